@@ -1,0 +1,64 @@
+# A fresh clone needs make and Python 3.11 or newer; everything else goes into .venv.
+# The newest python3.x on PATH is taken; choose another with: make PYTHON=/path/to/python test
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+
+PYTHON ?=
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+
+.PHONY: help demo test acceptance lint types imports bench clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'ARGS="…" is handed on, as in: make test ARGS="-k lease -x"'
+
+demo: $(VENV)/.has-demo ## three beats, a worker, leaders that die: watch nothing go wrong (about a minute)
+	@$(BIN)/habeat demo $(ARGS)
+
+test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (about three minutes)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+acceptance: $(VENV)/.has-test ## the slow suites: real processes killed, frozen and cut off
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.has-lint ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.has-lint ## mypy, strict
+	$(BIN)/mypy src $(wildcard tests/typing)
+
+imports: $(VENV)/.has-lint ## import-linter: the layers of the package
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.has-bench ## measure takeover and throughput
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove .venv and what the tools left behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# Each extra has a stamp of its own, so that the demo does not wait for the linters.
+$(VENV)/.has-%: pyproject.toml $(VENV)/.made
+	@echo "habeat: installing habeat[$*] into $(VENV)"
+	@$(PIP) --editable '.[$*]'
+	@touch $@
+
+# A python3.x may be on PATH and not run (a pyenv shim of a version that is not selected), or
+# lack ensurepip (Debian without python3-venv): each candidate is tried out.
+$(VENV)/.made:
+	@for python in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python); do \
+	  if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	      >/dev/null 2>&1; then \
+	    echo "habeat: making $(VENV) with $$("$$python" -V)"; \
+	    "$$python" -m venv --clear $(VENV) && touch $@; exit; \
+	  fi; \
+	done; \
+	echo "habeat: no Python 3.11 or newer with venv found; name one: make PYTHON=/path/to/python" >&2; \
+	exit 1

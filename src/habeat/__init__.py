@@ -1,0 +1,61 @@
+"""habeat: a highly available scheduler for Celery beat.
+
+Start several beats with ``-S habeat.Scheduler``; one leads, the others stand by, and every
+slot of every entry fires once.
+
+The public names are loaded when they are first asked for, so that ``import habeat`` has no
+side effects and does not import Celery. (The table below is read by name on purpose: a plain
+import statement here would tie every module of the package to the Celery adapter.)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from habeat import errors as errors
+    from habeat.beat.scheduler import Scheduler as Scheduler
+    from habeat.client import Client as Client
+    from habeat.core.schedule import cron as cron
+    from habeat.core.schedule import crontab as crontab
+    from habeat.core.schedule import every as every
+    from habeat.core.schedule import once as once
+    from habeat.core.schedule import solar as solar
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Scheduler": "habeat.beat.scheduler",
+    "Client": "habeat.client",
+    "every": "habeat.core.schedule",
+    "cron": "habeat.core.schedule",
+    "crontab": "habeat.core.schedule",
+    "once": "habeat.core.schedule",
+    "solar": "habeat.core.schedule",
+}
+
+__all__ = [
+    "Client",
+    "Scheduler",
+    "__version__",
+    "cron",
+    "crontab",
+    "errors",
+    "every",
+    "once",
+    "solar",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "errors":
+        return import_module("habeat.errors")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'habeat' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,124 @@
+"""The settings: Celery's configuration, read once into one frozen, validated `Settings`.
+
+Nothing else in habeat reads the configuration. Values come by ``conf.get``; defaults are
+never added to Celery's configuration, for `app.add_defaults` overrides what the user set.
+Celery itself is not imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from habeat.config.location import broker_is_redis, redis_location
+from habeat.config.names import Conf, check_names
+from habeat.config.setting import Setting
+from habeat.config.table import BY_NAME, SETTINGS
+from habeat.errors import SettingsError
+
+__all__ = ["SETTINGS", "Setting", "Settings"]
+
+# Read apart from the others, for each depends on more than its own value.
+_DERIVED = ("habeat_redis_url", "habeat_redis_options", "habeat_key_prefix")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting of one app; the fields are the settings without their prefix.
+
+    Times are milliseconds. `redis_from_broker` tells that `redis_url` is the broker's; then
+    `redis_options` are kombu's transport options (its `broker_use_ssl` under the key "ssl"),
+    unless `habeat_redis_options` was given: `redis_options_from_broker` tells. URL and options
+    are left out of the repr: they may hold a password.
+    """
+
+    redis_url: str = field(repr=False)
+    redis_options: Mapping[str, object] = field(repr=False)
+    redis_from_broker: bool
+    key_prefix: str
+    lease_ttl_ms: int
+    crash_poll_ms: int
+    dedup_ttl_ms: int
+    dispatch: str
+    delivery: str
+    misfire: str
+    misfire_grace_ms: int
+    misfire_limit: int
+    wait_redis_replicas: int
+    publish_timeout_ms: int
+    ledger_age_ms: int
+    ledger_length: int
+    heartbeat_file: str | None
+    redis_options_from_broker: bool = False
+
+    @classmethod
+    def from_conf(cls, conf: Conf, *, app_main: str | None) -> Settings:
+        """Read `app.conf` (or a dict) of an app named `app_main`.
+
+        Raises SettingsError, in one sentence that names the setting, for the first value or
+        name that cannot work.
+        """
+        check_names(conf)
+        values: dict[str, Any] = {
+            row.attribute: row.read(conf.get(row.name))
+            for row in SETTINGS
+            if row.name not in _DERIVED
+        }
+        redis = redis_location(conf)
+        settings = cls(
+            redis_url=redis.url,
+            redis_options=redis.options,
+            redis_from_broker=redis.from_broker,
+            redis_options_from_broker=redis.options_from_broker,
+            key_prefix=_key_prefix(conf.get("habeat_key_prefix"), app_main),
+            **values,
+        )
+        _check_times(settings)
+        _check_dispatch(settings, broker_is_redis(conf))
+        return settings
+
+
+def _key_prefix(given: object, app_main: str | None) -> str:
+    row = BY_NAME["habeat_key_prefix"]
+    # An app made in a script is called __main__ wherever it runs: that tells no two apart.
+    if given is None and app_main in (None, "", "__main__"):
+        raise SettingsError(
+            row.name,
+            "the app has no name of its own, so two apps could take each other's schedule: "
+            f"name it, Celery('proj'), or set {row.name}",
+        )
+    return str(row.read(f"habeat:{app_main}" if given is None else given))
+
+
+def _check_times(settings: Settings) -> None:
+    ttl_s = settings.lease_ttl_ms / 1000
+    if settings.crash_poll_ms * 2 >= settings.lease_ttl_ms:
+        raise SettingsError(
+            "habeat_crash_poll",
+            f"habeat_crash_poll is {settings.crash_poll_ms / 1000:g} s: it must be less than "
+            f"half of habeat_lease_ttl ({ttl_s:g} s), or 0 for off",
+        )
+    if settings.dedup_ttl_ms < settings.lease_ttl_ms:
+        raise SettingsError(
+            "habeat_dedup_ttl",
+            f"habeat_dedup_ttl is {settings.dedup_ttl_ms / 1000:g} s: it must be at least "
+            f"habeat_lease_ttl ({ttl_s:g} s)",
+        )
+
+
+def _check_dispatch(settings: Settings, broker_is_redis: bool) -> None:
+    if settings.dispatch != "atomic":
+        return
+    if settings.wait_redis_replicas > 0:
+        raise SettingsError(
+            "habeat_dispatch",
+            "habeat_dispatch is 'atomic' and habeat_wait_redis_replicas is "
+            f"{settings.wait_redis_replicas}: Redis cannot wait for its replicas inside a "
+            "script, so choose 'auto' or 'outbox', or wait for none",
+        )
+    if not broker_is_redis:
+        raise SettingsError(
+            "habeat_dispatch",
+            "habeat_dispatch is 'atomic' and the broker is not a Redis: choose 'auto' or 'outbox'",
+        )

@@ -1,0 +1,147 @@
+"""One setting as a user writes it: reading a value, or refusing it in a sentence.
+
+A user writes durations in seconds (or as a timedelta); inside they are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Literal
+
+from habeat.errors import SettingsError
+
+PREFIX = "habeat_"
+
+Kind = Literal["duration", "count", "choice", "text", "url", "options", "path"]
+
+# Beyond this nothing is a duration any more, but a unit mistaken for another one.
+LONGEST_S = 10 * 365 * 86_400
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as a user writes it.
+
+    `default` and `least` are in the user's unit: seconds for a duration. `because` is the
+    reason of a lower bound. With `off_at_zero`, 0 is allowed besides `least` and more.
+    """
+
+    name: str
+    kind: Kind
+    default: object
+    doc: str
+    least: float = 0
+    because: str = ""
+    off_at_zero: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def attribute(self) -> str:
+        """The name of the field of `Settings`: without the prefix, with its unit."""
+        bare = self.name.removeprefix(PREFIX)
+        return f"{bare}_ms" if self.kind == "duration" else bare
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words that fit behind "it must be"."""
+        off = "0 (off) or " if self.off_at_zero else ""
+        why = f" ({self.because})" if self.because else ""
+        match self.kind:
+            case "duration":
+                return f"{off}seconds as a number or a timedelta, at least {self.least:g}{why}"
+            case "count":
+                return f"a whole number, at least {self.least:g}{why}"
+            case "choice":
+                return "one of " + ", ".join(repr(choice) for choice in self.choices)
+            case "url":
+                return "a URL, or a list of the URLs of one group of Sentinels"
+            case "options":
+                return "a mapping with text keys"
+            case "path":
+                return "the path of a file"
+            case "text":
+                return "text without braces and white space"
+
+    def read(self, given: object) -> object:
+        """Turn what the user wrote into the value kept in `Settings`; None is the default.
+
+        Raises SettingsError in one sentence when it is not allowed.
+        """
+        value = self.default if given is None else given
+        if value is None:
+            return None
+        match self.kind:
+            case "duration":
+                return self._duration_ms(value)
+            case "count":
+                return self._count(value)
+            case "choice":
+                return self._choice(value)
+            case "options":
+                return self._options(value)
+            case "path":
+                return self._path(value)
+            case "url":
+                return self._url(value)
+            case "text":
+                return self._text(value)
+
+    def refusal(self, value: object) -> SettingsError:
+        """The error for a value that is not allowed; it never shows what may be a secret."""
+        secret = self.kind in ("url", "options")
+        shown = f"of type {type(value).__name__}" if secret else repr(value)
+        return SettingsError(self.name, f"{self.name} is {shown}: it must be {self.allowed}")
+
+    def _duration_ms(self, value: object) -> int:
+        if isinstance(value, timedelta):
+            seconds = value.total_seconds()
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = value
+        else:
+            raise self.refusal(value)
+        off = self.off_at_zero and seconds == 0
+        if not math.isfinite(seconds) or (seconds < self.least and not off):
+            raise self.refusal(value)
+        if seconds > LONGEST_S:
+            raise SettingsError(self.name, f"{self.name} is {value!r}: more than ten years")
+        return round(seconds * 1000)
+
+    def _count(self, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < self.least:
+            raise self.refusal(value)
+        return value
+
+    def _choice(self, value: object) -> str:
+        if not isinstance(value, str) or value not in self.choices:
+            raise self.refusal(value)
+        return value
+
+    def _options(self, value: object) -> Mapping[str, object]:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise self.refusal(value)
+        return MappingProxyType(dict(value))
+
+    def _path(self, value: object) -> str:
+        path = os.fspath(value) if isinstance(value, os.PathLike) else value
+        if not isinstance(path, str) or not path:
+            raise self.refusal(value)
+        return path
+
+    def _text(self, value: object) -> str:
+        # Braces would end the hash tag that keeps all keys in one hash slot of a Cluster.
+        if not isinstance(value, str) or not re.fullmatch(r"[^\s{}]+", value):
+            raise self.refusal(value)
+        return value
+
+    def _url(self, value: object) -> str:
+        parts = list(value) if isinstance(value, list | tuple) else [value]
+        texts = [part for part in parts if isinstance(part, str) and part.strip()]
+        if not texts or len(texts) != len(parts):
+            raise self.refusal(value)
+        return ";".join(texts)

@@ -1,0 +1,1 @@
+"""The pure core: what is due, who may act, what became of it. No I/O, no clocks, no Celery."""

@@ -1,0 +1,197 @@
+"""An entry: what to send, when, and by which policies; and what Redis knows of it.
+
+`Entry` is the definition, `EntryState` the runtime facts that a read finds beside it. Both are
+values: nothing here reads a clock or a network.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from habeat.core.schedule.base import Schedule
+from habeat.errors import ValidationError
+
+NAME_MAX_CHARS = 250
+
+Owner = Literal["config", "api"]
+
+
+class Misfire(enum.StrEnum):
+    """What to do with slots found later than their grace allows (design §6)."""
+
+    LATEST = "latest"
+    ALL = "all"
+    SKIP = "skip"
+
+
+class Delivery(enum.StrEnum):
+    """What the outbox does with a firing whose fate is unknown after a crash."""
+
+    AT_LEAST_ONCE = "at_least_once"
+    AT_MOST_ONCE = "at_most_once"
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policies of one entry after the app's defaults are filled in."""
+
+    misfire: Misfire = Misfire.LATEST
+    misfire_grace_ms: int = 60_000
+    misfire_limit: int = 1_000
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+
+
+def instant(at_ms: int | None) -> datetime | None:
+    """Unix milliseconds as an aware UTC datetime."""
+    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryState:
+    """What is known of an entry at the moment it was read."""
+
+    cursor_ms: int = 0
+    next_slot_ms: int | None = None
+    due_ms: int | None = None
+    last_fired_ms: int | None = None
+    fired: int = 0
+    paused: str | None = None
+    paused_at_ms: int | None = None
+    quarantined: str | None = None
+
+    @property
+    def next_due(self) -> datetime | None:
+        return instant(self.due_ms)
+
+    @property
+    def last_fired(self) -> datetime | None:
+        return instant(self.last_fired_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A named definition: task, arguments, schedule, policies.
+
+    `task` is a task's name, or a signature as a mapping (a canvas). Policies that are None
+    follow the app's setting. `from_code` names the parts ("args", "schedule") that only code
+    can express; the leader looks them up in its own beat_schedule.
+    """
+
+    name: str
+    task: str | Mapping[str, Any]
+    schedule: Schedule
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    enabled: bool = True
+    tags: tuple[str, ...] = ()
+    description: str = ""
+    owner: Owner = "api"
+    misfire: Misfire | None = None
+    misfire_grace_ms: int | None = None
+    misfire_limit: int | None = None
+    delivery: Delivery | None = None
+    from_code: tuple[str, ...] = ()
+    rev: int = 1
+    created_ms: int = 0
+    generation: int = 0
+    fingerprint: str = ""
+    state: EntryState = field(default_factory=EntryState, compare=False)
+
+    def policies(self, defaults: Policies) -> Policies:
+        """The entry's own policies over the app's."""
+        own = {
+            name: value
+            for name in ("misfire", "misfire_grace_ms", "misfire_limit", "delivery")
+            if (value := getattr(self, name)) is not None
+        }
+        return replace(defaults, **own)
+
+    def effective_ms(self, slot_ms: int) -> int:
+        """When the firing of `slot_ms` is due."""
+        return slot_ms
+
+    def next_slot_ms(self, after_ms: int) -> int | None:
+        """The first slot strictly after `after_ms`."""
+        return self.schedule.next_after_ms(after_ms)
+
+    @property
+    def condition(self) -> str:
+        """One word: active, paused, disabled, quarantined or exhausted."""
+        if self.state.quarantined is not None:
+            return "quarantined"
+        if self.state.paused is not None:
+            return "paused"
+        if not self.enabled:
+            return "disabled"
+        return "active" if self.state.due_ms is not None else "exhausted"
+
+    @property
+    def task_name(self) -> str:
+        """The task's name, for a signature the name of its task or canvas."""
+        return self.task if isinstance(self.task, str) else str(self.task.get("task", "?"))
+
+
+def validated(entry: Entry) -> Entry:
+    """`entry` if every field is allowed; else ValidationError naming the field."""
+    for name, given, allowed, ok in _checks(entry):
+        if not ok:
+            raise ValidationError(name, given, allowed, entry=entry.name)
+    return entry
+
+
+def _checks(entry: Entry) -> list[tuple[str, object, str, bool]]:
+    return [
+        (
+            "name",
+            entry.name,
+            f"1 to {NAME_MAX_CHARS} printable characters",
+            isinstance(entry.name, str)
+            and 0 < len(entry.name) <= NAME_MAX_CHARS
+            and entry.name.isprintable(),
+        ),
+        (
+            "task",
+            entry.task,
+            "a task's name, a task or a signature",
+            bool(entry.task) and isinstance(entry.task, (str, Mapping)),
+        ),
+        ("schedule", entry.schedule, "a schedule", isinstance(entry.schedule, Schedule)),
+        (
+            "args",
+            entry.args,
+            "a list or tuple",
+            isinstance(entry.args, (list, tuple)),
+        ),
+        ("kwargs", entry.kwargs, "a mapping with text keys", _text_keys(entry.kwargs)),
+        ("options", entry.options, "a mapping with text keys", _text_keys(entry.options)),
+        ("enabled", entry.enabled, "True or False", isinstance(entry.enabled, bool)),
+        (
+            "tags",
+            entry.tags,
+            "a list of texts",
+            isinstance(entry.tags, tuple) and all(isinstance(tag, str) for tag in entry.tags),
+        ),
+        ("description", entry.description, "a text", isinstance(entry.description, str)),
+        (
+            "misfire_grace",
+            entry.misfire_grace_ms,
+            "0 seconds or more",
+            entry.misfire_grace_ms is None or entry.misfire_grace_ms >= 0,
+        ),
+        (
+            "misfire_limit",
+            entry.misfire_limit,
+            "a whole number, 0 or more",
+            entry.misfire_limit is None
+            or (isinstance(entry.misfire_limit, int) and entry.misfire_limit >= 0),
+        ),
+    ]
+
+
+def _text_keys(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)

@@ -1,0 +1,167 @@
+"""Leadership as values: the token, the trust window, and what a standby may conclude.
+
+What this file guarantees
+-------------------------
+A replica acts as leader only inside its *trust window*: from the moment it **started** the
+attempt that won or extended the lease until that moment plus the lease's TTL, less a margin.
+The request took time to arrive, so the lease in Redis always ends after the window does. The
+window is measured on one monotonic clock that counts suspend; Redis' and the host's wall
+clocks have no part in it. The window saves work and stops stale messages of the outbox; what
+makes a second claim impossible is the token, which every writing script compares.
+
+A standby *watches*. It may take the lease of a holder that still has one in two cases only:
+
+``crash``
+    The holder's own channel has lost its last subscriber: its process, or its connection,
+    is gone. A zero counts only after this same connection has read at least one subscriber
+    for that same token, and only if a second look at least `SECOND_LOOK_MS` later reads zero
+    again while the heartbeat stood still. (Without the first rule, a server that refuses
+    SUBSCRIBE to everybody makes everybody steal from everybody.)
+``stuck``
+    Token and heartbeat have stood still for 1.5 TTL of *answered* polls on the watcher's own
+    clock. Redis TTLs follow the server's wall clock, which can step back and make a lease
+    outlive its holder by an hour. Time without answers (Redis paused, network cut) proves
+    nothing and is not counted.
+
+In all other cases the standby waits: for ``released``, or for the TTL to run out.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+SECOND_LOOK_MS = 50
+MARGIN_MAX_MS = 1_000
+RENEW_MAX_MS = 1_000
+#: Two answered polls further apart than this leave the time between them uncounted.
+ANSWER_GAP_MS = 2_500
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Token:
+    """``lease epoch:nonce``; compared whole, for after a loss of data a number can repeat."""
+
+    epoch: int
+    nonce: str
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.nonce}"
+
+    @classmethod
+    def parse(cls, text: str) -> Token:
+        """The token written as `text`; ValueError if it is none."""
+        epoch, _, nonce = text.partition(":")
+        return cls(int(epoch), nonce)
+
+
+def margin_ms(ttl_ms: int) -> int:
+    """How long before the lease's end a leader stops trusting it: 1 s, less for short TTLs."""
+    return min(MARGIN_MAX_MS, ttl_ms // 4)
+
+
+def renew_after_ms(ttl_ms: int) -> int:
+    """How long an idle leader waits between two renewals."""
+    return min(RENEW_MAX_MS, ttl_ms // 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """A leader's right to act, on its own monotonic clock.
+
+    `attempt_ms` is read *before* the request that won or extended the lease was sent.
+    """
+
+    token: Token
+    attempt_ms: int
+    ttl_ms: int
+
+    @property
+    def until_ms(self) -> int:
+        return self.attempt_ms + self.ttl_ms - margin_ms(self.ttl_ms)
+
+    def left_ms(self, now_ms: int) -> int:
+        """What is left of the window; never negative."""
+        return max(0, self.until_ms - now_ms)
+
+    def covers(self, now_ms: int, step_ms: int) -> bool:
+        """Whether a step that may take `step_ms` ends inside the window."""
+        return self.left_ms(now_ms) > step_ms
+
+    def renewed(self, attempt_ms: int) -> Trust:
+        """The window after an extension whose attempt started at `attempt_ms`."""
+        return replace(self, attempt_ms=max(self.attempt_ms, attempt_ms))
+
+
+class Action(enum.Enum):
+    """What a standby does after a look at the lease."""
+
+    WAIT = "wait"
+    LOOK_AGAIN = "look again"
+    ACQUIRE = "acquire"
+    STEAL_CRASHED = "crash"
+    STEAL_STUCK = "stuck"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One answered look at the lease.
+
+    `listeners` is the subscriber count of the holder's channel, None where it cannot be had.
+    `connection` changes whenever the connection that asked was made anew.
+    """
+
+    at_ms: int
+    holder: str | None
+    pttl_ms: int
+    heartbeat: int
+    listeners: int | None
+    connection: int
+    holder_ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a standby has seen of the present holder so far."""
+
+    holder: str | None = None
+    heartbeat: int = -1
+    connection: int = -1
+    last_ms: int = 0
+    still_ms: int = 0
+    seen_alive: bool = False
+    zero_since_ms: int | None = None
+
+    def after(self, seen: Observation, *, ttl_ms: int) -> tuple[Watch, Action]:
+        """The watch after one more observation, and what may be concluded from it."""
+        if seen.holder is None:
+            return Watch(), Action.ACQUIRE
+        watch = self._following(seen)
+        return watch, watch._conclusion(seen, max(ttl_ms, seen.holder_ttl_ms))
+
+    def _following(self, seen: Observation) -> Watch:
+        same_holder = seen.holder == self.holder
+        moved = not same_holder or seen.heartbeat != self.heartbeat
+        same_line = same_holder and seen.connection == self.connection
+        seen_alive = (self.seen_alive and same_line) or bool(seen.listeners)
+        zero = seen.listeners == 0 and seen_alive
+        zero_since = self.zero_since_ms if not moved and self.zero_since_ms else seen.at_ms
+        elapsed_ms = seen.at_ms - self.last_ms
+        still_ms = self.still_ms + (elapsed_ms if elapsed_ms <= ANSWER_GAP_MS else 0)
+        return Watch(
+            holder=seen.holder,
+            heartbeat=seen.heartbeat,
+            connection=seen.connection,
+            last_ms=seen.at_ms,
+            still_ms=0 if moved else still_ms,
+            seen_alive=seen_alive,
+            zero_since_ms=zero_since if zero else None,
+        )
+
+    def _conclusion(self, seen: Observation, ttl_ms: int) -> Action:
+        if self.zero_since_ms is not None:
+            looked_again = seen.at_ms - self.zero_since_ms >= SECOND_LOOK_MS
+            return Action.STEAL_CRASHED if looked_again else Action.LOOK_AGAIN
+        if self.still_ms >= ttl_ms * 3 // 2:
+            return Action.STEAL_STUCK
+        return Action.WAIT

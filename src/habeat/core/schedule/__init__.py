@@ -1,0 +1,103 @@
+"""Schedules: rules that yield slots. The functions here make them from what people write."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Literal
+
+from habeat.core.schedule.base import Run, Schedule, to_ms
+from habeat.core.schedule.cron import Cron
+from habeat.core.schedule.crontab import Crontab, Field
+from habeat.core.schedule.interval import Interval
+from habeat.core.schedule.local import Fold, Gap
+from habeat.core.schedule.once import Once
+from habeat.core.schedule.registry import from_json, register
+from habeat.core.schedule.solar import Solar
+from habeat.errors import ValidationError
+
+__all__ = [
+    "Cron",
+    "Crontab",
+    "Interval",
+    "Once",
+    "Run",
+    "Schedule",
+    "Solar",
+    "cron",
+    "crontab",
+    "every",
+    "from_json",
+    "once",
+    "register",
+    "solar",
+]
+
+
+def every(
+    seconds: float | timedelta,
+    offset: float | timedelta | None = None,
+    align: Literal["own", "epoch"] = "own",
+) -> Interval:
+    """Every so many seconds (at least 0.1), `offset` seconds after the grid of the Unix epoch.
+
+    From a minute up an entry gets an offset of its own when none is given; align="epoch" keeps
+    it on the grid. Raises ValidationError for fractions of a millisecond.
+    """
+    offset_ms = None if offset is None else _whole_ms("offset", offset)
+    return Interval(_whole_ms("seconds", seconds), offset_ms, align)
+
+
+def cron(expression: str, tz: str | None = None, gap: Gap = "shift", fold: Fold = "auto") -> Cron:
+    """A cron expression of 5 fields, or of 6 with the seconds first, in the zone `tz`.
+
+    Without a `tz` the entry's zone is used. `gap` and `fold` say what happens to local times
+    that are missing or come twice. Raises ValidationError naming the field.
+    """
+    return Cron(expression, tz, gap, fold)
+
+
+def crontab(
+    minute: Field = "*",
+    hour: Field = "*",
+    day_of_week: Field = "*",
+    day_of_month: Field = "*",
+    month_of_year: Field = "*",
+    *,
+    tz: str | None = None,
+    gap: Gap = "shift",
+    fold: Fold = "auto",
+) -> Crontab:
+    """Celery's crontab: the same fields, all of which must match; and a zone, see `cron`."""
+    return Crontab(minute, hour, day_of_week, day_of_month, month_of_year, tz, gap, fold)
+
+
+def once(at: datetime) -> Once:
+    """A single slot at an aware datetime, to the millisecond (rounded down)."""
+    return Once(to_ms("at", at))
+
+
+def solar(event: str, lat: float, lon: float) -> Solar:
+    """An event of the sun, named as in Celery: sunrise, solar_noon, sunset, dawn_civil …
+
+    `lat` and `lon` in degrees, north and east positive. Computing needs ``habeat[solar]``.
+    """
+    return Solar(event, lat, lon)
+
+
+def _whole_ms(field: str, value: object) -> int:
+    if isinstance(value, timedelta):
+        ms, rest = divmod(value, timedelta(milliseconds=1))
+        whole = not rest
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            ms = round(value * 1000)
+            # 0.1 s is no exact float: what counts is the decimal number that was written.
+            whole = Fraction(str(value)) * 1000 == ms
+        except (OverflowError, ValueError):
+            whole = False
+    else:
+        whole = False
+    if not whole:
+        raise ValidationError(field, value, "seconds or a timedelta, in whole milliseconds")
+    return ms

@@ -1,0 +1,163 @@
+"""What every kind of schedule can do.
+
+A schedule is a pure calculator of slots. A slot is an instant of UTC in whole milliseconds
+since the Unix epoch; the rule is asked "which is the first one strictly after this instant?"
+and never looks at a clock. When there is no later one the answer is `None`.
+
+Inside habeat instants are integers (`next_after_ms`, `count_between`). Aware datetimes are for
+people (`next_after`, `between`); naive ones are refused, because nobody can know what they mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, ClassVar, Self, cast
+
+from habeat.errors import ValidationError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+# A slot is shown in UTC and in the schedule's own zone, so both must fit into a datetime. A day
+# less than what a datetime can hold leaves room for any offset; later than this is exhaustion.
+FIRST_MS = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // _MS
+LAST_MS = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // _MS - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive slots of one schedule: how many, and the first and the last of them."""
+
+    count: int
+    first_ms: int
+    last_ms: int
+
+
+class Schedule(ABC):
+    """A rule that yields slots. Kinds are frozen dataclasses, equal when their fields are."""
+
+    kind: ClassVar[str]
+
+    #: Whether `count_between` computes its answer instead of walking the slots.
+    arithmetic: ClassVar[bool] = False
+
+    @abstractmethod
+    def next_after_ms(self, after_ms: int) -> int | None:
+        """The first slot strictly after `after_ms`; None when there is no later one.
+
+        Both are milliseconds of UTC since the Unix epoch.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The rule in words, e.g. ``every 5 minutes``."""
+
+    def bound(self, name: str, timezone: str) -> Schedule:
+        """The same rule with everything explicit that was left to the entry.
+
+        `name` is the entry's, `timezone` the IANA name to use where no zone was given.
+        Returns self when there is nothing to fill in.
+        """
+        return self
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first slot strictly after an aware datetime; None when there is no later one.
+
+        The answer is in the schedule's zone where it has one, else in UTC. Raises
+        ValidationError for a naive datetime.
+        """
+        slot_ms = self.next_after_ms(to_ms("instant", instant))
+        return None if slot_ms is None else self._shown(slot_ms)
+
+    def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """The slots with ``start < slot <= end``, half-open as `next_after` is.
+
+        So the windows (a, b] and (b, c] share no slot and lose none. Raises ValidationError
+        for a naive datetime, at the call.
+        """
+        return self._between_ms(to_ms("start", start), to_ms("end", end))
+
+    def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
+        """The slots with ``after_ms < slot <= until_ms`` as one run; None if there are none.
+
+        `limit` bounds the work: a kind that has to enumerate stops after that many slots and
+        returns the run of those; call again with `after_ms=run.last_ms` to go on. A kind that
+        can count by arithmetic answers for the whole range at once.
+        """
+        if limit is not None and limit < 1:
+            raise ValidationError("limit", limit, "a whole number from 1, or None")
+        count, first_ms, last_ms = 0, 0, after_ms
+        while limit is None or count < limit:
+            slot_ms = self.next_after_ms(last_ms)
+            if slot_ms is None or slot_ms > until_ms:
+                break
+            if not count:
+                first_ms = slot_ms
+            count, last_ms = count + 1, slot_ms
+        return Run(count, first_ms, last_ms) if count else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The definition as JSON can carry it: every field, and the kind."""
+        return {"kind": self.kind, **self._fields()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The schedule that `to_json` described.
+
+        Raises ValidationError for unknown or missing keys and for values that the constructor
+        refuses.
+        """
+        if not isinstance(data, Mapping):
+            raise ValidationError("schedule", data, "an object with a kind")
+        given = dict(data)
+        if given.pop("kind", cls.kind) != cls.kind:
+            raise ValidationError("kind", data["kind"], repr(cls.kind))
+        known = dataclasses.fields(cast(Any, cls))
+        names = [field.name for field in known]
+        for key in given:
+            if key not in names:
+                raise ValidationError(str(key), given[key], f"no such key: only {', '.join(names)}")
+        for field in known:
+            if field.name not in given and field.default is dataclasses.MISSING:
+                raise ValidationError(field.name, None, f"a {cls.kind} schedule must have it")
+        return cls(**given)
+
+    def __repr__(self) -> str:
+        """The call that would make it, without the arguments that have their default."""
+        given = ", ".join(
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in dataclasses.fields(cast(Any, self))
+            if field.default is dataclasses.MISSING or getattr(self, field.name) != field.default
+        )
+        return f"{type(self).__name__}({given})"
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        # What a schedule has worked out for itself stays behind when it is copied or pickled.
+        return type(self), tuple(self._fields().values())
+
+    def _fields(self) -> dict[str, Any]:
+        fields = dataclasses.fields(cast(Any, self))
+        return {field.name: getattr(self, field.name) for field in fields}
+
+    def _tzinfo(self) -> tzinfo:
+        return UTC
+
+    def _shown(self, slot_ms: int) -> datetime:
+        return (_EPOCH + slot_ms * _MS).astimezone(self._tzinfo())
+
+    def _between_ms(self, after_ms: int, until_ms: int) -> Iterator[datetime]:
+        slot_ms = self.next_after_ms(after_ms)
+        while slot_ms is not None and slot_ms <= until_ms:
+            yield self._shown(slot_ms)
+            slot_ms = self.next_after_ms(slot_ms)
+
+
+def to_ms(field: str, instant: object) -> int:
+    """Milliseconds of UTC, rounded down; ValidationError unless it is an aware datetime."""
+    if not isinstance(instant, datetime) or instant.utcoffset() is None:
+        raise ValidationError(field, instant, "a datetime with a timezone")
+    return (instant - _EPOCH) // _MS

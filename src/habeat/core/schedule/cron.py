@@ -1,0 +1,182 @@
+"""Cron expressions: five fields, or six with the seconds first.
+
+croniter parses, field by field; which days and times that means, and when they come, is decided
+here. Day of the month and day of the week are combined as Vixie cron does it: either may match,
+unless one of the two begins with a star, then both must.
+
+`H` is a value hashed from the entry's name, so that a hundred nightly jobs do not all start at
+02:00; it is known only once the schedule is bound to an entry. Refused by name are `R` (a value
+drawn anew in every process: replicas would disagree), `W` and ranges such as ``5-5`` (croniter
+reads those as the whole field, other crons as 5).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from croniter import CroniterError, croniter
+
+from habeat.core.schedule.base import Schedule
+from habeat.core.schedule.local import Fold, Gap, LocalSchedule
+from habeat.core.schedule.registry import register
+from habeat.core.schedule.rule import LAST, Days, Rule
+from habeat.errors import ValidationError
+
+_NAMES = ("second", "minute", "hour", "day_of_month", "month", "day_of_week")
+_RANGES = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+_MACROS = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_HASHED = re.compile(r"h(\(\d+-\d+\))?(/\d+)?", re.ASCII)
+_EQUAL_RANGE = re.compile(r"(\w+)-\1(/.*)?", re.ASCII)
+_NTH = re.compile(r"\w+(-\w+)?#\d+|l\d", re.ASCII)
+
+
+@register
+@dataclass(frozen=True, repr=False)
+class Cron(LocalSchedule):
+    """A cron expression with a zone and policies for the change of clocks.
+
+    `hash_id` is what `H` is hashed from; `bound` sets it to the entry's name where the expression
+    has an `H`. Raises ValidationError, naming the field, for what cannot be read.
+    """
+
+    kind: ClassVar[str] = "cron"
+
+    expression: str
+    tz: str | None = None
+    gap: Gap = "shift"
+    fold: Fold = "auto"
+    hash_id: str | None = None
+
+    def __post_init__(self) -> None:
+        fields = _fields(self.expression)
+        if self.hash_id is not None and not isinstance(self.hash_id, str):
+            raise ValidationError("hash_id", self.hash_id, "a string, or None")
+        object.__setattr__(self, "expression", " ".join(self.expression.split()))
+        # An H without a name is read with some name, to find what is wrong with it early.
+        name = self.hash_id if self.hash_id is not None else ""
+        self._follow(_rule(self.expression, fields, name))
+        if self._needs_name():
+            object.__setattr__(self, "_rule", None)
+            object.__setattr__(self, "_next", self._refuse)
+
+    def bound(self, name: str, timezone: str) -> Schedule:
+        """The same rule with its zone written down, and the name that `H` is hashed from."""
+        changes: dict[str, Any] = {"tz": timezone} if self.tz is None else {}
+        if self._needs_name():
+            changes["hash_id"] = name
+        return self._with(**changes) if changes else self
+
+    def describe(self) -> str:
+        if self._needs_name():
+            zone = f", {self.tz}" if self.tz else ""
+            return f"{self.expression} (H is chosen from the entry's name){zone}"
+        return super().describe()
+
+    def _needs_name(self) -> bool:
+        return self.hash_id is None and any(map(_is_hashed, _fields(self.expression)))
+
+    def _refuse(self, after_ms: int) -> int | None:
+        raise ValidationError(
+            "expression", self.expression, "an H only with an entry's name: bound(name, timezone)"
+        )
+
+
+def _fields(expression: object) -> list[str]:
+    """The six fields in lower case, seconds first."""
+    if not isinstance(expression, str) or not expression.isascii():
+        raise ValidationError("expression", expression, "a cron expression as a string")
+    text = expression.strip().lower()
+    fields = _MACROS.get(text, text).split()
+    if text.startswith("@") and text not in _MACROS:
+        raise ValidationError("expression", expression, "one of " + ", ".join(_MACROS))
+    if len(fields) not in (5, 6):
+        raise ValidationError("expression", expression, "5 fields, or 6 with the seconds first")
+    return fields if len(fields) == 6 else ["0", *fields]
+
+
+def _rule(expression: str, fields: list[str], hash_id: str) -> Rule:
+    for name, field in zip(_NAMES, fields, strict=True):
+        _check_wording(name, field)
+    parsed = [_parsed(i, field, hash_id) for i, field in enumerate(fields)]
+    values = [found for found, _ in parsed]
+    nth = parsed[5][1]
+    days = Days(
+        months=_numbers(values[4], 4),
+        of_month=None if values[3] == ["*"] else _numbers(values[3], 3),
+        of_week=None if values[5] == ["*"] else _numbers(values[5], 5),
+        nth_of_week=nth,
+        either=not fields[3].startswith(("*", "?")) and not fields[5].startswith(("*", "?")),
+    )
+    if not days.possible():
+        raise ValidationError("expression", expression, "a day that the calendar has")
+    seconds, minutes, hours = (_numbers(values[i], i) for i in range(3))
+    interval_like = any(map(_counts_elapsed_time, fields[:3]))
+    return Rule(days, hours, minutes, seconds, interval_like=interval_like)
+
+
+def _parsed(index: int, field: str, hash_id: str) -> tuple[list[Any], tuple[tuple[int, int], ...]]:
+    """What croniter makes of one field, the others being stars; and its n-th weekdays."""
+    if index == 3 and field == "h":
+        field = "h(1-28)"  # a day that every month has
+    stars = ["*"] * 6
+    stars[index] = field
+    try:
+        expanded, nth = croniter.expand(
+            " ".join(stars),
+            hash_id=hash_id.encode("utf-8", "surrogatepass") if _is_hashed(field) else None,
+            second_at_beginning=True,
+        )
+    except CroniterError:
+        raise _refused(index, field) from None
+    # croniter moves the seconds to the end.
+    found: list[Any] = expanded[(index - 1) % 6]
+    weekdays: dict[Any, set[Any]] = dict(nth)
+    return found, tuple(
+        sorted((weekday, LAST if n == "l" else n) for weekday, ns in weekdays.items() for n in ns)
+    )
+
+
+def _numbers(found: list[Any], index: int) -> tuple[int, ...]:
+    if found == ["*"]:
+        low, high = _RANGES[index]
+        return tuple(range(low, high + 1))
+    return tuple(sorted(LAST if value == "l" else value for value in found))
+
+
+def _check_wording(name: str, field: str) -> None:
+    """Refuse by name what croniter would read in a way of its own, or lose."""
+    parts = field.split(",")
+    if any(part.startswith("r") for part in parts):
+        raise ValidationError(name, field, "no R: it differs in each process; H is stable")
+    if name == "day_of_month" and "w" in field:
+        raise ValidationError(name, field, "no W (nearest weekday)")
+    if any(_EQUAL_RANGE.fullmatch(part) for part in parts):
+        raise ValidationError(name, field, "no range of one value: write the value, or *")
+    if name == "day_of_week":
+        nth = [_NTH.fullmatch(part) is not None for part in parts]
+        if any(nth) and not all(nth):
+            raise ValidationError(name, field, "either plain days or # and L, not both")
+
+
+def _refused(index: int, field: str) -> ValidationError:
+    low, high = _RANGES[index]
+    return ValidationError(_NAMES[index], field, f"{low} to {high}, *, lists, ranges, steps, H")
+
+
+def _is_hashed(field: str) -> bool:
+    return _HASHED.fullmatch(field) is not None
+
+
+def _counts_elapsed_time(field: str) -> bool:
+    # The range in H(0-29) is what the one value is chosen from.
+    return any(sign in re.sub(r"\(.*\)", "", field) for sign in "*-/")

@@ -1,0 +1,55 @@
+"""What the kinds that follow a wall clock have in common: a zone and its gaps and folds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import Any, Literal, cast
+
+from habeat.core.schedule import words
+from habeat.core.schedule.base import Schedule
+from habeat.core.schedule.rule import Rule
+from habeat.core.schedule.wallclock import WallClock
+from habeat.core.schedule.zone import zone_named
+
+Gap = Literal["shift", "skip"]
+Fold = Literal["auto", "first", "last", "both"]
+
+
+class LocalSchedule(Schedule):
+    """A schedule of local times. `tz` None means: not said yet, and UTC until it is bound.
+
+    A kind's ``__init__`` or ``__post_init__`` calls `_follow` once its fields are set.
+    """
+
+    tz: str | None
+    gap: Gap
+    fold: Fold
+
+    # Not fields of the dataclass: worked out from them, and no part of equality.
+    _rule: Rule | None
+    _next: Callable[[int], int | None]
+
+    def next_after_ms(self, after_ms: int) -> int | None:
+        return self._next(after_ms)
+
+    def bound(self, name: str, timezone: str) -> Schedule:
+        """The same rule in the zone `timezone`, unless it has one of its own."""
+        return self if self.tz is not None else self._with(tz=timezone)
+
+    def describe(self) -> str:
+        zone = f", {self.tz}" if self.tz else ""
+        return f"{words.rule(self._rule)}{zone}" if self._rule else f"{self!r}"
+
+    def _follow(self, rule: Rule) -> None:
+        zone = zone_named("UTC" if self.tz is None else self.tz)
+        clock = WallClock(rule, zone, self.gap, self.fold)
+        object.__setattr__(self, "_rule", rule)
+        object.__setattr__(self, "_next", clock.next_after_ms)
+
+    def _with(self, **changes: Any) -> Schedule:
+        # cast: an ABC is no type to make; whoever inherits is a concrete dataclass.
+        return cast(Any, type(self))(**{**self._fields(), **changes})  # type: ignore[no-any-return]
+
+    def _tzinfo(self) -> tzinfo:
+        return zone_named("UTC" if self.tz is None else self.tz).info

@@ -1,0 +1,122 @@
+"""Sunrise, sunset and their like, at a place. Needs ephem: the extra ``habeat[solar]``.
+
+ephem finds an event by iterating, so that the same sunrise comes out a few hundredths of a second
+apart when it is searched from different instants. A slot must be the same whoever computes it
+and from wherever. So the search always starts at fixed instants, the mean solar midnights of the
+place, and the result is rounded to whole seconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from habeat.core.schedule import checks
+from habeat.core.schedule.base import FIRST_MS, LAST_MS, Schedule
+from habeat.core.schedule.registry import register
+from habeat.errors import ValidationError
+
+_DAY_MS = 86_400_000
+
+# ephem counts days from noon of 1899-12-31.
+_UNIX_EPOCH_IN_EPHEM = 25567.5
+
+# Near the poles an event may be absent for most of a year; one absent for two never comes.
+_SEARCH_DAYS = 2 * 366
+
+
+class _Event(NamedTuple):
+    """How ephem is asked: its method, the sun's altitude, by centre or by upper limb."""
+
+    method: str
+    horizon: str
+    use_center: bool
+    words: str
+
+
+_EVENTS = {
+    "dawn_astronomical": _Event("next_rising", "-18", True, "astronomical dawn"),
+    "dawn_nautical": _Event("next_rising", "-12", True, "nautical dawn"),
+    "dawn_civil": _Event("next_rising", "-6", True, "civil dawn"),
+    "sunrise": _Event("next_rising", "-0:34", False, "sunrise"),
+    "solar_noon": _Event("next_transit", "0", False, "solar noon"),
+    "sunset": _Event("next_setting", "-0:34", False, "sunset"),
+    "dusk_civil": _Event("next_setting", "-6", True, "civil dusk"),
+    "dusk_nautical": _Event("next_setting", "-12", True, "nautical dusk"),
+    "dusk_astronomical": _Event("next_setting", "-18", True, "astronomical dusk"),
+}
+
+
+@register
+@dataclass(frozen=True, repr=False)
+class Solar(Schedule):
+    """An event of the sun at a latitude and longitude in degrees, north and east positive.
+
+    Without ephem a Solar can be made, stored and shown, but asking it for a slot raises
+    ValidationError.
+    """
+
+    kind: ClassVar[str] = "solar"
+
+    event: str
+    lat: float
+    lon: float
+
+    def __post_init__(self) -> None:
+        checks.one_of("event", self.event, tuple(_EVENTS))
+        object.__setattr__(self, "lat", checks.real("lat", self.lat, -90, 90))
+        object.__setattr__(self, "lon", checks.real("lon", self.lon, -180, 180))
+
+    def next_after_ms(self, after_ms: int) -> int | None:
+        ephem = _ephem()
+        after_ms = max(after_ms, FIRST_MS)
+        midnight_ms = round(-self.lon / 360 * _DAY_MS)
+        # From the day before, for rounding may have moved an event across midnight.
+        day = (after_ms - midnight_ms) // _DAY_MS - 1
+        for start_ms in range(midnight_ms + day * _DAY_MS, LAST_MS - _DAY_MS, _DAY_MS):
+            if start_ms > after_ms + _SEARCH_DAYS * _DAY_MS:
+                break
+            for slot_ms in self._slots_of_day(ephem, start_ms):
+                if slot_ms > after_ms:
+                    return slot_ms
+        return None
+
+    def describe(self) -> str:
+        north = f"{abs(self.lat):g}°{'N' if self.lat >= 0 else 'S'}"
+        east = f"{abs(self.lon):g}°{'E' if self.lon >= 0 else 'W'}"
+        return f"at {_EVENTS[self.event].words}, {north} {east}"
+
+    def _slots_of_day(self, ephem: Any, start_ms: int) -> Iterator[int]:
+        """The events within a day of mean solar time; two are possible when they come earlier."""
+        event = _EVENTS[self.event]
+        observer = ephem.Observer()
+        observer.lat, observer.lon = str(self.lat), str(self.lon)
+        observer.elevation, observer.pressure, observer.horizon = 0, 0, event.horizon
+        search = getattr(observer, event.method)
+        options = {"use_center": True} if event.use_center else {}
+        from_ms = start_ms
+        while from_ms < start_ms + _DAY_MS:
+            try:
+                found = search(ephem.Sun(), start=_to_ephem(from_ms), **options)
+            except ephem.CircumpolarError:
+                return
+            slot_ms = round((float(found) - _UNIX_EPOCH_IN_EPHEM) * 86_400) * 1000
+            if slot_ms >= start_ms + _DAY_MS:
+                return
+            yield slot_ms
+            from_ms = slot_ms + 3_600_000
+
+
+def _to_ephem(instant_ms: int) -> float:
+    return instant_ms / _DAY_MS + _UNIX_EPOCH_IN_EPHEM
+
+
+def _ephem() -> Any:
+    try:
+        return importlib.import_module("ephem")
+    except ImportError:
+        raise ValidationError(
+            "kind", "solar", "only where ephem is installed: pip install 'habeat[solar]'"
+        ) from None

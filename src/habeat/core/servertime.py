@@ -1,0 +1,30 @@
+"""Redis' clock, carried forward by the local monotonic clock between two answers.
+
+The anchor is taken when an answer *arrives*, so the estimate is never ahead of the server: a
+claim made by it is at worst a round trip late, and never early unless the server's clock
+stepped back (then the script answers ``early`` and the next answer anchors anew).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTime:
+    """An instant of the server, and the local monotonic moment at which it arrived."""
+
+    server_us: int
+    monotonic_us: int
+
+    def now_us(self, monotonic_us: int) -> int:
+        """The server's time at a local monotonic moment, in microseconds."""
+        return self.server_us + monotonic_us - self.monotonic_us
+
+    def now_ms(self, monotonic_us: int) -> int:
+        """The same in whole milliseconds."""
+        return self.now_us(monotonic_us) // 1_000
+
+    def until_ms(self, instant_ms: int, monotonic_us: int) -> int:
+        """How long to wait for an instant: rounded up, so that waiting it out suffices."""
+        return max(0, -((self.now_us(monotonic_us) - instant_ms * 1_000) // 1_000))

@@ -1,0 +1,205 @@
+"""Who leads: the lease over the store, one step at a time.
+
+    standby ──look──► free ──acquire──► leader ──release, trust ended, refused──► standby
+       │                                  ▲
+       └── crash or stuck ──steal─────────┘
+
+A step does at most one look and one attempt. Whatever fails, the answer is "not leader": an
+error is never a reason to lead. Losing the lease costs a change of leader and no more: the
+same object contends again at its next step, with the same nonce.
+
+The line (own channel) is opened *before* contending, so that a leader's channel always has a
+subscriber while its process lives (core/lease.py tells why).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from habeat.core.lease import Action, Token, Trust, Watch
+from habeat.errors import HabeatError
+from habeat.ports import Clock, ElectionStore, Known, Look, Lost, Refused, Won
+
+log = logging.getLogger("habeat")
+
+Reply = TypeVar("Reply")
+
+FOREIGN_RETRY_MS = 5_000
+SECOND_LOOK_MS = 55
+#: How many replicas, counted from the front of the line, watch for a crash closely.
+CLOSE_WATCHERS = 2
+
+
+class LeaseLost(HabeatError):
+    """The lease is not ours any more; what was not claimed by now is somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a lease lives and how often a standby looks, in milliseconds."""
+
+    ttl_ms: int
+    crash_poll_ms: int
+
+
+class Election:
+    """One replica's part in the election."""
+
+    def __init__(self, store: ElectionStore, clock: Clock, pace: Pace, nonce: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._pace = pace
+        self.nonce = nonce
+        self.trust: Trust | None = None
+        self.won: Won | None = None
+        self.known = Known()
+        self.rank = 0
+        self.inert: str = ""
+        self._watch = Watch()
+        self._next_look_ms = 0
+        self._sits_out_until_ms = 0
+
+    # -- what the engine asks ---------------------------------------------------------------
+
+    @property
+    def leading(self) -> bool:
+        """Whether the trust window is open at this moment."""
+        return self.trust is not None and self.trust.left_ms(self._now_ms()) > 0
+
+    @property
+    def holder(self) -> str | None:
+        """The token last seen in Redis, our own included."""
+        return str(self.trust.token) if self.trust else self._watch.holder
+
+    def step(self) -> bool:
+        """Look, and try for the lease where that is allowed; True if we lead."""
+        if self.leading:
+            return True
+        if self.trust is not None:
+            self._step_down("the lease could not be renewed in time")
+        if self._now_ms() >= self._next_look_ms:
+            self._contend()
+        return self.trust is not None
+
+    def wait_ms(self) -> int:
+        """How long a standby may wait before its next look."""
+        return max(0, self._next_look_ms - self._now_ms())
+
+    def look_now(self) -> None:
+        """Something was said (``released``): the next step looks at once."""
+        self._next_look_ms = 0
+
+    def fenced(self, call: Callable[[Token, int], Reply | Lost]) -> Reply:
+        """Run a call that proves and extends the lease; LeaseLost if it is not ours.
+
+        The window is anchored to the moment before the request was sent.
+        """
+        trust = self.trust
+        if trust is None or not self.leading:
+            raise LeaseLost("the trust window is over")
+        attempt_ms = self._now_ms()
+        reply = call(trust.token, self._pace.ttl_ms)
+        if isinstance(reply, Lost):
+            self._step_down(f"another replica holds the lease ({reply.holder or 'nobody'})")
+            raise LeaseLost(reply.holder)
+        self.trust = trust.renewed(attempt_ms)
+        return reply
+
+    def heard(self, heartbeat: int) -> None:
+        """Our own heartbeat, as Redis counted it."""
+        self.known = replace(self.known, heartbeat=heartbeat)
+
+    def resign(self, sit_out_ms: int = 0) -> None:
+        """Give the lease back, and stay away from it for a while."""
+        token = self.trust.token if self.trust else None
+        self.trust = None
+        self._sits_out_until_ms = self._now_ms() + sit_out_ms
+        self._next_look_ms = self._now_ms() + min(sit_out_ms, self._pace.ttl_ms // 3)
+        self._store.release(token, self.nonce)
+
+    def forget(self) -> None:
+        """Drop leadership without a word: this is a forked child."""
+        self.trust = None
+        self._next_look_ms = 0
+
+    # -- how it is done ---------------------------------------------------------------------
+
+    def _contend(self) -> None:
+        self._next_look_ms = self._now_ms() + self._poll_ms()
+        look = self._store.observe()
+        self._learn(look)
+        self._watch, action = self._watch.after(look.seen, ttl_ms=self._pace.ttl_ms)
+        if action is Action.LOOK_AGAIN:
+            self._next_look_ms = self._now_ms() + SECOND_LOOK_MS
+        elif look.seen.pttl_ms > 0:
+            ends_ms = self._now_ms() + look.seen.pttl_ms + 5
+            self._next_look_ms = min(self._next_look_ms, ends_ms)
+        if self._now_ms() < self._sits_out_until_ms:
+            return
+        if look.seen.holder and Token.parse(look.seen.holder).nonce == self.nonce:
+            action = Action.ACQUIRE  # ours still: only the trust in it had ended
+        if action is Action.ACQUIRE:
+            self._attempt(
+                lambda: self._store.acquire(self.nonce, self._pace.ttl_ms, self.known)
+            )
+        elif action in (Action.STEAL_CRASHED, Action.STEAL_STUCK):
+            self._attempt(
+                lambda: self._store.steal(
+                    self.nonce, self._pace.ttl_ms, self.known, action.value, look.seen
+                )
+            )
+
+    def _learn(self, look: Look) -> None:
+        """Keep the most that was ever known, until the loss of it has been declared."""
+        found, mine = look.known, self.known
+        if not found.cluster and mine.cluster:
+            return  # emptied: the next acquisition declares it
+        same_history = (found.cluster, found.history_lost_ms) == (
+            mine.cluster,
+            mine.history_lost_ms,
+        )
+        self.known = found
+        if same_history:
+            self.known = replace(
+                found,
+                epoch=max(mine.epoch, found.epoch),
+                heartbeat=max(mine.heartbeat, found.heartbeat),
+            )
+
+    def _attempt(self, attempt: Callable[[], Won | Refused]) -> None:
+        attempt_ms = self._now_ms()
+        reply = attempt()
+        if isinstance(reply, Refused):
+            self._refused(reply)
+            return
+        self.inert = ""
+        self.won = reply
+        self.trust = Trust(reply.token, attempt_ms, self._pace.ttl_ms)
+        self.known = Known(
+            reply.cluster, reply.token.epoch, reply.heartbeat, reply.history_lost_ms
+        )
+        self._watch = Watch()
+        self._next_look_ms = 0
+
+    def _refused(self, reply: Refused) -> None:
+        if reply.foreign:
+            self._next_look_ms = self._now_ms() + FOREIGN_RETRY_MS
+            if reply.why != self.inert:
+                log.error("habeat: inert standby: %s", reply.why)
+            self.inert = reply.why
+
+    def _step_down(self, why: str) -> None:
+        log.warning("habeat: stepping down: %s", why)
+        self.trust = None
+        self._next_look_ms = 0
+
+    def _poll_ms(self) -> int:
+        close = self.rank < CLOSE_WATCHERS and self._pace.crash_poll_ms > 0
+        slow_ms = self._pace.ttl_ms // 3
+        return min(self._pace.crash_poll_ms, slow_ms) if close else slow_ms
+
+    def _now_ms(self) -> int:
+        return self._clock.monotonic_us() // 1_000

@@ -1,0 +1,5 @@
+"""The engine: one tick, top to bottom, over the ports."""
+
+from habeat.engine.loop import Engine, EngineSettings
+
+__all__ = ["Engine", "EngineSettings"]

@@ -1,0 +1,76 @@
+"""What every part of a leader's tick shares: the lease, the clocks, the will to stop.
+
+`Lead` is handed to the dispatchers and to reconciling. Its `call` proves and extends the lease
+with each use; its `may_go_on` says whether the next piece of work should be begun at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from habeat.core.lease import Token
+from habeat.core.servertime import ServerTime
+from habeat.election import Election, LeaseLost
+from habeat.ports import Clock, Lost
+
+Reply = TypeVar("Reply")
+
+
+class Lead:
+    """A leader's footing during one tick."""
+
+    def __init__(
+        self, election: Election, clock: Clock, ttl_ms: int, stopping: Callable[[], bool]
+    ) -> None:
+        self._election = election
+        self._clock = clock
+        self.ttl_ms = ttl_ms
+        self.stopping = stopping
+        self.server = ServerTime(0, 0)
+
+    def call(self, fenced: Callable[[Token, int], Reply | Lost]) -> Reply:
+        """Run a fenced call of the store; LeaseLost if the lease is not ours."""
+        return self._election.fenced(fenced)
+
+    def anchor(self, now_us: int) -> None:
+        """An answer has just arrived that was given at `now_us`, Redis time."""
+        self.server = ServerTime(now_us, self._clock.monotonic_us())
+
+    def now_ms(self) -> int:
+        """Redis' time, as well as it is known here."""
+        return self.server.now_ms(self._clock.monotonic_us())
+
+    def until_ms(self, instant_ms: int) -> int:
+        """How long from now to an instant of Redis' time."""
+        return self.server.until_ms(instant_ms, self._clock.monotonic_us())
+
+    def trust_left_ms(self) -> int:
+        """What is left of the trust window."""
+        trust = self._election.trust
+        return 0 if trust is None else trust.left_ms(self._clock.monotonic_us() // 1_000)
+
+    def may_go_on(self) -> bool:
+        """Whether new work may begin: we lead, and nobody has asked us to stop."""
+        return self._election.leading and not self.stopping()
+
+    @property
+    def token(self) -> Token:
+        """Our token; LeaseLost if there is none."""
+        trust = self._election.trust
+        if trust is None:
+            raise LeaseLost("the lease was lost on the way")
+        return trust.token
+
+    @property
+    def last_token(self) -> Token:
+        """The token that we lead by or last led by: what has left was sent under it."""
+        won = self._election.won
+        if won is None:
+            raise LeaseLost("this replica has never led")
+        return won.token
+
+    @property
+    def cluster(self) -> str:
+        """The id of the cluster that we lead; part of every task's id."""
+        return self._election.known.cluster

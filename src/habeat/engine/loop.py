@@ -1,0 +1,258 @@
+"""One tick, top to bottom.
+
+    open the line ─ step the election ─┬─ leading: look around, recover, plan, skip, send
+                                       └─ standing by: nothing
+    wait on the line until something is due, the lease wants renewal, or something is said
+
+`tick` never raises an Exception. Redis away: no dispatch, a pause that grows to a second, one
+log line when it starts and one when it ends. Broker away: nothing is claimed, the slots stay
+due, and after repeated failures the leader yields once to a standby whose own probe of the
+broker works. Any other exception is a bug of ours: it is logged, the lease is kept or lost by
+the ordinary rules, and the next tick goes on.
+
+Everything runs in one thread, so that this function over the ports is the whole protocol: the
+simulator runs the very same code.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from habeat.core.entry import Policies
+from habeat.election import Election, LeaseLost
+from habeat.engine.atomic import AtomicDispatch
+from habeat.engine.lead import Lead
+from habeat.engine.outbox import OutboxDispatch, Recovery, Sender
+from habeat.engine.planning import Catalog, Plan, Planner
+from habeat.engine.render import Renderer
+from habeat.engine.reporting import Once
+from habeat.ports import (
+    BrokerUnavailable,
+    Clock,
+    DispatchStore,
+    DueEntry,
+    Line,
+    Publisher,
+    Skip,
+    StoreUnavailable,
+    Tick,
+)
+
+log = logging.getLogger("habeat")
+
+DUE_PER_TICK = 1_000
+FIRINGS_PER_TICK = 2_000
+SKIP_BATCH = 200
+LONGEST_WAIT_MS = 1_000
+BACKOFF_MS = (50, 100, 200, 500, 1_000)
+UNRESOLVED_WAIT_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What the loop needs of the settings; times in milliseconds."""
+
+    ttl_ms: int
+    renew_after_ms: int
+    publish_timeout_ms: int
+    policies: Policies
+    longest_wait_ms: int = LONGEST_WAIT_MS
+
+
+class Housekeeping(Protocol):
+    """What else a replica does in its loop: says that it lives; as a leader, reconciles."""
+
+    def each_tick(self, lead: Lead | None) -> int | None:
+        """Do what is due of it; how long until there is more, in ms (None: no hurry)."""
+        ...
+
+
+class Engine:
+    """One replica's loop over the ports."""
+
+    def __init__(
+        self,
+        *,
+        election: Election,
+        store: DispatchStore,
+        line: Line,
+        clock: Clock,
+        publisher: Publisher,
+        catalog: Catalog,
+        housekeeping: Housekeeping,
+        settings: EngineSettings,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._election = election
+        self._store = store
+        self._line = line
+        self._housekeeping = housekeeping
+        self._settings = settings
+        self._publisher = publisher
+        self._planner = Planner(catalog, settings.policies, store.definitions)
+        renderer = Renderer(publisher, store, settings.policies.delivery)
+        self._sender = Sender(store, publisher, settings.publish_timeout_ms)
+        self._atomic = AtomicDispatch(store, renderer)
+        self._outbox = OutboxDispatch(store, renderer, self._sender)
+        self._recovery = Recovery(store, self._sender)
+        self._lead = Lead(election, clock, settings.ttl_ms, stopping)
+        self._trouble = Once()
+        self._failures = 0
+        self.broker_failures = 0
+
+    def tick(self) -> None:
+        """One turn of the loop, waiting included; about a second at most."""
+        wait_ms = self._guarded()
+        if wait_ms > 0 and not self._lead.stopping():
+            self._listen(min(wait_ms, self._settings.longest_wait_ms))
+
+    # -- the turn ---------------------------------------------------------------------------
+
+    def _guarded(self) -> int:
+        """One turn; how long to wait after it."""
+        try:
+            wait_ms = self._turn()
+        except StoreUnavailable as error:
+            self._trouble.error(
+                "redis", "habeat: %s; not dispatching until it answers again", error
+            )
+            return self._back_off()
+        except LeaseLost:
+            return 0
+        except Exception:
+            log.exception("habeat: a tick failed; the next one goes on")
+            return self._back_off()
+        self._failures = 0
+        self._trouble.over("redis", "habeat: Redis answers again; resuming")
+        return wait_ms
+
+    def _back_off(self) -> int:
+        self._failures += 1
+        return BACKOFF_MS[min(self._failures, len(BACKOFF_MS)) - 1]
+
+    def _turn(self) -> int:
+        self._sender.settle(self._lead)
+        if self._line.open():
+            self._election.look_now()
+        if not self._election.step():
+            self._housekeeping.each_tick(None)
+            return self._election.wait_ms()
+        return self._leader_turn()
+
+    def _leader_turn(self) -> int:
+        lead = self._lead
+        found = lead.call(
+            lambda token, ttl: self._store.tick(
+                token, ttl, DUE_PER_TICK, self._election.known.heartbeat
+            )
+        )
+        lead.anchor(found.now_us)
+        self._election.heard(found.heartbeat)
+        if found.listeners == 0:
+            self._line.resubscribe()
+        next_due_ms = self._dispatch(found)
+        chores_ms = self._housekeeping.each_tick(lead)
+        return self._wait_ms(next_due_ms, chores_ms)
+
+    def _wait_ms(self, next_due_ms: int | None, chores_ms: int | None) -> int:
+        waits = [self._settings.renew_after_ms]
+        if next_due_ms is not None:
+            waits.append(self._lead.until_ms(next_due_ms))
+        if chores_ms is not None:
+            waits.append(chores_ms)
+        if self.broker_failures:
+            waits = [max(BACKOFF_MS[min(self.broker_failures, len(BACKOFF_MS)) - 1], min(waits))]
+        return min(waits)
+
+    # -- dispatch ---------------------------------------------------------------------------
+
+    def _dispatch(self, found: Tick) -> int | None:
+        """Act on what is due; the next instant (Redis, ms) at which something will be."""
+        lead = self._lead
+        planned = self._planner.plan(
+            found.due,
+            now_ms=lead.now_ms(),
+            history_lost_ms=found.history_lost_ms,
+            limit=FIRINGS_PER_TICK,
+        )
+        planned.note_next(found.next_due_ms)
+        self._set_aside(planned)
+        stale = self._skip(planned.skips)
+        try:
+            self._recover(found, planned)
+            firings = [f for f in planned.firings if f.entry.name not in stale]
+            dispatch = self._atomic if self._publisher.atomic else self._outbox
+            complete = dispatch.send(lead, firings)
+        except BrokerUnavailable as error:
+            self._broker_failed(error)
+            return planned.next_due_ms
+        if firings or found.in_flight:
+            self.broker_failures = 0
+            self._trouble.over("broker", "habeat: the broker takes messages again")
+        if not complete or stale:
+            planned.note_next(0)
+        return planned.next_due_ms
+
+    def _recover(self, found: Tick, planned: Plan) -> None:
+        if found.in_flight:
+            planned.note_next(self._recovery.run(self._lead))
+
+    def _broker_failed(self, error: BrokerUnavailable) -> None:
+        self.broker_failures += 1
+        self._trouble.error(
+            "broker", "habeat: the broker takes no messages (%s); slots stay due", error
+        )
+
+    def _set_aside(self, planned: Plan) -> None:
+        """Entries that cannot be read, resolved here, or that stand at a wrong instant."""
+        for due, why in planned.unreadable:
+            self._quarantine(due, why)
+        later_ms = self._lead.now_ms() + UNRESOLVED_WAIT_MS
+        for due in planned.unresolved:
+            self._trouble.error(
+                f"code {due.name}",
+                "habeat: entry %r has parts that only code can express, and this replica's "
+                "beat_schedule does not have them; it waits",
+                due.name,
+            )
+            self._defer(due, later_ms)
+        for due, right_due_ms in planned.misplaced:
+            self._defer(due, right_due_ms)
+
+    def _quarantine(self, due: DueEntry, why: str) -> None:
+        reply = self._lead.call(
+            lambda token, ttl: self._store.quarantine(token, ttl, due, why)
+        )
+        if reply.words[0] == "ok":
+            log.error("habeat: entry %r is quarantined, untouched: %s", due.name, why)
+
+    def _defer(self, due: DueEntry, until_ms: int | None) -> None:
+        self._lead.call(lambda token, ttl: self._store.defer(token, ttl, due, until_ms))
+
+    def _skip(self, skips: Sequence[Skip]) -> set[str]:
+        """Record what will not fire; the names of entries that must be planned again."""
+        stale: set[str] = set()
+        for start in range(0, len(skips), SKIP_BATCH):
+            batch = skips[start : start + SKIP_BATCH]
+            reply = self._lead.call(
+                lambda token, ttl, batch=batch: self._store.skip(token, ttl, batch)
+            )
+            stale |= {
+                skip.entry
+                for skip, word in zip(batch, reply.words, strict=True)
+                if word != "ok"
+            }
+        return stale
+
+    # -- waiting ----------------------------------------------------------------------------
+
+    def _listen(self, timeout_ms: int) -> None:
+        try:
+            said = self._line.wait(timeout_ms)
+        except StoreUnavailable:
+            return
+        if "released" in said:
+            self._election.look_now()

@@ -1,0 +1,218 @@
+"""From what a tick found due to what is to be done about it.
+
+For every due entry: its definition (from a bounded cache, by the digest of what is stored, so
+an edit is never missed), then catch-up, then two lists: runs of slots that will not fire, and
+firings to render and claim. Within one entry, skips always come before firings: what is lost,
+beyond its grace or expired is older than what fires. An entry that cannot be read is set
+aside; one that only another deploy's code can resolve waits; neither holds up the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from habeat.core.catchup import Step, plan
+from habeat.core.entry import Entry, Policies
+from habeat.core.firing import Firing, Outcome, SkippedRun
+from habeat.errors import DefinitionError
+from habeat.ports import DueEntry, Skip
+
+CACHED_DEFINITIONS = 5_000
+
+
+class Catalog(Protocol):
+    """Where definitions come from: stored text, and what only code can express."""
+
+    def decode(self, name: str, stored: bytes) -> Entry:
+        """The entry written as `stored`; DefinitionError if it cannot be read."""
+        ...
+
+    def resolve(self, entry: Entry) -> Entry | None:
+        """The entry with the parts that only code has; None if this code has them not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFiring:
+    """A firing with the facts that must still hold when it is claimed."""
+
+    entry: Entry
+    due: DueEntry
+    firing: Firing
+    planned_due_ms: int
+    cursor_ms: int
+    next_slot_ms: int | None
+    next_due_ms: int | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one tick will do."""
+
+    skips: list[Skip] = field(default_factory=list)
+    firings: list[PlannedFiring] = field(default_factory=list)
+    unreadable: list[tuple[DueEntry, str]] = field(default_factory=list)
+    unresolved: list[DueEntry] = field(default_factory=list)
+    misplaced: list[tuple[DueEntry, int | None]] = field(default_factory=list)
+    next_due_ms: int | None = None
+
+    def note_next(self, due_ms: int | None) -> None:
+        """Remember the earliest instant at which something is due again."""
+        if due_ms is not None and (self.next_due_ms is None or due_ms < self.next_due_ms):
+            self.next_due_ms = due_ms
+
+
+class Planner:
+    """Plans ticks; keeps nothing but the definitions it read last."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        defaults: Policies,
+        fetch: Callable[[Sequence[str]], Sequence[bytes | None]],
+    ) -> None:
+        self._catalog = catalog
+        self._defaults = defaults
+        self._fetch = fetch
+        self._cache: OrderedDict[tuple[str, str], Entry | DefinitionError] = OrderedDict()
+
+    def plan(
+        self, due: Sequence[DueEntry], *, now_ms: int, history_lost_ms: int, limit: int
+    ) -> Plan:
+        """What to do about `due` at `now_ms` (Redis time), at most `limit` firings."""
+        self._load(due)
+        result = Plan()
+        for item in due:
+            found = self._entry(item)
+            if isinstance(found, DefinitionError):
+                result.unreadable.append((item, found.why))
+            elif (entry := self._catalog.resolve(found)) is None:
+                result.unresolved.append(item)
+            elif limit > len(result.firings):
+                room = limit - len(result.firings)
+                self._plan_entry(result, entry, item, now_ms, history_lost_ms, room)
+            else:
+                result.note_next(item.due_ms)
+        return result
+
+    def _load(self, due: Sequence[DueEntry]) -> None:
+        missing = [item for item in due if item.digest and _key(item) not in self._cache]
+        if not missing:
+            return
+        for item, stored in zip(missing, self._fetch([item.name for item in missing]), strict=True):
+            if stored is not None:
+                digest = hashlib.sha1(stored, usedforsecurity=False).hexdigest()
+                self._cache[item.name, digest] = self._decoded(item.name, stored)
+        while len(self._cache) > max(CACHED_DEFINITIONS, len(due)):
+            self._cache.popitem(last=False)
+
+    def _decoded(self, name: str, stored: bytes) -> Entry | DefinitionError:
+        try:
+            return self._catalog.decode(name, stored)
+        except DefinitionError as error:
+            return error
+
+    def _entry(self, item: DueEntry) -> Entry | DefinitionError:
+        if not item.digest:
+            return DefinitionError(item.name, "there is none: it was evicted or deleted by hand")
+        if item.cursor_ms is None:
+            return DefinitionError(item.name, "its state (cursor) is gone or garbled")
+        found = self._cache.get(_key(item))
+        if found is None:
+            return DefinitionError(item.name, "it changed while it was read")
+        self._cache.move_to_end(_key(item))
+        return found
+
+    def _plan_entry(
+        self,
+        result: Plan,
+        entry: Entry,
+        item: DueEntry,
+        now_ms: int,
+        history_lost_ms: int,
+        room: int,
+    ) -> None:
+        assert item.cursor_ms is not None
+        policies = entry.policies(self._defaults)
+        steps = plan(
+            entry,
+            policies,
+            cursor_ms=item.cursor_ms,
+            now_ms=now_ms,
+            history_lost_ms=history_lost_ms,
+            limit=room,
+        )
+        cursor_ms, due_ms = item.cursor_ms, item.due_ms
+        for step in steps:
+            next_due_ms = (
+                None if step.next_slot_ms is None else entry.effective_ms(step.next_slot_ms)
+            )
+            add_step(result, entry, item, step, cursor_ms, due_ms, next_due_ms, now_ms)
+            cursor_ms = step.cursor_ms
+            due_ms = next_due_ms if next_due_ms is not None else due_ms
+        following_ms = entry.next_slot_ms(cursor_ms)
+        right_due_ms = None if following_ms is None else entry.effective_ms(following_ms)
+        result.note_next(right_due_ms)
+        if not steps:
+            result.misplaced.append((item, right_due_ms))
+
+
+def _key(item: DueEntry) -> tuple[str, str]:
+    return item.name, item.digest
+
+
+def add_step(
+    result: Plan,
+    entry: Entry,
+    item: DueEntry,
+    step: Step,
+    cursor_ms: int,
+    due_ms: int,
+    next_due_ms: int | None,
+    now_ms: int,
+) -> None:
+    """Sort one step into skips or firings; a firing that has expired is a skip."""
+    what = step.what
+    if isinstance(what, Firing) and has_expired(entry, what, now_ms):
+        what = SkippedRun(what.slot_ms, what.slot_ms, 1, Outcome.SKIPPED, "expired")
+    if isinstance(what, Firing):
+        result.firings.append(
+            PlannedFiring(
+                entry, item, what, due_ms, cursor_ms, step.next_slot_ms, next_due_ms
+            )
+        )
+    else:
+        result.skips.append(
+            Skip(
+                entry.name,
+                item.digest,
+                due_ms,
+                cursor_ms,
+                step.cursor_ms,
+                step.next_slot_ms,
+                next_due_ms,
+                what.outcome.value,
+                what.reason,
+                what.first_ms,
+                what.count,
+            )
+        )
+
+
+def has_expired(entry: Entry, firing: Firing, now_ms: int) -> bool:
+    """Whether the entry's `expires`, counted from the effective time, is over."""
+    expires = entry.options.get("expires")
+    if isinstance(expires, timedelta):
+        expires = expires.total_seconds()
+    if isinstance(expires, bool) or expires is None:
+        return False
+    if isinstance(expires, int | float):
+        return firing.effective_ms + expires * 1000 <= now_ms
+    if isinstance(expires, datetime) and expires.tzinfo is not None:
+        return expires.timestamp() * 1000 <= now_ms
+    return False

@@ -1,0 +1,95 @@
+"""Every error that habeat raises on purpose: a sentence for a person, and data for a program.
+
+All of them are `HabeatError`. The sentence is complete by itself (it names the entry, the
+field, what was given and what is allowed); the attributes carry the same facts.
+"""
+
+from __future__ import annotations
+
+
+class HabeatError(Exception):
+    """The root of all errors raised by habeat."""
+
+
+class SettingsError(HabeatError):
+    """A setting that cannot work; beat refuses to start with it.
+
+    `setting` is the name of the Celery setting, e.g. ``habeat_lease_ttl``.
+    """
+
+    def __init__(self, setting: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.setting = setting
+
+
+class ValidationError(HabeatError, ValueError):
+    """A field of an entry or of a schedule that is not allowed.
+
+    `entry` may be empty when a schedule is checked by itself.
+    """
+
+    def __init__(self, field: str, given: object, allowed: str, *, entry: str = "") -> None:
+        self.field = field
+        self.given = given
+        self.allowed = allowed
+        self.entry = entry
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        of = f"entry {self.entry!r}: " if self.entry else ""
+        return f"{of}{self.field} is {self.given!r}, allowed: {self.allowed}"
+
+    def of_entry(self, entry: str) -> ValidationError:
+        """The same error, told of a named entry."""
+        return type(self)(self.field, self.given, self.allowed, entry=entry)
+
+
+class DefinitionError(HabeatError):
+    """A stored definition that this version cannot read; its entry is quarantined."""
+
+    def __init__(self, entry: str, why: str) -> None:
+        super().__init__(f"entry {entry!r}: the stored definition cannot be read: {why}")
+        self.entry = entry
+        self.why = why
+
+
+class EntryNotFound(HabeatError, LookupError):
+    """No entry has this name."""
+
+    def __init__(self, entry: str) -> None:
+        super().__init__(f"there is no entry named {entry!r}")
+        self.entry = entry
+
+
+class EntryExists(HabeatError):
+    """An entry has this name already, and `replace` was not asked for."""
+
+    def __init__(self, entry: str, owner: str) -> None:
+        how = (
+            "it is declared in beat_schedule, change it there"
+            if owner == "config"
+            else "use replace=True or update()"
+        )
+        super().__init__(f"an entry named {entry!r} exists already: {how}")
+        self.entry = entry
+        self.owner = owner
+
+
+class RevisionConflict(HabeatError):
+    """The entry was changed by somebody else since it was read."""
+
+    def __init__(self, entry: str, expected_rev: int | None, found_rev: int | None) -> None:
+        found = "it is gone" if found_rev is None else f"it is at revision {found_rev}"
+        wanted = "" if expected_rev is None else f", not at {expected_rev}"
+        super().__init__(f"entry {entry!r} has changed: {found}{wanted}; read it again")
+        self.entry = entry
+        self.expected_rev = expected_rev
+        self.found_rev = found_rev
+
+
+class RedisUnavailable(HabeatError):
+    """Redis did not answer within the time allowed; nothing is known of the call's effect."""
+
+
+class ForeignState(HabeatError):
+    """The keys under this prefix belong to another app or to another schema version."""

@@ -1,0 +1,298 @@
+"""What the engine needs of the world: a clock, a store, a publisher, a line to hear by.
+
+The protocol is written against these and runs the same over Redis and over a simulator. Every
+call may raise `StoreUnavailable` (the effect is unknown; every call may be repeated), and a
+fenced call answers `Lost` instead of a result when another token holds the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from habeat.core.entry import Entry
+from habeat.core.firing import Firing
+from habeat.core.lease import Observation, Token
+from habeat.errors import HabeatError
+
+
+class StoreUnavailable(HabeatError):
+    """Redis did not answer, or refused to write; nothing is known of the call's effect.
+
+    `fault` is one word for the log: unreachable, read_only, out_of_memory, denied, busy, other.
+    """
+
+    def __init__(self, fault: str, detail: str) -> None:
+        super().__init__(f"Redis is {fault.replace('_', ' ')}: {detail}")
+        self.fault = fault
+
+
+class BrokerUnavailable(HabeatError):
+    """The broker did not take the message in time; it may or may not have it."""
+
+
+class PublishRefused(HabeatError):
+    """The broker is there and refuses this one message; others are not concerned."""
+
+
+class RenderFailed(HabeatError):
+    """Celery could not build this entry's message; the broker has no part in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The lease is not ours: `holder` is the token that has it, "" if none."""
+
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Won:
+    """The lease is ours. `history` is first, continued, emptied or restored."""
+
+    token: Token
+    now_us: int
+    cluster: str
+    heartbeat: int
+    history: str
+    history_lost_ms: int
+    already: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The lease is not to be had. `foreign` is set where it never will be, as things stand."""
+
+    why: str
+    foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a replica knows of the history; a store that knows less has lost data."""
+
+    cluster: str = ""
+    epoch: int = 0
+    heartbeat: int = 0
+    history_lost_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A standby's look: the observation, and what Redis says of its history."""
+
+    seen: Observation
+    known: Known
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueEntry:
+    """An entry that is due, as the tick found it; `digest` names its stored definition."""
+
+    name: str
+    due_ms: int
+    digest: str
+    cursor_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What a leader sees in one look around."""
+
+    now_us: int
+    heartbeat: int
+    next_due_ms: int | None
+    listeners: int | None
+    in_flight: int
+    history_lost_ms: int
+    due: Sequence[DueEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A message ready to leave.
+
+    `commands` (atomic) are the broker's Redis commands, words as they go over the wire;
+    `envelope` (outbox) is the message in our own form, kept with the intent for a resend.
+    """
+
+    envelope: bytes = b""
+    commands: Sequence[Sequence[bytes | str | int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One firing to claim, with all that must still be true when the script runs."""
+
+    firing: Firing
+    digest: str
+    planned_due_ms: int
+    cursor_ms: int
+    next_slot_ms: int | None
+    next_due_ms: int | None
+    rendered: Rendered
+    delivery: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """One run of slots that will not fire, with all that must still be true."""
+
+    entry: str
+    digest: str
+    planned_due_ms: int
+    cursor_ms: int
+    new_cursor_ms: int
+    next_slot_ms: int | None
+    next_due_ms: int | None
+    outcome: str
+    reason: str
+    first_ms: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """A word for each firing asked about, in order."""
+
+    now_us: int
+    words: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A claimed firing of the outbox whose message may not have left."""
+
+    entry: str
+    slot_ms: int
+    attempts: int
+    effective_ms: int
+    delivery: str
+    envelope: bytes
+
+    @property
+    def field(self) -> str:
+        return f"{self.entry}@{self.slot_ms}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Intents that are ours to resend; others wait until `wait_until_ms`."""
+
+    now_us: int
+    wait_until_ms: int | None
+    intents: Sequence[Intent]
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """A message that left: when (Redis time), and at which attempt."""
+
+    entry: str
+    slot_ms: int
+    left_ms: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Where a replica stands among the live ones."""
+
+    now_us: int
+    rank: int
+    generation: int
+
+
+class Clock(Protocol):
+    """This host's clocks."""
+
+    def monotonic_us(self) -> int: ...
+
+    def wall_ms(self) -> int: ...
+
+
+class Line(Protocol):
+    """The pub/sub connection: it is waited on, and its subscription shows that we live."""
+
+    def open(self) -> bool:
+        """Subscribe (again); True if that had to be done, so state must be read anew."""
+        ...
+
+    def wait(self, timeout_ms: int) -> frozenset[str]:
+        """Wait until something is said or the time is up; drains all that was said."""
+        ...
+
+    def resubscribe(self) -> None:
+        """Throw the connection away; the next `open` makes it anew."""
+        ...
+
+
+class ElectionStore(Protocol):
+    """What the election needs: the lease and its neighbours, a script each."""
+
+    def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused: ...
+
+    def steal(
+        self, nonce: str, ttl_ms: int, known: Known, cause: str, seen: Observation
+    ) -> Won | Refused: ...
+
+    def observe(self) -> Look: ...
+
+    def release(self, token: Token | None, nonce: str) -> None: ...
+
+    def register(
+        self, nonce: str, info: str, fingerprint: str, declared: int
+    ) -> Registration: ...
+
+
+class DispatchStore(Protocol):
+    """What a leader needs; all fenced by its token but `settle` and `definitions`."""
+
+    def tick(self, token: Token, ttl_ms: int, limit: int, heartbeat: int) -> Tick | Lost: ...
+
+    def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]: ...
+
+    def claim(
+        self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
+    ) -> Statuses | Lost: ...
+
+    def settle(self, token: Token, departed: Sequence[Departed]) -> int: ...
+
+    def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost: ...
+
+    def recover(self, token: Token, ttl_ms: int, limit: int) -> Recovered | Lost: ...
+
+    def mark(
+        self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str
+    ) -> int | None | Lost:
+        """The attempt's number; None if the intent is buried or gone."""
+        ...
+
+    def defer(
+        self, token: Token, ttl_ms: int, due: DueEntry, until_ms: int | None
+    ) -> Statuses | Lost: ...
+
+    def quarantine(
+        self, token: Token, ttl_ms: int, due: DueEntry, why: str
+    ) -> Statuses | Lost: ...
+
+
+class Publisher(Protocol):
+    """Celery's side: builds messages, and with the outbox sends them."""
+
+    #: True when the store's claim carries the message itself.
+    atomic: bool
+
+    def render(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered:
+        """The message of a firing; RenderFailed if the entry cannot be sent at all."""
+        ...
+
+    def connect(self, timeout_ms: int) -> None:
+        """Make sure of the broker within the time; BrokerUnavailable."""
+        ...
+
+    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
+        """Hand one message to the broker within the time; BrokerUnavailable, PublishRefused."""
+        ...

@@ -1,0 +1,1 @@
+"""The schedule's home in Redis: connections, keys, codec and scripts."""

@@ -1,0 +1,62 @@
+"""One call to Redis: a script or a few plain commands, with our keys and our errors.
+
+A call is sent once. What went wrong is told as `StoreUnavailable` with a word for the fault;
+whether to try again is for the caller, who knows what time is left to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from habeat.ports import StoreUnavailable
+from habeat.store.connection import AnyRedis, Connections
+from habeat.store.faults import REDIS_ERRORS, Fault, classify
+from habeat.store.keys import Keys
+from habeat.store.scripting import script
+
+Result = TypeVar("Result")
+
+
+class Caller:
+    """Runs scripts and commands against the keys of one prefix."""
+
+    def __init__(self, connections: Connections, keys: Keys) -> None:
+        self._connections = connections
+        self.keys = keys
+        #: Rises whenever the connection for commands has to be made anew.
+        self.connection = 0
+
+    def run(self, name: str, *args: Any) -> Any:
+        """The reply of the shipped script `name`."""
+        return self.do(lambda client: script(name).run(client, self.keys.fixed, *args))
+
+    def do(self, act: Callable[[AnyRedis], Result]) -> Result:
+        """The result of a few plain commands; StoreUnavailable if Redis fails."""
+        try:
+            return act(self._connections.client())
+        except REDIS_ERRORS as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: BaseException) -> StoreUnavailable:
+        fault = classify(error)
+        if fault in (Fault.UNREACHABLE, Fault.READ_ONLY):
+            self.connection += 1
+            self._connections.reset()
+        return StoreUnavailable(fault.value, str(error) or type(error).__name__)
+
+
+def text(raw: bytes | str | int) -> str:
+    """A reply's word as text; what is not UTF-8 is kept readable, never an error."""
+    return raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else str(raw)
+
+
+def optional_ms(raw: bytes | str | int) -> int | None:
+    """Milliseconds, or None for the empty word."""
+    word = text(raw)
+    return int(float(word)) if word else None
+
+
+def blank(value: int | None) -> int | str:
+    """The other way around: the empty word for None."""
+    return "" if value is None else value

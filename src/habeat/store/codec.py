@@ -1,0 +1,135 @@
+"""Entries as stored: versioned JSON, and the short records of :state.
+
+The JSON is kombu's, so arguments may hold what Celery's own messages may: datetime, UUID,
+Decimal. What cannot be written raises ValidationError naming the entry; what cannot be read
+raises DefinitionError, whose entry is then quarantined. Keys of version 1 that this code does
+not know were written by a later release and are left alone; a higher version is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from kombu.utils import json
+
+from habeat.core.entry import Delivery, Entry, EntryState, Misfire
+from habeat.core.schedule import registry
+from habeat.errors import DefinitionError, HabeatError, ValidationError
+
+VERSION = 1
+
+_STATE = re.compile(r"^(-?\d+)\|(-?\d*)\|([^|]*)\|(\d*)\|(\d+)$")
+
+_PLAIN = (
+    "task",
+    "kwargs",
+    "options",
+    "enabled",
+    "description",
+    "owner",
+    "misfire_grace_ms",
+    "misfire_limit",
+    "rev",
+    "created_ms",
+    "generation",
+    "fingerprint",
+)
+_TUPLES = ("args", "tags", "from_code")
+_ALWAYS = ("task", "owner", "rev", "created_ms")
+
+
+def digest_of(stored: bytes) -> str:
+    """The name by which scripts compare stored definitions."""
+    return hashlib.sha1(stored, usedforsecurity=False).hexdigest()
+
+
+def encode(entry: Entry) -> bytes:
+    """The entry's definition as stored; ValidationError if a value cannot be written."""
+    plain = Entry("", "", entry.schedule)
+    data: dict[str, Any] = {"v": VERSION, "schedule": entry.schedule.to_json()}
+    for name in (*_PLAIN, *_TUPLES, "misfire", "delivery"):
+        value = getattr(entry, name)
+        if name in _ALWAYS or value != getattr(plain, name):
+            data[name] = list(value) if name in _TUPLES else value
+    try:
+        written = json.dumps(data, sort_keys=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _unwritable(entry, error) from error
+    return written.encode()
+
+
+def _unwritable(entry: Entry, error: Exception) -> ValidationError:
+    for name in ("args", "kwargs", "options", "task"):
+        try:
+            json.dumps(getattr(entry, name))
+        except (TypeError, ValueError, RecursionError):
+            return ValidationError(
+                name,
+                getattr(entry, name),
+                f"what JSON can carry, datetime, UUID and Decimal ({error})",
+                entry=entry.name,
+            )
+    return ValidationError("definition", "?", str(error), entry=entry.name)
+
+
+def decode(name: str, stored: bytes) -> Entry:
+    """The entry written as `stored`; DefinitionError if it cannot be read."""
+    try:
+        data = json.loads(stored)
+        if not isinstance(data, dict):
+            raise ValidationError("definition", type(data).__name__, "a JSON object")
+        version = data.get("v")
+        if version != VERSION:
+            raise ValidationError("v", version, f"{VERSION} (this release of habeat)")
+        return _entry(name, data)
+    except (HabeatError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as why:
+        told = f"{why.args[0]!r} is missing" if isinstance(why, KeyError) else str(why)
+        raise DefinitionError(name, told) from why
+
+
+def _entry(name: str, data: Mapping[str, Any]) -> Entry:
+    fields = {key: data[key] for key in _PLAIN if key in data}
+    fields |= {key: tuple(data[key]) for key in _TUPLES if key in data}
+    if "misfire" in data:
+        fields["misfire"] = Misfire(data["misfire"])
+    if "delivery" in data:
+        fields["delivery"] = Delivery(data["delivery"])
+    for key, kind in (("rev", int), ("created_ms", int), ("kwargs", dict), ("options", dict)):
+        if key in fields and not isinstance(fields[key], kind):
+            raise ValidationError(key, fields[key], f"a JSON {kind.__name__}")
+    return Entry(name=name, schedule=registry.from_json(data["schedule"]), **fields)
+
+
+def read_state(raw: str) -> EntryState | None:
+    """A record of :state; None if it cannot be read."""
+    match = _STATE.match(raw)
+    if match is None:
+        return None
+    cursor, slot, _token, fired, count = match.groups()
+    return EntryState(
+        cursor_ms=int(cursor),
+        next_slot_ms=int(slot) if slot else None,
+        last_fired_ms=int(fired) if fired else None,
+        fired=int(count),
+    )
+
+
+def with_facts(
+    state: EntryState, *, due_ms: int | None, paused: str, quarantined: str
+) -> EntryState:
+    """The state with what stands beside it in other keys."""
+    reason, at_ms = None, None
+    if paused:
+        told = json.loads(paused)
+        reason, at_ms = str(told.get("reason", "")), told.get("at_ms")
+    return replace(
+        state,
+        due_ms=due_ms,
+        paused=reason,
+        paused_at_ms=at_ms,
+        quarantined=quarantined or None,
+    )

@@ -1,0 +1,238 @@
+"""Clients for the schedule's Redis, made so that no call hangs and none is sent twice.
+
+redis-py's defaults suit a web request, not a lease. Depending on the constructor a call is
+repeated up to ten times, with seconds of waiting between, and a repeated script runs twice; a
+Sentinel that hangs costs as much again; RESP3's maintenance notifications stretch time limits
+that the trust in a lease is reckoned with. So everything is said here: no retries, a limit on
+each wait, RESP2, raw bytes.
+
+**Forks.** A child that holds its parent's socket keeps the parent alive in the eyes of Redis:
+crash detection by connection (NUMSUB) would never see the parent die. Each live socket is known
+here, and the child closes its copies at once, without a word to the server: `shutdown()` would
+end the parent's connection too. The parent's client objects are then kept, unused, until the
+child ends, since their destructors may want a lock that another thread held at the fork.
+
+**Cluster.** All our keys have one hash tag and so one owner. Commands find it by key; a plain
+pub/sub connection does not, and NUMSUB counts subscribers of one node only. So `pubsub` goes to
+the owner of the key, and stays there: after an error, or when the leader's own count reads 0,
+close it and take a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from redis.client import PubSub
+from redis.cluster import RedisCluster
+from redis.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import RedisClusterException
+from redis.sentinel import Sentinel
+
+from habeat.store.making import (
+    Limits,
+    as_redis_error,
+    cluster_client,
+    connection_arguments,
+    plain_pool,
+    sentinel_pool,
+    sentinels,
+    short_limits,
+    unnamed,
+)
+from habeat.store.target import RedisTarget, redis_target
+
+__all__ = ["AnyRedis", "Connections", "RedisTarget", "redis_target"]
+
+AnyRedis = redis.Redis | RedisCluster
+
+
+class Connections:
+    """The clients of one process for one target, made when first asked for.
+
+    Limits are in seconds and hold for each wait, connecting or reading, not for a whole call;
+    the name lookup of a host is the operating system's, and is not bounded. Errors are those
+    of redis-py (see `faults`), and none is raised by `reset`, `close` and `drop_after_fork`.
+    """
+
+    _client: AnyRedis | None
+    _sentinel: Sentinel | None
+
+    def __init__(
+        self,
+        target: RedisTarget,
+        *,
+        socket_timeout_s: float = 1.0,
+        connect_timeout_s: float = 1.0,
+        client_name: str = "habeat",
+    ) -> None:
+        self._target = target
+        self._limits = Limits(connect_timeout_s, socket_timeout_s)
+        self._client_name = str(target.checked_options.get("client_name", client_name))
+        self._inherited: list[object] = []
+        self._forget()
+        _drop_in_children(self)
+
+    def client(self) -> AnyRedis:
+        """The client for commands and scripts. Ask each time: `reset` may replace it.
+
+        Of a Cluster it is made with a first look at the hash slots, which is I/O.
+        """
+        self._own_process()
+        if self._client is None:
+            self._client = self._make()
+        return self._client
+
+    def pubsub(self, key: str) -> PubSub:
+        """A subscriber with a connection of its own, on the server that owns `key`."""
+        self._own_process()
+        pool = self._pool_for(key)
+        self._pools.add(pool)
+        return PubSub(pool)
+
+    def short_lived(self, timeout_s: float, key: str | None = None) -> AnyRedis:
+        """A client with a new connection, for one call that must end within `timeout_s`.
+
+        It shares nothing with the others, so a signal handler may use it whatever it has
+        interrupted. It goes to the server last known, without asking Sentinel or the Cluster
+        again (for the latter `key` is needed). Close it after use.
+        """
+        self._own_process()
+        limits = short_limits(timeout_s, self._target)
+        arguments = connection_arguments(self._target, limits, self._met_briefly) | unnamed()
+        known = self._last_known(key)
+        if known is not None:
+            pool = plain_pool(self._target, arguments, *known)
+        elif self._target.cluster:
+            return cluster_client(self._target, arguments)
+        else:
+            pool = self._pool(arguments, lambda: sentinels(self._target, limits, self._met_briefly))
+        return redis.Redis.from_pool(pool)  # which the client closes with itself
+
+    def reset(self) -> None:
+        """Disconnect everything, also the subscribers, e.g. from a master that was demoted.
+
+        What was handed out connects anew at its next use; of a Cluster, take a new client and
+        new subscribers.
+        """
+        self._own_process()
+        for pool in list(self._pools):
+            _quietly(pool.disconnect)
+        client = self._client
+        if isinstance(client, RedisCluster):
+            self._client = None
+            _quietly(client.close)
+        elif client is not None:
+            _quietly(client.connection_pool.disconnect)
+
+    def close(self) -> None:
+        """Disconnect everything and forget it; a later call starts afresh."""
+        self.reset()
+        for sentinel in self._sentinel.sentinels if self._sentinel else ():
+            _quietly(sentinel.close)
+        self._forget()
+
+    def drop_after_fork(self) -> None:
+        """In a forked child: close the inherited sockets, silently, and forget the clients."""
+        for connection in list(self._live):
+            inherited, connection._sock = connection._sock, None
+            if inherited is not None:
+                _quietly(inherited.close)
+        self._inherited += [self._client, self._sentinel, *self._pools]
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pid = os.getpid()
+        self._client = None
+        self._sentinel = None
+        self._pools: weakref.WeakSet[ConnectionPool] = weakref.WeakSet()
+        self._live: weakref.WeakSet[AbstractConnection] = weakref.WeakSet()
+
+    def _own_process(self) -> None:
+        if self._pid != os.getpid():
+            self.drop_after_fork()
+
+    def _make(self) -> AnyRedis:
+        if self._target.cluster:
+            return cluster_client(self._target, self._arguments())
+        return redis.Redis(connection_pool=self._pool(self._arguments(), self._sentinels))
+
+    def _pool(self, arguments: dict[str, Any], asked: Callable[[], Sentinel]) -> ConnectionPool:
+        address = self._target.address
+        if address.sentinel:
+            return sentinel_pool(self._target, asked(), arguments)
+        host, port = address.hosts[0] if address.hosts else ("", 0)
+        return plain_pool(self._target, arguments, host, port)
+
+    def _pool_for(self, key: str) -> ConnectionPool:
+        if not self._target.cluster:
+            return self._pool(self._arguments(), self._sentinels)
+        return plain_pool(self._target, self._arguments(), *self._owner(key))
+
+    def _sentinels(self) -> Sentinel:
+        if self._sentinel is None:
+            self._sentinel = sentinels(self._target, self._limits, self._met)
+        return self._sentinel
+
+    def _owner(self, key: str) -> tuple[str, int]:
+        cluster = self.client()
+        assert isinstance(cluster, RedisCluster)
+        try:
+            node = cluster.get_node_from_key(key)  # type: ignore[no-untyped-call]
+        except RedisClusterException as error:
+            raise as_redis_error(error) from error
+        if node is None:
+            raise redis.ConnectionError(f"no node of the Cluster owns the hash slot of {key!r}")
+        return node.host, int(node.port)
+
+    def _last_known(self, key: str | None) -> tuple[str, int] | None:
+        """Where the last call went, if that is known without asking anybody."""
+        if isinstance(self._client, RedisCluster):
+            with contextlib.suppress(redis.RedisError):
+                return None if key is None else self._owner(key)
+        elif self._client is not None and self._target.address.sentinel:
+            return getattr(self._client.connection_pool, "master_address", None)
+        return None
+
+    def _arguments(self) -> dict[str, Any]:
+        return connection_arguments(self._target, self._limits, self._met)
+
+    def _met(self, connection: AbstractConnection, *, handshake: bool = True) -> None:
+        """redis-py calls this for each new connection, in place of its own handshake."""
+        self._met_briefly(connection, handshake=handshake)
+        name = self._client_name
+        # Not by redis-py: it gives the connection up if an ACL forbids CLIENT SETNAME.
+        connection.send_command("CLIENT", "SETNAME", name)  # type: ignore[no-untyped-call]
+        with contextlib.suppress(redis.ResponseError):
+            connection.read_response()
+
+    def _met_briefly(self, connection: AbstractConnection, *, handshake: bool = True) -> None:
+        self._live.add(connection)
+        if handshake:
+            connection.on_connect()  # type: ignore[no-untyped-call]
+
+
+def _quietly(action: Callable[[], object]) -> None:
+    with contextlib.suppress(redis.RedisError, OSError):
+        action()
+
+
+_everywhere: weakref.WeakSet[Connections] = weakref.WeakSet()
+_watching: list[bool] = []
+
+
+def _drop_in_children(connections: Connections) -> None:
+    """Have `drop_after_fork` called in each child; nothing is registered at import."""
+    _everywhere.add(connections)
+    if not _watching:
+        _watching.append(True)
+        os.register_at_fork(after_in_child=_drop_all)
+
+
+def _drop_all() -> None:
+    for connections in list(_everywhere):
+        connections.drop_after_fork()

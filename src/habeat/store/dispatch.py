@@ -1,0 +1,204 @@
+"""The leader's side of the store: tick, claim, settle, skip, recover, and setting aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from habeat.core.lease import Token
+from habeat.ports import (
+    Claim,
+    Departed,
+    DueEntry,
+    Intent,
+    Lost,
+    Recovered,
+    Skip,
+    Statuses,
+    StoreUnavailable,
+    Tick,
+)
+from habeat.store.calling import Caller, blank, optional_ms, text
+from habeat.store.codec import read_state
+
+WAIT_TIMEOUT_MS = 1_000
+
+
+class RedisDispatchStore:
+    """`ports.DispatchStore` over the scripts."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        dedup_ttl_ms: int,
+        ledger_age_ms: int,
+        ledger_length: int,
+        wait_redis_replicas: int = 0,
+    ) -> None:
+        self._caller = caller
+        self._dedup_ttl_ms = dedup_ttl_ms
+        self._ledger = (ledger_age_ms, ledger_length)
+        self._wait_redis_replicas = wait_redis_replicas
+        self._databases: tuple[int | str, int | str] = ("", "")
+
+    def use_databases(self, broker: int, own: int) -> None:
+        """Tell the claim script in which database of this server the broker's queues are."""
+        self._databases = (broker, own)
+
+    def tick(self, token: Token, ttl_ms: int, limit: int, heartbeat: int) -> Tick | Lost:
+        reply = self._caller.run("tick", str(token), ttl_ms, limit, heartbeat, *self._ledger, 0)
+        if text(reply[0]) == "lost":
+            return Lost(text(reply[1]))
+        _, now_us, beat, next_due, listeners, in_flight, lost_ms, due = reply
+        return Tick(
+            now_us=int(now_us),
+            heartbeat=int(beat),
+            next_due_ms=optional_ms(next_due),
+            listeners=None if int(listeners) < 0 else int(listeners),
+            in_flight=int(in_flight),
+            history_lost_ms=int(lost_ms),
+            due=list(_due_entries(due)),
+        )
+
+    def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]:
+        entries = self._caller.keys.entries
+        found = self._caller.do(lambda client: client.hmget(entries, list(names)))
+        return list(found)
+
+    def claim(
+        self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
+    ) -> Statuses | Lost:
+        reply = self._caller.run(
+            "claim",
+            str(token),
+            ttl_ms,
+            self._dedup_ttl_ms,
+            "atomic" if atomic else "outbox",
+            *self._databases,
+            len(claims),
+            *(word for claim in claims for word in _claim_words(claim)),
+        )
+        if not atomic:
+            self._await_redis_replicas()
+        return _statuses(reply)
+
+    def settle(self, token: Token, departed: Sequence[Departed]) -> int:
+        words = [
+            word
+            for left in departed
+            for word in (left.entry, left.slot_ms, left.left_ms, left.attempt)
+        ]
+        return int(self._caller.run("settle", str(token), len(departed), *words))
+
+    def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost:
+        words = [word for skip in skips for word in _skip_words(skip)]
+        return _statuses(self._caller.run("skip", str(token), ttl_ms, len(skips), *words))
+
+    def recover(self, token: Token, ttl_ms: int, limit: int) -> Recovered | Lost:
+        reply = self._caller.run("recover", str(token), ttl_ms, limit)
+        if text(reply[0]) == "lost":
+            return Lost(text(reply[1]))
+        return Recovered(int(reply[1]), optional_ms(reply[2]), list(_intents(reply[3])))
+
+    def mark(
+        self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str
+    ) -> int | None | Lost:
+        reply = self._caller.run("mark", str(token), ttl_ms, intent.field, cap, bury)
+        word = text(reply[0])
+        if word == "lost":
+            return Lost(text(reply[1]))
+        self._await_redis_replicas()
+        return int(reply[1]) if word == "ok" else None
+
+    def defer(
+        self, token: Token, ttl_ms: int, due: DueEntry, until_ms: int | None
+    ) -> Statuses | Lost:
+        return _statuses(
+            self._caller.run(
+                "defer", str(token), ttl_ms, due.name, due.digest, due.due_ms, blank(until_ms)
+            )
+        )
+
+    def quarantine(
+        self, token: Token, ttl_ms: int, due: DueEntry, why: str
+    ) -> Statuses | Lost:
+        return _statuses(
+            self._caller.run("quarantine", str(token), ttl_ms, due.name, due.digest, why)
+        )
+
+    def _await_redis_replicas(self) -> None:
+        """WAIT, where it was asked for: it cannot run in a script, so it follows the write."""
+        wanted = self._wait_redis_replicas
+        if wanted:
+            have = self._caller.do(
+                lambda client: client.execute_command("WAIT", wanted, WAIT_TIMEOUT_MS)
+            )
+            if int(have) < wanted:
+                raise StoreUnavailable(
+                    "unreachable", f"{have} of {wanted} Redis replicas have the claim"
+                )
+
+
+def _statuses(reply: Sequence[Any]) -> Statuses | Lost:
+    if text(reply[0]) == "lost":
+        return Lost(text(reply[1]))
+    return Statuses(int(reply[1]), [text(word) for word in reply[2:]])
+
+
+def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:
+    for name, due, digest, state in zip(*[iter(flat)] * 4, strict=True):
+        found = read_state(text(state))
+        yield DueEntry(
+            text(name), int(float(due)), text(digest), None if found is None else found.cursor_ms
+        )
+
+
+def _claim_words(claim: Claim) -> Iterator[Any]:
+    firing = claim.firing
+    yield from (
+        firing.entry,
+        claim.digest,
+        claim.planned_due_ms,
+        claim.cursor_ms,
+        firing.slot_ms,
+        firing.effective_ms,
+        blank(claim.next_slot_ms),
+        blank(claim.next_due_ms),
+        f"misfire: {firing.misfire}" if firing.misfire else "",
+        claim.delivery,
+        claim.rendered.envelope,
+        len(claim.rendered.commands),
+    )
+    for command in claim.rendered.commands:
+        yield len(command)
+        yield from command
+
+
+def _skip_words(skip: Skip) -> Sequence[Any]:
+    return (
+        skip.entry,
+        skip.digest,
+        skip.planned_due_ms,
+        skip.cursor_ms,
+        skip.new_cursor_ms,
+        blank(skip.next_slot_ms),
+        blank(skip.next_due_ms),
+        skip.outcome,
+        skip.reason,
+        skip.first_ms,
+        skip.count,
+    )
+
+
+def _intents(flat: Sequence[bytes]) -> Iterator[Intent]:
+    for field, attempts, effective, kind, message in zip(*[iter(flat)] * 5, strict=True):
+        name, _, slot = text(field).rpartition("@")
+        yield Intent(
+            name,
+            int(slot),
+            int(attempts),
+            int(effective),
+            text(kind).rpartition("/")[2],
+            bytes(message),
+        )

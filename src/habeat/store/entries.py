@@ -1,0 +1,211 @@
+"""Reading and writing entries: the store's side of the Client and of reconciling.
+
+Every write is a compare-and-swap on the stored definition (by digest) and, where slots are at
+stake, on the cursor; `Conflict` names the entry that changed meanwhile and nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from habeat.core.entry import Entry, EntryState
+from habeat.core.firing import SkippedRun
+from habeat.core.lease import Token
+from habeat.errors import DefinitionError
+from habeat.ports import Lost
+from habeat.store.calling import Caller, blank, optional_ms, text
+from habeat.store.codec import decode, digest_of, read_state, with_facts
+
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One entry as read: definition, facts, and what a write must compare with.
+
+    `entry` is None where there is none, and where it cannot be read (`unreadable` says why).
+    """
+
+    name: str
+    digest: str
+    entry: Entry | None
+    state: EntryState
+    unreadable: str = ""
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Entries read at one moment of Redis' time."""
+
+    now_ms: int
+    stored: Sequence[Stored]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an entry stands after a write: cursor, first slot after it, when that is due."""
+
+    cursor_ms: int
+    next_slot_ms: int | None
+    due_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One change of one entry. Parts left out stay as they are.
+
+    `paused`: None keeps, "" resumes, else the reason's JSON. `lost` are the slots that will not
+    fire because of this write.
+    """
+
+    name: str
+    digest: str
+    definition: bytes = b""
+    owned: bool = False
+    cursor_ms: int | None = None
+    paused: str | None = None
+    position: Position | None = None
+    lost: SkippedRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One entry to remove, and its due slots that will not fire."""
+
+    name: str
+    digest: str
+    cursor_ms: int | None
+    lost: SkippedRun | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Somebody else changed this entry since it was read; nothing was written."""
+
+    name: str
+
+
+class EntryStore:
+    """Entries by name, over the scripts."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        entries = self._caller.keys.entries
+        return sorted(text(name) for name in self._caller.do(lambda c: c.hkeys(entries)))
+
+    def read(self, names: Sequence[str]) -> Snapshot:
+        """These entries at one moment."""
+        reply = self._caller.run("read", *names)
+        stored = [_stored(name, parts) for name, parts in zip(names, reply[1:], strict=True)]
+        return Snapshot(int(reply[0]) // 1_000, stored)
+
+    def pages(self, names: Sequence[str]) -> Iterator[Stored]:
+        """These entries, read a page at a time."""
+        for start in range(0, len(names), PAGE):
+            yield from self.read(names[start : start + PAGE]).stored
+
+    def write(
+        self, writes: Sequence[Write], fence: tuple[Token, int] | None = None
+    ) -> Conflict | Lost | None:
+        """All of these changes or none; fenced by a token and its TTL in ms if one is given."""
+        words = [word for write in writes for word in _write_words(write)]
+        return _verdict(self._caller.run("write", *_fence(fence), len(writes), *words))
+
+    def remove(
+        self, removals: Sequence[Removal], fence: tuple[Token, int] | None = None
+    ) -> Conflict | Lost | None:
+        """Remove all of these or none."""
+        words = [word for removal in removals for word in _removal_words(removal)]
+        return _verdict(self._caller.run("remove", *_fence(fence), len(removals), *words))
+
+    def declare(self, fingerprint: str, names: Sequence[str]) -> None:
+        """Keep the names that a configuration declares, unless they are there already."""
+        key = self._caller.keys.declared(fingerprint)
+        if int(self._caller.do(lambda client: client.scard(key))) >= len(names):
+            return
+        for start in range(0, len(names), 1_000):
+            page = list(names[start : start + 1_000])
+            self._caller.do(lambda client, page=page: client.sadd(key, *page))
+
+    def orphans(
+        self, token: Token, ttl_ms: int, stale_ms: int, limit: int
+    ) -> Sequence[str] | Lost:
+        """Config entries that no live replica declares any more."""
+        reply = self._caller.run("prune", str(token), ttl_ms, stale_ms, limit)
+        if text(reply[0]) == "lost":
+            return Lost(text(reply[1]))
+        return [text(name) for name in reply[2:]]
+
+
+def paused_json(reason: str, at_ms: int) -> str:
+    """What :paused holds of an entry."""
+    return json.dumps({"reason": reason, "at_ms": at_ms})
+
+
+
+def _stored(name: str, parts: Sequence[bytes]) -> Stored:
+    raw, state_raw, due, paused, quarantined = parts
+    state = with_facts(
+        read_state(text(state_raw)) or EntryState(),
+        due_ms=optional_ms(due),
+        paused=text(paused),
+        quarantined=text(quarantined),
+    )
+    if not raw:
+        return Stored(name, "", None, state)
+    digest = digest_of(bytes(raw))
+    try:
+        entry = replace(decode(name, bytes(raw)), state=state)
+    except DefinitionError as error:
+        state = replace(state, quarantined=state.quarantined or error.why)
+        return Stored(name, digest, None, state, error.why)
+    return Stored(name, digest, entry, state)
+
+
+def _fence(fence: tuple[Token, int] | None) -> tuple[str, int]:
+    return ("", 0) if fence is None else (str(fence[0]), fence[1])
+
+
+def _write_words(write: Write) -> Sequence[bytes | str | int]:
+    position, lost = write.position, write.lost
+    return (
+        write.name,
+        write.digest,
+        blank(write.cursor_ms),
+        write.definition,
+        "" if write.paused is None else write.paused or "-",
+        "1" if write.owned else "0",
+        blank(position.cursor_ms if position else None),
+        blank(position.next_slot_ms if position else None),
+        blank(position.due_ms if position else None),
+        *_lost_words(lost),
+    )
+
+
+def _lost_words(lost: SkippedRun | None) -> Sequence[str | int]:
+    if lost is None:
+        return ("", "", 0, 0, 0)
+    return (lost.outcome.value, lost.reason, lost.first_ms, lost.last_ms, lost.count)
+
+
+def _removal_words(removal: Removal) -> Sequence[str | int]:
+    lost = removal.lost
+    bounds = (0, 0, 0) if lost is None else (lost.first_ms, lost.last_ms, lost.count)
+    return (removal.name, removal.digest, blank(removal.cursor_ms), removal.reason, *bounds)
+
+
+def _verdict(reply: Sequence[bytes]) -> Conflict | Lost | None:
+    word = text(reply[0])
+    if word == "conflict":
+        return Conflict(text(reply[1]))
+    return Lost(text(reply[1])) if word == "lost" else None

@@ -1,0 +1,133 @@
+"""What kind of trouble an exception of redis-py tells of.
+
+redis-py has classes for some error codes and none for others, and which ones has changed:
+NOREPLICAS, MISCONF and BUSY are plain ResponseErrors everywhere; OOM and NOPERM are so in old
+releases; CLUSTERDOWN has a class in old releases only on a Cluster client. The refusals of
+logging in are ConnectionErrors. An error raised inside a script comes wrapped, and how depends
+on the server::
+
+    6.2   Error running script (call to f_5f3c…): @user_script:1: -READONLY You can't write …
+    7.0   READONLY You can't write against a read only replica. script: 5f3c…, on @user_script:1.
+
+So the code is looked for where it can stand: it is the class, or the first word, or the first
+word after the wrapping.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+
+import redis
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    ClusterError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    TryAgainError,
+)
+
+from habeat.errors import RedisUnavailable
+
+
+class Fault(enum.Enum):
+    """What a failed call says about Redis."""
+
+    UNREACHABLE = "unreachable"
+    """No answer, or one that says to come back: loading, a failover, hash slots in motion.
+    Unless the server said so, nothing is known of what the call did."""
+
+    READ_ONLY = "read_only"
+    """It answers and takes no writes: a demoted master, too few Redis replicas in touch
+    (min-replicas-to-write), or a disk that it cannot save to."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    """It answers and refuses writes that need memory (maxmemory)."""
+
+    DENIED = "denied"
+    """Wrong or missing password, or an ACL that does not allow the command, key or channel."""
+
+    BUSY = "busy"
+    """A script, of whomever, has been running too long, and nothing else is served."""
+
+    OTHER = "other"
+    """A mistake in what was asked: nothing that waiting would mend."""
+
+
+# RedisClusterException is no RedisError, and sockets and credential providers raise OSError.
+REDIS_ERRORS: tuple[type[Exception], ...] = (redis.RedisError, RedisClusterException, OSError)
+"""For `except`: everything that a call through redis-py may raise on account of Redis."""
+
+_BY_CLASS: tuple[tuple[tuple[type[Exception], ...], Fault], ...] = (
+    ((AuthenticationError, AuthorizationError, NoPermissionError), Fault.DENIED),
+    ((ReadOnlyError,), Fault.READ_ONLY),
+    ((OutOfMemoryError,), Fault.OUT_OF_MEMORY),
+    ((BusyLoadingError, ClusterDownError, TryAgainError, AskError), Fault.UNREACHABLE),
+)
+
+_BY_CODE = {
+    "READONLY": Fault.READ_ONLY,
+    "NOREPLICAS": Fault.READ_ONLY,
+    "MISCONF": Fault.READ_ONLY,
+    "OOM": Fault.OUT_OF_MEMORY,
+    "NOPERM": Fault.DENIED,
+    "NOAUTH": Fault.DENIED,
+    "WRONGPASS": Fault.DENIED,
+    "BUSY": Fault.BUSY,
+    "LOADING": Fault.UNREACHABLE,
+    "MASTERDOWN": Fault.UNREACHABLE,
+    "CLUSTERDOWN": Fault.UNREACHABLE,
+    "TRYAGAIN": Fault.UNREACHABLE,
+    "MOVED": Fault.UNREACHABLE,
+    "ASK": Fault.UNREACHABLE,
+}
+
+# Texts without a code of their own.
+_BY_TEXT = {
+    "previous master is now a slave": Fault.READ_ONLY,  # redis-py's Sentinel connection
+    "ACL failure in script": Fault.DENIED,  # Redis 7.0 in a script
+    "max number of clients reached": Fault.UNREACHABLE,
+}
+
+_CODE = re.compile(r"\s*-?([A-Z]+)(?:\s|$)")
+_CODE_IN_SCRIPT = re.compile(r":\s*-([A-Z]+)\s")
+
+
+def classify(error: BaseException) -> Fault:
+    """Name the fault behind `error`, an exception of redis-py, of a socket, or ours."""
+    for classes, fault in _BY_CLASS:
+        if isinstance(error, classes):
+            return fault
+    said = _by_words(str(error))
+    if said is not None:
+        return said
+    return Fault.UNREACHABLE if isinstance(error, _NO_ANSWER) else Fault.OTHER
+
+
+def is_down(error: BaseException) -> bool:
+    """Whether to come back later: what failed may work then, with nothing changed by anybody."""
+    return classify(error) in (Fault.UNREACHABLE, Fault.READ_ONLY, Fault.BUSY)
+
+
+# The last, e.g. SlotNotCoveredError or "Redis Cluster cannot be connected".
+_NO_ANSWER = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    OSError,
+    RedisUnavailable,
+    ClusterError,
+    RedisClusterException,
+)
+
+
+def _by_words(text: str) -> Fault | None:
+    for match in (_CODE.match(text), _CODE_IN_SCRIPT.search(text)):
+        if match and match[1] in _BY_CODE:
+            return _BY_CODE[match[1]]
+    return next((fault for words, fault in _BY_TEXT.items() if words in text), None)

@@ -1,0 +1,180 @@
+"""What the keys tell a person: who leads, which replicas live, what became of slots, how late."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from habeat.core.firing import Outcome
+from habeat.core.lateness import Lateness
+from habeat.core.lease import Token
+from habeat.store.calling import Caller, text
+
+LEDGER_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of the ledger: what became of a slot, or of a run of them.
+
+    Instants are Unix milliseconds, UTC. `at_ms` is when it was written (Redis time),
+    `last_ms` the last slot of the run, `lateness_ms` of a firing that left.
+    """
+
+    entry: str
+    slot_ms: int
+    outcome: Outcome
+    reason: str
+    count: int
+    last_ms: int
+    lease_epoch: int
+    lateness_ms: int
+    attempt: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything `status` is made of, read in one round trip."""
+
+    now_us: int
+    meta: Mapping[str, str]
+    holder: Token | None
+    pttl_ms: int
+    replicas: Mapping[str, Mapping[str, Any]]
+    seen_ms: Mapping[str, int]
+    entries: int
+    due: int
+    next_due: tuple[str, int] | None
+    paused: int
+    quarantined: Mapping[str, str]
+    in_flight: int
+    dead: int
+    server: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Insight:
+    """Reads; writes nothing."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def facts(self) -> Facts:
+        """The state of the whole cluster of replicas."""
+        keys = self._caller.keys
+
+        def read(client: Any) -> Sequence[Any]:
+            pipe = client.pipeline(transaction=False)
+            pipe.hgetall(keys.meta)
+            pipe.get(keys.lease)
+            pipe.pttl(keys.lease)
+            pipe.hgetall(keys.replicas)
+            pipe.zrange(keys.seen, 0, -1, withscores=True)
+            pipe.hlen(keys.entries)
+            pipe.zcard(keys.due)
+            pipe.zrange(keys.due, 0, 0, withscores=True)
+            pipe.hlen(keys.paused)
+            pipe.hgetall(keys.quarantine)
+            pipe.hlen(keys.inflight)
+            pipe.hlen(keys.dead)
+            return list(pipe.execute())
+
+        now_us = self.now_us()
+        found = self._caller.do(read)
+        meta, lease, pttl, replicas, seen, entries, due, first, paused, bad, flying, dead = found
+        return Facts(
+            now_us=now_us,
+            meta=_words(meta),
+            holder=Token.parse(text(lease)) if lease else None,
+            pttl_ms=int(pttl),
+            replicas={name: _object(told) for name, told in _words(replicas).items()},
+            seen_ms={text(nonce): int(at) for nonce, at in seen},
+            entries=int(entries),
+            due=int(due),
+            next_due=(text(first[0][0]), int(first[0][1])) if first else None,
+            paused=int(paused),
+            quarantined=_words(bad),
+            in_flight=int(flying),
+            dead=int(dead),
+        )
+
+    def now_us(self) -> int:
+        """Redis' time in microseconds."""
+        return int(self._caller.run("read")[0])
+
+    def lateness(self, entries: Sequence[str]) -> dict[str, Lateness]:
+        """The histogram of each entry; only those that ever fired."""
+        keys = self._caller.keys
+
+        def read(client: Any) -> Sequence[Any]:
+            pipe = client.pipeline(transaction=False)
+            for entry in entries:
+                pipe.hgetall(keys.entry_lateness(entry))
+            return list(pipe.execute())
+
+        found = self._caller.do(read) if entries else []
+        return {
+            entry: _histogram(raw) for entry, raw in zip(entries, found, strict=True) if raw
+        }
+
+    def overall_lateness(self) -> Lateness:
+        """The histogram over all entries, removed ones included."""
+        key = self._caller.keys.lateness
+        return _histogram(self._caller.do(lambda client: client.hgetall(key)))
+
+    def ledger(self, since_ms: int | None = None, *, newest_first: bool = True) -> Iterator[Record]:
+        """The ledger's records written at or after `since_ms` (Redis time)."""
+        key = self._caller.keys.ledger
+        low = "-" if since_ms is None else str(max(0, since_ms))
+        high = "+"
+        while True:
+            page = self._page(key, low, high, newest_first)
+            for identity, fields in page:
+                yield _record(text(identity), _words(fields))
+            if len(page) < LEDGER_PAGE:
+                return
+            last = text(page[-1][0])
+            low, high = (low, f"({last}") if newest_first else (f"({last}", high)
+
+    def _page(self, key: str, low: str, high: str, newest_first: bool) -> Sequence[Any]:
+        def read(client: Any) -> Sequence[Any]:
+            if newest_first:
+                return list(client.xrevrange(key, max=high, min=low, count=LEDGER_PAGE))
+            return list(client.xrange(key, min=low, max=high, count=LEDGER_PAGE))
+
+        return self._caller.do(read)
+
+
+def _words(raw: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {text(key): text(value) for key, value in raw.items()}
+
+
+def _object(told: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(told)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _histogram(raw: Mapping[bytes, bytes]) -> Lateness:
+    found = _words(raw)
+    largest = int(found.pop("max", "0"))
+    return Lateness({int(bucket): int(count) for bucket, count in found.items()}, largest)
+
+
+def _record(identity: str, fields: Mapping[str, str]) -> Record:
+    return Record(
+        entry=fields.get("entry", "?"),
+        slot_ms=int(fields.get("slot", 0)),
+        outcome=Outcome(fields.get("outcome", "note")),
+        reason=fields.get("reason", ""),
+        count=int(fields.get("count", 1)),
+        last_ms=int(fields.get("until", 0)),
+        lease_epoch=int(fields.get("epoch", 0)),
+        lateness_ms=int(float(fields.get("late", 0))),
+        attempt=int(fields.get("attempt", 0)),
+        at_ms=int(identity.partition("-")[0]),
+    )

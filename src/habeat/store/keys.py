@@ -1,0 +1,68 @@
+"""The names of all keys and channels. They share one hash tag: one hash slot of a Cluster."""
+
+from __future__ import annotations
+
+#: The keys that every script is given, in this order (scripts/common.lua unpacks them).
+FIXED = (
+    "meta",
+    "lease",
+    "entries",
+    "due",
+    "state",
+    "paused",
+    "quarantine",
+    "inflight",
+    "dead",
+    "ledger",
+    "lateness",
+    "replicas",
+    "seen",
+    "untrusted",
+    "configs",
+    "owned",
+    "wake",
+)
+
+
+class Keys:
+    """The keys under one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.base = f"{{{prefix}}}:"
+        self.fixed = tuple(self.base + name for name in FIXED)
+        (
+            self.meta,
+            self.lease,
+            self.entries,
+            self.due,
+            self.state,
+            self.paused,
+            self.quarantine,
+            self.inflight,
+            self.dead,
+            self.ledger,
+            self.lateness,
+            self.replicas,
+            self.seen,
+            self.untrusted,
+            self.configs,
+            self.owned,
+            self.wake,
+        ) = self.fixed
+
+    def alive(self, nonce: str) -> str:
+        """The channel that a replica stays subscribed to while its process lives."""
+        return f"{self.base}alive:{nonce}"
+
+    def fired(self, entry: str, slot_ms: int) -> str:
+        """The (entry, slot) key."""
+        return f"{self.base}fired:{entry}:{slot_ms}"
+
+    def entry_lateness(self, entry: str) -> str:
+        """The histogram of one entry's lateness."""
+        return f"{self.base}lateness:{entry}"
+
+    def declared(self, fingerprint: str) -> str:
+        """The names that one configuration declares."""
+        return f"{self.base}declared:{fingerprint}"

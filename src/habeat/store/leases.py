@@ -1,0 +1,104 @@
+"""The election's side of the store: lease, steal, look, release, register."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from habeat.core.lease import Observation, Token
+from habeat.ports import Clock, Known, Look, Refused, Registration, Won
+from habeat.store.calling import Caller, text
+
+LIVE_WINDOW_MS = 15_000
+CONFIG_FORGOTTEN_MS = 60_000
+ROTATION_PAUSE_MS = 60_000
+
+
+class RedisElectionStore:
+    """`ports.ElectionStore` over the scripts."""
+
+    def __init__(self, caller: Caller, clock: Clock, app_name: str) -> None:
+        self._caller = caller
+        self._clock = clock
+        self._app_name = app_name
+
+    def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
+        return _attempt_reply(self._caller.run("acquire", *self._claim(nonce, ttl_ms, known)))
+
+    def steal(
+        self, nonce: str, ttl_ms: int, known: Known, cause: str, seen: Observation
+    ) -> Won | Refused:
+        claim = self._claim(nonce, ttl_ms, known)
+        return _attempt_reply(
+            self._caller.run("steal", *claim, cause, seen.holder or "", seen.heartbeat)
+        )
+
+    def observe(self) -> Look:
+        reply = self._caller.run("observe")
+        at_ms = self._clock.monotonic_us() // 1_000
+        holder, pttl, heartbeat, listeners, ttl, cluster, epoch, lost, now_us = reply
+        seen = Observation(
+            at_ms=at_ms,
+            holder=text(holder) or None,
+            pttl_ms=int(pttl),
+            heartbeat=int(heartbeat),
+            listeners=None if int(listeners) < 0 else int(listeners),
+            connection=self._caller.connection,
+            holder_ttl_ms=int(ttl),
+        )
+        known = Known(text(cluster), int(epoch), int(heartbeat), int(lost))
+        return Look(seen, known, int(now_us))
+
+    def release(self, token: Token | None, nonce: str) -> None:
+        self._caller.run("release", "" if token is None else str(token), nonce)
+
+    def register(
+        self, nonce: str, info: str, fingerprint: str, declared: int
+    ) -> Registration:
+        reply = self._caller.run(
+            "register", nonce, info, LIVE_WINDOW_MS, fingerprint, CONFIG_FORGOTTEN_MS, declared
+        )
+        return Registration(int(reply[0]), int(reply[1]), int(reply[2]))
+
+    def may_rotate(self) -> bool:
+        """Whether leadership may be handed on for broker trouble: once a minute in all."""
+        key = self._caller.keys.base + "rotation"
+        return bool(
+            self._caller.do(lambda client: client.set(key, "1", nx=True, px=ROTATION_PAUSE_MS))
+        )
+
+    def _claim(self, nonce: str, ttl_ms: int, known: Known) -> Sequence[Any]:
+        fresh = secrets.token_hex(8)
+        return (
+            nonce,
+            ttl_ms,
+            self._app_name,
+            fresh,
+            known.cluster,
+            known.epoch,
+            known.heartbeat,
+        )
+
+
+def _attempt_reply(reply: Sequence[Any]) -> Won | Refused:
+    word = text(reply[0])
+    if word in ("won", "mine"):
+        token, now_us, cluster, heartbeat, history, lost_ms = (text(part) for part in reply[1:])
+        return Won(
+            Token.parse(token),
+            int(now_us),
+            cluster,
+            int(heartbeat),
+            history,
+            int(lost_ms),
+            already=word == "mine",
+        )
+    if word == "foreign":
+        what, whose = text(reply[1]), text(reply[2])
+        return Refused(
+            f"the keys under this prefix belong to another {what} ({whose}); "
+            "give this app a habeat_key_prefix of its own",
+            foreign=True,
+        )
+    return Refused(text(reply[1]))

@@ -1,0 +1,121 @@
+"""The pub/sub connection: what a replica waits on, and by which others hear that it lives.
+
+One connection is subscribed to the cluster's wake channel and to the replica's own channel;
+while it is open the kernel answers for us, and the moment the process dies it does not.
+Waiting happens on its socket. `get_message` looks into the client's buffer before it sleeps,
+so a second message that came in the same packet is not slept over.
+
+An idle connection is PINGed, because NATs forget idle flows and a half-open socket says
+nothing; a PING unanswered for `PING_PATIENCE_MS` closes it. Where SUBSCRIBE is not allowed the
+line is deaf: waiting is then just waiting, and takeover goes by the TTL.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+from collections.abc import Sequence
+
+from redis.client import PubSub
+from redis.exceptions import NoPermissionError, ResponseError
+
+from habeat.ports import Clock, StoreUnavailable
+from habeat.store.calling import text
+from habeat.store.connection import Connections
+from habeat.store.faults import REDIS_ERRORS, classify
+from habeat.store.keys import Keys
+
+log = logging.getLogger("habeat")
+
+PING_EVERY_MS = 10_000
+PING_PATIENCE_MS = 5_000
+SUBSCRIBE_PATIENCE_MS = 1_000
+
+
+class RedisLine:
+    """`ports.Line` over one redis-py PubSub."""
+
+    def __init__(self, connections: Connections, keys: Keys, nonce: str, clock: Clock) -> None:
+        self._connections = connections
+        self._keys = keys
+        self._channels = (keys.wake, keys.alive(nonce))
+        self._clock = clock
+        self._pubsub: PubSub | None = None
+        self._deaf = False
+        self._heard_ms = 0
+        self._pinged_ms: int | None = None
+
+    def open(self) -> bool:
+        if self._pubsub is not None or self._deaf:
+            return False
+        try:
+            self._pubsub = self._subscribed()
+        except (NoPermissionError, ResponseError) as error:
+            self._deaf = True
+            log.warning(
+                "habeat: SUBSCRIBE is refused (%s): takeover after a crash waits for the TTL, "
+                "and changes are seen within a second",
+                error,
+            )
+        except REDIS_ERRORS as error:
+            raise StoreUnavailable(classify(error).value, str(error)) from error
+        self._heard_ms, self._pinged_ms = self._now_ms(), None
+        return True
+
+    def wait(self, timeout_ms: int) -> frozenset[str]:
+        if self._pubsub is None:
+            select.select((), (), (), timeout_ms / 1_000)
+            return frozenset()
+        try:
+            self._keep_alive()
+            return frozenset(self._listen(self._pubsub, timeout_ms))
+        except REDIS_ERRORS as error:
+            self.resubscribe()
+            raise StoreUnavailable(classify(error).value, str(error)) from error
+
+    def resubscribe(self) -> None:
+        pubsub, self._pubsub = self._pubsub, None
+        if pubsub is not None:
+            try:
+                pubsub.close()
+            except REDIS_ERRORS:
+                log.debug("habeat: closing the pub/sub connection failed", exc_info=True)
+
+    def forget(self) -> None:
+        """In a forked child: drop the object; its socket is closed with the connections."""
+        self._pubsub = None
+
+    def _subscribed(self) -> PubSub:
+        pubsub = self._connections.pubsub(self._keys.meta)
+        pubsub.subscribe(*self._channels)
+        ends_ms = self._now_ms() + SUBSCRIBE_PATIENCE_MS
+        confirmed = 0
+        while confirmed < len(self._channels):
+            left_ms = ends_ms - self._now_ms()
+            if left_ms <= 0:
+                raise TimeoutError("SUBSCRIBE was not confirmed in time")
+            message = pubsub.get_message(timeout=left_ms / 1_000)
+            confirmed += bool(message) and message["type"] == "subscribe"
+        return pubsub
+
+    def _listen(self, pubsub: PubSub, timeout_ms: int) -> Sequence[str]:
+        said: list[str] = []
+        message = pubsub.get_message(timeout=timeout_ms / 1_000)
+        while message is not None:
+            self._heard_ms, self._pinged_ms = self._now_ms(), None
+            if message["type"] == "message":
+                said.append(text(message["data"]))
+            message = pubsub.get_message(timeout=0)
+        return said
+
+    def _keep_alive(self) -> None:
+        now_ms = self._now_ms()
+        if self._pinged_ms is not None and now_ms - self._pinged_ms > PING_PATIENCE_MS:
+            raise TimeoutError("the pub/sub connection does not answer PING")
+        if self._pinged_ms is None and now_ms - self._heard_ms >= PING_EVERY_MS:
+            assert self._pubsub is not None
+            self._pubsub.ping()
+            self._pinged_ms = now_ms
+
+    def _now_ms(self) -> int:
+        return self._clock.monotonic_us() // 1_000

@@ -1,0 +1,169 @@
+"""Making redis-py's pools and clients, alike in the releases from 5.0.3 to 8.1.
+
+Pools are made directly, not by `Redis(...)` or `from_url`: what those fill in differs between
+releases, and these arguments go to the connection as they stand.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import RedisClusterException
+from redis.retry import Retry
+from redis.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+
+from habeat.errors import SettingsError
+from habeat.store.target import OPTIONS_SETTING, TLS_OPTIONS, RedisTarget
+
+Met = Callable[..., None]
+Pool = ConnectionPool
+_TCP_ONLY = frozenset(("socket_keepalive", "socket_keepalive_options"))
+_FOR_A_CONNECTION = _TCP_ONLY | {"username", "password", "credential_provider"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long one wait may last, in seconds."""
+
+    connect_s: float
+    read_s: float
+
+    def arguments(self) -> dict[str, Any]:
+        """Everything that decides how long a call may take, in redis-py's words."""
+        return {
+            "socket_connect_timeout": self.connect_s,
+            "socket_timeout": self.read_s,
+            "retry": Retry(NoBackoff(), 0),
+            "health_check_interval": 0,
+            "protocol": 2,
+            "decode_responses": False,
+        }
+
+
+def short_limits(timeout_s: float, target: RedisTarget) -> Limits:
+    """Share `timeout_s` among the waits of one call on a new connection.
+
+    They are connecting and the call, and where wanted TLS, AUTH and SELECT.
+    """
+    options = target.checked_options
+    login = any(name in options for name in ("password", "credential_provider"))
+    each_s = timeout_s / (2 + target.tls + login + bool(target.db))
+    return Limits(each_s, each_s)
+
+
+def connection_arguments(target: RedisTarget, limits: Limits, met: Met) -> dict[str, Any]:
+    """The arguments of each connection to Redis, whichever way it is found."""
+    chosen = {k: v for k, v in target.checked_options.items() if k in _FOR_A_CONNECTION}
+    if target.address.path:
+        chosen = {k: v for k, v in chosen.items() if k not in _TCP_ONLY}
+    else:
+        chosen.setdefault("socket_keepalive", True)
+    if target.tls:
+        chosen |= _tls(target.checked_options)
+    if not target.cluster:
+        chosen["db"] = target.db
+    return {**chosen, **limits.arguments(), "redis_connect_func": met}
+
+
+def unnamed() -> dict[str, Any]:
+    """Arguments that spare a connection the two questions with which redis-py names itself."""
+    if "driver_info" in inspect.signature(AbstractConnection.__init__).parameters:
+        return {"driver_info": None}
+    return {"lib_name": None, "lib_version": None}
+
+
+def plain_pool(target: RedisTarget, arguments: dict[str, Any], host: str, port: int) -> Pool:
+    """A pool for one server: of `target` itself if that is a socket's path."""
+    if target.address.path:
+        return ConnectionPool(_UnixConnection, path=target.address.path, **arguments)
+    kind = redis.SSLConnection if target.tls else redis.Connection
+    return ConnectionPool(kind, host=host, port=port, **arguments)
+
+
+def sentinel_pool(target: RedisTarget, sentinel: Sentinel, arguments: dict[str, Any]) -> Pool:
+    """A pool whose connections ask the Sentinels for the master each time they connect."""
+    kind = SentinelManagedSSLConnection if target.tls else SentinelManagedConnection
+    name = str(target.checked_options["master_name"])
+    return SentinelConnectionPool(name, sentinel, connection_class=kind, **arguments)  # type: ignore[no-untyped-call]
+
+
+def sentinels(target: RedisTarget, limits: Limits, met: Met) -> Sentinel:
+    """The Sentinels of `target`, each wait bounded like those for Redis itself."""
+    options = target.checked_options
+    known = inspect.signature(redis.Redis.__init__).parameters
+    given = {k: v for k, v in dict(options.get("sentinel_kwargs") or {}).items() if k in known}
+    return Sentinel(  # type: ignore[no-untyped-call]
+        list(target.address.hosts),
+        min_other_sentinels=int(options.get("min_other_sentinels", 0)),
+        sentinel_kwargs={**given, **limits.arguments(), "redis_connect_func": met},
+    )
+
+
+def cluster_client(target: RedisTarget, arguments: dict[str, Any]) -> RedisCluster:
+    """A Cluster client that tries once. Looks at the hash slots, which is I/O.
+
+    It puts up with hash slots of others that nobody serves: ours are all with one node.
+    """
+    met = arguments.pop("redis_connect_func")
+    arguments["redis_connect_func"] = functools.partial(met, handshake=False)
+    if redis.VERSION < (6,):
+        arguments["cluster_error_retry_attempts"] = 0
+    try:
+        return _Cluster(
+            startup_nodes=[ClusterNode(*each) for each in target.address.hosts],  # type: ignore[no-untyped-call]
+            require_full_coverage=False,
+            ssl=target.tls,
+            **arguments,
+        )
+    except RedisClusterException as error:
+        raise as_redis_error(error) from error
+
+
+def as_redis_error(error: RedisClusterException) -> redis.RedisError:
+    """What is behind a RedisClusterException, which is no RedisError and says little."""
+    cause = error.__cause__
+    return cause if isinstance(cause, redis.RedisError) else redis.ConnectionError(str(error))
+
+
+class _Cluster(RedisCluster):
+    def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().execute_command(*args, **kwargs)  # type: ignore[no-untyped-call]
+        except RedisClusterException as error:
+            raise as_redis_error(error) from error
+
+
+class _UnixConnection(redis.UnixDomainSocketConnection):
+    """Old releases forget the time limit of a Unix socket in their constructor."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)  # type: ignore[no-untyped-call]
+        self.socket_timeout = arguments["socket_timeout"]
+
+
+def _tls(options: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = {name: value for name, value in options.items() if name in TLS_OPTIONS}
+    accepted = inspect.signature(redis.SSLConnection.__init__).parameters
+    for name in chosen:
+        if name not in accepted:
+            raise SettingsError(
+                OPTIONS_SETTING, f"{OPTIONS_SETTING}: redis-py {redis.__version__} has no {name!r}"
+            )
+    required = chosen.setdefault("ssl_cert_reqs", "required") != "none"
+    # Old releases do not look at the name in the certificate unless told to; and without a
+    # certificate that is verified, looking at the name is refused.
+    chosen["ssl_check_hostname"] = required and chosen.get("ssl_check_hostname", True)
+    return chosen

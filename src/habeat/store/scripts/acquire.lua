@@ -1,0 +1,35 @@
+-- Take the lease if it is free; extend it if it is ours already.
+--
+-- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none,
+--      5 known cluster id ('' if none), 6 known lease epoch, 7 known heartbeat
+-- Returns {'won', token, now us, cluster id, heartbeat, history, history lost ms}
+--      or {'mine', token, now us, cluster id, heartbeat, 'continued', history lost ms}
+--      or {'held', token, pttl ms}  or {'foreign', 'app' | 'schema', whose}
+-- Replay: who lost the reply calls again and gets 'mine'.
+-- include: leadership.lua
+
+local nonce, ttl_ms = ARGV[1], ARGV[2]
+local refused = foreign(ARGV[3])
+if refused then
+  return refused
+end
+local holder = redis.call('GET', LEASE)
+if holder and nonce_of(holder) == nonce then
+  redis.call('PEXPIRE', LEASE, ttl_ms)
+  local cluster, history_lost = unpack(redis.call('HMGET', META, 'cluster', 'history_lost'))
+  return {'mine', holder, int(NOW_US), cluster or '', tostring(beat()), 'continued',
+    history_lost or '0'}
+end
+if holder then
+  return {'held', holder, redis.call('PTTL', LEASE)}
+end
+local last, released = unpack(redis.call('HMGET', META, 'epoch', 'released'))
+local cause = 'expired'
+if not last then
+  cause = 'first'
+elseif released and epoch_of(released) == last then
+  cause = 'released'
+end
+return lead(nonce, ttl_ms, cause,
+  {cluster = ARGV[5], epoch = tonumber(ARGV[6]), heartbeat = tonumber(ARGV[7])},
+  {app = ARGV[3], cluster = ARGV[4]})

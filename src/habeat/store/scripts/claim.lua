@@ -1,0 +1,190 @@
+-- Take slots: at most one claim ever succeeds for an (entry, slot).
+--
+-- ARGV 1 token, 2 ttl ms, 3 dedup ttl ms, 4 'atomic' | 'outbox',
+--      5 the broker's database, 6 our own ('' and '' where they are the same),
+--      7 number of firings; then for each firing:
+--        name, digest of the definition, due ms it was planned for, cursor ms, slot ms,
+--        effective ms, next slot ms ('' if none), next due ms ('' if none), reason, delivery,
+--        message (outbox; else ''), number of commands; for each command: number of its
+--        words, words (the first is the command, the second its key)
+-- Returns {'ok', now us, status, …}, a status for each firing, or {'lost', holder}
+--
+-- status: ok | duplicate | mine inflight | mine settled | early | replan | gone | error …
+--
+-- The push comes before the claim: Lua does not roll back, and a claim without a message is a
+-- lost slot, while a message without a claim can only come from a failing write behind it,
+-- which the probe at start has ruled out. Every firing is tried by itself, so that a bad one
+-- does not hide the others. The lease is extended last: a write that Redis refuses for want
+-- of memory must be the first one, or it would be let through.
+
+local token, dedup_ms, atomic = ARGV[1], ARGV[3], ARGV[4] == 'atomic'
+if redis.call('GET', LEASE) ~= token then
+  return lost()
+end
+if not own_keys_are_sound() then
+  return redis.error_reply('habeat: a key under this prefix has a foreign type')
+end
+local broker_db, own_db = ARGV[5], ARGV[6]
+local at = 7
+
+local function argument()
+  at = at + 1
+  return ARGV[at]
+end
+
+local function read_firing()
+  local firing = {
+    name = argument(), digest = argument(), due = argument(), cursor = argument(),
+    slot = argument(), effective = argument(), next_slot = argument(), next_due = argument(),
+    reason = argument(), delivery = argument(), message = argument(), commands = {},
+  }
+  for i = 1, tonumber(argument()) do
+    local words = {}
+    for word = 1, tonumber(argument()) do
+      words[word] = argument()
+    end
+    firing.commands[i] = words
+  end
+  return firing
+end
+
+local function in_broker_db(act)
+  if broker_db == own_db then
+    return act()
+  end
+  redis.call('SELECT', broker_db)
+  local ok, result = pcall(act)
+  redis.call('SELECT', own_db)
+  if not ok then
+    error(result, 0)
+  end
+  return result
+end
+
+local function text_of(problem)
+  if type(problem) == 'table' then
+    return tostring(problem.err)
+  end
+  return tostring(problem)
+end
+
+local function is_a_queue(key)
+  local kind = redis.call('TYPE', key).ok
+  return kind == 'list' or kind == 'none'
+end
+
+local function queues_are_sound(firing)
+  for _, words in ipairs(firing.commands) do
+    if words[1] == 'LPUSH' and not is_a_queue(words[2]) then
+      return false
+    end
+  end
+  return true
+end
+
+local function verdict(firing, state)
+  if not state or redis.call('HEXISTS', ENTRIES, firing.name) == 0 then
+    return 'gone'
+  end
+  local fired = redis.call('GET', fired_key(firing.name, firing.slot))
+  if tonumber(firing.slot) <= state.cursor then
+    if fired and string.sub(fired, 1, #token + 1) == token .. '|' then
+      return 'mine ' .. string.sub(fired, #token + 2)
+    end
+    return 'duplicate'
+  end
+  local raw = redis.call('HGET', ENTRIES, firing.name)
+  local due = redis.call('ZSCORE', DUE, firing.name)
+  if redis.sha1hex(raw) ~= firing.digest or not due or tonumber(due) ~= tonumber(firing.due)
+      or state.cursor ~= tonumber(firing.cursor) then
+    return 'replan'
+  end
+  if NOW < tonumber(firing.effective) then
+    return 'early'
+  end
+  return fired and 'suppress' or 'ok'
+end
+
+local function move_on(firing, state, fires)
+  state.cursor, state.slot = tonumber(firing.slot), firing.next_slot
+  if fires then
+    state.token, state.fired, state.count = token, int(NOW), state.count + 1
+  end
+  write_state(firing.name, state)
+  write_due(firing.name, firing.next_due)
+end
+
+local function push(firing)
+  if not in_broker_db(function() return queues_are_sound(firing) end) then
+    error('WRONGTYPE the queue of this entry is not a list', 0)
+  end
+  in_broker_db(function()
+    for _, words in ipairs(firing.commands) do
+      redis.call(unpack(words))
+    end
+  end)
+end
+
+local function mark_fired(firing, how)
+  redis.call('SET', fired_key(firing.name, firing.slot), token .. '|' .. how, 'PX', dedup_ms)
+end
+
+local overall, sent = {}, 0
+
+local function settle_now(firing)
+  local late = math.max(0, NOW - tonumber(firing.effective))
+  local outcome = (late > 1000 or firing.reason ~= '') and 'late' or 'sent'
+  mark_fired(firing, 'settled')
+  record(firing.name, firing.slot, outcome, firing.reason, 1, firing.slot, token, int(late), 1)
+  count_lateness(BASE .. 'lateness:' .. firing.name, late, 1)
+  overall[late] = (overall[late] or 0) + 1
+end
+
+local function keep_intent(firing)
+  mark_fired(firing, 'inflight')
+  redis.call('HSET', INFLIGHT, firing.name .. '@' .. firing.slot, table.concat({
+    token, '0', firing.effective, firing.reason .. '/' .. firing.delivery, firing.message}, '\n'))
+end
+
+local function claim(firing)
+  local state = state_of(firing.name)
+  local status = verdict(firing, state)
+  if status == 'suppress' then
+    move_on(firing, state, false)
+    record(firing.name, firing.slot, 'suppressed', 'fired before', 1, firing.slot, token, 0, 0)
+    return 'duplicate'
+  end
+  if status ~= 'ok' then
+    return status
+  end
+  if atomic then
+    push(firing)
+  end
+  move_on(firing, state, true)
+  if atomic then
+    settle_now(firing)
+  else
+    keep_intent(firing)
+  end
+  sent = sent + 1
+  return 'ok'
+end
+
+local reply = {'ok', int(NOW_US)}
+for _ = 1, tonumber(ARGV[7]) do
+  local firing = read_firing()
+  local fine, status = pcall(claim, firing)
+  reply[#reply + 1] = fine and status or 'error ' .. text_of(status)
+end
+if sent > 0 then
+  redis.call('HINCRBY', META, 'claimed', sent)
+  if atomic then
+    redis.call('HINCRBY', META, 'settled', sent)
+  end
+end
+for late, count in pairs(overall) do
+  count_lateness(LATENESS, late, count)
+end
+redis.call('PEXPIRE', LEASE, ARGV[2])
+redis.pcall('HINCRBY', META, 'heartbeat', 1)
+return reply

@@ -1,0 +1,133 @@
+-- The words shared by all scripts; the loader puts this file in front of each of them.
+--
+-- KEYS, the same for every script, in the order of keys.py FIXED. Keys made per entry, per
+-- slot and per replica (fired:, lateness:, declared:, alive:) share their hash tag and are
+-- built from BASE.
+--
+-- A record of :state is  cursor|next slot|token of the last claim|last fired|count
+-- A record of :inflight is  token, attempts, effective time, delivery, message, one per line
+-- A value of :fired:… is  token|inflight  or  token|settled
+
+local META, LEASE, ENTRIES, DUE, STATE, PAUSED, QUARANTINE, INFLIGHT, DEAD, LEDGER,
+  LATENESS, REPLICAS, SEEN, UNTRUSTED, CONFIGS, OWNED, WAKE = unpack(KEYS)
+local BASE = string.sub(META, 1, -5)
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local TIME = redis.call('TIME')
+local NOW_US = tonumber(TIME[1]) * 1000000 + tonumber(TIME[2])
+local NOW = math.floor(NOW_US / 1000)
+
+local function own_keys_are_sound()
+  local kinds = {
+    [META] = 'hash', [LEASE] = 'string', [ENTRIES] = 'hash', [DUE] = 'zset', [STATE] = 'hash',
+    [INFLIGHT] = 'hash', [LEDGER] = 'stream', [LATENESS] = 'hash',
+  }
+  for key, kind in pairs(kinds) do
+    local found = redis.call('TYPE', key).ok
+    if found ~= 'none' and found ~= kind then
+      return false
+    end
+  end
+  return true
+end
+
+-- Whether `token` holds the lease. Extends it first, so that nothing later can keep the
+-- extension from happening (out of memory refuses HINCRBY, never PEXPIRE).
+local function holds(token, ttl_ms)
+  if redis.call('GET', LEASE) ~= token then
+    return false
+  end
+  redis.call('PEXPIRE', LEASE, ttl_ms)
+  return true
+end
+
+local function beat()
+  return redis.call('HINCRBY', META, 'heartbeat', 1)
+end
+
+local function lost()
+  return {'lost', redis.call('GET', LEASE) or ''}
+end
+
+local function epoch_of(token)
+  return string.match(token, '^(%d+):') or '0'
+end
+
+local function nonce_of(token)
+  return string.match(token, '^%d+:(.*)$') or ''
+end
+
+local function wake(message)
+  redis.pcall('PUBLISH', WAKE, message)
+end
+
+-- nil where it cannot be had: an ACL that denies PUBSUB must not abort the script.
+local function listeners_of(nonce)
+  local reply = redis.pcall('PUBSUB', 'NUMSUB', BASE .. 'alive:' .. nonce)
+  if type(reply) ~= 'table' or reply.err then
+    return nil
+  end
+  return tonumber(reply[2])
+end
+
+local function state_of(name)
+  local raw = redis.call('HGET', STATE, name)
+  if not raw then
+    return nil
+  end
+  local cursor, slot, token, fired, count =
+    string.match(raw, '^(%-?%d+)|(%-?%d*)|([^|]*)|(%d*)|(%d+)$')
+  if not cursor then
+    return nil
+  end
+  return {
+    cursor = tonumber(cursor), slot = slot, token = token, fired = fired, count = tonumber(count),
+  }
+end
+
+local function write_state(name, state)
+  redis.call('HSET', STATE, name, table.concat({
+    int(state.cursor), state.slot, state.token, state.fired, int(state.count)}, '|'))
+end
+
+local function write_due(name, due)
+  if due == '' then
+    redis.call('ZREM', DUE, name)
+  else
+    redis.call('ZADD', DUE, due, name)
+  end
+end
+
+local function fired_key(name, slot)
+  return BASE .. 'fired:' .. name .. ':' .. slot
+end
+
+-- One record per outcome; a run of slots is one record with its count and its last slot.
+local function record(name, slot, outcome, reason, count, last, token, late, attempt)
+  redis.call('XADD', LEDGER, '*', 'entry', name, 'slot', slot, 'outcome', outcome,
+    'reason', reason, 'count', count, 'until', last, 'epoch', epoch_of(token), 'late', late,
+    'attempt', attempt)
+end
+
+-- The histogram of core/lateness.py.
+local function bucket_of(late)
+  if late < 256 then
+    return math.max(0, late)
+  end
+  local width = 1
+  while late / width >= 256 do
+    width = width * 2
+  end
+  return late - late % width
+end
+
+local function count_lateness(key, late, count)
+  redis.call('HINCRBY', key, int(bucket_of(late)), count)
+  local largest = tonumber(redis.call('HGET', key, 'max') or '-1')
+  if late > largest then
+    redis.call('HSET', key, 'max', int(math.max(0, late)))
+  end
+end

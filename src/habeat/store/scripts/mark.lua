@@ -1,0 +1,35 @@
+-- Count an attempt just before a message is sent again; bury the intent at the cap. Fenced.
+--
+-- ARGV 1 token, 2 ttl ms, 3 field (entry@slot), 4 cap, 5 why it is buried if it may not be
+--      repeated ('' if it may)
+-- Returns {'ok', attempts} or {'buried'} or {'gone'} or {'lost', holder}
+
+local token, field = ARGV[1], ARGV[3]
+if not holds(token, ARGV[2]) then
+  return lost()
+end
+beat()
+local raw = redis.call('HGET', INFLIGHT, field)
+if not raw then
+  return {'gone'}
+end
+local owner, attempts, effective, rest = string.match(raw, '^([^\n]*)\n(%d+)\n(%d+)\n(.*)$')
+if owner ~= token then
+  return {'gone'}
+end
+attempts = tonumber(attempts) + 1
+if ARGV[5] ~= '' or attempts > tonumber(ARGV[4]) then
+  local name, slot = string.match(field, '^(.*)@(%-?%d+)$')
+  redis.call('HSET', DEAD, field, raw)
+  redis.call('HDEL', INFLIGHT, field)
+  redis.call('HINCRBY', META, 'abandoned', 1)
+  if ARGV[5] ~= '' then
+    record(name, slot, 'ambiguous', ARGV[5], 1, slot, token, 0, int(attempts - 1))
+  else
+    record(name, slot, 'failed', 'attempts used up', 1, slot, token, 0, int(attempts - 1))
+  end
+  return {'buried'}
+end
+redis.call('HSET', INFLIGHT, field,
+  table.concat({token, int(attempts), effective, rest}, '\n'))
+return {'ok', int(attempts)}

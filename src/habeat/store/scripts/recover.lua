@@ -1,0 +1,52 @@
+-- Take over the intents of the outbox whose messages may not have left. Fenced.
+--
+-- ARGV 1 token, 2 ttl ms, 3 how many at most
+-- Returns {'ok', now us, wait until ms ('' if nothing waits), {field, attempts, effective ms,
+--          reason/delivery, message, …}} or {'lost', holder}
+--
+-- Restamps with our token and never counts an attempt (mark.lua does, just before the resend).
+-- The intents of a token from which the lease was stolen are left alone until its trust has
+-- ended. Intents of our own are stale by definition: the loop is one thread, and calls this
+-- only when it has nothing on its way.
+
+local token = ARGV[1]
+if not holds(token, ARGV[2]) then
+  return lost()
+end
+beat()
+local limit = tonumber(ARGV[3])
+local waits = {}
+local earliest = nil
+local distrusted = redis.call('HGETALL', UNTRUSTED)
+for i = 1, #distrusted, 2 do
+  local ends = tonumber(distrusted[i + 1])
+  if ends > NOW then
+    waits[distrusted[i]] = true
+    earliest = math.min(earliest or ends, ends)
+  else
+    redis.call('HDEL', UNTRUSTED, distrusted[i])
+  end
+end
+local found, waiting = {}, false
+local cursor = '0'
+repeat
+  local page = redis.call('HSCAN', INFLIGHT, cursor, 'COUNT', 200)
+  cursor = page[1]
+  for i = 1, #page[2], 2 do
+    local field, raw = page[2][i], page[2][i + 1]
+    local owner, attempts, effective, kind, message =
+      string.match(raw, '^([^\n]*)\n(%d+)\n(%d+)\n([^\n]*)\n(.*)$')
+    if waits[owner] then
+      waiting = true
+    elseif #found < limit * 5 then
+      if owner ~= token then
+        redis.call('HSET', INFLIGHT, field,
+          table.concat({token, attempts, effective, kind, message}, '\n'))
+      end
+      for _, part in ipairs({field, attempts, effective, kind, message}) do
+        found[#found + 1] = part
+      end
+    end
+  end
+until cursor == '0' or #found >= limit * 5
+return {'ok', int(NOW_US), waiting and int(earliest) or '', found}

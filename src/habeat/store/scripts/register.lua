@@ -1,0 +1,32 @@
+-- Say that a replica is alive, what it is, and which configuration it carries.
+--
+-- ARGV 1 nonce, 2 info (JSON), 3 window ms in which a replica counts as live,
+--      4 fingerprint of its beat_schedule, 5 ms after which an unseen fingerprint is forgotten,
+--      6 number of names it declares
+-- Returns {now us, rank among the live standbys (0 is first in line), config generation}
+--
+-- A fingerprint that nobody has carried for a while counts as new when it comes back: so a
+-- roll-back is the newest configuration, and an older deploy still running is not.
+
+local nonce, window_ms, fingerprint = ARGV[1], tonumber(ARGV[3]), ARGV[4]
+redis.call('HSET', REPLICAS, nonce, ARGV[2])
+redis.call('ZADD', SEEN, int(NOW), nonce)
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', SEEN, '-inf', int(NOW - 20 * window_ms))) do
+  redis.call('ZREM', SEEN, gone)
+  redis.call('HDEL', REPLICAS, gone)
+end
+local generation, seen =
+  string.match(redis.call('HGET', CONFIGS, fingerprint) or '', '^(%d+)|(%d+)|%d+$')
+if not generation or NOW - tonumber(seen) > tonumber(ARGV[5]) then
+  generation = redis.call('HINCRBY', META, 'config_generation', 1)
+end
+redis.call('HSET', CONFIGS, fingerprint,
+  table.concat({generation, int(NOW), ARGV[6]}, '|'))
+local leader = nonce_of(redis.call('GET', LEASE) or '')
+local rank = 0
+for _, other in ipairs(redis.call('ZRANGEBYSCORE', SEEN, int(NOW - window_ms), '+inf')) do
+  if other ~= leader and other < nonce then
+    rank = rank + 1
+  end
+end
+return {int(NOW_US), rank, tonumber(generation)}

@@ -1,0 +1,14 @@
+-- Give the lease back: compare-and-delete, and tell the standbys.
+--
+-- ARGV 1 token ('' if none is held), 2 nonce
+-- Returns 1 if the lease was ours, else 0. Replay: a second call finds nothing to delete.
+
+redis.call('ZREM', SEEN, ARGV[2])
+redis.call('HDEL', REPLICAS, ARGV[2])
+if ARGV[1] == '' or redis.call('GET', LEASE) ~= ARGV[1] then
+  return 0
+end
+redis.call('DEL', LEASE)
+redis.call('HSET', META, 'released', ARGV[1])
+wake('released')
+return 1

@@ -1,0 +1,37 @@
+-- Remove entries, their due unclaimed slots settled in the ledger first. What is already in
+-- flight still goes out: it was claimed.
+--
+-- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 number of entries; for each:
+--        name, digest expected, cursor expected ('' if it does not matter), reason,
+--        first slot ms, last slot ms, count (0 if nothing was due)
+-- Returns {'ok', now us} or {'conflict', name} or {'lost', holder}; all or nothing.
+
+local token = ARGV[1]
+if token ~= '' and not holds(token, ARGV[2]) then
+  return lost()
+end
+local FIELDS = 7
+local total = tonumber(ARGV[3])
+for i = 0, total - 1 do
+  local at = 4 + i * FIELDS
+  local raw = redis.call('HGET', ENTRIES, ARGV[at])
+  local state = state_of(ARGV[at])
+  if (raw and redis.sha1hex(raw) or '') ~= ARGV[at + 1]
+      or (ARGV[at + 2] ~= '' and (not state or int(state.cursor) ~= ARGV[at + 2])) then
+    return {'conflict', ARGV[at]}
+  end
+end
+for i = 0, total - 1 do
+  local name, _, _, reason, first, last, count = unpack(ARGV, 4 + i * FIELDS, 10 + i * FIELDS)
+  if count ~= '0' then
+    record(name, first, 'skipped', reason, count, last, token, 0, 0)
+  end
+  for _, key in ipairs({ENTRIES, STATE, PAUSED, QUARANTINE}) do
+    redis.call('HDEL', key, name)
+  end
+  redis.call('ZREM', DUE, name)
+  redis.call('SREM', OWNED, name)
+  redis.call('DEL', BASE .. 'lateness:' .. name)
+end
+wake('changed')
+return {'ok', int(NOW_US)}

@@ -1,0 +1,42 @@
+-- Move cursors past slots that will not fire, each with its record. Fenced.
+--
+-- ARGV 1 token, 2 ttl ms, 3 number of moves; for each: name, digest, due ms planned for,
+--      cursor ms, new cursor ms, next slot ms, next due ms, outcome, reason, first slot ms,
+--      count
+-- Returns {'ok', now us, status, …} (ok | replan | gone) or {'lost', holder}
+
+local token = ARGV[1]
+if not holds(token, ARGV[2]) then
+  return lost()
+end
+if not own_keys_are_sound() then
+  return redis.error_reply('habeat: a key under this prefix has a foreign type')
+end
+beat()
+
+local function skip(name, digest, due, cursor, new_cursor, next_slot, next_due, outcome, reason,
+    first, count)
+  local state = state_of(name)
+  local raw = redis.call('HGET', ENTRIES, name)
+  if not state or not raw then
+    return 'gone'
+  end
+  local score = redis.call('ZSCORE', DUE, name)
+  if redis.sha1hex(raw) ~= digest or not score or tonumber(score) ~= tonumber(due)
+      or state.cursor ~= tonumber(cursor) then
+    return 'replan'
+  end
+  state.cursor, state.slot = tonumber(new_cursor), next_slot
+  write_state(name, state)
+  write_due(name, next_due)
+  record(name, first, outcome, reason, count, new_cursor, token, 0, 0)
+  return 'ok'
+end
+
+local reply = {'ok', int(NOW_US)}
+local at = 4
+for _ = 1, tonumber(ARGV[3]) do
+  reply[#reply + 1] = skip(unpack(ARGV, at, at + 10))
+  at = at + 11
+end
+return reply

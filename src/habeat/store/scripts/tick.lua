@@ -1,0 +1,38 @@
+-- One look around by the leader: prove the lease, extend it, see what is due.
+--
+-- ARGV 1 token, 2 ttl ms, 3 how many due entries at most, 4 heartbeat known to the caller,
+--      5 ledger age ms, 6 ledger length, 7 look ahead ms
+-- Returns {'ok', now us, heartbeat, next due ms ('' if none), own listeners (-1 unknown),
+--          firings in flight, history lost ms, {name, due ms, digest, state, …}}
+--      or {'lost', holder}
+--
+-- A heartbeat that went back under a lease that is still ours: a snapshot was restored.
+
+local token = ARGV[1]
+if not holds(token, ARGV[2]) then
+  return lost()
+end
+local heartbeat = beat()
+if heartbeat <= tonumber(ARGV[4]) then
+  redis.call('HSET', META, 'history_lost', int(NOW), 'boot', int(NOW))
+end
+if heartbeat % 5 == 0 then
+  redis.call('XTRIM', LEDGER, 'MINID', '~', int(NOW - tonumber(ARGV[5])))
+  redis.call('XTRIM', LEDGER, 'MAXLEN', '~', ARGV[6])
+end
+local horizon = int(NOW + tonumber(ARGV[7]))
+local limit = tonumber(ARGV[3])
+local found = redis.call('ZRANGEBYSCORE', DUE, '-inf', horizon, 'WITHSCORES', 'LIMIT', 0, limit)
+local due = {}
+for i = 1, #found, 2 do
+  local name = found[i]
+  local raw = redis.call('HGET', ENTRIES, name)
+  due[#due + 1] = name
+  due[#due + 1] = found[i + 1]
+  due[#due + 1] = raw and redis.sha1hex(raw) or ''
+  due[#due + 1] = redis.call('HGET', STATE, name) or ''
+end
+local following = redis.call(
+  'ZRANGEBYSCORE', DUE, '-inf', '+inf', 'WITHSCORES', 'LIMIT', #found / 2, 1)
+return {'ok', int(NOW_US), heartbeat, following[2] or '', listeners_of(nonce_of(token)) or -1,
+  redis.call('HLEN', INFLIGHT), redis.call('HGET', META, 'history_lost') or '0', due}

@@ -1,0 +1,67 @@
+-- Write entries: add, change, pause, resume, seed. All or nothing, compare-and-swap on the
+-- definition and on the cursor that the caller read.
+--
+-- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 number of entries; for each:
+--        name, digest expected ('' if there must be none), cursor expected ('' if it does not
+--        matter), definition ('' to keep it), paused ('' keep, '-' resume, else JSON),
+--        owned by config ('1' | '0'), cursor ms ('' to keep cursor and due), next slot ms,
+--        next due ms, and the slots that will not fire because of this write: outcome,
+--        reason, first slot ms, last slot ms, count (0 if none)
+-- Returns {'ok', now us} or {'conflict', name} or {'lost', holder}
+--
+-- Replay: who lost the reply finds its own definition in place of the one it expected.
+
+local token = ARGV[1]
+if token ~= '' and not holds(token, ARGV[2]) then
+  return lost()
+end
+if not own_keys_are_sound() then
+  return redis.error_reply('habeat: a key under this prefix has a foreign type')
+end
+local FIELDS = 14
+local total = tonumber(ARGV[3])
+
+local function in_conflict(name, digest, cursor)
+  local raw = redis.call('HGET', ENTRIES, name)
+  if (raw and redis.sha1hex(raw) or '') ~= digest then
+    return true
+  end
+  local state = state_of(name)
+  return cursor ~= '' and (not state or int(state.cursor) ~= cursor)
+end
+
+local function write(name, _, _, definition, paused, owned, cursor, slot, due,
+    outcome, reason, first, last, count)
+  if definition ~= '' then
+    redis.call('HSET', ENTRIES, name, definition)
+    redis.call('HDEL', QUARANTINE, name)
+    redis.call(owned == '1' and 'SADD' or 'SREM', OWNED, name)
+  end
+  if paused == '-' then
+    redis.call('HDEL', PAUSED, name)
+  elseif paused ~= '' then
+    redis.call('HSET', PAUSED, name, paused)
+  end
+  if count ~= '0' then
+    record(name, first, outcome, reason, count, last, token, 0, 0)
+  end
+  if cursor ~= '' then
+    local state = state_of(name) or {token = '', fired = '', count = 0}
+    state.cursor, state.slot = tonumber(cursor), slot
+    write_state(name, state)
+    write_due(name, redis.call('HEXISTS', PAUSED, name) == 1 and '' or due)
+  end
+end
+
+for i = 0, total - 1 do
+  local at = 4 + i * FIELDS
+  if in_conflict(ARGV[at], ARGV[at + 1], ARGV[at + 2]) then
+    return {'conflict', ARGV[at]}
+  end
+end
+for i = 0, total - 1 do
+  local at = 4 + i * FIELDS
+  write(unpack(ARGV, at, at + FIELDS - 1))
+end
+wake('changed')
+return {'ok', int(NOW_US)}

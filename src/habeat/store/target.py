@@ -1,0 +1,198 @@
+"""How to reach the schedule's Redis: a URL with its options, checked once, shown without secrets.
+
+The options are those of redis-py that concern a connection, and a few of our own and kombu's:
+
+- ``cluster``: True for a Redis Cluster;
+- ``master_name``, ``sentinel_kwargs``, ``min_other_sentinels``: for ``sentinel://``;
+- ``ssl``: True, or a mapping as in Celery's ``broker_use_ssl``, to speak TLS;
+- ``credential_provider``: an object, a class, or the dotted path of one.
+
+They stand in `habeat_redis_options`, where a word that is not known is refused (`strict`), or
+they are the broker's transport options, most of which are kombu's own affair and passed over.
+Time limits and retries are habeat's: the trust in a lease is reckoned with them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from habeat.errors import SettingsError
+from habeat.store.urls import SETTING, Address, parse_url
+
+OPTIONS_SETTING = "habeat_redis_options"
+
+TLS_OPTIONS = frozenset(
+    "ssl_" + name
+    for name in (
+        *("keyfile", "certfile", "password", "cert_reqs", "check_hostname", "min_version"),
+        *("ca_certs", "ca_path", "ca_data", "ciphers", "include_verify_flags"),
+        *("exclude_verify_flags", "validate_ocsp", "validate_ocsp_stapled", "ocsp_context"),
+        "ocsp_expected_cert",
+    )
+)
+_PLAIN = frozenset(
+    ("username", "password", "client_name", "socket_keepalive", "socket_keepalive_options")
+)
+_STRUCTURE = frozenset(
+    ("cluster", "master_name", "sentinel_kwargs", "min_other_sentinels", "credential_provider")
+)
+_KNOWN = TLS_OPTIONS | _PLAIN | _STRUCTURE
+# kombu has it by default; with no retries at all it means nothing.
+_PASSED_OVER = frozenset(("retry_on_timeout",))
+_HABEATS_OWN = frozenset(
+    (
+        *("socket_timeout", "socket_connect_timeout", "retry", "retry_on_error", "protocol"),
+        *("decode_responses", "encoding", "encoding_errors", "health_check_interval"),
+        *("max_connections", "connection_pool", "connection_class", "redis_connect_func"),
+    )
+)
+_CERT_REQS = ("none", "optional", "required")
+_FALSE = ("0", "f", "false", "n", "no", "off")
+
+
+@dataclass(frozen=True, repr=False)
+class RedisTarget:
+    """How to reach the schedule's Redis. `repr` and `str` never show a password."""
+
+    url: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @cached_property
+    def address(self) -> Address:
+        """The URL taken apart; raises SettingsError if it is broken."""
+        return parse_url(self.url)
+
+    @cached_property
+    def checked_options(self) -> Mapping[str, Any]:
+        """The options that concern us, from the URL's query and `options`, which goes first."""
+        return _merged(self.address, self.options)
+
+    @property
+    def db(self) -> int:
+        return self.address.db
+
+    @property
+    def cluster(self) -> bool:
+        return bool(self.checked_options.get("cluster", False))
+
+    @property
+    def tls(self) -> bool:
+        return self.address.tls or bool(self.checked_options.get("ssl", False))
+
+    def safe_url(self) -> str:
+        """The URL with its password hidden: ``redis://user:**@host:6379/0``."""
+        return self.address.safe_url()
+
+    def __str__(self) -> str:
+        try:
+            return self.safe_url()
+        except SettingsError:
+            return "a Redis URL that cannot be read"
+
+    def __repr__(self) -> str:
+        return f"<RedisTarget {self}>"
+
+
+def redis_target(
+    url: str, options: Mapping[str, Any] | None = None, *, strict: bool = True
+) -> RedisTarget:
+    """Check a URL and its options. `strict` refuses options that are not known to habeat.
+
+    Raises SettingsError, of `habeat_redis_url` or `habeat_redis_options`.
+    """
+    given = dict(options or {})
+    target = RedisTarget(url, given)
+    if strict:
+        _refuse_unknown(given)
+    _check_together(target)
+    return target
+
+
+def _refuse_unknown(given: Mapping[str, Any]) -> None:
+    for name in given:
+        if name in _HABEATS_OWN:
+            raise _bad(f"{name!r} cannot be set: habeat sets it itself")
+        if name not in _KNOWN | _PASSED_OVER | {"ssl"}:
+            raise _bad(f"{name!r} is not known, allowed are: {', '.join(sorted(_KNOWN | {'ssl'}))}")
+
+
+def _check_together(target: RedisTarget) -> None:
+    address, options = target.address, target.checked_options
+    if address.sentinel and not options.get("master_name"):
+        raise _bad("'master_name' is needed with a sentinel:// URL")
+    if target.cluster and (address.sentinel or address.path):
+        raise _bad("'cluster' needs a URL that begins with redis:// or rediss://")
+    if target.cluster and address.db:
+        raise SettingsError(SETTING, f"{SETTING} names database {address.db}: a Cluster has only 0")
+    if len(address.hosts) > 1 and not (address.sentinel or target.cluster):
+        raise SettingsError(SETTING, f"{SETTING} names several servers: name the one of habeat")
+
+
+def _merged(address: Address, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    nested = given.get("ssl")
+    tls = dict(nested) if isinstance(nested, Mapping) else {}
+    from_url = {name: value for name, value in address.query.items() if name in _KNOWN}
+    merged = {**from_url, **tls, **{k: v for k, v in given.items() if k in _KNOWN}}
+    # celery writes broker_use_ssl for Redis with these names, and for AMQP without "ssl_".
+    options = {
+        name: value for name, value in merged.items() if name in _KNOWN and value is not None
+    }
+    if nested:
+        options["ssl"] = True
+    for name, value in (("username", address.username), ("password", address.password)):
+        if value is not None:
+            options.setdefault(name, value)
+    return _typed(options)
+
+
+def _typed(options: dict[str, Any]) -> dict[str, Any]:
+    if "ssl_cert_reqs" in options:
+        options["ssl_cert_reqs"] = _cert_reqs(options["ssl_cert_reqs"])
+    for name in ("ssl_check_hostname", "cluster", "socket_keepalive"):
+        if isinstance(options.get(name), str):
+            options[name] = options[name].lower() not in _FALSE
+    name = str(options.get("client_name", ""))
+    if any(character <= " " for character in name):
+        raise _bad("'client_name' may not hold spaces")
+    if "credential_provider" in options:
+        options["credential_provider"] = _provider(options["credential_provider"])
+        options.pop("password", None)  # redis-py wants the one or the other
+        options.pop("username", None)
+    return options
+
+
+def _cert_reqs(given: Any) -> str:
+    """``CERT_REQUIRED``, ``required``, ``ssl.CERT_REQUIRED`` and 2 are all the same."""
+    if isinstance(given, int):  # ssl.VerifyMode is one
+        text = ssl.VerifyMode(given).name if given in tuple(ssl.VerifyMode) else ""
+    else:
+        text = str(given)
+    text = text.lower().removeprefix("cert_")
+    if text not in _CERT_REQS:
+        raise _bad(f"'ssl_cert_reqs' is {given!r}, allowed: {', '.join(_CERT_REQS)}")
+    return text
+
+
+def _provider(given: Any) -> Any:
+    found = _imported(given) if isinstance(given, str) else given
+    made = found() if isinstance(found, type) else found
+    if not callable(getattr(made, "get_credentials", None)):
+        raise _bad(f"'credential_provider' is {type(made).__name__}, without get_credentials()")
+    return made
+
+
+def _imported(path: str) -> Any:
+    module, _, name = path.replace(":", ".").rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise _bad(f"'credential_provider' is {path!r}, which cannot be imported") from error
+
+
+def _bad(why: str) -> SettingsError:
+    return SettingsError(OPTIONS_SETTING, f"{OPTIONS_SETTING}: {why}")

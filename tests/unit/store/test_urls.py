@@ -1,0 +1,281 @@
+"""URLs of Redis in all their forms, their options, and that no password is ever shown."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import ssl
+from typing import Any
+
+import pytest
+from redis.credentials import UsernamePasswordCredentialProvider
+
+from habeat.errors import SettingsError
+from habeat.store.target import RedisTarget, redis_target
+from habeat.store.urls import parse_url
+
+HOSTS = {
+    "redis://": (("localhost", 6379),),
+    "redis://example:7000/3": (("example", 7000),),
+    "rediss://[::1]:7000/3": (("::1", 7000),),
+    "valkey://example": (("example", 6379),),
+    "valkeys://example/3": (("example", 6379),),
+    "REDIS://example/": (("example", 6379),),
+    "sentinel://a": (("a", 26379),),
+    "sentinel://a:1/3;sentinel://b:2/3": (("a", 1), ("b", 2)),
+    "sentinel://a:1;b;sentinel://c:3/": (("a", 1), ("b", 26379), ("c", 3)),
+    "redis://a;redis://b:2": (("a", 6379), ("b", 2)),
+}
+
+
+@pytest.mark.parametrize("url", HOSTS)
+def test_hosts(url: str) -> None:
+    assert parse_url(url).hosts == HOSTS[url]
+
+
+@pytest.mark.parametrize(
+    ("url", "db"),
+    [
+        ("redis://example", 0),
+        ("redis://example/", 0),
+        ("redis://example/7", 7),
+        ("redis://example?db=7", 7),
+        ("redis://example/?virtual_host=7", 7),
+        ("unix:///run/redis.sock", 0),
+        ("unix:///run/redis.sock?db=7", 7),
+        ("redis+socket:///run/redis.sock?virtual_host=7", 7),
+        ("redis+socket:///run/redis.sock?virtual_host=/7", 7),
+        ("sentinel://a/7;sentinel://b/7", 7),
+        ("sentinel://a;sentinel://b/7", 7),
+    ],
+)
+def test_database(url: str, db: int) -> None:
+    assert parse_url(url).db == db
+    assert RedisTarget(url).db == db
+
+
+@pytest.mark.parametrize("scheme", ["unix", "redis+socket"])
+def test_a_socket_has_a_path_and_no_host(scheme: str) -> None:
+    address = parse_url(f"{scheme}://me:secret@/run/with%20space;1.sock?db=2")
+    assert address.path == "/run/with space;1.sock"
+    assert address.hosts == ()
+    assert (address.username, address.password) == ("me", "secret")
+
+
+@pytest.mark.parametrize(
+    ("url", "username", "password"),
+    [
+        ("redis://example", None, None),
+        ("redis://:secret@example", None, "secret"),
+        ("redis://me@example", "me", None),
+        ("redis://me:secret@example", "me", "secret"),
+        ("redis://m%40e:s%2Fe%3Bc%25@example", "m@e", "s/e;c%"),
+        ("sentinel://a;sentinel://me:secret@b", "me", "secret"),
+        ("unix:///run/redis.sock?password=secret&username=me", "me", "secret"),
+    ],
+)
+def test_credentials(url: str, username: str | None, password: str | None) -> None:
+    address = parse_url(url)
+    assert (address.username, address.password) == (username, password)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://me:secret@example/1", "redis://me:**@example:6379/1"),
+        ("redis://:secret@example", "redis://:**@example:6379/0"),
+        ("redis://m%40e:secret@example", "redis://m%40e:**@example:6379/0"),
+        ("rediss://[::1]?ssl_password=secret", "rediss://[::1]:6379/0"),
+        ("unix:///run/a%20b?password=secret&db=1", "unix://:**@/run/a%20b?db=1"),
+        (
+            "sentinel://me:secret@a/2;sentinel://me:secret@b",
+            "sentinel://me:**@a:26379/2;sentinel://b:26379/2",
+        ),
+    ],
+)
+def test_what_is_shown_hides_the_password(url: str, shown: str) -> None:
+    target = redis_target(
+        url, {"password": "secret", "master_name": "m", "sentinel_kwargs": {"password": "secret"}}
+    )
+    assert target.safe_url() == shown
+    assert str(target) == shown
+    for text in (repr(target), repr(target.address), f"{target!r:>9}"):
+        assert "secret" not in text
+
+
+BROKEN = [
+    "",
+    "secret",
+    "http://me:secret@example",
+    "amqp://me:secret@example//",
+    "redis:me:secret@example",
+    "redis://me:secret",  # no host: the password stands where a port should
+    "redis://me:sec/secret@example",
+    "redis://me:sec#secret@example",
+    "redis://me:sec?secret@example",
+    "redis://:sec#secret@example",
+    "redis://me:sec;secret@example",
+    "redis://me:sec[secret@example",
+    "redis://me:secret@example:port",
+    "redis://me:secret@example:99999",
+    "redis://me:secret@example/name",
+    "redis://me:secret@example/1/2",
+    "redis://me:secret@example/-1",
+    "redis://me:secret@example;amqp://example",
+    "unix://me:secret@example/run/redis.sock",
+    "unix://",
+    "unix:///",
+    "unix:///run/redis.sock?db=secret",
+    "sentinel://a/0;redis://me:secret@b",
+]
+
+
+@pytest.mark.parametrize("url", BROKEN)
+def test_a_broken_url_is_refused_in_a_sentence_without_the_password(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        redis_target(url, {"master_name": "m"})
+    assert caught.value.setting == "habeat_redis_url"
+    assert "habeat_redis_url" in str(caught.value)
+    assert "sec" not in str(caught.value)
+    assert caught.value.__cause__ is None  # a traceback would show what urllib has to say
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert "sec" not in repr(RedisTarget(url))
+
+
+def test_a_list_of_plain_servers_is_for_a_cluster_only() -> None:
+    urls = "redis://a/0;redis://b"
+    assert redis_target(urls, {"cluster": True}).cluster
+    with pytest.raises(SettingsError, match="several servers"):
+        redis_target(urls)
+
+
+@pytest.mark.parametrize(
+    ("url", "setting"),
+    [
+        ("redis://a/1", "habeat_redis_url"),
+        ("unix:///run/redis.sock", "habeat_redis_options"),
+        ("sentinel://a", "habeat_redis_options"),
+    ],
+)
+def test_what_a_cluster_cannot_be(url: str, setting: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        redis_target(url, {"cluster": True, "master_name": "m"})
+    assert caught.value.setting == setting
+
+
+def test_sentinel_needs_the_name_of_the_master() -> None:
+    with pytest.raises(SettingsError, match="master_name"):
+        redis_target("sentinel://a")
+    assert redis_target("sentinel://a", {"master_name": "m"}, strict=False).db == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("CERT_REQUIRED", "required"),
+        ("required", "required"),
+        (ssl.CERT_REQUIRED, "required"),
+        (2, "required"),
+        ("CERT_OPTIONAL", "optional"),
+        ("optional", "optional"),
+        ("CERT_NONE", "none"),
+        ("none", "none"),
+        (ssl.CERT_NONE, "none"),
+        (0, "none"),
+    ],
+)
+def test_the_many_ways_to_write_cert_reqs(given: Any, meant: str) -> None:
+    for target in (
+        redis_target("rediss://a", {"ssl_cert_reqs": given}),
+        redis_target("rediss://a", {"ssl": {"ssl_cert_reqs": given}}),
+        redis_target(f"rediss://a?ssl_cert_reqs={given if isinstance(given, str) else meant}"),
+    ):
+        assert target.checked_options["ssl_cert_reqs"] == meant
+
+
+@pytest.mark.parametrize("given", ["always", 7, object()])
+def test_a_cert_reqs_of_no_meaning_is_refused(given: Any) -> None:
+    with pytest.raises(SettingsError, match="ssl_cert_reqs") as caught:
+        redis_target("rediss://a", {"ssl_cert_reqs": given}, strict=False)
+    assert caught.value.setting == "habeat_redis_options"
+
+
+def test_tls_by_scheme_or_by_option() -> None:
+    assert redis_target("rediss://a").tls
+    assert redis_target("valkeys://a").tls
+    assert redis_target("redis://a", {"ssl": True}).tls
+    assert redis_target("sentinel://a", {"ssl": {}, "master_name": "m"}).tls is False
+    assert redis_target("sentinel://a", {"ssl": True, "master_name": "m"}).tls
+    assert not redis_target("redis://a", {"ssl": False}).tls
+
+
+def test_the_urls_query_is_read_and_the_options_go_first() -> None:
+    url = "rediss://a?ssl_ca_certs=/ca.pem&ssl_certfile=/c.pem&ssl_check_hostname=false"
+    options = redis_target(url, {"ssl_certfile": "/other.pem"}).checked_options
+    assert options["ssl_ca_certs"] == "/ca.pem"
+    assert options["ssl_certfile"] == "/other.pem"
+    assert options["ssl_check_hostname"] is False
+
+
+KOMBUS = {
+    "visibility_timeout": 3600,
+    "global_keyprefix": "x",
+    "queue_order_strategy": "priority",
+    "fanout_prefix": True,
+    "fanout_patterns": True,
+    "priority_steps": [0, 3],
+    "sep": ":",
+    "max_retries": 3,
+    "retry_on_timeout": True,
+    "socket_timeout": 120,
+    "max_connections": 10,
+}
+
+
+def test_a_brokers_transport_options_are_passed_over_but_for_ours() -> None:
+    given = {**KOMBUS, "socket_keepalive": True, "client_name": "me"}
+    options = redis_target("redis://a", given, strict=False).checked_options
+    assert options == {"socket_keepalive": True, "client_name": "me"}
+
+
+@pytest.mark.parametrize("name", sorted(set(KOMBUS) - {"retry_on_timeout"}))
+def test_strictly_an_option_that_means_nothing_here_is_refused_by_name(name: str) -> None:
+    with pytest.raises(SettingsError, match=name) as caught:
+        redis_target("redis://a", {name: KOMBUS[name]})
+    assert caught.value.setting == "habeat_redis_options"
+
+
+def test_a_client_name_with_a_space_is_refused() -> None:
+    with pytest.raises(SettingsError, match="client_name"):
+        redis_target("redis://a", {"client_name": "my beat"})
+
+
+class Provider(UsernamePasswordCredentialProvider):
+    def __init__(self) -> None:
+        super().__init__("me", "secret")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [Provider, Provider(), f"{__name__}.Provider", f"{__name__}:Provider"],
+    ids=["class", "object", "dotted", "colon"],
+)
+def test_a_credential_provider_takes_the_place_of_the_password(given: Any) -> None:
+    target = redis_target("redis://other:pw@a", {"credential_provider": given})
+    options = target.checked_options
+    assert options["credential_provider"].get_credentials() == ("me", "secret")
+    assert not {"username", "password"} & options.keys()
+
+
+@pytest.mark.parametrize("given", ["no.such.Thing", "Thing", "os.path", object(), ""])
+def test_what_is_no_credential_provider_is_refused(given: Any) -> None:
+    with pytest.raises(SettingsError, match="credential_provider"):
+        redis_target("redis://a", {"credential_provider": given})
+
+
+def test_a_target_can_be_compared_hashed_copied_and_pickled() -> None:
+    target = redis_target("redis://me:secret@a/1", {"socket_keepalive": False})
+    for other in (copy.deepcopy(target), pickle.loads(pickle.dumps(target))):
+        assert other == target
+        assert hash(other) == hash(target)
+        assert other.db == 1

@@ -1,0 +1,421 @@
+"""The settings: what Celery's configuration becomes, and what is refused in a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from habeat.config import SETTINGS, Settings
+from habeat.errors import SettingsError
+
+REDIS = {"broker_url": "redis://broker/3"}
+
+
+def read(app_main: str | None = "proj", **conf: Any) -> Settings:
+    return Settings.from_conf({**REDIS, **conf}, app_main=app_main)
+
+
+def refused(app_main: str | None = "proj", **conf: Any) -> SettingsError:
+    with pytest.raises(SettingsError) as caught:
+        read(app_main, **conf)
+    return caught.value
+
+
+def of_app(app: Celery) -> Settings:
+    return Settings.from_conf(app.conf, app_main=app.main)
+
+
+@pytest.fixture(autouse=True)
+def _no_broker_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_WRITE_URL", "CELERY_BROKER_READ_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# --- values
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    assert read() == Settings(
+        redis_url="redis://broker/3",
+        redis_options={},
+        redis_from_broker=True,
+        redis_options_from_broker=True,
+        key_prefix="habeat:proj",
+        lease_ttl_ms=6_000,
+        crash_poll_ms=250,
+        dedup_ttl_ms=300_000,
+        dispatch="auto",
+        delivery="at_least_once",
+        misfire="latest",
+        misfire_grace_ms=60_000,
+        misfire_limit=1_000,
+        wait_redis_replicas=0,
+        publish_timeout_ms=3_000,
+        ledger_age_ms=86_400_000,
+        ledger_length=1_000_000,
+        heartbeat_file=None,
+    )
+
+
+def test_every_setting_has_a_field_and_every_field_a_setting() -> None:
+    fields = {field.name for field in dataclasses.fields(Settings)}
+    derived = {"redis_from_broker", "redis_options_from_broker"}
+    assert {row.attribute for row in SETTINGS} == fields - derived
+
+
+def test_settings_are_frozen_down_to_the_options() -> None:
+    given = {"socket_timeout": 1}
+    settings = read(habeat_redis_options=given)
+    given["socket_timeout"] = 2
+    assert settings.redis_options["socket_timeout"] == 1
+    with pytest.raises(TypeError):
+        settings.redis_options["x"] = 1  # type: ignore[index]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.lease_ttl_ms = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected_ms"),
+    [(2, 2000), (2.5, 2500), (timedelta(minutes=1), 60_000), (1.0004, 1000), (None, 6000)],
+)
+def test_durations_are_seconds_or_timedeltas(given: object, expected_ms: int) -> None:
+    assert read(habeat_lease_ttl=given).lease_ttl_ms == expected_ms
+
+
+def test_every_other_value_is_taken_as_given(tmp_path: Path) -> None:
+    settings = read(
+        habeat_key_prefix="beats:one",
+        habeat_crash_poll=0,
+        habeat_dedup_ttl=6,
+        habeat_dispatch="outbox",
+        habeat_delivery="at_most_once",
+        habeat_misfire="all",
+        habeat_misfire_grace=0,
+        habeat_misfire_limit=1,
+        habeat_wait_redis_replicas=2,
+        habeat_publish_timeout=0.5,
+        habeat_ledger_age=timedelta(hours=1),
+        habeat_ledger_length=10,
+        habeat_heartbeat_file=tmp_path / "beat",
+    )
+    assert settings.key_prefix == "beats:one"
+    assert (settings.crash_poll_ms, settings.dedup_ttl_ms) == (0, 6_000)
+    assert (settings.dispatch, settings.delivery) == ("outbox", "at_most_once")
+    assert (settings.misfire, settings.misfire_grace_ms, settings.misfire_limit) == ("all", 0, 1)
+    assert (settings.wait_redis_replicas, settings.publish_timeout_ms) == (2, 500)
+    assert (settings.ledger_age_ms, settings.ledger_length) == (3_600_000, 10)
+    assert settings.heartbeat_file == str(tmp_path / "beat")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("habeat_lease_ttl", 0),
+        ("habeat_lease_ttl", -1),
+        ("habeat_lease_ttl", 0.999),
+        ("habeat_lease_ttl", timedelta(milliseconds=10)),
+        ("habeat_lease_ttl", "6"),
+        ("habeat_lease_ttl", True),
+        ("habeat_lease_ttl", float("nan")),
+        ("habeat_lease_ttl", float("inf")),
+        ("habeat_lease_ttl", 1e12),
+        ("habeat_crash_poll", -0.1),
+        ("habeat_crash_poll", 0.0004),
+        ("habeat_crash_poll", 3),
+        ("habeat_dedup_ttl", 5),
+        ("habeat_dedup_ttl", 0),
+        ("habeat_dispatch", "fast"),
+        ("habeat_dispatch", ["auto"]),
+        ("habeat_delivery", "exactly_once"),
+        ("habeat_misfire", "none"),
+        ("habeat_misfire_grace", -1),
+        ("habeat_misfire_limit", 0),
+        ("habeat_misfire_limit", 1.5),
+        ("habeat_wait_redis_replicas", -1),
+        ("habeat_wait_redis_replicas", True),
+        ("habeat_publish_timeout", 0),
+        ("habeat_ledger_age", 0),
+        ("habeat_ledger_length", -5),
+        ("habeat_ledger_length", "1000"),
+        ("habeat_heartbeat_file", ""),
+        ("habeat_heartbeat_file", 7),
+        ("habeat_key_prefix", ""),
+        ("habeat_key_prefix", "my beats"),
+        ("habeat_key_prefix", "beats\n"),
+        ("habeat_key_prefix", "{beats}"),
+        ("habeat_key_prefix", 7),
+        ("habeat_redis_url", 7),
+        ("habeat_redis_url", ""),
+        ("habeat_redis_url", ["redis://a", None]),
+        ("habeat_redis_url", "http://redis"),
+        ("habeat_redis_url", "localhost:6379"),
+        ("habeat_redis_options", "ssl=1"),
+        ("habeat_redis_options", {1: 2}),
+    ],
+)
+def test_impossible_values_are_refused_by_name(setting: str, value: object) -> None:
+    error = refused(**{setting: value})
+    assert error.setting == setting
+    assert setting in str(error)
+    assert "\n" not in str(error)
+
+
+def test_a_ttl_below_what_renewal_needs_says_so() -> None:
+    assert str(refused(habeat_lease_ttl=0.5)) == (
+        "habeat_lease_ttl is 0.5: it must be seconds as a number or a timedelta, at least 1 "
+        "(below what renewal needs)"
+    )
+
+
+def test_crash_poll_is_compared_with_the_ttl_in_force() -> None:
+    assert read(habeat_lease_ttl=10, habeat_crash_poll=4).crash_poll_ms == 4_000
+    assert "habeat_lease_ttl (1 s)" in str(refused(habeat_lease_ttl=1, habeat_crash_poll=0.5))
+
+
+def test_dedup_ttl_is_compared_with_the_ttl_in_force() -> None:
+    assert refused(habeat_lease_ttl=301).setting == "habeat_dedup_ttl"
+    assert read(habeat_lease_ttl=301, habeat_dedup_ttl=301).dedup_ttl_ms == 301_000
+
+
+def test_atomic_cannot_wait_for_redis_replicas() -> None:
+    error = refused(habeat_dispatch="atomic", habeat_wait_redis_replicas=1)
+    assert error.setting == "habeat_dispatch"
+    assert "habeat_wait_redis_replicas is 1" in str(error)
+    assert read(habeat_wait_redis_replicas=1).dispatch == "auto"
+
+
+def test_atomic_needs_a_redis_as_broker() -> None:
+    conf = {"broker_url": "amqp://rabbit", "habeat_redis_url": "redis://state"}
+    assert read(habeat_dispatch="outbox", **conf).redis_url == "redis://state"
+    assert refused(habeat_dispatch="atomic", **conf).setting == "habeat_dispatch"
+
+
+# --- names
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("habeat_lease_tll", "habeat_lease_ttl"),
+        ("habeat_ttl", "habeat_lease_ttl"),
+        ("habeat_grace", "habeat_misfire_grace"),
+        ("habeat_redis", "habeat_redis_url"),
+        ("habeat_prefix", "habeat_key_prefix"),
+    ],
+)
+def test_unknown_names_are_refused_with_a_guess(wrong: str, meant: str) -> None:
+    error = refused(**{wrong: 1})
+    assert error.setting == wrong
+    assert str(error) == f"there is no setting {wrong}: did you mean {meant}?"
+
+
+def test_an_unknown_name_like_no_other_lists_those_that_exist() -> None:
+    message = str(refused(habeat_xyzzy=1))
+    assert all(row.name in message for row in SETTINGS)
+
+
+def test_names_of_others_are_left_alone() -> None:
+    assert read(redbeat_lock_timeout=1, habeatx=1, my_habeat_thing=1).lease_ttl_ms == 6_000
+
+
+# --- where Redis is
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h/0", "rediss://u:p@h:6380/1?ssl_cert_reqs=none", "unix:///run/redis.sock",
+     "redis+socket:///run/redis.sock", "sentinel://a:26379;sentinel://b:26379"],
+)  # fmt: skip
+def test_every_form_of_url_is_accepted(url: str) -> None:
+    settings = Settings.from_conf({"habeat_redis_url": url}, app_main="proj")
+    assert (settings.redis_url, settings.redis_from_broker) == (url, False)
+
+
+def test_a_url_of_ones_own_does_not_take_the_brokers_options() -> None:
+    settings = read(habeat_redis_url="redis://state", broker_transport_options={"master_name": "m"})
+    assert (settings.redis_url, settings.redis_options) == ("redis://state", {})
+    assert not settings.redis_from_broker
+    assert not settings.redis_options_from_broker
+
+
+def test_the_brokers_options_come_with_the_brokers_url() -> None:
+    conf = {
+        "broker_url": "rediss://broker",
+        "broker_transport_options": {"global_keyprefix": "q:", "socket_timeout": 2},
+        "broker_use_ssl": {"ssl_cert_reqs": "required"},
+    }
+    settings = read(**conf)
+    assert settings.redis_from_broker
+    assert settings.redis_options == {
+        "global_keyprefix": "q:",
+        "socket_timeout": 2,
+        "ssl": {"ssl_cert_reqs": "required"},
+    }
+    own = read(habeat_redis_options={"cluster": True}, **conf)
+    assert (own.redis_from_broker, own.redis_options_from_broker) == (True, False)
+    assert own.redis_options == {"cluster": True}
+
+
+@pytest.mark.parametrize(
+    ("broker", "expected"),
+    [
+        (["redis://a"], "redis://a"),
+        (["redis://a", "redis://a"], "redis://a"),
+        ("redis://a;", "redis://a"),
+        (["sentinel://a:1", "sentinel://b:2"], "sentinel://a:1;sentinel://b:2"),
+        ("sentinel://a:1;sentinel://b:2", "sentinel://a:1;sentinel://b:2"),
+    ],
+)
+def test_a_broker_may_be_a_list(broker: object, expected: str) -> None:
+    assert read(broker_url=broker).redis_url == expected
+
+
+@pytest.mark.parametrize("broker", ["redis://a;redis://b", ["redis://a", "sentinel://b"]])
+def test_several_redis_servers_are_refused(broker: object) -> None:
+    assert "names 2 servers" in str(refused(broker_url=broker))
+    assert refused(habeat_redis_url=broker).setting == "habeat_redis_url"
+
+
+@pytest.mark.parametrize(
+    ("conf", "kind"),
+    [
+        ({"broker_url": "amqp://guest:secret@rabbit//"}, "amqp://"),
+        ({"broker_url": None}, "amqp://"),
+        ({"broker_url": ["redis://a", "sqs://"]}, "sqs://"),
+        ({"broker_url": "unix:///run/redis.sock"}, "unix://"),
+        ({"broker_url": "redis://a", "broker_write_url": "amqp://b"}, "amqp://"),
+    ],
+)
+def test_no_redis_to_be_found(conf: dict[str, Any], kind: str) -> None:
+    error = refused(**conf)
+    assert error.setting == "habeat_redis_url"
+    assert f"the broker is {kind}" in str(error)
+    assert "secret" not in str(error)
+
+
+def test_beat_writes_so_the_write_url_counts() -> None:
+    settings = read(broker_url="amqp://a", broker_write_url="redis://b")
+    assert settings.redis_url == "redis://b"
+
+
+def test_passwords_are_not_shown() -> None:
+    settings = read(
+        habeat_redis_url="redis://:hunter2@h", habeat_redis_options={"password": "hunter3"}
+    )
+    assert "hunter" not in repr(settings)
+    assert "hunter" not in str(refused(habeat_redis_url=["redis://:hunter2@h", 1]))
+    assert "hunter" not in str(refused(habeat_redis_url="http://:hunter2@h"))
+    assert "hunter" not in str(refused(habeat_redis_options=["hunter2"]))
+
+
+# --- the app's name
+
+
+@pytest.mark.parametrize("app_main", [None, "", "__main__"])
+def test_an_app_without_a_name_needs_a_prefix(app_main: str | None) -> None:
+    assert refused(app_main).setting == "habeat_key_prefix"
+    assert read(app_main, habeat_key_prefix="mine").key_prefix == "mine"
+
+
+def test_a_name_that_cannot_be_part_of_a_key_is_refused() -> None:
+    assert refused("my app").setting == "habeat_key_prefix"
+
+
+# --- real apps
+
+
+def test_an_app_configured_by_attributes_and_updates() -> None:
+    app = Celery("proj", broker="redis://h/1")
+    app.conf.habeat_lease_ttl = 3
+    app.conf.update(habeat_misfire="skip", habeat_dedup_ttl=30)
+    settings = of_app(app)
+    assert (settings.lease_ttl_ms, settings.misfire, settings.dedup_ttl_ms) == (3000, "skip", 30000)
+    assert (settings.redis_url, settings.key_prefix) == ("redis://h/1", "habeat:proj")
+
+
+def test_reading_leaves_the_configuration_as_it_was() -> None:
+    app = Celery("proj", broker="redis://h/1")
+    of_app(app)
+    assert [key for key in app.conf if "habeat" in key] == []
+
+
+def test_an_app_configured_with_a_namespace() -> None:
+    app = Celery("proj")
+    app.config_from_object(
+        {
+            "CELERY_BROKER_URL": "redis://h/1",
+            "CELERY_BROKER_TRANSPORT_OPTIONS": {"global_keyprefix": "q:"},
+            "CELERY_HABEAT_LEASE_TTL": 3,
+            "habeat_misfire": "all",
+            "UNRELATED": 1,
+        },
+        namespace="CELERY",
+    )
+    settings = of_app(app)
+    assert (settings.lease_ttl_ms, settings.misfire) == (3000, "all")
+    assert settings.redis_options == {"global_keyprefix": "q:"}
+
+
+def test_an_app_configured_from_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("habeat_test_settings")
+    vars(module).update(broker_url="redis://h/1", habeat_lease_ttl=3)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    app = Celery("proj")
+    app.config_from_object(module.__name__)
+    assert of_app(app).lease_ttl_ms == 3000
+    vars(module)["habeat_lease"] = 3
+    again = Celery("proj")
+    again.config_from_object(module.__name__)
+    with pytest.raises(SettingsError, match="did you mean habeat_lease_ttl"):
+        of_app(again)
+
+
+@pytest.mark.parametrize(
+    ("source", "namespace", "setting", "sentence"),
+    [
+        ({"HABEAT_LEASE_TTL": 3}, None, "HABEAT_LEASE_TTL", "write habeat_lease_ttl"),
+        ({"CELERY_HABEAT_LEASE_TTL": 3}, None, "CELERY_HABEAT_LEASE_TTL", "write habeat_lease_ttl"),
+        ({"HABEAT_LEASE_TTL": 3}, "CELERY", "HABEAT_LEASE_TTL", "write CELERY_HABEAT_LEASE_TTL"),
+        ({"CELERY_HABEAT_TTL": 3}, "CELERY", "CELERY_HABEAT_TTL", "mean CELERY_HABEAT_LEASE_TTL?"),
+        ({"HABEAT_LEASE_TLL": 3}, None, "HABEAT_LEASE_TLL", "mean habeat_lease_ttl?"),
+        ({"habeat_lease": 3}, "CELERY", "habeat_lease", "mean CELERY_HABEAT_LEASE_TTL?"),
+    ],
+)
+def test_names_that_celery_would_ignore_are_refused(
+    source: dict[str, Any], namespace: str | None, setting: str, sentence: str
+) -> None:
+    app = Celery("proj", broker="redis://h/1")
+    app.config_from_object(source, namespace=namespace)
+    with pytest.raises(SettingsError) as caught:
+        of_app(app)
+    assert caught.value.setting == setting
+    assert sentence in str(caught.value)
+
+
+def test_a_variable_beside_the_setting_itself_is_allowed() -> None:
+    app = Celery("proj")
+    app.config_from_object({"HABEAT_REDIS_URL": "redis://h", "habeat_redis_url": "redis://h"})
+    assert of_app(app).redis_url == "redis://h"
+
+
+def test_the_broker_of_the_environment_is_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://from-env/2")
+    app = Celery("proj", broker="amqp://in-code")
+    assert of_app(app).redis_url == "redis://from-env/2"
+
+
+def test_celerys_own_default_broker_is_no_redis() -> None:
+    with pytest.raises(SettingsError, match="no Redis to be found"):
+        of_app(Celery("proj"))
+
+
+def test_an_app_without_a_name_is_refused() -> None:
+    with pytest.raises(SettingsError, match="no name of its own"):
+        of_app(Celery(broker="redis://h"))
