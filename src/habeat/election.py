@@ -61,6 +61,9 @@ class Election:
         self._watch = Watch()
         self._next_look_ms = 0
         self._sits_out_until_ms = 0
+        self._free_since_ms: int | None = None
+        #: Why this replica must not lead, "" if it may.
+        self.barred = ""
 
     # -- what the engine asks ---------------------------------------------------------------
 
@@ -117,7 +120,8 @@ class Election:
         token = self.trust.token if self.trust else None
         self.trust = None
         self._sits_out_until_ms = self._now_ms() + sit_out_ms
-        self._next_look_ms = self._now_ms() + min(sit_out_ms, self._pace.ttl_ms // 3)
+        self._free_since_ms = None
+        self._next_look_ms = 0
         self._store.release(token, self.nonce)
 
     def forget(self) -> None:
@@ -137,20 +141,30 @@ class Election:
         elif look.seen.pttl_ms > 0:
             ends_ms = self._now_ms() + look.seen.pttl_ms + 5
             self._next_look_ms = min(self._next_look_ms, ends_ms)
-        if self._now_ms() < self._sits_out_until_ms:
+        if self.barred or self._sits_out(look.seen.holder is None):
             return
         if look.seen.holder and Token.parse(look.seen.holder).nonce == self.nonce:
             action = Action.ACQUIRE  # ours still: only the trust in it had ended
         if action is Action.ACQUIRE:
-            self._attempt(
-                lambda: self._store.acquire(self.nonce, self._pace.ttl_ms, self.known)
-            )
+            self._attempt(lambda: self._store.acquire(self.nonce, self._pace.ttl_ms, self.known))
         elif action in (Action.STEAL_CRASHED, Action.STEAL_STUCK):
             self._attempt(
                 lambda: self._store.steal(
                     self.nonce, self._pace.ttl_ms, self.known, action.value, look.seen
                 )
             )
+
+    def _sits_out(self, free: bool) -> bool:
+        """Whether to leave the lease to others: not for ever, if nobody takes it."""
+        now_ms = self._now_ms()
+        if not free:
+            self._free_since_ms = None
+        elif self._free_since_ms is None:
+            self._free_since_ms = now_ms
+        unwanted = self._free_since_ms is not None and (
+            now_ms - self._free_since_ms >= self._pace.ttl_ms
+        )
+        return now_ms < self._sits_out_until_ms and not unwanted
 
     def _learn(self, look: Look) -> None:
         """Keep the most that was ever known, until the loss of it has been declared."""
@@ -178,9 +192,7 @@ class Election:
         self.inert = ""
         self.won = reply
         self.trust = Trust(reply.token, attempt_ms, self._pace.ttl_ms)
-        self.known = Known(
-            reply.cluster, reply.token.epoch, reply.heartbeat, reply.history_lost_ms
-        )
+        self.known = Known(reply.cluster, reply.token.epoch, reply.heartbeat, reply.history_lost_ms)
         self._watch = Watch()
         self._next_look_ms = 0
 

@@ -75,6 +75,21 @@ class EntryExists(HabeatError):
         self.owner = owner
 
 
+class OwnedByConfig(HabeatError):
+    """The entry is declared in beat_schedule, which the API does not change.
+
+    `act` is what was asked for: update or remove.
+    """
+
+    def __init__(self, entry: str, act: str) -> None:
+        super().__init__(
+            f"entry {entry!r} is declared in beat_schedule: {act} it there "
+            "(the API may only pause and resume it)"
+        )
+        self.entry = entry
+        self.act = act
+
+
 class RevisionConflict(HabeatError):
     """The entry was changed by somebody else since it was read."""
 

@@ -40,6 +40,10 @@ class RenderFailed(HabeatError):
     """Celery could not build this entry's message; the broker has no part in it."""
 
 
+class RenderBypassed(RenderFailed):
+    """Celery sent the message itself, or lost it: its fate is unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """The lease is not ours: `holder` is the token that has it, "" if none."""
@@ -115,11 +119,13 @@ class Rendered:
     """A message ready to leave.
 
     `commands` (atomic) are the broker's Redis commands, words as they go over the wire;
-    `envelope` (outbox) is the message in our own form, kept with the intent for a resend.
+    `envelope` (outbox) is the message in our own form, kept with the intent for a resend;
+    not `repeatable` where only this process could send it.
     """
 
     envelope: bytes = b""
     commands: Sequence[Sequence[bytes | str | int]] = ()
+    repeatable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +248,7 @@ class ElectionStore(Protocol):
 
     def release(self, token: Token | None, nonce: str) -> None: ...
 
-    def register(
-        self, nonce: str, info: str, fingerprint: str, declared: int
-    ) -> Registration: ...
+    def register(self, nonce: str, info: str, fingerprint: str, declared: int) -> Registration: ...
 
 
 class DispatchStore(Protocol):
@@ -266,7 +270,7 @@ class DispatchStore(Protocol):
 
     def mark(
         self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str
-    ) -> int | None | Lost:
+    ) -> int | Lost | None:
         """The attempt's number; None if the intent is buried or gone."""
         ...
 
@@ -274,9 +278,7 @@ class DispatchStore(Protocol):
         self, token: Token, ttl_ms: int, due: DueEntry, until_ms: int | None
     ) -> Statuses | Lost: ...
 
-    def quarantine(
-        self, token: Token, ttl_ms: int, due: DueEntry, why: str
-    ) -> Statuses | Lost: ...
+    def quarantine(self, token: Token, ttl_ms: int, due: DueEntry, why: str) -> Statuses | Lost: ...
 
 
 class Publisher(Protocol):
@@ -285,8 +287,19 @@ class Publisher(Protocol):
     #: True when the store's claim carries the message itself.
     atomic: bool
 
+    def prepare(self, timeout_ms: int) -> None:
+        """Decide which dispatch is possible, if that is still open; BrokerUnavailable."""
+        ...
+
     def render(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered:
-        """The message of a firing; RenderFailed if the entry cannot be sent at all."""
+        """The message of a firing; RenderFailed if the entry cannot be sent at all.
+
+        With commands it leaves by the atomic claim, else by the outbox.
+        """
+        ...
+
+    def give_up_atomic(self, why: str) -> None:
+        """The claim may not enqueue: use the outbox from now on."""
         ...
 
     def connect(self, timeout_ms: int) -> None:

@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from tests.servers.children import until
 from tests.servers.cluster import Cluster
+from tests.servers.needs import need
 from tests.servers.processes import Processes
 from tests.servers.proxy import Proxy
 from tests.servers.rabbitmq import RabbitMQ
@@ -127,6 +128,25 @@ def test_the_proxy_stalls_and_heals(valkey: Server, proxy: Callable[[Server], Pr
     assert client.ping()
 
 
+def test_the_proxy_loses_one_reply(valkey: Server, proxy: Callable[[Server], Proxy]) -> None:
+    between = proxy(valkey)
+    client = redis.Redis(port=between.port, socket_timeout=2, retry=Retry(NoBackoff(), 0))
+    client.ping()
+    between.lose_next_reply()
+    with pytest.raises(redis.ConnectionError):
+        client.incr("n")
+    assert client.get("n") == b"1"
+
+
+def test_the_proxy_delays(valkey: Server, proxy: Callable[[Server], Proxy]) -> None:
+    between = proxy(valkey)
+    client = redis.Redis(port=between.port, socket_timeout=0.2, retry=Retry(NoBackoff(), 0))
+    client.ping()
+    between.delay_s = 0.3
+    with pytest.raises(redis.TimeoutError):
+        client.ping()
+
+
 def test_the_proxy_cuts_and_heals(valkey: Server, proxy: Callable[[Server], Proxy]) -> None:
     between = proxy(valkey)
     client = redis.Redis(port=between.port, socket_timeout=2, retry=Retry(NoBackoff(), 0))
@@ -217,3 +237,15 @@ def test_a_paused_rabbitmq_is_silent(rabbitmq: RabbitMQ) -> None:
         Connection(rabbitmq.url, connect_timeout=0.5).connect()
     rabbitmq.resume()
     Connection(rabbitmq.url, connect_timeout=10).connect()
+
+
+@pytest.mark.parametrize(
+    ("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)]
+)
+def test_what_is_missing_is_a_skip_at_home_and_a_failure_in_ci(
+    ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    need("a thing that is there", True, "")
+    with pytest.raises(outcome, match="the moon is missing: fly there"):
+        need("the moon", False, "fly there")

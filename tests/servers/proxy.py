@@ -7,7 +7,9 @@ box between the two:
 - `stall()`: a black hole. Sockets stay open, nothing passes, new connections are accepted and
   then hear nothing; what was sent meanwhile passes at `heal()`.
 - `stall(replies=False)` holds back only what the client sends, `stall(requests=False)` only the
-  answers: the command *is* carried out and its reply lost, the worst case of all.
+  answers: the command *is* carried out and its reply does not come.
+- `lose_next_reply()`: the next answer is swallowed and its connection reset, once: the command
+  *is* carried out, and a client that tries again, on a connection that works, does it twice.
 - `cut()`: resets every connection and refuses new ones until `heal()`.
 - `drop_connections()`: resets those of now; new ones pass.
 """
@@ -25,20 +27,21 @@ _CHUNK = 65536
 
 
 class Proxy:
-    """Listens on a free port of 127.0.0.1 and passes everything to (`host`, `port`)."""
+    """Listens on a free port of `listen` and passes everything to (`host`, `port`)."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, listen: str = "127.0.0.1") -> None:
         self.target = (host, port)
         self.delay_s = 0.0
         self.accepted = 0
         self._requests_flow = threading.Event()
         self._replies_flow = threading.Event()
         self._refusing = False
+        self._losing = False
         self._closed = False
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.host, self.port = "127.0.0.1", self._listener.getsockname()[1]
+        self._listener = socket.create_server((listen, 0))
+        self.host, self.port = listen, int(self._listener.getsockname()[1])
         self.heal()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -51,6 +54,10 @@ class Proxy:
             self._requests_flow.clear()
         if replies:
             self._replies_flow.clear()
+
+    def lose_next_reply(self) -> None:
+        """Swallow the next bytes from the server, and reset the connection they are for."""
+        self._losing = True
 
     def cut(self) -> None:
         """Reset all connections, and each new one, until `heal()`."""
@@ -111,6 +118,9 @@ class Proxy:
         def run() -> None:
             with contextlib.suppress(OSError):
                 while chunk := source.recv(_CHUNK):
+                    if self._losing and flow is self._replies_flow:
+                        self._losing = False
+                        raise ConnectionResetError
                     if self.delay_s:
                         time.sleep(self.delay_s)
                     flow.wait()

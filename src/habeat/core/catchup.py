@@ -64,9 +64,7 @@ def plan(
 class _Planner:
     """Decides one step at a time; remembers only that the rest of a backlog may fire."""
 
-    def __init__(
-        self, entry: Entry, policies: Policies, now_ms: int, history_lost_ms: int
-    ) -> None:
+    def __init__(self, entry: Entry, policies: Policies, now_ms: int, history_lost_ms: int) -> None:
         self._entry = entry
         self._policies = policies
         self._history_ends_ms = min(history_lost_ms, now_ms)
@@ -104,9 +102,7 @@ class _Planner:
         if not self._rest_fires:
             excess = self._misfires(cursor_ms, beyond=keep).count - keep
             if excess > 0:
-                run = self._entry.schedule.count_between(
-                    cursor_ms, self._last_misfire_ms, excess
-                )
+                run = self._entry.schedule.count_between(cursor_ms, self._last_misfire_ms, excess)
                 assert run is not None
                 return self._missed(run, "misfire: limit")
             self._rest_fires = True

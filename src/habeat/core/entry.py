@@ -15,7 +15,7 @@ from typing import Any, Literal
 from habeat.core.schedule.base import Schedule
 from habeat.errors import ValidationError
 
-NAME_MAX_CHARS = 250
+NAME_MAX_CHARS = 1_000
 
 Owner = Literal["config", "api"]
 
@@ -150,7 +150,7 @@ def _checks(entry: Entry) -> list[tuple[str, object, str, bool]]:
             "name",
             entry.name,
             f"1 to {NAME_MAX_CHARS} printable characters",
-            isinstance(entry.name, str)
+            _is_text(entry.name)
             and 0 < len(entry.name) <= NAME_MAX_CHARS
             and entry.name.isprintable(),
         ),
@@ -158,7 +158,7 @@ def _checks(entry: Entry) -> list[tuple[str, object, str, bool]]:
             "task",
             entry.task,
             "a task's name, a task or a signature",
-            bool(entry.task) and isinstance(entry.task, (str, Mapping)),
+            bool(entry.task) and (_is_text(entry.task) or isinstance(entry.task, Mapping)),
         ),
         ("schedule", entry.schedule, "a schedule", isinstance(entry.schedule, Schedule)),
         (
@@ -174,7 +174,7 @@ def _checks(entry: Entry) -> list[tuple[str, object, str, bool]]:
             "tags",
             entry.tags,
             "a list of texts",
-            isinstance(entry.tags, tuple) and all(isinstance(tag, str) for tag in entry.tags),
+            all(_is_text(tag) for tag in entry.tags),
         ),
         ("description", entry.description, "a text", isinstance(entry.description, str)),
         (
@@ -188,9 +188,17 @@ def _checks(entry: Entry) -> list[tuple[str, object, str, bool]]:
             entry.misfire_limit,
             "a whole number, 0 or more",
             entry.misfire_limit is None
-            or (isinstance(entry.misfire_limit, int) and entry.misfire_limit >= 0),
+            or (_is_whole(entry.misfire_limit) and entry.misfire_limit >= 0),
         ),
     ]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _text_keys(value: object) -> bool:

@@ -19,24 +19,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from habeat.core.entry import Policies
+from habeat.core.lease import Token
 from habeat.election import Election, LeaseLost
-from habeat.engine.atomic import AtomicDispatch
+from habeat.engine.atomic import AtomicClaims
+from habeat.engine.dispatch import Dispatch
 from habeat.engine.lead import Lead
-from habeat.engine.outbox import OutboxDispatch, Recovery, Sender
+from habeat.engine.outbox import OutboxClaims, Sender
 from habeat.engine.planning import Catalog, Plan, Planner
+from habeat.engine.recovery import Recovery
 from habeat.engine.render import Renderer
 from habeat.engine.reporting import Once
+from habeat.engine.verdicts import Verdicts
 from habeat.ports import (
     BrokerUnavailable,
     Clock,
     DispatchStore,
     DueEntry,
     Line,
+    Lost,
     Publisher,
     Skip,
+    Statuses,
     StoreUnavailable,
     Tick,
 )
@@ -94,9 +101,14 @@ class Engine:
         self._publisher = publisher
         self._planner = Planner(catalog, settings.policies, store.definitions)
         renderer = Renderer(publisher, store, settings.policies.delivery)
+        verdicts = Verdicts(store, publisher)
         self._sender = Sender(store, publisher, settings.publish_timeout_ms)
-        self._atomic = AtomicDispatch(store, renderer)
-        self._outbox = OutboxDispatch(store, renderer, self._sender)
+        self._dispatch = Dispatch(
+            renderer,
+            AtomicClaims(store, verdicts),
+            OutboxClaims(store, self._sender, verdicts),
+            self._sender,
+        )
         self._recovery = Recovery(store, self._sender)
         self._lead = Lead(election, clock, settings.ttl_ms, stopping)
         self._trouble = Once()
@@ -153,7 +165,7 @@ class Engine:
         self._election.heard(found.heartbeat)
         if found.listeners == 0:
             self._line.resubscribe()
-        next_due_ms = self._dispatch(found)
+        next_due_ms = self._act_on(found)
         chores_ms = self._housekeeping.each_tick(lead)
         return self._wait_ms(next_due_ms, chores_ms)
 
@@ -169,12 +181,11 @@ class Engine:
 
     # -- dispatch ---------------------------------------------------------------------------
 
-    def _dispatch(self, found: Tick) -> int | None:
+    def _act_on(self, found: Tick) -> int | None:
         """Act on what is due; the next instant (Redis, ms) at which something will be."""
-        lead = self._lead
         planned = self._planner.plan(
             found.due,
-            now_ms=lead.now_ms(),
+            now_ms=self._lead.now_ms(),
             history_lost_ms=found.history_lost_ms,
             limit=FIRINGS_PER_TICK,
         )
@@ -182,19 +193,21 @@ class Engine:
         self._set_aside(planned)
         stale = self._skip(planned.skips)
         try:
+            self._publisher.prepare(self._broker_time_ms())
             self._recover(found, planned)
             firings = [f for f in planned.firings if f.entry.name not in stale]
-            dispatch = self._atomic if self._publisher.atomic else self._outbox
-            complete = dispatch.send(lead, firings)
+            complete = self._dispatch.send(self._lead, firings)
         except BrokerUnavailable as error:
             self._broker_failed(error)
             return planned.next_due_ms
-        if firings or found.in_flight:
-            self.broker_failures = 0
-            self._trouble.over("broker", "habeat: the broker takes messages again")
+        self.broker_failures = 0
+        self._trouble.over("broker", "habeat: the broker takes messages again")
         if not complete or stale:
             planned.note_next(0)
         return planned.next_due_ms
+
+    def _broker_time_ms(self) -> int:
+        return min(self._settings.publish_timeout_ms, self._lead.trust_left_ms())
 
     def _recover(self, found: Tick, planned: Plan) -> None:
         if found.in_flight:
@@ -223,9 +236,7 @@ class Engine:
             self._defer(due, right_due_ms)
 
     def _quarantine(self, due: DueEntry, why: str) -> None:
-        reply = self._lead.call(
-            lambda token, ttl: self._store.quarantine(token, ttl, due, why)
-        )
+        reply = self._lead.call(lambda token, ttl: self._store.quarantine(token, ttl, due, why))
         if reply.words[0] == "ok":
             log.error("habeat: entry %r is quarantined, untouched: %s", due.name, why)
 
@@ -237,15 +248,14 @@ class Engine:
         stale: set[str] = set()
         for start in range(0, len(skips), SKIP_BATCH):
             batch = skips[start : start + SKIP_BATCH]
-            reply = self._lead.call(
-                lambda token, ttl, batch=batch: self._store.skip(token, ttl, batch)
-            )
+            reply = self._lead.call(partial(self._skipped, batch))
             stale |= {
-                skip.entry
-                for skip, word in zip(batch, reply.words, strict=True)
-                if word != "ok"
+                skip.entry for skip, word in zip(batch, reply.words, strict=True) if word != "ok"
             }
         return stale
+
+    def _skipped(self, batch: Sequence[Skip], token: Token, ttl_ms: int) -> Statuses | Lost:
+        return self._store.skip(token, ttl_ms, batch)
 
     # -- waiting ----------------------------------------------------------------------------
 

@@ -182,9 +182,7 @@ def add_step(
         what = SkippedRun(what.slot_ms, what.slot_ms, 1, Outcome.SKIPPED, "expired")
     if isinstance(what, Firing):
         result.firings.append(
-            PlannedFiring(
-                entry, item, what, due_ms, cursor_ms, step.next_slot_ms, next_due_ms
-            )
+            PlannedFiring(entry, item, what, due_ms, cursor_ms, step.next_slot_ms, next_due_ms)
         )
     else:
         result.skips.append(

@@ -11,10 +11,19 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from habeat.core.entry import Delivery
 from habeat.core.firing import Outcome
 from habeat.engine.lead import Lead
 from habeat.engine.planning import PlannedFiring
-from habeat.ports import Claim, DispatchStore, Publisher, RenderFailed, Skip
+from habeat.ports import (
+    Claim,
+    DispatchStore,
+    Publisher,
+    RenderBypassed,
+    Rendered,
+    RenderFailed,
+    Skip,
+)
 
 log = logging.getLogger("habeat")
 
@@ -31,20 +40,24 @@ class _Tries:
 class Renderer:
     """Turns planned firings into claims; sets aside what cannot be rendered."""
 
-    def __init__(self, publisher: Publisher, store: DispatchStore, delivery: str) -> None:
+    def __init__(self, publisher: Publisher, store: DispatchStore, delivery: Delivery) -> None:
         self._publisher = publisher
         self._store = store
         self._delivery = delivery
         self._tries: dict[str, _Tries] = {}
 
     def claims(self, lead: Lead, firings: Iterable[PlannedFiring]) -> Iterator[Claim]:
-        """The claims of all that can be rendered; an entry's later firings wait for a failed one."""
+        """The claims of all that can be rendered; a failed one holds up its entry's later ones."""
         failed: set[str] = set()
         for planned in firings:
             if planned.entry.name in failed:
                 continue
             try:
                 yield self._claim(lead, planned)
+            except RenderBypassed as error:
+                failed.add(planned.entry.name)
+                log.error("habeat: entry %r: %s", planned.entry.name, error)
+                self._end(lead, planned, Outcome.AMBIGUOUS, str(error))
             except RenderFailed as error:
                 failed.add(planned.entry.name)
                 self._set_aside(lead, planned, error)
@@ -62,8 +75,13 @@ class Renderer:
             planned.next_slot_ms,
             planned.next_due_ms,
             rendered,
-            str(planned.entry.delivery or self._delivery),
+            self._delivery_of(planned, rendered),
         )
+
+    def _delivery_of(self, planned: PlannedFiring, rendered: Rendered) -> str:
+        if not rendered.repeatable:
+            return Delivery.AT_MOST_ONCE
+        return planned.entry.delivery or self._delivery
 
     def _set_aside(self, lead: Lead, planned: PlannedFiring, error: RenderFailed) -> None:
         name, slot_ms = planned.entry.name, planned.firing.slot_ms
@@ -73,15 +91,13 @@ class Renderer:
         if count == 1:
             log.error("habeat: entry %r cannot be sent: %s", name, error)
         if count >= ATTEMPTS:
-            self._give_up(lead, planned, error)
+            self._tries.pop(name, None)
+            self._end(lead, planned, Outcome.FAILED, str(error))
         elif planned.planned_due_ms == planned.due.due_ms:
             until_ms = lead.now_ms() + WAIT_MS[count - 1]
-            lead.call(
-                lambda token, ttl: self._store.defer(token, ttl, planned.due, until_ms)
-            )
+            lead.call(lambda token, ttl: self._store.defer(token, ttl, planned.due, until_ms))
 
-    def _give_up(self, lead: Lead, planned: PlannedFiring, error: RenderFailed) -> None:
-        self._tries.pop(planned.entry.name, None)
+    def _end(self, lead: Lead, planned: PlannedFiring, outcome: Outcome, why: str) -> None:
         skip = Skip(
             planned.entry.name,
             planned.due.digest,
@@ -90,8 +106,8 @@ class Renderer:
             planned.firing.slot_ms,
             planned.next_slot_ms,
             planned.next_due_ms,
-            Outcome.FAILED.value,
-            str(error)[:200],
+            outcome.value,
+            why[:200],
             planned.firing.slot_ms,
             1,
         )

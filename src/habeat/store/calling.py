@@ -7,10 +7,10 @@ whether to try again is for the caller, who knows what time is left to it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from habeat.ports import StoreUnavailable
-from habeat.store.connection import AnyRedis, Connections
+from habeat.store.connection import AnyRedis
 from habeat.store.faults import REDIS_ERRORS, Fault, classify
 from habeat.store.keys import Keys
 from habeat.store.scripting import script
@@ -18,10 +18,18 @@ from habeat.store.scripting import script
 Result = TypeVar("Result")
 
 
+class Clients(Protocol):
+    """Where the client for commands comes from; `Connections`, or one client by itself."""
+
+    def client(self) -> AnyRedis: ...
+
+    def reset(self) -> None: ...
+
+
 class Caller:
     """Runs scripts and commands against the keys of one prefix."""
 
-    def __init__(self, connections: Connections, keys: Keys) -> None:
+    def __init__(self, connections: Clients, keys: Keys) -> None:
         self._connections = connections
         self.keys = keys
         #: Rises whenever the connection for commands has to be made anew.

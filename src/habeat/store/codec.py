@@ -56,7 +56,7 @@ def encode(entry: Entry) -> bytes:
         if name in _ALWAYS or value != getattr(plain, name):
             data[name] = list(value) if name in _TUPLES else value
     try:
-        written = json.dumps(data, sort_keys=True)
+        written = str(json.dumps(data, sort_keys=True))
     except (TypeError, ValueError, RecursionError) as error:
         raise _unwritable(entry, error) from error
     return written.encode()

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -139,7 +140,8 @@ class Connections:
     def drop_after_fork(self) -> None:
         """In a forked child: close the inherited sockets, silently, and forget the clients."""
         for connection in list(self._live):
-            inherited, connection._sock = connection._sock, None
+            inherited: socket.socket | None = connection._sock
+            connection._sock = None
             if inherited is not None:
                 _quietly(inherited.close)
         self._inherited += [self._client, self._sentinel, *self._pools]

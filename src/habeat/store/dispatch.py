@@ -63,7 +63,7 @@ class RedisDispatchStore:
 
     def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]:
         entries = self._caller.keys.entries
-        found = self._caller.do(lambda client: client.hmget(entries, list(names)))
+        found: Any = self._caller.do(lambda client: client.hmget(entries, list(names)))
         return list(found)
 
     def claim(
@@ -103,7 +103,7 @@ class RedisDispatchStore:
 
     def mark(
         self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str
-    ) -> int | None | Lost:
+    ) -> int | Lost | None:
         reply = self._caller.run("mark", str(token), ttl_ms, intent.field, cap, bury)
         word = text(reply[0])
         if word == "lost":
@@ -120,9 +120,7 @@ class RedisDispatchStore:
             )
         )
 
-    def quarantine(
-        self, token: Token, ttl_ms: int, due: DueEntry, why: str
-    ) -> Statuses | Lost:
+    def quarantine(self, token: Token, ttl_ms: int, due: DueEntry, why: str) -> Statuses | Lost:
         return _statuses(
             self._caller.run("quarantine", str(token), ttl_ms, due.name, due.digest, why)
         )
@@ -131,9 +129,7 @@ class RedisDispatchStore:
         """WAIT, where it was asked for: it cannot run in a script, so it follows the write."""
         wanted = self._wait_redis_replicas
         if wanted:
-            have = self._caller.do(
-                lambda client: client.execute_command("WAIT", wanted, WAIT_TIMEOUT_MS)
-            )
+            have = self._caller.do(lambda client: client.wait(wanted, WAIT_TIMEOUT_MS))
             if int(have) < wanted:
                 raise StoreUnavailable(
                     "unreachable", f"{have} of {wanted} Redis replicas have the claim"

@@ -25,7 +25,8 @@ PAGE = 200
 class Stored:
     """One entry as read: definition, facts, and what a write must compare with.
 
-    `entry` is None where there is none, and where it cannot be read (`unreadable` says why).
+    `entry` is None where there is none, and where it cannot be read (`unreadable` says why,
+    and `raw` is what was found).
     """
 
     name: str
@@ -33,6 +34,7 @@ class Stored:
     entry: Entry | None
     state: EntryState
     unreadable: str = ""
+    raw: bytes = b""
 
     @property
     def exists(self) -> bool:
@@ -134,12 +136,12 @@ class EntryStore:
         if int(self._caller.do(lambda client: client.scard(key))) >= len(names):
             return
         for start in range(0, len(names), 1_000):
-            page = list(names[start : start + 1_000])
-            self._caller.do(lambda client, page=page: client.sadd(key, *page))
+            self._add(key, names[start : start + 1_000])
 
-    def orphans(
-        self, token: Token, ttl_ms: int, stale_ms: int, limit: int
-    ) -> Sequence[str] | Lost:
+    def _add(self, key: str, names: Sequence[str]) -> None:
+        self._caller.do(lambda client: client.sadd(key, *names))
+
+    def orphans(self, token: Token, ttl_ms: int, stale_ms: int, limit: int) -> Sequence[str] | Lost:
         """Config entries that no live replica declares any more."""
         reply = self._caller.run("prune", str(token), ttl_ms, stale_ms, limit)
         if text(reply[0]) == "lost":
@@ -150,7 +152,6 @@ class EntryStore:
 def paused_json(reason: str, at_ms: int) -> str:
     """What :paused holds of an entry."""
     return json.dumps({"reason": reason, "at_ms": at_ms})
-
 
 
 def _stored(name: str, parts: Sequence[bytes]) -> Stored:
@@ -168,7 +169,7 @@ def _stored(name: str, parts: Sequence[bytes]) -> Stored:
         entry = replace(decode(name, bytes(raw)), state=state)
     except DefinitionError as error:
         state = replace(state, quarantined=state.quarantined or error.why)
-        return Stored(name, digest, None, state, error.why)
+        return Stored(name, digest, None, state, error.why, bytes(raw))
     return Stored(name, digest, entry, state)
 
 

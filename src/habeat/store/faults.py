@@ -6,8 +6,8 @@ releases; CLUSTERDOWN has a class in old releases only on a Cluster client. The 
 logging in are ConnectionErrors. An error raised inside a script comes wrapped, and how depends
 on the server::
 
-    6.2   Error running script (call to f_5f3c…): @user_script:1: -READONLY You can't write …
-    7.0   READONLY You can't write against a read only replica. script: 5f3c…, on @user_script:1.
+    6.2   Error running script (call to f_8a…): @user_script:1: @user_script: 1: -OOM command …
+    7.0   OOM command not allowed when used memory > 'maxmemory'. script: 8a…, on @user_script:1.
 
 So the code is looked for where it can stand: it is the class, or the first word, or the first
 word after the wrapping.
@@ -91,7 +91,8 @@ _BY_CODE = {
 # Texts without a code of their own.
 _BY_TEXT = {
     "previous master is now a slave": Fault.READ_ONLY,  # redis-py's Sentinel connection
-    "ACL failure in script": Fault.DENIED,  # Redis 7.0 in a script
+    "The user executing the script can't": Fault.DENIED,  # up to Redis 7.0
+    "ACL failure in script": Fault.DENIED,  # since
     "max number of clients reached": Fault.UNREACHABLE,
 }
 

@@ -104,6 +104,22 @@ class Insight:
         """Redis' time in microseconds."""
         return int(self._caller.run("read")[0])
 
+    def belongs_to(self) -> tuple[str, str]:
+        """App and schema of the state under our prefix; "" where nobody has led yet."""
+        meta = self._caller.keys.meta
+        app, schema = self._caller.do(lambda client: client.hmget(meta, "app", "schema"))
+        return text(app or b""), text(schema or b"")
+
+    def quarantined(self) -> dict[str, str]:
+        """The entries set aside by a leader, and why."""
+        key = self._caller.keys.quarantine
+        return _words(self._caller.do(lambda client: client.hgetall(key)))
+
+    def overdue(self, before_ms: int) -> int:
+        """How many entries have been due since before `before_ms` (Redis time)."""
+        key = self._caller.keys.due
+        return int(self._caller.do(lambda client: client.zcount(key, "-inf", f"({before_ms}")))
+
     def lateness(self, entries: Sequence[str]) -> dict[str, Lateness]:
         """The histogram of each entry; only those that ever fired."""
         keys = self._caller.keys
@@ -115,14 +131,13 @@ class Insight:
             return list(pipe.execute())
 
         found = self._caller.do(read) if entries else []
-        return {
-            entry: _histogram(raw) for entry, raw in zip(entries, found, strict=True) if raw
-        }
+        return {entry: _histogram(raw) for entry, raw in zip(entries, found, strict=True) if raw}
 
     def overall_lateness(self) -> Lateness:
         """The histogram over all entries, removed ones included."""
         key = self._caller.keys.lateness
-        return _histogram(self._caller.do(lambda client: client.hgetall(key)))
+        found: Any = self._caller.do(lambda client: client.hgetall(key))
+        return _histogram(found)
 
     def ledger(self, since_ms: int | None = None, *, newest_first: bool = True) -> Iterator[Record]:
         """The ledger's records written at or after `since_ms` (Redis time)."""

@@ -25,11 +25,11 @@ FIXED = (
 
 
 class Keys:
-    """The keys under one prefix."""
+    """The keys under one prefix; `apart` sets a second family of them aside, for a probe."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, apart: str = "") -> None:
         self.prefix = prefix
-        self.base = f"{{{prefix}}}:"
+        self.base = f"{{{prefix}}}:{apart}"
         self.fixed = tuple(self.base + name for name in FIXED)
         (
             self.meta,

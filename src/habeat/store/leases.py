@@ -53,9 +53,7 @@ class RedisElectionStore:
     def release(self, token: Token | None, nonce: str) -> None:
         self._caller.run("release", "" if token is None else str(token), nonce)
 
-    def register(
-        self, nonce: str, info: str, fingerprint: str, declared: int
-    ) -> Registration:
+    def register(self, nonce: str, info: str, fingerprint: str, declared: int) -> Registration:
         reply = self._caller.run(
             "register", nonce, info, LIVE_WINDOW_MS, fingerprint, CONFIG_FORGOTTEN_MS, declared
         )

@@ -114,7 +114,8 @@ def redis_target(
 
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:
-    for name in given:
+    nested = given.get("ssl")
+    for name in (*given, *(nested if isinstance(nested, Mapping) else ())):
         if name in _HABEATS_OWN:
             raise _bad(f"{name!r} cannot be set: habeat sets it itself")
         if name not in _KNOWN | _PASSED_OVER | {"ssl"}:
@@ -138,7 +139,6 @@ def _merged(address: Address, given: Mapping[str, Any]) -> Mapping[str, Any]:
     tls = dict(nested) if isinstance(nested, Mapping) else {}
     from_url = {name: value for name, value in address.query.items() if name in _KNOWN}
     merged = {**from_url, **tls, **{k: v for k, v in given.items() if k in _KNOWN}}
-    # celery writes broker_use_ssl for Redis with these names, and for AMQP without "ssl_".
     options = {
         name: value for name, value in merged.items() if name in _KNOWN and value is not None
     }

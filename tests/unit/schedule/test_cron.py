@@ -192,7 +192,7 @@ def test_h_is_fixed_h_with_a_step_counts_elapsed_time() -> None:
         ("0 * * * * * 2026", "expression", "5 fields"),
         ("", "expression", "5 fields"),
         ("@reboot", "expression", "@daily"),
-        ("١ * * * *", "expression", "cron expression"),
+        ("\u0661 * * * *", "expression", "cron expression"),
         (None, "expression", "cron expression"),
         ("0 0 30 2 *", "expression", "calendar"),
         ("0 0 31 4,6,9,11 *", "expression", "calendar"),

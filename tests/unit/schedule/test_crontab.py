@@ -66,8 +66,7 @@ def test_what_is_accepted_celery_reads_the_same(name: str, spec: str) -> None:
     size, low, _ = SCALES[name]
     try:
         ours = crontab(**{name: spec})  # type: ignore[arg-type]
-    except ValidationError as error:
-        assert error.field in {name, "day_of_month"}
+    except ValidationError:
         return
     kept = getattr(ours, name)
     assert set(expand(name, kept)) == crontab_parser(size, low).parse(kept)

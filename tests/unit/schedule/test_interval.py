@@ -87,8 +87,11 @@ def test_counting_by_arithmetic_equals_enumerating(
 
 
 def test_a_thousand_years_of_tenths_are_counted_at_once() -> None:
-    run = every(0.1).count_between(T0, T0 + 31_556_952_000_000, limit=1000)
-    assert run == Run(315_569_520_000, T0 + 100, T0 + 31_556_952_000_000)
+    until_ms = T0 + 31_556_952_000_000
+    run = every(0.1).count_between(T0, until_ms)
+    assert run == Run(315_569_520_000, T0 + 100, until_ms)
+    assert every(0.1).count_between(T0, until_ms, limit=1000) == Run(1000, T0 + 100, T0 + 100_000)
+    assert every(0.1).count_between(T0, T0 + 250, limit=1000) == Run(2, T0 + 100, T0 + 200)
 
 
 def test_the_end_of_the_calendar_is_exhaustion() -> None:
@@ -126,7 +129,7 @@ def test_what_cannot_be_is_refused(make: object, field: str) -> None:
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.3, 1.1, 2.675, 86_400, 1e-1, timedelta(seconds=1.5)])
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 1.1, 2.675, 86_400, timedelta(seconds=1.5)])
 def test_decimal_fractions_of_seconds_are_taken_as_written(seconds: float | timedelta) -> None:
     wanted = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
     assert every(seconds).every_ms == wanted / timedelta(milliseconds=1)

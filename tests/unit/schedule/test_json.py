@@ -6,13 +6,13 @@ import copy
 import dataclasses
 import json
 import pickle
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
 
+import habeat.core.schedule
 from habeat.core.schedule import (
     Schedule,
     cron,
@@ -52,9 +52,7 @@ def test_round_trips(schedule: Schedule) -> None:
     assert type(again) is type(schedule)
     assert json.dumps(again.to_json()) == text
     assert type(schedule).from_json(schedule.to_json()) == schedule
-    assert (
-        eval(repr(schedule), vars(__import__("habeat.core.schedule", fromlist=["*"]))) == schedule
-    )
+    assert eval(repr(schedule), vars(habeat.core.schedule)) == schedule
     assert copy.deepcopy(schedule) == pickle.loads(pickle.dumps(schedule)) == schedule
 
 
@@ -120,8 +118,10 @@ def test_what_cannot_be_read_is_refused(data: Any, field: str) -> None:
 
 
 def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValidationError, match="cron, crontab, interval, once, solar"):
+    with pytest.raises(ValidationError) as caught:
         from_json({"kind": "moon"})
+    assert {"cron", "crontab", "interval", "once", "solar"} <= set(registry._kinds)
+    assert all(kind in caught.value.allowed for kind in registry._kinds)
 
 
 def test_a_kind_reads_only_its_own() -> None:
@@ -130,9 +130,8 @@ def test_a_kind_reads_only_its_own() -> None:
 
 
 @pytest.fixture
-def kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_kinds", dict(registry._kinds))
-    yield
 
 
 @dataclass(frozen=True, repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import ephem
 import pytest
@@ -27,9 +28,9 @@ def celerys_next(event: str, lat: float, lon: float, after: datetime) -> datetim
     return found.replace(tzinfo=UTC)
 
 
-# Beyond 60 degrees Celery skips the first event after a time without any.
+# Nearer to the poles an event can graze the horizon, and ephem is not sure to the second.
 @untimed
-@given(st.sampled_from(EVENTS), st.floats(-47, 47), st.floats(-180, 180), INSTANTS)
+@given(st.sampled_from(EVENTS), st.floats(-70, 70), st.floats(-180, 180), INSTANTS)
 def test_the_next_event_equals_celerys(event: str, lat: float, lon: float, after: datetime) -> None:
     found = solar(event, lat, lon).next_after(after)
     assert found is not None
@@ -64,7 +65,7 @@ def test_a_year_in_berlin(event: str) -> None:
     # Between May and July the sun does not sink 18 degrees below the horizon there.
     low = 290 if event.endswith("astronomical") else 365
     assert low <= len(slots) <= 366
-    gaps = [b - a for a, b in zip(slots, slots[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(slots)]
     assert min(gaps) > timedelta(hours=23)
 
 
@@ -73,6 +74,17 @@ def test_sunrise_in_berlin_at_midsummer() -> None:
     found = solar("sunrise", 52.52, 13.405).next_after(datetime(2025, 6, 21, tzinfo=UTC))
     assert found is not None
     assert found.replace(second=0) == datetime(2025, 6, 21, 2, 43, tzinfo=UTC)
+
+
+def test_the_first_sunset_after_the_midnight_sun_is_not_passed_over() -> None:
+    # It comes just before the midnight of the place.
+    found = solar("sunset", 69.69, -94.2).next_after(datetime(2029, 6, 7, tzinfo=UTC))
+    assert found is not None
+    assert abs(found - datetime(2029, 7, 26, 5, 57, tzinfo=UTC)) < timedelta(minutes=1)
+
+
+def test_an_event_that_never_comes_is_exhaustion() -> None:
+    assert solar("sunrise", 90, 0).next_after(datetime(2026, 1, 1, tzinfo=UTC)) is None
 
 
 def test_the_polar_night_is_waited_for() -> None:
@@ -87,7 +99,7 @@ def test_before_the_midnight_sun_two_sunrises_may_come_within_a_day_and_none_is_
     spring = (datetime(2025, 5, 1, tzinfo=UTC), datetime(2025, 5, 25, tzinfo=UTC))
     slots = list(schedule.between(*spring))
     assert len(slots) >= 16
-    assert all(b - a < timedelta(hours=24) for a, b in zip(slots, slots[1:], strict=False))
+    assert all(b - a < timedelta(hours=24) for a, b in pairwise(slots))
 
 
 def test_without_ephem_it_can_be_kept_but_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,11 @@ from redis.sentinel import MasterNotFoundError
 from habeat.errors import RedisUnavailable
 from habeat.store.faults import REDIS_ERRORS, Fault, classify, is_down
 
-SHA = "f_5f3c4f4a0ab6f8c1e1ac9b1d6a5ad2e4a9bd3f01"
+# How Redis 6.2 begins the error of a script.
+IN_62 = (
+    "Error running script (call to f_897afd4d23ee70efe0ede1685c1c94834429da77): "
+    "@user_script:1: @user_script: 1: "
+)
 CASES: list[tuple[Exception, Fault]] = [
     (redis.ConnectionError("Error 111 connecting"), Fault.UNREACHABLE),
     (redis.TimeoutError("Timeout reading from socket"), Fault.UNREACHABLE),
@@ -41,23 +45,26 @@ CASES: list[tuple[Exception, Fault]] = [
     (RedisUnavailable("no answer"), Fault.UNREACHABLE),
     (ReadOnlyError("You can't write against a read only replica."), Fault.READ_ONLY),
     (redis.ConnectionError("The previous master is now a slave"), Fault.READ_ONLY),
-    (ResponseError(f"Error running script (call to {SHA}): @user_script:1: -READONLY You can't "
-                   "write against a read only replica. "), Fault.READ_ONLY),
+    (ResponseError(f"{IN_62}-READONLY You can't write against a read only replica."),
+     Fault.READ_ONLY),
+    (ResponseError(f"{IN_62}-NOREPLICAS Not enough good replicas to write."), Fault.READ_ONLY),
     (ResponseError("NOREPLICAS Not enough good replicas to write."), Fault.READ_ONLY),
     (ResponseError("MISCONF Redis is configured to save RDB snapshots"), Fault.READ_ONLY),
     (OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
      Fault.OUT_OF_MEMORY),
     (ResponseError("OOM command not allowed when used memory > 'maxmemory'."),
      Fault.OUT_OF_MEMORY),
-    (ResponseError("-OOM command not allowed when used memory > 'maxmemory'. script: 5f3c, on "
-                   "@user_script:1."), Fault.OUT_OF_MEMORY),
+    (ResponseError("-OOM command not allowed when used memory > 'maxmemory'."),
+     Fault.OUT_OF_MEMORY),
+    (ResponseError(f"{IN_62}-OOM command not allowed when used memory > 'maxmemory'."),
+     Fault.OUT_OF_MEMORY),
     (AuthenticationError("Authentication required."), Fault.DENIED),
     (ResponseError("WRONGPASS invalid username-password pair"), Fault.DENIED),
     (NoPermissionError("this user has no permissions to run 'set'"), Fault.DENIED),
     (ResponseError("ACL failure in script: User u has no permissions to run the 'set' command"),
      Fault.DENIED),
-    (ResponseError(f"Error running script (call to {SHA}): @user_script:1: -NOPERM The user "
-                   "executing the script can't run this command or subcommand"), Fault.DENIED),
+    (ResponseError(f"{IN_62}The user executing the script can't run this command or subcommand"),
+     Fault.DENIED),
     (ResponseError("BUSY Redis is busy running a script."), Fault.BUSY),
     (ResponseError("BUSYKEY Target key name already exists."), Fault.OTHER),
     (ResponseError("wrong number of arguments for 'get' command"), Fault.OTHER),

@@ -245,6 +245,11 @@ def test_strictly_an_option_that_means_nothing_here_is_refused_by_name(name: str
     assert caught.value.setting == "habeat_redis_options"
 
 
+def test_strictly_an_unknown_word_inside_ssl_is_refused_too() -> None:
+    with pytest.raises(SettingsError, match="ca_cert"):
+        redis_target("redis://a", {"ssl": {"ca_cert": "/ca.pem"}})
+
+
 def test_a_client_name_with_a_space_is_refused() -> None:
     with pytest.raises(SettingsError, match="client_name"):
         redis_target("redis://a", {"client_name": "my beat"})

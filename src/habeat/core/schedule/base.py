@@ -84,9 +84,8 @@ class Schedule(ABC):
     def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
         """The slots with ``after_ms < slot <= until_ms`` as one run; None if there are none.
 
-        `limit` bounds the work: a kind that has to enumerate stops after that many slots and
-        returns the run of those; call again with `after_ms=run.last_ms` to go on. A kind that
-        can count by arithmetic answers for the whole range at once.
+        With a `limit` the run ends after that many slots; call again with
+        `after_ms=run.last_ms` to go on. It bounds the work of a kind that has to enumerate.
         """
         if limit is not None and limit < 1:
             raise ValidationError("limit", limit, "a whole number from 1, or None")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from croniter import CroniterError, croniter
@@ -35,6 +36,7 @@ _MACROS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+_ALL = ("*",)
 _HASHED = re.compile(r"h(\(\d+-\d+\))?(/\d+)?", re.ASCII)
 _EQUAL_RANGE = re.compile(r"(\w+)-\1(/.*)?", re.ASCII)
 _NTH = re.compile(r"\w+(-\w+)?#\d+|l\d", re.ASCII)
@@ -107,50 +109,59 @@ def _fields(expression: object) -> list[str]:
 def _rule(expression: str, fields: list[str], hash_id: str) -> Rule:
     for name, field in zip(_NAMES, fields, strict=True):
         _check_wording(name, field)
-    parsed = [_parsed(i, field, hash_id) for i, field in enumerate(fields)]
-    values = [found for found, _ in parsed]
-    nth = parsed[5][1]
+    parsed = [
+        _parsed(index, field, hash_id if _is_hashed(field) else None)
+        for index, field in enumerate(fields)
+    ]
+    seconds, minutes, hours, of_month, months, of_week = (values for values, _ in parsed)
     days = Days(
-        months=_numbers(values[4], 4),
-        of_month=None if values[3] == ["*"] else _numbers(values[3], 3),
-        of_week=None if values[5] == ["*"] else _numbers(values[5], 5),
-        nth_of_week=nth,
+        months=_numbers(months, 4),
+        of_month=None if of_month == _ALL else _numbers(of_month, 3),
+        of_week=None if of_week == _ALL else _numbers(of_week, 5),
+        nth_of_week=parsed[5][1],
         either=not fields[3].startswith(("*", "?")) and not fields[5].startswith(("*", "?")),
     )
     if not days.possible():
         raise ValidationError("expression", expression, "a day that the calendar has")
-    seconds, minutes, hours = (_numbers(values[i], i) for i in range(3))
-    interval_like = any(map(_counts_elapsed_time, fields[:3]))
-    return Rule(days, hours, minutes, seconds, interval_like=interval_like)
+    return Rule(
+        days,
+        _numbers(hours, 2),
+        _numbers(minutes, 1),
+        _numbers(seconds, 0),
+        interval_like=any(map(_counts_elapsed_time, fields[:3])),
+    )
 
 
-def _parsed(index: int, field: str, hash_id: str) -> tuple[list[Any], tuple[tuple[int, int], ...]]:
+# croniter takes 70 us for a field, and many entries share the few that there are.
+@lru_cache(maxsize=4096)
+def _parsed(
+    index: int, field: str, hash_id: str | None
+) -> tuple[tuple[Any, ...], tuple[tuple[int, int], ...]]:
     """What croniter makes of one field, the others being stars; and its n-th weekdays."""
-    if index == 3 and field == "h":
-        field = "h(1-28)"  # a day that every month has
     stars = ["*"] * 6
-    stars[index] = field
+    # Any H for a day of the month is one that every month has.
+    stars[index] = "h(1-28)" if index == 3 and field == "h" else field
     try:
         expanded, nth = croniter.expand(
             " ".join(stars),
-            hash_id=hash_id.encode("utf-8", "surrogatepass") if _is_hashed(field) else None,
+            hash_id=None if hash_id is None else hash_id.encode("utf-8", "surrogatepass"),
             second_at_beginning=True,
         )
     except CroniterError:
         raise _refused(index, field) from None
     # croniter moves the seconds to the end.
-    found: list[Any] = expanded[(index - 1) % 6]
+    values = tuple(expanded[(index - 1) % 6])
     weekdays: dict[Any, set[Any]] = dict(nth)
-    return found, tuple(
+    return values, tuple(
         sorted((weekday, LAST if n == "l" else n) for weekday, ns in weekdays.items() for n in ns)
     )
 
 
-def _numbers(found: list[Any], index: int) -> tuple[int, ...]:
-    if found == ["*"]:
+def _numbers(values: tuple[Any, ...], index: int) -> tuple[int, ...]:
+    if values == _ALL:
         low, high = _RANGES[index]
         return tuple(range(low, high + 1))
-    return tuple(sorted(LAST if value == "l" else value for value in found))
+    return tuple(sorted(LAST if value == "l" else value for value in values))
 
 
 def _check_wording(name: str, field: str) -> None:

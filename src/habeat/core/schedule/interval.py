@@ -51,7 +51,7 @@ class Interval(Schedule):
         return slot_ms if slot_ms <= LAST_MS else None
 
     def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
-        """The run of ``after_ms < slot <= until_ms``, by arithmetic; `limit` is not needed."""
+        """The run of ``after_ms < slot <= until_ms``, by arithmetic, its first `limit` slots."""
         if limit is not None and limit < 1:
             raise ValidationError("limit", limit, "a whole number from 1, or None")
         first_ms = self.next_after_ms(after_ms)
@@ -59,6 +59,8 @@ class Interval(Schedule):
         if first_ms is None or first_ms > until_ms:
             return None
         steps = (until_ms - first_ms) // self.every_ms
+        if limit is not None:
+            steps = min(steps, limit - 1)
         return Run(steps + 1, first_ms, first_ms + steps * self.every_ms)
 
     def bound(self, name: str, timezone: str) -> Interval:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import Any, Literal, cast
 
 from habeat.core.schedule import words
@@ -52,4 +52,4 @@ class LocalSchedule(Schedule):
         return cast(Any, type(self))(**{**self._fields(), **changes})  # type: ignore[no-any-return]
 
     def _tzinfo(self) -> tzinfo:
-        return zone_named("UTC" if self.tz is None else self.tz).info
+        return UTC if self.tz is None else zone_named(self.tz).info

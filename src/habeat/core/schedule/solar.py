@@ -19,6 +19,7 @@ from habeat.core.schedule.registry import register
 from habeat.errors import ValidationError
 
 _DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
 
 # ephem counts days from noon of 1899-12-31.
 _UNIX_EPOCH_IN_EPHEM = 25567.5
@@ -72,9 +73,8 @@ class Solar(Schedule):
     def next_after_ms(self, after_ms: int) -> int | None:
         ephem = _ephem()
         after_ms = max(after_ms, FIRST_MS)
-        midnight_ms = round(-self.lon / 360 * _DAY_MS)
-        # From the day before, for rounding may have moved an event across midnight.
-        day = (after_ms - midnight_ms) // _DAY_MS - 1
+        midnight_ms = round(-self.lon * 240) * 1000  # in whole seconds; a degree is 240
+        day = (after_ms - midnight_ms) // _DAY_MS
         for start_ms in range(midnight_ms + day * _DAY_MS, LAST_MS - _DAY_MS, _DAY_MS):
             if start_ms > after_ms + _SEARCH_DAYS * _DAY_MS:
                 break
@@ -90,26 +90,30 @@ class Solar(Schedule):
 
     def _slots_of_day(self, ephem: Any, start_ms: int) -> Iterator[int]:
         """The events within a day of mean solar time; two are possible when they come earlier."""
-        event = _EVENTS[self.event]
-        observer = ephem.Observer()
+        event, sun, observer = _EVENTS[self.event], ephem.Sun(), ephem.Observer()
         observer.lat, observer.lon = str(self.lat), str(self.lon)
         observer.elevation, observer.pressure, observer.horizon = 0, 0, event.horizon
         search = getattr(observer, event.method)
         options = {"use_center": True} if event.use_center else {}
-        from_ms = start_ms
-        while from_ms < start_ms + _DAY_MS:
+        from_ms, end_ms = float(start_ms), start_ms + _DAY_MS
+        while from_ms < end_ms:
             try:
-                found = search(ephem.Sun(), start=_to_ephem(from_ms), **options)
+                found_ms = _from_ephem(search(sun, start=_to_ephem(from_ms), **options))
             except ephem.CircumpolarError:
-                return
-            slot_ms = round((float(found) - _UNIX_EPOCH_IN_EPHEM) * 86_400) * 1000
-            if slot_ms >= start_ms + _DAY_MS:
-                return
-            yield slot_ms
-            from_ms = slot_ms + 3_600_000
+                # Not before the next true midnight, which may come soon.
+                midnight = observer.next_antitransit(sun, start=_to_ephem(from_ms))
+                from_ms = _from_ephem(midnight) + 1000
+                continue
+            if found_ms < end_ms:
+                yield round(found_ms / 1000) * 1000
+            from_ms = found_ms + _HOUR_MS
 
 
-def _to_ephem(instant_ms: int) -> float:
+def _from_ephem(date: float) -> float:
+    return (float(date) - _UNIX_EPOCH_IN_EPHEM) * _DAY_MS
+
+
+def _to_ephem(instant_ms: float) -> float:
     return instant_ms / _DAY_MS + _UNIX_EPOCH_IN_EPHEM
 
 

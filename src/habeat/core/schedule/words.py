@@ -47,6 +47,9 @@ def rule(rule: Rule) -> str:
 
 def _times(rule: Rule) -> str:
     hours, minutes, seconds = rule.hours, rule.minutes, rule.seconds
+    by_the_hour = rule.interval_like and minutes == (0,) and seconds == (0,)
+    if by_the_hour and (cycle := _cycle(hours, 24, "hour")):
+        return cycle
     if len(hours) * len(minutes) * len(seconds) <= _TIMES_LISTED:
         shown = "{:02}:{:02}" if seconds == (0,) else "{:02}:{:02}:{:02}"
         return "at " + _joined(
@@ -55,8 +58,6 @@ def _times(rule: Rule) -> str:
             for minute in minutes
             for second in seconds
         )
-    if minutes == (0,) and seconds == (0,) and (cycle := _cycle(hours, 24, "hour")):
-        return cycle
     return " ".join(part for part in (_seconds(rule), _minutes(rule), _hours(rule)) if part)
 
 

@@ -6,7 +6,7 @@
 --        matter), definition ('' to keep it), paused ('' keep, '-' resume, else JSON),
 --        owned by config ('1' | '0'), cursor ms ('' to keep cursor and due), next slot ms,
 --        next due ms, and the slots that will not fire because of this write: outcome,
---        reason, first slot ms, last slot ms, count (0 if none)
+--        ('' if there are none), reason, first slot ms, last slot ms, count
 -- Returns {'ok', now us} or {'conflict', name} or {'lost', holder}
 --
 -- Replay: who lost the reply finds its own definition in place of the one it expected.
@@ -42,7 +42,7 @@ local function write(name, _, _, definition, paused, owned, cursor, slot, due,
   elseif paused ~= '' then
     redis.call('HSET', PAUSED, name, paused)
   end
-  if count ~= '0' then
+  if outcome ~= '' then
     record(name, first, outcome, reason, count, last, token, 0, 0)
   end
   if cursor ~= '' then

@@ -1,0 +1,1 @@
+"""The Celery adapter: beat's scheduler class, translation, rendering, publishing."""

@@ -1,0 +1,143 @@
+"""The broker, reached by Celery's and kombu's public calls only, every wait bounded.
+
+A connection of our own is made when first needed and thrown away after any error: a producer
+cached on a half-open socket is how beats freeze without a word. RabbitMQ confirms each message.
+Sockets of the transports that we know (Redis, AMQP) are given time limits; for the others the
+connection's own timeout is what there is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from celery import Celery
+from kombu import Connection
+from kombu.exceptions import KombuError, OperationalError
+
+from habeat.beat.envelope import Publication
+from habeat.ports import BrokerUnavailable, PublishRefused
+
+_REDIS_SCHEMES = ("redis", "rediss", "sentinel", "valkey", "valkeys")
+
+
+class Broker:
+    """One connection and producer to the app's broker."""
+
+    def __init__(self, app: Celery, timeout_s: float) -> None:
+        self.app = app
+        self._timeout_s = timeout_s
+        self._connection: Connection | None = None
+        self._producer: Any = None
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, not necessarily connected."""
+        if self._connection is None:
+            self._connection = self._made()
+        return self._connection
+
+    @property
+    def producer(self) -> Any:
+        """A producer on it; connects when it is used."""
+        if self._producer is None:
+            self._producer = self.app.amqp.Producer(self.connection, auto_declare=False)
+        return self._producer
+
+    def connect(self, timeout_s: float) -> None:
+        """Make sure of a connection within the time; BrokerUnavailable."""
+        connection = self.connection
+        if connection.connected:
+            return
+        try:
+            connection.connect_timeout = timeout_s
+            connection.ensure_connection(
+                max_retries=max(0, len(connection.alt) - 1),
+                interval_start=0,
+                interval_step=0,
+                timeout=timeout_s,
+            )
+        except Exception as error:
+            self.discard()
+            raise BrokerUnavailable(_told(error)) from error
+
+    def probe(self, timeout_s: float) -> None:
+        """Ask the broker whether it is there, also over a connection already open."""
+        self.connect(timeout_s)
+        try:
+            self.connection.channel().close()
+        except Exception as error:
+            self.discard()
+            raise BrokerUnavailable(_told(error)) from error
+
+    def publish(self, message: Publication, attempt: int, timeout_s: float) -> None:
+        """Send one message; BrokerUnavailable, or PublishRefused if only this one is at fault."""
+        arguments = dict(message.arguments)
+        headers = dict(arguments.pop("headers", None) or {})
+        if "habeat_attempt" in headers:
+            headers["habeat_attempt"] = attempt
+        try:
+            self.producer.publish(
+                message.body,
+                content_type=message.content_type,
+                content_encoding=message.content_encoding,
+                headers=headers,
+                retry=False,
+                timeout=timeout_s,
+                confirm_timeout=timeout_s,
+                **arguments,
+            )
+        except Exception as error:
+            self._failed(error)
+
+    def discard(self) -> None:
+        """Throw the connection away; the next use makes a new one."""
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            # AMQP says good-bye and waits for an answer; a broker that hangs gives none.
+            with contextlib.suppress(Exception):
+                connection.collect(socket_timeout=0.1)
+
+    def forget(self) -> None:
+        """In a forked child: drop the object without a word to the broker."""
+        self._connection, self._producer = None, None
+
+    def _failed(self, error: Exception) -> None:
+        refused = isinstance(error, self.connection.channel_errors) and not isinstance(
+            error, (OSError, *self.connection.connection_errors)
+        )
+        self.discard()
+        if refused or isinstance(error, (TypeError, ValueError)):
+            raise PublishRefused(_told(error)) from error
+        raise BrokerUnavailable(_told(error)) from error
+
+    def _made(self) -> Connection:
+        connection = self.app.connection_for_write(connect_timeout=self._timeout_s)
+        options = dict(connection.transport_options or {})
+        scheme = (connection.transport_cls or "").partition("+")[0]
+        for name, value in self._limits(scheme).items():
+            options.setdefault(name, value)
+        connection.transport_options = options
+        return connection
+
+    def _limits(self, scheme: str) -> dict[str, Any]:
+        if scheme in _REDIS_SCHEMES:
+            return {
+                "socket_timeout": self._timeout_s,
+                "socket_connect_timeout": self._timeout_s,
+                "max_retries": 0,
+            }
+        if scheme in ("amqp", "amqps", "pyamqp"):
+            return {
+                "read_timeout": self._timeout_s,
+                "write_timeout": self._timeout_s,
+                "confirm_publish": True,
+            }
+        return {}
+
+
+def _told(error: Exception) -> str:
+    """The error in a few words; kombu wraps the cause, which says more."""
+    cause = error.__cause__ if isinstance(error, (OperationalError, KombuError)) else None
+    shown = cause or error
+    return f"{type(shown).__name__}: {shown}" if str(shown) else type(shown).__name__

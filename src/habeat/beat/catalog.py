@@ -1,0 +1,47 @@
+"""Where the planner gets entries from: the stored text, and this deploy's code beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from celery import Celery
+
+from habeat.beat.declared import Declared
+from habeat.beat.translate import to_schedule, zone_name
+from habeat.core.entry import Entry
+from habeat.store import codec
+
+
+class BeatCatalog:
+    """`planning.Catalog` over the codec and the declarations of this process."""
+
+    def __init__(self, app: Celery, declared: Declared) -> None:
+        self._app = app
+        self._declared = declared
+
+    def decode(self, name: str, stored: bytes) -> Entry:
+        return codec.decode(name, stored)
+
+    def resolve(self, entry: Entry) -> Entry | None:
+        if not entry.from_code:
+            return entry
+        own = self._declared.entries.get(entry.name)
+        if own is None or own.fingerprint != entry.fingerprint:
+            return None
+        if "schedule" not in entry.from_code:
+            return entry
+        given = self._declared.raw[entry.name]["schedule"]
+        live = to_schedule(given, self._app).bound(entry.name, zone_name(self._app))
+        return replace(entry, schedule=live)
+
+    def code_parts(self, entry: Entry) -> dict[str, Any]:
+        """The arguments and options that only code has, uncalled; empty for other entries."""
+        raw = self._declared.raw.get(entry.name, {}) if entry.from_code else {}
+        parts: dict[str, Any] = {}
+        if "args" in entry.from_code:
+            parts["args"] = raw.get("args") or ()
+            parts["kwargs"] = raw.get("kwargs") or {}
+        if "options" in entry.from_code:
+            parts["options"] = raw.get("options") or {}
+        return parts

@@ -1,0 +1,132 @@
+"""What this deploy's code declares: beat_schedule, translated entry by entry.
+
+Entries named in `app.conf.beat_schedule` (``add_periodic_task`` puts its own there) and Celery's
+default one. An entry that cannot be translated or stored is named with its reason, and the rest
+go on. What only code can express stays here: lazy arguments and schedule classes of the user's
+own; the stored definition says so, and a leader looks them up in its own declarations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from celery import Celery
+
+from habeat.beat.sending import is_lazy
+from habeat.beat.translate import LiveSchedule, to_schedule, zone_name
+from habeat.core.entry import Delivery, Entry, Misfire, validated
+from habeat.errors import ValidationError
+from habeat.store.codec import encode
+
+#: Policies that a beat_schedule entry may carry beside Celery's own keys.
+POLICY_KEYS = ("misfire", "misfire_grace", "misfire_limit", "delivery")
+_CELERY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "name", "app")
+_IGNORED_KEYS = ("last_run_at", "total_run_count")
+_OWN_KEYS = ("enabled", "tags", "description")
+_ENTRY_KEYS = frozenset((*_CELERY_KEYS, *_IGNORED_KEYS, *_OWN_KEYS, *POLICY_KEYS))
+
+
+@dataclass(frozen=True)
+class Declared:
+    """All entries of this deploy's code, and those that could not be made."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """One word for the whole configuration; replicas of one deploy agree on it."""
+        whole = hashlib.sha1(usedforsecurity=False)
+        for name in sorted(self.entries):
+            whole.update(f"{name}\0{self.entries[name].fingerprint}\0".encode())
+        return whole.hexdigest()[:16]
+
+
+def declare(app: Celery, schedule: Mapping[str, Any]) -> Declared:
+    """Translate a beat_schedule."""
+    entries: dict[str, Entry] = {}
+    raw: dict[str, Mapping[str, Any]] = {}
+    broken: dict[str, str] = {}
+    for name, given in schedule.items():
+        try:
+            raw[name] = dict(given)
+            entries[name] = _entry(app, name, raw[name])
+        except Exception as error:
+            broken[name] = str(error) or type(error).__name__
+    return Declared(entries, raw, broken)
+
+
+def _entry(app: Celery, name: str, given: Mapping[str, Any]) -> Entry:
+    unknown = sorted(set(given) - _ENTRY_KEYS)
+    if unknown:
+        raise ValidationError(unknown[0], given[unknown[0]], "no such key", entry=name)
+    for required in ("task", "schedule"):
+        if required not in given:
+            raise ValidationError(required, None, "must be given", entry=name)
+    schedule = to_schedule(given["schedule"], app, relative=bool(given.get("relative")))
+    schedule = schedule.bound(name, zone_name(app))
+    args, kwargs = given.get("args") or (), given.get("kwargs") or {}
+    lazy = is_lazy(args, kwargs)
+    task = given["task"]
+    entry = Entry(
+        name=name,
+        task=task if isinstance(task, str) else _task(task),
+        schedule=schedule,
+        args=() if lazy else tuple(args),
+        kwargs={} if lazy else dict(kwargs),
+        options=dict(given.get("options") or {}),
+        enabled=given.get("enabled", True),
+        tags=tuple(given.get("tags") or ()),
+        description=given.get("description", ""),
+        owner="config",
+        from_code=(("args",) if lazy else ())
+        + (("schedule",) if isinstance(schedule, LiveSchedule) else ()),
+        **_policies(given),
+    )
+    return _with_fingerprint(_storable(validated(entry)))
+
+
+def _storable(entry: Entry) -> Entry:
+    """Options may hold queues and exchanges as objects: those stay a matter of code."""
+    try:
+        encode(entry)
+    except ValidationError as error:
+        if error.field != "options":
+            raise
+        return replace(entry, options={}, from_code=(*entry.from_code, "options"))
+    return entry
+
+
+def _task(task: Any) -> Any:
+    return dict(task) if isinstance(task, Mapping) else getattr(task, "name", task)
+
+
+def _policies(given: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "misfire" in given:
+        found["misfire"] = _one_of(Misfire, "misfire", given["misfire"])
+    if "delivery" in given:
+        found["delivery"] = _one_of(Delivery, "delivery", given["delivery"])
+    if "misfire_grace" in given:
+        found["misfire_grace_ms"] = round(float(given["misfire_grace"]) * 1_000)
+    if "misfire_limit" in given:
+        found["misfire_limit"] = given["misfire_limit"]
+    return found
+
+
+def _one_of(words: Any, name: str, given: Any) -> Any:
+    try:
+        return words(given)
+    except ValueError:
+        raise ValidationError(name, given, "one of " + ", ".join(words)) from None
+
+
+def _with_fingerprint(entry: Entry) -> Entry:
+    blank = replace(entry, rev=0, created_ms=0, generation=0, fingerprint="")
+    digest = hashlib.sha1(encode(blank), usedforsecurity=False).hexdigest()
+    return replace(entry, fingerprint=digest)

@@ -1,0 +1,134 @@
+"""What is checked once, when Redis answers for the first time, before this replica may lead.
+
+Refused at a first install, and a loud warning later: a memory policy (``allkeys-*``) that evicts
+entries. A ``volatile-*`` policy can evict the lease and the recent firings' keys, which costs a
+change of leader and nothing else: a warning that names them. The policy is read from INFO, for
+managed servers have no CONFIG. Then every script is rehearsed against keys of its own. Last, the
+schedules of other schedulers in sight are counted: they are not imported, and nobody should
+find that out later.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+
+from habeat.ports import Clock, StoreUnavailable
+from habeat.store.calling import Caller, text
+from habeat.store.connection import Connections
+from habeat.store.rehearsal import rehearse
+
+log = logging.getLogger("habeat")
+
+
+class Preflight:
+    """Runs until it has been through once."""
+
+    def __init__(
+        self, app: Celery, connections: Connections, caller: Caller, nonce: str, clock: Clock
+    ) -> None:
+        self._app = app
+        self._connections = connections
+        self._caller = caller
+        self._nonce = nonce
+        self._clock = clock
+        self.done = False
+
+    def run(self) -> str:
+        """Why this replica must not lead, "" if it may; StoreUnavailable: ask again."""
+        barred = self._memory_policy() or self._permissions()
+        self._others_in_sight()
+        self.done = True
+        if barred:
+            log.error("habeat: inert standby: %s", barred)
+        return barred
+
+    # -- memory -----------------------------------------------------------------------------
+
+    def _memory_policy(self) -> str:
+        policy = self._policy()
+        if policy.startswith("allkeys-"):
+            sentence = (
+                f"Redis evicts any key when its memory is full (maxmemory-policy {policy}), "
+                "entries included: use noeviction, or a Redis of its own for the schedule"
+            )
+            if not self._installed():
+                return sentence
+            log.error("habeat: %s", sentence)
+        elif policy.startswith("volatile-"):
+            log.warning(
+                "habeat: maxmemory-policy is %s: when memory is full Redis may evict the lease "
+                "(a change of leader) and the keys of recent firings; entries are safe",
+                policy,
+            )
+        return ""
+
+    def _policy(self) -> str:
+        try:
+            told = self._caller.do(lambda client: client.info("memory"))
+        except StoreUnavailable as error:
+            if error.fault != "denied":
+                raise
+            log.info("habeat: INFO is not allowed; the memory policy is not known")
+            return ""
+        # A Cluster's client answers per node.
+        nodes = [told, *(node for node in told.values() if isinstance(node, dict))]
+        policies = [str(node["maxmemory_policy"]) for node in nodes if "maxmemory_policy" in node]
+        return max(policies, key=_danger, default="")
+
+    def _installed(self) -> bool:
+        meta = self._caller.keys.meta
+        return bool(self._caller.do(lambda client: client.exists(meta)))
+
+    # -- permissions ------------------------------------------------------------------------
+
+    def _permissions(self) -> str:
+        try:
+            rehearse(self._connections, self._caller.keys.prefix, self._nonce, self._clock)
+        except StoreUnavailable as error:
+            if error.fault != "denied":
+                raise
+            return f"Redis does not allow what habeat needs ({error})"
+        return ""
+
+    # -- others -----------------------------------------------------------------------------
+
+    def _others_in_sight(self) -> None:
+        for what, count in (("RedBeat", self._redbeat), ("django-celery-beat", _django_rows)):
+            found = _quietly(count)
+            if found:
+                log.warning(
+                    "habeat: %d entries of %s are in sight; they are NOT imported", found, what
+                )
+
+    def _redbeat(self) -> int:
+        prefix = self._app.conf.get("redbeat_key_prefix") or "redbeat:"
+        return int(self._caller.do(lambda client: client.zcard(f"{prefix}:schedule")))
+
+
+def _django_rows() -> int:
+    if "django" not in sys.modules:
+        return 0
+    from django.apps import apps
+
+    if not apps.ready or not apps.is_installed("django_celery_beat"):
+        return 0
+    model: Any = apps.get_model("django_celery_beat", "PeriodicTask")
+    return int(model.objects.filter(enabled=True).count())
+
+
+def _quietly(count: Callable[[], int]) -> int:
+    """A count for a hint: whatever goes wrong with it is nobody's trouble."""
+    try:
+        return count()
+    except Exception as error:
+        log.debug("habeat: counting entries of another scheduler failed: %s", text(str(error)))
+        return 0
+
+
+def _danger(policy: str) -> int:
+    return 2 if policy.startswith("allkeys-") else 1 if policy.startswith("volatile-") else 0

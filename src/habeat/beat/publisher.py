@@ -1,0 +1,164 @@
+"""`ports.Publisher` for Celery: which dispatch is used, rendering, and the outbox's sending.
+
+``habeat_dispatch = "auto"`` is decided by probing, when broker and Redis answer; until then
+nothing is dispatched. A probe that could not be made is made again; only an answer settles the
+matter. The decision and its reason are logged once. A later surprise (an ACL that forbids the
+queue) goes back to the outbox, and says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from habeat.beat.broker import Broker
+from habeat.beat.capture import CannotCapture, Capture, CaptureUncertain
+from habeat.beat.envelope import Publication, seal, unseal
+from habeat.beat.render import EntryRenderer
+from habeat.beat.sending import goes_its_own_way
+from habeat.core.entry import Entry
+from habeat.core.firing import Firing
+from habeat.ports import (
+    BrokerUnavailable,
+    PublishRefused,
+    RenderBypassed,
+    Rendered,
+    RenderFailed,
+    StoreUnavailable,
+)
+
+log = logging.getLogger("habeat")
+
+DIRECT_KEPT = 1_000
+
+
+class CeleryPublisher:
+    """Renders through beat's send path; sends by the claim itself, or through kombu."""
+
+    def __init__(
+        self,
+        *,
+        renderer: EntryRenderer,
+        broker: Broker,
+        wanted: str,
+        impossible: str,
+        same_server: Callable[[int, str], str],
+        use_database: Callable[[int], None],
+    ) -> None:
+        self._renderer = renderer
+        self._broker = broker
+        self._capture: Capture | None = None
+        self._wanted = wanted
+        self._impossible = impossible
+        self._same_server = same_server
+        self._use_database = use_database
+        self._own_way: set[str] = set()
+        self._direct: dict[bytes, Callable[[object], None]] = {}
+        self.atomic = False
+        self.decided = False
+        self.why = "not decided yet"
+
+    # -- which dispatch ---------------------------------------------------------------------
+
+    def prepare(self, timeout_ms: int) -> None:
+        """Decide the dispatch if that is still open; BrokerUnavailable."""
+        if self.decided:
+            return
+        if self._wanted == "outbox" or self._impossible:
+            self._decide(False, self._impossible or "habeat_dispatch is 'outbox'")
+            return
+        self._broker.connect(timeout_ms / 1_000)
+        self._probe()
+
+    def _probe(self) -> None:
+        capture = Capture(self._broker)
+        try:
+            database = capture.check(self._same_server)
+        except CannotCapture as reason:
+            if self._wanted == "atomic":
+                raise BrokerUnavailable(
+                    f"habeat_dispatch is 'atomic', and that cannot be: {reason}"
+                ) from reason
+            self._decide(False, str(reason))
+        except (CaptureUncertain, StoreUnavailable) as error:
+            self._broker.discard()
+            raise BrokerUnavailable(f"the dispatch cannot be decided yet: {error}") from error
+        else:
+            self._capture = capture
+            self._use_database(database)
+            self._decide(True, f"schedule and broker are one Redis (broker database {database})")
+
+    def _decide(self, atomic: bool, why: str) -> None:
+        self.atomic, self.decided, self.why = atomic, True, why
+        log.warning("habeat: dispatch is %s: %s", "atomic" if atomic else "outbox", why)
+
+    def give_up_atomic(self, why: str) -> None:
+        """The claim script may not push: use the outbox from now on."""
+        self._capture = None
+        self._decide(False, why)
+
+    # -- rendering --------------------------------------------------------------------------
+
+    def render(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered:
+        task_id = firing.task_id(cluster)
+        own_way = goes_its_own_way(self._broker.app, entry.task)
+        if own_way or entry.name in self._own_way:
+            return self._later(entry, firing, task_id, epoch)
+        published = self._renderer.record(entry, firing, task_id, epoch, self._broker.connection)
+        if not published:
+            self._own_way.add(entry.name)
+            raise RenderBypassed("Celery sent it past the recorder, or not at all")
+        return self._rendered(published)
+
+    def _rendered(self, published: list[Publication]) -> Rendered:
+        try:
+            if self._capture is not None:
+                return Rendered(commands=self._capture.commands(published))
+            return Rendered(envelope=seal(published))
+        except (TypeError, ValueError) as error:
+            raise RenderFailed(f"{type(error).__name__}: {error}") from error
+        except Exception as error:
+            self._broker.discard()
+            raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def _later(self, entry: Entry, firing: Firing, task_id: str, epoch: int) -> Rendered:
+        """A task that goes its own way is sent for real, once it is claimed."""
+        if len(self._direct) > DIRECT_KEPT:
+            self._direct.clear()
+        key = f"direct {entry.name}@{firing.slot_ms}".encode()
+        self._direct[key] = lambda producer: self._renderer.run(
+            entry, firing, task_id, epoch, producer
+        )
+        return Rendered(envelope=key, repeatable=False)
+
+    # -- sending ----------------------------------------------------------------------------
+
+    def connect(self, timeout_ms: int) -> None:
+        """Make sure of the broker within the time; BrokerUnavailable."""
+        self._broker.connect(max(timeout_ms, 1) / 1_000)
+
+    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
+        """Send an envelope's messages; BrokerUnavailable, PublishRefused."""
+        if envelope.startswith(b"direct "):
+            self._publish_direct(envelope)
+            return
+        try:
+            messages = unseal(envelope)
+        except (ValueError, KeyError, TypeError) as error:
+            raise PublishRefused(f"the kept message cannot be read: {error}") from error
+        for message in messages:
+            self._broker.publish(message, attempt, timeout_ms / 1_000)
+
+    def _publish_direct(self, envelope: bytes) -> None:
+        run = self._direct.pop(envelope, None)
+        if run is None:
+            raise PublishRefused("only the replica that claimed it could send this one")
+        try:
+            run(self._broker.producer)
+        except RenderFailed as error:
+            self._broker.discard()
+            raise PublishRefused(str(error)) from error
+
+    def discard(self) -> None:
+        """Throw the broker's connection away."""
+        self._broker.discard()

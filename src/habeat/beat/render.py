@@ -1,0 +1,114 @@
+"""Rendering one firing through beat's own `apply_entry`.
+
+That method is the one that Sentry's crons integration replaces on `celery.beat.Scheduler`, so
+it is called for each firing, with exactly the two positional arguments that it unpacks, and
+with an entry whose schedule is a Celery one. It swallows exceptions: the outcome is carried by
+`Sending`, which our `Scheduler.apply_async` fills in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery import Celery
+from celery.beat import ScheduleEntry
+
+from habeat.beat.catalog import BeatCatalog
+from habeat.beat.envelope import Publication, Recorder
+from habeat.beat.sending import evaluated, options_for, send
+from habeat.beat.translate import to_celery
+from habeat.core.entry import Entry
+from habeat.core.firing import Firing
+from habeat.ports import RenderFailed
+
+
+class FiringEntry(ScheduleEntry):
+    """What beat sees of an entry for one firing: a ScheduleEntry that knows its firing."""
+
+    def __init__(self, *, sending: Sending | None = None, **given: Any) -> None:
+        super().__init__(**given)
+        self.sending = sending
+
+    def __reduce__(self) -> Any:
+        return ScheduleEntry.__reduce__(self)
+
+
+@dataclass
+class Sending:
+    """One run of the send path: what is to be sent, and what became of it."""
+
+    app: Celery
+    entry: Entry
+    firing: Firing
+    task_id: str
+    lease_epoch: int
+    done: bool = False
+    error: Exception | None = None
+    published: list[Publication] = field(default_factory=list)
+
+    def run(self, entry: ScheduleEntry, producer: Any) -> Any:
+        """Called by `Scheduler.apply_async`, with the entry as others may have decorated it."""
+        try:
+            args, kwargs = evaluated(entry.args, entry.kwargs)
+            options = options_for(
+                self.app,
+                self.entry,
+                self.firing,
+                given=entry.options,
+                task_id=self.task_id,
+                lease_epoch=self.lease_epoch,
+            )
+            return send(self.app, self.entry.task, args, kwargs, options, producer)
+        except Exception as error:
+            self.error = error
+            return None
+        finally:
+            self.done = True
+
+
+class EntryRenderer:
+    """Runs beat's send path with a producer that records, or with a real one."""
+
+    def __init__(self, app: Celery, catalog: BeatCatalog, apply_entry: Callable[..., None]) -> None:
+        self._app = app
+        self._catalog = catalog
+        self._apply_entry = apply_entry
+
+    def record(
+        self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, connection: Any
+    ) -> list[Publication]:
+        """The messages of a firing; RenderFailed. Empty if Celery sent them past the recorder."""
+        recorder = Recorder(connection)
+        self.run(entry, firing, task_id, lease_epoch, recorder)
+        return recorder.published
+
+    def run(
+        self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, producer: Any
+    ) -> None:
+        """Run the send path to `producer`; RenderFailed."""
+        sending = Sending(self._app, entry, firing, task_id, lease_epoch)
+        self._apply_entry(self._beat_entry(entry, sending), producer=producer)
+        if sending.error is not None:
+            error = sending.error
+            raise RenderFailed(f"{type(error).__name__}: {error}") from error
+        if not sending.done:
+            raise RenderFailed("beat's apply_entry did not reach the send path")
+
+    def _beat_entry(self, entry: Entry, sending: Sending) -> FiringEntry:
+        parts = self._catalog.code_parts(entry)
+        options = dict(parts.get("options", entry.options))
+        if isinstance(options.get("headers"), dict):
+            options["headers"] = dict(options["headers"])
+        return FiringEntry(
+            sending=sending,
+            name=entry.name,
+            task=entry.task_name,
+            args=parts.get("args", entry.args),
+            kwargs=dict(parts.get("kwargs", entry.kwargs)),
+            options=options,
+            schedule=to_celery(entry.schedule, self._app),
+            total_run_count=entry.state.fired,
+            app=self._app,
+        )

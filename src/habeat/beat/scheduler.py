@@ -1,0 +1,203 @@
+"""`habeat.Scheduler`: the class that ``celery beat -S`` is given.
+
+Celery's `Service` makes it (twice: once lazily, for the banner), calls `tick` for ever, and
+`close` when it ends, out of a signal handler and then again. All the work is the engine's; this
+class is what Celery sees of it. `__init__` does no I/O, with one exception: a first try whether
+Redis must be refused. `tick` never raises an Exception and waits on its own, so it always says
+"no delay".
+
+Two methods of Celery's are used by others and keep their shape: `apply_entry`, which is never
+overridden, and `apply_async`, which runs the send path for one firing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from billiard.process import current_process
+from celery.beat import ScheduleEntry, _Process
+from celery.beat import Scheduler as CeleryScheduler
+
+from habeat.beat.declared import Declared, declare
+from habeat.beat.stopping import Stopper
+from habeat.beat.wiring import Station, build, redis_target_of
+from habeat.config import Settings
+from habeat.errors import SettingsError
+from habeat.ports import StoreUnavailable
+
+log = logging.getLogger("habeat")
+
+
+class RefusedAtStart(SettingsError, click.ClickException):
+    """A start that is refused, shown by the command line as one sentence."""
+
+    def __init__(self, setting: str, sentence: str) -> None:
+        click.ClickException.__init__(self, sentence)
+        self.setting = setting
+
+
+class Scheduler(CeleryScheduler):
+    """Beat's scheduler, with as many replicas as you start."""
+
+    def __init__(self, app: Any, *args: Any, lazy: bool = False, **kwargs: Any) -> None:
+        self._settings = _settings(app)
+        self._declared = Declared()
+        self._stopper = Stopper()
+        self._station: Station | None = None
+        self._station_pid = 0
+        self._parent_pid: int | None = None
+        self._released = False
+        super().__init__(app, *args, lazy=lazy, **kwargs)
+
+    # -- what Celery calls ------------------------------------------------------------------
+
+    @property
+    def info(self) -> str:
+        target = redis_target_of(self._settings)
+        return "\n".join(
+            [
+                f"    . redis -> {target.safe_url()}",
+                f"    . prefix -> {self._settings.key_prefix}",
+                "    . role -> standby until elected",
+            ]
+        )
+
+    def setup_schedule(self) -> None:
+        """Translate what the code declares; name what cannot be, and go on."""
+        self._declared = self._declarations()
+        for name, why in self._declared.broken.items():
+            log.error("habeat: entry %r of beat_schedule is not scheduled: %s", name, why)
+        self._refuse_early()
+
+    def tick(self, *_: Any, **__: Any) -> float:
+        """One turn of the loop, waiting included."""
+        self._touch_heartbeat()
+        self._stop_if_orphaned()
+        self._stopper.install()
+        station = self._own_station()
+        if station.preflight.done or self._preflight(station):
+            station.engine.tick()
+        else:
+            with self._stopper.waiting():
+                station.line.wait(500)
+        self._stopper.act()
+        return 0.0
+
+    def apply_async(
+        self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **kwargs: Any
+    ) -> Any:
+        """Send one firing through Celery; entries that are not ours, as Celery does."""
+        sending = getattr(entry, "sending", None)
+        if sending is None:
+            return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+        return sending.run(entry, producer)
+
+    def should_sync(self) -> bool:
+        """There is nothing to sync: the state of record is in Redis."""
+        return False
+
+    def close(self) -> None:
+        """Release the lease first, then the connections; again does nothing.
+
+        Inside a handler that has interrupted the wait, what is waited on stays open: Celery
+        calls once more when the stack is unwound.
+        """
+        station = self._station if self._station_pid == os.getpid() else None
+        if station is not None and not self._released:
+            self._released = True
+            station.release()
+        if self._stopper.in_handler:
+            return
+        self._station = None
+        if station is not None:
+            station.close()
+        super().close()
+
+    # -- start ------------------------------------------------------------------------------
+
+    def _declarations(self) -> Declared:
+        given = dict(self.app.conf.beat_schedule or {})
+        self.data: dict[str, Any] = {}
+        self.install_default_entries(given)
+        defaults: Mapping[str, Any] = {
+            name: {
+                "task": entry.task,
+                "schedule": entry.schedule,
+                "args": entry.args,
+                "kwargs": entry.kwargs,
+                "options": entry.options,
+            }
+            for name, entry in self.data.items()
+        }
+        self.data = {}
+        return declare(self.app, {**defaults, **given})
+
+    def _refuse_early(self) -> None:
+        """A Redis that must be refused is refused at start, if it answers at once."""
+        station = self._own_station()
+        try:
+            barred = station.preflight.run()
+        except StoreUnavailable as error:
+            log.warning("habeat: starting without Redis: %s", error)
+            return
+        station.election.barred = barred
+        if barred and "maxmemory-policy" in barred:
+            raise RefusedAtStart("habeat_redis_url", f"habeat refuses to start: {barred}")
+
+    def _preflight(self, station: Station) -> bool:
+        try:
+            station.election.barred = station.preflight.run()
+        except StoreUnavailable as error:
+            log.debug("habeat: preflight waits for Redis: %s", error)
+            return False
+        return True
+
+    def _own_station(self) -> Station:
+        """The parts of this replica, made in the process that uses them."""
+        if self._station is None or self._station_pid != os.getpid():
+            self._station = build(
+                self.app,
+                self._settings,
+                self._declared,
+                self.apply_entry,
+                self._stopper,
+                self.max_interval,
+            )
+            self._station_pid = os.getpid()
+        return self._station
+
+    # -- the process ------------------------------------------------------------------------
+
+    def _touch_heartbeat(self) -> None:
+        """The liveness file: it does not fail because Redis did."""
+        path = self._settings.heartbeat_file
+        if path:
+            try:
+                Path(path).touch()
+            except OSError as error:
+                log.error("habeat: habeat_heartbeat_file cannot be touched: %s", error)
+
+    def _stop_if_orphaned(self) -> None:
+        """Under ``worker -B`` a beat whose worker is gone must not go on sending."""
+        if _Process is None or not isinstance(current_process(), _Process):
+            return
+        parent = os.getppid()
+        if self._parent_pid is None:
+            self._parent_pid = parent
+        if parent != self._parent_pid:
+            log.error("habeat: the worker of this embedded beat is gone; stepping down")
+            raise SystemExit(1)
+
+
+def _settings(app: Any) -> Settings:
+    try:
+        settings = Settings.from_conf(app.conf, app_main=app.main)
+        redis_target_of(settings)
+    except SettingsError as error:
+        raise RefusedAtStart(error.setting, str(error)) from error
+    return settings

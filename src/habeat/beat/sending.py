@@ -1,0 +1,150 @@
+"""Celery's own send path, run for one firing.
+
+What is sent is what beat would send: `task.apply_async` for a registered task, `send_task` for
+a name that this process does not know, the canvas' own `apply_async` for a chain, group or
+chord. Added are the firing's task id, its headers, and an `expires` that is absolute, counted
+from the effective time and not from the moment of sending. The entry's own dictionaries are
+never changed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import Celery, Task
+from celery.beat import BeatLazyFunc
+from celery.result import denied_join_result
+
+from habeat.core.entry import Entry
+from habeat.core.firing import Firing
+
+CANVAS = {"celery.chain": "chain", "celery.group": "group", "celery.chord": "chord"}
+
+
+def iso(at_ms: int) -> str:
+    """ISO 8601 in UTC with milliseconds."""
+    at = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def send(
+    app: Celery,
+    task: str | Mapping[str, Any],
+    args: Any,
+    kwargs: Any,
+    options: Mapping[str, Any],
+    producer: Any,
+) -> Any:
+    """Send through Celery, to `producer`.
+
+    Joining results is denied meanwhile: else a Redis result backend would subscribe to every
+    task id, and nobody would ever read what comes (celery/celery#6963).
+    """
+    with denied_join_result(), everything_to(app, producer):
+        canvas = as_canvas(app, task, args, kwargs)
+        if canvas is not None:
+            return canvas.apply_async(producer=producer, **options)
+        registered = app.tasks.get(task)
+        if registered is not None:
+            return registered.apply_async(args, kwargs, producer=producer, **options)
+        return app.send_task(task, args, kwargs, producer=producer, **options)
+
+
+@contextmanager
+def everything_to(app: Celery, producer: Any) -> Iterator[None]:
+    """While it lasts, whatever this thread sends through the app goes to `producer`.
+
+    A chain and a chord do not hand the producer that they are given on to their tasks, which
+    then ask the app for one. Other threads (a worker's, under ``-B`` with a pool of threads)
+    get their own as ever.
+    """
+    ours = threading.get_ident()
+    usual = app.producer_or_acquire
+
+    def producer_or_acquire(given: Any = None) -> Any:
+        if given is None and threading.get_ident() == ours:
+            given = producer
+        return usual(given)
+
+    app.producer_or_acquire = producer_or_acquire
+    try:
+        yield
+    finally:
+        del app.producer_or_acquire
+
+
+def as_canvas(app: Celery, task: str | Mapping[str, Any], args: Any, kwargs: Any) -> Any | None:
+    """The signature to apply, where the entry's task is one; None for a plain task."""
+    if isinstance(task, Mapping):
+        signature = app.signature(dict(task))
+        return signature.clone(args, kwargs) if args or kwargs else signature
+    subtype = CANVAS.get(task)
+    if subtype is None:
+        return None
+    return app.signature(
+        {"task": task, "args": args, "kwargs": kwargs, "options": {}, "subtask_type": subtype}
+    )
+
+
+def options_for(
+    app: Celery,
+    entry: Entry,
+    firing: Firing,
+    *,
+    given: Mapping[str, Any],
+    task_id: str,
+    lease_epoch: int,
+) -> dict[str, Any]:
+    """The options to send with: the entry's, and what makes this firing itself."""
+    options = dict(given)
+    headers = dict(options.get("headers") or {})
+    headers["celery_beat_task"] = True
+    headers["habeat_entry"] = entry.name
+    headers["habeat_slot"] = iso(firing.slot_ms)
+    headers["habeat_lease_epoch"] = lease_epoch
+    headers["habeat_attempt"] = 1
+    options["headers"] = headers
+    options["task_id"] = task_id
+    expires = options.get("expires", _expires_of_task(app, entry))
+    if isinstance(expires, timedelta):
+        expires = expires.total_seconds()
+    if isinstance(expires, int | float) and not isinstance(expires, bool):
+        at_ms = firing.effective_ms + round(expires * 1_000)
+        options["expires"] = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    return options
+
+
+def _expires_of_task(app: Celery, entry: Entry) -> Any:
+    task = app.tasks.get(entry.task) if isinstance(entry.task, str) else None
+    return getattr(task, "expires", None)
+
+
+def evaluated(args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Lazy arguments called, as Celery's beat does for each firing."""
+    return [_called(value) for value in args or ()], {
+        name: _called(value) for name, value in (kwargs or {}).items()
+    }
+
+
+def _called(value: Any) -> Any:
+    return value() if isinstance(value, BeatLazyFunc) else value
+
+
+def is_lazy(args: Any, kwargs: Any) -> bool:
+    """Whether an argument is computed anew for each firing."""
+    values = [*(args or ()), *(kwargs or {}).values()]
+    return any(isinstance(value, BeatLazyFunc) for value in values)
+
+
+def goes_its_own_way(app: Celery, task: str | Mapping[str, Any]) -> str:
+    """Why what this task publishes cannot be taken from Celery's send path; "" if it can."""
+    if app.conf.task_always_eager:
+        return "task_always_eager runs the task in this process"
+    registered = app.tasks.get(task) if isinstance(task, str) else None
+    if registered is not None and type(registered).apply_async is not Task.apply_async:
+        return "the task's class has an apply_async of its own"
+    return ""

@@ -1,0 +1,21 @@
+"""The Python API: `Client`, and what its methods return."""
+
+from habeat.client.client import Client
+from habeat.client.exchange import LoadReport
+from habeat.client.instants import Instant
+from habeat.client.lookback import Drift, LedgerRecord
+from habeat.client.replicas import Leader, Replica
+from habeat.client.status import Accounting, EntryCounts, Status
+
+__all__ = [
+    "Accounting",
+    "Client",
+    "Drift",
+    "EntryCounts",
+    "Instant",
+    "Leader",
+    "LedgerRecord",
+    "LoadReport",
+    "Replica",
+    "Status",
+]

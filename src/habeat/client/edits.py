@@ -1,0 +1,199 @@
+"""What each change writes: from an entry as read, and Redis' time, to one Write or Removal.
+
+Pure: nothing here reads a clock or sends anything. The rules:
+
+- Only a change of *schedule* re-anchors an entry. Other changes keep its cursor and the instant
+  at which it is due, so saving an hourly entry again does not put it off.
+- Slots that are due and not yet claimed, and will not fire because of the change, go to the
+  ledger in the same write: one run, with count, bounds and the reason. An entry that was not
+  scheduled anyway (paused, disabled, quarantined) has that as the reason; the slots of a pause
+  are counted when it ends.
+- From then on the cursor stands at the present, and the next slot is strictly later.
+
+The writes compare: with the definition that was read, and with the cursor where slots are at
+stake, so that a leader that claims meanwhile makes the write fail, and it is planned again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from habeat.client.salvage import shown
+from habeat.core.entry import Entry, EntryState
+from habeat.core.firing import Outcome, SkippedRun
+from habeat.core.schedule.code import Code
+from habeat.errors import DefinitionError
+from habeat.store.codec import digest_of, encode
+from habeat.store.entries import Position, Removal, Stored, Write, paused_json
+
+#: Kinds that have to enumerate are counted up to here; the record then says "at least".
+COUNTED_AT_MOST = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One write, and the entry as it stands once that is done."""
+
+    write: Write
+    entry: Entry
+
+    @property
+    def digest(self) -> str:
+        """By which the written definition is known; "" where that is not touched."""
+        return digest_of(self.write.definition) if self.write.definition else ""
+
+
+def addition(stored: Stored, wanted: Entry, now_ms: int, paused: str | None = None) -> Edit:
+    """A new entry, whose first slot is strictly after `now_ms`; paused from the start if said."""
+    entry = replace(wanted, rev=1, created_ms=now_ms)
+    position = _from_now(entry, now_ms)
+    state = _placed(EntryState(), position, paused is not None)
+    if paused is not None:
+        state = replace(state, paused=paused, paused_at_ms=now_ms)
+    write = Write(
+        entry.name,
+        stored.digest,
+        encode(entry),
+        owned=entry.owner == "config",
+        paused=None if paused is None else paused_json(paused, now_ms),
+        position=position,
+    )
+    return Edit(write, replace(entry, state=state))
+
+
+def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
+    """The stored entry turned into `wanted`; None if it is that already."""
+    old = shown(stored)
+    wanted = replace(wanted, owner=old.owner, created_ms=old.created_ms or now_ms)
+    if old.condition != "quarantined" and encode(replace(wanted, rev=old.rev)) == encode(old):
+        return None
+    entry = replace(wanted, rev=old.rev + 1)
+    reason = _reason_of_change(old, entry)
+    write = Write(stored.name, stored.digest, encode(entry), owned=entry.owner == "config")
+    state = replace(old.state, quarantined=None)
+    if reason:
+        position = _from_now(entry, now_ms)
+        write = replace(
+            write,
+            cursor_ms=old.state.cursor_ms or None,
+            position=position,
+            lost=_lost(stored, now_ms, reason),
+        )
+        state = _placed(state, position, old.state.paused is not None)
+    return Edit(write, replace(entry, state=state))
+
+
+def pause(stored: Stored, reason: str, now_ms: int) -> Edit | None:
+    """The entry paused; None if it is, for the same reason."""
+    old = shown(stored)
+    state = old.state
+    if state.paused == reason:
+        return None
+    # Another reason does not make it another pause.
+    at_ms = state.paused_at_ms if state.paused is not None else now_ms
+    write = Write(stored.name, stored.digest, paused=paused_json(reason, at_ms or now_ms))
+    if old.condition in ("active", "exhausted"):
+        position = _stop(old, now_ms)
+        write = replace(
+            write,
+            cursor_ms=state.cursor_ms or None,
+            position=position,
+            # What only code can count, its leader accounts for when the pause is over.
+            lost=None if isinstance(old.schedule, Code) else _lost(stored, now_ms, "paused"),
+        )
+        state = _placed(state, position, True)
+    state = replace(state, paused=reason, paused_at_ms=at_ms, due_ms=None)
+    return Edit(write, replace(old, state=state))
+
+
+def resume(stored: Stored, now_ms: int) -> Edit | None:
+    """The entry going on from now, out of a pause or out of quarantine; None if it goes on.
+
+    DefinitionError if it still cannot be read.
+    """
+    old = shown(stored)
+    if old.state.paused is None and old.state.quarantined is None:
+        return None
+    if stored.entry is None:
+        raise DefinitionError(stored.name, stored.unreadable or "there is none")
+    write = Write(stored.name, stored.digest, owned=old.owner == "config", paused="")
+    entry, state = old, replace(old.state, paused=None, paused_at_ms=None, quarantined=None)
+    if old.state.quarantined is not None:
+        entry = replace(old, rev=old.rev + 1)
+        write = replace(write, definition=encode(entry))
+    if entry.enabled:
+        position = _from_now(entry, now_ms)
+        write = replace(
+            write,
+            cursor_ms=old.state.cursor_ms or None,
+            position=position,
+            lost=_lost(stored, now_ms, "paused"),
+        )
+        state = _placed(state, position, False)
+    return Edit(write, replace(entry, state=state))
+
+
+def removal(stored: Stored, now_ms: int) -> Removal:
+    """The entry gone, its due slots accounted for."""
+    lost = _lost(stored, now_ms, "removed")
+    cursor_ms = stored.state.cursor_ms or None
+    return Removal(stored.name, stored.digest, cursor_ms, lost, lost.reason if lost else "removed")
+
+
+def _reason_of_change(old: Entry, new: Entry) -> str:
+    """Why slots may be lost by this change; "" if none are and the cursor stays."""
+    if old.state.quarantined is not None:
+        return "quarantined"
+    if old.schedule != new.schedule:
+        return "edited"
+    return "" if old.enabled == new.enabled else "disabled"
+
+
+def _from_now(entry: Entry, now_ms: int) -> Position:
+    """The cursor at `now_ms`, and the first slot after it if the entry is to have one."""
+    if isinstance(entry.schedule, Code):
+        # Its slots are known to a leader that has the code: that one puts it right.
+        return Position(now_ms, None, now_ms if entry.enabled else None)
+    slot_ms = entry.next_slot_ms(now_ms)
+    due = entry.enabled and slot_ms is not None
+    return Position(now_ms, slot_ms, entry.effective_ms(slot_ms) if due and slot_ms else None)
+
+
+def _stop(entry: Entry, now_ms: int) -> Position:
+    """Nothing due any more; the cursor at `now_ms`, up to where slots are accounted for."""
+    if isinstance(entry.schedule, Code):
+        return Position(entry.state.cursor_ms or now_ms, None, None)
+    return Position(now_ms, entry.next_slot_ms(now_ms), None)
+
+
+def _placed(state: EntryState, position: Position, paused: bool) -> EntryState:
+    return replace(
+        state,
+        cursor_ms=position.cursor_ms,
+        next_slot_ms=position.next_slot_ms,
+        due_ms=None if paused else position.due_ms,
+    )
+
+
+def _lost(stored: Stored, now_ms: int, act: str) -> SkippedRun | None:
+    """The slots up to `now_ms` that nobody claimed, as one run; None if there are none."""
+    entry, cursor_ms = shown(stored), stored.state.cursor_ms
+    # Without a readable cursor nobody can tell which slots are unaccounted for.
+    if not cursor_ms or cursor_ms >= now_ms:
+        return None
+    reason = entry.condition if entry.condition in _UNSCHEDULED else act
+    if stored.entry is None or isinstance(entry.schedule, Code):
+        return _run(now_ms, now_ms, 1, f"{reason}; slots not counted")
+    found = entry.schedule.count_between(cursor_ms, now_ms, COUNTED_AT_MOST)
+    if found is None:
+        return None
+    if found.count >= COUNTED_AT_MOST and not entry.schedule.arithmetic:
+        return _run(found.first_ms, now_ms, found.count, f"{reason}; at least so many")
+    return _run(found.first_ms, found.last_ms, found.count, reason)
+
+
+_UNSCHEDULED = ("paused", "disabled", "quarantined")
+
+
+def _run(first_ms: int, last_ms: int, count: int, reason: str) -> SkippedRun:
+    return SkippedRun(first_ms, last_ms, count, Outcome.SKIPPED, reason)

@@ -1,0 +1,246 @@
+"""All entries as one JSON document, and back: `client.export` and `client.load`.
+
+The document holds entries as they are stored (so schedules keep their zone and offset, and the
+slots after a load are those before), each with its name, owner and, if it is paused, the reason.
+It holds no state: what is loaded starts from the moment of loading, as any new entry does. What
+belongs to beat_schedule is written down for people; loading leaves it to the code, and only
+pauses again what was paused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from habeat.client.calls import Calls, Desk, Overtaken
+from habeat.client.edits import Edit, addition, change, pause, resume
+from habeat.client.lookback import moment
+from habeat.client.salvage import shown
+from habeat.client.selection import pages_of, read
+from habeat.client.tasks import options_of, task_of
+from habeat.core.entry import Entry, validated
+from habeat.errors import DefinitionError, HabeatError, RevisionConflict, ValidationError
+from habeat.store.codec import VERSION, decode, encode
+from habeat.store.entries import Conflict, Stored, Write
+
+EXPORT_VERSION = 1
+
+#: So many entries in one script: the server is held up for a millisecond or two.
+BATCH = 100
+
+_NOT_EXPORTED = ("v", "rev", "created_ms", "generation", "fingerprint")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What `load` did, or would do in a dry run, by entry.
+
+    `refused` names each entry that cannot be loaded and why; if there is one, nothing was
+    written. `left` are entries of beat_schedule, which are not the API's to write.
+    """
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One entry of a document."""
+
+    entry: Entry
+    paused: str | None
+
+
+def exported(calls: Calls) -> dict[str, Any]:
+    """The document; plain JSON values only."""
+    place = calls.place
+    entries: list[dict[str, Any]] = []
+    unreadable: list[dict[str, str]] = []
+    at_ms = calls.read(lambda desk: desk.insight.now_us()) // 1_000
+    for page in pages_of(calls):
+        for stored in read(calls, page).stored:
+            if stored.entry is not None:
+                entries.append(_written(stored.entry))
+            elif stored.exists:
+                text = stored.raw.decode("utf-8", "backslashreplace")
+                unreadable.append(
+                    {"name": stored.name, "why": stored.unreadable, "definition": text}
+                )
+    return {
+        "habeat_export": EXPORT_VERSION,
+        "exported_at": moment(at_ms).isoformat(timespec="milliseconds"),
+        "prefix": place.prefix,
+        "entries": entries,
+        **({"unreadable": unreadable} if unreadable else {}),
+    }
+
+
+def loaded(
+    calls: Calls, data: Any, *, dry_run: bool, progress: Progress | None = None
+) -> LoadReport:
+    """Load a document; ValidationError if it is none."""
+    wanted, refused = _wanted(data, calls.place.timezone)
+    plan = _planned(calls, wanted, refused)
+    if dry_run or plan.refused:
+        return plan
+    for_api = [
+        wanted[name] for name in (*plan.added, *plan.changed) if wanted[name].entry.owner == "api"
+    ]
+    done, total = 0, len(plan.added) + len(plan.changed)
+    for batch in _batches(for_api):
+        _write(calls, batch)
+        done += len(batch)
+        if progress:
+            progress(done, total)
+    _set_pauses(calls, [wanted[name] for name in plan.changed])
+    if progress and total:
+        progress(total, total)
+    return replace(plan, written=True)
+
+
+def _written(entry: Entry) -> dict[str, Any]:
+    data = json.loads(encode(entry))
+    kept = {key: value for key, value in data.items() if key not in _NOT_EXPORTED}
+    paused = {} if entry.state.paused is None else {"paused": entry.state.paused}
+    return {"name": entry.name, **kept, **paused}
+
+
+def _wanted(data: Any, timezone: str) -> tuple[dict[str, Wanted], dict[str, str]]:
+    """The document's entries by name, and those that cannot be read, with the reason."""
+    if not isinstance(data, Mapping) or data.get("habeat_export") != EXPORT_VERSION:
+        given = data.get("habeat_export") if isinstance(data, Mapping) else type(data).__name__
+        raise ValidationError(
+            "habeat_export", given, f"{EXPORT_VERSION}, in a document made by export"
+        )
+    if not isinstance(data.get("entries"), list):
+        raise ValidationError("entries", type(data.get("entries")).__name__, "a list of entries")
+    wanted: dict[str, Wanted] = {}
+    refused: dict[str, str] = {}
+    for place, item in enumerate(data["entries"]):
+        name = item.get("name") if isinstance(item, Mapping) else None
+        shown_name = name if isinstance(name, str) and name else f"entries[{place}]"
+        try:
+            if shown_name in wanted:
+                raise ValidationError("name", name, "each name once")
+            wanted[shown_name] = _one(name, item, timezone)
+        except DefinitionError as error:
+            refused[shown_name] = error.why
+        except HabeatError as error:
+            refused[shown_name] = str(error)
+    return wanted, refused
+
+
+def _one(name: Any, item: Any, timezone: str) -> Wanted:
+    if not isinstance(item, Mapping) or not isinstance(name, str):
+        raise ValidationError("name", name, "an entry with a name")
+    paused = item.get("paused")
+    if paused is not None and not isinstance(paused, str):
+        raise ValidationError("paused", paused, "the reason, a text", entry=name)
+    for field_name in ("args", "tags"):
+        if not isinstance(item.get(field_name, []), list):
+            raise ValidationError(field_name, item[field_name], "a list", entry=name)
+    owner = item.get("owner", "api")
+    if owner not in ("api", "config"):
+        raise ValidationError("owner", owner, "'api' or 'config'", entry=name)
+    definition = {key: value for key, value in item.items() if key not in ("name", "paused")}
+    definition |= {"v": VERSION, "owner": owner, "rev": 1, "created_ms": 0}
+    entry = decode(name, json.dumps(definition).encode())
+    entry = validated(replace(entry, schedule=entry.schedule.bound(name, timezone)))
+    if owner == "api":
+        entry = replace(entry, task=task_of(entry.task), options=options_of(entry.options))
+    return Wanted(entry, paused)
+
+
+def _planned(calls: Calls, wanted: Mapping[str, Wanted], refused: Mapping[str, str]) -> LoadReport:
+    found: dict[str, list[str]] = {"added": [], "changed": [], "unchanged": []}
+    refused, left = dict(refused), {}
+    for batch in _batches(list(wanted.values())):
+        for item, stored in zip(batch, _read(calls, batch), strict=True):
+            verdict, why = _verdict(item, stored)
+            name = item.entry.name
+            if verdict == "refused":
+                refused[name] = why
+            elif verdict == "left":
+                left[name] = why
+            else:
+                found[verdict].append(name)
+    return LoadReport(
+        tuple(found["added"]), tuple(found["changed"]), tuple(found["unchanged"]), refused, left
+    )
+
+
+def _verdict(item: Wanted, stored: Stored) -> tuple[str, str]:
+    old = shown(stored)
+    if item.entry.owner == "config":
+        if not stored.exists or old.owner != "config":
+            return "left", "it comes from beat_schedule, when a beat with that code leads"
+        paused_meanwhile = item.paused is not None and old.state.paused is None
+        return ("changed", "") if paused_meanwhile else ("left", "it belongs to beat_schedule")
+    if not stored.exists:
+        return "added", ""
+    if old.owner == "config":
+        return "refused", "an entry of beat_schedule has this name: change it there"
+    same = change(stored, item.entry, stored.state.cursor_ms) is None
+    return ("unchanged" if same and old.state.paused == item.paused else "changed"), ""
+
+
+def _write(calls: Calls, batch: Sequence[Wanted]) -> None:
+    """Add or change these in one write; the pauses of existing ones come afterwards."""
+
+    def edit(item: Wanted, stored: Stored, now_ms: int) -> Edit | None:
+        if stored.exists:
+            return change(stored, item.entry, now_ms)
+        return addition(stored, item.entry, now_ms, item.paused)
+
+    _edit_all(calls, batch, edit)
+
+
+def _set_pauses(calls: Calls, batch: Sequence[Wanted]) -> None:
+    """Pause and resume existing entries as the document has them."""
+
+    def edit(item: Wanted, stored: Stored, now_ms: int) -> Edit | None:
+        if not stored.exists:
+            return None
+        if item.paused is None:
+            return resume(stored, now_ms)
+        return pause(stored, item.paused, now_ms)
+
+    _edit_all(calls, batch, edit)
+
+
+def _edit_all(
+    calls: Calls,
+    batch: Sequence[Wanted],
+    edit: Callable[[Wanted, Stored, int], Edit | None],
+) -> None:
+    """All of these edits or none; an attempt made again finds done what was done before."""
+
+    def attempt(desk: Desk) -> None:
+        snapshot = desk.entries.read([item.entry.name for item in batch])
+        pairs = zip(batch, snapshot.stored, strict=True)
+        edits = [edit(item, stored, snapshot.now_ms) for item, stored in pairs]
+        writes: list[Write] = [each.write for each in edits if each is not None]
+        result = desk.entries.write(writes) if writes else None
+        if isinstance(result, Conflict):
+            raise Overtaken(result.name)
+
+    try:
+        calls.write(attempt)
+    except Overtaken as error:
+        raise RevisionConflict(error.entry, None, None) from None
+
+
+def _read(calls: Calls, batch: Sequence[Wanted]) -> Sequence[Stored]:
+    return read(calls, [item.entry.name for item in batch]).stored
+
+
+def _batches(items: Sequence[Wanted]) -> Iterable[Sequence[Wanted]]:
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))

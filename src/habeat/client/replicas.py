@@ -1,0 +1,115 @@
+"""What the replicas say of themselves, as `client.status` shows it.
+
+Each beat writes a few facts about itself under its id, some of other releases than ours: what
+is missing or of another type is shown as unknown, never an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from habeat.client.lookback import moment
+
+Role = Literal["leader", "standby", "inert"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One running beat.
+
+    `skew_ms` is its host's clock less that of Redis. `inert` says why it can never lead; `clashes`
+    are names of its beat_schedule that the API has taken, `unstorable` those that cannot be kept,
+    and why. `tzdata`, `version` and `config` are the releases of the time zone data and of habeat
+    and the fingerprint of its beat_schedule.
+    """
+
+    id: str
+    role: Role
+    host: str
+    pid: int | None
+    started: datetime | None
+    last_seen: datetime
+    version: str
+    tzdata: str
+    config: str
+    declared: int
+    skew_ms: int | None
+    dispatch: str
+    dispatch_why: str
+    inert: str
+    clashes: tuple[str, ...] = ()
+    unstorable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """Host and process id, as people look for it."""
+        return f"{self.host} pid {'?' if self.pid is None else self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The replica that holds the lease: since when, under which lease epoch, and why it got it.
+
+    `cause` is first, released, expired, crash or stuck; `lease_left_ms` is what is left of the
+    lease. `replica` is None until the leader has said who it is.
+    """
+
+    id: str
+    since: datetime | None
+    lease_epoch: int
+    cause: str
+    lease_left_ms: int
+    replica: Replica | None
+
+    @property
+    def host(self) -> str:
+        return self.replica.host if self.replica else "?"
+
+    @property
+    def pid(self) -> int | None:
+        return self.replica.pid if self.replica else None
+
+
+def replica(identity: str, told: Mapping[str, Any], seen_ms: int, *, leads: bool) -> Replica:
+    """The replica that wrote `told` and was last seen then."""
+    inert = _text(told, "inert")
+    started_ms = _whole(told, "since_ms")
+    unstorable = told.get("unstorable")
+    clashes = told.get("clashes")
+    return Replica(
+        id=identity,
+        role="leader" if leads else "inert" if inert else "standby",
+        host=_text(told, "host") or "?",
+        pid=_whole(told, "pid"),
+        started=None if started_ms is None else moment(started_ms),
+        last_seen=moment(seen_ms),
+        version=_text(told, "version"),
+        tzdata=_text(told, "tzdata"),
+        config=_text(told, "config"),
+        declared=_whole(told, "declared") or 0,
+        skew_ms=_whole(told, "skew_ms"),
+        dispatch=_text(told, "dispatch"),
+        dispatch_why=_text(told, "dispatch_why"),
+        inert=inert,
+        clashes=tuple(map(str, clashes)) if isinstance(clashes, list) else (),
+        unstorable=(
+            {str(name): str(why) for name, why in unstorable.items()}
+            if isinstance(unstorable, Mapping)
+            else {}
+        ),
+    )
+
+
+def _text(told: Mapping[str, Any], key: str) -> str:
+    value = told.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _whole(told: Mapping[str, Any], key: str) -> int | None:
+    value = told.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return round(value)

@@ -1,0 +1,206 @@
+"""The state of the whole: who leads, who stands by, what is due, what does not add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from habeat.client.lookback import moment
+from habeat.client.replicas import Leader, Replica, replica
+from habeat.core.firing import LATE_AFTER_MS
+from habeat.store.insight import Facts, Insight
+from habeat.store.leases import LIVE_WINDOW_MS
+
+#: A replica's clock further off than this is told of: logs and `since` are misleading then.
+SKEW_NOTED_MS = 1_000
+
+#: Looks taken until the sum of the counters is believed to be wrong; see `read_status`.
+LOOKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class EntryCounts:
+    """How many entries there are; `idle` are those disabled or exhausted."""
+
+    total: int
+    scheduled: int
+    paused: int
+    quarantined: int
+
+    @property
+    def idle(self) -> int:
+        return max(0, self.total - self.scheduled - self.paused - self.quarantined)
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """Every claimed firing is settled, abandoned or in flight; `difference` is always 0."""
+
+    claimed: int
+    settled: int
+    abandoned: int
+    in_flight: int
+
+    @property
+    def difference(self) -> int:
+        return self.claimed - self.settled - self.abandoned - self.in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `client.status` tells. Instants are aware datetimes in UTC, by Redis' clock.
+
+    `dispatch` is "atomic" or "outbox" as the leader has found, "" where nobody leads. `overdue`
+    entries have been due for more than a second, `beyond_grace` for more than the app's
+    `habeat_misfire_grace`. `history_lost` is when Redis was last found emptied or restored.
+    `problems` are why the schedule is not being kept, a sentence each; `remarks` deserve a look.
+    """
+
+    at: datetime
+    leader: Leader | None
+    standbys: tuple[Replica, ...]
+    inert: tuple[Replica, ...]
+    dispatch: str
+    dispatch_why: str
+    entries: EntryCounts
+    next_due: tuple[str, datetime] | None
+    overdue: int
+    beyond_grace: int
+    clock_skew_ms: int | None
+    tzdata: tuple[str, ...]
+    quarantined: Mapping[str, str]
+    clashes: tuple[str, ...]
+    unstorable: Mapping[str, str]
+    history_lost: datetime | None
+    accounting: Accounting
+    leader_changes: int
+    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def in_flight(self) -> int:
+        return self.accounting.in_flight
+
+    @property
+    def healthy(self) -> bool:
+        """A live leader, nothing overdue beyond its grace, and every firing accounted for."""
+        return not self.problems
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        """All live ones, the leader first."""
+        leading = self.leader.replica if self.leader else None
+        return (*((leading,) if leading else ()), *self.standbys, *self.inert)
+
+
+def read_status(insight: Insight, grace_ms: int) -> Status:
+    """Read it. The counters come from two keys, read one after the other while firings go on:
+    a sum that is wrong at one look is only believed if it stays wrong."""
+    facts = insight.facts()
+    for _ in range(LOOKS - 1):
+        if accounting(facts).difference == 0:
+            break
+        facts = insight.facts()
+    now_ms = facts.now_us // 1_000
+    late = insight.overdue(now_ms - LATE_AFTER_MS)
+    beyond = insight.overdue(now_ms - grace_ms - LATE_AFTER_MS) if late else 0
+    return status_of(facts, late, beyond)
+
+
+def accounting(facts: Facts) -> Accounting:
+    """The counters of invariant I7."""
+    claimed, settled, abandoned = (
+        _count(facts, name) for name in ("claimed", "settled", "abandoned")
+    )
+    return Accounting(claimed, settled, abandoned, facts.in_flight)
+
+
+def status_of(facts: Facts, overdue: int, beyond_grace: int) -> Status:
+    """The status that these facts add up to."""
+    leader, others = _roles(facts)
+    leading = leader.replica if leader else None
+    live = (*((leading,) if leading else ()), *others)
+    skews = [each.skew_ms for each in live if each.skew_ms is not None]
+    lost_ms = _count(facts, "history_lost")
+    status = Status(
+        at=moment(facts.now_us // 1_000),
+        leader=leader,
+        standbys=tuple(each for each in others if each.role == "standby"),
+        inert=tuple(each for each in others if each.role == "inert"),
+        dispatch=leading.dispatch if leading else "",
+        dispatch_why=leading.dispatch_why if leading else "",
+        entries=EntryCounts(facts.entries, facts.due, facts.paused, len(facts.quarantined)),
+        next_due=None if facts.next_due is None else (facts.next_due[0], moment(facts.next_due[1])),
+        overdue=overdue,
+        beyond_grace=beyond_grace,
+        clock_skew_ms=max(skews, key=abs) if skews else None,
+        tzdata=tuple(sorted({each.tzdata for each in live if each.tzdata})),
+        quarantined=facts.quarantined,
+        clashes=tuple(sorted({name for each in live for name in each.clashes})),
+        unstorable={name: why for each in live for name, why in each.unstorable.items()},
+        history_lost=moment(lost_ms) if lost_ms else None,
+        accounting=accounting(facts),
+        leader_changes=_count(facts, "leader_changes"),
+    )
+    return replace(status, problems=tuple(_problems(status)), remarks=tuple(_remarks(status)))
+
+
+def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:
+    """The leader, and the live replicas beside it in the order of their ids."""
+    now_ms = facts.now_us // 1_000
+    holder = facts.holder.nonce if facts.holder else None
+    known = {
+        nonce: replica(nonce, facts.replicas.get(nonce, {}), seen_ms, leads=nonce == holder)
+        for nonce, seen_ms in sorted(facts.seen_ms.items())
+        if now_ms - seen_ms <= LIVE_WINDOW_MS
+    }
+    leading = known.pop(holder, None) if holder is not None else None
+    if facts.holder is None or facts.pttl_ms <= 0:
+        return None, list(known.values())
+    since_us = _count(facts, "leader_since")
+    leader = Leader(
+        id=facts.holder.nonce,
+        since=moment(since_us // 1_000) if since_us else None,
+        lease_epoch=facts.holder.epoch,
+        cause=facts.meta.get("leader_cause", ""),
+        lease_left_ms=facts.pttl_ms,
+        replica=leading,
+    )
+    return leader, list(known.values())
+
+
+def _problems(status: Status) -> Iterator[str]:
+    if status.leader is None:
+        found = len(status.standbys)
+        beside = f"; {found} replicas stand by" if found else "; no beat is running"
+        yield f"nobody leads{beside}"
+    if status.beyond_grace:
+        yield f"{status.beyond_grace} entries have been due for longer than the misfire grace"
+    if status.accounting.difference:
+        yield (
+            f"the accounting is off by {status.accounting.difference}: claimed firings that are "
+            "neither settled nor abandoned nor in flight"
+        )
+
+
+def _remarks(status: Status) -> Iterator[str]:
+    if status.leader is not None and not status.standbys:
+        yield "no standby: when the leader is lost, nobody takes over"
+    for each in status.inert:
+        yield f"{each.where} can never lead: {each.inert}"
+    if status.quarantined:
+        yield f"{len(status.quarantined)} quarantined entries do not fire"
+    if status.clashes:
+        yield f"{len(status.clashes)} names in beat_schedule are taken by entries of the API"
+    if status.unstorable:
+        yield f"{len(status.unstorable)} entries of beat_schedule cannot be stored"
+    if len(status.tzdata) > 1:
+        yield f"the replicas have different time zone data: {', '.join(status.tzdata)}"
+    if status.clock_skew_ms is not None and abs(status.clock_skew_ms) > SKEW_NOTED_MS:
+        yield f"a replica's clock is {status.clock_skew_ms} ms off the clock of Redis"
+
+
+def _count(facts: Facts, name: str) -> int:
+    value = facts.meta.get(name, "")
+    return int(float(value)) if value.replace(".", "", 1).isdigit() else 0

@@ -1,0 +1,111 @@
+"""What people give as a task, and the options to send it with.
+
+Celery's objects are recognised by their looks, since a client must not need Celery: a task has
+a `name`, a signature or canvas is a dict with a "task". A canvas is kept as plain JSON, with all
+that is nested in it (the tasks of a group, the header and body of a chord).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import UserList
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from habeat.errors import ValidationError
+
+_TASK_ALLOWED = "a task's name, a task or a signature"
+
+#: What `apply_async` is given by habeat itself, or what no stored entry can carry.
+_REFUSED = {
+    "task_id": "left out: habeat gives each firing an id of its own",
+    "args": "left out: args is an argument of its own",
+    "kwargs": "left out: kwargs is an argument of its own",
+    "producer": "left out: habeat publishes by itself",
+    "connection": "left out: habeat publishes by itself",
+    "publisher": "left out: habeat publishes by itself",
+}
+
+
+def task_of(given: Any) -> str | dict[str, Any]:
+    """The task as it is stored; ValidationError (field ``task``)."""
+    if isinstance(given, str):
+        if given.strip():
+            return given
+    elif isinstance(given, Mapping):
+        if isinstance(given.get("task"), str) and given["task"]:
+            return {str(key): _plain(value) for key, value in given.items()}
+    elif isinstance(name := getattr(given, "name", None), str) and name and callable(given):
+        return name
+    raise ValidationError("task", given, _TASK_ALLOWED)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | UserList):
+        return [_plain(each) for each in value]
+    return value
+
+
+def options_of(given: Any) -> dict[str, Any]:
+    """The options of `apply_async`; ValidationError names the one that is not allowed."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise ValidationError("options", given, "a mapping with text keys")
+    options = {name: value for name, value in given.items() if value is not None}
+    for name, value in options.items():
+        if name in _REFUSED:
+            raise ValidationError(f"options.{name}", value, _REFUSED[name])
+        check, allowed = _CHECKS.get(name, (_anything, ""))
+        if not check(value):
+            raise ValidationError(f"options.{name}", value, allowed)
+    if isinstance(expires := options.get("expires"), timedelta):
+        options["expires"] = expires.total_seconds()
+    return options
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _number(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _aware(value: Any) -> bool:
+    return isinstance(value, datetime) and value.utcoffset() is not None
+
+
+def _expiry(value: Any) -> bool:
+    if isinstance(value, timedelta):
+        return value > timedelta()
+    return _aware(value) or (_number(value) and value > 0)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "countdown": (lambda value: _number(value) and value >= 0, "seconds, 0 or more"),
+    "expires": (_expiry, "seconds more than 0, or a datetime with a timezone"),
+    "eta": (_aware, "a datetime with a timezone"),
+    "priority": (
+        lambda value: _number(value) and isinstance(value, int) and 0 <= value <= 255,
+        "a whole number from 0 to 255",
+    ),
+    "headers": (
+        lambda value: isinstance(value, Mapping) and all(isinstance(key, str) for key in value),
+        "a mapping with text keys",
+    ),
+    "queue": (_text, "a queue's name"),
+    "routing_key": (_text, "a text"),
+    "exchange": (lambda value: isinstance(value, str), "an exchange's name"),
+    "serializer": (_text, "a serializer's name"),
+    "time_limit": (lambda value: _number(value) and value > 0, "seconds more than 0"),
+    "soft_time_limit": (lambda value: _number(value) and value > 0, "seconds more than 0"),
+}

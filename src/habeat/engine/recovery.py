@@ -1,0 +1,83 @@
+"""Resending the intents of the outbox whose messages may not have left.
+
+    recover (restamp) ─ mark (count the attempt) ─ publish ─ settle
+
+A new leader does this at once, and a live one for its own stale intents, whichever dispatch is
+in use now. An intent that may be sent at most once is not sent again but buried as ambiguous;
+one whose attempts are used up is buried as failed; both are kept in :dead for a person.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from habeat.core.entry import Delivery
+from habeat.core.lease import Token
+from habeat.engine.lead import Lead
+from habeat.engine.outbox import Sender
+from habeat.ports import DispatchStore, Intent
+
+log = logging.getLogger("habeat")
+
+RECOVER_BATCH = 100
+RECOVER_PAUSE_MS = 1_000
+ATTEMPTS_CAP = 10
+
+
+class Recovery:
+    """Resends intents whose messages may not have left, our own stale ones included.
+
+    At once under a new lease, then at most once a second: an intent that the broker refuses
+    must not use up its attempts within a few busy ticks.
+    """
+
+    def __init__(self, store: DispatchStore, sender: Sender) -> None:
+        self._store = store
+        self._sender = sender
+        self._under: Token | None = None
+        self._again_ms = 0
+
+    def run(self, lead: Lead) -> int:
+        """Resend a batch if it is time; returns the instant (Redis, ms) of the next try.
+
+        What has left and could not be settled is settled first, or it would be resent.
+        """
+        self._sender.settle(lead)
+        now_ms = lead.now_ms()
+        if lead.token == self._under and now_ms < self._again_ms:
+            return self._again_ms
+        self._under, self._again_ms = lead.token, now_ms + RECOVER_PAUSE_MS
+        found = lead.call(lambda token, ttl: self._store.recover(token, ttl, RECOVER_BATCH))
+        if found.intents:
+            self._resend_all(lead, found.intents)
+        if len(found.intents) == RECOVER_BATCH:
+            self._again_ms = now_ms
+        elif found.wait_until_ms is not None:
+            self._again_ms = min(self._again_ms, found.wait_until_ms)
+        return self._again_ms
+
+    def _resend_all(self, lead: Lead, intents: Sequence[Intent]) -> None:
+        self._sender.ready(lead)
+        try:
+            for intent in intents:
+                if not lead.may_go_on():
+                    break
+                self._resend(lead, intent)
+        finally:
+            self._sender.settle(lead)
+
+    def _resend(self, lead: Lead, intent: Intent) -> None:
+        bury = "at most once" if intent.delivery == Delivery.AT_MOST_ONCE else ""
+        attempt = lead.call(
+            lambda token, ttl: self._store.mark(token, ttl, intent, ATTEMPTS_CAP, bury)
+        )
+        if attempt is None:
+            log.error(
+                "habeat: the firing %s of %r was given up and is kept in :dead%s",
+                intent.slot_ms,
+                intent.entry,
+                ": it may not be repeated" if bury else "",
+            )
+            return
+        self._sender.send(lead, intent.entry, intent.slot_ms, intent.envelope, attempt)
