@@ -5,6 +5,8 @@
 --      6 number of names it declares
 -- Returns {now us, rank among the live standbys (0 is first in line), config generation}
 --
+-- Who is gone is told by its own channel where that can be heard (a killed replica must not
+-- stand first in line for the rest of its window), else by the window alone.
 -- A fingerprint that nobody has carried for a while counts as new when it comes back: so a
 -- roll-back is the newest configuration, and an older deploy still running is not.
 
@@ -23,9 +25,11 @@ end
 redis.call('HSET', CONFIGS, fingerprint,
   table.concat({generation, int(NOW), ARGV[6]}, '|'))
 local leader = nonce_of(redis.call('GET', LEASE) or '')
+local hears = (listeners_of(nonce) or 0) > 0
 local rank = 0
 for _, other in ipairs(redis.call('ZRANGEBYSCORE', SEEN, int(NOW - window_ms), '+inf')) do
-  if other ~= leader and other < nonce then
+  local gone = hears and other ~= nonce and listeners_of(other) == 0
+  if other ~= leader and other < nonce and not gone then
     rank = rank + 1
   end
 end
