@@ -106,7 +106,11 @@ class Election:
         attempt_ms = self._now_ms()
         reply = call(trust.token, self._pace.ttl_ms)
         if isinstance(reply, Lost):
-            self._step_down(f"another replica holds the lease ({reply.holder or 'nobody'})")
+            self._step_down(
+                f"another replica holds the lease ({reply.holder})"
+                if reply.holder
+                else "the lease is gone"
+            )
             raise LeaseLost(reply.holder)
         self.trust = trust.renewed(attempt_ms)
         return reply

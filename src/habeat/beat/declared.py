@@ -56,8 +56,10 @@ def declare(app: Celery, schedule: Mapping[str, Any]) -> Declared:
         try:
             raw[name] = dict(given)
             entries[name] = _entry(app, name, raw[name])
+        except ValidationError as error:
+            broken[name] = str(error.of_entry(""))
         except Exception as error:
-            broken[name] = str(error) or type(error).__name__
+            broken[name] = f"{type(error).__name__}: {error}"
     return Declared(entries, raw, broken)
 
 

@@ -40,6 +40,8 @@ class Stopper:
             return
         for number in SIGNALS:
             before = signal.getsignal(number)
+            if before is signal.SIG_DFL and number == signal.SIGTERM:
+                before = _exit
             if callable(before):
                 self._before[number] = before
                 signal.signal(number, self._on_signal)
@@ -74,6 +76,11 @@ class Stopper:
     def _handler(self, number: int) -> Callable[[int, FrameType | None], Any]:
         handler: Callable[[int, FrameType | None], Any] = self._before[number]
         return handler
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    """What SIGTERM means where nobody has said so: end, but through the finally clauses."""
+    raise SystemExit(0)
 
 
 class InterruptibleLine:

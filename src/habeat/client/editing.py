@@ -92,7 +92,8 @@ class Editing:
             stored = snapshot.stored[0]
             if tried and not stored.exists:
                 return
-            if _existing(stored).owner == "config":
+            # One that cannot be read is made anew by the leader, once it is gone.
+            if _existing(stored).owner == "config" and stored.entry is not None:
                 raise OwnedByConfig(name, "remove")
             tried = True
             if isinstance(desk.entries.remove([removal(stored, snapshot.now_ms)]), Conflict):

@@ -41,7 +41,7 @@ def place_of_app(app: Any) -> Place:
     return Place(
         redis_target(settings.redis_url, settings.redis_options, strict=strict),
         settings.key_prefix,
-        app.main or "",
+        app.main or settings.key_prefix,
         timezone_of(app.conf),
         settings.misfire_grace_ms,
     )

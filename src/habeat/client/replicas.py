@@ -86,7 +86,7 @@ def replica(identity: str, told: Mapping[str, Any], seen_ms: int, *, leads: bool
         pid=_whole(told, "pid"),
         started=None if started_ms is None else moment(started_ms),
         last_seen=moment(seen_ms),
-        version=_text(told, "version"),
+        version=_text(told, "habeat"),
         tzdata=_text(told, "tzdata"),
         config=_text(told, "config"),
         declared=_whole(told, "declared") or 0,

@@ -50,7 +50,7 @@ from habeat.ports import (
 
 log = logging.getLogger("habeat")
 
-DUE_PER_TICK = 1_000
+DUE_PER_TICK = 300
 FIRINGS_PER_TICK = 2_000
 SKIP_BATCH = 200
 LONGEST_WAIT_MS = 1_000
@@ -224,13 +224,8 @@ class Engine:
         for due, why in planned.unreadable:
             self._quarantine(due, why)
         later_ms = self._lead.now_ms() + UNRESOLVED_WAIT_MS
-        for due in planned.unresolved:
-            self._trouble.error(
-                f"code {due.name}",
-                "habeat: entry %r has parts that only code can express, and this replica's "
-                "beat_schedule does not have them; it waits",
-                due.name,
-            )
+        for due, why in planned.unresolved:
+            self._trouble.error(f"plan {due.name}", "habeat: entry %r waits: %s", due.name, why)
             self._defer(due, later_ms)
         for due, right_due_ms in planned.misplaced:
             self._defer(due, right_due_ms)

@@ -24,6 +24,10 @@ from habeat.ports import DueEntry, Skip
 
 CACHED_DEFINITIONS = 5_000
 
+MISSING_CODE = (
+    "it has parts that only code can express, and this replica's beat_schedule lacks them"
+)
+
 
 class Catalog(Protocol):
     """Where definitions come from: stored text, and what only code can express."""
@@ -57,7 +61,7 @@ class Plan:
     skips: list[Skip] = field(default_factory=list)
     firings: list[PlannedFiring] = field(default_factory=list)
     unreadable: list[tuple[DueEntry, str]] = field(default_factory=list)
-    unresolved: list[DueEntry] = field(default_factory=list)
+    unresolved: list[tuple[DueEntry, str]] = field(default_factory=list)
     misplaced: list[tuple[DueEntry, int | None]] = field(default_factory=list)
     next_due_ms: int | None = None
 
@@ -91,14 +95,31 @@ class Planner:
             found = self._entry(item)
             if isinstance(found, DefinitionError):
                 result.unreadable.append((item, found.why))
-            elif (entry := self._catalog.resolve(found)) is None:
-                result.unresolved.append(item)
             elif limit > len(result.firings):
                 room = limit - len(result.firings)
-                self._plan_entry(result, entry, item, now_ms, history_lost_ms, room)
+                self._plan_found(result, found, item, now_ms, history_lost_ms, room)
             else:
                 result.note_next(item.due_ms)
         return result
+
+    def _plan_found(
+        self,
+        result: Plan,
+        found: Entry,
+        item: DueEntry,
+        now_ms: int,
+        history_lost_ms: int,
+        room: int,
+    ) -> None:
+        """Plan one entry; whatever is wrong with its schedule is its own trouble."""
+        try:
+            entry = self._catalog.resolve(found)
+            if entry is None:
+                result.unresolved.append((item, MISSING_CODE))
+                return
+            self._plan_entry(result, entry, item, now_ms, history_lost_ms, room)
+        except Exception as error:
+            result.unresolved.append((item, f"its schedule fails: {error!r}"))
 
     def _load(self, due: Sequence[DueEntry]) -> None:
         missing = [item for item in due if item.digest and _key(item) not in self._cache]

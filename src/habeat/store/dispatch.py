@@ -21,7 +21,7 @@ from habeat.ports import (
 from habeat.store.calling import Caller, blank, optional_ms, text
 from habeat.store.codec import read_state
 
-WAIT_TIMEOUT_MS = 1_000
+WAIT_TIMEOUT_MS = 200
 
 
 class RedisDispatchStore:

@@ -1,0 +1,129 @@
+"""The keeper: the parent of all processes of the demo, so that nothing outlives it.
+
+The demo talks to it over a pipe, one line of JSON to and fro. However the demo ends (done,
+Ctrl-C, SIGTERM, SIGKILL, a closed terminal), the kernel closes the pipe; the keeper reads the
+end of it, kills the processes with all that they have started, deletes the demo's keys from a
+Redis that is not its own, and removes the folder. It is in a session of its own, so a Ctrl-C
+does not reach it. Should the keeper itself be killed, its children go too where the kernel
+knows how to (Linux).
+
+It is run as a file and imports nothing of the package, for it has to be quick.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Keeper:
+    """Starts, signals and ends processes by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._all: list[subprocess.Popen[bytes]] = []
+        self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        self._cleaning: dict[str, Any] = {}
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Do what was asked; whatever goes wrong is an answer too."""
+        acts: dict[str, Callable[..., dict[str, Any]]] = {
+            "start": self._start,
+            "signal": self._signal,
+            "state": self._state,
+            "clean": self._clean_at_the_end,
+        }
+        try:
+            return acts[asked.pop("act")](**asked)
+        except (OSError, subprocess.SubprocessError) as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    def end(self) -> None:
+        """Kill everything and leave nothing behind."""
+        for child in self._all:
+            self._kill(child)
+        if self._cleaning:
+            _delete_keys(**self._cleaning)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> dict[str, Any]:
+        with (self._folder / f"{name}.log").open("ab") as log:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=self._folder,
+                process_group=0,  # with what it starts, it can be killed as one
+                preexec_fn=self._die_with_keeper,
+            )
+        self._children[name] = child
+        self._all.append(child)
+        return {"pid": child.pid}
+
+    def _signal(self, name: str, number: int) -> dict[str, Any]:
+        self._children[name].send_signal(number)
+        return {}
+
+    def _state(self) -> dict[str, Any]:
+        """The exit status of each process; null for one that runs."""
+        return {"exits": {name: child.poll() for name, child in self._children.items()}}
+
+    def _clean_at_the_end(self, url: str, patterns: list[str]) -> dict[str, Any]:
+        self._cleaning = {"url": url, "patterns": patterns}
+        return {}
+
+    def _kill(self, child: subprocess.Popen[bytes]) -> None:
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait(5)
+        except (OSError, subprocess.SubprocessError):
+            return  # gone, the group as well
+
+    def _die_with_keeper(self) -> None:
+        if self._libc is not None:
+            self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _delete_keys(url: str, patterns: list[str]) -> None:
+    import redis
+
+    try:
+        with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2) as client:
+            for pattern in patterns:
+                for key in client.scan_iter(pattern, count=1000):
+                    client.delete(key)
+    except (redis.RedisError, OSError) as error:
+        print(f"habeat: the demo's keys stay in Redis: {error}", file=sys.stderr)
+
+
+def serve(folder: Path) -> None:
+    """Answer until the pipe is closed or we are told to end; then clean up."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    keeper = Keeper(folder)
+    try:
+        for line in sys.stdin:
+            print(json.dumps(keeper.answer(json.loads(line))), flush=True)
+    except BrokenPipeError:  # the demo went before it had its answer
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        keeper.end()
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))

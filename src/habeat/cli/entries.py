@@ -1,0 +1,155 @@
+"""``list`` and ``show``: the entries."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from habeat.cli.group import command, json_option
+from habeat.cli.printing import (
+    entries_counted,
+    entry_json,
+    full,
+    pairs,
+    plain,
+    say,
+    say_json,
+    table,
+    when,
+)
+from habeat.cli.slots import instant_rows, record_rows
+from habeat.client import Client
+from habeat.client.selection import CONDITIONS, OWNERS
+from habeat.core.entry import Entry, instant
+
+SLOTS_SHOWN = 5
+RECORDS_SHOWN = 5
+
+
+@command("list")
+@click.option("--prefix", default="", help="Names that begin so.")
+@click.option("--tag", "tags", multiple=True, help="With this tag; several: with all of them.")
+@click.option("--owner", type=click.Choice(OWNERS), help="From the API or from beat_schedule.")
+@click.option("--state", type=click.Choice(CONDITIONS), help="In this state.")
+@json_option
+def list_command(
+    client: Client,
+    prefix: str,
+    tags: Sequence[str],
+    owner: str | None,
+    state: str | None,
+    as_json: bool,
+) -> None:
+    """The entries, by name."""
+    entries = list(client.list(prefix=prefix, tags=tags, owner=owner, state=state))
+    if as_json:
+        say_json(entries)
+        return
+    if not entries:
+        filtered = prefix or tags or owner or state
+        say(
+            "no entry is like that; without the options all are listed"
+            if filtered
+            else "no entries yet; add one: celery -A proj habeat add NAME TASK --every 300"
+        )
+        return
+    now = client.now()
+    table(
+        ("NAME", "SCHEDULE", "NEXT DUE", "STATE"),
+        [
+            (
+                entry.name,
+                entry.schedule.describe(),
+                when(entry.state.next_due, now),
+                entry.condition,
+            )
+            for entry in entries
+        ],
+        elastic=(1, 0),
+    )
+    say(_summary(entries))
+
+
+@command("show")
+@click.argument("name")
+@json_option
+def show_command(client: Client, name: str, as_json: bool) -> None:
+    """One entry: every field, its next slots, and what became of the last ones."""
+    entry = client.get(name)
+    now = client.now()
+    slots = client.preview(name, SLOTS_SHOWN)
+    records = client.history(name, limit=RECORDS_SHOWN)
+    if as_json:
+        say_json({**entry_json(entry), "next_slots": slots, "last_records": records})
+        return
+    pairs(_fields(entry, now))
+    say()
+    say("next slots")
+    if slots:
+        instant_rows(slots, now)
+    else:
+        say("  none: the schedule has no slot left, or cannot be read")
+    say()
+    say("last records")
+    if records:
+        record_rows(records, now, with_entry=False)
+    else:
+        say("  none yet")
+
+
+def _summary(entries: Sequence[Entry]) -> str:
+    counts = Counter(entry.condition for entry in entries)
+    words = ", ".join(f"{counts[word]} {word}" for word in CONDITIONS if counts[word])
+    return f"{entries_counted(len(entries))}: {words}"
+
+
+def _fields(entry: Entry, now: datetime) -> Iterator[tuple[str, str]]:
+    state = entry.state
+    yield "name", entry.name
+    yield "state", _condition(entry, now)
+    yield "owner", "beat_schedule" if entry.owner == "config" else "the API"
+    yield "task", entry.task_name
+    if not isinstance(entry.task, str):
+        yield "signature", _json(entry.task)
+    yield "schedule", entry.schedule.describe()
+    yield "args", _json(entry.args)
+    yield "kwargs", _json(entry.kwargs)
+    yield "options", _json(entry.options)
+    yield "tags", ", ".join(entry.tags) or "none"
+    yield "description", entry.description or "none"
+    yield "enabled", "yes" if entry.enabled else "no"
+    yield "misfire", _policies(entry)
+    yield "delivery", str(entry.delivery or "as the app's setting")
+    if entry.from_code:
+        yield "from code", ", ".join(entry.from_code)
+    yield "next due", full(state.next_due, now)
+    yield "last fired", full(state.last_fired, now)
+    yield "fired", f"{state.fired} times"
+    yield "created", full(instant(entry.created_ms or None), now)
+    yield "revision", str(entry.rev)
+
+
+def _condition(entry: Entry, now: datetime) -> str:
+    state = entry.state
+    if state.quarantined is not None:
+        return f"quarantined: {state.quarantined}"
+    if state.paused is not None:
+        why = f": {state.paused}" if state.paused else ""
+        return f"paused since {full(instant(state.paused_at_ms), now)}{why}"
+    return entry.condition
+
+
+def _policies(entry: Entry) -> str:
+    grace = None if entry.misfire_grace_ms is None else f"grace {entry.misfire_grace_ms / 1000:g} s"
+    limit = None if entry.misfire_limit is None else f"limit {entry.misfire_limit}"
+    own = [part for part in (entry.misfire, grace, limit) if part is not None]
+    return ", ".join(own) or "as the app's settings"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(plain(value), ensure_ascii=False, default=str)

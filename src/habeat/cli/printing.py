@@ -1,0 +1,188 @@
+"""How things look: tables that fit 80 columns, times near and far, JSON.
+
+Times are those of this host's zone, with the distance from now behind them ("in 4m"); `now` is
+Redis' clock, so a host whose own clock is off shows the right distances. JSON has UTC.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import click
+
+from habeat.core.entry import Entry
+
+GAP = "  "
+NARROWEST = 12
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+def say(text: str = "") -> None:
+    """A line on stdout."""
+    click.echo(text)
+
+
+def say_json(value: Any) -> None:
+    """A value as JSON on stdout."""
+    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, default=str))
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold of entries, of what a client returns, and of what they hold."""
+    if isinstance(value, Entry):
+        return entry_json(value)
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: plain(getattr(value, name)) for name in names}
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    return value
+
+
+def iso(at: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """An entry with its condition and state; times in UTC, spans with their unit."""
+    state = entry.state
+    created = None if not entry.created_ms else instant_iso(entry.created_ms)
+    return {
+        "name": entry.name,
+        "task": plain(entry.task),
+        "schedule": entry.schedule.to_json(),
+        "schedule_in_words": entry.schedule.describe(),
+        "args": plain(entry.args),
+        "kwargs": plain(entry.kwargs),
+        "options": plain(entry.options),
+        "enabled": entry.enabled,
+        "tags": list(entry.tags),
+        "description": entry.description,
+        "owner": entry.owner,
+        "misfire": entry.misfire,
+        "misfire_grace_ms": entry.misfire_grace_ms,
+        "misfire_limit": entry.misfire_limit,
+        "delivery": entry.delivery,
+        "rev": entry.rev,
+        "created": created,
+        "state": entry.condition,
+        "next_due": plain(state.next_due),
+        "last_fired": plain(state.last_fired),
+        "fired": state.fired,
+        "paused": state.paused,
+        "quarantined": state.quarantined,
+    }
+
+
+def instant_iso(at_ms: int) -> str:
+    """Unix milliseconds as ISO 8601 in UTC."""
+    return iso(datetime.fromtimestamp(at_ms / 1_000, UTC))
+
+
+def span(seconds: float) -> str:
+    """A span of time in its largest unit, and the next one where that says more: "1h 5m"."""
+    whole = int(abs(seconds))
+    for place, (unit, size) in enumerate(_UNITS):
+        count, rest = divmod(whole, size)
+        if count:
+            below, below_size = _UNITS[min(place + 1, len(_UNITS) - 1)]
+            more = rest // below_size if count < 10 and below != unit else 0
+            return f"{count}{unit}" + (f" {more}{below}" if more else "")
+    return "0s"
+
+
+def relative(at: datetime, now: datetime) -> str:
+    """The distance of a moment: "in 4m", "12s ago", "now"."""
+    seconds = (at - now).total_seconds()
+    if abs(seconds) < 1:
+        return "now"
+    return f"in {span(seconds)}" if seconds > 0 else f"{span(seconds)} ago"
+
+
+def when(at: datetime | None, now: datetime) -> str:
+    """A moment in this host's zone, short, with its distance; "-" for none."""
+    if at is None:
+        return "-"
+    return f"{short(at, now)} ({relative(at, now)})"
+
+
+def short(at: datetime, now: datetime) -> str:
+    """A moment in this host's zone, with the date only where it is not near."""
+    local = at.astimezone()
+    if abs(at - now) < timedelta(hours=12):
+        return f"{local:%H:%M:%S}"
+    return f"{local:%Y-%m-%d %H:%M}"
+
+
+def full(at: datetime | None, now: datetime) -> str:
+    """A moment in this host's zone with everything, and its distance; "never" for none."""
+    if at is None:
+        return "never"
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z} ({relative(at, now)})"
+
+
+def milliseconds(ms: int | None) -> str:
+    """A lateness: "12 ms", "3.4 s", "5m"."""
+    if ms is None:
+        return "-"
+    if ms < 1_000:
+        return f"{ms} ms"
+    return f"{ms / 1_000:.1f} s" if ms < 60_000 else span(ms / 1_000)
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """A count and its noun: "1 entry", "3 entries"."""
+    return f"{count} {noun if count == 1 else many or noun + 's'}"
+
+
+def entries_counted(count: int) -> str:
+    """How many entries: "1 entry", "3 entries"."""
+    return plural(count, "entry", "entries")
+
+
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    elastic: Sequence[int] = (),
+    right: Sequence[int] = (),
+) -> None:
+    """A table on stdout. The `elastic` columns give way, in turn, where it gets too wide."""
+    lines = [tuple(headings), *(tuple(map(str, row)) for row in rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(headings))]
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - shutil.get_terminal_size().columns
+    for at in elastic:
+        given = min(max(0, excess), max(0, widths[at] - NARROWEST))
+        widths[at] -= given
+        excess -= given
+    for line in lines:
+        cells = [_cell(text, widths[at], at in right) for at, text in enumerate(line)]
+        say(GAP.join(cells).rstrip())
+
+
+def _cell(text: str, width: int, right: bool) -> str:
+    shown = text if len(text) <= width else text[: width - 1] + "…"
+    return shown.rjust(width) if right else shown.ljust(width)
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> None:
+    """Labels and what they stand for; a text of several lines is set in."""
+    found = list(rows)
+    width = max((len(label) for label, _ in found), default=0)
+    for label, text in found:
+        first, *more = text.splitlines() or [""]
+        say(f"{label.ljust(width)}{GAP}{first}".rstrip())
+        for line in more:
+            say(f"{' ' * width}{GAP}{line}")

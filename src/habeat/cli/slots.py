@@ -1,0 +1,138 @@
+"""``preview``, ``history`` and ``drift``: slots to come, slots gone by, and how late they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import click
+
+from habeat.cli.group import command, json_option
+from habeat.cli.printing import milliseconds, relative, say, say_json, short, table
+from habeat.cli.words import MOMENT, SINCE, schedule_from, schedule_options
+from habeat.client import Client, Drift, Instant, LedgerRecord
+
+
+@command("preview")
+@click.argument("name", required=False)
+@schedule_options
+@click.option("--count", default=10, show_default=True, help="How many slots.")
+@click.option("--start", type=MOMENT, help="After this moment (ISO 8601) instead of now.")
+@json_option
+def preview_command(
+    client: Client,
+    name: str | None,
+    count: int,
+    start: datetime | None,
+    as_json: bool,
+    **given: object,
+) -> None:
+    """The next slots of an entry, or of a schedule given by --every, --cron …"""
+    schedule = schedule_from(given, client.timezone)
+    if (name is None) == (schedule is None):
+        raise click.UsageError("give either the NAME of an entry or a schedule")
+    slots = client.preview(name if schedule is None else schedule, count, start)  # type: ignore[arg-type]
+    if as_json:
+        say_json(slots)
+    elif slots:
+        instant_rows(slots, client.now())
+    else:
+        say("no slots: the schedule is exhausted, or cannot be read")
+
+
+@command("history")
+@click.argument("name", required=False)
+@click.option("--since", type=SINCE, help="A moment (ISO 8601), or how long ago: 15m, 2h, 1d.")
+@click.option("--limit", default=20, show_default=True, help="How many records at most.")
+@json_option
+def history_command(
+    client: Client, name: str | None, since: datetime | None, limit: int, as_json: bool
+) -> None:
+    """What became of slots, the newest first: of one entry, or of all."""
+    records = client.history(name, since, limit)
+    if as_json:
+        say_json(records)
+    elif records:
+        record_rows(records, client.now(), with_entry=name is None)
+    else:
+        say("no records: nothing was due since then (or the name is another)")
+
+
+@command("drift")
+@click.argument("name", required=False)
+@click.option(
+    "--since",
+    type=SINCE,
+    help="Only firings since (ISO 8601, or 15m, 2h, 1d), reckoned from the ledger.",
+)
+@json_option
+def drift_command(client: Client, name: str | None, since: datetime | None, as_json: bool) -> None:
+    """How late messages left after their effective time, the worst entries first."""
+    rows = client.drift(name, since)
+    if as_json:
+        say_json(rows)
+    elif rows:
+        drift_rows(rows)
+    else:
+        say("nothing has fired yet; see: celery -A proj habeat status")
+
+
+def instant_rows(slots: Sequence[Instant], now: datetime) -> None:
+    """Slots as a table, in their own zone and in this host's where that is another one."""
+    rows = []
+    for slot in slots:
+        local = slot.nominal.astimezone()
+        differs = local.utcoffset() != slot.nominal.utcoffset()
+        marks = f"  {', '.join(slot.marks)}" if slot.marks else ""
+        rows.append(
+            (
+                f"{slot.nominal:%a %Y-%m-%d %H:%M:%S %Z}",
+                f"{local:%a %H:%M:%S} here" if differs else "",
+                relative(slot.effective, now) + marks,
+            )
+        )
+    widths = [max(len(row[at]) for row in rows) for at in range(3)]
+    for row in rows:
+        cells = [text.ljust(width) for text, width in zip(row, widths, strict=True) if width]
+        say("  " + "  ".join(cells).rstrip())
+
+
+def record_rows(records: Sequence[LedgerRecord], now: datetime, *, with_entry: bool) -> None:
+    """Ledger records as a table."""
+    headings = ("SLOT", "OUTCOME", "LATE", "REASON")
+    rows = [_record_row(record, now) for record in records]
+    if with_entry:
+        table(
+            ("ENTRY", *headings),
+            [(record.entry, *row) for record, row in zip(records, rows, strict=True)],
+            elastic=(4, 0),
+            right=(3,),
+        )
+    else:
+        table(headings, rows, elastic=(3,), right=(2,))
+
+
+def _record_row(record: LedgerRecord, now: datetime) -> tuple[str, str, str, str]:
+    run = f"{record.count} slots until {short(record.until, now)}" if record.count > 1 else ""
+    reason = "; ".join(part for part in (record.reason, run) if part)
+    slot = f"{record.slot.astimezone():%Y-%m-%d %H:%M:%S}"
+    return slot, record.outcome, milliseconds(record.lateness_ms), reason
+
+
+def drift_rows(rows: Sequence[Drift]) -> None:
+    """Lateness as a table."""
+    table(
+        ("ENTRY", "COUNT", "P50", "P99", "MAX"),
+        [
+            (
+                row.entry,
+                str(row.count),
+                milliseconds(row.p50_ms),
+                milliseconds(row.p99_ms),
+                milliseconds(row.max_ms),
+            )
+            for row in rows
+        ],
+        elastic=(0,),
+        right=(1, 2, 3, 4),
+    )

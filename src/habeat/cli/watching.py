@@ -1,0 +1,136 @@
+"""``status`` and ``health``: how the whole is doing, for a person and for a probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from habeat.cli.group import bad, command, json_option
+from habeat.cli.printing import (
+    entries_counted,
+    full,
+    milliseconds,
+    pairs,
+    plural,
+    say,
+    say_json,
+    when,
+)
+from habeat.client import Client, Leader, Replica, Status
+
+START_ONE = "start one: celery -A proj beat -S habeat.Scheduler"
+
+
+@command("status")
+@json_option
+def status_command(client: Client, as_json: bool) -> None:
+    """Who leads, who stands by, what is due, and what does not add up."""
+    status = client.status()
+    if as_json:
+        say_json({**_plain(status), "redis": client.redis})
+        return
+    pairs([*_rows(status), ("Redis", client.redis)])
+    for sentence in status.problems:
+        say(f"PROBLEM: {sentence}")
+    for sentence in status.remarks:
+        say(f"note: {sentence}")
+
+
+@command("health")
+@json_option
+def health_command(client: Client, as_json: bool) -> None:
+    """Exit status 0 if a leader lives, nothing is overdue and every firing is accounted for."""
+    status = client.status()
+    if as_json:
+        say_json({"healthy": status.healthy, "problems": status.problems})
+    elif status.leader is not None and status.healthy:
+        say(f"healthy: {_where(status.leader)} leads, {plural(len(status.standbys), 'standby')}")
+    else:
+        for sentence in status.problems:
+            say(f"unhealthy: {sentence}")
+    if not status.healthy:
+        bad()
+
+
+def _plain(status: Status) -> dict[str, object]:
+    accounting = status.accounting
+    from_slots = {name: getattr(status, name) for name in status.__slots__}
+    return {
+        **from_slots,
+        "healthy": status.healthy,
+        "accounting": {
+            "claimed": accounting.claimed,
+            "settled": accounting.settled,
+            "abandoned": accounting.abandoned,
+            "in_flight": accounting.in_flight,
+            "difference": accounting.difference,
+        },
+    }
+
+
+def _rows(status: Status) -> Iterator[tuple[str, str]]:
+    now = status.at
+    yield "leader", _leader(status)
+    yield "standbys", _some(status.standbys)
+    if status.inert:
+        yield "inert", _some(status.inert)
+    if status.dispatch:
+        why = f": {status.dispatch_why}" if status.dispatch_why else ""
+        yield "dispatch", status.dispatch + why
+    yield "entries", _entries(status)
+    if status.next_due:
+        yield "next due", f"{status.next_due[0]}, {when(status.next_due[1], now)}"
+    yield "overdue", entries_counted(status.overdue) if status.overdue else "none"
+    yield "accounting", _accounting(status)
+    if status.clock_skew_ms is not None:
+        yield "clock skew", f"{status.clock_skew_ms} ms at most, against Redis"
+    if status.tzdata:
+        yield "tz data", ", ".join(status.tzdata)
+    if status.history_lost:
+        yield "history lost", full(status.history_lost, now)
+    yield from _troubled(status)
+
+
+def _leader(status: Status) -> str:
+    leader = status.leader
+    if leader is None:
+        return f"none; {START_ONE}" if not status.standbys else "none"
+    since = f" since {when(leader.since, status.at)}" if leader.since else ""
+    cause = f", took over: {leader.cause}" if leader.cause else ""
+    left = milliseconds(leader.lease_left_ms)
+    return f"{_where(leader)}{since}{cause}\nlease epoch {leader.lease_epoch}, {left} left"
+
+
+def _where(leader: Leader) -> str:
+    return leader.replica.where if leader.replica else f"replica {leader.id}"
+
+
+def _some(replicas: Sequence[Replica]) -> str:
+    if not replicas:
+        return "none"
+    return "\n".join(f"{each.where}{f', {each.inert}' * bool(each.inert)}" for each in replicas)
+
+
+def _entries(status: Status) -> str:
+    counts = status.entries
+    if not counts.total:
+        return "none yet; add one: celery -A proj habeat add NAME TASK --every 300"
+    return (
+        f"{counts.total}: {counts.scheduled} scheduled, {counts.paused} paused, "
+        f"{counts.quarantined} quarantined, {counts.idle} idle"
+    )
+
+
+def _accounting(status: Status) -> str:
+    sums = status.accounting
+    return (
+        f"{sums.claimed} claimed = {sums.settled} settled + {sums.abandoned} abandoned "
+        f"+ {sums.in_flight} in flight{'' if not sums.difference else f' + {sums.difference} ?'}"
+    )
+
+
+def _troubled(status: Status) -> Iterator[tuple[str, str]]:
+    for label, found in (("quarantined", status.quarantined), ("unstorable", status.unstorable)):
+        if found:
+            yield label, "\n".join(f"{name}: {why}" for name, why in sorted(found.items()))
+    if status.clashes:
+        yield "clashes", "\n".join(status.clashes)

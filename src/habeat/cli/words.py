@@ -1,0 +1,193 @@
+"""What is written on the command line, in terms of the API: schedules, moments, JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from habeat.core.schedule import Schedule, cron, crontab, every, once, solar
+from habeat.core.schedule.zone import zone_named
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
+
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # which older releases do not subscript
+
+
+class Moment(ParamType):
+    """ISO 8601; without an offset it is a time of this host's zone."""
+
+    name = "ISO 8601"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.fromisoformat(value).astimezone()
+        except ValueError:
+            self.fail(f"{value!r} is no moment in ISO 8601, such as 2026-03-29T02:30", param, ctx)
+
+
+class Since(Moment):
+    """A moment, or a span of time before now."""
+
+    name = "moment or span"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        seconds = seconds_of(value) if isinstance(value, str) else None
+        if seconds is not None:
+            return timedelta(seconds=seconds)
+        return super().convert(value, param, ctx)
+
+
+class Json(ParamType):
+    """JSON of one type."""
+
+    def __init__(self, kind: type, what: str) -> None:
+        self.name = "JSON"
+        self._kind = kind
+        self._what = what
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            found = json.loads(value)
+        except ValueError as error:
+            self.fail(f"{value!r} is no JSON: {error}", param, ctx)
+        if not isinstance(found, self._kind):
+            self.fail(f"{value!r} is not {self._what}", param, ctx)
+        return found
+
+
+MOMENT = Moment()
+SINCE = Since()
+JSON_LIST = Json(list, "a list, such as [1, 2]")
+JSON_OBJECT = Json(dict, 'an object, such as {"a": 1}')
+
+
+def seconds_of(text: str) -> float | None:
+    """The seconds of "300", "5m" or "1h30m"; None if it is no span of time."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = _SPAN.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return round(sum(float(number) * _UNIT_S[unit] for number, unit in parts), 3)
+
+
+def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that name a schedule; `schedule_from` reads them."""
+    options = (
+        click.option("--every", metavar="SPAN", help="A period: 300 (seconds), 90s, 5m, 1h30m."),
+        click.option("--cron", metavar="EXPR", help='A cron expression: "0 8 * * mon-fri".'),
+        click.option(
+            "--crontab",
+            metavar="FIELDS",
+            help='Celery\'s crontab: "minute=0 hour=8 day_of_week=1-5".',
+        ),
+        click.option("--at", metavar="WHEN", help="Once, at a moment in ISO 8601."),
+        click.option("--solar", nargs=3, metavar="EVENT LAT LON", help="An event of the sun."),
+        click.option("--tz", metavar="ZONE", help="Its time zone; default: the app's."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def schedule_from(given: Mapping[str, Any], timezone: str) -> Schedule | None:
+    """The schedule that the options name; None if they name none. Taken out of `given`."""
+    named = {kind: given[kind] for kind in _MAKERS if given.get(kind)}
+    if len(named) > 1:
+        raise click.UsageError("give one schedule, not " + " and ".join(f"--{k}" for k in named))
+    tz = given.get("tz")
+    if not named:
+        if tz is not None:
+            raise click.UsageError("--tz belongs to --cron, --crontab or --at")
+        return None
+    ((kind, written),) = named.items()
+    if tz is not None and kind not in ("cron", "crontab", "at"):
+        raise click.UsageError(f"--tz does not go with --{kind}")
+    return _MAKERS[kind](written, tz, timezone)
+
+
+def _every(written: str, tz: str | None, timezone: str) -> Schedule:
+    seconds = seconds_of(written)
+    if seconds is None:
+        raise click.BadParameter(
+            f"{written!r} is no span such as 300, 5m or 1h30m", param_hint="--every"
+        )
+    return every(seconds)
+
+
+def _cron(written: str, tz: str | None, timezone: str) -> Schedule:
+    return cron(written, tz=tz)
+
+
+def _crontab(written: str, tz: str | None, timezone: str) -> Schedule:
+    fields: dict[str, Any] = dict(part.partition("=")[::2] for part in written.split())
+    unknown = [name for name in fields if name not in _CRONTAB_FIELDS or not fields[name]]
+    if unknown or not fields:
+        raise click.BadParameter(
+            f"{written!r}: write FIELD=VALUE with {', '.join(_CRONTAB_FIELDS)}",
+            param_hint="--crontab",
+        )
+    return crontab(**fields, tz=tz)
+
+
+def _at(written: str, tz: str | None, timezone: str) -> Schedule:
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        raise click.BadParameter(
+            f"{written!r} is no moment in ISO 8601, such as 2026-03-29T02:30", param_hint="--at"
+        ) from None
+    if at.tzinfo is None:
+        zone_named(tz or timezone)
+        at = at.replace(tzinfo=ZoneInfo(tz or timezone))
+    return once(at)
+
+
+def _solar(written: tuple[str, str, str], tz: str | None, timezone: str) -> Schedule:
+    event, *place = written
+    try:
+        lat, lon = map(float, place)
+    except ValueError:
+        raise click.BadParameter(
+            f"{' '.join(place)!r} is no latitude and longitude in degrees", param_hint="--solar"
+        ) from None
+    return solar(event, lat, lon)
+
+
+_MAKERS: dict[str, Callable[[Any, str | None, str], Schedule]] = {
+    "every": _every,
+    "cron": _cron,
+    "crontab": _crontab,
+    "at": _at,
+    "solar": _solar,
+}
+
+
+def option_values(written: tuple[str, ...]) -> dict[str, Any]:
+    """``k=v`` pairs; a value that is JSON is read as such, any other is a text."""
+    found: dict[str, Any] = {}
+    for pair in written:
+        name, sign, value = pair.partition("=")
+        if not sign or not name:
+            raise click.BadParameter(f"{pair!r}: write NAME=VALUE", param_hint="--option")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found

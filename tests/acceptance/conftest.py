@@ -1,0 +1,46 @@
+"""Fixtures of the slow suites: a fleet of beats in the test's folder, and the brokers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.apps import write_app
+from tests.acceptance.arrivals import Broker, OnRabbitMQ, OnRedis
+from tests.acceptance.fleet import Fleet
+from tests.servers.processes import Processes
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis_server import Server
+
+MakeFleet = Callable[..., Fleet]
+
+
+@pytest.fixture
+def make_fleet(tmp_path: Path, processes: Processes) -> Iterator[MakeFleet]:
+    """`make_fleet(server, conf, schedule)`: an app in the test's folder, its beats not started."""
+
+    def make(
+        server: Server, conf: dict[str, Any], schedule: str = "{}", **options: Any
+    ) -> Fleet:
+        url = conf.get("habeat_redis_url", server.url())
+        write_app(tmp_path, {**conf, "habeat_redis_url": url}, schedule, **options)
+        return Fleet(processes, tmp_path, server.client())
+
+    yield make
+
+
+def redis_broker(server: Server, db: int = 1, prefix: str = "kp:") -> OnRedis:
+    """Another database of the schedule's own server, behind a key prefix."""
+    return OnRedis(server.client(db), server.url(db), prefix)
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def broker(request: pytest.FixtureRequest, valkey: Server) -> Broker:
+    """Redis, dispatched to atomically, and RabbitMQ, by the outbox."""
+    if request.param == "redis":
+        return redis_broker(valkey)
+    rabbit: RabbitMQ = request.getfixturevalue("rabbitmq")
+    return OnRabbitMQ(rabbit.fresh_vhost())
