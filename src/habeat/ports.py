@@ -93,12 +93,16 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class DueEntry:
-    """An entry that is due, as the tick found it; `digest` names its stored definition."""
+    """An entry that is due, as the tick found it; `digest` names its stored definition.
+
+    `cursor_ms` is None where its state cannot be read; `fired` is how often it has fired.
+    """
 
     name: str
     due_ms: int
     digest: str
     cursor_ms: int | None
+    fired: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ class Reconcile:
     ) -> SkippedRun | None:
         if stored.state.due_ms is None or stored.state.due_ms > now_ms:
             return None
-        run = entry.schedule.count_between(stored.state.cursor_ms, now_ms, COUNT_LIMIT)
+        run = entry.count_between(stored.state.cursor_ms, now_ms, COUNT_LIMIT)
         if run is None:
             return None
         return SkippedRun(run.first_ms, run.last_ms, run.count, Outcome.SKIPPED, reason)

@@ -112,6 +112,8 @@ def options_for(
     expires = options.get("expires", _expires_of_task(app, entry))
     if isinstance(expires, timedelta):
         expires = expires.total_seconds()
+    if entry.deadline_ms is not None:
+        expires = entry.deadline_ms / 1_000
     if isinstance(expires, int | float) and not isinstance(expires, bool):
         at_ms = firing.effective_ms + round(expires * 1_000)
         options["expires"] = datetime.fromtimestamp(at_ms / 1_000, UTC)

@@ -21,7 +21,8 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     stop_after_delay,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 from tenacity.nap import sleep as nap
 
@@ -129,7 +130,7 @@ class Calls:
         return Retrying(
             sleep=self._sleep,
             stop=stop_after_delay(self._timeout_s * 0.7),
-            wait=wait_exponential_jitter(initial=0.01, max=self._timeout_s / 20, jitter=0.01),
+            wait=wait_exponential(multiplier=0.01, max=self._timeout_s / 20) + wait_random(0, 0.01),
             retry=retry_if_exception(_may_pass),
             retry_error_callback=_last_error,
         )

@@ -46,7 +46,7 @@ class Edit:
 def addition(stored: Stored, wanted: Entry, now_ms: int, paused: str | None = None) -> Edit:
     """A new entry, whose first slot is strictly after `now_ms`; paused from the start if said."""
     entry = replace(wanted, rev=1, created_ms=now_ms)
-    position = _from_now(entry, now_ms)
+    position = _from(entry, now_ms)
     state = _placed(EntryState(), position, paused is not None)
     if paused is not None:
         state = replace(state, paused=paused, paused_at_ms=now_ms)
@@ -72,13 +72,17 @@ def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
     write = Write(stored.name, stored.digest, encode(entry), owned=entry.owner == "config")
     state = replace(old.state, quarantined=None)
     if reason:
-        position = _from_now(entry, now_ms)
+        position = _from(entry, now_ms)
         write = replace(
             write,
             cursor_ms=old.state.cursor_ms or None,
             position=position,
             lost=_lost(stored, now_ms, reason),
         )
+        state = _placed(state, position, old.state.paused is not None)
+    elif any(getattr(old, name) != getattr(entry, name) for name in _OFFSETS):
+        position = _from(entry, old.state.cursor_ms)
+        write = replace(write, cursor_ms=old.state.cursor_ms, position=position)
         state = _placed(state, position, old.state.paused is not None)
     return Edit(write, replace(entry, state=state))
 
@@ -122,7 +126,7 @@ def resume(stored: Stored, now_ms: int) -> Edit | None:
         entry = replace(old, rev=old.rev + 1)
         write = replace(write, definition=encode(entry))
     if entry.enabled:
-        position = _from_now(entry, now_ms)
+        position = _from(entry, now_ms)
         write = replace(
             write,
             cursor_ms=old.state.cursor_ms or None,
@@ -144,12 +148,17 @@ def _reason_of_change(old: Entry, new: Entry) -> str:
     """Why slots may be lost by this change; "" if none are and the cursor stays."""
     if old.state.quarantined is not None:
         return "quarantined"
-    if old.schedule != new.schedule:
+    if any(getattr(old, name) != getattr(new, name) for name in _WHEN):
         return "edited"
     return "" if old.enabled == new.enabled else "disabled"
 
 
-def _from_now(entry: Entry, now_ms: int) -> Position:
+#: What an entry's slots depend on, and what moves only their effective times.
+_WHEN = ("schedule", "start_ms", "end_ms")
+_OFFSETS = ("jitter_ms", "spread_ms")
+
+
+def _from(entry: Entry, now_ms: int) -> Position:
     """The cursor at `now_ms`, and the first slot after it if the entry is to have one."""
     if isinstance(entry.schedule, Code):
         # Its slots are known to a leader that has the code: that one puts it right.
@@ -184,7 +193,7 @@ def _lost(stored: Stored, now_ms: int, act: str) -> SkippedRun | None:
     reason = entry.condition if entry.condition in _UNSCHEDULED else act
     if stored.entry is None or isinstance(entry.schedule, Code):
         return _run(now_ms, now_ms, 1, f"{reason}; slots not counted")
-    found = entry.schedule.count_between(cursor_ms, now_ms, COUNTED_AT_MOST)
+    found = entry.count_between(cursor_ms, now_ms, COUNTED_AT_MOST)
     if found is None:
         return None
     if found.count >= COUNTED_AT_MOST and not entry.schedule.arithmetic:

@@ -91,18 +91,15 @@ def loaded(
     plan = _planned(calls, wanted, refused)
     if dry_run or plan.refused:
         return plan
-    for_api = [
-        wanted[name] for name in (*plan.added, *plan.changed) if wanted[name].entry.owner == "api"
-    ]
-    done, total = 0, len(plan.added) + len(plan.changed)
-    for batch in _batches(for_api):
-        _write(calls, batch)
+    items = [wanted[name] for name in (*plan.added, *plan.changed)]
+    done = 0
+    for batch in _batches(items):
+        _write(calls, [item for item in batch if item.entry.owner == "api"])
         done += len(batch)
         if progress:
-            progress(done, total)
-    _set_pauses(calls, [wanted[name] for name in plan.changed])
-    if progress and total:
-        progress(total, total)
+            progress(done, len(items))
+    for batch in _batches([wanted[name] for name in plan.changed]):
+        _set_pauses(calls, batch)
     return replace(plan, written=True)
 
 

@@ -9,13 +9,14 @@ The rules (design §6), in the order in which they apply:
 
 1. A slot at or before `history_lost_ms` belongs to a history that Redis lost: missed.
 2. A slot whose effective time is within the grace fires.
-3. Beyond the grace it is a misfire: ``skip`` misses it; ``latest`` fires the newest such slot
-   and misses the others; ``all`` fires the newest `misfire_limit` and misses the older ones.
+3. Beyond the grace it is a misfire. Beyond the window, where there is one, it is missed.
+4. ``skip`` misses it; ``latest`` fires the newest misfire and misses the others; ``all`` fires
+   the newest `misfire_limit` at `misfire_pace` a second and misses the older ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
@@ -26,16 +27,22 @@ SLICE = 1_000
 HISTORY_LOST = "history lost"
 
 
+#: A backlog leaves in bursts of a tenth of a second's worth of its pace.
+BURSTS_PER_SECOND = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One move of the cursor: a firing, or a run of slots that will not fire.
 
-    `next_slot_ms` is the first slot after it, None when the schedule is exhausted.
+    `next_slot_ms` is the first slot after it, None when the schedule is exhausted;
+    `not_before_ms` keeps the rest of a backlog to its pace.
     """
 
     what: Firing | SkippedRun
     cursor_ms: int
     next_slot_ms: int | None
+    not_before_ms: int = 0
 
 
 def plan(
@@ -45,39 +52,59 @@ def plan(
     cursor_ms: int,
     now_ms: int,
     history_lost_ms: int = 0,
+    fired: int = 0,
     limit: int = SLICE,
 ) -> list[Step]:
     """What becomes of the entry's slots that are due at `now_ms`, oldest first.
 
-    At most `limit` steps; the caller plans again from the last step's cursor.
+    `fired` is how often it has fired before. At most `limit` steps; the caller plans again from
+    the last step's cursor.
     """
-    planner = _Planner(entry, policies, now_ms, history_lost_ms)
+    planner = _Planner(entry, policies, now_ms, history_lost_ms, fired)
     steps: list[Step] = []
-    slot_ms = entry.next_slot_ms(cursor_ms)
+    slot_ms = planner.next_slot_ms(cursor_ms)
     while slot_ms is not None and entry.effective_ms(slot_ms) <= now_ms and len(steps) < limit:
         step = planner.step(cursor_ms, slot_ms)
         steps.append(step)
         cursor_ms, slot_ms = step.cursor_ms, step.next_slot_ms
+        if step.not_before_ms > now_ms:
+            break
     return steps
 
 
 class _Planner:
-    """Decides one step at a time; remembers only that the rest of a backlog may fire."""
+    """Decides one step at a time; remembers the burst and the runs that are left."""
 
-    def __init__(self, entry: Entry, policies: Policies, now_ms: int, history_lost_ms: int) -> None:
+    def __init__(
+        self, entry: Entry, policies: Policies, now_ms: int, history_lost_ms: int, fired: int
+    ) -> None:
         self._entry = entry
         self._policies = policies
+        self._now_ms = now_ms
         self._history_ends_ms = min(history_lost_ms, now_ms)
         #: The last instant that lies beyond the grace.
         self._last_misfire_ms = now_ms - policies.misfire_grace_ms - 1
+        window_ms = policies.misfire_window_ms
+        self._window_begins_ms = 0 if window_ms is None else now_ms - window_ms
         self._rest_fires = False
+        self._burst = max(1, round(policies.misfire_pace / BURSTS_PER_SECOND))
+        self._in_burst = 0
+        self._runs_left = entry.runs_left(fired)
+
+    def next_slot_ms(self, after_ms: int) -> int | None:
+        """The next slot, unless the entry has run as often as it may."""
+        return None if self._runs_left == 0 else self._entry.next_slot_ms(after_ms)
 
     def step(self, cursor_ms: int, slot_ms: int) -> Step:
         """What becomes of `slot_ms`, the first slot after the cursor; it is due."""
         if slot_ms <= self._history_ends_ms:
             return self._missed(self._count(cursor_ms, self._history_ends_ms), HISTORY_LOST)
-        if self._entry.effective_ms(slot_ms) > self._last_misfire_ms:
+        effective_ms = self._entry.effective_ms(slot_ms)
+        if effective_ms > self._last_misfire_ms:
             return self._firing(slot_ms)
+        if effective_ms < self._window_begins_ms:
+            run = self._until(cursor_ms, self._window_begins_ms - 1)
+            return self._missed(run, "misfire: window")
         match self._policies.misfire:
             case Misfire.SKIP:
                 return self._missed(self._misfires(cursor_ms), "misfire: skip")
@@ -90,36 +117,58 @@ class _Planner:
         """Miss what is not the newest misfire; a single one left is the newest, and fires."""
         run = self._misfires(cursor_ms)
         following_ms = self._entry.next_slot_ms(run.last_ms)
-        if following_ms is not None and following_ms <= self._last_misfire_ms:
+        if following_ms is not None and (
+            self._entry.effective_ms(following_ms) <= self._last_misfire_ms
+        ):
             return self._missed(run, "misfire: latest")
         if run.count == 1:
             return self._firing(run.last_ms, "latest")
         return self._missed(self._count(cursor_ms, run.last_ms - 1), "misfire: latest")
 
     def _all(self, cursor_ms: int, slot_ms: int) -> Step:
-        """Miss what is older than the newest `misfire_limit` misfires; fire the rest."""
+        """Miss what is older than the newest `misfire_limit` misfires; fire the rest, paced."""
         keep = self._policies.misfire_limit
         if not self._rest_fires:
             excess = self._misfires(cursor_ms, beyond=keep).count - keep
             if excess > 0:
-                run = self._entry.schedule.count_between(cursor_ms, self._last_misfire_ms, excess)
+                run = self._entry.count_between(cursor_ms, self._last_misfire_ms, excess)
                 assert run is not None
                 return self._missed(run, "misfire: limit")
             self._rest_fires = True
-        return self._firing(slot_ms, "all")
+        self._in_burst += 1
+        step = self._firing(slot_ms, "all")
+        if self._in_burst < self._burst or not self._is_misfire(step.next_slot_ms):
+            return step
+        pause_ms = round(self._burst * 1_000 / self._policies.misfire_pace)
+        return replace(step, not_before_ms=self._now_ms + pause_ms)
+
+    def _is_misfire(self, slot_ms: int | None) -> bool:
+        return slot_ms is not None and (self._entry.effective_ms(slot_ms) <= self._last_misfire_ms)
 
     def _misfires(self, cursor_ms: int, beyond: int = 0) -> Run:
-        return self._count(cursor_ms, self._last_misfire_ms, beyond)
+        return self._until(cursor_ms, self._last_misfire_ms, beyond)
+
+    def _until(self, cursor_ms: int, effective_until_ms: int, beyond: int = 0) -> Run:
+        """The run of slots whose *effective* times are not after an instant.
+
+        Effective times keep the order of slots and lie before the next slot, so only the last
+        slot of the run may have to be left out.
+        """
+        run = self._count(cursor_ms, effective_until_ms, beyond)
+        if run.count > 1 and self._entry.effective_ms(run.last_ms) > effective_until_ms:
+            return self._count(cursor_ms, run.last_ms - 1, beyond)
+        return run
 
     def _count(self, cursor_ms: int, until_ms: int, beyond: int = 0) -> Run:
         """The run of slots in (cursor, until]; who must enumerate stops after a slice."""
-        schedule = self._entry.schedule
-        limit = None if schedule.arithmetic else SLICE + beyond
-        run = schedule.count_between(cursor_ms, until_ms, limit)
+        limit = None if self._entry.schedule.arithmetic else SLICE + beyond
+        run = self._entry.count_between(cursor_ms, until_ms, limit)
         assert run is not None, "the caller has seen a slot in this span"
         return run
 
     def _firing(self, slot_ms: int, misfire: str = "") -> Step:
+        if self._runs_left is not None:
+            self._runs_left -= 1
         firing = Firing(self._entry.name, slot_ms, self._entry.effective_ms(slot_ms), misfire)
         return self._step(firing, slot_ms)
 
@@ -128,4 +177,4 @@ class _Planner:
         return self._step(what, run.last_ms)
 
     def _step(self, what: Firing | SkippedRun, cursor_ms: int) -> Step:
-        return Step(what, cursor_ms, self._entry.next_slot_ms(cursor_ms))
+        return Step(what, cursor_ms, self.next_slot_ms(cursor_ms))

@@ -12,12 +12,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from habeat.core.schedule.base import Schedule
+from habeat.core.offsets import jitter_ms, spread_ms
+from habeat.core.schedule.base import Run, Schedule
 from habeat.errors import ValidationError
 
 NAME_MAX_CHARS = 1_000
+PACE_MAX = 1_000.0
 
 Owner = Literal["config", "api"]
+
+#: The policies that an entry may set for itself, as its fields are named.
+POLICIES = (
+    "misfire",
+    "misfire_grace_ms",
+    "misfire_limit",
+    "misfire_window_ms",
+    "misfire_pace",
+    "delivery",
+)
 
 
 class Misfire(enum.StrEnum):
@@ -43,6 +55,10 @@ class Policies:
     misfire_grace_ms: int = 60_000
     misfire_limit: int = 1_000
     delivery: Delivery = Delivery.AT_LEAST_ONCE
+    #: Misfires older than this are missed whatever the policy says; None for no such limit.
+    misfire_window_ms: int | None = None
+    #: How many misfires of one entry fire in a second under ``all``.
+    misfire_pace: float = 50.0
 
 
 def instant(at_ms: int | None) -> datetime | None:
@@ -95,6 +111,14 @@ class Entry:
     misfire_grace_ms: int | None = None
     misfire_limit: int | None = None
     delivery: Delivery | None = None
+    misfire_window_ms: int | None = None
+    misfire_pace: float | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    max_runs: int | None = None
+    jitter_ms: int = 0
+    spread_ms: int = 0
+    deadline_ms: int | None = None
     from_code: tuple[str, ...] = ()
     rev: int = 1
     created_ms: int = 0
@@ -104,20 +128,40 @@ class Entry:
 
     def policies(self, defaults: Policies) -> Policies:
         """The entry's own policies over the app's."""
-        own = {
-            name: value
-            for name in ("misfire", "misfire_grace_ms", "misfire_limit", "delivery")
-            if (value := getattr(self, name)) is not None
-        }
+        own = {name: value for name in POLICIES if (value := getattr(self, name)) is not None}
         return replace(defaults, **own)
 
     def effective_ms(self, slot_ms: int) -> int:
-        """When the firing of `slot_ms` is due."""
-        return slot_ms
+        """When the firing of `slot_ms` is due: the slot, its spread and its jitter."""
+        if not self.jitter_ms and not self.spread_ms:
+            return slot_ms
+        offset_ms = spread_ms(self.name, self.spread_ms)
+        offset_ms += jitter_ms(self.name, slot_ms, self.jitter_ms)
+        following_ms = self.schedule.next_after_ms(slot_ms)
+        if following_ms is not None:
+            offset_ms = min(offset_ms, following_ms - slot_ms - 1)
+        return slot_ms + offset_ms
 
     def next_slot_ms(self, after_ms: int) -> int | None:
-        """The first slot strictly after `after_ms`."""
-        return self.schedule.next_after_ms(after_ms)
+        """The first slot strictly after `after_ms`, between `start_ms` and `end_ms`."""
+        if self.start_ms is not None:
+            after_ms = max(after_ms, self.start_ms - 1)
+        slot_ms = self.schedule.next_after_ms(after_ms)
+        if slot_ms is None or (self.end_ms is not None and slot_ms > self.end_ms):
+            return None
+        return slot_ms
+
+    def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
+        """The slots with ``after < slot <= until`` as one run; see `Schedule.count_between`."""
+        if self.start_ms is not None:
+            after_ms = max(after_ms, self.start_ms - 1)
+        if self.end_ms is not None:
+            until_ms = min(until_ms, self.end_ms)
+        return self.schedule.count_between(after_ms, until_ms, limit)
+
+    def runs_left(self, fired: int) -> int | None:
+        """How many firings remain of `max_runs`; None if they are not limited."""
+        return None if self.max_runs is None else max(0, self.max_runs - fired)
 
     @property
     def condition(self) -> str:
@@ -177,28 +221,54 @@ def _checks(entry: Entry) -> list[tuple[str, object, str, bool]]:
             all(_is_text(tag) for tag in entry.tags),
         ),
         ("description", entry.description, "a text", isinstance(entry.description, str)),
+        *_amounts(entry),
+    ]
+
+
+def _amounts(entry: Entry) -> list[tuple[str, object, str, bool]]:
+    seconds = "0 seconds or more"
+    bounds = (entry.start_ms, entry.end_ms)
+    return [
+        ("misfire_grace", entry.misfire_grace_ms, seconds, _at_least(entry.misfire_grace_ms, 0)),
         (
-            "misfire_grace",
-            entry.misfire_grace_ms,
-            "0 seconds or more",
-            entry.misfire_grace_ms is None or entry.misfire_grace_ms >= 0,
+            "misfire_window",
+            entry.misfire_window_ms,
+            seconds,
+            _at_least(entry.misfire_window_ms, 0),
         ),
         (
             "misfire_limit",
             entry.misfire_limit,
             "a whole number, 0 or more",
-            entry.misfire_limit is None
-            or (_is_whole(entry.misfire_limit) and entry.misfire_limit >= 0),
+            _at_least(entry.misfire_limit, 0),
+        ),
+        (
+            "misfire_pace",
+            entry.misfire_pace,
+            "more than 0, and at most 1000, firings a second",
+            entry.misfire_pace is None or 0 < entry.misfire_pace <= PACE_MAX,
+        ),
+        ("max_runs", entry.max_runs, "a whole number from 1", _at_least(entry.max_runs, 1)),
+        ("jitter", entry.jitter_ms, seconds, _at_least(entry.jitter_ms, 0)),
+        ("spread", entry.spread_ms, seconds, _at_least(entry.spread_ms, 0)),
+        ("deadline", entry.deadline_ms, "more than 0 seconds", _at_least(entry.deadline_ms, 1)),
+        (
+            "end",
+            instant(entry.end_ms),
+            "an instant after start",
+            None in bounds or bool(bounds[0] < bounds[1]),  # type: ignore[operator]
         ),
     ]
 
 
+def _at_least(value: object, least: int) -> bool:
+    return value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and value >= least
+    )
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _text_keys(value: object) -> bool:

@@ -166,21 +166,29 @@ class Planner:
             cursor_ms=item.cursor_ms,
             now_ms=now_ms,
             history_lost_ms=history_lost_ms,
+            fired=item.fired,
             limit=room,
         )
         cursor_ms, due_ms = item.cursor_ms, item.due_ms
         for step in steps:
-            next_due_ms = (
-                None if step.next_slot_ms is None else entry.effective_ms(step.next_slot_ms)
-            )
+            next_due_ms = due_after(entry, step)
             add_step(result, entry, item, step, cursor_ms, due_ms, next_due_ms, now_ms)
             cursor_ms = step.cursor_ms
             due_ms = next_due_ms if next_due_ms is not None else due_ms
-        following_ms = entry.next_slot_ms(cursor_ms)
+        if steps:
+            result.note_next(next_due_ms)
+            return
+        following_ms = None if entry.runs_left(item.fired) == 0 else entry.next_slot_ms(cursor_ms)
         right_due_ms = None if following_ms is None else entry.effective_ms(following_ms)
         result.note_next(right_due_ms)
-        if not steps:
-            result.misplaced.append((item, right_due_ms))
+        result.misplaced.append((item, right_due_ms))
+
+
+def due_after(entry: Entry, step: Step) -> int | None:
+    """When the entry is due again after a step; a backlog keeps to its pace."""
+    if step.next_slot_ms is None:
+        return None
+    return max(entry.effective_ms(step.next_slot_ms), step.not_before_ms)
 
 
 def _key(item: DueEntry) -> tuple[str, str]:
@@ -224,7 +232,9 @@ def add_step(
 
 
 def has_expired(entry: Entry, firing: Firing, now_ms: int) -> bool:
-    """Whether the entry's `expires`, counted from the effective time, is over."""
+    """Whether its deadline or `expires`, counted from the effective time, is over."""
+    if entry.deadline_ms is not None and firing.effective_ms + entry.deadline_ms <= now_ms:
+        return True
     expires = entry.options.get("expires")
     if isinstance(expires, timedelta):
         expires = expires.total_seconds()

@@ -146,7 +146,11 @@ def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:
     for name, due, digest, state in zip(*[iter(flat)] * 4, strict=True):
         found = read_state(text(state))
         yield DueEntry(
-            text(name), int(float(due)), text(digest), None if found is None else found.cursor_ms
+            text(name),
+            int(float(due)),
+            text(digest),
+            None if found is None else found.cursor_ms,
+            0 if found is None else found.fired,
         )
 
 

@@ -113,7 +113,8 @@ class Insight:
     def quarantined(self) -> dict[str, str]:
         """The entries set aside by a leader, and why."""
         key = self._caller.keys.quarantine
-        return _words(self._caller.do(lambda client: client.hgetall(key)))
+        found: Any = self._caller.do(lambda client: client.hgetall(key))
+        return _words(found)
 
     def overdue(self, before_ms: int) -> int:
         """How many entries have been due since before `before_ms` (Redis time)."""

@@ -32,7 +32,7 @@ class Keeper:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._all: list[subprocess.Popen[bytes]] = []
+        self._exits: dict[str, int] = {}
         self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
         self._cleaning: dict[str, Any] = {}
 
@@ -51,7 +51,7 @@ class Keeper:
 
     def end(self) -> None:
         """Kill everything and leave nothing behind."""
-        for child in self._all:
+        for child in self._children.values():
             self._kill(child)
         if self._cleaning:
             _delete_keys(**self._cleaning)
@@ -70,16 +70,24 @@ class Keeper:
                 preexec_fn=self._die_with_keeper,
             )
         self._children[name] = child
-        self._all.append(child)
+        self._exits.pop(name, None)
         return {"pid": child.pid}
 
     def _signal(self, name: str, number: int) -> dict[str, Any]:
-        self._children[name].send_signal(number)
+        if name in self._children:
+            self._children[name].send_signal(number)
         return {}
 
     def _state(self) -> dict[str, Any]:
         """The exit status of each process; null for one that runs."""
-        return {"exits": {name: child.poll() for name, child in self._children.items()}}
+        for name, child in list(self._children.items()):
+            status = child.poll()
+            if status is not None:
+                # At once, and never again: later its id may be that of a stranger.
+                del self._children[name]
+                self._kill(child)
+                self._exits[name] = status
+        return {"exits": {**dict.fromkeys(self._children), **self._exits}}
 
     def _clean_at_the_end(self, url: str, patterns: list[str]) -> dict[str, Any]:
         self._cleaning = {"url": url, "patterns": patterns}
@@ -112,7 +120,7 @@ def _delete_keys(url: str, patterns: list[str]) -> None:
 def serve(folder: Path) -> None:
     """Answer until the pipe is closed or we are told to end; then clean up."""
     for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: None)  # not SIG_IGN: the children would inherit it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     keeper = Keeper(folder)
     try:

@@ -1,0 +1,26 @@
+"""Deliberate offsets: spread, hashed from the entry, and jitter, hashed from (entry, slot).
+
+Every replica computes the same ones. Together they are always less than the gap to the next
+slot, so effective times keep the order of their slots.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def spread_ms(entry: str, at_most_ms: int) -> int:
+    """The entry's own offset, the same for all its slots: 0 to `at_most_ms`."""
+    return _hashed(f"spread\0{entry}", at_most_ms)
+
+
+def jitter_ms(entry: str, slot_ms: int, at_most_ms: int) -> int:
+    """The offset of one slot: 0 to `at_most_ms`."""
+    return _hashed(f"jitter\0{entry}\0{slot_ms}", at_most_ms)
+
+
+def _hashed(subject: str, at_most_ms: int) -> int:
+    if at_most_ms <= 0:
+        return 0
+    digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") % (at_most_ms + 1)
