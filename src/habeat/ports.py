@@ -116,6 +116,8 @@ class Tick:
     in_flight: int
     history_lost_ms: int
     due: Sequence[DueEntry]
+    requests: int = 0
+    resumes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,17 @@ class Claim:
     next_due_ms: int | None
     rendered: Rendered
     delivery: str
+    #: What is left of the request once this firing is claimed; empty if nothing is.
+    remains: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Extra firings that somebody asked for, as stored; `digest` names what is stored."""
+
+    identity: str
+    digest: str
+    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +189,7 @@ class Intent:
     """A claimed firing of the outbox whose message may not have left."""
 
     entry: str
-    slot_ms: int
+    identity: str
     attempts: int
     effective_ms: int
     delivery: str
@@ -184,7 +197,7 @@ class Intent:
 
     @property
     def field(self) -> str:
-        return f"{self.entry}@{self.slot_ms}"
+        return f"{self.entry}@{self.identity}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +214,7 @@ class Departed:
     """A message that left: when (Redis time), and at which attempt."""
 
     entry: str
-    slot_ms: int
+    identity: str
     left_ms: int
     attempt: int
 
@@ -277,6 +290,12 @@ class DispatchStore(Protocol):
     ) -> int | Lost | None:
         """The attempt's number; None if the intent is buried or gone."""
         ...
+
+    def requests(self, limit: int) -> Sequence[Request]: ...
+
+    def drop(
+        self, token: Token, ttl_ms: int, request: Request, entry: str, slot_ms: int, why: str
+    ) -> Statuses | Lost: ...
 
     def defer(
         self, token: Token, ttl_ms: int, due: DueEntry, until_ms: int | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,18 @@ def write_app(
     return module
 
 
-def entries(count: int, period_s: float = 1.0, *, options: str = "{}") -> str:
-    """`count` entries of the same period; those under a minute all fall on the same instants."""
+def entries(count: int, period: float | str = 1.0, *, more: str = "") -> str:
+    """`count` entries of the same period; those under a minute all fall on the same instants.
+
+    `period` is seconds, or the source of a schedule; `more` is the source of further keys.
+    """
     return (
-        f'{{f"e{{i:05d}}": {{"task": {TASK!r}, "schedule": {period_s!r}, '
-        f'"options": {options}}} for i in range({count})}}'
+        f'{{f"e{{i:05d}}": {{"task": {TASK!r}, "schedule": {period}, {more}}} '
+        f"for i in range({count})}}"
     )
+
+
+def burst(count: int, in_s: float, period_s: int = 600) -> str:
+    """`count` entries that all fall due together, once, in about `in_s` seconds."""
+    first_s = int(time.time() + in_s) % period_s
+    return entries(count, f"habeat.every({period_s}, offset={first_s})")

@@ -17,6 +17,8 @@ from typing import Any, Protocol
 import redis
 from kombu import Connection
 
+from tests.servers.redis_server import Server
+
 QUEUE = "celery"
 
 
@@ -89,6 +91,11 @@ class OnRedis:
         pipe.delete(self.key)
         raw = pipe.execute()[0]
         return [of_headers(json.loads(message)["headers"]) for message in reversed(raw)]
+
+
+def redis_broker(server: Server, db: int = 1, prefix: str = "kp:") -> OnRedis:
+    """Another database of the schedule's own server, behind a key prefix."""
+    return OnRedis(server.client(db), server.url(db), prefix)
 
 
 @dataclass

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.apps import write_app
-from tests.acceptance.arrivals import Broker, OnRabbitMQ, OnRedis
-from tests.acceptance.fleet import Fleet
+from tests.acceptance.arrivals import Broker, OnRabbitMQ, redis_broker
+from tests.acceptance.fleet import Fleet, MakeFleet
 from tests.servers.processes import Processes
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis_server import Server
-
-MakeFleet = Callable[..., Fleet]
-
 
 @pytest.fixture
 def make_fleet(tmp_path: Path, processes: Processes) -> Iterator[MakeFleet]:
@@ -30,11 +27,6 @@ def make_fleet(tmp_path: Path, processes: Processes) -> Iterator[MakeFleet]:
         return Fleet(processes, tmp_path, server.client())
 
     yield make
-
-
-def redis_broker(server: Server, db: int = 1, prefix: str = "kp:") -> OnRedis:
-    """Another database of the schedule's own server, behind a key prefix."""
-    return OnRedis(server.client(db), server.url(db), prefix)
 
 
 @pytest.fixture(params=["redis", "rabbitmq"])

@@ -6,7 +6,7 @@ Read from Redis by plain commands, for the test looks from outside.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,3 +120,6 @@ class Fleet:
 
     def logs(self) -> str:
         return "\n".join(f"--- {p.name}\n{p.log()[-6000:]}" for p in self.processes.started)
+
+
+MakeFleet = Callable[..., Fleet]

@@ -16,8 +16,8 @@ from tests.acceptance.accounts import (
 )
 from tests.acceptance.apps import entries
 from tests.acceptance.arrivals import Broker
-from tests.acceptance.conftest import MakeFleet
 from tests.acceptance.durations import pick
+from tests.acceptance.fleet import MakeFleet
 from tests.servers.redis_server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

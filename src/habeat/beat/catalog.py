@@ -10,6 +10,7 @@ from celery import Celery
 from habeat.beat.declared import Declared
 from habeat.beat.translate import to_schedule, zone_name
 from habeat.core.entry import Entry
+from habeat.core.order import Order
 from habeat.store import codec
 
 
@@ -34,6 +35,12 @@ class BeatCatalog:
         given = self._declared.raw[entry.name]["schedule"]
         live = to_schedule(given, self._app).bound(entry.name, zone_name(self._app))
         return replace(entry, schedule=live)
+
+    def decode_order(self, stored: bytes) -> Order:
+        return codec.decode_order(stored)
+
+    def encode_order(self, order: Order) -> bytes:
+        return codec.encode_order(order)
 
     def code_parts(self, entry: Entry) -> dict[str, Any]:
         """The arguments and options that only code has, uncalled; empty for other entries."""

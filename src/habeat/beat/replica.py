@@ -14,8 +14,9 @@ import logging
 import os
 import platform
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -23,10 +24,13 @@ from habeat.beat.broker import Broker
 from habeat.beat.declared import Declared
 from habeat.beat.publisher import CeleryPublisher
 from habeat.beat.reconcile import Reconcile
+from habeat.client import edits
+from habeat.core.lease import Token
 from habeat.election import Election
 from habeat.engine.lead import Lead
-from habeat.ports import BrokerUnavailable, Clock
-from habeat.store.entries import EntryStore
+from habeat.errors import DefinitionError
+from habeat.ports import BrokerUnavailable, Clock, Lost
+from habeat.store.entries import EntryStore, Write
 from habeat.store.insight import Insight
 from habeat.store.leases import LIVE_WINDOW_MS, RedisElectionStore
 
@@ -117,6 +121,24 @@ class Replica:
             generation=self._generation,
             history_lost_ms=self._election.known.history_lost_ms,
         )
+
+    def resume(self, lead: Lead, names: Sequence[str]) -> None:
+        """End pauses whose time is over; the slots up to their end are accounted for."""
+        snapshot = self._entry_store.read(names)
+        for stored in snapshot.stored:
+            end_ms = stored.state.paused_until_ms or snapshot.now_ms
+            try:
+                edit = edits.resume(stored, min(end_ms, snapshot.now_ms))
+            except DefinitionError as error:
+                log.error("habeat: the pause of %r cannot be ended: %s", stored.name, error)
+                continue
+            if edit is not None:
+                lead.call(partial(self._resumed, edit.write))
+                log.warning("habeat: the pause of entry %r is over", stored.name)
+
+    def _resumed(self, write: Write, token: Token, ttl_ms: int) -> bool | Lost:
+        outcome = self._entry_store.write([write], fence=(token, ttl_ms))
+        return outcome if isinstance(outcome, Lost) else outcome is None
 
     # -- chores -----------------------------------------------------------------------------
 

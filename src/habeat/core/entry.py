@@ -77,6 +77,7 @@ class EntryState:
     fired: int = 0
     paused: str | None = None
     paused_at_ms: int | None = None
+    paused_until_ms: int | None = None
     quarantined: str | None = None
 
     @property

@@ -62,10 +62,24 @@ class Firing:
     effective_ms: int
     #: "" for a slot within its grace; else the catch-up policy that made it fire.
     misfire: str = ""
+    #: The id of the request that asked for it by hand; "" for a slot of the schedule.
+    request: str = ""
+    #: Why it was asked for: "trigger" or "backfill".
+    asked: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What names this firing within its entry: the slot, and the request if there is one."""
+        return f"{self.slot_ms}#{self.request}" if self.request else str(self.slot_ms)
+
+    @property
+    def reason(self) -> str:
+        """What the ledger says beside "sent" or "late"."""
+        return f"misfire: {self.misfire}" if self.misfire else self.asked
 
     def task_id(self, cluster_id: str) -> str:
         """The id of this firing's task, the same at every attempt."""
-        return str(uuid.uuid5(_NAMESPACE, f"{cluster_id}/{self.entry}/{self.slot_ms}"))
+        return str(uuid.uuid5(_NAMESPACE, f"{cluster_id}/{self.entry}/{self.identity}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from habeat.engine.planning import Catalog, Plan, Planner
 from habeat.engine.recovery import Recovery
 from habeat.engine.render import Renderer
 from habeat.engine.reporting import Once
+from habeat.engine.requests import Requests
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import (
     BrokerUnavailable,
@@ -76,6 +77,10 @@ class Housekeeping(Protocol):
         """Do what is due of it; how long until there is more, in ms (None: no hurry)."""
         ...
 
+    def resume(self, lead: Lead, names: Sequence[str]) -> None:
+        """End the pauses of these entries: their time is over."""
+        ...
+
 
 class Engine:
     """One replica's loop over the ports."""
@@ -109,6 +114,7 @@ class Engine:
             OutboxClaims(store, self._sender, verdicts),
             self._sender,
         )
+        self._requests = Requests(store, catalog, self._planner, self._dispatch)
         self._recovery = Recovery(store, self._sender)
         self._lead = Lead(election, clock, settings.ttl_ms, stopping)
         self._trouble = Once()
@@ -165,6 +171,8 @@ class Engine:
         self._election.heard(found.heartbeat)
         if found.listeners == 0:
             self._line.resubscribe()
+        if found.resumes:
+            self._housekeeping.resume(lead, found.resumes)
         next_due_ms = self._act_on(found)
         chores_ms = self._housekeeping.each_tick(lead)
         return self._wait_ms(next_due_ms, chores_ms)
@@ -197,6 +205,8 @@ class Engine:
             self._recover(found, planned)
             firings = [f for f in planned.firings if f.entry.name not in stale]
             complete = self._dispatch.send(self._lead, firings)
+            if found.requests:
+                planned.note_next(self._requests.run(self._lead))
         except BrokerUnavailable as error:
             self._broker_failed(error)
             return planned.next_due_ms

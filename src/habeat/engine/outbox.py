@@ -46,7 +46,7 @@ class Sender:
         self._renew_if_short(lead)
         self._publisher.connect(min(self._timeout_ms, lead.trust_left_ms()))
 
-    def send(self, lead: Lead, entry: str, slot_ms: int, envelope: bytes, attempt: int) -> bool:
+    def send(self, lead: Lead, entry: str, identity: str, envelope: bytes, attempt: int) -> bool:
         """Publish one message; False if the trust left does not suffice.
 
         One that the broker refuses stays in flight; recovery tries it again, up to the cap.
@@ -61,7 +61,7 @@ class Sender:
             self._refused.error(entry, "habeat: the broker refuses entry %r: %s", entry, error)
             return True
         self._refused.over(entry)
-        self._departed.append(Departed(entry, slot_ms, lead.now_ms(), attempt))
+        self._departed.append(Departed(entry, identity, lead.now_ms(), attempt))
         if len(self._departed) >= SETTLE_BATCH:
             self.settle(lead)
         return True
@@ -96,7 +96,7 @@ class OutboxClaims:
             if word in ("ok", "mine inflight"):
                 firing = claim.firing
                 complete &= not lead.stopping() and self._sender.send(
-                    lead, firing.entry, firing.slot_ms, claim.rendered.envelope, 1
+                    lead, firing.entry, firing.identity, claim.rendered.envelope, 1
                 )
             else:
                 complete &= self._verdicts.judge(lead, claim, word, reply.now_us)

@@ -19,6 +19,7 @@ from typing import Protocol
 from habeat.core.catchup import Step, plan
 from habeat.core.entry import Entry, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
+from habeat.core.order import Order
 from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, Skip
 
@@ -40,6 +41,14 @@ class Catalog(Protocol):
         """The entry with the parts that only code has; None if this code has them not."""
         ...
 
+    def decode_order(self, stored: bytes) -> Order:
+        """The order written as `stored`; DefinitionError."""
+        ...
+
+    def encode_order(self, order: Order) -> bytes:
+        """The order as stored."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedFiring:
@@ -52,6 +61,8 @@ class PlannedFiring:
     cursor_ms: int
     next_slot_ms: int | None
     next_due_ms: int | None
+    #: What is left of the order that this firing is part of; empty for the schedule's own.
+    remains: bytes = b""
 
 
 @dataclass(slots=True)
@@ -120,6 +131,16 @@ class Planner:
             self._plan_entry(result, entry, item, now_ms, history_lost_ms, room)
         except Exception as error:
             result.unresolved.append((item, f"its schedule fails: {error!r}"))
+
+    def find(self, name: str) -> Entry:
+        """The entry of this name as stored now; DefinitionError if there is none to use."""
+        stored = self._fetch([name])[0]
+        if stored is None:
+            raise DefinitionError(name, "there is none")
+        entry = self._catalog.resolve(self._catalog.decode(name, stored))
+        if entry is None:
+            raise DefinitionError(name, MISSING_CODE)
+        return entry
 
     def _load(self, due: Sequence[DueEntry]) -> None:
         missing = [item for item in due if item.digest and _key(item) not in self._cache]

@@ -75,9 +75,9 @@ class Recovery:
         if attempt is None:
             log.error(
                 "habeat: the firing %s of %r was given up and is kept in :dead%s",
-                intent.slot_ms,
+                intent.identity,
                 intent.entry,
                 ": it may not be repeated" if bury else "",
             )
             return
-        self._sender.send(lead, intent.entry, intent.slot_ms, intent.envelope, attempt)
+        self._sender.send(lead, intent.entry, intent.identity, intent.envelope, attempt)

@@ -22,6 +22,7 @@ from habeat.ports import (
     RenderBypassed,
     Rendered,
     RenderFailed,
+    Request,
     Skip,
 )
 
@@ -76,6 +77,7 @@ class Renderer:
             planned.next_due_ms,
             rendered,
             self._delivery_of(planned, rendered),
+            planned.remains,
         )
 
     def _delivery_of(self, planned: PlannedFiring, rendered: Rendered) -> str:
@@ -84,6 +86,10 @@ class Renderer:
         return planned.entry.delivery or self._delivery
 
     def _set_aside(self, lead: Lead, planned: PlannedFiring, error: RenderFailed) -> None:
+        if planned.firing.request:
+            log.error("habeat: a request for %r cannot be sent: %s", planned.entry.name, error)
+            self._drop(lead, planned, str(error))
+            return
         name, slot_ms = planned.entry.name, planned.firing.slot_ms
         before = self._tries.get(name)
         count = before.count + 1 if before and before.slot_ms == slot_ms else 1
@@ -97,7 +103,17 @@ class Renderer:
             until_ms = lead.now_ms() + WAIT_MS[count - 1]
             lead.call(lambda token, ttl: self._store.defer(token, ttl, planned.due, until_ms))
 
+    def _drop(self, lead: Lead, planned: PlannedFiring, why: str) -> None:
+        request = Request(planned.firing.request, planned.due.digest, b"")
+        name, slot_ms = planned.entry.name, planned.firing.slot_ms
+        lead.call(
+            lambda token, ttl: self._store.drop(token, ttl, request, name, slot_ms, why[:200])
+        )
+
     def _end(self, lead: Lead, planned: PlannedFiring, outcome: Outcome, why: str) -> None:
+        if planned.firing.request:
+            self._drop(lead, planned, why)
+            return
         skip = Skip(
             planned.entry.name,
             planned.due.digest,

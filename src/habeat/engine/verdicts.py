@@ -41,6 +41,8 @@ class Verdicts:
             return
         name = claim.firing.entry
         self._refused.error(name, "habeat: entry %r was refused by Redis: %s", name, word)
+        if claim.firing.request:
+            return
         due = DueEntry(name, claim.planned_due_ms, claim.digest, claim.cursor_ms)
         until_ms = lead.now_ms() + REFUSED_WAIT_MS
         lead.call(lambda token, ttl: self._store.defer(token, ttl, due, until_ms))

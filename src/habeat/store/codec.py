@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from kombu.utils import json
 
 from habeat.core.entry import Delivery, Entry, EntryState, Misfire
+from habeat.core.order import Order
 from habeat.core.schedule import registry
 from habeat.errors import DefinitionError, HabeatError, ValidationError
 
@@ -112,6 +113,30 @@ def _entry(name: str, data: Mapping[str, Any]) -> Entry:
     return Entry(name=name, schedule=registry.from_json(data["schedule"]), **fields)
 
 
+def encode_order(order: Order) -> bytes:
+    """An order as stored; ValidationError if its arguments cannot be written."""
+    data = {"v": VERSION, **asdict(order)}
+    try:
+        return str(json.dumps(data, sort_keys=True)).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValidationError(
+            "args", (order.args, order.kwargs), f"what JSON can carry ({error})", entry=order.entry
+        ) from error
+
+
+def decode_order(stored: bytes) -> Order:
+    """The order written as `stored`; DefinitionError if it cannot be read."""
+    try:
+        data = json.loads(stored)
+        if data.pop("v") != VERSION or data["kind"] not in ("trigger", "backfill"):
+            raise ValidationError("kind", data["kind"], "trigger or backfill, version 1")
+        if data.get("args") is not None:
+            data["args"] = tuple(data["args"])
+        return Order(**data)
+    except (HabeatError, KeyError, TypeError, ValueError, AttributeError) as why:
+        raise DefinitionError("?", f"the request cannot be read: {why}") from why
+
+
 def read_state(raw: str) -> EntryState | None:
     """A record of :state; None if it cannot be read."""
     match = _STATE.match(raw)
@@ -130,14 +155,21 @@ def with_facts(
     state: EntryState, *, due_ms: int | None, paused: str, quarantined: str
 ) -> EntryState:
     """The state with what stands beside it in other keys."""
-    reason, at_ms = None, None
-    if paused:
-        told = json.loads(paused)
-        reason, at_ms = str(told.get("reason", "")), told.get("at_ms")
+    told = _pause(paused)
     return replace(
         state,
         due_ms=due_ms,
-        paused=reason,
-        paused_at_ms=at_ms,
+        paused=str(told.get("reason", "")) if paused else None,
+        paused_at_ms=told.get("at_ms"),
+        paused_until_ms=told.get("until_ms"),
         quarantined=quarantined or None,
     )
+
+
+def _pause(raw: str) -> Mapping[str, Any]:
+    """What :paused holds; what cannot be read is a pause all the same."""
+    try:
+        told = json.loads(raw) if raw else {}
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -13,13 +13,14 @@ from habeat.ports import (
     Intent,
     Lost,
     Recovered,
+    Request,
     Skip,
     Statuses,
     StoreUnavailable,
     Tick,
 )
 from habeat.store.calling import Caller, blank, optional_ms, text
-from habeat.store.codec import read_state
+from habeat.store.codec import digest_of, read_state
 
 WAIT_TIMEOUT_MS = 200
 
@@ -50,7 +51,7 @@ class RedisDispatchStore:
         reply = self._caller.run("tick", str(token), ttl_ms, limit, heartbeat, *self._ledger, 0)
         if text(reply[0]) == "lost":
             return Lost(text(reply[1]))
-        _, now_us, beat, next_due, listeners, in_flight, lost_ms, due = reply
+        _, now_us, beat, next_due, listeners, in_flight, lost_ms, due, requests, resumes = reply
         return Tick(
             now_us=int(now_us),
             heartbeat=int(beat),
@@ -59,6 +60,8 @@ class RedisDispatchStore:
             in_flight=int(in_flight),
             history_lost_ms=int(lost_ms),
             due=list(_due_entries(due)),
+            requests=int(requests),
+            resumes=[text(name) for name in resumes],
         )
 
     def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]:
@@ -87,7 +90,7 @@ class RedisDispatchStore:
         words = [
             word
             for left in departed
-            for word in (left.entry, left.slot_ms, left.left_ms, left.attempt)
+            for word in (left.entry, left.identity, left.left_ms, left.attempt)
         ]
         return int(self._caller.run("settle", str(token), len(departed), *words))
 
@@ -110,6 +113,20 @@ class RedisDispatchStore:
             return Lost(text(reply[1]))
         self._await_redis_replicas()
         return int(reply[1]) if word == "ok" else None
+
+    def requests(self, limit: int) -> Sequence[Request]:
+        key = self._caller.keys.requests
+        found: Any = self._caller.do(lambda client: client.hscan(key, 0, count=limit))
+        return [
+            Request(text(identity), digest_of(bytes(raw)), bytes(raw))
+            for identity, raw in list(found[1].items())[:limit]
+        ]
+
+    def drop(
+        self, token: Token, ttl_ms: int, request: Request, entry: str, slot_ms: int, why: str
+    ) -> Statuses | Lost:
+        words = (request.identity, request.digest, entry, slot_ms, why)
+        return _statuses(self._caller.run("drop", str(token), ttl_ms, *words))
 
     def defer(
         self, token: Token, ttl_ms: int, due: DueEntry, until_ms: int | None
@@ -165,9 +182,11 @@ def _claim_words(claim: Claim) -> Iterator[Any]:
         firing.effective_ms,
         blank(claim.next_slot_ms),
         blank(claim.next_due_ms),
-        f"misfire: {firing.misfire}" if firing.misfire else "",
+        firing.reason,
         claim.delivery,
         claim.rendered.envelope,
+        firing.request,
+        claim.remains,
         len(claim.rendered.commands),
     )
     for command in claim.rendered.commands:
@@ -193,10 +212,10 @@ def _skip_words(skip: Skip) -> Sequence[Any]:
 
 def _intents(flat: Sequence[bytes]) -> Iterator[Intent]:
     for field, attempts, effective, kind, message in zip(*[iter(flat)] * 5, strict=True):
-        name, _, slot = text(field).rpartition("@")
+        name, _, identity = text(field).rpartition("@")
         yield Intent(
             name,
-            int(slot),
+            identity,
             int(attempts),
             int(effective),
             text(kind).rpartition("/")[2],

@@ -62,7 +62,8 @@ class Position:
 class Write:
     """One change of one entry. Parts left out stay as they are.
 
-    `paused`: None keeps, "" resumes, else the reason's JSON. `lost` are the slots that will not
+    `paused`: None keeps, "" resumes, else the reason's JSON; `resume_at_ms` ends the pause by
+    itself. `lost` are the slots that will not
     fire because of this write.
     """
 
@@ -72,6 +73,7 @@ class Write:
     owned: bool = False
     cursor_ms: int | None = None
     paused: str | None = None
+    resume_at_ms: int | None = None
     position: Position | None = None
     lost: SkippedRun | None = None
 
@@ -149,9 +151,9 @@ class EntryStore:
         return [text(name) for name in reply[2:]]
 
 
-def paused_json(reason: str, at_ms: int) -> str:
+def paused_json(reason: str, at_ms: int, until_ms: int | None = None) -> str:
     """What :paused holds of an entry."""
-    return json.dumps({"reason": reason, "at_ms": at_ms})
+    return json.dumps({"reason": reason, "at_ms": at_ms, "until_ms": until_ms})
 
 
 def _stored(name: str, parts: Sequence[bytes]) -> Stored:
@@ -185,6 +187,7 @@ def _write_words(write: Write) -> Sequence[bytes | str | int]:
         blank(write.cursor_ms),
         write.definition,
         "" if write.paused is None else write.paused or "-",
+        blank(write.resume_at_ms),
         "1" if write.owned else "0",
         blank(position.cursor_ms if position else None),
         blank(position.next_slot_ms if position else None),

@@ -20,6 +20,8 @@ FIXED = (
     "untrusted",
     "configs",
     "owned",
+    "requests",
+    "resume",
     "wake",
 )
 
@@ -48,6 +50,8 @@ class Keys:
             self.untrusted,
             self.configs,
             self.owned,
+            self.requests,
+            self.resume,
             self.wake,
         ) = self.fixed
 
@@ -58,6 +62,10 @@ class Keys:
     def fired(self, entry: str, slot_ms: int) -> str:
         """The (entry, slot) key."""
         return f"{self.base}fired:{entry}:{slot_ms}"
+
+    def request(self, identity: str) -> str:
+        """Remembers that a request for extra firings was made, so that it is made once."""
+        return f"{self.base}request:{identity}"
 
     def entry_lateness(self, entry: str) -> str:
         """The histogram of one entry's lateness."""

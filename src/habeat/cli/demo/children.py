@@ -47,7 +47,11 @@ class Children:
     ) -> int:
         """Start a process under a name, again if it has ended; its process id."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
-        told = {"name": name, "command": list(command), "environment": kept | (environment or {})}
+        told = {
+            "name": name,
+            "command": list(command),
+            "environment": {**kept, **(environment or {})},
+        }
         self.pids[name] = int(self._ask("start", **told)["pid"])
         return self.pids[name]
 

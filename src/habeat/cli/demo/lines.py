@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from types import TracebackType
+from typing import Self, TextIO
 
 from habeat.cli.demo.stage import Scene
 
@@ -15,6 +16,17 @@ class Lines:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._next_s = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """There is nothing to put back."""
 
     def show(self, scene: Scene) -> None:
         """Every few seconds, how things stand."""

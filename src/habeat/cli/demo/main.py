@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from habeat.cli.demo.children import Children, DemoFailed
 from habeat.cli.demo.entries import SCHEDULES
@@ -15,12 +18,16 @@ from habeat.cli.demo.lines import Lines
 from habeat.cli.demo.result import Result
 from habeat.cli.demo.scenario import DEFAULT_S, LONGEST_S, SHORTEST_S, play, reckon
 from habeat.cli.demo.server import CHOICES, Server, bring_up
-from habeat.cli.demo.stage import Scene, Screen, Stage
+from habeat.cli.demo.stage import Scene, Stage
 from habeat.cli.demo.watch import Watch
 from habeat.client import Client
 from habeat.errors import HabeatError
 
+if TYPE_CHECKING:
+    from habeat.cli.demo.screen import TerminalScreen
+
 INTERRUPTED = 130
+SMALLEST = 76, 22
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,7 +93,7 @@ def _end(number: int, _: FrameType | None) -> None:
 def _run(children: Children, given: argparse.Namespace) -> Result:
     server = bring_up(children, given.server)
     place = server.place
-    scene = Scene(f"habeat demo · {server.words}")
+    scene = Scene(f"habeat demo · {server.words}", socket.gethostname())
     watch = Watch(place, list(SCHEDULES))
     try:
         with _screen(given) as screen, Client(place.url, prefix=place.prefix) as client:
@@ -101,6 +108,23 @@ def _play(stage: Stage, client: Client, server: Server, given: argparse.Namespac
     tally = reckon(stage, client)
     view = stage.look()
     seconds = stage.scene.elapsed_s(view.now_us)
-    return Result(
-        server.words, dispatch, server.place.lease_ttl_s, seconds, takeovers, tally, view
-    )
+    return Result(server.words, dispatch, server.place.lease_ttl_s, seconds, takeovers, tally, view)
+
+
+def _screen(given: argparse.Namespace) -> TerminalScreen | Lines:
+    """The live one on a terminal that can show it; of plain lines, not to where JSON goes."""
+    if not (given.json or given.plain):
+        with contextlib.suppress(ImportError):
+            return _terminal() or Lines(sys.stdout)
+    return Lines(sys.stderr if given.json else sys.stdout)
+
+
+def _terminal() -> TerminalScreen | None:
+    from rich.console import Console
+
+    from habeat.cli.demo.screen import TerminalScreen
+
+    console = Console()
+    fits = console.width >= SMALLEST[0] and console.height >= SMALLEST[1]
+    live = console.is_terminal and not console.is_dumb_terminal and sys.stdout.isatty()
+    return TerminalScreen(console) if live and fits else None

@@ -59,7 +59,7 @@ def _begin(stage: Stage) -> None:
 
 
 def _all_stand(stage: Stage, view: View) -> bool:
-    return all(stage.scene.pids[name] in view.known_pids for name in BEATS)
+    return all(stage.scene.pids[name] in view.roles for name in BEATS)
 
 
 def _lose_leader(stage: Stage, number: signal.Signals, becomes: str) -> Takeover:
@@ -78,7 +78,10 @@ def _freeze_leader(stage: Stage) -> Takeover:
     thaw_us = stage.watch.now_us() + int(LEASE_TTL_S / 2 * 1e6)
     stage.wait_until(lambda view: view.now_us >= thaw_us, LEASE_TTL_S)
     stage.hit(takeover.lost, signal.SIGCONT, "")
-    stage.tell(f"SIGCONT to {takeover.lost}, which finds that it does not lead any more")
+    stage.tell(f"SIGCONT to {takeover.lost}")
+    pid = stage.scene.pids[takeover.lost]
+    stage.need(lambda view: view.roles.get(pid) == "standby", 10, f"{takeover.lost} standing by")
+    stage.tell(f"{takeover.lost} has found out and stands by")
     return takeover
 
 

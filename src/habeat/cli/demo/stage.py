@@ -25,6 +25,7 @@ class Scene:
     """What a screen shows: the last look, the state of each beat, and what has happened."""
 
     title: str
+    host: str
     length_s: float = 0.0
     started_us: int = 0
     view: View | None = None
@@ -45,7 +46,7 @@ class Scene:
             return done
         if name == self.leader:
             return "leader"
-        known = self.view is not None and self.pids.get(name) in self.view.known_pids
+        known = self.view is not None and self.pids.get(name) in self.view.roles
         return "standby" if known else "starting"
 
     def elapsed_s(self, at_us: int) -> float:

@@ -38,6 +38,7 @@ class Tally:
 
 def count(entries: Iterable[Entry], runs: Mapping[tuple[str, str], int], until_ms: int) -> Tally:
     """Hold runs by (entry, slot in ISO 8601) against the slots up to `until_ms`."""
+    entries = list(entries)
     expected = slots_of(entries, until_ms)
     ran = {(entry, _slot_ms(slot)): times for (entry, slot), times in runs.items()}
     counted = {key for key in ran if key[1] <= until_ms}
@@ -51,7 +52,7 @@ def count(entries: Iterable[Entry], runs: Mapping[tuple[str, str], int], until_m
         duplicated=sum(times - 1 for times in ran.values()),
         missed=len(missed),
         unexpected=len(unexpected),
-        by_entry={name: (due[name], done[name]) for name in sorted(due)},
+        by_entry={entry.name: (due[entry.name], done[entry.name]) for entry in entries},
         examples=(
             *_named("missed", missed),
             *_named("ran more than once", repeated),

@@ -18,17 +18,19 @@ from habeat.store.keys import Keys
 
 @dataclass(frozen=True)
 class View:
-    """One look. `leader_pid` is None while nobody leads, or while the leader is unknown."""
+    """One look.
+
+    `leader_pid` is None while nobody leads, or while the leader is unknown; `roles` are what
+    the beats last said of themselves, by process id.
+    """
 
     now_us: int
     token: str
     leader_pid: int | None
     leader_since_us: int
     leader_cause: str
-    lease_left_ms: int
-    lease_epoch: int
     dispatch: str
-    known_pids: frozenset[int]
+    roles: Mapping[int, str]
     enqueued: int
     runs: int
     repeated: int
@@ -63,10 +65,8 @@ class Watch:
             leader_pid=_leader(facts).get("pid"),
             leader_since_us=_whole(facts, "leader_since"),
             leader_cause=facts.meta.get("leader_cause", ""),
-            lease_left_ms=max(0, facts.pttl_ms),
-            lease_epoch=facts.holder.epoch if facts.holder else 0,
             dispatch=str(_leader(facts).get("dispatch", "")),
-            known_pids=frozenset(told.get("pid", 0) for told in facts.replicas.values()),
+            roles={told["pid"]: str(told.get("role")) for told in facts.replicas.values()},
             enqueued=_whole(facts, "settled"),
             runs=sum(counts),
             repeated=sum(count - 1 for count in counts),

@@ -5,11 +5,15 @@
 --      7 number of firings; then for each firing:
 --        name, digest of the definition, due ms it was planned for, cursor ms, slot ms,
 --        effective ms, next slot ms ('' if none), next due ms ('' if none), reason, delivery,
---        message (outbox; else ''), number of commands; for each command: number of its
---        words, words (the first is the command, the second its key)
+--        message (outbox; else ''), request ('' for a slot of the schedule), what remains of
+--        the request after this firing ('' if nothing), number of commands; for each command:
+--        number of its words, words (the first is the command, the second its key)
 -- Returns {'ok', now us, status, …}, a status for each firing, or {'lost', holder}
 --
 -- status: ok | duplicate | mine inflight | mine settled | early | replan | gone | error …
+--
+-- A firing asked for by hand (a request) moves no cursor: it must be in :requests as planned
+-- (the digest is the request's then), and takes its next step there.
 --
 -- The push comes before the claim: Lua does not roll back, and a claim without a message is a
 -- lost slot, while a message without a claim can only come from a failing write behind it,
@@ -36,8 +40,13 @@ local function read_firing()
   local firing = {
     name = argument(), digest = argument(), due = argument(), cursor = argument(),
     slot = argument(), effective = argument(), next_slot = argument(), next_due = argument(),
-    reason = argument(), delivery = argument(), message = argument(), commands = {},
+    reason = argument(), delivery = argument(), message = argument(), request = argument(),
+    remains = argument(), commands = {},
   }
+  firing.identity = firing.slot
+  if firing.request ~= '' then
+    firing.identity = firing.slot .. '#' .. firing.request
+  end
   for i = 1, tonumber(argument()) do
     local words = {}
     for word = 1, tonumber(argument()) do
@@ -82,13 +91,29 @@ local function queues_are_sound(firing)
   return true
 end
 
+local function is_ours(fired)
+  return fired and string.sub(fired, 1, #token + 1) == token .. '|'
+end
+
+local function verdict_on_request(firing)
+  local fired = redis.call('GET', fired_key(firing.name, firing.identity))
+  if fired then
+    return is_ours(fired) and 'mine ' .. string.sub(fired, #token + 2) or 'duplicate'
+  end
+  local raw = redis.call('HGET', REQUESTS, firing.request)
+  if not raw then
+    return 'gone'
+  end
+  return redis.sha1hex(raw) == firing.digest and 'ok' or 'replan'
+end
+
 local function verdict(firing, state)
   if not state or redis.call('HEXISTS', ENTRIES, firing.name) == 0 then
     return 'gone'
   end
   local fired = redis.call('GET', fired_key(firing.name, firing.slot))
   if tonumber(firing.slot) <= state.cursor then
-    if fired and string.sub(fired, 1, #token + 1) == token .. '|' then
+    if is_ours(fired) then
       return 'mine ' .. string.sub(fired, #token + 2)
     end
     return 'duplicate'
@@ -114,6 +139,14 @@ local function move_on(firing, state, fires)
   write_due(firing.name, firing.next_due)
 end
 
+local function step_request(firing)
+  if firing.remains == '' then
+    redis.call('HDEL', REQUESTS, firing.request)
+  else
+    redis.call('HSET', REQUESTS, firing.request, firing.remains)
+  end
+end
+
 local function push(firing)
   if not in_broker_db(function() return queues_are_sound(firing) end) then
     error('WRONGTYPE the queue of this entry is not a list', 0)
@@ -126,29 +159,33 @@ local function push(firing)
 end
 
 local function mark_fired(firing, how)
-  redis.call('SET', fired_key(firing.name, firing.slot), token .. '|' .. how, 'PX', dedup_ms)
+  redis.call('SET', fired_key(firing.name, firing.identity), token .. '|' .. how, 'PX', dedup_ms)
 end
 
 local overall, sent = {}, 0
 
 local function settle_now(firing)
   local late = math.max(0, NOW - tonumber(firing.effective))
-  local outcome = (late > 1000 or firing.reason ~= '') and 'late' or 'sent'
   mark_fired(firing, 'settled')
-  record(firing.name, firing.slot, outcome, firing.reason, 1, firing.slot, token, int(late), 1)
+  record(firing.name, firing.slot, outcome_of(late, firing.reason), firing.reason, 1,
+    firing.slot, token, int(late), 1)
+  if by_hand(firing.identity) then
+    return
+  end
   count_lateness(BASE .. 'lateness:' .. firing.name, late, 1)
   overall[late] = (overall[late] or 0) + 1
 end
 
 local function keep_intent(firing)
   mark_fired(firing, 'inflight')
-  redis.call('HSET', INFLIGHT, firing.name .. '@' .. firing.slot, table.concat({
+  redis.call('HSET', INFLIGHT, firing.name .. '@' .. firing.identity, table.concat({
     token, '0', firing.effective, firing.reason .. '/' .. firing.delivery, firing.message}, '\n'))
 end
 
 local function claim(firing)
-  local state = state_of(firing.name)
-  local status = verdict(firing, state)
+  local requested = firing.request ~= ''
+  local state = not requested and state_of(firing.name) or nil
+  local status = requested and verdict_on_request(firing) or verdict(firing, state)
   if status == 'suppress' then
     move_on(firing, state, false)
     record(firing.name, firing.slot, 'suppressed', 'fired before', 1, firing.slot, token, 0, 0)
@@ -160,7 +197,11 @@ local function claim(firing)
   if atomic then
     push(firing)
   end
-  move_on(firing, state, true)
+  if requested then
+    step_request(firing)
+  else
+    move_on(firing, state, true)
+  end
   if atomic then
     settle_now(firing)
   else

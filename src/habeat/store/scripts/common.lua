@@ -6,10 +6,11 @@
 --
 -- A record of :state is  cursor|next slot|token of the last claim|last fired|count
 -- A record of :inflight is  token, attempts, effective time, delivery, message, one per line
+-- The identity of a firing is its slot, or  slot#request  for one that was asked for by hand.
 -- A value of :fired:… is  token|inflight  or  token|settled
 
 local META, LEASE, ENTRIES, DUE, STATE, PAUSED, QUARANTINE, INFLIGHT, DEAD, LEDGER,
-  LATENESS, REPLICAS, SEEN, UNTRUSTED, CONFIGS, OWNED, WAKE = unpack(KEYS)
+  LATENESS, REPLICAS, SEEN, UNTRUSTED, CONFIGS, OWNED, REQUESTS, RESUME, WAKE = unpack(KEYS)
 local BASE = string.sub(META, 1, -5)
 
 local function int(number)
@@ -101,8 +102,21 @@ local function write_due(name, due)
   end
 end
 
-local function fired_key(name, slot)
-  return BASE .. 'fired:' .. name .. ':' .. slot
+local function fired_key(name, identity)
+  return BASE .. 'fired:' .. name .. ':' .. identity
+end
+
+local function slot_of(identity)
+  return string.match(identity, '^%-?%d+')
+end
+
+local function by_hand(identity)
+  return string.find(identity, '#', 1, true) ~= nil
+end
+
+-- Firings asked for by hand have no lateness of their own to be judged by.
+local function outcome_of(late, reason)
+  return (late > 1000 or string.find(reason, 'misfire', 1, true)) and 'late' or 'sent'
 end
 
 -- One record per outcome; a run of slots is one record with its count and its last slot.

@@ -1,6 +1,6 @@
 -- Count an attempt just before a message is sent again; bury the intent at the cap. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 field (entry@slot), 4 cap, 5 why it is buried if it may not be
+-- ARGV 1 token, 2 ttl ms, 3 field (entry@identity), 4 cap, 5 why it is buried if it may not be
 --      repeated ('' if it may)
 -- Returns {'ok', attempts} or {'buried'} or {'gone'} or {'lost', holder}
 
@@ -19,7 +19,7 @@ if owner ~= token then
 end
 attempts = tonumber(attempts) + 1
 if ARGV[5] ~= '' or attempts > tonumber(ARGV[4]) then
-  local name, slot = string.match(field, '^(.*)@(%-?%d+)$')
+  local name, slot = string.match(field, '^(.*)@(%-?%d+)[^@]*$')
   redis.call('HSET', DEAD, field, raw)
   redis.call('HDEL', INFLIGHT, field)
   redis.call('HINCRBY', META, 'abandoned', 1)

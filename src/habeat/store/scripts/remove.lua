@@ -30,6 +30,7 @@ for i = 0, total - 1 do
     redis.call('HDEL', key, name)
   end
   redis.call('ZREM', DUE, name)
+  redis.call('ZREM', RESUME, name)
   redis.call('SREM', OWNED, name)
   redis.call('DEL', BASE .. 'lateness:' .. name)
 end

@@ -1,7 +1,7 @@
 -- Record that messages of the outbox have left. Not fenced: a publish is a fact, even from a
 -- leader that has lost its lease.
 --
--- ARGV 1 token, 2 number of firings; for each: name, slot ms, moment it left ms, attempt
+-- ARGV 1 token, 2 number of firings; for each: name, identity, moment it left ms, attempt
 -- Returns the number of intents settled here. Replay: an intent already gone changes nothing
 -- but leaves a note, if somebody else's firing was settled or abandoned before.
 
@@ -9,11 +9,11 @@ local token = ARGV[1]
 local settled = 0
 local at = 3
 
-local function settle(name, slot, left, attempt)
-  local field = name .. '@' .. slot
+local function settle(name, identity, left, attempt)
+  local field, slot = name .. '@' .. identity, slot_of(identity)
   local raw = redis.call('HGET', INFLIGHT, field)
   if not raw then
-    local fired = redis.call('GET', fired_key(name, slot))
+    local fired = redis.call('GET', fired_key(name, identity))
     if fired ~= token .. '|settled' then
       record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt)
     end
@@ -21,16 +21,17 @@ local function settle(name, slot, left, attempt)
   end
   local effective, reason = string.match(raw, '^[^\n]*\n%d+\n(%d+)\n([^/\n]*)/')
   local late = math.max(0, tonumber(left) - tonumber(effective))
-  local outcome = (late > 1000 or reason ~= '') and 'late' or 'sent'
   redis.call('HDEL', INFLIGHT, field)
-  local key = fired_key(name, slot)
+  local key = fired_key(name, identity)
   local pttl = redis.call('PTTL', key)
   if pttl > 0 then
     redis.call('SET', key, token .. '|settled', 'PX', pttl)
   end
-  record(name, slot, outcome, reason, 1, slot, token, int(late), attempt)
-  count_lateness(BASE .. 'lateness:' .. name, late, 1)
-  count_lateness(LATENESS, late, 1)
+  record(name, slot, outcome_of(late, reason), reason, 1, slot, token, int(late), attempt)
+  if not by_hand(identity) then
+    count_lateness(BASE .. 'lateness:' .. name, late, 1)
+    count_lateness(LATENESS, late, 1)
+  end
   settled = settled + 1
 end
 

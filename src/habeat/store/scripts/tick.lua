@@ -3,7 +3,8 @@
 -- ARGV 1 token, 2 ttl ms, 3 how many due entries at most, 4 heartbeat known to the caller,
 --      5 ledger age ms, 6 ledger length, 7 look ahead ms
 -- Returns {'ok', now us, heartbeat, next due ms ('' if none), own listeners (-1 unknown),
---          firings in flight, history lost ms, {name, due ms, digest, state, …}}
+--          firings in flight, history lost ms, {name, due ms, digest, state, …},
+--          requests for extra firings, {names of entries whose pause is over}}
 --      or {'lost', holder}
 --
 -- A heartbeat that went back under a lease that is still ours: a snapshot was restored.
@@ -35,4 +36,6 @@ end
 local following = redis.call(
   'ZRANGEBYSCORE', DUE, '-inf', '+inf', 'WITHSCORES', 'LIMIT', #found / 2, 1)
 return {'ok', int(NOW_US), heartbeat, following[2] or '', listeners_of(nonce_of(token)) or -1,
-  redis.call('HLEN', INFLIGHT), redis.call('HGET', META, 'history_lost') or '0', due}
+  redis.call('HLEN', INFLIGHT), redis.call('HGET', META, 'history_lost') or '0', due,
+  redis.call('HLEN', REQUESTS),
+  redis.call('ZRANGEBYSCORE', RESUME, '-inf', int(NOW), 'LIMIT', 0, 100)}

@@ -3,7 +3,8 @@
 --
 -- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 number of entries; for each:
 --        name, digest expected ('' if there must be none), cursor expected ('' if it does not
---        matter), definition ('' to keep it), paused ('' keep, '-' resume, else JSON),
+--        matter), definition ('' to keep it), paused ('' keep, '-' resume, else JSON), end of
+--        the pause ms ('' if it is for a person to end),
 --        owned by config ('1' | '0'), cursor ms ('' to keep cursor and due), next slot ms,
 --        next due ms, and the slots that will not fire because of this write: outcome,
 --        ('' if there are none), reason, first slot ms, last slot ms, count
@@ -18,7 +19,7 @@ end
 if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
 end
-local FIELDS = 14
+local FIELDS = 15
 local total = tonumber(ARGV[3])
 
 local function in_conflict(name, digest, cursor)
@@ -30,7 +31,7 @@ local function in_conflict(name, digest, cursor)
   return cursor ~= '' and (not state or int(state.cursor) ~= cursor)
 end
 
-local function write(name, _, _, definition, paused, owned, cursor, slot, due,
+local function write(name, _, _, definition, paused, resume_at, owned, cursor, slot, due,
     outcome, reason, first, last, count)
   if definition ~= '' then
     redis.call('HSET', ENTRIES, name, definition)
@@ -39,8 +40,13 @@ local function write(name, _, _, definition, paused, owned, cursor, slot, due,
   end
   if paused == '-' then
     redis.call('HDEL', PAUSED, name)
+    redis.call('ZREM', RESUME, name)
   elseif paused ~= '' then
     redis.call('HSET', PAUSED, name, paused)
+    redis.call('ZREM', RESUME, name)
+    if resume_at ~= '' then
+      redis.call('ZADD', RESUME, resume_at, name)
+    end
   end
   if outcome ~= '' then
     record(name, first, outcome, reason, count, last, token, 0, 0)

@@ -1,0 +1,200 @@
+"""What the Client refuses at the call, and in which words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from celery.schedules import crontab, schedule, solar
+
+import habeat
+from habeat.client.definition import changed_entry, new_entry
+from habeat.core.entry import Delivery, EntryState, Misfire
+from habeat.errors import DefinitionError, ValidationError
+from habeat.store.codec import digest_of, encode
+from habeat.store.entries import Stored
+
+
+def made(**given: Any) -> Any:
+    return new_entry("a", {"task": "proj.a", "schedule": 300, **given}, "UTC")
+
+
+class Task:
+    """Looks like one of Celery's."""
+
+    name = "proj.task"
+
+    def __call__(self) -> None:
+        pass
+
+
+REFUSED = [
+    ("task", ""),
+    ("task", 7),
+    ("task", {"args": []}),
+    ("task", {"task": ""}),
+    ("schedule", 0.05),
+    ("schedule", True),
+    ("schedule", "*/5 * * * *"),
+    ("schedule", 1.00005),
+    ("args", "abc"),
+    ("args", {"a": 1}),
+    ("args", [object()]),
+    ("kwargs", [1]),
+    ("kwargs", {1: 2}),
+    ("kwargs", {"a": object()}),
+    ("options", "queue"),
+    ("options", {1: 2}),
+    ("options.task_id", {"task_id": "x"}),
+    ("options.producer", {"producer": 1}),
+    ("options.args", {"args": [1]}),
+    ("options.countdown", {"countdown": -1}),
+    ("options.countdown", {"countdown": True}),
+    ("options.expires", {"expires": 0}),
+    ("options.expires", {"expires": float("nan")}),
+    ("options.expires", {"expires": datetime(2030, 1, 1)}),
+    ("options.expires", {"expires": timedelta()}),
+    ("options.eta", {"eta": "tomorrow"}),
+    ("options.eta", {"eta": datetime(2030, 1, 1)}),
+    ("options.priority", {"priority": 1.5}),
+    ("options.priority", {"priority": 256}),
+    ("options.headers", {"headers": [1]}),
+    ("options.queue", {"queue": ""}),
+    ("options.queue", {"queue": 5}),
+    ("options.time_limit", {"time_limit": 0}),
+    ("enabled", "yes"),
+    ("tags", "tag"),
+    ("tags", [1]),
+    ("tags", [""]),
+    ("tags", 5),
+    ("description", 5),
+    ("misfire", "never"),
+    ("misfire_grace", -1),
+    ("misfire_grace", True),
+    ("misfire_grace", "60"),
+    ("misfire_grace", float("inf")),
+    ("misfire_limit", 0),
+    ("misfire_limit", 1.5),
+    ("delivery", "maybe"),
+    ("cron", "* * * * *"),
+]
+
+
+@pytest.mark.parametrize(("field", "given"), REFUSED, ids=lambda value: repr(value)[:40])
+def test_a_value_that_is_not_allowed_is_named_with_its_entry(field: str, given: Any) -> None:
+    argument = field.partition(".")[0]
+    with pytest.raises(ValidationError) as caught:
+        made(**{argument: given})
+    assert (caught.value.entry, caught.value.allowed != "") == ("a", True)
+    assert caught.value.field == field or argument == "schedule"
+    assert str(caught.value).startswith("entry 'a': ")
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "x" * 2_000, None, 5])
+def test_names(name: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        new_entry(name, {"task": "proj.a", "schedule": 60}, "UTC")
+    assert caught.value.field == "name"
+
+
+def test_what_is_given_in_another_form_is_stored_in_one() -> None:
+    entry = made(
+        task=Task(),
+        schedule=timedelta(seconds=90),
+        args=[1],
+        options={"expires": timedelta(minutes=1), "queue": None},
+        tags=["b", "a", "b"],
+        misfire="all",
+        misfire_grace=1.5,
+        delivery="at_most_once",
+    )
+    assert entry.task == "proj.task"
+    assert entry.schedule == habeat.every(90).bound("a", "UTC")
+    assert entry.args == (1,)
+    assert entry.options == {"expires": 60}
+    assert entry.tags == ("b", "a")
+    assert (entry.misfire, entry.misfire_grace_ms) == (Misfire.ALL, 1_500)
+    assert entry.delivery is Delivery.AT_MOST_ONCE
+
+
+def test_a_schedule_takes_the_zone_and_offset_of_its_entry() -> None:
+    zoned = new_entry("a", {"task": "t", "schedule": habeat.cron("0 8 * * *")}, "Asia/Tokyo")
+    assert zoned.schedule == habeat.cron("0 8 * * *", tz="Asia/Tokyo")
+    own = new_entry("a", {"task": "t", "schedule": habeat.cron("H 8 * * *")}, "UTC")
+    other = new_entry("b", {"task": "t", "schedule": habeat.cron("H 8 * * *")}, "UTC")
+    assert own.schedule != other.schedule
+
+
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        (crontab(minute="*/5", hour=8), "habeat.crontab(minute='*/5', hour=8)"),
+        (crontab(), "habeat.crontab()"),
+        (schedule(90), "habeat.every(90)"),
+        (solar("sunset", 52.5, 13.4), "habeat.solar('sunset', 52.5, 13.4)"),
+    ],
+)
+def test_a_schedule_of_celery_is_refused_with_what_says_the_same(given: Any, instead: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        made(schedule=given)
+    assert instead in str(caught.value)
+    namespace: dict[str, Any] = {"habeat": habeat}
+    assert made(schedule=eval(instead, namespace)).schedule is not None
+
+
+def test_a_canvas_is_kept_as_plain_json() -> None:
+    class Signature(dict[str, Any]):
+        """Looks like one of Celery's."""
+
+    inner = Signature(task="proj.b", args=(1,), kwargs={})
+    canvas = Signature(task="celery.chord", kwargs={"header": [inner], "body": inner}, args=())
+    task = made(task=canvas).task
+    assert type(task) is dict
+    assert type(task["kwargs"]["header"][0]) is dict
+    assert task["kwargs"]["body"]["args"] == [1]
+
+
+# -- changes ------------------------------------------------------------------------------------
+
+
+def stored(entry: Any) -> Stored:
+    raw = encode(entry)
+    return Stored("a", digest_of(raw), entry, EntryState(cursor_ms=1))
+
+
+def test_a_change_leaves_the_rest() -> None:
+    old = made(args=[1], options={"queue": "q"}, misfire="all", tags=["t"])
+    new = changed_entry(stored(old), {"description": "new", "misfire": None}, "UTC")
+    assert (new.description, new.misfire) == ("new", None)
+    assert (new.args, new.options, new.tags) == (old.args, old.options, old.tags)
+
+
+def test_a_change_of_no_field_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no such field: only task, schedule") as caught:
+        changed_entry(stored(made()), {"shedule": 5}, "UTC")
+    assert caught.value.field == "shedule"
+
+
+def unreadable(raw: bytes) -> Stored:
+    return Stored("a", digest_of(raw), None, EntryState(quarantined="bad"), "bad", raw)
+
+
+def test_a_change_mends_what_cannot_be_read() -> None:
+    raw = encode(made(args=[1], description="kept")).replace(b'"interval"', b'"tides"')
+    with pytest.raises(DefinitionError):
+        changed_entry(unreadable(raw), {"description": "x"}, "UTC")
+    mended = changed_entry(unreadable(raw), {"schedule": 60}, "UTC")
+    assert (mended.args, mended.description) == ((1,), "kept")
+    assert mended.schedule == habeat.every(60).bound("a", "UTC")
+    reset = changed_entry(unreadable(raw), {"schedule": 60, "description": ""}, "UTC")
+    assert reset.description == ""
+    whole = changed_entry(unreadable(b"{rubbish"), {"schedule": 60, "task": "proj.b"}, "UTC")
+    assert (whole.task, whole.owner) == ("proj.b", "api")
+    with pytest.raises(DefinitionError):
+        changed_entry(unreadable(b"{rubbish"), {"schedule": 60}, "UTC")
+
+
+def test_dates_need_a_zone_and_keep_it() -> None:
+    at = datetime(2030, 1, 1, tzinfo=timezone(timedelta(hours=2)))
+    assert made(options={"eta": at, "expires": at}).options["eta"] == at.astimezone(UTC)

@@ -1,0 +1,225 @@
+"""What each change writes, to the millisecond; without Redis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import habeat
+from habeat.client.edits import COUNTED_AT_MOST, addition, change, pause, removal, resume
+from habeat.core.entry import Entry, EntryState
+from habeat.core.firing import Outcome
+from habeat.core.schedule import Schedule
+from habeat.core.schedule.code import Code
+from habeat.errors import DefinitionError
+from habeat.store.codec import decode, digest_of, encode
+from habeat.store.entries import Position, Stored
+
+NOW = 1_800_000_000_500
+TEN = habeat.every(10, offset=0)
+ABSENT = Stored("a", "", None, EntryState())
+
+
+def entry_of(schedule: Schedule = TEN, **given: Any) -> Entry:
+    return Entry(name="a", task="proj.a", schedule=schedule, rev=3, created_ms=5, **given)
+
+
+def stored(entry: Entry, *, behind_ms: int = 0, **state: Any) -> Stored:
+    """The entry as read; its cursor so far behind the present."""
+    raw = encode(entry)
+    cursor_ms = NOW - behind_ms
+    slot_ms = entry.next_slot_ms(cursor_ms)
+    facts = EntryState(
+        **{"cursor_ms": cursor_ms, "next_slot_ms": slot_ms, "due_ms": slot_ms, **state}
+    )
+    return Stored("a", digest_of(raw), replace(entry, state=facts), facts)
+
+
+def run_of(edit: Any) -> tuple[int, int, int, str]:
+    lost = edit.write.lost
+    assert lost.outcome is Outcome.SKIPPED
+    return lost.first_ms, lost.last_ms, lost.count, lost.reason
+
+
+def test_an_addition_starts_from_now() -> None:
+    edit = addition(ABSENT, entry_of(), NOW)
+    assert edit.write.digest == ""
+    assert edit.write.position == Position(NOW, NOW + 9_500, NOW + 9_500)
+    assert (edit.write.lost, edit.write.cursor_ms, edit.write.paused) == (None, None, None)
+    assert (edit.entry.rev, edit.entry.created_ms) == (1, NOW)
+    assert edit.digest == digest_of(edit.write.definition)
+    assert decode("a", edit.write.definition) == edit.entry
+
+
+def test_an_addition_on_a_slot_starts_with_the_next_one() -> None:
+    edit = addition(ABSENT, entry_of(), NOW - 500)
+    assert edit.entry.state.due_ms == NOW - 500 + 10_000
+
+
+def test_what_is_added_disabled_or_paused_is_not_due() -> None:
+    off = addition(ABSENT, entry_of(enabled=False), NOW)
+    assert off.write.position == Position(NOW, NOW + 9_500, None)
+    paused = addition(ABSENT, entry_of(), NOW, "why")
+    assert paused.write.paused == f'{{"reason": "why", "at_ms": {NOW}}}'
+    assert (paused.entry.state.due_ms, paused.entry.condition) == (None, "paused")
+
+
+def test_a_change_beside_the_schedule_keeps_cursor_and_due() -> None:
+    old = stored(entry_of(), behind_ms=20_000)
+    edit = change(old, entry_of(description="new"), NOW)
+    assert edit is not None
+    assert (edit.write.position, edit.write.lost, edit.write.cursor_ms) == (None, None, None)
+    assert edit.write.digest == old.digest
+    assert (edit.entry.rev, edit.entry.created_ms) == (4, 5)
+    assert edit.entry.state == old.state
+
+
+def test_no_change_writes_nothing() -> None:
+    assert change(stored(entry_of(), behind_ms=20_000), entry_of(), NOW) is None
+
+
+def test_another_schedule_re_anchors_and_accounts_for_what_was_due() -> None:
+    old = stored(entry_of(), behind_ms=20_600)
+    edit = change(old, entry_of(habeat.every(30, offset=0)), NOW)
+    assert edit is not None
+    assert edit.write.cursor_ms == old.state.cursor_ms
+    assert edit.write.position == Position(NOW, NOW + 29_500, NOW + 29_500)
+    assert run_of(edit) == (NOW - 20_500, NOW - 500, 3, "edited")
+
+
+def test_a_slot_that_is_due_right_now_is_accounted_for() -> None:
+    edit = change(stored(entry_of(), behind_ms=501), entry_of(habeat.every(30)), NOW - 500)
+    assert edit is not None
+    assert run_of(edit) == (NOW - 500, NOW - 500, 1, "edited")
+
+
+def test_another_jitter_moves_the_instant_and_not_the_cursor() -> None:
+    old = stored(entry_of(), behind_ms=3_000)
+    new = entry_of(spread_ms=5_000)
+    edit = change(old, new, NOW)
+    assert edit is not None
+    slot_ms = old.state.next_slot_ms
+    assert slot_ms is not None
+    position = Position(old.state.cursor_ms, slot_ms, new.effective_ms(slot_ms))
+    assert (edit.write.position, edit.write.lost) == (position, None)
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
+def test_switching_off_and_on(before: bool, after: bool) -> None:
+    old = stored(entry_of(enabled=before), behind_ms=10_600)
+    edit = change(old, entry_of(enabled=after), NOW)
+    assert edit is not None
+    assert edit.write.position == Position(NOW, NOW + 9_500, NOW + 9_500 if after else None)
+    assert run_of(edit) == (NOW - 10_500, NOW - 500, 2, "disabled")
+
+
+def test_an_edit_of_what_was_not_scheduled_names_that_as_the_reason() -> None:
+    schedule = habeat.every(30)
+    for state, enabled, reason in (
+        ({"paused": "x"}, True, "paused"),
+        ({}, False, "disabled"),
+        ({"quarantined": "x"}, True, "quarantined"),
+    ):
+        old = stored(entry_of(enabled=enabled), behind_ms=600, **state)
+        edit = change(old, entry_of(schedule, enabled=enabled), NOW)
+        assert edit is not None
+        assert run_of(edit)[3] == reason
+        assert edit.entry.state.quarantined is None
+        assert (edit.entry.state.due_ms is None) == (reason != "quarantined")
+
+
+def test_a_pause_accounts_for_what_is_due_and_a_resume_for_the_pause() -> None:
+    edit = pause(stored(entry_of(), behind_ms=600), "why", NOW)
+    assert edit is not None
+    assert run_of(edit) == (NOW - 500, NOW - 500, 1, "paused")
+    assert edit.write.position == Position(NOW, NOW + 9_500, None)
+    assert (edit.write.definition, edit.digest, edit.entry.rev) == (b"", "", 3)
+    paused = stored(entry_of(), behind_ms=30_000, paused="why", due_ms=None)
+    on = resume(paused, NOW)
+    assert on is not None
+    assert run_of(on) == (NOW - 20_500, NOW - 500, 3, "paused")
+    assert on.write.position == Position(NOW, NOW + 9_500, NOW + 9_500)
+    assert (on.write.paused, on.write.definition) == ("", b"")
+    assert on.entry.condition == "active"
+
+
+def test_pausing_again_changes_the_reason_only() -> None:
+    paused = stored(entry_of(), behind_ms=30_000, paused="old", paused_at_ms=77)
+    assert pause(paused, "old", NOW) is None
+    edit = pause(paused, "new", NOW)
+    assert edit is not None
+    assert edit.write.paused == '{"reason": "new", "at_ms": 77}'
+    assert (edit.write.position, edit.write.lost) == (None, None)
+
+
+def test_resuming_what_goes_on_is_nothing() -> None:
+    assert resume(stored(entry_of()), NOW) is None
+
+
+def test_resuming_a_disabled_entry_leaves_its_slots_to_the_enabling() -> None:
+    off = stored(entry_of(enabled=False), behind_ms=30_000, paused="x", due_ms=None)
+    edit = resume(off, NOW)
+    assert edit is not None
+    assert (edit.write.position, edit.write.lost) == (None, None)
+    assert edit.entry.condition == "disabled"
+
+
+def test_a_resume_out_of_quarantine_writes_the_definition_again() -> None:
+    edit = resume(stored(entry_of(), behind_ms=600, quarantined="bad"), NOW)
+    assert edit is not None
+    assert decode("a", edit.write.definition).rev == 4
+    assert run_of(edit)[3] == "quarantined"
+
+
+def test_what_cannot_be_read_cannot_be_resumed() -> None:
+    bad = Stored("a", "d", None, EntryState(quarantined="bad"), "bad", b"{")
+    with pytest.raises(DefinitionError, match="bad"):
+        resume(bad, NOW)
+    paused = pause(bad, "why", NOW)
+    assert paused is not None
+    assert (paused.write.position, paused.write.lost) == (None, None)
+
+
+def test_without_a_cursor_no_slots_are_made_up() -> None:
+    old = stored(entry_of(), cursor_ms=0, quarantined="no state", next_slot_ms=None)
+    edit = resume(old, NOW)
+    assert edit is not None
+    assert (edit.write.lost, edit.write.cursor_ms) == (None, None)
+    assert removal(old, NOW).lost is None
+
+
+def test_what_only_code_can_count_is_accounted_for_as_uncounted() -> None:
+    code = Code("proj.Tides")
+    old = stored(entry_of(code, owner="config"), behind_ms=9_000, due_ms=NOW - 1)
+    paused = pause(old, "why", NOW)
+    assert paused is not None
+    assert paused.write.position == Position(NOW - 9_000, None, None)
+    assert paused.write.lost is None
+    resumed = resume(stored(entry_of(code), behind_ms=9_000, paused="x", due_ms=None), NOW)
+    assert resumed is not None
+    assert run_of(resumed) == (NOW, NOW, 1, "paused; slots not counted")
+    # The leader, who has the code, looks at it at once and puts it right.
+    assert resumed.write.position == Position(NOW, None, NOW)
+
+
+def test_a_removal_accounts_for_what_was_due() -> None:
+    gone = removal(stored(entry_of(), behind_ms=600), NOW)
+    assert (gone.digest, gone.cursor_ms, gone.reason) != ("", None, "")
+    assert gone.lost is not None
+    assert (gone.lost.count, gone.lost.reason, gone.reason) == (1, "removed", "removed")
+    nothing = removal(stored(entry_of(), behind_ms=100), NOW)
+    assert (nothing.lost, nothing.reason) == (None, "removed")
+
+
+def test_counting_has_an_end() -> None:
+    each_second = habeat.cron("* * * * * *", tz="UTC")
+    behind_ms = (COUNTED_AT_MOST + 50) * 1_000
+    gone = removal(stored(entry_of(each_second), behind_ms=behind_ms), NOW)
+    assert gone.lost is not None
+    assert (gone.lost.count, gone.lost.last_ms) == (COUNTED_AT_MOST, NOW)
+    assert gone.lost.reason == "removed; at least so many"
+    whole = removal(stored(entry_of(habeat.every(1)), behind_ms=behind_ms), NOW)
+    assert whole.lost is not None
+    assert whole.lost.count == COUNTED_AT_MOST + 50

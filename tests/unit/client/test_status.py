@@ -1,0 +1,115 @@
+"""From the facts in Redis to a status, and to what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from habeat.client.status import Status, status_of
+from habeat.core.lease import Token
+from habeat.store.insight import Facts
+
+NOW_US = 1_800_000_000_000_000
+NOW_MS = NOW_US // 1_000
+TOLD = {"host": "alpha", "pid": 1, "dispatch": "outbox", "dispatch_why": "RabbitMQ"}
+
+
+def status(overdue: int = 0, beyond_grace: int = 0, **facts: Any) -> Status:
+    given: dict[str, Any] = {
+        "now_us": NOW_US,
+        "meta": {"leader_since": str(NOW_US - 5_000_000), "leader_cause": "crash"},
+        "holder": Token(7, "n1"),
+        "pttl_ms": 4_000,
+        "replicas": {"n1": TOLD, "n2": {"host": "beta"}},
+        "seen_ms": {"n1": NOW_MS - 100, "n2": NOW_MS - 200},
+        "entries": 5,
+        "due": 3,
+        "next_due": ("a", NOW_MS + 1_000),
+        "paused": 1,
+        "quarantined": {},
+        "in_flight": 0,
+        "dead": 0,
+        **facts,
+    }
+    return status_of(Facts(**given), overdue, beyond_grace)
+
+
+def test_a_healthy_cluster() -> None:
+    found = status()
+    assert (found.healthy, found.problems, found.remarks) == (True, (), ())
+    assert found.leader is not None
+    assert (found.leader.lease_epoch, found.leader.cause, found.leader.host) == (
+        7,
+        "crash",
+        "alpha",
+    )
+    assert found.leader.since is not None
+    assert (found.at - found.leader.since).total_seconds() == 5
+    assert [each.where for each in found.replicas] == ["alpha pid 1", "beta pid ?"]
+    assert (found.entries.idle, found.dispatch, found.in_flight) == (1, "outbox", 0)
+
+
+def test_a_lease_that_ran_out_is_no_leader() -> None:
+    for gone in ({"holder": None, "pttl_ms": -2}, {"pttl_ms": 0}):
+        found = status(**gone)
+        assert found.leader is None
+        assert found.problems[0].startswith("nobody leads; ")
+        assert found.problems[0].endswith("replicas stand by")
+
+
+def test_a_leader_that_has_not_said_who_it_is() -> None:
+    found = status(replicas={}, seen_ms={})
+    assert found.leader is not None
+    assert (found.leader.host, found.leader.pid, found.leader.replica) == ("?", None, None)
+    assert found.healthy
+
+
+def test_replicas_not_seen_for_long_are_gone() -> None:
+    found = status(seen_ms={"n1": NOW_MS, "n2": NOW_MS - 60_000})
+    assert found.standbys == ()
+    assert found.remarks == ("no standby: when the leader is lost, nobody takes over",)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"beyond_grace": 2}, "2 entries have been due"),
+        ({"meta": {"claimed": "5", "settled": "3", "abandoned": "1"}}, "off by 1"),
+        ({"in_flight": 1}, "off by -1"),
+    ],
+)
+def test_what_makes_it_unhealthy(given: dict[str, Any], word: str) -> None:
+    found = status(**given)
+    assert not found.healthy
+    assert word in found.problems[0]
+
+
+def test_firings_in_flight_are_accounted_for() -> None:
+    found = status(meta={"claimed": "5", "settled": "3", "abandoned": "1"}, in_flight=1)
+    assert found.healthy
+    assert (found.accounting.difference, found.accounting.in_flight) == (0, 1)
+
+
+def test_remarks() -> None:
+    found = status(
+        quarantined={"q": "bad"},
+        replicas={
+            "n1": {**TOLD, "tzdata": "2026.1", "skew_ms": -4_000, "clashes": ["c"]},
+            "n2": {"host": "beta", "tzdata": "2025.1", "unstorable": {"u": "why"}, "skew_ms": 5},
+            "n3": {"host": "gamma", "pid": 3, "inert": "another app's keys"},
+        },
+        seen_ms={"n1": NOW_MS, "n2": NOW_MS, "n3": NOW_MS},
+    )
+    assert found.healthy
+    assert len(found.remarks) == 6
+    assert "gamma pid 3 can never lead: another app's keys" in found.remarks
+    assert (found.clock_skew_ms, found.tzdata) == (-4_000, ("2025.1", "2026.1"))
+
+
+def test_what_another_release_says_of_itself_breaks_nothing() -> None:
+    odd = {"host": 5, "pid": "x", "clashes": "c", "unstorable": [1], "skew_ms": None, "tzdata": {}}
+    found = status(replicas={"n1": odd, "n2": {}}, meta={"leader_since": "?", "claimed": "x"})
+    assert found.leader is not None
+    assert (found.leader.host, found.leader.since, found.clashes) == ("?", None, ())
+    assert found.healthy
