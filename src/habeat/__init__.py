@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from habeat.core.schedule import crontab as crontab
     from habeat.core.schedule import every as every
     from habeat.core.schedule import once as once
+    from habeat.core.schedule import rrule as rrule
     from habeat.core.schedule import solar as solar
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ _HOMES = {
     "cron": "habeat.core.schedule",
     "crontab": "habeat.core.schedule",
     "once": "habeat.core.schedule",
+    "rrule": "habeat.core.schedule",
     "solar": "habeat.core.schedule",
 }
 
@@ -44,6 +46,7 @@ __all__ = [
     "errors",
     "every",
     "once",
+    "rrule",
     "solar",
 ]
 

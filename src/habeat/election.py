@@ -139,7 +139,10 @@ class Election:
         self._next_look_ms = self._now_ms() + self._poll_ms()
         look = self._store.observe()
         self._learn(look)
-        self._watch, action = self._watch.after(look.seen, ttl_ms=self._pace.ttl_ms)
+        seen = look.seen
+        if not self._pace.crash_poll_ms:
+            seen = replace(seen, listeners=None)  # 0 is "off": the TTL alone decides
+        self._watch, action = self._watch.after(seen, ttl_ms=self._pace.ttl_ms)
         if action is Action.LOOK_AGAIN:
             self._next_look_ms = self._now_ms() + SECOND_LOOK_MS
         elif look.seen.pttl_ms > 0:

@@ -288,7 +288,7 @@ class DispatchStore(Protocol):
     def mark(
         self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str
     ) -> int | Lost | None:
-        """The attempt's number; None if the intent is buried or gone."""
+        """The attempt's number; None if the intent is buried, 0 if it is gone."""
         ...
 
     def requests(self, limit: int) -> Sequence[Request]: ...

@@ -32,7 +32,7 @@ def write_app(
     schedule: str = "{}",
     *,
     module: str = "proj",
-    main: str = "proj",
+    main: str | None = "proj",
     more: str = "",
 ) -> str:
     """Write the module and return its name for ``celery -A``.

@@ -26,7 +26,7 @@ class Fleet:
     client: redis.Redis
     module: str = "proj"
     prefix: str = "habeat:proj"
-    arguments: Sequence[str] = ("-l", "INFO")
+    arguments: Sequence[str] = ("-l", "WARNING")
     beats: list[CeleryProcess] = field(default_factory=list)
 
     def key(self, name: str) -> str:

@@ -151,4 +151,4 @@ def _assert_said_once(fleet: Fleet, when_it_began: str, when_it_ended: str) -> N
         assert 1 <= len(began) <= LINES_PER_OUTAGE, "\n".join(began) or process.log()
         assert process.log().count(when_it_ended) == 1, process.log()
         lines = len(process.log().splitlines())
-        assert lines < 120, f"{lines} lines are too many:\n{process.log()}"
+        assert lines < 40, f"{lines} lines are too many:\n{process.log()}"

@@ -181,7 +181,7 @@ def test_what_is_added_is_got_back(kind: str, request: pytest.FixtureRequest) ->
 
 def test_the_first_slot_is_strictly_after_the_creation(client: Client) -> None:
     """C3: an entry written from outside runs at once."""
-    before = client.now()
+    before = client.server_time()
     entry = client.add("hourly", "proj.hourly", 3_600)
     assert entry.state.next_due is not None
     assert entry.state.next_due > before
@@ -190,10 +190,10 @@ def test_the_first_slot_is_strictly_after_the_creation(client: Client) -> None:
 
 
 def test_a_schedule_without_a_slot_to_come_is_refused(client: Client) -> None:
-    past = habeat.once(client.now() - timedelta(seconds=1))
+    past = habeat.once(client.server_time() - timedelta(seconds=1))
     with pytest.raises(errors.ValidationError, match="slot still to come"):
         client.add("once", "proj.once", past)
-    client.add("once", "proj.once", habeat.once(client.now() + timedelta(days=1)))
+    client.add("once", "proj.once", habeat.once(client.server_time() + timedelta(days=1)))
     with pytest.raises(errors.ValidationError, match="slot still to come"):
         client.update("once", schedule=past)
 
@@ -645,7 +645,7 @@ def test_a_reply_lost_on_the_wire(
             middle.heal()
 
     with Client(middle.url(), prefix=PREFIX, timeout=2.0) as client:
-        client.now()
+        client.server_time()
         monkeypatch.setattr(EntryStore, "write", write)
         entry = client.add("a", "proj.a", 60)
         assert stalled
@@ -832,7 +832,7 @@ def test_a_client_of_an_app_finds_everything_in_its_settings(valkey: Server) -> 
 
 def test_drift_and_history(client: Client, beat: Beat) -> None:
     beat.lead()
-    for name, late_ms in (("bad", 30_000), ("good", 10_000)):
+    for name, late_ms in (("bad", 30_000), ("good", 15_000)):
         client.add(name, "proj.a", habeat.every(10))
         beat.backdate(name, late_ms)
         assert beat.fire(name) == "ok"
@@ -845,7 +845,7 @@ def test_drift_and_history(client: Client, beat: Beat) -> None:
     assert exact[0].max_ms == rough[0].max_ms == late[1]
     assert late[1] * 0.992 <= rough[0].p99_ms <= late[1]
     assert client.drift("good") == [rough[1]]
-    assert client.drift(since=client.now() + timedelta(seconds=1)) == []
+    assert client.drift(since=client.server_time() + timedelta(seconds=1)) == []
     with pytest.raises(errors.EntryNotFound):
         client.drift("nobody")
     with pytest.raises(errors.EntryNotFound):
@@ -866,7 +866,7 @@ def test_status_of_a_running_cluster(client: Client, beat: Beat) -> None:
     client.add("a", "proj.a", habeat.every(10))
     client.add("b", "proj.b", 60)
     client.pause("b")
-    beat.backdate("a", 20_000)
+    beat.backdate("a", 30_000)
     assert beat.fire("a") == "ok"
     status = client.status()
     assert status.leader is not None
@@ -934,9 +934,9 @@ def test_preview_of_entries_and_schedules(client: Client) -> None:
     tokyo = Client("redis://nowhere:1/0", prefix=PREFIX, timezone="Asia/Tokyo")
     (slot,) = tokyo.preview(habeat.cron("0 8 * * *"), 1, start)
     assert f"{slot.nominal:%H:%M %Z}" == "08:00 JST"
-    now = client.now()
+    now = client.server_time()
     (coming,) = client.preview(timedelta(hours=1), 1)
-    assert now < coming.nominal <= client.now() + timedelta(hours=1)
+    assert now < coming.nominal <= client.server_time() + timedelta(hours=1)
     with pytest.raises(errors.EntryNotFound):
         client.preview("nobody")
     with pytest.raises(errors.ValidationError):

@@ -197,5 +197,5 @@ def _say_entry(client: Client, entry: Entry, as_json: bool) -> None:
         say_json(entry)
         return
     due = entry.state.next_due
-    until = f", next due {full(due, client.now())}" if due else ""
+    until = f", next due {full(due, client.server_time())}" if due else ""
     say(f"{entry.name} is {entry.condition}: {entry.schedule.describe()}{until}")

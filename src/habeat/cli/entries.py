@@ -58,7 +58,7 @@ def list_command(
             else "no entries yet; add one: celery -A proj habeat add NAME TASK --every 300"
         )
         return
-    now = client.now()
+    now = client.server_time()
     table(
         ("NAME", "SCHEDULE", "NEXT DUE", "STATE"),
         [
@@ -81,7 +81,7 @@ def list_command(
 def show_command(client: Client, name: str, as_json: bool) -> None:
     """One entry: every field, its next slots, and what became of the last ones."""
     entry = client.get(name)
-    now = client.now()
+    now = client.server_time()
     slots = client.preview(name, SLOTS_SHOWN)
     records = client.history(name, limit=RECORDS_SHOWN)
     if as_json:

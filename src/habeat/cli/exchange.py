@@ -38,13 +38,18 @@ def load_command(client: Client, file: IO[str], dry_run: bool, as_json: bool) ->
         data = json.load(file)
     except ValueError as error:
         raise click.BadParameter(f"it is no JSON: {error}", param_hint="FILE") from None
-    report = client.load(data, dry_run, progress=_progress if sys.stderr.isatty() else None)
+    report = client.load(data, dry_run, progress=_progress if on_a_terminal() else None)
     if as_json:
         say_json(report)
     else:
         _say_report(report)
     if report.refused:
         bad()
+
+
+def on_a_terminal() -> bool:
+    """Whether somebody watches stderr."""
+    return sys.stderr.isatty()
 
 
 def _progress(done: int, total: int) -> None:

@@ -119,11 +119,19 @@ def when(at: datetime | None, now: datetime) -> str:
 
 
 def short(at: datetime, now: datetime) -> str:
-    """A moment in this host's zone, with the date only where it is not near."""
+    """A moment in this host's zone, with no more of a date than it needs."""
     local = at.astimezone()
     if abs(at - now) < timedelta(hours=12):
         return f"{local:%H:%M:%S}"
+    if timedelta(0) < at - now < timedelta(days=6):
+        return f"{local:%a %H:%M}"
     return f"{local:%Y-%m-%d %H:%M}"
+
+
+def exact(at: datetime) -> str:
+    """A moment as its own zone has it, with milliseconds where there are any."""
+    fraction = f".{at.microsecond // 1_000:03}" if at.microsecond >= 1_000 else ""
+    return f"{at:%Y-%m-%d %H:%M:%S}{fraction}"
 
 
 def full(at: datetime | None, now: datetime) -> str:

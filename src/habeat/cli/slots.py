@@ -8,7 +8,7 @@ from datetime import datetime
 import click
 
 from habeat.cli.group import command, json_option
-from habeat.cli.printing import milliseconds, relative, say, say_json, short, table
+from habeat.cli.printing import exact, milliseconds, relative, say, say_json, short, table
 from habeat.cli.words import MOMENT, SINCE, schedule_from, schedule_options
 from habeat.client import Client, Drift, Instant, LedgerRecord
 
@@ -35,7 +35,7 @@ def preview_command(
     if as_json:
         say_json(slots)
     elif slots:
-        instant_rows(slots, client.now())
+        instant_rows(slots, client.server_time())
     else:
         say("no slots: the schedule is exhausted, or cannot be read")
 
@@ -53,7 +53,7 @@ def history_command(
     if as_json:
         say_json(records)
     elif records:
-        record_rows(records, client.now(), with_entry=name is None)
+        record_rows(records, client.server_time(), with_entry=name is None)
     else:
         say("no records: nothing was due since then (or the name is another)")
 
@@ -86,7 +86,7 @@ def instant_rows(slots: Sequence[Instant], now: datetime) -> None:
         marks = f"  {', '.join(slot.marks)}" if slot.marks else ""
         rows.append(
             (
-                f"{slot.nominal:%a %Y-%m-%d %H:%M:%S %Z}",
+                f"{slot.nominal:%a} {exact(slot.nominal)} {slot.nominal:%Z}",
                 f"{local:%a %H:%M:%S} here" if differs else "",
                 relative(slot.effective, now) + marks,
             )
@@ -115,7 +115,7 @@ def record_rows(records: Sequence[LedgerRecord], now: datetime, *, with_entry: b
 def _record_row(record: LedgerRecord, now: datetime) -> tuple[str, str, str, str]:
     run = f"{record.count} slots until {short(record.until, now)}" if record.count > 1 else ""
     reason = "; ".join(part for part in (record.reason, run) if part)
-    slot = f"{record.slot.astimezone():%Y-%m-%d %H:%M:%S}"
+    slot = exact(record.slot.astimezone())
     return slot, record.outcome, milliseconds(record.lateness_ms), reason
 
 

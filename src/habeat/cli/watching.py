@@ -17,6 +17,15 @@ from habeat.cli.printing import (
 )
 from habeat.client import Client, Leader, Replica, Status
 
+#: How a leader came to lead, in words.
+CAUSES = {
+    "first": "the first of all",
+    "released": "after a release",
+    "expired": "after the lease ran out",
+    "crash": "after a crash",
+    "stuck": "after the leader stood still",
+}
+
 START_ONE = "start one: celery -A proj beat -S habeat.Scheduler"
 
 
@@ -95,7 +104,7 @@ def _leader(status: Status) -> str:
     if leader is None:
         return f"none; {START_ONE}" if not status.standbys else "none"
     since = f" since {when(leader.since, status.at)}" if leader.since else ""
-    cause = f", took over: {leader.cause}" if leader.cause else ""
+    cause = f", {CAUSES.get(leader.cause, leader.cause)}" if leader.cause else ""
     left = milliseconds(leader.lease_left_ms)
     return f"{_where(leader)}{since}{cause}\nlease epoch {leader.lease_epoch}, {left} left"
 

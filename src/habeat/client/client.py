@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from habeat.client.calls import Calls, Desk
 from habeat.client.clearing import clear
+from habeat.client.definition import checked_name
 from habeat.client.editing import Editing
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
 from habeat.client.instants import Instant, in_zone, instants, instants_of
@@ -72,7 +73,7 @@ class Client:
         if isinstance(app, str):
             place = place_of_url(app, prefix, options, timezone)
             self._calls = Calls(lambda: place, timeout, sleep)
-        elif not hasattr(app, "conf"):
+        elif not hasattr(app, "main"):  # asking for its conf might load it
             raise ValidationError("app", app, "a Celery app, or the URL of a Redis")
         else:
             for field, given in (("prefix", prefix), ("options", options), ("timezone", timezone)):
@@ -125,7 +126,7 @@ class Client:
             "misfire_limit": misfire_limit,
             "delivery": delivery,
         }
-        return self._editing.add(name, given, may_replace=replace)
+        return self._editing.add(checked_name(name), given, may_replace=replace)
 
     def update(self, name: str, *, rev: int | None = None, **changes: Any) -> Entry:
         """Change some fields, named as in `add`; the others stay.
@@ -134,7 +135,7 @@ class Client:
         entry is at that revision, else RevisionConflict. Raises EntryNotFound, ValidationError,
         OwnedByConfig, and DefinitionError if a quarantined entry cannot be read even so.
         """
-        return self._editing.update(name, rev, changes)
+        return self._editing.update(checked_name(name), rev, changes)
 
     def remove(self, name: str | None = None, *, prefix: str = "", tags: Iterable[str] = ()) -> int:
         """Remove one entry, or all of the API's whose name begins so and that have all the tags.
@@ -147,27 +148,27 @@ class Client:
             return clear(self._calls, selection)
         if selection != Selection():
             raise ValidationError("name", name, "left out where prefix or tags are given")
-        self._editing.remove(name)
+        self._editing.remove(checked_name(name))
         return 1
 
     def pause(self, name: str, reason: str = "") -> Entry:
         """Stop an entry until `resume`; its slots meanwhile end in the ledger as skipped."""
         if not isinstance(reason, str):
             raise ValidationError("reason", reason, "a text", entry=name)
-        return self._editing.pause(name, reason)
+        return self._editing.pause(checked_name(name), reason)
 
     def resume(self, name: str) -> Entry:
         """Let a paused or quarantined entry go on from now; nothing is caught up.
 
         Raises EntryNotFound, and DefinitionError if its definition cannot be read.
         """
-        return self._editing.resume(name)
+        return self._editing.resume(checked_name(name))
 
     # -- entries ----------------------------------------------------------------------------
 
     def get(self, name: str) -> Entry:
         """One entry as it is now; EntryNotFound. One that cannot be read is quarantined."""
-        found = entries_of(self._calls, [name])
+        found = entries_of(self._calls, [checked_name(name)])
         if not found:
             raise EntryNotFound(name)
         return found[0]
@@ -192,7 +193,7 @@ class Client:
     ) -> Instants:
         """The next slots of an entry or of a schedule, strictly after `start` (default: now)."""
         entry = self.get(name_or_schedule) if isinstance(name_or_schedule, str) else None
-        begin = self.now() if start is None else start
+        begin = self.server_time() if start is None else start
         if entry is not None:
             return instants_of(entry, begin, count)
         schedule = in_zone(schedule_of(name_or_schedule), self._calls.place.timezone)
@@ -236,7 +237,7 @@ class Client:
         grace_ms = self._calls.place.misfire_grace_ms
         return self._calls.read(lambda desk: read_status(desk.insight, grace_ms))
 
-    def now(self) -> datetime:
+    def server_time(self) -> datetime:
         """Redis' clock, by which everything is decided; aware, UTC."""
         return moment(self._calls.read(lambda desk: desk.insight.now_us()) // 1_000)
 

@@ -28,6 +28,7 @@ Word = TypeVar("Word", bound=enum.StrEnum)
 def fields_of(name: str, given: Mapping[str, Any], timezone: str) -> dict[str, Any]:
     """The fields of an Entry for what was given; ValidationError."""
     fields: dict[str, Any] = {}
+    checked_name(name)
     try:
         for key, value in given.items():
             if key not in _READERS:
@@ -39,6 +40,13 @@ def fields_of(name: str, given: Mapping[str, Any], timezone: str) -> dict[str, A
     except ValidationError as error:
         raise error.of_entry(name) from None
     return fields
+
+
+def checked_name(name: Any) -> str:
+    """The name of an entry that there may be; ValidationError."""
+    if not isinstance(name, str) or not name:
+        raise ValidationError("name", name, "an entry's name")
+    return name
 
 
 def new_entry(name: str, given: Mapping[str, Any], timezone: str) -> Entry:

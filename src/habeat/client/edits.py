@@ -106,7 +106,7 @@ def pause(stored: Stored, reason: str, now_ms: int) -> Edit | None:
             lost=None if isinstance(old.schedule, Code) else _lost(stored, now_ms, "paused"),
         )
         state = _placed(state, position, True)
-    state = replace(state, paused=reason, paused_at_ms=at_ms, due_ms=None)
+    state = replace(state, paused=reason, paused_at_ms=at_ms, paused_until_ms=None, due_ms=None)
     return Edit(write, replace(old, state=state))
 
 
@@ -121,7 +121,10 @@ def resume(stored: Stored, now_ms: int) -> Edit | None:
     if stored.entry is None:
         raise DefinitionError(stored.name, stored.unreadable or "there is none")
     write = Write(stored.name, stored.digest, owned=old.owner == "config", paused="")
-    entry, state = old, replace(old.state, paused=None, paused_at_ms=None, quarantined=None)
+    entry = old
+    state = replace(
+        old.state, paused=None, paused_at_ms=None, paused_until_ms=None, quarantined=None
+    )
     if old.state.quarantined is not None:
         entry = replace(old, rev=old.rev + 1)
         write = replace(write, definition=encode(entry))
@@ -193,10 +196,11 @@ def _lost(stored: Stored, now_ms: int, act: str) -> SkippedRun | None:
     reason = entry.condition if entry.condition in _UNSCHEDULED else act
     if stored.entry is None or isinstance(entry.schedule, Code):
         return _run(now_ms, now_ms, 1, f"{reason}; slots not counted")
-    found = entry.count_between(cursor_ms, now_ms, COUNTED_AT_MOST)
+    limit = None if entry.schedule.arithmetic else COUNTED_AT_MOST
+    found = entry.count_between(cursor_ms, now_ms, limit)
     if found is None:
         return None
-    if found.count >= COUNTED_AT_MOST and not entry.schedule.arithmetic:
+    if limit is not None and found.count >= limit:
         return _run(found.first_ms, now_ms, found.count, f"{reason}; at least so many")
     return _run(found.first_ms, found.last_ms, found.count, reason)
 

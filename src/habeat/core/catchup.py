@@ -27,6 +27,13 @@ SLICE = 1_000
 HISTORY_LOST = "history lost"
 
 
+@dataclass(slots=True)
+class Effort:
+    """How many slots had to be enumerated, over several plans."""
+
+    slots: int = 0
+
+
 #: A backlog leaves in bursts of a tenth of a second's worth of its pace.
 BURSTS_PER_SECOND = 10
 
@@ -54,21 +61,26 @@ def plan(
     history_lost_ms: int = 0,
     fired: int = 0,
     limit: int = SLICE,
+    effort: Effort | None = None,
 ) -> list[Step]:
     """What becomes of the entry's slots that are due at `now_ms`, oldest first.
 
-    `fired` is how often it has fired before. At most `limit` steps; the caller plans again from
-    the last step's cursor.
+    `fired` is how often it has fired before. At most `limit` steps, and no more once a slice of
+    slots has been looked at; the caller plans again from the last step's cursor.
     """
     planner = _Planner(entry, policies, now_ms, history_lost_ms, fired)
     steps: list[Step] = []
     slot_ms = planner.next_slot_ms(cursor_ms)
-    while slot_ms is not None and entry.effective_ms(slot_ms) <= now_ms and len(steps) < limit:
+    while slot_ms is not None and entry.effective_ms(slot_ms) <= now_ms:
+        if len(steps) >= limit or planner.looked_at >= SLICE:
+            break
         step = planner.step(cursor_ms, slot_ms)
         steps.append(step)
         cursor_ms, slot_ms = step.cursor_ms, step.next_slot_ms
         if step.not_before_ms > now_ms:
             break
+    if effort is not None:
+        effort.slots += planner.looked_at
     return steps
 
 
@@ -90,6 +102,8 @@ class _Planner:
         self._burst = max(1, round(policies.misfire_pace / BURSTS_PER_SECOND))
         self._in_burst = 0
         self._runs_left = entry.runs_left(fired)
+        #: How many slots had to be enumerated so far.
+        self.looked_at = 0
 
     def next_slot_ms(self, after_ms: int) -> int | None:
         """The next slot, unless the entry has run as often as it may."""
@@ -164,6 +178,7 @@ class _Planner:
         limit = None if self._entry.schedule.arithmetic else SLICE + beyond
         run = self._entry.count_between(cursor_ms, until_ms, limit)
         assert run is not None, "the caller has seen a slot in this span"
+        self.looked_at += 0 if self._entry.schedule.arithmetic else run.count
         return run
 
     def _firing(self, slot_ms: int, misfire: str = "") -> Step:

@@ -34,7 +34,8 @@ from dataclasses import dataclass, replace
 SECOND_LOOK_MS = 50
 MARGIN_MAX_MS = 1_000
 RENEW_MAX_MS = 1_000
-#: Two answered polls further apart than this leave the time between them uncounted.
+#: Two answered polls further apart than this, and than half a TTL (who is not first in line
+#: looks every third), leave the time between them uncounted.
 ANSWER_GAP_MS = 2_500
 
 
@@ -136,10 +137,10 @@ class Watch:
         """The watch after one more observation, and what may be concluded from it."""
         if seen.holder is None:
             return Watch(), Action.ACQUIRE
-        watch = self._following(seen)
+        watch = self._following(seen, max(ANSWER_GAP_MS, ttl_ms // 2))
         return watch, watch._conclusion(seen, max(ttl_ms, seen.holder_ttl_ms))
 
-    def _following(self, seen: Observation) -> Watch:
+    def _following(self, seen: Observation, gap_ms: int) -> Watch:
         same_holder = seen.holder == self.holder
         moved = not same_holder or seen.heartbeat != self.heartbeat
         same_line = same_holder and seen.connection == self.connection
@@ -147,7 +148,7 @@ class Watch:
         zero = seen.listeners == 0 and seen_alive
         zero_since = self.zero_since_ms if not moved and self.zero_since_ms else seen.at_ms
         elapsed_ms = seen.at_ms - self.last_ms
-        still_ms = self.still_ms + (elapsed_ms if elapsed_ms <= ANSWER_GAP_MS else 0)
+        still_ms = self.still_ms + (elapsed_ms if elapsed_ms <= gap_ms else 0)
         return Watch(
             holder=seen.holder,
             heartbeat=seen.heartbeat,

@@ -8,7 +8,8 @@ polite stop loses none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from habeat.core.entry import Delivery
 from habeat.engine.atomic import AtomicClaims
@@ -37,7 +38,7 @@ class Dispatch:
         """Claim all firings; False if some must be planned again. BrokerUnavailable."""
         complete = True
         try:
-            for batch in batches(self._renderer.claims(lead, firings)):
+            for batch in batches(self._renderer.claims(lead, firings), partial(_is_late, lead)):
                 if not lead.may_go_on():
                     return False
                 if batch[0].rendered.commands:
@@ -50,16 +51,27 @@ class Dispatch:
         return complete
 
 
-def batches(claims: Iterable[Claim]) -> Iterator[list[Claim]]:
-    """Runs of claims that leave by the same way, none longer than that way bears."""
+def batches(claims: Iterable[Claim], late: Callable[[], bool]) -> Iterator[list[Claim]]:
+    """Runs of claims that leave by the same way, none longer than that way bears.
+
+    What has been rendered is claimed at once when it gets `late`: a batch that takes longer to
+    render than the lease is trusted would never leave.
+    """
     batch: list[Claim] = []
     for claim in claims:
         if batch and not _goes_with(claim, batch):
             yield batch
             batch = []
         batch.append(claim)
+        if late():
+            yield batch
+            batch = []
     if batch:
         yield batch
+
+
+def _is_late(lead: Lead) -> bool:
+    return lead.trust_left_ms() < lead.ttl_ms // 2
 
 
 def _goes_with(claim: Claim, batch: Sequence[Claim]) -> bool:

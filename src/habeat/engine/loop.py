@@ -169,11 +169,12 @@ class Engine:
         )
         lead.anchor(found.now_us)
         self._election.heard(found.heartbeat)
-        if found.listeners == 0:
-            self._line.resubscribe()
         if found.resumes:
             self._housekeeping.resume(lead, found.resumes)
         next_due_ms = self._act_on(found)
+        if found.listeners == 0:
+            self._line.resubscribe()
+            self._line.open()
         chores_ms = self._housekeeping.each_tick(lead)
         return self._wait_ms(next_due_ms, chores_ms)
 
@@ -184,7 +185,8 @@ class Engine:
         if chores_ms is not None:
             waits.append(chores_ms)
         if self.broker_failures:
-            waits = [max(BACKOFF_MS[min(self.broker_failures, len(BACKOFF_MS)) - 1], min(waits))]
+            pause_ms = BACKOFF_MS[min(self.broker_failures, len(BACKOFF_MS)) - 1]
+            waits = [max(min(pause_ms, self._settings.renew_after_ms), min(waits))]
         return min(waits)
 
     # -- dispatch ---------------------------------------------------------------------------
@@ -210,8 +212,9 @@ class Engine:
         except BrokerUnavailable as error:
             self._broker_failed(error)
             return planned.next_due_ms
-        self.broker_failures = 0
-        self._trouble.over("broker", "habeat: the broker takes messages again")
+        if firings or self._recovery.resent:  # else nothing was learnt of the broker
+            self.broker_failures = 0
+            self._trouble.over("broker", "habeat: the broker takes messages again")
         if not complete or stale:
             planned.note_next(0)
         return planned.next_due_ms
@@ -220,6 +223,7 @@ class Engine:
         return min(self._settings.publish_timeout_ms, self._lead.trust_left_ms())
 
     def _recover(self, found: Tick, planned: Plan) -> None:
+        self._recovery.resent = False
         if found.in_flight:
             planned.note_next(self._recovery.run(self._lead))
 

@@ -14,13 +14,14 @@ settle       not fenced, for a publish is a fact. Reply lost or process killed: 
 
 Before each publish the trust window is looked at; the publish must end inside it. Where less is
 left than a publish may take, the lease is renewed first. A firing that may be sent at most once
-is claimed alone, directly before its publish, so that a polite stop loses none.
+is claimed alone, directly before its publish, and a stop waits for it: none is lost by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from habeat.core.entry import Delivery
 from habeat.engine.lead import Lead
 from habeat.engine.reporting import Once
 from habeat.engine.verdicts import Verdicts
@@ -95,7 +96,8 @@ class OutboxClaims:
         for claim, word in zip(batch, reply.words, strict=True):
             if word in ("ok", "mine inflight"):
                 firing = claim.firing
-                complete &= not lead.stopping() and self._sender.send(
+                once = claim.delivery == Delivery.AT_MOST_ONCE
+                complete &= (once or not lead.stopping()) and self._sender.send(
                     lead, firing.entry, firing.identity, claim.rendered.envelope, 1
                 )
             else:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from habeat.core.catchup import Step, plan
+from habeat.core.catchup import Effort, Step, plan
 from habeat.core.entry import Entry, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.order import Order
@@ -24,6 +24,8 @@ from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, Skip
 
 CACHED_DEFINITIONS = 5_000
+#: Slots enumerated in one tick; what is left waits for the next, under a lease just renewed.
+SLOTS_PER_TICK = 20_000
 
 MISSING_CODE = (
     "it has parts that only code can express, and this replica's beat_schedule lacks them"
@@ -95,6 +97,7 @@ class Planner:
         self._defaults = defaults
         self._fetch = fetch
         self._cache: OrderedDict[tuple[str, str], Entry | DefinitionError] = OrderedDict()
+        self._effort = Effort()
 
     def plan(
         self, due: Sequence[DueEntry], *, now_ms: int, history_lost_ms: int, limit: int
@@ -102,11 +105,12 @@ class Planner:
         """What to do about `due` at `now_ms` (Redis time), at most `limit` firings."""
         self._load(due)
         result = Plan()
+        self._effort = Effort()
         for item in due:
             found = self._entry(item)
             if isinstance(found, DefinitionError):
                 result.unreadable.append((item, found.why))
-            elif limit > len(result.firings):
+            elif limit > len(result.firings) and self._effort.slots < SLOTS_PER_TICK:
                 room = limit - len(result.firings)
                 self._plan_found(result, found, item, now_ms, history_lost_ms, room)
             else:
@@ -189,6 +193,7 @@ class Planner:
             history_lost_ms=history_lost_ms,
             fired=item.fired,
             limit=room,
+            effort=self._effort,
         )
         cursor_ms, due_ms = item.cursor_ms, item.due_ms
         for step in steps:

@@ -37,6 +37,9 @@ class Recovery:
         self._sender = sender
         self._under: Token | None = None
         self._again_ms = 0
+        self._tried: dict[str, int] = {}
+        #: Whether the broker has been asked, and has answered, in this tick.
+        self.resent = False
 
     def run(self, lead: Lead) -> int:
         """Resend a batch if it is time; returns the instant (Redis, ms) of the next try.
@@ -49,13 +52,26 @@ class Recovery:
             return self._again_ms
         self._under, self._again_ms = lead.token, now_ms + RECOVER_PAUSE_MS
         found = lead.call(lambda token, ttl: self._store.recover(token, ttl, RECOVER_BATCH))
-        if found.intents:
-            self._resend_all(lead, found.intents)
-        if len(found.intents) == RECOVER_BATCH:
+        rested = self._rested(found.intents, now_ms)
+        if rested:
+            self._resend_all(lead, rested)
+            self.resent = True
+        if rested and len(found.intents) == RECOVER_BATCH:
             self._again_ms = now_ms
         elif found.wait_until_ms is not None:
             self._again_ms = min(self._again_ms, found.wait_until_ms)
         return self._again_ms
+
+    def _rested(self, intents: Sequence[Intent], now_ms: int) -> Sequence[Intent]:
+        """Those not tried a moment ago: what is in flight still was refused then."""
+        self._tried = {
+            field: at_ms
+            for field, at_ms in self._tried.items()
+            if now_ms - at_ms < RECOVER_PAUSE_MS
+        }
+        rested = [intent for intent in intents if intent.field not in self._tried]
+        self._tried |= {intent.field: now_ms for intent in rested}
+        return rested
 
     def _resend_all(self, lead: Lead, intents: Sequence[Intent]) -> None:
         self._sender.ready(lead)
@@ -72,6 +88,8 @@ class Recovery:
         attempt = lead.call(
             lambda token, ttl: self._store.mark(token, ttl, intent, ATTEMPTS_CAP, bury)
         )
+        if attempt == 0:
+            return  # its message had left after all, and somebody else has settled it
         if attempt is None:
             log.error(
                 "habeat: the firing %s of %r was given up and is kept in :dead%s",

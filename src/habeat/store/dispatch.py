@@ -102,6 +102,9 @@ class RedisDispatchStore:
         reply = self._caller.run("recover", str(token), ttl_ms, limit)
         if text(reply[0]) == "lost":
             return Lost(text(reply[1]))
+        # Here and not at each mark: a message that is not sent for want of Redis replicas must
+        # not use up an attempt.
+        self._await_redis_replicas()
         return Recovered(int(reply[1]), optional_ms(reply[2]), list(_intents(reply[3])))
 
     def mark(
@@ -111,8 +114,9 @@ class RedisDispatchStore:
         word = text(reply[0])
         if word == "lost":
             return Lost(text(reply[1]))
-        self._await_redis_replicas()
-        return int(reply[1]) if word == "ok" else None
+        if word == "ok":
+            return int(reply[1])
+        return 0 if word == "gone" else None
 
     def requests(self, limit: int) -> Sequence[Request]:
         key = self._caller.keys.requests

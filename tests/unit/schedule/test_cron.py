@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from calendar import monthrange
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 
 import pytest
@@ -22,6 +23,7 @@ from tests.unit.schedule.strategies import (
     untimed,
 )
 
+LATE = datetime(3000, 1, 1, tzinfo=UTC)
 YEAR_START = datetime(2026, 1, 1, tzinfo=UTC)
 STARTS = st.integers(0, 5 * 366 * 1440).map(
     lambda n: datetime(2023, 1, 1, tzinfo=UTC) + timedelta(minutes=n)
@@ -70,6 +72,26 @@ def test_the_last_weekday_of_a_month_equals_cronsim(day: int, start: datetime) -
 
 
 @untimed
+@given(STARTS)
+def test_the_last_weekday_of_the_month_equals_cronsim(start: datetime) -> None:
+    expected = list(islice(CronSim("0 12 LW * *", start), 30))
+    assert first(cron("0 12 LW * *"), 30, start) == expected
+
+
+@pytest.mark.parametrize("day", range(1, 32))
+def test_the_nearest_weekday_by_trying_all_days(day: int) -> None:
+    """Over the 400 years after which the calendar repeats."""
+    found = iter(cron(f"0 0 {day}W * *").between(datetime(1999, 12, 31, 23, tzinfo=UTC), LATE))
+    for year in range(2000, 2400):
+        for month in range(1, 13):
+            length = monthrange(year, month)[1]
+            if day <= length:
+                weekdays = [d for d in range(1, length + 1) if date(year, month, d).weekday() < 5]
+                nearest = min(weekdays, key=lambda d: abs(d - day))
+                assert next(found).date() == date(year, month, nearest)
+
+
+@untimed
 @given(MINUTES, MINUTES, HOURS, STARTS)
 def test_six_fields_begin_with_the_seconds(
     second: str, minute: str, hour: str, start: datetime
@@ -94,6 +116,14 @@ def test_six_fields_begin_with_the_seconds(
         ("0 0 29-L * *", [29, 30, 31]),
         ("0 0 l * 1#1", [5, 31]),
         ("0  0\t* * SUN", [4, 11, 18, 25]),
+        ("0 0 * * 5L", [30]),
+        ("0 0 * * FRIL,mon#1", [5, 30]),
+        ("0 0 1W,15W,31W * *", [15, 30]),  # the 31st is a Saturday
+        ("0 0 LW,2 * *", [2, 30]),
+        ("0 0 3W,4W * *", [2, 5]),  # a Saturday and a Sunday
+        ("0 0 3W * 0", [2, 4, 11, 18]),  # either
+        ("*,5 0 1 * *", [1, 1, 1, 1]),
+        ("0 0 *,5 * 1", [5, 12, 19, 26]),  # a star first: both
     ],
 )
 def test_which_days_of_january(expression: str, days: list[int]) -> None:
@@ -172,8 +202,16 @@ def test_h_is_fixed_h_with_a_step_counts_elapsed_time() -> None:
     [
         ("R * * * *", "minute", "no R"),
         ("0 R(1-5) * * *", "hour", "no R"),
-        ("0 0 15W * *", "day_of_month", "no W"),
-        ("0 0 LW * *", "day_of_month", "no W"),
+        ("0 0 W * *", "day_of_month", "W behind a single day"),
+        ("0 0 32W * *", "day_of_month", "W behind a single day"),
+        ("0 0 1-5W * *", "day_of_month", "W behind a single day"),
+        ("0 0 15W/2 * *", "day_of_month", "W behind a single day"),
+        ("0 0 1,WL * *", "day_of_month", "W behind a single day"),
+        ("0 0 31W 4 *", "expression", "calendar"),
+        ("0 0 L-3 * *", "day_of_month", "15W and LW"),
+        ("0 0 * * L", "day_of_week", "L5"),
+        ("0 0 * * 8L", "day_of_week", "L5"),
+        ("0 0 * * fri,5L", "day_of_week", "not both"),
         ("0 5-5 * * *", "hour", "no range of one value"),
         ("0 0 * jan-jan *", "month", "no range of one value"),
         ("60 * * * *", "minute", "0 to 59"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,9 @@ from typing import Any
 from habeat.cli.demo import keeper as keeper_file
 
 _NOT_INHERITED = ("CELERY_", "HABEAT_")
-_TAIL_LINES = 15
+_TAIL_LINES = 25
+# A Unix socket in the folder must have a short path: Linux takes 107 bytes, macOS 103.
+_LONGEST_PATH = 95
 
 
 class DemoFailed(Exception):
@@ -30,8 +33,7 @@ class Children:
     """A folder, and processes whose output is kept there; both are gone after `close`."""
 
     def __init__(self) -> None:
-        # Short, since the path of a Unix socket may have some hundred characters at most.
-        self.folder = Path(tempfile.mkdtemp(prefix="habeat-demo-"))
+        self.folder = _new_folder()
         self.pids: dict[str, int] = {}
         self._keeper = subprocess.Popen(
             [sys.executable, "-P", str(keeper_file.__file__), str(self.folder)],
@@ -86,6 +88,7 @@ class Children:
             with contextlib.suppress(OSError):
                 self._keeper.stdin.close()
         self._keeper.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)  # should the keeper have been killed
 
     def _ask(self, act: str, **told: Any) -> dict[str, Any]:
         assert self._keeper.stdin is not None
@@ -102,3 +105,11 @@ class Children:
         if "error" in answer:
             raise DemoFailed(f"{act} {told.get('name', '')}: {answer['error']}")
         return answer
+
+
+def _new_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="habeat-demo-"))
+    if len(os.fsencode(folder)) > _LONGEST_PATH:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="habeat-demo-", dir="/tmp"))
+    return folder

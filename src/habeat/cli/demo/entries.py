@@ -8,7 +8,7 @@ _PERIODS_S: dict[str, float] = {
     "pulse": 0.5,
     **dict.fromkeys(("presence", "heartbeat", "sessions", "stock"), 1),
     **dict.fromkeys(("prices", "queue-depth", "ticker", "positions"), 1),
-    **dict.fromkeys(("inbox", "outbox", "ranking", "search-index", "webhooks"), 2),
+    **dict.fromkeys(("inbox", "outbox", "ranking", "search", "webhooks"), 2),
     **dict.fromkeys(("cache", "alerts", "geo", "invoices"), 5),
     "report": 10,
 }

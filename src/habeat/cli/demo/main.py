@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import socket
 import sys
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             result = _run(children, given)
         finally:
             children.close()
+        _report(result, as_json=given.json)
     except KeyboardInterrupt:
         print("habeat: the demo was interrupted; nothing is left running", file=sys.stderr)
         return INTERRUPTED
@@ -48,11 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         log = getattr(error, "log", "")
         print(f"{log}\n\nhabeat: {error}" if log else f"habeat: {error}", file=sys.stderr)
         return 1
-    if given.json:
-        print(json.dumps(result.to_json(), indent=2))
-    else:
-        print("\n".join(result.lines()))
+    except BrokenPipeError:  # nobody reads on, as in: habeat demo | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return result.exit_status
+
+
+def _report(result: Result, *, as_json: bool) -> None:
+    text = json.dumps(result.to_json(), indent=2) if as_json else "\n".join(result.lines())
+    print(text, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,6 +113,8 @@ def _play(stage: Stage, client: Client, server: Server, given: argparse.Namespac
     dispatch = stage.look().dispatch
     tally = reckon(stage, client)
     view = stage.look()
+    if not tally.flawless:
+        print(stage.logs(), file=sys.stderr)
     seconds = stage.scene.elapsed_s(view.now_us)
     return Result(server.words, dispatch, server.place.lease_ttl_s, seconds, takeovers, tally, view)
 

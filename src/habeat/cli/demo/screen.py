@@ -73,7 +73,7 @@ def _drawn(scene: Scene, height: int) -> Layout:
         Layout(_header(scene), size=1),
         top,
         Layout(_framed("what has happened", _news(scene, log_lines - 2)), size=log_lines),
-        Layout(_framed("entries: sent, latest by", _entries(scene.view))),
+        Layout(_framed("entries: times sent, largest lateness", _entries(scene.view))),
     )
     return whole
 
@@ -122,8 +122,8 @@ def _firings(view: View | None) -> Table:
     late = view.overall
     table.add_row("sent / run", f"{view.enqueued} / {view.runs}")
     table.add_row("run twice", Text(str(view.repeated), style="bold red" if view.repeated else ""))
-    table.add_row("late p50, p99", f"{late.quantile_ms(0.5)}, {late.quantile_ms(0.99)} ms")
-    table.add_row("latest", f"{late.max_ms} ms")
+    table.add_row("late p50 / p99", f"{late.quantile_ms(0.5)} / {late.quantile_ms(0.99)} ms")
+    table.add_row("late max", f"{late.max_ms} ms")
     return table
 
 

@@ -124,10 +124,13 @@ class Stage:
         """The same, for what the demo cannot go on without."""
         view = self.wait_until(met, within_s)
         if view is None:
-            names = (REDIS, WORKER, *BEATS)
-            logs = "\n".join(tail for name in names if (tail := self.children.tail(name)))
-            raise DemoFailed(f"{what} did not come about within {within_s:g} s", logs)
+            raise DemoFailed(f"{what} did not come about within {within_s:g} s", self.logs())
         return view
+
+    def logs(self) -> str:
+        """The end of what each process has written."""
+        names = (REDIS, WORKER, *BEATS)
+        return "\n".join(tail for name in names if (tail := self.children.tail(name)))
 
     def watch_until(self, elapsed_s: float) -> None:
         """Look on until so many seconds of the demo are over."""

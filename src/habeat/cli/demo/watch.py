@@ -66,7 +66,7 @@ class Watch:
             leader_since_us=_whole(facts, "leader_since"),
             leader_cause=facts.meta.get("leader_cause", ""),
             dispatch=str(_leader(facts).get("dispatch", "")),
-            roles={told["pid"]: str(told.get("role")) for told in facts.replicas.values()},
+            roles={told.get("pid", 0): str(told.get("role")) for told in facts.replicas.values()},
             enqueued=_whole(facts, "settled"),
             runs=sum(counts),
             repeated=sum(count - 1 for count in counts),

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Literal
 
-from habeat.core.schedule.base import Run, Schedule, to_ms
+from habeat.core.schedule.base import Remark, Run, Schedule, to_ms
 from habeat.core.schedule.cron import Cron
 from habeat.core.schedule.crontab import Crontab, Field
 from habeat.core.schedule.interval import Interval
 from habeat.core.schedule.local import Fold, Gap
 from habeat.core.schedule.once import Once
 from habeat.core.schedule.registry import from_json, register
+from habeat.core.schedule.rrule import RRule
 from habeat.core.schedule.solar import Solar
 from habeat.errors import ValidationError
 
@@ -21,6 +22,8 @@ __all__ = [
     "Crontab",
     "Interval",
     "Once",
+    "RRule",
+    "Remark",
     "Run",
     "Schedule",
     "Solar",
@@ -30,6 +33,7 @@ __all__ = [
     "from_json",
     "once",
     "register",
+    "rrule",
     "solar",
 ]
 
@@ -75,6 +79,24 @@ def crontab(
 def once(at: datetime) -> Once:
     """A single slot at an aware datetime, to the millisecond (rounded down)."""
     return Once(to_ms("at", at))
+
+
+def rrule(
+    text: str,
+    tz: str | None = None,
+    dtstart: datetime | None = None,
+    gap: Gap = "shift",
+    fold: Fold = "auto",
+) -> RRule:
+    """A recurrence rule of RFC 5545, such as ``"FREQ=MONTHLY;BYDAY=1MO"``, in the zone `tz`.
+
+    It begins at `dtstart`, an aware datetime, from which it takes the time of day and all else
+    that the text leaves open; or at a DTSTART in the text. One of them is required. `gap` and
+    `fold` as for `cron`. Raises ValidationError naming the part of the text.
+    """
+    if isinstance(dtstart, str):
+        raise ValidationError("dtstart", dtstart, "a datetime with a timezone")
+    return RRule(text, tz, dtstart, gap, fold)
 
 
 def solar(event: str, lat: float, lon: float) -> Solar:

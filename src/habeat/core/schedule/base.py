@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 from habeat.errors import ValidationError
 
@@ -26,6 +26,8 @@ _MS = timedelta(milliseconds=1)
 # less than what a datetime can hold leaves room for any offset; later than this is exhaustion.
 FIRST_MS = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // _MS
 LAST_MS = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // _MS - 1
+
+Remark = Literal["", "gap", "fold first", "fold second"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,15 @@ class Schedule(ABC):
     @abstractmethod
     def describe(self) -> str:
         """The rule in words, e.g. ``every 5 minutes``."""
+
+    def remark(self, slot_ms: int) -> Remark:
+        """What a change of the clocks did to a slot, for people who wonder at its local time.
+
+        "gap": it stands in for a local time that the clocks skip. "fold first" and "fold
+        second": its local time comes twice, and this is the first or the second pass. The
+        question is about a slot; for other instants the answer means nothing.
+        """
+        return ""
 
     def bound(self, name: str, timezone: str) -> Schedule:
         """The same rule with everything explicit that was left to the entry.

@@ -4,10 +4,14 @@ croniter parses, field by field; which days and times that means, and when they 
 here. Day of the month and day of the week are combined as Vixie cron does it: either may match,
 unless one of the two begins with a star, then both must.
 
+`15W` is the Monday to Friday nearest to the 15th, in the same month (the 1st, a Saturday, makes it
+the 3rd); `LW` is the last Monday to Friday. croniter knows neither: they are taken out before.
+`5L` is read as `L5`, the last Friday, for other crons write it so.
+
 `H` is a value hashed from the entry's name, so that a hundred nightly jobs do not all start at
 02:00; it is known only once the schedule is bound to an entry. Refused by name are `R` (a value
-drawn anew in every process: replicas would disagree), `W` and ranges such as ``5-5`` (croniter
-reads those as the whole field, other crons as 5).
+drawn anew in every process: replicas would disagree) and ranges such as ``5-5`` (croniter reads
+those as the whole field, other crons as 5).
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import Any, ClassVar
 from croniter import CroniterError, croniter
 
 from habeat.core.schedule.base import Schedule
+from habeat.core.schedule.crontab import WEEKDAYS
 from habeat.core.schedule.local import Fold, Gap, LocalSchedule
 from habeat.core.schedule.registry import register
 from habeat.core.schedule.rule import LAST, Days, Rule
@@ -27,6 +32,11 @@ from habeat.errors import ValidationError
 
 _NAMES = ("second", "minute", "hour", "day_of_month", "month", "day_of_week")
 _RANGES = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
+_OWN = {
+    "day_of_month": ", L (the last), 15W and LW (the nearest weekday)",
+    "month": " or jan to dec",
+    "day_of_week": " or sun to sat (Sunday is 0 or 7), 5#2 (the second Friday), L5 (the last)",
+}
 _MACROS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -39,6 +49,8 @@ _MACROS = {
 _ALL = ("*",)
 _HASHED = re.compile(r"h(\(\d+-\d+\))?(/\d+)?", re.ASCII)
 _EQUAL_RANGE = re.compile(r"(\w+)-\1(/.*)?", re.ASCII)
+_NEAREST = re.compile(r"(l|[1-9]|[12]\d|3[01])w", re.ASCII)
+_LAST_OF_WEEK = re.compile(rf"(\d|{'|'.join(WEEKDAYS)})l", re.ASCII)
 _NTH = re.compile(r"\w+(-\w+)?#\d+|l\d", re.ASCII)
 
 
@@ -109,17 +121,22 @@ def _fields(expression: object) -> list[str]:
 def _rule(expression: str, fields: list[str], hash_id: str) -> Rule:
     for name, field in zip(_NAMES, fields, strict=True):
         _check_wording(name, field)
+    plain_days, nearest = _without_nearest(fields[3])
+    readable = [*fields[:3], plain_days or "*", fields[4], _last_first(fields[5])]
     parsed = [
         _parsed(index, field, hash_id if _is_hashed(field) else None)
-        for index, field in enumerate(fields)
+        for index, field in enumerate(readable)
     ]
     seconds, minutes, hours, of_month, months, of_week = (values for values, _ in parsed)
+    if not plain_days:
+        of_month = ()
     days = Days(
         months=_numbers(months, 4),
         of_month=None if of_month == _ALL else _numbers(of_month, 3),
         of_week=None if of_week == _ALL else _numbers(of_week, 5),
         nth_of_week=parsed[5][1],
         either=not fields[3].startswith(("*", "?")) and not fields[5].startswith(("*", "?")),
+        nearest=nearest,
     )
     if not days.possible():
         raise ValidationError("expression", expression, "a day that the calendar has")
@@ -157,8 +174,28 @@ def _parsed(
     )
 
 
+def _without_nearest(field: str) -> tuple[str, tuple[int, ...]]:
+    """The days of the month that croniter can read, and those with a W."""
+    nearest = [_NEAREST.fullmatch(part) for part in field.split(",")]
+    days = {LAST if match[1] == "l" else int(match[1]) for match in nearest if match}
+    plain = [part for part in field.split(",") if not _NEAREST.fullmatch(part)]
+    return ",".join(plain), tuple(sorted(days))
+
+
+def _last_first(field: str) -> str:
+    """The last Friday as croniter wants it, L5, where it is written 5L or FRIL."""
+
+    def turned(part: str) -> str:
+        match = _LAST_OF_WEEK.fullmatch(part)
+        if match is None:
+            return part
+        return f"l{WEEKDAYS.index(match[1]) if match[1] in WEEKDAYS else match[1]}"
+
+    return ",".join(map(turned, field.split(",")))
+
+
 def _numbers(values: tuple[Any, ...], index: int) -> tuple[int, ...]:
-    if values == _ALL:
+    if "*" in values:
         low, high = _RANGES[index]
         return tuple(range(low, high + 1))
     return tuple(sorted(LAST if value == "l" else value for value in values))
@@ -169,19 +206,22 @@ def _check_wording(name: str, field: str) -> None:
     parts = field.split(",")
     if any(part.startswith("r") for part in parts):
         raise ValidationError(name, field, "no R: it differs in each process; H is stable")
-    if name == "day_of_month" and "w" in field:
-        raise ValidationError(name, field, "no W (nearest weekday)")
+    days_with_w = [part for part in parts if "w" in part and name == "day_of_month"]
+    if not all(map(_NEAREST.fullmatch, days_with_w)):
+        raise ValidationError(name, field, "W behind a single day or L only: 15W, 1W,15W, LW")
     if any(_EQUAL_RANGE.fullmatch(part) for part in parts):
         raise ValidationError(name, field, "no range of one value: write the value, or *")
     if name == "day_of_week":
-        nth = [_NTH.fullmatch(part) is not None for part in parts]
+        nth = [_NTH.fullmatch(part) is not None for part in _last_first(field).split(",")]
         if any(nth) and not all(nth):
             raise ValidationError(name, field, "either plain days or # and L, not both")
 
 
 def _refused(index: int, field: str) -> ValidationError:
     low, high = _RANGES[index]
-    return ValidationError(_NAMES[index], field, f"{low} to {high}, *, lists, ranges, steps, H")
+    own = _OWN.get(_NAMES[index], "")
+    allowed = f"{low} to {high}{own}, *, lists, ranges, steps, H"
+    return ValidationError(_NAMES[index], field, allowed)
 
 
 def _is_hashed(field: str) -> bool:

@@ -7,9 +7,9 @@ from datetime import UTC, tzinfo
 from typing import Any, Literal, cast
 
 from habeat.core.schedule import words
-from habeat.core.schedule.base import Schedule
+from habeat.core.schedule.base import Remark, Schedule
 from habeat.core.schedule.rule import Rule
-from habeat.core.schedule.wallclock import WallClock
+from habeat.core.schedule.wallclock import LocalRule, WallClock
 from habeat.core.schedule.zone import zone_named
 
 Gap = Literal["shift", "skip"]
@@ -27,11 +27,16 @@ class LocalSchedule(Schedule):
     fold: Fold
 
     # Not fields of the dataclass: worked out from them, and no part of equality.
-    _rule: Rule | None
+    _rule: LocalRule | None
+    _clock: WallClock
     _next: Callable[[int], int | None]
 
     def next_after_ms(self, after_ms: int) -> int | None:
         return self._next(after_ms)
+
+    def remark(self, slot_ms: int) -> Remark:
+        """What the clocks did to a slot; see `WallClock.remark`."""
+        return self._clock.remark(slot_ms)
 
     def bound(self, name: str, timezone: str) -> Schedule:
         """The same rule in the zone `timezone`, unless it has one of its own."""
@@ -39,12 +44,13 @@ class LocalSchedule(Schedule):
 
     def describe(self) -> str:
         zone = f", {self.tz}" if self.tz else ""
-        return f"{words.rule(self._rule)}{zone}" if self._rule else f"{self!r}"
+        return f"{words.rule(self._rule)}{zone}" if isinstance(self._rule, Rule) else f"{self!r}"
 
-    def _follow(self, rule: Rule) -> None:
+    def _follow(self, rule: LocalRule) -> None:
         zone = zone_named("UTC" if self.tz is None else self.tz)
         clock = WallClock(rule, zone, self.gap, self.fold)
         object.__setattr__(self, "_rule", rule)
+        object.__setattr__(self, "_clock", clock)
         object.__setattr__(self, "_next", clock.next_after_ms)
 
     def _with(self, **changes: Any) -> Schedule:

@@ -30,8 +30,9 @@ LAST = -1
 class Days:
     """Which days: months, and days of the month and/or days of the week.
 
-    `of_month` and `of_week` are None for "any". `of_month` may hold LAST for the last day.
-    Sunday is 0. `nth_of_week` holds (weekday, n) for the n-th such weekday of a month, or LAST.
+    `of_month` and `of_week` are None for "any". `of_month` may hold LAST for the last day. Sunday
+    is 0. `nth_of_week` holds (weekday, n) for the n-th such weekday of a month, or LAST. `nearest`
+    holds days of the month, or LAST, of which the nearest Monday to Friday of the month is meant.
     `either` is Vixie cron's rule: the day of the month or the day of the week, not both.
     """
 
@@ -40,15 +41,17 @@ class Days:
     of_week: tuple[int, ...] | None = None
     nth_of_week: tuple[tuple[int, int], ...] = ()
     either: bool = False
+    nearest: tuple[int, ...] = ()
 
     def matching(self, year: int, month: int) -> Iterator[int]:
         """The matching days of a month, in order."""
         if month not in self.months:
             return
         first_weekday, length = monthrange(year, month)
+        nearest = [self._nearest(day, first_weekday, length) for day in self.nearest]
         for day in range(1, length + 1):
             weekday = (first_weekday + day) % 7
-            by_month = self._by_month(day, length)
+            by_month = self._by_month(day, length) or day in nearest
             by_week = self._by_week(day, weekday, length)
             if (by_month or by_week) if self.either else (by_month and by_week):
                 yield day
@@ -56,6 +59,19 @@ class Days:
     def _by_month(self, day: int, length: int) -> bool:
         wanted = self.of_month
         return wanted is None or day in wanted or (day == length and LAST in wanted)
+
+    @staticmethod
+    def _nearest(day: int, first_weekday: int, length: int) -> int:
+        """The Monday to Friday nearest to a day, in its month; 0 if the month has no such day."""
+        day = length if day == LAST else day
+        if day > length:
+            return 0
+        match (first_weekday + day) % 7:
+            case 6:  # Saturday
+                return day - 1 if day > 1 else 3
+            case 0:  # Sunday
+                return day + 1 if day < length else day - 2
+        return day
 
     def _by_week(self, day: int, weekday: int, length: int) -> bool:
         if self.nth_of_week:

@@ -17,8 +17,10 @@ names times of day: "at 02:30".
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from habeat.core.schedule import checks
-from habeat.core.schedule.rule import Rule
+from habeat.core.schedule.base import Remark
 from habeat.core.schedule.zone import DAY_S, FIRST_S, LAST_S, Segment, Zone
 
 _GAPS = ("shift", "skip")
@@ -29,10 +31,19 @@ _FOLDS = ("auto", "first", "last", "both")
 _Window = tuple[int, int, int, int, int]
 
 
+class LocalRule(Protocol):
+    """A rule over naive local time, in seconds since 1970-01-01 00:00 as if there were no zones."""
+
+    interval_like: bool
+
+    def after(self, local_s: int, /) -> int | None:
+        """The first matching local second strictly after this one; None when there is none."""
+
+
 class WallClock:
     """The slots of one rule in one zone, in UTC."""
 
-    def __init__(self, rule: Rule, zone: Zone, gap: str, fold: str) -> None:
+    def __init__(self, rule: LocalRule, zone: Zone, gap: str, fold: str) -> None:
         checks.one_of("gap", gap, _GAPS)
         checks.one_of("fold", fold, _FOLDS)
         if fold == "auto":
@@ -62,6 +73,17 @@ class WallClock:
         if found is not None and found < end:
             return (found - offset_s) * 1000
         return self._in_later_segment(self._zone.segment_at(after_s), local_s, found)
+
+    def remark(self, slot_ms: int) -> Remark:
+        """Whether a slot stands in for a missing time, or its local time comes twice."""
+        slot_s = min(max(slot_ms // 1000, FIRST_S), LAST_S)
+        segment = self._zone.segment_at(slot_s)
+        local_s = slot_s + segment.offset_s
+        if slot_s == segment.start_s and self._shifts_to(segment):
+            return "gap"
+        if local_s < segment.repeat_until:
+            return "fold second"
+        return "fold first" if local_s >= segment.repeat_from else ""
 
     def _in_later_segment(self, segment: Segment, local_s: int, found: int | None) -> int | None:
         """The first slot after `segment`, in which nothing is left after `local_s`.

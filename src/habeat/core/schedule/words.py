@@ -13,12 +13,12 @@ _UNITS = (
     ("second", 1000),
     ("millisecond", 1),
 )
-_WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-_NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", LAST: "last"}
+NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", LAST: "last"}
 
 # As many times of day as can be listed before a pattern says it better.
 _TIMES_LISTED = 4
@@ -45,6 +45,16 @@ def rule(rule: Rule) -> str:
     return " ".join(part for part in (_times(rule), _days(rule.days), _months(rule.days)) if part)
 
 
+def times_of_day(hours: tuple[int, ...], minutes: tuple[int, ...], seconds: tuple[int, ...]) -> str:
+    """Times of day, listed or by a pattern: "at 09:00 and 17:00"."""
+    return _times(Rule(Days(tuple(range(1, 13))), hours, minutes, seconds, interval_like=False))
+
+
+def months(values: Sequence[int]) -> str:
+    """Months by name: "January to March and June"."""
+    return joined(runs(values, lambda month: _MONTHS[month - 1]))
+
+
 def _times(rule: Rule) -> str:
     hours, minutes, seconds = rule.hours, rule.minutes, rule.seconds
     by_the_hour = rule.interval_like and minutes == (0,) and seconds == (0,)
@@ -52,7 +62,7 @@ def _times(rule: Rule) -> str:
         return cycle
     if len(hours) * len(minutes) * len(seconds) <= _TIMES_LISTED:
         shown = "{:02}:{:02}" if seconds == (0,) else "{:02}:{:02}:{:02}"
-        return "at " + _joined(
+        return "at " + joined(
             shown.format(hour, minute, second)
             for hour in hours
             for minute in minutes
@@ -91,7 +101,7 @@ def _days(days: Days) -> str:
     by_week = _nth_weekdays(days) or _weekdays(days)
     if days.of_month is None:
         return by_week if not days.either else ""
-    by_month = "on the " + _joined(_runs(days.of_month, _ordinal))
+    by_month = "on the " + joined([*runs(days.of_month, ordinal), *map(_nearest, days.nearest)])
     if not by_week:
         return "" if days.either else by_month
     return f"{by_month} or {by_week}" if days.either else f"{by_week}, only {by_month}"
@@ -102,20 +112,20 @@ def _weekdays(days: Days) -> str:
     if wanted is None:
         return ""
     if len(wanted) > 2 and wanted == tuple(range(wanted[0], wanted[-1] + 1)):
-        return f"from {_WEEKDAYS[wanted[0]]} to {_WEEKDAYS[wanted[-1]]}"
-    return "on " + _joined(f"{_WEEKDAYS[day]}s" for day in wanted)
+        return f"from {WEEKDAYS[wanted[0]]} to {WEEKDAYS[wanted[-1]]}"
+    return "on " + joined(f"{WEEKDAYS[day]}s" for day in wanted)
 
 
 def _nth_weekdays(days: Days) -> str:
     if not days.nth_of_week:
         return ""
-    return "on the " + _joined(f"{_NTH[n]} {_WEEKDAYS[day]}" for day, n in days.nth_of_week)
+    return "on the " + joined(f"{NTH[n]} {WEEKDAYS[day]}" for day, n in days.nth_of_week)
 
 
 def _months(days: Days) -> str:
     if len(days.months) == 12:
         return ""
-    return "in " + _joined(_runs(days.months, lambda month: _MONTHS[month - 1]))
+    return "in " + months(days.months)
 
 
 def _cycle(values: Sequence[int], size: int, unit: str) -> str:
@@ -127,10 +137,10 @@ def _cycle(values: Sequence[int], size: int, unit: str) -> str:
 
 
 def _numbered(word: str, unit: str, values: Sequence[int]) -> str:
-    return f"{word} {unit}{'s' if len(values) > 1 else ''} {_joined(_runs(values, str))}"
+    return f"{word} {unit}{'s' if len(values) > 1 else ''} {joined(runs(values, str))}"
 
 
-def _runs(values: Sequence[int], named: Callable[[int], str]) -> Iterable[str]:
+def runs(values: Sequence[int], named: Callable[[int], str]) -> Iterable[str]:
     """The values by name, three or more in a row as "a to c"."""
     start = 0
     for i, value in enumerate(values):
@@ -143,14 +153,22 @@ def _runs(values: Sequence[int], named: Callable[[int], str]) -> Iterable[str]:
         start = i + 1
 
 
-def _ordinal(day: int) -> str:
+def _nearest(day: int) -> str:
+    if day == LAST:
+        return "last weekday of the month"
+    return f"weekday nearest to the {ordinal(day)}"
+
+
+def ordinal(day: int) -> str:
+    """The day of a month as an ordinal number: "1st", "22nd", "last day of the month"."""
     if day == LAST:
         return "last day of the month"
     ending = "th" if 10 < day < 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
     return f"{day}{ending}"
 
 
-def _joined(parts: Iterable[str]) -> str:
+def joined(parts: Iterable[str]) -> str:
+    """A list in words: "a, b and c"."""
     *most, last = parts
     return f"{', '.join(most)} and {last}" if most else last
 

@@ -1,0 +1,1 @@
+"""The project of Celery's guides, with its schedule kept by habeat."""

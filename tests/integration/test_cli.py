@@ -1,0 +1,345 @@
+"""``celery -A proj habeat …`` against a real server: what it prints, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.bin.base import CLIContext
+from click.testing import CliRunner
+
+import habeat
+from habeat.cli import habeat as group
+from habeat.client import Client
+from habeat.client.calls import Desk
+from habeat.clock import SystemClock
+from habeat.core.entry import Entry
+from habeat.ports import Known, Won
+from habeat.store.calling import Caller
+from habeat.store.codec import encode
+from habeat.store.connection import Connections, redis_target
+from habeat.store.entries import EntryStore, Position, Write
+from habeat.store.keys import Keys
+from habeat.store.leases import RedisElectionStore
+from tests.servers.redis_server import Server
+
+BASE = "{habeat:proj}:"
+
+
+class Shell:
+    """Runs the group as Celery does, in this process."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.app = Celery("proj", broker=url)
+
+    def __call__(self, *argv: str, stdin: str | None = None) -> Any:
+        context = CLIContext(self.app, no_color=True, workdir=None)
+        done = CliRunner(env={"COLUMNS": "80"}).invoke(group, argv, obj=context, input=stdin)
+        assert "Traceback" not in done.output
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done
+
+    def ok(self, *argv: str, stdin: str | None = None) -> str:
+        done = self(*argv, stdin=stdin)
+        assert done.exit_code == 0, done.output
+        return str(done.stdout)
+
+    def json(self, *argv: str, stdin: str | None = None) -> Any:
+        return json.loads(self.ok(*argv, "--json", stdin=stdin))
+
+    def fails(self, code: int, *argv: str, stdin: str | None = None) -> str:
+        done = self(*argv, stdin=stdin)
+        assert done.exit_code == code, done.output
+        return str(done.stderr)
+
+
+@pytest.fixture
+def shell(valkey: Server) -> Shell:
+    return Shell(valkey.url())
+
+
+@pytest.fixture
+def caller(valkey: Server) -> Iterator[Caller]:
+    connections = Connections(redis_target(valkey.url()))
+    yield Caller(connections, Keys("habeat:proj"))
+    connections.close()
+
+
+def lead(caller: Caller, **told: Any) -> None:
+    leases = RedisElectionStore(caller, SystemClock(), "proj")
+    assert isinstance(leases.acquire("leader", 60_000, Known()), Won)
+    info = {"host": "alpha", "pid": 11, "dispatch": "atomic", "tzdata": "2026.1", **told}
+    leases.register("leader", json.dumps(info), "f1", 3)
+    leases.register("second", json.dumps({"host": "beta", "pid": 12}), "f1", 3)
+
+
+def test_from_a_shell(valkey: Server, tmp_path: Path) -> None:
+    """The whole way, as a person types it."""
+    (tmp_path / "proj.py").write_text(
+        f"from celery import Celery\napp = Celery('proj', broker={valkey.url()!r})\n"
+    )
+
+    def run(*argv: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "celery", "-A", "proj", "habeat", *argv],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    added = run("add", "digest", "proj.digest", "--cron", "0 8 * * *", "--tz", "Europe/Berlin")
+    assert (added.returncode, added.stderr) == (0, "")
+    assert "digest is active: at 08:00, Europe/Berlin" in added.stdout
+    health = run("health")
+    assert (health.returncode, health.stdout) == (
+        1,
+        "unhealthy: nobody leads; no beat is running\n",
+    )
+    unknown = run("show", "nobody")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr == "habeat: there is no entry named 'nobody'\n"
+    assert run("add", "x", "proj.x", "--every", "soon").returncode == 2
+
+
+def test_empty_states_say_what_to_do_next(shell: Shell) -> None:
+    assert "habeat add NAME TASK" in shell.ok("list")
+    assert "beat -S habeat.Scheduler" in shell.ok("status")
+    assert "habeat add NAME TASK" in shell.ok("status")
+    assert "nothing has fired yet" in shell.ok("drift")
+    assert "no records" in shell.ok("history")
+    assert "without the options" in shell.ok("list", "--prefix", "x")
+    assert shell.json("list") == shell.json("history") == shell.json("drift") == []
+
+
+def test_add_says_everything_that_the_api_knows(shell: Shell) -> None:
+    entry = shell.json(
+        *("add", "a", "proj.a", "--crontab", "minute=0 hour=8", "--tz", "Asia/Tokyo"),
+        *("--args", "[1, {}]", "--kwargs", '{"k": 2}', "--queue", "q", "--option", "expires=60"),
+        *("--option", "routing_key=r", "--tag", "x", "--tag", "y", "--description", "what"),
+        *("--misfire", "all", "--misfire-grace", "5m", "--misfire-limit", "9"),
+        *("--delivery", "at_most_once", "--disabled"),
+    )
+    assert entry["args"] == [1, {}]
+    assert entry["kwargs"] == {"k": 2}
+    assert entry["options"] == {"expires": 60, "routing_key": "r", "queue": "q"}
+    assert (entry["tags"], entry["description"]) == (["x", "y"], "what")
+    assert entry["misfire"] == "all"
+    assert (entry["misfire_grace_ms"], entry["misfire_limit"]) == (300_000, 9)
+    assert (entry["delivery"], entry["enabled"]) == ("at_most_once", False)
+    assert entry["state"] == "disabled"
+    assert entry["schedule"]["tz"] == "Asia/Tokyo"
+    assert entry == shell.json("list")[0]
+    shown = shell.json("show", "a")
+    assert {key: shown[key] for key in entry} == entry
+    assert (len(shown["next_slots"]), shown["last_records"]) == (5, [])
+
+
+def test_wrong_usage_is_told_apart_from_bad_things(shell: Shell) -> None:
+    assert "say when" in shell.fails(2, "add", "a", "proj.a")
+    assert "give one schedule" in shell.fails(
+        2, "add", "a", "t", "--every", "5", "--cron", "* * * * *"
+    )
+    assert "minute is '99'" in shell.fails(2, "add", "a", "t", "--cron", "99 * * * *")
+    assert "task_id" in shell.fails(2, "add", "a", "t", "--every", "5", "--option", "task_id=1")
+    assert "no JSON" in shell.fails(2, "add", "a", "t", "--every", "5", "--args", "[1")
+    shell.ok("add", "a", "t", "--every", "5")
+    assert "exists already" in shell.fails(1, "add", "a", "t", "--every", "5")
+    shell.ok("add", "a", "t", "--every", "5", "--replace")
+    assert "say what to change" in shell.fails(2, "update", "a")
+    assert "at revision 1, not at 9" in shell.fails(1, "update", "a", "--rev", "9", "--queue", "x")
+    assert "no entry named" in shell.fails(1, "pause", "nobody")
+    assert "no entry named" in shell.fails(1, "drift", "nobody")
+    assert "either" in shell.fails(2, "preview")
+    assert "either" in shell.fails(2, "preview", "a", "--every", "5")
+    assert shell.fails(2, "list", "--state", "asleep")
+
+
+def test_update_changes_what_is_said_and_nothing_else(shell: Shell) -> None:
+    shell.ok(
+        "add", "a", "proj.a", "--every", "1h", "--queue", "q", "--tag", "t", "--misfire", "all"
+    )
+    changed = shell.json(
+        *("update", "a", "--task", "proj.b", "--description", "new", "--misfire", "default"),
+        "--disable",
+    )
+    assert (changed["task"], changed["description"], changed["rev"]) == ("proj.b", "new", 2)
+    assert (changed["misfire"], changed["enabled"]) == (None, False)
+    assert (changed["options"], changed["tags"]) == ({"queue": "q"}, ["t"])
+    again = shell.json("update", "a", "--no-tags", "--enable", "--every", "2h", "--rev", "2")
+    assert (again["tags"], again["enabled"], again["state"]) == ([], True, "active")
+    assert again["schedule"]["every_ms"] == 7_200_000
+
+
+def test_pause_resume_and_remove(shell: Shell) -> None:
+    for name in ("a", "b.1", "b.2"):
+        shell.ok("add", name, "proj.a", "--every", "1h", "--tag", "t")
+    assert "a is paused" in shell.ok("pause", "a", "--reason", "the move")
+    shown = shell.ok("show", "a")
+    assert re.search(r"state +paused since .* ago\): the move|now\): the move", shown)
+    assert "a is active" in shell.ok("resume", "a")
+    assert "--yes" in shell.fails(2, "remove", "--prefix", "b.")
+    assert "either" in shell.fails(2, "remove")
+    assert "either" in shell.fails(2, "remove", "a", "--prefix", "b.")
+    assert shell.json("remove", "--prefix", "b.", "--tag", "t", "--yes") == {"removed": 2}
+    assert shell.ok("remove", "a") == "removed 1 entry\n"
+    assert "no entry named" in shell.fails(1, "remove", "a")
+
+
+def test_entries_of_beat_schedule(shell: Shell, caller: Caller) -> None:
+    entry = Entry("code", "proj.c", habeat.every(60), owner="config")
+    now_ms = EntryStore(caller).read([]).now_ms
+    write = Write("code", "", encode(entry), owned=True, position=Position(now_ms, None, None))
+    assert EntryStore(caller).write([write]) is None
+    for argv in (["update", "code", "--queue", "q"], ["remove", "code"]):
+        assert "beat_schedule" in shell.fails(1, *argv)
+    assert "beat_schedule" in shell.ok("show", "code")
+    assert shell.json("list", "--owner", "config")[0]["name"] == "code"
+
+
+def test_tables_fit_80_columns(shell: Shell, valkey: Server) -> None:
+    shell.ok("add", "a-name-of-some-length", "proj.a", "--cron", "5,15,25,35 8-17 * * mon-fri")
+    shell.ok("add", "b", "proj.b", "--every", "1h")
+    valkey.admin.hset(BASE + "entries", "bad", b"{")
+    lines = shell.ok("list").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines] == ["NAME", "a-name-of-some-length", "b", "bad", "3"]
+    assert lines[3].endswith("quarantined")
+    assert lines[-1] == "3 entries: 2 active, 1 quarantined"
+    assert max(map(len, shell.ok("preview", "b").splitlines())) <= 80
+    assert "quarantined: " in shell.ok("show", "bad")
+
+
+def test_preview(shell: Shell) -> None:
+    slots = shell.json(
+        *("preview", "--cron", "30 2 * * *", "--tz", "Europe/Berlin"),
+        *("--count", "2", "--start", "2026-03-28T00:00:00+00:00"),
+    )
+    assert [slot["nominal"] for slot in slots] == [
+        "2026-03-28T01:30:00.000Z",
+        "2026-03-29T01:00:00.000Z",
+    ]
+    shown = shell.ok("preview", "--every", "5m", "--count", "3")
+    assert len(shown.splitlines()) == 3
+    assert "in " in shown
+
+
+def test_history_and_drift(shell: Shell, caller: Caller, valkey: Server) -> None:
+    shell.ok("add", "a", "proj.a", "--every", "1h")
+    now_ms = EntryStore(caller).read([]).now_ms
+    for late_ms in (5, 700):
+        valkey.admin.xadd(
+            BASE + "ledger",
+            {"entry": "a", "slot": now_ms, "outcome": "sent", "until": now_ms, "late": late_ms},
+        )
+        valkey.admin.hincrby(BASE + "lateness:a", str(late_ms - late_ms % 4), 1)
+    valkey.admin.hset(BASE + "lateness:a", "max", "700")
+    valkey.admin.xadd(
+        BASE + "ledger",
+        {
+            "entry": "b",
+            "slot": now_ms,
+            "outcome": "skipped",
+            "until": now_ms + 5,
+            "reason": "paused",
+            "count": 12,
+        },
+    )
+    lines = shell.ok("history").splitlines()
+    assert lines[0].split() == ["ENTRY", "SLOT", "OUTCOME", "LATE", "REASON"]
+    assert "12 slots until" in lines[1]
+    assert "700 ms" in lines[2]
+    assert len(shell.ok("history", "a", "--limit", "1").splitlines()) == 2
+    assert [each["lateness_ms"] for each in shell.json("history", "a")] == [700, 5]
+    (row,) = shell.json("drift", "--since", "1h")
+    assert row == {"entry": "a", "count": 2, "p50_ms": 5, "p99_ms": 700, "max_ms": 700}
+    assert shell.ok("drift").splitlines()[1].split()[:2] == ["a", "2"]
+
+
+def test_status_and_health(shell: Shell, caller: Caller, valkey: Server) -> None:
+    lead(caller, dispatch_why="one server", skew_ms=3)
+    shell.ok("add", "a", "proj.a", "--every", "1h")
+    shown = shell.ok("status")
+    assert max(map(len, shown.splitlines())) <= 80
+    for word in ("alpha pid 11", "beta pid 12", "atomic: one server", "1 scheduled", "2026.1"):
+        assert word in shown
+    assert shell.ok("health") == "healthy: alpha pid 11 leads, 1 standby\n"
+    status = shell.json("status")
+    assert (status["healthy"], status["leader"]["replica"]["host"]) == (True, "alpha")
+    assert status["accounting"]["difference"] == 0
+    valkey.admin.hincrby(BASE + "meta", "claimed", 1)
+    assert "off by 1" in shell.ok("status")
+    done = shell("health", "--json")
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert (told["healthy"], len(told["problems"])) == (False, 1)
+
+
+def test_export_and_load(shell: Shell, tmp_path: Path, valkey: Server) -> None:
+    shell.ok("add", "a", "proj.a", "--every", "1h", "--tag", "t")
+    shell.ok("add", "b", "proj.b", "--cron", "0 8 * * *")
+    file = tmp_path / "schedule.json"
+    assert shell("export", "--output", str(file)).exit_code == 0
+    document = shell.ok("export")
+    assert json.loads(document)["entries"] == json.loads(file.read_text())["entries"]
+    assert shell.ok("load", str(file)) == "2 entries unchanged\n"
+    shell.ok("remove", "a")
+    assert shell.ok("load", "--dry-run", str(file)).splitlines()[0] == "1 entry would be added"
+    assert [entry["name"] for entry in shell.json("list")] == ["b"]
+    report = shell.json("load", "-", stdin=document)
+    assert (report["added"], report["unchanged"], report["written"]) == (["a"], ["b"], True)
+    bad = document.replace('"interval"', '"tides"')
+    done = shell("load", "-", stdin=bad)
+    assert done.exit_code == 1
+    assert "refused: a: " in done.stdout
+    assert "nothing was written" in done.stdout
+    assert "no JSON" in shell.fails(2, "load", "-", stdin="{")
+    assert "habeat_export" in shell.fails(2, "load", "-", stdin="{}")
+    assert shell.fails(2, "load", str(tmp_path / "none"))
+
+
+def test_load_shows_its_progress_on_a_terminal(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every_hour = {"kind": "interval", "every_ms": 3_600_000}
+    entries = [{"name": f"e{n}", "task": "proj.a", "schedule": every_hour} for n in range(150)]
+    document = json.dumps({"habeat_export": 1, "entries": entries})
+    monkeypatch.setattr("habeat.cli.exchange.on_a_terminal", lambda: True)
+    done = shell("load", "-", stdin=document)
+    assert done.exit_code == 0
+    assert done.stderr == "\rloading: 100 of 150 entries\rloading: 150 of 150 entries\n"
+    assert done.stdout == "150 entries added\n"
+
+
+def test_redis_away_is_one_sentence_and_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = Shell("redis://:hush@127.0.0.1:1/0")
+    monkeypatch.setattr("habeat.cli.group.Client", lambda app: Client(app, timeout=0.5))
+    started = time.monotonic()
+    for argv in (["status"], ["health"], ["list", "--json"], ["pause", "a"]):
+        done = shell(*argv)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.startswith("habeat: Redis at redis://")
+        assert done.stderr.count("\n") == 1
+        assert "hush" not in done.output
+    assert time.monotonic() - started < 20
+
+
+def test_a_bug_is_not_dressed_up_as_an_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(desk: Desk, *given: Any) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("habeat.client.client.read_status", broken)
+    context = CLIContext(shell.app, no_color=True, workdir=None)
+    done = CliRunner().invoke(group, ["status"], obj=context)
+    assert isinstance(done.exception, ZeroDivisionError)

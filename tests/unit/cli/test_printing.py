@@ -1,0 +1,105 @@
+"""Tables that fit, times that are read at a glance, and JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+import habeat
+from habeat.cli import printing
+from habeat.client import Drift
+from habeat.core.entry import Entry, EntryState, Misfire
+
+NOW = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _at_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (59, "59s"),
+        (61, "1m 1s"),
+        (600, "10m"),
+        (630, "10m"),
+        (3_600, "1h"),
+        (3_660, "1h 1m"),
+        (86_399, "23h"),
+        (90_000, "1d 1h"),
+        (-240, "4m"),
+        (864_000 * 40, "400d"),
+    ],
+)
+def test_spans(seconds: int, text: str) -> None:
+    assert printing.span(seconds) == text
+
+
+def test_distances() -> None:
+    assert printing.relative(NOW + timedelta(minutes=4), NOW) == "in 4m"
+    assert printing.relative(NOW - timedelta(seconds=12), NOW) == "12s ago"
+    assert printing.relative(NOW + timedelta(milliseconds=900), NOW) == "now"
+    assert printing.when(None, NOW) == "-"
+    assert printing.full(None, NOW) == "never"
+
+
+def test_a_near_time_has_no_date() -> None:
+    near, far = NOW + timedelta(hours=1), NOW + timedelta(days=30)
+    assert printing.short(near, NOW) == f"{near.astimezone():%H:%M:%S}"
+    assert printing.short(far, NOW) == f"{far.astimezone():%Y-%m-%d %H:%M}"
+    tomorrow, yesterday = NOW + timedelta(days=1), NOW - timedelta(days=1)
+    assert printing.short(tomorrow, NOW) == f"{tomorrow.astimezone():%a %H:%M}"
+    assert printing.short(yesterday, NOW) == f"{yesterday.astimezone():%Y-%m-%d %H:%M}"
+
+
+def test_milliseconds_are_shown_where_there_are_any() -> None:
+    assert printing.exact(NOW) == "2026-03-29 12:00:00"
+    assert printing.exact(NOW + timedelta(milliseconds=50)) == "2026-03-29 12:00:00.050"
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"), [(None, "-"), (0, "0 ms"), (999, "999 ms"), (3_400, "3.4 s"), (300_000, "5m")]
+)
+def test_latenesses(ms: int | None, text: str) -> None:
+    assert printing.milliseconds(ms) == text
+
+
+def test_a_table_keeps_to_the_width(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("a" * 30, "b" * 70, "1"), ("c", "d", "22")]
+    printing.table(("NAME", "WORDS", "COUNT"), rows, elastic=(1, 0), right=(2,))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) == 80
+    assert lines[1].startswith("a" * 30 + "  " + "b" * 40)
+    assert "…" in lines[1]
+    assert lines[2].endswith("   22")
+
+
+def test_a_narrow_table_is_not_stretched(capsys: pytest.CaptureFixture[str]) -> None:
+    printing.table(("A", "B"), [("x", "y")], elastic=(0,))
+    assert capsys.readouterr().out == "A  B\nx  y\n"
+
+
+def test_pairs_of_several_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    printing.pairs([("a", "one\ntwo"), ("long", "")])
+    assert capsys.readouterr().out == "a     one\n      two\nlong\n"
+
+
+def test_json_of_what_a_client_returns(capsys: pytest.CaptureFixture[str]) -> None:
+    state = EntryState(due_ms=1_000, paused="why")
+    entry = Entry("ä", "t", habeat.every(60), (Decimal("1.5"),), misfire=Misfire.ALL, state=state)
+    printing.say_json({"entry": entry, "rows": [Drift("a", 1, 2, 3, 4)], "day": date(2026, 1, 2)})
+    said = json.loads(capsys.readouterr().out)
+    assert said["entry"]["name"] == "ä"
+    assert said["entry"]["args"] == ["1.5"]
+    assert (said["entry"]["state"], said["entry"]["misfire"]) == ("paused", "all")
+    assert said["entry"]["next_due"] == "1970-01-01T00:00:01.000Z"
+    assert said["entry"]["schedule"]["kind"] == "interval"
+    assert said["rows"] == [{"entry": "a", "count": 1, "p50_ms": 2, "p99_ms": 3, "max_ms": 4}]
+    assert said["day"] == "2026-01-02"

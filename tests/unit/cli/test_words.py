@@ -1,0 +1,99 @@
+"""What is written on the command line, read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+import pytest
+
+import habeat
+from habeat.cli.words import JSON_LIST, MOMENT, SINCE, option_values, schedule_from, seconds_of
+from habeat.errors import ValidationError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("300", 300), ("0.5", 0.5), ("90s", 90), ("5m", 300), ("1h30m", 5_400), ("250ms", 0.25)]
+    + [(text, None) for text in ("", "m", "5 m", "5x", "-5", "1h30", "m5", "inf")],
+)
+def test_spans(text: str, seconds: float | None) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("given", "schedule"),
+    [
+        ({"every": "5m"}, habeat.every(300)),
+        ({"cron": "0 8 * * *"}, habeat.cron("0 8 * * *")),
+        ({"cron": "0 8 * * *", "tz": "Asia/Tokyo"}, habeat.cron("0 8 * * *", tz="Asia/Tokyo")),
+        (
+            {"crontab": "minute=0 hour=8,20 day_of_week=1-5"},
+            habeat.crontab(minute=0, hour="8,20", day_of_week="1-5"),
+        ),
+        ({"at": "2030-01-01T00:00Z"}, habeat.once(datetime(2030, 1, 1, tzinfo=UTC))),
+        (
+            {"at": "2030-01-01T09:00", "tz": "Asia/Tokyo"},
+            habeat.once(datetime(2030, 1, 1, tzinfo=UTC)),
+        ),
+        ({"at": "2030-01-01T01:00"}, habeat.once(datetime(2030, 1, 1, tzinfo=UTC))),
+        ({"solar": ("sunset", "52.5", "13.4")}, habeat.solar("sunset", 52.5, 13.4)),
+        ({}, None),
+    ],
+)
+def test_schedules(given: dict[str, Any], schedule: object) -> None:
+    assert schedule_from(given, "Europe/Berlin") == schedule
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"every": "5m", "cron": "* * * * *"},
+        {"every": "often"},
+        {"every": "5m", "tz": "UTC"},
+        {"tz": "UTC"},
+        {"crontab": "0 8 * * *"},
+        {"crontab": "minute="},
+        {"at": "tomorrow"},
+        {"solar": ("sunset", "north", "13")},
+    ],
+)
+def test_wrong_usage(given: dict[str, Any]) -> None:
+    with pytest.raises(click.UsageError):
+        schedule_from(given, "UTC")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"cron": "99 * * * *"}, {"every": "0.01"}, {"at": "2030-01-01T00:00", "tz": "Mars/Olympus"}],
+)
+def test_what_the_schedules_refuse(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        schedule_from(given, "UTC")
+
+
+def test_moments() -> None:
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+    assert MOMENT.convert("2030-01-01T00:00:00+00:00", None, None) == at
+    assert MOMENT.convert("2030-01-01T00:00", None, None).utcoffset() is not None
+    assert SINCE.convert("2h", None, None) == timedelta(hours=2)
+    assert SINCE.convert("2030-01-01T00:00:00+00:00", None, None) == at
+    with pytest.raises(click.BadParameter):
+        SINCE.convert("yesterday", None, None)
+
+
+def test_options_and_json() -> None:
+    assert option_values(("expires=60", "queue=mail", 'headers={"a": 1}', "x=a=b")) == {
+        "expires": 60,
+        "queue": "mail",
+        "headers": {"a": 1},
+        "x": "a=b",
+    }
+    for wrong in ("expires", "=5"):
+        with pytest.raises(click.BadParameter):
+            option_values((wrong,))
+    assert JSON_LIST.convert("[1]", None, None) == [1]
+    for wrong in ("{", '{"a": 1}'):
+        with pytest.raises(click.BadParameter):
+            JSON_LIST.convert(wrong, None, None)

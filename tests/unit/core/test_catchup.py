@@ -1,0 +1,273 @@
+"""Catch-up: every slot between the cursor and now is accounted for, once, by the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from habeat.core.catchup import SLICE, Step, plan
+from habeat.core.entry import Entry, Misfire, Policies
+from habeat.core.firing import Firing, Outcome, SkippedRun
+from habeat.core.schedule import Crontab, Interval, Once, Schedule
+
+MINUTE_MS = 60_000
+NOW_MS = 1_750_000_000_000
+GRACE_MS = 60_000
+
+
+@dataclass(frozen=True, repr=False)
+class Fixed(Schedule):
+    """Slots given one by one; it has to enumerate, as wall-clock rules do."""
+
+    kind: ClassVar[str] = "test-fixed"
+    slots: tuple[int, ...]
+
+    def next_after_ms(self, after_ms: int) -> int | None:
+        return next((slot for slot in self.slots if slot > after_ms), None)
+
+    def describe(self) -> str:
+        return "fixed"
+
+
+class Counting(Fixed):
+    """Counts how many slots were asked for."""
+
+    asked: ClassVar[int] = 0
+
+    def next_after_ms(self, after_ms: int) -> int | None:
+        type(self).asked += 1
+        return (after_ms // MINUTE_MS + 1) * MINUTE_MS
+
+
+def entry(schedule: Schedule) -> Entry:
+    return Entry("e", "t", schedule)
+
+
+def every(ms: int) -> Entry:
+    return entry(Interval(ms, 0))
+
+
+def steps_of(
+    of: Entry, cursor_ms: int, misfire: Misfire = Misfire.LATEST, **other: int
+) -> list[Step]:
+    policies = Policies(misfire=misfire, misfire_limit=other.pop("keep", 1_000))
+    return plan(of, policies, cursor_ms=cursor_ms, now_ms=NOW_MS, **other)
+
+
+def told(steps: Sequence[Step]) -> list[tuple[str, int, int]]:
+    """(what, first slot counted from now, how many)."""
+    return [
+        ("fire " + step.what.misfire, step.what.slot_ms - NOW_MS, 1)
+        if isinstance(step.what, Firing)
+        else (step.what.reason, step.what.first_ms - NOW_MS, step.what.count)
+        for step in steps
+    ]
+
+
+# -- by example -----------------------------------------------------------------------------
+
+
+def test_nothing_is_due() -> None:
+    assert steps_of(every(MINUTE_MS), NOW_MS) == []
+    assert steps_of(entry(Once(NOW_MS + 1)), 0) == []
+
+
+def test_each_slot_within_its_grace_fires() -> None:
+    found = told(steps_of(entry(Fixed((NOW_MS - GRACE_MS, NOW_MS - 1, NOW_MS))), 0))
+    assert found == [("fire ", -GRACE_MS, 1), ("fire ", -1, 1), ("fire ", 0, 1)]
+
+
+def test_the_grace_includes_its_last_millisecond() -> None:
+    at = NOW_MS - GRACE_MS - 1
+    assert told(steps_of(entry(Fixed((at,))), 0)) == [("fire latest", at - NOW_MS, 1)]
+    assert told(steps_of(entry(Fixed((at,))), 0, Misfire.SKIP)) == [
+        ("misfire: skip", at - NOW_MS, 1)
+    ]
+    assert told(steps_of(entry(Fixed((at + 1,))), 0, Misfire.SKIP)) == [("fire ", -GRACE_MS, 1)]
+
+
+def test_latest_fires_the_newest_missed_slot_and_all_within_grace() -> None:
+    slots = (NOW_MS - 300_000, NOW_MS - 200_000, NOW_MS - 100_000, NOW_MS - 10)
+    assert told(steps_of(entry(Fixed(slots)), 0)) == [
+        ("misfire: latest", -300_000, 2),
+        ("fire latest", -100_000, 1),
+        ("fire ", -10, 1),
+    ]
+
+
+def test_c12_all_fires_no_more_than_the_limit() -> None:
+    slots = tuple(NOW_MS - 100_000 * n for n in range(10, 0, -1))
+    assert told(steps_of(entry(Fixed(slots)), 0, Misfire.ALL, keep=2)) == [
+        ("misfire: limit", -1_000_000, 8),
+        ("fire all", -200_000, 1),
+        ("fire all", -100_000, 1),
+    ]
+
+
+def test_c12_a_limit_of_none_fires_none() -> None:
+    slots = (NOW_MS - 100_000, NOW_MS)
+    found = told(steps_of(entry(Fixed(slots)), 0, Misfire.ALL, keep=0))
+    assert found == [("misfire: limit", -100_000, 1), ("fire ", 0, 1)]
+
+
+@pytest.mark.parametrize("misfire", list(Misfire))
+def test_slots_of_a_lost_history_are_missed_whatever_the_policy(misfire: Misfire) -> None:
+    lost_ms = NOW_MS - 30_000
+    slots = (lost_ms - 1, lost_ms, lost_ms + 1)
+    found = told(steps_of(entry(Fixed(slots)), 0, misfire, history_lost_ms=lost_ms))
+    assert found == [("history lost", -30_001, 2), ("fire ", -29_999, 1)]
+
+
+def test_a_loss_noted_by_a_clock_ahead_does_not_miss_what_is_not_due() -> None:
+    steps = steps_of(every(1_000), NOW_MS - 3_000, history_lost_ms=NOW_MS + 3_600_000)
+    assert steps[-1].cursor_ms <= NOW_MS
+
+
+def test_exhaustion_is_none() -> None:
+    (step,) = steps_of(entry(Once(NOW_MS - 5)), 0)
+    assert step.next_slot_ms is None
+
+
+def test_a_year_of_an_interval_is_counted_not_walked() -> None:
+    year_ms = 365 * 86_400_000
+    found = steps_of(every(1_000), NOW_MS - year_ms)
+    assert isinstance(found[0].what, SkippedRun)
+    assert found[0].what.count > 31_000_000
+    assert len(found) < 70
+
+
+def test_a_long_run_of_a_rule_that_must_be_walked_comes_in_slices() -> None:
+    """No amount of catching up may take longer than the trust in a lease lasts."""
+    Counting.asked = 0
+    found = steps_of(entry(Counting(())), NOW_MS - 365 * 86_400_000)
+    assert Counting.asked <= 5 * SLICE
+    assert found[-1].next_slot_ms is not None
+
+
+# -- by property ----------------------------------------------------------------------------
+
+spans = st.lists(st.integers(1, 400_000), min_size=0, max_size=40)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Entry, int, Policies, int, int]:
+    """An entry, its cursor, its policies, when history was lost, and how many steps at once."""
+    if draw(st.booleans()):
+        of = every(draw(st.sampled_from([100, 999, 1_000, 7_000, MINUTE_MS, 3_600_000])))
+        behind = draw(st.integers(0, 400_000))
+    elif draw(st.booleans()):
+        of, behind = entry(Crontab(tz="Europe/Berlin")), draw(st.integers(0, 10_000_000))
+    else:
+        gaps, slot, slots = draw(spans), NOW_MS, []
+        for gap in gaps:
+            slot -= gap
+            slots.append(slot)
+        of = entry(Fixed(tuple(reversed(slots))))
+        behind = draw(st.integers(0, 2_000_000))
+    policies = Policies(
+        misfire=draw(st.sampled_from(Misfire)),
+        misfire_grace_ms=draw(st.sampled_from([0, 1, 5_000, 60_000, 10**9])),
+        misfire_limit=draw(st.sampled_from([0, 1, 3, 1_000])),
+    )
+    lost = draw(st.one_of(st.just(0), st.integers(NOW_MS - 400_000, NOW_MS + 10)))
+    return of, NOW_MS - behind, policies, lost, draw(st.integers(1, 50))
+
+
+def all_steps(
+    of: Entry, cursor_ms: int, policies: Policies, lost_ms: int, limit: int
+) -> list[Step]:
+    """Plan again from the last cursor until nothing is due, as the loop does."""
+    found: list[Step] = []
+    while True:
+        steps = plan(
+            of,
+            policies,
+            cursor_ms=cursor_ms,
+            now_ms=NOW_MS,
+            history_lost_ms=lost_ms,
+            limit=limit,
+        )
+        if not steps:
+            return found
+        assert len(steps) <= limit
+        found += steps
+        cursor_ms = steps[-1].cursor_ms
+
+
+@given(cases())
+def test_every_slot_between_cursor_and_now_is_accounted_for_exactly_once(
+    case: tuple[Entry, int, Policies, int, int],
+) -> None:
+    of, cursor_ms, policies, lost_ms, limit = case
+    every_slot = of.schedule.count_between(cursor_ms, NOW_MS)
+    assume(every_slot is None or every_slot.count < 4_500)
+    at_ms, count = cursor_ms, 0
+    for step in all_steps(of, cursor_ms, policies, lost_ms, limit):
+        first_ms = of.next_slot_ms(at_ms)
+        if isinstance(step.what, Firing):
+            assert step.what.slot_ms == first_ms == step.cursor_ms
+            count += 1
+        else:
+            run = of.schedule.count_between(at_ms, step.cursor_ms)
+            assert run is not None
+            assert (run.first_ms, run.last_ms, run.count) == (
+                step.what.first_ms,
+                step.what.last_ms,
+                step.what.count,
+            )
+            assert step.what.outcome is Outcome.MISSED
+            count += run.count
+        assert at_ms < step.cursor_ms <= NOW_MS  # I4
+        assert step.next_slot_ms == of.next_slot_ms(step.cursor_ms)
+        at_ms = step.cursor_ms
+    assert count == (every_slot.count if every_slot else 0)
+
+
+@given(cases())
+def test_what_fires_is_what_the_policy_says(
+    case: tuple[Entry, int, Policies, int, int],
+) -> None:
+    of, cursor_ms, policies, lost_ms, limit = case
+    every_slot = of.schedule.count_between(cursor_ms, NOW_MS)
+    assume(every_slot is None or every_slot.count < 4_500)
+    slots, at = [], of.next_slot_ms(cursor_ms)
+    while at is not None and at <= NOW_MS:
+        slots.append(at)
+        at = of.next_slot_ms(at)
+    alive = [slot for slot in slots if slot > min(lost_ms, NOW_MS)]
+    timely = [slot for slot in alive if slot >= NOW_MS - policies.misfire_grace_ms]
+    beyond = alive[: len(alive) - len(timely)]
+    if policies.misfire is Misfire.LATEST:
+        beyond = beyond[-1:]
+    elif policies.misfire is Misfire.SKIP:
+        beyond = []
+    else:
+        beyond = beyond[-policies.misfire_limit :] if policies.misfire_limit else []
+    fired = [
+        step.what.slot_ms
+        for step in all_steps(of, cursor_ms, policies, lost_ms, limit)
+        if isinstance(step.what, Firing)
+    ]
+    if policies.misfire is Misfire.ALL:
+        # Planned in slices, the limit holds anew at each: never fewer than that, in order.
+        assert fired == beyond + timely
+    else:
+        assert fired == beyond + timely
+
+
+@given(cases())
+def test_skips_come_before_firings_within_one_plan(
+    case: tuple[Entry, int, Policies, int, int],
+) -> None:
+    """The loop records all skips before it claims anything, and relies on this."""
+    of, cursor_ms, policies, lost_ms, limit = case
+    steps = plan(
+        of, policies, cursor_ms=cursor_ms, now_ms=NOW_MS, history_lost_ms=lost_ms, limit=limit
+    )
+    fires = [isinstance(step.what, Firing) for step in steps]
+    assert fires == sorted(fires)

@@ -1,0 +1,616 @@
+"""A small world for the engine: clocks that are set, a store in memory, a line, a broker.
+
+The store keeps the contract of `habeat.ports` in plain Python (the scripts have tests of their
+own against real servers). Faults are put on its calls: ``store.fault("claim", "reply")`` has the
+next claim done and its reply lost, ``"request"`` has it not done at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from habeat.core.entry import Delivery, Entry, Policies
+from habeat.core.firing import Firing
+from habeat.core.lease import Observation, Token
+from habeat.core.order import Order
+from habeat.core.schedule import Interval
+from habeat.election import Election, Pace
+from habeat.engine import Engine, EngineSettings
+from habeat.engine.lead import Lead
+from habeat.errors import DefinitionError
+from habeat.ports import (
+    BrokerUnavailable,
+    Claim,
+    Departed,
+    DueEntry,
+    Intent,
+    Known,
+    Look,
+    Lost,
+    Recovered,
+    Refused,
+    Rendered,
+    Request,
+    Skip,
+    Statuses,
+    StoreUnavailable,
+    Tick,
+    Won,
+)
+
+START_MS = 1_750_000_000_000
+
+
+class FakeClock:
+    """A host's clocks; time passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.us = 5_000_000_000
+
+    def monotonic_us(self) -> int:
+        return self.us
+
+    def wall_ms(self) -> int:
+        return START_MS + (self.us - 5_000_000_000) // 1_000
+
+    def advance(self, ms: float) -> None:
+        self.us += round(ms * 1_000)
+
+
+class FakeLine:
+    """Waiting lets the clock run."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.is_open = False
+        self.opened = 0
+        self.waits: list[int] = []
+        self.waited_closed = 0
+        self.says: list[str] = []
+
+    def open(self) -> bool:
+        fresh, self.is_open = not self.is_open, True
+        self.opened += fresh
+        return fresh
+
+    def wait(self, timeout_ms: int) -> frozenset[str]:
+        self.waits.append(timeout_ms)
+        self.waited_closed += not self.is_open
+        said, self.says = frozenset(self.says), []
+        if not said:
+            self.clock.advance(timeout_ms)
+        return said
+
+    def resubscribe(self) -> None:
+        self.is_open = False
+
+
+@dataclass
+class Row:
+    """One entry in the store."""
+
+    raw: bytes
+    cursor_ms: int | None
+    due_ms: int | None
+    fired: int = 0
+    token: str = ""
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha1(self.raw, usedforsecurity=False).hexdigest()
+
+
+@dataclass
+class Kept:
+    """An intent in flight."""
+
+    token: str
+    attempts: int
+    effective_ms: int
+    delivery: str
+    envelope: bytes
+
+
+class FakeCatalog:
+    """Definitions are names of entries that the test has made."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.decoded = 0
+        self.unresolved: set[str] = set()
+
+    def decode(self, name: str, stored: bytes) -> Entry:
+        self.decoded += 1
+        if stored.startswith(b"garbage"):
+            raise DefinitionError(name, "it is garbage")
+        return self.entries[name]
+
+    def resolve(self, entry: Entry) -> Entry | None:
+        return None if entry.name in self.unresolved else entry
+
+    def decode_order(self, stored: bytes) -> Order:
+        if stored.startswith(b"garbage"):
+            raise DefinitionError("?", "it is garbage")
+        return Order(**json.loads(stored))
+
+    def encode_order(self, order: Order) -> bytes:
+        names = ("kind", "entry", "at_ms", "cursor_ms", "end_ms", "pace", "not_before_ms")
+        return json.dumps({name: getattr(order, name) for name in names}).encode()
+
+
+class FakeStore:
+    """Election and dispatch in memory; see the module's docstring for faults."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.rows: dict[str, Row] = {}
+        self.inflight: dict[str, Kept] = {}
+        self.untrusted: dict[str, int] = {}
+        self.orders: dict[str, bytes] = {}
+        self.fired: dict[tuple[str, str], str] = {}
+        self.ledger: list[tuple[str, str, str, str, int]] = []
+        self.dead: list[str] = []
+        self.lease = ""
+        self.lease_ends_us = 0
+        self.epoch = self.heartbeat = 0
+        self.history_lost_ms = 0
+        self.listeners: int | None = 1
+        self.calls: list[str] = []
+        self.words: dict[str, str] = {}
+        self.skew_ms = 0
+        self._faults: dict[str, list[str]] = {}
+        self.before: dict[str, Callable[[], None]] = {}
+
+    # -- for the test -----------------------------------------------------------------------
+
+    def fault(self, call: str, *kinds: str) -> None:
+        """The next calls of this name lose their request, or their reply."""
+        self._faults.setdefault(call, []).extend(kinds)
+
+    def count(self, call: str) -> int:
+        return self.calls.count(call)
+
+    @property
+    def now_ms(self) -> int:
+        return self.clock.wall_ms() + self.skew_ms
+
+    def outcomes(self, name: str) -> list[tuple[int, str]]:
+        return [(int(slot), what) for entry, slot, what, _, _ in self.ledger if entry == name]
+
+    # -- common -----------------------------------------------------------------------------
+
+    def _call(self, name: str, act: Callable[[], Any]) -> Any:
+        self.calls.append(name)
+        if name in self.before:
+            self.before.pop(name)()
+        fault = self._faults[name].pop(0) if self._faults.get(name) else ""
+        if fault == "request":
+            raise StoreUnavailable("unreachable", "no answer")
+        reply = act()
+        if fault == "reply":
+            raise StoreUnavailable("unreachable", "no answer")
+        return reply
+
+    def _holder(self) -> str:
+        if self.lease and self.clock.us >= self.lease_ends_us:
+            self.lease = ""
+        return self.lease
+
+    def _fenced(self, name: str, token: Token, ttl_ms: int, act: Callable[[], Any]) -> Any:
+        def fenced() -> Any:
+            if self._holder() != str(token):
+                return Lost(self._holder())
+            self._extend(ttl_ms)
+            return act()
+
+        return self._call(name, fenced)
+
+    def _extend(self, ttl_ms: int) -> None:
+        self.lease_ends_us = self.clock.us + ttl_ms * 1_000
+        self.heartbeat += 1
+
+    def record(self, entry: str, slot: Any, outcome: str, reason: str, count: int = 1) -> None:
+        self.ledger.append((entry, str(slot).partition("#")[0], outcome, reason, count))
+
+    # -- election ---------------------------------------------------------------------------
+
+    def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
+        return self._call("acquire", lambda: self._acquire(nonce, ttl_ms))
+
+    def _acquire(self, nonce: str, ttl_ms: int) -> Won | Refused:
+        holder = self._holder()
+        mine = bool(holder) and Token.parse(holder).nonce == nonce
+        if holder and not mine:
+            return Refused(holder)
+        if not mine:
+            self.epoch = max(self.epoch + 1, self.now_ms)
+            self.lease = f"{self.epoch}:{nonce}"
+        self._extend(ttl_ms)
+        return Won(
+            Token.parse(self.lease),
+            self.now_ms * 1_000,
+            "cluster",
+            self.heartbeat,
+            "continued",
+            self.history_lost_ms,
+            mine,
+        )
+
+    def steal(
+        self, nonce: str, ttl_ms: int, known: Known, cause: str, seen: Observation
+    ) -> Won | Refused:
+        def act() -> Won | Refused:
+            if self._holder() != seen.holder or self.heartbeat != seen.heartbeat:
+                return Refused("the holder has changed")
+            self.untrusted[self.lease] = self.now_ms + (self.lease_ends_us - self.clock.us) // 1_000
+            self.lease = ""
+            return self._acquire(nonce, ttl_ms)
+
+        return self._call("steal", act)
+
+    def observe(self) -> Look:
+        return self._call("observe", self._observe)
+
+    def _observe(self) -> Look:
+        holder = self._holder()
+        pttl = (self.lease_ends_us - self.clock.us) // 1_000 if holder else -2
+        seen = Observation(
+            self.clock.us // 1_000, holder or None, pttl, self.heartbeat, self.listeners, 0, 0
+        )
+        known = Known("cluster", self.epoch, self.heartbeat, self.history_lost_ms)
+        return Look(seen, known, self.now_ms * 1_000)
+
+    def release(self, token: Token | None, nonce: str) -> None:
+        def act() -> None:
+            if token is not None and self.lease == str(token):
+                self.lease = ""
+
+        self._call("release", act)
+
+    # -- dispatch ---------------------------------------------------------------------------
+
+    def tick(self, token: Token, ttl_ms: int, limit: int, heartbeat: int) -> Tick | Lost:
+        return self._fenced("tick" if limit else "renew", token, ttl_ms, lambda: self._tick(limit))
+
+    def _tick(self, limit: int) -> Tick:
+        queue = sorted(
+            (row.due_ms, name) for name, row in self.rows.items() if row.due_ms is not None
+        )
+        due = [item for item in queue if item[0] <= self.now_ms][:limit]
+        rest = queue[len(due) :]
+        return Tick(
+            now_us=self.now_ms * 1_000,
+            heartbeat=self.heartbeat,
+            next_due_ms=rest[0][0] if rest else None,
+            listeners=self.listeners,
+            in_flight=len(self.inflight),
+            history_lost_ms=self.history_lost_ms,
+            due=[
+                DueEntry(
+                    name,
+                    at,
+                    self.rows[name].digest if self.rows[name].raw else "",
+                    self.rows[name].cursor_ms,
+                    self.rows[name].fired,
+                )
+                for at, name in due
+            ],
+            requests=len(self.orders),
+        )
+
+    def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]:
+        def act() -> Sequence[bytes | None]:
+            return [self.rows[name].raw if name in self.rows else None for name in names]
+
+        return self._call("definitions", act)
+
+    def claim(
+        self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
+    ) -> Statuses | Lost:
+        def act() -> Statuses:
+            return Statuses(
+                self.now_ms * 1_000, [self._claim(str(token), claim, atomic) for claim in claims]
+            )
+
+        return self._fenced("claim", token, ttl_ms, act)
+
+    def _claim(self, token: str, claim: Claim, atomic: bool) -> str:
+        firing = claim.firing
+        if firing.entry in self.words:
+            return self.words[firing.entry]
+        identity = (firing.entry, firing.identity)
+        if firing.request:
+            raw = self.orders.get(firing.request)
+            if raw is None:
+                return "gone"
+            if hashlib.sha1(raw, usedforsecurity=False).hexdigest() != claim.digest:
+                return "replan"
+            self.orders.pop(firing.request)
+            if claim.remains:
+                self.orders[firing.request] = claim.remains
+        else:
+            row = self.rows.get(firing.entry)
+            if row is None or row.cursor_ms is None:
+                return "gone"
+            if firing.slot_ms <= row.cursor_ms:
+                mine = self.fired.get(identity, "").startswith(token + "|")
+                return "mine " + self.fired[identity].split("|")[1] if mine else "duplicate"
+            at = (row.digest, row.due_ms, row.cursor_ms)
+            if at != (claim.digest, claim.planned_due_ms, claim.cursor_ms):
+                return "replan"
+            if self.now_ms < firing.effective_ms:
+                return "early"
+            row.cursor_ms, row.due_ms = firing.slot_ms, claim.next_due_ms
+            row.fired += 1
+        if atomic:
+            self.fired[identity] = token + "|settled"
+            self.record(firing.entry, firing.slot_ms, "sent", "atomic")
+        else:
+            self.fired[identity] = token + "|inflight"
+            self.inflight[f"{firing.entry}@{firing.identity}"] = Kept(
+                token, 0, firing.effective_ms, claim.delivery, claim.rendered.envelope
+            )
+        return "ok"
+
+    def settle(self, token: Token, departed: Sequence[Departed]) -> int:
+        return self._call("settle", lambda: self._settle(str(token), departed))
+
+    def _settle(self, token: str, departed: Sequence[Departed]) -> int:
+        settled = 0
+        for left in departed:
+            key = (left.entry, left.identity)
+            if self.inflight.pop(f"{left.entry}@{left.identity}", None) is not None:
+                settled += 1
+                self.fired[key] = token + "|settled"
+                self.record(left.entry, left.identity, "sent", "")
+            elif self.fired.get(key) != token + "|settled":
+                self.record(left.entry, left.identity, "note", "left again")
+        return settled
+
+    def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost:
+        def act() -> Statuses:
+            return Statuses(self.now_ms * 1_000, [self._skip(skip) for skip in skips])
+
+        return self._fenced("skip", token, ttl_ms, act)
+
+    def _skip(self, skip: Skip) -> str:
+        row = self.rows.get(skip.entry)
+        if row is None:
+            return "gone"
+        at = (row.digest, row.due_ms, row.cursor_ms)
+        if at != (skip.digest, skip.planned_due_ms, skip.cursor_ms):
+            return "replan"
+        row.cursor_ms, row.due_ms = skip.new_cursor_ms, skip.next_due_ms
+        self.record(skip.entry, skip.first_ms, skip.outcome, skip.reason, skip.count)
+        return "ok"
+
+    def recover(self, token: Token, ttl_ms: int, limit: int) -> Recovered | Lost:
+        def act() -> Recovered:
+            waits = {t: at for t, at in self.untrusted.items() if at > self.now_ms}
+            found, waiting = [], []
+            for key, kept in self.inflight.items():
+                if kept.token in waits:
+                    waiting.append(waits[kept.token])
+                elif len(found) < limit:
+                    kept.token = str(token)
+                    name, _, identity = key.rpartition("@")
+                    found.append(
+                        Intent(
+                            name,
+                            identity,
+                            kept.attempts,
+                            kept.effective_ms,
+                            kept.delivery,
+                            kept.envelope,
+                        )
+                    )
+            return Recovered(self.now_ms * 1_000, min(waiting, default=None), found)
+
+        return self._fenced("recover", token, ttl_ms, act)
+
+    def mark(
+        self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str
+    ) -> int | Lost | None:
+        def act() -> int | None:
+            kept = self.inflight.get(intent.field)
+            if kept is None or kept.token != str(token):
+                return 0
+            kept.attempts += 1
+            if bury or kept.attempts > cap:
+                self.dead.append(intent.field)
+                del self.inflight[intent.field]
+                outcome = "ambiguous" if bury else "failed"
+                self.record(intent.entry, intent.identity, outcome, bury)
+                return None
+            return kept.attempts
+
+        return self._fenced("mark", token, ttl_ms, act)
+
+    def requests(self, limit: int) -> Sequence[Request]:
+        def act() -> Sequence[Request]:
+            return [
+                Request(key, hashlib.sha1(raw, usedforsecurity=False).hexdigest(), raw)
+                for key, raw in list(self.orders.items())[:limit]
+            ]
+
+        return self._call("requests", act)
+
+    def drop(
+        self, token: Token, ttl_ms: int, request: Request, entry: str, slot_ms: int, why: str
+    ) -> Statuses | Lost:
+        def act() -> Statuses:
+            self.orders.pop(request.identity, None)
+            self.record(entry, slot_ms, "failed", why)
+            return Statuses(self.now_ms * 1_000, ["ok"])
+
+        return self._fenced("drop", token, ttl_ms, act)
+
+    def defer(
+        self, token: Token, ttl_ms: int, due: DueEntry, until_ms: int | None
+    ) -> Statuses | Lost:
+        def act() -> Statuses:
+            row = self.rows.get(due.name)
+            fits = row is not None and (row.digest, row.due_ms) == (due.digest, due.due_ms)
+            if row is not None and fits:
+                row.due_ms = until_ms
+            return Statuses(self.now_ms * 1_000, ["ok" if fits else "replan"])
+
+        return self._fenced("defer", token, ttl_ms, act)
+
+    def quarantine(self, token: Token, ttl_ms: int, due: DueEntry, why: str) -> Statuses | Lost:
+        def act() -> Statuses:
+            row = self.rows[due.name]
+            if (row.digest if row.raw else "") != due.digest:
+                return Statuses(self.now_ms * 1_000, ["replan"])
+            row.due_ms = None
+            self.record(due.name, 0, "quarantined", why)
+            return Statuses(self.now_ms * 1_000, ["ok"])
+
+        return self._fenced("quarantine", token, ttl_ms, act)
+
+
+class FakePublisher:
+    """Renders to an envelope that names the firing; the broker is a list."""
+
+    def __init__(self, clock: FakeClock, *, atomic: bool = False) -> None:
+        self.clock = clock
+        self.atomic = atomic
+        self.sent: list[tuple[str, int]] = []
+        self.rendered: list[str] = []
+        self.timeouts: list[int] = []
+        self.down = False
+        self.fails: dict[str, list[Exception]] = {}
+        self.render_fails: dict[str, list[Exception]] = {}
+        self.takes_ms = 0.0
+        self.render_takes_ms = 0.0
+        self.gave_up: list[str] = []
+        self.unrepeatable: set[str] = set()
+        self.on_publish: Callable[[], None] = lambda: None
+        self.connects = 0
+
+    def prepare(self, timeout_ms: int) -> None:
+        """It is decided."""
+
+    def render(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered:
+        self.rendered.append(entry.name)
+        self.clock.advance(self.render_takes_ms)
+        if self.render_fails.get(entry.name):
+            raise self.render_fails[entry.name].pop(0)
+        words = f"{entry.name}@{firing.identity}"
+        if self.atomic:
+            return Rendered(commands=[("LPUSH", "q", words)])
+        return Rendered(words.encode(), repeatable=entry.name not in self.unrepeatable)
+
+    def give_up_atomic(self, why: str) -> None:
+        self.atomic = False
+        self.gave_up.append(why)
+
+    def connect(self, timeout_ms: int) -> None:
+        self.connects += 1
+        if self.down:
+            raise BrokerUnavailable("connection refused")
+
+    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
+        self.timeouts.append(timeout_ms)
+        self.on_publish()
+        self.clock.advance(self.takes_ms)
+        name = envelope.decode().rpartition("@")[0]
+        if self.fails.get(name):
+            raise self.fails[name].pop(0)
+        if self.down:
+            raise BrokerUnavailable("connection reset")
+        self.sent.append((envelope.decode(), attempt))
+
+    @property
+    def names(self) -> list[str]:
+        return [envelope.rpartition("@")[0] for envelope, _ in self.sent]
+
+
+class Chores:
+    """Housekeeping that does nothing unless told."""
+
+    def __init__(self) -> None:
+        self.wait_ms: int | None = None
+        self.seen: list[bool] = []
+        self.error: Exception | None = None
+
+    def each_tick(self, lead: Lead | None) -> int | None:
+        self.seen.append(lead is not None)
+        if self.error is not None:
+            raise self.error
+        return self.wait_ms
+
+    def resume(self, lead: Lead, names: Sequence[str]) -> None:
+        """No pause ever ends here."""
+
+
+@dataclass
+class World:
+    """One replica over the fakes."""
+
+    ttl_ms: int = 6_000
+    atomic: bool = False
+    publish_timeout_ms: int = 3_000
+    policies: Policies = field(default_factory=Policies)
+    crash_poll_ms: int = 250
+
+    def __post_init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = FakeStore(self.clock)
+        self.line = FakeLine(self.clock)
+        self.publisher = FakePublisher(self.clock, atomic=self.atomic)
+        self.catalog = FakeCatalog()
+        self.chores = Chores()
+        self.stop = False
+        self.election = Election(
+            self.store, self.clock, Pace(self.ttl_ms, self.crash_poll_ms), "me"
+        )
+        self.engine = Engine(
+            election=self.election,
+            store=self.store,
+            line=self.line,
+            clock=self.clock,
+            publisher=self.publisher,
+            catalog=self.catalog,
+            housekeeping=self.chores,
+            settings=EngineSettings(
+                ttl_ms=self.ttl_ms,
+                renew_after_ms=min(1_000, self.ttl_ms // 3),
+                publish_timeout_ms=self.publish_timeout_ms,
+                policies=self.policies,
+            ),
+            stopping=lambda: self.stop,
+        )
+
+    @property
+    def now_ms(self) -> int:
+        return self.store.now_ms
+
+    def add(self, name: str, *, ago_ms: int = 0, every_ms: int = 60_000, **other: Any) -> Entry:
+        """An entry whose newest slot was `ago_ms` ago, due and not yet fired."""
+        slot_ms = self.now_ms - ago_ms
+        schedule = other.pop("schedule", Interval(every_ms, slot_ms % every_ms))
+        entry = replace(Entry(name, "task", schedule), **other)
+        self.catalog.entries[name] = entry
+        cursor_ms = slot_ms - 1
+        self.store.rows[name] = Row(name.encode(), cursor_ms, entry.next_slot_ms(cursor_ms))
+        return entry
+
+    def tick(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.engine.tick()
+
+    def run(self, ms: int) -> None:
+        """Tick until so much time has passed (or a great many ticks did not make it pass)."""
+        ends, ticks = self.clock.us + ms * 1_000, 0
+        while self.clock.us < ends:
+            self.engine.tick()
+            ticks += 1
+            assert ticks < ms + 2_000, "the loop is hot: it ticks and never waits"
+
+
+AT_MOST_ONCE = Delivery.AT_MOST_ONCE

@@ -1,0 +1,316 @@
+"""The election, step by step, over a store in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from habeat.core.lease import Token
+from habeat.election import FOREIGN_RETRY_MS, Election, LeaseLost, Pace
+from habeat.ports import Known, Lost, Refused, StoreUnavailable
+from tests.unit.engine.world import FakeClock, FakeStore
+
+TTL_MS = 6_000
+
+
+class Field:
+    """Replicas over one store, each with a monotonic clock of its own rate: all the same here."""
+
+    def __init__(self, crash_poll_ms: int = 250, ttl_ms: int = TTL_MS) -> None:
+        self.clock = FakeClock()
+        self.store = FakeStore(self.clock)
+        self.pace = Pace(ttl_ms, crash_poll_ms)
+
+    def replica(self, nonce: str) -> Election:
+        return Election(self.store, self.clock, self.pace, nonce)
+
+    def run(self, election: Election, ms: int, *, until_leading: bool = True) -> None:
+        """Step and wait as the engine does."""
+        ends = self.clock.us + ms * 1_000
+        while self.clock.us < ends:
+            if election.step() and until_leading:
+                return
+            self.clock.advance(max(1, election.wait_ms()))
+
+
+@pytest.fixture
+def field() -> Field:
+    return Field()
+
+
+def renew(election: Election, field: Field) -> object:
+    return election.fenced(lambda token, ttl: field.store.tick(token, ttl, 1, 0))
+
+
+def test_a_free_lease_is_taken_at_the_first_step(field: Field) -> None:
+    one = field.replica("a")
+    assert one.step()
+    assert one.leading
+    assert one.holder == field.store.lease
+
+
+def test_i1_only_one_leads(field: Field) -> None:
+    one, other = field.replica("a"), field.replica("b")
+    assert one.step()
+    assert not other.step()
+    field.run(other, 3_000)
+    assert not other.leading
+
+
+def test_an_error_is_never_a_reason_to_lead(field: Field) -> None:
+    one = field.replica("a")
+    for call, kind in (("observe", "reply"), ("acquire", "request"), ("acquire", "reply")):
+        field.store.fault(call, kind)
+        field.clock.advance(TTL_MS)
+        with pytest.raises(StoreUnavailable):
+            one.step()
+        assert not one.leading
+
+
+def test_a_lost_reply_of_acquire_is_learnt_at_the_next_look(field: Field) -> None:
+    one = field.replica("a")
+    field.store.fault("acquire", "reply")
+    with pytest.raises(StoreUnavailable):
+        one.step()
+    token = field.store.lease
+    field.run(one, 1_000)
+    assert one.leading
+    assert field.store.lease == token  # I2: the same leadership, no new token
+    assert one.won is not None
+    assert one.won.already
+
+
+def test_a4_the_window_is_anchored_before_the_request(field: Field) -> None:
+    one = field.replica("a")
+    assert one.step()
+    started = field.clock.us
+
+    def slow(token: Token, ttl_ms: int) -> object:
+        field.clock.advance(3_000)
+        return field.store.tick(token, ttl_ms, 1, 0)
+
+    one.fenced(slow)
+    assert one.trust is not None
+    assert one.trust.until_ms == started // 1_000 + TTL_MS - 1_000
+    assert field.store.lease_ends_us // 1_000 > one.trust.until_ms
+
+
+def test_a4_a_leader_stalled_past_its_window_does_not_act(field: Field) -> None:
+    one = field.replica("a")
+    assert one.step()
+    field.clock.advance(5_001)
+    with pytest.raises(LeaseLost):
+        renew(one, field)
+    assert field.store.count("tick") == 0
+
+
+def test_a3_losing_the_lease_is_stepping_down_and_contending_again(field: Field) -> None:
+    one = field.replica("a")
+    assert one.step()
+    field.store.lease = "99:thief"
+    with pytest.raises(LeaseLost):
+        renew(one, field)
+    assert not one.leading
+    field.run(one, 2 * TTL_MS)
+    assert one.leading
+    assert Token.parse(field.store.lease).nonce == "a"
+
+
+def test_a_lost_reply_of_a_renewal_does_not_end_the_window(field: Field) -> None:
+    one = field.replica("a")
+    assert one.step()
+    field.clock.advance(1_000)
+    field.store.fault("tick", "reply")
+    with pytest.raises(StoreUnavailable):
+        renew(one, field)
+    assert one.leading
+    renew(one, field)
+
+
+def test_a_released_lease_is_taken_at_once(field: Field) -> None:
+    one, other = field.replica("a"), field.replica("b")
+    assert one.step()
+    assert not other.step()
+    one.resign()
+    other.look_now()
+    assert other.step()
+
+
+def test_an_expired_lease_is_looked_for_when_it_ends(field: Field) -> None:
+    """Not a poll later: the standby knows the PTTL."""
+    one, other = field.replica("a"), field.replica("b")
+    other.rank = 9  # far back in the line: it polls every third of a TTL
+    assert one.step()
+    ends = field.store.lease_ends_us
+    field.run(other, 3 * TTL_MS)
+    assert other.leading
+    assert field.clock.us - ends < 50_000
+
+
+def test_two_replicas_close_to_the_lead_watch_closely_and_the_rest_do_not(field: Field) -> None:
+    one = field.replica("a")
+    assert one.step()
+    waits = []
+    for rank in range(4):
+        standby = field.replica(f"s{rank}")
+        standby.rank = rank
+        standby.step()
+        waits.append(standby.wait_ms())
+    assert waits == [250, 250, TTL_MS // 3, TTL_MS // 3]
+
+
+def kill(field: Field) -> None:
+    """The leader's process is gone: its channel has no subscriber, its heart stands still."""
+    field.store.listeners = 0
+
+
+def test_a_crash_is_taken_over_after_two_looks(field: Field) -> None:
+    one, other = field.replica("a"), field.replica("b")
+    assert one.step()
+    field.run(other, 1_000)
+    kill(field)
+    killed = field.clock.us
+    field.run(other, TTL_MS)
+    assert other.leading
+    assert field.clock.us - killed <= 350_000
+    assert field.store.count("steal") == 1
+
+
+def test_a_crash_poll_of_zero_leaves_it_to_the_ttl() -> None:
+    field = Field(crash_poll_ms=0)
+    one, other = field.replica("a"), field.replica("b")
+    assert one.step()
+    ends = field.store.lease_ends_us
+    field.run(other, 2_500)
+    kill(field)
+    field.run(other, 2 * TTL_MS)
+    assert other.leading
+    assert field.clock.us >= ends
+    assert field.store.count("steal") == 0
+
+
+@pytest.mark.parametrize("crash_poll_ms", [0, 250])
+@pytest.mark.parametrize("rank", [0, 5])
+def test_a16_a_lease_that_outlives_its_leader_is_taken(crash_poll_ms: int, rank: int) -> None:
+    """Redis' clock stepped back by an hour, and NUMSUB cannot be had."""
+    field = Field(crash_poll_ms, ttl_ms=12_000)
+    one, other = field.replica("a"), field.replica("b")
+    other.rank = rank
+    assert one.step()
+    field.store.listeners = None
+    field.store.lease_ends_us += 3_600 * 1_000_000
+    field.run(other, 60_000)
+    assert other.leading
+    assert field.store.count("steal") == 1
+
+
+def test_a_refused_steal_goes_on_watching(field: Field) -> None:
+    one, other = field.replica("a"), field.replica("b")
+    assert one.step()
+    field.run(other, 1_000)
+    kill(field)
+    field.store.before["steal"] = lambda: setattr(field.store, "heartbeat", 77)
+    field.run(other, 400)
+    assert not other.leading
+    field.run(other, 1_000)
+    assert other.leading
+
+
+def test_a_foreign_state_makes_an_inert_standby_that_says_so_once(
+    field: Field, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = field.replica("a")
+    foreign = Refused("the keys belong to another app", foreign=True)
+    monkeypatch.setattr(field.store, "acquire", lambda *_: foreign)
+    for _ in range(5):
+        assert not one.step()
+        assert one.wait_ms() == FOREIGN_RETRY_MS
+        field.clock.advance(FOREIGN_RETRY_MS)
+    assert one.inert
+    assert caplog.text.count("inert") == 1
+
+
+def test_a_barred_replica_never_contends(field: Field) -> None:
+    one = field.replica("a")
+    one.barred = "Redis evicts entries"
+    field.run(one, 3 * TTL_MS)
+    assert field.store.count("acquire") == 0
+    assert field.store.count("observe") > 2
+
+
+def test_who_resigned_stays_away_unless_nobody_wants_the_lease(field: Field) -> None:
+    one, other = field.replica("a"), field.replica("b")
+    assert one.step()
+    one.resign(60_000)
+    assert not one.step()
+    assert other.step()
+    for _ in range(20):
+        renew(other, field)
+        field.run(one, 1_000)
+    assert not one.leading
+    other.resign(60_000)
+    free = field.clock.us
+    field.run(one, 30_000)
+    assert one.leading
+    assert TTL_MS * 1_000 <= field.clock.us - free <= 2 * TTL_MS * 1_000
+
+
+def test_a15_a_forked_child_leads_no_more_and_says_nothing(field: Field) -> None:
+    one = field.replica("a")
+    assert one.step()
+    one.forget()
+    assert not one.leading
+    assert field.store.count("release") == 0
+    assert field.store.lease
+
+
+def test_the_most_that_was_known_is_kept_until_the_loss_is_declared(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = field.replica("a"), field.replica("b")
+    assert one.step()
+    for _ in range(5):
+        renew(one, field)
+    assert not other.step()
+    known = other.known
+    field.store.heartbeat = field.store.epoch = 1  # an old snapshot came back
+    field.store.lease = ""
+    passed: list[Known] = []
+    acquire = field.store.acquire
+    monkeypatch.setattr(
+        field.store, "acquire", lambda n, t, k: (passed.append(k), acquire(n, t, k))[1]
+    )
+    other.look_now()
+    other.step()
+    assert passed == [known]
+
+
+def test_an_emptied_redis_is_told_by_who_knew_it(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = field.replica("b")
+    one = field.replica("a")
+    assert one.step()
+    assert not other.step()
+    field.store.lease = ""
+    empty = replace(field.store._observe(), known=Known())
+    monkeypatch.setattr(field.store, "observe", lambda: empty)
+    passed: list[Known] = []
+    acquire = field.store.acquire
+    monkeypatch.setattr(
+        field.store, "acquire", lambda n, t, k: (passed.append(k), acquire(n, t, k))[1]
+    )
+    other.look_now()
+    other.step()
+    assert passed[0].cluster == "cluster"
+
+
+def test_a_fenced_call_that_is_answered_by_nobody_says_the_lease_is_gone(
+    field: Field, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = field.replica("a")
+    assert one.step()
+    with pytest.raises(LeaseLost):
+        one.fenced(lambda *_: Lost(""))
+    assert "gone" in caplog.text
