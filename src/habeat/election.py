@@ -58,6 +58,8 @@ class Election:
         self.known = Known()
         self.rank = 0
         self.inert: str = ""
+        #: How many looks at the lease were answered.
+        self.looks = 0
         self._watch = Watch()
         self._next_look_ms = 0
         self._sits_out_until_ms = 0
@@ -138,6 +140,7 @@ class Election:
     def _contend(self) -> None:
         self._next_look_ms = self._now_ms() + self._poll_ms()
         look = self._store.observe()
+        self.looks += 1
         self._learn(look)
         seen = look.seen
         if not self._pace.crash_poll_ms:

@@ -27,8 +27,8 @@ from tests.servers.redis_server import Server
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
 ENTRIES = 5
-TTL_S = 2.0
-HANGS_S = pick(8.0, 25.0)
+TTL_S = 6.0
+HANGS_S = pick(10.0, 25.0)
 #: The broker that one beat is given may differ from that of the others.
 OWN_BROKER = """
 import os

@@ -94,7 +94,7 @@ def _assert_touched(files: list[Path]) -> None:
 def test_max_interval(make_fleet: MakeFleet, valkey: Server) -> None:
     broker = redis_broker(valkey)
     fleet = make_fleet(valkey, dict(broker.conf), entries(2))
-    fleet.start(2, "--max-interval", "0.2")
+    fleet.start(2, "--max-interval", "1")
     until(lambda: int(fleet.meta().get("settled", 0)) >= 6, 20, fleet.logs)
     fleet.stop()
     assert_every_slot_once(broker.take(), slots(fleet))
@@ -114,9 +114,7 @@ def test_detach(make_fleet: MakeFleet, valkey: Server, detached: list[int]) -> N
     broker = redis_broker(valkey)
     fleet = make_fleet(valkey, dict(broker.conf), entries(2))
     pidfile, logfile = fleet.folder / "beat.pid", fleet.folder / "detached.log"
-    starter = fleet.start_one(
-        "--detach", "-f", str(logfile), f"--pidfile={pidfile}", f"--workdir={fleet.folder}"
-    )
+    starter = fleet.start_one("--detach", "-f", str(logfile), f"--pidfile={pidfile}")
     assert starter.wait(20) == 0, starter.log()
     until(lambda: pidfile.exists() and pidfile.read_text().strip(), 20, starter.log)
     pid = int(pidfile.read_text())

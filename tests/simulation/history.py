@@ -14,6 +14,7 @@ its claim and its settling plus one TTL · every slot is in the ledger exactly o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from habeat.core.schedule.base import Schedule
@@ -38,6 +39,7 @@ class History:
     """All that has to be known to judge a run."""
 
     server: Server
+    true_us: Callable[[], int]
     base: str
     ttl_us: int
     atomic: bool
@@ -55,7 +57,7 @@ class History:
 
     def reset(self) -> None:
         """Data was lost: a new history begins, cursors may stand anywhere."""
-        self.resets.append(self.server.now_us())
+        self.resets.append(self.true_us())
         self.cursors.clear()
 
     def wrong(self, text: str) -> None:
@@ -76,7 +78,7 @@ class History:
     def _on_fired(self, key: str, value: str) -> None:
         entry, _, slot = key[len(self.base) + len("fired:") :].rpartition(":")
         token, _, how = value.rpartition("|")
-        now_us = self.server.now_us()
+        now_us = self.true_us()
         claiming = how == ("settled" if self.atomic else "inflight")
         if not claiming:
             self.settled[entry, int(slot)] = now_us
@@ -84,8 +86,8 @@ class History:
         lease = self.server.call("GET", self.base + "lease")
         if lease is None or lease.decode() != token:
             self.wrong(f"I5: {entry}@{slot} was claimed by {token}, the lease is {lease!r}")
-        if now_us < int(slot) * 1_000:
-            self.wrong(f"I6: {entry}@{slot} was claimed early, at {now_us}")
+        if self.server.now_us() < int(slot) * 1_000:
+            self.wrong(f"I6: {entry}@{slot} was claimed early, at {self.server.now_us()}")
         earlier = self.claims[entry, int(slot)]
         if any(not self._reset_between(at, now_us) for at in earlier):
             self.wrong(f"I3: {entry}@{slot} was claimed twice in one history")

@@ -49,7 +49,7 @@ class Server:
         self.now_us = now_us
         self.databases: dict[int, dict[bytes, Any]] = {0: {}}
         self.expires: dict[tuple[int, bytes], int] = {}
-        self.subscribers: dict[bytes, set[Any]] = {}
+        self.subscribers: dict[bytes, dict[Any, None]] = {}
         self.db = 0
         self.told: Callable[[bytes, bytes], None] = lambda channel, message: None
         self.on_write: Callable[[str, Words], None] = lambda name, words: None

@@ -118,7 +118,7 @@ class Line:
         if self._network.down or self._host.name in self._network.cut_off:
             raise StoreUnavailable("unreachable", "simulated")
         for channel in self._channels:
-            self._server.subscribers.setdefault(channel, set()).add(self)
+            self._server.subscribers.setdefault(channel, {})[self] = None
         self.is_open = True
         return True
 
@@ -133,7 +133,7 @@ class Line:
 
     def close(self) -> None:
         for channel in self._channels:
-            self._server.subscribers.get(channel, set()).discard(self)
+            self._server.subscribers.get(channel, {}).pop(self, None)
         self.is_open = False
 
     def hear(self, message: str) -> None:

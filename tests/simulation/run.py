@@ -85,7 +85,11 @@ class Simulation:
         self.broker = Broker()
         self.keys = Keys(PREFIX)
         self.history = History(
-            self.server, self.keys.base, plan.ttl_ms * 1_000, plan.atomic
+            self.server,
+            lambda: self.world.now_us,
+            self.keys.base,
+            plan.ttl_ms * 1_000,
+            plan.atomic,
         )
         self.history.watch()
         self.server.after_script = self.history.check_accounting
@@ -148,7 +152,7 @@ class Simulation:
         plan = self.plan
         nonce = f"{self.world.now_us:016x}{host.name}"
         caller = Caller(Clients(Client(host, self.server, self.network)), self.keys)
-        leases = RedisElectionStore(caller, host, APP)
+        leases = RedisElectionStore(caller, host, APP, lambda: f"cluster of {nonce}")
         election = Election(leases, host, Pace(plan.ttl_ms, 250), nonce)
         store = RedisDispatchStore(
             caller, dedup_ttl_ms=300_000, ledger_age_ms=86_400_000, ledger_length=1_000_000

@@ -43,8 +43,6 @@ class Preflight:
         barred = self._memory_policy() or self._permissions()
         self._others_in_sight()
         self.done = True
-        if barred:
-            log.error("habeat: inert standby: %s", barred)
         return barred
 
     # -- memory -----------------------------------------------------------------------------

@@ -145,13 +145,15 @@ class Scheduler(CeleryScheduler):
         except StoreUnavailable as error:
             log.warning("habeat: starting without Redis: %s", error)
             return
-        station.election.barred = barred
-        if barred and "maxmemory-policy" in barred:
-            raise RefusedAtStart("habeat_redis_url", f"habeat refuses to start: {barred}")
+        if "maxmemory-policy" in barred:
+            # Celery logs an Exception that leaves a starting beat with its traceback.
+            log.critical("habeat refuses to start: %s", barred)
+            raise SystemExit(1)
+        _bar(station, barred)
 
     def _preflight(self, station: Station) -> bool:
         try:
-            station.election.barred = station.preflight.run()
+            _bar(station, station.preflight.run())
         except StoreUnavailable as error:
             log.debug("habeat: preflight waits for Redis: %s", error)
             return False
@@ -192,6 +194,12 @@ class Scheduler(CeleryScheduler):
         if parent != self._parent_pid:
             log.error("habeat: the worker of this embedded beat is gone; stepping down")
             raise SystemExit(1)
+
+
+def _bar(station: Station, why: str) -> None:
+    station.election.barred = why
+    if why:
+        log.error("habeat: inert standby: %s", why)
 
 
 def _settings(app: Any) -> Settings:

@@ -57,6 +57,9 @@ SKIP_BATCH = 200
 LONGEST_WAIT_MS = 1_000
 BACKOFF_MS = (50, 100, 200, 500, 1_000)
 UNRESOLVED_WAIT_MS = 30_000
+#: How often in a row what could not be claimed is planned again without a pause.
+AT_ONCE = 10
+REPEAT_PAUSE_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class Engine:
         self._lead = Lead(election, clock, settings.ttl_ms, stopping)
         self._trouble = Once()
         self._failures = 0
+        self._repeats = 0
         self.broker_failures = 0
 
     def tick(self) -> None:
@@ -140,11 +144,12 @@ class Engine:
             return self._back_off()
         except LeaseLost:
             return 0
-        except Exception:
-            log.exception("habeat: a tick failed; the next one goes on")
+        except Exception as error:
+            self._trouble.error(
+                "bug", "habeat: a tick failed (%r); the next one goes on", error, traceback=True
+            )
             return self._back_off()
-        self._failures = 0
-        self._trouble.over("redis", "habeat: Redis answers again; resuming")
+        self._trouble.over("bug")
         return wait_ms
 
     def _back_off(self) -> int:
@@ -155,10 +160,15 @@ class Engine:
         self._sender.settle(self._lead)
         if self._line.open():
             self._election.look_now()
-        if not self._election.step():
-            self._housekeeping.each_tick(None)
-            return self._election.wait_ms()
-        return self._leader_turn()
+        looks = self._election.looks
+        leading = self._election.step()
+        if leading or self._election.looks > looks:
+            self._failures = 0
+            self._trouble.over("redis", "habeat: Redis answers again; resuming")
+        if leading:
+            return self._leader_turn()
+        self._housekeeping.each_tick(None)
+        return self._election.wait_ms()
 
     def _leader_turn(self) -> int:
         lead = self._lead
@@ -215,8 +225,10 @@ class Engine:
         if firings or self._recovery.resent:  # else nothing was learnt of the broker
             self.broker_failures = 0
             self._trouble.over("broker", "habeat: the broker takes messages again")
-        if not complete or stale:
-            planned.note_next(0)
+        self._repeats = self._repeats + 1 if stale or not complete else 0
+        if self._repeats:
+            pause_ms = 0 if self._repeats <= AT_ONCE else REPEAT_PAUSE_MS
+            planned.note_next(self._lead.now_ms() + pause_ms)
         return planned.next_due_ms
 
     def _broker_time_ms(self) -> int:

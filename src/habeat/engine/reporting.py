@@ -13,12 +13,12 @@ class Once:
     def __init__(self) -> None:
         self._told: dict[str, str] = {}
 
-    def error(self, subject: str, text: str, *args: object) -> None:
+    def error(self, subject: str, text: str, *args: object, traceback: bool = False) -> None:
         """Log the trouble of `subject`, unless the same line was the last one about it."""
         line = text % args
         if self._told.get(subject) != line:
             self._told[subject] = line
-            log.error(line)
+            log.error(line, exc_info=traceback)
 
     def over(self, subject: str, text: str = "", *args: object) -> None:
         """The trouble of `subject` has ended; say so if it had been told."""

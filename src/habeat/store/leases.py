@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from habeat.core.lease import Observation, Token
@@ -18,10 +18,17 @@ ROTATION_PAUSE_MS = 60_000
 class RedisElectionStore:
     """`ports.ElectionStore` over the scripts."""
 
-    def __init__(self, caller: Caller, clock: Clock, app_name: str) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        clock: Clock,
+        app_name: str,
+        new_cluster_id: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
         self._caller = caller
         self._clock = clock
         self._app_name = app_name
+        self._new_cluster_id = new_cluster_id
 
     def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
         return _attempt_reply(self._caller.run("acquire", *self._claim(nonce, ttl_ms, known)))
@@ -67,12 +74,11 @@ class RedisElectionStore:
         )
 
     def _claim(self, nonce: str, ttl_ms: int, known: Known) -> Sequence[Any]:
-        fresh = secrets.token_hex(8)
         return (
             nonce,
             ttl_ms,
             self._app_name,
-            fresh,
+            self._new_cluster_id(),
             known.cluster,
             known.epoch,
             known.heartbeat,

@@ -25,7 +25,7 @@ for i = 1, #known, 2 do
   end
 end
 local reply = {'ok', int(NOW_US)}
-if not complete or redis.call('HGET', META, 'prune') ~= '1' then
+if #live == 0 or not complete or redis.call('HGET', META, 'prune') ~= '1' then
   return reply
 end
 local orphans = redis.call('SDIFF', OWNED, unpack(live))

@@ -5,6 +5,7 @@
 --          reason/delivery, message, …}} or {'lost', holder}
 --
 -- Restamps with our token and never counts an attempt (mark.lua does, just before the resend).
+-- A record that cannot be read is moved to :dead, so that it does not hold up all others.
 -- The intents of a token from which the lease was stolen are left alone until its trust has
 -- ended. Intents of our own are stale by definition: the loop is one thread, and calls this
 -- only when it has nothing on its way.
@@ -28,6 +29,17 @@ for i = 1, #distrusted, 2 do
   end
 end
 local found, waiting = {}, false
+local seen = {}  -- HSCAN may show a field twice
+
+local function bury(field, raw)
+  redis.call('HSET', DEAD, field, raw)
+  redis.call('HDEL', INFLIGHT, field)
+  redis.call('HINCRBY', META, 'abandoned', 1)
+  local name, slot = string.match(field, '^(.*)@(%-?%d+)[^@]*$')
+  record(name or field, slot or '0', 'failed', 'the intent cannot be read', 1, slot or '0',
+    token, 0, 0)
+end
+
 local cursor = '0'
 repeat
   local page = redis.call('HSCAN', INFLIGHT, cursor, 'COUNT', 200)
@@ -36,9 +48,12 @@ repeat
     local field, raw = page[2][i], page[2][i + 1]
     local owner, attempts, effective, kind, message =
       string.match(raw, '^([^\n]*)\n(%d+)\n(%d+)\n([^\n]*)\n(.*)$')
-    if waits[owner] then
+    if not owner then
+      bury(field, raw)
+    elseif waits[owner] then
       waiting = true
-    elseif #found < limit * 5 then
+    elseif #found < limit * 5 and not seen[field] then
+      seen[field] = true
       if owner ~= token then
         redis.call('HSET', INFLIGHT, field,
           table.concat({token, attempts, effective, kind, message}, '\n'))

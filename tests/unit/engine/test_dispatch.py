@@ -1,0 +1,214 @@
+"""Rendering, batches, and what a claim's answer means."""
+
+from __future__ import annotations
+
+import pytest
+
+from habeat.core.entry import Policies
+from habeat.engine.dispatch import ATOMIC_BATCH, OUTBOX_BATCH
+from habeat.engine.render import ATTEMPTS
+from habeat.ports import BrokerUnavailable, RenderBypassed, RenderFailed
+from tests.unit.engine.world import AT_MOST_ONCE, World
+
+# -- rendering ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_what_cannot_be_rendered_backs_off_and_ends_as_failed(
+    atomic: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(atomic=atomic)
+    world.add("bad")
+    world.add("good")
+    world.publisher.render_fails["bad"] = [RenderFailed("lazy argument failed")] * 3
+    world.run(10_000)
+    assert world.store.outcomes("bad")[0][1] == "failed"
+    assert world.publisher.rendered.count("bad") == ATTEMPTS
+    assert len(world.store.outcomes("good")) == 1
+    assert caplog.text.count("cannot be sent") == 1
+
+
+def test_a_failure_that_passes_fires_the_slot_late() -> None:
+    world = World(atomic=True)
+    world.add("bad")
+    world.publisher.render_fails["bad"] = [RenderFailed("database locked")] * 2
+    world.run(10_000)
+    assert [what for _, what in world.store.outcomes("bad")] == ["sent"]
+
+
+def test_a_failed_slot_does_not_let_later_ones_overtake_it() -> None:
+    world = World(atomic=True)
+    world.add("bad", ago_ms=3_000, every_ms=1_000)
+    world.publisher.render_fails["bad"] = [RenderFailed("no")]
+    world.run(5_000)
+    slots = [slot for slot, _ in world.store.outcomes("bad")]
+    assert slots == sorted(slots)
+    assert slots == list(range(slots[0], slots[-1] + 1, 1_000))
+
+
+def test_every_slot_of_an_entry_that_never_renders_is_in_the_ledger() -> None:
+    world = World(atomic=True, policies=Policies(misfire_grace_ms=2_000))
+    world.add("bad", every_ms=1_000)
+    world.publisher.render_fails["bad"] = [RenderFailed("never")] * 1_000
+    world.run(60_000)
+    accounted = sum(count for *_, count in world.store.ledger)
+    cursor_ms = world.store.rows["bad"].cursor_ms
+    first = min(slot for slot, _ in world.store.outcomes("bad"))
+    assert cursor_ms is not None
+    assert accounted == (cursor_ms - first) // 1_000 + 1
+    assert world.now_ms - cursor_ms < 15_000
+
+
+def test_a_bypass_is_ambiguous_and_moves_the_cursor() -> None:
+    world = World(atomic=True)
+    world.add("own")
+    world.publisher.render_fails["own"] = [RenderBypassed("Celery sent it")]
+    world.run(3_000)
+    assert [what for _, what in world.store.outcomes("own")] == ["ambiguous"]
+    assert world.publisher.rendered.count("own") == 1
+
+
+def test_broker_trouble_while_rendering_is_not_the_entrys_fault() -> None:
+    world = World(atomic=True)
+    world.add("a")
+    world.publisher.render_fails["a"] = [BrokerUnavailable("the bindings cannot be read")] * 9
+    world.run(10_000)
+    assert [what for _, what in world.store.outcomes("a")] == ["sent"]
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_batch_that_takes_longer_to_render_than_the_trust_lasts_leaves(atomic: bool) -> None:
+    """Lazy arguments that ask a slow database: 40 × 300 ms, and a window of 5 s."""
+    world = World(atomic=atomic)
+    for n in range(40):
+        world.add(f"e{n:02}", every_ms=3_600_000)
+    world.publisher.render_takes_ms = 300
+    world.run(40_000)
+    assert {name for name, *_ in world.store.ledger} == set(world.store.rows)
+    assert all(len(world.store.outcomes(name)) == 1 for name in world.store.rows)
+    assert world.store.count("acquire") == 1
+
+
+# -- batches --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("atomic", "most"), [(True, ATOMIC_BATCH), (False, OUTBOX_BATCH)])
+def test_d3_no_claim_is_longer_than_a_server_bears(atomic: bool, most: int) -> None:
+    world = World(atomic=atomic)
+    for n in range(250):
+        world.add(f"e{n}")
+    sizes: list[int] = []
+    claim = world.store.claim
+    world.store.claim = lambda t, ttl, c, *, atomic: (  # type: ignore[method-assign]
+        sizes.append(len(c)) or claim(t, ttl, c, atomic=atomic)
+    )
+    world.tick()
+    assert max(sizes) == most <= 200
+    assert sum(sizes) == 250
+
+
+def test_atomic_and_outbox_firings_do_not_share_a_claim() -> None:
+    world = World(atomic=True)
+    for n in range(6):
+        world.add(f"e{n}", ago_ms=10 - n)
+    render = world.publisher.render
+
+    def mixed(entry, firing, cluster, epoch):  # type: ignore[no-untyped-def]
+        world.publisher.atomic = int(entry.name[1]) % 3 != 0
+        return render(entry, firing, cluster, epoch)
+
+    world.publisher.render = mixed  # type: ignore[method-assign]
+    world.tick()
+    assert sorted(world.publisher.names) == ["e0", "e3"]
+    assert len({name for name, *_ in world.store.ledger}) == 6
+
+
+def test_a_burst_is_planned_over_several_ticks_and_each_slot_fires_once() -> None:
+    world = World(atomic=True)
+    for n in range(2_500):
+        world.add(f"e{n}", every_ms=3_600_000)
+    for _ in range(15):
+        world.tick()
+    names = [name for name, *_ in world.store.ledger]
+    assert len(names) == len(set(names)) == 2_500
+
+
+# -- verdicts -------------------------------------------------------------------------------
+
+
+def test_b10_one_refused_queue_backs_off_and_hides_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(atomic=True)
+    world.add("bad", every_ms=60_000)
+    world.add("good", every_ms=1_000)
+    world.store.words["bad"] = "error WRONGTYPE the queue of this entry is not a list"
+    world.run(10_000)
+    assert len(world.store.outcomes("good")) >= 10
+    assert caplog.text.count("was refused") == 1
+    assert world.store.count("defer") <= 11
+    del world.store.words["bad"]
+    world.run(2_000)
+    assert [what for _, what in world.store.outcomes("bad")] == ["sent"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "error NOPERM this user has no permissions",
+        "error ACL failure in script: LPUSH",
+        "error The user executing the script can't run this command",
+    ],
+)
+def test_f9_a_queue_that_may_not_be_pushed_to_gives_up_atomic(word: str) -> None:
+    world = World(atomic=True)
+    world.add("a")
+    world.store.words["a"] = word
+    world.tick()
+    assert world.publisher.gave_up
+    del world.store.words["a"]
+    world.run(2_000)
+    assert world.publisher.names == ["a"]
+
+
+@pytest.mark.parametrize("word", ["duplicate", "mine settled"])
+def test_what_is_accounted_for_is_not_sent(word: str) -> None:
+    world = World()
+    world.add("a")
+    world.store.words["a"] = word
+    world.tick()
+    assert world.publisher.sent == []
+
+
+@pytest.mark.parametrize("word", ["replan", "gone", "early", "mine inflight"])
+def test_no_answer_makes_the_loop_spin_for_ever(word: str) -> None:
+    """Each of these asks for another look at once; a server that never changes its mind must
+    not be asked without a pause."""
+    world = World(atomic=True)
+    world.add("a")
+    world.store.words["a"] = word
+    for _ in range(2_000):
+        world.tick()
+    assert world.clock.us > 5_000_000_000 + 10_000_000, "2,000 ticks in under ten seconds"
+
+
+# -- one at a time ---------------------------------------------------------------------------
+
+
+def test_two_slots_of_one_entry_leave_in_order() -> None:
+    world = World()
+    world.add("a", ago_ms=3_000, every_ms=1_000)
+    world.tick()
+    slots = [int(envelope.rpartition("@")[2]) for envelope, _ in world.publisher.sent]
+    assert slots == sorted(slots)
+    assert len(slots) == 4
+
+
+def test_at_most_once_between_others_of_the_same_entry_keeps_the_order() -> None:
+    world = World()
+    world.add("once", ago_ms=3_000, every_ms=1_000, delivery=AT_MOST_ONCE)
+    world.tick()
+    slots = [int(envelope.rpartition("@")[2]) for envelope, _ in world.publisher.sent]
+    assert slots == sorted(slots)
+    assert len(slots) == 4
+    assert world.store.count("claim") == 4
