@@ -34,14 +34,14 @@ def settings_table() -> dict[str, list[str]]:
 def shown_default(row: Setting) -> str | None:
     """How the default is written in the table; None if that is a sentence."""
     match row.kind, row.default:
+        case "duration" | "path", None:
+            return "none"
         case "duration", default:
             return f"{default:g} s" if isinstance(default, float) else f"{default} s"
         case "choice", default:
             return f'`"{default}"`'
-        case "count", default:
+        case "count" | "rate", default:
             return str(default)
-        case "path", None:
-            return "none"
         case _:
             return None
 

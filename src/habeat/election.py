@@ -117,9 +117,9 @@ class Election:
         self.trust = trust.renewed(attempt_ms)
         return reply
 
-    def heard(self, heartbeat: int) -> None:
-        """Our own heartbeat, as Redis counted it."""
-        self.known = replace(self.known, heartbeat=heartbeat)
+    def heard(self, heartbeat: int, history_lost_ms: int) -> None:
+        """Our own heartbeat as Redis counted it, and until when it has lost its history."""
+        self.known = replace(self.known, heartbeat=heartbeat, history_lost_ms=history_lost_ms)
 
     def resign(self, sit_out_ms: int = 0) -> None:
         """Give the lease back, and stay away from it for a while."""

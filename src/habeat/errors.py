@@ -6,6 +6,8 @@ field, what was given and what is allowed); the attributes carry the same facts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class HabeatError(Exception):
     """The root of all errors raised by habeat."""
@@ -42,6 +44,27 @@ class ValidationError(HabeatError, ValueError):
     def of_entry(self, entry: str) -> ValidationError:
         """The same error, told of a named entry."""
         return type(self)(self.field, self.given, self.allowed, entry=entry)
+
+
+class BulkError(HabeatError, ValueError):
+    """Some of many entries cannot be added, so none was; `errors` has the reason for each.
+
+    It is keyed by the entry's name, by its place (``entries[3]``) where it has none.
+    """
+
+    SHOWN = 5
+
+    def __init__(self, errors: Mapping[str, HabeatError], total: int) -> None:
+        self.errors = dict(errors)
+        self.total = total
+        shown = [f"{name}: {error}" for name, error in list(self.errors.items())[: self.SHOWN]]
+        more = len(self.errors) - len(shown)
+        rest = f"; and {more} more" if more else ""
+        super().__init__(
+            f"{len(self.errors)} of {total} entries are refused, none was added: "
+            + "; ".join(shown)
+            + rest
+        )
 
 
 class DefinitionError(HabeatError):

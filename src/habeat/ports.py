@@ -265,7 +265,11 @@ class ElectionStore(Protocol):
 
     def release(self, token: Token | None, nonce: str) -> None: ...
 
-    def register(self, nonce: str, info: str, fingerprint: str, declared: int) -> Registration: ...
+    def register(
+        self, nonce: str, info: str, fingerprint: str, declared: int, generation: int = 0
+    ) -> Registration:
+        """`generation` is what this process was given before in this history, 0 if nothing."""
+        ...
 
 
 class DispatchStore(Protocol):

@@ -133,7 +133,7 @@ def assert_ledger_accounts(
 def assert_counters_add_up(fleet: Fleet) -> None:
     """claimed = settled + abandoned + in flight."""
     meta = fleet.meta()
-    in_flight = int(fleet.client.hlen(fleet.key("inflight")))  # type: ignore[arg-type]
+    in_flight = fleet.in_flight()
     claimed, settled, abandoned = (
         int(meta.get(name, 0)) for name in ("claimed", "settled", "abandoned")
     )

@@ -58,6 +58,6 @@ def entries(count: int, period: float | str = 1.0, *, more: str = "") -> str:
 
 
 def burst(count: int, in_s: float, period_s: int = 600) -> str:
-    """`count` entries that all fall due together, once, in about `in_s` seconds."""
+    """`count` entries that all fall due together in about `in_s` seconds, and then rarely."""
     first_s = int(time.time() + in_s) % period_s
     return entries(count, f"habeat.every({period_s}, offset={first_s})")

@@ -53,7 +53,7 @@ def of_headers(headers: Mapping[str, Any], at_s: float = 0.0) -> Arrival:
 class Broker(Protocol):
     """A broker that beats write to and the test reads from."""
 
-    conf: Mapping[str, Any]
+    conf: dict[str, Any]
 
     def length(self) -> int:
         """How many messages wait in the queue."""
@@ -71,6 +71,7 @@ class OnRedis:
     client: redis.Redis
     url: str
     prefix: str = ""
+    queue: str = QUEUE
     conf: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,7 +81,7 @@ class OnRedis:
 
     @property
     def key(self) -> str:
-        return self.prefix + QUEUE
+        return self.prefix + self.queue
 
     def length(self) -> int:
         return int(self.client.llen(self.key))  # type: ignore[arg-type]

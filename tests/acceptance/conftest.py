@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,17 @@ from tests.servers.processes import Processes
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis_server import Server
 
+
 @pytest.fixture
-def make_fleet(tmp_path: Path, processes: Processes) -> Iterator[MakeFleet]:
+def make_fleet(tmp_path: Path, processes: Processes) -> MakeFleet:
     """`make_fleet(server, conf, schedule)`: an app in the test's folder, its beats not started."""
 
-    def make(
-        server: Server, conf: dict[str, Any], schedule: str = "{}", **options: Any
-    ) -> Fleet:
+    def make(server: Server, conf: dict[str, Any], schedule: str = "{}", **options: Any) -> Fleet:
         url = conf.get("habeat_redis_url", server.url())
         write_app(tmp_path, {**conf, "habeat_redis_url": url}, schedule, **options)
         return Fleet(processes, tmp_path, server.client())
 
-    yield make
+    return make
 
 
 @pytest.fixture(params=["redis", "rabbitmq"])

@@ -44,9 +44,7 @@ def slow_broker(request: pytest.FixtureRequest, proxy: Callable[..., Proxy]) -> 
     return OnRedis(other.client(), way.url())
 
 
-def test_longer_than_the_lease(
-    make_fleet: MakeFleet, valkey: Server, slow_broker: Broker
-) -> None:
+def test_longer_than_the_lease(make_fleet: MakeFleet, valkey: Server, slow_broker: Broker) -> None:
     conf = {**slow_broker.conf, "habeat_lease_ttl": TTL_S}
     fleet = make_fleet(valkey, conf, burst(ENTRIES, STARTS_IN_S))
     fleet.start(3)

@@ -68,13 +68,17 @@ def _stopped_in_a_burst(fleet: Fleet, broker: Broker, arrivals: list[Arrival]) -
         leader = fleet.wait_for_leader()
         until(lambda: broker.length() % BURST == 0, 10, "the last burst is over")
         there = broker.length()
-        until(lambda: broker.length() > there, 3 * PERIOD_S, "a burst begins", every_s=0)
+        _wait_for_more(broker, there)
         leader.stop_signal()
         time.sleep(0.1)  # what it had sent arrives
         if broker.length() - there < BURST:
             return leader
         leader.cont()
     pytest.fail("the middle of a burst was never met")
+
+
+def _wait_for_more(broker: Broker, than: int) -> None:
+    until(lambda: broker.length() > than, 3 * PERIOD_S, "a burst begins", every_s=0)
 
 
 def _thaw_after_the_others_went_on(

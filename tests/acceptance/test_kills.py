@@ -52,9 +52,7 @@ def test_leaders_killed_in_turn(make_fleet: MakeFleet, valkey: Server, broker: B
     assert len(expected) == ENTRIES
     assert min(len(run) for run in expected.values()) >= lasted_s - 3
     atomic = not _outbox(broker)
-    again = assert_every_slot_once(
-        arrivals, expected, repeats=0 if atomic else KILLS * IN_FLIGHT
-    )
+    again = assert_every_slot_once(arrivals, expected, repeats=0 if atomic else KILLS * IN_FLIGHT)
     print(f"{len(arrivals)} messages, {len(again)} repeated, {lasted_s:.0f} s")
     assert_ledger_accounts(ledger(fleet), expected)
     assert_counters_add_up(fleet)

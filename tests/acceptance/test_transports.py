@@ -32,15 +32,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 ENTRIES = 5
 
 #: What the user of the schedule's Redis must be allowed, keys and channels under the prefix.
-COMMANDS = """
-    +@connection +time +info +select +eval +evalsha +script|load
+COMMANDS = """\
+    +@connection +time +info +select +eval +evalsha
     +get +set +del +exists +type +pexpire +pttl
     +hget +hset +hsetnx +hdel +hmget +hgetall +hexists +hincrby +hkeys +hlen +hscan
     +zadd +zrem +zscore +zrange +zrangebyscore +zcard +zcount
     +sadd +srem +scard +sdiff
     +xadd +xtrim +xrange +xrevrange
     +publish +subscribe +unsubscribe +pubsub|numsub
-""".split()
+"""
 KEYS = ("~{habeat:proj}:*", "&{habeat:proj}:*")
 #: And beside that where the broker is the same server: what Celery itself needs to send.
 BROKER_COMMANDS = ("+lpush", "+llen", "+sadd", "+smembers", "+multi", "+exec")
@@ -115,7 +115,7 @@ def _schedule() -> str:
 
 
 def _acl(with_broker: bool) -> str:
-    rules: Sequence[str] = [*KEYS, *COMMANDS]
+    rules: Sequence[str] = [*KEYS, *COMMANDS.split()]
     if with_broker:
         rules = [*rules, *BROKER_KEYS, *BROKER_COMMANDS]
     return f"user {USER} on >{PASSWORD} resetchannels -@all {' '.join(rules)}\n"

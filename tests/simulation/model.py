@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lupa.lua51 import LuaError, LuaRuntime, lua_type
+from redis.exceptions import NoScriptError
 
 Words = tuple[Any, ...]
 
@@ -115,7 +116,8 @@ class Server:
         """Run a script, atomically; `text` is needed the first time."""
         run = self._scripts.get(sha)
         if run is None:
-            assert text is not None
+            if text is None:
+                raise NoScriptError("NOSCRIPT No matching script.")
             run = self._scripts[sha] = self._lua.compile(text.encode())
         globals_ = self._lua.globals()
         globals_[b"KEYS"] = self._table([_bytes(key) for key in keys])

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -43,18 +42,14 @@ class Client:
         self._host = host
         self._server = server
         self._network = network
-        self._known: set[str] = set()
 
     def evalsha(self, sha: str, numkeys: int, *words: Any) -> Any:
-        if sha not in self._known:
-            raise NoScriptError("NOSCRIPT")
         return self._send(
             lambda: self._server.evalsha(sha, None, words[:numkeys], words[numkeys:])
         )
 
     def eval(self, text: str, numkeys: int, *words: Any) -> Any:
         sha = hashlib.sha1(text.encode()).hexdigest()
-        self._known.add(sha)
         return self._send(
             lambda: self._server.evalsha(sha, text, words[:numkeys], words[numkeys:])
         )

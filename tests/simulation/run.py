@@ -95,6 +95,7 @@ class Simulation:
         self.server.after_script = self.history.check_accounting
         self.server.told = self._told
         self.hosts: list[Host] = []
+        self.lines: dict[str, list[Line]] = {}
         self.schedules: dict[str, tuple[Schedule, int]] = {}
         self._started = 0
 
@@ -157,11 +158,14 @@ class Simulation:
         store = RedisDispatchStore(
             caller, dedup_ttl_ms=300_000, ledger_age_ms=86_400_000, ledger_length=1_000_000
         )
-        channels = [self.keys.wake, self.keys.alive(nonce)]
+        line = Line(
+            host, self.server, self.network, [self.keys.wake, self.keys.alive(nonce)]
+        )
+        self.lines[host.name] = [line]
         engine = Engine(
             election=election,
             store=store,
-            line=Line(host, self.server, self.network, channels),
+            line=line,
             clock=host,
             publisher=Publisher(host, self.broker, atomic=plan.atomic),
             catalog=Catalog(),
@@ -262,6 +266,8 @@ class Storm:
             self.redis_down,
             self.lossy,
             self.restart_clock,
+            self.deafen,
+            self.restore,
         ]
         if not plan.atomic:
             kinds += [self.broker_down, self.confirms_lost]
@@ -327,6 +333,27 @@ class Storm:
         network.lose_request, network.lose_reply = 0.1, 0.2
         self._world.at(us, partial(setattr, network, "lose_request", 0.0))
         self._world.at(us, partial(setattr, network, "lose_reply", 0.0))
+
+    def deafen(self) -> None:
+        """The pub/sub connection of a live replica is cut: it looks dead to the others."""
+        host = self._leader_or_any()
+        if host:
+            self._fault(f"pub/sub of {host.name} cut", 0)
+            for line in self._sim.lines.get(host.name, []):
+                line.close()
+
+    def restore(self) -> None:
+        """A snapshot is taken now and restored a little later: acknowledged writes are lost."""
+        snapshot = self._sim.server.snapshot()
+        us = self._world.random.randrange(50_000, 4 * SECOND)
+
+        def go_back() -> None:
+            self._world.tell("FAULT Redis goes back to its snapshot")
+            self._sim.server.restore(snapshot)
+            self._sim.history.reset()
+
+        self._fault("snapshot taken", us)
+        self._world.at(us, go_back)
 
     def restart_clock(self) -> None:
         step_ms = self._world.random.choice((-2_000, -500, 500, 5_000))

@@ -56,6 +56,8 @@ def test_defaults_are_those_of_the_design() -> None:
         misfire="latest",
         misfire_grace_ms=60_000,
         misfire_limit=1_000,
+        misfire_window_ms=None,
+        misfire_pace=50.0,
         wait_redis_replicas=0,
         publish_timeout_ms=3_000,
         ledger_age_ms=86_400_000,
@@ -99,6 +101,8 @@ def test_every_other_value_is_taken_as_given(tmp_path: Path) -> None:
         habeat_misfire="all",
         habeat_misfire_grace=0,
         habeat_misfire_limit=1,
+        habeat_misfire_window=timedelta(days=1),
+        habeat_misfire_pace=0.5,
         habeat_wait_redis_replicas=2,
         habeat_publish_timeout=0.5,
         habeat_ledger_age=timedelta(hours=1),
@@ -109,6 +113,7 @@ def test_every_other_value_is_taken_as_given(tmp_path: Path) -> None:
     assert (settings.crash_poll_ms, settings.dedup_ttl_ms) == (0, 6_000)
     assert (settings.dispatch, settings.delivery) == ("outbox", "at_most_once")
     assert (settings.misfire, settings.misfire_grace_ms, settings.misfire_limit) == ("all", 0, 1)
+    assert (settings.misfire_window_ms, settings.misfire_pace) == (86_400_000, 0.5)
     assert (settings.wait_redis_replicas, settings.publish_timeout_ms) == (2, 500)
     assert (settings.ledger_age_ms, settings.ledger_length) == (3_600_000, 10)
     assert settings.heartbeat_file == str(tmp_path / "beat")
@@ -138,6 +143,13 @@ def test_every_other_value_is_taken_as_given(tmp_path: Path) -> None:
         ("habeat_misfire_grace", -1),
         ("habeat_misfire_limit", 0),
         ("habeat_misfire_limit", 1.5),
+        ("habeat_misfire_window", -1),
+        ("habeat_misfire_window", "1d"),
+        ("habeat_misfire_pace", 0),
+        ("habeat_misfire_pace", 1_001),
+        ("habeat_misfire_pace", float("nan")),
+        ("habeat_misfire_pace", True),
+        ("habeat_misfire_pace", "50"),
         ("habeat_wait_redis_replicas", -1),
         ("habeat_wait_redis_replicas", True),
         ("habeat_publish_timeout", 0),

@@ -8,7 +8,8 @@ from typing import Any
 from celery import Celery
 
 from habeat.beat.declared import Declared
-from habeat.beat.translate import to_schedule, zone_name
+from habeat.beat.translate import to_schedule
+from habeat.client.place import timezone_of
 from habeat.core.entry import Entry
 from habeat.core.order import Order
 from habeat.store import codec
@@ -33,7 +34,7 @@ class BeatCatalog:
         if "schedule" not in entry.from_code:
             return entry
         given = self._declared.raw[entry.name]["schedule"]
-        live = to_schedule(given, self._app).bound(entry.name, zone_name(self._app))
+        live = to_schedule(given, self._app).bound(entry.name, timezone_of(self._app.conf))
         return replace(entry, schedule=live)
 
     def decode_order(self, stored: bytes) -> Order:

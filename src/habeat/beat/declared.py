@@ -17,17 +17,16 @@ from typing import Any
 from celery import Celery
 
 from habeat.beat.sending import is_lazy
-from habeat.beat.translate import LiveSchedule, to_schedule, zone_name
-from habeat.core.entry import Delivery, Entry, Misfire, validated
+from habeat.beat.translate import LiveSchedule, to_schedule
+from habeat.client.fields import OWN, read_fields
+from habeat.client.place import timezone_of
+from habeat.core.entry import Entry, validated
 from habeat.errors import ValidationError
 from habeat.store.codec import encode
 
-#: Policies that a beat_schedule entry may carry beside Celery's own keys.
-POLICY_KEYS = ("misfire", "misfire_grace", "misfire_limit", "delivery")
 _CELERY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "name", "app")
 _IGNORED_KEYS = ("last_run_at", "total_run_count")
-_OWN_KEYS = ("enabled", "tags", "description")
-_ENTRY_KEYS = frozenset((*_CELERY_KEYS, *_IGNORED_KEYS, *_OWN_KEYS, *POLICY_KEYS))
+_ENTRY_KEYS = frozenset((*_CELERY_KEYS, *_IGNORED_KEYS, *OWN))
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any]) -> Entry:
         if required not in given:
             raise ValidationError(required, None, "must be given", entry=name)
     schedule = to_schedule(given["schedule"], app, relative=bool(given.get("relative")))
-    schedule = schedule.bound(name, zone_name(app))
+    schedule = schedule.bound(name, timezone_of(app.conf))
     args, kwargs = given.get("args") or (), given.get("kwargs") or {}
     lazy = is_lazy(args, kwargs)
     task = given["task"]
@@ -82,13 +81,10 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any]) -> Entry:
         args=() if lazy else tuple(args),
         kwargs={} if lazy else dict(kwargs),
         options=dict(given.get("options") or {}),
-        enabled=given.get("enabled", True),
-        tags=tuple(given.get("tags") or ()),
-        description=given.get("description", ""),
         owner="config",
         from_code=(("args",) if lazy else ())
         + (("schedule",) if isinstance(schedule, LiveSchedule) else ()),
-        **_policies(given),
+        **_own(given),
     )
     return _with_fingerprint(_storable(validated(entry)))
 
@@ -108,24 +104,10 @@ def _task(task: Any) -> Any:
     return dict(task) if isinstance(task, Mapping) else getattr(task, "name", task)
 
 
-def _policies(given: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if "misfire" in given:
-        found["misfire"] = _one_of(Misfire, "misfire", given["misfire"])
-    if "delivery" in given:
-        found["delivery"] = _one_of(Delivery, "delivery", given["delivery"])
-    if "misfire_grace" in given:
-        found["misfire_grace_ms"] = round(float(given["misfire_grace"]) * 1_000)
-    if "misfire_limit" in given:
-        found["misfire_limit"] = given["misfire_limit"]
-    return found
-
-
-def _one_of(words: Any, name: str, given: Any) -> Any:
-    try:
-        return words(given)
-    except ValueError:
-        raise ValidationError(name, given, "one of " + ", ".join(words)) from None
+def _own(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands beside Celery's keys; None is what it is for `Client.add`: the default."""
+    found = {key: given[key] for key in OWN if given.get(key) is not None}
+    return read_fields(found)
 
 
 def _with_fingerprint(entry: Entry) -> Entry:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kombu import Connection, Exchange, Queue
+from kombu import Connection, Exchange, Queue, binding
 from kombu.serialization import dumps
 from kombu.utils import json
 
@@ -88,6 +88,23 @@ class Recorder:
         self.release()
 
 
+class Hasty:
+    """A producer that neither retries nor waits longer than it may, whatever it is told."""
+
+    def __init__(self, producer: Any, timeout_s: float) -> None:
+        self._producer = producer
+        self._timeout_s = timeout_s
+
+    def publish(self, *args: Any, **given: Any) -> Any:
+        """As the producer's, within the time."""
+        given.pop("retry_policy", None)
+        bounds = {"timeout": self._timeout_s, "confirm_timeout": self._timeout_s}
+        return self._producer.publish(*args, **{**given, **bounds, "retry": False})
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+
 def seal(published: list[Publication]) -> bytes:
     """The envelope of these messages; TypeError or ValueError if a header is no JSON."""
     return str(
@@ -124,11 +141,15 @@ def _sealed_entity(entity: Queue | Exchange) -> dict[str, Any]:
 
 
 def _without_defaults(described: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without_defaults(value) if isinstance(value, Mapping) else value
-        for name, value in described.items()
-        if value is not None
-    }
+    return {name: _plain(value) for name, value in described.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _without_defaults(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(each) for each in value]
+    return value
 
 
 def _unsealed(data: Mapping[str, Any]) -> Publication:
@@ -143,7 +164,15 @@ def _unsealed(data: Mapping[str, Any]) -> Publication:
 def _unsealed_entity(data: Mapping[str, Any]) -> Queue | Exchange:
     if "exchange" in data:
         return Exchange(**data["exchange"])
-    arguments = dict(data["queue"])
+    arguments = _with_exchange(data["queue"])
+    arguments["bindings"] = [
+        binding(**_with_exchange(each)) for each in arguments.get("bindings") or ()
+    ]
+    return Queue(**arguments)
+
+
+def _with_exchange(data: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = dict(data)
     if isinstance(arguments.get("exchange"), Mapping):
         arguments["exchange"] = Exchange(**arguments["exchange"])
-    return Queue(**arguments)
+    return arguments

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from habeat.beat.broker import Broker
 from habeat.beat.capture import CannotCapture, Capture, CaptureUncertain
-from habeat.beat.envelope import Publication, seal, unseal
+from habeat.beat.envelope import Hasty, Publication, seal, unseal
 from habeat.beat.render import EntryRenderer
 from habeat.beat.sending import goes_its_own_way
 from habeat.core.entry import Entry
@@ -44,6 +44,7 @@ class CeleryPublisher:
         impossible: str,
         same_server: Callable[[int, str], str],
         use_database: Callable[[int], None],
+        now_ms: Callable[[], int],
     ) -> None:
         self._renderer = renderer
         self._broker = broker
@@ -52,6 +53,7 @@ class CeleryPublisher:
         self._impossible = impossible
         self._same_server = same_server
         self._use_database = use_database
+        self._now_ms = now_ms
         self._own_way: set[str] = set()
         self._direct: dict[bytes, Callable[[object], None]] = {}
         self.atomic = False
@@ -125,7 +127,7 @@ class CeleryPublisher:
         """A task that goes its own way is sent for real, once it is claimed."""
         if len(self._direct) > DIRECT_KEPT:
             self._direct.clear()
-        key = f"direct {entry.name}@{firing.slot_ms}".encode()
+        key = f"direct {entry.name}@{firing.identity}".encode()
         self._direct[key] = lambda producer: self._renderer.run(
             entry, firing, task_id, epoch, producer
         )
@@ -138,23 +140,27 @@ class CeleryPublisher:
         self._broker.connect(max(timeout_ms, 1) / 1_000)
 
     def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
-        """Send an envelope's messages; BrokerUnavailable, PublishRefused."""
+        """Send an envelope's messages, all within the time; BrokerUnavailable, PublishRefused."""
+        ends_ms = self._now_ms() + timeout_ms
         if envelope.startswith(b"direct "):
-            self._publish_direct(envelope)
+            self._publish_direct(envelope, timeout_ms)
             return
         try:
             messages = unseal(envelope)
         except (ValueError, KeyError, TypeError) as error:
             raise PublishRefused(f"the kept message cannot be read: {error}") from error
         for message in messages:
-            self._broker.publish(message, attempt, timeout_ms / 1_000)
+            left_ms = ends_ms - self._now_ms()
+            if left_ms <= 0:
+                raise BrokerUnavailable("it took too long to take all messages of one firing")
+            self._broker.publish(message, attempt, left_ms / 1_000)
 
-    def _publish_direct(self, envelope: bytes) -> None:
+    def _publish_direct(self, envelope: bytes, timeout_ms: int) -> None:
         run = self._direct.pop(envelope, None)
         if run is None:
             raise PublishRefused("only the replica that claimed it could send this one")
         try:
-            run(self._broker.producer)
+            run(Hasty(self._broker.producer, timeout_ms / 1_000))
         except RenderFailed as error:
             self._broker.discard()
             raise PublishRefused(str(error)) from error

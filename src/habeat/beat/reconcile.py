@@ -15,21 +15,19 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from habeat.beat.catalog import BeatCatalog
 from habeat.beat.declared import Declared
+from habeat.client import edits
 from habeat.core.entry import Entry
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.lease import Token
 from habeat.engine.lead import Lead
 from habeat.engine.reporting import Once
 from habeat.ports import Lost
-from habeat.store.codec import encode
-from habeat.store.entries import EntryStore, Position, Removal, Stored, Write
+from habeat.store.entries import EntryStore, Removal, Stored, Write
 
 log = logging.getLogger("habeat")
 
 SLICE = 200
-COUNT_LIMIT = 100_000
 PRUNE_EVERY_MS = 15_000
 STALE_MS = 60_000
 #: How long after a loss of data a missing entry counts as lost by it.
@@ -39,12 +37,11 @@ RECENT_LOSS_MS = 60_000
 class Reconcile:
     """Seeds, changes and prunes config entries, a slice at a time."""
 
-    def __init__(self, store: EntryStore, declared: Declared, catalog: BeatCatalog) -> None:
+    def __init__(self, store: EntryStore, declared: Declared) -> None:
         self._store = store
         self._declared = declared
-        self._catalog = catalog
         self._names = sorted(declared.entries)
-        self._under: tuple[Token, str] | None = None
+        self._under: tuple[Token, str, int] | None = None
         self._at = 0
         self._next_prune_ms = 0
         self._told = Once()
@@ -52,7 +49,7 @@ class Reconcile:
 
     def slice(self, lead: Lead, *, generation: int, history_lost_ms: int) -> int | None:
         """Do one slice; 0 if there is more to do at once, else None."""
-        here = (lead.token, lead.cluster)
+        here = (lead.token, lead.cluster, history_lost_ms)
         if self._under != here:
             self._under, self._at = here, 0
             self._next_prune_ms = lead.now_ms() + PRUNE_EVERY_MS
@@ -72,7 +69,7 @@ class Reconcile:
         writes = [
             write
             for stored in snapshot.stored
-            if (write := self._write_of(stored, snapshot.now_ms, generation, lost_lately))
+            if (write := self._tried(stored, snapshot.now_ms, generation, lost_lately))
         ]
         if not writes:
             return True
@@ -83,12 +80,27 @@ class Reconcile:
         outcome = self._store.write(writes, fence=(token, ttl_ms))
         return outcome if isinstance(outcome, Lost) else outcome is None
 
+    def _tried(
+        self, stored: Stored, now_ms: int, generation: int, lost_lately: bool
+    ) -> Write | None:
+        """The write of one entry; a schedule that cannot be asked is its own trouble."""
+        try:
+            return self._write_of(stored, now_ms, generation, lost_lately)
+        except Exception as error:
+            self._told.error(
+                stored.name,
+                "habeat: entry %r of beat_schedule is not stored, its schedule fails: %r",
+                stored.name,
+                error,
+            )
+            return None
+
     def _write_of(
         self, stored: Stored, now_ms: int, generation: int, lost_lately: bool
     ) -> Write | None:
         declared = self._declared.entries[stored.name]
         if not stored.exists:
-            return self._new(declared, now_ms, generation, lost_lately)
+            return self._new(stored, declared, now_ms, generation, lost_lately)
         found = stored.entry
         if found is None:
             self._told.error(
@@ -110,53 +122,15 @@ class Reconcile:
             return None
         if found.fingerprint == declared.fingerprint or found.generation > generation:
             return None
-        return self._changed(stored, found, declared, now_ms, generation)
+        edit = edits.change(stored, replace(declared, generation=generation), now_ms)
+        return None if edit is None else edit.write
 
-    def _new(self, declared: Entry, now_ms: int, generation: int, lost_lately: bool) -> Write:
-        entry = replace(declared, rev=1, created_ms=now_ms, generation=generation)
-        lost = SkippedRun(now_ms, now_ms, 0, Outcome.MISSED, "history lost")
-        return Write(
-            entry.name,
-            "",
-            encode(entry),
-            owned=True,
-            position=self._position(entry, now_ms),
-            lost=lost if lost_lately else None,
-        )
-
-    def _changed(
-        self, stored: Stored, found: Entry, declared: Entry, now_ms: int, generation: int
+    def _new(
+        self, stored: Stored, declared: Entry, now_ms: int, generation: int, lost_lately: bool
     ) -> Write:
-        entry = replace(
-            declared, rev=found.rev + 1, created_ms=found.created_ms, generation=generation
-        )
-        write = Write(entry.name, stored.digest, encode(entry), owned=True)
-        same = _meant(found) == _meant(entry)
-        if same and not stored.state.quarantined:
-            return write
-        return replace(
-            write,
-            cursor_ms=stored.state.cursor_ms,
-            position=self._position(entry, now_ms),
-            lost=self._due_slots(found, stored, now_ms, "edited"),
-        )
-
-    def _position(self, entry: Entry, now_ms: int) -> Position:
-        """The first slot strictly after now; where only code knows it, this replica's code."""
-        live = self._catalog.resolve(entry) or entry
-        slot_ms = live.next_slot_ms(now_ms)
-        due_ms = None if slot_ms is None or not entry.enabled else live.effective_ms(slot_ms)
-        return Position(now_ms, slot_ms, due_ms)
-
-    def _due_slots(
-        self, entry: Entry, stored: Stored, now_ms: int, reason: str
-    ) -> SkippedRun | None:
-        if stored.state.due_ms is None or stored.state.due_ms > now_ms:
-            return None
-        run = entry.count_between(stored.state.cursor_ms, now_ms, COUNT_LIMIT)
-        if run is None:
-            return None
-        return SkippedRun(run.first_ms, run.last_ms, run.count, Outcome.SKIPPED, reason)
+        write = edits.addition(stored, replace(declared, generation=generation), now_ms).write
+        lost = SkippedRun(now_ms, now_ms, 0, Outcome.MISSED, "history lost")
+        return replace(write, lost=lost) if lost_lately else write
 
     # -- pruning ----------------------------------------------------------------------------
 
@@ -171,18 +145,14 @@ class Reconcile:
     def _remove(self, lead: Lead, names: Sequence[str]) -> None:
         snapshot = self._store.read(names)
         removals = [
-            Removal(
-                stored.name,
-                stored.digest,
-                None,
-                self._due_slots(stored.entry, stored, snapshot.now_ms, "pruned"),
-                "pruned",
-            )
+            edits.removal(stored, snapshot.now_ms, "pruned")
             for stored in snapshot.stored
             if stored.entry is not None and stored.entry.owner == "config"
         ]
         if removals:
-            lead.call(lambda token, ttl: self._removed(removals, token, ttl))
+            removed = lead.call(lambda token, ttl: self._removed(removals, token, ttl))
+            if not removed:
+                return  # one of them was changed meanwhile: at the next look
             log.warning(
                 "habeat: removed %d entries that no live replica declares any more: %s",
                 len(removals),
@@ -192,8 +162,3 @@ class Reconcile:
     def _removed(self, removals: Sequence[Removal], token: Token, ttl_ms: int) -> bool | Lost:
         outcome = self._store.remove(removals, fence=(token, ttl_ms))
         return outcome if isinstance(outcome, Lost) else outcome is None
-
-
-def _meant(entry: Entry) -> tuple[object, bool]:
-    """What the position of an entry depends on."""
-    return entry.schedule.to_json(), entry.enabled

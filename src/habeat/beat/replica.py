@@ -174,13 +174,14 @@ class Replica:
         same_cluster = self._cluster == self._election.known.cluster
         if not stale and role == self._registered_as and same_cluster:
             return
-        if self._registered_ms is None or not same_cluster:
-            self._entry_store.declare(self._declared.fingerprint, sorted(self._declared.entries))
+        # Each time, for it costs a SCARD: names forgotten meanwhile would stop all pruning.
+        self._entry_store.declare(self._declared.fingerprint, sorted(self._declared.entries))
         found = self._lease_store.register(
             self._identity.nonce,
             json.dumps(self._told(role)),
             self._declared.fingerprint,
             len(self._declared.entries),
+            self._generation if same_cluster else 0,
         )
         self._election.rank = found.rank
         self._generation = found.generation

@@ -13,15 +13,21 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
+from functools import partial
 from typing import Any, ClassVar
 
 from celery import Celery
 from celery import schedules as celery_schedules
 
+from habeat.client.place import timezone_of
 from habeat.core.schedule import Crontab, Interval, Schedule, Solar
 from habeat.core.schedule.code import Code
 from habeat.errors import ValidationError
+
+#: How often a schedule of the user's own is asked for one slot before it counts as exhausted.
+LOOKS = 20_000
+#: Two slots of it are never closer than this, as with our own intervals.
+LEAST_GAP_MS = 100
 
 _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 
@@ -67,20 +73,7 @@ def _zone_of(given: Any, app: Celery) -> str:
         zone = given.nowfun().tzinfo
     if zone is None and _is_crontab_with_zone(given):
         zone = given.tz
-    return zone_name(app) if zone is None else _name_of(zone)
-
-
-def zone_name(app: Celery) -> str:
-    """The IANA name of the zone in which the app's wall-clock schedules are meant."""
-    if app.conf.timezone:
-        return str(app.conf.timezone)
-    return "UTC" if app.conf.enable_utc else local_zone_name()
-
-
-def local_zone_name(localtime: Path = Path("/etc/localtime")) -> str:
-    """This host's zone by its IANA name; UTC where it cannot be told."""
-    parts = localtime.resolve().parts
-    return "/".join(parts[parts.index("zoneinfo") + 1 :]) if "zoneinfo" in parts else "UTC"
+    return timezone_of(app.conf) if zone is None else _name_of(zone)
 
 
 def _name_of(zone: tzinfo) -> str:
@@ -95,7 +88,8 @@ class LiveSchedule(Schedule):
     """A schedule class of the user's own, asked through Celery's interface.
 
     It is stored as `Code`. Its clock is set to the instant asked about where it uses `nowfun`,
-    as Celery's own classes do.
+    as Celery's own classes do. What `is_due` tells beside "not yet" is when to look again, which
+    need not be the next slot: so it is asked again and again, until it says "due".
     """
 
     kind: ClassVar[str] = "code"
@@ -105,14 +99,19 @@ class LiveSchedule(Schedule):
     app: Any
 
     def next_after_ms(self, after_ms: int) -> int | None:
-        at = datetime.fromtimestamp(after_ms / 1_000, UTC)
+        last_run = datetime.fromtimestamp(after_ms / 1_000, UTC)
         asked = copy.copy(self.schedule)
         asked.app = self.app
-        asked.nowfun = lambda: at
-        due, seconds = asked.is_due(at)
-        if due and seconds is None:
-            return after_ms + 1
-        return after_ms + max(1, math.ceil(float(seconds) * 1_000))
+        at_ms = after_ms
+        for _ in range(LOOKS):
+            asked.nowfun = partial(datetime.fromtimestamp, at_ms / 1_000, UTC)
+            due, seconds = asked.is_due(last_run)
+            if due and at_ms >= after_ms + LEAST_GAP_MS:
+                return at_ms
+            if seconds is None:
+                return after_ms + LEAST_GAP_MS if due else None
+            at_ms += max(LEAST_GAP_MS, math.ceil(float(seconds) * 1_000))
+        return None
 
     def to_json(self) -> dict[str, Any]:
         return Code(self.what).to_json()

@@ -23,9 +23,9 @@ from habeat.beat.reconcile import Reconcile
 from habeat.beat.render import EntryRenderer
 from habeat.beat.replica import Identity, Replica
 from habeat.beat.stopping import InterruptibleLine, Stopper
+from habeat.client.place import policies_of
 from habeat.clock import SystemClock
 from habeat.config import Settings
-from habeat.core.entry import Delivery, Misfire, Policies
 from habeat.core.lease import renew_after_ms
 from habeat.election import Election, Pace
 from habeat.engine import Engine, EngineSettings
@@ -132,6 +132,7 @@ def build(
         impossible=_why_not_atomic(app, settings),
         same_server=_same_server(caller, redis_target_of(settings).db),
         use_database=lambda db: store.use_databases(db, redis_target_of(settings).db),
+        now_ms=lambda: clock.monotonic_us() // 1_000,
     )
     entries = EntryStore(caller)
     engine_cell: list[Engine] = []
@@ -143,7 +144,7 @@ def build(
         insight=Insight(caller),
         publisher=publisher,
         broker=broker,
-        reconcile=Reconcile(entries, declared, catalog),
+        reconcile=Reconcile(entries, declared),
         declared=declared,
         clock=clock,
         broker_failures=lambda: engine_cell[0].broker_failures,
@@ -188,12 +189,7 @@ def _engine_settings(settings: Settings, max_interval_s: float) -> EngineSetting
         ttl_ms=settings.lease_ttl_ms,
         renew_after_ms=renew_after_ms(settings.lease_ttl_ms),
         publish_timeout_ms=settings.publish_timeout_ms,
-        policies=Policies(
-            misfire=Misfire(settings.misfire),
-            misfire_grace_ms=settings.misfire_grace_ms,
-            misfire_limit=settings.misfire_limit,
-            delivery=Delivery(settings.delivery),
-        ),
+        policies=policies_of(settings),
         longest_wait_ms=longest_ms,
     )
 

@@ -1,57 +1,19 @@
-"""``add``, ``update``, ``remove``, ``pause`` and ``resume``."""
+"""``add``, ``update``, ``remove``, ``rename``, ``pause`` and ``resume``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import click
 
+from habeat.cli.fields import entry_options, fields_from
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import entries_counted, full, say, say_json
-from habeat.cli.words import (
-    JSON_LIST,
-    JSON_OBJECT,
-    option_values,
-    schedule_from,
-    schedule_options,
-    seconds_of,
-)
+from habeat.cli.words import SINCE, ahead, schedule_from, schedule_options
 from habeat.client import Client
-from habeat.core.entry import Delivery, Entry, Misfire
-
-#: Said for a policy that shall follow the app's settings again.
-DEFAULT = "default"
-
-
-def entry_options(function: Callable[..., None]) -> Callable[..., None]:
-    """What `add` and `update` say of an entry beside its schedule."""
-    options = (
-        click.option("--args", type=JSON_LIST, help="Positional arguments, a JSON list."),
-        click.option("--kwargs", type=JSON_OBJECT, help="Keyword arguments, a JSON object."),
-        click.option("--queue", help="The queue to send to."),
-        click.option(
-            "--option",
-            "options",
-            multiple=True,
-            metavar="NAME=VALUE",
-            help="An option of apply_async: expires=60, priority=3 …",
-        ),
-        click.option("--tag", "tags", multiple=True, help="A tag; may be given several times."),
-        click.option("--description", help="What it is for."),
-        click.option(
-            "--misfire", type=click.Choice([*map(str, Misfire), DEFAULT]), help="Missed slots."
-        ),
-        click.option("--misfire-grace", metavar="SPAN", help="Until when a slot is only late."),
-        click.option("--misfire-limit", type=int, help="How many slots 'all' fires at most."),
-        click.option(
-            "--delivery", type=click.Choice([*map(str, Delivery), DEFAULT]), help="After a crash."
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
+from habeat.core.entry import Entry
 
 
 @command("add")
@@ -71,12 +33,17 @@ def add_command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Add an entry that sends TASK by a schedule: --every, --cron, --crontab, --at or --solar."""
+    """Add an entry that sends TASK by a schedule: --every, --cron, --rrule …."""
     schedule = schedule_from(given, client.timezone)
     if schedule is None:
-        raise click.UsageError("say when: --every, --cron, --crontab, --at or --solar")
+        raise click.UsageError("say when: --every, --cron, --rrule …")
     entry = client.add(
-        name, task, schedule, enabled=not disabled, replace=replace, **_fields(given)
+        name,
+        task,
+        schedule,
+        enabled=not disabled,
+        replace=replace,
+        **fields_from(given, client.timezone),
     )
     _say_entry(client, entry, as_json)
 
@@ -104,7 +71,7 @@ def update_command(
 
     --option and --queue together replace all options, --tag all tags.
     """
-    changes = _fields(given)
+    changes = fields_from(given, client.timezone)
     schedule = schedule_from(given, client.timezone)
     more = {"task": task, "schedule": schedule, "enabled": enabled, "tags": () if no_tags else None}
     changes |= {field: value for field, value in more.items() if value is not None}
@@ -136,51 +103,42 @@ def remove_command(
         say(f"removed {entries_counted(removed)}")
 
 
+@command("rename")
+@click.argument("name")
+@click.argument("new_name")
+@json_option
+def rename_command(client: Client, name: str, new_name: str, as_json: bool) -> None:
+    """Give an entry another name; it keeps its rhythm and its count."""
+    _say_entry(client, client.rename(name, new_name), as_json)
+
+
 @command("pause")
 @click.argument("name")
 @click.option("--reason", default="", help="Why; shown with the entry.")
+@click.option("--until", type=SINCE, help="Until then (ISO 8601), or for so long: 30m, 2h, 1d.")
 @json_option
-def pause_command(client: Client, name: str, reason: str, as_json: bool) -> None:
-    """Stop an entry until it is resumed."""
-    _say_entry(client, client.pause(name, reason), as_json)
+def pause_command(client: Client, name: str, reason: str, until: Any, as_json: bool) -> None:
+    """Stop an entry until it is resumed, or until a moment."""
+    end = None if until is None else ahead(until, client.server_time())
+    _say_entry(client, client.pause(name, reason, end), as_json)
 
 
 @command("resume")
 @click.argument("name")
+@click.option(
+    "--from",
+    "begin",
+    type=click.Choice(["now", "paused"]),
+    default="now",
+    show_default=True,
+    help="Where it goes on: now, or where it stopped, with catch-up.",
+)
 @json_option
-def resume_command(client: Client, name: str, as_json: bool) -> None:
-    """Let a paused or quarantined entry go on from now."""
-    _say_entry(client, client.resume(name), as_json)
-
-
-def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The API's arguments for what was said of an entry."""
-    plain = ("args", "kwargs", "description", "misfire_limit")
-    found = {name: given[name] for name in plain if given[name] is not None}
-    options = option_values(given["options"])
-    if given["queue"] is not None:
-        options["queue"] = given["queue"]
-    if options:
-        found["options"] = options
-    if given["tags"]:
-        found["tags"] = given["tags"]
-    for name in ("misfire", "delivery"):
-        if given[name] is not None:
-            found[name] = None if given[name] == DEFAULT else given[name]
-    if given["misfire_grace"] is not None:
-        found["misfire_grace"] = _grace_s(given["misfire_grace"])
-    return found
-
-
-def _grace_s(written: str) -> float | None:
-    if written == DEFAULT:
-        return None
-    seconds = seconds_of(written)
-    if seconds is None:
-        raise click.BadParameter(
-            f"{written!r} is no span such as 60, 5m or 'default'", param_hint="--misfire-grace"
-        )
-    return seconds
+def resume_command(
+    client: Client, name: str, begin: Literal["now", "paused"], as_json: bool
+) -> None:
+    """Let a paused or quarantined entry go on."""
+    _say_entry(client, client.resume(name, begin), as_json)
 
 
 def _be_sure(client: Client, prefix: str, tags: Sequence[str], yes: bool) -> None:

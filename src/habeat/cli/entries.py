@@ -22,10 +22,12 @@ from habeat.cli.printing import (
     table,
     when,
 )
-from habeat.cli.slots import instant_rows, record_rows
+from habeat.cli.slots import instant_json, instant_rows, record_rows
 from habeat.client import Client
 from habeat.client.selection import CONDITIONS, OWNERS
-from habeat.core.entry import Entry, instant
+from habeat.core.catchup import promise
+from habeat.core.entry import Entry, Policies, instant
+from habeat.core.schedule.words import duration
 
 SLOTS_SHOWN = 5
 RECORDS_SHOWN = 5
@@ -85,9 +87,12 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
     slots = client.preview(name, SLOTS_SHOWN)
     records = client.history(name, limit=RECORDS_SHOWN)
     if as_json:
-        say_json({**entry_json(entry), "next_slots": slots, "last_records": records})
+        shown = [instant_json(slot) for slot in slots]
+        promised = promise(client.policies(entry))
+        more = {"catch_up": promised, "next_slots": shown, "last_records": records}
+        say_json({**entry_json(entry), **more})
         return
-    pairs(_fields(entry, now))
+    pairs(_fields(entry, client.policies(entry), now))
     say()
     say("next slots")
     if slots:
@@ -108,7 +113,7 @@ def _summary(entries: Sequence[Entry]) -> str:
     return f"{entries_counted(len(entries))}: {words}"
 
 
-def _fields(entry: Entry, now: datetime) -> Iterator[tuple[str, str]]:
+def _fields(entry: Entry, policies: Policies, now: datetime) -> Iterator[tuple[str, str]]:
     state = entry.state
     yield "name", entry.name
     yield "state", _condition(entry, now)
@@ -123,13 +128,14 @@ def _fields(entry: Entry, now: datetime) -> Iterator[tuple[str, str]]:
     yield "tags", ", ".join(entry.tags) or "none"
     yield "description", entry.description or "none"
     yield "enabled", "yes" if entry.enabled else "no"
-    yield "misfire", _policies(entry)
+    yield from _bounds(entry, now)
+    yield "catch-up", promise(policies)
     yield "delivery", str(entry.delivery or "as the app's setting")
     if entry.from_code:
         yield "from code", ", ".join(entry.from_code)
     yield "next due", full(state.next_due, now)
     yield "last fired", full(state.last_fired, now)
-    yield "fired", f"{state.fired} times"
+    yield "fired", f"{state.fired} times" + _of_runs(entry)
     yield "created", full(instant(entry.created_ms or None), now)
     yield "revision", str(entry.rev)
 
@@ -140,15 +146,29 @@ def _condition(entry: Entry, now: datetime) -> str:
         return f"quarantined: {state.quarantined}"
     if state.paused is not None:
         why = f": {state.paused}" if state.paused else ""
-        return f"paused since {full(instant(state.paused_at_ms), now)}{why}"
+        end = instant(state.paused_until_ms)
+        until = f" until {full(end, now)}" if end else ""
+        return f"paused since {full(instant(state.paused_at_ms), now)}{until}{why}"
     return entry.condition
 
 
-def _policies(entry: Entry) -> str:
-    grace = None if entry.misfire_grace_ms is None else f"grace {entry.misfire_grace_ms / 1000:g} s"
-    limit = None if entry.misfire_limit is None else f"limit {entry.misfire_limit}"
-    own = [part for part in (entry.misfire, grace, limit) if part is not None]
-    return ", ".join(own) or "as the app's settings"
+def _bounds(entry: Entry, now: datetime) -> Iterator[tuple[str, str]]:
+    """What is said of an entry beside its schedule; only what is said."""
+    for label, at_ms in (("start", entry.start_ms), ("end", entry.end_ms)):
+        if at_ms is not None:
+            yield label, full(instant(at_ms), now)
+    for label, span_ms in (
+        ("spread", entry.spread_ms),
+        ("jitter", entry.jitter_ms),
+        ("deadline", entry.deadline_ms),
+    ):
+        if span_ms:
+            yield label, duration(span_ms)
+
+
+def _of_runs(entry: Entry) -> str:
+    left = entry.runs_left(entry.state.fired)
+    return "" if left is None else f" of {entry.max_runs}, {left} left"
 
 
 def _json(value: Any) -> str:

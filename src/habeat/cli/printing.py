@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from habeat.core.entry import Entry
+from habeat.core.entry import Entry, instant
 
 GAP = "  "
 NARROWEST = 12
@@ -58,7 +58,7 @@ def iso(at: datetime) -> str:
 def entry_json(entry: Entry) -> dict[str, Any]:
     """An entry with its condition and state; times in UTC, spans with their unit."""
     state = entry.state
-    created = None if not entry.created_ms else instant_iso(entry.created_ms)
+    created = instant(entry.created_ms or None)
     return {
         "name": entry.name,
         "task": plain(entry.task),
@@ -74,21 +74,27 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "misfire": entry.misfire,
         "misfire_grace_ms": entry.misfire_grace_ms,
         "misfire_limit": entry.misfire_limit,
+        "misfire_window_ms": entry.misfire_window_ms,
+        "misfire_pace": entry.misfire_pace,
         "delivery": entry.delivery,
+        "start": plain(instant(entry.start_ms)),
+        "end": plain(instant(entry.end_ms)),
+        "max_runs": entry.max_runs,
+        "runs_left": entry.runs_left(state.fired),
+        "jitter_ms": entry.jitter_ms,
+        "spread_ms": entry.spread_ms,
+        "deadline_ms": entry.deadline_ms,
         "rev": entry.rev,
-        "created": created,
+        "created": plain(created),
         "state": entry.condition,
         "next_due": plain(state.next_due),
         "last_fired": plain(state.last_fired),
         "fired": state.fired,
         "paused": state.paused,
+        "paused_since": plain(instant(state.paused_at_ms)),
+        "paused_until": plain(instant(state.paused_until_ms)),
         "quarantined": state.quarantined,
     }
-
-
-def instant_iso(at_ms: int) -> str:
-    """Unix milliseconds as ISO 8601 in UTC."""
-    return iso(datetime.fromtimestamp(at_ms / 1_000, UTC))
 
 
 def span(seconds: float) -> str:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import click
 
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import exact, milliseconds, relative, say, say_json, short, table
-from habeat.cli.words import MOMENT, SINCE, schedule_from, schedule_options
+from habeat.cli.words import MOMENT, SINCE, ahead, schedule_from, schedule_options
 from habeat.client import Client, Drift, Instant, LedgerRecord
 
 
 @command("preview")
 @click.argument("name", required=False)
 @schedule_options
-@click.option("--count", default=10, show_default=True, help="How many slots.")
+@click.option("--count", type=int, help="How many slots; default: 10, or all with --until.")
 @click.option("--start", type=MOMENT, help="After this moment (ISO 8601) instead of now.")
+@click.option("--until", type=SINCE, help="Up to this moment (ISO 8601), or for so long: 2h, 1d.")
 @json_option
 def preview_command(
     client: Client,
     name: str | None,
-    count: int,
+    count: int | None,
     start: datetime | None,
+    until: Any,
     as_json: bool,
     **given: object,
 ) -> None:
@@ -31,13 +34,15 @@ def preview_command(
     schedule = schedule_from(given, client.timezone)
     if (name is None) == (schedule is None):
         raise click.UsageError("give either the NAME of an entry or a schedule")
-    slots = client.preview(name if schedule is None else schedule, count, start)  # type: ignore[arg-type]
+    begin = client.server_time() if start is None else start
+    end = None if until is None else ahead(until, begin)
+    slots = client.preview(name if schedule is None else schedule, count, begin, end)  # type: ignore[arg-type]
     if as_json:
-        say_json(slots)
+        say_json([instant_json(slot) for slot in slots])
     elif slots:
         instant_rows(slots, client.server_time())
     else:
-        say("no slots: the schedule is exhausted, or cannot be read")
+        say("no slots: there are none in that time, or the schedule cannot be read")
 
 
 @command("history")
@@ -77,21 +82,34 @@ def drift_command(client: Client, name: str | None, since: datetime | None, as_j
         say("nothing has fired yet; see: celery -A proj habeat status")
 
 
+def instant_json(slot: Instant) -> dict[str, Any]:
+    """A slot with its instants in UTC and in the schedule's own zone."""
+    return {
+        "nominal": slot.nominal_utc,
+        "effective": slot.effective_utc,
+        "nominal_local": slot.nominal.isoformat(timespec="milliseconds"),
+        "effective_local": slot.effective.isoformat(timespec="milliseconds"),
+        "zone": str(slot.nominal.tzinfo),
+        "marks": slot.marks,
+    }
+
+
 def instant_rows(slots: Sequence[Instant], now: datetime) -> None:
-    """Slots as a table, in their own zone and in this host's where that is another one."""
+    """Slots as a table, in their own zone and in UTC, with what is special about them."""
     rows = []
     for slot in slots:
-        local = slot.nominal.astimezone()
-        differs = local.utcoffset() != slot.nominal.utcoffset()
-        marks = f"  {', '.join(slot.marks)}" if slot.marks else ""
+        in_utc = slot.nominal.utcoffset() == timedelta(0)
+        late = f"+{milliseconds(slot.offset // timedelta(milliseconds=1))}" if slot.offset else ""
+        marks = ", ".join(slot.marks) + (f" ({late})" if late else "")
         rows.append(
             (
                 f"{slot.nominal:%a} {exact(slot.nominal)} {slot.nominal:%Z}",
-                f"{local:%a %H:%M:%S} here" if differs else "",
-                relative(slot.effective, now) + marks,
+                "" if in_utc else f"{slot.nominal_utc:%H:%M:%S} UTC",
+                relative(slot.effective, now),
+                marks,
             )
         )
-    widths = [max(len(row[at]) for row in rows) for at in range(3)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     for row in rows:
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=True) if width]
         say("  " + "  ".join(cells).rstrip())

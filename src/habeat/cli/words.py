@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from habeat.core.schedule import Schedule, cron, crontab, every, once, solar
+from habeat.core.schedule import Schedule, cron, crontab, every, once, rrule, solar
 from habeat.core.schedule.zone import zone_named
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -40,7 +40,7 @@ class Moment(ParamType):
 
 
 class Since(Moment):
-    """A moment, or a span of time before now."""
+    """A moment, or a span of time: before now for what was, after now for what will be."""
 
     name = "moment or span"
 
@@ -71,6 +71,16 @@ class Json(ParamType):
         return found
 
 
+def ago(given: datetime | timedelta, now: datetime) -> datetime:
+    """A moment, or so long before now."""
+    return now - given if isinstance(given, timedelta) else given
+
+
+def ahead(given: datetime | timedelta, begin: datetime) -> datetime:
+    """A moment, or so long after another."""
+    return begin + given if isinstance(given, timedelta) else given
+
+
 MOMENT = Moment()
 SINCE = Since()
 JSON_LIST = Json(list, "a list, such as [1, 2]")
@@ -97,6 +107,7 @@ def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
             metavar="FIELDS",
             help='Celery\'s crontab: "minute=0 hour=8 day_of_week=1-5".',
         ),
+        click.option("--rrule", metavar="TEXT", help="A rule of RFC 5545 with its DTSTART."),
         click.option("--at", metavar="WHEN", help="Once, at a moment in ISO 8601."),
         click.option("--solar", nargs=3, metavar="EVENT LAT LON", help="An event of the sun."),
         click.option("--tz", metavar="ZONE", help="Its time zone; default: the app's."),
@@ -114,10 +125,10 @@ def schedule_from(given: Mapping[str, Any], timezone: str) -> Schedule | None:
     tz = given.get("tz")
     if not named:
         if tz is not None:
-            raise click.UsageError("--tz belongs to --cron, --crontab or --at")
+            raise click.UsageError("--tz belongs to --cron, --crontab, --rrule or --at")
         return None
     ((kind, written),) = named.items()
-    if tz is not None and kind not in ("cron", "crontab", "at"):
+    if tz is not None and kind not in ("cron", "crontab", "rrule", "at"):
         raise click.UsageError(f"--tz does not go with --{kind}")
     return _MAKERS[kind](written, tz, timezone)
 
@@ -147,16 +158,25 @@ def _crontab(written: str, tz: str | None, timezone: str) -> Schedule:
 
 
 def _at(written: str, tz: str | None, timezone: str) -> Schedule:
+    return once(moment_in(written, tz or timezone))
+
+
+def moment_in(written: str, zone: str) -> datetime:
+    """A moment in ISO 8601; without an offset it is a time of the zone."""
     try:
         at = datetime.fromisoformat(written)
     except ValueError:
-        raise click.BadParameter(
-            f"{written!r} is no moment in ISO 8601, such as 2026-03-29T02:30", param_hint="--at"
+        raise click.UsageError(
+            f"{written!r} is no moment in ISO 8601, such as 2026-03-29T02:30"
         ) from None
     if at.tzinfo is None:
-        zone_named(tz or timezone)
-        at = at.replace(tzinfo=ZoneInfo(tz or timezone))
-    return once(at)
+        zone_named(zone)
+        at = at.replace(tzinfo=ZoneInfo(zone))
+    return at
+
+
+def _rrule(written: str, tz: str | None, timezone: str) -> Schedule:
+    return rrule(written, tz=tz)
 
 
 def _solar(written: tuple[str, str, str], tz: str | None, timezone: str) -> Schedule:
@@ -174,6 +194,7 @@ _MAKERS: dict[str, Callable[[Any, str | None, str], Schedule]] = {
     "every": _every,
     "cron": _cron,
     "crontab": _crontab,
+    "rrule": _rrule,
     "at": _at,
     "solar": _solar,
 }

@@ -4,18 +4,25 @@ from habeat.client.client import Client
 from habeat.client.exchange import LoadReport
 from habeat.client.instants import Instant
 from habeat.client.lookback import Drift, LedgerRecord
+from habeat.client.orders import Backfill, RequestId
 from habeat.client.replicas import Leader, Replica
+from habeat.client.simulation import Load, Peak, Simulation
 from habeat.client.status import Accounting, EntryCounts, Status
 
 __all__ = [
     "Accounting",
+    "Backfill",
     "Client",
     "Drift",
     "EntryCounts",
     "Instant",
     "Leader",
     "LedgerRecord",
+    "Load",
     "LoadReport",
+    "Peak",
     "Replica",
+    "RequestId",
+    "Simulation",
     "Status",
 ]

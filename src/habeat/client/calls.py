@@ -111,6 +111,12 @@ class Calls:
 
         return self.read(checked)
 
+    def patient(self, seconds: float) -> Calls:
+        """The same for one call whose steps take so much longer; to be closed by itself."""
+        longer = Calls(lambda: self.place, self._timeout_s + 4 * seconds, self._sleep)
+        longer._ours = self._ours
+        return longer
+
     def close(self) -> None:
         """Disconnect what is not in use; a later call connects anew."""
         while self._idle:

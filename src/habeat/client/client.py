@@ -7,45 +7,30 @@ Celery is not needed and not imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from habeat.client.calls import Calls, Desk
+from habeat.client.bulk import added
+from habeat.client.calls import Calls
 from habeat.client.clearing import clear
 from habeat.client.definition import checked_name
 from habeat.client.editing import Editing
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
-from habeat.client.instants import Instant, in_zone, instants, instants_of
-from habeat.client.lookback import (
-    Drift,
-    LedgerRecord,
-    drift_of,
-    drift_since,
-    moment,
-    records,
-    since_ms,
-)
+from habeat.client.looking import Looking, ScheduleLike
+from habeat.client.orders import Backfill, RequestId, backfilled, triggered
 from habeat.client.place import place_of_app, place_of_url
-from habeat.client.schedules import schedule_of
-from habeat.client.selection import Selection, entries_of, pages_of, selected
-from habeat.client.status import Status, read_status
+from habeat.client.selection import Selection
 from habeat.core.entry import Entry
-from habeat.core.lateness import Lateness
-from habeat.core.schedule import Schedule
-from habeat.errors import EntryNotFound, ValidationError
+from habeat.core.order import BACKFILL_PACE
+from habeat.core.schedule.base import to_ms
+from habeat.errors import ValidationError
 
-ScheduleLike = Schedule | float | timedelta
-
-# In the body of a class that has a `list` of its own, these cannot be spelled.
-Instants = list[Instant]
-Drifts = list[Drift]
-Records = list[LedgerRecord]
+Entries = list[Entry]
 
 
-class Client:
+class Client(Looking):
     """The schedule of one app: entries, their state, and that of the beats that keep it.
 
     ``Client(app)`` finds everything in the app's settings. Without an app,
@@ -96,17 +81,34 @@ class Client:
         enabled: bool = True,
         tags: Iterable[str] = (),
         description: str = "",
+        start: datetime | None = None,
+        end: datetime | None = None,
+        max_runs: int | None = None,
+        jitter: float | timedelta = 0,
+        spread: float | timedelta = 0,
+        deadline: float | timedelta | None = None,
         misfire: str | None = None,
         misfire_grace: float | timedelta | None = None,
         misfire_limit: int | None = None,
+        misfire_window: float | timedelta | None = None,
+        misfire_pace: float | None = None,
         delivery: str | None = None,
         replace: bool = False,
     ) -> Entry:
         """Add an entry; its first slot is strictly after this moment, by Redis' clock.
 
         `task` is a task's name, a task or a signature (also a chain, group or chord); a name that
-        nobody has registered is allowed. A number as `schedule` is a period in seconds, as is
-        `misfire_grace`. What is None follows the app's settings.
+        nobody has registered is allowed. A number as `schedule` is a period in seconds. All spans
+        are seconds or a timedelta, all instants datetimes with a timezone.
+
+        There are slots from `start` to `end`, both included, and `max_runs` firings at most.
+        `spread` puts all firings of the entry off by a part of it that is the entry's own,
+        `jitter` each one by another part; together less than the gap to the next slot. A message
+        that waits longer than `deadline` after that is not run by the worker any more.
+
+        `misfire` ("latest", "all" or "skip") says what becomes of slots found later than
+        `misfire_grace`; those older than `misfire_window` never fire, and "all" fires the newest
+        `misfire_limit`, `misfire_pace` a second. What is None follows the app's settings.
 
         With `replace` an entry of this name is changed into this one, and if its schedule stays
         the same, it keeps its rhythm. Raises ValidationError, and EntryExists if there is one of
@@ -121,19 +123,38 @@ class Client:
             "enabled": enabled,
             "tags": tags,
             "description": description,
+            "start": start,
+            "end": end,
+            "max_runs": max_runs,
+            "jitter": jitter,
+            "spread": spread,
+            "deadline": deadline,
             "misfire": misfire,
             "misfire_grace": misfire_grace,
             "misfire_limit": misfire_limit,
+            "misfire_window": misfire_window,
+            "misfire_pace": misfire_pace,
             "delivery": delivery,
         }
         return self._editing.add(checked_name(name), given, may_replace=replace)
 
+    def add_many(self, entries: Iterable[Mapping[str, Any]]) -> Entries:
+        """Add up to 10,000 entries, all or none; each a mapping with the arguments of `add`.
+
+        Everything is checked first. Raises BulkError, which says of each entry that is refused
+        what is wrong with it; then none was added. Redis is busy with it for about 25 ms per
+        thousand, and the call may take a few seconds longer than others.
+        """
+        return added(self._calls, entries)
+
     def update(self, name: str, *, rev: int | None = None, **changes: Any) -> Entry:
         """Change some fields, named as in `add`; the others stay.
 
-        Only another schedule changes the entry's rhythm. With `rev` the change is made only if the
-        entry is at that revision, else RevisionConflict. Raises EntryNotFound, ValidationError,
-        OwnedByConfig, and DefinitionError if a quarantined entry cannot be read even so.
+        Only another schedule, start or end changes the entry's rhythm; the first slot is then
+        strictly after now, as it is where another `max_runs` lets an exhausted entry run on. With
+        `rev` the change is made only if the entry is at that revision, else RevisionConflict.
+        Raises EntryNotFound, ValidationError, OwnedByConfig, and DefinitionError if a
+        quarantined entry cannot be read even so.
         """
         return self._editing.update(checked_name(name), rev, changes)
 
@@ -151,95 +172,88 @@ class Client:
         self._editing.remove(checked_name(name))
         return 1
 
-    def pause(self, name: str, reason: str = "") -> Entry:
-        """Stop an entry until `resume`; its slots meanwhile end in the ledger as skipped."""
+    def rename(self, old: str, new: str) -> Entry:
+        """Give an entry another name; it keeps its rhythm, its count and its pause.
+
+        Raises EntryNotFound, EntryExists, OwnedByConfig, ValidationError, and DefinitionError if
+        it cannot be read.
+        """
+        return self._editing.rename(checked_name(old), checked_name(new))
+
+    def pause(self, name: str, reason: str = "", until: datetime | None = None) -> Entry:
+        """Stop an entry until `resume`, or until then at the latest.
+
+        Its slots meanwhile end in the ledger as skipped. Pausing again changes what is given:
+        an empty reason, or no `until`, leave what was said before. Raises EntryNotFound and
+        ValidationError.
+        """
         if not isinstance(reason, str):
             raise ValidationError("reason", reason, "a text", entry=name)
-        return self._editing.pause(checked_name(name), reason)
+        try:
+            until_ms = None if until is None else to_ms("until", until)
+        except ValidationError as error:
+            raise error.of_entry(name) from None
+        return self._editing.pause(checked_name(name), reason, until_ms)
 
-    def resume(self, name: str) -> Entry:
+    def resume(
+        self, name: str, from_: Literal["now", "paused"] = "now", **also: Literal["now", "paused"]
+    ) -> Entry:
         """Let a paused or quarantined entry go on from now; nothing is caught up.
 
-        Raises EntryNotFound, and DefinitionError if its definition cannot be read.
+        With ``from_="paused"`` it goes on where it stopped: its catch-up policy decides about the
+        slots since then. (Python knows `from` as a word of its own: ``**{"from": "paused"}`` is
+        taken, too.) Raises EntryNotFound, and DefinitionError if its definition cannot be read.
         """
-        return self._editing.resume(checked_name(name))
+        begin = also.pop("from", from_)
+        if also:
+            raise TypeError(f"resume() has no argument {next(iter(also))!r}")
+        if begin not in ("now", "paused"):
+            raise ValidationError("from", begin, "'now' or 'paused'", entry=name)
+        return self._editing.resume(checked_name(name), catch_up=begin == "paused")
 
-    # -- entries ----------------------------------------------------------------------------
+    # -- by hand ----------------------------------------------------------------------------
 
-    def get(self, name: str) -> Entry:
-        """One entry as it is now; EntryNotFound. One that cannot be read is quarantined."""
-        found = entries_of(self._calls, [checked_name(name)])
-        if not found:
-            raise EntryNotFound(name)
-        return found[0]
-
-    def list(
+    def trigger(
         self,
+        name: str,
         *,
-        prefix: str = "",
-        tags: Iterable[str] = (),
-        owner: str | None = None,
-        state: str | None = None,
-    ) -> Iterator[Entry]:
-        """The entries by name: those whose name begins so, and that have all the tags.
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+    ) -> RequestId:
+        """Fire an entry once, now, whatever its schedule says, paused or not.
 
-        `owner` is "api" or "config"; `state` is active, paused, disabled, quarantined or
-        exhausted. Read page by page as they are asked for.
+        `args` and `kwargs` take the place of the entry's own. Returns the id of the request; its
+        `known` is True if that id had been used before (within `habeat_ledger_age`), and then
+        nothing was done. Raises EntryNotFound, ValidationError, DefinitionError.
         """
-        return selected(self._calls, Selection.checked(prefix, tags, owner, state))
+        return triggered(self._calls, checked_name(name), args, kwargs, request_id)
 
-    def preview(
-        self, name_or_schedule: str | ScheduleLike, count: int = 10, start: datetime | None = None
-    ) -> Instants:
-        """The next slots of an entry or of a schedule, strictly after `start` (default: now)."""
-        entry = self.get(name_or_schedule) if isinstance(name_or_schedule, str) else None
-        begin = self.server_time() if start is None else start
-        if entry is not None:
-            return instants_of(entry, begin, count)
-        schedule = in_zone(schedule_of(name_or_schedule), self._calls.place.timezone)
-        return instants(schedule, begin, count)
-
-    # -- what happened ----------------------------------------------------------------------
-
-    def drift(self, name: str | None = None, since: datetime | timedelta | None = None) -> Drifts:
-        """How late firings left: a row per entry that has fired, the worst first.
-
-        With `since` (a moment, or that long ago) it is reckoned exactly from the ledger; without,
-        from the histograms of all time, whose percentiles are at most 0.8 % too small. Raises
-        EntryNotFound for a name that neither exists nor stands in the ledger.
-        """
-        if since is not None:
-            rows = self._calls.read(
-                lambda desk: drift_since(desk.insight, name, _from_ms(desk, since) or 0)
-            )
-            if not rows and name is not None:
-                self.get(name)
-            return rows
-        pages = pages_of(self._calls) if name is None else [[self.get(name).name]]
-        found: dict[str, Lateness] = {}
-        for page in pages:
-            found |= self._calls.read(partial(_lateness, page))
-        return drift_of(found.items())
-
-    def history(
+    def backfill(
         self,
-        name: str | None = None,
-        since: datetime | timedelta | None = None,
-        limit: int = 100,
-    ) -> Records:
-        """What became of slots, newest first: of one entry, or of all."""
-        return self._calls.read(
-            lambda desk: records(desk.insight, name, _from_ms(desk, since), limit)
+        name: str,
+        start: datetime,
+        end: datetime,
+        *,
+        pace: float = BACKFILL_PACE,
+        dry_run: bool = False,
+        request_id: str | None = None,
+    ) -> Backfill:
+        """Fire the slots of the past with ``start < slot <= end`` once more, `pace` a second.
+
+        Whatever became of them before; at most 100,000 of them, none of the future. The cursor
+        stays. With `dry_run` it is only said what would be done. `request_id` is as for
+        `trigger`. Raises EntryNotFound, ValidationError, DefinitionError.
+        """
+        return backfilled(
+            self._calls,
+            checked_name(name),
+            start,
+            end,
+            pace=pace,
+            dry_run=dry_run,
+            request_id=request_id,
         )
-
-    def status(self) -> Status:
-        """Who leads, who stands by, what is due, and what does not add up."""
-        grace_ms = self._calls.place.misfire_grace_ms
-        return self._calls.read(lambda desk: read_status(desk.insight, grace_ms))
-
-    def server_time(self) -> datetime:
-        """Redis' clock, by which everything is decided; aware, UTC."""
-        return moment(self._calls.read(lambda desk: desk.insight.now_us()) // 1_000)
 
     # -- all of it --------------------------------------------------------------------------
 
@@ -284,11 +298,3 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _lateness(names: Sequence[str], desk: Desk) -> dict[str, Lateness]:
-    return desk.insight.lateness(names)
-
-
-def _from_ms(desk: Desk, since: datetime | timedelta | None) -> int | None:
-    return None if since is None else since_ms(since, desk.insight.now_us() // 1_000)

@@ -6,35 +6,24 @@ before anything is sent to Redis.
 
 from __future__ import annotations
 
-import enum
 import json
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
+from habeat.client.fields import read_fields
 from habeat.client.schedules import schedule_of
-from habeat.client.tasks import options_of, task_of
-from habeat.core.entry import Delivery, Entry, Misfire, validated
-from habeat.core.schedule import Schedule
+from habeat.core.entry import Entry, instant, validated
 from habeat.errors import ValidationError
 from habeat.store.codec import decode, encode
 from habeat.store.entries import Stored
 
-Word = TypeVar("Word", bound=enum.StrEnum)
-
 
 def fields_of(name: str, given: Mapping[str, Any], timezone: str) -> dict[str, Any]:
     """The fields of an Entry for what was given; ValidationError."""
-    fields: dict[str, Any] = {}
     checked_name(name)
     try:
-        for key, value in given.items():
-            if key not in _READERS:
-                raise ValidationError(key, value, "no such field: only " + ", ".join(_READERS))
-            field, read = _READERS[key]
-            fields[field] = read(value)
+        fields = read_fields(given)
         if "schedule" in fields:
             fields["schedule"] = fields["schedule"].bound(name, timezone)
     except ValidationError as error:
@@ -68,11 +57,24 @@ def changed_entry(stored: Stored, given: Mapping[str, Any], timezone: str) -> En
     return entry
 
 
-def check_schedule_has_slots(name: str, schedule: Schedule, now_ms: int) -> None:
-    """ValidationError for a schedule whose last slot is over: it would never fire."""
-    if schedule.next_after_ms(now_ms) is None:
+def check_has_slots(entry: Entry, now_ms: int) -> None:
+    """ValidationError for an entry that would never fire: its last slot is over."""
+    after_ms = now_ms if entry.start_ms is None else max(now_ms, entry.start_ms - 1)
+    first_ms = entry.schedule.next_after_ms(after_ms)
+    if first_ms is None:
+        begins = "" if after_ms == now_ms else " from its start on"
         raise ValidationError(
-            "schedule", schedule.describe(), "one with a slot still to come", entry=name
+            "schedule",
+            entry.schedule.describe(),
+            f"one with a slot still to come{begins}",
+            entry=entry.name,
+        )
+    if entry.end_ms is not None and first_ms > entry.end_ms:
+        raise ValidationError(
+            "end",
+            instant(entry.end_ms),
+            f"the next slot ({instant(first_ms)}) or later, else it would never fire",
+            entry=entry.name,
         )
 
 
@@ -93,76 +95,4 @@ def _mended(stored: Stored, fields: Mapping[str, Any]) -> Entry:
     return replace(decode(stored.name, json.dumps(kept).encode()), state=stored.state)
 
 
-def _sequence(field: str) -> Callable[[Any], tuple[Any, ...]]:
-    def read(given: Any) -> tuple[Any, ...]:
-        if not isinstance(given, list | tuple):
-            raise ValidationError(field, given, "a list or tuple")
-        return tuple(given)
-
-    return read
-
-
-def _kwargs(given: Any) -> dict[str, Any]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise ValidationError("kwargs", given, "a mapping with text keys")
-    return dict(given)
-
-
-def tags_of(given: Any) -> tuple[str, ...]:
-    """Tags, each once, in the order given; ValidationError for a single text."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise ValidationError("tags", given, "a list of texts")
-    tags = tuple(dict.fromkeys(given))
-    if not all(isinstance(tag, str) and tag and tag.isprintable() for tag in tags):
-        raise ValidationError("tags", given, "a list of texts")
-    return tags
-
-
-def _word(field: str, words: type[Word]) -> Callable[[Any], Word | None]:
-    def read(given: Any) -> Word | None:
-        try:
-            return None if given is None else words(given)
-        except ValueError:
-            allowed = ", ".join(repr(str(word)) for word in words)
-            raise ValidationError(field, given, f"{allowed}, or None for the app's") from None
-
-    return read
-
-
-def _grace_ms(given: Any) -> int | None:
-    if given is None:
-        return None
-    seconds = given.total_seconds() if isinstance(given, timedelta) else given
-    if type(seconds) in (int, float) and math.isfinite(seconds) and seconds >= 0:
-        return round(seconds * 1_000)
-    raise ValidationError("misfire_grace", given, "seconds or a timedelta, 0 or more, or None")
-
-
-def _limit(given: Any) -> int | None:
-    if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= 1):
-        return given
-    raise ValidationError("misfire_limit", given, "a whole number, 1 or more, or None")
-
-
-def _as_given(given: Any) -> Any:
-    return given  # `validated` looks at it
-
-
 _ANY = schedule_of(60)
-
-_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "task": ("task", task_of),
-    "schedule": ("schedule", schedule_of),
-    "args": ("args", _sequence("args")),
-    "kwargs": ("kwargs", _kwargs),
-    "options": ("options", options_of),
-    "enabled": ("enabled", _as_given),
-    "tags": ("tags", tags_of),
-    "description": ("description", _as_given),
-    "misfire": ("misfire", _word("misfire", Misfire)),
-    "misfire_grace": ("misfire_grace_ms", _grace_ms),
-    "misfire_limit": ("misfire_limit", _limit),
-    "delivery": ("delivery", _word("delivery", Delivery)),
-}

@@ -12,11 +12,28 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from habeat.client.calls import Calls, Desk, Overtaken
-from habeat.client.definition import changed_entry, check_schedule_has_slots, new_entry
-from habeat.client.edits import Edit, addition, change, pause, removal, resume
+from habeat.client.definition import changed_entry, check_has_slots, new_entry
+from habeat.client.edits import (
+    Edit,
+    addition,
+    change,
+    pause,
+    removal,
+    rescheduled,
+    resume,
+)
+from habeat.client.renaming import renamed
 from habeat.client.salvage import shown
-from habeat.core.entry import Entry
-from habeat.errors import EntryExists, EntryNotFound, OwnedByConfig, RevisionConflict
+from habeat.core.entry import Entry, instant
+from habeat.errors import (
+    DefinitionError,
+    EntryExists,
+    EntryNotFound,
+    OwnedByConfig,
+    RevisionConflict,
+    ValidationError,
+)
+from habeat.store.codec import digest_of
 from habeat.store.entries import Conflict, Stored
 
 Result = TypeVar("Result")
@@ -37,11 +54,10 @@ class Editing:
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
             old = shown(stored)
-            new_schedule = not stored.exists or old.schedule != wanted.schedule
             if stored.exists and (old.owner == "config" or not may_replace):
                 raise EntryExists(name, old.owner)
-            if new_schedule:
-                check_schedule_has_slots(name, wanted.schedule, now_ms)
+            if not stored.exists or rescheduled(old, wanted):
+                check_has_slots(wanted, now_ms)
             edit = change if stored.exists else addition
             return edit(stored, wanted, now_ms)
 
@@ -58,29 +74,65 @@ class Editing:
             if rev is not None and old.rev != rev:
                 raise RevisionConflict(name, rev, old.rev)
             wanted = changed_entry(stored, changes, timezone)
-            if wanted.schedule != old.schedule:
-                check_schedule_has_slots(name, wanted.schedule, now_ms)
+            if rescheduled(old, wanted):
+                check_has_slots(wanted, now_ms)
             return change(stored, wanted, now_ms)
 
         return self._edit(name, plan)
 
-    def pause(self, name: str, reason: str) -> Entry:
-        """The entry paused."""
+    def pause(self, name: str, reason: str, until_ms: int | None) -> Entry:
+        """The entry paused; what is not said of a pause stays as it is."""
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
-            _existing(stored)
-            return pause(stored, reason, now_ms)
+            state = _existing(stored).state
+            if until_ms is not None and until_ms <= now_ms:
+                now = instant(now_ms)
+                raise ValidationError(
+                    "until", instant(until_ms), f"later than now ({now})", entry=name
+                )
+            keeps_until = until_ms is None and state.paused is not None
+            return pause(
+                stored,
+                reason or state.paused or "",
+                now_ms,
+                state.paused_until_ms if keeps_until else until_ms,
+            )
 
         return self._edit(name, plan)
 
-    def resume(self, name: str) -> Entry:
-        """The entry going on from now."""
+    def resume(self, name: str, *, catch_up: bool) -> Entry:
+        """The entry going on from now, or from where it stopped."""
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
             _existing(stored)
-            return resume(stored, now_ms)
+            return resume(stored, now_ms, catch_up=catch_up)
 
         return self._edit(name, plan)
+
+    def rename(self, name: str, new_name: str) -> Entry:
+        """The entry under another name."""
+        written: set[str] = set()
+
+        def attempt(desk: Desk) -> Entry:
+            old, new = desk.entries.read([name, new_name]).stored
+            if not old.exists and new.exists and new.digest in written:
+                return shown(new)
+            found = _existing(old)
+            if found.owner == "config":
+                raise OwnedByConfig(name, "rename")
+            if old.entry is None:
+                raise DefinitionError(name, old.unreadable or "there is none")
+            if new_name == name:
+                return found
+            if new.exists:
+                raise EntryExists(new_name, shown(new).owner)
+            renaming, entry = renamed(old, new_name, desk.entries.orders())
+            written.add(digest_of(renaming.definition))
+            if desk.entries.rename(renaming) is not None:
+                raise Overtaken(name)
+            return entry
+
+        return self._write(name, attempt)
 
     def remove(self, name: str) -> None:
         """The entry gone."""

@@ -7,8 +7,10 @@ Pure: nothing here reads a clock or sends anything. The rules:
 - Slots that are due and not yet claimed, and will not fire because of the change, go to the
   ledger in the same write: one run, with count, bounds and the reason. An entry that was not
   scheduled anyway (paused, disabled, quarantined) has that as the reason; the slots of a pause
-  are counted when it ends.
-- From then on the cursor stands at the present, and the next slot is strictly later.
+  are counted when it ends, or left to the catch-up policy if it is taken up where it began.
+- From then on the cursor stands at the present, and the next slot is strictly later. A cursor
+  never goes back, whatever the clock of Redis does.
+- An entry that has run as often as it may has no slots any more, and none that could be lost.
 
 The writes compare: with the definition that was read, and with the cursor where slots are at
 stake, so that a leader that claims meanwhile makes the write fail, and it is planned again.
@@ -43,19 +45,26 @@ class Edit:
         return digest_of(self.write.definition) if self.write.definition else ""
 
 
-def addition(stored: Stored, wanted: Entry, now_ms: int, paused: str | None = None) -> Edit:
+def addition(
+    stored: Stored,
+    wanted: Entry,
+    now_ms: int,
+    paused: str | None = None,
+    until_ms: int | None = None,
+) -> Edit:
     """A new entry, whose first slot is strictly after `now_ms`; paused from the start if said."""
-    entry = replace(wanted, rev=1, created_ms=now_ms)
+    entry = replace(wanted, rev=1, created_ms=now_ms, state=EntryState())
     position = _from(entry, now_ms)
     state = _placed(EntryState(), position, paused is not None)
     if paused is not None:
-        state = replace(state, paused=paused, paused_at_ms=now_ms)
+        state = replace(state, paused=paused, paused_at_ms=now_ms, paused_until_ms=until_ms)
     write = Write(
         entry.name,
         stored.digest,
         encode(entry),
         owned=entry.owner == "config",
-        paused=None if paused is None else paused_json(paused, now_ms),
+        paused=None if paused is None else paused_json(paused, now_ms, until_ms),
+        resume_at_ms=None if paused is None else until_ms,
         position=position,
     )
     return Edit(write, replace(entry, state=state))
@@ -67,35 +76,32 @@ def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
     wanted = replace(wanted, owner=old.owner, created_ms=old.created_ms or now_ms)
     if old.condition != "quarantined" and encode(replace(wanted, rev=old.rev)) == encode(old):
         return None
-    entry = replace(wanted, rev=old.rev + 1)
+    entry = replace(wanted, rev=old.rev + 1, state=old.state)
     reason = _reason_of_change(old, entry)
     write = Write(stored.name, stored.digest, encode(entry), owned=entry.owner == "config")
     state = replace(old.state, quarantined=None)
+    position = None
     if reason:
         position = _from(entry, now_ms)
-        write = replace(
-            write,
-            cursor_ms=old.state.cursor_ms or None,
-            position=position,
-            lost=_lost(stored, now_ms, reason),
-        )
-        state = _placed(state, position, old.state.paused is not None)
-    elif any(getattr(old, name) != getattr(entry, name) for name in _OFFSETS):
+        write = replace(write, lost=_lost(stored, now_ms, reason))
+    elif old.state.cursor_ms and any(_differ(old, entry, name) for name in _DUE):
         position = _from(entry, old.state.cursor_ms)
-        write = replace(write, cursor_ms=old.state.cursor_ms, position=position)
+    if position is not None:
+        write = replace(write, cursor_ms=old.state.cursor_ms or None, position=position)
         state = _placed(state, position, old.state.paused is not None)
     return Edit(write, replace(entry, state=state))
 
 
-def pause(stored: Stored, reason: str, now_ms: int) -> Edit | None:
-    """The entry paused; None if it is, for the same reason."""
+def pause(stored: Stored, reason: str, now_ms: int, until_ms: int | None = None) -> Edit | None:
+    """The entry paused until then, or until it is resumed; None if it is, for the same reason."""
     old = shown(stored)
     state = old.state
-    if state.paused == reason:
+    if (state.paused, state.paused_until_ms) == (reason, until_ms):
         return None
     # Another reason does not make it another pause.
     at_ms = state.paused_at_ms if state.paused is not None else now_ms
-    write = Write(stored.name, stored.digest, paused=paused_json(reason, at_ms or now_ms))
+    told = paused_json(reason, at_ms or now_ms, until_ms)
+    write = Write(stored.name, stored.digest, paused=told, resume_at_ms=until_ms)
     if old.condition in ("active", "exhausted"):
         position = _stop(old, now_ms)
         write = replace(
@@ -106,13 +112,14 @@ def pause(stored: Stored, reason: str, now_ms: int) -> Edit | None:
             lost=None if isinstance(old.schedule, Code) else _lost(stored, now_ms, "paused"),
         )
         state = _placed(state, position, True)
-    state = replace(state, paused=reason, paused_at_ms=at_ms, paused_until_ms=None, due_ms=None)
+    state = replace(state, paused=reason, paused_at_ms=at_ms, paused_until_ms=until_ms, due_ms=None)
     return Edit(write, replace(old, state=state))
 
 
-def resume(stored: Stored, now_ms: int) -> Edit | None:
+def resume(stored: Stored, now_ms: int, *, catch_up: bool = False) -> Edit | None:
     """The entry going on from now, out of a pause or out of quarantine; None if it goes on.
 
+    With `catch_up` it goes on where it stopped, and its policy decides about the slots since.
     DefinitionError if it still cannot be read.
     """
     old = shown(stored)
@@ -129,53 +136,73 @@ def resume(stored: Stored, now_ms: int) -> Edit | None:
         entry = replace(old, rev=old.rev + 1)
         write = replace(write, definition=encode(entry))
     if entry.enabled:
-        position = _from(entry, now_ms)
+        catch_up = catch_up and bool(old.state.cursor_ms)
+        position = _from(entry, old.state.cursor_ms if catch_up else now_ms)
         write = replace(
             write,
             cursor_ms=old.state.cursor_ms or None,
             position=position,
-            lost=_lost(stored, now_ms, "paused"),
+            lost=None if catch_up else _lost(stored, now_ms, "paused"),
         )
         state = _placed(state, position, False)
     return Edit(write, replace(entry, state=state))
 
 
-def removal(stored: Stored, now_ms: int) -> Removal:
+def removal(stored: Stored, now_ms: int, act: str = "removed") -> Removal:
     """The entry gone, its due slots accounted for."""
-    lost = _lost(stored, now_ms, "removed")
+    lost = _lost(stored, now_ms, act)
     cursor_ms = stored.state.cursor_ms or None
-    return Removal(stored.name, stored.digest, cursor_ms, lost, lost.reason if lost else "removed")
+    return Removal(stored.name, stored.digest, cursor_ms, lost, lost.reason if lost else act)
+
+
+def rescheduled(old: Entry, new: Entry) -> bool:
+    """Whether its slots are others: another schedule, start or end."""
+    # What only code can express is equal where it is stored as the same.
+    other = old.schedule.to_json() != new.schedule.to_json()
+    return other or any(_differ(old, new, name) for name in _WHEN)
 
 
 def _reason_of_change(old: Entry, new: Entry) -> str:
     """Why slots may be lost by this change; "" if none are and the cursor stays."""
     if old.state.quarantined is not None:
         return "quarantined"
-    if any(getattr(old, name) != getattr(new, name) for name in _WHEN):
+    if rescheduled(old, new) or _is_spent(old) != _is_spent(new):
         return "edited"
     return "" if old.enabled == new.enabled else "disabled"
 
 
-#: What an entry's slots depend on, and what moves only their effective times.
-_WHEN = ("schedule", "start_ms", "end_ms")
-_OFFSETS = ("jitter_ms", "spread_ms")
+#: What an entry's slots depend on beside its schedule, and what says only when they are due.
+_WHEN = ("start_ms", "end_ms")
+_DUE = ("jitter_ms", "spread_ms")
 
 
-def _from(entry: Entry, now_ms: int) -> Position:
-    """The cursor at `now_ms`, and the first slot after it if the entry is to have one."""
+def _differ(old: Entry, new: Entry, name: str) -> bool:
+    return bool(getattr(old, name) != getattr(new, name))
+
+
+def _is_spent(entry: Entry) -> bool:
+    """Whether it has run as often as it may."""
+    return entry.runs_left(entry.state.fired) == 0
+
+
+def _from(entry: Entry, after_ms: int) -> Position:
+    """The cursor at `after_ms`, and the first slot after it if the entry is to have one."""
+    cursor_ms = max(after_ms, entry.state.cursor_ms)
+    if _is_spent(entry):
+        return Position(cursor_ms, None, None)
     if isinstance(entry.schedule, Code):
         # Its slots are known to a leader that has the code: that one puts it right.
-        return Position(now_ms, None, now_ms if entry.enabled else None)
-    slot_ms = entry.next_slot_ms(now_ms)
+        return Position(cursor_ms, None, cursor_ms if entry.enabled else None)
+    slot_ms = entry.next_slot_ms(cursor_ms)
     due = entry.enabled and slot_ms is not None
-    return Position(now_ms, slot_ms, entry.effective_ms(slot_ms) if due and slot_ms else None)
+    return Position(cursor_ms, slot_ms, entry.effective_ms(slot_ms) if due and slot_ms else None)
 
 
 def _stop(entry: Entry, now_ms: int) -> Position:
     """Nothing due any more; the cursor at `now_ms`, up to where slots are accounted for."""
     if isinstance(entry.schedule, Code):
         return Position(entry.state.cursor_ms or now_ms, None, None)
-    return Position(now_ms, entry.next_slot_ms(now_ms), None)
+    return replace(_from(entry, now_ms), due_ms=None)
 
 
 def _placed(state: EntryState, position: Position, paused: bool) -> EntryState:
@@ -191,7 +218,7 @@ def _lost(stored: Stored, now_ms: int, act: str) -> SkippedRun | None:
     """The slots up to `now_ms` that nobody claimed, as one run; None if there are none."""
     entry, cursor_ms = shown(stored), stored.state.cursor_ms
     # Without a readable cursor nobody can tell which slots are unaccounted for.
-    if not cursor_ms or cursor_ms >= now_ms:
+    if not cursor_ms or cursor_ms >= now_ms or _is_spent(entry):
         return None
     reason = entry.condition if entry.condition in _UNSCHEDULED else act
     if stored.entry is None or isinstance(entry.schedule, Code):

@@ -1,7 +1,8 @@
 """All entries as one JSON document, and back: `client.export` and `client.load`.
 
 The document holds entries as they are stored (so schedules keep their zone and offset, and the
-slots after a load are those before), each with its name, owner and, if it is paused, the reason.
+slots after a load are those before), each with its name, owner and, if it is paused, the reason
+and until when.
 It holds no state: what is loaded starts from the moment of loading, as any new entry does. What
 belongs to beat_schedule is written down for people; loading leaves it to the code, and only
 pauses again what was paused.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from habeat.client.calls import Calls, Desk, Overtaken
@@ -21,6 +23,7 @@ from habeat.client.salvage import shown
 from habeat.client.selection import pages_of, read
 from habeat.client.tasks import options_of, task_of
 from habeat.core.entry import Entry, validated
+from habeat.core.schedule.base import to_ms
 from habeat.errors import DefinitionError, HabeatError, RevisionConflict, ValidationError
 from habeat.store.codec import VERSION, decode, encode
 from habeat.store.entries import Conflict, Stored, Write
@@ -30,6 +33,7 @@ EXPORT_VERSION = 1
 #: So many entries in one script: the server is held up for a millisecond or two.
 BATCH = 100
 
+_NOT_DEFINED = ("name", "paused", "paused_until")
 _NOT_EXPORTED = ("v", "rev", "created_ms", "generation", "fingerprint")
 
 Progress = Callable[[int, int], None]
@@ -57,6 +61,12 @@ class Wanted:
 
     entry: Entry
     paused: str | None
+    until_ms: int | None = None
+
+    def pause_at(self, now_ms: int) -> tuple[str | None, int | None]:
+        """Reason and end of its pause, None and None if it has none or that is over."""
+        over = self.until_ms is not None and self.until_ms <= now_ms
+        return (None, None) if over else (self.paused, self.until_ms)
 
 
 def exported(calls: Calls) -> dict[str, Any]:
@@ -106,7 +116,10 @@ def loaded(
 def _written(entry: Entry) -> dict[str, Any]:
     data = json.loads(encode(entry))
     kept = {key: value for key, value in data.items() if key not in _NOT_EXPORTED}
-    paused = {} if entry.state.paused is None else {"paused": entry.state.paused}
+    state = entry.state
+    paused = {} if state.paused is None else {"paused": state.paused}
+    if state.paused is not None and state.paused_until_ms is not None:
+        paused["paused_until"] = moment(state.paused_until_ms).isoformat(timespec="milliseconds")
     return {"name": entry.name, **kept, **paused}
 
 
@@ -141,27 +154,39 @@ def _one(name: Any, item: Any, timezone: str) -> Wanted:
     paused = item.get("paused")
     if paused is not None and not isinstance(paused, str):
         raise ValidationError("paused", paused, "the reason, a text", entry=name)
+    until_ms = _until_ms(name, item.get("paused_until"))
     for field_name in ("args", "tags"):
         if not isinstance(item.get(field_name, []), list):
             raise ValidationError(field_name, item[field_name], "a list", entry=name)
     owner = item.get("owner", "api")
     if owner not in ("api", "config"):
         raise ValidationError("owner", owner, "'api' or 'config'", entry=name)
-    definition = {key: value for key, value in item.items() if key not in ("name", "paused")}
+    definition = {key: value for key, value in item.items() if key not in _NOT_DEFINED}
     definition |= {"v": VERSION, "owner": owner, "rev": 1, "created_ms": 0}
     entry = decode(name, json.dumps(definition).encode())
     entry = validated(replace(entry, schedule=entry.schedule.bound(name, timezone)))
     if owner == "api":
         entry = replace(entry, task=task_of(entry.task), options=options_of(entry.options))
-    return Wanted(entry, paused)
+    return Wanted(entry, paused, until_ms)
+
+
+def _until_ms(name: str, given: Any) -> int | None:
+    if given is None:
+        return None
+    try:
+        return to_ms("paused_until", datetime.fromisoformat(given))
+    except (ValidationError, ValueError, TypeError):
+        allowed = "a moment in ISO 8601 with an offset"
+        raise ValidationError("paused_until", given, allowed, entry=name) from None
 
 
 def _planned(calls: Calls, wanted: Mapping[str, Wanted], refused: Mapping[str, str]) -> LoadReport:
     found: dict[str, list[str]] = {"added": [], "changed": [], "unchanged": []}
     refused, left = dict(refused), {}
     for batch in _batches(list(wanted.values())):
-        for item, stored in zip(batch, _read(calls, batch), strict=True):
-            verdict, why = _verdict(item, stored)
+        snapshot = read(calls, [item.entry.name for item in batch])
+        for item, stored in zip(batch, snapshot.stored, strict=True):
+            verdict, why = _verdict(item, stored, snapshot.now_ms)
             name = item.entry.name
             if verdict == "refused":
                 refused[name] = why
@@ -174,19 +199,21 @@ def _planned(calls: Calls, wanted: Mapping[str, Wanted], refused: Mapping[str, s
     )
 
 
-def _verdict(item: Wanted, stored: Stored) -> tuple[str, str]:
+def _verdict(item: Wanted, stored: Stored, now_ms: int) -> tuple[str, str]:
     old = shown(stored)
+    paused = item.pause_at(now_ms)
     if item.entry.owner == "config":
         if not stored.exists or old.owner != "config":
             return "left", "it comes from beat_schedule, when a beat with that code leads"
-        paused_meanwhile = item.paused is not None and old.state.paused is None
+        paused_meanwhile = paused[0] is not None and old.state.paused is None
         return ("changed", "") if paused_meanwhile else ("left", "it belongs to beat_schedule")
     if not stored.exists:
         return "added", ""
     if old.owner == "config":
         return "refused", "an entry of beat_schedule has this name: change it there"
     same = change(stored, item.entry, stored.state.cursor_ms) is None
-    return ("unchanged" if same and old.state.paused == item.paused else "changed"), ""
+    same = same and (old.state.paused, old.state.paused_until_ms) == paused
+    return ("unchanged" if same else "changed"), ""
 
 
 def _write(calls: Calls, batch: Sequence[Wanted]) -> None:
@@ -195,7 +222,7 @@ def _write(calls: Calls, batch: Sequence[Wanted]) -> None:
     def edit(item: Wanted, stored: Stored, now_ms: int) -> Edit | None:
         if stored.exists:
             return change(stored, item.entry, now_ms)
-        return addition(stored, item.entry, now_ms, item.paused)
+        return addition(stored, item.entry, now_ms, *item.pause_at(now_ms))
 
     _edit_all(calls, batch, edit)
 
@@ -206,9 +233,10 @@ def _set_pauses(calls: Calls, batch: Sequence[Wanted]) -> None:
     def edit(item: Wanted, stored: Stored, now_ms: int) -> Edit | None:
         if not stored.exists:
             return None
-        if item.paused is None:
+        reason, until_ms = item.pause_at(now_ms)
+        if reason is None:
             return resume(stored, now_ms)
-        return pause(stored, item.paused, now_ms)
+        return pause(stored, reason, now_ms, until_ms)
 
     _edit_all(calls, batch, edit)
 
@@ -233,10 +261,6 @@ def _edit_all(
         calls.write(attempt)
     except Overtaken as error:
         raise RevisionConflict(error.entry, None, None) from None
-
-
-def _read(calls: Calls, batch: Sequence[Wanted]) -> Sequence[Stored]:
-    return read(calls, [item.entry.name for item in batch]).stored
 
 
 def _batches(items: Sequence[Wanted]) -> Iterable[Sequence[Wanted]]:

@@ -8,16 +8,17 @@ before it is configured.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from habeat.config import Settings
+from habeat.core.entry import Delivery, Misfire, Policies
 from habeat.core.schedule.zone import zone_named
 from habeat.errors import ValidationError
 from habeat.store.target import RedisTarget, redis_target
 
-DEFAULT_GRACE_MS = 60_000
+DEFAULT_LEDGER_AGE_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,15 @@ class Place:
     """Everything a client has to know before it may ask Redis.
 
     `app_name` is "" where it is not known; `timezone` is the one for schedules that name none.
+    `policies` are those of the app, for entries that have none of their own.
     """
 
     target: RedisTarget
     prefix: str
     app_name: str
     timezone: str
-    misfire_grace_ms: int = DEFAULT_GRACE_MS
+    policies: Policies = field(default_factory=Policies)
+    ledger_age_ms: int = DEFAULT_LEDGER_AGE_MS
 
 
 def place_of_app(app: Any) -> Place:
@@ -43,7 +46,8 @@ def place_of_app(app: Any) -> Place:
         settings.key_prefix,
         app.main or settings.key_prefix,
         timezone_of(app.conf),
-        settings.misfire_grace_ms,
+        policies_of(settings),
+        settings.ledger_age_ms,
     )
 
 
@@ -58,6 +62,18 @@ def place_of_url(
     zone = "UTC" if timezone is None else timezone
     zone_named(zone)
     return Place(redis_target(url, options), prefix, "", zone)
+
+
+def policies_of(settings: Settings) -> Policies:
+    """What entries of an app do unless they say otherwise."""
+    return Policies(
+        misfire=Misfire(settings.misfire),
+        misfire_grace_ms=settings.misfire_grace_ms,
+        misfire_limit=settings.misfire_limit,
+        delivery=Delivery(settings.delivery),
+        misfire_window_ms=settings.misfire_window_ms,
+        misfire_pace=settings.misfire_pace,
+    )
 
 
 def timezone_of(conf: Any) -> str:

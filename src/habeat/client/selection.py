@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from habeat.client.calls import Calls, Desk
-from habeat.client.definition import tags_of
+from habeat.client.fields import tags_of
 from habeat.client.salvage import shown
 from habeat.core.entry import Entry
 from habeat.errors import ValidationError

@@ -45,6 +45,8 @@ class Settings:
     misfire: str
     misfire_grace_ms: int
     misfire_limit: int
+    misfire_window_ms: int | None
+    misfire_pace: float
     wait_redis_replicas: int
     publish_timeout_ms: int
     ledger_age_ms: int

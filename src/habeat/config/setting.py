@@ -18,10 +18,12 @@ from habeat.errors import SettingsError
 
 PREFIX = "habeat_"
 
-Kind = Literal["duration", "count", "choice", "text", "url", "options", "path"]
+Kind = Literal["duration", "count", "rate", "choice", "text", "url", "options", "path"]
 
 # Beyond this nothing is a duration any more, but a unit mistaken for another one.
 LONGEST_S = 10 * 365 * 86_400
+# What one leader can be asked for, a second.
+FASTEST_PER_S = 1_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Setting:
                 return f"{off}seconds as a number or a timedelta, at least {self.least:g}{why}"
             case "count":
                 return f"a whole number, at least {self.least:g}{why}"
+            case "rate":
+                return f"a number more than {self.least:g} and at most {FASTEST_PER_S:g}{why}"
             case "choice":
                 return "one of " + ", ".join(repr(choice) for choice in self.choices)
             case "url":
@@ -81,6 +85,8 @@ class Setting:
                 return self._duration_ms(value)
             case "count":
                 return self._count(value)
+            case "rate":
+                return self._rate(value)
             case "choice":
                 return self._choice(value)
             case "options":
@@ -116,6 +122,13 @@ class Setting:
         if isinstance(value, bool) or not isinstance(value, int) or value < self.least:
             raise self.refusal(value)
         return value
+
+    def _rate(self, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.refusal(value)
+        if not self.least < value <= FASTEST_PER_S:
+            raise self.refusal(value)
+        return float(value)
 
     def _choice(self, value: object) -> str:
         if not isinstance(value, str) or value not in self.choices:

@@ -88,6 +88,18 @@ SETTINGS: tuple[Setting, ...] = (
         least=1,
     ),
     Setting(
+        "habeat_misfire_window",
+        "duration",
+        None,
+        "How old a missed slot may be and still fires; without it the age does not matter.",
+    ),
+    Setting(
+        "habeat_misfire_pace",
+        "rate",
+        50,
+        "How many missed slots of one entry `all` fires in a second.",
+    ),
+    Setting(
         "habeat_wait_redis_replicas",
         "count",
         0,

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
+from habeat.core.schedule import words
 from habeat.core.schedule.base import Run
 
 SLICE = 1_000
@@ -82,6 +83,25 @@ def plan(
     if effort is not None:
         effort.slots += planner.looked_at
     return steps
+
+
+def promise(policies: Policies) -> str:
+    """The rules above in a sentence, for one entry's policies."""
+    late = f"a slot up to {words.duration(policies.misfire_grace_ms)} late fires"
+    match policies.misfire:
+        case Misfire.LATEST:
+            older = "of older ones the newest"
+        case Misfire.ALL:
+            older = (
+                f"of older ones the newest {policies.misfire_limit}, "
+                f"{policies.misfire_pace:g} a second"
+            )
+        case Misfire.SKIP:
+            older = "older ones do not"
+    window_ms = policies.misfire_window_ms
+    if window_ms is None or policies.misfire is Misfire.SKIP:
+        return f"{late}, {older}"
+    return f"{late}, {older}, none older than {words.duration(window_ms)}"
 
 
 class _Planner:

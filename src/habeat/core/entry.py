@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from habeat.core.offsets import jitter_ms, spread_ms
-from habeat.core.schedule.base import Run, Schedule
+from habeat.core.schedule.base import FIRST_MS, Run, Schedule
 from habeat.errors import ValidationError
 
 NAME_MAX_CHARS = 1_000
@@ -228,8 +228,10 @@ def _checks(entry: Entry) -> list[tuple[str, object, str, bool]]:
 
 def _amounts(entry: Entry) -> list[tuple[str, object, str, bool]]:
     seconds = "0 seconds or more"
-    bounds = (entry.start_ms, entry.end_ms)
+    whole = _at_least(entry.start_ms, FIRST_MS) and _at_least(entry.end_ms, FIRST_MS)
+    bounds = (entry.start_ms, entry.end_ms) if whole else (None, None)
     return [
+        ("start and end", (entry.start_ms, entry.end_ms), "instants, whole milliseconds", whole),
         ("misfire_grace", entry.misfire_grace_ms, seconds, _at_least(entry.misfire_grace_ms, 0)),
         (
             "misfire_window",
@@ -247,15 +249,16 @@ def _amounts(entry: Entry) -> list[tuple[str, object, str, bool]]:
             "misfire_pace",
             entry.misfire_pace,
             "more than 0, and at most 1000, firings a second",
-            entry.misfire_pace is None or 0 < entry.misfire_pace <= PACE_MAX,
+            entry.misfire_pace is None
+            or (_is_number(entry.misfire_pace) and 0 < entry.misfire_pace <= PACE_MAX),
         ),
         ("max_runs", entry.max_runs, "a whole number from 1", _at_least(entry.max_runs, 1)),
-        ("jitter", entry.jitter_ms, seconds, _at_least(entry.jitter_ms, 0)),
-        ("spread", entry.spread_ms, seconds, _at_least(entry.spread_ms, 0)),
+        ("jitter", entry.jitter_ms, seconds, _is_whole(entry.jitter_ms, 0)),
+        ("spread", entry.spread_ms, seconds, _is_whole(entry.spread_ms, 0)),
         ("deadline", entry.deadline_ms, "more than 0 seconds", _at_least(entry.deadline_ms, 1)),
         (
             "end",
-            instant(entry.end_ms),
+            instant(bounds[1]),
             "an instant after start",
             None in bounds or bool(bounds[0] < bounds[1]),  # type: ignore[operator]
         ),
@@ -263,9 +266,15 @@ def _amounts(entry: Entry) -> list[tuple[str, object, str, bool]]:
 
 
 def _at_least(value: object, least: int) -> bool:
-    return value is None or (
-        isinstance(value, int) and not isinstance(value, bool) and value >= least
-    )
+    return value is None or _is_whole(value, least)
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_text(value: object) -> bool:

@@ -7,8 +7,8 @@
 `tick` never raises an Exception. Redis away: no dispatch, a pause that grows to a second, one
 log line when it starts and one when it ends. Broker away: nothing is claimed, the slots stay
 due, and after repeated failures the leader yields once to a standby whose own probe of the
-broker works. Any other exception is a bug of ours: it is logged, the lease is kept or lost by
-the ordinary rules, and the next tick goes on.
+broker works. Any other exception is a bug of ours: it is logged, the next tick goes on, and
+after a few in a row the lease is given to somebody else.
 
 Everything runs in one thread, so that this function over the ports is the whole protocol: the
 simulator runs the very same code.
@@ -16,6 +16,7 @@ simulator runs the very same code.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,9 @@ SKIP_BATCH = 200
 LONGEST_WAIT_MS = 1_000
 BACKOFF_MS = (50, 100, 200, 500, 1_000)
 UNRESOLVED_WAIT_MS = 30_000
+#: After so many ticks that failed for a reason of our own, another replica is let try.
+BUGS_BEFORE_YIELD = 3
+GIVE_WAY_MS = 10_000
 #: How often in a row what could not be claimed is planned again without a pause.
 AT_ONCE = 10
 REPEAT_PAUSE_MS = 100
@@ -122,6 +126,7 @@ class Engine:
         self._lead = Lead(election, clock, settings.ttl_ms, stopping)
         self._trouble = Once()
         self._failures = 0
+        self._bugs = 0
         self._repeats = 0
         self.broker_failures = 0
 
@@ -148,9 +153,20 @@ class Engine:
             self._trouble.error(
                 "bug", "habeat: a tick failed (%r); the next one goes on", error, traceback=True
             )
+            self._bugs += 1
+            if self._bugs % BUGS_BEFORE_YIELD == 0:
+                self._give_way()
             return self._back_off()
+        self._bugs = 0
         self._trouble.over("bug")
         return wait_ms
+
+    def _give_way(self) -> None:
+        """A leader whose ticks fail would keep the lease and send nothing: let another try."""
+        if self._election.leading:
+            log.error("habeat: %d ticks failed in a row; handing over", self._bugs)
+            with contextlib.suppress(StoreUnavailable):
+                self._election.resign(GIVE_WAY_MS)
 
     def _back_off(self) -> int:
         self._failures += 1
@@ -161,14 +177,19 @@ class Engine:
         if self._line.open():
             self._election.look_now()
         looks = self._election.looks
-        leading = self._election.step()
-        if leading or self._election.looks > looks:
-            self._failures = 0
-            self._trouble.over("redis", "habeat: Redis answers again; resuming")
-        if leading:
-            return self._leader_turn()
+        if self._election.step():
+            wait_ms = self._leader_turn()
+            self._redis_answers()  # only now: to lead by the trust that is left asks nobody
+            return wait_ms
+        if self._election.looks > looks:
+            self._redis_answers()
+        self.broker_failures = 0
         self._housekeeping.each_tick(None)
         return self._election.wait_ms()
+
+    def _redis_answers(self) -> None:
+        self._failures = 0
+        self._trouble.over("redis", "habeat: Redis answers again; resuming")
 
     def _leader_turn(self) -> int:
         lead = self._lead
@@ -178,7 +199,7 @@ class Engine:
             )
         )
         lead.anchor(found.now_us)
-        self._election.heard(found.heartbeat)
+        self._election.heard(found.heartbeat, found.history_lost_ms)
         if found.resumes:
             self._housekeeping.resume(lead, found.resumes)
         next_due_ms = self._act_on(found)

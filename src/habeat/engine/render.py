@@ -16,6 +16,7 @@ from habeat.core.firing import Outcome
 from habeat.engine.lead import Lead
 from habeat.engine.planning import PlannedFiring
 from habeat.ports import (
+    BrokerUnavailable,
     Claim,
     DispatchStore,
     Publisher,
@@ -64,9 +65,15 @@ class Renderer:
                 self._set_aside(lead, planned, error)
 
     def _claim(self, lead: Lead, planned: PlannedFiring) -> Claim:
-        rendered = self._publisher.render(
-            planned.entry, planned.firing, lead.cluster, lead.token.epoch
-        )
+        token = lead.token
+        try:
+            rendered = self._publisher.render(
+                planned.entry, planned.firing, lead.cluster, token.epoch
+            )
+        except (RenderFailed, BrokerUnavailable):
+            raise
+        except Exception as error:  # whatever it is, it is this entry's own trouble
+            raise RenderFailed(f"{type(error).__name__}: {error}") from error
         self._tries.pop(planned.entry.name, None)
         return Claim(
             planned.firing,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 from habeat.core.entry import Entry
+from habeat.core.firing import Firing
 from habeat.core.order import Order
 from habeat.engine.dispatch import Dispatch
 from habeat.engine.lead import Lead
@@ -39,10 +40,10 @@ class Requests:
             try:
                 order = self._catalog.decode_order(request.raw)
                 entry = order.applied(self._planner.find(order.entry))
+                firings += self._planned(lead, request, order, entry)
             except DefinitionError as error:
                 self._drop(lead, request, error)
                 continue
-            firings += self._planned(lead, request, order, entry)
             if order.kind == "backfill":
                 again.append(max(order.not_before_ms, lead.now_ms() + 100))
         self._dispatch.send(lead, firings)
@@ -53,7 +54,7 @@ class Requests:
     ) -> list[PlannedFiring]:
         planned: list[PlannedFiring] = []
         digest = request.digest
-        for firing, left in order.firings(entry, request.identity, lead.now_ms()):
+        for firing, left in self._firings(lead, request, order, entry):
             remains = b"" if left is None else self._catalog.encode_order(left)
             due = DueEntry(entry.name, 0, digest, 0)
             planned.append(PlannedFiring(entry, due, firing, 0, 0, None, None, remains))
@@ -61,6 +62,14 @@ class Requests:
         if not planned and order.kind == "backfill" and order.next_slot_ms(entry) is None:
             self._drop(lead, request, DefinitionError(order.entry, "it has no slots left"))
         return planned
+
+    def _firings(
+        self, lead: Lead, request: Request, order: Order, entry: Entry
+    ) -> list[tuple[Firing, Order | None]]:
+        try:
+            return list(order.firings(entry, request.identity, lead.now_ms()))
+        except Exception as error:
+            raise DefinitionError(order.entry, f"its schedule fails: {error!r}") from error
 
     def _drop(self, lead: Lead, request: Request, error: DefinitionError) -> None:
         lead.call(

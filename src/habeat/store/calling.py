@@ -32,8 +32,16 @@ class Caller:
     def __init__(self, connections: Clients, keys: Keys) -> None:
         self._connections = connections
         self.keys = keys
-        #: Rises whenever the connection for commands has to be made anew.
-        self.connection = 0
+        self._lost = 0
+
+    @property
+    def connection(self) -> int:
+        """Changes whenever a connection may have been made anew: what was heard is another's.
+
+        redis-py makes a closed connection of its pool anew without an error; `Connections`
+        counts those.
+        """
+        return self._lost + int(getattr(self._connections, "made", 0))
 
     def run(self, name: str, *args: Any) -> Any:
         """The reply of the shipped script `name`."""
@@ -49,7 +57,7 @@ class Caller:
     def _failed(self, error: BaseException) -> StoreUnavailable:
         fault = classify(error)
         if fault in (Fault.UNREACHABLE, Fault.READ_ONLY):
-            self.connection += 1
+            self._lost += 1
             self._connections.reset()
         return StoreUnavailable(fault.value, str(error) or type(error).__name__)
 

@@ -75,6 +75,8 @@ class Connections:
         self._limits = Limits(connect_timeout_s, socket_timeout_s)
         self._client_name = str(target.checked_options.get("client_name", client_name))
         self._inherited: list[object] = []
+        #: Rises with each connection made, also those that redis-py makes anew without a word.
+        self.made = 0
         self._forget()
         _drop_in_children(self)
 
@@ -205,6 +207,7 @@ class Connections:
 
     def _met(self, connection: AbstractConnection, *, handshake: bool = True) -> None:
         """redis-py calls this for each new connection, in place of its own handshake."""
+        self.made += 1
         self._met_briefly(connection, handshake=handshake)
         name = self._client_name
         # Not by redis-py: it gives the connection up if an ACL forbids CLIENT SETNAME.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import SkippedRun
@@ -90,6 +91,28 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Renaming:
+    """One entry to get another name. `orders` are those for it: id, digest, and written anew."""
+
+    name: str
+    digest: str
+    cursor_ms: int | None
+    new_name: str
+    definition: bytes
+    due_ms: int | None
+    orders: Sequence[tuple[str, str, bytes]]
+    orders_in_all: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What became of a request: ok, known or gone; and the entry that its id is for."""
+
+    word: str
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """Somebody else changed this entry since it was read; nothing was written."""
 
@@ -131,6 +154,34 @@ class EntryStore:
         """Remove all of these or none."""
         words = [word for removal in removals for word in _removal_words(removal)]
         return _verdict(self._caller.run("remove", *_fence(fence), len(removals), *words))
+
+    def rename(self, renaming: Renaming) -> Conflict | None:
+        """Move an entry, with all that is known of it, to another name."""
+        moved = [word for order in renaming.orders for word in order]
+        reply = self._caller.run(
+            "rename",
+            renaming.name,
+            renaming.digest,
+            blank(renaming.cursor_ms),
+            renaming.new_name,
+            renaming.definition,
+            blank(renaming.due_ms),
+            renaming.orders_in_all,
+            len(renaming.orders),
+            *moved,
+        )
+        return Conflict(text(reply[1])) if text(reply[0]) == "conflict" else None
+
+    def orders(self) -> dict[str, bytes]:
+        """What was asked for by hand and is not done yet, by request id."""
+        key = self._caller.keys.requests
+        found: Any = self._caller.do(lambda client: client.hgetall(key))
+        return {text(identity): bytes(raw) for identity, raw in found.items()}
+
+    def ask(self, identity: str, order: bytes, keep_ms: int, entry: str, mark: str) -> Asked:
+        """Ask for extra firings, once for an id; `mark` makes a repeated call known as such."""
+        reply = self._caller.run("request", identity, order, keep_ms, entry, mark)
+        return Asked(text(reply[0]), text(reply[2]) if len(reply) > 2 else entry)
 
     def declare(self, fingerprint: str, names: Sequence[str]) -> None:
         """Keep the names that a configuration declares, unless they are there already."""

@@ -60,10 +60,11 @@ class RedisElectionStore:
     def release(self, token: Token | None, nonce: str) -> None:
         self._caller.run("release", "" if token is None else str(token), nonce)
 
-    def register(self, nonce: str, info: str, fingerprint: str, declared: int) -> Registration:
-        reply = self._caller.run(
-            "register", nonce, info, LIVE_WINDOW_MS, fingerprint, CONFIG_FORGOTTEN_MS, declared
-        )
+    def register(
+        self, nonce: str, info: str, fingerprint: str, declared: int, generation: int = 0
+    ) -> Registration:
+        window = (LIVE_WINDOW_MS, fingerprint, CONFIG_FORGOTTEN_MS)
+        reply = self._caller.run("register", nonce, info, *window, declared, generation)
         return Registration(int(reply[0]), int(reply[1]), int(reply[2]))
 
     def may_rotate(self) -> bool:

@@ -34,6 +34,8 @@ from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
 
 TTL_MS = 10_000
+#: The ledger is trimmed, and XTRIM needed, at every fifth heartbeat.
+TICKS_TO_TRIM = 5
 DAY_MS = 86_400_000
 
 
@@ -49,6 +51,7 @@ def rehearse(connections: Connections, prefix: str, nonce: str, clock: Clock) ->
 
 class _Rehearsal:
     def __init__(self, caller: Caller, clock: Clock, nonce: str) -> None:
+        self._caller = caller
         self._leases = RedisElectionStore(caller, clock, "rehearsal")
         self._store = RedisDispatchStore(
             caller, dedup_ttl_ms=TTL_MS, ledger_age_ms=DAY_MS, ledger_length=100
@@ -72,7 +75,8 @@ class _Rehearsal:
 
     def _lead(self, token: Token, due: DueEntry) -> None:
         store = self._store
-        store.tick(token, TTL_MS, 10, 0)
+        for _ in range(TICKS_TO_TRIM):
+            store.tick(token, TTL_MS, 10, 0)
         store.definitions(["probe"])
         store.claim(token, TTL_MS, [_claim(due, due.due_ms, Rendered(b"probe"))], atomic=False)
         store.recover(token, TTL_MS, 10)
@@ -92,6 +96,7 @@ class _Rehearsal:
         self._leases.steal(self._nonce, TTL_MS, Known(), "crash", seen)
         self._leases.register(self._nonce, "{}", "probe", 1)
         self._entries.declare("probe", ["probe"])
+        self._caller.do(lambda client: client.hset(self._caller.keys.meta, "prune", "1"))
         self._entries.orphans(token, TTL_MS, TTL_MS, 10)
         self._entries.remove([Removal("probe", digest_of(stored), None, None, "rehearsal")])
         self._insight.facts()

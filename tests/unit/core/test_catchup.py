@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from habeat.core.catchup import SLICE, Step, plan
 from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
-from habeat.core.schedule import Crontab, Interval, Once, Schedule
+from habeat.core.schedule import Crontab, Interval, Once, Run, Schedule
 
 MINUTE_MS = 60_000
 NOW_MS = 1_750_000_000_000
@@ -154,120 +155,137 @@ def test_a_long_run_of_a_rule_that_must_be_walked_comes_in_slices() -> None:
 spans = st.lists(st.integers(1, 400_000), min_size=0, max_size=40)
 
 
+@dataclass(frozen=True)
+class Case:
+    """An entry, where it stands, its policies, when history was lost, how many steps at once."""
+
+    entry: Entry
+    cursor_ms: int
+    policies: Policies
+    lost_ms: int
+    limit: int
+
+    def slots(self) -> list[int]:
+        """Every slot after the cursor that is due now, one by one."""
+        found, at = [], self.entry.next_slot_ms(self.cursor_ms)
+        while at is not None and self.entry.effective_ms(at) <= NOW_MS:
+            found.append(at)
+            at = self.entry.next_slot_ms(at)
+        return found
+
+    def plan(self, cursor_ms: int, fired: int = 0) -> list[Step]:
+        return plan(
+            self.entry,
+            self.policies,
+            cursor_ms=cursor_ms,
+            now_ms=NOW_MS,
+            history_lost_ms=self.lost_ms,
+            fired=fired,
+            limit=self.limit,
+        )
+
+    def all_steps(self) -> list[Step]:
+        """Plan again from the last cursor until nothing is due, as the loop does."""
+        found: list[Step] = []
+        cursor_ms, fired = self.cursor_ms, 0
+        while steps := self.plan(cursor_ms, fired):
+            assert len(steps) <= self.limit
+            found += steps
+            cursor_ms = steps[-1].cursor_ms
+            fired += sum(isinstance(step.what, Firing) for step in steps)
+        return found
+
+    def fired(self) -> list[int]:
+        return [step.what.slot_ms for step in self.all_steps() if isinstance(step.what, Firing)]
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Entry, int, Policies, int, int]:
-    """An entry, its cursor, its policies, when history was lost, and how many steps at once."""
-    if draw(st.booleans()):
-        of = every(draw(st.sampled_from([100, 999, 1_000, 7_000, MINUTE_MS, 3_600_000])))
-        behind = draw(st.integers(0, 400_000))
-    elif draw(st.booleans()):
-        of, behind = entry(Crontab(tz="Europe/Berlin")), draw(st.integers(0, 10_000_000))
+def cases(draw: st.DrawFn) -> Case:
+    kind = draw(st.sampled_from(["interval", "crontab", "fixed"]))
+    behind = draw(st.integers(0, 400_000))
+    if kind == "interval":
+        period = draw(st.sampled_from([100, 999, 1_000, 7_000, MINUTE_MS, 3_600_000]))
+        schedule: Schedule = Interval(period, draw(st.integers(0, period - 1)))
+    elif kind == "crontab":
+        schedule, behind = Crontab(tz="Europe/Berlin"), draw(st.integers(0, 10_000_000))
     else:
-        gaps, slot, slots = draw(spans), NOW_MS, []
-        for gap in gaps:
+        slot, slots = NOW_MS, []
+        for gap in draw(spans):
             slot -= gap
             slots.append(slot)
-        of = entry(Fixed(tuple(reversed(slots))))
-        behind = draw(st.integers(0, 2_000_000))
+        schedule, behind = Fixed(tuple(reversed(slots))), draw(st.integers(0, 2_000_000))
+    of = replace(
+        entry(schedule),
+        jitter_ms=draw(st.sampled_from([0, 0, 50, 30_000])),
+        spread_ms=draw(st.sampled_from([0, 0, 900])),
+        start_ms=draw(st.sampled_from([None, None, NOW_MS - 100_000])),
+        end_ms=draw(st.sampled_from([None, None, NOW_MS - 5_000])),
+    )
     policies = Policies(
         misfire=draw(st.sampled_from(Misfire)),
         misfire_grace_ms=draw(st.sampled_from([0, 1, 5_000, 60_000, 10**9])),
         misfire_limit=draw(st.sampled_from([0, 1, 3, 1_000])),
+        misfire_window_ms=draw(st.sampled_from([None, None, 0, 70_000, 200_000])),
+        misfire_pace=draw(st.sampled_from([0.5, 50.0, 1_000.0])),
     )
     lost = draw(st.one_of(st.just(0), st.integers(NOW_MS - 400_000, NOW_MS + 10)))
-    return of, NOW_MS - behind, policies, lost, draw(st.integers(1, 50))
-
-
-def all_steps(
-    of: Entry, cursor_ms: int, policies: Policies, lost_ms: int, limit: int
-) -> list[Step]:
-    """Plan again from the last cursor until nothing is due, as the loop does."""
-    found: list[Step] = []
-    while True:
-        steps = plan(
-            of,
-            policies,
-            cursor_ms=cursor_ms,
-            now_ms=NOW_MS,
-            history_lost_ms=lost_ms,
-            limit=limit,
-        )
-        if not steps:
-            return found
-        assert len(steps) <= limit
-        found += steps
-        cursor_ms = steps[-1].cursor_ms
+    return Case(of, NOW_MS - behind, policies, lost, draw(st.integers(1, 50)))
 
 
 @given(cases())
-def test_every_slot_between_cursor_and_now_is_accounted_for_exactly_once(
-    case: tuple[Entry, int, Policies, int, int],
-) -> None:
-    of, cursor_ms, policies, lost_ms, limit = case
-    every_slot = of.schedule.count_between(cursor_ms, NOW_MS)
-    assume(every_slot is None or every_slot.count < 4_500)
-    at_ms, count = cursor_ms, 0
-    for step in all_steps(of, cursor_ms, policies, lost_ms, limit):
+def test_every_slot_between_cursor_and_now_is_accounted_for_exactly_once(case: Case) -> None:
+    of, at_ms = case.entry, case.cursor_ms
+    for step in case.all_steps():
         first_ms = of.next_slot_ms(at_ms)
         if isinstance(step.what, Firing):
             assert step.what.slot_ms == first_ms == step.cursor_ms
-            count += 1
+            assert step.what.effective_ms == of.effective_ms(step.what.slot_ms) <= NOW_MS
         else:
-            run = of.schedule.count_between(at_ms, step.cursor_ms)
+            run = of.count_between(at_ms, step.cursor_ms)
             assert run is not None
-            assert (run.first_ms, run.last_ms, run.count) == (
-                step.what.first_ms,
-                step.what.last_ms,
-                step.what.count,
-            )
+            assert run == Run(step.what.count, step.what.first_ms, step.what.last_ms)
             assert step.what.outcome is Outcome.MISSED
-            count += run.count
+            assert first_ms == step.what.first_ms
         assert at_ms < step.cursor_ms <= NOW_MS  # I4
         assert step.next_slot_ms == of.next_slot_ms(step.cursor_ms)
         at_ms = step.cursor_ms
-    assert count == (every_slot.count if every_slot else 0)
+    following_ms = of.next_slot_ms(at_ms)
+    assert following_ms is None or of.effective_ms(following_ms) > NOW_MS
 
 
 @given(cases())
-def test_what_fires_is_what_the_policy_says(
-    case: tuple[Entry, int, Policies, int, int],
-) -> None:
-    of, cursor_ms, policies, lost_ms, limit = case
-    every_slot = of.schedule.count_between(cursor_ms, NOW_MS)
-    assume(every_slot is None or every_slot.count < 4_500)
-    slots, at = [], of.next_slot_ms(cursor_ms)
-    while at is not None and at <= NOW_MS:
-        slots.append(at)
-        at = of.next_slot_ms(at)
-    alive = [slot for slot in slots if slot > min(lost_ms, NOW_MS)]
-    timely = [slot for slot in alive if slot >= NOW_MS - policies.misfire_grace_ms]
+def test_what_fires_is_what_the_policy_says(case: Case) -> None:
+    """An oracle that looks at every slot by itself."""
+    policies, effective = case.policies, case.entry.effective_ms
+    alive = [slot for slot in case.slots() if slot > min(case.lost_ms, NOW_MS)]
+    timely = [slot for slot in alive if effective(slot) >= NOW_MS - policies.misfire_grace_ms]
     beyond = alive[: len(alive) - len(timely)]
-    if policies.misfire is Misfire.LATEST:
-        beyond = beyond[-1:]
-    elif policies.misfire is Misfire.SKIP:
-        beyond = []
-    else:
-        beyond = beyond[-policies.misfire_limit :] if policies.misfire_limit else []
-    fired = [
-        step.what.slot_ms
-        for step in all_steps(of, cursor_ms, policies, lost_ms, limit)
-        if isinstance(step.what, Firing)
-    ]
-    if policies.misfire is Misfire.ALL:
-        # Planned in slices, the limit holds anew at each: never fewer than that, in order.
-        assert fired == beyond + timely
-    else:
-        assert fired == beyond + timely
+    if policies.misfire_window_ms is not None:
+        opens_ms = NOW_MS - policies.misfire_window_ms
+        beyond = [slot for slot in beyond if effective(slot) >= opens_ms]
+    keep = {
+        Misfire.LATEST: 1,
+        Misfire.SKIP: 0,
+        Misfire.ALL: policies.misfire_limit,
+    }[policies.misfire]
+    assert case.fired() == (beyond[-keep:] if keep else []) + timely
 
 
 @given(cases())
-def test_skips_come_before_firings_within_one_plan(
-    case: tuple[Entry, int, Policies, int, int],
-) -> None:
+def test_skips_come_before_firings_within_one_plan(case: Case) -> None:
     """The loop records all skips before it claims anything, and relies on this."""
-    of, cursor_ms, policies, lost_ms, limit = case
-    steps = plan(
-        of, policies, cursor_ms=cursor_ms, now_ms=NOW_MS, history_lost_ms=lost_ms, limit=limit
-    )
-    fires = [isinstance(step.what, Firing) for step in steps]
+    fires = [isinstance(step.what, Firing) for step in case.plan(case.cursor_ms)]
     assert fires == sorted(fires)
+
+
+@given(cases(), st.integers(1, 5))
+def test_an_entry_fires_no_more_than_its_max_runs(case: Case, runs: int) -> None:
+    limited = replace(case, entry=replace(case.entry, max_runs=runs))
+    assert limited.fired() == case.fired()[:runs]
+
+
+@given(cases())
+def test_effective_times_keep_the_order_of_their_slots(case: Case) -> None:
+    slots = case.slots()
+    for one, other in pairwise(slots):
+        assert one <= case.entry.effective_ms(one) < other

@@ -128,9 +128,7 @@ def test_a19_the_listener_must_have_been_that_holders() -> None:
 
 
 def test_a19_one_zero_is_looked_at_again() -> None:
-    found = conclude(
-        seen(0), seen(250, listeners=0), seen(250 + SECOND_LOOK_MS - 1, listeners=0)
-    )
+    found = conclude(seen(0), seen(250, listeners=0), seen(250 + SECOND_LOOK_MS - 1, listeners=0))
     assert found == [Action.WAIT, Action.LOOK_AGAIN, Action.LOOK_AGAIN]
 
 
@@ -225,9 +223,7 @@ def test_a_crash_is_only_concluded_from_what_the_rules_ask_for(
     watch, history, at = Watch(), [], 1
     for step, holder, heartbeat, listeners, line in rows:
         at += step
-        look = seen(
-            at, holder=holder, heartbeat=heartbeat, listeners=listeners, connection=line
-        )
+        look = seen(at, holder=holder, heartbeat=heartbeat, listeners=listeners, connection=line)
         watch, action = watch.after(look, ttl_ms=TTL_MS)
         history.append(look)
         if action is Action.STEAL_CRASHED:

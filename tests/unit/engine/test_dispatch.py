@@ -212,3 +212,14 @@ def test_at_most_once_between_others_of_the_same_entry_keeps_the_order() -> None
     assert slots == sorted(slots)
     assert len(slots) == 4
     assert world.store.count("claim") == 4
+
+
+def test_whatever_goes_wrong_in_one_entrys_rendering_is_its_own_trouble() -> None:
+    """Else the first due entry with such a fault would keep all others from being sent."""
+    world = World(atomic=True)
+    world.add("bad", ago_ms=5, every_ms=3_600_000)
+    world.add("good", every_ms=1_000)
+    world.publisher.render_fails["bad"] = [KeyError("bug"), ImportError("ephem"), ValueError("x")]
+    world.run(10_000)
+    assert len(world.store.outcomes("good")) >= 10
+    assert [what for _, what in world.store.outcomes("bad")] == ["failed"]

@@ -225,8 +225,8 @@ def test_a_publish_ends_inside_the_trust_window() -> None:
     )
     world.run(15_000)
     assert len(left) == 30
-    assert all(timeout <= trust
-        for timeout, trust in zip(world.publisher.timeouts, left, strict=True)
+    assert all(
+        timeout <= trust for timeout, trust in zip(world.publisher.timeouts, left, strict=True)
     )
     assert len(set(world.publisher.sent)) == len(world.publisher.sent) == 30
 

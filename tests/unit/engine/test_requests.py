@@ -84,3 +84,27 @@ def test_a_failed_publish_of_an_order_is_resent_with_the_same_identity() -> None
     world.publisher.fails["a"] = [BrokerUnavailable("reset")]
     world.run(5_000)
     assert [envelope.endswith("#r1") for envelope, _ in world.publisher.sent] == [False, True]
+
+
+def test_an_order_for_a_schedule_that_raises_is_put_aside() -> None:
+    """Else it would be the end of every later tick."""
+    from dataclasses import dataclass, replace
+
+    from habeat.core.schedule import Interval
+
+    @dataclass(frozen=True, repr=False)
+    class Broken(Interval):
+        def next_after_ms(self, after_ms: int) -> int | None:
+            raise ZeroDivisionError("in somebody's schedule class")
+
+    world = World(atomic=True)
+    world.add("good", every_ms=1_000)
+    bad = world.add("bad", every_ms=3_600_000)
+    world.tick()
+    world.catalog.entries["bad"] = replace(bad, schedule=Broken(1_000))
+    world.engine._planner._cache.clear()
+    ask(world, "r1", kind="backfill", entry="bad", cursor_ms=0, end_ms=10**13, pace=10.0)
+    world.run(5_000)
+    assert world.store.orders == {}
+    assert len(world.store.outcomes("good")) >= 5
+    assert world.chores.seen.count(True) >= 5

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.schedule import Run, Schedule, cron, crontab, every, once, solar
+from habeat.core.schedule import Run, Schedule, cron, crontab, every, once, rrule, solar
 from habeat.errors import ValidationError
 from tests.unit.schedule.strategies import untimed
 
@@ -23,6 +23,7 @@ ALL = [
     cron("*/7 * * * *", tz="Europe/Berlin"),
     cron("10,40 30 2,3 * * *", tz="Europe/Berlin"),
     crontab(minute="*/20", hour="1-4", tz="Australia/Lord_Howe"),
+    rrule("FREQ=MINUTELY;INTERVAL=25;BYHOUR=1,2,3", tz="Europe/Berlin", dtstart=START),
     once(START + timedelta(hours=1)),
     solar("sunrise", 52.5, 13.4),
 ]

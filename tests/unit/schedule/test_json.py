@@ -22,6 +22,7 @@ from habeat.core.schedule import (
     once,
     register,
     registry,
+    rrule,
     solar,
 )
 from habeat.errors import ValidationError
@@ -40,6 +41,10 @@ SCHEDULES = [
     cron("H H * * *").bound("nightly", "America/New_York"),
     once(datetime(2026, 1, 1, tzinfo=UTC)),
     solar("sunset", 52.5, 13.4),
+    rrule("FREQ=DAILY", dtstart=datetime(2026, 1, 1, 9, tzinfo=UTC)),
+    rrule("FREQ=WEEKLY;COUNT=9", tz="Europe/Berlin", dtstart=datetime(2026, 1, 1, 9, tzinfo=UTC)),
+    rrule("DTSTART:20260101T090000\nFREQ=DAILY\nEXDATE;TZID=Europe/Berlin:20260102T090000"),
+    rrule("DTSTART:20260101T090000Z\nRRULE:FREQ=DAILY;UNTIL=20270101", gap="skip", fold="both"),
 ]
 
 
@@ -106,6 +111,12 @@ def test_binding_twice_changes_nothing() -> None:
         ({"kind": "once"}, "at_ms"),
         ({"kind": "once", "at_ms": 1.5}, "at_ms"),
         ({"kind": "once", "at_ms": 10**18}, "at_ms"),
+        ({"kind": "rrule", "text": "FREQ=DAILY"}, "dtstart"),
+        ({"kind": "rrule", "dtstart": "2026-01-01T09:00:00"}, "text"),
+        ({"kind": "rrule", "text": "FREQ=DAILY", "dtstart": "yesterday"}, "dtstart"),
+        ({"kind": "rrule", "text": "FREQ=DAILY", "dtstart": 5}, "dtstart"),
+        ({"kind": "rrule", "text": "FREQ=DAILY", "dtstart": "2026-01-01", "tz": "CEST"}, "tz"),
+        ({"kind": "rrule", "text": 5, "dtstart": "2026-01-01T09:00:00"}, "text"),
         ({"kind": "solar", "event": "sunset", "lat": "52", "lon": 13}, "lat"),
         ({"kind": "solar", "event": "sunset", "lat": 52}, "lon"),
         ({"kind": "solar", "event": ["sunset"], "lat": 52, "lon": 13}, "event"),
@@ -120,7 +131,7 @@ def test_what_cannot_be_read_is_refused(data: Any, field: str) -> None:
 def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ValidationError) as caught:
         from_json({"kind": "moon"})
-    assert {"cron", "crontab", "interval", "once", "solar"} <= set(registry._kinds)
+    assert {"cron", "crontab", "interval", "once", "rrule", "solar"} <= set(registry._kinds)
     assert all(kind in caught.value.allowed for kind in registry._kinds)
 
 

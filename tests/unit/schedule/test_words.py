@@ -49,6 +49,8 @@ def test_kinds(schedule: Schedule, words: str) -> None:
         ("0 0 1,22,23,l * *", "at 00:00 on the last day of the month, 1st, 22nd and 23rd"),
         ("0 0 * * mon#1,fri#3", "at 00:00 on the first Monday and third Friday"),
         ("0 0 * * l5", "at 00:00 on the last Friday"),
+        ("0 0 15W * *", "at 00:00 on the weekday nearest to the 15th"),
+        ("0 0 LW,1 * *", "at 00:00 on the 1st and last weekday of the month"),
         ("0 0 11-13 1-3,6 *", "at 00:00 on the 11th to 13th in January to March and June"),
         ("@weekly", "at 00:00 on Sundays"),
     ],

@@ -49,12 +49,10 @@ class Children:
     ) -> int:
         """Start a process under a name, again if it has ended; its process id."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
-        told = {
-            "name": name,
-            "command": list(command),
-            "environment": {**kept, **(environment or {})},
-        }
-        self.pids[name] = int(self._ask("start", **told)["pid"])
+        # What they put aside themselves goes with the folder.
+        kept |= {"TMPDIR": str(self.folder), **(environment or {})}
+        answer = self._ask("start", name=name, command=list(command), environment=kept)
+        self.pids[name] = int(answer["pid"])
         return self.pids[name]
 
     def signal(self, name: str, number: int) -> None:

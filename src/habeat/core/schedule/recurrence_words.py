@@ -48,16 +48,13 @@ def _months(parts: Parts) -> str:
 
 
 def _weeks(parts: Parts) -> str:
-    if not parts.by_week_no:
-        return ""
-    return f"in week{'s' * (len(parts.by_week_no) > 1)} {_numbers(parts.by_week_no)} of the year"
+    return f"{_numbered('in week', parts.by_week_no)} of the year" if parts.by_week_no else ""
 
 
 def _days(parts: Parts) -> list[str]:
     said = []
     if parts.by_year_day:
-        plural = "s" * (len(parts.by_year_day) > 1)
-        said.append(f"on day{plural} {_numbers(parts.by_year_day)} of the year")
+        said.append(f"{_numbered('on day', parts.by_year_day)} of the year")
     if parts.by_month_day:
         ordered = sorted(parts.by_month_day, key=lambda day: (day < 0, day))
         said.append("on the " + words.joined([_day_of_month(day) for day in ordered]))
@@ -81,11 +78,11 @@ def _times(parts: Parts) -> str:
         return words.times_of_day(parts.by_hour, parts.by_minute, parts.by_second)
     said = []
     if parts.by_second and (unit_s == 1 or parts.by_second != (0,)):
-        said.append(f"at second {_numbers(parts.by_second)}")
+        said.append(_numbered("at second", parts.by_second))
     if parts.by_minute:
-        said.append(f"at minute {_numbers(parts.by_minute)}")
+        said.append(_numbered("at minute", parts.by_minute))
     if parts.by_hour:
-        said.append(f"of hour {_numbers(parts.by_hour)}")
+        said.append(_numbered("of hour", parts.by_hour))
     return " ".join(said)
 
 
@@ -110,5 +107,6 @@ def _weekday(day: int) -> str:
     return words.WEEKDAYS[(day + 1) % 7]
 
 
-def _numbers(values: Sequence[int]) -> str:
-    return words.joined([*words.runs(sorted(values), str)])
+def _numbered(unit: str, values: Sequence[int]) -> str:
+    plural = "s" if len(values) > 1 else ""
+    return f"{unit}{plural} {words.joined(words.runs(sorted(values), str))}"

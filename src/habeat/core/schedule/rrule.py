@@ -5,6 +5,8 @@ is decided by the same policies for gaps and folds as for cron (`wallclock`). A 
 MINUTELY or SECONDLY counts elapsed time; a rarer one names times of day, in BYHOUR or by its
 dtstart, and is fixed.
 
+COUNT counts slots: COUNT=10 of an hourly rule is ten firings also where an hour comes twice.
+
 A rule has no phase without its beginning: `dtstart` has to be said, and the clock is never asked
 for it. It is a local time. As an aware datetime it is converted to the zone, once that is known.
 """
@@ -14,18 +16,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import ClassVar, cast
 
 from habeat.core.schedule import recurrence_words
 from habeat.core.schedule.local import Fold, Gap, LocalSchedule
 from habeat.core.schedule.recurrence import SEARCH_YEARS, Recurrence
-from habeat.core.schedule.recurrence_parts import explicit
+from habeat.core.schedule.recurrence_parts import Parts, explicit
 from habeat.core.schedule.recurrence_text import RuleText, local_seconds, read
 from habeat.core.schedule.registry import register
-from habeat.core.schedule.zone import zone_named
+from habeat.core.schedule.wallclock import WallClock
+from habeat.core.schedule.zone import DAY_S, zone_named
 from habeat.errors import ValidationError
 
-_DAY_MS = 86_400_000
 _SECOND = timedelta(seconds=1)
 
 
@@ -63,17 +66,37 @@ class RRule(LocalSchedule):
             allowed = f"a rule with a slot in the {SEARCH_YEARS} years after its dtstart"
             raise ValidationError("text", told.rule, allowed)
         self._follow(rule)
+        end_ms = parts.until_ms
+        if parts.count is not None:
+            end_ms = _last_of_count(parts, start_s, tz or "UTC", self.gap, self.fold)
         elsewhere = {moment.instant_ms() for moment in told.excluded if moment.tz not in (None, tz)}
-        if elsewhere or parts.until_ms is not None:
-            ended = _ended(self._next, parts.until_ms, frozenset(elsewhere))
-            object.__setattr__(self, "_next", ended)
-        if self.next_after_ms(start_s * 1000 - 2 * _DAY_MS) is None:
+        if elsewhere or end_ms is not None:
+            object.__setattr__(self, "_next", _ended(self._next, end_ms, frozenset(elsewhere)))
+        if self.next_after_ms(_before_ms(start_s)) is None:
             raise _refused_end(told.rule, dtstart)
 
     def describe(self) -> str:
         parts = cast(Recurrence, self._rule).parts
         since, zone = f", from {str(self.dtstart)[:10]}", f", {self.tz}" if self.tz else ""
         return f"{recurrence_words.rule(parts)}{since}{recurrence_words.end(parts)}{zone}"
+
+
+@lru_cache(maxsize=1024)
+def _last_of_count(parts: Parts, start_s: int, tz: str, gap: str, fold: str) -> int:
+    """The slot that uses COUNT up, found by going there from dtstart; excluded ones count."""
+    clock = WallClock(Recurrence(parts, start_s), zone_named(tz), gap, fold)
+    last_ms = _before_ms(start_s)
+    for _ in range(parts.count or 0):
+        slot_ms = clock.next_after_ms(last_ms)
+        if slot_ms is None:
+            break
+        last_ms = slot_ms
+    return last_ms
+
+
+def _before_ms(start_s: int) -> int:
+    """An instant before a local time, in whatever zone that is."""
+    return (start_s - 2 * DAY_S) * 1000
 
 
 def _refused_end(rule: str, dtstart: str) -> ValidationError:

@@ -88,13 +88,14 @@ class WallClock:
     def _in_later_segment(self, segment: Segment, local_s: int, found: int | None) -> int | None:
         """The first slot after `segment`, in which nothing is left after `local_s`.
 
-        `found` is the rule's next match after `local_s`, whatever the zone.
+        `found` is the rule's next match after `local_s`, whatever the zone; None if it is over.
+        (Not so from within a fold: what matched there matches again.)
         """
-        while found is not None:
+        while found is not None or local_s >= segment.repeat_from:
             from_s = segment.end_s
-            if local_s < segment.repeat_from:
+            if found is not None and local_s < segment.repeat_from:
                 # Nothing matches before `found`, so the segments until shortly before it need
-                # not be looked at. (Not so from within a fold: what matched there matches again.)
+                # not be looked at.
                 from_s = max(from_s, found - segment.offset_s - 2 * DAY_S)
             if from_s > LAST_S:
                 return None

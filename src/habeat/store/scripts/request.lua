@@ -1,15 +1,26 @@
 -- Ask for extra firings of an entry, once for a request id.
 --
--- ARGV 1 request id, 2 the request (JSON), 3 how long its id is remembered ms, 4 entry
--- Returns {'ok', now us} or {'known', now us} if this id was used before, or {'gone', now us} if
--- there is no such entry. Replay: who lost the reply finds its id known.
+-- ARGV 1 request id, 2 the request (JSON), 3 how long its id is remembered ms, 4 entry,
+--      5 a mark of this one call ('' or left out: none)
+-- Returns {'ok', now us}, or {'known', now us, entry} if this id was used before, or
+-- {'gone', now us} if there is no such entry. Replay: who lost the reply calls again with the
+-- same mark, is answered ok, and nothing is asked for a second time.
 
+local key, value = BASE .. 'request:' .. ARGV[1], ARGV[4]
+if (ARGV[5] or '') ~= '' then
+  value = value .. '\n' .. ARGV[5]
+end
+local found = redis.call('GET', key)
+if found then
+  if found == value and value ~= ARGV[4] then
+    return {'ok', int(NOW_US)}
+  end
+  return {'known', int(NOW_US), string.match(found, '^[^\n]*')}
+end
 if redis.call('HEXISTS', ENTRIES, ARGV[4]) == 0 then
   return {'gone', int(NOW_US)}
 end
-if not redis.call('SET', BASE .. 'request:' .. ARGV[1], ARGV[4], 'PX', ARGV[3], 'NX') then
-  return {'known', int(NOW_US)}
-end
+redis.call('SET', key, value, 'PX', ARGV[3])
 redis.call('HSET', REQUESTS, ARGV[1], ARGV[2])
 wake('changed')
 return {'ok', int(NOW_US)}

@@ -20,6 +20,7 @@ local function settle(name, identity, left, attempt)
     return
   end
   local effective, reason = string.match(raw, '^[^\n]*\n%d+\n(%d+)\n([^/\n]*)/')
+  effective, reason = effective or left, reason or ''
   local late = math.max(0, tonumber(left) - tonumber(effective))
   redis.call('HDEL', INFLIGHT, field)
   local key = fired_key(name, identity)
@@ -29,7 +30,9 @@ local function settle(name, identity, left, attempt)
   end
   record(name, slot, outcome_of(late, reason), reason, 1, slot, token, int(late), attempt)
   if not by_hand(identity) then
-    count_lateness(BASE .. 'lateness:' .. name, late, 1)
+    if redis.call('HEXISTS', ENTRIES, name) == 1 then
+      count_lateness(BASE .. 'lateness:' .. name, late, 1)
+    end
     count_lateness(LATENESS, late, 1)
   end
   settled = settled + 1

@@ -1,0 +1,109 @@
+"""What ``add`` and ``update`` say of an entry beside its schedule, in terms of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from habeat.cli.words import (
+    JSON_LIST,
+    JSON_OBJECT,
+    moment_in,
+    option_values,
+    seconds_of,
+)
+from habeat.core.entry import Delivery, Misfire
+
+#: Said for a policy that shall follow the app's settings again.
+DEFAULT = "default"
+#: Said for a bound or an offset that shall be none.
+NONE = "none"
+
+_SPANS = ("jitter", "spread", "deadline", "misfire_grace", "misfire_window")
+_NUMBERS: tuple[tuple[str, Callable[[str], float]], ...] = (
+    ("max_runs", int),
+    ("misfire_limit", int),
+    ("misfire_pace", float),
+)
+
+
+def entry_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options; `fields_from` reads them."""
+    options = (
+        click.option("--args", type=JSON_LIST, help="Positional arguments, a JSON list."),
+        click.option("--kwargs", type=JSON_OBJECT, help="Keyword arguments, a JSON object."),
+        click.option("--queue", help="The queue to send to."),
+        click.option(
+            "--option",
+            "options",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="An option of apply_async: expires=60, priority=3 …",
+        ),
+        click.option("--tag", "tags", multiple=True, help="A tag; may be given several times."),
+        click.option("--description", help="What it is for."),
+        click.option("--start", metavar="WHEN", help="No slot before this moment (ISO 8601)."),
+        click.option("--end", metavar="WHEN", help="No slot after this moment."),
+        click.option("--max-runs", metavar="N", help="How often it fires at most."),
+        click.option("--jitter", metavar="SPAN", help="Put each firing off by a part of this."),
+        click.option("--spread", metavar="SPAN", help="Put all firings off, by its own part."),
+        click.option("--deadline", metavar="SPAN", help="Messages older than this do not run."),
+        click.option(
+            "--misfire", type=click.Choice([*map(str, Misfire), DEFAULT]), help="Missed slots."
+        ),
+        click.option("--misfire-grace", metavar="SPAN", help="Until when a slot is only late."),
+        click.option("--misfire-limit", metavar="N", help="How many slots 'all' fires at most."),
+        click.option("--misfire-window", metavar="SPAN", help="Slots older than this never fire."),
+        click.option("--misfire-pace", metavar="N", help="How many slots 'all' fires a second."),
+        click.option(
+            "--delivery", type=click.Choice([*map(str, Delivery), DEFAULT]), help="After a crash."
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def fields_from(given: Mapping[str, Any], timezone: str) -> dict[str, Any]:
+    """The API's arguments for what was said of an entry."""
+    plain = ("args", "kwargs", "description")
+    found = {name: given[name] for name in plain if given[name] is not None}
+    options = option_values(given["options"])
+    if given["queue"] is not None:
+        options["queue"] = given["queue"]
+    if options:
+        found["options"] = options
+    if given["tags"]:
+        found["tags"] = given["tags"]
+    for name in ("misfire", "delivery"):
+        if given[name] is not None:
+            found[name] = None if given[name] == DEFAULT else given[name]
+    for name, read in _written(given, timezone):
+        found[name] = None if given[name] in (DEFAULT, NONE) else read(given[name])
+    return found
+
+
+def _written(given: Mapping[str, Any], timezone: str) -> list[tuple[str, Callable[[str], Any]]]:
+    readers: list[tuple[str, Callable[[str], Any]]] = [
+        (name, _reader(name, seconds_of, "a span such as 60 or 5m")) for name in _SPANS
+    ]
+    readers += [(name, _reader(name, read, "a number")) for name, read in _NUMBERS]
+    zone = given.get("tz") or timezone
+    readers += [(name, lambda text: moment_in(text, zone)) for name in ("start", "end")]
+    return [(name, read) for name, read in readers if given[name] is not None]
+
+
+def _reader(name: str, read: Callable[[str], Any], what: str) -> Callable[[str], Any]:
+    def checked(text: str) -> Any:
+        try:
+            value = read(text)
+        except ValueError:
+            value = None
+        if value is None:
+            hint = f"--{name.replace('_', '-')}"
+            raise click.BadParameter(f"{text!r} is no {what[2:]}, and not 'none'", param_hint=hint)
+        return value
+
+    return checked

@@ -1,0 +1,115 @@
+"""Many new entries in one call, all or none: `client.add_many`.
+
+Everything is checked before anything is sent: each definition, names that come twice, names that
+are taken. What is wrong is told of each entry (BulkError). Then one script writes them all, so a
+reader sees none of them or all, and so does a leader. docs/decisions/0010-bulk-add.md has the
+measurements that made it one script and not many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from habeat.client.calls import Calls, Desk, Overtaken
+from habeat.client.definition import check_has_slots, new_entry
+from habeat.client.edits import Edit, addition
+from habeat.client.salvage import shown
+from habeat.core.entry import Entry
+from habeat.errors import (
+    BulkError,
+    EntryExists,
+    HabeatError,
+    RevisionConflict,
+    ValidationError,
+)
+from habeat.store.entries import PAGE, Conflict, Stored
+
+BULK_MAX = 10_000
+#: So many entries may keep Redis and us busy for a second (it is less: see the measurements).
+PER_SECOND = 5_000
+
+
+def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """The new entries, in the order given; BulkError if one of them cannot be."""
+    items = list(given)
+    if len(items) > BULK_MAX:
+        raise ValidationError("entries", f"{len(items)} entries", f"{BULK_MAX} in one call")
+    wanted = _checked(items, calls.place.timezone)
+    if not wanted:
+        return []
+    written: dict[str, str] = {}
+
+    def attempt(desk: Desk) -> list[Entry]:
+        now_ms, found = _read(desk, [entry.name for entry in wanted])
+        if written and all(written[each.name] == each.digest for each in found):
+            return [shown(each) for each in found]
+        edits = _planned(wanted, found, now_ms)
+        written.update((edit.entry.name, edit.digest) for edit in edits)
+        result = desk.entries.write([edit.write for edit in edits])
+        if isinstance(result, Conflict):
+            raise Overtaken(result.name)
+        return [edit.entry for edit in edits]
+
+    patient = calls.patient(len(wanted) / PER_SECOND)
+    try:
+        return patient.write(attempt)
+    except Overtaken as error:
+        raise RevisionConflict(error.entry, None, None) from None
+    finally:
+        patient.close()
+
+
+def _checked(items: Sequence[Any], timezone: str) -> list[Entry]:
+    wanted: dict[str, Entry] = {}
+    errors: dict[str, HabeatError] = {}
+    for place, item in enumerate(items):
+        name = item.get("name") if isinstance(item, Mapping) else None
+        label = name if isinstance(name, str) and name else f"entries[{place}]"
+        try:
+            if label in wanted or label in errors:
+                label = f"entries[{place}]"
+                raise ValidationError("name", name, "each name once", entry=str(name))
+            wanted[label] = _entry(name, item, timezone)
+        except HabeatError as error:
+            errors[label] = error
+    if errors:
+        raise BulkError(errors, len(items))
+    return list(wanted.values())
+
+
+def _entry(name: Any, item: Any, timezone: str) -> Entry:
+    if not isinstance(item, Mapping):
+        raise ValidationError("entry", item, "a mapping with the arguments of add")
+    given = {key: value for key, value in item.items() if key != "name"}
+    for required in ("task", "schedule"):
+        if required not in given:
+            raise ValidationError(required, None, "must be given", entry=str(name or ""))
+    return new_entry(name, given, timezone)
+
+
+def _read(desk: Desk, names: Sequence[str]) -> tuple[int, list[Stored]]:
+    """What there is under these names, and Redis' time after that."""
+    found: list[Stored] = []
+    now_ms = 0
+    for start in range(0, len(names), PAGE):
+        snapshot = desk.entries.read(names[start : start + PAGE])
+        found += snapshot.stored
+        now_ms = snapshot.now_ms
+    return now_ms, found
+
+
+def _planned(wanted: Sequence[Entry], found: Sequence[Stored], now_ms: int) -> list[Edit]:
+    edits: list[Edit] = []
+    errors: dict[str, HabeatError] = {}
+    for entry, stored in zip(wanted, found, strict=True):
+        try:
+            if stored.exists:
+                raise EntryExists(entry.name, shown(stored).owner)
+            check_has_slots(entry, now_ms)
+            edits.append(addition(stored, entry, now_ms))
+        except HabeatError as error:
+            errors[entry.name] = error
+    if errors:
+        raise BulkError(errors, len(wanted))
+    return edits

@@ -1,0 +1,154 @@
+"""The part of the Client that only looks: entries, slots to come, slots gone by, the status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from habeat.client.calls import Calls, Desk
+from habeat.client.definition import checked_name
+from habeat.client.instants import Instant, Span, in_zone, instants, instants_of
+from habeat.client.lookback import (
+    Drift,
+    LedgerRecord,
+    drift_of,
+    drift_since,
+    moment,
+    records,
+    since_ms,
+)
+from habeat.client.schedules import schedule_of
+from habeat.client.selection import Selection, entries_of, pages_of, selected
+from habeat.client.simulation import Simulation, simulated
+from habeat.client.status import Status, read_status
+from habeat.core.entry import Entry, Policies
+from habeat.core.lateness import Lateness
+from habeat.core.schedule import Schedule
+from habeat.errors import EntryNotFound
+
+ScheduleLike = Schedule | float | timedelta
+
+# In the body of a class that has a `list` of its own, these cannot be spelled.
+Instants = list[Instant]
+Drifts = list[Drift]
+Records = list[LedgerRecord]
+
+
+class Looking:
+    """What `Client` tells; nothing here writes."""
+
+    _calls: Calls
+
+    # -- entries ----------------------------------------------------------------------------
+
+    def get(self, name: str) -> Entry:
+        """One entry as it is now; EntryNotFound. One that cannot be read is quarantined."""
+        found = entries_of(self._calls, [checked_name(name)])
+        if not found:
+            raise EntryNotFound(name)
+        return found[0]
+
+    def list(
+        self,
+        *,
+        prefix: str = "",
+        tags: Iterable[str] = (),
+        owner: str | None = None,
+        state: str | None = None,
+    ) -> Iterator[Entry]:
+        """The entries by name: those whose name begins so, and that have all the tags.
+
+        `owner` is "api" or "config"; `state` is active, paused, disabled, quarantined or
+        exhausted. Read page by page as they are asked for.
+        """
+        return selected(self._calls, Selection.checked(prefix, tags, owner, state))
+
+    def preview(
+        self,
+        name_or_schedule: str | ScheduleLike,
+        count: int | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> Instants:
+        """The next slots of an entry or of a schedule that is not stored.
+
+        Those strictly after `start` (default: now) and, with an `end`, not after that. `count`
+        is how many at most; without it 10, or with an `end` all up to there. Of an entry with
+        `max_runs` no more than it may still run. Raises ValidationError for a naive datetime,
+        and where more than 10,000 slots would be the answer.
+        """
+        entry = self.get(name_or_schedule) if isinstance(name_or_schedule, str) else None
+        span = Span.checked(self.server_time() if start is None else start, end, count)
+        if entry is not None:
+            return instants_of(entry, span)
+        schedule = in_zone(schedule_of(name_or_schedule), self._calls.place.timezone)
+        return instants(schedule, span)
+
+    def simulate(
+        self, start: datetime, end: datetime, *, spread: float | timedelta | None = None
+    ) -> Simulation:
+        """The whole schedule from `start` to `end`: firings per minute, the fullest minutes.
+
+        Whole minutes of effective times, ``start <= t < end``, at most 366 days of them. With
+        `spread` (seconds or a timedelta) the same is reckoned with at least that spread for
+        every entry. Nothing is written. Raises ValidationError.
+        """
+        return simulated(lambda: self._entry_pages(), start, end, spread)
+
+    def policies(self, entry: Entry) -> Policies:
+        """How an entry's missed slots are caught up with: its own policies over the app's."""
+        return entry.policies(self._calls.place.policies)
+
+    def _entry_pages(self) -> Iterator[Sequence[Entry]]:
+        return (entries_of(self._calls, page) for page in pages_of(self._calls))
+
+    # -- what happened ----------------------------------------------------------------------
+
+    def drift(self, name: str | None = None, since: datetime | timedelta | None = None) -> Drifts:
+        """How late firings left: a row per entry that has fired, the worst first.
+
+        With `since` (a moment, or that long ago) it is reckoned exactly from the ledger; without,
+        from the histograms of all time, whose percentiles are at most 0.8 % too small. Raises
+        EntryNotFound for a name that neither exists nor stands in the ledger.
+        """
+        if since is not None:
+            rows = self._calls.read(
+                lambda desk: drift_since(desk.insight, name, _from_ms(desk, since) or 0)
+            )
+            if not rows and name is not None:
+                self.get(name)
+            return rows
+        pages = pages_of(self._calls) if name is None else [[self.get(name).name]]
+        found: dict[str, Lateness] = {}
+        for page in pages:
+            found |= self._calls.read(partial(_lateness, page))
+        return drift_of(found.items())
+
+    def history(
+        self,
+        name: str | None = None,
+        since: datetime | timedelta | None = None,
+        limit: int = 100,
+    ) -> Records:
+        """What became of slots, newest first: of one entry, or of all."""
+        return self._calls.read(
+            lambda desk: records(desk.insight, name, _from_ms(desk, since), limit)
+        )
+
+    def status(self) -> Status:
+        """Who leads, who stands by, what is due, and what does not add up."""
+        grace_ms = self._calls.place.policies.misfire_grace_ms
+        return self._calls.read(lambda desk: read_status(desk.insight, grace_ms))
+
+    def server_time(self) -> datetime:
+        """Redis' clock, by which everything is decided; aware, UTC."""
+        return moment(self._calls.read(lambda desk: desk.insight.now_us()) // 1_000)
+
+
+def _lateness(names: Sequence[str], desk: Desk) -> dict[str, Lateness]:
+    return desk.insight.lateness(names)
+
+
+def _from_ms(desk: Desk, since: datetime | timedelta | None) -> int | None:
+    return None if since is None else since_ms(since, desk.insight.now_us() // 1_000)

@@ -1,0 +1,249 @@
+"""The whole schedule over a period, and where it piles up: `client.simulate`.
+
+Firings are counted per minute of their effective times, never kept one by one; a second look at
+the few fullest minutes finds out which entries make them. What a spread would do is counted beside
+it: the same entries, each with that spread if its own is smaller. Nothing is written, and nothing
+about catch-up, triggers or retries is in it: this is the plan, not what becomes of it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+from habeat.client.fields import span_ms
+from habeat.client.instants import slots_of
+from habeat.client.lookback import moment
+from habeat.core.entry import Entry
+from habeat.core.offsets import jitter_ms, spread_ms
+from habeat.core.schedule import Interval
+from habeat.core.schedule.base import to_ms
+from habeat.core.schedule.code import Code
+from habeat.errors import ValidationError
+
+MINUTE_MS = 60_000
+MINUTES_MAX = 366 * 24 * 60
+#: So many firings are looked at in one simulation; it takes about a minute.
+FIRINGS_MAX = 20_000_000
+PEAKS = 5
+ENTRIES_OF_A_PEAK = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """One of the fullest minutes: how many firings, and of which entries most of them."""
+
+    at: datetime
+    firings: int
+    entries: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Firings per minute, from the beginning of the period on, and the fullest minutes."""
+
+    per_minute: Sequence[int]
+    peaks: tuple[Peak, ...]
+
+    @property
+    def firings(self) -> int:
+        return sum(self.per_minute)
+
+    @property
+    def highest(self) -> int:
+        """The firings of the fullest minute."""
+        return max(self.per_minute, default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What `simulate` tells of ``start <= effective time < end``, whole minutes in UTC.
+
+    `entries` is how many are in it; `left_out` names the others, and why. `with_spread` is the
+    same with the spread that was asked about, None if none was.
+    """
+
+    start: datetime
+    end: datetime
+    entries: int
+    left_out: Mapping[str, str]
+    load: Load
+    spread: timedelta | None = None
+    with_spread: Load | None = None
+
+
+Pages = Callable[[], Iterable[Sequence[Entry]]]
+
+
+def simulated(
+    pages: Pages, start: datetime, end: datetime, spread: float | timedelta | None
+) -> Simulation:
+    """Simulate what `pages` yields (asked twice); ValidationError for a period too long."""
+    start_ms = to_ms("start", start) // MINUTE_MS * MINUTE_MS
+    end_ms = -(-to_ms("end", end) // MINUTE_MS) * MINUTE_MS
+    minutes = (end_ms - start_ms) // MINUTE_MS
+    if not 1 <= minutes <= MINUTES_MAX:
+        raise ValidationError("end", end, "after the start, by 366 days at most")
+    least_ms = None if spread is None else span_ms("spread", spread)
+    plain = _Count(start_ms, minutes, 0)
+    counts = [plain] if least_ms is None else [plain, _Count(start_ms, minutes, least_ms)]
+    left_out: dict[str, str] = {}
+    taken = 0
+    for page in pages():
+        for entry in page:
+            if why := _why_not(entry):
+                left_out[entry.name] = why
+                continue
+            taken += 1
+            for count in counts:
+                count.add(entry)
+    loads = _loads(pages, counts)
+    return Simulation(
+        moment(start_ms),
+        moment(end_ms),
+        taken,
+        left_out,
+        loads[0],
+        None if least_ms is None else timedelta(milliseconds=least_ms),
+        None if least_ms is None else loads[1],
+    )
+
+
+def _why_not(entry: Entry) -> str:
+    if entry.condition in ("paused", "disabled", "quarantined"):
+        return entry.condition
+    return "its slots are known to code only" if isinstance(entry.schedule, Code) else ""
+
+
+@dataclass
+class _Count:
+    """Firings per minute under one assumption: every entry has at least this spread."""
+
+    start_ms: int
+    minutes: int
+    spread_ms: int
+    per_minute: array[int] = field(init=False)
+    looked_at: int = 0
+
+    def __post_init__(self) -> None:
+        self.per_minute = array("L", bytes(array("L").itemsize * self.minutes))
+
+    @property
+    def end_ms(self) -> int:
+        return self.start_ms + self.minutes * MINUTE_MS
+
+    def add(self, entry: Entry) -> None:
+        """Count the firings of an entry."""
+        start_ms, counted = self.start_ms, self.per_minute
+        due = self._due(entry, start_ms, self.end_ms)
+        for due_ms in islice(due, FIRINGS_MAX - self.looked_at):
+            counted[(due_ms - start_ms) // MINUTE_MS] += 1
+            self.looked_at += 1
+        if self.looked_at >= FIRINGS_MAX:
+            raise ValidationError(
+                "end", moment(self.end_ms), f"a period of less than {FIRINGS_MAX} firings"
+            )
+
+    def fullest(self) -> list[int]:
+        """The places of the fullest minutes, the fullest first; none that is empty."""
+        places = heapq.nlargest(
+            PEAKS, range(self.minutes), key=lambda at: (self.per_minute[at], -at)
+        )
+        return [at for at in places if self.per_minute[at]]
+
+    def within(self, entry: Entry, minute: int) -> int:
+        """How often an entry fires in one minute."""
+        at_ms = self.start_ms + minute * MINUTE_MS
+        return sum(1 for _ in self._due(entry, at_ms, at_ms + MINUTE_MS))
+
+    def _due(self, entry: Entry, start_ms: int, end_ms: int) -> Iterator[int]:
+        """The effective times in ``start <= t < end``."""
+        spread = replace(entry, spread_ms=max(entry.spread_ms, self.spread_ms))
+        if (steady := _steady(spread, start_ms, end_ms)) is not None:
+            return iter(steady)
+        return _offset(spread, start_ms, end_ms)
+
+
+def _steady(entry: Entry, start_ms: int, end_ms: int) -> range | None:
+    """The effective times of an interval without jitter or bounds; None for other entries."""
+    schedule = entry.schedule
+    bounded = (entry.start_ms, entry.end_ms, entry.max_runs) != (None, None, None)
+    if not isinstance(schedule, Interval) or entry.jitter_ms or bounded:
+        return None
+    offset_ms = min(spread_ms(entry.name, entry.spread_ms), schedule.every_ms - 1)
+    first_ms = schedule.next_after_ms(start_ms - 1 - offset_ms)
+    if first_ms is None:
+        return range(0)
+    return range(first_ms + offset_ms, end_ms, schedule.every_ms)
+
+
+def _offset(entry: Entry, start_ms: int, end_ms: int) -> Iterator[int]:
+    always_ms = spread_ms(entry.name, entry.spread_ms)
+    slots = slots_of(entry, _before(entry, start_ms))
+    slot_ms = next(slots, None)
+    while slot_ms is not None and slot_ms < end_ms:
+        following_ms = next(slots, None)
+        due_ms = slot_ms + always_ms + jitter_ms(entry.name, slot_ms, entry.jitter_ms)
+        if following_ms is not None:
+            due_ms = min(due_ms, following_ms - 1)
+        elif due_ms != slot_ms:
+            due_ms = entry.effective_ms(slot_ms)  # the schedule may go on where the entry ends
+        if start_ms <= due_ms < end_ms:
+            yield due_ms
+        slot_ms = following_ms
+
+
+def _before(entry: Entry, start_ms: int) -> int:
+    """An instant before the last slot whose firing may be due at `start_ms` or later.
+
+    An offset ends before the next slot, so that is the last slot before `start_ms`.
+    """
+    most_ms = entry.spread_ms + entry.jitter_ms
+    back_ms = min(most_ms, MINUTE_MS)
+    while back_ms < most_ms:
+        slot_ms = entry.next_slot_ms(start_ms - back_ms - 1)
+        if slot_ms is not None and slot_ms < start_ms:
+            break
+        back_ms = min(most_ms, back_ms * 8)
+    return start_ms - back_ms - 1
+
+
+def _loads(pages: Pages, counts: Sequence[_Count]) -> list[Load]:
+    """A second look, at the fullest minutes: who fires in them?"""
+    fullest = [count.fullest() for count in counts]
+    makers: list[dict[int, list[tuple[int, str]]]] = [
+        {minute: [] for minute in places} for places in fullest
+    ]
+    for page in pages() if any(fullest) else ():
+        for entry in page:
+            if not _why_not(entry):
+                _look(entry, counts, makers)
+    return [
+        Load(
+            count.per_minute,
+            tuple(_peak(count, minute, found[minute]) for minute in places),
+        )
+        for count, places, found in zip(counts, fullest, makers, strict=True)
+    ]
+
+
+def _look(
+    entry: Entry, counts: Sequence[_Count], makers: Sequence[dict[int, list[tuple[int, str]]]]
+) -> None:
+    for count, found in zip(counts, makers, strict=True):
+        for minute, most in found.items():
+            firings = count.within(entry, minute)
+            if firings:
+                heapq.heappush(most, (firings, entry.name))
+            if len(most) > ENTRIES_OF_A_PEAK:
+                heapq.heappop(most)
+
+
+def _peak(count: _Count, minute: int, most: list[tuple[int, str]]) -> Peak:
+    ordered = sorted(most, key=lambda each: (-each[0], each[1]))
+    at = moment(count.start_ms + minute * MINUTE_MS)
+    return Peak(at, count.per_minute[minute], {name: firings for firings, name in ordered})

@@ -1,0 +1,381 @@
+"""acquire, steal, release, observe, register: who may lead, on real servers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from habeat.core.lease import Observation, Token
+from habeat.ports import Known, Lost, Refused, StoreUnavailable, Won
+from habeat.store.leases import CONFIG_FORGOTTEN_MS, LIVE_WINDOW_MS, RedisElectionStore
+from tests.integration.scripts.bench import TTL_MS, Bench
+
+
+def won(reply: Won | Refused) -> Won:
+    assert isinstance(reply, Won), reply
+    return reply
+
+
+# -- acquire --------------------------------------------------------------------------------
+
+
+def test_the_first_leader_makes_the_cluster(bench: Bench) -> None:
+    first = won(bench.leases.acquire("aa", TTL_MS, Known()))
+    assert first.history == "first"
+    assert not first.already
+    assert bench.meta("cluster") == first.cluster
+    assert bench.meta("app") == "bench"
+    assert bench.meta("leader_cause") == "first"
+    assert str(first.token) == bench.admin.get(bench.keys.lease).decode()
+    assert TTL_MS - 500 < bench.pttl() <= TTL_MS
+    assert abs(first.token.epoch - bench.now_ms) < 5_000
+
+
+def test_who_lost_the_reply_finds_the_lease_its_own(bench: Bench) -> None:
+    first = won(bench.leases.acquire("aa", TTL_MS, Known()))
+    bench.shorten()
+    again = won(bench.leases.acquire("aa", TTL_MS, Known()))
+    assert again.already
+    assert again.token == first.token  # I2
+    assert bench.pttl() > TTL_MS - 500
+    assert bench.meta("leader_changes") == "1"
+
+
+def test_i1_a_held_lease_is_refused_and_not_touched(bench: Bench) -> None:
+    token = bench.lead("aa")
+    bench.shorten()
+    before = bench.everything()
+    reply = bench.leases.acquire("bb", TTL_MS, Known())
+    assert isinstance(reply, Refused)
+    assert not reply.foreign
+    assert str(token) in reply.why
+    assert bench.everything() == before
+    assert bench.pttl() <= 500
+
+
+def test_a13_a_nonce_that_begins_like_another_is_another(bench: Bench) -> None:
+    bench.lead("aabb")
+    assert isinstance(bench.leases.acquire("aa", TTL_MS, Known()), Refused)
+    assert isinstance(bench.leases.acquire("bb", TTL_MS, Known()), Refused)
+
+
+def test_i2_tokens_rise_also_within_one_millisecond_and_when_the_clock_is_behind(
+    bench: Bench,
+) -> None:
+    seen: list[Token] = []
+    bench.admin.hset(bench.keys.meta, "epoch", bench.now_ms + 3_600_000)
+    for n in range(5):
+        token = bench.lead(f"n{n}")
+        seen.append(token)
+        bench.leases.release(token, token.nonce)
+    epochs = [token.epoch for token in seen]
+    assert epochs == sorted(set(epochs))
+    assert epochs[0] > bench.now_ms + 3_000_000
+
+
+@pytest.mark.parametrize(("field", "value"), [("app", "other"), ("schema", "99")])
+def test_foreign_state_is_refused_whoever_asks(bench: Bench, field: str, value: str) -> None:
+    token = bench.lead("aa")
+    bench.leases.release(token, "aa")
+    bench.admin.hset(bench.keys.meta, field, value)
+    before = bench.everything()
+    reply = bench.leases.acquire("aa", TTL_MS, Known())
+    assert isinstance(reply, Refused)
+    assert reply.foreign
+    assert value in reply.why
+    seen = Observation(0, str(token), 1, 1, 0, 0, TTL_MS)
+    stolen = bench.leases.steal("bb", TTL_MS, Known(), "stuck", seen)
+    assert isinstance(stolen, Refused)
+    assert stolen.foreign
+    assert bench.everything() == before
+
+
+def test_two_apps_on_one_prefix_never_become_one_cluster(bench: Bench) -> None:
+    bench.lead("aa")
+    other = RedisElectionStore(bench.caller, bench.clock, "another app")
+    bench.admin.delete(bench.keys.lease)
+    reply = other.acquire("bb", TTL_MS, Known())
+    assert isinstance(reply, Refused)
+    assert reply.foreign
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_the_cause_of_a_change_is_kept(bench: Bench, released: bool) -> None:
+    token = bench.lead("aa")
+    if released:
+        bench.leases.release(token, "aa")
+    else:
+        bench.admin.delete(bench.keys.lease)
+    bench.lead("bb")
+    assert bench.meta("leader_cause") == ("released" if released else "expired")
+    assert bench.meta("leader_changes") == "2"
+
+
+# -- a loss of data -------------------------------------------------------------------------
+
+
+def test_an_emptied_redis_is_a_new_boot_for_who_knew_it(bench: Bench) -> None:
+    first = won(bench.leases.acquire("aa", TTL_MS, Known()))
+    known = Known(first.cluster, first.token.epoch + 10**9, first.heartbeat, 0)
+    bench.admin.flushall()
+    after = won(bench.leases.acquire("bb", TTL_MS, known))
+    assert after.history == "emptied"
+    assert after.cluster != first.cluster
+    assert after.token.epoch > known.epoch  # I2 holds over the loss for who survived it
+    assert abs(after.history_lost_ms - bench.now_ms) < 5_000
+    assert bench.meta("boot") == str(after.history_lost_ms)
+
+
+def test_who_knows_nothing_finds_a_first_boot(bench: Bench) -> None:
+    assert won(bench.leases.acquire("bb", TTL_MS, Known())).history_lost_ms == 0
+
+
+@pytest.mark.parametrize("behind", ["epoch", "heartbeat"])
+def test_a_restored_snapshot_is_a_new_boot_for_who_knew_better(bench: Bench, behind: str) -> None:
+    first = won(bench.leases.acquire("aa", TTL_MS, Known()))
+    known = Known(first.cluster, first.token.epoch, first.heartbeat, 0)
+    bench.admin.delete(bench.keys.lease)
+    known = replace(known, **{behind: getattr(known, behind) + 100})
+    after = won(bench.leases.acquire("bb", TTL_MS, known))
+    assert after.history == "restored"
+    assert after.cluster == first.cluster
+    assert after.history_lost_ms
+    assert after.token.epoch > known.epoch
+
+
+def test_a_survivor_of_another_cluster_declares_no_loss(bench: Bench) -> None:
+    bench.lead("aa")
+    bench.admin.delete(bench.keys.lease)
+    known = Known("another cluster", 10**15, 10**6, 0)
+    assert won(bench.leases.acquire("bb", TTL_MS, known)).history == "continued"
+
+
+def test_a_live_leader_notices_a_heartbeat_that_went_back(bench: Bench) -> None:
+    token = bench.lead("aa")
+    assert bench.store.tick(token, TTL_MS, 1, 1).history_lost_ms == 0  # type: ignore[union-attr]
+    found = bench.store.tick(token, TTL_MS, 1, 10**6)
+    assert abs(found.history_lost_ms - bench.now_ms) < 5_000  # type: ignore[union-attr]
+    again = bench.store.tick(token, TTL_MS, 1, found.heartbeat)  # type: ignore[union-attr]
+    assert again.history_lost_ms == found.history_lost_ms  # type: ignore[union-attr]
+
+
+# -- steal ----------------------------------------------------------------------------------
+
+
+def seen_now(bench: Bench) -> Observation:
+    return bench.leases.observe().seen
+
+
+def test_a_stuck_holder_is_stolen_from_by_compare_and_swap(bench: Bench) -> None:
+    token = bench.lead("aa")
+    stolen = won(bench.leases.steal("bb", TTL_MS, Known(), "stuck", seen_now(bench)))
+    assert stolen.token.epoch > token.epoch
+    assert bench.meta("leader_cause") == "stuck"
+    assert isinstance(bench.store.tick(token, TTL_MS, 1, 0), Lost)
+
+
+def test_a19_a_steal_remembers_until_when_the_old_leader_may_trust_its_lease(bench: Bench) -> None:
+    token = bench.lead("aa")
+    bench.leases.steal("bb", TTL_MS, Known(), "stuck", seen_now(bench))
+    until = int(bench.admin.hget(bench.keys.untrusted, str(token)))
+    assert TTL_MS - 1_000 < until - bench.now_ms <= TTL_MS
+
+
+def test_a16_a_lease_that_outlives_its_ttl_is_not_trusted_for_longer_than_that(
+    bench: Bench,
+) -> None:
+    token = bench.lead("aa")
+    bench.admin.pexpire(bench.keys.lease, 3_600_000)
+    bench.leases.steal("bb", TTL_MS, Known(), "stuck", seen_now(bench))
+    until = int(bench.admin.hget(bench.keys.untrusted, str(token)))
+    assert until - bench.now_ms <= TTL_MS
+
+
+@pytest.mark.parametrize("what", ["holder", "heartbeat", "free", "mine"])
+def test_a_steal_is_refused_when_anything_moved(bench: Bench, what: str) -> None:
+    token = bench.lead("aa")
+    seen, thief = seen_now(bench), "bb"
+    if what == "holder":
+        bench.leases.release(token, "aa")
+        bench.lead("cc")
+    elif what == "heartbeat":
+        bench.store.tick(token, TTL_MS, 1, 0)
+    elif what == "free":
+        bench.leases.release(token, "aa")
+    else:
+        thief = "aa"
+    before = bench.everything()
+    assert isinstance(bench.leases.steal(thief, TTL_MS, Known(), "stuck", seen), Refused)
+    assert bench.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "taken"),
+    [(False, True, True), (True, True, False), (False, False, False), (True, False, False)],
+)
+def test_a19_a_crash_needs_their_silence_and_our_own_voice(
+    bench: Bench, theirs: bool, ours: bool, taken: bool
+) -> None:
+    """Where SUBSCRIBE is refused to all, all would steal from all: 382 changes in 20 s."""
+    bench.lead("aa")
+    held = [bench.alive(nonce) for nonce, there in (("aa", theirs), ("bb", ours)) if there]
+    reply = bench.leases.steal("bb", TTL_MS, Known(), "crash", seen_now(bench))
+    assert isinstance(reply, Won) is taken
+    for pubsub in held:
+        pubsub.close()
+
+
+def test_f9_where_numsub_is_denied_nobody_crashes_and_everything_else_works(bench: Bench) -> None:
+    from tests.integration.scripts.bench import One
+    from habeat.store.calling import Caller
+
+    bench.lead("aa")
+    bench.admin.acl_setuser(
+        "deaf", enabled=True, nopass=True, commands=["+@all", "-pubsub"], keys=["*"], channels=["*"]
+    )
+    try:
+        client = bench.server.client(username="deaf", password="x")
+        deaf = RedisElectionStore(Caller(One(client), bench.keys), bench.clock, "bench")
+        look = deaf.observe()
+        assert look.seen.listeners is None
+        reply = deaf.steal("bb", TTL_MS, Known(), "crash", look.seen)
+        assert isinstance(reply, Refused)
+        assert isinstance(deaf.steal("bb", TTL_MS, Known(), "stuck", look.seen), Won)
+        assert deaf.register("bb", "{}", "f", 0).rank == 0
+    finally:
+        bench.admin.acl_deluser("deaf")
+
+
+# -- release, observe -----------------------------------------------------------------------
+
+
+def test_a_release_is_compare_and_delete_and_tells_the_standbys(bench: Bench) -> None:
+    token = bench.lead("aa")
+    listener = bench.server.client().pubsub()
+    listener.subscribe(bench.keys.wake)
+    listener.get_message(timeout=5)
+    bench.leases.release(Token(token.epoch, "zz"), "zz")
+    assert bench.admin.exists(bench.keys.lease)
+    bench.leases.release(token, "aa")
+    assert not bench.admin.exists(bench.keys.lease)
+    assert (listener.get_message(timeout=5) or {})["data"] == b"released"
+    other = bench.lead("bb")
+    bench.leases.release(token, "aa")  # replayed: the lease is another's by now
+    assert bench.admin.get(bench.keys.lease).decode() == str(other)
+    listener.close()
+
+
+def test_a_look_writes_nothing_and_sees_what_there_is(bench: Bench) -> None:
+    nobody = bench.leases.observe()
+    assert nobody.seen.holder is None
+    assert nobody.known == Known()
+    token = bench.lead("aa")
+    pubsub = bench.alive("aa")
+    before = bench.everything()
+    look = bench.leases.observe()
+    assert bench.everything() == before
+    assert look.seen.holder == str(token)
+    assert look.seen.listeners == 1
+    assert look.seen.holder_ttl_ms == TTL_MS
+    assert look.known.epoch == token.epoch
+    pubsub.close()
+
+
+def test_a19_a_connection_made_anew_is_told_from_the_one_before(bench: Bench) -> None:
+    """redis-py makes a closed connection anew without a word; what was heard is another's."""
+    from habeat.store.calling import Caller
+    from habeat.store.connection import Connections, redis_target
+
+    connections = Connections(redis_target(bench.server.url()), client_name="looker")
+    leases = RedisElectionStore(Caller(connections, bench.keys), bench.clock, "bench")
+    try:
+        first = leases.observe().seen.connection
+        assert leases.observe().seen.connection == first
+        for client in bench.admin.client_list():
+            if client["name"] == "looker":
+                bench.admin.client_kill_filter(_id=client["id"])
+        try:
+            second = leases.observe().seen.connection
+        except StoreUnavailable:
+            second = leases.observe().seen.connection
+        assert second != first
+    finally:
+        connections.close()
+
+
+# -- register -------------------------------------------------------------------------------
+
+
+def register(bench: Bench, nonce: str, fingerprint: str = "f", **other: int) -> tuple[int, int]:
+    found = bench.leases.register(nonce, "{}", fingerprint, 0, **other)
+    return found.rank, found.generation
+
+
+def test_rank_counts_the_live_standbys_before_us(bench: Bench) -> None:
+    bench.lead("a1")
+    for nonce in ("a1", "a3", "a2", "a4"):
+        register(bench, nonce)
+    assert [register(bench, nonce)[0] for nonce in ("a2", "a3", "a4")] == [0, 1, 2]
+
+
+def test_a_replica_not_seen_for_a_while_does_not_stand_in_line(bench: Bench) -> None:
+    register(bench, "a1")
+    register(bench, "a2")
+    bench.admin.zadd(bench.keys.seen, {"a1": bench.now_ms - LIVE_WINDOW_MS - 1_000})
+    assert register(bench, "a2")[0] == 0
+
+
+def test_a_killed_replica_does_not_stand_in_line_where_it_can_be_heard(bench: Bench) -> None:
+    held = [bench.alive(nonce) for nonce in ("a1", "a2")]
+    for nonce in ("a1", "a2"):
+        register(bench, nonce)
+    assert register(bench, "a2")[0] == 1
+    held[0].close()
+    for _ in range(100):
+        if register(bench, "a2")[0] == 0:
+            break
+    assert register(bench, "a2")[0] == 0
+    held[1].close()
+
+
+def test_long_gone_replicas_are_forgotten(bench: Bench) -> None:
+    register(bench, "a1")
+    bench.admin.zadd(bench.keys.seen, {"a1": bench.now_ms - 3_600_000})
+    register(bench, "a2")
+    assert bench.admin.hkeys(bench.keys.replicas) == [b"a2"]
+
+
+def test_each_configuration_has_a_generation_of_its_own(bench: Bench) -> None:
+    assert register(bench, "a1", "old")[1] == 1
+    assert register(bench, "a2", "new")[1] == 2
+    assert register(bench, "a1", "old")[1] == 1
+    assert register(bench, "a3", "new")[1] == 2
+
+
+def forget(bench: Bench, fingerprint: str) -> None:
+    generation, _, names = bench.admin.hget(bench.keys.configs, fingerprint).decode().split("|")
+    then = bench.now_ms - CONFIG_FORGOTTEN_MS - 1_000
+    bench.admin.hset(bench.keys.configs, fingerprint, f"{generation}|{then}|{names}")
+
+
+def test_a_roll_back_is_the_newest_configuration(bench: Bench) -> None:
+    register(bench, "a1", "old")
+    register(bench, "a2", "new")
+    forget(bench, "old")
+    assert register(bench, "a3", "old")[1] == 3  # a new process, started with the old code
+
+
+def test_an_older_deploy_that_was_cut_off_comes_back_with_the_generation_it_had(
+    bench: Bench,
+) -> None:
+    """Given a new one, it would overwrite the newer deploy's definitions."""
+    assert register(bench, "a1", "old") == (0, 1)
+    register(bench, "a2", "new")
+    forget(bench, "old")
+    assert register(bench, "a1", "old", generation=1)[1] == 1
+    assert register(bench, "a2", "new", generation=2)[1] == 2
+
+
+def test_a_generation_of_another_history_is_worth_nothing(bench: Bench) -> None:
+    assert register(bench, "a1", "old", generation=77)[1] == 1

@@ -1,0 +1,232 @@
+"""beat_schedule, entry by entry: what is bad is named, and the others go on."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from celery import Celery, chain, chord, group
+from celery.beat import BeatLazyFunc, ScheduleEntry
+from celery.schedules import crontab, schedule
+from kombu import Exchange, Queue
+
+from habeat.beat.catalog import BeatCatalog
+from habeat.beat.declared import declare
+from habeat.beat.sending import CANVAS
+from habeat.core.entry import Delivery, Misfire
+from habeat.store.codec import decode, encode
+
+GOOD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
+
+
+def test_a_plain_entry(app: Celery) -> None:
+    found = declare(app, {"a": GOOD})
+    entry = found.entries["a"]
+    assert (entry.task, entry.args, entry.owner) == ("proj.add", (1, 2), "config")
+    assert entry.schedule.every_ms == 60_000  # type: ignore[attr-defined]
+    assert found.broken == {}
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ({"schedule": 60}, "task"),
+        ({"task": "t"}, "schedule"),
+        ({"task": "t", "schedule": 0}, ""),
+        ({"task": "t", "schedule": "soon"}, "schedule"),
+        ({"task": "t", "schedule": 60, "kwarg": {}}, "kwarg"),
+        ({"task": "t", "schedule": 60, "args": 5}, ""),
+        ({"task": "t", "schedule": 60, "kwargs": {1: 2}}, "kwargs"),
+        ({"task": "", "schedule": 60}, "task"),
+        ({"task": "t", "schedule": 60, "misfire": "sometimes"}, "misfire"),
+        ({"task": "t", "schedule": 60, "delivery": "maybe"}, "delivery"),
+        ({"task": "t", "schedule": 60, "misfire_grace": -1}, "misfire_grace"),
+        ({"task": "t", "schedule": 60, "misfire_limit": "many"}, "misfire_limit"),
+        ({"task": "t", "schedule": 60, "enabled": "yes"}, "enabled"),
+        ({"task": "t", "schedule": 60, "args": (threading.Lock(),)}, "args"),
+        ({"task": "t", "schedule": 60, "args": (object(),)}, "args"),
+        ({"task": "t", "schedule": 60, "kwargs": {"x": {1, 2}.__iter__()}}, "kwargs"),
+        ("not a mapping", ""),
+        (None, ""),
+    ],
+)
+def test_b7_a_bad_entry_fails_alone_with_a_reason(app: Celery, bad: Any, told: str) -> None:
+    found = declare(app, {"a": GOOD, "bad": bad, "z": GOOD})
+    assert sorted(found.entries) == ["a", "z"]
+    assert list(found.broken) == ["bad"]
+    assert told in found.broken["bad"]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 1_001, "two\nlines", "nul\0"])
+def test_a_name_that_cannot_be_is_refused(app: Celery, name: str) -> None:
+    assert list(declare(app, {name: GOOD}).broken) == [name]
+
+
+ARGUMENTS = (
+    datetime(2025, 6, 1, 12, tzinfo=UTC),
+    uuid.UUID(int=5),
+    Decimal("1.50"),
+    {"nested": [datetime(2025, 6, 1), Decimal("2")]},
+    "ü",
+    None,
+    1.5,
+)
+
+
+def test_b7_what_kombus_json_carries_comes_back_as_it_was(app: Celery) -> None:
+    entry = declare(app, {"a": {**GOOD, "args": ARGUMENTS}}).entries["a"]
+    assert decode("a", encode(entry)).args == ARGUMENTS
+
+
+def test_policies_beside_celerys_keys(app: Celery) -> None:
+    given = {
+        **GOOD, "misfire": "all", "misfire_grace": 2.5, "misfire_limit": 7,
+        "delivery": "at_most_once", "tags": ["x"], "description": "why", "enabled": False,
+    }  # fmt: skip
+    entry = declare(app, {"a": given}).entries["a"]
+    assert (entry.misfire, entry.misfire_grace_ms, entry.misfire_limit, entry.delivery) == (
+        Misfire.ALL,
+        2_500,
+        7,
+        Delivery.AT_MOST_ONCE,
+    )
+    assert (entry.tags, entry.description, entry.enabled) == (("x",), "why", False)
+
+
+def test_a_schedule_entry_object_is_taken_as_celery_takes_it(app: Celery) -> None:
+    given = ScheduleEntry(name="a", task="proj.add", schedule=schedule(60), args=(1, 2), app=app)
+    found = declare(app, {"a": given})
+    assert found.broken == {}
+    assert found.entries["a"].args == (1, 2)
+
+
+def test_a_task_object_is_its_name(app: Celery) -> None:
+    found = declare(app, {"a": {**GOOD, "task": app.tasks["proj.add"]}})
+    assert found.entries["a"].task == "proj.add"
+
+
+def test_e6_periodic_tasks_named_and_unnamed(app: Celery) -> None:
+    add = app.tasks["proj.add"]
+    app.add_periodic_task(10, add.s(1, 2), name="named")
+    app.add_periodic_task(crontab(minute=5), add.s(3, 4))
+    found = declare(app, app.conf.beat_schedule)
+    assert found.broken == {}
+    assert len(found.entries) == 2
+    assert found.entries["named"].args == (1, 2)
+
+
+@pytest.mark.parametrize("make", [chain, group, chord])
+def test_a_canvas_is_stored_whole(app: Celery, make: Any) -> None:
+    add = app.tasks["proj.add"]
+    parts = [add.si(1, 2), add.si(3, 4)]
+    canvas = make(parts, add.si(0, 0)) if make is chord else make(parts)
+    found = declare(app, {"a": {"task": canvas, "schedule": 60}})
+    assert found.broken == {}
+    stored = decode("a", encode(found.entries["a"]))
+    assert dict(stored.task)["task"] in CANVAS  # type: ignore[call-overload]
+
+
+# -- what only code can express ----------------------------------------------------------------
+
+
+def test_lazy_arguments_stay_a_matter_of_code_and_are_not_called(app: Celery) -> None:
+    called: list[int] = []
+    lazy = BeatLazyFunc(called.append, 1)
+    declared = declare(app, {"a": {**GOOD, "args": (1, lazy)}})
+    entry = declared.entries["a"]
+    assert entry.from_code == ("args",)
+    assert entry.args == ()
+    assert called == []
+    parts = BeatCatalog(app, declared).code_parts(decode("a", encode(entry)))
+    assert parts["args"] == (1, lazy)
+    assert called == []
+
+
+def test_queues_and_exchanges_in_options_stay_a_matter_of_code(app: Celery) -> None:
+    queue = Queue("q", Exchange("x", type="topic"), routing_key="a.b")
+    declared = declare(app, {"a": {**GOOD, "options": {"queue": queue, "priority": 3}}})
+    entry = declared.entries["a"]
+    assert "options" in entry.from_code
+    parts = BeatCatalog(app, declared).code_parts(decode("a", encode(entry)))
+    assert parts["options"]["queue"] is queue
+    assert parts["options"]["priority"] == 3
+
+
+def test_a_schedule_class_is_looked_up_in_this_code(app: Celery) -> None:
+    class Mine(schedule):
+        pass
+
+    declared = declare(app, {"a": {**GOOD, "schedule": Mine(60)}})
+    stored = decode("a", encode(declared.entries["a"]))
+    assert stored.next_slot_ms(0) is None  # nobody computes wrong slots from what is stored
+    resolved = BeatCatalog(app, declared).resolve(stored)
+    assert resolved is not None
+    assert resolved.next_slot_ms(0) == 60_000
+
+
+def test_another_deploys_code_is_not_ours(app: Celery) -> None:
+    class Mine(schedule):
+        pass
+
+    theirs = declare(app, {"a": {**GOOD, "args": (9,), "schedule": Mine(60)}})
+    ours = BeatCatalog(app, declare(app, {"a": {**GOOD, "schedule": Mine(60)}}))
+    assert ours.resolve(theirs.entries["a"]) is None
+    assert BeatCatalog(app, declare(app, {})).resolve(theirs.entries["a"]) is None
+
+
+# -- fingerprints -------------------------------------------------------------------------------
+
+
+def test_replicas_of_one_deploy_agree(app: Celery) -> None:
+    one = declare(app, {"a": GOOD, "b": {**GOOD, "schedule": crontab()}})
+    other = declare(app, {"b": {**GOOD, "schedule": crontab()}, "a": dict(GOOD)})
+    assert one.fingerprint == other.fingerprint
+    assert one.fingerprint != declare(app, {"a": GOOD}).fingerprint
+
+
+@pytest.mark.parametrize(
+    "change", [{"args": (1, 3)}, {"schedule": 61}, {"options": {"queue": "q"}}, {"task": "t"}]
+)
+def test_each_change_shows_in_the_fingerprint(app: Celery, change: dict[str, Any]) -> None:
+    one, other = declare(app, {"a": GOOD}), declare(app, {"a": {**GOOD, **change}})
+    assert one.entries["a"].fingerprint != other.entries["a"].fingerprint
+
+
+def test_the_process_plays_no_part_in_a_fingerprint(app: Celery) -> None:
+    """Not the address of an object, nor the hash seed."""
+    import subprocess
+    import sys
+
+    code = (
+        "from celery import Celery; from celery.beat import BeatLazyFunc\n"
+        "from celery.schedules import schedule\n"
+        "from habeat.beat.declared import declare\n"
+        "class Mine(schedule): pass\n"
+        "app = Celery('p', set_as_current=False)\n"
+        "given = {'a': {'task': 't', 'schedule': Mine(60), 'args': (BeatLazyFunc(print, 1),)},\n"
+        "         'b': {'task': 't', 'schedule': 5, 'kwargs': {'x': 1, 'y': 2}}}\n"
+        "print(declare(app, given).fingerprint)\n"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(seen) == 1
+
+
+def test_declaring_changes_nothing_of_what_was_given(app: Celery) -> None:
+    options = {"headers": {"a": 1}, "queue": "q"}
+    given = {"a": {**GOOD, "options": options, "kwargs": {}}}
+    declare(app, given)
+    assert given == {"a": {**GOOD, "options": {"headers": {"a": 1}, "queue": "q"}, "kwargs": {}}}

@@ -1,0 +1,100 @@
+"""E8: Sentry's crons integration patches `Scheduler.apply_entry`; it keeps working.
+
+Sentry patches Celery for the whole process, so this runs in one of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("sentry_sdk")
+
+PROGRAM = """
+import json, sys
+import sentry_sdk
+from sentry_sdk.integrations.celery import CeleryIntegration
+from sentry_sdk.transport import Transport
+
+captured = []
+
+class Dummy(Transport):
+    def capture_envelope(self, envelope):
+        for item in envelope.items:
+            if item.type == "check_in":
+                captured.append(item.payload.json)
+
+sentry_sdk.init(
+    dsn="http://key@localhost:1/1", transport=Dummy,
+    integrations=[CeleryIntegration(monitor_beat_tasks=True)],
+)
+
+from celery.beat import Scheduler
+patched = Scheduler.apply_entry
+calls = []
+
+def watched(*args, **kwargs):
+    calls.append([len(args), sorted(kwargs)])
+    return patched(*args, **kwargs)
+
+Scheduler.apply_entry = watched
+
+from celery.schedules import crontab
+from tests.unit.beat.conftest import make_app
+from tests.unit.beat.test_sending import Bench, head
+from habeat.core.schedule import Cron
+
+app = make_app()
+bench = Bench(app, {
+    "a": {"task": "proj.add", "schedule": 60, "args": (1, 2)},
+    "b": {"task": "proj.add", "schedule": crontab(minute=5), "args": (1, 2)},
+    "c": {"task": "proj.add", "schedule": Cron("0 8 * * *"), "args": (1, 2)},
+})
+headers = {}
+for name in "abc":
+    (message,) = bench.render(name)
+    headers[name] = head(message)
+sentry_sdk.flush()
+print(json.dumps({"calls": calls, "headers": headers, "check_ins": captured}, default=str))
+"""
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_e8_apply_entry_is_called_as_sentry_unpacks_it(told: dict[str, list[object]]) -> None:
+    """The scheduler and the entry, by position; Sentry's patch takes just these two."""
+    assert told["calls"] == [[2, ["producer"]]] * 3
+
+
+def test_e8_sentrys_headers_arrive_beside_ours(
+    told: dict[str, dict[str, dict[str, object]]],
+) -> None:
+    for name in "ab":
+        headers = told["headers"][name]
+        assert headers["sentry-monitor-slug"] == name
+        assert headers["sentry-monitor-check-in-id"]
+        assert headers["habeat_entry"] == name
+        assert headers["celery_beat_task"] is True
+
+
+def test_e8_a_check_in_is_made_for_what_celery_can_express(
+    told: dict[str, list[dict[str, object]]],
+) -> None:
+    slugs = {check_in["monitor_slug"] for check_in in told["check_ins"]}
+    assert {"a", "b"} <= slugs

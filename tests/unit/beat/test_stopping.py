@@ -1,0 +1,120 @@
+"""SIGTERM at a moment that suits: never between claim and settle."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import pytest
+
+from habeat.beat.stopping import InterruptibleLine, Stopper
+
+
+class Log:
+    """What Celery's handler would have been told."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.on_signal: Callable[[], None] = lambda: None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.seen.append(number)
+        self.on_signal()
+
+
+@pytest.fixture
+def celerys() -> Iterator[Log]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    log = Log()
+    for number in before:
+        signal.signal(number, log)
+    yield log
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def stopper(celerys: Log) -> Stopper:
+    made = Stopper()
+    made.install()
+    return made
+
+
+def kill(number: int = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a20_a_signal_at_work_is_a_flag_and_acted_on_when_the_turn_is_over(
+    stopper: Stopper, celerys: Log, number: int
+) -> None:
+    kill(number)
+    assert celerys.seen == []
+    assert stopper.requested
+    stopper.act()
+    assert celerys.seen == [number]
+    assert not stopper.requested
+    stopper.act()
+    assert celerys.seen == [number]
+
+
+def test_a_signal_while_the_loop_waits_is_acted_on_at_once(stopper: Stopper, celerys: Log) -> None:
+    inside: list[bool] = []
+    celerys.on_signal = lambda: inside.append(stopper.in_handler)
+    with stopper.waiting():
+        kill()
+        assert celerys.seen == [signal.SIGTERM]
+    assert inside == [True]
+    assert not stopper.in_handler
+
+
+def test_a_signal_just_before_the_wait_is_not_slept_over(stopper: Stopper, celerys: Log) -> None:
+    kill()
+    with stopper.waiting():
+        assert celerys.seen == [signal.SIGTERM]
+
+
+def test_a_second_signal_does_not_wait(stopper: Stopper, celerys: Log) -> None:
+    kill()
+    kill(signal.SIGINT)
+    assert celerys.seen == [signal.SIGINT]
+
+
+def test_a_handler_that_raises_ends_the_wait_and_leaves_no_trace(
+    stopper: Stopper, celerys: Log
+) -> None:
+    def leave() -> None:
+        raise SystemExit(0)
+
+    celerys.on_signal = leave
+
+    class Line:
+        def wait(self, timeout_ms: int) -> frozenset[str]:
+            kill()
+            raise AssertionError("the wait goes on")
+
+    with pytest.raises(SystemExit):
+        InterruptibleLine(Line(), stopper).wait(1_000)
+    assert not stopper.in_handler
+    celerys.on_signal = lambda: None
+    kill()
+    assert stopper.requested  # we do not wait any more
+
+
+def test_installing_twice_keeps_celerys_handler(stopper: Stopper, celerys: Log) -> None:
+    stopper.install()
+    kill()
+    stopper.act()
+    assert celerys.seen == [signal.SIGTERM]
+
+
+def test_a_thread_that_is_not_the_main_one_installs_nothing(celerys: Log) -> None:
+    import threading
+
+    stopper = Stopper()
+    thread = threading.Thread(target=stopper.install)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) is celerys

@@ -1,0 +1,213 @@
+"""Celery's schedules in habeat's terms: all of them, and what may not be translated."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from celery import Celery
+from celery import schedules as cs
+
+from habeat.beat.translate import (
+    LEAST_GAP_MS,
+    LiveSchedule,
+    to_celery,
+    to_schedule,
+)
+from habeat.client.place import timezone_of
+from habeat.core.schedule import Cron, Crontab, Interval, Solar
+from habeat.errors import ValidationError
+
+NOW = datetime(2025, 6, 1, 10, 30, 15, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1_000)
+
+
+@pytest.mark.parametrize("given", [90, 90.0, timedelta(seconds=90), cs.schedule(90)])
+def test_an_interval_in_each_of_its_forms(app: Celery, given: Any) -> None:
+    assert to_schedule(given, app) == Interval(90_000)
+
+
+@pytest.mark.parametrize(
+    ("given", "relative"),
+    [(cs.schedule(3_600, relative=True), False), (3_600, True), (timedelta(hours=1), True)],
+)
+def test_relative_is_the_round_hour(app: Celery, given: Any, relative: bool) -> None:
+    found = to_schedule(given, app, relative=relative)
+    assert found == Interval(3_600_000, None, "epoch")
+    assert found.bound("e", "UTC").next_after(NOW) == datetime(2025, 6, 1, 11, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("given", [0, -5, 0.01, True, None, "every minute", object()])
+def test_what_is_no_schedule_is_refused(app: Celery, given: Any) -> None:
+    with pytest.raises(ValidationError):
+        to_schedule(given, app)
+
+
+def test_a_schedule_of_ours_stays_as_it_is(app: Celery) -> None:
+    cron = Cron("0 8 * * *")
+    assert to_schedule(cron, app) is cron
+
+
+def test_a_crontab_keeps_its_fields_and_takes_the_apps_zone(app: Celery) -> None:
+    given = cs.crontab(
+        minute="*/15", hour="8-18/2", day_of_week="mon-fri", day_of_month="1,15", month_of_year=6
+    )
+    assert to_schedule(given, app) == Crontab(
+        "*/15", "8-18/2", "mon-fri", "1,15", "6", tz="Europe/Berlin"
+    )
+
+
+def test_c11_a_crontab_ands_its_days(app: Celery) -> None:
+    found = to_schedule(cs.crontab(0, 0, day_of_week="fri", day_of_month="13"), app)
+    first = found.bound("e", "UTC").next_after(NOW)
+    assert first is not None
+    assert (first.day, first.weekday()) == (13, 4)
+
+
+@pytest.mark.parametrize(
+    ("nowfun", "zone"),
+    [
+        (lambda: datetime.now(ZoneInfo("America/New_York")), "America/New_York"),
+        (lambda: datetime.now(UTC), "UTC"),
+        (lambda: datetime(2025, 1, 1), "Europe/Berlin"),  # naive: it says nothing of a zone
+    ],
+)
+def test_c5_a_crontabs_own_zone_is_kept(app: Celery, nowfun: Any, zone: str) -> None:
+    assert to_schedule(cs.crontab(0, 9, nowfun=nowfun), app).tz == zone
+
+
+def test_c5_the_zone_of_django_celery_beats_crontab_is_kept(app: Celery) -> None:
+    class TzAwareCrontab(cs.crontab):
+        def __init__(self, *args: Any, tz: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.tz = tz
+
+    found = to_schedule(TzAwareCrontab(0, 9, tz=ZoneInfo("Asia/Tokyo")), app)
+    assert found == Crontab("0", "9", tz="Asia/Tokyo")
+
+
+def test_a_fixed_offset_is_no_zone(app: Celery) -> None:
+    """It has no IANA name; a rule with it would not follow anybody's clock."""
+    plus_two = timezone(timedelta(hours=2))
+    with pytest.raises(ValidationError):
+        to_schedule(cs.crontab(0, 9, nowfun=lambda: datetime.now(plus_two)), app)
+
+
+def test_solar(app: Celery) -> None:
+    assert to_schedule(cs.solar("sunrise", 52.5, 13.4), app) == Solar("sunrise", 52.5, 13.4)
+
+
+@pytest.mark.parametrize(
+    ("conf", "zone"),
+    [
+        ({"timezone": "Asia/Tokyo"}, "Asia/Tokyo"),
+        ({"timezone": None, "enable_utc": True}, "UTC"),
+    ],
+)
+def test_the_apps_zone(app: Celery, conf: dict[str, Any], zone: str) -> None:
+    app.conf.update(conf)
+    assert timezone_of(app.conf) == zone
+
+
+# -- classes of the user's own ----------------------------------------------------------------
+
+
+class WithClock(cs.schedule):
+    """A subclass may mean anything: it is asked through Celery's interface."""
+
+
+class Hinting(cs.BaseSchedule):
+    """Every day at 12:00 UTC; says when to look again, and that is not the next slot."""
+
+    def remaining_estimate(self, last_run_at: datetime) -> timedelta:
+        return timedelta(seconds=20)
+
+    def is_due(self, last_run_at: datetime) -> cs.schedstate:
+        now = self.now()
+        noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
+        if last_run_at < noon <= now:
+            return cs.schedstate(True, 20.0)
+        return cs.schedstate(False, 20.0)
+
+
+class Never(Hinting):
+    def is_due(self, last_run_at: datetime) -> cs.schedstate:
+        return cs.schedstate(False, None)
+
+
+class Impatient(Hinting):
+    def is_due(self, last_run_at: datetime) -> cs.schedstate:
+        return cs.schedstate(True, 0)
+
+
+def test_a_subclass_is_a_matter_of_code(app: Celery) -> None:
+    found = to_schedule(WithClock(60), app)
+    assert isinstance(found, LiveSchedule)
+    assert found.to_json()["kind"] == "code"
+    assert "WithClock" in found.to_json()["what"]
+    assert found.next_after_ms(NOW_MS) == NOW_MS + 60_000
+
+
+def test_an_interval_with_a_clock_of_its_own_is_a_matter_of_code(app: Celery) -> None:
+    assert isinstance(to_schedule(cs.schedule(60, nowfun=lambda: NOW), app), LiveSchedule)
+
+
+def test_when_to_look_again_is_not_when_to_fire(app: Celery) -> None:
+    """`is_due` answers (False, seconds) with the next time to *check*; firing then would be
+    every 20 seconds instead of once a day."""
+    found = to_schedule(Hinting(app=app), app)
+    slot_ms = found.next_after_ms(NOW_MS)
+    assert slot_ms is not None
+    first = datetime.fromtimestamp(slot_ms / 1_000, UTC)
+    assert timedelta(0) <= first - datetime(2025, 6, 1, 12, tzinfo=UTC) < timedelta(seconds=20)
+    following_ms = found.next_after_ms(slot_ms)
+    assert following_ms is not None
+    assert 86_000_000 < following_ms - slot_ms < 87_000_000
+
+
+def test_a_schedule_that_is_never_due_is_exhausted(app: Celery) -> None:
+    assert to_schedule(Never(app=app), app).next_after_ms(NOW_MS) is None
+
+
+def test_b5_a_schedule_that_is_always_due_keeps_a_least_distance(app: Celery) -> None:
+    found = to_schedule(Impatient(app=app), app)
+    assert found.next_after_ms(NOW_MS) == NOW_MS + LEAST_GAP_MS
+
+
+def test_a_crontab_subclass_gives_the_crontabs_slots(app: Celery) -> None:
+    class Mine(cs.crontab):
+        pass
+
+    mine = to_schedule(Mine(minute="*/20", app=app), app)
+    plain = to_schedule(cs.crontab(minute="*/20"), app)
+    at, same = NOW_MS, NOW_MS
+    for _ in range(5):
+        at, same = mine.next_after_ms(at), plain.next_after_ms(same)
+        assert at == same
+
+
+def test_asking_leaves_the_users_object_as_it_was(app: Celery) -> None:
+    given = WithClock(60)
+    before = dict(vars(given))
+    to_schedule(given, app).next_after_ms(NOW_MS)
+    assert vars(given) == before
+
+
+# -- and back ---------------------------------------------------------------------------------
+
+
+def test_e8_what_celery_can_express_comes_back_as_celerys(app: Celery) -> None:
+    for given in (
+        cs.schedule(90),
+        cs.crontab(minute="*/5", hour="8-18"),
+        cs.solar("dawn_civil", 1, 2),
+    ):
+        back = to_celery(to_schedule(given, app), app)
+        assert type(back) is type(given)
+        if isinstance(given, cs.schedule) and not isinstance(given, cs.crontab):
+            assert back.run_every == given.run_every
+        if isinstance(given, cs.crontab):
+            assert back == given
+    assert isinstance(to_celery(Cron("0 8 * * *"), app), cs.BaseSchedule)
