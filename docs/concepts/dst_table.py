@@ -47,7 +47,7 @@ def section(zone: str) -> Iterator[str]:
     """One zone: what its clocks do, and a table."""
     gap, fold = sorted(changes(ZoneInfo(zone)), key=lambda at: shift(at, zone) < timedelta(0))
     yield f"## {zone}\n"
-    yield f"{clocks(gap, zone)}; {clocks(fold, zone)}.\n"
+    yield f"O{clocks(gap, zone)[1:]}; {clocks(fold, zone)}.\n"
     yield f"| rule | policy | {gap.astimezone(ZoneInfo(zone)):%-d %B} | {at_fold(fold, zone)} |"
     yield "|---|---|---|---|"
     rows = [(times, policy) for times in ZONES[zone] for policy in FIXED]
@@ -60,6 +60,7 @@ def section(zone: str) -> Iterator[str]:
 
 
 def at_fold(fold: datetime, zone: str) -> str:
+    """The day on which the repeated time comes for the first time."""
     return f"{(fold - timedelta(seconds=1)).astimezone(ZoneInfo(zone)):%-d %B}"
 
 
@@ -86,10 +87,12 @@ def changes(zone: ZoneInfo) -> list[datetime]:
 
 
 def shift(change: datetime, zone: str) -> timedelta:
+    """By how much the clocks are set forward."""
     return offset(change, ZoneInfo(zone)) - offset(change - HOUR, ZoneInfo(zone))
 
 
 def offset(at: datetime, zone: ZoneInfo) -> timedelta:
+    """The offset from UTC at an instant."""
     return at.astimezone(zone).utcoffset() or timedelta(0)
 
 

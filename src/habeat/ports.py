@@ -325,8 +325,8 @@ class Publisher(Protocol):
         """
         ...
 
-    def give_up_atomic(self, why: str) -> None:
-        """The claim may not enqueue: use the outbox from now on."""
+    def give_up_atomic(self, why: str) -> bool:
+        """The claim may not enqueue: use the outbox from now on, if that is allowed."""
         ...
 
     def connect(self, timeout_ms: int) -> None:

@@ -132,7 +132,15 @@ class Play:
 
     def _tick(self, name: str) -> tuple[str, list[Any]]:
         known = self.heartbeat if self.chance.random() < 0.9 else 10**6
-        return name, [self._any_token(), 60_000, self.chance.choice([0, 2, 10]), known, 10**9, 100, 0]
+        return name, [
+            self._any_token(),
+            60_000,
+            self.chance.choice([0, 2, 10]),
+            known,
+            10**9,
+            100,
+            0,
+        ]
 
     def _register(self, name: str) -> tuple[str, list[Any]]:
         fingerprint = self.chance.choice(["old", "new"])

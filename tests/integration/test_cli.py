@@ -343,3 +343,125 @@ def test_a_bug_is_not_dressed_up_as_an_error(shell: Shell, monkeypatch: pytest.M
     context = CLIContext(shell.app, no_color=True, workdir=None)
     done = CliRunner().invoke(group, ["status"], obj=context)
     assert isinstance(done.exception, ZeroDivisionError)
+
+
+def test_bounds_pauses_and_names(shell: Shell) -> None:
+    entry = shell.json(
+        *("add", "a", "proj.a", "--every", "1m", "--start", "2030-01-01T09:00"),
+        *("--end", "2030-02-01T00:00:00+00:00", "--max-runs", "5", "--jitter", "5s"),
+        *("--spread", "1m", "--deadline", "10m", "--misfire-window", "1d", "--misfire-pace", "2"),
+    )
+    assert entry["start"] == "2030-01-01T09:00:00.000Z"
+    assert entry["end"] == "2030-02-01T00:00:00.000Z"
+    assert (entry["max_runs"], entry["runs_left"]) == (5, 5)
+    assert (entry["jitter_ms"], entry["spread_ms"]) == (5_000, 60_000)
+    assert (entry["deadline_ms"], entry["misfire_window_ms"]) == (600_000, 86_400_000)
+    assert entry["misfire_pace"] == 2
+    shown = shell.ok("show", "a")
+    assert re.search(r"^start +2030-01-01 ", shown, re.MULTILINE)
+    assert re.search(r"^fired +0 times of 5, 5 left$", shown, re.MULTILINE)
+    assert "the newest, none older than 1 day" in shown
+    assert "spread, jitter (+" in shown
+    changed = shell.json(
+        *("update", "a", "--start", "none", "--end", "none", "--max-runs", "none"),
+        *("--jitter", "none", "--deadline", "none", "--misfire-pace", "default"),
+    )
+    assert (changed["start"], changed["end"], changed["max_runs"]) == (None, None, None)
+    assert (changed["jitter_ms"], changed["deadline_ms"], changed["misfire_pace"]) == (0, None, None)
+    for option, written in (
+        ("--start", "tomorrow"),
+        ("--max-runs", "many"),
+        ("--max-runs", "0"),
+        ("--jitter", "soon"),
+        ("--misfire-pace", "0"),
+        ("--misfire-pace", "nan"),
+    ):
+        shell.fails(2, "update", "a", option, written)
+
+    paused = shell.json("pause", "a", "--reason", "why", "--until", "2h")
+    assert (paused["state"], paused["paused"]) == ("paused", "why")
+    assert "until" in shell.ok("show", "a")
+    assert "later than now" in shell.fails(2, "pause", "a", "--until", "2020-01-01T00:00:00Z")
+    assert shell.json("resume", "a", "--from", "paused")["state"] == "active"
+    assert shell.fails(2, "resume", "a", "--from", "yesterday")
+
+    assert shell.json("rename", "a", "b")["name"] == "b"
+    assert "no entry named" in shell.fails(1, "rename", "a", "c")
+    assert "b is active" in shell.ok("rename", "b", "b")
+
+
+def test_rules_of_rfc_5545(shell: Shell) -> None:
+    rule = "DTSTART:20300101T090000\nRRULE:FREQ=DAILY;COUNT=3"
+    entry = shell.json("add", "a", "proj.a", "--rrule", rule, "--tz", "Asia/Tokyo")
+    assert entry["schedule"]["kind"] == "rrule"
+    assert len(shell.json("preview", "a")) == 3
+
+
+def test_extra_firings(shell: Shell) -> None:
+    shell.ok("add", "a", "proj.a", "--cron", "* * * * *")
+    assert shell.json("trigger", "a", "--args", "[1]", "--request-id", "r") == {
+        "entry": "a",
+        "request_id": "r",
+        "known": False,
+    }
+    assert "was made before" in shell.ok("trigger", "a", "--request-id", "r")
+    assert "a will fire" in shell.ok("trigger", "a")
+    assert "no entry named" in shell.fails(1, "trigger", "nobody")
+    assert "request_id" in shell.fails(2, "trigger", "a", "--request-id", "a b")
+
+    span = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T01:00:00Z")
+    dry = shell.json("backfill", "a", *span, "--dry-run")
+    assert (dry["count"], dry["first"], dry["dry_run"]) == (60, "2026-01-01T00:01:00.000Z", True)
+    assert "would fire 60 slots of a, 2026-01-01 00:01:00 to" in shell.ok(
+        "backfill", "a", *span, "--dry-run"
+    )
+    assert "12s at this pace" in shell.ok("backfill", "a", *span, "--pace", "5")
+    assert shell.json("backfill", "a", "--from", "1h", "--request-id", "b")["count"] in (59, 60)
+    assert "was made before" in shell.ok("backfill", "a", "--from", "1h", "--request-id", "b")
+    nothing = ("--from", "2026-01-01T00:00:01Z", "--to", "2026-01-01T00:00:02Z")
+    assert "no slots in that span" in shell.ok("backfill", "a", *nothing)
+    assert "not later than now" in shell.fails(
+        2, "backfill", "a", "--from", "1h", "--to", "2090-01-01T00:00:00Z"
+    )
+    assert shell.fails(2, "backfill", "a")
+
+
+def test_preview_between_two_dates_in_local_time_and_utc(shell: Shell) -> None:
+    schedule = ("--cron", "30 2 * * *", "--tz", "Europe/Berlin")
+    span = ("--start", "2026-03-28T00:00:00Z", "--until", "2026-03-30T12:00:00Z")
+    slots = shell.json("preview", *schedule, *span)
+    assert [(slot["nominal_local"], slot["marks"]) for slot in slots] == [
+        ("2026-03-28T02:30:00.000+01:00", []),
+        ("2026-03-29T03:00:00.000+02:00", ["gap"]),
+        ("2026-03-30T02:30:00.000+02:00", []),
+    ]
+    assert {slot["zone"] for slot in slots} == {"Europe/Berlin"}
+    lines = shell.ok("preview", *schedule, *span).splitlines()
+    assert "03:00:00 CEST  01:00:00 UTC" in lines[1]
+    assert lines[1].endswith("gap")
+    assert len(shell.json("preview", "--every", "1m", "--until", "2h")) == 120
+    assert "end" in shell.fails(2, "preview", "--every", "1s", "--until", "1d")
+
+
+def test_simulate(shell: Shell) -> None:
+    for number in range(12):
+        shell.ok("add", f"n{number:02}", "proj.n", "--cron", "0 3 * * *")
+    shell.ok("add", "often", "proj.o", "--cron", "*/10 * * * *")
+    shell.ok("add", "off", "proj.o", "--every", "5", "--disabled")
+    span = ("--from", "2030-01-01T00:00:00Z", "--to", "2030-01-02T00:00:00Z")
+    found = shell.json("simulate", *span, "--spread", "1h")
+    assert (found["entries"], found["left_out"]) == (13, {"off": "disabled"})
+    assert (found["firings"], found["highest"], len(found["per_minute"])) == (156, 13, 1_440)
+    assert found["per_minute"][180] == 13
+    assert found["peaks"][0]["at"] == "2030-01-01T03:00:00.000Z"
+    assert found["with_spread"]["highest"] < 6
+    assert found["spread_ms"] == 3_600_000
+    shown = shell.ok("simulate", *span, "--spread", "1h")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "13 entries, 156 firings in 1440 minutes" in shown
+    assert "n00, n01, n02 and 10 more" in shown
+    assert "instead of 13" in shown
+    assert len([line for line in shown.splitlines() if "#" * 30 in line]) == 1
+    assert "0 firings" in shell.ok("simulate", "--from", "2030-01-01T00:01:00Z", "--to", "5m")
+    assert shell.fails(2, "simulate", "--spread", "much")
+    assert shell.fails(2, "simulate", "--to", "400d")

@@ -157,7 +157,7 @@ class Publisher:
             return Rendered(commands=[("LPUSH", "queue", name)])
         return Rendered(name.encode())
 
-    def give_up_atomic(self, why: str) -> None:
+    def give_up_atomic(self, why: str) -> bool:
         raise AssertionError(why)
 
     def connect(self, timeout_ms: int) -> None:
@@ -200,9 +200,7 @@ class Replica:
         self.lossy = Lossy(field_.server.client(), chance, 0.06)
         caller = Caller(self.lossy, field_.keys)
         clock = HostClock()
-        store = SettlingStore(
-            caller, dedup_ttl_ms=60_000, ledger_age_ms=10**9, ledger_length=10**6
-        )
+        store = SettlingStore(caller, dedup_ttl_ms=60_000, ledger_age_ms=10**9, ledger_length=10**6)
         store.broker = field_.broker
         self.line = Line(field_.server, field_.keys, nonce)
         self.publisher = Publisher(field_.broker, chance, field_.atomic)
@@ -257,7 +255,10 @@ class Field:
             entry = Entry(f"e{n}", "task", Interval(EVERY_MS, n * 7), misfire=misfire)
             slot_ms = entry.next_slot_ms(now_ms)
             position = Position(now_ms, slot_ms, slot_ms)
-            assert entries.write([Write(entry.name, "", codec.encode(entry), position=position)]) is None
+            assert (
+                entries.write([Write(entry.name, "", codec.encode(entry), position=position)])
+                is None
+            )
             self.began[entry.name] = now_ms
 
     # -- running ------------------------------------------------------------------------------
@@ -395,9 +396,7 @@ def test_i7_i10_the_accounts_are_balanced_and_nothing_is_in_flight(over: Field) 
 
 
 def test_i8_what_arrived_was_claimed_and_what_was_sent_arrived(over: Field) -> None:
-    told = {
-        f"{r['entry']}@{r['slot']}" for r in records(over) if r["outcome"] in ("sent", "late")
-    }
+    told = {f"{r['entry']}@{r['slot']}" for r in records(over) if r["outcome"] in ("sent", "late")}
     assert told == set(arrived(over))
 
 

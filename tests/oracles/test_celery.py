@@ -18,7 +18,7 @@ APP = Celery("oracle", set_as_current=False)
 APP.conf.update(timezone="UTC", enable_utc=True)
 
 NAMES = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
-LIMIT = 50_000
+LIMIT = 25_000
 RULES = range(120 if FULL else 12)
 
 

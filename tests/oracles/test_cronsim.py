@@ -48,7 +48,10 @@ def by_way_of_the_missing_midnight(schedule: Cron, window: Window, found: Slots)
     assert isinstance(rule, Rule)
     for change in changes(str(schedule.tz), window[0] - timedelta(days=2), window[1]):
         begin, end = (change.at + offset for offset in times(change))
-        midnight = end.replace(hour=0, minute=0)
+        # The first midnight from the begin of the gap on.
+        midnight = (begin + timedelta(days=1, microseconds=-1)).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
         yesterday = midnight - timedelta(days=1)
         hopped = matches_day(rule, midnight) and not matches_day(rule, yesterday)
         if not begin <= midnight < end or not hopped:

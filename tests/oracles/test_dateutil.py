@@ -144,7 +144,7 @@ def test_rules_by_days(n: int) -> None:
         compare(text, dtstart, later - timedelta(seconds=1), 40)
 
 
-@pytest.mark.parametrize("n", range(400 if FULL else 25))
+@pytest.mark.parametrize("n", range(400 if FULL else 15))
 def test_rules_by_hours_minutes_or_seconds(n: int) -> None:
     for m in range(4):
         chance = Random(f"units {n} {m}")

@@ -69,10 +69,12 @@ class Client:
             raise RedisTimeoutError("simulated: the request was lost")
         if network.down:
             raise RedisConnectionError("simulated: refused")
+        host.boundary()
         try:
             reply = act()
         except ReplyError as error:
             raise ResponseError(str(error)) from error
+        host.boundary()
         host.sleep(network.latency_us(world))
         if host.name in network.cut_off or world.random.random() < network.lose_reply:
             world.tell(f"{host.name}: a reply is lost")
@@ -175,7 +177,7 @@ class Publisher:
             return Rendered(commands=[("LPUSH", "queue", told)])
         return Rendered(envelope=told)
 
-    def give_up_atomic(self, why: str) -> None:
+    def give_up_atomic(self, why: str) -> bool:
         raise AssertionError(why)
 
     def connect(self, timeout_ms: int) -> None:
@@ -186,6 +188,7 @@ class Publisher:
     def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
         world = self._host.world
         self._host.sleep(world.random.randrange(50, 3_000))
+        self._host.boundary()
         if self._broker.down:
             raise BrokerUnavailable("simulated")
         entry, slot_ms, task_id = json.loads(envelope)

@@ -216,6 +216,7 @@ class Simulation:
         self.network.cut_off.clear()
         self.network.lose_request = self.network.lose_reply = self.broker.lose_confirm = 0.0
         for host in self.hosts:
+            host.ambush = None
             if host.frozen:
                 host.thaw()
         while sum(host.alive for host in self.hosts) < 2:
@@ -267,6 +268,9 @@ class Storm:
             self.lossy,
             self.restart_clock,
             self.deafen,
+            self.ambush_kill,
+            self.ambush_freeze,
+            self.ambush_freeze,
             self.restore,
         ]
         if not plan.atomic:
@@ -333,6 +337,31 @@ class Storm:
         network.lose_request, network.lose_reply = 0.1, 0.2
         self._world.at(us, partial(setattr, network, "lose_request", 0.0))
         self._world.at(us, partial(setattr, network, "lose_reply", 0.0))
+
+    def ambush_kill(self) -> None:
+        """SIGKILL with a request or a reply under way."""
+        host = self._leader_or_any()
+        if host:
+
+            def die() -> None:
+                self._fault(f"SIGKILL {host.name} in a call", 0)
+                host.kill()
+                self._world.at(SECOND, self._sim.start_replica)
+
+            host.ambush = die
+
+    def ambush_freeze(self) -> None:
+        """SIGSTOP with a request or a reply under way."""
+        host = self._leader_or_any()
+        us = self._world.random.choice((100_000, 1_500_000, 4 * SECOND))
+        if host:
+
+            def stop() -> None:
+                self._fault(f"SIGSTOP {host.name} in a call", us)
+                host.freeze()
+                self._world.at(us, host.thaw)
+
+            host.ambush = stop
 
     def deafen(self) -> None:
         """The pub/sub connection of a live replica is cut: it looks dead to the others."""

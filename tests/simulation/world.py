@@ -82,6 +82,8 @@ class Host:
         self.boot_us = world.random.randrange(10**12)
         self.skew_ms = world.random.choice((0, 0, 40, -3_600_000, 3_600_000))
         self.on_death: list[Callable[[], None]] = []
+        #: Done at the next boundary of a call, with the request or the reply under way.
+        self.ambush: Callable[[], None] | None = None
         self._wakes: Any = None
         self._wake_event: Event | None = None
         self._thawed: list[Callable[[], None]] = []
@@ -110,6 +112,13 @@ class Host:
         self.world.give_way()
         if not self.alive:
             raise Crashed
+
+    def boundary(self) -> None:
+        """A request or a reply is on its way: the worst moment for anything to happen."""
+        act, self.ambush = self.ambush, None
+        if act is not None:
+            act()
+            self.sleep(1)
 
     def wake(self) -> None:
         """End a sleep early, if there is one."""

@@ -94,10 +94,13 @@ class CeleryPublisher:
         self.atomic, self.decided, self.why = atomic, True, why
         log.warning("habeat: dispatch is %s: %s", "atomic" if atomic else "outbox", why)
 
-    def give_up_atomic(self, why: str) -> None:
-        """The claim script may not push: use the outbox from now on."""
+    def give_up_atomic(self, why: str) -> bool:
+        """The claim script may not push: use the outbox from now on, if it was left to us."""
+        if self._wanted == "atomic":
+            return False
         self._capture = None
         self._decide(False, why)
+        return True
 
     # -- rendering --------------------------------------------------------------------------
 

@@ -238,12 +238,15 @@ def _look(
         for minute, most in found.items():
             firings = count.within(entry, minute)
             if firings:
-                heapq.heappush(most, (firings, entry.name))
-            if len(most) > ENTRIES_OF_A_PEAK:
-                heapq.heappop(most)
+                most.append((firings, entry.name))
+            if len(most) > 4 * ENTRIES_OF_A_PEAK:
+                most[:] = _most(most)
 
 
-def _peak(count: _Count, minute: int, most: list[tuple[int, str]]) -> Peak:
-    ordered = sorted(most, key=lambda each: (-each[0], each[1]))
+def _most(found: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    return sorted(found, key=lambda each: (-each[0], each[1]))[:ENTRIES_OF_A_PEAK]
+
+
+def _peak(count: _Count, minute: int, found: list[tuple[int, str]]) -> Peak:
     at = moment(count.start_ms + minute * MINUTE_MS)
-    return Peak(at, count.per_minute[minute], {name: firings for firings, name in ordered})
+    return Peak(at, count.per_minute[minute], {name: firings for firings, name in _most(found)})

@@ -50,6 +50,13 @@ class Lead:
         trust = self._election.trust
         return 0 if trust is None else trust.left_ms(self._clock.monotonic_us() // 1_000)
 
+    def spare_ms(self) -> int:
+        """What a step outside Redis may take, so that a renewal still fits into the window.
+
+        A broker that hangs would else cost the lease, again and again.
+        """
+        return max(0, self.trust_left_ms() - self.ttl_ms // 4)
+
     def may_go_on(self) -> bool:
         """Whether new work may begin: we lead, and nobody has asked us to stop."""
         return self._election.leading and not self.stopping()

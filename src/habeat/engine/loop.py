@@ -184,8 +184,22 @@ class Engine:
         if self._election.looks > looks:
             self._redis_answers()
         self.broker_failures = 0
-        self._housekeeping.each_tick(None)
+        self._chores(None)
         return self._election.wait_ms()
+
+    def _chores(self, lead: Lead | None) -> int | None:
+        """What fails in them is told, and dispatch goes on."""
+        try:
+            wait_ms = self._housekeeping.each_tick(lead)
+        except (StoreUnavailable, LeaseLost):
+            raise
+        except Exception as error:
+            self._trouble.error(
+                "chores", "habeat: a chore failed (%r); dispatch goes on", error, traceback=True
+            )
+            return None
+        self._trouble.over("chores")
+        return wait_ms
 
     def _redis_answers(self) -> None:
         self._failures = 0
@@ -206,7 +220,7 @@ class Engine:
         if found.listeners == 0:
             self._line.resubscribe()
             self._line.open()
-        chores_ms = self._housekeeping.each_tick(lead)
+        chores_ms = self._chores(lead)
         return self._wait_ms(next_due_ms, chores_ms)
 
     def _wait_ms(self, next_due_ms: int | None, chores_ms: int | None) -> int:
@@ -217,7 +231,8 @@ class Engine:
             waits.append(chores_ms)
         if self.broker_failures:
             pause_ms = BACKOFF_MS[min(self.broker_failures, len(BACKOFF_MS)) - 1]
-            waits = [max(min(pause_ms, self._settings.renew_after_ms), min(waits))]
+            longest_ms = min(self._settings.renew_after_ms, self._lead.spare_ms())
+            waits = [min(longest_ms, max(pause_ms, min(waits)))]
         return min(waits)
 
     # -- dispatch ---------------------------------------------------------------------------
@@ -253,7 +268,7 @@ class Engine:
         return planned.next_due_ms
 
     def _broker_time_ms(self) -> int:
-        return min(self._settings.publish_timeout_ms, self._lead.trust_left_ms())
+        return min(self._settings.publish_timeout_ms, self._lead.spare_ms())
 
     def _recover(self, found: Tick, planned: Plan) -> None:
         self._recovery.resent = False

@@ -45,7 +45,7 @@ class Sender:
     def ready(self, lead: Lead) -> None:
         """Make sure of the broker before anything is claimed; BrokerUnavailable."""
         self._renew_if_short(lead)
-        self._publisher.connect(min(self._timeout_ms, lead.trust_left_ms()))
+        self._publisher.connect(min(self._timeout_ms, lead.spare_ms()))
 
     def send(self, lead: Lead, entry: str, identity: str, envelope: bytes, attempt: int) -> bool:
         """Publish one message; False if the trust left does not suffice.
@@ -53,11 +53,11 @@ class Sender:
         One that the broker refuses stays in flight; recovery tries it again, up to the cap.
         """
         self._renew_if_short(lead)
-        left_ms = lead.trust_left_ms()
-        if left_ms < LEAST_TRUST_MS:
+        spare_ms = lead.spare_ms()
+        if spare_ms < LEAST_TRUST_MS:
             return False
         try:
-            self._publisher.publish(envelope, attempt, min(self._timeout_ms, left_ms))
+            self._publisher.publish(envelope, attempt, min(self._timeout_ms, spare_ms))
         except PublishRefused as error:
             self._refused.error(entry, "habeat: the broker refuses entry %r: %s", entry, error)
             return True

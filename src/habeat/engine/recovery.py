@@ -98,4 +98,4 @@ class Recovery:
                 ": it may not be repeated" if bury else "",
             )
             return
-        self._sender.send(lead, intent.entry, intent.identity, intent.envelope, attempt)
+        self._sender.send(lead, intent.entry, intent.identity, intent.envelope, attempt + 1)

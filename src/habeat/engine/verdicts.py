@@ -37,8 +37,8 @@ class Verdicts:
         if "OOM " in word:
             raise StoreUnavailable("out_of_memory", word)
         if any(sign in word for sign in DENIED):
-            self._publisher.give_up_atomic(f"the queue may not be pushed to ({word})")
-            return
+            if self._publisher.give_up_atomic(f"the queue may not be pushed to ({word})"):
+                return
         name = claim.firing.entry
         self._refused.error(name, "habeat: entry %r was refused by Redis: %s", name, word)
         if claim.firing.request:

@@ -227,8 +227,8 @@ def test_a19_a_crash_needs_their_silence_and_our_own_voice(
 
 
 def test_f9_where_numsub_is_denied_nobody_crashes_and_everything_else_works(bench: Bench) -> None:
-    from tests.integration.scripts.bench import One
     from habeat.store.calling import Caller
+    from tests.integration.scripts.bench import One
 
     bench.lead("aa")
     bench.admin.acl_setuser(

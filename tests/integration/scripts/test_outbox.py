@@ -158,7 +158,7 @@ def test_a19_the_intents_of_a_leader_that_may_live_wait_until_its_trust_is_over(
     assert found.intents == []
     assert found.wait_until_ms is not None
     assert 0 < found.wait_until_ms - bench.now_ms <= TTL_MS
-    assert list(bench.flying().values())[0][0] == str(token)
+    assert next(iter(bench.flying().values()))[0] == str(token)
     mine = claimed(bench, thief, "mine")
     assert [i.entry for i in recover(bench, thief).intents] == [mine.entry.name]
     bench.admin.hset(bench.keys.untrusted, str(token), bench.now_ms - 1)

@@ -9,7 +9,7 @@ import pytest
 from celery.schedules import crontab, schedule, solar
 
 import habeat
-from habeat.client.definition import changed_entry, new_entry
+from habeat.client.definition import changed_entry, check_has_slots, new_entry
 from habeat.core.entry import Delivery, EntryState, Misfire
 from habeat.errors import DefinitionError, ValidationError
 from habeat.store.codec import digest_of, encode
@@ -77,6 +77,30 @@ REFUSED = [
     ("misfire_limit", 0),
     ("misfire_limit", 1.5),
     ("delivery", "maybe"),
+    ("start", datetime(2030, 1, 1)),
+    ("start", "2030-01-01T00:00:00+00:00"),
+    ("start", 1_900_000_000),
+    ("end", datetime(2030, 1, 1)),
+    ("end", timedelta(days=1)),
+    ("max_runs", 0),
+    ("max_runs", True),
+    ("max_runs", 1.0),
+    ("jitter", -1),
+    ("jitter", "5m"),
+    ("jitter", float("nan")),
+    ("jitter", timedelta(days=4_000)),
+    ("spread", -0.5),
+    ("spread", True),
+    ("deadline", 0),
+    ("deadline", 0.0001),
+    ("deadline", timedelta(seconds=-1)),
+    ("misfire_window", -1),
+    ("misfire_window", "1d"),
+    ("misfire_pace", 0),
+    ("misfire_pace", 1_001),
+    ("misfire_pace", float("nan")),
+    ("misfire_pace", "fast"),
+    ("misfire_pace", True),
     ("cron", "* * * * *"),
 ]
 
@@ -89,6 +113,66 @@ def test_a_value_that_is_not_allowed_is_named_with_its_entry(field: str, given: 
     assert (caught.value.entry, caught.value.allowed != "") == ("a", True)
     assert caught.value.field == field or argument == "schedule"
     assert str(caught.value).startswith("entry 'a': ")
+
+
+def test_an_error_says_which_entry_and_field_what_was_given_and_what_is_allowed() -> None:
+    with pytest.raises(ValidationError) as caught:
+        made(end=datetime(2030, 1, 1))
+    assert str(caught.value) == (
+        "entry 'a': end is datetime.datetime(2030, 1, 1, 0, 0), allowed: a datetime with a timezone"
+    )
+    with pytest.raises(ValidationError, match="entry 'a': deadline is 0, allowed: seconds or a t"):
+        made(deadline=0)
+    with pytest.raises(ValidationError, match=r"entry 'a': end is .*2029.*an instant after start"):
+        made(start=datetime(2030, 1, 1, tzinfo=UTC), end=datetime(2029, 1, 1, tzinfo=UTC))
+
+
+def test_bounds_offsets_and_catch_up_in_their_stored_form() -> None:
+    tokyo = timezone(timedelta(hours=9))
+    entry = made(
+        start=datetime(2030, 1, 1, 9, tzinfo=tokyo),
+        end=datetime(2031, 1, 1, tzinfo=UTC),
+        max_runs=5,
+        jitter=1.5,
+        spread=timedelta(minutes=2),
+        deadline=60,
+        misfire_window=timedelta(days=1),
+        misfire_pace=2,
+    )
+    assert entry.start_ms == round(datetime(2030, 1, 1, tzinfo=UTC).timestamp() * 1_000)
+    assert entry.end_ms == round(datetime(2031, 1, 1, tzinfo=UTC).timestamp() * 1_000)
+    assert (entry.max_runs, entry.jitter_ms, entry.spread_ms) == (5, 1_500, 120_000)
+    assert (entry.deadline_ms, entry.misfire_window_ms) == (60_000, 86_400_000)
+    assert entry.misfire_pace == 2.0
+    none = made(start=None, end=None, max_runs=None, jitter=None, spread=None, deadline=None)
+    assert none == made()
+
+
+def test_an_entry_that_would_never_fire_is_refused_by_what_keeps_it_from_it() -> None:
+    now_ms = 1_893_456_000_000  # 2030
+    for field, given in (
+        ("schedule", {"schedule": habeat.once(datetime(2029, 1, 1, tzinfo=UTC))}),
+        (
+            "schedule",
+            {
+                "schedule": habeat.once(datetime(2031, 1, 1, tzinfo=UTC)),
+                "start": datetime(2032, 1, 1, tzinfo=UTC),
+            },
+        ),
+        ("end", {"end": datetime(2029, 1, 1, tzinfo=UTC)}),
+        (
+            "end",
+            {
+                "schedule": habeat.cron("0 0 1 1 *", tz="UTC"),
+                "start": datetime(2031, 1, 2, tzinfo=UTC),
+                "end": datetime(2031, 6, 1, tzinfo=UTC),
+            },
+        ),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            check_has_slots(made(**given), now_ms)
+        assert (caught.value.field, caught.value.entry) == (field, "a")
+    check_has_slots(made(end=datetime(2030, 1, 2, tzinfo=UTC)), now_ms)
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 2_000, None, 5])

@@ -229,3 +229,116 @@ def test_counting_has_an_end() -> None:
     whole = removal(stored(entry_of(habeat.every(1)), behind_ms=behind_ms), NOW)
     assert whole.lost is not None
     assert whole.lost.count == COUNTED_AT_MOST + 50
+
+
+# -- bounds, offsets, and as often as it may ------------------------------------------------
+
+
+def test_an_entry_that_has_run_as_often_as_it_may_is_not_due() -> None:
+    spent = stored(entry_of(max_runs=3), behind_ms=60_000, fired=3, due_ms=None)
+    edit = change(spent, entry_of(habeat.every(30), max_runs=3), NOW)
+    assert edit is not None
+    # Nothing was lost: there were no slots any more.
+    assert (edit.write.position, edit.write.lost) == (Position(NOW, None, None), None)
+    assert removal(spent, NOW).lost is None
+    paused = pause(spent, "why", NOW)
+    assert paused is not None
+    assert (paused.write.position, paused.write.lost) == (Position(NOW, None, None), None)
+
+
+def test_more_runs_let_an_exhausted_entry_go_on_from_now() -> None:
+    spent = stored(entry_of(max_runs=3), behind_ms=60_000, fired=3, due_ms=None)
+    for more in (entry_of(max_runs=4), entry_of()):
+        edit = change(spent, more, NOW)
+        assert edit is not None
+        assert edit.write.position == Position(NOW, NOW + 9_500, NOW + 9_500)
+        assert edit.write.lost is None
+        assert (edit.write.cursor_ms, edit.entry.condition) == (NOW - 60_000, "active")
+
+
+def test_fewer_runs_end_an_entry_and_account_for_what_was_due() -> None:
+    edit = change(stored(entry_of(), behind_ms=10_600, fired=3), entry_of(max_runs=2), NOW)
+    assert edit is not None
+    assert edit.write.position == Position(NOW, None, None)
+    assert run_of(edit) == (NOW - 10_500, NOW - 500, 2, "edited")
+
+
+def test_another_number_of_runs_that_are_not_over_keeps_the_rhythm() -> None:
+    edit = change(stored(entry_of(max_runs=9), behind_ms=600, fired=3), entry_of(max_runs=8), NOW)
+    assert edit is not None
+    assert (edit.write.position, edit.write.lost) == (None, None)
+
+
+@pytest.mark.parametrize("field", ["start_ms", "end_ms"])
+def test_another_start_or_end_re_anchors(field: str) -> None:
+    edit = change(stored(entry_of(), behind_ms=600), entry_of(**{field: NOW + 25_000}), NOW)
+    assert edit is not None
+    assert run_of(edit) == (NOW - 500, NOW - 500, 1, "edited")
+    slot_ms = NOW + (29_500 if field == "start_ms" else 9_500)
+    assert edit.write.position == Position(NOW, slot_ms, slot_ms)
+
+
+def test_a_cursor_never_goes_back_when_the_clock_of_redis_does() -> None:
+    ahead = stored(entry_of(), behind_ms=-20_000)
+    after = Position(NOW + 20_000, NOW + 29_500, NOW + 29_500)
+    edit = change(ahead, entry_of(habeat.every(10, offset=0), start_ms=5), NOW)
+    assert edit is not None
+    assert (edit.write.position, edit.write.lost) == (after, None)
+    paused = pause(ahead, "why", NOW)
+    assert paused is not None
+    assert paused.write.position == replace(after, due_ms=None)
+    off = stored(entry_of(), behind_ms=-20_000, paused="x", due_ms=None)
+    resumed = resume(off, NOW)
+    assert resumed is not None
+    assert resumed.write.position == after
+
+
+def test_an_entry_without_a_cursor_is_not_given_the_beginning_of_time() -> None:
+    edit = change(stored(entry_of(), cursor_ms=0), entry_of(jitter_ms=5), NOW)
+    assert edit is not None
+    assert edit.write.position is None
+
+
+# -- pauses that end, and resumes that catch up ---------------------------------------------
+
+
+def test_a_pause_may_have_an_end() -> None:
+    edit = pause(stored(entry_of()), "why", NOW, NOW + 5_000)
+    assert edit is not None
+    assert json.loads(edit.write.paused or "")["until_ms"] == NOW + 5_000
+    assert edit.write.resume_at_ms == NOW + 5_000
+    assert edit.entry.state.paused_until_ms == NOW + 5_000
+    again = stored(entry_of(), paused="why", paused_at_ms=77, paused_until_ms=NOW + 5_000)
+    assert pause(again, "why", NOW, NOW + 5_000) is None
+    other = pause(again, "why", NOW, NOW + 9_000)
+    assert other is not None
+    assert (told(other), other.write.resume_at_ms) == (("why", 77), NOW + 9_000)
+
+
+def test_a_resume_that_catches_up_leaves_the_cursor_where_it_was() -> None:
+    off = stored(entry_of(), behind_ms=30_500, paused="x", due_ms=None)
+    edit = resume(off, NOW, catch_up=True)
+    assert edit is not None
+    position = Position(NOW - 30_500, NOW - 30_500 + 10_000, NOW - 30_500 + 10_000)
+    assert (edit.write.position, edit.write.lost) == (position, None)
+    assert (edit.write.paused, edit.entry.condition) == ("", "active")
+
+
+def test_a_resume_without_a_cursor_goes_on_from_now() -> None:
+    off = stored(entry_of(), cursor_ms=0, paused="x", due_ms=None)
+    edit = resume(off, NOW, catch_up=True)
+    assert edit is not None
+    assert edit.write.position == Position(NOW, NOW + 9_500, NOW + 9_500)
+
+
+def test_what_only_code_knows_is_equal_where_it_is_stored_as_the_same() -> None:
+    class Live(Code):
+        """As beat has it: it knows its slots, and is stored by its name."""
+
+        def next_after_ms(self, after_ms: int) -> int | None:
+            return after_ms + 1_000
+
+    old = stored(entry_of(Code("proj.Tides"), owner="config"), behind_ms=9_000)
+    same = change(old, entry_of(Live("proj.Tides"), owner="config", description="new"), NOW)
+    assert same is not None
+    assert (same.write.position, same.write.lost) == (None, None)

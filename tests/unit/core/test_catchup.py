@@ -150,6 +150,13 @@ def test_a_long_run_of_a_rule_that_must_be_walked_comes_in_slices() -> None:
     assert found[-1].next_slot_ms is not None
 
 
+def test_c12_a_backlog_keeps_to_its_pace() -> None:
+    slots = tuple(NOW_MS - 100_000 - 1_000 * n for n in range(20, 0, -1))
+    found = steps_of(entry(Fixed(slots)), 0, Misfire.ALL)
+    assert [step.not_before_ms - NOW_MS for step in found[:-1]] == [-NOW_MS] * 4
+    assert found[-1].not_before_ms == NOW_MS + 100  # 5 of 50 a second
+
+
 # -- by property ----------------------------------------------------------------------------
 
 spans = st.lists(st.integers(1, 400_000), min_size=0, max_size=40)

@@ -78,7 +78,7 @@ def test_broker_trouble_while_rendering_is_not_the_entrys_fault() -> None:
 
 @pytest.mark.parametrize("atomic", [True, False])
 def test_a_batch_that_takes_longer_to_render_than_the_trust_lasts_leaves(atomic: bool) -> None:
-    """Lazy arguments that ask a slow database: 40 × 300 ms, and a window of 5 s."""
+    """Lazy arguments that ask a slow database: 40 times 300 ms, and a window of 5 s."""
     world = World(atomic=atomic)
     for n in range(40):
         world.add(f"e{n:02}", every_ms=3_600_000)

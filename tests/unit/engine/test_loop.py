@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_c8_the_cadence_is_the_grid_whatever_a_publish_takes() -> None:
     world.publisher.takes_ms = 50
     world.run(20_000)
     slots = [int(envelope.rpartition("@")[2]) for envelope, _ in world.publisher.sent]
-    assert {b - a for a, b in zip(slots, slots[1:], strict=False)} == {1_000}
+    assert {b - a for a, b in pairwise(slots)} == {1_000}
     assert len(slots) >= 20
 
 
@@ -120,29 +121,58 @@ def test_no_lost_answer_loses_or_repeats_a_slot(call: str, lost: str, atomic: bo
     assert sum(count for what, count in old if what == "missed") == 9
 
 
-def test_e2_no_exception_leaves_the_tick(caplog: pytest.LogCaptureFixture) -> None:
+BUGS = [ValueError("bug"), KeyError("bug"), AssertionError(), RecursionError()]
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
+@pytest.mark.parametrize("where", ["tick", "claim", "observe", "acquire"])
+def test_e2_no_exception_leaves_the_tick(bug: Exception, where: str) -> None:
+    def raises() -> None:
+        raise bug
+
     world = World()
-    for error in (ValueError("bug"), KeyError("bug"), AssertionError(), RecursionError()):
-        world.chores.error = error
-        world.tick()
-    world.chores.error = None
-    world.run(2_000)
+    world.add("a", every_ms=1_000)
+    world.store.before[where] = raises
+    world.run(3_000)
+    world.store.before["tick"] = raises
+    world.run(3_000)
     assert world.election.leading
+    slots = [slot for slot, _ in world.store.outcomes("a")]
+    assert slots == list(range(slots[0], slots[-1] + 1, 1_000))
+
+
+def failing(world: World, call: str) -> None:
+    def raises(*_: object) -> None:
+        raise ValueError("the same bug")
+
+    setattr(world.store, call, raises)
 
 
 def test_e2_the_same_bug_is_not_told_at_every_tick(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
-    world.chores.error = ValueError("the same bug")
+    failing(world, "tick")
     world.run(60_000)
-    assert caplog.text.count("a tick failed") == 1
+    assert world.store.count("acquire") > 3  # nobody else wants the lease
+    assert caplog.text.count("a tick failed") <= world.store.count("acquire")
 
 
-def test_a_bug_in_the_chores_does_not_stop_dispatch() -> None:
+def test_a_leader_whose_ticks_fail_lets_another_try() -> None:
+    world = World()
+    world.run(1_000)
+    failing(world, "tick")
+    world.run(2_000)
+    assert world.store.lease == ""
+    assert world.store.count("release") == 1
+
+
+def test_a_bug_in_the_chores_does_not_stop_dispatch(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     world.add("a", every_ms=1_000)
     world.chores.error = ValueError("bug")
     world.run(10_000)
     assert len(world.publisher.sent) >= 10
+    assert world.store.count("acquire") == 1
+    assert caplog.text.count("a chore failed") == 1
 
 
 def test_broker_trouble_is_told_once_and_over_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -505,9 +505,10 @@ class FakePublisher:
             return Rendered(commands=[("LPUSH", "q", words)])
         return Rendered(words.encode(), repeatable=entry.name not in self.unrepeatable)
 
-    def give_up_atomic(self, why: str) -> None:
+    def give_up_atomic(self, why: str) -> bool:
         self.atomic = False
         self.gave_up.append(why)
+        return True
 
     def connect(self, timeout_ms: int) -> None:
         self.connects += 1

@@ -63,8 +63,8 @@ class _Slots:
     def __init__(self, parts: Parts, start_s: int) -> None:
         self._days = MatchingDays(parts)
         self._period = Period(parts, start_s)
-        self._times = _TimesOfDay(parts, start_s) if parts.freq in UNITS_S else _Times(parts)
-        # In a day or less, a position is one among its times: see _Times and _TimesOfDay.
+        self._times = _UnitTimes(parts, start_s) if parts.freq in UNITS_S else _Times(parts)
+        # A position in a day or less is one among its times: see _Times and _UnitTimes.
         long = parts.freq in ("YEARLY", "MONTHLY", "WEEKLY")
         self._positions = parts.by_set_pos if long else ()
 
@@ -107,7 +107,7 @@ class _Slots:
         return None
 
     def _picked(self, first_day: int, next_day: int) -> list[int]:
-        days, times = self._days.between(first_day, next_day), self._times.of_every_day
+        days, times = self._days.between(first_day, next_day), self._times.of_a_day
         picked = []
         for position in self._positions:
             place, at = divmod(position - (position > 0), len(times))
@@ -120,17 +120,17 @@ class _Times:
     """The times of a day of a rule that is daily or rarer: the same ones every day."""
 
     def __init__(self, parts: Parts) -> None:
-        self.of_every_day: Sequence[int] = _product(parts.by_hour, parts.by_minute, parts.by_second)
+        self.of_a_day: Sequence[int] = _product(parts.by_hour, parts.by_minute, parts.by_second)
         if parts.freq == "DAILY":
-            self.of_every_day = _at_positions(self.of_every_day, parts.by_set_pos)
+            self.of_a_day = _at_positions(self.of_a_day, parts.by_set_pos)
 
     def first_from(self, day: int, second: int) -> int:
         """The first time from a second of the day on, or -1."""
-        i = bisect_left(self.of_every_day, second)
-        return self.of_every_day[i] if i < len(self.of_every_day) else -1
+        i = bisect_left(self.of_a_day, second)
+        return self.of_a_day[i] if i < len(self.of_a_day) else -1
 
 
-class _TimesOfDay(_Times):
+class _UnitTimes(_Times):
     """The times of a day of a rule by hours, minutes or seconds; they depend on the day.
 
     A day has so many units. In phase on a day are those with a certain rest modulo the interval,
@@ -148,7 +148,7 @@ class _TimesOfDay(_Times):
         )
         minutes = parts.by_minute if self._unit_s == 3600 else (0,)
         seconds = parts.by_second if self._unit_s >= 60 else (0,)
-        self.of_every_day = ()
+        self.of_a_day = ()  # none that every day has
         self._offsets = _at_positions(_product((0,), minutes, seconds), parts.by_set_pos)
 
     def first_from(self, day: int, second: int) -> int:

@@ -38,5 +38,11 @@ local trust_ends = NOW + math.max(0, math.min(pttl_ms, longest_ms))
 local reply = lead(nonce, ttl_ms, cause,
   {cluster = ARGV[5], epoch = tonumber(ARGV[6]), heartbeat = tonumber(ARGV[7])},
   {app = ARGV[3], cluster = ARGV[4]})
+local distrusted = redis.call('HGETALL', UNTRUSTED)
+for i = 1, #distrusted, 2 do
+  if tonumber(distrusted[i + 1]) <= NOW then
+    redis.call('HDEL', UNTRUSTED, distrusted[i])
+  end
+end
 redis.call('HSET', UNTRUSTED, holder, int(trust_ends))
 return reply
