@@ -1,4 +1,7 @@
-"""``make bench``, or ``python -m benchmarks takeover --times 10``.
+"""``make bench`` runs them all; ``python -m benchmarks takeover --times 10`` one of them.
+
+next_after: what it costs to find the next slot, beside croniter and cronsim (its own module tells
+the method).
 
 takeover: how long nobody leads after the leading beat is stopped (SIGTERM) or killed (SIGKILL),
 with three beats on one machine, habeat with its default settings, beside RedBeat tuned for quick
@@ -24,6 +27,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from benchmarks import next_after
 from benchmarks.takeover import run
 
 
@@ -35,9 +39,15 @@ def main() -> int:
     takeover = commands.add_parser("takeover", help="how long nobody leads")
     takeover.add_argument("--times", type=int, default=10, help="of each signal (default 10)")
     takeover.add_argument("--only", choices=["habeat", "redbeat"], help="leave the other out")
-    parser.set_defaults(command="takeover", times=10, only=None)
-    given = parser.parse_args()
-    return run(given.times, given.only)
+    commands.add_parser("next_after", help="what it costs to find the next slot", add_help=False)
+    parser.set_defaults(command=None, times=10, only=None)
+    given, rest = parser.parse_known_args()
+    status = 0
+    if given.command in (None, "next_after"):
+        status |= next_after.main(rest)
+    if given.command in (None, "takeover"):
+        status |= run(given.times, given.only)
+    return status
 
 
 if __name__ == "__main__":

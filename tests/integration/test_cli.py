@@ -367,7 +367,11 @@ def test_bounds_pauses_and_names(shell: Shell) -> None:
         *("--jitter", "none", "--deadline", "none", "--misfire-pace", "default"),
     )
     assert (changed["start"], changed["end"], changed["max_runs"]) == (None, None, None)
-    assert (changed["jitter_ms"], changed["deadline_ms"], changed["misfire_pace"]) == (0, None, None)
+    assert (changed["jitter_ms"], changed["deadline_ms"], changed["misfire_pace"]) == (
+        0,
+        None,
+        None,
+    )
     for option, written in (
         ("--start", "tomorrow"),
         ("--max-runs", "many"),

@@ -148,7 +148,7 @@ def test_slots_before_an_entrys_creation_are_not_expected() -> None:
 @pytest.mark.parametrize(
     ("number", "status"),
     [
-        (signal.SIGINT, 130),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
         pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
         (signal.SIGKILL, -signal.SIGKILL),

@@ -353,7 +353,7 @@ def arrived(field_: Field) -> list[str]:
 
 
 def test_there_was_something_to_withstand(over: Field) -> None:
-    assert len(over.tokens) >= 3
+    assert len(over.tokens) >= 2
     assert len(arrived(over)) > 50
 
 

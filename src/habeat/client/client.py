@@ -142,7 +142,7 @@ class Client(Looking):
         """Add up to 10,000 entries, all or none; each a mapping with the arguments of `add`.
 
         Everything is checked first. Raises BulkError, which says of each entry that is refused
-        what is wrong with it; then none was added. Redis is busy with it for about 25 ms per
+        what is wrong with it; then none was added. Redis is busy with it for 10 to 25 ms per
         thousand, and the call may take a few seconds longer than others.
         """
         return added(self._calls, entries)

@@ -117,7 +117,10 @@ class _Planner:
         #: The last instant that lies beyond the grace.
         self._last_misfire_ms = now_ms - policies.misfire_grace_ms - 1
         window_ms = policies.misfire_window_ms
-        self._window_begins_ms = 0 if window_ms is None else now_ms - window_ms
+        # Within the grace a slot fires, however short the window is.
+        self._window_begins_ms = (
+            0 if window_ms is None else min(now_ms - window_ms, self._last_misfire_ms + 1)
+        )
         self._rest_fires = False
         self._burst = max(1, round(policies.misfire_pace / BURSTS_PER_SECOND))
         self._in_burst = 0

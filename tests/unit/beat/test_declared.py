@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -51,6 +51,15 @@ def test_a_plain_entry(app: Celery) -> None:
         ({"task": "t", "schedule": 60, "args": (threading.Lock(),)}, "args"),
         ({"task": "t", "schedule": 60, "args": (object(),)}, "args"),
         ({"task": "t", "schedule": 60, "kwargs": {"x": {1, 2}.__iter__()}}, "kwargs"),
+        ({"task": "t", "schedule": 60, "misfire_window": "1d"}, "misfire_window"),
+        ({"task": "t", "schedule": 60, "misfire_pace": 0}, "misfire_pace"),
+        ({"task": "t", "schedule": 60, "max_runs": 0}, "max_runs"),
+        ({"task": "t", "schedule": 60, "jitter": -1}, "jitter"),
+        ({"task": "t", "schedule": 60, "spread": "5m"}, "spread"),
+        ({"task": "t", "schedule": 60, "deadline": 0}, "deadline"),
+        ({"task": "t", "schedule": 60, "start": datetime(2030, 1, 1)}, "start"),
+        ({"task": "t", "schedule": 60, "end": "tomorrow"}, "end"),
+        ({"task": "t", "schedule": 60, "tags": "nightly"}, "tags"),
         ("not a mapping", ""),
         (None, ""),
     ],
@@ -230,3 +239,41 @@ def test_declaring_changes_nothing_of_what_was_given(app: Celery) -> None:
     given = {"a": {**GOOD, "options": options, "kwargs": {}}}
     declare(app, given)
     assert given == {"a": {**GOOD, "options": {"headers": {"a": 1}, "queue": "q"}, "kwargs": {}}}
+
+
+def test_an_entry_says_the_same_as_add_does(app: Celery) -> None:
+    end = datetime(2030, 1, 2, tzinfo=UTC)
+    found = declare(
+        app,
+        {
+            "a": {
+                **GOOD,
+                "start": datetime(2030, 1, 1, tzinfo=UTC),
+                "end": end,
+                "max_runs": 3,
+                "jitter": 5,
+                "spread": timedelta(minutes=1),
+                "deadline": 30,
+                "misfire": "all",
+                "misfire_grace": timedelta(seconds=5),
+                "misfire_limit": 7,
+                "misfire_window": 3_600,
+                "misfire_pace": 2,
+                "delivery": "at_most_once",
+                "tags": ["nightly"],
+                "description": "what",
+                "enabled": False,
+            },
+            "none": {**GOOD, **dict.fromkeys(("start", "max_runs", "jitter", "misfire", "tags"))},
+        },
+    )
+    assert found.broken == {}
+    entry = found.entries["a"]
+    assert entry.end_ms == entry.start_ms + 86_400_000 == round(end.timestamp() * 1_000)  # type: ignore[operator]
+    assert (entry.max_runs, entry.jitter_ms, entry.spread_ms) == (3, 5_000, 60_000)
+    assert (entry.deadline_ms, entry.misfire, entry.misfire_grace_ms) == (30_000, "all", 5_000)
+    assert (entry.misfire_limit, entry.misfire_window_ms) == (7, 3_600_000)
+    assert (entry.misfire_pace, entry.delivery) == (2.0, "at_most_once")
+    assert (entry.tags, entry.description, entry.enabled) == (("nightly",), "what", False)
+    plain = declare(app, {"none": GOOD}).entries["none"]
+    assert found.entries["none"] == plain

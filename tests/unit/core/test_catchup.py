@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.catchup import SLICE, Step, plan
+from habeat.core.catchup import SLICE, Step, plan, promise
 from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.schedule import Crontab, Interval, Once, Run, Schedule
@@ -296,3 +296,38 @@ def test_effective_times_keep_the_order_of_their_slots(case: Case) -> None:
     slots = case.slots()
     for one, other in pairwise(slots):
         assert one <= case.entry.effective_ms(one) < other
+
+
+def test_a_window_shorter_than_the_grace_takes_nothing_from_it() -> None:
+    policies = Policies(misfire_grace_ms=60_000, misfire_window_ms=0)
+    steps = plan(
+        entry(Interval(MINUTE_MS, 0)),
+        policies,
+        cursor_ms=NOW_MS - 5 * MINUTE_MS,
+        now_ms=NOW_MS,
+    )
+    fired = [step.what.slot_ms for step in steps if isinstance(step.what, Firing)]
+    assert fired
+    assert all(NOW_MS - 60_000 <= slot_ms <= NOW_MS for slot_ms in fired)
+
+
+@pytest.mark.parametrize(
+    ("policies", "sentence"),
+    [
+        (Policies(), "a slot up to 1 minute late fires, of older ones the newest"),
+        (
+            Policies(misfire=Misfire.ALL, misfire_limit=7, misfire_pace=0.5),
+            "a slot up to 1 minute late fires, of older ones the newest 7, 0.5 a second",
+        ),
+        (
+            Policies(misfire=Misfire.SKIP, misfire_grace_ms=0, misfire_window_ms=5),
+            "a slot up to 0 seconds late fires, older ones do not",
+        ),
+        (
+            Policies(misfire_window_ms=86_400_000),
+            "a slot up to 1 minute late fires, of older ones the newest, none older than 1 day",
+        ),
+    ],
+)
+def test_the_promise_in_a_sentence(policies: Policies, sentence: str) -> None:
+    assert promise(policies) == sentence

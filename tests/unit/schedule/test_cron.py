@@ -8,7 +8,7 @@ from itertools import islice
 
 import pytest
 from croniter import croniter
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +40,10 @@ def test_slots_in_utc_equal_cronsim(
     minute: str, hour: str, dom: str, month: str, dow: str, start: datetime
 ) -> None:
     expression = f"{minute} {hour} {dom} {month} {dow}"
-    expected = list(islice(CronSim(expression, start), 20))
+    try:
+        expected = list(islice(CronSim(expression, start), 20))
+    except CronSimError:  # some of the impossible days
+        expected = []
     try:
         schedule = cron(expression)
     except ValidationError:
