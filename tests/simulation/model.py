@@ -304,7 +304,9 @@ class Server:
     def cmd_zcard(self, key: bytes) -> int:
         return len(self._get(key, Sorted) or {})
 
-    def cmd_zrangebyscore(self, key: bytes, low: bytes, high: bytes, *options: bytes) -> list[bytes]:
+    def cmd_zrangebyscore(
+        self, key: bytes, low: bytes, high: bytes, *options: bytes
+    ) -> list[bytes]:
         found = [
             pair
             for pair in (self._get(key, Sorted) or Sorted()).ordered()
@@ -416,4 +418,3 @@ def _score(score: float) -> bytes:
 
 def _bound(word: bytes) -> float:
     return float(word)
-

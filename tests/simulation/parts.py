@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from habeat.core.entry import Entry
@@ -44,15 +44,11 @@ class Client:
         self._network = network
 
     def evalsha(self, sha: str, numkeys: int, *words: Any) -> Any:
-        return self._send(
-            lambda: self._server.evalsha(sha, None, words[:numkeys], words[numkeys:])
-        )
+        return self._send(lambda: self._server.evalsha(sha, None, words[:numkeys], words[numkeys:]))
 
     def eval(self, text: str, numkeys: int, *words: Any) -> Any:
         sha = hashlib.sha1(text.encode()).hexdigest()
-        return self._send(
-            lambda: self._server.evalsha(sha, text, words[:numkeys], words[numkeys:])
-        )
+        return self._send(lambda: self._server.evalsha(sha, text, words[:numkeys], words[numkeys:]))
 
     def hmget(self, key: str, names: list[str]) -> Any:
         return self._send(lambda: self._server.call("HMGET", key, *names))
@@ -83,10 +79,23 @@ class Client:
         return reply
 
 
-class Clients:
-    """`calling.Clients`: the one client of a host."""
+class Direct:
+    """A client beside the network and beside time, for what stands before the run."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def evalsha(self, sha: str, numkeys: int, *words: Any) -> Any:
+        raise NoScriptError("NOSCRIPT")
+
+    def eval(self, text: str, numkeys: int, *words: Any) -> Any:
+        return self._server.evalsha(text, text, words[:numkeys], words[numkeys:])
+
+
+class Clients:
+    """`calling.Clients`: one client, whatever happens."""
+
+    def __init__(self, client: Client | Direct) -> None:
         self._client = client
 
     def client(self) -> Any:

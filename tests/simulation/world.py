@@ -19,6 +19,8 @@ from typing import Any
 
 from greenlet import greenlet
 
+SECOND = 1_000_000
+
 
 class Crashed(BaseException):
     """The process is gone; nothing of ours may catch this."""

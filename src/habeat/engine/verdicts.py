@@ -36,9 +36,9 @@ class Verdicts:
     def _error(self, lead: Lead, claim: Claim, word: str) -> None:
         if "OOM " in word:
             raise StoreUnavailable("out_of_memory", word)
-        if any(sign in word for sign in DENIED):
-            if self._publisher.give_up_atomic(f"the queue may not be pushed to ({word})"):
-                return
+        denied = any(sign in word for sign in DENIED)
+        if denied and self._publisher.give_up_atomic(f"the queue may not be pushed to ({word})"):
+            return
         name = claim.firing.entry
         self._refused.error(name, "habeat: entry %r was refused by Redis: %s", name, word)
         if claim.firing.request:
