@@ -183,7 +183,7 @@ class Play:
         return name, [self._any_token(), 1, entry, row["cursor"], self.now_ms, 1]
 
     def _recover(self, name: str) -> tuple[str, list[Any]]:
-        return name, [self._any_token(), 60_000, 10]
+        return name, [self._any_token(), 60_000, 1_000]  # which ones is a matter of hashing
 
     def _mark(self, name: str) -> tuple[str, list[Any]]:
         entry, row = self._row()
