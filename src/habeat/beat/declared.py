@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -80,7 +81,7 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any]) -> Entry:
         schedule=schedule,
         args=() if lazy else tuple(args),
         kwargs={} if lazy else dict(kwargs),
-        options=dict(given.get("options") or {}),
+        options=_options(given.get("options")),
         owner="config",
         from_code=(("args",) if lazy else ())
         + (("schedule",) if isinstance(schedule, LiveSchedule) else ()),
@@ -90,14 +91,26 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any]) -> Entry:
 
 
 def _storable(entry: Entry) -> Entry:
-    """Options may hold queues and exchanges as objects: those stay a matter of code."""
+    """Options may hold queues and exchanges as objects: those stay a matter of code.
+
+    Not so `expires`, by which the planner tells that a late firing is not worth sending.
+    """
     try:
         encode(entry)
     except ValidationError as error:
         if error.field != "options":
             raise
-        return replace(entry, options={}, from_code=(*entry.from_code, "options"))
+        known = {key: value for key, value in entry.options.items() if key == "expires"}
+        return replace(entry, options=known, from_code=(*entry.from_code, "options"))
     return entry
+
+
+def _options(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """With `expires` in seconds: a timedelta cannot be stored."""
+    options = dict(given or {})
+    if isinstance(expires := options.get("expires"), timedelta):
+        options["expires"] = expires.total_seconds()
+    return options
 
 
 def _task(task: Any) -> Any:

@@ -156,6 +156,24 @@ def test_lazy_arguments_stay_a_matter_of_code_and_are_not_called(app: Celery) ->
     assert called == []
 
 
+def test_the_planner_knows_expires_whatever_the_options_are(app: Celery) -> None:
+    minute = timedelta(minutes=1)
+    beside_a_queue = {"queue": Queue("reports"), "expires": minute}
+    declared = declare(
+        app,
+        {
+            "alone": {**GOOD, "options": {"expires": minute}},
+            "beside": {**GOOD, "options": beside_a_queue},
+        },
+    )
+    assert declared.broken == {}
+    assert declared.entries["alone"].options == {"expires": 60}
+    assert declared.entries["alone"].from_code == ()
+    assert declared.entries["beside"].options == {"expires": 60}
+    assert declared.entries["beside"].from_code == ("options",)
+    assert beside_a_queue["expires"] is minute
+
+
 def test_queues_and_exchanges_in_options_stay_a_matter_of_code(app: Celery) -> None:
     queue = Queue("q", Exchange("x", type="topic"), routing_key="a.b")
     declared = declare(app, {"a": {**GOOD, "options": {"queue": queue, "priority": 3}}})
