@@ -89,6 +89,8 @@ def test_sentinel_with_a_failover(make_fleet: MakeFleet, sentinels: Sentinels) -
     assert "dispatch is atomic" in fleet.logs()
     before = _slots_fired(fleet)
     sentinels.failover()
+    # Ours may still be connected to what was the master; a read would not notice.
+    fleet.client.connection_pool.disconnect()
     _wait_for_slots(fleet, before + 5, 60)
     assert fleet.all_alive, fleet.logs()
     fleet.stop()

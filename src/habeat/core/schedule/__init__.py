@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Literal
 
-from habeat.core.schedule.base import Remark, Run, Schedule, to_ms
+from habeat.core.schedule.base import LAST_MS, Remark, Run, Schedule, to_ms
 from habeat.core.schedule.cron import Cron
 from habeat.core.schedule.crontab import Crontab, Field
-from habeat.core.schedule.interval import Interval
+from habeat.core.schedule.interval import MINIMUM_MS, Interval
 from habeat.core.schedule.local import Fold, Gap
 from habeat.core.schedule.once import Once
 from habeat.core.schedule.registry import from_json, register
@@ -48,8 +48,13 @@ def every(
     From a minute up an entry gets an offset of its own when none is given; align="epoch" keeps
     it on the grid. Raises ValidationError for fractions of a millisecond.
     """
+    every_ms = _whole_ms("seconds", seconds)
     offset_ms = None if offset is None else _whole_ms("offset", offset)
-    return Interval(_whole_ms("seconds", seconds), offset_ms, align)
+    if not MINIMUM_MS <= every_ms <= LAST_MS:  # said in the words of this call, not of the JSON
+        raise ValidationError("seconds", seconds, f"{MINIMUM_MS / 1000:g} or more")
+    if offset_ms is not None and not 0 <= offset_ms < every_ms:
+        raise ValidationError("offset", offset, f"0 to less than the period ({seconds})")
+    return Interval(every_ms, offset_ms, align)
 
 
 def cron(expression: str, tz: str | None = None, gap: Gap = "shift", fold: Fold = "auto") -> Cron:

@@ -139,7 +139,8 @@ def _rule(expression: str, fields: list[str], hash_id: str) -> Rule:
         nearest=nearest,
     )
     if not days.possible():
-        raise ValidationError("expression", expression, "a day that the calendar has")
+        allowed = f"a day that month {fields[4]!r} has (in {expression!r})"
+        raise ValidationError("day_of_month", fields[3], allowed)
     return Rule(
         days,
         _numbers(hours, 2),
