@@ -468,15 +468,17 @@ def test_what_is_wrong_is_told_of_each_and_nothing_is_added(client: Client, beat
                 {"name": "c00001", "task": "t", "schedule": 60},
                 {"task": "t", "schedule": 60},
                 "an entry",
+                {"name": "taken", "task": "t", "schedule": 60},
             ]
         )
     told = caught.value
     assert list(told.errors) == [
         *("no-task", "no-schedule", "pace", "colour"),
         *("entries[9]", "entries[10]", "entries[11]"),
+        "taken",
     ]
-    assert told.total == 12
-    assert str(told).startswith("7 of 12 entries are refused, none was added: no-task: ")
+    assert told.total == 13
+    assert str(told).startswith("8 of 13 entries are refused, none was added: no-task: ")
     assert "misfire_pace is 0, allowed" in str(told.errors["pace"])
     assert "each name once" in str(told.errors["entries[9]"])
     past = habeat.once(datetime(2020, 1, 1, tzinfo=UTC))

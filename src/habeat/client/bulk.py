@@ -35,8 +35,8 @@ def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
     items = list(given)
     if len(items) > BULK_MAX:
         raise ValidationError("entries", f"{len(items)} entries", f"{BULK_MAX} in one call")
-    wanted = _checked(items, calls.place.timezone)
-    if not wanted:
+    wanted, refused = _checked(items, calls.place.timezone)
+    if not items:
         return []
     written: dict[str, str] = {}
 
@@ -44,7 +44,7 @@ def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
         now_ms, found = _read(desk, [entry.name for entry in wanted])
         if written and all(written[each.name] == each.digest for each in found):
             return [shown(each) for each in found]
-        edits = _planned(wanted, found, now_ms)
+        edits = _planned(wanted, found, now_ms, refused)
         written.update((edit.entry.name, edit.digest) for edit in edits)
         result = desk.entries.write([edit.write for edit in edits])
         if isinstance(result, Conflict):
@@ -60,7 +60,7 @@ def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
         patient.close()
 
 
-def _checked(items: Sequence[Any], timezone: str) -> list[Entry]:
+def _checked(items: Sequence[Any], timezone: str) -> tuple[list[Entry], dict[str, HabeatError]]:
     wanted: dict[str, Entry] = {}
     errors: dict[str, HabeatError] = {}
     for place, item in enumerate(items):
@@ -73,9 +73,7 @@ def _checked(items: Sequence[Any], timezone: str) -> list[Entry]:
             wanted[label] = _entry(name, item, timezone)
         except HabeatError as error:
             errors[label] = error
-    if errors:
-        raise BulkError(errors, len(items))
-    return list(wanted.values())
+    return list(wanted.values()), errors
 
 
 def _entry(name: Any, item: Any, timezone: str) -> Entry:
@@ -99,9 +97,15 @@ def _read(desk: Desk, names: Sequence[str]) -> tuple[int, list[Stored]]:
     return now_ms, found
 
 
-def _planned(wanted: Sequence[Entry], found: Sequence[Stored], now_ms: int) -> list[Edit]:
+def _planned(
+    wanted: Sequence[Entry],
+    found: Sequence[Stored],
+    now_ms: int,
+    refused: Mapping[str, HabeatError],
+) -> list[Edit]:
+    """What to write; BulkError with what is wrong with any, those `refused` before included."""
     edits: list[Edit] = []
-    errors: dict[str, HabeatError] = {}
+    errors = dict(refused)
     for entry, stored in zip(wanted, found, strict=True):
         try:
             if stored.exists:
@@ -111,5 +115,5 @@ def _planned(wanted: Sequence[Entry], found: Sequence[Stored], now_ms: int) -> l
         except HabeatError as error:
             errors[entry.name] = error
     if errors:
-        raise BulkError(errors, len(wanted))
+        raise BulkError(errors, len(wanted) + len(refused))
     return edits

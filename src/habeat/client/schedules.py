@@ -13,6 +13,7 @@ from habeat.core.schedule import Schedule, every
 from habeat.errors import ValidationError
 
 _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
+_PERIOD_ALLOWED = "seconds or a timedelta, 0.1 s or more, in whole milliseconds"
 
 
 def schedule_of(given: Any) -> Schedule:
@@ -20,7 +21,10 @@ def schedule_of(given: Any) -> Schedule:
     if isinstance(given, Schedule):
         return given
     if isinstance(given, int | float | timedelta) and not isinstance(given, bool):
-        return every(given)
+        try:
+            return every(given)
+        except ValidationError as error:
+            raise ValidationError("schedule", given, _PERIOD_ALLOWED) from error
     if callable(getattr(given, "remaining_estimate", None)):
         raise ValidationError("schedule", given, f"{_same_in_habeat(given)} says the same")
     raise ValidationError(

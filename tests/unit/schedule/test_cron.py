@@ -210,7 +210,7 @@ def test_h_is_fixed_h_with_a_step_counts_elapsed_time() -> None:
         ("0 0 1-5W * *", "day_of_month", "W behind a single day"),
         ("0 0 15W/2 * *", "day_of_month", "W behind a single day"),
         ("0 0 1,WL * *", "day_of_month", "W behind a single day"),
-        ("0 0 31W 4 *", "expression", "calendar"),
+        ("0 0 31W 4 *", "day_of_month", "a day that month"),
         ("0 0 L-3 * *", "day_of_month", "15W and LW"),
         ("0 0 * * L", "day_of_week", "L5"),
         ("0 0 * * 8L", "day_of_week", "L5"),
@@ -235,8 +235,8 @@ def test_h_is_fixed_h_with_a_step_counts_elapsed_time() -> None:
         ("@reboot", "expression", "@daily"),
         ("\u0661 * * * *", "expression", "cron expression"),
         (None, "expression", "cron expression"),
-        ("0 0 30 2 *", "expression", "calendar"),
-        ("0 0 31 4,6,9,11 *", "expression", "calendar"),
+        ("0 0 30 2 *", "day_of_month", "a day that month"),
+        ("0 0 31 4,6,9,11 *", "day_of_month", "a day that month"),
     ],
 )
 def test_what_is_refused_is_named(expression: object, field: str, words: str) -> None:

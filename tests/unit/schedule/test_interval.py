@@ -112,7 +112,10 @@ def test_the_end_of_the_calendar_is_exhaustion() -> None:
         (lambda: Interval(1000, -1), "offset_ms"),
         (lambda: Interval(1000, 1, "epoch"), "offset_ms"),
         (lambda: Interval(1000, align="hour"), "align"),  # type: ignore[arg-type]
-        (lambda: every(0.01), "every_ms"),
+        (lambda: every(0.01), "seconds"),
+        (lambda: every(-5), "seconds"),
+        (lambda: every(60, offset=61), "offset"),
+        (lambda: every(60, offset=-1), "offset"),
         (lambda: every(1.00005), "seconds"),
         (lambda: every(float("nan")), "seconds"),
         (lambda: every(float("inf")), "seconds"),

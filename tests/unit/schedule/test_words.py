@@ -22,6 +22,8 @@ from habeat.core.schedule import Schedule, cron, crontab, every, once, solar
         (solar("sunset", -33.9, -18.4), "at sunset, 33.9°S 18.4°W"),
         (crontab(0, "9-17", tz="UTC"), "at minute 0 from 09:00 to 17:59, UTC"),
         (crontab(0, 0, "mon", "1-7"), "at 00:00 on Mondays, only on the 1st to 7th"),
+        (cron("30 2 * * *", "UTC", gap="skip"), "at 02:30, UTC, gap skipped"),
+        (cron("30 2 * * *", "UTC", fold="both"), "at 02:30, UTC, fold: both passes"),
     ],
 )
 def test_kinds(schedule: Schedule, words: str) -> None:

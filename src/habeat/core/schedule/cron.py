@@ -92,8 +92,7 @@ class Cron(LocalSchedule):
 
     def describe(self) -> str:
         if self._needs_name():
-            zone = f", {self.tz}" if self.tz else ""
-            return f"{self.expression} (H is chosen from the entry's name){zone}"
+            return f"{self.expression} (H is chosen from the entry's name){self._place()}"
         return super().describe()
 
     def _needs_name(self) -> bool:

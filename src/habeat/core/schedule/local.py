@@ -15,6 +15,13 @@ from habeat.core.schedule.zone import zone_named
 Gap = Literal["shift", "skip"]
 Fold = Literal["auto", "first", "last", "both"]
 
+_FOLD_WORDS = {
+    "auto": "",
+    "first": ", fold: first pass",
+    "last": ", fold: last pass",
+    "both": ", fold: both passes",
+}
+
 
 class LocalSchedule(Schedule):
     """A schedule of local times. `tz` None means: not said yet, and UTC until it is bound.
@@ -43,8 +50,14 @@ class LocalSchedule(Schedule):
         return self if self.tz is not None else self._with(tz=timezone)
 
     def describe(self) -> str:
+        rule = words.rule(self._rule) if isinstance(self._rule, Rule) else f"{self!r}"
+        return f"{rule}{self._place()}"
+
+    def _place(self) -> str:
+        """The zone and, where they are not the usual ones, the policies: ", UTC, gap skipped"."""
         zone = f", {self.tz}" if self.tz else ""
-        return f"{words.rule(self._rule)}{zone}" if isinstance(self._rule, Rule) else f"{self!r}"
+        gap = ", gap skipped" if self.gap == "skip" else ""
+        return f"{zone}{gap}{_FOLD_WORDS[self.fold]}"
 
     def _follow(self, rule: LocalRule) -> None:
         zone = zone_named("UTC" if self.tz is None else self.tz)

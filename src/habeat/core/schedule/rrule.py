@@ -77,8 +77,8 @@ class RRule(LocalSchedule):
 
     def describe(self) -> str:
         parts = cast(Recurrence, self._rule).parts
-        since, zone = f", from {str(self.dtstart)[:10]}", f", {self.tz}" if self.tz else ""
-        return f"{recurrence_words.rule(parts)}{since}{recurrence_words.end(parts)}{zone}"
+        since, end = f", from {str(self.dtstart)[:10]}", recurrence_words.end(parts)
+        return f"{recurrence_words.rule(parts)}{since}{end}{self._place()}"
 
 
 @lru_cache(maxsize=1024)
