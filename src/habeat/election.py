@@ -58,6 +58,7 @@ class Election:
         self.known = Known()
         self.rank = 0
         self.inert: str = ""
+        self._asked = False
         #: How many looks at the lease were answered.
         self.looks = 0
         self._watch = Watch()
@@ -155,6 +156,8 @@ class Election:
             return
         if look.seen.holder and Token.parse(look.seen.holder).nonce == self.nonce:
             action = Action.ACQUIRE  # ours still: only the trust in it had ended
+        if not self._asked or self.inert:
+            action = Action.ACQUIRE  # whose keys these are is told though the lease is held
         if action is Action.ACQUIRE:
             self._attempt(lambda: self._store.acquire(self.nonce, self._pace.ttl_ms, self.known))
         elif action in (Action.STEAL_CRASHED, Action.STEAL_STUCK):
@@ -196,6 +199,7 @@ class Election:
     def _attempt(self, attempt: Callable[[], Won | Refused]) -> None:
         attempt_ms = self._now_ms()
         reply = attempt()
+        self._asked = True
         if isinstance(reply, Refused):
             self._refused(reply)
             return
@@ -211,7 +215,7 @@ class Election:
             self._next_look_ms = self._now_ms() + FOREIGN_RETRY_MS
             if reply.why != self.inert:
                 log.error("habeat: inert standby: %s", reply.why)
-            self.inert = reply.why
+        self.inert = reply.why if reply.foreign else ""
 
     def _step_down(self, why: str) -> None:
         log.warning("habeat: stepping down: %s", why)

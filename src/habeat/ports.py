@@ -24,7 +24,8 @@ class StoreUnavailable(HabeatError):
     """
 
     def __init__(self, fault: str, detail: str) -> None:
-        super().__init__(f"Redis is {fault.replace('_', ' ')}: {detail}")
+        how = "answers with an error" if fault == "other" else f"is {fault.replace('_', ' ')}"
+        super().__init__(f"Redis {how}: {detail}")
         self.fault = fault
 
 

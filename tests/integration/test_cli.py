@@ -332,6 +332,12 @@ def test_redis_away_is_one_sentence_and_soon(monkeypatch: pytest.MonkeyPatch) ->
         assert done.stderr.startswith("habeat: Redis at redis://")
         assert done.stderr.count("\n") == 1
         assert "hush" not in done.output
+    done = shell("health", "--json")
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert told["healthy"] is False, "a probe that reads JSON gets some"
+    assert "did not answer" in told["problems"][0]
+    assert "hush" not in done.output
     assert time.monotonic() - started < 20
 
 

@@ -237,8 +237,8 @@ def test_tasks_signatures_and_canvas_of_celery(valkey: Server) -> None:
             assert type(stored.task) is dict
             assert stored.task == json.loads(json.dumps(canvas))
             assert type(app.signature(stored.task)) is type(canvas)
-        with pytest.raises(errors.ValidationError, match=r"habeat.crontab\(minute=0, hour='8'\)"):
-            client.add("crontab", add, celery_crontab(minute=0, hour="8"))
+        client.add("crontab", add, celery_crontab(minute=0, hour="8"))
+        assert client.get("crontab").schedule == habeat.crontab(minute=0, hour="8", tz="UTC")
 
 
 def test_listing_by_prefix_tags_owner_and_state(client: Client, beat: Beat) -> None:

@@ -245,7 +245,7 @@ def test_sentinel_leads_to_the_new_master(
         answers(connections, lambda client: client.set("a", 2))
         return after.admin.get("a") == b"2"  # the old master may have taken a last write
 
-    until(answered, 10, "the client finds the new master")
+    until(answered, 30, "the client finds the new master")
     assert connections.short_lived(1.0).get("a") == b"2"
 
     def listens() -> bool:
@@ -255,7 +255,7 @@ def test_sentinel_leads_to_the_new_master(
             return False
         return listeners(after) == 1
 
-    until(listens, 10, "the subscriber has followed")
+    until(listens, 30, "the subscriber has followed")
 
 
 def test_a_sentinel_that_is_down_is_passed_by(

@@ -230,6 +230,25 @@ def test_a_foreign_state_makes_an_inert_standby_that_says_so_once(
     assert caplog.text.count("inert") == 1
 
 
+def test_a_foreign_state_is_found_out_though_the_lease_is_held(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would pass for a standby until the other app's leader is gone."""
+    leader, stranger = field.replica("a"), field.replica("b")
+    assert leader.step()
+    acquire = field.store.acquire
+    foreign = Refused("the keys belong to another app", foreign=True)
+    monkeypatch.setattr(field.store, "acquire", lambda *_: foreign)
+    assert not stranger.step()
+    assert stranger.inert == foreign.why
+    monkeypatch.setattr(field.store, "acquire", acquire)
+    field.clock.advance(FOREIGN_RETRY_MS)
+    field.run(leader, 1_000)
+    assert leader.leading
+    assert not stranger.step()
+    assert not stranger.inert, "the keys are its own now, and the lease is held"
+
+
 def test_a_barred_replica_never_contends(field: Field) -> None:
     one = field.replica("a")
     one.barred = "Redis evicts entries"

@@ -103,7 +103,7 @@ class Replica:
         self._broker_ok_ms: int | None = None
         self._skew_ms = 0
         self._generation = 0
-        self._led_under = ""
+        self._led_under: str | None = None
 
     # -- engine.Housekeeping ----------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Replica:
                 told.get(won.history, ""),
             )
         else:
-            log.warning("habeat: standing by")
+            log.warning("habeat: standing by; the lease is held by %s", self._election.holder)
 
     def _register_if_due(self, lead: Lead | None) -> None:
         now_ms = self._now_ms()

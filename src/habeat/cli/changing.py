@@ -34,7 +34,7 @@ def add_command(
     **given: Any,
 ) -> None:
     """Add an entry that sends TASK by a schedule: --every, --cron, --rrule …."""
-    schedule = schedule_from(given, client.timezone)
+    schedule = schedule_from(given, client.timezone, name)
     if schedule is None:
         raise click.UsageError("say when: --every, --cron, --rrule …")
     entry = client.add(
@@ -72,7 +72,7 @@ def update_command(
     --option and --queue together replace all options, --tag all tags.
     """
     changes = fields_from(given, client.timezone)
-    schedule = schedule_from(given, client.timezone)
+    schedule = schedule_from(given, client.timezone, name)
     more = {"task": task, "schedule": schedule, "enabled": enabled, "tags": () if no_tags else None}
     changes |= {field: value for field, value in more.items() if value is not None}
     if not changes:

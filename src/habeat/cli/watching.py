@@ -16,6 +16,7 @@ from habeat.cli.printing import (
     when,
 )
 from habeat.client import Client, Leader, Replica, Status
+from habeat.errors import RedisUnavailable
 
 #: How a leader came to lead, in words.
 CAUSES = {
@@ -48,7 +49,13 @@ def status_command(client: Client, as_json: bool) -> None:
 @json_option
 def health_command(client: Client, as_json: bool) -> None:
     """Exit status 0 if a leader lives, nothing is overdue and every firing is accounted for."""
-    status = client.status()
+    try:
+        status = client.status()
+    except RedisUnavailable as error:
+        if not as_json:
+            raise
+        say_json({"healthy": False, "problems": [str(error)]})
+        return bad()
     if as_json:
         say_json({"healthy": status.healthy, "problems": status.problems})
     elif status.leader is not None and status.healthy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ import click
 
 from habeat.core.schedule import Schedule, cron, crontab, every, once, rrule, solar
 from habeat.core.schedule.zone import zone_named
+from habeat.errors import ValidationError
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
@@ -111,26 +113,40 @@ def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--at", metavar="WHEN", help="Once, at a moment in ISO 8601."),
         click.option("--solar", nargs=3, metavar="EVENT LAT LON", help="An event of the sun."),
         click.option("--tz", metavar="ZONE", help="Its time zone; default: the app's."),
+        click.option("--gap", metavar="POLICY", help="Times that the clocks skip: shift, skip."),
+        click.option("--fold", metavar="POLICY", help="Those that come twice: auto, first …"),
     )
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def schedule_from(given: Mapping[str, Any], timezone: str) -> Schedule | None:
-    """The schedule that the options name; None if they name none. Taken out of `given`."""
+def schedule_from(given: Mapping[str, Any], timezone: str, entry: str = "") -> Schedule | None:
+    """The schedule that the options name; None if they name none.
+
+    What is wrong with it is said of `entry`.
+    """
     named = {kind: given[kind] for kind in _MAKERS if given.get(kind)}
     if len(named) > 1:
         raise click.UsageError("give one schedule, not " + " and ".join(f"--{k}" for k in named))
     tz = given.get("tz")
+    policies = {name: given[name] for name in ("gap", "fold") if given.get(name)}
     if not named:
         if tz is not None:
             raise click.UsageError("--tz belongs to --cron, --crontab, --rrule or --at")
+        if policies:
+            raise click.UsageError("--gap and --fold belong to --cron, --crontab or --rrule")
         return None
     ((kind, written),) = named.items()
     if tz is not None and kind not in ("cron", "crontab", "rrule", "at"):
         raise click.UsageError(f"--tz does not go with --{kind}")
-    return _MAKERS[kind](written, tz, timezone)
+    if policies and kind not in ("cron", "crontab", "rrule"):
+        raise click.UsageError(f"--gap and --fold do not go with --{kind}")
+    try:
+        schedule: Any = _MAKERS[kind](written, tz, timezone)
+        return dataclasses.replace(schedule, **policies)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        raise error.of_entry(entry) from None
 
 
 def _every(written: str, tz: str | None, timezone: str) -> Schedule:

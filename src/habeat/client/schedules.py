@@ -1,7 +1,7 @@
-"""What people give as a schedule: one of habeat's, or a period.
+"""What people give as a schedule: one of habeat's, a period, or one of Celery's.
 
-Celery's own schedules belong into beat_schedule, where habeat translates them. Here they are
-refused with the call that says the same, for a client that has no Celery could not read them.
+Celery's own kinds are known by where they come from, and read without importing Celery. A class
+derived from one of them may mean anything and is refused: it belongs into beat_schedule.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from habeat.core.schedule import Schedule, every
+from habeat.core.schedule import Crontab, Schedule, Solar, every
 from habeat.errors import ValidationError
 
 _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
@@ -25,22 +25,21 @@ def schedule_of(given: Any) -> Schedule:
             return every(given)
         except ValidationError as error:
             raise ValidationError("schedule", given, _PERIOD_ALLOWED) from error
+    if type(given).__module__ == "celery.schedules" and given.nowfun is None:
+        return _of_celery(given)
     if callable(getattr(given, "remaining_estimate", None)):
-        raise ValidationError("schedule", given, f"{_same_in_habeat(given)} says the same")
+        raise ValidationError(
+            "schedule", given, "a schedule of habeat's; one that only code has: in beat_schedule"
+        )
     raise ValidationError(
         "schedule", given, "seconds, a timedelta or a schedule such as habeat.cron('0 8 * * *')"
     )
 
 
-def _same_in_habeat(given: Any) -> str:
-    """The call of habeat's that makes what Celery's schedule `given` is."""
+def _of_celery(given: Any) -> Schedule:
+    """The same in habeat as one of Celery's own schedules."""
     if hasattr(given, "_orig_minute"):
-        fields = {name: getattr(given, f"_orig_{name}", "*") for name in _CRONTAB_FIELDS}
-        written = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value != "*")
-        return f"habeat.crontab({written})"
+        return Crontab(**{name: getattr(given, f"_orig_{name}") for name in _CRONTAB_FIELDS})
     if hasattr(given, "event"):
-        return f"habeat.solar({given.event!r}, {given.lat!r}, {given.lon!r})"
-    period = getattr(given, "run_every", None)
-    if isinstance(period, timedelta):
-        return f"habeat.every({period.total_seconds():g})"
-    return "no schedule of habeat's"
+        return Solar(given.event, given.lat, given.lon)
+    return every(given.run_every, align="epoch" if given.relative else "own")

@@ -19,7 +19,7 @@ from habeat.client.fields import span_ms
 from habeat.client.instants import slots_of
 from habeat.client.lookback import moment
 from habeat.core.entry import Entry
-from habeat.core.offsets import jitter_ms, spread_ms
+from habeat.core.offsets import offset_ms, spread_ms
 from habeat.core.schedule import Interval
 from habeat.core.schedule.base import to_ms
 from habeat.core.schedule.code import Code
@@ -174,24 +174,24 @@ def _steady(entry: Entry, start_ms: int, end_ms: int) -> range | None:
     bounded = (entry.start_ms, entry.end_ms, entry.max_runs) != (None, None, None)
     if not isinstance(schedule, Interval) or entry.jitter_ms or bounded:
         return None
-    offset_ms = min(spread_ms(entry.name, entry.spread_ms), schedule.every_ms - 1)
-    first_ms = schedule.next_after_ms(start_ms - 1 - offset_ms)
+    always_ms = spread_ms(entry.name, min(entry.spread_ms, schedule.every_ms - 1))
+    first_ms = schedule.next_after_ms(start_ms - 1 - always_ms)
     if first_ms is None:
         return range(0)
-    return range(first_ms + offset_ms, end_ms, schedule.every_ms)
+    return range(first_ms + always_ms, end_ms, schedule.every_ms)
 
 
 def _offset(entry: Entry, start_ms: int, end_ms: int) -> Iterator[int]:
-    always_ms = spread_ms(entry.name, entry.spread_ms)
+    most = entry.spread_ms, entry.jitter_ms
     slots = slots_of(entry, _before(entry, start_ms))
     slot_ms = next(slots, None)
     while slot_ms is not None and slot_ms < end_ms:
         following_ms = next(slots, None)
-        due_ms = slot_ms + always_ms + jitter_ms(entry.name, slot_ms, entry.jitter_ms)
-        if following_ms is not None:
-            due_ms = min(due_ms, following_ms - 1)
-        elif due_ms != slot_ms:
+        if following_ms is None:
             due_ms = entry.effective_ms(slot_ms)  # the schedule may go on where the entry ends
+        else:
+            room_ms = following_ms - slot_ms - 1
+            due_ms = slot_ms + offset_ms(entry.name, slot_ms, *most, room_ms)
         if start_ms <= due_ms < end_ms:
             yield due_ms
         slot_ms = following_ms

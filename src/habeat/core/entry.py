@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from habeat.core.offsets import jitter_ms, spread_ms
-from habeat.core.schedule.base import FIRST_MS, Run, Schedule
+from habeat.core.offsets import offset_ms
+from habeat.core.schedule.base import FIRST_MS, LAST_MS, Run, Schedule
 from habeat.errors import ValidationError
 
 NAME_MAX_CHARS = 1_000
@@ -136,12 +136,9 @@ class Entry:
         """When the firing of `slot_ms` is due: the slot, its spread and its jitter."""
         if not self.jitter_ms and not self.spread_ms:
             return slot_ms
-        offset_ms = spread_ms(self.name, self.spread_ms)
-        offset_ms += jitter_ms(self.name, slot_ms, self.jitter_ms)
         following_ms = self.schedule.next_after_ms(slot_ms)
-        if following_ms is not None:
-            offset_ms = min(offset_ms, following_ms - slot_ms - 1)
-        return slot_ms + offset_ms
+        room_ms = LAST_MS if following_ms is None else following_ms - slot_ms - 1
+        return slot_ms + offset_ms(self.name, slot_ms, self.spread_ms, self.jitter_ms, room_ms)
 
     def next_slot_ms(self, after_ms: int) -> int | None:
         """The first slot strictly after `after_ms`, between `start_ms` and `end_ms`."""

@@ -19,6 +19,18 @@ def jitter_ms(entry: str, slot_ms: int, at_most_ms: int) -> int:
     return _hashed(f"jitter\0{entry}\0{slot_ms}", at_most_ms)
 
 
+def offset_ms(
+    entry: str, slot_ms: int, most_spread_ms: int, most_jitter_ms: int, room_ms: int
+) -> int:
+    """Both offsets of one slot, at most `room_ms`, which is what there is before the next slot.
+
+    What is cut is the range to choose from: were it the result, all entries with a spread much
+    longer than their period would meet in one instant, just before their next slot.
+    """
+    always_ms = spread_ms(entry, min(most_spread_ms, room_ms))
+    return always_ms + jitter_ms(entry, slot_ms, min(most_jitter_ms, room_ms - always_ms))
+
+
 def _hashed(subject: str, at_most_ms: int) -> int:
     if at_most_ms <= 0:
         return 0

@@ -39,6 +39,11 @@ def test_spans(text: str, seconds: float | None) -> None:
         ),
         ({"at": "2030-01-01T01:00"}, habeat.once(datetime(2030, 1, 1, tzinfo=UTC))),
         ({"solar": ("sunset", "52.5", "13.4")}, habeat.solar("sunset", 52.5, 13.4)),
+        ({"cron": "30 2 * * *", "gap": "skip"}, habeat.cron("30 2 * * *", gap="skip")),
+        (
+            {"crontab": "minute=30 hour=2", "tz": "UTC", "fold": "both"},
+            habeat.crontab(30, 2, tz="UTC", fold="both"),
+        ),
         ({}, None),
     ],
 )
@@ -53,6 +58,8 @@ def test_schedules(given: dict[str, Any], schedule: object) -> None:
         {"every": "often"},
         {"every": "5m", "tz": "UTC"},
         {"tz": "UTC"},
+        {"gap": "skip"},
+        {"every": "5m", "fold": "both"},
         {"crontab": "0 8 * * *"},
         {"crontab": "minute="},
         {"at": "tomorrow"},
@@ -66,11 +73,17 @@ def test_wrong_usage(given: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"cron": "99 * * * *"}, {"every": "0.01"}, {"at": "2030-01-01T00:00", "tz": "Mars/Olympus"}],
+    [
+        {"cron": "99 * * * *"},
+        {"cron": "30 2 * * *", "gap": "jump"},
+        {"every": "0.01"},
+        {"at": "2030-01-01T00:00", "tz": "Mars/Olympus"},
+    ],
 )
 def test_what_the_schedules_refuse(given: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        schedule_from(given, "UTC")
+    with pytest.raises(ValidationError) as caught:
+        schedule_from(given, "UTC", "nightly")
+    assert caught.value.entry == "nightly"
 
 
 def test_moments() -> None:
