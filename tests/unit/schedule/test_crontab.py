@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from habeat.core.schedule import Crontab, crontab
 from habeat.core.schedule.crontab import expand
 from habeat.errors import ValidationError
-from tests.unit.schedule.oracles import utc_minutes
+from tests.unit.schedule.oracles import newest_celery, utc_minutes
 from tests.unit.schedule.strategies import (
     DAYS,
     HOURS,
@@ -51,6 +51,7 @@ def celery_fields(draw: st.DrawFn) -> tuple[str, str]:
     return name, draw(st.lists(part, min_size=1, max_size=4).map(",".join))
 
 
+@newest_celery
 @untimed
 @given(celery_fields())
 def test_expansion_equals_celery(field: tuple[str, str]) -> None:
@@ -72,6 +73,7 @@ def test_what_is_accepted_celery_reads_the_same(name: str, spec: str) -> None:
     assert set(expand(name, kept)) == crontab_parser(size, low).parse(kept)
 
 
+@newest_celery
 @untimed
 @given(MINUTES, HOURS, WEEKDAY_FIELDS, DAYS, MONTH_FIELDS, st.integers(0, 5 * 366 * 1440))
 def test_slots_in_utc_equal_a_scan_with_celerys_sets(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from habeat.core.schedule import Solar, from_json, solar
 from habeat.errors import HabeatError, ValidationError
+from tests.unit.schedule.oracles import newest_celery
 from tests.unit.schedule.strategies import untimed
 
 EVENTS = sorted(celery_solar._all_events)
@@ -29,6 +30,7 @@ def celerys_next(event: str, lat: float, lon: float, after: datetime) -> datetim
 
 
 # Nearer to the poles an event can graze the horizon, and ephem is not sure to the second.
+@newest_celery
 @untimed
 @given(st.sampled_from(EVENTS), st.floats(-70, 70), st.floats(-180, 180), INSTANTS)
 def test_the_next_event_equals_celerys(event: str, lat: float, lon: float, after: datetime) -> None:

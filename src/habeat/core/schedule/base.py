@@ -39,6 +39,12 @@ class Run:
     last_ms: int
 
 
+def check_limit(limit: int | None) -> None:
+    """ValidationError if `limit` is no count."""
+    if limit is not None and limit < 1:
+        raise ValidationError("limit", limit, "a whole number from 1, or None")
+
+
 class Schedule(ABC):
     """A rule that yields slots. Kinds are frozen dataclasses, equal when their fields are."""
 
@@ -98,8 +104,7 @@ class Schedule(ABC):
         With a `limit` the run ends after that many slots; call again with
         `after_ms=run.last_ms` to go on. It bounds the work of a kind that has to enumerate.
         """
-        if limit is not None and limit < 1:
-            raise ValidationError("limit", limit, "a whole number from 1, or None")
+        check_limit(limit)
         count, first_ms, last_ms = 0, 0, after_ms
         while limit is None or count < limit:
             slot_ms = self.next_after_ms(last_ms)

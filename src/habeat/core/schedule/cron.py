@@ -64,6 +64,7 @@ class Cron(LocalSchedule):
     """
 
     kind: ClassVar[str] = "cron"
+    arithmetic: ClassVar[bool] = True
 
     expression: str
     tz: str | None = None

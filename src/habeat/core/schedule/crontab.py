@@ -60,6 +60,7 @@ class Crontab(LocalSchedule):
     """
 
     kind: ClassVar[str] = "crontab"
+    arithmetic: ClassVar[bool] = True
 
     minute: str = "*"
     hour: str = "*"

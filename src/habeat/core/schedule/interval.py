@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from habeat.core.schedule import checks, words
-from habeat.core.schedule.base import LAST_MS, Run, Schedule
+from habeat.core.schedule.base import LAST_MS, Run, Schedule, check_limit
 from habeat.core.schedule.registry import register
 from habeat.errors import ValidationError
 
@@ -52,8 +52,7 @@ class Interval(Schedule):
 
     def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
         """The run of ``after_ms < slot <= until_ms``, by arithmetic, its first `limit` slots."""
-        if limit is not None and limit < 1:
-            raise ValidationError("limit", limit, "a whole number from 1, or None")
+        check_limit(limit)
         first_ms = self.next_after_ms(after_ms)
         until_ms = min(until_ms, LAST_MS)
         if first_ms is None or first_ms > until_ms:

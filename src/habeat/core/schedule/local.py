@@ -7,7 +7,7 @@ from datetime import UTC, tzinfo
 from typing import Any, Literal, cast
 
 from habeat.core.schedule import words
-from habeat.core.schedule.base import Remark, Schedule
+from habeat.core.schedule.base import Remark, Run, Schedule, check_limit
 from habeat.core.schedule.rule import Rule
 from habeat.core.schedule.wallclock import LocalRule, WallClock
 from habeat.core.schedule.zone import zone_named
@@ -40,6 +40,31 @@ class LocalSchedule(Schedule):
 
     def next_after_ms(self, after_ms: int) -> int | None:
         return self._next(after_ms)
+
+    def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
+        """See `Schedule.count_between`. A rule of days and times is counted by arithmetic."""
+        rule = self._rule
+        if not isinstance(rule, Rule):
+            return super().count_between(after_ms, until_ms, limit)
+        check_limit(limit)
+        first_ms = self._next(after_ms)
+        if first_ms is None or first_ms > until_ms:
+            return None
+        count = self._clock.count(rule, after_ms, until_ms)
+        if limit is not None:
+            count = min(count, limit)
+        return Run(count, first_ms, self._nth_ms(rule, after_ms, count, first_ms, until_ms))
+
+    def _nth_ms(self, rule: Rule, after_ms: int, number: int, low_ms: int, high_ms: int) -> int:
+        """The slot of this number after `after_ms`, which lies in [low, high]; by bisection."""
+        low_s, high_s = low_ms // 1000, high_ms // 1000
+        while low_s < high_s:
+            middle_s = (low_s + high_s) // 2
+            if self._clock.count(rule, after_ms, middle_s * 1000) >= number:
+                high_s = middle_s
+            else:
+                low_s = middle_s + 1
+        return low_s * 1000
 
     def remark(self, slot_ms: int) -> Remark:
         """What the clocks did to a slot; see `WallClock.remark`."""

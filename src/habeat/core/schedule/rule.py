@@ -160,6 +160,34 @@ class Rule:
             return days[i] * DAY_S + self._at_first_s if days[i] <= _LAST_DAY else None
         return self._in_later_month(month.end_day)
 
+    def count(self, begin_s: int, end_s: int) -> int:
+        """How many matching local seconds there are from `begin_s` to before `end_s`."""
+        (begin_day, begin), (end_day, end) = divmod(begin_s, DAY_S), divmod(end_s, DAY_S)
+        whole_days, day = 0, begin_day
+        while day < end_day:
+            month = self._month_of(day)
+            until = min(month.end_day, end_day)
+            whole_days += bisect_left(month.days, until) - bisect_left(month.days, day)
+            day = until
+        per_day = len(self._minutes_of_day) * len(self.seconds)
+        return (
+            whole_days * per_day
+            - self._before_on_day(begin_day, begin)
+            + self._before_on_day(end_day, end)
+        )
+
+    def _before_on_day(self, day: int, second_of_day: int) -> int:
+        """How many matching seconds a day has before `second_of_day`."""
+        days = self._month_of(day).days
+        at = bisect_left(days, day)
+        if at == len(days) or days[at] != day:
+            return 0
+        minute, second = divmod(second_of_day, 60)
+        minutes, seconds = self._minutes_of_day, self.seconds
+        i = bisect_left(minutes, minute)
+        in_minute = i < len(minutes) and minutes[i] == minute
+        return i * len(seconds) + (bisect_left(seconds, second) if in_minute else 0)
+
     def _on_day(self, second_of_day: int) -> int:
         """The first matching second of a day from `second_of_day` on, or -1."""
         minute, second = divmod(second_of_day, 60)

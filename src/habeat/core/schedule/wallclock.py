@@ -40,6 +40,13 @@ class LocalRule(Protocol):
         """The first matching local second strictly after this one; None when there is none."""
 
 
+class CountingRule(LocalRule, Protocol):
+    """A rule that can tell how many matches a span has without walking them."""
+
+    def count(self, begin_s: int, end_s: int, /) -> int:
+        """The matching local seconds from `begin_s` to before `end_s`."""
+
+
 class WallClock:
     """The slots of one rule in one zone, in UTC."""
 
@@ -73,6 +80,24 @@ class WallClock:
         if found is not None and found < end:
             return (found - offset_s) * 1000
         return self._in_later_segment(self._zone.segment_at(after_s), local_s, found)
+
+    def count(self, rule: CountingRule, after_ms: int, until_ms: int) -> int:
+        """How many slots there are with ``after < slot <= until``; `rule` is this clock's own."""
+        begin_s = max(after_ms // 1000 + 1, FIRST_S)
+        end_s = min(until_ms // 1000, LAST_S) + 1
+        total = 0
+        while begin_s < end_s:
+            segment = self._zone.segment_at(begin_s)
+            _, _, offset_s, first, end = self._window_of(segment)
+            until_s = min(end_s, segment.end_s)
+            local_begin, local_end = max(begin_s + offset_s, first), min(until_s + offset_s, end)
+            if local_begin < local_end:
+                total += rule.count(local_begin, local_end)
+            if begin_s == segment.start_s and self._shifts_to(segment):
+                own = local_begin == begin_s + offset_s < local_end
+                total += not (own and rule.count(local_begin, local_begin + 1))
+            begin_s = until_s
+        return total
 
     def remark(self, slot_ms: int) -> Remark:
         """Whether a slot stands in for a missing time, or its local time comes twice."""
