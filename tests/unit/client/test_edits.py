@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -220,7 +221,7 @@ def test_a_removal_accounts_for_what_was_due() -> None:
 
 
 def test_counting_has_an_end() -> None:
-    each_second = habeat.cron("* * * * * *", tz="UTC")
+    each_second = habeat.rrule("FREQ=SECONDLY", tz="UTC", dtstart=datetime(2020, 1, 1, tzinfo=UTC))
     behind_ms = (COUNTED_AT_MOST + 50) * 1_000
     gone = removal(stored(entry_of(each_second), behind_ms=behind_ms), NOW)
     assert gone.lost is not None
