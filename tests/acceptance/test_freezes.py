@@ -34,7 +34,7 @@ FROZEN_S = 3.3 * TTL_S
 TIMES = pick(1, 3)
 BURST = 1_000
 PERIOD_S = pick(10.0, 30.0)
-UNSETTLED = 10
+UNSETTLED = 1
 
 
 def test_frozen_between_slots(make_fleet: MakeFleet, valkey: Server, broker: Broker) -> None:

@@ -27,7 +27,9 @@ from habeat.engine.reporting import Once
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import Claim, Departed, DispatchStore, Publisher, PublishRefused
 
-SETTLE_BATCH = 10
+#: Each message is settled before the next one leaves: a leader that is killed, or frozen and
+#: succeeded, in the middle of a burst has then at most one to be repeated.
+SETTLE_BATCH = 1
 #: Below this much trust a message is not begun.
 LEAST_TRUST_MS = 50
 
