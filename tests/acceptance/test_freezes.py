@@ -66,7 +66,7 @@ def _stopped_in_a_burst(fleet: Fleet, broker: Broker, arrivals: list[Arrival]) -
     """The moment is found by watching the queue; it may be missed, then the next burst comes."""
     for _ in range(6):
         leader = fleet.wait_for_leader()
-        until(lambda: broker.length() % BURST == 0, 10, "the last burst is over")
+        until(lambda: _stands_still(broker), 3 * PERIOD_S, "the last burst is over")
         there = broker.length()
         _wait_for_more(broker, there)
         leader.stop_signal()
@@ -75,6 +75,12 @@ def _stopped_in_a_burst(fleet: Fleet, broker: Broker, arrivals: list[Arrival]) -
             return leader
         leader.cont()
     pytest.fail("the middle of a burst was never met")
+
+
+def _stands_still(broker: Broker) -> bool:
+    before = broker.length()
+    time.sleep(0.7)
+    return broker.length() == before
 
 
 def _wait_for_more(broker: Broker, than: int) -> None:
