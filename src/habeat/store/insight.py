@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from habeat.core.firing import Outcome
@@ -52,7 +52,6 @@ class Facts:
     quarantined: Mapping[str, str]
     in_flight: int
     dead: int
-    server: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Insight:
