@@ -205,6 +205,8 @@ class Election:
             return
         self.inert = ""
         self.won = reply
+        if reply.already:
+            log.warning("habeat: the lease is still ours: leading on")
         self.trust = Trust(reply.token, attempt_ms, self._pace.ttl_ms)
         self.known = Known(reply.cluster, reply.token.epoch, reply.heartbeat, reply.history_lost_ms)
         self._watch = Watch()

@@ -161,7 +161,8 @@ class Replica:
                 told.get(won.history, ""),
             )
         else:
-            log.warning("habeat: standing by; the lease is held by %s", self._election.holder)
+            holder = self._election.holder or "nobody yet"
+            log.warning("habeat: standing by; the lease is held by %s", holder)
 
     def _register_if_due(self, lead: Lead | None) -> None:
         now_ms = self._now_ms()
