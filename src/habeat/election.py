@@ -98,16 +98,23 @@ class Election:
         """Something was said (``released``): the next step looks at once."""
         self._next_look_ms = 0
 
-    def fenced(self, call: Callable[[Token, int], Reply | Lost]) -> Reply:
+    def fenced(self, call: Callable[[Token, int], Reply | Lost], beats: int = 0) -> Reply:
         """Run a call that proves and extends the lease; LeaseLost if it is not ours.
 
-        The window is anchored to the moment before the request was sent.
+        The window is anchored to the moment before the request was sent. `beats` is how often
+        the call has raised the heartbeat: should Redis count less than we do, it has lost data.
         """
-        trust = self.trust
-        if trust is None or not self.leading:
+        token, attempt_ms = self.attempt()
+        return self.concluded(call(token, self._pace.ttl_ms), attempt_ms, beats)
+
+    def attempt(self) -> tuple[Token, int]:
+        """Before a fenced request is sent: our token, and the moment that anchors its window."""
+        if self.trust is None or not self.leading:
             raise LeaseLost("the trust window is over")
-        attempt_ms = self._now_ms()
-        reply = call(trust.token, self._pace.ttl_ms)
+        return self.trust.token, self._now_ms()
+
+    def concluded(self, reply: Reply | Lost, attempt_ms: int, beats: int = 0) -> Reply:
+        """What the request of that attempt was answered, whenever it is read; LeaseLost."""
         if isinstance(reply, Lost):
             self._step_down(
                 f"another replica holds the lease ({reply.holder})"
@@ -115,7 +122,10 @@ class Election:
                 else "the lease is gone"
             )
             raise LeaseLost(reply.holder)
-        self.trust = trust.renewed(attempt_ms)
+        if self.trust is not None:
+            self.trust = self.trust.renewed(attempt_ms)
+        if beats:
+            self.known = replace(self.known, heartbeat=self.known.heartbeat + beats)
         return reply
 
     def heard(self, heartbeat: int, history_lost_ms: int) -> None:
@@ -159,13 +169,18 @@ class Election:
         if not self._asked or self.inert:
             action = Action.ACQUIRE  # whose keys these are is told though the lease is held
         if action is Action.ACQUIRE:
-            self._attempt(lambda: self._store.acquire(self.nonce, self._pace.ttl_ms, self.known))
+            self._attempt(self._acquire)
         elif action in (Action.STEAL_CRASHED, Action.STEAL_STUCK):
             self._attempt(
                 lambda: self._store.steal(
                     self.nonce, self._pace.ttl_ms, self.known, action.value, look.seen
                 )
             )
+
+    def _acquire(self) -> Won | Refused:
+        left_ms = max(0, self._watch.trusted_until_ms - self._now_ms())
+        vanished = self._watch.vanished if left_ms else ""
+        return self._store.acquire(self.nonce, self._pace.ttl_ms, self.known, vanished, left_ms)
 
     def _sits_out(self, free: bool) -> bool:
         """Whether to leave the lease to others: not for ever, if nobody takes it."""
@@ -184,9 +199,11 @@ class Election:
         found, mine = look.known, self.known
         if not found.cluster and mine.cluster:
             return  # emptied: the next acquisition declares it
-        same_history = (found.cluster, found.history_lost_ms) == (
-            mine.cluster,
-            mine.history_lost_ms,
+        if found.cluster != mine.cluster and found.epoch < mine.epoch:
+            return  # an older history has taken the place of ours: likewise
+        # A loss that was declared and is not remembered any more: data was lost once more.
+        same_history = found.cluster == mine.cluster and (
+            found.history_lost_ms <= mine.history_lost_ms
         )
         self.known = found
         if same_history:

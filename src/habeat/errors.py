@@ -131,3 +131,34 @@ class RedisUnavailable(HabeatError):
 
 class ForeignState(HabeatError):
     """The keys under this prefix belong to another app or to another schema version."""
+
+
+# -- what the world did: raised behind the ports, and handled by the engine ----------------
+
+
+class StoreUnavailable(HabeatError):
+    """Redis did not answer, or refused to write; nothing is known of the call's effect.
+
+    `fault` is one word for the log: unreachable, read_only, out_of_memory, denied, busy, other.
+    """
+
+    def __init__(self, fault: str, detail: str) -> None:
+        how = "answers with an error" if fault == "other" else f"is {fault.replace('_', ' ')}"
+        super().__init__(f"Redis {how}: {detail}")
+        self.fault = fault
+
+
+class BrokerUnavailable(HabeatError):
+    """The broker did not take the message in time; it may or may not have it."""
+
+
+class PublishRefused(HabeatError):
+    """The broker is there and refuses this one message; others are not concerned."""
+
+
+class RenderFailed(HabeatError):
+    """Celery could not build this entry's message; the broker has no part in it."""
+
+
+class RenderBypassed(RenderFailed):
+    """Celery sent the message itself, or lost it: its fate is unknown."""

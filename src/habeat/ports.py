@@ -9,40 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.lease import Observation, Token
-from habeat.errors import HabeatError
+from habeat.errors import BrokerUnavailable as BrokerUnavailable
+from habeat.errors import PublishRefused as PublishRefused
+from habeat.errors import RenderBypassed as RenderBypassed
+from habeat.errors import RenderFailed as RenderFailed
+from habeat.errors import StoreUnavailable as StoreUnavailable
 
-
-class StoreUnavailable(HabeatError):
-    """Redis did not answer, or refused to write; nothing is known of the call's effect.
-
-    `fault` is one word for the log: unreachable, read_only, out_of_memory, denied, busy, other.
-    """
-
-    def __init__(self, fault: str, detail: str) -> None:
-        how = "answers with an error" if fault == "other" else f"is {fault.replace('_', ' ')}"
-        super().__init__(f"Redis {how}: {detail}")
-        self.fault = fault
-
-
-class BrokerUnavailable(HabeatError):
-    """The broker did not take the message in time; it may or may not have it."""
-
-
-class PublishRefused(HabeatError):
-    """The broker is there and refuses this one message; others are not concerned."""
-
-
-class RenderFailed(HabeatError):
-    """Celery could not build this entry's message; the broker has no part in it."""
-
-
-class RenderBypassed(RenderFailed):
-    """Celery sent the message itself, or lost it: its fate is unknown."""
+Answer = TypeVar("Answer", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +163,14 @@ class Statuses:
     words: Sequence[str]
 
 
+class Sent(Protocol[Answer]):
+    """A call that is under way: `result` waits for its answer, `drop` leaves it unread."""
+
+    def result(self) -> Answer: ...
+
+    def drop(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A claimed firing of the outbox whose message may not have left."""
@@ -256,7 +242,11 @@ class Line(Protocol):
 class ElectionStore(Protocol):
     """What the election needs: the lease and its neighbours, a script each."""
 
-    def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused: ...
+    def acquire(
+        self, nonce: str, ttl_ms: int, known: Known, vanished: str = "", trusted_ms: int = 0
+    ) -> Won | Refused:
+        """Take the lease if it is free; `vanished` is a token that is trusted so long yet."""
+        ...
 
     def steal(
         self, nonce: str, ttl_ms: int, known: Known, cause: str, seen: Observation
@@ -276,7 +266,17 @@ class ElectionStore(Protocol):
 class DispatchStore(Protocol):
     """What a leader needs; all fenced by its token but `settle` and `definitions`."""
 
-    def tick(self, token: Token, ttl_ms: int, limit: int, heartbeat: int) -> Tick | Lost: ...
+    def tick(
+        self,
+        token: Token,
+        ttl_ms: int,
+        limit: int,
+        heartbeat: int,
+        ahead_ms: int = 0,
+        offset: int = 0,
+    ) -> Tick | Lost:
+        """What is due, or will be within `ahead_ms`: so many entries, after the first `offset`."""
+        ...
 
     def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]: ...
 
@@ -284,7 +284,15 @@ class DispatchStore(Protocol):
         self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
     ) -> Statuses | Lost: ...
 
+    def send_claim(
+        self, token: Token, ttl_ms: int, claims: Sequence[Claim]
+    ) -> Sent[Statuses | Lost]:
+        """An atomic claim whose answer is read later; StoreUnavailable if it cannot be sent."""
+
     def settle(self, token: Token, departed: Sequence[Departed]) -> int: ...
+
+    def send_settle(self, token: Token, departed: Sequence[Departed]) -> Sent[int]:
+        """The same, its answer read later; StoreUnavailable if it cannot be sent."""
 
     def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost: ...
 
@@ -326,13 +334,15 @@ class Publisher(Protocol):
         """
         ...
 
+    def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
+        """The message of a firing that is not due yet; None unless it can be made unseen."""
+        ...
+
     def give_up_atomic(self, why: str) -> bool:
         """The claim may not enqueue: use the outbox from now on, if that is allowed."""
         ...
 
-    def connect(self, timeout_ms: int) -> None:
-        """Make sure of the broker within the time; BrokerUnavailable."""
-        ...
+    def connect(self, timeout_ms: int) -> None: ...
 
     def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
         """Hand one message to the broker within the time; BrokerUnavailable, PublishRefused."""

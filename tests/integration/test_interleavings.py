@@ -157,6 +157,9 @@ class Publisher:
             return Rendered(commands=[("LPUSH", "queue", name)])
         return Rendered(name.encode())
 
+    def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
+        return self.render(entry, firing, cluster, epoch)
+
     def give_up_atomic(self, why: str) -> bool:
         raise AssertionError(why)
 

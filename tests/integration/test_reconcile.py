@@ -294,6 +294,19 @@ def test_an_entry_lost_under_a_live_lease_is_made_anew(bench, lead, deploy) -> N
     assert stored(bench, "b").exists
 
 
+def test_slots_of_a_definition_that_was_deleted_by_hand_are_accounted_for(
+    bench, lead, deploy
+) -> None:
+    """Its state is left; what fell due between its cursor and its return is in one record."""
+    deploy(a={**GOOD, "schedule": 1}).lead(lead)
+    cursor_ms, first_ms = age(bench, "a", 5_000)
+    bench.admin.hdel(bench.keys.entries, "a")
+    deploy(a={**GOOD, "schedule": 1}).lead(lead)
+    (record,) = bench.ledger("a")
+    assert record == ("skipped", "its definition was gone", str(first_ms))
+    assert stored(bench, "a").state.cursor_ms > cursor_ms
+
+
 # -- pruning --------------------------------------------------------------------------------
 
 

@@ -88,14 +88,16 @@ def spawn_beat(
     cwd: str | os.PathLike[str] | None = None,
     *,
     scheduler: str = "habeat.Scheduler",
+    wrapper: Sequence[str] = (),
 ) -> CeleryProcess:
     """`celery -A app_module beat -S habeat.Scheduler`, logging at DEBUG unless `args` say else.
 
     `cwd` is put on the import path, so a test writes its app module there. `scheduler` is a
     path (``habeat:Scheduler``) or a name of the entry-point group ``celery.beat_schedulers``.
+    `wrapper` is a command that execs what follows it, as ``nsenter`` does.
     """
     command = ["beat", "-S", scheduler, "--pidfile=", *_log_level(args), *args]
-    return _celery("beat", app_module, command, env, cwd)
+    return _celery("beat", app_module, command, env, cwd, wrapper)
 
 
 def spawn_worker(
@@ -133,8 +135,11 @@ class Processes:
         cwd: str | os.PathLike[str] | None = None,
         *,
         scheduler: str = "habeat.Scheduler",
+        wrapper: Sequence[str] = (),
     ) -> CeleryProcess:
-        return self._kept(spawn_beat(app_module, args, env, cwd, scheduler=scheduler))
+        return self._kept(
+            spawn_beat(app_module, args, env, cwd, scheduler=scheduler, wrapper=wrapper)
+        )
 
     def worker(
         self,
@@ -174,8 +179,9 @@ def _celery(
     command: Sequence[str],
     env: Mapping[str, str] | None,
     cwd: str | os.PathLike[str] | None,
+    wrapper: Sequence[str] = (),
 ) -> CeleryProcess:
-    return _start(name, ["-m", "celery", "-A", app_module, *command], env, cwd)
+    return _start(name, ["-m", "celery", "-A", app_module, *command], env, cwd, wrapper)
 
 
 def _start(
@@ -183,11 +189,12 @@ def _start(
     arguments: Sequence[str],
     env: Mapping[str, str] | None,
     cwd: str | os.PathLike[str] | None,
+    wrapper: Sequence[str] = (),
 ) -> CeleryProcess:
     home = Path(tempfile.mkdtemp(prefix=f"hb-{name}-")) if cwd is None else Path(cwd)
     descriptor, log = tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=home)
     os.close(descriptor)
-    command = [sys.executable, "-u", *arguments]
+    command = [*wrapper, sys.executable, "-u", *arguments]
     child = spawn(command, log=Path(log), env=_environment(home, env), cwd=home)
     return CeleryProcess(f"{name} (pid {child.pid})", Path(log), child)
 

@@ -109,6 +109,8 @@ class Proxy:
                 _reset(client)
                 continue
             server.settimeout(None)
+            for each in (client, server):  # or what comes in two chunks waits for an ACK: 40 ms
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._open |= {client, server}
             self._pump(client, server, self._requests_flow)

@@ -297,7 +297,7 @@ def test_the_most_that_was_known_is_kept_until_the_loss_is_declared(
     passed: list[Known] = []
     acquire = field.store.acquire
     monkeypatch.setattr(
-        field.store, "acquire", lambda n, t, k: (passed.append(k), acquire(n, t, k))[1]
+        field.store, "acquire", lambda n, t, k, *_: (passed.append(k), acquire(n, t, k))[1]
     )
     other.look_now()
     other.step()
@@ -317,7 +317,7 @@ def test_an_emptied_redis_is_told_by_who_knew_it(
     passed: list[Known] = []
     acquire = field.store.acquire
     monkeypatch.setattr(
-        field.store, "acquire", lambda n, t, k: (passed.append(k), acquire(n, t, k))[1]
+        field.store, "acquire", lambda n, t, k, *_: (passed.append(k), acquire(n, t, k))[1]
     )
     other.look_now()
     other.step()
@@ -332,3 +332,50 @@ def test_a_fenced_call_that_is_answered_by_nobody_says_the_lease_is_gone(
     with pytest.raises(LeaseLost):
         one.fenced(lambda *_: Lost(""))
     assert "gone" in caplog.text
+
+
+def test_the_heir_of_a_vanished_lease_says_whose_it_was() -> None:
+    """Evicted under a live leader: its intents wait until it cannot trust it any more."""
+    field = Field()
+    one, two = field.replica("a"), field.replica("b")
+    assert one.step()
+    assert not two.step()
+    token = field.store.lease
+    field.store.lease = ""
+    field.clock.advance(300)
+    assert two.step()
+    assert set(field.store.untrusted) == {token}
+    assert field.store.untrusted[token] - field.store.now_ms == TTL_MS
+
+
+def test_the_heir_of_a_lease_that_ran_out_waits_for_nobody() -> None:
+    field = Field()
+    one, two = field.replica("a"), field.replica("b")
+    assert one.step()
+    for _ in range(100):
+        if two.step():
+            break
+        field.clock.advance(two.wait_ms() + 1)
+    assert two.leading
+    assert field.store.untrusted == {}
+
+
+def test_a_leader_counts_its_own_heartbeats() -> None:
+    """A snapshot taken after the last tick, and restored after a claim, is noticed by it."""
+    field = Field()
+    one = field.replica("a")
+    assert one.step()
+    before = one.known.heartbeat
+    one.fenced(lambda token, ttl: 1, 1)
+    one.fenced(lambda token, ttl: 1)
+    assert one.known.heartbeat == before + 1
+
+
+def test_a_loss_that_was_declared_and_is_forgotten_is_another_loss() -> None:
+    """What a standby has known of this history stands, however little Redis knows of it now."""
+    field = Field()
+    two = field.replica("b")
+    two.known = Known("cluster", 7, 100, history_lost_ms=5)
+    field.store.epoch, field.store.heartbeat, field.store.history_lost_ms = 3, 50, 0
+    two.step()
+    assert (two.known.epoch, two.known.heartbeat) >= (7, 100)

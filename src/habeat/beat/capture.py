@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kombu.utils import json
 
-from habeat.beat.broker import Broker
+from habeat.beat.broker import DECLARED_KEPT, Broker
 from habeat.beat.envelope import Publication
 
 Words = tuple[bytes | str | int, ...]
@@ -45,11 +45,15 @@ class Capture:
         self._channel: Any = None
         self._producer: Any = None
         self._connection: Any = None
+        #: Queues and exchanges declared over this channel, by identity; kept, so that it is one.
+        self._declared: dict[int, Any] = {}
 
     def commands(self, published: Sequence[Publication]) -> list[Words]:
         """The commands that enqueue these messages, in order."""
         producer = self._bound_producer()
         kept: list[Words] = []
+        if len(self._declared) > DECLARED_KEPT:
+            self._declared.clear()
         self._channel.habeat_kept = kept
         for message in published:
             producer.publish(
@@ -57,9 +61,17 @@ class Capture:
                 content_type=message.content_type,
                 content_encoding=message.content_encoding,
                 retry=False,
-                **message.arguments,
+                **self._arguments(message),
             )
+            self._declared |= {id(each): each for each in message.arguments.get("declare") or ()}
         return kept
+
+    def _arguments(self, message: Publication) -> Mapping[str, Any]:
+        """kombu binds a copy of each queue to see that it has been declared: ask it once."""
+        declare = message.arguments.get("declare")
+        if not declare or not all(id(entity) in self._declared for entity in declare):
+            return message.arguments
+        return {**message.arguments, "declare": None}
 
     def check(self, same_server: Callable[[int, str], str]) -> int:
         """Prove that capturing works here; the broker's database.
@@ -88,6 +100,7 @@ class Capture:
             self._channel = _capturing_channel(connection)
             self._producer = self._broker.producer.__class__(self._channel, auto_declare=False)
             self._connection = connection
+            self._declared = {}
         return self._producer
 
     def _check_shape(self) -> None:
@@ -160,6 +173,7 @@ class _Capturing:
 
     habeat_kept: list[Words]
     _habeat_publishing = False
+    _habeat_reader: Any = None
 
     def basic_publish(self, message: Any, exchange: str, routing_key: str, **kwargs: Any) -> Any:
         self._habeat_publishing = True
@@ -171,8 +185,11 @@ class _Capturing:
             self._habeat_publishing = False
 
     def _create_client(self, asynchronous: bool = False) -> Any:
-        client = super()._create_client(asynchronous=asynchronous)  # type: ignore[misc]
-        return _Keeper(client, self.habeat_kept) if self._habeat_publishing else client
+        if not self._habeat_publishing:
+            return super()._create_client(asynchronous=asynchronous)  # type: ignore[misc]
+        if self._habeat_reader is None:  # to make one takes longer than all the rest
+            self._habeat_reader = super()._create_client()  # type: ignore[misc]
+        return _Keeper(self._habeat_reader, self.habeat_kept)
 
     @contextlib.contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:

@@ -52,10 +52,11 @@ def declare(app: Celery, schedule: Mapping[str, Any]) -> Declared:
     entries: dict[str, Entry] = {}
     raw: dict[str, Mapping[str, Any]] = {}
     broken: dict[str, str] = {}
+    zone = timezone_of(app.conf)
     for name, given in schedule.items():
         try:
             raw[name] = dict(given)
-            entries[name] = _entry(app, name, raw[name])
+            entries[name] = _entry(app, name, raw[name], zone)
         except ValidationError as error:
             broken[name] = str(error.of_entry(""))
         except Exception as error:
@@ -63,7 +64,7 @@ def declare(app: Celery, schedule: Mapping[str, Any]) -> Declared:
     return Declared(entries, raw, broken)
 
 
-def _entry(app: Celery, name: str, given: Mapping[str, Any]) -> Entry:
+def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str) -> Entry:
     unknown = sorted(set(given) - _ENTRY_KEYS)
     if unknown:
         raise ValidationError(unknown[0], given[unknown[0]], "no such key", entry=name)
@@ -71,7 +72,7 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any]) -> Entry:
         if required not in given:
             raise ValidationError(required, None, "must be given", entry=name)
     schedule = to_schedule(given["schedule"], app, relative=bool(given.get("relative")))
-    schedule = schedule.bound(name, timezone_of(app.conf))
+    schedule = schedule.bound(name, zone)
     args, kwargs = given.get("args") or (), given.get("kwargs") or {}
     lazy = is_lazy(args, kwargs)
     task = given["task"]
@@ -83,26 +84,29 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any]) -> Entry:
         kwargs={} if lazy else dict(kwargs),
         options=_options(given.get("options")),
         owner="config",
+        rev=0,
         from_code=(("args",) if lazy else ())
         + (("schedule",) if isinstance(schedule, LiveSchedule) else ()),
         **_own(given),
     )
-    return _with_fingerprint(_storable(validated(entry)))
+    return _stored(validated(entry))
 
 
-def _storable(entry: Entry) -> Entry:
-    """Options may hold queues and exchanges as objects: those stay a matter of code.
+def _stored(entry: Entry) -> Entry:
+    """The entry with its fingerprint: the digest of what would be stored of it.
 
-    Not so `expires`, by which the planner tells that a late firing is not worth sending.
+    Options may hold queues and exchanges as objects: those stay a matter of code. Not so
+    `expires`, by which the planner tells that a late firing is not worth sending.
     """
     try:
-        encode(entry)
+        written = encode(entry)
     except ValidationError as error:
         if error.field != "options":
             raise
         known = {key: value for key, value in entry.options.items() if key == "expires"}
-        return replace(entry, options=known, from_code=(*entry.from_code, "options"))
-    return entry
+        entry = replace(entry, options=known, from_code=(*entry.from_code, "options"))
+        written = encode(entry)
+    return replace(entry, fingerprint=hashlib.sha1(written, usedforsecurity=False).hexdigest())
 
 
 def _options(given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -121,9 +125,3 @@ def _own(given: Mapping[str, Any]) -> dict[str, Any]:
     """What stands beside Celery's keys; None is what it is for `Client.add`: the default."""
     found = {key: given[key] for key in OWN if given.get(key) is not None}
     return read_fields(found)
-
-
-def _with_fingerprint(entry: Entry) -> Entry:
-    blank = replace(entry, rev=0, created_ms=0, generation=0, fingerprint="")
-    digest = hashlib.sha1(encode(blank), usedforsecurity=False).hexdigest()
-    return replace(entry, fingerprint=digest)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from kombu import Connection, Exchange, Queue, binding
@@ -155,10 +156,16 @@ def _plain(value: Any) -> Any:
 def _unsealed(data: Mapping[str, Any]) -> Publication:
     arguments = dict(data["arguments"])
     if isinstance(arguments.get("exchange"), dict):
-        arguments["exchange"] = _unsealed_entity(arguments["exchange"])
-    arguments["declare"] = [_unsealed_entity(entity) for entity in arguments["declare"]]
+        arguments["exchange"] = _entity(json.dumps(arguments["exchange"]))
+    arguments["declare"] = [_entity(json.dumps(entity)) for entity in arguments["declare"]]
     body = data["body"] if data["text"] else base64.b64decode(data["body"])
     return Publication(body, data["content_type"], data["content_encoding"], arguments)
+
+
+@lru_cache(maxsize=256)
+def _entity(written: str) -> Queue | Exchange:
+    """One object for each queue or exchange, so that it is seen to have been declared."""
+    return _unsealed_entity(json.loads(written))
 
 
 def _unsealed_entity(data: Mapping[str, Any]) -> Queue | Exchange:

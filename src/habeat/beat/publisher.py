@@ -16,6 +16,7 @@ from habeat.beat.capture import CannotCapture, Capture, CaptureUncertain
 from habeat.beat.envelope import Hasty, Publication, seal, unseal
 from habeat.beat.render import EntryRenderer
 from habeat.beat.sending import goes_its_own_way
+from habeat.beat.templates import Templates
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.ports import (
@@ -45,6 +46,7 @@ class CeleryPublisher:
         same_server: Callable[[int, str], str],
         use_database: Callable[[int], None],
         now_ms: Callable[[], int],
+        template: bool = True,
     ) -> None:
         self._renderer = renderer
         self._broker = broker
@@ -55,6 +57,7 @@ class CeleryPublisher:
         self._use_database = use_database
         self._now_ms = now_ms
         self._own_way: set[str] = set()
+        self.templates = Templates(broker.app, self._record, self._rendered) if template else None
         self._direct: dict[bytes, Callable[[object], None]] = {}
         self.atomic = False
         self.decided = False
@@ -64,6 +67,8 @@ class CeleryPublisher:
 
     def prepare(self, timeout_ms: int) -> None:
         """Decide the dispatch if that is still open; BrokerUnavailable."""
+        if self.templates is not None:
+            self.templates.look()
         if self.decided:
             return
         if self._wanted == "outbox" or self._impossible:
@@ -99,6 +104,8 @@ class CeleryPublisher:
         if self._wanted == "atomic":
             return False
         self._capture = None
+        if self.templates is not None:
+            self.templates.forget()
         self._decide(False, why)
         return True
 
@@ -106,14 +113,32 @@ class CeleryPublisher:
 
     def render(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered:
         task_id = firing.task_id(cluster)
+        if self.templates is not None and entry.name not in self._own_way:
+            filled = self.templates.render(entry, firing, task_id, epoch)
+            if filled is not None:
+                return filled
         own_way = goes_its_own_way(self._broker.app, entry.task)
         if own_way or entry.name in self._own_way:
             return self._later(entry, firing, task_id, epoch)
+        return self._rendered(self._record(entry, firing, task_id, epoch))
+
+    def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
+        """Only from a template: of that nobody is told, so it may be made and thrown away."""
+        if self.templates is None or not self.decided or entry.name in self._own_way:
+            return None
+        task_id = firing.task_id(cluster)
+        try:
+            return self.templates.render(entry, firing, task_id, epoch, at_once=True)
+        except Exception:
+            return None  # when it is due, it is told
+
+    def _record(self, entry: Entry, firing: Firing, task_id: str, epoch: int) -> list[Publication]:
+        """What Celery would publish; RenderFailed, and RenderBypassed if nothing came by."""
         published = self._renderer.record(entry, firing, task_id, epoch, self._broker.connection)
         if not published:
             self._own_way.add(entry.name)
             raise RenderBypassed("Celery sent it past the recorder, or not at all")
-        return self._rendered(published)
+        return published
 
     def _rendered(self, published: list[Publication]) -> Rendered:
         try:
@@ -123,6 +148,8 @@ class CeleryPublisher:
         except (TypeError, ValueError) as error:
             raise RenderFailed(f"{type(error).__name__}: {error}") from error
         except Exception as error:
+            if "WRONGTYPE" in str(error):  # of this entry's queue: the broker is well
+                raise RenderFailed(f"its queue is not a list ({error})") from error
             self._broker.discard()
             raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
 

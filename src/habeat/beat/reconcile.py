@@ -1,9 +1,10 @@
 """Bringing Redis in line with what this deploy's code declares. Only the leader does it.
 
-In slices, one a tick, so that dispatch goes on and the lease is renewed between them. An entry
-that is stored as declared is untouched. A changed one keeps its cursor unless its *schedule*
-changed; then it starts at the first slot after now, and slots already due are recorded as
-skipped. An older deploy never overwrites a newer one's definition (the configuration's
+In slices, one a tick, so that dispatch goes on and the lease is renewed between them: a slice
+compares up to a thousand definitions by their fingerprints, and writes up to two hundred. An entry
+that is stored as declared is untouched, and not even read. A changed one keeps its cursor unless
+its *schedule* changed; then it starts at the first slot after now, and slots already due are
+recorded as skipped. An older deploy never overwrites a newer one's definition (the configuration's
 generation tells), entries made through the API are never touched, and what cannot be read stays
 as it is. An entry gone from the code is removed when no live replica has declared it for a
 minute.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from habeat.beat.declared import Declared
 from habeat.client import edits
@@ -23,10 +25,12 @@ from habeat.core.lease import Token
 from habeat.engine.lead import Lead
 from habeat.engine.reporting import Once
 from habeat.ports import Lost
+from habeat.store.codec import is_declared_as
 from habeat.store.entries import EntryStore, Removal, Stored, Write
 
 log = logging.getLogger("habeat")
 
+COMPARED = 1_000
 SLICE = 200
 PRUNE_EVERY_MS = 15_000
 STALE_MS = 60_000
@@ -56,25 +60,36 @@ class Reconcile:
         if self._at >= len(self._names):
             self._prune(lead)
             return None
-        page = self._names[self._at : self._at + SLICE]
-        if self._seed(lead, page, generation, history_lost_ms):
-            self._at += SLICE
+        page = self._names[self._at : self._at + COMPARED]
+        if self._seed(lead, self._differing(page), generation, history_lost_ms):
+            self._at += COMPARED
         return 0 if self._at < len(self._names) else None
 
     # -- seeding ----------------------------------------------------------------------------
 
-    def _seed(self, lead: Lead, page: Sequence[str], generation: int, lost_ms: int) -> bool:
-        snapshot = self._store.read(page)
-        lost_lately = bool(lost_ms) and snapshot.now_ms - lost_ms < RECENT_LOSS_MS
-        writes = [
-            write
-            for stored in snapshot.stored
-            if (write := self._tried(stored, snapshot.now_ms, generation, lost_lately))
+    def _differing(self, page: Sequence[str]) -> list[str]:
+        """Those of the page that are not stored as declared."""
+        declared = self._declared.entries
+        return [
+            name
+            for name, stored in zip(page, self._store.definitions(page), strict=True)
+            if not is_declared_as(stored, declared[name].fingerprint)
         ]
-        if not writes:
-            return True
-        outcome = lead.call(lambda token, ttl: self._written(writes, token, ttl))
-        return outcome
+
+    def _seed(self, lead: Lead, names: Sequence[str], generation: int, lost_ms: int) -> bool:
+        """Write some of these, as many as a slice may; whether that was all there was to do."""
+        for start in range(0, len(names), SLICE):
+            snapshot = self._store.read(names[start : start + SLICE])
+            lost_lately = bool(lost_ms) and snapshot.now_ms - lost_ms < RECENT_LOSS_MS
+            writes = [
+                write
+                for stored in snapshot.stored
+                if (write := self._tried(stored, snapshot.now_ms, generation, lost_lately))
+            ]
+            if writes:
+                written = lead.call(partial(self._written, writes))
+                return written and start + SLICE >= len(names)
+        return True
 
     def _written(self, writes: Sequence[Write], token: Token, ttl_ms: int) -> bool | Lost:
         outcome = self._store.write(writes, fence=(token, ttl_ms))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from celery import Celery
@@ -18,10 +20,14 @@ from celery.beat import ScheduleEntry
 from habeat.beat.catalog import BeatCatalog
 from habeat.beat.envelope import Publication, Recorder
 from habeat.beat.sending import evaluated, options_for, send
-from habeat.beat.translate import to_celery
+from habeat.beat.translate import LiveSchedule, to_celery
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.ports import RenderFailed
+
+SCHEDULES_KEPT = 1_000
+#: Nobody asks a firing when it last ran; left out, Celery would look at the clock for it.
+_EVER = datetime.fromtimestamp(0, UTC)
 
 
 class FiringEntry(ScheduleEntry):
@@ -75,6 +81,8 @@ class EntryRenderer:
         self._app = app
         self._catalog = catalog
         self._apply_entry = apply_entry
+        #: A crontab takes longer to make than a message; equal schedules share one.
+        self._as_celery = lru_cache(maxsize=SCHEDULES_KEPT)(lambda each: to_celery(each, app))
 
     def record(
         self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, connection: Any
@@ -108,7 +116,13 @@ class EntryRenderer:
             args=parts.get("args", entry.args),
             kwargs=dict(parts.get("kwargs", entry.kwargs)),
             options=options,
-            schedule=to_celery(entry.schedule, self._app),
+            schedule=self._schedule_of(entry),
+            last_run_at=_EVER,
             total_run_count=entry.state.fired,
             app=self._app,
         )
+
+    def _schedule_of(self, entry: Entry) -> Any:
+        if isinstance(entry.schedule, LiveSchedule):
+            return to_celery(entry.schedule, self._app)
+        return self._as_celery(entry.schedule)

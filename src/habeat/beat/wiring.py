@@ -133,6 +133,7 @@ def build(
         same_server=_same_server(caller, redis_target_of(settings).db),
         use_database=lambda db: store.use_databases(db, redis_target_of(settings).db),
         now_ms=lambda: clock.monotonic_us() // 1_000,
+        template=settings.template,
     )
     entries = EntryStore(caller)
     engine_cell: list[Engine] = []

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from habeat.beat.reasons import why_not_app, why_not_entry
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import (
     entries_counted,
@@ -89,7 +90,12 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
     if as_json:
         shown = [instant_json(slot) for slot in slots]
         promised = promise(client.policies(entry))
-        more = {"catch_up": promised, "next_slots": shown, "last_records": records}
+        more = {
+            "catch_up": promised,
+            "message": _message(entry),
+            "next_slots": shown,
+            "last_records": records,
+        }
         say_json({**entry_json(entry), **more})
         return
     pairs(_fields(entry, client.policies(entry), now))
@@ -131,6 +137,7 @@ def _fields(entry: Entry, policies: Policies, now: datetime) -> Iterator[tuple[s
     yield from _bounds(entry, now)
     yield "catch-up", promise(policies)
     yield "delivery", str(entry.delivery or "as the app's setting")
+    yield "message", _message(entry)
     if entry.from_code:
         yield "from code", ", ".join(entry.from_code)
     yield "next due", full(state.next_due, now)
@@ -169,6 +176,18 @@ def _bounds(entry: Entry, now: datetime) -> Iterator[tuple[str, str]]:
 def _of_runs(entry: Entry) -> str:
     left = entry.runs_left(entry.state.fired)
     return "" if left is None else f" of {entry.max_runs}, {left} left"
+
+
+def _message(entry: Entry) -> str:
+    """How its messages come to be, as far as this process can tell: by its own app."""
+    app = click.get_current_context().obj.app
+    if app.conf.get("habeat_template") is False:
+        return "built by Celery each time: habeat_template is False"
+    try:
+        why = why_not_app(app) or why_not_entry(app, entry)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    return f"built by Celery each time: {why}" if why else "made from a template"
 
 
 def _json(value: Any) -> str:

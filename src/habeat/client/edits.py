@@ -65,7 +65,9 @@ def addition(
         owned=entry.owner == "config",
         paused=None if paused is None else paused_json(paused, now_ms, until_ms),
         resume_at_ms=None if paused is None else until_ms,
+        cursor_ms=None if stored.exists else stored.state.cursor_ms or None,
         position=position,
+        lost=_left_behind(stored, entry, now_ms),
     )
     return Edit(write, replace(entry, state=state))
 
@@ -223,6 +225,18 @@ def _lost(stored: Stored, now_ms: int, act: str) -> SkippedRun | None:
     reason = entry.condition if entry.condition in _UNSCHEDULED else act
     if stored.entry is None or isinstance(entry.schedule, Code):
         return _run(now_ms, now_ms, 1, f"{reason}; slots not counted")
+    return _counted(entry, cursor_ms, now_ms, reason)
+
+
+def _left_behind(stored: Stored, entry: Entry, now_ms: int) -> SkippedRun | None:
+    """The slots since the cursor of a definition that somebody deleted under its state."""
+    cursor_ms = stored.state.cursor_ms
+    if stored.exists or not cursor_ms or cursor_ms >= now_ms or isinstance(entry.schedule, Code):
+        return None
+    return _counted(entry, cursor_ms, now_ms, "its definition was gone")
+
+
+def _counted(entry: Entry, cursor_ms: int, now_ms: int, reason: str) -> SkippedRun | None:
     limit = None if entry.schedule.arithmetic else COUNTED_AT_MOST
     found = entry.count_between(cursor_ms, now_ms, limit)
     if found is None:

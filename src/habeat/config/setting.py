@@ -18,7 +18,7 @@ from habeat.errors import SettingsError
 
 PREFIX = "habeat_"
 
-Kind = Literal["duration", "count", "rate", "choice", "text", "url", "options", "path"]
+Kind = Literal["duration", "count", "rate", "choice", "text", "url", "options", "path", "switch"]
 
 # Beyond this nothing is a duration any more, but a unit mistaken for another one.
 LONGEST_S = 10 * 365 * 86_400
@@ -71,6 +71,8 @@ class Setting:
                 return "the path of a file"
             case "text":
                 return "text without braces and white space"
+            case "switch":
+                return "True or False"
 
     def read(self, given: object) -> object:
         """Turn what the user wrote into the value kept in `Settings`; None is the default.
@@ -97,6 +99,8 @@ class Setting:
                 return self._url(value)
             case "text":
                 return self._text(value)
+            case "switch":
+                return self._switch(value)
 
     def refusal(self, value: object) -> SettingsError:
         """The error for a value that is not allowed; it never shows what may be a secret."""
@@ -129,6 +133,11 @@ class Setting:
         if not self.least < value <= FASTEST_PER_S:
             raise self.refusal(value)
         return float(value)
+
+    def _switch(self, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise self.refusal(value)
+        return value
 
     def _choice(self, value: object) -> str:
         if not isinstance(value, str) or value not in self.choices:

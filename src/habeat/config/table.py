@@ -113,6 +113,12 @@ SETTINGS: tuple[Setting, ...] = (
         least=0.01,
     ),
     Setting(
+        "habeat_template",
+        "switch",
+        True,
+        "Whether a message may be made from a template learned from Celery's own; see below.",
+    ),
+    Setting(
         "habeat_ledger_age",
         "duration",
         86_400,

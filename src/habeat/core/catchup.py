@@ -17,6 +17,7 @@ The rules (design §6), in the order in which they apply:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
@@ -102,6 +103,22 @@ def promise(policies: Policies) -> str:
     if window_ms is None or policies.misfire is Misfire.SKIP:
         return f"{late}, {older}"
     return f"{late}, {older}, none older than {words.duration(window_ms)}"
+
+
+def has_expired(entry: Entry, firing: Firing, now_ms: int) -> bool:
+    """Whether its deadline or `expires`, counted from the effective time, is over."""
+    if entry.deadline_ms is not None and firing.effective_ms + entry.deadline_ms <= now_ms:
+        return True
+    expires = entry.options.get("expires")
+    if isinstance(expires, timedelta):
+        expires = expires.total_seconds()
+    if isinstance(expires, bool) or expires is None:
+        return False
+    if isinstance(expires, int | float):
+        return firing.effective_ms + expires * 1000 <= now_ms
+    if isinstance(expires, datetime) and expires.tzinfo is not None:
+        return expires.timestamp() * 1000 <= now_ms
+    return False
 
 
 class _Planner:
@@ -205,9 +222,10 @@ class _Planner:
         return run
 
     def _firing(self, slot_ms: int, misfire: str = "") -> Step:
-        if self._runs_left is not None:
-            self._runs_left -= 1
         firing = Firing(self._entry.name, slot_ms, self._entry.effective_ms(slot_ms), misfire)
+        # One that has expired is not sent, so it is none of the runs that the entry may have.
+        if self._runs_left is not None and not has_expired(self._entry, firing, self._now_ms):
+            self._runs_left -= 1
         return self._step(firing, slot_ms)
 
     def _missed(self, run: Run, reason: str) -> Step:

@@ -24,12 +24,19 @@ A standby *watches*. It may take the lease of a holder that still has one in two
     nothing and is not counted.
 
 In all other cases the standby waits: for ``released``, or for the TTL to run out.
+
+A lease can also *vanish*: evicted, deleted by hand, or ended by a step of the clock of Redis' host.
+Then it is free while its holder still trusts it. A watch tells so: the lease is gone before its
+time, by the watcher's own clock, or the heartbeat has moved since the last look: then somebody
+may have come to lead, and gone, between the two. Who looks for the first time cannot tell, and
+believes the worst. The claims of such a holder fail at once; its intents are left alone by the
+heir for a TTL, as after a steal.
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 SECOND_LOOK_MS = 50
 MARGIN_MAX_MS = 1_000
@@ -37,6 +44,10 @@ RENEW_MAX_MS = 1_000
 #: Two answered polls further apart than this, and than half a TTL (who is not first in line
 #: looks every third), leave the time between them uncounted.
 ANSWER_GAP_MS = 2_500
+
+
+#: The holder of a lease that came and went between two looks; Redis knows whose it was.
+NOT_SEEN = "not seen"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -91,7 +102,7 @@ class Trust:
 
     def renewed(self, attempt_ms: int) -> Trust:
         """The window after an extension whose attempt started at `attempt_ms`."""
-        return replace(self, attempt_ms=max(self.attempt_ms, attempt_ms))
+        return Trust(self.token, max(self.attempt_ms, attempt_ms), self.ttl_ms)
 
 
 class Action(enum.Enum):
@@ -132,13 +143,32 @@ class Watch:
     still_ms: int = 0
     seen_alive: bool = False
     zero_since_ms: int | None = None
+    #: When the lease last seen would run out, by the watcher's clock.
+    ends_ms: int = 0
+    #: A token whose lease has vanished, and until when its holder may trust it.
+    vanished: str = ""
+    trusted_until_ms: int = 0
 
     def after(self, seen: Observation, *, ttl_ms: int) -> tuple[Watch, Action]:
         """The watch after one more observation, and what may be concluded from it."""
         if seen.holder is None:
-            return Watch(), Action.ACQUIRE
+            return self._without(seen, max(ttl_ms, seen.holder_ttl_ms)), Action.ACQUIRE
         watch = self._following(seen, max(ANSWER_GAP_MS, ttl_ms // 2))
         return watch, watch._conclusion(seen, max(ttl_ms, seen.holder_ttl_ms))
+
+    def _without(self, seen: Observation, ttl_ms: int) -> Watch:
+        """The watch when nobody holds the lease any more."""
+        still = seen.heartbeat == self.heartbeat
+        if self.vanished and still:
+            return self
+        ended = self.holder is None or seen.at_ms >= self.ends_ms
+        if still and ended:
+            return Watch(heartbeat=seen.heartbeat)
+        return Watch(
+            heartbeat=seen.heartbeat,
+            vanished=self.holder or NOT_SEEN,
+            trusted_until_ms=seen.at_ms + ttl_ms,
+        )
 
     def _following(self, seen: Observation, gap_ms: int) -> Watch:
         same_holder = seen.holder == self.holder
@@ -157,6 +187,7 @@ class Watch:
             still_ms=0 if moved else still_ms,
             seen_alive=seen_alive,
             zero_since_ms=zero_since if zero else None,
+            ends_ms=seen.at_ms + seen.pttl_ms,
         )
 
     def _conclusion(self, seen: Observation, ttl_ms: int) -> Action:

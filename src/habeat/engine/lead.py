@@ -29,9 +29,20 @@ class Lead:
         self.stopping = stopping
         self.server = ServerTime(0, 0)
 
-    def call(self, fenced: Callable[[Token, int], Reply | Lost]) -> Reply:
-        """Run a fenced call of the store; LeaseLost if the lease is not ours."""
-        return self._election.fenced(fenced)
+    def call(self, fenced: Callable[[Token, int], Reply | Lost], beats: int = 0) -> Reply:
+        """Run a fenced call of the store; LeaseLost if the lease is not ours.
+
+        `beats` is how often it raises the heartbeat.
+        """
+        return self._election.fenced(fenced, beats)
+
+    def attempt(self) -> tuple[Token, int]:
+        """Our token, and the moment that anchors what is sent now; LeaseLost."""
+        return self._election.attempt()
+
+    def concluded(self, reply: Reply | Lost, attempt_ms: int, beats: int = 0) -> Reply:
+        """The answer to what was sent at that moment; LeaseLost."""
+        return self._election.concluded(reply, attempt_ms, beats)
 
     def anchor(self, now_us: int) -> None:
         """An answer has just arrived that was given at `now_us`, Redis time."""

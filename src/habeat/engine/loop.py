@@ -21,15 +21,17 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from habeat.core.entry import Policies
 from habeat.core.lease import Token
 from habeat.election import Election, LeaseLost
+from habeat.engine.ahead import Ahead, ahead_ms
 from habeat.engine.atomic import AtomicClaims
 from habeat.engine.dispatch import Dispatch
+from habeat.engine.housekeeping import Housekeeping
 from habeat.engine.lead import Lead
 from habeat.engine.outbox import OutboxClaims, Sender
+from habeat.engine.outlook import DUE_PER_TICK, FIRINGS_PER_TICK, Outlook
 from habeat.engine.planning import Catalog, Plan, Planner
 from habeat.engine.recovery import Recovery
 from habeat.engine.render import Renderer
@@ -52,8 +54,6 @@ from habeat.ports import (
 
 log = logging.getLogger("habeat")
 
-DUE_PER_TICK = 300
-FIRINGS_PER_TICK = 2_000
 SKIP_BATCH = 200
 LONGEST_WAIT_MS = 1_000
 BACKOFF_MS = (50, 100, 200, 500, 1_000)
@@ -77,18 +77,6 @@ class EngineSettings:
     longest_wait_ms: int = LONGEST_WAIT_MS
 
 
-class Housekeeping(Protocol):
-    """What else a replica does in its loop: says that it lives; as a leader, reconciles."""
-
-    def each_tick(self, lead: Lead | None) -> int | None:
-        """Do what is due of it; how long until there is more, in ms (None: no hurry)."""
-        ...
-
-    def resume(self, lead: Lead, names: Sequence[str]) -> None:
-        """End the pauses of these entries: their time is over."""
-        ...
-
-
 class Engine:
     """One replica's loop over the ports."""
 
@@ -108,6 +96,7 @@ class Engine:
         self._election = election
         self._store = store
         self._line = line
+        self._clock = clock
         self._housekeeping = housekeeping
         self._settings = settings
         self._publisher = publisher
@@ -121,6 +110,9 @@ class Engine:
             OutboxClaims(store, self._sender, verdicts),
             self._sender,
         )
+        self._ahead = Ahead(renderer, self._dispatch, self._hold)
+        self._ahead_ms = ahead_ms(settings.ttl_ms, settings.longest_wait_ms)
+        self._outlook = Outlook(self._ahead, self._planner, election, store, self._ahead_ms)
         self._requests = Requests(store, catalog, self._planner, self._dispatch)
         self._recovery = Recovery(store, self._sender)
         self._lead = Lead(election, clock, settings.ttl_ms, stopping)
@@ -128,13 +120,17 @@ class Engine:
         self._failures = 0
         self._bugs = 0
         self._repeats = 0
+        self._woken = False
         self.broker_failures = 0
 
     def tick(self) -> None:
         """One turn of the loop, waiting included; about a second at most."""
+        began_us = self._clock.monotonic_us()
         wait_ms = self._guarded()
+        spent_ms = (self._clock.monotonic_us() - began_us) // 1_000  # holding is waiting too
+        wait_ms = min(wait_ms, self._settings.longest_wait_ms - spent_ms)
         if wait_ms > 0 and not self._lead.stopping():
-            self._listen(min(wait_ms, self._settings.longest_wait_ms))
+            self._listen(wait_ms)
 
     # -- the turn ---------------------------------------------------------------------------
 
@@ -184,6 +180,7 @@ class Engine:
         if self._election.looks > looks:
             self._redis_answers()
         self.broker_failures = 0
+        self._ahead.forget()
         self._chores(None)
         return self._election.wait_ms()
 
@@ -209,24 +206,30 @@ class Engine:
         lead = self._lead
         found = lead.call(
             lambda token, ttl: self._store.tick(
-                token, ttl, DUE_PER_TICK, self._election.known.heartbeat
+                token, ttl, DUE_PER_TICK, self._election.known.heartbeat, self._ahead_ms
             )
         )
+        self._woken = False
         lead.anchor(found.now_us)
         self._election.heard(found.heartbeat, found.history_lost_ms)
         if found.resumes:
             self._housekeeping.resume(lead, found.resumes)
-        next_due_ms = self._act_on(found)
+        planned = self._act_on(found)
         if found.listeners == 0:
             self._line.resubscribe()
             self._line.open()
         chores_ms = self._chores(lead)
-        return self._wait_ms(next_due_ms, chores_ms)
+        return 0 if self._woken else self._wait_ms(planned, chores_ms)
 
-    def _wait_ms(self, next_due_ms: int | None, chores_ms: int | None) -> int:
+    def _wait_ms(self, planned: Plan, chores_ms: int | None) -> int:
         waits = [self._settings.renew_after_ms]
-        if next_due_ms is not None:
-            waits.append(self._lead.until_ms(next_due_ms))
+        if planned.next_due_ms is not None:
+            # Where nothing could be prepared, to look ahead once more would find the same.
+            in_vain = planned.again_ms is not None and not self._ahead.sent
+            early_ms = 0 if in_vain else self._ahead_ms
+            waits.append(self._lead.until_ms(planned.next_due_ms - early_ms))
+        if planned.again_ms is not None:
+            waits.append(self._lead.until_ms(planned.again_ms))
         if chores_ms is not None:
             waits.append(chores_ms)
         if self.broker_failures:
@@ -237,8 +240,8 @@ class Engine:
 
     # -- dispatch ---------------------------------------------------------------------------
 
-    def _act_on(self, found: Tick) -> int | None:
-        """Act on what is due; the next instant (Redis, ms) at which something will be."""
+    def _act_on(self, found: Tick) -> Plan:
+        """Act on what is due; what comes next is noted in the plan."""
         planned = self._planner.plan(
             found.due,
             now_ms=self._lead.now_ms(),
@@ -253,19 +256,30 @@ class Engine:
             self._recover(found, planned)
             firings = [f for f in planned.firings if f.entry.name not in stale]
             complete = self._dispatch.send(self._lead, firings)
+            if self._dispatch.unfinished:
+                planned.note_again(self._lead.now_ms())
             if found.requests:
-                planned.note_next(self._requests.run(self._lead))
+                planned.note_again(self._requests.run(self._lead))
+            if not self._dispatch.unfinished:
+                complete &= self._outlook.run(self._lead, found, planned)
         except BrokerUnavailable as error:
             self._broker_failed(error)
-            return planned.next_due_ms
-        if firings or self._recovery.resent:  # else nothing was learnt of the broker
+            for firing in planned.ahead:
+                planned.note_again(firing.planned_due_ms)
+            return planned
+        if firings or self._ahead.sent or self._recovery.resent:  # else nothing was learnt of it
             self.broker_failures = 0
             self._trouble.over("broker", "habeat: the broker takes messages again")
         self._repeats = self._repeats + 1 if stale or not complete else 0
         if self._repeats:
             pause_ms = 0 if self._repeats <= AT_ONCE else REPEAT_PAUSE_MS
-            planned.note_next(self._lead.now_ms() + pause_ms)
-        return planned.next_due_ms
+            planned.note_again(self._lead.now_ms() + pause_ms)
+        return planned
+
+    def _hold(self, timeout_ms: int) -> bool:
+        """Wait for prepared firings to be due; True if somebody wakes us, who must be heard."""
+        self._woken = bool(self._line.wait(timeout_ms))
+        return self._woken
 
     def _broker_time_ms(self) -> int:
         return min(self._settings.publish_timeout_ms, self._lead.spare_ms())
@@ -273,7 +287,7 @@ class Engine:
     def _recover(self, found: Tick, planned: Plan) -> None:
         self._recovery.resent = False
         if found.in_flight:
-            planned.note_next(self._recovery.run(self._lead))
+            planned.note_again(self._recovery.run(self._lead))
 
     def _broker_failed(self, error: BrokerUnavailable) -> None:
         self.broker_failures += 1
@@ -305,7 +319,7 @@ class Engine:
         stale: set[str] = set()
         for start in range(0, len(skips), SKIP_BATCH):
             batch = skips[start : start + SKIP_BATCH]
-            reply = self._lead.call(partial(self._skipped, batch))
+            reply = self._lead.call(partial(self._skipped, batch), 1)
             stale |= {
                 skip.entry for skip, word in zip(batch, reply.words, strict=True) if word != "ok"
             }

@@ -12,6 +12,10 @@ settle       not fenced, for a publish is a fact. Reply lost or process killed: 
              resent with the same task id by whoever recovers it: this is the duplicate that
              at-least-once allows, and all that a crash can make.
 
+A message's settling is sent as soon as it has left, and its answer is read when the next one has
+left: Redis settles while the broker takes. So a crash has at most one message to repeat, the one
+that had left and whose settling had not been sent, and no message waits for another's settling.
+
 Before each publish the trust window is looked at; the publish must end inside it. Where less is
 left than a publish may take, the lease is renewed first. A firing that may be sent at most once
 is claimed alone, directly before its publish, and a stop waits for it: none is lost by one.
@@ -25,11 +29,8 @@ from habeat.core.entry import Delivery
 from habeat.engine.lead import Lead
 from habeat.engine.reporting import Once
 from habeat.engine.verdicts import Verdicts
-from habeat.ports import Claim, Departed, DispatchStore, Publisher, PublishRefused
+from habeat.ports import Claim, Departed, DispatchStore, Publisher, PublishRefused, Sent
 
-#: Each message is settled before the next one leaves: a leader that is killed, or frozen and
-#: succeeded, in the middle of a burst has then at most one to be repeated.
-SETTLE_BATCH = 1
 #: Below this much trust a message is not begun.
 LEAST_TRUST_MS = 50
 
@@ -42,6 +43,9 @@ class Sender:
         self._publisher = publisher
         self._timeout_ms = timeout_ms
         self._departed: list[Departed] = []
+        self._settling: Sent[int] | None = None
+        #: How many of the departed are in the question that is out.
+        self._asked = 0
         self._refused = Once()
 
     def ready(self, lead: Lead) -> None:
@@ -65,19 +69,28 @@ class Sender:
             return True
         self._refused.over(entry)
         self._departed.append(Departed(entry, identity, lead.now_ms(), attempt))
-        if len(self._departed) >= SETTLE_BATCH:
-            self.settle(lead)
+        self._heard()
+        self._settling = self._store.send_settle(lead.last_token, self._departed)
+        self._asked = len(self._departed)
         return True
 
     def settle(self, lead: Lead) -> None:
         """Record what has left so far; kept for the next try if Redis does not answer."""
+        self._heard()
         if self._departed:
             self._store.settle(lead.last_token, self._departed)
             self._departed = []
 
+    def _heard(self) -> None:
+        """Read the answer that is out; what it settled is done with, once it has come."""
+        settling, self._settling = self._settling, None
+        if settling is not None:
+            settling.result()
+            del self._departed[: self._asked]
+
     def _renew_if_short(self, lead: Lead) -> None:
         if lead.trust_left_ms() < min(self._timeout_ms, lead.ttl_ms // 2):
-            lead.call(lambda token, ttl: self._store.tick(token, ttl, 0, 0))
+            lead.call(lambda token, ttl: self._store.tick(token, ttl, 0, 0), 1)
 
 
 class OutboxClaims:
@@ -93,7 +106,7 @@ class OutboxClaims:
 
         Raises BrokerUnavailable with nothing claimed that is not kept as an intent.
         """
-        reply = lead.call(lambda token, ttl: self._store.claim(token, ttl, batch, atomic=False))
+        reply = lead.call(lambda token, ttl: self._store.claim(token, ttl, batch, atomic=False), 1)
         complete = True
         for claim, word in zip(batch, reply.words, strict=True):
             if word in ("ok", "mine inflight"):

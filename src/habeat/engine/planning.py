@@ -13,10 +13,9 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Protocol
 
-from habeat.core.catchup import Effort, Step, plan
+from habeat.core.catchup import Effort, Step, has_expired, plan
 from habeat.core.entry import Entry, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.order import Order
@@ -77,6 +76,15 @@ class Plan:
     unresolved: list[tuple[DueEntry, str]] = field(default_factory=list)
     misplaced: list[tuple[DueEntry, int | None]] = field(default_factory=list)
     next_due_ms: int | None = None
+    #: Firings that are not due yet, but so soon that they are better prepared now.
+    ahead: list[PlannedFiring] = field(default_factory=list)
+    #: When to look again for what cannot be prepared, and not before.
+    again_ms: int | None = None
+
+    def note_again(self, due_ms: int | None) -> None:
+        """Remember the earliest instant at which to look for what is not prepared."""
+        if due_ms is not None and (self.again_ms is None or due_ms < self.again_ms):
+            self.again_ms = due_ms
 
     def note_next(self, due_ms: int | None) -> None:
         """Remember the earliest instant at which something is due again."""
@@ -109,13 +117,31 @@ class Planner:
         for item in due:
             found = self._entry(item)
             if isinstance(found, DefinitionError):
-                result.unreadable.append((item, found.why))
+                if item.due_ms > now_ms:
+                    result.note_again(item.due_ms)
+                else:
+                    result.unreadable.append((item, found.why))
+            elif item.due_ms > now_ms:
+                self._plan_ahead(result, found, item, history_lost_ms)
             elif limit > len(result.firings) and self._effort.slots < SLOTS_PER_TICK:
                 room = limit - len(result.firings)
                 self._plan_found(result, found, item, now_ms, history_lost_ms, room)
             else:
                 result.note_next(item.due_ms)
         return result
+
+    def _plan_ahead(self, result: Plan, found: Entry, item: DueEntry, history_lost_ms: int) -> None:
+        """Plan an entry as of the moment at which it will be due, if all it does is fire once.
+
+        One with a backlog, or one that was put off, is left until then.
+        """
+        then = Plan()
+        self._plan_found(then, found, item, item.due_ms, history_lost_ms, 2)
+        if len(then.firings) == 1 and not then.skips:
+            result.ahead += then.firings
+            result.note_next(then.next_due_ms)
+        else:
+            result.note_again(item.due_ms)
 
     def _plan_found(
         self,
@@ -255,19 +281,3 @@ def add_step(
                 what.count,
             )
         )
-
-
-def has_expired(entry: Entry, firing: Firing, now_ms: int) -> bool:
-    """Whether its deadline or `expires`, counted from the effective time, is over."""
-    if entry.deadline_ms is not None and firing.effective_ms + entry.deadline_ms <= now_ms:
-        return True
-    expires = entry.options.get("expires")
-    if isinstance(expires, timedelta):
-        expires = expires.total_seconds()
-    if isinstance(expires, bool) or expires is None:
-        return False
-    if isinstance(expires, int | float):
-        return firing.effective_ms + expires * 1000 <= now_ms
-    if isinstance(expires, datetime) and expires.tzinfo is not None:
-        return expires.timestamp() * 1000 <= now_ms
-    return False

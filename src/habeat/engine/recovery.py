@@ -48,10 +48,12 @@ class Recovery:
         """
         self._sender.settle(lead)
         now_ms = lead.now_ms()
-        if lead.token == self._under and now_ms < self._again_ms:
+        # Further away than it was ever set: the clock of Redis has stepped back.
+        waits = now_ms < self._again_ms <= now_ms + RECOVER_PAUSE_MS
+        if lead.token == self._under and waits:
             return self._again_ms
         self._under, self._again_ms = lead.token, now_ms + RECOVER_PAUSE_MS
-        found = lead.call(lambda token, ttl: self._store.recover(token, ttl, RECOVER_BATCH))
+        found = lead.call(lambda token, ttl: self._store.recover(token, ttl, RECOVER_BATCH), 1)
         rested = self._rested(found.intents, now_ms)
         if rested:
             self._resend_all(lead, rested)
@@ -67,7 +69,7 @@ class Recovery:
         self._tried = {
             field: at_ms
             for field, at_ms in self._tried.items()
-            if now_ms - at_ms < RECOVER_PAUSE_MS
+            if 0 <= now_ms - at_ms < RECOVER_PAUSE_MS
         }
         rested = [intent for intent in intents if intent.field not in self._tried]
         self._tried |= {intent.field: now_ms for intent in rested}
@@ -86,7 +88,7 @@ class Recovery:
     def _resend(self, lead: Lead, intent: Intent) -> None:
         bury = "at most once" if intent.delivery == Delivery.AT_MOST_ONCE else ""
         attempt = lead.call(
-            lambda token, ttl: self._store.mark(token, ttl, intent, ATTEMPTS_CAP, bury)
+            lambda token, ttl: self._store.mark(token, ttl, intent, ATTEMPTS_CAP, bury), 1
         )
         if attempt == 0:
             return  # its message had left after all, and somebody else has settled it

@@ -48,6 +48,11 @@ class Renderer:
         self._delivery = delivery
         self._tries: dict[str, _Tries] = {}
 
+    @property
+    def atomic(self) -> bool:
+        """Whether messages leave with the claim."""
+        return self._publisher.atomic
+
     def claims(self, lead: Lead, firings: Iterable[PlannedFiring]) -> Iterator[Claim]:
         """The claims of all that can be rendered; a failed one holds up its entry's later ones."""
         failed: set[str] = set()
@@ -64,6 +69,15 @@ class Renderer:
                 failed.add(planned.entry.name)
                 self._set_aside(lead, planned, error)
 
+    def prepared(self, lead: Lead, planned: PlannedFiring) -> Claim | None:
+        """The claim of a firing that is not due yet, if its message can be made unseen."""
+        if planned.entry.name in self._tries:
+            return None
+        rendered = self._publisher.foresee(
+            planned.entry, planned.firing, lead.cluster, lead.token.epoch
+        )
+        return None if rendered is None else self._claim_of(planned, rendered)
+
     def _claim(self, lead: Lead, planned: PlannedFiring) -> Claim:
         token = lead.token
         try:
@@ -75,6 +89,9 @@ class Renderer:
         except Exception as error:  # whatever it is, it is this entry's own trouble
             raise RenderFailed(f"{type(error).__name__}: {error}") from error
         self._tries.pop(planned.entry.name, None)
+        return self._claim_of(planned, rendered)
+
+    def _claim_of(self, planned: PlannedFiring, rendered: Rendered) -> Claim:
         return Claim(
             planned.firing,
             planned.due.digest,
@@ -134,4 +151,4 @@ class Renderer:
             planned.firing.slot_ms,
             1,
         )
-        lead.call(lambda token, ttl: self._store.skip(token, ttl, [skip]))
+        lead.call(lambda token, ttl: self._store.skip(token, ttl, [skip]), 1)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from habeat.ports import StoreUnavailable
+from habeat.store.ahead import Ahead
 from habeat.store.connection import AnyRedis
 from habeat.store.faults import REDIS_ERRORS, Fault, classify
 from habeat.store.keys import Keys
@@ -47,6 +48,12 @@ class Caller:
         """The reply of the shipped script `name`."""
         return self.do(lambda client: script(name).run(client, self.keys.fixed, *args))
 
+    def send(self, name: str, *args: Any) -> Pending:
+        """The same call, sent at once and read by `Pending.result`."""
+        return Pending(
+            self, self.do(lambda client: Ahead(client, script(name), self.keys.fixed, args))
+        )
+
     def do(self, act: Callable[[AnyRedis], Result]) -> Result:
         """The result of a few plain commands; StoreUnavailable if Redis fails."""
         try:
@@ -60,6 +67,22 @@ class Caller:
             self._lost += 1
             self._connections.reset()
         return StoreUnavailable(fault.value, str(error) or type(error).__name__)
+
+
+class Pending:
+    """A script call under way."""
+
+    def __init__(self, caller: Caller, ahead: Ahead) -> None:
+        self._caller = caller
+        self._ahead = ahead
+
+    def result(self) -> Any:
+        """Its reply; StoreUnavailable."""
+        return self._caller.do(lambda _: self._ahead.result())
+
+    def drop(self) -> None:
+        """Nobody will read it."""
+        self._ahead.drop()
 
 
 def text(raw: bytes | str | int) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 from habeat.core.lease import Token
 from habeat.ports import (
@@ -14,15 +14,18 @@ from habeat.ports import (
     Lost,
     Recovered,
     Request,
+    Sent,
     Skip,
     Statuses,
     StoreUnavailable,
     Tick,
 )
-from habeat.store.calling import Caller, blank, optional_ms, text
+from habeat.store.calling import Caller, Pending, blank, optional_ms, text
 from habeat.store.codec import digest_of, read_state
 
 WAIT_TIMEOUT_MS = 200
+
+Answer = TypeVar("Answer")
 
 
 class RedisDispatchStore:
@@ -47,8 +50,18 @@ class RedisDispatchStore:
         """Tell the claim script in which database of this server the broker's queues are."""
         self._databases = (broker, own)
 
-    def tick(self, token: Token, ttl_ms: int, limit: int, heartbeat: int) -> Tick | Lost:
-        reply = self._caller.run("tick", str(token), ttl_ms, limit, heartbeat, *self._ledger, 0)
+    def tick(
+        self,
+        token: Token,
+        ttl_ms: int,
+        limit: int,
+        heartbeat: int,
+        ahead_ms: int = 0,
+        offset: int = 0,
+    ) -> Tick | Lost:
+        reply = self._caller.run(
+            "tick", str(token), ttl_ms, limit, heartbeat, *self._ledger, ahead_ms, offset
+        )
         if text(reply[0]) == "lost":
             return Lost(text(reply[1]))
         _, now_us, beat, next_due, listeners, in_flight, lost_ms, due, requests, resumes = reply
@@ -72,27 +85,39 @@ class RedisDispatchStore:
     def claim(
         self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
     ) -> Statuses | Lost:
-        reply = self._caller.run(
-            "claim",
+        reply = self._caller.run("claim", *self._claim_arguments(token, ttl_ms, claims, atomic))
+        if not atomic:
+            self._await_redis_replicas()
+        return _statuses(reply)
+
+    def send_claim(
+        self, token: Token, ttl_ms: int, claims: Sequence[Claim]
+    ) -> Sent[Statuses | Lost]:
+        pending = self._caller.send(
+            "claim", *self._claim_arguments(token, ttl_ms, claims, atomic=True)
+        )
+        return _Read(pending, _statuses)
+
+    def _claim_arguments(
+        self, token: Token, ttl_ms: int, claims: Sequence[Claim], atomic: bool
+    ) -> list[Any]:
+        words: list[Any] = [
             str(token),
             ttl_ms,
             self._dedup_ttl_ms,
             "atomic" if atomic else "outbox",
             *self._databases,
             len(claims),
-            *(word for claim in claims for word in _claim_words(claim)),
-        )
-        if not atomic:
-            self._await_redis_replicas()
-        return _statuses(reply)
+        ]
+        for claim in claims:
+            words += _claim_words(claim)
+        return words
 
     def settle(self, token: Token, departed: Sequence[Departed]) -> int:
-        words = [
-            word
-            for left in departed
-            for word in (left.entry, left.identity, left.left_ms, left.attempt)
-        ]
-        return int(self._caller.run("settle", str(token), len(departed), *words))
+        return int(self._caller.run("settle", *_settle_words(token, departed)))
+
+    def send_settle(self, token: Token, departed: Sequence[Departed]) -> Sent[int]:
+        return _Read(self._caller.send("settle", *_settle_words(token, departed)), int)
 
     def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost:
         words = [word for skip in skips for word in _skip_words(skip)]
@@ -175,9 +200,30 @@ def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:
         )
 
 
-def _claim_words(claim: Claim) -> Iterator[Any]:
+class _Read(Generic[Answer]):
+    """`ports.Sent` of a script call under way, and how its reply is read."""
+
+    def __init__(self, pending: Pending, read: Callable[[Any], Answer]) -> None:
+        self._pending = pending
+        self._read = read
+
+    def result(self) -> Answer:
+        return self._read(self._pending.result())
+
+    def drop(self) -> None:
+        self._pending.drop()
+
+
+def _settle_words(token: Token, departed: Sequence[Departed]) -> list[Any]:
+    words: list[Any] = [str(token), len(departed)]
+    for left in departed:
+        words += (left.entry, left.identity, left.left_ms, left.attempt)
+    return words
+
+
+def _claim_words(claim: Claim) -> list[Any]:
     firing = claim.firing
-    yield from (
+    words = [
         firing.entry,
         claim.digest,
         claim.planned_due_ms,
@@ -192,10 +238,11 @@ def _claim_words(claim: Claim) -> Iterator[Any]:
         firing.request,
         claim.remains,
         len(claim.rendered.commands),
-    )
+    ]
     for command in claim.rendered.commands:
-        yield len(command)
-        yield from command
+        words.append(len(command))
+        words += command
+    return words
 
 
 def _skip_words(skip: Skip) -> Sequence[Any]:

@@ -130,6 +130,12 @@ class EntryStore:
         entries = self._caller.keys.entries
         return sorted(text(name) for name in self._caller.do(lambda c: c.hkeys(entries)))
 
+    def definitions(self, names: Sequence[str]) -> list[bytes | None]:
+        """What is stored under these names, as it is."""
+        entries = self._caller.keys.entries
+        found: Any = self._caller.do(lambda client: client.hmget(entries, list(names)))
+        return list(found)
+
     def read(self, names: Sequence[str]) -> Snapshot:
         """These entries at one moment."""
         reply = self._caller.run("read", *names)
@@ -219,7 +225,7 @@ def _stored(name: str, parts: Sequence[bytes]) -> Stored:
         return Stored(name, "", None, state)
     digest = digest_of(bytes(raw))
     try:
-        entry = replace(decode(name, bytes(raw)), state=state)
+        entry = decode(name, bytes(raw), state)
     except DefinitionError as error:
         state = replace(state, quarantined=state.quarantined or error.why)
         return Stored(name, digest, None, state, error.why, bytes(raw))

@@ -30,8 +30,11 @@ class RedisElectionStore:
         self._app_name = app_name
         self._new_cluster_id = new_cluster_id
 
-    def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
-        return _attempt_reply(self._caller.run("acquire", *self._claim(nonce, ttl_ms, known)))
+    def acquire(
+        self, nonce: str, ttl_ms: int, known: Known, vanished: str = "", trusted_ms: int = 0
+    ) -> Won | Refused:
+        claim = self._claim(nonce, ttl_ms, known)
+        return _attempt_reply(self._caller.run("acquire", *claim, vanished, trusted_ms))
 
     def steal(
         self, nonce: str, ttl_ms: int, known: Known, cause: str, seen: Observation

@@ -58,6 +58,8 @@ class RedisLine:
                 error,
             )
         except REDIS_ERRORS as error:
+            # Of a Cluster, or behind a Sentinel, the server that is known may be gone for good.
+            self._connections.reset()
             raise StoreUnavailable(classify(error).value, str(error)) from error
         self._heard_ms, self._pinged_ms = self._now_ms(), None
         return True

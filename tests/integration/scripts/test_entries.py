@@ -258,6 +258,15 @@ def test_a_pause_leaves_due_and_a_resume_comes_back(bench: Bench) -> None:
     assert bench.admin.zcard(bench.keys.resume) == 0
 
 
+def test_a_pause_of_what_was_resumed_meanwhile_leaves_due_all_the_same(bench: Bench) -> None:
+    """Two people pause an entry, the second more slowly than the first pause lasts."""
+    placed = bench.place()
+    again = Write("e", placed.digest, paused=paused_json("still", bench.now_ms))
+    assert bench.due() is not None
+    assert bench.entries.write([again]) is None
+    assert bench.due() is None
+
+
 def test_a_write_wakes_the_leader(bench: Bench) -> None:
     listener = bench.server.client().pubsub()
     listener.subscribe(bench.keys.wake)

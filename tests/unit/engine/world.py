@@ -142,6 +142,19 @@ class FakeCatalog:
         return json.dumps({name: getattr(order, name) for name in names}).encode()
 
 
+@dataclass
+class Sent:
+    """A call that was answered when it was sent."""
+
+    reply: Any
+
+    def result(self) -> Any:
+        return self.reply
+
+    def drop(self) -> None:
+        """Nobody reads it."""
+
+
 class FakeStore:
     """Election and dispatch in memory; see the module's docstring for faults."""
 
@@ -218,8 +231,15 @@ class FakeStore:
 
     # -- election ---------------------------------------------------------------------------
 
-    def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
-        return self._call("acquire", lambda: self._acquire(nonce, ttl_ms))
+    def acquire(
+        self, nonce: str, ttl_ms: int, known: Known, vanished: str = "", trusted_ms: int = 0
+    ) -> Won | Refused:
+        def act() -> Won | Refused:
+            if vanished and self.heartbeat and not self._holder():  # else nobody has ever led
+                self.untrusted[vanished] = self.now_ms + trusted_ms
+            return self._acquire(nonce, ttl_ms)
+
+        return self._call("acquire", act)
 
     def _acquire(self, nonce: str, ttl_ms: int) -> Won | Refused:
         holder = self._holder()
@@ -273,15 +293,27 @@ class FakeStore:
 
     # -- dispatch ---------------------------------------------------------------------------
 
-    def tick(self, token: Token, ttl_ms: int, limit: int, heartbeat: int) -> Tick | Lost:
-        return self._fenced("tick" if limit else "renew", token, ttl_ms, lambda: self._tick(limit))
+    def tick(
+        self,
+        token: Token,
+        ttl_ms: int,
+        limit: int,
+        heartbeat: int,
+        ahead_ms: int = 0,
+        offset: int = 0,
+    ) -> Tick | Lost:
+        def act() -> Tick:
+            return self._tick(limit, ahead_ms, offset)
 
-    def _tick(self, limit: int) -> Tick:
+        return self._fenced("tick" if limit else "renew", token, ttl_ms, act)
+
+    def _tick(self, limit: int, ahead_ms: int, offset: int) -> Tick:
         queue = sorted(
             (row.due_ms, name) for name, row in self.rows.items() if row.due_ms is not None
         )
-        due = [item for item in queue if item[0] <= self.now_ms][:limit]
-        rest = queue[len(due) :]
+        horizon_ms = self.now_ms + ahead_ms
+        due = [item for item in queue if item[0] <= horizon_ms][offset : offset + limit]
+        rest = queue[offset + len(due) :]
         return Tick(
             now_us=self.now_ms * 1_000,
             heartbeat=self.heartbeat,
@@ -317,6 +349,9 @@ class FakeStore:
             )
 
         return self._fenced("claim", token, ttl_ms, act)
+
+    def send_claim(self, token: Token, ttl_ms: int, claims: Sequence[Claim]) -> Sent:
+        return Sent(self.claim(token, ttl_ms, claims, atomic=True))
 
     def _claim(self, token: str, claim: Claim, atomic: bool) -> str:
         firing = claim.firing
@@ -358,6 +393,9 @@ class FakeStore:
 
     def settle(self, token: Token, departed: Sequence[Departed]) -> int:
         return self._call("settle", lambda: self._settle(str(token), departed))
+
+    def send_settle(self, token: Token, departed: Sequence[Departed]) -> Sent:
+        return Sent(self.settle(token, list(departed)))
 
     def _settle(self, token: str, departed: Sequence[Departed]) -> int:
         settled = 0
@@ -491,6 +529,15 @@ class FakePublisher:
         self.unrepeatable: set[str] = set()
         self.on_publish: Callable[[], None] = lambda: None
         self.connects = 0
+        #: Whether messages may be made before their time.
+        self.foresees = False
+        self.foreseen: list[str] = []
+
+    def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
+        if not self.foresees:
+            return None
+        self.foreseen.append(entry.name)
+        return self.render(entry, firing, cluster, epoch)
 
     def prepare(self, timeout_ms: int) -> None:
         """It is decided."""

@@ -57,38 +57,11 @@ local function read_firing()
   return firing
 end
 
-local function in_broker_db(act)
-  if broker_db == own_db then
-    return act()
-  end
-  redis.call('SELECT', broker_db)
-  local ok, result = pcall(act)
-  redis.call('SELECT', own_db)
-  if not ok then
-    error(result, 0)
-  end
-  return result
-end
-
 local function text_of(problem)
   if type(problem) == 'table' then
     return tostring(problem.err)
   end
   return tostring(problem)
-end
-
-local function is_a_queue(key)
-  local kind = redis.call('TYPE', key).ok
-  return kind == 'list' or kind == 'none'
-end
-
-local function queues_are_sound(firing)
-  for _, words in ipairs(firing.commands) do
-    if words[1] == 'LPUSH' and not is_a_queue(words[2]) then
-      return false
-    end
-  end
-  return true
 end
 
 local function is_ours(fired)
@@ -108,7 +81,8 @@ local function verdict_on_request(firing)
 end
 
 local function verdict(firing, state)
-  if not state or redis.call('HEXISTS', ENTRIES, firing.name) == 0 then
+  local raw = state and redis.call('HGET', ENTRIES, firing.name)
+  if not raw then
     return 'gone'
   end
   local fired = redis.call('GET', fired_key(firing.name, firing.slot))
@@ -118,7 +92,6 @@ local function verdict(firing, state)
     end
     return 'duplicate'
   end
-  local raw = redis.call('HGET', ENTRIES, firing.name)
   local due = redis.call('ZSCORE', DUE, firing.name)
   if redis.sha1hex(raw) ~= firing.digest or not due or tonumber(due) ~= tonumber(firing.due)
       or state.cursor ~= tonumber(firing.cursor) then
@@ -147,15 +120,47 @@ local function step_request(firing)
   end
 end
 
+-- The queues are in the broker's database; what is found there of a key's type holds for the
+-- whole call.
+local is_queue = {}
+
+local function queues_are_sound(firing)
+  for _, words in ipairs(firing.commands) do
+    local key = words[2]
+    if words[1] == 'LPUSH' and is_queue[key] == nil then
+      local kind = redis.call('TYPE', key).ok
+      is_queue[key] = kind == 'list' or kind == 'none'
+    end
+    if words[1] == 'LPUSH' and not is_queue[key] then
+      return false
+    end
+  end
+  return true
+end
+
 local function push(firing)
-  if not in_broker_db(function() return queues_are_sound(firing) end) then
+  if not queues_are_sound(firing) then
     error('WRONGTYPE the queue of this entry is not a list', 0)
   end
-  in_broker_db(function()
-    for _, words in ipairs(firing.commands) do
-      redis.call(unpack(words))
+  for _, words in ipairs(firing.commands) do
+    redis.call(unpack(words))
+  end
+end
+
+-- What can be pushed is; what cannot is told so, and is not claimed.
+local function push_all(firings)
+  if broker_db ~= own_db then
+    redis.call('SELECT', broker_db)
+  end
+  for _, firing in ipairs(firings) do
+    local fine, problem = pcall(push, firing)
+    if not fine then
+      firing.status = 'error ' .. text_of(problem)
     end
-  end)
+  end
+  if broker_db ~= own_db then
+    redis.call('SELECT', own_db)
+  end
 end
 
 local function mark_fired(firing, how)
@@ -182,25 +187,25 @@ local function keep_intent(firing)
     token, '0', firing.effective, firing.reason .. '/' .. firing.delivery, firing.message}, '\n'))
 end
 
-local function claim(firing)
-  local requested = firing.request ~= ''
-  local state = not requested and state_of(firing.name) or nil
-  local status = requested and verdict_on_request(firing) or verdict(firing, state)
-  if status == 'suppress' then
-    move_on(firing, state, false)
-    record(firing.name, firing.slot, 'suppressed', 'fired before', 1, firing.slot, token, 0, 0)
-    return 'duplicate'
+local function judge(firing)
+  if firing.request ~= '' then
+    return verdict_on_request(firing)
   end
-  if status ~= 'ok' then
+  firing.state = state_of(firing.name)
+  local status = verdict(firing, firing.state)
+  if status ~= 'suppress' then
     return status
   end
-  if atomic then
-    push(firing)
-  end
-  if requested then
+  move_on(firing, firing.state, false)
+  record(firing.name, firing.slot, 'suppressed', 'fired before', 1, firing.slot, token, 0, 0)
+  return 'duplicate'
+end
+
+local function take(firing)
+  if firing.request ~= '' then
     step_request(firing)
   else
-    move_on(firing, state, true)
+    move_on(firing, firing.state, true)
   end
   if atomic then
     settle_now(firing)
@@ -208,15 +213,50 @@ local function claim(firing)
     keep_intent(firing)
   end
   sent = sent + 1
-  return 'ok'
 end
 
-local reply = {'ok', int(NOW_US)}
+-- Firings of different entries: judged, pushed, claimed. Those of one entry come in waves, for
+-- each is judged by the cursor that the one before has left.
+local function claim(wave)
+  local ready = {}
+  for _, firing in ipairs(wave) do
+    local fine, status = pcall(judge, firing)
+    firing.status = fine and status or 'error ' .. text_of(status)
+    if firing.status == 'ok' then
+      ready[#ready + 1] = firing
+    end
+  end
+  if atomic then
+    push_all(ready)
+  end
+  for _, firing in ipairs(ready) do
+    if firing.status == 'ok' then
+      local fine, problem = pcall(take, firing)
+      if not fine then
+        firing.status = 'error ' .. text_of(problem)
+      end
+    end
+  end
+end
+
+local reply, wave, names = {'ok', int(NOW_US)}, {}, {}
+
+local function claim_wave()
+  claim(wave)
+  for _, firing in ipairs(wave) do
+    reply[#reply + 1] = firing.status
+  end
+  wave, names = {}, {}
+end
+
 for _ = 1, tonumber(ARGV[7]) do
   local firing = read_firing()
-  local fine, status = pcall(claim, firing)
-  reply[#reply + 1] = fine and status or 'error ' .. text_of(status)
+  if names[firing.name] then
+    claim_wave()
+  end
+  wave[#wave + 1], names[firing.name] = firing, true
 end
+claim_wave()
 if sent > 0 then
   redis.call('HINCRBY', META, 'claimed', sent)
   if atomic then

@@ -23,11 +23,32 @@ local function history_since(known)
   if not cluster then
     return known.cluster == '' and 'first' or 'emptied'
   end
-  if cluster == known.cluster and (tonumber(epoch or '0') < known.epoch
-      or tonumber(heartbeat or '0') < known.heartbeat) then
+  -- An older epoch is an older history, also that of another cluster: a snapshot may bring back
+  -- what was there before Redis was emptied.
+  if tonumber(epoch or '0') < known.epoch
+      or cluster == known.cluster and tonumber(heartbeat or '0') < known.heartbeat then
     return 'restored'
   end
   return 'continued'
+end
+
+-- What Redis has lost is remembered by it, whichever way the survivor came to lead.
+local function declare_loss(history)
+  if history == 'emptied' or history == 'restored' then
+    redis.call('HSET', META, 'history_lost', int(NOW), 'boot', int(NOW))
+  end
+end
+
+-- The holder of this token may trust its lease for so long yet: its intents are left alone until
+-- then (read by recover.lua). The span is kept beside the end, for the clock can step back.
+local function distrust(token, span_ms)
+  local known = redis.call('HGETALL', UNTRUSTED)
+  for i = 1, #known, 2 do
+    if tonumber(string.match(known[i + 1], '^%d+') or '0') <= NOW then
+      redis.call('HDEL', UNTRUSTED, known[i])
+    end
+  end
+  redis.call('HSET', UNTRUSTED, token, int(NOW + span_ms) .. '|' .. int(span_ms))
 end
 
 -- known: cluster, epoch, heartbeat; fresh: app, cluster (an id to use if there is none).
@@ -41,11 +62,9 @@ local function lead(nonce, ttl_ms, cause, known, fresh)
   redis.call('HSETNX', META, 'app', fresh.app)
   redis.call('HSETNX', META, 'schema', SCHEMA)
   redis.call('HSETNX', META, 'boot', int(NOW))
-  if history == 'emptied' or history == 'restored' then
-    redis.call('HSET', META, 'history_lost', int(NOW), 'boot', int(NOW))
-  end
+  declare_loss(history)
   redis.call('HSET', META, 'epoch', epoch, 'lease_ttl', ttl_ms, 'leader_since', int(NOW_US),
-    'leader_cause', cause)
+    'leader_cause', cause, 'leader', token)
   redis.call('HINCRBY', META, 'leader_changes', 1)
   local heartbeat = beat()
   wake('led')

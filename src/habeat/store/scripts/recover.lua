@@ -20,7 +20,12 @@ local waits = {}
 local earliest = nil
 local distrusted = redis.call('HGETALL', UNTRUSTED)
 for i = 1, #distrusted, 2 do
-  local ends = tonumber(distrusted[i + 1])
+  local ends, span = string.match(distrusted[i + 1], '^(%d+)|?(%d*)$')
+  ends, span = tonumber(ends or '0'), tonumber(span)
+  if span and ends - NOW > span then  -- the clock has stepped back since
+    ends = NOW + span
+    redis.call('HSET', UNTRUSTED, distrusted[i], int(ends) .. '|' .. int(span))
+  end
   if ends > NOW then
     waits[distrusted[i]] = true
     earliest = math.min(earliest or ends, ends)

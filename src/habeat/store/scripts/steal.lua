@@ -32,17 +32,10 @@ if cause == 'crash' then
     return {'refused', 'the holder is listening, or nobody can be heard'}
   end
 end
-local pttl_ms = redis.call('PTTL', LEASE)
-local longest_ms = tonumber(old_ttl_ms or ttl_ms)
-local trust_ends = NOW + math.max(0, math.min(pttl_ms, longest_ms))
+-- All of its TTL: what is left of it in Redis may be that of a snapshot, or of another clock.
+local span_ms = tonumber(old_ttl_ms or ttl_ms)
 local reply = lead(nonce, ttl_ms, cause,
   {cluster = ARGV[5], epoch = tonumber(ARGV[6]), heartbeat = tonumber(ARGV[7])},
   {app = ARGV[3], cluster = ARGV[4]})
-local distrusted = redis.call('HGETALL', UNTRUSTED)
-for i = 1, #distrusted, 2 do
-  if tonumber(distrusted[i + 1]) <= NOW then
-    redis.call('HDEL', UNTRUSTED, distrusted[i])
-  end
-end
-redis.call('HSET', UNTRUSTED, holder, int(trust_ends))
+distrust(holder, span_ms)
 return reply

@@ -1,7 +1,7 @@
 -- One look around by the leader: prove the lease, extend it, see what is due.
 --
 -- ARGV 1 token, 2 ttl ms, 3 how many due entries at most, 4 heartbeat known to the caller,
---      5 ledger age ms, 6 ledger length, 7 look ahead ms
+--      5 ledger age ms, 6 ledger length, 7 look ahead ms, 8 how many of the due to pass over
 -- Returns {'ok', now us, heartbeat, next due ms ('' if none), own listeners (-1 unknown),
 --          firings in flight, history lost ms, {name, due ms, digest, state, …},
 --          requests for extra firings, {names of entries whose pause is over}}
@@ -22,8 +22,9 @@ if heartbeat % 5 == 0 then
   redis.call('XTRIM', LEDGER, 'MAXLEN', '~', ARGV[6])
 end
 local horizon = int(NOW + tonumber(ARGV[7]))
-local limit = tonumber(ARGV[3])
-local found = redis.call('ZRANGEBYSCORE', DUE, '-inf', horizon, 'WITHSCORES', 'LIMIT', 0, limit)
+local limit, offset = tonumber(ARGV[3]), tonumber(ARGV[8] or '0')
+local found = redis.call(
+  'ZRANGEBYSCORE', DUE, '-inf', horizon, 'WITHSCORES', 'LIMIT', offset, limit)
 local due = {}
 for i = 1, #found, 2 do
   local name = found[i]
@@ -34,7 +35,7 @@ for i = 1, #found, 2 do
   due[#due + 1] = redis.call('HGET', STATE, name) or ''
 end
 local following = redis.call(
-  'ZRANGEBYSCORE', DUE, '-inf', '+inf', 'WITHSCORES', 'LIMIT', #found / 2, 1)
+  'ZRANGEBYSCORE', DUE, '-inf', '+inf', 'WITHSCORES', 'LIMIT', offset + #found / 2, 1)
 return {'ok', int(NOW_US), heartbeat, following[2] or '', listeners_of(nonce_of(token)) or -1,
   redis.call('HLEN', INFLIGHT), redis.call('HGET', META, 'history_lost') or '0', due,
   redis.call('HLEN', REQUESTS),

@@ -43,6 +43,7 @@ local function write(name, _, _, definition, paused, resume_at, owned, cursor, s
     redis.call('ZREM', RESUME, name)
   elseif paused ~= '' then
     redis.call('HSET', PAUSED, name, paused)
+    write_due(name, '')  -- it may have been resumed since the caller saw it paused
     redis.call('ZREM', RESUME, name)
     if resume_at ~= '' then
       redis.call('ZADD', RESUME, resume_at, name)

@@ -1,0 +1,128 @@
+"""Looking ahead: what will be due within a second is prepared now, and claimed when it is due.
+
+What is late then is the claim and not the building of messages. A prepared firing is a claim that
+has not been sent: an edit, a pause or another leader meanwhile is told by the script, as ever, and
+one that is dropped (somebody woke us, the lease was lost) has left no trace. So only messages that
+nobody sees being made are prepared: those made from a template. The others are built when due.
+
+Prepared claims outlive the turn that made them. Whoever wakes the leader (an entry was added, and
+may be due at once) ends the holding; the next tick finds the same firings due soon, and they are
+taken from here. What a tick does not find any more is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import chain, groupby, islice, repeat
+
+from habeat.engine.dispatch import Dispatch, batches
+from habeat.engine.lead import Lead
+from habeat.engine.planning import PlannedFiring
+from habeat.engine.render import Renderer
+from habeat.ports import Claim
+
+AHEAD_MOST_MS = 1_000
+#: A claim with its message takes some 2 KB.
+PREPARED_AT_MOST = 10_000
+
+#: The first claims at an instant are small, so that they are at the server soon.
+FIRST_BATCHES = (20, 20, 20, 20, 20)
+
+Key = tuple[str, str, str, int, int]
+
+
+def ahead_ms(ttl_ms: int, longest_wait_ms: int) -> int:
+    """How far to look ahead: holding must neither cost the lease nor keep a tick from ending."""
+    return min(AHEAD_MOST_MS, ttl_ms // 6, longest_wait_ms)
+
+
+class Ahead:
+    """Prepares firings, holds them, and sends them when they are due."""
+
+    def __init__(self, renderer: Renderer, dispatch: Dispatch, wait: Callable[[int], bool]) -> None:
+        self._renderer = renderer
+        self._dispatch = dispatch
+        self._wait = wait
+        self._kept: dict[Key, Claim] = {}
+        self._found: dict[Key, Claim] = {}
+        self._under: tuple[int, bool] = (0, False)
+        #: How many firings the last `send` has claimed.
+        self.sent = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be prepared in this turn."""
+        return len(self._found) < PREPARED_AT_MOST
+
+    def begin(self, lead: Lead) -> None:
+        """A new look: what it does not find again is forgotten.
+
+        So is all of it under another lease epoch, which messages name, or another dispatch.
+        """
+        under = (lead.token.epoch, self._renderer.atomic)
+        if under != self._under:
+            self._kept, self._under = {}, under
+        self._found = {}
+
+    def forget(self) -> None:
+        """We do not lead (any more)."""
+        self._kept = {}
+
+    def prepare(self, lead: Lead, planned: Iterable[PlannedFiring]) -> list[PlannedFiring]:
+        """Prepare these; those that have to wait until they are due."""
+        left: list[PlannedFiring] = []
+        for each in planned:
+            key = _key(each)
+            claim = self._kept.get(key) or self._renderer.prepared(lead, each)
+            if claim is None or not self.has_room:
+                left.append(each)
+            else:
+                self._found[key] = claim
+        return left
+
+    def send(self, lead: Lead) -> bool:
+        """Claim what is prepared, as it falls due; False if some must be planned again.
+
+        Ends early when somebody wakes or stops us; the rest stays prepared. BrokerUnavailable.
+        """
+        self._kept, self._found = self._found, {}
+        waiting = sorted(self._kept.items(), key=lambda item: item[1].planned_due_ms)
+        complete, self.sent = True, 0
+        try:
+            for due_ms, group in groupby(waiting, lambda item: item[1].planned_due_ms):
+                if not self._held(lead, due_ms):
+                    break
+                complete &= self._claim(lead, (key for key, _ in group))
+            complete &= self._dispatch.finish(lead)
+        finally:
+            self._dispatch.drop(lead)
+        return complete
+
+    def _claim(self, lead: Lead, keys: Iterable[Key]) -> bool:
+        complete, claims = True, (self._kept.pop(key) for key in keys)
+        for size in chain(FIRST_BATCHES, repeat(None)):
+            some = list(islice(claims, size))
+            if not some:
+                break
+            for batch in batches(some, lead):
+                if not lead.may_go_on():
+                    return False
+                complete &= self._dispatch.claim(lead, batch)
+                self.sent += len(batch)
+        return complete
+
+    def _held(self, lead: Lead, due_ms: int) -> bool:
+        """Wait until then, with nothing under way; False if something else is to be done first."""
+        left_ms = lead.until_ms(due_ms)
+        if left_ms > 0:
+            self._dispatch.finish(lead)
+        while left_ms > 0:
+            if self._wait(left_ms) or not lead.may_go_on():
+                return False
+            left_ms = lead.until_ms(due_ms)
+        return lead.may_go_on()
+
+
+def _key(planned: PlannedFiring) -> Key:
+    due = planned.due
+    return due.name, due.digest, planned.firing.identity, planned.planned_due_ms, planned.cursor_ms

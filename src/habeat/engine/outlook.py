@@ -1,0 +1,72 @@
+"""Which firings are prepared: page by page of what the leader's tick finds due soon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from habeat.core.lease import Token
+from habeat.election import Election
+from habeat.engine.ahead import Ahead
+from habeat.engine.lead import Lead
+from habeat.engine.planning import Plan, Planner
+from habeat.ports import DispatchStore, Lost, Tick
+
+DUE_PER_TICK = 300
+FIRINGS_PER_TICK = 2_000
+#: With less than this left, no further page of what will be due soon is looked for.
+PAGE_MS = 20
+
+
+class Outlook:
+    """Prepares what will be due soon, and sends it when it is."""
+
+    def __init__(
+        self,
+        ahead: Ahead,
+        planner: Planner,
+        election: Election,
+        store: DispatchStore,
+        ahead_ms: int,
+    ) -> None:
+        self._ahead = ahead
+        self._planner = planner
+        self._election = election
+        self._store = store
+        self._ahead_ms = ahead_ms
+
+    def run(self, lead: Lead, found: Tick, planned: Plan) -> bool:
+        """Prepare, hold, send; False if some must be planned again. BrokerUnavailable."""
+        self._ahead.begin(lead)
+        for page in self._pages(lead, found, planned):
+            for left in self._ahead.prepare(lead, page.ahead):
+                planned.note_again(left.planned_due_ms)
+        return self._ahead.send(lead)
+
+    def _pages(self, lead: Lead, found: Tick, planned: Plan) -> Iterator[Plan]:
+        """What the tick has found due soon; then the next pages, while time and room last."""
+        yield planned
+        if not planned.ahead or len(found.due) > len(planned.ahead):
+            return  # what was due has gone meanwhile: the pages are not what they were
+        first_ms, seen = planned.ahead[0].planned_due_ms, len(found.due)
+        while (
+            len(found.due) >= DUE_PER_TICK
+            and self._ahead.has_room
+            and lead.until_ms(first_ms) > PAGE_MS
+        ):
+            found = lead.call(partial(self._look_on, seen), 1)
+            page = self._planner.plan(
+                found.due,
+                now_ms=lead.now_ms(),
+                history_lost_ms=found.history_lost_ms,
+                limit=FIRINGS_PER_TICK,
+            )
+            planned.note_next(page.next_due_ms)
+            planned.note_again(page.again_ms)
+            planned.note_next(found.next_due_ms)
+            seen += len(found.due)
+            yield page
+
+    def _look_on(self, offset: int, token: Token, ttl_ms: int) -> Tick | Lost:
+        known = self._election.known.heartbeat
+        return self._store.tick(token, ttl_ms, DUE_PER_TICK, known, self._ahead_ms, offset)

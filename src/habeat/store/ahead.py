@@ -1,0 +1,72 @@
+"""A script call that is sent now and read later, so that its caller can work meanwhile.
+
+The same as `Caller.run`, in two halves: one connection of the pool is taken, the request is
+written to it, and only `result` waits for the answer. Between the two the server works on this
+batch and we on the next. A call that is never read (its caller failed on the way) costs its
+connection: `drop` closes it, for an answer left in it would be taken for that of another call.
+
+Only a plain client has such a connection to give; of a Cluster, and of anything that is not
+redis-py's, the call is made at once, and `result` only hands the answer out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError, RedisError
+
+from habeat.store.scripting import Script
+
+
+class Ahead:
+    """One call under way."""
+
+    def __init__(
+        self, client: Any, script: Script, keys: tuple[str, ...], args: tuple[Any, ...]
+    ) -> None:
+        self._again: Callable[[], Any] = lambda: script.run(client, keys, *args)
+        self._connection: Any = None
+        self._reply: Any = None
+        self._pool: Any = None
+        if type(client) is not redis.Redis:
+            self._reply = self._again()
+            return
+        self._pool = client.connection_pool
+        self._connection = _taken(self._pool)
+        try:
+            self._connection.send_command("EVALSHA", script.sha, len(keys), *keys, *args)
+        except BaseException:
+            self.drop()
+            raise
+
+    def result(self) -> Any:
+        """The answer, or the error that the call ended with."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return self._reply
+        try:
+            return connection.read_response()
+        except NoScriptError:
+            pass
+        finally:
+            self._pool.release(connection)
+        return self._again()
+
+    def drop(self) -> None:
+        """Forget a call whose answer nobody will read."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(RedisError, OSError):
+                connection.disconnect()
+            self._pool.release(connection)
+
+
+def _taken(pool: Any) -> Any:
+    """A connection; redis-py before 5.3 wants to know for which command."""
+    try:
+        return pool.get_connection()
+    except TypeError:
+        return pool.get_connection("EVALSHA")

@@ -1,0 +1,90 @@
+"""The watch where a look tells nothing, or two things at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from habeat.core.lease import ANSWER_GAP_MS, SECOND_LOOK_MS, Action, Watch
+from tests.unit.core.test_lease import TTL_MS, conclude, seen
+
+STEP_MS = 1_000
+
+
+def test_a_count_that_cannot_be_had_any_more_is_no_zero() -> None:
+    """An ACL was changed under a holder that had been heard."""
+    looks = [seen(0), *(seen(100 * n, listeners=None) for n in range(1, 5))]
+    assert conclude(*looks) == [Action.WAIT] * 5
+
+
+def test_a_count_that_cannot_be_had_between_two_zeroes_starts_anew() -> None:
+    found = conclude(
+        seen(0), seen(100, listeners=0), seen(200, listeners=None), seen(300, listeners=0)
+    )
+    assert found == [Action.WAIT, Action.LOOK_AGAIN, Action.WAIT, Action.LOOK_AGAIN]
+
+
+def test_the_second_look_counts_from_the_first_zero() -> None:
+    apart = SECOND_LOOK_MS - 1
+    assert conclude(seen(0), seen(9, listeners=0), seen(9 + apart, listeners=0))[-1] is (
+        Action.LOOK_AGAIN
+    )
+    found = conclude(
+        seen(0),
+        seen(9, listeners=0),
+        seen(9 + apart, listeners=0),
+        seen(9 + SECOND_LOOK_MS, listeners=0),
+    )
+    assert found[-1] is Action.STEAL_CRASHED
+
+
+def test_another_holder_with_the_same_heartbeat_starts_anew() -> None:
+    """After a loss of data numbers repeat."""
+    looks = [seen(STEP_MS * n) for n in range(10)]
+    other = [seen(STEP_MS * n, holder="18:other") for n in range(10, 18)]
+    assert set(conclude(*looks[:9], *other)) == {Action.WAIT}
+
+
+@pytest.mark.parametrize(("gap_ms", "stuck"), [(ANSWER_GAP_MS + 1, False), (ANSWER_GAP_MS, True)])
+def test_only_a_gap_between_answers_that_is_too_long_goes_uncounted(
+    gap_ms: int, stuck: bool
+) -> None:
+    ttl_ms = 2 * ANSWER_GAP_MS
+    times = [0, gap_ms, 2 * gap_ms, 3 * gap_ms]
+    looks = [seen(at_ms, holder_ttl_ms=ttl_ms) for at_ms in times]
+    found = conclude(*looks, ttl_ms=ttl_ms)
+    assert (found[-1] is Action.STEAL_STUCK) is stuck
+
+
+def test_stuck_is_exactly_one_and_a_half_ttl() -> None:
+    def after(last_ms: int) -> Action:
+        return conclude(*(seen(at_ms) for at_ms in [*range(0, 9_000, STEP_MS), last_ms]))[-1]
+
+    assert TTL_MS * 3 // 2 == 9_000
+    assert after(8_999) is Action.WAIT
+    assert after(9_000) is Action.STEAL_STUCK
+
+
+def test_a_lease_that_has_run_out_is_forgotten() -> None:
+    look = seen(0)
+    watch, _ = Watch().after(look, ttl_ms=TTL_MS)
+    watch, action = watch.after(seen(look.pttl_ms, holder=None), ttl_ms=TTL_MS)
+    assert (watch, action) == (Watch(heartbeat=look.heartbeat), Action.ACQUIRE)
+
+
+def test_a_lease_that_was_renewed_since_and_is_gone_has_vanished() -> None:
+    """By the last look it had run out; the heartbeat says that its holder went on."""
+    look = seen(0)
+    watch, _ = Watch().after(look, ttl_ms=TTL_MS)
+    gone_ms = look.pttl_ms + 1_000
+    gone = seen(gone_ms, holder=None, heartbeat=look.heartbeat + 1)
+    watch, action = watch.after(gone, ttl_ms=TTL_MS)
+    assert action is Action.ACQUIRE
+    assert (watch.vanished, watch.trusted_until_ms) == (look.holder, gone_ms + TTL_MS)
+
+
+def test_a_lease_that_has_vanished_is_remembered_while_it_stays_free() -> None:
+    watch, _ = Watch().after(seen(0), ttl_ms=TTL_MS)
+    first, _ = watch.after(seen(10, holder=None), ttl_ms=TTL_MS)
+    again, _ = first.after(seen(3_000, holder=None), ttl_ms=TTL_MS)
+    assert again == first
+    assert first.vanished

@@ -1,0 +1,148 @@
+"""What is due within a second is prepared, held, and claimed when it is due; nothing is early."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from habeat.engine.ahead import PREPARED_AT_MOST, Ahead, ahead_ms
+from habeat.engine.dispatch import TURN_MS
+from tests.unit.engine.world import World
+
+
+def foreseeing(*, atomic: bool = True, **other: Any) -> World:
+    world = World(atomic=atomic, **other)
+    world.publisher.foresees = True
+    return world
+
+
+def lead(world: World) -> None:
+    world.tick(2)
+    assert world.election.leading
+
+
+def soon(world: World, name: str = "a") -> int:
+    """An entry of a leader's, 700 ms before it is due; when that is."""
+    lead(world)
+    world.add(name, every_ms=60_000)
+    due_ms = world.store.rows[name].due_ms
+    assert due_ms is not None
+    world.store.clock.advance(due_ms - world.now_ms - 700)
+    return due_ms
+
+
+def test_it_is_prepared_before_and_claimed_at_its_millisecond() -> None:
+    world = foreseeing()
+    due_ms = soon(world)
+    claimed_ms: list[int] = []
+    world.store.before["claim"] = lambda: claimed_ms.append(world.now_ms)
+    world.tick()
+    assert world.publisher.foreseen == ["a"]
+    assert world.store.outcomes("a") == [(due_ms, "sent")]
+    assert claimed_ms == [due_ms]
+
+
+def test_what_cannot_be_made_unseen_is_built_when_it_is_due() -> None:
+    world = World(atomic=True)
+    due_ms = soon(world)
+    ticks = world.store.count("tick")
+    claimed_ms: list[int] = []
+    world.store.before["claim"] = lambda: claimed_ms.append(world.now_ms)
+    world.tick()
+    assert world.publisher.rendered == []
+    world.tick()
+    assert world.store.outcomes("a") == [(due_ms, "sent")]
+    assert claimed_ms == [due_ms]
+    assert world.store.count("tick") == ticks + 2, "to look ahead again would find the same"
+
+
+def test_who_wakes_the_leader_is_heard_before_the_held_are_due() -> None:
+    """An entry is added, and due before what is prepared already."""
+    world = foreseeing()
+    due_ms = soon(world, "later")
+
+    def somebody_adds(timeout_ms: int) -> frozenset[str]:
+        world.line.wait = waits  # type: ignore[method-assign]
+        world.clock.advance(100)
+        world.add("now", ago_ms=1_000)
+        return frozenset({"changed"})
+
+    waits = world.line.wait
+    world.line.wait = somebody_adds  # type: ignore[method-assign]
+    world.tick(3)
+    sent = [name for name, _, what, *_ in world.store.ledger if what == "sent"]
+    assert sent.index("now") < sent.index("later")
+    assert world.publisher.foreseen.count("later") == 1, "it was prepared already"
+    assert world.store.outcomes("later") == [(due_ms, "sent")]
+
+
+def test_an_edit_of_what_is_held_is_seen_by_its_claim() -> None:
+    world = foreseeing()
+    due_ms = soon(world)
+    row = world.store.rows["a"]
+    raw = row.raw
+
+    def edits(timeout_ms: int) -> frozenset[str]:
+        row.raw = raw + b" edited"
+        return waits(timeout_ms)
+
+    waits = world.line.wait
+    world.line.wait = edits  # type: ignore[method-assign]
+    world.tick(3)
+    assert world.store.outcomes("a") == [(due_ms, "sent")]
+    assert world.publisher.rendered.count("a") == 2, "what had been prepared was of no use"
+
+
+def test_a_stop_while_holding_claims_nothing() -> None:
+    world = foreseeing(atomic=False)
+    soon(world)
+
+    def stops(timeout_ms: int) -> frozenset[str]:
+        world.stop = True
+        return waits(timeout_ms)
+
+    waits = world.line.wait
+    world.line.wait = stops  # type: ignore[method-assign]
+    world.tick()
+    assert world.store.count("claim") == 0
+    assert not world.store.inflight
+
+
+def test_another_lease_epoch_makes_its_own_messages() -> None:
+    world = foreseeing()
+    due_ms = soon(world)
+    world.line.wait, waits = (lambda ms: frozenset({"x"})), world.line.wait  # type: ignore[method-assign]
+    world.tick()
+    world.election.resign()
+    world.line.wait = waits  # type: ignore[method-assign]
+    world.tick(3)
+    assert world.publisher.foreseen == ["a", "a"]
+    assert world.store.outcomes("a") == [(due_ms, "sent")]
+
+
+def test_holding_costs_neither_the_lease_nor_the_end_of_a_tick() -> None:
+    assert ahead_ms(6_000, 1_000) == 1_000
+    assert ahead_ms(1_200, 1_000) == 200
+    assert ahead_ms(60_000, 300) == 300
+
+
+def test_no_more_is_prepared_than_may_be_kept() -> None:
+    assert PREPARED_AT_MOST == 10_000
+    world = foreseeing()
+    ahead: Ahead = world.engine._ahead
+    ahead._found = dict.fromkeys(range(PREPARED_AT_MOST))  # type: ignore[arg-type]
+    assert not ahead.has_room
+
+
+def test_a_tick_ends_though_the_backlog_is_long() -> None:
+    """Each message takes 30 ms: what is not sent in a second is left for the next turn."""
+    world = World(atomic=False, publish_timeout_ms=1_000)
+    world.publisher.takes_ms = 30
+    lead(world)
+    for number in range(200):
+        world.add(f"e{number}", ago_ms=1_000)
+    before_ms = world.now_ms
+    world.tick()
+    assert TURN_MS <= world.now_ms - before_ms <= TURN_MS + 50 * 30 + 100
+    assert 0 < len(world.publisher.sent) < 200
+    world.run(10_000)
+    assert len({name for name, _ in world.publisher.sent}) == 200
