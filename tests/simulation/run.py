@@ -1,242 +1,312 @@
-"""One simulated run: replicas, faults drawn from the seed, a quiet phase, a verdict."""
+"""One simulated run: a plan, its storm, a quiet phase, a verdict.
+
+The quiet phase ends as soon as all is as it should be (nothing in flight, every entry where the
+clock is, nothing asked for left undone), and then a moment more is watched. It has a limit, and
+what has not recovered by then is a problem: that is the check of liveness.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+import hashlib
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
 
-from habeat.core.entry import Delivery, Entry, Misfire, Policies
-from habeat.core.lease import renew_after_ms
+from habeat.beat.declared import Declared
+from habeat.client import edits
+from habeat.core.entry import Delivery, Entry, EntryState, Misfire
 from habeat.core.schedule import every
-from habeat.core.schedule.base import Schedule
-from habeat.election import Election, Pace
-from habeat.engine import Engine, EngineSettings
-from habeat.engine.lead import Lead
-from habeat.ports import StoreUnavailable
 from habeat.store import codec
 from habeat.store.calling import Caller
-from habeat.store.dispatch import RedisDispatchStore
-from habeat.store.entries import EntryStore, Position, Write
+from habeat.store.entries import EntryStore, Stored
 from habeat.store.keys import Keys
-from habeat.store.leases import RedisElectionStore
-from tests.simulation.history import History
+from tests.history.checker import Verdict, judge
+from tests.history.events import Expectation, Kind
+from tests.simulation.broker import BAD_QUEUE, Broker
 from tests.simulation.model import Server
-from tests.simulation.parts import (
-    Broker,
-    Client,
-    Clients,
-    Direct,
-    Line,
-    Message,
-    Network,
-    Publisher,
-)
-from tests.simulation.storm import brew_storm
-from tests.simulation.world import SECOND, Host, World
+from tests.simulation.network import Clients, Direct, Network, texts
+from tests.simulation.people import SLOW_US, People
+from tests.simulation.plan import SECOND, EntryPlan, Plan
+from tests.simulation.recorder import Recorder
+from tests.simulation.replica import Parts, live
+from tests.simulation.storm import Storm
+from tests.simulation.story import Story
+from tests.simulation.watching import Watching
+from tests.simulation.world import Endless, Host, Stuck, World
 
 PREFIX = "sim"
-APP = "sim"
+START_US = 1_700_000_000 * SECOND
+CALM_BEFORE_US = 3 * SECOND // 10
+QUIET_STEP_US = SECOND // 5
+#: Watched for so long once everything is well again.
+AFTERMATH_US = 2 * SECOND // 5
+
+LOG = logging.getLogger("habeat")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What kind of run; everything else follows from the seed."""
+class Bugs(logging.Handler):
+    """Collects the exceptions that the engine survives: none of ours may be raised at all."""
 
-    seed: int
-    replicas: int = 3
-    entries: int = 4
-    storm_s: int = 20
-    quiet_s: int = 20
-    ttl_ms: int = 2_000
-    atomic: bool = False
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: dict[str, str] = {}
 
-
-class Catalog:
-    """`planning.Catalog` with nothing in code."""
-
-    decode = staticmethod(codec.decode)
-    decode_order = staticmethod(codec.decode_order)
-    encode_order = staticmethod(codec.encode_order)
-
-    def resolve(self, entry: Entry) -> Entry:
-        return entry
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            told = "".join(traceback.format_exception(record.exc_info[1])[-4:])
+            self.found[record.getMessage()] = told
 
 
-class Chores:
-    """`engine.Housekeeping` that only keeps the rank."""
+BUGS = Bugs()
 
-    def __init__(self, election: Election, store: RedisElectionStore, host: Host) -> None:
-        self._election = election
-        self._store = store
-        self._host = host
-        self._next_us = 0
 
-    def each_tick(self, lead: Lead | None) -> int | None:
-        if self._host.world.now_us >= self._next_us:
-            self._next_us = self._host.world.now_us + 5 * SECOND
-            found = self._store.register(self._election.nonce, "{}", "sim", 0)
-            self._election.rank = found.rank
-        return None
+@contextmanager
+def _listening() -> Iterator[None]:
+    """Of the engine's log only the exceptions are looked at; afterwards it is as it was."""
+    before = LOG.level, LOG.propagate
+    BUGS.found.clear()
+    LOG.addHandler(BUGS)
+    LOG.setLevel(logging.ERROR)
+    LOG.propagate = False
+    try:
+        yield
+    finally:
+        LOG.removeHandler(BUGS)
+        LOG.setLevel(before[0])
+        LOG.propagate = before[1]
 
-    def resume(self, lead: Lead, names: object) -> None:
-        """Nothing is paused here."""
+
+@dataclass
+class Outcome:
+    """What came of a run."""
+
+    problems: list[str]
+    verdict: Verdict | None
+    figures: dict[str, int] = field(default_factory=dict)
+    faults: dict[Kind, int] = field(default_factory=dict)
 
 
 class Simulation:
-    """A seed, run to its verdict."""
+    """A plan, run to its verdict."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, telling: bool = False, server: Server | None = None) -> None:
         self.plan = plan
-        self.world = World(plan.seed)
+        self.world = World(f"run {plan.seed}", START_US + plan.phase_ms * 1_000)
+        if telling:
+            self.world.log = []
         self.server_offset_us = 0
-        self.server = Server(lambda: self.world.now_us + self.server_offset_us)
-        self.network = Network()
-        self.broker = Broker()
+        self.stepped_back = False
+        self.server = server or Server(lambda: 0)
+        self.server.know_scripts(texts())
+        self.server.now_us = lambda: self.world.now_us + self.server_offset_us
+        self.network = Network(self.world, self.server, plan.timeout_us)
+        self.server.told = self.network.say
         self.keys = Keys(PREFIX)
-        self.history = History(
-            self.server,
-            lambda: self.world.now_us,
-            self.keys.base,
-            plan.ttl_ms * 1_000,
-            plan.atomic,
-        )
-        self.history.watch()
-        self.server.after_script = self.history.check_accounting
-        self.server.told = self._told
+        self.story = Story(self) if telling else None
+        self.nonces: dict[str, Host] = {}
         self.hosts: list[Host] = []
-        self.lines: dict[str, list[Line]] = {}
-        self.schedules: dict[str, tuple[Schedule, int]] = {}
+        self.parts: dict[str, Parts] = {}
+        self.names = [entry.name for entry in plan.entries]
+        #: When the storm ends; what is said to last longer, ends then.
+        self.calm_us = self.world.start_us + CALM_BEFORE_US + plan.storm_us
+        self.network.watching = self.watching = Watching(self)
+        self.recorder = Recorder(self)
+        self.broker = Broker(self.world, self.recorder.arrival)
+        self.network.on_lost = self._lost_by_chance
+        self.people = People(self)
         self._started = 0
+        self._deployed = 0
 
     # -- building -----------------------------------------------------------------------------
 
-    def seed_entries(self) -> None:
-        """Entries of one second and less, with different policies."""
-        random = self.world.random
-        now_ms = self.server.now_us() // 1_000
-        for number in range(self.plan.entries):
-            name = f"e{number}"
-            schedule = every(random.choice((0.5, 1, 1, 2)), offset=0)
-            entry = Entry(
-                name,
-                "task",
-                schedule,
-                created_ms=now_ms,
-                misfire=random.choice(list(Misfire)),
-                misfire_grace_ms=random.choice((1_000, 5_000, 60_000)),
-            )
-            slot_ms = entry.next_slot_ms(now_ms)
-            write = Write(
-                name, "", codec.encode(entry), position=Position(now_ms, slot_ms, slot_ms)
-            )
-            self._directly(write)
-            self.schedules[name] = (schedule, now_ms)
-
-    def _directly(self, write: Write) -> None:
+    def _seed(self) -> None:
+        """The entries of the API, made by somebody before the run; the others are declared."""
         caller = Caller(Clients(Direct(self.server)), self.keys)
-        EntryStore(caller).write([write])
+        now_ms = self.server.now_us() // 1_000
+        writes = [
+            edits.addition(Stored(plan.name, "", None, EntryState()), entry_of(plan), now_ms).write
+            for plan in self.plan.entries
+            if not plan.config
+        ]
+        if writes:
+            EntryStore(caller).write(writes)
+        if any(plan.task == "poisoned" for plan in self.plan.entries):
+            self.server.call("SET", BAD_QUEUE, "this is no list")
+            self.recorder.fault(Kind.POISON, 600 * SECOND, "", "a queue is no list")
+
+    def _declared(self) -> Declared:
+        """What the code declares now; each deploy changes the period of one entry."""
+        found = {}
+        config = [plan for plan in self.plan.entries if plan.config]
+        for number, plan in enumerate(config):
+            changed = number == self._deployed % 3 and self._deployed > 0
+            plan = replace(plan, every_ms=900 + 100 * self._deployed) if changed else plan
+            found[plan.name] = declared_of(plan)
+        return Declared(found)
 
     def start_replica(self) -> Host:
         """One more process."""
         self._started += 1
-        host = Host(self.world, f"r{self._started}", self._replica)
+        declared = self._declared()
+        host = Host(self.world, f"r{self._started}", lambda host: live(self, host, declared))
         self.hosts.append(host)
-        self.world.tell(f"{host.name}: started")
+        self.world.tell("%s: started", host.name)
         return host
 
-    def _replica(self, host: Host) -> None:
-        plan = self.plan
-        nonce = f"{self.world.now_us:016x}{host.name}"
-        caller = Caller(Clients(Client(host, self.server, self.network)), self.keys)
-        leases = RedisElectionStore(caller, host, APP, lambda: f"cluster of {nonce}")
-        election = Election(leases, host, Pace(plan.ttl_ms, 250), nonce)
-        store = RedisDispatchStore(
-            caller, dedup_ttl_ms=300_000, ledger_age_ms=86_400_000, ledger_length=1_000_000
-        )
-        line = Line(host, self.server, self.network, [self.keys.wake, self.keys.alive(nonce)])
-        self.lines[host.name] = [line]
-        engine = Engine(
-            election=election,
-            store=store,
-            line=line,
-            clock=host,
-            publisher=Publisher(host, self.broker, atomic=plan.atomic),
-            catalog=Catalog(),
-            housekeeping=Chores(election, leases, host),
-            settings=EngineSettings(
-                plan.ttl_ms,
-                renew_after_ms(plan.ttl_ms),
-                500,
-                Policies(delivery=Delivery.AT_LEAST_ONCE),
-            ),
-            stopping=lambda: getattr(host, "stopping", False),
-        )
-        while not getattr(host, "stopping", False):
-            engine.tick()
-            host.sleep(20)
-        token = election.trust.token if election.trust else None
-        try:
-            leases.release(token, nonce)
-        except StoreUnavailable:
-            self.world.tell(f"{host.name}: could not release")
-        self.world.tell(f"{host.name}: stopped")
-        host.kill()
+    def any_name(self) -> str:
+        return self.world.random.choice(self.names)
 
-    def _told(self, channel: bytes, message: bytes) -> None:
-        for line in list(self.server.subscribers.get(channel, ())):
-            delay = self.world.random.randrange(20, 400)
-            self.world.at(delay, partial(line.hear, message.decode()))
+    # -- what the storm asks for --------------------------------------------------------------
+
+    def replace_soon(self, host: Host) -> None:
+        """Somebody (systemd, Kubernetes) starts another one."""
+        self.world.at(self.world.random.randrange(2 * SECOND), self.start_replica)
+
+    def terminate(self, host: Host) -> None:
+        host.stopping = True
+        host.wake()
+
+    def deploy(self, pause_us: int) -> None:
+        """A rolling deploy: each replica is replaced by one of the next configuration."""
+        self._deployed += 1
+        for number, host in enumerate([host for host in self.hosts if host.alive]):
+            self.world.at(number * pause_us, self._roll, host)
+
+    def _roll(self, host: Host) -> None:
+        if host.alive and not host.stopping:
+            self.recorder.fault(Kind.TERM, 0, host.nonce)
+            self.terminate(host)
+            self.start_replica()
+
+    def not_lossy(self) -> None:
+        self.network.lose_request = self.network.lose_reply = 0.0
+
+    def _lost_by_chance(self, host: Host, what: str, until_us: int) -> None:
+        kind = Kind.LOST_REQUEST if what == "request" else Kind.LOST_REPLY
+        self.recorder.fault(kind, until_us - self.world.now_us, host.nonce)
 
     # -- running ------------------------------------------------------------------------------
 
-    def run(self, brew: Callable[[Simulation], None] | None = None) -> History:
-        """The storm (faults drawn from the seed, if nothing else is said), quiet, the verdict."""
-        plan, world = self.plan, self.world
-        self.seed_entries()
+    def run(self) -> Outcome:
+        """The storm, the quiet, the verdict; never raises for what the engine does."""
+        with _listening():
+            return self._outcome()
+
+    def _outcome(self) -> Outcome:
+        problems: list[str] = []
+        try:
+            self._run(problems)
+        except (Endless, Stuck) as error:
+            problems.append(f"HANG: {error}")
+        except Exception as error:
+            told = "".join(traceback.format_exception(error)[-4:])
+            problems.append(f"EXCEPTION: {error!r}\n{told}")
+        finally:
+            for host in self.hosts:
+                host.bury()
+        problems += [f"BUG: {what}\n{where}" for what, where in BUGS.found.items()]
+        problems += self.watching.problems
+        verdict = self._judge()
+        figures = self.recorder.figures() | {
+            "replicas": len(self.hosts),
+            "script calls": self.network.calls,
+            "virtual ms": (self.world.now_us - self.world.start_us) // 1_000,
+        }
+        return Outcome(problems + verdict.problems, verdict, figures, self.recorder.faults)
+
+    def _run(self, problems: list[str]) -> None:
+        world, plan = self.world, self.plan
+        self._seed()
         for _ in range(plan.replicas):
             self.start_replica()
-        world.run(world.start_us + 2 * SECOND)
-        (brew or brew_storm)(self)
-        world.run(world.start_us + (2 + plan.storm_s) * SECOND)
+        world.run(world.start_us + CALM_BEFORE_US)
+        Storm(self).brew()
+        world.run(self.calm_us)
         self._calm()
-        world.run(world.now_us + plan.quiet_s * SECOND)
-        self._judge()
-        return self.history
+        ends_us = world.now_us + plan.quiet_most_us
+        while (wrong := self._not_well()) and world.now_us < ends_us:
+            world.run(world.now_us + QUIET_STEP_US)
+        if wrong:
+            problems.append(f"LIVENESS: after {plan.quiet_most_us // SECOND} s of quiet {wrong}")
+        world.run(world.now_us + AFTERMATH_US)
+        for _ in range(400):  # not in the middle of a firing
+            if not self.server.call("HLEN", self.keys.inflight):
+                break
+            world.run(world.now_us + 5_000)
 
     def _calm(self) -> None:
         self.world.tell("-- quiet --")
-        self.network.down = self.broker.down = False
-        self.network.cut_off.clear()
-        self.network.lose_request = self.network.lose_reply = self.broker.lose_confirm = 0.0
+        world, network, broker = self.world, self.network, self.broker
+        world.run(world.now_us + 1)  # what the storm has left to end
+        network.down = broker.down = False
+        network.slow_us = 0
+        self.not_lossy()
+        self.server.limit()
+        self.server.call("DEL", BAD_QUEUE)  # what it was in the way of can be sent now
         for host in self.hosts:
-            host.ambush = None
-            if host.frozen:
-                host.thaw()
-        while sum(host.alive for host in self.hosts) < 2:
+            host.ambushes.clear()
+        while sum(host.alive and not host.stopping for host in self.hosts) < 2:
             self.start_replica()
 
-    def _judge(self) -> None:
-        history, server = self.history, self.server
-        messages = self.broker.messages
-        if self.plan.atomic:
-            messages = self._queue()
-        history.check_messages(messages)
-        history.check_ledger(self.schedules)
-        flying = server.call("HGETALL", self.keys.inflight)
-        if flying:
-            history.wrong(f"still in flight at the end: {flying[::2]}")
-        for name, (schedule, _) in self.schedules.items():
-            behind_ms = server.now_us() // 1_000 - history.cursors.get(name, 0)
-            if behind_ms > 3_000 + schedule.every_ms:  # type: ignore[attr-defined]
-                history.wrong(f"{name} is {behind_ms} ms behind in the quiet")
+    def _not_well(self) -> str:
+        """What is not yet as it should be, "" if all is."""
+        call, keys = self.server.call, self.keys
+        if self.broker.refuse:
+            return "the broker refuses messages"
+        if call("GET", keys.lease) is None:
+            return "nobody leads"
+        if flying := call("HKEYS", keys.inflight):
+            return f"firings are in flight: {flying}"
+        # A backfill has its pace by the clock of Redis: what was put back, is waited for.
+        if not self.stepped_back and (asked := call("HKEYS", keys.requests)):
+            return f"requests are not carried out: {asked}"
+        now_ms = self.server.now_us() // 1_000
+        late = call("ZRANGEBYSCORE", keys.due, "-inf", now_ms - 1_500, "WITHSCORES")
+        return f"entries are behind: {late}" if late else ""
 
-    def _queue(self) -> list[Message]:
-        kept = self.server.call("LRANGE", "queue", 0, -1)
-        found = []
-        for raw in reversed(kept):
-            entry, slot, task_id = json.loads(raw)
-            at = self.history.claims.get((entry, slot), [self.world.now_us])[0]
-            found.append(Message(at, entry, slot, task_id, "?"))
-        return found
+    def _judge(self) -> Verdict:
+        plan = self.plan
+        expectation = Expectation(
+            base=self.keys.base,
+            ttl_us=plan.ttl_ms * 1_000,
+            atomic=plan.atomic,
+            slack_us=1_000,  # Redis counts in whole milliseconds
+            start_us=self.world.start_us,
+            attempts_cap=plan.attempts_cap + 1,
+            edit_slack_us=SLOW_US // 5 + 2 * plan.timeout_us + 150_000,
+        )
+        return judge(self.recorder.events, expectation)
+
+
+@lru_cache(maxsize=64)
+def declared_of(plan: EntryPlan) -> Entry:
+    """The same as code declares it."""
+    entry = entry_of(plan)
+    digest = hashlib.sha1(codec.encode(entry), usedforsecurity=False).hexdigest()
+    return replace(entry, fingerprint=digest)
+
+
+def entry_of(plan: EntryPlan) -> Entry:
+    """The entry that a plan describes."""
+    options: dict[str, Any] = {}
+    return Entry(
+        plan.name,
+        plan.task,
+        every(plan.every_ms / 1_000, offset=0),
+        options=options,
+        owner="config" if plan.config else "api",
+        misfire=Misfire(plan.misfire) if plan.misfire else None,
+        misfire_grace_ms=plan.grace_ms,
+        misfire_limit=plan.limit,
+        misfire_pace=plan.pace,
+        misfire_window_ms=plan.window_ms,
+        delivery=Delivery.AT_MOST_ONCE if plan.at_most_once else None,
+        jitter_ms=plan.jitter_ms,
+        spread_ms=plan.spread_ms,
+        deadline_ms=plan.deadline_ms,
+        max_runs=plan.max_runs,
+    )

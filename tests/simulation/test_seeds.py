@@ -1,49 +1,61 @@
-"""A few seeds of the simulation with every run of the tests; `run.py` tells how to run more."""
+"""A few seeds with every run of the tests; ``make simulate`` runs as many as one likes."""
 
-import logging
+import subprocess
+import sys
 
 import pytest
 
-from tests.simulation.run import Plan, Simulation
+from tests.simulation.model import Server, lua_state
+from tests.simulation.plan import plan_of
+from tests.simulation.run import Simulation
+from tests.simulation.shrinking import options_of, shrunk, sign_of
+
+SEEDS = 120
+PORTION = 20
 
 
-@pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL, logger="habeat")
+@pytest.mark.parametrize("first", range(0, SEEDS, PORTION))
+def test_seeds(first: int) -> None:
+    for seed in range(first, first + PORTION):
+        problems = Simulation(plan_of(seed)).run().problems
+        assert not problems, f"python -m tests.simulation show {seed}\n" + "\n".join(problems)
 
 
-@pytest.mark.parametrize("seed", range(30))
-@pytest.mark.parametrize("atomic", [True, False], ids=["atomic", "outbox"])
-def test_seed(seed: int, atomic: bool) -> None:
-    simulation = Simulation(Plan(seed, atomic=atomic))
-    problems = simulation.run().problems
-    assert not problems, "\n".join([*simulation.world.log, "", *problems])
+def _log(seed: int, lua: str = "") -> list[str]:
+    simulation = Simulation(plan_of(seed), telling=True, server=Server(int, lua_state(lua)))
+    simulation.run()
+    assert simulation.world.log
+    return simulation.world.log
 
 
-@pytest.mark.parametrize(
-    ("script", "device", "instead", "invariant"),
-    [
-        ("settle.lua", "  redis.call('HDEL', INFLIGHT, field)\n", "", "I7"),
-        ("claim.lua", "    move_on(firing, state, true)\n", "", "the ledger has"),
-    ],
-)
-def test_the_checker_sees_a_device_that_is_gone(
-    monkeypatch: pytest.MonkeyPatch, script: str, device: str, instead: str, invariant: str
-) -> None:
-    """A simulation that cannot fail proves nothing: with a device switched off it must."""
-    import habeat.store.scripting as scripting
-
-    whole = scripting.source
-    assert device in whole(script)
-    monkeypatch.setattr(
-        scripting,
-        "source",
-        lambda name: whole(name).replace(device, instead) if name == script else whole(name),
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_seed_replays_exactly(seed: int) -> None:
+    assert _log(seed) == _log(seed)
+    again = f"from tests.simulation.test_seeds import _log; print(chr(10).join(_log({seed})))"
+    other = subprocess.run(
+        [sys.executable, "-c", again], capture_output=True, text=True, timeout=60, check=True
     )
-    scripting.script.cache_clear()
-    try:
-        found = [Simulation(Plan(seed)).run().problems for seed in range(6)]
-    finally:
-        monkeypatch.undo()
-        scripting.script.cache_clear()
-    assert any(invariant in problem for problems in found for problem in problems)
+    assert other.stdout.splitlines() == _log(seed)
+
+
+def test_lua_and_luajit_give_the_same_runs() -> None:
+    pytest.importorskip("lupa.luajit21")
+    assert _log(5, "lua51") == _log(5, "luajit21")
+
+
+def test_a_failing_plan_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Down to the trouble that it takes, and the command tells what was left out."""
+    from tests.simulation import shrinking
+
+    whole = plan_of(8)
+    needed = whole.troubles[0].number
+
+    def signs(plan: object) -> set[str]:
+        return {"I9"} if needed in [t.number for t in plan.troubles] else set()  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(shrinking, "signs_of", signs)
+    small = shrunk(whole, sign_of("I9: e1@1700000001000: sent twice"))
+    assert [trouble.number for trouble in small.troubles] == [needed]
+    assert len(small.entries) == 1
+    assert small.replicas == 1
+    assert options_of(small, whole).startswith("show 8 --without ")

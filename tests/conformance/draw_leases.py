@@ -1,0 +1,74 @@
+"""Draws what replicas ask of the election: acquire, steal, look, release, register, tick."""
+
+from __future__ import annotations
+
+from tests.conformance.hand import NONCES, TTL_MS, Hand
+from tests.conformance.steps import KEYS, Word
+
+Words = tuple[Word, ...]
+FINGERPRINTS = ("old", "new")
+
+
+def _claim(hand: Hand) -> Words:
+    """App, cluster and what a survivor knows; now and then of a history that was lost."""
+    view = hand.view
+    cluster: Word = hand.one(("", view.meta.get(b"cluster", b""), "elsewhere", "elsewhere"))
+    epoch = hand.one((0, view.epoch, view.epoch, view.epoch + 10**6))
+    heartbeat = hand.one((0, view.heartbeat, view.heartbeat, view.heartbeat + 100))
+    app = "other" if view.meta.get(b"app") == b"app" and hand.odds(0.03) else "app"
+    return (app, "fresh", cluster, epoch, heartbeat)
+
+
+def acquire(hand: Hand) -> Words:
+    mine = hand.view.nonce
+    nonce: Word = mine if mine and hand.odds(0.5) else hand.one(NONCES)
+    owners = [raw.partition(b"\n")[0] for raw in hand.view.inflight.values()]
+    vanished: Words = (hand.one((b"", b"5:gone", *owners)), hand.one((0, 2_000, 5_000)))
+    return (nonce, TTL_MS, *_claim(hand), *(vanished if hand.odds(0.9) else ()))
+
+
+def steal(hand: Hand) -> Words:
+    view = hand.view
+    others = [nonce for nonce in NONCES if nonce.encode() != view.nonce or hand.odds(0.1)]
+    beat = view.meta.get(b"heartbeat", b"0") if hand.odds(0.85) else b"1"
+    return (
+        hand.one(others),
+        TTL_MS,
+        *_claim(hand),
+        hand.one(("crash", "stuck")),
+        hand.token(),
+        beat,
+    )
+
+
+def release(hand: Hand) -> Words:
+    token = hand.token() if hand.odds(0.6) else hand.one((b"", b"1:stranger"))
+    return (token, token.partition(b":")[2])
+
+
+def observe(hand: Hand) -> Words:
+    return ()
+
+
+def tick(hand: Hand) -> Words:
+    known = hand.view.heartbeat if hand.odds(0.9) else 10**6
+    age_ms, length = hand.one(((10**9, 200), (10**9, 40), (60_000, 200), (3_000, 30)))
+    return (hand.token(), TTL_MS, hand.one((0, 2, 10)), known, age_ms, length, hand.one((0, 500)))
+
+
+def register(hand: Hand) -> Words:
+    fingerprint = hand.one(FINGERPRINTS)
+    declared = len(hand.view.members(KEYS.declared(fingerprint)))
+    names = declared if hand.odds(0.8) else declared + 1
+    return (
+        hand.one(NONCES), hand.one(("{}", '{"pid": 1}')), 2_000,
+        fingerprint, 6_000, names, hand.one((0, 1, 2, 99)),
+    )  # fmt: skip
+
+
+def prune(hand: Hand) -> Words:
+    return (hand.token(), TTL_MS, hand.one((4_000, 60_000)), hand.one((0, 1, 10)))
+
+
+def samehost(hand: Hand) -> Words:
+    return (hand.one(("0", "1")), "0", hand.one(("probe", "queue", "not a list", "nothing")))

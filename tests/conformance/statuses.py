@@ -1,0 +1,108 @@
+"""Every word that a script may answer with, and how it is read out of a reply.
+
+The headers of the scripts are the source: `test_reached.py` holds this table to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+#: What a random play must reach, script by script.
+STATUSES: dict[str, frozenset[str]] = {
+    name: frozenset(words.split(" | "))
+    for name, words in {
+        "acquire": "won first | won continued | won restored | won emptied | mine continued | "
+        "mine restored | mine emptied | "
+        "held | foreign app | foreign schema",
+        "claim": "lost | ok | duplicate | mine inflight | mine settled | early | replan | gone | "
+        "error | a foreign type",
+        "defer": "lost | ok | replan",
+        "drop": "lost | ok | replan",
+        "mark": "lost | ok | buried | gone",
+        "observe": "held | free | heard | unheard | unknown",
+        "prune": "lost | ok | ok with names",
+        "quarantine": "lost | ok | replan",
+        "read": "there | not there",
+        "recover": "lost | ok | ok with intents | ok and wait",
+        "register": "rank 0 | rank above",
+        "release": "0 | 1",
+        "remove": "lost | ok | conflict",
+        "rename": "ok | conflict | a foreign type",
+        "request": "ok | known | gone",
+        "samehost": "value | nothing",
+        "settle": "none | some",
+        "skip": "lost | ok | replan | gone | a foreign type",
+        "steal": "won first | won continued | won restored | won emptied | foreign app | "
+        "foreign schema | refused mine already | refused the holder has changed | "
+        "refused the heartbeat has moved | refused the holder is listening, or nobody can be heard",
+        "tick": "lost | ok",
+        "write": "lost | ok | conflict | a foreign type",
+    }.items()
+}
+
+
+def statuses_in(name: str, reply: Any) -> set[str]:
+    """The statuses in a reply of the script, errors already reduced to their phrase."""
+    if isinstance(reply, str):
+        return {reply.removeprefix("error: ")}
+    return set(_READ.get(name, _first)(reply))
+
+
+def _text(word: Any) -> str:
+    return word.decode() if isinstance(word, bytes) else str(word)
+
+
+def _first(reply: list[Any]) -> Iterable[str]:
+    return [_text(reply[0])]
+
+
+def _each(reply: list[Any]) -> Iterable[str]:
+    """A status for each firing: ok | duplicate | … | error …"""
+    if reply[0] != b"ok":
+        return _first(reply)
+    return [_text(word).partition(":")[0] for word in reply[2:]]
+
+
+def _attempt(reply: list[Any]) -> Iterable[str]:
+    first = _text(reply[0])
+    if first in ("won", "mine"):
+        return [f"{first} {_text(reply[5])}"]
+    return [first] if first == "held" else [f"{first} {_text(reply[1])}"]
+
+
+def _look(reply: list[Any]) -> Iterable[str]:
+    if len(reply) < 4:  # a counter that is no number ends the reply before it
+        return []
+    heard = {-1: "unknown", 0: "unheard"}.get(reply[3], "heard")
+    return ["held", heard] if reply[0] else ["free"]
+
+
+def _recovered(reply: list[Any]) -> Iterable[str]:
+    if reply[0] != b"ok":
+        return _first(reply)
+    found = ["ok", *(["ok with intents"] if reply[3] else [])]
+    return [*found, "ok and wait"] if reply[2] != b"" else found
+
+
+def _pruned(reply: list[Any]) -> Iterable[str]:
+    return ["ok with names"] if len(reply) > 2 else _first(reply)
+
+
+_READ: dict[str, Callable[[Any], Iterable[str]]] = {
+    "acquire": _attempt,
+    "steal": _attempt,
+    "claim": _each,
+    "skip": _each,
+    "defer": _each,
+    "drop": _each,
+    "quarantine": _each,
+    "observe": _look,
+    "recover": _recovered,
+    "prune": _pruned,
+    "read": lambda reply: ["there" if row[0] else "not there" for row in reply[1:]],
+    "register": lambda reply: ["rank above" if reply[1] else "rank 0"],
+    "release": lambda reply: [str(reply)],
+    "samehost": lambda reply: ["value" if reply else "nothing"],
+    "settle": lambda reply: ["some" if reply else "none"],
+}

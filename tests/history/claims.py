@@ -1,0 +1,73 @@
+"""I3, I5, I6: a slot is claimed once, by the live token, not before its time."""
+
+from __future__ import annotations
+
+import re
+
+from tests.history.case import Case, Claim, nonce_of
+from tests.history.cursors import Cursors
+from tests.history.events import FIRED, Words
+from tests.history.intents import Intents
+from tests.history.leases import Leases
+
+#: Where the plain rule (the identity follows the last colon) cannot be used.
+_REQUESTED = re.compile(rb"^(.*?):(-?\d+#.*)$", re.DOTALL)
+
+
+class Claims:
+    """Follows the (entry, slot) keys."""
+
+    def __init__(self, case: Case, leases: Leases, intents: Intents, cursors: Cursors) -> None:
+        self._case = case
+        self._leases = leases
+        self._intents = intents
+        self._cursors = cursors
+        self._skip = len(case.expectation.base) + len(FIRED)
+
+    def fired(self, words: Words) -> None:
+        """SET fired:<entry>:<identity> token|how."""
+        entry, identity = self._named(words[1][self._skip :])
+        token, _, how = words[2].decode().rpartition("|")
+        if how == "settled":
+            if self._intents.just_left == (entry, identity):
+                return  # settle.lua, which has taken the intent away before
+            self._intents.settled_at_once(entry, identity)
+        else:
+            self._intents.announced = entry, identity
+        self._claimed(entry, identity, token, how == "settled")
+
+    def _named(self, rest: bytes) -> tuple[str, str]:
+        if b"#" in rest:
+            found = _REQUESTED.match(rest)
+            if found is not None:
+                return found[1].decode(), found[2].decode()
+        name, _, slot = rest.rpartition(b":")
+        return name.decode(), slot.decode()
+
+    def _claimed(self, entry: str, identity: str, token: str, atomic: bool) -> None:
+        case = self._case
+        if not self._leases.holds(token):
+            case.wrong("I5", f"claimed by {token}, but {self._leases.told()}", entry, identity)
+        firing = case.firing(entry, identity)
+        if firing.claims and firing.claims[-1].history == case.history:
+            case.wrong("I3", "claimed a second time in one history of Redis", entry, identity)
+        claim = Claim(case.at_us, case.server_us, case.history, token, atomic)
+        claim.senders[1] = nonce_of(token)
+        if atomic:
+            claim.ended_us = case.at_us
+        firing.claims.append(claim)
+        if "#" not in identity:
+            self._cursors.claimed(entry, int(identity))
+            self._check_time(claim, entry, int(identity))
+
+    def _check_time(self, claim: Claim, entry: str, slot_ms: int) -> None:
+        case = self._case
+        claim.effective_us = case.effective_ms(entry, slot_ms) * 1_000
+        early_us = claim.effective_us - case.server_us
+        if early_us > 0:
+            case.wrong(
+                "I6",
+                f"claimed {early_us / 1e3:g} ms before its time by the server's clock",
+                entry,
+                str(slot_ms),
+            )

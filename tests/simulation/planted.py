@@ -1,0 +1,477 @@
+"""Bugs planted on purpose: a simulation that cannot fail proves nothing.
+
+Each is a device of the protocol switched off or got wrong, in the text of a script or in Python.
+`caught` says within how many seeds the simulation notices; `test_planted.py` holds it to that
+for the important ones, ``python -m tests.simulation planted`` tries all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import habeat.store.scripting as scripting
+from habeat.client import edits
+from habeat.core.lease import Trust
+from habeat.election import Election
+from habeat.engine.loop import Engine
+from habeat.engine.outbox import Sender
+from habeat.engine.recovery import Recovery
+from habeat.store.dispatch import RedisDispatchStore
+from tests.simulation.plan import plan_of
+from tests.simulation.run import Simulation
+
+
+@dataclass(frozen=True)
+class Bug:
+    """What is wrong: (file, text, instead) in scripts, (owner, name, wrong) in Python."""
+
+    name: str
+    texts: tuple[tuple[str, str, str], ...] = ()
+    patches: tuple[tuple[Any, str, Any], ...] = ()
+    #: Whether the dispatch has to be atomic (True) or the outbox (False) for it to matter.
+    atomic: bool | None = None
+
+
+@contextmanager
+def planted(bug: Bug) -> Iterator[None]:
+    """With the bug in place."""
+    whole = scripting.source
+
+    def source(name: str) -> str:
+        text = whole(name)
+        for file, old, new in bug.texts:
+            if file == name:
+                assert old in text, f"{bug.name}: {file} has no {old!r}"
+                text = text.replace(old, new)
+        return text
+
+    with ExitStack() as stack:
+        if bug.texts:
+            stack.enter_context(mock.patch.object(scripting, "source", source))
+        for owner, name, wrong in bug.patches:
+            stack.enter_context(mock.patch.object(owner, name, wrong))
+        scripting.script.cache_clear()
+        try:
+            yield
+        finally:
+            scripting.script.cache_clear()
+
+
+def caught(bug: Bug, most: int, first: int = 0) -> tuple[int, list[str]]:
+    """After how many seeds it is noticed, and the problems; (0, []) if not within `most`."""
+    with planted(bug):
+        for number in range(most):
+            outcome = Simulation(plan_of(first + number, bug.atomic)).run()
+            if outcome.problems:
+                return number + 1, outcome.problems
+    return 0, []
+
+
+# -- wrong pieces of Python ---------------------------------------------------------------------
+
+
+def _no_end(self: Trust, now_ms: int) -> int:
+    return self.ttl_ms
+
+
+def _too_long(self: Trust, now_ms: int) -> int:
+    return max(0, self.attempt_ms + 2 * self.ttl_ms - now_ms)
+
+
+def _wrong_way_round(self: Trust, now_ms: int) -> int:
+    return max(0, now_ms - self.attempt_ms) if now_ms > self.until_ms else self.ttl_ms
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+def _nothing_lost(_stored: object, _now_ms: int, _act: str) -> None:
+    return None
+
+
+_addition = edits.addition
+
+
+def _early_addition(stored: Any, wanted: Any, now_ms: int, *more: Any) -> Any:
+    return _addition(stored, wanted, now_ms - 3_000, *more)
+
+
+def _sends_again(mark: Callable[..., Any]) -> Callable[..., Any]:
+    def wrong(*args: Any) -> Any:
+        reply = mark(*args)
+        return 1 if reply == 0 else reply
+
+    return wrong
+
+
+_claim = RedisDispatchStore.claim
+
+
+def _duplicates_are_ok(self: Any, *args: Any, **named: Any) -> Any:
+    reply = _claim(self, *args, **named)
+    words = getattr(reply, "words", None)
+    if words is None:
+        return reply
+    return replace(reply, words=["ok" if word == "duplicate" else word for word in words])
+
+
+def _unsettled(self: Sender, lead: Any) -> None:
+    self._departed = []
+
+
+_run = Recovery.run
+
+
+def _recovers_once(self: Recovery, lead: Any) -> int:
+    """Only under a new lease; its own stale intents it leaves."""
+    if lead.token == self._under:
+        return int(lead.now_ms()) + 1_000
+    return _run(self, lead)
+
+
+def _run_by_the_clock(self: Recovery, lead: Any) -> int:
+    if lead.token == self._under and lead.now_ms() < self._again_ms:
+        return self._again_ms
+    return _run(self, lead)
+
+
+_fenced = Election.fenced
+
+
+def _uncounted(self: Election, call: Any, beats: int = 0) -> Any:
+    return _fenced(self, call)
+
+
+_TOKEN = "if redis.call('GET', LEASE) ~= token then\n  return lost()\nend\n"
+_PUSH = "  if atomic then\n    push_all(ready)\n  end\n"
+_WAVE_ENDS = "      end\n    end\n  end\nend\n\nlocal reply, wave"
+_BEHIND = "  if tonumber(firing.slot) <= state.cursor then"
+_PLANNED = "\n      or state.cursor ~= tonumber(firing.cursor) then\n    return 'replan'"
+_RESTAMPED = (
+    "        redis.call('HSET', INFLIGHT, field,\n"
+    "          table.concat({token, attempts, effective, kind, message}, '\\n'))"
+)
+_HEARTBEAT = "if (heartbeat or '0') ~= ARGV[10] then"
+
+BUGS = (
+    Bug("claim: no token check", (("claim.lua", _TOKEN, ""),)),
+    Bug(
+        "claim: no comparison of the planned cursor",
+        (("claim.lua", _PLANNED, " then\n    return 'replan'"),),
+    ),
+    Bug(
+        "claim: slots behind the cursor are not duplicates",
+        (("claim.lua", _BEHIND, "  if false then"),),
+    ),
+    Bug(
+        "claim: no cursor compared at all",
+        (
+            ("claim.lua", _BEHIND, "  if false then"),
+            ("claim.lua", _PLANNED, " then\n    return 'replan'"),
+        ),
+    ),
+    Bug(
+        "claim: neither token nor planned cursor",
+        (("claim.lua", _TOKEN, ""), ("claim.lua", _PLANNED, " then\n    return 'replan'")),
+    ),
+    Bug(
+        "claim: neither cursor nor due compared",
+        (
+            ("claim.lua", _BEHIND, "  if false then"),
+            ("claim.lua", _PLANNED, " then\n    return 'replan'"),
+            ("claim.lua", " or not due or tonumber(due) ~= tonumber(firing.due)", ""),
+        ),
+    ),
+    Bug(
+        "claim: neither cursor, due nor the (entry, slot) key compared",
+        (
+            ("claim.lua", _BEHIND, "  if false then"),
+            ("claim.lua", _PLANNED, " then\n    return 'replan'"),
+            ("claim.lua", " or not due or tonumber(due) ~= tonumber(firing.due)", ""),
+            ("claim.lua", "return fired and 'suppress' or 'ok'", "return 'ok'"),
+        ),
+    ),
+    Bug(
+        "claim: the definition is not compared",
+        (("claim.lua", "redis.sha1hex(raw) ~= firing.digest or ", ""),),
+    ),
+    Bug(
+        "claim: the push comes last",
+        (
+            ("claim.lua", _PUSH, ""),
+            (
+                "claim.lua",
+                _WAVE_ENDS,
+                _WAVE_ENDS.replace("  end\nend\n\n", "  end\n" + _PUSH + "end\n\n"),
+            ),
+        ),
+        atomic=True,
+    ),
+    Bug(
+        "claim: no early check",
+        (
+            (
+                "claim.lua",
+                "  if NOW < tonumber(firing.effective) then\n    return 'early'\n  end\n",
+                "",
+            ),
+        ),
+    ),
+    Bug("claim: a request is not stepped", (("claim.lua", "    step_request(firing)\n", ""),)),
+    Bug(
+        "claim: the cursor is not moved",
+        (("claim.lua", "    move_on(firing, firing.state, true)\n", ""),),
+    ),
+    Bug(
+        "claim: the intent is not kept",
+        (("claim.lua", "    keep_intent(firing)\n", "    mark_fired(firing, 'inflight')\n"),),
+        atomic=False,
+    ),
+    Bug(
+        "fence: no script compares the token",
+        (
+            (
+                "common.lua",
+                "  if redis.call('GET', LEASE) ~= token then\n    return false\n  end\n",
+                "",
+            ),
+            ("claim.lua", _TOKEN, ""),
+        ),
+    ),
+    Bug(
+        "steal: recovery does not wait for the old trust",
+        (("steal.lua", "distrust(holder, span_ms)\n", ""),),
+        atomic=False,
+    ),
+    Bug(
+        "recover: does not wait for the old trust",
+        (("recover.lua", "elseif waits[owner] then", "elseif false then"),),
+        atomic=False,
+    ),
+    Bug(
+        "recover: counts the attempt",
+        (
+            (
+                "recover.lua",
+                "table.concat({token, attempts, effective",
+                "table.concat({token, int(tonumber(attempts) + 1), effective",
+            ),
+        ),
+        atomic=False,
+    ),
+    Bug(
+        "recover: loses the intent",
+        (
+            (
+                "recover.lua",
+                _RESTAMPED,
+                "        redis.call('HDEL', INFLIGHT, field)",
+            ),
+        ),
+        atomic=False,
+    ),
+    Bug(
+        "recover: does not restamp",
+        (("recover.lua", "      if owner ~= token then\n", "      if false then\n"),),
+        atomic=False,
+    ),
+    Bug("recovery: never", patches=((Engine, "_recover", _nothing),), atomic=False),
+    Bug("recovery: not of its own", patches=((Recovery, "run", _recovers_once),), atomic=False),
+    Bug(
+        "recovery: sends what is settled",
+        patches=((RedisDispatchStore, "mark", _sends_again(RedisDispatchStore.mark)),),
+        atomic=False,
+    ),
+    Bug(
+        "mark: no owner compared",
+        (("mark.lua", "if owner ~= token then", "if false then"),),
+        atomic=False,
+    ),
+    Bug(
+        "mark: no cap",
+        (
+            (
+                "mark.lua",
+                "if ARGV[5] ~= '' or attempts > tonumber(ARGV[4]) then",
+                "if ARGV[5] ~= '' then",
+            ),
+        ),
+        atomic=False,
+    ),
+    Bug(
+        "mark: at most once is repeated",
+        (("mark.lua", "if ARGV[5] ~= '' or attempts", "if attempts"),),
+        atomic=False,
+    ),
+    Bug(
+        "mark: does not count",
+        (("mark.lua", "attempts = tonumber(attempts) + 1", "attempts = tonumber(attempts)"),),
+        atomic=False,
+    ),
+    Bug(
+        "settle: the intent stays",
+        (("settle.lua", "  redis.call('HDEL', INFLIGHT, field)\n", ""),),
+        atomic=False,
+    ),
+    Bug(
+        "settle: fenced",
+        (
+            (
+                "settle.lua",
+                "local settled = 0\n",
+                "local settled = 0\nif redis.call('GET', LEASE) ~= token then return 0 end\n",
+            ),
+        ),
+        atomic=False,
+    ),
+    Bug(
+        "settle: counted although it was gone",
+        (("settle.lua", "  if not raw then\n", "  if not raw then\n    settled = settled + 1\n"),),
+        atomic=False,
+    ),
+    Bug("settle: never", patches=((Sender, "settle", _unsettled),), atomic=False),
+    Bug("trust: it never ends", patches=((Trust, "left_ms", _no_end),), atomic=False),
+    Bug("trust: twice the TTL", patches=((Trust, "left_ms", _too_long),), atomic=False),
+    Bug(
+        "trust: compared the wrong way round",
+        patches=((Trust, "left_ms", _wrong_way_round),),
+        atomic=False,
+    ),
+    Bug(
+        "outbox: a duplicate is sent",
+        patches=((RedisDispatchStore, "claim", _duplicates_are_ok),),
+        atomic=False,
+    ),
+    Bug(
+        "release: no comparison",
+        (
+            (
+                "release.lua",
+                "if ARGV[1] == '' or redis.call('GET', LEASE) ~= ARGV[1] then",
+                "if ARGV[1] == '' then",
+            ),
+        ),
+    ),
+    Bug("steal: no comparison of the heartbeat", (("steal.lua", _HEARTBEAT, "if false then"),)),
+    Bug(
+        "steal: no comparison of the holder",
+        (("steal.lua", "if holder ~= seen then", "if false then"),),
+    ),
+    Bug(
+        "steal: listeners are not read again",
+        (("steal.lua", "if theirs ~= 0 or not ours or ours < 1 then", "if false then"),),
+    ),
+    Bug(
+        "lead: the epoch starts again",
+        (("leadership.lua", "int(math.max(last + 1, NOW, known.epoch + 1))", "int(last + 1)"),),
+    ),
+    Bug(
+        "lead: a loss of data is not noticed",
+        (
+            (
+                "leadership.lua",
+                "if history == 'emptied' or history == 'restored' then",
+                "if false then",
+            ),
+        ),
+    ),
+    Bug(
+        "skip: no cursor compared",
+        (("skip.lua", "\n      or state.cursor ~= tonumber(cursor) then", " then"),),
+    ),
+    Bug(
+        "skip: no record",
+        (
+            (
+                "skip.lua",
+                "  record(name, first, outcome, reason, count, new_cursor, token, 0, 0)\n",
+                "",
+            ),
+        ),
+    ),
+    Bug(
+        "write: no cursor compared",
+        (
+            (
+                "write.lua",
+                "  return cursor ~= '' and (not state or int(state.cursor) ~= cursor)",
+                "  return false",
+            ),
+        ),
+    ),
+    Bug(
+        "write: no definition compared",
+        (("write.lua", "if (raw and redis.sha1hex(raw) or '') ~= digest then", "if false then"),),
+    ),
+    Bug(
+        "write: an edit of a paused entry makes it due",
+        (("write.lua", "redis.call('HEXISTS', PAUSED, name) == 1 and '' or due", "due"),),
+    ),
+    Bug(
+        "steal: neither the holder nor the heartbeat compared",
+        (
+            ("steal.lua", "if holder ~= seen then", "if false then"),
+            ("steal.lua", _HEARTBEAT, "if false then"),
+        ),
+    ),
+    Bug(
+        "acquire: a vanished lease is not distrusted",
+        (("acquire.lua", "  distrust(leader or ARGV[8], tonumber(ARGV[9]))\n", ""),),
+        atomic=False,
+    ),
+    Bug(
+        "acquire: the leader that is distrusted is the one last seen",
+        (("acquire.lua", "distrust(leader or ARGV[8]", "distrust(ARGV[8]"),),
+        atomic=False,
+    ),
+    Bug(
+        "recover: waits longer than the span if the clock stepped back",
+        (("recover.lua", "if span and ends - NOW > span then", "if false then"),),
+        atomic=False,
+    ),
+    Bug(
+        "recovery: waits for a clock that stepped back",
+        patches=((Recovery, "run", _run_by_the_clock),),
+        atomic=False,
+    ),
+    Bug("lead: its own heartbeats are not counted", patches=((Election, "fenced", _uncounted),)),
+    Bug(
+        "lead: a snapshot of an older cluster is believed",
+        (
+            (
+                "leadership.lua",
+                "if tonumber(epoch or '0') < known.epoch\n      or cluster == known.cluster and",
+                "if cluster == known.cluster and",
+            ),
+        ),
+    ),
+    Bug(
+        "skip: neither the cursor nor due compared",
+        (
+            ("skip.lua", "\n      or state.cursor ~= tonumber(cursor) then", " then"),
+            ("skip.lua", " or not score or tonumber(score) ~= tonumber(due)", ""),
+        ),
+    ),
+    Bug("remove: no record", (("remove.lua", "  if count ~= '0' then", "  if false then"),)),
+    Bug("edit: due slots are dropped", patches=((edits, "_lost", _nothing_lost),)),
+    Bug("reseed: slots before the loss", patches=((edits, "addition", _early_addition),)),
+)
+
+
+def try_all(most: int, only: str = "") -> int:
+    """Print what is caught within how many seeds; how many are not."""
+    missed = 0
+    for bug in BUGS:
+        if only in bug.name:
+            seeds, problems = caught(bug, most)
+            missed += not seeds
+            how = (
+                f"{seeds:>5} seeds  {problems[0].splitlines()[0][:90]}" if seeds else "  NOT CAUGHT"
+            )
+            print(f"{bug.name:55} {how}", flush=True)
+    return missed

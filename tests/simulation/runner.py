@@ -1,0 +1,122 @@
+"""Many seeds in several processes, with a line of progress, until they are done or enough failed.
+
+Seeds go to the processes in small portions; figures come back added up. A run that takes real
+time and no virtual time is ended by an alarm and counts as failed, with its seed.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from tests.simulation.figures import Figures
+from tests.simulation.plan import plan_of
+from tests.simulation.run import Simulation
+from tests.simulation.world import Stuck
+
+PORTION = 25
+FAILURES_ENOUGH = 3
+#: Real time that one run may take.
+PATIENCE_S = 60
+LINE_EVERY_S = 10.0
+
+
+def run_portion(seeds: tuple[int, int]) -> Figures:
+    """The figures of seeds first..last-1; also the work of a process of the pool."""
+    figures = Figures()
+    for seed in range(*seeds):
+        with _alarm():
+            figures.add(seed, Simulation(plan_of(seed)).run())
+    gc.collect()
+    return figures
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    def ring(*_: Any) -> None:
+        raise Stuck(f"a run took more than {PATIENCE_S} s of real time")
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def run_many(first: int, count: int, jobs: int) -> tuple[Figures, float]:
+    """The figures of `count` seeds from `first` on, and how long they took in seconds.
+
+    Ends early once `FAILURES_ENOUGH` seeds have failed, or at Ctrl-C.
+    """
+    ends = first + count
+    portions = [(at, min(at + PORTION, ends)) for at in range(first, ends, PORTION)]
+    total, progress = Figures(), Progress(count)
+    with suppress(KeyboardInterrupt):  # what has been run so far counts
+        if jobs == 1:
+            _gather(map(run_portion, portions), total, progress)
+        else:
+            with multiprocessing.get_context("spawn").Pool(jobs, _begin) as pool:
+                _gather(pool.imap_unordered(run_portion, portions), total, progress)
+    progress.end()
+    return total, progress.passed_s
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+    gc.disable()
+
+
+def _gather(parts: Iterator[Figures], total: Figures, progress: Progress) -> None:
+    for part in parts:
+        total += part
+        progress.tell(total)
+        if len(total.failures) >= FAILURES_ENOUGH:
+            return
+
+
+class Progress:
+    """A line that says how far it is; on a terminal always the same one."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._began_s = time.monotonic()
+        self._told_s = self._began_s
+        self._same_line = sys.stderr.isatty()
+
+    @property
+    def passed_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    def tell(self, total: Figures) -> None:
+        """Say it, if it is time to."""
+        now_s = time.monotonic()
+        if now_s - self._told_s < (0.2 if self._same_line else LINE_EVERY_S):
+            return
+        self._told_s = now_s
+        done = total.counts["seeds"]
+        rate = done / self.passed_s
+        left_s = (self._count - done) / rate
+        failed = f", {len(total.failures)} failed" if total.failures else ""
+        line = (
+            f"{done:,} of {self._count:,} seeds, {rate:.0f} a second, {left_s:.0f} s left{failed}"
+        )
+        end = "" if self._same_line else "\n"
+        start = "\r\x1b[K" if self._same_line else ""
+        print(start + line, end=end, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._same_line:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

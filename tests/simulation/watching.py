@@ -1,0 +1,226 @@
+"""What only the simulation can know, beside what every history shows.
+
+The checker of histories judges writes and messages. Here are conditions that need more: who made
+a call, which subscriptions were open, what was paused, which definition a message was made from.
+
+STALE     a claim carries a message made from a definition that is not the stored one any more
+PAUSED    an entry fired while it was paused
+RELEASE   a lease was given back by somebody who did not hold it
+STEAL     a lease was stolen from a holder that was heard of a moment before, or is listening
+RESTAMP   taking an intent over counted as an attempt to send it
+FORGOT    a leader that had seen more of the history than Redis has now fired a slot again, or
+          somebody came to lead who had, and the loss was not declared
+OVERWRITE a definition was written by somebody who had read an older one than it replaced
+RESEED    after Redis was emptied, an entry began with slots from before
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from habeat.core.lease import SECOND_LOOK_MS
+from tests.simulation.model import Words
+from tests.simulation.world import Host
+
+if TYPE_CHECKING:
+    from tests.simulation.run import Simulation
+
+_REV = re.compile(rb'"rev": (\d+)')
+#: Scripts that move the heartbeat if their answer is "ok".
+BEATS = {"tick", "claim", "skip", "mark", "recover"}
+
+
+class Watching:
+    """Looks on, and keeps what it finds wrong."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        base = sim.keys.base.encode()
+        self._lease, self._inflight = base + b"lease", base + b"inflight"
+        self._state, self._fired = base + b"state", base + b"fired:"
+        self._entries = base + b"entries"
+        self._claiming = b"settled" if sim.plan.atomic else b"inflight"
+        self.problems: list[str] = []
+        self._holder = ""
+        self._beat_us: dict[str, int] = {}
+        self._ticked_us: dict[str, int] = {}
+        self._intents: dict[bytes, list[bytes]] = {}
+        #: (entry, identity) -> (nonce, when) of its claim.
+        self._claims: dict[bytes, tuple[str, int]] = {}
+        #: (entry, identity) -> nonce of claims that are lost, by claimants that know it.
+        self._lost: dict[bytes, str] = {}
+        #: The same, by claimants who will know it if the reply reaches them.
+        self._unheard: dict[bytes, str] = {}
+        #: When the claim was made whose reply has reached a replica.
+        self._heard_us: dict[str, int] = {}
+        self._called_us: dict[str, int] = {}
+        self._revs: dict[bytes, int] = {}
+        self._began_ms = 0
+        self._begun: set[bytes] = set()
+
+    def wrong(self, text: str) -> None:
+        at_s = (self._sim.world.now_us - self._sim.world.start_us) / 1e6
+        self.problems.append(f"{text} (at +{at_s:.6f})")
+
+    # -- writes -----------------------------------------------------------------------------
+
+    def wrote(self, words: Words) -> None:
+        """A write of the schedule, in the middle of its script."""
+        name, key = words[0], words[1]
+        if key == self._lease:
+            if name != b"PEXPIRE":
+                self._on_lease(name, words)
+        elif key == self._inflight:
+            self._on_intent(name, words)
+        elif key == self._state:
+            if name == b"HSET" and self._began_ms:
+                self._on_state(words[2], words[3])
+        elif key == self._entries:
+            self._on_definition(name, words)
+        elif key.startswith(self._fired):
+            self._on_fired(key[len(self._fired) :], words[2])
+
+    def _on_lease(self, name: bytes, words: Words) -> None:
+        caller = self._sim.network.caller
+        if name == b"DEL" and caller is not None and caller.nonce != self._holder:
+            self.wrong(f"RELEASE: {caller.nonce} deleted the lease of {self._holder}")
+        if name == b"SET":
+            self._holder = words[2].decode().partition(":")[2]
+            # Who led in between knew less: what it did hides the loss from the one that knew more.
+            self._lost = {slot: who for slot, who in self._lost.items() if who == self._holder}
+
+    def _on_fired(self, firing: bytes, value: bytes) -> None:
+        token, _, how = value.partition(b"|")
+        if how != self._claiming:
+            return
+        nonce, entry = token.decode().partition(":")[2], firing.rpartition(b":")[0]
+        if b"#" not in firing and self._lost.get(firing) == nonce:
+            self.wrong(f"FORGOT: {firing.decode()} was fired before by {nonce}, which knows it")
+        self._claims[firing] = (nonce, self._sim.world.now_us)
+        if b"#" in firing:
+            return
+        if self._sim.server.call("HEXISTS", self._sim.keys.paused, entry):
+            self.wrong(f"PAUSED: {firing.decode()} fires, and its entry is paused")
+
+    def made_from(self, entry: str, identity: str, rev: int) -> None:
+        """A message is being claimed that was made from this revision of its entry."""
+        raw = self._sim.server.call("HGET", self._sim.keys.entries, entry)
+        if "#" not in identity and raw is not None and b'"rev": %d,' % rev not in raw:
+            self.wrong(f"STALE: {entry}@{identity} is of revision {rev}, stored is {raw!r}")
+
+    def _on_intent(self, name: bytes, words: Words) -> None:
+        if name == b"HDEL":
+            self._intents.pop(words[2], None)
+            return
+        parts = words[3].split(b"\n", 2)
+        before = self._intents.get(words[2])
+        if before is None and parts[1] == b"0":  # a claim: what is taken over may be older
+            entry, identity, _, rev = words[3].rpartition(b"\n")[2].decode().split(" ")
+            self.made_from(entry, identity, int(rev))
+        if before is not None and before[0] != parts[0] and before[1] != parts[1]:
+            self.wrong(f"RESTAMP: taking over {words[2].decode()} changed its attempts")
+        self._intents[words[2]] = parts
+
+    def _on_definition(self, name: bytes, words: Words) -> None:
+        if name == b"HDEL":
+            self._revs.pop(words[2], None)
+            return
+        found = _REV.search(words[3])
+        if found is None:  # garbled by hand, and mended by hand
+            self._revs.pop(words[2], None)
+            return
+        rev, before = int(found[1]), self._revs.get(words[2], 0)
+        if before and rev <= before:
+            self.wrong(f"OVERWRITE: {words[2].decode()} at revision {before} became {words[3]!r}")
+        self._revs[words[2]] = rev
+
+    def _on_state(self, entry: bytes, state: bytes) -> None:
+        if entry not in self._begun:
+            self._begun.add(entry)
+            # Its cursor may be from before: somebody was adding it meanwhile. Not what fires.
+            cursor, following = state.split(b"|")[:2]
+            if int(following or cursor) < self._began_ms:
+                self.wrong(f"RESEED: {entry.decode()} begins at {state!r}, before the loss")
+
+    # -- calls ------------------------------------------------------------------------------
+
+    def ran(self, host: Host, name: str, reply: Any, seen: Any) -> None:
+        """A script has run; `seen` is the holder before it."""
+        word = reply[0] if isinstance(reply, list) and reply else b""
+        now_us = self._sim.world.now_us
+        if name in BEATS and word == b"ok":
+            self._beat_us[host.nonce] = now_us
+            if name == "tick":
+                self._ticked_us[host.nonce] = now_us
+            if name == "claim":
+                self._called_us[host.nonce] = now_us
+                if self._unheard:  # the reply of the one before never came
+                    left = self._unheard.items()
+                    self._unheard = {firing: who for firing, who in left if who != host.nonce}
+        elif name in ("steal", "acquire") and word in (b"won", b"mine"):
+            if name == "steal":
+                self._stolen(host, seen)
+            self._beat_us[host.nonce] = now_us
+            self._check_knowledge(host, reply)
+
+    def knows(self, host: Host) -> None:
+        """The reply to its claim has reached a replica."""
+        nonce = host.nonce
+        self._heard_us[nonce] = self._called_us.get(nonce, 0)
+        if self._unheard:
+            for firing, claimant in list(self._unheard.items()):
+                if claimant == nonce:
+                    self._lost[firing] = self._unheard.pop(firing)
+
+    def _check_knowledge(self, host: Host, reply: Any) -> None:
+        """Who leads had seen no more than there is, or Redis remembers that it has lost data."""
+        sim = self._sim
+        parts = sim.parts.get(host.name)
+        if parts is None:
+            return
+        known, cluster = parts.election.known, reply[3].decode()
+        if known.cluster == cluster:
+            lost = known.heartbeat > int(reply[4]) - 1 or known.epoch > int(reply[1].split(b":")[0])
+        else:
+            lost = bool(known.cluster) and cluster.endswith(f" {host.nonce}")
+        if lost and int(reply[6]) < sim.server.now_us() // 1_000:
+            self.wrong(f"FORGOT: {host.nonce} leads, knew {known}, Redis has {reply!r}")
+
+    def _stolen(self, host: Host, victim: str) -> None:
+        sim = self._sim
+        cause = sim.server.call("HGET", sim.keys.meta, "leader_cause")
+        still_us = sim.world.now_us - self._beat_us.get(victim, 0)
+        if still_us < SECOND_LOOK_MS * 1_000:
+            self.wrong(f"STEAL: {victim} was heard of {still_us} us ago, {cause.decode()}")
+        listening = sim.server.subscribers.get(sim.keys.alive(victim).encode())
+        if cause == b"crash" and listening:
+            self.wrong(f"STEAL: {victim} is listening, and its lease was taken as a dead one's")
+
+    @property
+    def holder(self) -> str:
+        return self._holder
+
+    # -- losses -----------------------------------------------------------------------------
+
+    def loss(self, survives_us: int) -> None:
+        """Data was lost; what was claimed since then is forgotten by Redis, not by all."""
+        self._beat_us.clear()  # Redis does not remember the beats any more either
+        for firing, (nonce, at_us) in self._claims.items():
+            if at_us <= survives_us:
+                continue
+            if self._ticked_us.get(nonce, 0) > at_us or self._heard_us.get(nonce, 0) >= at_us:
+                self._lost[firing] = nonce
+            elif self._called_us.get(nonce, 0) == at_us:
+                self._unheard[firing] = nonce
+        self._revs.clear()
+        flat = self._sim.server.call("HGETALL", self._sim.keys.inflight)
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        self._intents = {field: raw.split(b"\n", 2) for field, raw in pairs}
+        lease = self._sim.server.call("GET", self._sim.keys.lease)
+        self._holder = lease.decode().partition(":")[2] if lease else ""
+        if not survives_us:
+            self._began_ms = self._sim.server.now_us() // 1_000
+            self._begun.clear()
+        else:
+            self._began_ms = 0
