@@ -1,0 +1,1 @@
+"""The protocol in Promela, checked exhaustively with spin: see README.md."""

@@ -1,0 +1,130 @@
+"""Which builds of protocol.pml are checked, and which planted defects must be found.
+
+The sizes say how many replicas, slots, crashes and other faults a build has; the search is
+exhaustive for these. What an assertion promises is the comment behind it in protocol.pml; a
+defect names the promises of which it must break one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of a world; `cap` is how often a message may be sent again."""
+
+    replicas: int = 3
+    slots: int = 3
+    crashes: int = 2
+    others: int = 2
+    cap: int = 1
+
+    def flags(self) -> list[str]:
+        values = {
+            "REPLICAS": self.replicas,
+            "SLOTS": self.slots,
+            "CRASHES": self.crashes,
+            "OTHERS": self.others,
+            "CAP": self.cap,
+        }
+        return [f"-D{name}={value}" for name, value in values.items()]
+
+    def __str__(self) -> str:
+        return f"{self.replicas}x{self.slots}x{self.crashes}+{self.others}"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One search. `formula` is a temporal property, "" for the assertions.
+
+    `cycles` asks for any cycle in the state graph instead: where there is none, every run ends,
+    and the assertions about the end are liveness.
+    """
+
+    name: str
+    mode: str
+    size: Size
+    defects: tuple[str, ...] = ()
+    formula: str = ""
+    cycles: bool = False
+    #: Every step of the model must be taken in this search.
+    complete: bool = False
+
+    @property
+    def asked(self) -> str:
+        """What is asked, in a few words."""
+        if self.formula:
+            return f"ltl {self.formula}"
+        return "every run ends (no cycle)" if self.cycles else "assertions, also of every end"
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A safety device that is switched off, and the promises of which one must break."""
+
+    flag: str
+    what: str
+    breaks: tuple[str, ...]
+    mode: str = "OUTBOX"
+    others: int = 1
+    cycles: bool = False
+
+
+SMALL = Size(2, 2, 1, 2)
+
+QUICK = (
+    Build("outbox", "OUTBOX", SMALL, complete=True),
+    Build("at most once", "AT_MOST_ONCE", SMALL),
+    Build("atomic", "ATOMIC", SMALL),
+    Build("outbox", "OUTBOX", SMALL, cycles=True),
+)
+
+FULL = (
+    Build("outbox", "OUTBOX", Size(others=3), complete=True),
+    Build("outbox, cap 2", "OUTBOX", Size(cap=2), complete=True),
+    Build("at most once", "AT_MOST_ONCE", Size(others=3)),
+    Build("atomic", "ATOMIC", Size(others=3)),
+    Build("outbox", "OUTBOX", Size(), cycles=True),
+    Build("at most once", "AT_MOST_ONCE", Size(), cycles=True),
+    Build("atomic", "ATOMIC", Size(others=3), cycles=True),
+    Build("outbox", "OUTBOX", Size(others=1), formula="accounted"),
+    Build("outbox", "OUTBOX", Size(others=1), formula="led"),
+)
+
+DUPLICATE = "a fault explains every duplicate"
+LIVE_TOKEN = "a claim implies the live token"
+ONE_CLAIM = "at most one claim for a slot"
+TWO = "never two messages of a slot"
+COUNTS = "claimed = settled + abandoned + in flight"
+WAYS_OUT = "in flight leads to settled or dead, nowhere else"
+ENDS = "every slot ends settled or dead"
+LEADER = "somebody leads in the end"
+EVERY_RUN_ENDS = "every run ends"
+
+DEFECTS = (
+    Defect("NO_TOKEN_CHECK", "no script compares the token", (DUPLICATE, LIVE_TOKEN)),
+    Defect("NO_TOKEN_CHECK", "no script compares the token", (LIVE_TOKEN,), "ATOMIC"),
+    Defect("NO_CURSOR_COMPARE", "a claim looks at no cursor", (ONE_CLAIM,)),
+    Defect("NO_CURSOR_COMPARE", "a claim looks at no cursor", (ONE_CLAIM,), "ATOMIC"),
+    Defect("NO_EPOCH", "a new leadership does not raise the lease epoch", ("no token repeats",)),
+    Defect("NO_RECOVER_WAIT", "the thief recovers before the old trust has ended", (DUPLICATE,)),
+    Defect("NO_TRUST", "a message is sent without a look at the trust", (DUPLICATE,)),
+    Defect("FENCED_SETTLE", "settling needs the lease", (DUPLICATE,)),
+    Defect("NO_LEFTOVERS", "what could not be settled is forgotten", (DUPLICATE,)),
+    Defect("SETTLES_TWICE", "settling counts an intent that is gone", (COUNTS,), others=2),
+    Defect("COUNT_AT_RESTAMP", "recovering counts the attempt", ("what is buried was tried",)),
+    Defect("NO_RECOVERY", "nobody recovers intents", (ENDS,)),
+    Defect("NO_RESTAMP", "recovering leaves the old token", (EVERY_RUN_ENDS,), cycles=True),
+    Defect("NO_TAKEOVER", "a lease neither ends nor can be taken", (ENDS, LEADER)),
+    Defect("BLIND_RELEASE", "a release does not compare the token", (DUPLICATE,), others=2),
+    Defect("RESENDS_ALL", "what may be sent once is sent again", (TWO,), "AT_MOST_ONCE"),
+    Defect("PUSH_AFTER_CLAIM", "the claim comes before the push", (WAYS_OUT,), "ATOMIC"),
+)
+
+
+def with_defect(defect: Defect) -> Build:
+    """The small build with this defect planted."""
+    size = Size(2, 2, 1, defect.others)
+    name = f"{defect.mode.lower().replace('_', ' ')} {defect.flag}"
+    return Build(name, defect.mode, size, (defect.flag,), cycles=defect.cycles)

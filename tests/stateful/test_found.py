@@ -1,0 +1,35 @@
+"""What the machine has found, as plain sequences of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import habeat
+from tests.stateful.world import World
+
+START_MS = 1_774_000_000_000
+MINUTE = 60_000
+
+
+@pytest.fixture(params=[True, False], ids=["atomic", "outbox"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    made = World(START_MS, atomic=request.param)
+    made.run_leader()
+    yield made
+    made.close()
+
+
+def test_a_firing_that_has_expired_uses_up_no_run(world: World) -> None:
+    """It was counted in the plan: the entry was exhausted, and had never run."""
+    entry = world.client.add("a", "task", habeat.every(60, offset=0), max_runs=1, deadline=5)
+    first_ms = entry.state.next_slot_ms or 0
+    world.clock.now_ms = first_ms + 20_000
+    world.run_leader()
+    found = world.client.get("a")
+    assert (found.condition, found.state.due_ms) == ("active", first_ms + MINUTE)
+    world.clock.now_ms = first_ms + MINUTE
+    world.run_leader()
+    assert [message.slot_ms for message, _ in world.arrived()] == [first_ms + MINUTE]
+    assert world.client.get("a").condition == "exhausted"
