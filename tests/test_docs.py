@@ -47,8 +47,8 @@ def shown_default(row: Setting) -> str | None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, made as GitHub makes them."""
-    found = set()
+    """The anchors of a page: those written into it, and of its headings, as GitHub makes them."""
+    found = set(re.findall(r'<a id="([^"]+)">', page.read_text()))
     for heading in re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE):
         kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
         found.add(kept.replace(" ", "-"))

@@ -62,6 +62,10 @@ def test_three_hundred_tenants_do_not_share_a_second(make_fleet: MakeFleet, valk
     assert status.entries.total == 300
 
 
+#: A consumer that shares two cores with a beat, a server and more reads some time after the push.
+AGREES_MS = 10
+
+
 @pytest.mark.parametrize("dispatch", ["atomic", "outbox"])
 def test_drift_agrees_with_a_consumer(make_fleet: MakeFleet, valkey: Server, dispatch: str) -> None:
     """Medians, for a consumer on a busy machine is late now and then by its own doing."""
@@ -85,8 +89,8 @@ def test_drift_agrees_with_a_consumer(make_fleet: MakeFleet, valkey: Server, dis
         assert drift[entry].count == exact[entry].count == len(late_ms)
         median_ms = statistics.median(late_ms)
         print(f"{entry}: measured {median_ms:.1f} ms, drift {drift[entry]}")
-        assert abs(drift[entry].p50_ms - median_ms) <= 5, (entry, late_ms, drift[entry])
-        assert abs(exact[entry].p50_ms - median_ms) <= 5, (entry, late_ms, exact[entry])
+        assert abs(drift[entry].p50_ms - median_ms) <= AGREES_MS, (entry, late_ms, drift[entry])
+        assert abs(exact[entry].p50_ms - median_ms) <= AGREES_MS, (entry, late_ms, exact[entry])
     recorded = {(r.entry, r.slot_ms): r.late_ms for r in ledger(fleet)}
     apart = [a.at_s * 1_000 - a.slot_ms - recorded[a.firing] for a in seen]
-    assert abs(statistics.median(apart)) <= 5
+    assert abs(statistics.median(apart)) <= AGREES_MS

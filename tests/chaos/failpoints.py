@@ -1,0 +1,196 @@
+"""Inside a beat: end or freeze the own process at an exact place of the protocol.
+
+The app's module calls `install()`. It wraps what redis-py and py-amqp send and read; nothing of
+habeat's is touched. An order is a file named by the process id, in the folder that
+HABEAT_CHAOS_ORDERS names, so that a running process can be given one:
+
+    claim:before:3:KILL     when its third claim from now on is about to be sent
+    publish:after:1:STOP    when the broker's confirmation is there, and nobody has read it
+    settle:after:1:TERM     when Redis has carried the settling out, and the reply waits
+
+"After" waits until the reply is in the socket's buffer: the server has done what it was asked.
+On a busy machine an answer may come too late without anybody's doing: each one that was given up
+is told in `<pid>.unanswered` (what, from when, until when), for it is a fault as any other.
+
+A hit is told by a file `<pid>.hit` with the moment in it, written before the signal. The nonce
+of the process is left in `<pid>.nonce`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ORDERS = "HABEAT_CHAOS_ORDERS"
+SCRIPTS = (
+    *("acquire", "tick", "claim", "settle", "recover", "mark", "release", "observe", "steal"),
+    "register",
+)
+POINTS = (*SCRIPTS, "publish")
+SIDES = ("before", "after")
+SIGNALS = ("KILL", "STOP", "TERM")
+#: Headers of each message on RabbitMQ; the moment is that of the monotonic clock, for the other
+#: may be stepped.
+SENDER = "chaos_sender"
+SENT_US = "chaos_sent_us"
+#: How long "after" waits for a reply; one that does not come is no hit.
+REPLY_S = 1.0
+
+
+@dataclass
+class Failpoints:
+    """The orders of this process, and how far it is with the one it has."""
+
+    folder: Path
+    names: dict[str, str]
+    order: str = ""
+    left: int = 0
+    nonce: str = ""
+    waiting: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / str(os.getpid())
+
+    def passed(self, point: str, side: str) -> None:
+        """This place was reached; acts if that was ordered."""
+        if not self._wanted(point, side):
+            return
+        self.left -= 1
+        if self.left > 0:
+            return
+        how = self.order.rpartition(":")[2]
+        self.order = ""
+        self._path.unlink(missing_ok=True)
+        put(self._path.with_suffix(".hit"), str(time.monotonic_ns() // 1_000))
+        os.kill(os.getpid(), getattr(signal, f"SIG{how}"))
+
+    def unanswered(self, what: str, asked_us: int) -> None:
+        """An answer was given up, by whomever it was asked for."""
+        with self._path.with_suffix(".unanswered").open("a") as out:
+            out.write(f"{what} {asked_us} {time.monotonic_ns() // 1_000}\n")
+
+    def wanted(self, point: str, side: str) -> bool:
+        """Whether there is an order for this place at all."""
+        return self._wanted(point, side)
+
+    def _wanted(self, point: str, side: str) -> bool:
+        try:
+            order = self._path.read_text()
+        except FileNotFoundError:
+            order = ""
+        if order != self.order:
+            self.order = order
+            self.left = int(order.split(":")[2]) if order else 0
+        return order.startswith(f"{point}:{side}:")
+
+    def point_of(self, words: tuple[Any, ...]) -> str:
+        """The place that a command is, "" if it is none."""
+        command = str(words[0]).upper()
+        if command == "LPUSH":
+            return "publish"
+        if command not in ("EVALSHA", "EVAL"):
+            return ""
+        name = self.names.get(str(words[1]), "") or self.names.get(_sha(words[1]), "")
+        if name in ("acquire", "register") and not self.nonce:
+            self.nonce = str(words[3 + int(words[2])])
+            put(self._path.with_suffix(".nonce"), self.nonce)
+        return "" if ":probe:" in str(words[3]) else name
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file that is seen whole or not at all."""
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text)
+    draft.rename(path)
+
+
+def _sha(text: Any) -> str:
+    return hashlib.sha1(str(text).encode(), usedforsecurity=False).hexdigest()
+
+
+def install() -> None:
+    """Wrap the senders and readers of redis-py and py-amqp, if a folder of orders is named."""
+    folder = os.environ.get(ORDERS)
+    if not folder:
+        return
+    from habeat.store.scripting import script
+
+    points = Failpoints(Path(folder), {script(name).sha: name for name in SCRIPTS})
+    _wrap_redis(points)
+    _wrap_amqp(points)
+
+
+def _wrap_redis(points: Failpoints) -> None:
+    import redis
+    from redis.connection import AbstractConnection
+
+    send: Callable[..., Any] = AbstractConnection.send_command
+    read: Callable[..., Any] = AbstractConnection.read_response
+
+    def send_command(self: Any, *words: Any, **options: Any) -> Any:
+        point = points.point_of(words)
+        points.waiting.pop(id(self), None)
+        if point:
+            points.passed(point, "before")
+            points.waiting[id(self)] = point
+        return send(self, *words, **options)
+
+    def read_response(self: Any, *arguments: Any, **options: Any) -> Any:
+        point = points.waiting.pop(id(self), "")
+        if point and points.wanted(point, "after") and _comes(self._sock):
+            points.passed(point, "after")
+        asked_us = time.monotonic_ns() // 1_000
+        try:
+            return read(self, *arguments, **options)
+        except (TimeoutError, OSError, redis.TimeoutError, redis.ConnectionError):
+            if point:
+                points.unanswered("redis", asked_us)
+            raise
+
+    AbstractConnection.send_command = send_command  # type: ignore[method-assign]
+    AbstractConnection.read_response = read_response  # type: ignore[method-assign]
+
+
+def _wrap_amqp(points: Failpoints) -> None:
+    from amqp.channel import Channel
+
+    publish: Callable[..., Any] = Channel._basic_publish
+    confirm: Callable[..., Any] = Channel.basic_publish_confirm
+
+    def basic_publish(self: Any, *arguments: Any, **options: Any) -> Any:
+        points.passed("publish", "before")
+        _sign(arguments[0] if arguments else options["msg"], points.nonce)
+        result = publish(self, *arguments, **options)
+        if points.wanted("publish", "after") and _comes(self.connection.transport.sock):
+            points.passed("publish", "after")
+        return result
+
+    def basic_publish_confirm(self: Any, *arguments: Any, **options: Any) -> Any:
+        asked_us = time.monotonic_ns() // 1_000
+        try:
+            return confirm(self, *arguments, **options)
+        except Exception:
+            points.unanswered("broker", asked_us)
+            raise
+
+    Channel._basic_publish = basic_publish
+    Channel.basic_publish_confirm = basic_publish_confirm
+
+
+def _sign(message: Any, nonce: str) -> None:
+    """The queue says neither who sent a message nor when; both are wanted of the history."""
+    headers = message.properties.get("application_headers") or {}
+    signed = {SENDER: nonce, SENT_US: str(time.monotonic_ns() // 1_000)}
+    message.properties["application_headers"] = {**headers, **signed}
+
+
+def _comes(sock: Any) -> bool:
+    return sock is not None and bool(select.select([sock], [], [], REPLY_S)[0])
