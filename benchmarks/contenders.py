@@ -1,4 +1,4 @@
-"""The schedulers that are measured: how each is configured, and how to tell who leads."""
+"""Who leads, and since when, as each scheduler tells it: for `benchmarks.takeover`."""
 
 from __future__ import annotations
 
