@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from habeat.core.lease import Action, Token, Trust, Watch
 from habeat.errors import HabeatError
-from habeat.ports import Clock, ElectionStore, Known, Look, Lost, Refused, Won
+from habeat.ports import Beaten, Clock, ElectionStore, Known, Look, Lost, Refused, Won
 
 log = logging.getLogger("habeat")
 
@@ -98,14 +98,13 @@ class Election:
         """Something was said (``released``): the next step looks at once."""
         self._next_look_ms = 0
 
-    def fenced(self, call: Callable[[Token, int], Reply | Lost], beats: int = 0) -> Reply:
+    def fenced(self, call: Callable[[Token, int], Reply | Lost]) -> Reply:
         """Run a call that proves and extends the lease; LeaseLost if it is not ours.
 
-        The window is anchored to the moment before the request was sent. `beats` is how often
-        the call has raised the heartbeat: should Redis count less than we do, it has lost data.
+        The window is anchored to the moment before the request was sent.
         """
         token, attempt_ms = self.attempt()
-        return self.concluded(call(token, self._pace.ttl_ms), attempt_ms, beats)
+        return self.concluded(call(token, self._pace.ttl_ms), attempt_ms)
 
     def attempt(self) -> tuple[Token, int]:
         """Before a fenced request is sent: our token, and the moment that anchors its window."""
@@ -113,8 +112,12 @@ class Election:
             raise LeaseLost("the trust window is over")
         return self.trust.token, self._now_ms()
 
-    def concluded(self, reply: Reply | Lost, attempt_ms: int, beats: int = 0) -> Reply:
-        """What the request of that attempt was answered, whenever it is read; LeaseLost."""
+    def concluded(self, reply: Reply | Lost, attempt_ms: int) -> Reply:
+        """What the request of that attempt was answered, whenever it is read; LeaseLost.
+
+        The heartbeat in it is kept, if it is the highest: should Redis count less at the next
+        tick, it has lost data.
+        """
         if isinstance(reply, Lost):
             self._step_down(
                 f"another replica holds the lease ({reply.holder})"
@@ -124,8 +127,8 @@ class Election:
             raise LeaseLost(reply.holder)
         if self.trust is not None:
             self.trust = self.trust.renewed(attempt_ms)
-        if beats:
-            self.known = replace(self.known, heartbeat=self.known.heartbeat + beats)
+        if isinstance(reply, Beaten) and reply.heartbeat > self.known.heartbeat:
+            self.known = replace(self.known, heartbeat=reply.heartbeat)
         return reply
 
     def heard(self, heartbeat: int, history_lost_ms: int) -> None:

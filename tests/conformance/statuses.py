@@ -61,7 +61,7 @@ def _each(reply: list[Any]) -> Iterable[str]:
     """A status for each firing: ok | duplicate | … | error …"""
     if reply[0] != b"ok":
         return _first(reply)
-    return [_text(word).partition(":")[0] for word in reply[2:]]
+    return [_text(word).partition(":")[0] for word in reply[3:]]
 
 
 def _attempt(reply: list[Any]) -> Iterable[str]:
@@ -81,8 +81,8 @@ def _look(reply: list[Any]) -> Iterable[str]:
 def _recovered(reply: list[Any]) -> Iterable[str]:
     if reply[0] != b"ok":
         return _first(reply)
-    found = ["ok", *(["ok with intents"] if reply[3] else [])]
-    return [*found, "ok and wait"] if reply[2] != b"" else found
+    found = ["ok", *(["ok with intents"] if reply[4] else [])]
+    return [*found, "ok and wait"] if reply[3] != b"" else found
 
 
 def _pruned(reply: list[Any]) -> Iterable[str]:

@@ -117,7 +117,8 @@ class _Walk:
         """Every event in its turn."""
         case, handlers, fired = self._case, self._handlers, self._fired
         for event in events:
-            if isinstance(event, Write):
+            kind = type(event)
+            if kind is Write:
                 words = event.words
                 handler = handlers.get(words[:2])
                 if handler is None and words[0] == b"SET" and words[1].startswith(fired):
@@ -128,7 +129,7 @@ class _Walk:
                         case.leaps.append((event.at_us, ahead_us))
                     case.at_us, case.server_us = event.at_us, event.server_us
                     handler(words)
-            elif isinstance(event, ScriptEnd):
+            elif kind is ScriptEnd:
                 self._leases.script_ended()
                 self._intents.script_ended()
                 self._cursors.script_ended()

@@ -92,7 +92,7 @@ class Scene:
         """Restamp, mark, send, settle."""
         found = self.bench.store.recover(token, TTL_MS, 10)
         (intent,) = found.intents  # type: ignore[union-attr]
-        assert self.bench.store.mark(token, TTL_MS, intent, 10, "") == attempt - 1
+        assert self.bench.store.mark(token, TTL_MS, intent, 10, "").attempt == attempt - 1
         self.send(placed, attempt)
         self.settle(token, placed, attempt)
 

@@ -113,7 +113,7 @@ class Line:
             self._pubsub.get_message(timeout=2)
         return True
 
-    def wait(self, timeout_ms: int) -> frozenset[str]:
+    def wait(self, timeout_ms: float) -> frozenset[str]:
         said = set()
         while message := self._pubsub.get_message(timeout=0) if self._pubsub else None:
             if message["type"] == "message":

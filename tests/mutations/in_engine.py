@@ -89,9 +89,8 @@ SENDING_OUT = [
         "recovery: counted first",
         "I9: an attempt is counted before it is made",
         _RECOVERY,
-        "        if attempt == 0:\n            return  # its message had left after all,"
-        " and somebody else has settled it\n",
-        "        if attempt == 0:\n            attempt = 1\n",
+        "        elif marked.attempt:",
+        "        else:",
         OUTBOX,
     ),
     Device(

@@ -49,10 +49,18 @@ TRUST_WINDOW = [
         "A4: a slow reply does not lengthen the window",
         _ELECTION,
         "        token, attempt_ms = self.attempt()\n"
-        "        return self.concluded(call(token, self._pace.ttl_ms), attempt_ms, beats)\n",
+        "        return self.concluded(call(token, self._pace.ttl_ms), attempt_ms)\n",
         "        token, _ = self.attempt()\n"
         "        reply = call(token, self._pace.ttl_ms)\n"
-        "        return self.concluded(reply, self._now_ms(), beats)\n",
+        "        return self.concluded(reply, self._now_ms())\n",
+        ELECTION,
+    ),
+    Device(
+        "history: the heartbeat of every answer",
+        "A snapshot from after the last tick is noticed by the next one",
+        _ELECTION,
+        "if isinstance(reply, Beaten) and reply.heartbeat > self.known.heartbeat:",
+        "if False:",
         ELECTION,
     ),
     Device(

@@ -602,6 +602,14 @@ LEASE_SCRIPTS = [
         "if ARGV[1] == '' then",
     ),
     _in(
+        "claim",
+        CHECKS,
+        "claim: says how the heartbeat stands",
+        "A snapshot from after the last tick is noticed by the next one",
+        "reply[3] = type(heartbeat) == 'number' and heartbeat or 0",
+        "reply[3] = 0",
+    ),
+    _in(
         "tick",
         LEASES,
         "tick: heartbeat that went back",

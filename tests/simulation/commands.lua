@@ -13,7 +13,16 @@ local commands, WRITES, NEEDS_MEMORY = {}, {}, {}
 local format, tonumber, sort, floor = string.format, tonumber, table.sort, math.floor
 local OK = {ok = 'OK'}
 
+-- Small numbers both ways: most are, and to look one up is faster than to write or read it.
+local SMALL, INTEGERS = {}, {}
+for number = 1, 999 do
+  SMALL[number] = format('%.0f', number)
+  INTEGERS[SMALL[number]] = number
+end
+
 local function written(number)
+  local small = SMALL[number]
+  if small then return small end
   if number == floor(number) and number > -1e17 and number < 1e17 then
     return format('%.0f', number)
   end
@@ -22,6 +31,8 @@ end
 
 -- As Redis reads integers: no sign but one minus, no zero in front, 64 bits.
 local function integer(text)
+  local small = INTEGERS[text]
+  if small then return small end
   local digits = string.match(text, '^%-?([1-9]%d*)$') or text == '0' and text
   return digits and #digits < 19 and tonumber(text)
 end
@@ -95,14 +106,23 @@ end
 
 -- keys --------------------------------------------------------------------------------------
 
+-- Most calls come in the second of the one before, and to write numbers takes long.
+local second, second_told = -1, ''
+
 function commands.TIME()
   local seconds = floor(now_us / 1000000)
-  return {written(seconds), written(now_us - seconds * 1000000)}
+  if seconds ~= second then second, second_told = seconds, written(seconds) end
+  return {second_told, written(now_us - seconds * 1000000)}
+end
+
+local KINDS = {}
+for kind in string.gmatch('none string hash zset set list stream', '%a+') do
+  KINDS[kind] = {ok = kind}
 end
 
 function commands.TYPE(a)
   local value = found(a[1])
-  return {ok = value and value.kind or 'none'}
+  return KINDS[value and value.kind or 'none']
 end
 
 function commands.KEYS(a)
@@ -202,9 +222,10 @@ local function put(hash, field, value)
 end
 
 local function fields_of(hash)
+  if hash.n == 0 then return {} end
   local fields, at = {}, hash.at
   for field in pairs(hash.v) do fields[#fields + 1] = field end
-  sort(fields, function(x, y) return at[x] < at[y] end)
+  if fields[2] then sort(fields, function(x, y) return at[x] < at[y] end) end
   return fields
 end
 
@@ -286,13 +307,16 @@ end
 
 -- sorted sets -------------------------------------------------------------------------------
 
+-- Kept until a member or a score changes: `order` is nil then.
 local function ordered(zset)
+  if zset.order then return zset.order end
   local members, scores = {}, zset.v
   for member in pairs(scores) do members[#members + 1] = member end
   sort(members, function(x, y)
     if scores[x] ~= scores[y] then return scores[x] < scores[y] end
     return x < y
   end)
+  zset.order = members
   return members
 end
 
@@ -307,6 +331,7 @@ function commands.ZADD(a, n)
     if zset.v[a[i + 1]] == nil then new = new + 1 end
     zset.v[a[i + 1]] = tonumber(a[i])
   end
+  zset.order = nil
   zset.n = zset.n + new
   return new
 end
@@ -318,6 +343,7 @@ local function taken_out(kind)
       if value.v[a[i]] ~= nil then
         value.v[a[i]] = nil
         value.n, gone = value.n - 1, gone + 1
+        value.order = nil
       end
     end
     if value and value.n == 0 then drop(a[1]) end

@@ -44,18 +44,24 @@ local WANTED = {
   entries = {HSET = true, HDEL = true},
   ledger = {XADD = true},
 }
-local FIRED = {SET = true}
+local FIRED, META, NONE = {SET = true}, {HINCRBY = true}, {}
 local COUNTERS = {claimed = true, settled = true, abandoned = true}
 
-local function wanted(name, a)
+-- The commands wanted of a key; kept for the few fixed keys, for they come again and again.
+local function names_of(key)
   local base = server.base
-  local key = a[1]
-  if base == '' or name == 'LPUSH' then return true end
-  if string.sub(key, 1, #base) ~= base then return false end
+  if string.sub(key, 1, #base) ~= base then return NONE end
   local rest = string.sub(key, #base + 1)
-  if rest == 'meta' then return name == 'HINCRBY' and COUNTERS[a[2]] end
-  local names = WANTED[rest] or (string.sub(rest, 1, 6) == 'fired:' and FIRED)
-  return names and names[name]
+  if string.sub(rest, 1, 6) == 'fired:' then return FIRED end
+  local names = rest == 'meta' and META or WANTED[rest] or NONE
+  if not string.find(rest, ':', 1, true) then server.names[key] = names end
+  return names
+end
+
+local function wanted(name, a)
+  if server.base == '' or name == 'LPUSH' then return true end
+  local names = server.names[a[1]] or names_of(a[1])
+  return names[name] and (names ~= META or COUNTERS[a[2]])
 end
 
 local function subscribers(a, n)
@@ -269,7 +275,7 @@ return {
   snapshot = function(which) return copied(which.dbs) end,
   restore = function(which, snapshot) which.dbs = copied(snapshot) end,
   empty = function(which) which.dbs = {[0] = fresh_db()} end,
-  watch = function(which, base) which.base = base end,
+  watch = function(which, base) which.base, which.names = base, {} end,
   listen = function(which, channel, count) which.listeners[channel] = count end,
   limits = function(which, read_only, no_memory)
     which.read_only, which.no_memory = read_only, no_memory

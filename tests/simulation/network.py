@@ -301,9 +301,9 @@ class Line:
         self.is_open = True
         return True
 
-    def wait(self, timeout_ms: int) -> frozenset[str]:
+    def wait(self, timeout_ms: float) -> frozenset[str]:
         if not self._said:
-            self.host.sleep(timeout_ms * 1_000)
+            self.host.sleep(round(timeout_ms * 1_000))
         said, self._said = frozenset(self._said), []
         return said
 

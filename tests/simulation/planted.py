@@ -140,11 +140,14 @@ def _run_by_the_clock(self: Recovery, lead: Any) -> int:
     return _run(self, lead)
 
 
-_fenced = Election.fenced
+_concluded = Election.concluded
 
 
-def _uncounted(self: Election, call: Any, beats: int = 0) -> Any:
-    return _fenced(self, call)
+def _uncounted(self: Election, reply: Any, attempt_ms: int) -> Any:
+    known = self.known
+    answer = _concluded(self, reply, attempt_ms)
+    self.known = known
+    return answer
 
 
 _TOKEN = "if redis.call('GET', LEASE) ~= token then\n  return lost()\nend\n"
@@ -439,7 +442,10 @@ BUGS = (
         patches=((Recovery, "run", _run_by_the_clock),),
         atomic=False,
     ),
-    Bug("lead: its own heartbeats are not counted", patches=((Election, "fenced", _uncounted),)),
+    Bug(
+        "lead: the heartbeats in its answers are not kept",
+        patches=((Election, "concluded", _uncounted),),
+    ),
     Bug(
         "lead: a snapshot of an older cluster is believed",
         (

@@ -73,7 +73,6 @@ def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
     )
     publisher = Publisher(host, sim.broker, atomic=plan.atomic)
     entries = EntryStore(caller)
-    cell: list[Engine] = []
     chores = shipped.Replica(
         identity=shipped.Identity(host.nonce, host.name, 1, clock.wall_ms()),
         election=election,
@@ -85,7 +84,7 @@ def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
         reconcile=Reconcile(entries, declared),
         declared=declared,
         clock=clock,
-        broker_failures=lambda: cell[0].broker_failures,
+        broker_failures=lambda: sim.parts[host.name].engine.broker_failures,
     )
     line = Line(host, sim.network, [sim.keys.wake, sim.keys.alive(host.nonce)])
     settings = EngineSettings(
@@ -102,7 +101,6 @@ def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
         settings=settings,
         stopping=lambda: host.stopping,
     )
-    cell.append(engine)
     return Parts(election, leases, engine)
 
 

@@ -196,6 +196,15 @@ class Simulation:
         with _listening():
             return self._outcome()
 
+    def take_apart(self) -> None:
+        """Undo what refers to each other, for the collector takes long to find it."""
+        self.world.forget()
+        for host in self.hosts:
+            vars(host).clear()
+        for part in (self.recorder, self.watching, self.network, self.server, self.people):
+            vars(part).clear()
+        vars(self).clear()
+
     def _outcome(self) -> Outcome:
         problems: list[str] = []
         try:

@@ -32,7 +32,9 @@ def run_portion(seeds: tuple[int, int]) -> Figures:
     figures = Figures()
     for seed in range(*seeds):
         with _alarm():
-            figures.add(seed, Simulation(plan_of(seed)).run())
+            sim = Simulation(plan_of(seed))
+            figures.add(seed, sim.run())
+            sim.take_apart()
     gc.collect()
     return figures
 

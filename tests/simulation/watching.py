@@ -9,7 +9,8 @@ RELEASE   a lease was given back by somebody who did not hold it
 STEAL     a lease was stolen from a holder that was heard of a moment before, or is listening
 RESTAMP   taking an intent over counted as an attempt to send it
 FORGOT    a leader that had seen more of the history than Redis has now fired a slot again, or
-          somebody came to lead who had, and the loss was not declared
+          somebody came to lead who had, and the loss was not declared. (Not where the clock of
+          Redis has stepped back besides: the slot lies ahead of the loss then, by that clock.)
 OVERWRITE a definition was written by somebody who had read an older one than it replaced
 RESEED    after Redis was emptied, an entry began with slots from before
 """
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _REV = re.compile(rb'"rev": (\d+)')
 #: Scripts that move the heartbeat if their answer is "ok".
-BEATS = {"tick", "claim", "skip", "mark", "recover"}
+BEATS = {"tick", "claim", "skip", "mark", "recover", "defer", "drop", "quarantine"}
 
 
 class Watching:
@@ -48,6 +49,8 @@ class Watching:
         self._intents: dict[bytes, list[bytes]] = {}
         #: (entry, identity) -> (nonce, when) of its claim.
         self._claims: dict[bytes, tuple[str, int]] = {}
+        #: How far the clock of Redis was ahead of the world's when each was claimed.
+        self._offsets_us: dict[bytes, int] = {}
         #: (entry, identity) -> nonce of claims that are lost, by claimants that know it.
         self._lost: dict[bytes, str] = {}
         #: The same, by claimants who will know it if the reply reaches them.
@@ -95,13 +98,23 @@ class Watching:
         if how != self._claiming:
             return
         nonce, entry = token.decode().partition(":")[2], firing.rpartition(b":")[0]
-        if b"#" not in firing and self._lost.get(firing) == nonce:
+        if b"#" not in firing and self._lost.get(firing) == nonce and not self._ahead_now(firing):
             self.wrong(f"FORGOT: {firing.decode()} was fired before by {nonce}, which knows it")
         self._claims[firing] = (nonce, self._sim.world.now_us)
+        self._offsets_us[firing] = self._offset_us()
         if b"#" in firing:
             return
         if self._sim.server.call("HEXISTS", self._sim.keys.paused, entry):
             self.wrong(f"PAUSED: {firing.decode()} fires, and its entry is paused")
+
+    def _offset_us(self) -> int:
+        return self._sim.server.now_us() - self._sim.world.now_us
+
+    def _ahead_now(self, firing: bytes) -> bool:
+        """Whether a slot lies behind the declared loss, for the clock was set back since."""
+        lost_ms = int(self._sim.server.call("HGET", self._sim.keys.meta, "history_lost") or 0)
+        set_back = self._offset_us() < self._offsets_us[firing]
+        return set_back and int(firing.rpartition(b":")[2]) > lost_ms
 
     def made_from(self, entry: str, identity: str, rev: int) -> None:
         """A message is being claimed that was made from this revision of its entry."""

@@ -76,16 +76,9 @@ class World:
             act(*args)
         self.now_us = max(self.now_us, until_us)
 
-    def passes(self, us: int) -> bool:
-        """Put the clock forward if nobody else has anything to do until then."""
-        wake_us = self.now_us + us
-        if wake_us > self.until_us or (self._heap and self._heap[0][0] <= wake_us):
-            return False
-        self.now_us = wake_us
-        self.events += 1
-        if self.events > EVENTS_MAX:
-            raise Endless(f"{self.events} events in {wake_us - self.start_us} us")
-        return True
+    def forget(self) -> None:
+        """Whatever was to happen still."""
+        self._heap.clear()
 
     def give_way(self) -> Any:
         """From a greenlet: let the others go on until somebody switches back."""
@@ -141,8 +134,14 @@ class Host:
         if not self.alive:
             raise Crashed
         world = self.world
-        if not self.frozen and world.passes(us):
-            return
+        if not self.frozen:  # nobody else has anything to do until then: put the clock forward
+            wake_us, heap = world.now_us + us, world._heap
+            if wake_us <= world.until_us and not (heap and heap[0][0] <= wake_us):
+                world.now_us = wake_us
+                world.events += 1
+                if world.events > EVENTS_MAX:
+                    raise Endless(f"{world.events} events in {wake_us - world.start_us} us")
+                return
         self._sleeps += 1
         self._asleep = True
         world.at(us, self._go_on, self._sleeps)

@@ -55,7 +55,7 @@ class Line:
     def open(self) -> bool:
         return False
 
-    def wait(self, timeout_ms: int) -> frozenset[str]:
+    def wait(self, timeout_ms: float) -> frozenset[str]:
         return frozenset({"changed"})
 
     def resubscribe(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from habeat.core.lease import Token
 from habeat.election import FOREIGN_RETRY_MS, Election, LeaseLost, Pace
-from habeat.ports import Known, Lost, Refused, StoreUnavailable
+from habeat.ports import Known, Lost, Refused, Statuses, StoreUnavailable
 from tests.unit.engine.world import FakeClock, FakeStore
 
 TTL_MS = 6_000
@@ -360,15 +360,17 @@ def test_the_heir_of_a_lease_that_ran_out_waits_for_nobody() -> None:
     assert field.store.untrusted == {}
 
 
-def test_a_leader_counts_its_own_heartbeats() -> None:
+def test_a_leader_keeps_the_highest_heartbeat_of_its_answers() -> None:
     """A snapshot taken after the last tick, and restored after a claim, is noticed by it."""
     field = Field()
     one = field.replica("a")
     assert one.step()
     before = one.known.heartbeat
-    one.fenced(lambda token, ttl: 1, 1)
+    for heard in (before + 3, before + 1, 0):
+        one.fenced(lambda token, ttl, heard=heard: Statuses(0, [], heard))
+        assert one.known.heartbeat == before + 3
     one.fenced(lambda token, ttl: 1)
-    assert one.known.heartbeat == before + 1
+    assert one.known.heartbeat == before + 3
 
 
 def test_a_loss_that_was_declared_and_is_forgotten_is_another_loss() -> None:

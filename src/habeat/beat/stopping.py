@@ -93,7 +93,7 @@ class InterruptibleLine:
     def open(self) -> bool:
         return bool(self._line.open())
 
-    def wait(self, timeout_ms: int) -> frozenset[str]:
+    def wait(self, timeout_ms: float) -> frozenset[str]:
         with self._stopper.waiting():
             said: frozenset[str] = self._line.wait(timeout_ms)
             return said

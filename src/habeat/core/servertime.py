@@ -25,6 +25,10 @@ class ServerTime:
         """The same in whole milliseconds."""
         return self.now_us(monotonic_us) // 1_000
 
+    def until_us(self, instant_ms: int, monotonic_us: int) -> int:
+        """How long to wait for an instant, in microseconds; never negative."""
+        return max(0, instant_ms * 1_000 - self.now_us(monotonic_us))
+
     def until_ms(self, instant_ms: int, monotonic_us: int) -> int:
         """How long to wait for an instant: rounded up, so that waiting it out suffices."""
         return max(0, -((self.now_us(monotonic_us) - instant_ms * 1_000) // 1_000))

@@ -28,6 +28,10 @@ PREPARED_AT_MOST = 10_000
 #: The first claims at an instant are small, so that they are at the server soon.
 FIRST_BATCHES = (20, 20, 20, 20, 20)
 
+#: Who waits for longer than this asks for the time once more. The tick's answer took as long to
+#: come as the tick takes, and so late would everything leave.
+CLOCK_US = 5_000
+
 Key = tuple[str, str, str, int, int]
 
 
@@ -39,7 +43,9 @@ def ahead_ms(ttl_ms: int, longest_wait_ms: int) -> int:
 class Ahead:
     """Prepares firings, holds them, and sends them when they are due."""
 
-    def __init__(self, renderer: Renderer, dispatch: Dispatch, wait: Callable[[int], bool]) -> None:
+    def __init__(
+        self, renderer: Renderer, dispatch: Dispatch, wait: Callable[[float], bool]
+    ) -> None:
         self._renderer = renderer
         self._dispatch = dispatch
         self._wait = wait
@@ -48,6 +54,8 @@ class Ahead:
         self._under: tuple[int, bool] = (0, False)
         #: How many firings the last `send` has claimed.
         self.sent = 0
+        self._complete = True
+        self._set_clock: Callable[[Lead], bool] | None = None
 
     @property
     def has_room(self) -> bool:
@@ -80,23 +88,26 @@ class Ahead:
                 self._found[key] = claim
         return left
 
-    def send(self, lead: Lead) -> bool:
+    def send(self, lead: Lead, set_clock: Callable[[Lead], bool]) -> bool:
         """Claim what is prepared, as it falls due; False if some must be planned again.
 
+        `set_clock` is called once, before the first wait; False from it is a reason to look anew.
         Ends early when somebody wakes or stops us; the rest stays prepared. BrokerUnavailable.
         """
         self._kept, self._found = self._found, {}
         waiting = sorted(self._kept.items(), key=lambda item: item[1].planned_due_ms)
-        complete, self.sent = True, 0
+        self._complete, self.sent = True, 0
+        self._set_clock = set_clock
         try:
             for due_ms, group in groupby(waiting, lambda item: item[1].planned_due_ms):
                 if not self._held(lead, due_ms):
                     break
-                complete &= self._claim(lead, (key for key, _ in group))
-            complete &= self._dispatch.finish(lead)
+                self._complete &= self._claim(lead, (key for key, _ in group))
+            self._complete &= self._dispatch.finish(lead)
         finally:
+            self._set_clock = None
             self._dispatch.drop(lead)
-        return complete
+        return self._complete
 
     def _claim(self, lead: Lead, keys: Iterable[Key]) -> bool:
         complete, claims = True, (self._kept.pop(key) for key in keys)
@@ -113,13 +124,19 @@ class Ahead:
 
     def _held(self, lead: Lead, due_ms: int) -> bool:
         """Wait until then, with nothing under way; False if something else is to be done first."""
-        left_ms = lead.until_ms(due_ms)
-        if left_ms > 0:
-            self._dispatch.finish(lead)
-        while left_ms > 0:
-            if self._wait(left_ms) or not lead.may_go_on():
+        left_us = lead.until_us(due_ms)
+        if left_us > 0:
+            self._complete &= self._dispatch.finish(lead)
+        if left_us > CLOCK_US and self._set_clock is not None:
+            set_clock, self._set_clock = self._set_clock, None
+            if not set_clock(lead):
+                self._complete = False
                 return False
-            left_ms = lead.until_ms(due_ms)
+            left_us = lead.until_us(due_ms)
+        while left_us > 0:
+            if self._wait(left_us / 1_000) or not lead.may_go_on():
+                return False
+            left_us = lead.until_us(due_ms)
         return lead.may_go_on()
 
 

@@ -5,19 +5,24 @@ there is nothing to recover, and a leader that lost its lease finds that its who
 refused. The lost reply of a claim needs no care: the next tick reads the cursors, and they have
 moved.
 
-A batch is sent before the answer to the one before has been waited for by anybody: while Redis
-works on it the next one is rendered, and its answer is read just before that one is sent. One
-batch at most is under way, and the trust in the lease is anchored to the moment it was sent.
+A batch is sent before the answer to the one before is read: while Redis works on one, the next
+is rendered and packed, and the server never waits for us. Two batches at most are under way, and
+the trust in the lease is anchored to the moment each was sent. They travel by connections of their
+own, so the later one may arrive first; where both have firings of the same entry, those of the
+later one are then refused, and planned again.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from habeat.engine.lead import Lead
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import Claim, DispatchStore, Lost, Sent, Statuses
+
+MOST_UNDER_WAY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +38,25 @@ class AtomicClaims:
     def __init__(self, store: DispatchStore, verdicts: Verdicts) -> None:
         self._store = store
         self._verdicts = verdicts
-        self._under_way: _UnderWay | None = None
+        self._under_way: deque[_UnderWay] = deque()
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
         """Send a batch; False if some of the one *before* must be planned again."""
-        complete = self.finish(lead)
         token, attempt_ms = lead.attempt()
         claiming = self._store.send_claim(token, lead.ttl_ms, batch)
-        self._under_way = _UnderWay(batch, claiming, attempt_ms)
-        return complete
+        self._under_way.append(_UnderWay(batch, claiming, attempt_ms))
+        return len(self._under_way) < MOST_UNDER_WAY or self._read(lead)
 
     def finish(self, lead: Lead) -> bool:
-        """Read the answer that is still out; False if some must be planned again."""
-        sent, self._under_way = self._under_way, None
-        if sent is None:
-            return True
-        reply = lead.concluded(sent.claiming.result(), sent.attempt_ms, 1)
+        """Read the answers that are still out; False if some must be planned again."""
+        complete = True
+        while self._under_way:
+            complete &= self._read(lead)
+        return complete
+
+    def _read(self, lead: Lead) -> bool:
+        sent = self._under_way.popleft()
+        reply = lead.concluded(sent.claiming.result(), sent.attempt_ms)
         complete = True
         for claim, word in zip(sent.batch, reply.words, strict=True):
             if word != "ok":
@@ -56,7 +64,6 @@ class AtomicClaims:
         return complete
 
     def drop(self) -> None:
-        """Something failed meanwhile: nobody reads the answer; the cursors tell what it was."""
-        sent, self._under_way = self._under_way, None
-        if sent is not None:
-            sent.claiming.drop()
+        """Something failed meanwhile: nobody reads the answers; the cursors tell what they were."""
+        while self._under_way:
+            self._under_way.popleft().claiming.drop()

@@ -29,20 +29,17 @@ class Lead:
         self.stopping = stopping
         self.server = ServerTime(0, 0)
 
-    def call(self, fenced: Callable[[Token, int], Reply | Lost], beats: int = 0) -> Reply:
-        """Run a fenced call of the store; LeaseLost if the lease is not ours.
-
-        `beats` is how often it raises the heartbeat.
-        """
-        return self._election.fenced(fenced, beats)
+    def call(self, fenced: Callable[[Token, int], Reply | Lost]) -> Reply:
+        """Run a fenced call of the store; LeaseLost if the lease is not ours."""
+        return self._election.fenced(fenced)
 
     def attempt(self) -> tuple[Token, int]:
         """Our token, and the moment that anchors what is sent now; LeaseLost."""
         return self._election.attempt()
 
-    def concluded(self, reply: Reply | Lost, attempt_ms: int, beats: int = 0) -> Reply:
+    def concluded(self, reply: Reply | Lost, attempt_ms: int) -> Reply:
         """The answer to what was sent at that moment; LeaseLost."""
-        return self._election.concluded(reply, attempt_ms, beats)
+        return self._election.concluded(reply, attempt_ms)
 
     def anchor(self, now_us: int) -> None:
         """An answer has just arrived that was given at `now_us`, Redis time."""
@@ -55,6 +52,10 @@ class Lead:
     def until_ms(self, instant_ms: int) -> int:
         """How long from now to an instant of Redis' time."""
         return self.server.until_ms(instant_ms, self._clock.monotonic_us())
+
+    def until_us(self, instant_ms: int) -> int:
+        """The same in microseconds: what is held is to leave on time, not a millisecond late."""
+        return self.server.until_us(instant_ms, self._clock.monotonic_us())
 
     def trust_left_ms(self) -> int:
         """What is left of the trust window."""

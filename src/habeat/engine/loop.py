@@ -276,7 +276,7 @@ class Engine:
             planned.note_again(self._lead.now_ms() + pause_ms)
         return planned
 
-    def _hold(self, timeout_ms: int) -> bool:
+    def _hold(self, timeout_ms: float) -> bool:
         """Wait for prepared firings to be due; True if somebody wakes us, who must be heard."""
         self._woken = bool(self._line.wait(timeout_ms))
         return self._woken
@@ -319,7 +319,7 @@ class Engine:
         stale: set[str] = set()
         for start in range(0, len(skips), SKIP_BATCH):
             batch = skips[start : start + SKIP_BATCH]
-            reply = self._lead.call(partial(self._skipped, batch), 1)
+            reply = self._lead.call(partial(self._skipped, batch))
             stale |= {
                 skip.entry for skip, word in zip(batch, reply.words, strict=True) if word != "ok"
             }

@@ -41,7 +41,7 @@ class Outlook:
         for page in self._pages(lead, found, planned):
             for left in self._ahead.prepare(lead, page.ahead):
                 planned.note_again(left.planned_due_ms)
-        return self._ahead.send(lead)
+        return self._ahead.send(lead, self._set_clock)
 
     def _pages(self, lead: Lead, found: Tick, planned: Plan) -> Iterator[Plan]:
         """What the tick has found due soon; then the next pages, while time and room last."""
@@ -54,7 +54,7 @@ class Outlook:
             and self._ahead.has_room
             and lead.until_ms(first_ms) > PAGE_MS
         ):
-            found = lead.call(partial(self._look_on, seen), 1)
+            found = lead.call(partial(self._look_on, seen))
             page = self._planner.plan(
                 found.due,
                 now_ms=lead.now_ms(),
@@ -66,6 +66,14 @@ class Outlook:
             planned.note_next(found.next_due_ms)
             seen += len(found.due)
             yield page
+
+    def _set_clock(self, lead: Lead) -> bool:
+        """A short call, whose answer comes at once; False if Redis has lost data meanwhile."""
+        known = self._election.known
+        found = lead.call(lambda token, ttl: self._store.tick(token, ttl, 0, known.heartbeat))
+        lead.anchor(found.now_us)
+        self._election.heard(found.heartbeat, found.history_lost_ms)
+        return found.history_lost_ms == known.history_lost_ms
 
     def _look_on(self, offset: int, token: Token, ttl_ms: int) -> Tick | Lost:
         known = self._election.known.heartbeat

@@ -53,7 +53,7 @@ class Recovery:
         if lead.token == self._under and waits:
             return self._again_ms
         self._under, self._again_ms = lead.token, now_ms + RECOVER_PAUSE_MS
-        found = lead.call(lambda token, ttl: self._store.recover(token, ttl, RECOVER_BATCH), 1)
+        found = lead.call(lambda token, ttl: self._store.recover(token, ttl, RECOVER_BATCH))
         rested = self._rested(found.intents, now_ms)
         if rested:
             self._resend_all(lead, rested)
@@ -87,17 +87,16 @@ class Recovery:
 
     def _resend(self, lead: Lead, intent: Intent) -> None:
         bury = "at most once" if intent.delivery == Delivery.AT_MOST_ONCE else ""
-        attempt = lead.call(
-            lambda token, ttl: self._store.mark(token, ttl, intent, ATTEMPTS_CAP, bury), 1
+        marked = lead.call(
+            lambda token, ttl: self._store.mark(token, ttl, intent, ATTEMPTS_CAP, bury)
         )
-        if attempt == 0:
-            return  # its message had left after all, and somebody else has settled it
-        if attempt is None:
+        if marked.buried:
             log.error(
                 "habeat: the firing %s of %r was given up and is kept in :dead%s",
                 intent.identity,
                 intent.entry,
                 ": it may not be repeated" if bury else "",
             )
-            return
-        self._sender.send(lead, intent.entry, intent.identity, intent.envelope, attempt + 1)
+        elif marked.attempt:  # else its message had left after all, and is settled
+            attempt = marked.attempt + 1
+            self._sender.send(lead, intent.entry, intent.identity, intent.envelope, attempt)

@@ -151,4 +151,4 @@ class Renderer:
             planned.firing.slot_ms,
             1,
         )
-        lead.call(lambda token, ttl: self._store.skip(token, ttl, [skip]), 1)
+        lead.call(lambda token, ttl: self._store.skip(token, ttl, [skip]))

@@ -12,6 +12,7 @@ from habeat.ports import (
     DueEntry,
     Intent,
     Lost,
+    Marked,
     Recovered,
     Request,
     Sent,
@@ -130,18 +131,16 @@ class RedisDispatchStore:
         # Here and not at each mark: a message that is not sent for want of Redis replicas must
         # not use up an attempt.
         self._await_redis_replicas()
-        return Recovered(int(reply[1]), optional_ms(reply[2]), list(_intents(reply[3])))
+        _, now_us, heartbeat, waits, found = reply
+        return Recovered(int(now_us), optional_ms(waits), list(_intents(found)), int(heartbeat))
 
-    def mark(
-        self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str
-    ) -> int | Lost | None:
+    def mark(self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str) -> Marked | Lost:
         reply = self._caller.run("mark", str(token), ttl_ms, intent.field, cap, bury)
         word = text(reply[0])
         if word == "lost":
             return Lost(text(reply[1]))
-        if word == "ok":
-            return int(reply[1])
-        return 0 if word == "gone" else None
+        attempt = int(reply[2]) if word == "ok" else 0
+        return Marked(attempt, word == "buried", int(reply[1]))
 
     def requests(self, limit: int) -> Sequence[Request]:
         key = self._caller.keys.requests
@@ -185,7 +184,7 @@ class RedisDispatchStore:
 def _statuses(reply: Sequence[Any]) -> Statuses | Lost:
     if text(reply[0]) == "lost":
         return Lost(text(reply[1]))
-    return Statuses(int(reply[1]), [text(word) for word in reply[2:]])
+    return Statuses(int(reply[1]), [text(word) for word in reply[3:]], int(reply[2]))
 
 
 def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:

@@ -3,7 +3,8 @@
 One connection is subscribed to the cluster's wake channel and to the replica's own channel;
 while it is open the kernel answers for us, and the moment the process dies it does not.
 Waiting happens on its socket. `get_message` looks into the client's buffer before it sleeps,
-so a second message that came in the same packet is not slept over.
+so a second message that came in the same packet is not slept over. It sleeps by poll(2), in whole
+milliseconds and rounded up; so the last of a wait is slept deaf, and what is held leaves on time.
 
 An idle connection is PINGed, because NATs forget idle flows and a half-open socket says
 nothing; a PING unanswered for `PING_PATIENCE_MS` closes it. Where SUBSCRIBE is not allowed the
@@ -15,6 +16,7 @@ from __future__ import annotations
 import logging
 import select
 from collections.abc import Sequence
+from typing import Any
 
 from redis.client import PubSub
 from redis.exceptions import NoPermissionError, ResponseError
@@ -30,6 +32,8 @@ log = logging.getLogger("habeat")
 PING_EVERY_MS = 10_000
 PING_PATIENCE_MS = 5_000
 SUBSCRIBE_PATIENCE_MS = 1_000
+#: How long before its end a wait stops listening, and only sleeps.
+DEAF_MS = 2
 
 
 class RedisLine:
@@ -64,7 +68,7 @@ class RedisLine:
         self._heard_ms, self._pinged_ms = self._now_ms(), None
         return True
 
-    def wait(self, timeout_ms: int) -> frozenset[str]:
+    def wait(self, timeout_ms: float) -> frozenset[str]:
         if self._pubsub is None:
             select.select((), (), (), timeout_ms / 1_000)
             return frozenset()
@@ -100,15 +104,28 @@ class RedisLine:
             confirmed += bool(message) and message["type"] == "subscribe"
         return pubsub
 
-    def _listen(self, pubsub: PubSub, timeout_ms: int) -> Sequence[str]:
+    def _listen(self, pubsub: PubSub, timeout_ms: float) -> Sequence[str]:
         said: list[str] = []
-        message = pubsub.get_message(timeout=timeout_ms / 1_000)
+        message = self._waited(pubsub, timeout_ms)
         while message is not None:
             self._heard_ms, self._pinged_ms = self._now_ms(), None
             if message["type"] == "message":
                 said.append(text(message["data"]))
             message = pubsub.get_message(timeout=0)
         return said
+
+    def _waited(self, pubsub: PubSub, timeout_ms: float) -> Any:
+        """The first message within the time, if there is one."""
+        ends_us = self._clock.monotonic_us() + int(timeout_ms * 1_000)
+        heard_ms = int(timeout_ms) - DEAF_MS
+        if heard_ms > 0:
+            message = pubsub.get_message(timeout=heard_ms / 1_000)
+            if message is not None:
+                return message
+        left_us = ends_us - self._clock.monotonic_us()
+        if left_us > 0:
+            select.select((), (), (), left_us / 1e6)
+        return pubsub.get_message(timeout=0)
 
     def _keep_alive(self) -> None:
         now_ms = self._now_ms()

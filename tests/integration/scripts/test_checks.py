@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from habeat.core.firing import Firing
-from habeat.ports import Departed, Lost, Rendered
+from habeat.ports import Departed, Lost, Rendered, Statuses
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.integration.scripts.test_claim import BOTH, order
 from tests.integration.scripts.test_outbox import claimed, left, recover
@@ -143,10 +143,20 @@ def test_recovering_and_marking_move_the_heart(bench: Bench) -> None:
     token = bench.lead()
     claimed(bench, token)
     before = int(bench.meta("heartbeat"))
-    (intent,) = recover(bench, token).intents
-    between = int(bench.meta("heartbeat"))
-    bench.store.mark(token, TTL_MS, intent, 3, "")
-    assert before < between < int(bench.meta("heartbeat"))
+    found = recover(bench, token)
+    assert found.heartbeat == int(bench.meta("heartbeat")) == before + 1
+    marked = bench.store.mark(token, TTL_MS, found.intents[0], 3, "")
+    assert marked.heartbeat == int(bench.meta("heartbeat")) == before + 2
+
+
+@BOTH
+def test_a_claim_says_how_the_heartbeat_stands(bench: Bench, atomic: bool) -> None:
+    """The leader may not count for itself: a request that it gave up may have arrived late."""
+    token, placed = bench.lead(), bench.place()
+    before = int(bench.meta("heartbeat"))
+    reply = bench.store.claim(token, TTL_MS, [bench.claim_of(placed)], atomic=atomic)
+    assert isinstance(reply, Statuses)
+    assert reply.heartbeat == int(bench.meta("heartbeat")) == before + 1
 
 
 def test_the_next_try_is_when_the_first_of_several_trusts_ends(bench: Bench) -> None:
@@ -178,7 +188,7 @@ def test_what_is_given_up_says_how_often_it_was_sent_again(bench: Bench, why: st
     (intent,) = recover(bench, token).intents
     for _ in range(2):
         bench.store.mark(token, TTL_MS, intent, 2, "")
-    assert bench.store.mark(token, TTL_MS, intent, 2, why) is None
+    assert bench.store.mark(token, TTL_MS, intent, 2, why).buried
     ((_, record),) = bench.admin.xrange(bench.keys.ledger)
     assert record[b"attempt"] == b"2"
 

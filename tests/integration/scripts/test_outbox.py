@@ -218,7 +218,10 @@ def test_i9_mark_counts_and_buries_at_the_cap(bench: Bench) -> None:
     claimed(bench, token)
     intent = intent_of(bench, token)
     marks = [bench.store.mark(token, TTL_MS, intent, CAP, "") for _ in range(CAP + 1)]
-    assert marks == [1, 2, 3, None]
+    assert [(mark.attempt, mark.buried) for mark in marks] == [
+        *((attempt, False) for attempt in range(1, CAP + 1)),
+        (0, True),
+    ]
     assert bench.flying() == {}
     assert bench.admin.hkeys(bench.keys.dead) == [intent.field.encode()]
     assert bench.ledger() == [("failed", "attempts used up", intent.identity)]
@@ -231,7 +234,7 @@ def test_what_may_not_be_repeated_is_buried_as_ambiguous(bench: Bench) -> None:
     claimed(bench, token, delivery="at_most_once")
     intent = intent_of(bench, token)
     assert intent.delivery == "at_most_once"
-    assert bench.store.mark(token, TTL_MS, intent, CAP, "at most once") is None
+    assert bench.store.mark(token, TTL_MS, intent, CAP, "at most once").buried
     assert bench.ledger() == [("ambiguous", "at most once", intent.identity)]
     assert bench.balanced()
 
@@ -242,7 +245,8 @@ def test_a_replayed_burial_changes_nothing(bench: Bench) -> None:
     intent = intent_of(bench, token)
     bench.store.mark(token, TTL_MS, intent, CAP, "at most once")
     before = bench.everything()
-    assert bench.store.mark(token, TTL_MS, intent, CAP, "at most once") == 0
+    again = bench.store.mark(token, TTL_MS, intent, CAP, "at most once")
+    assert (again.attempt, again.buried) == (0, False)
     assert bench.everything() == before
 
 
@@ -253,7 +257,7 @@ def test_mark_is_fenced_and_leaves_other_tokens_intents_alone(bench: Bench) -> N
     heir = next_leader(bench, token)
     before = bench.everything()
     assert isinstance(bench.store.mark(token, TTL_MS, intent, CAP, ""), Lost)
-    assert bench.store.mark(heir, TTL_MS, intent, CAP, "") == 0  # not recovered yet
+    assert bench.store.mark(heir, TTL_MS, intent, CAP, "").attempt == 0  # not recovered yet
     assert bench.everything() == before
 
 
@@ -262,7 +266,7 @@ def test_a_settled_intent_is_gone_and_not_buried(bench: Bench) -> None:
     placed = claimed(bench, token)
     intent = intent_of(bench, token)
     bench.store.settle(token, [left(placed)])
-    assert bench.store.mark(token, TTL_MS, intent, CAP, "") == 0
+    assert bench.store.mark(token, TTL_MS, intent, CAP, "").attempt == 0
     assert not bench.admin.exists(bench.keys.dead)
 
 

@@ -91,7 +91,7 @@ def test_a_handler_that_raises_ends_the_wait_and_leaves_no_trace(
     celerys.on_signal = leave
 
     class Line:
-        def wait(self, timeout_ms: int) -> frozenset[str]:
+        def wait(self, timeout_ms: float) -> frozenset[str]:
             kill()
             raise AssertionError("the wait goes on")
 

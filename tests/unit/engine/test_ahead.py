@@ -146,3 +146,27 @@ def test_a_tick_ends_though_the_backlog_is_long() -> None:
     assert 0 < len(world.publisher.sent) < 200
     world.run(10_000)
     assert len({name for name, _ in world.publisher.sent}) == 200
+
+
+def test_a_slow_tick_makes_nothing_late() -> None:
+    """Its answer, long on its way, sets our clock behind; a short call sets it right."""
+    world = foreseeing()
+    due_ms = soon(world)
+    claimed_ms: list[int] = []
+    world.store.before["claim"] = lambda: claimed_ms.append(world.now_ms)
+    world.store.after["tick"] = lambda: world.clock.advance(40)
+    world.tick()
+    assert claimed_ms == [due_ms]
+    assert world.store.count("renew") == 1, "the time is asked for once in a turn"
+
+
+def test_a_loss_heard_of_while_holding_is_looked_into_first() -> None:
+    world = foreseeing()
+    due_ms = soon(world)
+    world.store.before["renew"] = lambda: setattr(world.store, "history_lost_ms", due_ms)
+    world.tick()
+    assert world.store.count("claim") == 0
+    assert world.now_ms < due_ms, "it looks at once"
+    world.clock.advance(1_000)
+    world.tick()
+    assert world.store.outcomes("a") == [(due_ms, "missed")]

@@ -31,6 +31,7 @@ from habeat.ports import (
     Known,
     Look,
     Lost,
+    Marked,
     Recovered,
     Refused,
     Rendered,
@@ -77,7 +78,7 @@ class FakeLine:
         self.opened += fresh
         return fresh
 
-    def wait(self, timeout_ms: int) -> frozenset[str]:
+    def wait(self, timeout_ms: float) -> frozenset[str]:
         self.waits.append(timeout_ms)
         self.waited_closed += not self.is_open
         said, self.says = frozenset(self.says), []
@@ -177,6 +178,8 @@ class FakeStore:
         self.skew_ms = 0
         self._faults: dict[str, list[str]] = {}
         self.before: dict[str, Callable[[], None]] = {}
+        #: The same, when the call has been answered and the answer is on its way.
+        self.after: dict[str, Callable[[], None]] = {}
 
     # -- for the test -----------------------------------------------------------------------
 
@@ -204,6 +207,8 @@ class FakeStore:
         if fault == "request":
             raise StoreUnavailable("unreachable", "no answer")
         reply = act()
+        if name in self.after:
+            self.after.pop(name)()
         if fault == "reply":
             raise StoreUnavailable("unreachable", "no answer")
         return reply
@@ -450,21 +455,19 @@ class FakeStore:
 
         return self._fenced("recover", token, ttl_ms, act)
 
-    def mark(
-        self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str
-    ) -> int | Lost | None:
-        def act() -> int | None:
+    def mark(self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str) -> Marked | Lost:
+        def act() -> Marked:
             kept = self.inflight.get(intent.field)
             if kept is None or kept.token != str(token):
-                return 0
+                return Marked(0)
             kept.attempts += 1
             if bury or kept.attempts > cap:
                 self.dead.append(intent.field)
                 del self.inflight[intent.field]
                 outcome = "ambiguous" if bury else "failed"
                 self.record(intent.entry, intent.identity, outcome, bury)
-                return None
-            return kept.attempts
+                return Marked(0, buried=True)
+            return Marked(kept.attempts)
 
         return self._fenced("mark", token, ttl_ms, act)
 

@@ -8,7 +8,7 @@
 --        message (outbox; else ''), request ('' for a slot of the schedule), what remains of
 --        the request after this firing ('' if nothing), number of commands; for each command:
 --        number of its words, words (the first is the command, the second its key)
--- Returns {'ok', now us, status, …}, a status for each firing, or {'lost', holder}
+-- Returns {'ok', now us, heartbeat, status, …}, a status for each firing, or {'lost', holder}
 --
 -- status: ok | duplicate | mine inflight | mine settled | early | replan | gone | error …
 --
@@ -239,7 +239,7 @@ local function claim(wave)
   end
 end
 
-local reply, wave, names = {'ok', int(NOW_US)}, {}, {}
+local reply, wave, names = {'ok', int(NOW_US), 0}, {}, {}
 
 local function claim_wave()
   claim(wave)
@@ -267,5 +267,6 @@ for late, count in pairs(overall) do
   count_lateness(LATENESS, late, count)
 end
 redis.call('PEXPIRE', LEASE, ARGV[2])
-redis.pcall('HINCRBY', META, 'heartbeat', 1)
+local heartbeat = redis.pcall('HINCRBY', META, 'heartbeat', 1)
+reply[3] = type(heartbeat) == 'number' and heartbeat or 0
 return reply

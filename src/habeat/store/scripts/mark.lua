@@ -2,20 +2,21 @@
 --
 -- ARGV 1 token, 2 ttl ms, 3 field (entry@identity), 4 cap, 5 why it is buried if it may not be
 --      repeated ('' if it may)
--- Returns {'ok', attempts} or {'buried'} or {'gone'} or {'lost', holder}
+-- Returns {'ok', heartbeat, attempts} or {'buried', heartbeat} or {'gone', heartbeat}
+--      or {'lost', holder}
 
 local token, field = ARGV[1], ARGV[3]
 if not holds(token, ARGV[2]) then
   return lost()
 end
-beat()
+local heartbeat = beat()
 local raw = redis.call('HGET', INFLIGHT, field)
 if not raw then
-  return {'gone'}
+  return {'gone', heartbeat}
 end
 local owner, attempts, effective, rest = string.match(raw, '^([^\n]*)\n(%d+)\n(%d+)\n(.*)$')
 if owner ~= token then
-  return {'gone'}
+  return {'gone', heartbeat}
 end
 attempts = tonumber(attempts) + 1
 if ARGV[5] ~= '' or attempts > tonumber(ARGV[4]) then
@@ -28,8 +29,8 @@ if ARGV[5] ~= '' or attempts > tonumber(ARGV[4]) then
   else
     record(name, slot, 'failed', 'attempts used up', 1, slot, token, 0, int(attempts - 1))
   end
-  return {'buried'}
+  return {'buried', heartbeat}
 end
 redis.call('HSET', INFLIGHT, field,
   table.concat({token, int(attempts), effective, rest}, '\n'))
-return {'ok', int(attempts)}
+return {'ok', heartbeat, int(attempts)}

@@ -1,8 +1,8 @@
 -- Take over the intents of the outbox whose messages may not have left. Fenced.
 --
 -- ARGV 1 token, 2 ttl ms, 3 how many at most
--- Returns {'ok', now us, wait until ms ('' if nothing waits), {field, attempts, effective ms,
---          reason/delivery, message, …}} or {'lost', holder}
+-- Returns {'ok', now us, heartbeat, wait until ms ('' if nothing waits), {field, attempts,
+--          effective ms, reason/delivery, message, …}} or {'lost', holder}
 --
 -- Restamps with our token and never counts an attempt (mark.lua does, just before the resend).
 -- A record that cannot be read is moved to :dead, so that it does not hold up all others.
@@ -14,7 +14,7 @@ local token = ARGV[1]
 if not holds(token, ARGV[2]) then
   return lost()
 end
-beat()
+local heartbeat = beat()
 local limit = tonumber(ARGV[3])
 local waits = {}
 local earliest = nil
@@ -69,4 +69,4 @@ repeat
     end
   end
 until cursor == '0' or #found >= limit * 5
-return {'ok', int(NOW_US), waiting and int(earliest) or '', found}
+return {'ok', int(NOW_US), heartbeat, waiting and int(earliest) or '', found}

@@ -3,7 +3,7 @@
 -- ARGV 1 token, 2 ttl ms, 3 number of moves; for each: name, digest, due ms planned for,
 --      cursor ms, new cursor ms, next slot ms, next due ms, outcome, reason, first slot ms,
 --      count
--- Returns {'ok', now us, status, …} (ok | replan | gone) or {'lost', holder}
+-- Returns {'ok', now us, heartbeat, status, …} (ok | replan | gone) or {'lost', holder}
 
 local token = ARGV[1]
 if not holds(token, ARGV[2]) then
@@ -12,7 +12,7 @@ end
 if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
 end
-beat()
+local heartbeat = beat()
 
 local function skip(name, digest, due, cursor, new_cursor, next_slot, next_due, outcome, reason,
     first, count)
@@ -33,7 +33,7 @@ local function skip(name, digest, due, cursor, new_cursor, next_slot, next_due, 
   return 'ok'
 end
 
-local reply = {'ok', int(NOW_US)}
+local reply = {'ok', int(NOW_US), heartbeat}
 local at = 4
 for _ = 1, tonumber(ARGV[3]) do
   reply[#reply + 1] = skip(unpack(ARGV, at, at + 10))

@@ -1,0 +1,171 @@
+"""The ports themselves: what each side of the world must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from habeat.core.entry import Entry
+from habeat.core.firing import Firing
+from habeat.core.lease import Observation, Token
+from habeat.ports.values import (
+    Claim,
+    Departed,
+    DueEntry,
+    Intent,
+    Known,
+    Look,
+    Lost,
+    Marked,
+    Recovered,
+    Refused,
+    Registration,
+    Rendered,
+    Request,
+    Skip,
+    Statuses,
+    Tick,
+    Won,
+)
+
+Answer = TypeVar("Answer", covariant=True)
+
+
+class Sent(Protocol[Answer]):
+    """A call that is under way: `result` waits for its answer, `drop` leaves it unread."""
+
+    def result(self) -> Answer: ...
+
+    def drop(self) -> None: ...
+
+
+class Clock(Protocol):
+    """This host's clocks."""
+
+    def monotonic_us(self) -> int: ...
+
+    def wall_ms(self) -> int: ...
+
+
+class Line(Protocol):
+    """The pub/sub connection: it is waited on, and its subscription shows that we live."""
+
+    def open(self) -> bool:
+        """Subscribe (again); True if that had to be done, so state must be read anew."""
+        ...
+
+    def wait(self, timeout_ms: float) -> frozenset[str]:
+        """Wait until something is said or the time is up; drains all that was said."""
+        ...
+
+    def resubscribe(self) -> None:
+        """Throw the connection away; the next `open` makes it anew."""
+        ...
+
+
+class ElectionStore(Protocol):
+    """What the election needs: the lease and its neighbours, a script each."""
+
+    def acquire(
+        self, nonce: str, ttl_ms: int, known: Known, vanished: str = "", trusted_ms: int = 0
+    ) -> Won | Refused:
+        """Take the lease if it is free; `vanished` is a token that is trusted so long yet."""
+        ...
+
+    def steal(
+        self, nonce: str, ttl_ms: int, known: Known, cause: str, seen: Observation
+    ) -> Won | Refused: ...
+
+    def observe(self) -> Look: ...
+
+    def release(self, token: Token | None, nonce: str) -> None: ...
+
+    def register(
+        self, nonce: str, info: str, fingerprint: str, declared: int, generation: int = 0
+    ) -> Registration:
+        """`generation` is what this process was given before in this history, 0 if nothing."""
+        ...
+
+
+class DispatchStore(Protocol):
+    """What a leader needs; all fenced by its token but `settle` and `definitions`."""
+
+    def tick(
+        self,
+        token: Token,
+        ttl_ms: int,
+        limit: int,
+        heartbeat: int,
+        ahead_ms: int = 0,
+        offset: int = 0,
+    ) -> Tick | Lost:
+        """What is due, or will be within `ahead_ms`: so many entries, after the first `offset`."""
+        ...
+
+    def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]: ...
+
+    def claim(
+        self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
+    ) -> Statuses | Lost: ...
+
+    def send_claim(
+        self, token: Token, ttl_ms: int, claims: Sequence[Claim]
+    ) -> Sent[Statuses | Lost]:
+        """An atomic claim whose answer is read later; StoreUnavailable if it cannot be sent."""
+
+    def settle(self, token: Token, departed: Sequence[Departed]) -> int: ...
+
+    def send_settle(self, token: Token, departed: Sequence[Departed]) -> Sent[int]:
+        """The same, its answer read later; StoreUnavailable if it cannot be sent."""
+
+    def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost: ...
+
+    def recover(self, token: Token, ttl_ms: int, limit: int) -> Recovered | Lost: ...
+
+    def mark(self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str) -> Marked | Lost:
+        """Count an attempt; at the cap, or if `bury` says why it may not be repeated, end it."""
+        ...
+
+    def requests(self, limit: int) -> Sequence[Request]: ...
+
+    def drop(
+        self, token: Token, ttl_ms: int, request: Request, entry: str, slot_ms: int, why: str
+    ) -> Statuses | Lost: ...
+
+    def defer(
+        self, token: Token, ttl_ms: int, due: DueEntry, until_ms: int | None
+    ) -> Statuses | Lost: ...
+
+    def quarantine(self, token: Token, ttl_ms: int, due: DueEntry, why: str) -> Statuses | Lost: ...
+
+
+class Publisher(Protocol):
+    """Celery's side: builds messages, and with the outbox sends them."""
+
+    #: True when the store's claim carries the message itself.
+    atomic: bool
+
+    def prepare(self, timeout_ms: int) -> None:
+        """Decide which dispatch is possible, if that is still open; BrokerUnavailable."""
+        ...
+
+    def render(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered:
+        """The message of a firing; RenderFailed if the entry cannot be sent at all.
+
+        With commands it leaves by the atomic claim, else by the outbox.
+        """
+        ...
+
+    def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
+        """The message of a firing that is not due yet; None unless it can be made unseen."""
+        ...
+
+    def give_up_atomic(self, why: str) -> bool:
+        """The claim may not enqueue: use the outbox from now on, if that is allowed."""
+        ...
+
+    def connect(self, timeout_ms: int) -> None: ...
+
+    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
+        """Hand one message to the broker within the time; BrokerUnavailable, PublishRefused."""
+        ...

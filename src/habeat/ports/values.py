@@ -1,0 +1,211 @@
+"""What goes back and forth between the engine and the store: requests and answers, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from habeat.core.firing import Firing
+from habeat.core.lease import Observation, Token
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The lease is not ours: `holder` is the token that has it, "" if none."""
+
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Won:
+    """The lease is ours. `history` is first, continued, emptied or restored."""
+
+    token: Token
+    now_us: int
+    cluster: str
+    heartbeat: int
+    history: str
+    history_lost_ms: int
+    already: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The lease is not to be had. `foreign` is set where it never will be, as things stand."""
+
+    why: str
+    foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a replica knows of the history; a store that knows less has lost data."""
+
+    cluster: str = ""
+    epoch: int = 0
+    heartbeat: int = 0
+    history_lost_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A standby's look: the observation, and what Redis says of its history."""
+
+    seen: Observation
+    known: Known
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueEntry:
+    """An entry that is due, as the tick found it; `digest` names its stored definition.
+
+    `cursor_ms` is None where its state cannot be read; `fired` is how often it has fired.
+    """
+
+    name: str
+    due_ms: int
+    digest: str
+    cursor_ms: int | None
+    fired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What a leader sees in one look around."""
+
+    now_us: int
+    heartbeat: int
+    next_due_ms: int | None
+    listeners: int | None
+    in_flight: int
+    history_lost_ms: int
+    due: Sequence[DueEntry]
+    requests: int = 0
+    resumes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A message ready to leave.
+
+    `commands` (atomic) are the broker's Redis commands, words as they go over the wire;
+    `envelope` (outbox) is the message in our own form, kept with the intent for a resend;
+    not `repeatable` where only this process could send it.
+    """
+
+    envelope: bytes = b""
+    commands: Sequence[Sequence[bytes | str | int]] = ()
+    repeatable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One firing to claim, with all that must still be true when the script runs."""
+
+    firing: Firing
+    digest: str
+    planned_due_ms: int
+    cursor_ms: int
+    next_slot_ms: int | None
+    next_due_ms: int | None
+    rendered: Rendered
+    delivery: str
+    #: What is left of the request once this firing is claimed; empty if nothing is.
+    remains: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Extra firings that somebody asked for, as stored; `digest` names what is stored."""
+
+    identity: str
+    digest: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """One run of slots that will not fire, with all that must still be true."""
+
+    entry: str
+    digest: str
+    planned_due_ms: int
+    cursor_ms: int
+    new_cursor_ms: int
+    next_slot_ms: int | None
+    next_due_ms: int | None
+    outcome: str
+    reason: str
+    first_ms: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """A word for each firing asked about, in order."""
+
+    now_us: int
+    words: Sequence[str]
+    heartbeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A claimed firing of the outbox whose message may not have left."""
+
+    entry: str
+    identity: str
+    attempts: int
+    effective_ms: int
+    delivery: str
+    envelope: bytes
+
+    @property
+    def field(self) -> str:
+        return f"{self.entry}@{self.identity}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Intents that are ours to resend; others wait until `wait_until_ms`."""
+
+    now_us: int
+    wait_until_ms: int | None
+    intents: Sequence[Intent]
+    heartbeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """An intent about to be sent again: the attempt's number, 0 if it must not be sent.
+
+    Then it was `buried`, or it is gone: its message had left, and somebody else has settled it.
+    """
+
+    attempt: int
+    buried: bool = False
+    heartbeat: int = 0
+
+
+#: Answers that say how the heartbeat stands; what a leader has seen of it must never go back.
+Beaten = Tick | Statuses | Recovered | Marked
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """A message that left: when (Redis time), and at which attempt."""
+
+    entry: str
+    identity: str
+    left_ms: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Where a replica stands among the live ones."""
+
+    now_us: int
+    rank: int
+    generation: int
