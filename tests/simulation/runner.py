@@ -1,7 +1,8 @@
 """Many seeds in several processes, with a line of progress, until they are done or enough failed.
 
-Seeds go to the processes in small portions; figures come back added up. A run that takes real
-time and no virtual time is ended by an alarm and counts as failed, with its seed.
+Seeds go to the processes in small portions; figures come back added up. A run that takes a
+processor's time and no virtual time is ended by an alarm and counts as failed, with its seed; a
+long run may be suspended, and goes on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tests.simulation.world import Stuck
 
 PORTION = 25
 FAILURES_ENOUGH = 3
-#: Real time that one run may take.
+#: A processor's time that one run may take.
 PATIENCE_S = 60
 LINE_EVERY_S = 10.0
 
@@ -42,18 +43,18 @@ def run_portion(seeds: tuple[int, int]) -> Figures:
 @contextmanager
 def _alarm() -> Iterator[None]:
     def ring(*_: Any) -> None:
-        raise Stuck(f"a run took more than {PATIENCE_S} s of real time")
+        raise Stuck(f"a run took more than {PATIENCE_S} s of a processor's time")
 
     if not hasattr(signal, "setitimer"):
         yield
         return
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE_S)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def run_many(first: int, count: int, jobs: int) -> tuple[Figures, float]:
