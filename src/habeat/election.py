@@ -31,10 +31,25 @@ FOREIGN_RETRY_MS = 5_000
 SECOND_LOOK_MS = 55
 #: How many replicas, counted from the front of the line, watch for a crash closely.
 CLOSE_WATCHERS = 2
+#: By how much a loss of data raises what we know of the heartbeat: more than requests that are on
+#: their way can make up for until the next tick.
+GONE_BACK = 1_000
 
 
 class LeaseLost(HabeatError):
     """The lease is not ours any more; what was not claimed by now is somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A fenced request that is about to be sent.
+
+    Its trust is anchored to `at_ms`; `heartbeat` is the highest that was known then.
+    """
+
+    token: Token
+    at_ms: int
+    heartbeat: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +118,17 @@ class Election:
 
         The window is anchored to the moment before the request was sent.
         """
-        token, attempt_ms = self.attempt()
-        return self.concluded(call(token, self._pace.ttl_ms), attempt_ms)
+        attempt = self.attempt()
+        return self.concluded(call(attempt.token, self._pace.ttl_ms), attempt)
 
-    def attempt(self) -> tuple[Token, int]:
-        """Before a fenced request is sent: our token, and the moment that anchors its window."""
+    def attempt(self) -> Attempt:
+        """Before a fenced request is sent: what its answer is judged by."""
         if self.trust is None or not self.leading:
             raise LeaseLost("the trust window is over")
-        return self.trust.token, self._now_ms()
+        return Attempt(self.trust.token, self._now_ms(), self.known.heartbeat)
 
-    def concluded(self, reply: Reply | Lost, attempt_ms: int) -> Reply:
-        """What the request of that attempt was answered, whenever it is read; LeaseLost.
-
-        The heartbeat in it is kept, if it is the highest: should Redis count less at the next
-        tick, it has lost data.
-        """
+    def concluded(self, reply: Reply | Lost, attempt: Attempt) -> Reply:
+        """What the request of that attempt was answered, whenever it is read; LeaseLost."""
         if isinstance(reply, Lost):
             self._step_down(
                 f"another replica holds the lease ({reply.holder})"
@@ -126,14 +137,33 @@ class Election:
             )
             raise LeaseLost(reply.holder)
         if self.trust is not None:
-            self.trust = self.trust.renewed(attempt_ms)
-        if isinstance(reply, Beaten) and reply.heartbeat > self.known.heartbeat:
-            self.known = replace(self.known, heartbeat=reply.heartbeat)
+            self.trust = self.trust.renewed(attempt.at_ms)
+        if isinstance(reply, Beaten) and reply.heartbeat:
+            self._count(reply.heartbeat, attempt)
         return reply
 
-    def heard(self, heartbeat: int, history_lost_ms: int) -> None:
-        """Our own heartbeat as Redis counted it, and until when it has lost its history."""
+    def _count(self, heartbeat: int, attempt: Attempt) -> None:
+        """Keep the highest heartbeat seen: should the next tick be told less, data was lost.
+
+        An answer that tells what another one has told, or no more than was known when its request
+        was sent, shows such a loss by itself; the next tick is made to declare it.
+        """
+        seen = self.known.heartbeat
+        if heartbeat <= attempt.heartbeat or heartbeat == seen:
+            heartbeat = seen + GONE_BACK
+        self.known = replace(self.known, heartbeat=max(seen, heartbeat))
+
+    def heard(self, heartbeat: int, history_lost_ms: int) -> bool:
+        """Our own heartbeat as Redis counted it, and until when it has lost its history.
+
+        False if it does not remember a loss that was declared: it has lost data once more (what
+        came back may be older than that loss, with a heartbeat above ours), and the next tick is
+        made to declare it.
+        """
+        forgotten = history_lost_ms < self.known.history_lost_ms
+        heartbeat += GONE_BACK if forgotten else 0
         self.known = replace(self.known, heartbeat=heartbeat, history_lost_ms=history_lost_ms)
+        return not forgotten
 
     def resign(self, sit_out_ms: int = 0) -> None:
         """Give the lease back, and stay away from it for a while."""

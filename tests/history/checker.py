@@ -165,6 +165,7 @@ class _Walk:
         self._cursors.forgotten()
         restore: dict[Words, Handler] = {
             (b"SET", self._base + b"lease"): self._leases.kept,
+            (b"HSET", self._base + b"untrusted"): self._leases.kept_distrust,
             (b"HSET", self._base + b"inflight"): self._intents.survived,
             (b"HSET", self._base + b"entries"): self._cursors.defined,
             (b"HSET", self._base + b"state"): self._cursors.moved,

@@ -28,6 +28,8 @@ class Leases:
         #: Stolen tokens -> the end of the trust that their holders may have, by the server's
         #: clock and by that of `at_us`.
         self._distrusted: dict[str, tuple[int, int]] = {}
+        #: Those of before the last loss of data, which Redis may remember or not.
+        self._undone: dict[str, tuple[int, int]] = {}
         #: How far the server's clock has been behind since: what it steps forward then, shortens
         #: the wait of an heir.
         self._lowest_us = 0
@@ -121,6 +123,14 @@ class Leases:
         self._case.token, self.known, self._ends_us = "", known, 0
         self._stolen = ""
         self._epoch = 0
+        if known:
+            self._undone, self._distrusted = self._distrusted, {}
+
+    def kept_distrust(self, words: Words) -> None:
+        """HSET untrusted, of what a loss left: the steals that it has not undone."""
+        for token in map(bytes.decode, words[2::2]):
+            if token in self._undone:
+                self._distrusted[token] = self._undone[token]
 
     def kept(self, words: Words) -> None:
         """SET lease, of what a loss left: no new leadership."""

@@ -48,19 +48,57 @@ TRUST_WINDOW = [
         "trust: anchored before the request (renewal)",
         "A4: a slow reply does not lengthen the window",
         _ELECTION,
-        "        token, attempt_ms = self.attempt()\n"
-        "        return self.concluded(call(token, self._pace.ttl_ms), attempt_ms)\n",
-        "        token, _ = self.attempt()\n"
-        "        reply = call(token, self._pace.ttl_ms)\n"
-        "        return self.concluded(reply, self._now_ms())\n",
+        "        return self.concluded(call(attempt.token, self._pace.ttl_ms), attempt)\n",
+        "        reply = call(attempt.token, self._pace.ttl_ms)\n"
+        "        return self.concluded(reply, replace(attempt, at_ms=self._now_ms()))\n",
         ELECTION,
     ),
     Device(
         "history: the heartbeat of every answer",
         "A snapshot from after the last tick is noticed by the next one",
         _ELECTION,
-        "if isinstance(reply, Beaten) and reply.heartbeat > self.known.heartbeat:",
+        "if isinstance(reply, Beaten) and reply.heartbeat:",
         "if False:",
+        ELECTION,
+    ),
+    Device(
+        "history: a declared loss that is forgotten (leader)",
+        "A second snapshot, from before the first loss, is noticed",
+        _ELECTION,
+        "forgotten = history_lost_ms < self.known.history_lost_ms",
+        "forgotten = False",
+        ELECTION,
+    ),
+    Device(
+        "vanished: an end that moves nearer",
+        "The trust of a holder does not end with an extension that Redis has lost",
+        _LEASE,
+        "nearer = same_holder and ends_ms < self.ends_ms - ENDS_APART_MS",
+        "nearer = False",
+        "tests/unit/core/test_vanished.py",
+    ),
+    Device(
+        "history: a lost loss is declared at once",
+        "What is due is planned by what Redis has declared lost",
+        "engine/loop.py",
+        "if not self._election.heard(found.heartbeat, found.history_lost_ms):",
+        "if self._election.heard(found.heartbeat, found.history_lost_ms) is None:",
+        LOOP,
+    ),
+    Device(
+        "history: a heartbeat told twice",
+        "A snapshot restored between two answers is noticed by the next tick",
+        _ELECTION,
+        "if heartbeat <= attempt.heartbeat or heartbeat == seen:",
+        "if heartbeat <= attempt.heartbeat:",
+        ELECTION,
+    ),
+    Device(
+        "history: a heartbeat that went back",
+        "A snapshot restored between two answers is noticed by the next tick",
+        _ELECTION,
+        "if heartbeat <= attempt.heartbeat or heartbeat == seen:",
+        "if heartbeat == seen:",
         ELECTION,
     ),
     Device(

@@ -143,9 +143,9 @@ def _run_by_the_clock(self: Recovery, lead: Any) -> int:
 _concluded = Election.concluded
 
 
-def _uncounted(self: Election, reply: Any, attempt_ms: int) -> Any:
+def _uncounted(self: Election, reply: Any, attempt: Any) -> Any:
     known = self.known
-    answer = _concluded(self, reply, attempt_ms)
+    answer = _concluded(self, reply, attempt)
     self.known = known
     return answer
 

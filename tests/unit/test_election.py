@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from habeat.core.lease import Token
-from habeat.election import FOREIGN_RETRY_MS, Election, LeaseLost, Pace
+from habeat.election import FOREIGN_RETRY_MS, GONE_BACK, Election, LeaseLost, Pace
 from habeat.ports import Known, Lost, Refused, Statuses, StoreUnavailable
 from tests.unit.engine.world import FakeClock, FakeStore
 
@@ -366,11 +366,47 @@ def test_a_leader_keeps_the_highest_heartbeat_of_its_answers() -> None:
     one = field.replica("a")
     assert one.step()
     before = one.known.heartbeat
-    for heard in (before + 3, before + 1, 0):
-        one.fenced(lambda token, ttl, heard=heard: Statuses(0, [], heard))
-        assert one.known.heartbeat == before + 3
-    one.fenced(lambda token, ttl: 1)
+    first, second = one.attempt(), one.attempt()
+    one.concluded(Statuses(0, [], before + 3), second)
+    one.concluded(Statuses(0, [], before + 2), first)  # the later one may be answered first
     assert one.known.heartbeat == before + 3
+    one.fenced(lambda token, ttl: 1)
+    one.fenced(lambda token, ttl: Statuses(0, [], 0))  # says nothing of it
+    assert one.known.heartbeat == before + 3
+
+
+@pytest.mark.parametrize("told", [-1, 0])
+def test_an_answer_that_tells_no_more_than_was_known_shows_a_loss(told: int) -> None:
+    """The next tick is made to declare it, whatever is on its way."""
+    field = Field()
+    one = field.replica("a")
+    assert one.step()
+    one.heard(50, 0)
+    one.fenced(lambda token, ttl: Statuses(0, [], 50 + told))
+    assert one.known.heartbeat >= 50 + GONE_BACK
+
+
+def test_two_answers_that_tell_the_same_show_a_loss() -> None:
+    """A snapshot from between the two was restored between the two."""
+    field = Field()
+    one = field.replica("a")
+    assert one.step()
+    before = one.known.heartbeat
+    attempts = one.attempt(), one.attempt()
+    for attempt in attempts:
+        one.concluded(Statuses(0, [], before + 1), attempt)
+    assert one.known.heartbeat >= before + GONE_BACK
+
+
+def test_a_leader_that_is_told_of_no_loss_any_more_makes_the_next_tick_declare_one() -> None:
+    """What has come back is from before the first loss, and its heartbeat above ours."""
+    field = Field()
+    one = field.replica("a")
+    assert one.step()
+    assert one.heard(40, 5_000)
+    assert not one.heard(90, 0)
+    assert one.known.heartbeat > 90
+    assert one.heard(91, 4_000), "the clock of Redis may have been set back besides"
 
 
 def test_a_loss_that_was_declared_and_is_forgotten_is_another_loss() -> None:

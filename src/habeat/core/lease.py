@@ -45,6 +45,8 @@ RENEW_MAX_MS = 1_000
 #: looks every third), leave the time between them uncounted.
 ANSWER_GAP_MS = 2_500
 
+#: Two looks at the same end of a lease, each on its way for a while, differ by so much at most.
+ENDS_APART_MS = 100
 
 #: The holder of a lease that came and went between two looks; Redis knows whose it was.
 NOT_SEEN = "not seen"
@@ -187,8 +189,18 @@ class Watch:
             still_ms=0 if moved else still_ms,
             seen_alive=seen_alive,
             zero_since_ms=zero_since if zero else None,
-            ends_ms=seen.at_ms + seen.pttl_ms,
+            ends_ms=self._end_of(seen, same_holder),
         )
+
+    def _end_of(self, seen: Observation, same_holder: bool) -> int:
+        """When the lease runs out, and with it the trust of its holder.
+
+        An end that has moved nearer is the server's alone: its clock has stepped forward, or an
+        extension was lost with other data. The holder goes by what it was told.
+        """
+        ends_ms = seen.at_ms + seen.pttl_ms
+        nearer = same_holder and ends_ms < self.ends_ms - ENDS_APART_MS
+        return self.ends_ms if nearer else ends_ms
 
     def _conclusion(self, seen: Observation, ttl_ms: int) -> Action:
         if self.zero_since_ms is not None:

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from habeat.election import Attempt
 from habeat.engine.lead import Lead
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import Claim, DispatchStore, Lost, Sent, Statuses
@@ -29,7 +30,7 @@ MOST_UNDER_WAY = 2
 class _UnderWay:
     batch: Sequence[Claim]
     claiming: Sent[Statuses | Lost]
-    attempt_ms: int
+    attempt: Attempt
 
 
 class AtomicClaims:
@@ -42,9 +43,9 @@ class AtomicClaims:
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
         """Send a batch; False if some of the one *before* must be planned again."""
-        token, attempt_ms = lead.attempt()
-        claiming = self._store.send_claim(token, lead.ttl_ms, batch)
-        self._under_way.append(_UnderWay(batch, claiming, attempt_ms))
+        attempt = lead.attempt()
+        claiming = self._store.send_claim(attempt.token, lead.ttl_ms, batch)
+        self._under_way.append(_UnderWay(batch, claiming, attempt))
         return len(self._under_way) < MOST_UNDER_WAY or self._read(lead)
 
     def finish(self, lead: Lead) -> bool:
@@ -56,7 +57,7 @@ class AtomicClaims:
 
     def _read(self, lead: Lead) -> bool:
         sent = self._under_way.popleft()
-        reply = lead.concluded(sent.claiming.result(), sent.attempt_ms)
+        reply = lead.concluded(sent.claiming.result(), sent.attempt)
         complete = True
         for claim, word in zip(sent.batch, reply.words, strict=True):
             if word != "ok":

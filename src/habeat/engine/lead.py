@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from habeat.core.lease import Token
 from habeat.core.servertime import ServerTime
-from habeat.election import Election, LeaseLost
+from habeat.election import Attempt, Election, LeaseLost
 from habeat.ports import Clock, Lost
 
 Reply = TypeVar("Reply")
@@ -33,13 +33,13 @@ class Lead:
         """Run a fenced call of the store; LeaseLost if the lease is not ours."""
         return self._election.fenced(fenced)
 
-    def attempt(self) -> tuple[Token, int]:
-        """Our token, and the moment that anchors what is sent now; LeaseLost."""
+    def attempt(self) -> Attempt:
+        """By what the answer to a request that is sent now is judged; LeaseLost."""
         return self._election.attempt()
 
-    def concluded(self, reply: Reply | Lost, attempt_ms: int) -> Reply:
-        """The answer to what was sent at that moment; LeaseLost."""
-        return self._election.concluded(reply, attempt_ms)
+    def concluded(self, reply: Reply | Lost, attempt: Attempt) -> Reply:
+        """The answer to the request of that attempt; LeaseLost."""
+        return self._election.concluded(reply, attempt)
 
     def anchor(self, now_us: int) -> None:
         """An answer has just arrived that was given at `now_us`, Redis time."""

@@ -204,14 +204,12 @@ class Engine:
 
     def _leader_turn(self) -> int:
         lead = self._lead
-        found = lead.call(
-            lambda token, ttl: self._store.tick(
-                token, ttl, DUE_PER_TICK, self._election.known.heartbeat, self._ahead_ms
-            )
-        )
+        found = self._look_around(lead)
+        if not self._election.heard(found.heartbeat, found.history_lost_ms):
+            found = self._look_around(lead)  # which declares the loss
+            self._election.heard(found.heartbeat, found.history_lost_ms)
         self._woken = False
         lead.anchor(found.now_us)
-        self._election.heard(found.heartbeat, found.history_lost_ms)
         if found.resumes:
             self._housekeeping.resume(lead, found.resumes)
         planned = self._act_on(found)
@@ -220,6 +218,12 @@ class Engine:
             self._line.open()
         chores_ms = self._chores(lead)
         return 0 if self._woken else self._wait_ms(planned, chores_ms)
+
+    def _look_around(self, lead: Lead) -> Tick:
+        known = self._election.known.heartbeat
+        return lead.call(
+            lambda token, ttl: self._store.tick(token, ttl, DUE_PER_TICK, known, self._ahead_ms)
+        )
 
     def _wait_ms(self, planned: Plan, chores_ms: int | None) -> int:
         waits = [self._settings.renew_after_ms]

@@ -72,8 +72,8 @@ class Outlook:
         known = self._election.known
         found = lead.call(lambda token, ttl: self._store.tick(token, ttl, 0, known.heartbeat))
         lead.anchor(found.now_us)
-        self._election.heard(found.heartbeat, found.history_lost_ms)
-        return found.history_lost_ms == known.history_lost_ms
+        remembers = self._election.heard(found.heartbeat, found.history_lost_ms)
+        return remembers and found.history_lost_ms == known.history_lost_ms
 
     def _look_on(self, offset: int, token: Token, ttl_ms: int) -> Tick | Lost:
         known = self._election.known.heartbeat

@@ -36,6 +36,23 @@ def test_a_holder_that_has_moved_since_the_last_look_had_renewed() -> None:
     assert watch.vanished == str(TOKEN)
 
 
+def test_an_end_that_moves_nearer_is_not_the_holders() -> None:
+    """An extension was lost in a failover, or the clock of Redis has stepped forward."""
+    shortened = watched(seen(0), seen(500, pttl_ms=1_000))
+    assert shortened.after(gone(1_500), ttl_ms=TTL_MS)[0].vanished == str(TOKEN)
+    assert shortened.after(gone(PTTL_MS), ttl_ms=TTL_MS)[0].vanished == ""
+
+
+def test_two_looks_at_the_same_end_need_not_agree_to_the_millisecond() -> None:
+    watch = watched(seen(0), seen(500, pttl_ms=PTTL_MS - 500 - 60))
+    assert watch.after(gone(PTTL_MS - 60), ttl_ms=TTL_MS)[0].vanished == ""
+
+
+def test_the_end_of_another_holders_lease_says_nothing_of_this_ones() -> None:
+    watch = watched(seen(0), seen(500, holder="99:next", pttl_ms=1_000))
+    assert watch.after(gone(1_500), ttl_ms=TTL_MS)[0].vanished == ""
+
+
 def test_the_longer_of_two_ttls_counts() -> None:
     watch = watched(seen(0), seen(10, holder=None, holder_ttl_ms=2 * TTL_MS))
     assert watch.trusted_until_ms == 10 + 2 * TTL_MS

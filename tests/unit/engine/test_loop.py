@@ -87,6 +87,20 @@ def test_an_early_answer_anchors_the_clock_anew() -> None:
 # -- trouble --------------------------------------------------------------------------------
 
 
+def test_a_loss_that_is_not_remembered_is_declared_before_anything_is_planned() -> None:
+    """A snapshot from before the first loss is restored: a second tick tells Redis."""
+    world = World()
+    world.tick(2)
+    world.store.history_lost_ms = world.now_ms
+    world.tick()
+    world.store.history_lost_ms = 0
+    ticks = world.store.count("tick")
+    world.tick()
+    assert world.store.count("tick") == ticks + 2
+    world.tick()
+    assert world.store.count("tick") == ticks + 3
+
+
 def test_a1_redis_away_is_a_growing_pause_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     world = World()
