@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from tests.simulation.figures import Figures
+from tests.simulation.figures import Failure, Figures
 from tests.simulation.plan import plan_of
 from tests.simulation.run import Simulation
 from tests.simulation.world import Stuck
@@ -84,6 +84,8 @@ def _begin() -> None:
 def _gather(parts: Iterator[Figures], total: Figures, progress: Progress) -> None:
     for part in parts:
         total += part
+        for failure in part.failures:
+            progress.failed(failure)
         progress.tell(total)
         if len(total.failures) >= FAILURES_ENOUGH:
             return
@@ -118,6 +120,12 @@ class Progress:
         end = "" if self._same_line else "\n"
         start = "\r\x1b[K" if self._same_line else ""
         print(start + line, end=end, file=sys.stderr, flush=True)
+
+    def failed(self, failure: Failure) -> None:
+        """Say which seed it was at once: the end may be an hour away."""
+        start = "\r\x1b[K" if self._same_line else ""
+        told = f"seed {failure.seed} failed: {failure.problems[0]}"
+        print(start + told, file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Leave the line."""
