@@ -45,6 +45,8 @@ class Watching:
         self.problems: list[str] = []
         self._holder = ""
         self._beat_us: dict[str, int] = {}
+        #: When data was last lost: the heart may beat up to what was seen before.
+        self._loss_us = 0
         self._ticked_us: dict[str, int] = {}
         self._intents: dict[bytes, list[bytes]] = {}
         #: (entry, identity) -> (nonce, when) of its claim.
@@ -204,7 +206,8 @@ class Watching:
         sim = self._sim
         cause = sim.server.call("HGET", sim.keys.meta, "leader_cause")
         still_us = sim.world.now_us - self._beat_us.get(victim, 0)
-        if still_us < SECOND_LOOK_MS * 1_000:
+        since_loss_us = sim.world.now_us - self._loss_us
+        if still_us < SECOND_LOOK_MS * 1_000 <= since_loss_us:
             self.wrong(f"STEAL: {victim} was heard of {still_us} us ago, {cause.decode()}")
         listening = sim.server.subscribers.get(sim.keys.alive(victim).encode())
         if cause == b"crash" and listening:
@@ -219,6 +222,7 @@ class Watching:
     def loss(self, survives_us: int) -> None:
         """Data was lost; what was claimed since then is forgotten by Redis, not by all."""
         self._beat_us.clear()  # Redis does not remember the beats any more either
+        self._loss_us = self._sim.world.now_us
         for firing, (nonce, at_us) in self._claims.items():
             if at_us <= survives_us:
                 continue
