@@ -9,17 +9,15 @@ connection's own timeout is what there is.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery
 from kombu import Connection
 from kombu.exceptions import KombuError, OperationalError
 
+from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
 from habeat.ports import BrokerUnavailable, PublishRefused
-
-DECLARED_KEPT = 1_000
 
 _REDIS_SCHEMES = ("redis", "rediss", "sentinel", "valkey", "valkeys")
 
@@ -32,8 +30,7 @@ class Broker:
         self._timeout_s = timeout_s
         self._connection: Connection | None = None
         self._producer: Any = None
-        #: Queues and exchanges declared over this connection, by identity, and kept for that.
-        self._declared: dict[int, Any] = {}
+        self._declared = DeclaredEntities()
 
     @property
     def connection(self) -> Connection:
@@ -77,7 +74,7 @@ class Broker:
 
     def publish(self, message: Publication, attempt: int, timeout_s: float) -> None:
         """Send one message; BrokerUnavailable, or PublishRefused if only this one is at fault."""
-        arguments = self._undeclared(message.arguments)
+        arguments = self._declared.without_known(message.arguments)
         headers = dict(arguments.pop("headers", None) or {})
         if "habeat_attempt" in headers:
             headers["habeat_attempt"] = attempt
@@ -94,21 +91,12 @@ class Broker:
             )
         except Exception as error:
             self._failed(error)
-        for entity in arguments.get("declare") or ():
-            self._declared[id(entity)] = entity
-
-    def _undeclared(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """To learn from kombu that a queue is declared already costs as much as the message."""
-        declare = arguments.get("declare") or ()
-        if len(self._declared) > DECLARED_KEPT:
-            self._declared.clear()
-        missing = [entity for entity in declare if id(entity) not in self._declared]
-        return {**arguments, "declare": missing}
+        self._declared.add(arguments["declare"])
 
     def discard(self) -> None:
         """Throw the connection away; the next use makes a new one."""
         connection, self._connection, self._producer = self._connection, None, None
-        self._declared = {}
+        self._declared = DeclaredEntities()
         if connection is not None:
             # AMQP says good-bye and waits for an answer; a broker that hangs gives none.
             with contextlib.suppress(Exception):
@@ -117,7 +105,7 @@ class Broker:
     def forget(self) -> None:
         """In a forked child: drop the object without a word to the broker."""
         self._connection, self._producer = None, None
-        self._declared = {}
+        self._declared = DeclaredEntities()
 
     def _failed(self, error: Exception) -> None:
         refused = isinstance(error, self.connection.channel_errors) and not isinstance(

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from kombu.utils import json
 
-from habeat.beat.broker import DECLARED_KEPT, Broker
+from habeat.beat.broker import Broker
+from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
 
 Words = tuple[bytes | str | int, ...]
@@ -45,15 +46,12 @@ class Capture:
         self._channel: Any = None
         self._producer: Any = None
         self._connection: Any = None
-        #: Queues and exchanges declared over this channel, by identity; kept, so that it is one.
-        self._declared: dict[int, Any] = {}
+        self._declared = DeclaredEntities()
 
     def commands(self, published: Sequence[Publication]) -> list[Words]:
         """The commands that enqueue these messages, in order."""
         producer = self._bound_producer()
         kept: list[Words] = []
-        if len(self._declared) > DECLARED_KEPT:
-            self._declared.clear()
         self._channel.habeat_kept = kept
         for message in published:
             producer.publish(
@@ -61,17 +59,10 @@ class Capture:
                 content_type=message.content_type,
                 content_encoding=message.content_encoding,
                 retry=False,
-                **self._arguments(message),
+                **self._declared.without_known(message.arguments),
             )
-            self._declared |= {id(each): each for each in message.arguments.get("declare") or ()}
+            self._declared.add(message.arguments.get("declare"))
         return kept
-
-    def _arguments(self, message: Publication) -> Mapping[str, Any]:
-        """kombu binds a copy of each queue to see that it has been declared: ask it once."""
-        declare = message.arguments.get("declare")
-        if not declare or not all(id(entity) in self._declared for entity in declare):
-            return message.arguments
-        return {**message.arguments, "declare": None}
 
     def check(self, same_server: Callable[[int, str], str]) -> int:
         """Prove that capturing works here; the broker's database.
@@ -100,7 +91,7 @@ class Capture:
             self._channel = _capturing_channel(connection)
             self._producer = self._broker.producer.__class__(self._channel, auto_declare=False)
             self._connection = connection
-            self._declared = {}
+            self._declared = DeclaredEntities()
         return self._producer
 
     def _check_shape(self) -> None:
