@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.simulation.plan import Plan, plan_of
 from tests.simulation.planted import try_all
 from tests.simulation.run import Simulation
-from tests.simulation.runner import run_many
+from tests.simulation.runner import FAILURES_ENOUGH, run_many
 from tests.simulation.shrinking import options_of, shrunk, sign_of
 
 COMMAND = "python -m tests.simulation"
@@ -26,6 +26,7 @@ def main() -> int:
     run.add_argument("--from", dest="first", type=int, default=0, metavar="SEED")
     run.add_argument("--jobs", type=int, default=2)
     run.add_argument("--json", type=Path, metavar="FILE")
+    run.add_argument("--failures", type=int, default=FAILURES_ENOUGH, help="end after so many")
     run.add_argument("--no-shrinking", action="store_true")
     show = commands.add_parser("show", help="run one seed and print its history")
     show.add_argument("seed", type=int)
@@ -43,7 +44,7 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    figures, wall_s = run_many(options.first, options.seeds, options.jobs)
+    figures, wall_s = run_many(options.first, options.seeds, options.jobs, options.failures)
     for failure in figures.failures:
         print(f"\nseed {failure.seed} failed: {failure.problems[0]}")
         whole = plan_of(failure.seed)

@@ -57,20 +57,23 @@ def _alarm() -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-def run_many(first: int, count: int, jobs: int) -> tuple[Figures, float]:
+def run_many(
+    first: int, count: int, jobs: int, enough: int = FAILURES_ENOUGH
+) -> tuple[Figures, float]:
     """The figures of `count` seeds from `first` on, and how long they took in seconds.
 
-    Ends early once `FAILURES_ENOUGH` seeds have failed, or at Ctrl-C.
+    Ends early once `enough` seeds have failed, or at Ctrl-C.
     """
     ends = first + count
     portions = [(at, min(at + PORTION, ends)) for at in range(first, ends, PORTION)]
     total, progress = Figures(), Progress(count)
     with suppress(KeyboardInterrupt):  # what has been run so far counts
         if jobs == 1:
-            _gather(map(run_portion, portions), total, progress)
+            _gather(map(run_portion, portions), total, progress, enough)
         else:
             with multiprocessing.get_context("spawn").Pool(jobs, _begin) as pool:
-                _gather(pool.imap_unordered(run_portion, portions), total, progress)
+                parts = pool.imap_unordered(run_portion, portions)
+                _gather(parts, total, progress, enough)
     progress.end()
     return total, progress.passed_s
 
@@ -81,13 +84,13 @@ def _begin() -> None:
     gc.disable()
 
 
-def _gather(parts: Iterator[Figures], total: Figures, progress: Progress) -> None:
+def _gather(parts: Iterator[Figures], total: Figures, progress: Progress, enough: int) -> None:
     for part in parts:
         total += part
         for failure in part.failures:
             progress.failed(failure)
         progress.tell(total)
-        if len(total.failures) >= FAILURES_ENOUGH:
+        if len(total.failures) >= enough:
             return
 
 

@@ -93,7 +93,9 @@ class Watching:
         if name == b"SET":
             self._holder = words[2].decode().partition(":")[2]
             # Who led in between knew less: what it did hides the loss from the one that knew more.
-            self._lost = {slot: who for slot, who in self._lost.items() if who == self._holder}
+            for known in (self._lost, self._unheard):
+                for slot in [slot for slot, who in known.items() if who != self._holder]:
+                    del known[slot]
 
     def _on_fired(self, firing: bytes, value: bytes) -> None:
         token, _, how = value.partition(b"|")
