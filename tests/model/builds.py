@@ -38,6 +38,7 @@ class Size:
 class Build:
     """One search. `formula` is a temporal property, "" for the assertions.
 
+    `switches` are defined besides the mode: a kind of fault, a planted defect.
     `cycles` asks for any cycle in the state graph instead: where there is none, every run ends,
     and the assertions about the end are liveness.
     """
@@ -45,7 +46,7 @@ class Build:
     name: str
     mode: str
     size: Size
-    defects: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
     formula: str = ""
     cycles: bool = False
     #: Every step of the model must be taken in this search.
@@ -69,7 +70,12 @@ class Defect:
     mode: str = "OUTBOX"
     others: int = 1
     cycles: bool = False
+    #: The kinds of faults without which it does no harm.
+    needs: tuple[str, ...] = ()
 
+
+#: A lease may vanish while its holder trusts it.
+VANISH = ("EARLY_EXPIRY",)
 
 SMALL = Size(2, 2, 1, 2)
 
@@ -78,6 +84,7 @@ QUICK = (
     Build("at most once", "AT_MOST_ONCE", SMALL),
     Build("atomic", "ATOMIC", SMALL),
     Build("outbox", "OUTBOX", SMALL, cycles=True),
+    Build("outbox, leases vanish", "OUTBOX", SMALL, VANISH, complete=True),
 )
 
 FULL = (
@@ -90,6 +97,10 @@ FULL = (
     Build("atomic", "ATOMIC", Size(others=3), cycles=True),
     Build("outbox", "OUTBOX", Size(others=1), formula="accounted"),
     Build("outbox", "OUTBOX", Size(others=1), formula="led"),
+    Build("outbox, leases vanish", "OUTBOX", Size(), VANISH, complete=True),
+    Build("at most once, leases vanish", "AT_MOST_ONCE", Size(), VANISH),
+    Build("atomic, leases vanish", "ATOMIC", Size(others=3), VANISH),
+    Build("outbox, leases vanish", "OUTBOX", Size(), VANISH, cycles=True),
 )
 
 DUPLICATE = "a fault explains every duplicate"
@@ -101,6 +112,7 @@ WAYS_OUT = "in flight leads to settled or dead, nowhere else"
 ENDS = "every slot ends settled or dead"
 LEADER = "somebody leads in the end"
 EVERY_RUN_ENDS = "every run ends"
+NOBODYS = "nobody trusts a lease that is gone"
 
 DEFECTS = (
     Defect("NO_TOKEN_CHECK", "no script compares the token", (DUPLICATE, LIVE_TOKEN)),
@@ -109,6 +121,7 @@ DEFECTS = (
     Defect("NO_CURSOR_COMPARE", "a claim looks at no cursor", (ONE_CLAIM,), "ATOMIC"),
     Defect("NO_EPOCH", "a new leadership does not raise the lease epoch", ("no token repeats",)),
     Defect("NO_RECOVER_WAIT", "the thief recovers before the old trust has ended", (DUPLICATE,)),
+    Defect("NO_DISTRUST", "no distrust after a vanished lease", (DUPLICATE,), needs=VANISH),
     Defect("NO_TRUST", "a message is sent without a look at the trust", (DUPLICATE,)),
     Defect("FENCED_SETTLE", "settling needs the lease", (DUPLICATE,)),
     Defect("NO_LEFTOVERS", "what could not be settled is forgotten", (DUPLICATE,)),
@@ -117,7 +130,7 @@ DEFECTS = (
     Defect("NO_RECOVERY", "nobody recovers intents", (ENDS,)),
     Defect("NO_RESTAMP", "recovering leaves the old token", (EVERY_RUN_ENDS,), cycles=True),
     Defect("NO_TAKEOVER", "a lease neither ends nor can be taken", (ENDS, LEADER)),
-    Defect("BLIND_RELEASE", "a release does not compare the token", (DUPLICATE,), others=2),
+    Defect("BLIND_RELEASE", "a release does not compare the token", (NOBODYS,), others=2),
     Defect("RESENDS_ALL", "what may be sent once is sent again", (TWO,), "AT_MOST_ONCE"),
     Defect("PUSH_AFTER_CLAIM", "the claim comes before the push", (WAYS_OUT,), "ATOMIC"),
 )
@@ -127,4 +140,4 @@ def with_defect(defect: Defect) -> Build:
     """The small build with this defect planted."""
     size = Size(2, 2, 1, defect.others)
     name = f"{defect.mode.lower().replace('_', ' ')} {defect.flag}"
-    return Build(name, defect.mode, size, (defect.flag,), cycles=defect.cycles)
+    return Build(name, defect.mode, size, (*defect.needs, defect.flag), cycles=defect.cycles)

@@ -33,8 +33,12 @@
  * request sets, so it closes before the lease ends, however long anything took. For the same
  * reason `recover_not_before`, which is the end of the stolen lease, comes at any time, but never
  * while the old holder trusts its lease. What could follow from any real choice of TTL, margin
- * and delays follows here too; what is lost is only the figures. A server clock that jumps ahead,
- * or an eviction of the lease, breaks the rule: -DEARLY_EXPIRY shows what comes of it.
+ * and delays follows here too; what is lost is only the figures.
+ *   -DEARLY_EXPIRY breaks the rule: a server clock that jumps ahead, an eviction or a deletion ends
+ * a lease that is trusted. That is a fault more. The next look tells so (core/lease.py, Watch), and
+ * who acquires then leaves the intents of the last leader alone, as a thief does (VANISHED). It
+ * does so now and then where nothing has vanished too; that only makes it wait, for a trust that
+ * has ended already.
  *   A message leaves within the trust (its deadline is the trust left, less a quarter TTL), so the
  * check and the sending are one step; but a process may be frozen between the two, and then sends
  * one stale message whenever it thaws (`stale`). A trust that ends between a message and its
@@ -44,11 +48,13 @@
  *
  * Polling.  A standby that looks and finds nothing to do, and a leader with nothing due, change
  * nothing; here they are blocked until there is something. `observe` has no step of its own:
- * whatever was seen, acquire and steal read again.
+ * whatever was seen, acquire and steal read again. Not so that a lease has vanished: acquire is
+ * told. -DLOOKS_FIRST makes that look a step, so that another may lead and lose its lease between
+ * the two, which acquire does not see.
  *
  * Faults are counted: CRASHES deaths, and OTHERS of all other kinds together, any of them at any
  * step: stall, freeze, cut line, lost request, lost reply, late request, refused or unreachable
- * broker, lost confirm, hand-over.
+ * broker, lost confirm, hand-over; with -DEARLY_EXPIRY also a lease that vanishes.
  *
  * Which duplicate is excused.  `excuses[s]` rises by one when a fault hits a replica between its
  * sending of slot s and its settling of it, and only then. A message too many needs an excuse and
@@ -61,8 +67,8 @@
  * catch-up, several entries (one entry has them all: its cursor orders them), triggers, edits,
  * Redis losing data. tests/simulation has these.
  *
- * -D ATOMIC | OUTBOX | AT_MOST_ONCE, REPLICAS, SLOTS, CRASHES, OTHERS, CAP; and one of the planted
- * defects that README.md lists.
+ * -D ATOMIC | OUTBOX | AT_MOST_ONCE, REPLICAS, SLOTS, CRASHES, OTHERS, CAP, EARLY_EXPIRY; and one
+ * of the planted defects that README.md lists.
  */
 
 #ifndef REPLICAS
@@ -123,6 +129,21 @@ hidden byte s, n, owns;            /* counters within a step, no state */
 
 #define TRUSTED(token) (trust[NONCE(token)] && token_of[NONCE(token)] == (token))
 #define LEADS(who) (trust[who] && lease == token_of[who])
+
+/* The last leader trusts its lease. Where there is none it has vanished then: a lease that was
+   released or has run out is trusted by nobody. */
+#define TRUSTS_LAST(who) (trust[who] && NUMBER(token_of[who]) == epoch)
+#if REPLICAS == 2
+#define LAST_TRUSTED (TRUSTS_LAST(1) || TRUSTS_LAST(2))
+#else
+#define LAST_TRUSTED (TRUSTS_LAST(1) || TRUSTS_LAST(2) || TRUSTS_LAST(3))
+#endif
+
+#ifdef NO_DISTRUST
+#define VANISHED false
+#else
+#define VANISHED LAST_TRUSTED
+#endif
 
 #ifdef NO_RECOVER_WAIT
 #define WAITS(token) false
@@ -197,12 +218,18 @@ inline lead(me) {
   trust[me] = true
 }
 
-inline acquire(me) {
+/* `vanished` is what the caller tells of the lease last seen. */
+inline acquire(me, vanished) {
   if
   :: lease != 0 ->                                                       /* mine */
     printf("replica %d leads on, lease epoch %d\n", me, NUMBER(lease));
     token_of[me] = lease; trust[me] = true
-  :: else -> lead(me)
+  :: else ->
+#ifndef EARLY_EXPIRY
+    assert(!LAST_TRUSTED);                        /* nobody trusts a lease that is gone */
+#endif
+    untrusted = (vanished -> untrusted | BIT(epoch) : untrusted);
+    lead(me)
   fi
 }
 
@@ -432,7 +459,8 @@ proctype Replica(byte me) {
   byte todo;        /* slots to send in this turn, the present one excluded */
   byte slot;        /* the one that is being sent */
   byte left;        /* one that has left and could not be settled: Sender._departed */
-  bool again;       /* resending what was recovered; else sending for the first time */
+  bool again;       /* resending what was recovered; else sending for the first time. While
+                       acquiring: the lease has vanished */
 
 turn:
 end_turn:
@@ -444,7 +472,12 @@ end_turn:
       printf("replica %d: SETTLING slot %d FAILS again\n", me, left);
       others--; goto turn }
   :: atomic { left == 0 && !trust[me] && MAY_MOVE && (lease == 0 || NONCE(lease) == me) ->
-      MOVES; d_step { acquire(me) }; goto turn }
+#ifdef LOOKS_FIRST
+      printf("replica %d looks at the lease\n", me);
+      MOVES; again = (lease == 0 && VANISHED); goto acquiring }
+#else
+      MOVES; d_step { acquire(me, VANISHED) }; goto turn }
+#endif
   :: atomic { left == 0 && !trust[me] && MAY_MOVE && lease != 0 && NONCE(lease) != me &&
         STEALS ->
       MOVES; others = (gone[NONCE(lease)] -> others : others - 1);
@@ -466,6 +499,15 @@ end_turn:
   :: DIES(left)
   :: atomic { TRUST_ENDS(left); REST; goto turn }
   fi;
+
+#ifdef LOOKS_FIRST
+acquiring:
+  if
+  :: atomic { lease == 0 || NONCE(lease) == me -> d_step { acquire(me, again) }; REST; goto turn }
+  :: atomic { lease != 0 && NONCE(lease) != me -> REST; goto turn }                 /* held */
+  :: DIES(0)
+  fi;
+#endif
 
 recovering:
   if
@@ -576,8 +618,6 @@ end_gone:
 
 #if defined(NO_TAKEOVER)
 #define EXPIRES false
-#elif defined(EARLY_EXPIRY)
-#define EXPIRES (lease != 0 && (!TRUSTED(lease) || others > 0))
 #else
 #define EXPIRES (lease != 0 && !TRUSTED(lease))
 #endif
@@ -586,9 +626,12 @@ proctype Expiry() {
 end_expiry:
   do
   :: atomic { EXPIRES ->
-      printf("the lease of replica %d expires\n", NONCE(lease));
-      others = (TRUSTED(lease) -> others - 1 : others);
       lease = 0 }
+#ifdef EARLY_EXPIRY
+  :: atomic { lease != 0 && TRUSTED(lease) && others > 0 ->
+      printf("the lease of replica %d VANISHES\n", NONCE(lease));
+      others--; lease = 0 }
+#endif
   od
 }
 

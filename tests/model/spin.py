@@ -61,7 +61,7 @@ def search(build: Build, folder: Path, *, large: bool = False) -> Found:
     """Search all states of a build within `folder`; Missing, Broken."""
     need_programs()
     shutil.copy(SOURCE, folder / SOURCE.name)
-    flags = [f"-D{build.mode}", *build.size.flags(), *(f"-D{name}" for name in build.defects)]
+    flags = [f"-D{build.mode}", *build.size.flags(), *(f"-D{name}" for name in build.switches)]
     if build.formula:
         flags.append("-DLTL")
     _run(["spin", "-a", *flags, SOURCE.name], folder)

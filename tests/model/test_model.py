@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.model import __main__ as command
-from tests.model.builds import DEFECTS, FULL, QUICK, SMALL, Build, Defect, with_defect
+from tests.model.builds import (
+    DEFECTS,
+    DUPLICATE,
+    FULL,
+    QUICK,
+    SMALL,
+    VANISH,
+    Build,
+    Defect,
+    with_defect,
+)
 from tests.model.spin import Missing, need_programs, search
 from tests.servers.needs import need
 
@@ -45,6 +55,12 @@ def test_the_temporal_formulas_can_fail(formula: str, defect: str, tmp_path: Pat
     """Under spin's weak fairness (-f) they could not: it passes over runs that end."""
     build = Build("", "OUTBOX", SMALL, (defect,), formula=formula)
     assert search(build, tmp_path).broken == formula
+
+
+def test_a_lease_that_vanishes_between_look_and_acquire_is_a_gap(tmp_path: Path) -> None:
+    """README.md tells of it: acquire.lua goes by the look of its caller."""
+    build = Build("", "OUTBOX", SMALL, (*VANISH, "LOOKS_FIRST"))
+    assert search(build, tmp_path).broken == DUPLICATE
 
 
 def test_the_command_prints_what_it_found(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.model.builds import DEFECTS
+from tests.model.builds import DEFECTS, VANISH
 
 HERE = Path(__file__).resolve().parent
 ROW = re.compile(r"^\| (?P<step>[^|]+) \| \[[^]]+\]\((?P<file>[^)]+)\) \| `(?P<line>[^|]+)` \|$")
@@ -49,4 +49,5 @@ def test_a_defect_is_in_the_model_and_told(flag: str) -> None:
 def test_every_switch_of_the_model_is_a_defect_or_told() -> None:
     switches = set(re.findall(r"(?:#ifn?def|defined\() ?(\w+)", MODEL))
     sizes = {"REPLICAS", "SLOTS", "CRASHES", "OTHERS", "CAP", "ATOMIC", "AT_MOST_ONCE", "LTL"}
-    assert switches - sizes - {defect.flag for defect in DEFECTS} == {"EARLY_EXPIRY"}
+    assert switches - sizes - {defect.flag for defect in DEFECTS} == {*VANISH, "LOOKS_FIRST"}
+    assert all(f"`-D{name}`" in README for name in (*VANISH, "LOOKS_FIRST"))

@@ -54,6 +54,8 @@ class Network:
         #: The same with the holder of the lease before it.
         self.watching: Any = None
         self.caller: Host | None = None
+        #: Whether its request had been given up, and arrives now.
+        self.late = False
         self.calls = 0
 
     def latency_us(self) -> int:
@@ -225,10 +227,13 @@ class Client:
     def _late(self, name: str, act: Callable[[], Any]) -> None:
         if self._network.reaches(self._host):
             self._network.world.tell("%s: its %s arrives late", self._host.name, name)
+            self._network.late = True
             try:
                 act()
             except (ReplyError, NoScriptError):
                 return
+            finally:
+                self._network.late = False
 
 
 class Pipeline:
