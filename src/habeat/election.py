@@ -211,8 +211,7 @@ class Election:
             )
 
     def _acquire(self) -> Won | Refused:
-        left_ms = max(0, self._watch.trusted_until_ms - self._now_ms())
-        vanished = self._watch.vanished if left_ms else ""
+        vanished, left_ms = self._watch.distrusts(self._now_ms(), self.nonce)
         return self._store.acquire(self.nonce, self._pace.ttl_ms, self.known, vanished, left_ms)
 
     def _sits_out(self, free: bool) -> bool:
@@ -240,10 +239,12 @@ class Election:
         )
         self.known = found
         if same_history:
+            forgotten = found.history_lost_ms < mine.history_lost_ms
+            heartbeat = max(mine.heartbeat, found.heartbeat)
             self.known = replace(
                 found,
                 epoch=max(mine.epoch, found.epoch),
-                heartbeat=max(mine.heartbeat, found.heartbeat),
+                heartbeat=heartbeat + (GONE_BACK if forgotten else 0),
             )
 
     def _attempt(self, attempt: Callable[[], Won | Refused]) -> None:

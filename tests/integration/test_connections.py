@@ -12,8 +12,12 @@ import redis
 from redis.cluster import RedisCluster
 from redis.credentials import UsernamePasswordCredentialProvider
 
+from habeat.ports import StoreUnavailable
+from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
 from habeat.store.faults import Fault, classify, is_down
+from habeat.store.keys import Keys
+from habeat.store.making import KEEPALIVE
 from tests.servers.children import until
 from tests.servers.cluster import Cluster
 from tests.servers.proxy import Proxy
@@ -424,6 +428,27 @@ def test_reset_closes_everything_and_all_connect_anew(
     assert connections.client().get("a") == b"1"
     until(lambda: pubsub.get_message(timeout=0.1), 5, "the subscriber subscribes again")
     assert listeners(server) == 1
+
+
+def test_an_answer_that_is_out_when_all_is_closed_is_redis_being_away(
+    valkey: Server, connect: Callable[..., Connections]
+) -> None:
+    """Another call has failed meanwhile; redis-py's parser fails in a way of its own then."""
+    connections = connect(valkey.url())
+    sent = Caller(connections, Keys("habeat:away")).send("observe")
+    connections.reset()
+    with pytest.raises(StoreUnavailable):
+        sent.result()
+
+
+def test_an_idle_connection_is_kept_alive_before_a_nat_forgets_it(
+    valkey: Server, connect: Callable[..., Connections]
+) -> None:
+    """By the kernel's own settings the first probe would come after two hours."""
+    client = connect(valkey.url()).client()
+    assert client.connection_pool.connection_kwargs["socket_keepalive_options"] == KEEPALIVE
+    ours = connect(valkey.url(), {"socket_keepalive_options": {}}).client()
+    assert ours.connection_pool.connection_kwargs["socket_keepalive_options"] == {}
 
 
 def test_close_leaves_nothing_open_and_a_later_call_starts_afresh(

@@ -50,7 +50,7 @@
  * nothing; here they are blocked until there is something. `observe` has no step of its own:
  * whatever was seen, acquire and steal read again. Not so that a lease has vanished: acquire is
  * told. -DLOOKS_FIRST makes that look a step, so that another may lead and lose its lease between
- * the two, which acquire does not see.
+ * the two; acquire sees it by the heartbeat, here by the epoch.
  *
  * Faults are counted: CRASHES deaths, and OTHERS of all other kinds together, any of them at any
  * step: stall, freeze, cut line, lost request, lost reply, late request, refused or unreachable
@@ -143,6 +143,12 @@ hidden byte s, n, owns;            /* counters within a step, no state */
 #define VANISHED false
 #else
 #define VANISHED LAST_TRUSTED
+#endif
+
+#ifdef NO_LOOK_COMPARE
+#define SOMEBODY_LED false
+#else
+#define SOMEBODY_LED (epoch != looked)
 #endif
 
 #ifdef NO_RECOVER_WAIT
@@ -461,6 +467,9 @@ proctype Replica(byte me) {
   byte left;        /* one that has left and could not be settled: Sender._departed */
   bool again;       /* resending what was recovered; else sending for the first time. While
                        acquiring: the lease has vanished */
+#ifdef LOOKS_FIRST
+  byte looked;      /* the lease epoch at the look: stands for the heartbeat */
+#endif
 
 turn:
 end_turn:
@@ -474,7 +483,7 @@ end_turn:
   :: atomic { left == 0 && !trust[me] && MAY_MOVE && (lease == 0 || NONCE(lease) == me) ->
 #ifdef LOOKS_FIRST
       printf("replica %d looks at the lease\n", me);
-      MOVES; again = (lease == 0 && VANISHED); goto acquiring }
+      MOVES; again = (lease == 0 && VANISHED); looked = epoch; goto acquiring }
 #else
       MOVES; d_step { acquire(me, VANISHED) }; goto turn }
 #endif
@@ -503,7 +512,8 @@ end_turn:
 #ifdef LOOKS_FIRST
 acquiring:
   if
-  :: atomic { lease == 0 || NONCE(lease) == me -> d_step { acquire(me, again) }; REST; goto turn }
+  :: atomic { lease == 0 || NONCE(lease) == me ->
+      d_step { acquire(me, again || SOMEBODY_LED) }; REST; goto turn }
   :: atomic { lease != 0 && NONCE(lease) != me -> REST; goto turn }                 /* held */
   :: DIES(0)
   fi;

@@ -475,6 +475,22 @@ LEASE_SCRIPTS = [
     ),
     _in(
         "acquire",
+        "tests/integration/scripts/test_vanished_leases.py",
+        "acquire: a vanished lease is distrusted",
+        "Nobody resends what the old leader has under way",
+        "  distrust(leader or vanished, span_ms)\n",
+        "",
+    ),
+    _in(
+        "acquire",
+        "tests/integration/scripts/test_vanished_leases.py",
+        "acquire: who led since the look",
+        "The look of the caller is not believed",
+        "if tonumber(heartbeat or '0') > known.heartbeat then",
+        "if false then",
+    ),
+    _in(
+        "acquire",
         LEASES,
         "acquire: foreign",
         "Two apps on one prefix never become one cluster",
@@ -608,6 +624,14 @@ LEASE_SCRIPTS = [
         "A snapshot from after the last tick is noticed by the next one",
         "reply[3] = type(heartbeat) == 'number' and heartbeat or 0",
         "reply[3] = 0",
+    ),
+    _in(
+        "tick",
+        CHECKS,
+        "tick: trims by its own count",
+        "B9: nothing grows with time",
+        "if redis.call('HINCRBY', META, 'ticks', 1) % 5 == 0 then",
+        "if heartbeat % 5 == 0 then",
     ),
     _in(
         "tick",

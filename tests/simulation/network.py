@@ -216,6 +216,8 @@ class Client:
             network.lose_this = True
         lost = network.lose_this
         host.sleep(network.latency_us())
+        if lost or host.name in network.cut_off or network.down:
+            network.watching.unanswered(host)
         if lost or host.name in network.cut_off:
             host.sleep(network.timeout_us)
             raise RedisTimeoutError("simulated: the reply was lost")

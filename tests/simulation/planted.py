@@ -424,12 +424,12 @@ BUGS = (
     ),
     Bug(
         "acquire: a vanished lease is not distrusted",
-        (("acquire.lua", "  distrust(leader or ARGV[8], tonumber(ARGV[9]))\n", ""),),
+        (("acquire.lua", "  distrust(leader or vanished, span_ms)\n", ""),),
         atomic=False,
     ),
     Bug(
         "acquire: the leader that is distrusted is the one last seen",
-        (("acquire.lua", "distrust(leader or ARGV[8]", "distrust(ARGV[8]"),),
+        (("acquire.lua", "distrust(leader or vanished", "distrust(vanished"),),
         atomic=False,
     ),
     Bug(

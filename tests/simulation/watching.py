@@ -11,7 +11,8 @@ RESTAMP   taking an intent over counted as an attempt to send it
 FORGOT    a leader that had seen more of the history than Redis has now fired a slot again, or
           somebody came to lead who had, and the loss was not declared. (Not where the clock of
           Redis has stepped back besides: the slot lies ahead of the loss then, by that clock.
-          Nor by a request that was sent before it knew, and arrives late.)
+          Nor by a request that was sent before it knew, and arrives late; nor where an answer
+          from after the loss, by which it could have told, was lost.)
 OVERWRITE a definition was written by somebody who had read an older one than it replaced
 RESEED    after Redis was emptied, an entry began with slots from before
 """
@@ -191,6 +192,12 @@ class Watching:
             for firing, claimant in list(self._unheard.items()):
                 if claimant == nonce:
                     self._lost[firing] = self._unheard.pop(firing)
+
+    def unanswered(self, host: Host) -> None:
+        """It has raised the heartbeat, and does not know: by so much it may overlook a loss."""
+        for known in (self._lost, self._unheard):
+            for firing in [firing for firing, who in known.items() if who == host.nonce]:
+                del known[firing]
 
     def _check_knowledge(self, host: Host, reply: Any) -> None:
         """Who leads had seen no more than there is, or Redis remembers that it has lost data."""

@@ -417,3 +417,14 @@ def test_a_loss_that_was_declared_and_is_forgotten_is_another_loss() -> None:
     field.store.epoch, field.store.heartbeat, field.store.history_lost_ms = 3, 50, 0
     two.step()
     assert (two.known.epoch, two.known.heartbeat) >= (7, 100)
+
+
+def test_what_came_back_from_before_a_loss_may_have_counted_further() -> None:
+    """By the heartbeat alone it would be taken for what was there."""
+    field = Field()
+    two = field.replica("b")
+    two.known = Known("cluster", 7, 20, history_lost_ms=5)
+    field.store.epoch, field.store.heartbeat, field.store.history_lost_ms = 7, 90, 0
+    field.store.lease, field.store.lease_ends_us = "7:a", field.clock.us + 10**9
+    two.step()
+    assert two.known.heartbeat > 90 + GONE_BACK // 2

@@ -192,14 +192,29 @@ class Watch:
             ends_ms=self._end_of(seen, same_holder),
         )
 
+    def distrusts(self, now_ms: int, nonce: str) -> tuple[str, int]:
+        """Whose intents to leave alone if the lease turns out to be free, and for how long yet.
+
+        That of who held it a moment ago, at the look, included.
+        """
+        if self.holder is None:
+            left_ms = max(0, self.trusted_until_ms - now_ms)
+            return (self.vanished, left_ms) if left_ms else ("", 0)
+        left_ms = max(0, self.ends_ms - now_ms)
+        ours = Token.parse(self.holder).nonce == nonce
+        return ("", 0) if ours or not left_ms else (self.holder, left_ms)
+
     def _end_of(self, seen: Observation, same_holder: bool) -> int:
         """When the lease runs out, and with it the trust of its holder.
 
         An end that has moved nearer is the server's alone: its clock has stepped forward, or an
-        extension was lost with other data. The holder goes by what it was told.
+        extension was lost with other data. The holder goes by what it was told. Who sees it for
+        the first time cannot know, and allows for all of its TTL.
         """
         ends_ms = seen.at_ms + seen.pttl_ms
-        nearer = same_holder and ends_ms < self.ends_ms - ENDS_APART_MS
+        if not same_holder:
+            return max(ends_ms, seen.at_ms + seen.holder_ttl_ms)
+        nearer = ends_ms < self.ends_ms - ENDS_APART_MS
         return self.ends_ms if nearer else ends_ms
 
     def _conclusion(self, seen: Observation, ttl_ms: int) -> Action:

@@ -34,14 +34,17 @@ class Outlook:
         self._election = election
         self._store = store
         self._ahead_ms = ahead_ms
+        #: Whether Redis has lost data since the turn began.
+        self._lost = False
 
     def run(self, lead: Lead, found: Tick, planned: Plan) -> bool:
         """Prepare, hold, send; False if some must be planned again. BrokerUnavailable."""
         self._ahead.begin(lead)
+        self._lost = False
         for page in self._pages(lead, found, planned):
             for left in self._ahead.prepare(lead, page.ahead):
                 planned.note_again(left.planned_due_ms)
-        return self._ahead.send(lead, self._set_clock)
+        return not self._lost and self._ahead.send(lead, self._set_clock)
 
     def _pages(self, lead: Lead, found: Tick, planned: Plan) -> Iterator[Plan]:
         """What the tick has found due soon; then the next pages, while time and room last."""
@@ -55,6 +58,9 @@ class Outlook:
             and lead.until_ms(first_ms) > PAGE_MS
         ):
             found = lead.call(partial(self._look_on, seen))
+            if not self._hears(found):
+                self._lost = True
+                return
             page = self._planner.plan(
                 found.due,
                 now_ms=lead.now_ms(),
@@ -69,9 +75,14 @@ class Outlook:
 
     def _set_clock(self, lead: Lead) -> bool:
         """A short call, whose answer comes at once; False if Redis has lost data meanwhile."""
-        known = self._election.known
-        found = lead.call(lambda token, ttl: self._store.tick(token, ttl, 0, known.heartbeat))
+        known = self._election.known.heartbeat
+        found = lead.call(lambda token, ttl: self._store.tick(token, ttl, 0, known))
         lead.anchor(found.now_us)
+        return self._hears(found)
+
+    def _hears(self, found: Tick) -> bool:
+        """Whether nothing was lost since the tick that this turn goes by."""
+        known = self._election.known
         remembers = self._election.heard(found.heartbeat, found.history_lost_ms)
         return remembers and found.history_lost_ms == known.history_lost_ms
 

@@ -51,6 +51,8 @@ class Ahead:
             return connection.read_response()
         except NoScriptError:
             pass
+        except AttributeError as error:  # redis-py's parser, where another call has closed it
+            raise redis.ConnectionError("the connection was closed meanwhile") from error
         finally:
             self._pool.release(connection)
         return self._again()

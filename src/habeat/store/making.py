@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,13 @@ from habeat.store.target import OPTIONS_SETTING, TLS_OPTIONS, RedisTarget
 
 Met = Callable[..., None]
 Pool = ConnectionPool
+#: A connection of the pool may idle for hours. NATs forget idle flows, and by the kernel's own
+#: settings the first probe would come after two.
+KEEPALIVE = {
+    getattr(socket, option): value
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, option)
+}
 _TCP_ONLY = frozenset(("socket_keepalive", "socket_keepalive_options"))
 _FOR_A_CONNECTION = _TCP_ONLY | {"username", "password", "credential_provider"}
 
@@ -71,6 +79,7 @@ def connection_arguments(target: RedisTarget, limits: Limits, met: Met) -> dict[
         chosen = {k: v for k, v in chosen.items() if k not in _TCP_ONLY}
     else:
         chosen.setdefault("socket_keepalive", True)
+        chosen.setdefault("socket_keepalive_options", dict(KEEPALIVE))
     if target.tls:
         chosen |= _tls(target.checked_options)
     if not target.cluster:

@@ -205,3 +205,24 @@ def test_who_has_lost_the_lease_puts_no_order_aside(bench: Bench) -> None:
     found = bench.store.drop(token, TTL_MS, request, "e", placed.slot_ms, "why")
     assert isinstance(found, Lost)
     assert bench.everything() == before
+
+
+# -- tick -----------------------------------------------------------------------------------
+
+
+def test_b9_the_ledger_is_trimmed_whatever_else_raises_the_heartbeat(bench: Bench) -> None:
+    """Four other beats to each tick, for as long as the load stays as it is."""
+
+    def trims() -> int:
+        return int(bench.admin.info("commandstats").get("cmdstat_xtrim", {"calls": 0})["calls"])
+
+    token = bench.lead()
+    claim = bench.claim_of(bench.place(ago_ms=500))
+    while int(bench.meta("heartbeat")) % 5:
+        bench.claim(token, claim)
+    before = trims()
+    for _ in range(5):
+        bench.store.tick(token, TTL_MS, 10, 0)
+        for _ in range(4):
+            bench.claim(token, claim)
+    assert trims() == before + 2, "by age and by length"

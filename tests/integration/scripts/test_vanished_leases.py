@@ -10,7 +10,9 @@ SPAN_MS = 4_000
 
 
 def acquired(bench: Bench, vanished: str = "", known: Known | None = None) -> Won:
-    reply = bench.leases.acquire("bb", TTL_MS, known or Known(), vanished, SPAN_MS)
+    """By who looked a moment ago, if not told otherwise."""
+    known = known or bench.leases.observe().known
+    reply = bench.leases.acquire("bb", TTL_MS, known, vanished, SPAN_MS)
     assert isinstance(reply, Won)
     return reply
 
@@ -56,6 +58,18 @@ def test_who_knows_of_no_vanished_lease_waits_for_nobody(bench: Bench) -> None:
     bench.admin.delete(bench.keys.lease)
     acquired(bench)
     assert distrusted(bench) == {}
+
+
+def test_who_led_between_the_look_and_the_request_is_left_alone(bench: Bench) -> None:
+    """The lease was free at the look, somebody took it and lost it, and is at work."""
+    before = bench.lead("cc")
+    bench.leases.release(before, "cc")
+    looked = bench.leases.observe().known
+    token = bench.lead("aa")
+    bench.admin.delete(bench.keys.lease)
+    acquired(bench, known=looked)
+    assert set(distrusted(bench)) == {str(token)}
+    assert TTL_MS - 1_000 < distrusted(bench)[str(token)] - bench.now_ms <= TTL_MS
 
 
 def test_a_clock_that_steps_back_makes_nobody_wait_longer_than_the_span(bench: Bench) -> None:

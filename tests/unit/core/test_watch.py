@@ -65,7 +65,7 @@ def test_stuck_is_exactly_one_and_a_half_ttl() -> None:
 
 
 def test_a_lease_that_has_run_out_is_forgotten() -> None:
-    look = seen(0)
+    look = seen(0, pttl_ms=TTL_MS)
     watch, _ = Watch().after(look, ttl_ms=TTL_MS)
     watch, action = watch.after(seen(look.pttl_ms, holder=None), ttl_ms=TTL_MS)
     assert (watch, action) == (Watch(heartbeat=look.heartbeat), Action.ACQUIRE)

@@ -28,15 +28,20 @@ end
 if holder then
   return {'held', holder, redis.call('PTTL', LEASE)}
 end
-local last, released, leader = unpack(redis.call('HMGET', META, 'epoch', 'released', 'leader'))
+local last, released, leader, heartbeat, old_ttl_ms = unpack(
+  redis.call('HMGET', META, 'epoch', 'released', 'leader', 'heartbeat', 'lease_ttl'))
 local cause = 'expired'
 if not last then
   cause = 'first'
 elseif released and epoch_of(released) == last then
   cause = 'released'
 end
-if cause == 'expired' and (ARGV[8] or '') ~= '' then
-  -- The last leader may have come and gone between two looks of the caller.
-  distrust(leader or ARGV[8], tonumber(ARGV[9]))
+local vanished, span_ms = ARGV[8] or '', tonumber(ARGV[9] or '0')
+if tonumber(heartbeat or '0') > known.heartbeat then
+  -- The last leader was heard of since the caller looked, or has come and gone since.
+  vanished, span_ms = leader or vanished, math.max(span_ms, tonumber(old_ttl_ms or ttl_ms))
+end
+if cause == 'expired' and vanished ~= '' then
+  distrust(leader or vanished, span_ms)
 end
 return lead(nonce, ttl_ms, cause, known, {app = ARGV[3], cluster = ARGV[4]})

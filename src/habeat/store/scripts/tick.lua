@@ -17,7 +17,7 @@ local heartbeat = beat()
 if heartbeat <= tonumber(ARGV[4]) then
   redis.call('HSET', META, 'history_lost', int(NOW), 'boot', int(NOW))
 end
-if heartbeat % 5 == 0 then
+if redis.call('HINCRBY', META, 'ticks', 1) % 5 == 0 then
   redis.call('XTRIM', LEDGER, 'MINID', '~', int(NOW - tonumber(ARGV[5])))
   redis.call('XTRIM', LEDGER, 'MAXLEN', '~', ARGV[6])
 end
