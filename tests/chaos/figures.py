@@ -63,7 +63,8 @@ def _outcomes(events: Sequence[Event]) -> dict[str, int]:
 def _fault(events: Sequence[Event], fault: Fault, points: Mapping[int, str]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "kind": fault.kind.name,
-        "lasted_ms": (fault.end_us - fault.start_us) // 1_000,
+        # A loss of everything starts at 0: it has no length.
+        "lasted_ms": (fault.end_us - fault.start_us) // 1_000 if fault.start_us else None,
         "takeover_ms": _takeover_ms(events, fault),
     }
     if fault.start_us in points:

@@ -117,7 +117,7 @@ def test_empty_states_say_what_to_do_next(shell: Shell) -> None:
     assert "habeat add NAME TASK" in shell.ok("list")
     assert "beat -S habeat.Scheduler" in shell.ok("status")
     assert "habeat add NAME TASK" in shell.ok("status")
-    assert "nothing has fired yet" in shell.ok("drift")
+    assert "no slot has fired yet (triggers" in shell.ok("drift")
     assert "no records" in shell.ok("history")
     assert "without the options" in shell.ok("list", "--prefix", "x")
     assert shell.json("list") == shell.json("history") == shell.json("drift") == []
@@ -182,12 +182,42 @@ def test_update_changes_what_is_said_and_nothing_else(shell: Shell) -> None:
     assert again["schedule"]["every_ms"] == 7_200_000
 
 
+def test_update_changes_only_the_options_that_are_named(shell: Shell) -> None:
+    shell.ok("add", "a", "proj.a", "--every", "1h", "--queue", "q", "--option", "priority=3")
+
+    def options(*argv: str) -> Any:
+        return shell.json("update", "a", *argv)["options"]
+
+    assert options("--queue", "r") == {"queue": "r", "priority": 3}
+    assert options("--option", "expires=60") == {"queue": "r", "priority": 3, "expires": 60}
+    assert options("--option", "priority=", "--option", "expires=5") == {"queue": "r", "expires": 5}
+    assert options("--option", "queue=", "--option", "expires=", "--queue", "s") == {"queue": "s"}
+    assert options("--option", "queue=") == {}
+    assert options("--option", "priority=1") == {"priority": 1}
+
+
+def test_update_of_options_does_not_undo_what_others_do_meanwhile(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.ok("add", "a", "proj.a", "--every", "1h", "--queue", "q")
+    found = Client.get
+
+    def get(client: Client, name: str) -> Entry:
+        entry = found(client, name)
+        client.update(name, options={"queue": "r", "priority": 1})
+        return entry
+
+    monkeypatch.setattr(Client, "get", get)
+    assert "at revision 2, not at 1" in shell.fails(1, "update", "a", "--option", "expires=60")
+
+
 def test_pause_resume_and_remove(shell: Shell) -> None:
     for name in ("a", "b.1", "b.2"):
         shell.ok("add", name, "proj.a", "--every", "1h", "--tag", "t")
     assert "a is paused" in shell.ok("pause", "a", "--reason", "the move")
     shown = shell.ok("show", "a")
     assert re.search(r"state +paused since .* ago\): the move|now\): the move", shown)
+    assert re.search(r"^next due +none while it is paused$", shown, re.MULTILINE)
     assert "a is active" in shell.ok("resume", "a")
     assert "--yes" in shell.fails(2, "remove", "--prefix", "b.")
     assert "either" in shell.fails(2, "remove")
@@ -275,6 +305,11 @@ def test_status_and_health(shell: Shell, caller: Caller, valkey: Server) -> None
     for word in ("alpha pid 11", "beta pid 12", "atomic: one server", "1 scheduled", "2026.1"):
         assert word in shown
     assert shell.ok("health") == "healthy: alpha pid 11 leads, 1 standby\n"
+    assert "last heard" not in shown
+    now_ms = EntryStore(caller).read([]).now_ms
+    valkey.admin.zadd(BASE + "seen", {"second": now_ms - 9_000})
+    assert re.search(r"^standbys +beta pid 12, last heard 9 s ago$", shell.ok("status"), re.M)
+    assert 9_000 <= shell.json("status")["quiet_ms"]["second"] < 12_000
     status = shell.json("status")
     assert (status["healthy"], status["leader"]["replica"]["host"]) == (True, "alpha")
     assert status["accounting"]["difference"] == 0

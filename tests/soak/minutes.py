@@ -56,7 +56,7 @@ class Minute:
             "max_ms": max(self.late_ms, default=0),
             "overdue": max((scrape.overdue for scrape in seen), default=0),
             "in_flight": max((scrape.in_flight for scrape in seen), default=0),
-            "leaders": len({scrape.leader for scrape in seen if scrape.leader}),
+            "leaders, one after another": len({scrape.leader for scrape in seen if scrape.leader}),
             "rss_mb": round(max((scrape.rss for scrape in seen), default=0) / 2**20, 1),
             "redis_mb": round(max((scrape.redis for scrape in seen), default=0) / 2**20, 1),
             "scrapes": len(seen),

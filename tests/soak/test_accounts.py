@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.soak.accounts import Accounts, Copy, Record
 from tests.soak.explaining import Inflicted, unexplained
 from tests.soak.lives import Life
 from tests.soak.minutes import Minute, Scrape, growth, percentile
+from tests.soak.report import MISSED, Report
 
 SECOND = 1_000
 
@@ -178,6 +180,14 @@ def test_a_minute_in_figures() -> None:
     minute = Minute(3, [scrape(0, overdue=2), scrape(1, leader="2:y")], [5, 1, 9], ["kill"], 1)
     row = minute.row()
     assert (row["fired"], row["p50_ms"], row["p99_ms"], row["max_ms"]) == (3, 5, 9, 9)
-    assert (row["overdue"], row["leaders"], row["unseen"], row["faults"]) == (2, 2, 1, "kill")
+    assert (row["overdue"], row["unseen"], row["faults"]) == (2, 1, "kill")
+    assert row["leaders, one after another"] == 2
     assert percentile(list(range(1, 101)), 99) == 99
     assert percentile([], 50) == 0
+
+
+def test_what_is_missed_is_explained_where_there_is_any() -> None:
+    report = Report(datetime(2026, 1, 1, tzinfo=UTC), 1.0, 10, 1, "atomic", where={})
+    assert MISSED not in report.text()
+    report.figures = {"slots missed": 3}
+    assert MISSED in report.text()

@@ -244,11 +244,16 @@ def test_names_of_others_are_left_alone() -> None:
 @pytest.mark.parametrize(
     "url",
     ["redis://h/0", "rediss://u:p@h:6380/1?ssl_cert_reqs=none", "unix:///run/redis.sock",
-     "redis+socket:///run/redis.sock", "sentinel://a:26379;sentinel://b:26379"],
+     "redis+socket:///run/redis.sock", "sentinel://a:26379;sentinel://b:26379",
+     "valkey://u:p@h:6380/1", "valkeys://h/0"],
 )  # fmt: skip
 def test_every_form_of_url_is_accepted(url: str) -> None:
     settings = Settings.from_conf({"habeat_redis_url": url}, app_main="proj")
     assert (settings.redis_url, settings.redis_from_broker) == (url, False)
+
+
+def test_a_broker_is_no_valkey_url_for_kombu_knows_none() -> None:
+    assert "valkey://" in str(refused(broker_url="valkey://h/0"))
 
 
 def test_a_url_of_ones_own_does_not_take_the_brokers_options() -> None:

@@ -2,7 +2,7 @@
 
 Somebody may want to see or to change each message (signals, patched classes, a router that is a
 function), the message depends on the moment it is sent (countdown, expiry) or on more than the
-firing (lazy arguments, a canvas). Each reason is a few words, for `habeat show`.
+firing (lazy arguments, a canvas). Each reason is a few words, for `celery … habeat show`.
 """
 
 from __future__ import annotations

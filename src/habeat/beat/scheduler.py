@@ -27,6 +27,7 @@ from habeat.beat.declared import Declared, declare
 from habeat.beat.stopping import Stopper
 from habeat.beat.wiring import Station, build, redis_target_of
 from habeat.config import Settings
+from habeat.engine.reporting import Once
 from habeat.errors import SettingsError
 from habeat.ports import StoreUnavailable
 
@@ -48,6 +49,7 @@ class Scheduler(CeleryScheduler):
         self._settings = _settings(app)
         self._declared = Declared()
         self._stopper = Stopper()
+        self._trouble = Once()
         self._station: Station | None = None
         self._station_pid = 0
         self._parent_pid: int | None = None
@@ -178,11 +180,16 @@ class Scheduler(CeleryScheduler):
     def _touch_heartbeat(self) -> None:
         """The liveness file: it does not fail because Redis did."""
         path = self._settings.heartbeat_file
-        if path:
-            try:
-                Path(path).touch()
-            except OSError as error:
-                log.error("habeat: habeat_heartbeat_file cannot be touched: %s", error)
+        if not path:
+            return
+        try:
+            Path(path).touch()
+        except OSError as error:
+            self._trouble.error(
+                "heartbeat", "habeat: habeat_heartbeat_file cannot be touched: %s", error
+            )
+        else:
+            self._trouble.over("heartbeat", "habeat: habeat_heartbeat_file is touched again")
 
     def _stop_if_orphaned(self) -> None:
         """Under ``worker -B`` a beat whose worker is gone must not go on sending."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from habeat.cli.fields import entry_options, fields_from
+from habeat.cli.fields import entry_options, fields_from, options_changed
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import entries_counted, full, say, say_json
 from habeat.cli.words import SINCE, ahead, schedule_from, schedule_options
@@ -69,9 +69,14 @@ def update_command(
 ) -> None:
     """Change what is said of an entry; the rest stays.
 
-    --option and --queue together replace all options, --tag all tags.
+    --option and --queue change the options that they name; --option NAME= takes one away.
+    --tag replaces all tags.
     """
     changes = fields_from(given, client.timezone)
+    if "options" in changes:
+        entry = client.get(name)
+        changes["options"] = options_changed(entry.options, given)
+        rev = entry.rev if rev is None else rev  # or a change made meanwhile would be undone
     schedule = schedule_from(given, client.timezone, name)
     more = {"task": task, "schedule": schedule, "enabled": enabled, "tags": () if no_tags else None}
     changes |= {field: value for field, value in more.items() if value is not None}

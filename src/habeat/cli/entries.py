@@ -140,7 +140,7 @@ def _fields(entry: Entry, policies: Policies, now: datetime) -> Iterator[tuple[s
     yield "message", _message(entry)
     if entry.from_code:
         yield "from code", ", ".join(entry.from_code)
-    yield "next due", full(state.next_due, now)
+    yield "next due", _next_due(entry, now)
     yield "last fired", full(state.last_fired, now)
     yield "fired", f"{state.fired} times" + _of_runs(entry)
     yield "created", full(instant(entry.created_ms or None), now)
@@ -157,6 +157,12 @@ def _condition(entry: Entry, now: datetime) -> str:
         until = f" until {full(end, now)}" if end else ""
         return f"paused since {full(instant(state.paused_at_ms), now)}{until}{why}"
     return entry.condition
+
+
+def _next_due(entry: Entry, now: datetime) -> str:
+    if entry.condition == "paused" and entry.state.next_due is None:
+        return "none while it is paused"
+    return full(entry.state.next_due, now)
 
 
 def _bounds(entry: Entry, now: datetime) -> Iterator[tuple[str, str]]:

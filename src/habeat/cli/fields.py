@@ -40,7 +40,7 @@ def entry_options(function: Callable[..., None]) -> Callable[..., None]:
             "options",
             multiple=True,
             metavar="NAME=VALUE",
-            help="An option of apply_async: expires=60, priority=3 …",
+            help="An option of apply_async: expires=60, priority=3 …; NAME= (update): none.",
         ),
         click.option("--tag", "tags", multiple=True, help="A tag; may be given several times."),
         click.option("--description", help="What it is for."),
@@ -83,6 +83,14 @@ def fields_from(given: Mapping[str, Any], timezone: str) -> dict[str, Any]:
     for name, read in _written(given, timezone):
         found[name] = None if given[name] in (DEFAULT, NONE) else read(given[name])
     return found
+
+
+def options_changed(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored options with those changed that were given; ``NAME=`` takes one away."""
+    written = dict(pair.partition("=")[::2] for pair in given["options"])
+    changed = {**stored, **option_values(given["options"])}
+    left = {name: value for name, value in changed.items() if written.get(name) != ""}
+    return left if given["queue"] is None else {**left, "queue": given["queue"]}
 
 
 def _written(given: Mapping[str, Any], timezone: str) -> list[tuple[str, Callable[[str], Any]]]:

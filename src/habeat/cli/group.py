@@ -1,7 +1,9 @@
 """``celery -A proj habeat``: the group, and what all its commands have in common.
 
-Exit codes: 0 done, 1 the thing asked about is bad (unhealthy, not found, Redis away), 2 wrong
-usage. What habeat has to complain of is one sentence on stderr, without a traceback.
+Exit codes: 0 done; 1 the thing asked about is bad (unhealthy, not found, there already, changed
+meanwhile, Redis away, an entry of beat_schedule that the API may not change, a document that `load`
+refuses); 2 wrong usage, a value that is not allowed included, or a setting that cannot work. What
+habeat has to complain of is one sentence on stderr, without a traceback.
 """
 
 from __future__ import annotations

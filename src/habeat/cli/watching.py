@@ -48,7 +48,9 @@ def status_command(client: Client, as_json: bool) -> None:
 @command("health")
 @json_option
 def health_command(client: Client, as_json: bool) -> None:
-    """Exit status 0 if a leader lives, nothing is overdue and every firing is accounted for."""
+    """Exit status 0 if a leader lives, nothing is overdue beyond its grace and every firing is
+    accounted for.
+    """
     try:
         status = client.status()
     except RedisUnavailable as error:
@@ -86,9 +88,9 @@ def _plain(status: Status) -> dict[str, object]:
 def _rows(status: Status) -> Iterator[tuple[str, str]]:
     now = status.at
     yield "leader", _leader(status)
-    yield "standbys", _some(status.standbys)
+    yield "standbys", _some(status.standbys, status)
     if status.inert:
-        yield "inert", _some(status.inert)
+        yield "inert", _some(status.inert, status)
     if status.dispatch:
         why = f": {status.dispatch_why}" if status.dispatch_why else ""
         yield "dispatch", status.dispatch + why
@@ -120,10 +122,14 @@ def _where(leader: Leader) -> str:
     return leader.replica.where if leader.replica else f"replica {leader.id}"
 
 
-def _some(replicas: Sequence[Replica]) -> str:
-    if not replicas:
-        return "none"
-    return "\n".join(f"{each.where}{f', {each.inert}' * bool(each.inert)}" for each in replicas)
+def _some(replicas: Sequence[Replica], status: Status) -> str:
+    return "\n".join(_one(each, status.quiet_ms.get(each.id)) for each in replicas) or "none"
+
+
+def _one(replica: Replica, quiet_ms: int | None) -> str:
+    """A replica, why it is inert, and whether it may be gone."""
+    heard = "" if quiet_ms is None else f"last heard {quiet_ms // 1_000} s ago"
+    return ", ".join(part for part in (replica.where, replica.inert, heard) if part)
 
 
 def _entries(status: Status) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from habeat.client.lookback import moment
@@ -17,6 +17,10 @@ SKEW_NOTED_MS = 1_000
 
 #: Looks taken until the sum of the counters is believed to be wrong; see `read_status`.
 LOOKS = 5
+
+#: Replicas register every 5 s, at a tick, and a tick takes up to a second: one that has not for
+#: longer than this may be gone. It is listed until LIVE_WINDOW_MS is over.
+QUIET_AFTER_MS = 7_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,9 @@ class Status:
     `dispatch` is "atomic" or "outbox" as the leader has found, "" where nobody leads. `overdue`
     entries have been due for more than a second, `beyond_grace` for more than the app's
     `habeat_misfire_grace`. `history_lost` is when Redis was last found emptied or restored.
-    `problems` are why the schedule is not being kept, a sentence each; `remarks` deserve a look.
+    `quiet_ms` says of each replica beside the leader that has not been heard of for longer than a
+    live one takes, by its id, for how long. `problems` are why the schedule is not being kept, a
+    sentence each; `remarks` deserve a look.
     """
 
     at: datetime
@@ -75,6 +81,7 @@ class Status:
     history_lost: datetime | None
     accounting: Accounting
     leader_changes: int
+    quiet_ms: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -142,6 +149,11 @@ def status_of(facts: Facts, overdue: int, beyond_grace: int) -> Status:
         history_lost=moment(lost_ms) if lost_ms else None,
         accounting=accounting(facts),
         leader_changes=_count(facts, "leader_changes"),
+        quiet_ms={
+            each.id: silence_ms
+            for each in others
+            if (silence_ms := facts.now_us // 1_000 - facts.seen_ms[each.id]) > QUIET_AFTER_MS
+        },
     )
     return replace(status, problems=tuple(_problems(status)), remarks=tuple(_remarks(status)))
 

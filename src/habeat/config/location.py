@@ -16,8 +16,8 @@ from habeat.config.names import Conf
 from habeat.config.table import BY_NAME
 from habeat.errors import SettingsError
 
-SCHEMES = ("redis", "rediss", "unix", "redis+socket", "sentinel")
-# kombu has no unix://, it calls the same thing redis+socket://
+SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix", "redis+socket", "sentinel")
+# kombu has no unix://, it calls the same thing redis+socket://; valkey:// it does not know
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 
 _NAME = "habeat_redis_url"

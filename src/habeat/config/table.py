@@ -42,7 +42,8 @@ SETTINGS: tuple[Setting, ...] = (
         "habeat_crash_poll",
         "duration",
         0.25,
-        "How often a standby looks whether the leader's connection is still there; 0 is never.",
+        "How often the two nearest standbys look whether the leader's connection is still there; "
+        "0 is never.",
         least=0.01,
         off_at_zero=True,
     ),

@@ -34,6 +34,25 @@ def test_wrong_usage(argv: list[str]) -> None:
     assert done.value.code == 2
 
 
+def test_who_looks_for_another_command_is_told_where_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for word, told in (("status", True), ("--dance", False)):
+        with pytest.raises(SystemExit):
+            main([word])
+        where = "(the others need an app: celery -A proj habeat status)"
+        assert (where in capsys.readouterr().err) is told
+
+
+@pytest.mark.parametrize("given", ["abc", "1", "nan", "3601", ""])
+def test_the_seconds_of_a_demo_are_bounded(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    demo = importlib.import_module("habeat.cli.demo")
+    with pytest.raises(SystemExit) as done:
+        demo.main(["--seconds", given])
+    assert done.value.code == 2
+    assert capsys.readouterr().err.endswith("argument --seconds: from 15 to 3600\n")
+
+
 def test_the_demo_gets_its_own_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[list[str]] = []
 

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from habeat.client.status import Status, status_of
+from habeat.beat.replica import REGISTER_EVERY_MS
+from habeat.client.status import QUIET_AFTER_MS, Status, status_of
 from habeat.core.lease import Token
+from habeat.engine.loop import LONGEST_WAIT_MS
 from habeat.store.insight import Facts
+from habeat.store.leases import LIVE_WINDOW_MS
 
 NOW_US = 1_800_000_000_000_000
 NOW_MS = NOW_US // 1_000
@@ -69,6 +72,14 @@ def test_replicas_not_seen_for_long_are_gone() -> None:
     found = status(seen_ms={"n1": NOW_MS, "n2": NOW_MS - 60_000})
     assert found.standbys == ()
     assert found.remarks == ("no standby: when the leader is lost, nobody takes over",)
+
+
+def test_a_standby_that_has_not_registered_when_it_should_have_is_told() -> None:
+    assert REGISTER_EVERY_MS + LONGEST_WAIT_MS < QUIET_AFTER_MS < LIVE_WINDOW_MS
+    for quiet_ms, told in ((QUIET_AFTER_MS, {}), (QUIET_AFTER_MS + 1, {"n2": QUIET_AFTER_MS + 1})):
+        found = status(seen_ms={"n1": NOW_MS - 9_000, "n2": NOW_MS - quiet_ms})
+        assert [each.id for each in found.standbys] == ["n2"]
+        assert found.quiet_ms == told
 
 
 @pytest.mark.parametrize(

@@ -86,9 +86,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    allowed = f"from {SHORTEST_S:g} to {LONGEST_S:g}"
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(allowed) from None
     if not SHORTEST_S <= seconds <= LONGEST_S:
-        raise argparse.ArgumentTypeError(f"from {SHORTEST_S:g} to {LONGEST_S:g}")
+        raise argparse.ArgumentTypeError(allowed)
     return seconds
 
 
