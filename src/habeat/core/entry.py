@@ -130,7 +130,7 @@ class Entry:
     def policies(self, defaults: Policies) -> Policies:
         """The entry's own policies over the app's."""
         own = {name: value for name in POLICIES if (value := getattr(self, name)) is not None}
-        return replace(defaults, **own)
+        return replace(defaults, **own) if own else defaults
 
     def effective_ms(self, slot_ms: int) -> int:
         """When the firing of `slot_ms` is due: the slot, its spread and its jitter."""

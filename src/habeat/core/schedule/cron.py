@@ -27,7 +27,7 @@ from habeat.core.schedule.base import Schedule
 from habeat.core.schedule.crontab import WEEKDAYS
 from habeat.core.schedule.local import Fold, Gap, LocalSchedule
 from habeat.core.schedule.registry import register
-from habeat.core.schedule.rule import LAST, Days, Rule
+from habeat.core.schedule.rule import LAST, RULES_KEPT, Days, Rule
 from habeat.errors import ValidationError
 
 _NAMES = ("second", "minute", "hour", "day_of_month", "month", "day_of_week")
@@ -79,7 +79,7 @@ class Cron(LocalSchedule):
         object.__setattr__(self, "expression", " ".join(self.expression.split()))
         # An H without a name is read with some name, to find what is wrong with it early.
         name = self.hash_id if self.hash_id is not None else ""
-        self._follow(_rule(self.expression, fields, name))
+        self._follow(_rule(self.expression, tuple(fields), name))
         if self._needs_name():
             object.__setattr__(self, "_rule", None)
             object.__setattr__(self, "_next", self._refuse)
@@ -118,7 +118,8 @@ def _fields(expression: object) -> list[str]:
     return fields if len(fields) == 6 else ["0", *fields]
 
 
-def _rule(expression: str, fields: list[str], hash_id: str) -> Rule:
+@lru_cache(RULES_KEPT)
+def _rule(expression: str, fields: tuple[str, ...], hash_id: str) -> Rule:
     for name, field in zip(_NAMES, fields, strict=True):
         _check_wording(name, field)
     plain_days, nearest = _without_nearest(fields[3])

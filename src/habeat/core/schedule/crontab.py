@@ -14,11 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, NamedTuple, cast
 
 from habeat.core.schedule.local import Fold, Gap, LocalSchedule
 from habeat.core.schedule.registry import register
-from habeat.core.schedule.rule import Days, Rule
+from habeat.core.schedule.rule import RULES_KEPT, Days, Rule
 from habeat.errors import ValidationError
 
 Field = int | str | Iterable[int]
@@ -86,7 +87,7 @@ class Crontab(LocalSchedule):
         fields = {name: _written(name, spec) for name, spec in zip(_SCALES, given, strict=True)}
         for name, value in {**fields, "tz": tz, "gap": gap, "fold": fold}.items():
             object.__setattr__(self, name, value)
-        self._follow(_rule(fields))
+        self._follow(_rule(tuple(fields.values())))
 
 
 def expand(field: str, spec: str) -> tuple[int, ...]:
@@ -152,7 +153,10 @@ def _refused(field: str, given: object) -> ValidationError:
     return ValidationError(field, given, f"{low} to {high}{named}{sunday}, written like {example}")
 
 
-def _rule(fields: dict[str, str]) -> Rule:
+@lru_cache(RULES_KEPT)
+def _rule(specs: tuple[str, ...]) -> Rule:
+    """The rule of these fields: thousands of entries say the same few."""
+    fields = dict(zip(_SCALES, specs, strict=True))
     values = {name: expand(name, spec) for name, spec in fields.items()}
     days = Days(
         months=values["month_of_year"],

@@ -109,6 +109,10 @@ def _minutes_of_day(hours: tuple[int, ...], minutes: tuple[int, ...]) -> tuple[i
     return tuple(hour * 60 + minute for hour in hours for minute in minutes)
 
 
+#: Rules are shared by the schedules that say the same; so many of a kind are kept.
+RULES_KEPT = 1_024
+
+
 class Rule:
     """Seconds, minutes and hours (sorted, each at least one value) on certain days."""
 
