@@ -6,10 +6,11 @@ refused. The lost reply of a claim needs no care: the next tick reads the cursor
 moved.
 
 A batch is sent before the answer to the one before is read: while Redis works on one, the next
-is rendered and packed, and the server never waits for us. Two batches at most are under way, and
-the trust in the lease is anchored to the moment each was sent. They travel by connections of their
-own, so the later one may arrive first; where both have firings of the same entry, those of the
-later one are then refused, and planned again.
+is rendered and packed, and the server waits for us half as often. Two batches at most are under
+way (Redis may run both before it answers either), and the trust in the lease is anchored to the
+moment each was sent. They travel by connections of their own, so the later one may arrive first;
+where both have firings of the same entry, those of the later one are then refused, and planned
+again.
 """
 
 from __future__ import annotations
