@@ -107,10 +107,12 @@ class Monitor:
             lines.begin()
             mark = secrets.token_hex(8)
             kept, now_us = self._read(client, mark)
-            self._pass_mark(lines, mark.encode())
+            behind = self._pass_mark(lines, mark.encode())
             if kept or self._events:
                 self._events.append(Gap(min(self._last_us, now_us), now_us, kept))
             self._last_us = now_us
+            for raw in behind:
+                self._hear(raw)
             self._ready.set()
             while not self._over.is_set():
                 for raw in lines.read():
@@ -130,17 +132,14 @@ class Monitor:
         client.echo(mark)
         return None, int(seconds) * 1_000_000 + int(micros)
 
-    def _pass_mark(self, lines: _Lines, mark: bytes) -> None:
-        """What stands before the mark is in the reading already."""
+    def _pass_mark(self, lines: _Lines, mark: bytes) -> list[bytes]:
+        """What came with the mark, behind it; what stands before it is in the reading already."""
         ends_s = time.monotonic() + _MARK_S
         while time.monotonic() < ends_s:
-            found = False
-            for raw in lines.read():
-                if found:
-                    self._hear(raw)
-                found = found or (mark in raw and b'"ECHO"' in raw.upper())
-            if found:
-                return
+            came = list(lines.read())
+            for number, raw in enumerate(came):
+                if mark in raw and b'"ECHO"' in raw.upper():
+                    return came[number + 1 :]
         raise OSError("MONITOR never showed the mark")
 
     # -- what is heard --------------------------------------------------------------------------
