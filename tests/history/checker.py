@@ -124,10 +124,7 @@ class _Walk:
                 if handler is None and words[0] == b"SET" and words[1].startswith(fired):
                     handler = self._claims.fired
                 if handler is not None:
-                    ahead_us = (event.server_us - event.at_us) - (case.server_us - case.at_us)
-                    if ahead_us > STEP_US and case.at_us:
-                        case.leaps.append((event.at_us, ahead_us))
-                    case.at_us, case.server_us = event.at_us, event.server_us
+                    self._at(event.at_us, event.server_us)
                     handler(words)
             elif kind is ScriptEnd:
                 self._leases.script_ended()
@@ -140,9 +137,19 @@ class _Walk:
             elif isinstance(event, Gap):
                 self._unseen(event)
 
+    def _at(self, at_us: int, server_us: int) -> None:
+        """The clocks now, the true one and the server's; where that leapt forward, it is kept."""
+        case = self._case
+        ahead_us = (server_us - at_us) - (case.server_us - case.at_us)
+        if ahead_us > STEP_US and case.at_us:
+            case.leaps.append((at_us, ahead_us))
+        case.at_us, case.server_us = at_us, server_us
+
     def _lost(self, lost: Lost) -> None:
         """A new history of Redis begins."""
         case = self._case
+        if lost.server_us is not None:
+            self._at(lost.at_us, lost.server_us)
         kept = lost.kept
         for gap in case.gaps:
             if kept is None and gap.start_us <= lost.at_us <= gap.end_us:

@@ -140,12 +140,13 @@ class Lost:
 
     kept: the writes that would build what is there now (as `Write.words`: HSET entries, state,
     inflight; SET lease PX what remains). () is an empty server; None: not known, and the checker
-    believes what it sees next.
+    believes what it sees next. server_us: the server's own clock; None: as since the last write.
     """
 
     at_us: int
     how: str
     kept: tuple[Words, ...] | None = None
+    server_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

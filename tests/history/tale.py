@@ -190,7 +190,7 @@ class Tale:
     def lose(self, *kept: tuple[str, ...] | None) -> Tale:
         """Data is lost; `kept` as words without the base, None: nobody knows."""
         told = None if kept == (None,) else tuple(_words(words) for words in kept if words)
-        self.events.append(Lost(self.at_us, "told so", told))
+        self.events.append(Lost(self.at_us, "told so", told, self.at_us + self.step_us))
         return self
 
     def gap(self, ms: float, *kept: tuple[str, ...] | None) -> Tale:

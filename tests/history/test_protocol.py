@@ -47,6 +47,20 @@ def test_i1_a_lease_that_has_run_out_does_not_come_back_with_the_clock() -> None
     assert tale.problems() == []
 
 
+def test_i5_what_is_left_of_a_lease_counts_from_the_clock_at_the_loss() -> None:
+    tale = begun(atomic=True).until(2_000)
+    kept = (("HSET", "entries", "e", tale.definition("e", 1_000).decode()),)
+    cursor = ("HSET", "state", "e", f"{START_MS}|{START_MS + 1_000}|||0")
+    tale.step_us = 200_000
+    tale.lose(*kept, cursor, ("SET", "lease", tale.token, "PX", "70"))
+    late = Tale()
+    late.__dict__.update(tale.__dict__, events=list(tale.events))
+    tale.wait(50).fire(1_000).fire(2_000)
+    assert tale.problems() == []
+    late.wait(75).fire(1_000)
+    assert any(problem.startswith("I5: ") for problem in late.problems())
+
+
 def test_i1_the_intents_of_a_stolen_lease_wait_for_the_end_of_its_trust() -> None:
     tale = begun().until(2_000).renew().claim(2_000).wait(1).send(2_000)
     tale.fault(Kind.KILL, "a").wait(50).lead("b", epoch=START_MS + 9_000, steal=True)

@@ -111,7 +111,9 @@ class Recorder:
 
     def lost(self, how: str) -> None:
         """Acknowledged data is gone; what is left is told with it."""
-        self.events.append(Lost(self._world.now_us, how, tuple(self._kept())))
+        now_us = self._world.now_us
+        server_us = now_us + self._sim.server_offset_us
+        self.events.append(Lost(now_us, how, tuple(self._kept()), server_us))
         self._sim.watching.loss(self._survives_us)
         self._world.tell("FAULT Redis has lost data: %s", how)
 

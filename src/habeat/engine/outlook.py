@@ -9,7 +9,7 @@ from habeat.core.lease import Token
 from habeat.election import Election
 from habeat.engine.ahead import Ahead
 from habeat.engine.lead import Lead
-from habeat.engine.planning import Plan, Planner
+from habeat.engine.planning import LOOKED_AT_MOST, Plan, Planner
 from habeat.ports import DispatchStore, Lost, Tick
 
 DUE_PER_TICK = 300
@@ -55,6 +55,7 @@ class Outlook:
         while (
             len(found.due) >= DUE_PER_TICK
             and self._ahead.has_room
+            and seen < LOOKED_AT_MOST
             and lead.until_ms(first_ms) > PAGE_MS
         ):
             found = lead.call(partial(self._look_on, seen))

@@ -22,7 +22,8 @@ from habeat.core.order import Order
 from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, Skip
 
-CACHED_DEFINITIONS = 5_000
+#: As many as are looked ahead at: what a burst needs is then read once, a second before it.
+CACHED_DEFINITIONS = LOOKED_AT_MOST = 10_000
 #: Slots enumerated in one tick; what is left waits for the next, under a lease just renewed.
 SLOTS_PER_TICK = 20_000
 
@@ -210,6 +211,9 @@ class Planner:
         room: int,
     ) -> None:
         assert item.cursor_ms is not None
+        if not entry.enabled:  # disabled by hand: an edit of ours takes it off the index itself
+            result.misplaced.append((item, None))
+            return
         policies = entry.policies(self._defaults)
         steps = plan(
             entry,

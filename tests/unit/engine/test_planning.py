@@ -52,6 +52,18 @@ def test_the_cache_is_bounded() -> None:
     assert len(cache) <= CACHED_DEFINITIONS
 
 
+def test_an_entry_disabled_by_hand_is_taken_off_and_nothing_is_said_of_its_slots() -> None:
+    """habeat's own edits take it off the index themselves; this one only wrote the definition."""
+    world = World(atomic=True)
+    world.add("off", every_ms=1_000, enabled=False)
+    world.add("a", every_ms=1_000)
+    world.run(3_500)
+    assert world.store.outcomes("off") == []
+    assert world.store.rows["off"].due_ms is None
+    assert world.store.count("defer") == 1
+    assert len(world.store.outcomes("a")) >= 3
+
+
 def test_b6_an_unreadable_entry_is_set_aside_once_and_the_others_fire() -> None:
     world = World(atomic=True)
     world.add("a", every_ms=1_000)
