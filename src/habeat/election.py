@@ -74,6 +74,8 @@ class Election:
         self.rank = 0
         self.inert: str = ""
         self._asked = False
+        #: Our token, once we were told that it holds the lease no more.
+        self._gone: Token | None = None
         #: How many looks at the lease were answered.
         self.looks = 0
         self._watch = Watch()
@@ -130,6 +132,7 @@ class Election:
     def concluded(self, reply: Reply | Lost, attempt: Attempt) -> Reply:
         """What the request of that attempt was answered, whenever it is read; LeaseLost."""
         if isinstance(reply, Lost):
+            self._gone = attempt.token
             self._step_down(
                 f"another replica holds the lease ({reply.holder})"
                 if reply.holder
@@ -187,6 +190,8 @@ class Election:
         self.looks += 1
         self._learn(look)
         seen = look.seen
+        if self.won is not None and seen.holder != str(self.won.token):
+            self._gone = self.won.token
         if not self._pace.crash_poll_ms:
             seen = replace(seen, listeners=None)  # 0 is "off": the TTL alone decides
         self._watch, action = self._watch.after(seen, ttl_ms=self._pace.ttl_ms)
@@ -258,8 +263,11 @@ class Election:
         self.won = reply
         if reply.already:
             log.warning("habeat: the lease is still ours: leading on")
+        heartbeat = reply.heartbeat
+        if reply.token == self._gone:  # only data that had been lost brings a token back
+            heartbeat += GONE_BACK
         self.trust = Trust(reply.token, attempt_ms, self._pace.ttl_ms)
-        self.known = Known(reply.cluster, reply.token.epoch, reply.heartbeat, reply.history_lost_ms)
+        self.known = Known(reply.cluster, reply.token.epoch, heartbeat, reply.history_lost_ms)
         self._watch = Watch()
         self._next_look_ms = 0
 

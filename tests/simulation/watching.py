@@ -63,7 +63,7 @@ class Watching:
         self._heard_us: dict[str, int] = {}
         self._called_us: dict[str, int] = {}
         self._revs: dict[bytes, int] = {}
-        self._began_ms = 0
+        self._began_ms = self._lost_us = 0
         self._begun: set[bytes] = set()
 
     def wrong(self, text: str) -> None:
@@ -142,6 +142,12 @@ class Watching:
             self.wrong(f"RESTAMP: taking over {words[2].decode()} changed its attempts")
         self._intents[words[2]] = parts
 
+    def _planned_before(self) -> bool:
+        """Whether who is writing is somebody whose edit began before the loss."""
+        writer = self._sim.network.caller
+        someone = writer is not None and writer.nonce not in self._sim.nonces
+        return someone and writer.began_us < self._lost_us
+
     def _on_definition(self, name: bytes, words: Words) -> None:
         if name == b"HDEL":
             self._revs.pop(words[2], None)
@@ -158,9 +164,10 @@ class Watching:
     def _on_state(self, entry: bytes, state: bytes) -> None:
         if entry not in self._begun:
             self._begun.add(entry)
-            # Its cursor may be from before: somebody was adding it meanwhile. Not what fires.
+            # Its cursor may be from before: somebody was adding it meanwhile. Not what fires,
+            # unless that was planned before the loss as well, and written behind it.
             cursor, following = state.split(b"|")[:2]
-            if int(following or cursor) < self._began_ms:
+            if int(following or cursor) < self._began_ms and not self._planned_before():
                 self.wrong(f"RESEED: {entry.decode()} begins at {state!r}, before the loss")
 
     # -- calls ------------------------------------------------------------------------------
@@ -249,6 +256,7 @@ class Watching:
         self._holder = lease.decode().partition(":")[2] if lease else ""
         if not survives_us:
             self._began_ms = self._sim.server.now_us() // 1_000
+            self._lost_us = self._sim.world.now_us
             self._begun.clear()
         else:
             self._began_ms = 0

@@ -91,6 +91,7 @@ class Host:
     def __init__(self, world: World, name: str, main: Callable[[Host], None]) -> None:
         self.world = world
         self.name = name
+        self.began_us = world.now_us
         #: By which the schedule knows this process; set by whoever starts it.
         self.nonce = name
         self.alive = True

@@ -428,3 +428,37 @@ def test_what_came_back_from_before_a_loss_may_have_counted_further() -> None:
     field.store.lease, field.store.lease_ends_us = "7:a", field.clock.us + 10**9
     two.step()
     assert two.known.heartbeat > 90 + GONE_BACK // 2
+
+
+@pytest.mark.parametrize("told_by", ["an answer", "a look"])
+def test_a_token_that_was_gone_and_is_back_shows_a_loss(told_by: str) -> None:
+    """Emptied, then restored: by the heartbeat alone nothing was missing."""
+    field = Field()
+    one = field.replica("a")
+    assert one.step()
+    token, field.store.lease = field.store.lease, ""
+    if told_by == "an answer":
+        with pytest.raises(LeaseLost):
+            renew(one, field)
+    else:
+        field.clock.advance(TTL_MS)
+        field.store.fault("acquire", "request")
+        with pytest.raises(StoreUnavailable):
+            one.step()
+    field.store.lease, field.store.lease_ends_us = token, field.clock.us + 10**9
+    field.run(one, 1_000)
+    assert one.leading
+    assert field.store.lease == token
+    assert one.known.heartbeat >= field.store.heartbeat + GONE_BACK
+
+
+def test_a_lease_that_was_ours_all_the_time_shows_none() -> None:
+    field = Field()
+    one = field.replica("a")
+    assert one.step()
+    field.clock.advance(TTL_MS - 500)
+    field.run(one, 1_000)
+    assert one.leading
+    assert one.won is not None
+    assert one.won.already
+    assert one.known.heartbeat == field.store.heartbeat
