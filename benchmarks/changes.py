@@ -64,9 +64,9 @@ def _of_habeat(run: Run, entries: int) -> dict[str, Any]:
             return habeat.once(datetime.now(UTC) + timedelta(milliseconds=AHEAD_MS))
 
         kinds: dict[str, Callable[[int], Any]] = {
-            "habeat, add": lambda i: client.add(f"new-{i}", "bench.work", soon()),
-            "habeat, update": lambda i: client.update(f"entry-{i % entries:06d}", schedule=soon()),
-            "habeat, trigger": lambda i: client.trigger(f"entry-{i % entries:06d}"),
+            "habeat (add)": lambda i: client.add(f"new-{i}", "bench.work", soon()),
+            "habeat (update)": lambda i: client.update(f"entry-{i % entries:06d}", schedule=soon()),
+            "habeat (trigger)": lambda i: client.trigger(f"entry-{i % entries:06d}"),
         }
         found = {}
         for kind, call in kinds.items():
@@ -122,7 +122,7 @@ def tables(data: dict[str, Any]) -> list[Table]:
     table = Table(f"Call to message, {data['entries']:,} entries (milliseconds)", columns)
     for kind, row in data["kinds"].items():
         live = row["live_ms"]
-        ahead = data["ahead_ms"] if kind in ("habeat, add", "habeat, update") else 0.0
+        ahead = data["ahead_ms"] if kind in ("habeat (add)", "habeat (update)") else 0.0
         after = [figures.quantile(live, q) - ahead for q in (0.5, 0.99)]
         table.rows.append([
             kind, number(len(live) + row["missed"]), number(row["missed"]),

@@ -52,7 +52,7 @@ def measure(run: Run) -> dict[str, Any]:
     for count in (0, *sizes):
         found["rss"][str(count)] = of_rss = {}
         told = _of_client(run, count)
-        of_rss["habeat, through the Client"] = told["rss_mib"]
+        of_rss["habeat (through the Client)"] = told["rss_mib"]
         if count:
             found["idle"][str(count)] = told
         for each in run.wanted(available(run.pick((HABEAT, REDBEAT, CELERY), (HABEAT,)))):
@@ -190,7 +190,7 @@ def _rss_table(data: dict[str, Any]) -> Table:
         table.rows.append([name, *(short(data["rss"][size].get(name)) for size in sizes)])
     fired = [f"after {row['records']:,} firings of {row['entries']:,} entries: "
              f"{row['rss_mib']:.1f} MiB" for row in data["firings"]]  # fmt: skip
-    table.notes = [f"habeat, through the Client: {'; '.join(fired)}."]
+    table.notes = [f"habeat (through the Client): {'; '.join(fired)}."]
     return table
 
 

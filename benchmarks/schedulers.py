@@ -119,9 +119,9 @@ class Scheduler:
 
 
 HABEAT = Scheduler("habeat", "habeat.Scheduler")
-SIGNALS = Scheduler("habeat, publish signals", "habeat.Scheduler", more=_SIGNALS)
-NO_TEMPLATE = Scheduler("habeat, no template", "habeat.Scheduler", {"habeat_template": False})
-OUTBOX = Scheduler("habeat, outbox", "habeat.Scheduler", {"habeat_dispatch": "outbox"})
+SIGNALS = Scheduler("habeat (publish signals)", "habeat.Scheduler", more=_SIGNALS)
+NO_TEMPLATE = Scheduler("habeat (no template)", "habeat.Scheduler", {"habeat_template": False})
+OUTBOX = Scheduler("habeat (outbox)", "habeat.Scheduler", {"habeat_dispatch": "outbox"})
 REDBEAT = Scheduler(
     "redbeat",
     "redbeat.RedBeatScheduler",

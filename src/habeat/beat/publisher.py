@@ -56,7 +56,9 @@ class CeleryPublisher:
         self._same_server = same_server
         self._use_database = use_database
         self._now_ms = now_ms
+        #: Entries that were found to go their own way, and what this turn knows of tasks.
         self._own_way: set[str] = set()
+        self._by_task: dict[str, str] = {}
         self.templates = Templates(broker.app, self._record, self._rendered) if template else None
         self._direct: dict[bytes, Callable[[object], None]] = {}
         self.atomic = False
@@ -67,6 +69,7 @@ class CeleryPublisher:
 
     def prepare(self, timeout_ms: int) -> None:
         """Decide the dispatch if that is still open; BrokerUnavailable."""
+        self._by_task.clear()
         if self.templates is not None:
             self.templates.look()
         if self.decided:
@@ -117,10 +120,17 @@ class CeleryPublisher:
             filled = self.templates.render(entry, firing, task_id, epoch)
             if filled is not None:
                 return filled
-        own_way = goes_its_own_way(self._broker.app, entry.task)
-        if own_way or entry.name in self._own_way:
+        if entry.name in self._own_way or self._goes_its_own_way(entry):
             return self._later(entry, firing, task_id, epoch)
         return self._rendered(self._record(entry, firing, task_id, epoch))
+
+    def _goes_its_own_way(self, entry: Entry) -> bool:
+        """Asked once a turn for each task: to look a setting up takes Celery microseconds."""
+        if not isinstance(entry.task, str):
+            return bool(goes_its_own_way(self._broker.app, entry.task))
+        if entry.task not in self._by_task:
+            self._by_task[entry.task] = goes_its_own_way(self._broker.app, entry.task)
+        return bool(self._by_task[entry.task])
 
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
         """Only from a template: of that nobody is told, so it may be made and thrown away."""
