@@ -64,13 +64,25 @@ def _summary(simulation: Mapping[str, Any], chaos: Mapping[str, Any]) -> str:
     return (
         f"Simulated: {counts['seeds']:,} seeds at commit `{simulation['commit']}` on "
         f"{simulation['date'][:10]}, {sum(simulation['faults'].values()):,} faults and other "
-        f"events, {counts['messages']:,} messages, {len(simulation['failed_seeds'])} seeds failed. "
+        f"events, {counts['messages']:,} messages, {_failed(simulation)} "
         f"Real processes (`make chaos`): {len(chaos)} scenarios, {messages:,} messages, "
         f"{repeated} repeated, each explained, on a machine with two cores, with leases of "
         "2 s, not the default 6. *Late by at most* is what that fault alone costs. "
         "*Measured* counts a firing for every fault that was at work between its slot and its "
         "message, and most scenarios have several at once: its p99 and its longest takeover are "
         "upper bounds, not that fault's own."
+    )
+
+
+def _failed(simulation: Mapping[str, Any]) -> str:
+    failed, again = simulation["failed_seeds"], simulation.get("again")
+    told = f"{len(failed)} seeds failed"
+    if not failed or again is None:
+        return f"{told}."
+    return (
+        f"{told} ({', '.join(map(str, failed))}), and {len(again['failed_seeds'])} of these at "
+        f"commit `{again['commit']}`, after what they had found was mended "
+        "([what that was](found-bugs.md))."
     )
 
 

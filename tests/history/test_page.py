@@ -7,7 +7,9 @@ import re
 from tests.history.events import Kind
 from tests.history.explanations import EXPLANATIONS, Hits
 from tests.history.matrix import ROWS
-from tests.history.page import PAGE, ROOT, anchor, read_figures, written
+from tests.history.page import PAGE, ROOT, anchor, matrix, read_figures, written
+from tests.simulation.plan import plan_of
+from tests.simulation.run import Simulation
 
 
 def test_every_kind_of_fault_has_its_row() -> None:
@@ -36,9 +38,19 @@ def test_the_page_is_as_it_would_be_written() -> None:
     assert page == written(page, *read_figures()), "run python -m tests.history --write-docs"
 
 
-def test_no_seed_of_the_published_run_failed() -> None:
+def test_no_seed_of_the_published_run_fails_any_more() -> None:
     simulation, _ = read_figures()
-    assert simulation["failed_seeds"] == []
+    again = simulation.get("again", {"seeds": [], "failed_seeds": []})
+    assert again["seeds"] == simulation["failed_seeds"]
+    assert again["failed_seeds"] == []
+    assert [seed for seed in again["seeds"] if Simulation(plan_of(seed)).run().problems] == []
+
+
+def test_the_page_names_the_seeds_that_failed_and_what_became_of_them() -> None:
+    simulation, chaos = read_figures()
+    again = {"commit": "later", "seeds": [7, 8], "failed_seeds": [8]}
+    told = matrix({**simulation, "failed_seeds": [7, 8], "again": again}, chaos)
+    assert "2 seeds failed (7, 8), and 1 of these at commit `later`" in told
 
 
 def test_each_promise_of_the_readme_links_to_a_row() -> None:

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from tests.simulation.again import again
 from tests.simulation.plan import Plan, plan_of
 from tests.simulation.planted import try_all
 from tests.simulation.run import Simulation
@@ -34,12 +35,16 @@ def main() -> int:
     show.add_argument("--entries", default="", help="names of the entries to keep")
     show.add_argument("--replicas", type=int, default=0)
     show.add_argument("--storm-us", type=int, default=0)
+    once_more = commands.add_parser("again", help="run the failed seeds of a run's --json anew")
+    once_more.add_argument("figures", type=Path)
     plant = commands.add_parser("planted", help="which planted bugs are caught")
     plant.add_argument("most", type=int, nargs="?", default=300, help="seeds for each")
     plant.add_argument("--only", default="", help="a part of the names")
     options = parser.parse_args()
     if options.command == "planted":
         return 1 if try_all(options.most, options.only) else 0
+    if options.command == "again":
+        return again(options.figures)
     return _run(options) if options.command == "run" else _show(options)
 
 
