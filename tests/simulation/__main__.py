@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.simulation.again import again
+from tests.simulation.parts import add_up
 from tests.simulation.plan import Plan, plan_of
 from tests.simulation.planted import try_all
 from tests.simulation.run import Simulation
@@ -35,6 +36,9 @@ def main() -> int:
     show.add_argument("--entries", default="", help="names of the entries to keep")
     show.add_argument("--replicas", type=int, default=0)
     show.add_argument("--storm-us", type=int, default=0)
+    adding = commands.add_parser("sum", help="add up the figures of a run's parts")
+    adding.add_argument("parts", type=Path, nargs="+")
+    adding.add_argument("--json", type=Path, metavar="FILE", required=True)
     once_more = commands.add_parser("again", help="run the failed seeds of a run's --json anew")
     once_more.add_argument("figures", type=Path)
     plant = commands.add_parser("planted", help="which planted bugs are caught")
@@ -45,6 +49,8 @@ def main() -> int:
         return 1 if try_all(options.most, options.only) else 0
     if options.command == "again":
         return again(options.figures)
+    if options.command == "sum":
+        return add_up(options.parts, options.json)
     return _run(options) if options.command == "run" else _show(options)
 
 

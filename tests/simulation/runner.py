@@ -72,7 +72,7 @@ def run_many(
             _gather(map(run_portion, portions), total, progress, enough)
         else:
             with multiprocessing.get_context("spawn").Pool(jobs, _begin) as pool:
-                parts = pool.imap_unordered(run_portion, portions)
+                parts = pool.imap(run_portion, portions)  # in order: what is done has no holes
                 _gather(parts, total, progress, enough)
     progress.end()
     return total, progress.passed_s
