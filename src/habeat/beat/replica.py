@@ -98,6 +98,7 @@ class Replica:
         self._broker_failures = broker_failures
         self._registered_ms: int | None = None
         self._registered_as = ""
+        self._names_kept = False
         self._cluster = ""
         self._probed_ms: int | None = None
         self._broker_ok_ms: int | None = None
@@ -175,8 +176,8 @@ class Replica:
         same_cluster = self._cluster == self._election.known.cluster
         if not stale and role == self._registered_as and same_cluster:
             return
-        # Each time, for it costs a SCARD: names forgotten meanwhile would stop all pruning.
-        self._entry_store.declare(self._declared.fingerprint, sorted(self._declared.entries))
+        if not self._names_kept:
+            self._entry_store.declare(self._declared.fingerprint, sorted(self._declared.entries))
         found = self._lease_store.register(
             self._identity.nonce,
             json.dumps(self._told(role)),
@@ -186,6 +187,8 @@ class Replica:
         )
         self._election.rank = found.rank
         self._generation = found.generation
+        # Names that were forgotten meanwhile would stop all pruning: they are told again, next.
+        self._names_kept = found.names >= len(self._declared.entries)
         self._skew_ms = self._clock.wall_ms() - found.now_us // 1_000
         self._registered_ms, self._registered_as = now_ms, role
         self._cluster = self._election.known.cluster

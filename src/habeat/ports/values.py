@@ -204,8 +204,9 @@ class Departed:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Where a replica stands among the live ones."""
+    """Where a replica stands among the live ones, and how many of its names are kept."""
 
     now_us: int
     rank: int
     generation: int
+    names: int

@@ -68,7 +68,7 @@ class RedisElectionStore:
     ) -> Registration:
         window = (LIVE_WINDOW_MS, fingerprint, CONFIG_FORGOTTEN_MS)
         reply = self._caller.run("register", nonce, info, *window, declared, generation)
-        return Registration(int(reply[0]), int(reply[1]), int(reply[2]))
+        return Registration(*(int(each) for each in reply[:4]))
 
     def may_rotate(self) -> bool:
         """Whether leadership may be handed on for broker trouble: once a minute in all."""

@@ -322,6 +322,12 @@ def register(bench: Bench, nonce: str, fingerprint: str = "f", **other: int) -> 
     return found.rank, found.generation
 
 
+def test_registering_tells_how_many_of_its_names_are_kept(bench: Bench) -> None:
+    assert bench.leases.register("a1", "{}", "f", 2).names == 0
+    bench.entries.declare("f", ["one", "two"])
+    assert bench.leases.register("a1", "{}", "f", 2).names == 2
+
+
 def test_rank_counts_the_live_standbys_before_us(bench: Bench) -> None:
     bench.lead("a1")
     for nonce in ("a1", "a3", "a2", "a4"):

@@ -3,7 +3,8 @@
 -- ARGV 1 nonce, 2 info (JSON), 3 window ms in which a replica counts as live,
 --      4 fingerprint of its beat_schedule, 5 ms after which an unseen fingerprint is forgotten,
 --      6 number of names it declares, 7 generation this process was given before (0 if none)
--- Returns {now us, rank among the live standbys (0 is first in line), config generation}
+-- Returns {now us, rank among the live standbys (0 is first in line), config generation,
+--      number of the names that are kept for this fingerprint}
 --
 -- Who is gone is told by its own channel where that can be heard (a killed replica must not
 -- stand first in line for the rest of its window), else by the window alone.
@@ -37,4 +38,5 @@ for _, other in ipairs(redis.call('ZRANGEBYSCORE', SEEN, int(NOW - window_ms), '
     rank = rank + 1
   end
 end
-return {int(NOW_US), rank, tonumber(generation)}
+return {int(NOW_US), rank, tonumber(generation),
+  redis.call('SCARD', BASE .. 'declared:' .. fingerprint)}

@@ -1,0 +1,66 @@
+"""What a replica tells the others, and when."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from habeat.beat.declared import Declared, declare
+from habeat.beat.replica import REGISTER_EVERY_MS, Identity, Replica
+from habeat.ports import Known, Registration
+from tests.unit.beat.conftest import make_app
+from tests.unit.engine.world import FakeClock
+
+
+class Store:
+    """Keeps the names of a configuration until it is emptied."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.told: list[str] = []
+
+    def declare(self, fingerprint: str, names: list[str]) -> None:
+        self.told.append("names")
+        self.names = set(names)
+
+    def register(self, *_: Any) -> Registration:
+        self.told.append("replica")
+        return Registration(0, 0, 1, len(self.names))
+
+
+def _replica(store: Store, clock: FakeClock, declared: Declared) -> Replica:
+    election = SimpleNamespace(
+        known=Known("c", 1), won=None, holder=None, inert="", barred="", rank=0
+    )
+    publisher = SimpleNamespace(atomic=True, decided=True, why="", prepare=lambda _: None)
+    given: Any = {
+        "identity": Identity.of_this_process("a", clock),
+        "election": election,
+        "lease_store": store,
+        "entry_store": store,
+        "insight": None,
+        "publisher": publisher,
+        "broker": SimpleNamespace(probe=lambda _: None),
+        "reconcile": SimpleNamespace(clashes=set()),
+        "declared": declared,
+        "clock": clock,
+        "broker_failures": lambda: 0,
+    }
+    return Replica(**given)
+
+
+def test_names_are_told_once_and_again_where_they_were_forgotten() -> None:
+    store, clock = Store(), FakeClock()
+    entry = {"task": "proj.add", "schedule": 60}
+    replica = _replica(store, clock, declare(make_app(), {"one": entry, "two": entry}))
+    heard = []
+    for turn in range(5):
+        if turn == 2:
+            store.names.clear()
+        replica.each_tick(None)
+        heard.append(tuple(store.told))
+        store.told.clear()
+        clock.advance(REGISTER_EVERY_MS)
+    again = ("names", "replica")
+    assert heard == [again, ("replica",), ("replica",), again, ("replica",)]
+    assert store.names == {"one", "two"}
