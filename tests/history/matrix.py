@@ -31,7 +31,7 @@ _STORM = "simulation/storm.py"
 ROWS: dict[Kind, Row] = {
     Kind.KILL: Row(
         "leader killed (SIGKILL, out of memory)",
-        "the message that had left and was not settled: at most one",
+        "the message that had left and was not settled: at most one, on RabbitMQ two",
         "none within the grace",
         "0.6 s; in flight with the outbox: one lease",
         ("chaos/test_failpoints.py", "acceptance/test_kills.py", _STORM),

@@ -6,6 +6,8 @@ from tests.mutations.device import (
     BACKLOGS,
     CATCHUP,
     CATCHUP_EDGES,
+    CONFIRMING,
+    CONFIRMS,
     DISPATCH,
     EDITS,
     EXPIRY,
@@ -25,6 +27,7 @@ from tests.mutations.device import (
 )
 
 _OUTBOX = "engine/outbox.py"
+_CONFIRMS = "beat/confirms.py"
 _RECOVERY = "engine/recovery.py"
 _CATCHUP = "core/catchup.py"
 _RECONCILE = "beat/reconcile.py"
@@ -42,7 +45,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: settled at once",
-        "A crash in a burst repeats one message at most",
+        "A crash in a burst repeats a message or two at most",
         _OUTBOX,
         "        self._settling = self._store.send_settle(lead.last_token, self._departed)\n"
         "        self._asked = len(self._departed)\n",
@@ -53,10 +56,10 @@ SENDING_OUT = [
         "outbox: departed is remembered",
         "What left and could not be settled is not sent again",
         _OUTBOX,
-        "            self._store.settle(lead.last_token, self._departed)\n"
-        "            self._departed = []\n",
-        "            departed, self._departed = self._departed, []\n"
-        "            self._store.settle(lead.last_token, departed)\n",
+        "                self._store.settle(lead.last_token, self._departed)\n"
+        "                self._departed = []\n",
+        "                departed, self._departed = self._departed, []\n"
+        "                self._store.settle(lead.last_token, departed)\n",
         OUTBOX,
     ),
     Device(
@@ -71,11 +74,59 @@ SENDING_OUT = [
         "outbox: refused is not departed",
         "A message that the broker refused is not called sent",
         _OUTBOX,
-        '            self._refused.error(entry, "habeat: the broker refuses entry %r: %s",'
-        " entry, error)\n            return True\n",
-        '            self._refused.error(entry, "habeat: the broker refuses entry %r: %s",'
-        " entry, error)\n",
+        "            self._tell(entry, error)\n            return True\n",
+        "            self._left(lead, entry, identity, attempt)\n            return True\n",
         OUTBOX,
+    ),
+    Device(
+        "outbox: refused afterwards is not departed",
+        "The same, where the broker says so when the next one is on its way",
+        _OUTBOX,
+        "            self._tell(message.entry, error)\n        else:\n"
+        "            self._left(lead, message.entry, message.identity, message.attempt)\n",
+        "            self._tell(message.entry, error)\n"
+        "        self._left(lead, message.entry, message.identity, message.attempt)\n",
+        CONFIRMING,
+    ),
+    Device(
+        "outbox: settled when confirmed",
+        "What the broker has not confirmed is not called sent",
+        _OUTBOX,
+        "        if handed is None:\n            self._left(",
+        "        if True:\n            self._left(",
+        CONFIRMING,
+    ),
+    Device(
+        "outbox: the last confirmation",
+        "At the end of a turn nothing is on its way",
+        _OUTBOX,
+        "            if last is not None:\n",
+        "            if last is None:\n",
+        CONFIRMING,
+    ),
+    Device(
+        "outbox: a confirmation within the trust",
+        "A broker that does not confirm does not cost the lease",
+        _OUTBOX,
+        "message.handed.taken(min(self._timeout_ms, spare_ms))",
+        "message.handed.taken(self._timeout_ms)",
+        CONFIRMING,
+    ),
+    Device(
+        "confirms: up to a number, or that number",
+        "The confirmation of a message is not that of the ones before it",
+        _CONFIRMS,
+        "if multiple else {number}",
+        "if number else set()",
+        CONFIRMS,
+    ),
+    Device(
+        "confirms: a refusal",
+        "What the broker refused is not called sent",
+        _CONFIRMS,
+        '            raise Nacked("the broker refused the message")\n',
+        "            return False\n",
+        CONFIRMS,
     ),
     Device(
         "recovery: at all",

@@ -48,6 +48,16 @@ class Broker:
         return not self.down and host.name not in self.cut_off
 
 
+class OnItsWay:
+    """`ports.Handed`: the broker has it, and has not said so."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    def taken(self, timeout_ms: int) -> None:
+        self._publisher.confirm(timeout_ms)
+
+
 class Publisher:
     """`ports.Publisher`, and what the shipped `Replica` asks of Celery's."""
 
@@ -101,9 +111,20 @@ class Publisher:
             self._host.sleep(timeout_ms * 1_000 if self._host.name in self._broker.cut_off else 0)
             raise BrokerUnavailable("simulated")
 
-    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
+    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> OnItsWay | None:
+        """Half of the replicas wait for confirmations later, as with RabbitMQ."""
+        self._trying(lambda: self._send(envelope, attempt, timeout_ms))
+        if self._host.boot_us % 2:
+            return OnItsWay(self)
+        self.confirm(timeout_ms)
+        return None
+
+    def confirm(self, timeout_ms: int) -> None:
+        self._trying(lambda: self._confirm(timeout_ms))
+
+    def _trying(self, act: Callable[[], None]) -> None:
         try:
-            self._send(envelope, attempt, timeout_ms)
+            act()
         except BrokerUnavailable:
             self._connected = False
             raise
@@ -126,7 +147,6 @@ class Publisher:
             host.sleep(timeout_ms * 1_000 if host.name in broker.cut_off else 0)
             raise BrokerUnavailable("simulated")
         broker.arrived(entry, identity, task_id, host, attempt)
-        self._confirm(timeout_ms)
 
     def _confirm(self, timeout_ms: int) -> None:
         host, broker, world = self._host, self._broker, self._host.world

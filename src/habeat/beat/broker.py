@@ -1,7 +1,10 @@
 """The broker, reached by Celery's and kombu's public calls only, every wait bounded.
 
 A connection of our own is made when first needed and thrown away after any error: a producer
-cached on a half-open socket is how beats freeze without a word. RabbitMQ confirms each message.
+cached on a half-open socket is how beats freeze without a word. RabbitMQ confirms each message,
+and is waited for when the next one has been handed over (confirms.py). Not so the first message
+to each destination, nor the one before it: a queue or exchange that is refused closes the channel,
+and with it what is known of messages that were on their way.
 Sockets of the transports that we know (Redis, AMQP) are given time limits; for the others the
 connection's own timeout is what there is.
 """
@@ -9,12 +12,14 @@ connection's own timeout is what there is.
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 from celery import Celery
 from kombu import Connection
 from kombu.exceptions import KombuError, OperationalError
 
+from habeat.beat.confirms import ConfirmingChannel, Ticket
 from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
 from habeat.ports import BrokerUnavailable, PublishRefused
@@ -25,11 +30,14 @@ _REDIS_SCHEMES = ("redis", "rediss", "sentinel", "valkey", "valkeys")
 class Broker:
     """One connection and producer to the app's broker."""
 
-    def __init__(self, app: Celery, timeout_s: float) -> None:
+    def __init__(self, app: Celery, timeout_s: float, now_ms: Callable[[], int]) -> None:
         self.app = app
+        self._now_ms = now_ms
         self._timeout_s = timeout_s
         self._connection: Connection | None = None
         self._producer: Any = None
+        self._confirming: ConfirmingChannel | None = None
+        self._outlet: Any = None
         self._declared = DeclaredEntities()
 
     @property
@@ -72,31 +80,84 @@ class Broker:
             self.discard()
             raise BrokerUnavailable(_told(error)) from error
 
-    def publish(self, message: Publication, attempt: int, timeout_s: float) -> None:
-        """Send one message; BrokerUnavailable, or PublishRefused if only this one is at fault."""
+    def publish(self, message: Publication, attempt: int, timeout_s: float) -> Ticket | None:
+        """Send one message; BrokerUnavailable, or PublishRefused if only this one is at fault.
+
+        With a ticket the broker has yet to say that it has taken it: see `wait_for`.
+        """
+        try:
+            self._open_outlet()
+            if self._confirming is None:
+                self._hand_over(message, attempt, timeout_s)
+                return None
+            return self._on_its_way(self._confirming, message, attempt, timeout_s)
+        except Exception as error:
+            self._failed(error)
+
+    def _on_its_way(
+        self, confirming: ConfirmingChannel, message: Publication, attempt: int, timeout_s: float
+    ) -> Ticket | None:
+        ends_ms = self._now_ms() + round(timeout_s * 1_000)
+        way = _way(message.arguments)
+        if confirming.knows(way):
+            self._hand_over(message, attempt, timeout_s)
+            return confirming.published()
+        self._listen(confirming, ends_ms)
+        self._hand_over(message, attempt, timeout_s)
+        self._listen(confirming, ends_ms, confirming.published().number)
+        confirming.learn(way)
+        return None
+
+    def _hand_over(self, message: Publication, attempt: int, timeout_s: float) -> None:
         arguments = self._declared.without_known(message.arguments)
         headers = dict(arguments.pop("headers", None) or {})
         if "habeat_attempt" in headers:
             headers["habeat_attempt"] = attempt
+        self._outlet.publish(
+            message.body,
+            content_type=message.content_type,
+            content_encoding=message.content_encoding,
+            headers=headers,
+            retry=False,
+            timeout=timeout_s,
+            confirm_timeout=timeout_s,
+            **arguments,
+        )
+        self._declared.add(arguments["declare"])
+
+    def wait_for(self, ticket: Ticket, timeout_s: float) -> None:
+        """Until the broker has taken it; BrokerUnavailable, PublishRefused."""
+        if ticket.channel is not self._confirming:
+            if ticket.channel.awaits(ticket.number):
+                raise BrokerUnavailable("the connection was closed before the broker confirmed")
+            return
         try:
-            self.producer.publish(
-                message.body,
-                content_type=message.content_type,
-                content_encoding=message.content_encoding,
-                headers=headers,
-                retry=False,
-                timeout=timeout_s,
-                confirm_timeout=timeout_s,
-                **arguments,
-            )
+            ends_ms = self._now_ms() + round(timeout_s * 1_000)
+            self._listen(ticket.channel, ends_ms, ticket.number)
         except Exception as error:
             self._failed(error)
-        self._declared.add(arguments["declare"])
+
+    def _listen(self, confirming: ConfirmingChannel, ends_ms: int, number: int = 0) -> None:
+        """Until the broker has said what became of this message; 0: of all."""
+        while confirming.awaits(number):
+            left_ms = ends_ms - self._now_ms()
+            if left_ms <= 0:
+                raise TimeoutError("the broker has not confirmed in time")
+            confirming.listen(left_ms / 1_000)
+
+    def _open_outlet(self) -> None:
+        """Have a producer to publish on: one that need not wait for confirmations, if it can be."""
+        if self._outlet is None:
+            if ConfirmingChannel.fits(self.connection):
+                self._confirming = ConfirmingChannel(self.connection)
+                self._outlet = self.app.amqp.Producer(self._confirming.channel, auto_declare=False)
+            else:
+                self._outlet = self.producer
 
     def discard(self) -> None:
         """Throw the connection away; the next use makes a new one."""
-        connection, self._connection, self._producer = self._connection, None, None
-        self._declared = DeclaredEntities()
+        connection = self._connection
+        self.forget()
         if connection is not None:
             # AMQP says good-bye and waits for an answer; a broker that hangs gives none.
             with contextlib.suppress(Exception):
@@ -104,10 +165,10 @@ class Broker:
 
     def forget(self) -> None:
         """In a forked child: drop the object without a word to the broker."""
-        self._connection, self._producer = None, None
+        self._connection = self._producer = self._outlet = self._confirming = None
         self._declared = DeclaredEntities()
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> NoReturn:
         refused = isinstance(error, self.connection.channel_errors) and not isinstance(
             error, (OSError, *self.connection.connection_errors)
         )
@@ -146,3 +207,9 @@ def _told(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error, (OperationalError, KombuError)) else None
     shown = cause or error
     return f"{type(shown).__name__}: {shown}" if str(shown) else type(shown).__name__
+
+
+def _way(arguments: Mapping[str, Any]) -> tuple[str, str]:
+    """Where a message goes: what is refused of one may well be accepted of another."""
+    exchange = arguments.get("exchange") or ""
+    return str(getattr(exchange, "name", exchange)), str(arguments.get("routing_key") or "")

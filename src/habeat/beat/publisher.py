@@ -9,10 +9,11 @@ queue) goes back to the outbox, and says so.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from habeat.beat.broker import Broker
 from habeat.beat.capture import CannotCapture, Capture, CaptureUncertain
+from habeat.beat.confirms import Ticket
 from habeat.beat.envelope import Hasty, Publication, seal, unseal
 from habeat.beat.render import EntryRenderer
 from habeat.beat.sending import goes_its_own_way
@@ -21,6 +22,7 @@ from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.ports import (
     BrokerUnavailable,
+    Handed,
     PublishRefused,
     RenderBypassed,
     Rendered,
@@ -31,6 +33,23 @@ from habeat.ports import (
 log = logging.getLogger("habeat")
 
 DIRECT_KEPT = 1_000
+
+
+class OnItsWay:
+    """`ports.Handed`: the messages of one firing, until the broker has taken them all."""
+
+    def __init__(
+        self, broker: Broker, tickets: Sequence[Ticket], now_ms: Callable[[], int]
+    ) -> None:
+        self._broker = broker
+        self._tickets = tickets
+        self._now_ms = now_ms
+
+    def taken(self, timeout_ms: int) -> None:
+        """Wait for it, so long at most; BrokerUnavailable, PublishRefused."""
+        ends_ms = self._now_ms() + timeout_ms
+        for ticket in self._tickets:
+            self._broker.wait_for(ticket, max(0, ends_ms - self._now_ms()) / 1_000)
 
 
 class CeleryPublisher:
@@ -179,21 +198,24 @@ class CeleryPublisher:
         """Make sure of the broker within the time; BrokerUnavailable."""
         self._broker.connect(max(timeout_ms, 1) / 1_000)
 
-    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
+    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> Handed | None:
         """Send an envelope's messages, all within the time; BrokerUnavailable, PublishRefused."""
         ends_ms = self._now_ms() + timeout_ms
         if envelope.startswith(b"direct "):
             self._publish_direct(envelope, timeout_ms)
-            return
+            return None
         try:
             messages = unseal(envelope)
         except (ValueError, KeyError, TypeError) as error:
             raise PublishRefused(f"the kept message cannot be read: {error}") from error
+        tickets: list[Ticket] = []
         for message in messages:
             left_ms = ends_ms - self._now_ms()
             if left_ms <= 0:
                 raise BrokerUnavailable("it took too long to take all messages of one firing")
-            self._broker.publish(message, attempt, left_ms / 1_000)
+            ticket = self._broker.publish(message, attempt, left_ms / 1_000)
+            tickets += [ticket] if ticket else []
+        return OnItsWay(self._broker, tickets, self._now_ms) if tickets else None
 
     def _publish_direct(self, envelope: bytes, timeout_ms: int) -> None:
         run = self._direct.pop(envelope, None)

@@ -123,7 +123,9 @@ def build(
         wait_redis_replicas=settings.wait_redis_replicas,
     )
     line = RedisLine(connections, keys, nonce, clock)
-    broker = Broker(app, settings.publish_timeout_ms / 1_000)
+    broker = Broker(
+        app, settings.publish_timeout_ms / 1_000, now_ms=lambda: clock.monotonic_us() // 1_000
+    )
     catalog = BeatCatalog(app, declared)
     publisher = CeleryPublisher(
         renderer=EntryRenderer(app, catalog, apply_entry),

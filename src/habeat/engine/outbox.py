@@ -1,6 +1,6 @@
 """The outbox dispatch, for every broker that is not the schedule's own Redis.
 
-    render ─ claim (the intent is kept, with its message) ─ publish ─ settle
+    render ─ claim (the intent is kept, with its message) ─ publish ─ taken ─ settle
 
 What happens when each step fails:
 
@@ -8,13 +8,15 @@ render       the entry waits or ends as failed (render.py); nothing was claimed.
 claim        refused: somebody else's slot, or the plan is stale. Reply lost: the intent is in
              flight, and is recovered with the same task id.
 publish      the intent stays in flight. Nothing more is claimed until the broker answers again.
+taken        the broker's confirmation, where it sends one. None came, or it was lost: the same.
 settle       not fenced, for a publish is a fact. Reply lost or process killed: the intent is
              resent with the same task id by whoever recovers it: this is the duplicate that
              at-least-once allows, and all that a crash can make.
 
-A message's settling is sent as soon as it has left, and its answer is read when the next one has
-left: Redis settles while the broker takes. So a crash has at most one message to repeat, the one
-that had left and whose settling had not been sent, and no message waits for another's settling.
+The broker's confirmation of a message is waited for when the next one has been handed over, then
+its settling is sent, whose answer is read later still: broker and Redis work while the next message
+is made ready. So a crash has at most two messages to repeat, which had been handed over and whose
+settling had not been sent, and no message waits for another's settling.
 
 Before each publish the trust window is looked at; the publish must end inside it. Where less is
 left than a publish may take, the lease is renewed first. A firing that may be sent at most once
@@ -24,15 +26,32 @@ is claimed alone, directly before its publish, and a stop waits for it: none is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from habeat.core.entry import Delivery
 from habeat.engine.lead import Lead
 from habeat.engine.reporting import Once
 from habeat.engine.verdicts import Verdicts
-from habeat.ports import Claim, Departed, DispatchStore, Publisher, PublishRefused, Sent
+from habeat.ports import (
+    Claim,
+    Departed,
+    DispatchStore,
+    Handed,
+    Publisher,
+    PublishRefused,
+    Sent,
+)
 
 #: Below this much trust a message is not begun.
 LEAST_TRUST_MS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Unconfirmed:
+    handed: Handed
+    entry: str
+    identity: str
+    attempt: int
 
 
 class Sender:
@@ -42,6 +61,7 @@ class Sender:
         self._store = store
         self._publisher = publisher
         self._timeout_ms = timeout_ms
+        self._unconfirmed: _Unconfirmed | None = None
         self._departed: list[Departed] = []
         self._settling: Sent[int] | None = None
         #: How many of the departed are in the question that is out.
@@ -62,24 +82,56 @@ class Sender:
         spare_ms = lead.spare_ms()
         if spare_ms < LEAST_TRUST_MS:
             return False
+        before = self._unconfirmed
         try:
-            self._publisher.publish(envelope, attempt, min(self._timeout_ms, spare_ms))
+            handed = self._publisher.publish(envelope, attempt, min(self._timeout_ms, spare_ms))
         except PublishRefused as error:
-            self._refused.error(entry, "habeat: the broker refuses entry %r: %s", entry, error)
+            self._tell(entry, error)
             return True
+        self._unconfirmed = (
+            None if handed is None else _Unconfirmed(handed, entry, identity, attempt)
+        )
+        if before is not None:
+            self._await(lead, before)
+        if handed is None:
+            self._left(lead, entry, identity, attempt)
+        return True
+
+    def _await(self, lead: Lead, message: _Unconfirmed) -> None:
+        """Until the broker has this message; a broker that hangs must not cost the lease."""
+        spare_ms = max(LEAST_TRUST_MS, lead.spare_ms())
+        try:
+            message.handed.taken(min(self._timeout_ms, spare_ms))
+        except PublishRefused as error:
+            self._tell(message.entry, error)
+        else:
+            self._left(lead, message.entry, message.identity, message.attempt)
+
+    def _left(self, lead: Lead, entry: str, identity: str, attempt: int) -> None:
+        """The broker has it: have it settled."""
         self._refused.over(entry)
         self._departed.append(Departed(entry, identity, lead.now_ms(), attempt))
         self._heard()
         self._settling = self._store.send_settle(lead.last_token, self._departed)
         self._asked = len(self._departed)
-        return True
+
+    def _tell(self, entry: str, error: PublishRefused) -> None:
+        self._refused.error(entry, "habeat: the broker refuses entry %r: %s", entry, error)
 
     def settle(self, lead: Lead) -> None:
-        """Record what has left so far; kept for the next try if Redis does not answer."""
-        self._heard()
-        if self._departed:
-            self._store.settle(lead.last_token, self._departed)
-            self._departed = []
+        """Record what has left so far; kept for the next try if Redis does not answer.
+
+        BrokerUnavailable if the broker does not confirm the last one: it stays in flight.
+        """
+        last, self._unconfirmed = self._unconfirmed, None
+        try:
+            if last is not None:
+                self._await(lead, last)
+        finally:
+            self._heard()
+            if self._departed:
+                self._store.settle(lead.last_token, self._departed)
+                self._departed = []
 
     def _heard(self) -> None:
         """Read the answer that is out; what it settled is done with, once it has come."""

@@ -13,6 +13,7 @@ from habeat.errors import StoreUnavailable as StoreUnavailable
 from habeat.ports.protocols import Clock as Clock
 from habeat.ports.protocols import DispatchStore as DispatchStore
 from habeat.ports.protocols import ElectionStore as ElectionStore
+from habeat.ports.protocols import Handed as Handed
 from habeat.ports.protocols import Line as Line
 from habeat.ports.protocols import Publisher as Publisher
 from habeat.ports.protocols import Sent as Sent

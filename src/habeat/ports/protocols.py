@@ -139,6 +139,14 @@ class DispatchStore(Protocol):
     def quarantine(self, token: Token, ttl_ms: int, due: DueEntry, why: str) -> Statuses | Lost: ...
 
 
+class Handed(Protocol):
+    """A message that was handed to the broker, which has not said yet that it has it."""
+
+    def taken(self, timeout_ms: int) -> None:
+        """Wait until it says so, so long at most; BrokerUnavailable, PublishRefused."""
+        ...
+
+
 class Publisher(Protocol):
     """Celery's side: builds messages, and with the outbox sends them."""
 
@@ -166,6 +174,9 @@ class Publisher(Protocol):
 
     def connect(self, timeout_ms: int) -> None: ...
 
-    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
-        """Hand one message to the broker within the time; BrokerUnavailable, PublishRefused."""
+    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> Handed | None:
+        """Hand one message to the broker within the time; BrokerUnavailable, PublishRefused.
+
+        None: the broker has it.
+        """
         ...

@@ -47,8 +47,8 @@ class Bench:
         self.declared = declare(app, schedule or {})
         assert not self.declared.broken
         catalog = BeatCatalog(app, self.declared)
-        self.broker = Broker(app, 3.0)
         self.clock = FakeClock()
+        self.broker = Broker(app, 3.0, lambda: self.clock.us // 1_000)
         self.publisher = CeleryPublisher(
             renderer=EntryRenderer(app, catalog, HabeatsShape(app).apply_entry),
             broker=self.broker,

@@ -514,6 +514,23 @@ class FakeStore:
         return self._fenced("quarantine", token, ttl_ms, act)
 
 
+@dataclass(frozen=True)
+class OnItsWay:
+    """`ports.Handed`: confirmed when asked, or not."""
+
+    publisher: FakePublisher
+    name: str
+
+    def taken(self, timeout_ms: int) -> None:
+        publisher = self.publisher
+        publisher.clock.advance(min(publisher.confirm_takes_ms, timeout_ms))
+        if self.name in publisher.unconfirmed:
+            raise publisher.unconfirmed.pop(self.name)
+        if publisher.confirm_takes_ms > timeout_ms:
+            raise BrokerUnavailable("the broker has not confirmed in time")
+        publisher.confirmed.append(self.name)
+
+
 class FakePublisher:
     """Renders to an envelope that names the firing; the broker is a list."""
 
@@ -527,6 +544,11 @@ class FakePublisher:
         self.fails: dict[str, list[Exception]] = {}
         self.render_fails: dict[str, list[Exception]] = {}
         self.takes_ms = 0.0
+        #: Whether the broker says later that it has a message, how late, and what it says instead.
+        self.confirms_later = False
+        self.confirm_takes_ms = 0.0
+        self.unconfirmed: dict[str, Exception] = {}
+        self.confirmed: list[str] = []
         self.render_takes_ms = 0.0
         self.gave_up: list[str] = []
         self.unrepeatable: set[str] = set()
@@ -565,7 +587,7 @@ class FakePublisher:
         if self.down:
             raise BrokerUnavailable("connection refused")
 
-    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
+    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> OnItsWay | None:
         self.timeouts.append(timeout_ms)
         self.on_publish()
         self.clock.advance(self.takes_ms)
@@ -575,6 +597,7 @@ class FakePublisher:
         if self.down:
             raise BrokerUnavailable("connection reset")
         self.sent.append((envelope.decode(), attempt))
+        return OnItsWay(self, name) if self.confirms_later else None
 
     @property
     def names(self) -> list[str]:
