@@ -500,10 +500,8 @@ EDITING = [
         "reconcile: conflict is read again",
         "An entry edited meanwhile is reconciled at the next look",
         _RECONCILE,
-        "        if self._seed(lead, self._differing(page), generation, history_lost_ms):\n"
-        "            self._at += COMPARED\n",
-        "        self._seed(lead, self._differing(page), generation, history_lost_ms)\n"
-        "        self._at += COMPARED\n",
+        "            self._left = None  # somebody else has written: compare again\n",
+        "            self._at, self._left = self._at + COMPARED, None\n",
         RECONCILE,
     ),
     Device(
@@ -518,7 +516,7 @@ EDITING = [
         "reconcile: anew under a new token",
         "A new leader looks at every entry",
         _RECONCILE,
-        "            self._under, self._at = here, 0\n",
+        "            self._under, self._at, self._left = here, 0, None\n",
         "            self._under = here\n",
         RECONCILE,
     ),

@@ -71,8 +71,8 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str) -> Entry
     for required in ("task", "schedule"):
         if required not in given:
             raise ValidationError(required, None, "must be given", entry=name)
-    schedule = to_schedule(given["schedule"], app, relative=bool(given.get("relative")))
-    schedule = schedule.bound(name, zone)
+    relative = bool(given.get("relative"))
+    schedule = to_schedule(given["schedule"], app, zone=zone, relative=relative).bound(name, zone)
     args, kwargs = given.get("args") or (), given.get("kwargs") or {}
     lazy = is_lazy(args, kwargs)
     task = given["task"]

@@ -26,7 +26,7 @@ from habeat.engine.lead import Lead
 from habeat.engine.reporting import Once
 from habeat.ports import Lost
 from habeat.store.codec import is_declared_as
-from habeat.store.entries import EntryStore, Removal, Stored, Write
+from habeat.store.entries import EntryStore, Removal, Snapshot, Stored, Write
 
 log = logging.getLogger("habeat")
 
@@ -47,6 +47,10 @@ class Reconcile:
         self._names = sorted(declared.entries)
         self._under: tuple[Token, str, int] | None = None
         self._at = 0
+        #: Those of the page at `_at` that have yet to be written; None: not compared yet.
+        self._left: list[str] | None = None
+        #: Those of the page that are not stored at all.
+        self._absent: set[str] = set()
         self._next_prune_ms = 0
         self._told = Once()
         self.clashes: set[str] = set()
@@ -55,14 +59,19 @@ class Reconcile:
         """Do one slice; 0 if there is more to do at once, else None."""
         here = (lead.token, lead.cluster, history_lost_ms)
         if self._under != here:
-            self._under, self._at = here, 0
+            self._under, self._at, self._left = here, 0, None
             self._next_prune_ms = lead.now_ms() + PRUNE_EVERY_MS
         if self._at >= len(self._names):
             self._prune(lead)
             return None
-        page = self._names[self._at : self._at + COMPARED]
-        if self._seed(lead, self._differing(page), generation, history_lost_ms):
-            self._at += COMPARED
+        if self._left is None:
+            self._left = self._differing(self._names[self._at : self._at + COMPARED])
+        if not self._seed(lead, self._left[:SLICE], generation, history_lost_ms):
+            self._left = None  # somebody else has written: compare again
+        elif len(self._left) > SLICE:
+            del self._left[:SLICE]
+        else:
+            self._at, self._left = self._at + COMPARED, None
         return 0 if self._at < len(self._names) else None
 
     # -- seeding ----------------------------------------------------------------------------
@@ -70,26 +79,32 @@ class Reconcile:
     def _differing(self, page: Sequence[str]) -> list[str]:
         """Those of the page that are not stored as declared."""
         declared = self._declared.entries
+        found = dict(zip(page, self._store.definitions(page), strict=True))
+        self._absent = {name for name, stored in found.items() if stored is None}
         return [
             name
-            for name, stored in zip(page, self._store.definitions(page), strict=True)
+            for name, stored in found.items()
             if not is_declared_as(stored, declared[name].fingerprint)
         ]
 
+    def _read(self, lead: Lead, names: Sequence[str]) -> Snapshot:
+        """These entries; of those that are not stored, a state may have been left behind."""
+        if self._absent.issuperset(names):
+            return Snapshot(lead.now_ms(), self._store.absent(names))
+        return self._store.read(names)
+
     def _seed(self, lead: Lead, names: Sequence[str], generation: int, lost_ms: int) -> bool:
-        """Write some of these, as many as a slice may; whether that was all there was to do."""
-        for start in range(0, len(names), SLICE):
-            snapshot = self._store.read(names[start : start + SLICE])
-            lost_lately = bool(lost_ms) and snapshot.now_ms - lost_ms < RECENT_LOSS_MS
-            writes = [
-                write
-                for stored in snapshot.stored
-                if (write := self._tried(stored, snapshot.now_ms, generation, lost_lately))
-            ]
-            if writes:
-                written = lead.call(partial(self._written, writes))
-                return written and start + SLICE >= len(names)
-        return True
+        """Write those of a slice that are to be written; False if one was changed meanwhile."""
+        if not names:
+            return True
+        snapshot = self._read(lead, names)
+        lost_lately = bool(lost_ms) and snapshot.now_ms - lost_ms < RECENT_LOSS_MS
+        writes = [
+            write
+            for stored in snapshot.stored
+            if (write := self._tried(stored, snapshot.now_ms, generation, lost_lately))
+        ]
+        return not writes or lead.call(partial(self._written, writes))
 
     def _written(self, writes: Sequence[Write], token: Token, ttl_ms: int) -> bool | Lost:
         outcome = self._store.write(writes, fence=(token, ttl_ms))
@@ -143,7 +158,7 @@ class Reconcile:
     def _new(
         self, stored: Stored, declared: Entry, now_ms: int, generation: int, lost_lately: bool
     ) -> Write:
-        write = edits.addition(stored, replace(declared, generation=generation), now_ms).write
+        write = edits.addition(stored, declared, now_ms, generation=generation).write
         lost = SkippedRun(now_ms, now_ms, 0, Outcome.MISSED, "history lost")
         return replace(write, lost=lost) if lost_lately else write
 

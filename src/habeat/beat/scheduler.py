@@ -23,6 +23,7 @@ from billiard.process import current_process
 from celery.beat import ScheduleEntry, _Process
 from celery.beat import Scheduler as CeleryScheduler
 
+from habeat.beat.collecting import here_to_stay
 from habeat.beat.declared import Declared, declare
 from habeat.beat.stopping import Stopper
 from habeat.beat.wiring import Station, build, redis_target_of
@@ -71,7 +72,8 @@ class Scheduler(CeleryScheduler):
 
     def setup_schedule(self) -> None:
         """Translate what the code declares; name what cannot be, and go on."""
-        self._declared = self._declarations()
+        with here_to_stay():
+            self._declared = self._declarations()
         for name, why in self._declared.broken.items():
             log.error("habeat: entry %r of beat_schedule is not scheduled: %s", name, why)
         self._refuse_early()

@@ -32,10 +32,11 @@ LEAST_GAP_MS = 100
 _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 
 
-def to_schedule(given: Any, app: Celery, *, relative: bool = False) -> Schedule:
+def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = False) -> Schedule:
     """The habeat schedule of anything that beat_schedule may hold; ValidationError.
 
-    `relative` is the entry's own word for "on the round hour, not from the start".
+    `zone` is that of the app, where it is known already; `relative` is the entry's own word for
+    "on the round hour, not from the start".
     """
     if isinstance(given, Schedule):
         return given
@@ -48,7 +49,7 @@ def to_schedule(given: Any, app: Celery, *, relative: bool = False) -> Schedule:
         return _interval(given.run_every, "epoch" if given.relative else "own")
     if kind is celery_schedules.crontab or _is_crontab_with_zone(given):
         fields = {name: getattr(given, f"_orig_{name}") for name in _CRONTAB_FIELDS}
-        return Crontab(**fields, tz=_zone_of(given, app))
+        return Crontab(**fields, tz=_zone_of(given) or zone or timezone_of(app.conf))
     if kind is celery_schedules.solar:
         return Solar(given.event, given.lat, given.lon)
     if isinstance(given, celery_schedules.BaseSchedule):
@@ -67,13 +68,14 @@ def _is_crontab_with_zone(given: Any) -> bool:
     return isinstance(given, celery_schedules.crontab) and type(given).__name__ == "TzAwareCrontab"
 
 
-def _zone_of(given: Any, app: Celery) -> str:
+def _zone_of(given: Any) -> str:
+    """The crontab's own zone; "" if it has none."""
     zone: tzinfo | None = None
     if given.nowfun is not None:
         zone = given.nowfun().tzinfo
     if zone is None and _is_crontab_with_zone(given):
         zone = given.tz
-    return timezone_of(app.conf) if zone is None else _name_of(zone)
+    return "" if zone is None else _name_of(zone)
 
 
 def _name_of(zone: tzinfo) -> str:

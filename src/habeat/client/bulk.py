@@ -45,7 +45,7 @@ def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
         if written and all(written[each.name] == each.digest for each in found):
             return [shown(each) for each in found]
         edits = _planned(wanted, found, now_ms, refused)
-        written.update((edit.entry.name, edit.digest) for edit in edits)
+        written.update((edit.write.name, edit.digest) for edit in edits)
         result = desk.entries.write([edit.write for edit in edits])
         if isinstance(result, Conflict):
             raise Overtaken(result.name)

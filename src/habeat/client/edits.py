@@ -34,10 +34,16 @@ COUNTED_AT_MOST = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One write, and the entry as it stands once that is done."""
+    """One write; the entry as it is written, and its state once that is done."""
 
     write: Write
-    entry: Entry
+    written: Entry
+    state: EntryState
+
+    @property
+    def entry(self) -> Entry:
+        """The entry as it stands then."""
+        return replace(self.written, state=self.state)
 
     @property
     def digest(self) -> str:
@@ -51,9 +57,13 @@ def addition(
     now_ms: int,
     paused: str | None = None,
     until_ms: int | None = None,
+    generation: int = 0,
 ) -> Edit:
-    """A new entry, whose first slot is strictly after `now_ms`; paused from the start if said."""
-    entry = replace(wanted, rev=1, created_ms=now_ms, state=EntryState())
+    """A new entry, whose first slot is strictly after `now_ms`; paused from the start if said.
+
+    `generation` is that of the configuration which declares it.
+    """
+    entry = replace(wanted, rev=1, created_ms=now_ms, state=EntryState(), generation=generation)
     position = _from(entry, now_ms)
     state = _placed(EntryState(), position, paused is not None)
     if paused is not None:
@@ -69,7 +79,7 @@ def addition(
         position=position,
         lost=_left_behind(stored, entry, now_ms),
     )
-    return Edit(write, replace(entry, state=state))
+    return Edit(write, entry, state)
 
 
 def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
@@ -91,7 +101,7 @@ def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
     if position is not None:
         write = replace(write, cursor_ms=old.state.cursor_ms or None, position=position)
         state = _placed(state, position, old.state.paused is not None)
-    return Edit(write, replace(entry, state=state))
+    return Edit(write, entry, state)
 
 
 def pause(stored: Stored, reason: str, now_ms: int, until_ms: int | None = None) -> Edit | None:
@@ -115,7 +125,7 @@ def pause(stored: Stored, reason: str, now_ms: int, until_ms: int | None = None)
         )
         state = _placed(state, position, True)
     state = replace(state, paused=reason, paused_at_ms=at_ms, paused_until_ms=until_ms, due_ms=None)
-    return Edit(write, replace(old, state=state))
+    return Edit(write, old, state)
 
 
 def resume(stored: Stored, now_ms: int, *, catch_up: bool = False) -> Edit | None:
@@ -147,7 +157,7 @@ def resume(stored: Stored, now_ms: int, *, catch_up: bool = False) -> Edit | Non
             lost=None if catch_up else _lost(stored, now_ms, "paused"),
         )
         state = _placed(state, position, False)
-    return Edit(write, replace(entry, state=state))
+    return Edit(write, entry, state)
 
 
 def removal(stored: Stored, now_ms: int, act: str = "removed") -> Removal:

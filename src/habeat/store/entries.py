@@ -138,9 +138,18 @@ class EntryStore:
 
     def read(self, names: Sequence[str]) -> Snapshot:
         """These entries at one moment."""
-        reply = self._caller.run("read", *names)
+        reply = self._caller.run_packed("read", *names)
         stored = [_stored(name, parts) for name, parts in zip(names, reply[1:], strict=True)]
         return Snapshot(int(reply[0]) // 1_000, stored)
+
+    def absent(self, names: Sequence[str]) -> list[Stored]:
+        """Entries of which no definition is stored: their state, where one was left behind."""
+        key = self._caller.keys.state
+        states: Any = self._caller.do(lambda client: client.hmget(key, list(names)))
+        return [
+            _stored(name, (b"", raw or b"", b"", b"", b""))
+            for name, raw in zip(names, states, strict=True)
+        ]
 
     def pages(self, names: Sequence[str]) -> Iterator[Stored]:
         """These entries, read a page at a time."""
@@ -152,7 +161,7 @@ class EntryStore:
     ) -> Conflict | Lost | None:
         """All of these changes or none; fenced by a token and its TTL in ms if one is given."""
         words = [word for write in writes for word in _write_words(write)]
-        return _verdict(self._caller.run("write", *_fence(fence), len(writes), *words))
+        return _verdict(self._caller.run_packed("write", *_fence(fence), len(writes), *words))
 
     def remove(
         self, removals: Sequence[Removal], fence: tuple[Token, int] | None = None
