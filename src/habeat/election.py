@@ -266,6 +266,7 @@ class Election:
         heartbeat = reply.heartbeat
         if reply.token == self._gone:  # only data that had been lost brings a token back
             heartbeat += GONE_BACK
+        self._gone = None
         self.trust = Trust(reply.token, attempt_ms, self._pace.ttl_ms)
         self.known = Known(reply.cluster, reply.token.epoch, heartbeat, reply.history_lost_ms)
         self._watch = Watch()

@@ -98,6 +98,19 @@ def test_a_missing_exchange_is_told_of_the_message_that_names_it(
     assert length(url) == 2
 
 
+def test_a_message_that_cannot_be_encoded_is_its_own_trouble(
+    made: Callable[..., Broker], url: str
+) -> None:
+    broker = made()
+    broker.publish(message(), 1, TIMEOUT_S)
+    ticket = broker.publish(message(), 1, TIMEOUT_S)
+    assert ticket is not None
+    with pytest.raises(PublishRefused):
+        broker.publish(message(priority=300), 1, TIMEOUT_S)
+    broker.wait_for(ticket, 0)  # it was waited for before the connection was given up
+    assert length(url) == 2
+
+
 def test_a_full_queue_refuses_and_the_refusal_is_told(
     made: Callable[..., Broker], url: str
 ) -> None:
@@ -111,9 +124,17 @@ def test_a_full_queue_refuses_and_the_refusal_is_told(
     broker.publish(message(full), 1, TIMEOUT_S)
     ticket = broker.publish(message(full), 1, TIMEOUT_S)
     assert ticket is not None
-    with pytest.raises(BrokerUnavailable, match="refused"):
+    with pytest.raises(PublishRefused, match="refused"):
         broker.wait_for(ticket, TIMEOUT_S)
     assert length(url, "full") == 1
+    broker.publish(message(), 1, TIMEOUT_S)
+    other = broker.publish(message(), 1, TIMEOUT_S)
+    assert other is not None
+    again = broker.publish(message(full), 1, TIMEOUT_S)
+    assert again is not None
+    with pytest.raises(PublishRefused, match="refused"):
+        broker.wait_for(again, TIMEOUT_S)
+    broker.wait_for(other, TIMEOUT_S)
 
 
 def test_a_broker_that_falls_silent_is_not_waited_for_longer_than_said(

@@ -450,6 +450,11 @@ def test_a_token_that_was_gone_and_is_back_shows_a_loss(told_by: str) -> None:
     assert one.leading
     assert field.store.lease == token
     assert one.known.heartbeat >= field.store.heartbeat + GONE_BACK
+    one.heard(field.store.heartbeat, 0)
+    field.clock.advance(TTL_MS - 500)  # a lapse of trust later on is no second loss
+    field.store.lease_ends_us = field.clock.us + 10**9
+    field.run(one, 1_000)
+    assert one.known.heartbeat == field.store.heartbeat
 
 
 def test_a_lease_that_was_ours_all_the_time_shows_none() -> None:

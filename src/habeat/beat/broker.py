@@ -12,6 +12,7 @@ connection's own timeout is what there is.
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -19,10 +20,13 @@ from celery import Celery
 from kombu import Connection
 from kombu.exceptions import KombuError, OperationalError
 
-from habeat.beat.confirms import ConfirmingChannel, Ticket
+from habeat.beat.confirms import ConfirmingChannel, Nacked, Ticket
 from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
 from habeat.ports import BrokerUnavailable, PublishRefused
+
+#: How long a connection that is to be closed is listened to for confirmations.
+LAST_WORDS_MS = 200
 
 _REDIS_SCHEMES = ("redis", "rediss", "sentinel", "valkey", "valkeys")
 
@@ -91,6 +95,8 @@ class Broker:
                 self._hand_over(message, attempt, timeout_s)
                 return None
             return self._on_its_way(self._confirming, message, attempt, timeout_s)
+        except Nacked as error:
+            raise PublishRefused(_told(error)) from error
         except Exception as error:
             self._failed(error)
 
@@ -99,7 +105,7 @@ class Broker:
     ) -> Ticket | None:
         ends_ms = self._now_ms() + round(timeout_s * 1_000)
         way = _way(message.arguments)
-        if confirming.knows(way):
+        if confirming.knows(way) and not self._declared.without_known(message.arguments)["declare"]:
             self._hand_over(message, attempt, timeout_s)
             return confirming.published()
         self._listen(confirming, ends_ms)
@@ -127,13 +133,17 @@ class Broker:
 
     def wait_for(self, ticket: Ticket, timeout_s: float) -> None:
         """Until the broker has taken it; BrokerUnavailable, PublishRefused."""
-        if ticket.channel is not self._confirming:
-            if ticket.channel.awaits(ticket.number):
-                raise BrokerUnavailable("the connection was closed before the broker confirmed")
-            return
         try:
+            if ticket.channel is not self._confirming:
+                if not ticket.channel.awaits(ticket.number):
+                    return
+                raise BrokerUnavailable("the connection was closed before the broker confirmed")
             ends_ms = self._now_ms() + round(timeout_s * 1_000)
             self._listen(ticket.channel, ends_ms, ticket.number)
+        except Nacked as error:
+            raise PublishRefused(_told(error)) from error
+        except BrokerUnavailable:
+            raise
         except Exception as error:
             self._failed(error)
 
@@ -148,7 +158,8 @@ class Broker:
     def _open_outlet(self) -> None:
         """Have a producer to publish on: one that need not wait for confirmations, if it can be."""
         if self._outlet is None:
-            if ConfirmingChannel.fits(self.connection):
+            confirms = self.connection.transport_options.get("confirm_publish")
+            if confirms and ConfirmingChannel.fits(self.connection):
                 self._confirming = ConfirmingChannel(self.connection)
                 self._outlet = self.app.amqp.Producer(self._confirming.channel, auto_declare=False)
             else:
@@ -172,8 +183,12 @@ class Broker:
         refused = isinstance(error, self.connection.channel_errors) and not isinstance(
             error, (OSError, *self.connection.connection_errors)
         )
+        refused = refused or isinstance(error, (TypeError, ValueError, struct.error))
+        if refused and self._confirming is not None:
+            with contextlib.suppress(Exception):  # what was on its way is not at fault
+                self._listen(self._confirming, self._now_ms() + LAST_WORDS_MS)
         self.discard()
-        if refused or isinstance(error, (TypeError, ValueError)):
+        if refused:
             raise PublishRefused(_told(error)) from error
         raise BrokerUnavailable(_told(error)) from error
 

@@ -58,6 +58,7 @@ class ConfirmingChannel:
     def awaits(self, number: int) -> bool:
         """Whether nothing has been heard of this message yet, or (0) of one of them; Nacked."""
         if number in self._refused:
+            self._refused.discard(number)
             raise Nacked("the broker refused the message")
         return number in self._open if number else bool(self._open)
 

@@ -69,7 +69,12 @@ class Sender:
         self._refused = Once()
 
     def ready(self, lead: Lead) -> None:
-        """Make sure of the broker before anything is claimed; BrokerUnavailable."""
+        """Make sure of the broker before anything is claimed; BrokerUnavailable.
+
+        What was handed over last is waited for: building the next messages takes its time, and
+        one of them may go its own way, over a connection that it can lose.
+        """
+        self._confirm_last(lead)
         self._renew_if_short(lead)
         self._publisher.connect(min(self._timeout_ms, lead.spare_ms()))
 
@@ -91,10 +96,12 @@ class Sender:
         self._unconfirmed = (
             None if handed is None else _Unconfirmed(handed, entry, identity, attempt)
         )
-        if before is not None:
-            self._await(lead, before)
-        if handed is None:
-            self._left(lead, entry, identity, attempt)
+        try:
+            if before is not None:
+                self._await(lead, before)
+        finally:
+            if handed is None:
+                self._left(lead, entry, identity, attempt)
         return True
 
     def _await(self, lead: Lead, message: _Unconfirmed) -> None:
@@ -123,15 +130,18 @@ class Sender:
 
         BrokerUnavailable if the broker does not confirm the last one: it stays in flight.
         """
-        last, self._unconfirmed = self._unconfirmed, None
         try:
-            if last is not None:
-                self._await(lead, last)
+            self._confirm_last(lead)
         finally:
             self._heard()
             if self._departed:
                 self._store.settle(lead.last_token, self._departed)
                 self._departed = []
+
+    def _confirm_last(self, lead: Lead) -> None:
+        last, self._unconfirmed = self._unconfirmed, None
+        if last is not None:
+            self._await(lead, last)
 
     def _heard(self) -> None:
         """Read the answer that is out; what it settled is done with, once it has come."""

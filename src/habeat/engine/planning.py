@@ -24,6 +24,8 @@ from habeat.ports import DueEntry, Skip
 
 #: As many as are looked ahead at: what a burst needs is then read once, a second before it.
 CACHED_DEFINITIONS = LOOKED_AT_MOST = 10_000
+#: An entry that was disabled by hand may be enabled by hand.
+LOOK_AGAIN_MS = 30_000
 #: Slots enumerated in one tick; what is left waits for the next, under a lease just renewed.
 SLOTS_PER_TICK = 20_000
 
@@ -174,7 +176,12 @@ class Planner:
         return entry
 
     def _load(self, due: Sequence[DueEntry]) -> None:
-        missing = [item for item in due if item.digest and _key(item) not in self._cache]
+        missing: list[DueEntry] = []
+        for item in due:
+            if _key(item) in self._cache:
+                self._cache.move_to_end(_key(item))  # what makes room must not be of this page
+            elif item.digest:
+                missing.append(item)
         if not missing:
             return
         for item, stored in zip(missing, self._fetch([item.name for item in missing]), strict=True):
@@ -196,10 +203,7 @@ class Planner:
         if item.cursor_ms is None:
             return DefinitionError(item.name, "its state (cursor) is gone or garbled")
         found = self._cache.get(_key(item))
-        if found is None:
-            return DefinitionError(item.name, "it changed while it was read")
-        self._cache.move_to_end(_key(item))
-        return found
+        return found or DefinitionError(item.name, "it changed while it was read")
 
     def _plan_entry(
         self,
@@ -211,8 +215,8 @@ class Planner:
         room: int,
     ) -> None:
         assert item.cursor_ms is not None
-        if not entry.enabled:  # disabled by hand: an edit of ours takes it off the index itself
-            result.misplaced.append((item, None))
+        if not entry.enabled:  # by hand, for an edit of ours takes it off the index itself
+            result.misplaced.append((item, now_ms + LOOK_AGAIN_MS))
             return
         policies = entry.policies(self._defaults)
         steps = plan(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from habeat.ports import BrokerUnavailable, PublishRefused
-from tests.unit.engine.world import World
+from tests.unit.engine.world import AT_MOST_ONCE, World
 
 
 def later(*names: str, **given: Any) -> World:
@@ -85,6 +85,37 @@ def test_one_that_is_refused_at_once_does_not_lose_the_confirmation_before_it() 
     world.tick()
     assert settled(world) == ["good"]
     assert world.publisher.confirmed == ["good"]
+
+
+def test_one_that_was_confirmed_is_settled_though_the_one_before_it_was_not() -> None:
+    """The second goes out on a new connection, to a place that is new to it."""
+    world = later("a", "b", "c")
+    publisher = world.publisher
+    publisher.unconfirmed["a"] = BrokerUnavailable("closed")
+
+    def at_once() -> None:
+        publisher.confirms_later = publisher.names != ["a"]
+
+    publisher.on_publish = at_once
+    world.tick()
+    assert publisher.names == ["a", "b"]
+    assert settled(world) == ["b"]
+
+
+def test_what_was_handed_over_is_confirmed_before_the_next_claim() -> None:
+    world = later("a", "b")
+    publisher = world.publisher
+    world.add("once", delivery=AT_MOST_ONCE)
+    unconfirmed: list[set[str]] = []
+
+    def claims() -> None:
+        unconfirmed.append(set(publisher.names) - set(publisher.confirmed))
+        world.store.before["claim"] = claims
+
+    world.store.before["claim"] = claims
+    world.tick()
+    assert publisher.names == ["a", "b", "once"]
+    assert unconfirmed == [set(), set()]
 
 
 @pytest.mark.parametrize("ttl_ms", [1_000, 2_000, 6_000])

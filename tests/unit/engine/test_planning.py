@@ -9,7 +9,7 @@ import pytest
 
 from habeat.core.entry import Misfire, Policies
 from habeat.core.schedule import Interval, Once, Schedule
-from habeat.engine.planning import CACHED_DEFINITIONS
+from habeat.engine.planning import CACHED_DEFINITIONS, LOOK_AGAIN_MS
 from tests.unit.engine.world import Row, World
 
 
@@ -59,9 +59,28 @@ def test_an_entry_disabled_by_hand_is_taken_off_and_nothing_is_said_of_its_slots
     world.add("a", every_ms=1_000)
     world.run(3_500)
     assert world.store.outcomes("off") == []
-    assert world.store.rows["off"].due_ms is None
     assert world.store.count("defer") == 1
     assert len(world.store.outcomes("a")) >= 3
+    enabled = replace(world.catalog.entries["off"], enabled=True)
+    world.catalog.entries["off"] = enabled
+    world.store.rows["off"].raw = b"off on"
+    world.run(LOOK_AGAIN_MS)
+    assert world.store.outcomes("off"), "by hand it is enabled again"
+
+
+def test_what_makes_room_in_the_cache_is_not_of_the_same_page() -> None:
+    world = World(atomic=True)
+    for name in ("old", "new"):
+        world.add(name, every_ms=1_000)
+    cache = world.engine._planner._cache
+    world.run(1_500)
+    for key in [key for key in cache if key[0] == "new"]:
+        del cache[key]
+    for n in range(CACHED_DEFINITIONS - len(cache)):
+        cache[f"x{n}", ""] = world.catalog.entries["old"]
+    world.run(3_000)
+    assert world.store.count("quarantine") == 0
+    assert len(world.store.outcomes("old")) == len(world.store.outcomes("new")) >= 4
 
 
 def test_b6_an_unreadable_entry_is_set_aside_once_and_the_others_fire() -> None:
