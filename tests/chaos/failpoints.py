@@ -42,6 +42,8 @@ SENDER = "chaos_sender"
 SENT_US = "chaos_sent_us"
 #: How long "after" waits for a reply; one that does not come is no hit.
 REPLY_S = 1.0
+#: A script's digest, its keys and its first argument are among these.
+FIRST_WORDS = 40
 
 
 @dataclass
@@ -132,16 +134,16 @@ def _wrap_redis(points: Failpoints) -> None:
     import redis
     from redis.connection import AbstractConnection
 
-    send: Callable[..., Any] = AbstractConnection.send_command
+    send: Callable[..., Any] = AbstractConnection.send_packed_command
     read: Callable[..., Any] = AbstractConnection.read_response
 
-    def send_command(self: Any, *words: Any, **options: Any) -> Any:
-        point = points.point_of(words)
+    def send_packed_command(self: Any, packed: Any, *arguments: Any, **options: Any) -> Any:
+        point = points.point_of(_first_words(packed))
         points.waiting.pop(id(self), None)
         if point:
             points.passed(point, "before")
             points.waiting[id(self)] = point
-        return send(self, *words, **options)
+        return send(self, packed, *arguments, **options)
 
     def read_response(self: Any, *arguments: Any, **options: Any) -> Any:
         point = points.waiting.pop(id(self), "")
@@ -155,7 +157,9 @@ def _wrap_redis(points: Failpoints) -> None:
                 points.unanswered("redis", asked_us)
             raise
 
-    AbstractConnection.send_command = send_command  # type: ignore[method-assign]
+    AbstractConnection.send_packed_command = (  # type: ignore[method-assign]
+        send_packed_command
+    )
     AbstractConnection.read_response = read_response  # type: ignore[method-assign]
 
 
@@ -185,6 +189,20 @@ def _wrap_amqp(points: Failpoints) -> None:
 
     Channel._basic_publish = Channel.basic_publish = basic_publish
     Connection.drain_events = drain_events
+
+
+def _first_words(packed: Any) -> tuple[str, ...]:
+    """Of a request as it goes over the wire: habeat packs some of its own."""
+    whole = packed if isinstance(packed, (bytes, str)) else b"".join(packed)
+    raw = whole.encode() if isinstance(whole, str) else whole
+    words: list[str] = []
+    at = raw.find(b"\r\n") + 2
+    while len(words) < FIRST_WORDS and raw[at : at + 1] == b"$":
+        begins = raw.index(b"\r\n", at) + 2
+        ends = begins + int(raw[at + 1 : begins - 2])
+        words.append(raw[begins:ends].decode("utf-8", "replace"))
+        at = ends + 2
+    return tuple(words) or ("",)
 
 
 def _sign(message: Any, nonce: str) -> None:
