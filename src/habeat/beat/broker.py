@@ -105,7 +105,7 @@ class Broker:
     ) -> Ticket | None:
         ends_ms = self._now_ms() + round(timeout_s * 1_000)
         way = _way(message.arguments)
-        if confirming.knows(way) and not self._declared.without_known(message.arguments)["declare"]:
+        if confirming.knows(way) and self._declared.knows(message.arguments.get("declare")):
             self._hand_over(message, attempt, timeout_s)
             return confirming.published()
         self._listen(confirming, ends_ms)

@@ -18,6 +18,10 @@ class DeclaredEntities:
     def __init__(self) -> None:
         self._known: dict[int, Any] = {}
 
+    def knows(self, entities: Iterable[Any] | None) -> bool:
+        """Whether all of these have been declared."""
+        return all(id(entity) in self._known for entity in entities or ())
+
     def without_known(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """A publish's arguments, to declare only what has not been."""
         declare = arguments.get("declare") or ()
