@@ -14,6 +14,9 @@ class Leases:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._taken: set[str] = set()
+        #: Those that did something. One that did nothing before a loss of data undid it may come
+        #: again: its holder, whose request went unanswered, does not know that it had led.
+        self._used: set[str] = set()
         #: When somebody led for the first time; 0: never yet.
         self.first_us = 0
         self._epoch = 0
@@ -70,6 +73,7 @@ class Leases:
 
     def extended(self, words: Words) -> None:
         """PEXPIRE lease ttl."""
+        self._used.add(self._case.token)
         if self.known:
             self._lasts(int(words[2]) * 1_000)
 
@@ -99,6 +103,7 @@ class Leases:
 
     def holds(self, token: str) -> bool:
         """Whether this token is the live one; what is not known is believed."""
+        self._used.add(token)
         if not self.known:
             self._case.token, self.known, self._ends_us = token, True, _NEVER
         return token == self._case.token and self.lives()
@@ -123,6 +128,7 @@ class Leases:
         self._case.token, self.known, self._ends_us = "", known, 0
         self._stolen = ""
         self._epoch = 0
+        self._taken &= self._used
         if known:
             self._undone, self._distrusted = self._distrusted, {}
 

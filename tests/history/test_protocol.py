@@ -80,6 +80,18 @@ def test_i2_a_token_comes_once() -> None:
     assert any("was used before" in problem for problem in tale.problems())
 
 
+@pytest.mark.parametrize("use", ["claim", "renewal", "none"])
+def test_i2_after_a_loss_only_a_token_that_did_nothing_comes_again(use: str) -> None:
+    tale = begun().until(2_000).release().lead("b")
+    if use == "claim":
+        tale.claim(2_000)
+    elif use == "renewal":
+        tale.renew()
+    tale.wait(1).lose().lead("b", epoch=int(tale.token.partition(":")[0]))
+    again = [problem for problem in tale.problems() if "was used before" in problem]
+    assert len(again) == (use != "none")
+
+
 def test_i2_the_epoch_rises() -> None:
     tale = begun()
     tale.release().lead("b", epoch=5)
