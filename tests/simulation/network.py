@@ -20,6 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from habeat.ports import StoreUnavailable
 from habeat.store.scripting import script
 from tests.simulation.model import ReplyError, Server
+from tests.simulation.watching import TELLING
 from tests.simulation.world import Host, World
 
 SCRIPTS = (
@@ -223,7 +224,7 @@ class Client:
             raise RedisTimeoutError("simulated: the reply was lost")
         if network.down:
             raise RedisConnectionError("simulated: closed by the server")
-        if name == "claim":
+        if name in TELLING:
             network.watching.knows(host)
 
     def _late(self, name: str, act: Callable[[], Any]) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _REV = re.compile(rb'"rev": (\d+)')
 #: Scripts that move the heartbeat if their answer is "ok".
 BEATS = {"tick", "claim", "skip", "mark", "recover", "defer", "drop", "quarantine"}
+#: Those by whose answers a replica keeps up with the heartbeat, and notices a loss.
+TELLING = {"claim", "tick"}
 
 
 class Watching:
@@ -49,7 +51,6 @@ class Watching:
         self._beat_us: dict[str, int] = {}
         #: When data was last lost: the heart may beat up to what was seen before.
         self._loss_us = 0
-        self._ticked_us: dict[str, int] = {}
         self._intents: dict[bytes, list[bytes]] = {}
         #: (entry, identity) -> (nonce, when) of its claim.
         self._claims: dict[bytes, tuple[str, int]] = {}
@@ -59,9 +60,10 @@ class Watching:
         self._lost: dict[bytes, str] = {}
         #: The same, by claimants who will know it if the reply reaches them.
         self._unheard: dict[bytes, str] = {}
-        #: When the claim was made whose reply has reached a replica.
-        self._heard_us: dict[str, int] = {}
+        #: When the last claim or tick of a replica ran that it waited for, and the last of those
+        #: whose answer has reached it.
         self._called_us: dict[str, int] = {}
+        self._heard_us: dict[str, int] = {}
         self._revs: dict[bytes, int] = {}
         self._began_ms = self._lost_us = 0
         self._begun: set[bytes] = set()
@@ -178,21 +180,22 @@ class Watching:
         now_us = self._sim.world.now_us
         if name in BEATS and word == b"ok":
             self._beat_us[host.nonce] = now_us
-            if name == "tick":
-                self._ticked_us[host.nonce] = now_us
-            if name == "claim":
-                self._called_us[host.nonce] = now_us
-                if self._unheard:  # the reply of the one before never came
-                    left = self._unheard.items()
-                    self._unheard = {firing: who for firing, who in left if who != host.nonce}
+            if name in TELLING and not self._sim.network.late:
+                self._called(host.nonce)
         elif name in ("steal", "acquire") and word in (b"won", b"mine"):
             if name == "steal":
                 self._stolen(host, seen)
             self._beat_us[host.nonce] = now_us
             self._check_knowledge(host, reply)
 
+    def _called(self, nonce: str) -> None:
+        self._called_us[nonce] = self._sim.world.now_us
+        if self._unheard:  # the reply of the one before never came
+            left = self._unheard.items()
+            self._unheard = {firing: who for firing, who in left if who != nonce}
+
     def knows(self, host: Host) -> None:
-        """The reply to its claim has reached a replica."""
+        """The reply to its claim or tick has reached a replica."""
         nonce = host.nonce
         self._heard_us[nonce] = self._called_us.get(nonce, 0)
         if self._unheard:
@@ -244,7 +247,7 @@ class Watching:
         for firing, (nonce, at_us) in self._claims.items():
             if at_us <= survives_us:
                 continue
-            if self._ticked_us.get(nonce, 0) > at_us or self._heard_us.get(nonce, 0) >= at_us:
+            if self._heard_us.get(nonce, 0) >= at_us:
                 self._lost[firing] = nonce
             elif self._called_us.get(nonce, 0) == at_us:
                 self._unheard[firing] = nonce
