@@ -12,11 +12,12 @@ from celery import Celery
 from celery.schedules import crontab, schedule
 
 from habeat.beat.declared import Declared, declare
-from habeat.beat.reconcile import PRUNE_EVERY_MS, SLICE, Reconcile
+from habeat.beat.reconcile import PRUNE_EVERY_MS, Reconcile
+from habeat.beat.seeding import SLICE
 from habeat.core.entry import Entry
 from habeat.core.lease import Token
 from habeat.core.schedule import Interval
-from habeat.election import LeaseLost
+from habeat.election import Attempt, LeaseLost
 from habeat.ports import Lost
 from habeat.store.codec import encode
 from habeat.store.entries import Position, Stored, Write
@@ -40,8 +41,15 @@ class StandingLead:
     def now_ms(self) -> int:
         return self.bench.now_ms + self.ahead_ms
 
+    ttl_ms: int = TTL_MS
+
     def call(self, fenced: Callable[[Token, int], Any]) -> Any:
-        reply = fenced(self.token, TTL_MS)
+        return self.concluded(fenced(self.token, TTL_MS), self.attempt())
+
+    def attempt(self) -> Attempt:
+        return Attempt(self.token, 0, 0)
+
+    def concluded(self, reply: Any, attempt: Attempt) -> Any:
         if isinstance(reply, Lost):
             raise LeaseLost(reply.holder)
         return reply

@@ -31,6 +31,7 @@ _CONFIRMS = "beat/confirms.py"
 _RECOVERY = "engine/recovery.py"
 _CATCHUP = "core/catchup.py"
 _RECONCILE = "beat/reconcile.py"
+_SEEDING = "beat/seeding.py"
 _EDITS = "client/edits.py"
 _PLANNING = "engine/planning.py"
 
@@ -491,7 +492,7 @@ EDITING = [
     Device(
         "reconcile: generation",
         "An older deploy never overwrites a newer one's definition",
-        _RECONCILE,
+        _SEEDING,
         "if found.fingerprint == declared.fingerprint or found.generation > generation:",
         "if found.fingerprint == declared.fingerprint:",
         RECONCILE,
@@ -499,7 +500,7 @@ EDITING = [
     Device(
         "reconcile: owner",
         "An entry of the API is never touched by a deploy",
-        _RECONCILE,
+        _SEEDING,
         'if found.owner != "config":',
         "if False:",
         RECONCILE,
@@ -507,33 +508,34 @@ EDITING = [
     Device(
         "reconcile: unreadable is left alone",
         "B6: what cannot be read is not overwritten",
-        _RECONCILE,
+        _SEEDING,
         "        if found is None:\n",
         "        if found is None:\n"
-        "            return self._new(stored, declared, now_ms, generation, lost_lately)\n"
+        "            return self._new(stored, declared, now_ms, lost_lately)\n"
         "        if found is None:\n",
         RECONCILE,
     ),
     Device(
         "reconcile: fenced",
         "I5: who has lost the lease changes no entry",
-        _RECONCILE,
-        "outcome = self._store.write(writes, fence=(token, ttl_ms))",
-        "outcome = self._store.write(writes)",
+        _SEEDING,
+        "sent = self._store.send_write(writes, fence=(attempt.token, lead.ttl_ms))",
+        "sent = self._store.send_write(writes)",
         RECONCILE,
     ),
     Device(
         "reconcile: conflict is read again",
         "An entry edited meanwhile is reconciled at the next look",
-        _RECONCILE,
-        "            self._left = None  # somebody else has written: compare again\n",
-        "            self._at, self._left = self._at + COMPARED, None\n",
+        _SEEDING,
+        "            if ready.writes and not self._write(lead, ready.writes):\n"
+        "                self._go_back(ready.page_at)\n",
+        "            if ready.writes:\n                self._write(lead, ready.writes)\n",
         RECONCILE,
     ),
     Device(
         "reconcile: loss in the ledger",
         "After a loss each entry has one record of it",
-        _RECONCILE,
+        _SEEDING,
         "return replace(write, lost=lost) if lost_lately else write",
         "return write",
         RECONCILE,
@@ -542,8 +544,8 @@ EDITING = [
         "reconcile: anew under a new token",
         "A new leader looks at every entry",
         _RECONCILE,
-        "            self._under, self._at, self._left = here, 0, None\n",
-        "            self._under = here\n",
+        "            self._seeding.begin(Terms(generation, history_lost_ms))\n",
+        "            self._seeding._terms = Terms(generation, history_lost_ms)\n",
         RECONCILE,
     ),
     Device(

@@ -94,11 +94,11 @@ def _nothing_lost(_stored: object, _now_ms: int, _act: str) -> None:
     return None
 
 
-_addition = edits.addition
+_added = edits._added
 
 
-def _early_addition(stored: Any, wanted: Any, now_ms: int, *more: Any) -> Any:
-    return _addition(stored, wanted, now_ms - 3_000, *more)
+def _added_early(stored: Any, entry: Any, definition: bytes, now_ms: int) -> Any:
+    return _added(stored, entry, definition, now_ms - 3_000)
 
 
 def _sends_again(mark: Callable[..., Any]) -> Callable[..., Any]:
@@ -465,7 +465,7 @@ BUGS = (
     ),
     Bug("remove: no record", (("remove.lua", "  if count ~= '0' then", "  if false then"),)),
     Bug("edit: due slots are dropped", patches=((edits, "_lost", _nothing_lost),)),
-    Bug("reseed: slots before the loss", patches=((edits, "addition", _early_addition),)),
+    Bug("reseed: slots before the loss", patches=((edits, "_added", _added_early),)),
 )
 
 

@@ -106,7 +106,9 @@ def _stored(entry: Entry) -> Entry:
         known = {key: value for key, value in entry.options.items() if key == "expires"}
         entry = replace(entry, options=known, from_code=(*entry.from_code, "options"))
         written = encode(entry)
-    return replace(entry, fingerprint=hashlib.sha1(written, usedforsecurity=False).hexdigest())
+    fingerprint = hashlib.sha1(written, usedforsecurity=False).hexdigest()
+    object.__setattr__(entry, "fingerprint", fingerprint)  # nobody has seen it yet
+    return entry
 
 
 def _options(given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 from celery import Celery
@@ -48,8 +48,7 @@ def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = Fal
     if kind is celery_schedules.schedule and given.nowfun is None:
         return _interval(given.run_every, "epoch" if given.relative else "own")
     if kind is celery_schedules.crontab or _is_crontab_with_zone(given):
-        fields = {name: getattr(given, f"_orig_{name}") for name in _CRONTAB_FIELDS}
-        return Crontab(**fields, tz=_zone_of(given) or zone or timezone_of(app.conf))
+        return _crontab(given, _zone_of(given) or zone or timezone_of(app.conf))
     if kind is celery_schedules.solar:
         return Solar(given.event, given.lat, given.lon)
     if isinstance(given, celery_schedules.BaseSchedule):
@@ -57,6 +56,19 @@ def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = Fal
     raise ValidationError(
         "schedule", given, "seconds, a timedelta, a schedule of Celery's or of habeat's"
     )
+
+
+def _crontab(given: Any, zone: str) -> Crontab:
+    fields: dict[str, Any] = {name: getattr(given, f"_orig_{name}") for name in _CRONTAB_FIELDS}
+    fields["tz"] = zone
+    try:
+        return _crontab_of(**fields)
+    except TypeError:  # a list or set of numbers cannot be looked up
+        return Crontab(**fields)
+
+
+#: Thousands of entries share a few times of day.
+_crontab_of = lru_cache(maxsize=1_000, typed=True)(Crontab)
 
 
 def _interval(period: float | timedelta, align: Any) -> Interval:

@@ -57,29 +57,38 @@ def addition(
     now_ms: int,
     paused: str | None = None,
     until_ms: int | None = None,
-    generation: int = 0,
 ) -> Edit:
-    """A new entry, whose first slot is strictly after `now_ms`; paused from the start if said.
-
-    `generation` is that of the configuration which declares it.
-    """
-    entry = replace(wanted, rev=1, created_ms=now_ms, state=EntryState(), generation=generation)
-    position = _from(entry, now_ms)
-    state = _placed(EntryState(), position, paused is not None)
+    """A new entry, whose first slot is strictly after `now_ms`; paused from the start if said."""
+    entry = replace(wanted, rev=1, created_ms=now_ms, state=EntryState(), generation=0)
+    write = _added(stored, entry, encode(entry), now_ms)
+    state = _placed(EntryState(), _from(entry, now_ms), paused is not None)
     if paused is not None:
         state = replace(state, paused=paused, paused_at_ms=now_ms, paused_until_ms=until_ms)
-    write = Write(
+        told = paused_json(paused, now_ms, until_ms)
+        write = replace(write, paused=told, resume_at_ms=until_ms)
+    return Edit(write, entry, state)
+
+
+def seeded(stored: Stored, declared: Entry, now_ms: int, generation: int) -> Write:
+    """The same for an entry that code declares, which has no state yet.
+
+    `generation` is that of its configuration. Nobody asks for the entry as written, and a hundred
+    thousand copies of it would take a second.
+    """
+    definition = encode(declared, rev=1, created_ms=now_ms, generation=generation)
+    return _added(stored, declared, definition, now_ms)
+
+
+def _added(stored: Stored, entry: Entry, definition: bytes, now_ms: int) -> Write:
+    return Write(
         entry.name,
         stored.digest,
-        encode(entry),
+        definition,
         owned=entry.owner == "config",
-        paused=None if paused is None else paused_json(paused, now_ms, until_ms),
-        resume_at_ms=None if paused is None else until_ms,
         cursor_ms=None if stored.exists else stored.state.cursor_ms or None,
-        position=position,
+        position=_from(entry, now_ms),
         lost=_left_behind(stored, entry, now_ms),
     )
-    return Edit(write, entry, state)
 
 
 def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:

@@ -7,7 +7,7 @@ whether to try again is for the caller, who knows what time is left to it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from habeat.ports import StoreUnavailable
 from habeat.store.ahead import Ahead
@@ -87,6 +87,20 @@ class Pending:
     def drop(self) -> None:
         """Nobody will read it."""
         self._ahead.drop()
+
+
+class Awaited(Generic[Result]):
+    """`ports.Sent` of a script call under way, and how its reply is read."""
+
+    def __init__(self, pending: Pending, read: Callable[[Any], Result]) -> None:
+        self._pending = pending
+        self._read = read
+
+    def result(self) -> Result:
+        return self._read(self._pending.result())
+
+    def drop(self) -> None:
+        self._pending.drop()
 
 
 def text(raw: bytes | str | int) -> str:

@@ -50,6 +50,9 @@ _PLAIN = (
 _TUPLES = ("args", "tags", "from_code")
 _ALWAYS = ("task", "owner", "rev", "created_ms")
 
+#: What `json.dumps` makes anew for each call.
+_ENCODER = json.JSONEncoder(sort_keys=True)
+
 _NOTHING = object()
 _UNSET = Entry("", "", cast(Any, None))
 #: What is left out of a stored definition, for it is so anyway.
@@ -64,15 +67,19 @@ def digest_of(stored: bytes) -> str:
     return hashlib.sha1(stored, usedforsecurity=False).hexdigest()
 
 
-def encode(entry: Entry) -> bytes:
-    """The entry's definition as stored; ValidationError if a value cannot be written."""
+def encode(entry: Entry, **instead: int) -> bytes:
+    """The entry's definition as stored, with these fields instead of its own.
+
+    ValidationError if a value cannot be written.
+    """
     data: dict[str, Any] = {"v": VERSION, "schedule": entry.schedule.to_json()}
     for name, plain in _DEFAULTS:
         value = getattr(entry, name)
         if value != plain:
             data[name] = list(value) if name in _TUPLES else value
+    data.update(instead)
     try:
-        written = str(json.dumps(data, sort_keys=True))
+        written = str(_ENCODER.encode(data))
     except (TypeError, ValueError, RecursionError) as error:
         raise _unwritable(entry, error) from error
     return written.encode()

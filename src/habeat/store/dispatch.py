@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from habeat.core.lease import Token
 from habeat.ports import (
@@ -21,12 +21,10 @@ from habeat.ports import (
     StoreUnavailable,
     Tick,
 )
-from habeat.store.calling import Caller, Pending, blank, optional_ms, text
+from habeat.store.calling import Awaited, Caller, blank, optional_ms, text
 from habeat.store.codec import digest_of, read_state
 
 WAIT_TIMEOUT_MS = 200
-
-Answer = TypeVar("Answer")
 
 
 class RedisDispatchStore:
@@ -97,7 +95,7 @@ class RedisDispatchStore:
         pending = self._caller.send(
             "claim", *self._claim_arguments(token, ttl_ms, claims, atomic=True)
         )
-        return _Read(pending, _statuses)
+        return Awaited(pending, _statuses)
 
     def _claim_arguments(
         self, token: Token, ttl_ms: int, claims: Sequence[Claim], atomic: bool
@@ -118,7 +116,7 @@ class RedisDispatchStore:
         return int(self._caller.run("settle", *_settle_words(token, departed)))
 
     def send_settle(self, token: Token, departed: Sequence[Departed]) -> Sent[int]:
-        return _Read(self._caller.send("settle", *_settle_words(token, departed)), int)
+        return Awaited(self._caller.send("settle", *_settle_words(token, departed)), int)
 
     def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost:
         words = [word for skip in skips for word in _skip_words(skip)]
@@ -197,20 +195,6 @@ def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:
             None if found is None else found.cursor_ms,
             0 if found is None else found.fired,
         )
-
-
-class _Read(Generic[Answer]):
-    """`ports.Sent` of a script call under way, and how its reply is read."""
-
-    def __init__(self, pending: Pending, read: Callable[[Any], Answer]) -> None:
-        self._pending = pending
-        self._read = read
-
-    def result(self) -> Answer:
-        return self._read(self._pending.result())
-
-    def drop(self) -> None:
-        self._pending.drop()
 
 
 def _settle_words(token: Token, departed: Sequence[Departed]) -> list[Any]:

@@ -15,8 +15,8 @@ from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import SkippedRun
 from habeat.core.lease import Token
 from habeat.errors import DefinitionError
-from habeat.ports import Lost
-from habeat.store.calling import Caller, blank, optional_ms, text
+from habeat.ports import Lost, Sent
+from habeat.store.calling import Awaited, Caller, blank, optional_ms, text
 from habeat.store.codec import decode, digest_of, read_state, with_facts
 
 PAGE = 200
@@ -160,8 +160,15 @@ class EntryStore:
         self, writes: Sequence[Write], fence: tuple[Token, int] | None = None
     ) -> Conflict | Lost | None:
         """All of these changes or none; fenced by a token and its TTL in ms if one is given."""
+        return self.send_write(writes, fence).result()
+
+    def send_write(
+        self, writes: Sequence[Write], fence: tuple[Token, int] | None = None
+    ) -> Sent[Conflict | Lost | None]:
+        """The same, sent at once and read later."""
         words = [word for write in writes for word in _write_words(write)]
-        return _verdict(self._caller.run_packed("write", *_fence(fence), len(writes), *words))
+        sent = self._caller.send("write", *_fence(fence), len(writes), *words)
+        return Awaited(sent, _verdict)
 
     def remove(
         self, removals: Sequence[Removal], fence: tuple[Token, int] | None = None

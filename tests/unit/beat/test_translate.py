@@ -59,6 +59,11 @@ def test_a_crontab_keeps_its_fields_and_takes_the_apps_zone(app: Celery) -> None
     )
 
 
+@pytest.mark.parametrize("minutes", ["15,45", [45, 15], {15, 45}])
+def test_a_crontabs_field_may_be_any_set_of_numbers(app: Celery, minutes: Any) -> None:
+    assert to_schedule(cs.crontab(minutes), app).minute == "15,45"  # type: ignore[attr-defined]
+
+
 def test_c11_a_crontab_ands_its_days(app: Celery) -> None:
     found = to_schedule(cs.crontab(0, 0, day_of_week="fri", day_of_month="13"), app)
     first = found.bound("e", "UTC").next_after(NOW)

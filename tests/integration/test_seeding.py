@@ -1,0 +1,89 @@
+"""A slice is prepared while the one before is written: what may happen in between."""
+
+# mypy: disable-error-code="no-untyped-def"
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from habeat.beat.seeding import COMPARED, SLICE, Seeding, Terms
+from habeat.election import LeaseLost
+from habeat.ports import StoreUnavailable
+from tests.integration.test_reconcile import GOOD, Deploy, app, bench, deploy, lead, stored
+
+__all__ = ["app", "bench", "deploy", "lead"]  # fixtures
+
+NAMES = [f"e{number:04}" for number in range(COMPARED + SLICE)]
+
+
+@pytest.fixture
+def seeding(bench, deploy) -> Seeding:
+    made: Deploy = deploy(**dict.fromkeys(NAMES, GOOD))
+    begun = Seeding(bench.entries, made.declared)
+    begun.begin(Terms(generation=1))
+    return begun
+
+
+def finish(seeding: Seeding, lead: Any) -> int:
+    """In how many steps the rest is done."""
+    for number in range(1, 50):
+        if not seeding.step(lead):
+            return number
+    raise AssertionError("seeding goes round and round")
+
+
+def all_stored(bench: Any) -> bool:
+    return all(bench.entries.definitions(NAMES))
+
+
+def test_each_step_writes_one_slice(seeding, bench, lead) -> None:
+    for number in range(1, len(NAMES) // SLICE + 1):
+        assert seeding.step(lead) is (number < len(NAMES) // SLICE)
+        assert bench.admin.hlen(bench.keys.entries) == number * SLICE
+    assert seeding.is_done
+
+
+def test_an_entry_of_a_prepared_slice_is_changed_before_it_is_written(seeding, bench, lead) -> None:
+    seeding.step(lead)
+    other = bench.place(NAMES[SLICE]).stored  # somebody adds it, through the API
+    finish(seeding, lead)
+    assert all_stored(bench)
+    assert bench.entries.definitions([NAMES[SLICE]]) == [other]
+    assert seeding.clashes == {NAMES[SLICE]}
+
+
+@pytest.mark.parametrize("call", ["definitions", "absent"])
+def test_redis_fails_while_the_next_page_is_prepared(
+    seeding, bench, lead, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    for _ in range(COMPARED // SLICE - 1):
+        seeding.step(lead)
+
+    def fails(*_: Any) -> Any:
+        raise StoreUnavailable("unreachable", "for this test")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.entries, call, fails)
+        with pytest.raises(StoreUnavailable):
+            seeding.step(lead)
+    assert not seeding.is_done
+    finish(seeding, lead)
+    assert all_stored(bench)
+
+
+def test_the_lease_goes_while_the_next_slice_is_prepared(seeding, bench, lead) -> None:
+    seeding.step(lead)
+    bench.admin.delete(bench.keys.lease)
+    with pytest.raises(LeaseLost):
+        seeding.step(lead)
+    assert bench.admin.hlen(bench.keys.entries) == SLICE
+    assert not seeding.is_done
+
+
+def test_other_terms_drop_what_was_prepared_under_the_old_ones(seeding, bench, lead) -> None:
+    seeding.step(lead)
+    seeding.begin(Terms(generation=7))
+    finish(seeding, lead)
+    assert stored(bench, NAMES[0]).entry.generation == 1
+    assert stored(bench, NAMES[-1]).entry.generation == 7
