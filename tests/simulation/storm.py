@@ -381,14 +381,16 @@ class Storm:
     def _garble(self, trouble: Trouble, host: Host) -> None:
         name = self._sim.any_name()
         key, call = self._sim.keys.entries, self._sim.server.call
-        raw = call("HGET", key, name)
-        if raw is None or not self._by_hand("HSET", key, name, b"{garbled"):
+        raw, garbled = call("HGET", key, name), b"{garbled %d" % trouble.number
+        if raw is None or raw.startswith(b"{garbled"):
+            return
+        if not self._by_hand("HSET", key, name, garbled):
             return
         self._fault(Kind.POISON, trouble.us, None, f"the definition of {name} is garbled")
 
         def mend() -> None:
-            if call("HGET", key, name) != b"{garbled":
-                return
+            if call("HGET", key, name) != garbled:
+                return  # somebody has written it anew: what we took away is older
             if self._by_hand("HSET", key, name, raw):
                 self._sim.people.resume(name)
             else:
