@@ -5,8 +5,6 @@ cached on a half-open socket is how beats freeze without a word. RabbitMQ confir
 and is waited for when the next one has been handed over (confirms.py). Not so the first message
 to each destination, nor the one before it: a queue or exchange that is refused closes the channel,
 and with it what is known of messages that were on their way.
-Sockets of the transports that we know (Redis, AMQP) are given time limits; for the others the
-connection's own timeout is what there is.
 """
 
 from __future__ import annotations
@@ -18,17 +16,15 @@ from typing import Any, NoReturn
 
 from celery import Celery
 from kombu import Connection
-from kombu.exceptions import KombuError, OperationalError
 
 from habeat.beat.confirms import ConfirmingChannel, Nacked, Ticket
+from habeat.beat.connecting import connection_of, told
 from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
 from habeat.ports import BrokerUnavailable, PublishRefused
 
 #: How long a connection that is to be closed is listened to for confirmations.
 LAST_WORDS_MS = 200
-
-_REDIS_SCHEMES = ("redis", "rediss", "sentinel", "valkey", "valkeys")
 
 
 class Broker:
@@ -48,7 +44,7 @@ class Broker:
     def connection(self) -> Connection:
         """The connection, not necessarily connected."""
         if self._connection is None:
-            self._connection = self._made()
+            self._connection = connection_of(self.app, self._timeout_s)
         return self._connection
 
     @property
@@ -73,7 +69,7 @@ class Broker:
             )
         except Exception as error:
             self.discard()
-            raise BrokerUnavailable(_told(error)) from error
+            raise BrokerUnavailable(told(error)) from error
 
     def probe(self, timeout_s: float) -> None:
         """Ask the broker whether it is there, also over a connection already open."""
@@ -82,7 +78,7 @@ class Broker:
             self.connection.channel().close()
         except Exception as error:
             self.discard()
-            raise BrokerUnavailable(_told(error)) from error
+            raise BrokerUnavailable(told(error)) from error
 
     def publish(self, message: Publication, attempt: int, timeout_s: float) -> Ticket | None:
         """Send one message; BrokerUnavailable, or PublishRefused if only this one is at fault.
@@ -96,7 +92,7 @@ class Broker:
                 return None
             return self._on_its_way(self._confirming, message, attempt, timeout_s)
         except Nacked as error:
-            raise PublishRefused(_told(error)) from error
+            raise PublishRefused(told(error)) from error
         except Exception as error:
             self._failed(error)
 
@@ -141,7 +137,7 @@ class Broker:
             ends_ms = self._now_ms() + round(timeout_s * 1_000)
             self._listen(ticket.channel, ends_ms, ticket.number)
         except Nacked as error:
-            raise PublishRefused(_told(error)) from error
+            raise PublishRefused(told(error)) from error
         except BrokerUnavailable:
             raise
         except Exception as error:
@@ -189,39 +185,8 @@ class Broker:
                 self._listen(self._confirming, self._now_ms() + LAST_WORDS_MS)
         self.discard()
         if refused:
-            raise PublishRefused(_told(error)) from error
-        raise BrokerUnavailable(_told(error)) from error
-
-    def _made(self) -> Connection:
-        connection = self.app.connection_for_write(connect_timeout=self._timeout_s)
-        options = dict(connection.transport_options or {})
-        scheme = (connection.transport_cls or "").partition("+")[0]
-        for name, value in self._limits(scheme).items():
-            options.setdefault(name, value)
-        connection.transport_options = options
-        return connection
-
-    def _limits(self, scheme: str) -> dict[str, Any]:
-        if scheme in _REDIS_SCHEMES:
-            return {
-                "socket_timeout": self._timeout_s,
-                "socket_connect_timeout": self._timeout_s,
-                "max_retries": 0,
-            }
-        if scheme in ("amqp", "amqps", "pyamqp"):
-            return {
-                "read_timeout": self._timeout_s,
-                "write_timeout": self._timeout_s,
-                "confirm_publish": True,
-            }
-        return {}
-
-
-def _told(error: Exception) -> str:
-    """The error in a few words; kombu wraps the cause, which says more."""
-    cause = error.__cause__ if isinstance(error, (OperationalError, KombuError)) else None
-    shown = cause or error
-    return f"{type(shown).__name__}: {shown}" if str(shown) else type(shown).__name__
+            raise PublishRefused(told(error)) from error
+        raise BrokerUnavailable(told(error)) from error
 
 
 def _way(arguments: Mapping[str, Any]) -> tuple[str, str]:
