@@ -165,6 +165,10 @@ class Election:
         """
         forgotten = history_lost_ms < self.known.history_lost_ms
         heartbeat += GONE_BACK if forgotten else 0
+        if history_lost_ms > self.known.history_lost_ms:
+            log.warning(
+                "habeat: leading on; Redis went back in time: slots up to now count as lost"
+            )
         self.known = replace(self.known, heartbeat=heartbeat, history_lost_ms=history_lost_ms)
         return not forgotten
 

@@ -398,13 +398,19 @@ def test_two_answers_that_tell_the_same_show_a_loss() -> None:
     assert one.known.heartbeat >= before + GONE_BACK
 
 
-def test_a_leader_that_is_told_of_no_loss_any_more_makes_the_next_tick_declare_one() -> None:
+def test_a_leader_that_is_told_of_no_loss_any_more_makes_the_next_tick_declare_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """What has come back is from before the first loss, and its heartbeat above ours."""
     field = Field()
     one = field.replica("a")
     assert one.step()
     assert one.heard(40, 5_000)
+    assert "Redis went back in time" in caplog.text
+    caplog.clear()
+    assert one.heard(41, 5_000)
     assert not one.heard(90, 0)
+    assert not caplog.text, "told once for each loss"
     assert one.known.heartbeat > 90
     assert one.heard(91, 4_000), "the clock of Redis may have been set back besides"
 
