@@ -13,10 +13,8 @@ class Leases:
 
     def __init__(self, case: Case) -> None:
         self._case = case
-        self._taken: set[str] = set()
-        #: Those that did something. One that did nothing before a loss of data undid it may come
-        #: again: its holder, whose request went unanswered, does not know that it had led.
-        self._used: set[str] = set()
+        #: In which history of Redis each token was taken.
+        self._taken: dict[str, int] = {}
         #: When somebody led for the first time; 0: never yet.
         self.first_us = 0
         self._epoch = 0
@@ -42,11 +40,11 @@ class Leases:
         """SET lease token PX ttl."""
         case, token = self._case, words[2].decode()
         epoch = epoch_of(token)
-        if token in self._taken:
+        if self._was_taken(token):
             case.wrong("I2", f"the token {token} was used before")
         if epoch <= self._epoch:
             case.wrong("I2", f"the lease epoch of {token} is not above {self._epoch}")
-        self._taken.add(token)
+        self._taken[token] = case.history
         self.first_us = self.first_us or case.at_us
         self._epoch = max(self._epoch, epoch)
         slack_us = case.expectation.slack_us
@@ -65,6 +63,16 @@ class Leases:
         case.token, self.known = token, True
         self._lasts(int(words[4]) * 1_000)
 
+    def _was_taken(self, token: str) -> bool:
+        """Whether it was, and should not come again.
+
+        An epoch is the time, or one more than the last. So one that a loss of data undid comes
+        again only while the clock of Redis stands behind it, and then to the same replica.
+        """
+        history = self._taken.get(token)
+        behind = epoch_of(token) * 1_000 > self._case.server_us
+        return history is not None and not (behind and history < self._case.history)
+
     def _lasts(self, us: int) -> None:
         self._lowest_us = min(self._lowest_us, self._case.server_us - self._case.at_us)
         self._since_us = self._case.at_us
@@ -73,7 +81,6 @@ class Leases:
 
     def extended(self, words: Words) -> None:
         """PEXPIRE lease ttl."""
-        self._used.add(self._case.token)
         if self.known:
             self._lasts(int(words[2]) * 1_000)
 
@@ -103,7 +110,6 @@ class Leases:
 
     def holds(self, token: str) -> bool:
         """Whether this token is the live one; what is not known is believed."""
-        self._used.add(token)
         if not self.known:
             self._case.token, self.known, self._ends_us = token, True, _NEVER
         return token == self._case.token and self.lives()
@@ -128,7 +134,6 @@ class Leases:
         self._case.token, self.known, self._ends_us = "", known, 0
         self._stolen = ""
         self._epoch = 0
-        self._taken &= self._used
         if known:
             self._undone, self._distrusted = self._distrusted, {}
 
