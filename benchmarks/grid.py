@@ -9,10 +9,11 @@ seconds later. What a scheduler slips from one firing to the next adds up, as it
 waits; the first arrival itself is not counted. The column "fired" is how many of N times 60 came.
 It is the same for all contenders.
 
-By the slot (habeat only): arrival minus the slot that the message carries, which is what the
-issue calls lateness; and the ledger's own `late`, which the claiming script wrote down for
-itself. What lies between these two is the way from the script to the eye of the watcher, its
-poll of a millisecond included.
+By the slot (habeat only): arrival minus the slot that the message carries; and the ledger's own
+`late`, which the claiming script wrote down for itself. What lies between these two is the way
+from the script to the eye of the watcher, its poll of a millisecond included. All entries of this
+table are due in the same millisecond: an entry's place in that row is part of its lateness by the
+slot, each second anew, and no part of what it slips against its grid.
 
 Caveats. Celery's and RedBeat's periods are "the last run plus a second", so they drift by design;
 habeat's lie on whole seconds. The watcher uses some per cent of a core, and taking out messages
