@@ -3,6 +3,8 @@
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from tests.integration.test_reconcile import GOOD, Deploy, app, bench, deploy, l
 
 __all__ = ["app", "bench", "deploy", "lead"]  # fixtures
 
+CHANGED = {**GOOD, "args": (9,)}
 NAMES = [f"e{number:04}" for number in range(COMPARED + SLICE)]
 
 
@@ -70,6 +73,27 @@ def test_redis_fails_while_the_next_page_is_prepared(
     assert not seeding.is_done
     finish(seeding, lead)
     assert all_stored(bench)
+
+
+def test_redis_fails_while_entries_that_have_changed_are_read(
+    seeding, bench, lead, deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(seeding, lead)
+    changed = Seeding(bench.entries, deploy(**dict.fromkeys(NAMES, CHANGED)).declared)
+    changed.begin(Terms(generation=2))
+    whole, calls = bench.entries.read, count()
+
+    def fails_now_and_then(names: Any) -> Any:
+        if next(calls) % 3 == 0:
+            raise StoreUnavailable("unreachable", "for this test")
+        return whole(names)
+
+    monkeypatch.setattr(bench.entries, "read", fails_now_and_then)
+    for _ in range(50):
+        with suppress(StoreUnavailable):
+            if not changed.step(lead):
+                break
+    assert all(b"[9]" in raw for raw in bench.entries.definitions(NAMES))
 
 
 def test_the_lease_goes_while_the_next_slice_is_prepared(seeding, bench, lead) -> None:

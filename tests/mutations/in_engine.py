@@ -19,6 +19,7 @@ from tests.mutations.device import (
     RECONCILE,
     RECONCILE_CHECKS,
     REQUESTS,
+    SEEDING,
     SENDING,
     SENDING_TRUST,
     TASK_IDS,
@@ -528,9 +529,17 @@ EDITING = [
         "An entry edited meanwhile is reconciled at the next look",
         _SEEDING,
         "            if ready.writes and not self._write(lead, ready.writes):\n"
-        "                self._go_back(ready.page_at)\n",
+        "                self._go_back(page_at)\n",
         "            if ready.writes:\n                self._write(lead, ready.writes)\n",
         RECONCILE,
+    ),
+    Device(
+        "reconcile: an error is no answer",
+        "A slice that could not be read or written is looked at again",
+        _SEEDING,
+        "        except BaseException:\n            self._go_back(page_at)\n            raise\n",
+        "        except BaseException:\n            raise\n",
+        SEEDING,
     ),
     Device(
         "reconcile: loss in the ledger",

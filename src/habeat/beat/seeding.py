@@ -86,12 +86,14 @@ class Seeding:
 
         LeaseLost, StoreUnavailable.
         """
-        ready, self._ready = self._ready or self._prepared(lead), None
+        page_at = self._page_at if self._ready is None else self._ready.page_at
         try:
+            ready, self._ready = self._ready or self._prepared(lead), None
+            page_at = ready.page_at
             if ready.writes and not self._write(lead, ready.writes):
-                self._go_back(ready.page_at)
+                self._go_back(page_at)
         except BaseException:
-            self._go_back(ready.page_at)
+            self._go_back(page_at)
             raise
         return not self.is_done
 
