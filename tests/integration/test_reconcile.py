@@ -37,11 +37,10 @@ class StandingLead:
     token: Token
     cluster: str = "cluster"
     ahead_ms: int = 0
+    ttl_ms: int = TTL_MS
 
     def now_ms(self) -> int:
         return self.bench.now_ms + self.ahead_ms
-
-    ttl_ms: int = TTL_MS
 
     def call(self, fenced: Callable[[Token, int], Any]) -> Any:
         return self.concluded(fenced(self.token, TTL_MS), self.attempt())
@@ -201,6 +200,19 @@ def test_an_older_deploy_never_overwrites_a_newer_ones_definition(bench, lead, d
     before = bench.everything()
     deploy(1, a=GOOD).lead(StandingLead(bench, lead.token, "again"))
     assert bench.everything() == before
+
+
+def test_a_leader_that_learns_of_another_generation_looks_at_every_entry(
+    bench, lead, deploy
+) -> None:
+    made = deploy(generation=3, a=GOOD)
+    made.lead(lead)
+    bench.admin.hset(bench.keys.entries, "a", encode(replace(entry(bench, "a"), fingerprint="x")))
+    made.lead(lead)
+    assert entry(bench, "a").fingerprint == "x"
+    made.generation = 4
+    made.lead(lead)
+    assert entry(bench, "a").fingerprint == made.declared.entries["a"].fingerprint
 
 
 def test_a_roll_back_is_newer_than_what_it_takes_back(bench, lead, deploy) -> None:

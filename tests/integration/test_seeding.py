@@ -12,6 +12,7 @@ import pytest
 from habeat.beat.seeding import COMPARED, SLICE, Seeding, Terms
 from habeat.election import LeaseLost
 from habeat.ports import StoreUnavailable
+from habeat.store.entries import Position, Write
 from tests.integration.test_reconcile import GOOD, Deploy, app, bench, deploy, lead, stored
 
 __all__ = ["app", "bench", "deploy", "lead"]  # fixtures
@@ -73,6 +74,60 @@ def test_redis_fails_while_the_next_page_is_prepared(
     assert not seeding.is_done
     finish(seeding, lead)
     assert all_stored(bench)
+
+
+def test_a_page_that_always_fails_fails_with_every_step(
+    seeding, bench, lead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each failure would count as the first one, and be told anew."""
+    whole = bench.entries.definitions
+
+    def fails(names: Any) -> Any:
+        if NAMES[COMPARED] in names:
+            raise StoreUnavailable("unreachable", "for this test")
+        return whole(names)
+
+    monkeypatch.setattr(bench.entries, "definitions", fails)
+    for _ in range(COMPARED // SLICE - 1):
+        seeding.step(lead)
+    told = []
+    for _ in range(6):
+        try:
+            seeding.step(lead)
+            told.append("fine")
+        except StoreUnavailable:
+            told.append("failed")
+    # What was under way when it failed first is compared once more.
+    assert told == ["failed", "fine", "failed", "failed", "failed", "failed"]
+
+
+def test_what_is_stored_is_read_and_written_in_one_step(seeding, bench, lead, deploy) -> None:
+    """The leader claims slots between the steps, and each claim would spoil what was prepared."""
+    finish(seeding, lead)
+    slower = {**GOOD, "schedule": 90}
+    changed = Seeding(bench.entries, deploy(**dict.fromkeys(NAMES, slower)).declared)
+    changed.begin(Terms(generation=2))
+    steps = 1
+    while changed.step(lead):
+        steps += 1
+        claim_all(bench)
+    assert steps == len(NAMES) // SLICE
+
+
+def claim_all(bench: Any) -> None:
+    """Every cursor moves."""
+    writes = [
+        Write(
+            found.name,
+            found.digest,
+            owned=True,
+            position=Position(
+                found.state.cursor_ms + 1, found.state.next_slot_ms, found.state.due_ms
+            ),
+        )
+        for found in bench.entries.pages(NAMES)
+    ]
+    assert bench.entries.write(writes) is None
 
 
 def test_redis_fails_while_entries_that_have_changed_are_read(

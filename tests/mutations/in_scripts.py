@@ -743,6 +743,14 @@ ENTRY_SCRIPTS = [
     _in(
         "write",
         ENTRIES,
+        "write: set aside since",
+        "An entry leaves quarantine for a place in the schedule, or not at all",
+        "  if set_aside_since(name, definition, paused, position) then\n    return true\n  end\n",
+        "",
+    ),
+    _in(
+        "write",
+        ENTRIES,
         "write: record",
         "A slot that an edit costs is in the ledger",
         "    record(name, first, outcome, reason, count, last, token, 0, 0)\n",
@@ -761,10 +769,10 @@ ENTRY_SCRIPTS = [
         ENTRIES,
         "write: all or nothing",
         "A conflict of one entry leaves all as they are",
-        "  if in_conflict(ARGV[at], ARGV[at + 1], ARGV[at + 2]) then\n"
+        "  if in_conflict(unpack(ARGV, at, at + 7)) then\n"
         "    return {'conflict', ARGV[at]}\n  end\nend\n"
         "for i = 0, total - 1 do\n  local at = 4 + i * FIELDS\n",
-        "  if in_conflict(ARGV[at], ARGV[at + 1], ARGV[at + 2]) then\n"
+        "  if in_conflict(unpack(ARGV, at, at + 7)) then\n"
         "    return {'conflict', ARGV[at]}\n  end\n",
     ),
     _in(

@@ -184,6 +184,8 @@ class Client:
         except ReplyError as error:
             raise ResponseError(str(error)) from error
         self._come_back(name)
+        if name in TELLING and reply[0] == b"ok":
+            self._network.watching.knows(self._host)
         return reply
 
     def _go(self, name: str, act: Callable[[], Any]) -> None:
@@ -224,8 +226,6 @@ class Client:
             raise RedisTimeoutError("simulated: the reply was lost")
         if network.down:
             raise RedisConnectionError("simulated: closed by the server")
-        if name in TELLING:
-            network.watching.knows(host)
 
     def _late(self, name: str, act: Callable[[], Any]) -> None:
         if self._network.reaches(self._host):

@@ -242,7 +242,9 @@ class Simulation:
         if wrong:
             problems.append(f"LIVENESS: after {plan.quiet_most_us // SECOND} s of quiet {wrong}")
         world.run(world.now_us + AFTERMATH_US)
-        for _ in range(400):  # not in the middle of a firing
+        # Not in the middle of a firing; and a claim that had been given up may have arrived since,
+        # whose intents wait until the trust of its sender has ended.
+        for _ in range(2_000):
             if not self.server.call("HLEN", self.keys.inflight):
                 break
             world.run(world.now_us + 5_000)

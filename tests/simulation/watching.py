@@ -13,6 +13,7 @@ FORGOT    a leader that had seen more of the history than Redis has now fired a 
           Redis has stepped back besides: the slot lies ahead of the loss then, by that clock.
           Nor by a request that was sent before it knew, and arrives late; nor where an answer
           from after the loss, by which it could have told, was lost.)
+EPOCH     somebody leads under an epoch that is not above the highest that it knows
 OVERWRITE a definition was written by somebody who had read an older one than it replaced
 RESEED    after Redis was emptied, an entry began with slots from before
 """
@@ -216,8 +217,11 @@ class Watching:
         if parts is None:
             return
         known, cluster = parts.election.known, reply[3].decode()
+        epoch = int(reply[1].split(b":")[0])
+        if reply[0] == b"won" and epoch <= known.epoch and not sim.network.late:
+            self.wrong(f"EPOCH: {host.nonce} leads as {reply[1].decode()} and knew {known.epoch}")
         if known.cluster == cluster:
-            lost = known.heartbeat > int(reply[4]) - 1 or known.epoch > int(reply[1].split(b":")[0])
+            lost = known.heartbeat > int(reply[4]) - 1 or known.epoch > epoch
         else:
             lost = bool(known.cluster) and cluster.endswith(f" {host.nonce}")
         if lost and int(reply[6]) < sim.server.now_us() // 1_000:
@@ -249,7 +253,7 @@ class Watching:
                 continue
             if self._heard_us.get(nonce, 0) >= at_us:
                 self._lost[firing] = nonce
-            elif self._called_us.get(nonce, 0) == at_us:
+            elif self._called_us.get(nonce, 0) >= at_us:
                 self._unheard[firing] = nonce
         self._revs.clear()
         flat = self._sim.server.call("HGETALL", self._sim.keys.inflight)

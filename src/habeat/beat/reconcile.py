@@ -31,7 +31,7 @@ class Reconcile:
     def __init__(self, store: EntryStore, declared: Declared) -> None:
         self._store = store
         self._seeding = Seeding(store, declared)
-        self._under: tuple[Token, str, int] | None = None
+        self._under: tuple[Token, str, Terms] | None = None
         self._next_prune_ms = 0
 
     @property
@@ -41,10 +41,11 @@ class Reconcile:
 
     def slice(self, lead: Lead, *, generation: int, history_lost_ms: int) -> int | None:
         """Do one slice; 0 if there is more to do at once, else None."""
-        here = (lead.token, lead.cluster, history_lost_ms)
+        terms = Terms(generation, history_lost_ms)
+        here = (lead.token, lead.cluster, terms)
         if self._under != here:
             self._under = here
-            self._seeding.begin(Terms(generation, history_lost_ms))
+            self._seeding.begin(terms)
             self._next_prune_ms = lead.now_ms() + PRUNE_EVERY_MS
         if self._seeding.is_done:
             self._prune(lead)

@@ -99,7 +99,7 @@ class Replica:
         self._registered_ms: int | None = None
         self._registered_as = ""
         self._names_kept = False
-        self._cluster = ""
+        self._cluster, self._lost_ms = "", 0
         self._probed_ms: int | None = None
         self._broker_ok_ms: int | None = None
         self._skew_ms = 0
@@ -173,8 +173,11 @@ class Replica:
             else ("leader" if lead else "standby")
         )
         stale = self._registered_ms is None or now_ms - self._registered_ms >= REGISTER_EVERY_MS
-        same_cluster = self._cluster == self._election.known.cluster
-        if not stale and role == self._registered_as and same_cluster:
+        known = self._election.known
+        same_cluster = self._cluster == known.cluster
+        # What was lost may have been a later deploy, or ours: which one is the newest is asked.
+        same_history = same_cluster and self._lost_ms == known.history_lost_ms
+        if not stale and role == self._registered_as and same_history:
             return
         if not self._names_kept:
             self._entry_store.declare(self._declared.fingerprint, sorted(self._declared.entries))
@@ -191,7 +194,7 @@ class Replica:
         self._names_kept = found.names >= len(self._declared.entries)
         self._skew_ms = self._clock.wall_ms() - found.now_us // 1_000
         self._registered_ms, self._registered_as = now_ms, role
-        self._cluster = self._election.known.cluster
+        self._cluster, self._lost_ms = known.cluster, known.history_lost_ms
 
     def _told(self, role: str) -> dict[str, Any]:
         publisher = self._publisher

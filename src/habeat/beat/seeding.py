@@ -1,15 +1,17 @@
 """Writing what this deploy's code declares, a slice at a time.
 
 Compared are up to a thousand definitions at once, by their fingerprints; written are up to two
-hundred. While the server writes one slice, the next is prepared. An entry that is stored as
-declared is untouched, and not even read. A changed one keeps its cursor unless its *schedule*
-changed; then it starts at the first slot after now, and slots already due are recorded as
-skipped. An older deploy never overwrites a newer one's definition (the configuration's generation
-tells), entries made through the API are never touched, and what cannot be read stays as it is.
+hundred. While the server writes one slice, the next is prepared if all of its entries are new.
+An entry that is stored as declared is untouched, and not even read. A changed one keeps its
+cursor unless its *schedule* changed; then it starts at the first slot after now, and slots
+already due are recorded as skipped. An older deploy never overwrites a newer one's definition
+(the configuration's generation tells), entries made through the API are never touched, and what
+cannot be read stays as it is.
 
 Each write compares with what was read, so a slice that was prepared a tick ago does no harm: if
-somebody has changed one of its entries since, nothing of it is written, and its page is compared
-anew. So it is after an error, when nobody knows whether it was written.
+somebody has added one of its entries since, nothing of it is written, and its page is compared
+anew. So it is after an error, when nobody knows whether it was written. Entries that are stored
+are read and written in one go, for the leader itself claims their slots between the ticks.
 """
 
 from __future__ import annotations
@@ -86,28 +88,40 @@ class Seeding:
 
         LeaseLost, StoreUnavailable.
         """
-        page_at = self._page_at if self._ready is None else self._ready.page_at
+        back_to = self._next_is_of()
         try:
-            ready, self._ready = self._ready or self._prepared(lead), None
-            page_at = ready.page_at
+            ready = self._ready or self._prepared(lead)
+            self._ready = None
             if ready.writes and not self._write(lead, ready.writes):
-                self._go_back(page_at)
+                self._go_back(ready.page_at)
         except BaseException:
-            self._go_back(page_at)
+            self._go_back(back_to)
             raise
         return not self.is_done
+
+    def _next_is_of(self) -> int:
+        """Where the page begins that the next slice is of."""
+        if self._ready is not None:
+            return self._ready.page_at
+        return self._page_at if self._left else self._next_page_at
 
     def _write(self, lead: Lead, writes: Sequence[Write]) -> bool:
         """False if an entry was changed meanwhile."""
         attempt = lead.attempt()
         sent = self._store.send_write(writes, fence=(attempt.token, lead.ttl_ms))
         try:
-            if self._may_prepare:
-                self._ready = self._prepared(lead)
+            self._prepare_ahead(lead)
         except BaseException:
             sent.drop()
             raise
         return lead.concluded(sent.result(), attempt) is None
+
+    def _prepare_ahead(self, lead: Lead) -> None:
+        """Have the next slice ready if all of it is new: of what is stored, slots are claimed."""
+        if not self._left and self._may_prepare:
+            self._turn_page()
+        if self._left and self._absent.keys() >= set(self._left[:SLICE]):
+            self._ready = self._prepared(lead)
 
     # -- preparing --------------------------------------------------------------------------
 

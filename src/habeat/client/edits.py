@@ -70,7 +70,7 @@ def addition(
 
 
 def seeded(stored: Stored, declared: Entry, now_ms: int, generation: int) -> Write:
-    """The same for an entry that code declares, which has no state yet.
+    """The write of a new entry that code declares, which has no state yet.
 
     `generation` is that of its configuration. Nobody asks for the entry as written, and a hundred
     thousand copies of it would take a second.

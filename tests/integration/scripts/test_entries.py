@@ -279,8 +279,22 @@ def test_a_write_wakes_the_leader(bench: Bench) -> None:
 def test_a_rewritten_definition_leaves_quarantine(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     bench.store.quarantine(token, TTL_MS, bench.due_of(placed), "why")
-    bench.entries.write([rewritten(placed)])
+    now_ms = bench.now_ms
+    position = Position(now_ms, now_ms + 900, now_ms + 900)
+    assert bench.entries.write([rewritten(placed, position=position)]) is None
     assert not bench.admin.hexists(bench.keys.quarantine, "e")
+    assert bench.due() == now_ms + 900
+
+
+def test_a_change_that_was_planned_before_its_entry_was_set_aside_is_planned_anew(
+    bench: Bench,
+) -> None:
+    """It would leave quarantine, and never be due."""
+    token, placed = bench.lead(), bench.place()
+    bench.store.quarantine(token, TTL_MS, bench.due_of(placed), "why")
+    before = bench.everything()
+    assert bench.entries.write([rewritten(placed)]) == Conflict("e")
+    assert bench.everything() == before
 
 
 # -- remove ---------------------------------------------------------------------------------

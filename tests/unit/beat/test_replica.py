@@ -28,10 +28,12 @@ class Store:
         return Registration(0, 0, 1, len(self.names))
 
 
-def _replica(store: Store, clock: FakeClock, declared: Declared) -> Replica:
-    election = SimpleNamespace(
-        known=Known("c", 1), won=None, holder=None, inert="", barred="", rank=0
-    )
+def _election() -> Any:
+    return SimpleNamespace(known=Known("c", 1), won=None, holder=None, inert="", barred="", rank=0)
+
+
+def _replica(store: Store, clock: FakeClock, declared: Declared, election: Any = None) -> Replica:
+    election = election or _election()
     publisher = SimpleNamespace(atomic=True, decided=True, why="", prepare=lambda _: None)
     given: Any = {
         "identity": Identity.of_this_process("a", clock),
@@ -64,3 +66,16 @@ def test_names_are_told_once_and_again_where_they_were_forgotten() -> None:
     again = ("names", "replica")
     assert heard == [again, ("replica",), ("replica",), again, ("replica",)]
     assert store.names == {"one", "two"}
+
+
+def test_after_a_loss_of_data_a_replica_asks_at_once_which_deploy_is_the_newest() -> None:
+    store, clock, election = Store(), FakeClock(), _election()
+    replica = _replica(store, clock, declare(make_app(), {}), election)
+    heard = []
+    for lost_ms in (0, 0, 5_000, 5_000):
+        election.known = Known("c", 1, history_lost_ms=lost_ms)
+        replica.each_tick(None)
+        heard.append(len(store.told))
+        store.told.clear()
+        clock.advance(100)
+    assert heard == [2, 0, 1, 0]

@@ -22,9 +22,19 @@ end
 local FIELDS = 15
 local total = tonumber(ARGV[3])
 
-local function in_conflict(name, digest, cursor)
+-- Who plans for an entry in quarantine gives it a new position, or resumes it: without either it
+-- was set aside since, and taken out of there it would never be due.
+local function set_aside_since(name, definition, paused, position)
+  return definition ~= '' and paused ~= '-' and position == ''
+    and redis.call('HEXISTS', QUARANTINE, name) == 1
+end
+
+local function in_conflict(name, digest, cursor, definition, paused, _, _, position)
   local raw = redis.call('HGET', ENTRIES, name)
   if (raw and redis.sha1hex(raw) or '') ~= digest then
+    return true
+  end
+  if set_aside_since(name, definition, paused, position) then
     return true
   end
   local state = state_of(name)
@@ -62,7 +72,7 @@ end
 
 for i = 0, total - 1 do
   local at = 4 + i * FIELDS
-  if in_conflict(ARGV[at], ARGV[at + 1], ARGV[at + 2]) then
+  if in_conflict(unpack(ARGV, at, at + 7)) then
     return {'conflict', ARGV[at]}
   end
 end
