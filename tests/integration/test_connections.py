@@ -449,6 +449,32 @@ def test_an_answer_that_is_out_when_all_is_closed_is_redis_being_away(
         sent.result()
 
 
+def test_a_call_that_is_dropped_tells_what_has_come_and_its_connection_serves_on(
+    valkey: Server, connect: Callable[..., Connections]
+) -> None:
+    caller = Caller(connect(valkey.url()), Keys("habeat:dropped"))
+    caller.run("observe")
+    before = len(names(valkey))
+    sent = caller.send("observe")
+    until(sent.has_come, 5, "the answer comes")
+    reply = sent.drop()
+    assert len(reply) == len(caller.run("observe"))
+    assert len(names(valkey)) == before
+
+
+def test_a_call_that_is_dropped_unanswered_costs_its_connection(
+    valkey: Server, connect: Callable[..., Connections]
+) -> None:
+    """Its answer would be taken for that of the next call."""
+    caller = Caller(connect(valkey.url()), Keys("habeat:dropped"))
+    caller.run("observe")
+    valkey.admin.client_pause(300, all=True)
+    sent = caller.send("observe")
+    assert not sent.has_come()
+    assert sent.drop() is None
+    assert int(caller.run("read")[0]) > 0
+
+
 def test_an_idle_connection_is_kept_alive_before_a_nat_forgets_it(
     valkey: Server, connect: Callable[..., Connections]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutations.device import (
+    DISPATCH,
     ELECTION,
     ELECTION_TIMING,
     LOOP,
@@ -108,6 +109,24 @@ TRUST_WINDOW = [
         "if not self._election.heard(found.heartbeat, found.history_lost_ms):",
         "if self._election.heard(found.heartbeat, found.history_lost_ms) is None:",
         LOOP,
+    ),
+    Device(
+        "history: an answer that has come before the next batch",
+        "What it tells of the history is heard, though the connection is closed then",
+        "engine/atomic.py",
+        "        while self._under_way and self._under_way[0].claiming.has_come():\n"
+        "            complete &= self._read(lead)"
+        "  # if the sending fails, all connections are closed\n",
+        "",
+        DISPATCH,
+    ),
+    Device(
+        "history: an answer that has come when it is dropped",
+        "What it tells of the history is heard, though nobody waits for it",
+        "engine/atomic.py",
+        "if isinstance(reply, Statuses):",
+        "if False:",
+        DISPATCH,
     ),
     Device(
         "history: our own token is back",

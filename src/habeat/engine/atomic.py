@@ -43,11 +43,16 @@ class AtomicClaims:
         self._under_way: deque[_UnderWay] = deque()
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
-        """Send a batch; False if some of the one *before* must be planned again."""
+        """Send a batch; False if some of the ones *before* must be planned again."""
+        complete = True
+        while self._under_way and self._under_way[0].claiming.has_come():
+            complete &= self._read(lead)  # if the sending fails, all connections are closed
         attempt = lead.attempt()
         claiming = self._store.send_claim(attempt.token, lead.ttl_ms, batch)
         self._under_way.append(_UnderWay(batch, claiming, attempt))
-        return len(self._under_way) < MOST_UNDER_WAY or self._read(lead)
+        if len(self._under_way) == MOST_UNDER_WAY:
+            complete &= self._read(lead)
+        return complete
 
     def finish(self, lead: Lead) -> bool:
         """Read the answers that are still out; False if some must be planned again."""
@@ -65,7 +70,13 @@ class AtomicClaims:
                 complete &= self._verdicts.judge(lead, claim, word, reply.now_us)
         return complete
 
-    def drop(self) -> None:
-        """Something failed meanwhile: nobody reads the answers; the cursors tell what they were."""
+    def drop(self, lead: Lead) -> None:
+        """Something failed meanwhile: nobody waits for answers; the cursors tell what they were.
+
+        What has come already is heard: by the heartbeat in it a loss of data is noticed.
+        """
         while self._under_way:
-            self._under_way.popleft().claiming.drop()
+            sent = self._under_way.popleft()
+            reply = sent.claiming.drop()
+            if isinstance(reply, Statuses):
+                lead.concluded(reply, sent.attempt)

@@ -69,7 +69,7 @@ class Dispatch:
 
     def drop(self, lead: Lead) -> None:
         """At the end, however it came: nothing stays under way."""
-        self._atomic.drop()
+        self._atomic.drop(lead)
         self._sender.settle(lead)
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:

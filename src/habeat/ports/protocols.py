@@ -32,11 +32,17 @@ Answer = TypeVar("Answer", covariant=True)
 
 
 class Sent(Protocol[Answer]):
-    """A call that is under way: `result` waits for its answer, `drop` leaves it unread."""
+    """A call that is under way.
+
+    `result` waits for its answer, `has_come` tells whether that would take no time, and `drop`
+    waits no longer: it tells what has come already.
+    """
 
     def result(self) -> Answer: ...
 
-    def drop(self) -> None: ...
+    def has_come(self) -> bool: ...
+
+    def drop(self) -> Answer | None: ...
 
 
 class Clock(Protocol):

@@ -3,7 +3,8 @@
 The same as `Caller.run`, in two halves: one connection of the pool is taken, the request is
 written to it, and only `result` waits for the answer. Between the two the server works on this
 batch and we on the next. A call that is never read (its caller failed on the way) costs its
-connection: `drop` closes it, for an answer left in it would be taken for that of another call.
+connection, unless it has been answered: `drop` closes it, for an answer left in it would be taken
+for that of another call.
 
 Only a plain client has such a connection to give; of a Cluster, and of anything that is not
 redis-py's, the call is made at once, and `result` only hands the answer out.
@@ -58,13 +59,26 @@ class Ahead:
             self._pool.release(connection)
         return self._again()
 
-    def drop(self) -> None:
-        """Forget a call whose answer nobody will read."""
+    def has_come(self) -> bool:
+        """Whether the answer is there to be read, over a connection that may yet be closed."""
+        with contextlib.suppress(RedisError, OSError, AttributeError):
+            return self._connection is not None and bool(self._connection.can_read(timeout=0))
+        return False
+
+    def drop(self) -> Any:
+        """Wait no longer; what it was answered if that has come already, else None."""
         connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(RedisError, OSError):
-                connection.disconnect()
-            self._pool.release(connection)
+        if connection is None:
+            return self._reply
+        with contextlib.suppress(RedisError, OSError, AttributeError):
+            if connection.can_read(timeout=0):
+                reply = connection.read_response()
+                self._pool.release(connection)
+                return reply
+        with contextlib.suppress(RedisError, OSError):
+            connection.disconnect()
+        self._pool.release(connection)
+        return None
 
 
 def packed(words: Iterable[bytes | str | int]) -> bytes:

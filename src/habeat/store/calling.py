@@ -84,9 +84,12 @@ class Pending:
         """Its reply; StoreUnavailable."""
         return self._caller.do(lambda _: self._ahead.result())
 
-    def drop(self) -> None:
-        """Nobody will read it."""
-        self._ahead.drop()
+    def has_come(self) -> bool:
+        return self._ahead.has_come()
+
+    def drop(self) -> Any:
+        """Nobody waits for it; its reply if that has come already, else None."""
+        return self._ahead.drop()
 
 
 class Awaited(Generic[Result]):
@@ -99,8 +102,12 @@ class Awaited(Generic[Result]):
     def result(self) -> Result:
         return self._read(self._pending.result())
 
-    def drop(self) -> None:
-        self._pending.drop()
+    def has_come(self) -> bool:
+        return self._pending.has_come()
+
+    def drop(self) -> Result | None:
+        reply = self._pending.drop()
+        return None if reply is None else self._read(reply)
 
 
 def text(raw: bytes | str | int) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from habeat.core.entry import Policies
 from habeat.engine.dispatch import ATOMIC_BATCH, OUTBOX_BATCH
 from habeat.engine.render import ATTEMPTS
-from habeat.ports import BrokerUnavailable, RenderBypassed, RenderFailed
+from habeat.ports import (
+    BrokerUnavailable,
+    RenderBypassed,
+    RenderFailed,
+    StoreUnavailable,
+)
 from tests.unit.engine.world import AT_MOST_ONCE, World
 
 # -- rendering ------------------------------------------------------------------------------
@@ -223,3 +231,37 @@ def test_whatever_goes_wrong_in_one_entrys_rendering_is_its_own_trouble() -> Non
     world.run(10_000)
     assert len(world.store.outcomes("good")) >= 10
     assert [what for _, what in world.store.outcomes("bad")] == ["failed"]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_an_answer_that_has_come_is_heard_though_the_next_batch_cannot_be_sent(
+    early: bool,
+) -> None:
+    """By its heartbeat the leader notices that data was lost meanwhile.
+
+    Early: it has come before the next is sent, and with the failure its connection is closed.
+    """
+    world = World(atomic=True)
+    for number in range(ATOMIC_BATCH + 1):
+        world.add(f"e{number}")
+    send, tick, sent, known = world.store.send_claim, world.store.tick, [], []
+
+    def second_fails(token: Any, ttl_ms: int, claims: Any) -> Any:
+        sent.append(len(claims))
+        if len(sent) == 2:
+            raise StoreUnavailable("unreachable", "for this test")
+        answer = send(token, ttl_ms, claims)
+        answer = replace(answer, reply=replace(answer.reply, heartbeat=4_711))
+        if early:
+            answer.has_come, answer.drop = lambda: True, lambda: None
+        return answer
+
+    def knowing(token: Any, ttl_ms: int, limit: int, heartbeat: int, *more: Any) -> Any:
+        known.append(heartbeat)
+        return tick(token, ttl_ms, limit, heartbeat, *more)
+
+    world.store.send_claim = second_fails  # type: ignore[method-assign]
+    world.store.tick = knowing  # type: ignore[method-assign]
+    world.run(1_500)
+    assert sent[0] == ATOMIC_BATCH
+    assert 4_711 in known

@@ -152,8 +152,12 @@ class Sent:
     def result(self) -> Any:
         return self.reply
 
-    def drop(self) -> None:
-        """Nobody reads it."""
+    def has_come(self) -> bool:
+        """It is read when the next one has been sent."""
+        return False
+
+    def drop(self) -> Any:
+        return self.reply
 
 
 class FakeStore:
