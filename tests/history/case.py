@@ -24,6 +24,8 @@ class Claim:
     history: int
     token: str
     atomic: bool
+    #: Of which life of its entry (cursors.py).
+    life: object
     #: The message left, or the intent was given up; None while it is in flight.
     ended_us: int | None = None
     once: bool = False
@@ -105,6 +107,13 @@ class Case:
         found = self.firings.get(name)
         if found is None:
             found = self.firings[name] = Firing()
+        return found
+
+    def firing_anew(self, entry: str, identity: str) -> Firing:
+        """That of another entry; what is known of it already came just now."""
+        copies = self.firing(entry, identity).copies
+        found = Firing(copies=[copy for copy in copies if copy.at_us >= self.at_us])
+        self.firings[entry, identity] = found
         return found
 
     def claim_of(self, entry: str, identity: str) -> Claim | None:

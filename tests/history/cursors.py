@@ -42,6 +42,8 @@ class Life:
     """One entry from its first cursor to its last."""
 
     entry: str
+    #: By the server's clock.
+    began_us: int = 0
     cursor_ms: int | None = None
     spans: list[Span] = field(default_factory=list)
     claims: list[int] = field(default_factory=list)
@@ -108,7 +110,7 @@ class Cursors:
         """The present life of an entry, begun if there is none."""
         life = self.now.get(entry)
         if life is None:
-            life = self.now[entry] = Life(entry)
+            life = self.now[entry] = Life(entry, self._case.server_us)
             self.lives.append(life)
         return life
 

@@ -109,6 +109,23 @@ def test_i3_a_slot_is_claimed_once_in_a_history() -> None:
     assert any(p.startswith(f"I3: e@{START_MS + 1_000}: claimed a second") for p in tale.problems())
 
 
+@pytest.mark.parametrize("set_back_ms", [0, 5_000])
+def test_i3_another_entry_of_the_name_may_have_a_slot_that_lies_ahead_of_it(
+    set_back_ms: int,
+) -> None:
+    """It was added while the clock of Redis stood behind the slot."""
+    tale = begun(atomic=True).wait(10)
+    tale.write("HDEL", "entries", "e").write("HDEL", "state", "e").end()
+    tale.step_us = -set_back_ms * 1_000
+    cursor_ms = START_MS + 500
+    tale.write("HSET", "entries", "e", tale.definition("e", 1_000).decode())
+    tale.write("HSET", "state", "e", f"{cursor_ms}|{START_MS + 1_000}|||0").end()
+    tale.step_us = 0
+    tale.renew().fire(1_000)
+    again = [problem for problem in tale.problems() if "claimed a second time" in problem]
+    assert len(again) == (not set_back_ms)
+
+
 def test_i3_another_history_may_claim_it_again() -> None:
     tale = begun(atomic=True).wait(10)
     kept = (("HSET", "entries", "e", tale.definition("e", 1_000).decode()),)

@@ -133,7 +133,7 @@ class Model:
             self.lose(row, self.now_ms, "paused")
             row.stand(self.now_ms)
         row.paused, row.until_ms = reason, until_ms
-        row.due_ms = row.due_ms if row.broken and not row.set_aside else None
+        row.due_ms = None
         return row
 
     def resume(self, name: str, *, catch_up: bool) -> Row:

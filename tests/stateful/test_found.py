@@ -33,3 +33,16 @@ def test_a_firing_that_has_expired_uses_up_no_run(world: World) -> None:
     world.run_leader()
     assert [message.slot_ms for message, _ in world.arrived()] == [first_ms + MINUTE]
     assert world.client.get("a").condition == "exhausted"
+
+
+def test_what_cannot_be_read_and_is_paused_is_nobodys_to_set_aside(world: World) -> None:
+    """Put back by hand, it is paused, and no more: the leader has never come upon it."""
+    entry = world.client.add("a", "task", habeat.every(60, offset=0))
+    definition = world.definition("a")
+    world.spoil("a", "garbage")
+    assert world.client.pause("a", "why").condition == "quarantined"
+    world.clock.now_ms = (entry.state.due_ms or 0) + 1_000
+    world.run_leader()
+    world.mend("a", definition)
+    assert world.client.get("a").condition == "paused"
+    assert world.client.resume("a").condition == "active"
