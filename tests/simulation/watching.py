@@ -251,9 +251,10 @@ class Watching:
         """Data was lost; what was claimed since then is forgotten by Redis, not by all."""
         self._beat_us.clear()  # Redis does not remember the beats any more either
         self._loss_us = self._sim.world.now_us
-        for firing, (nonce, at_us) in self._claims.items():
+        for firing, (nonce, at_us) in list(self._claims.items()):
             if at_us <= survives_us:
                 continue
+            del self._claims[firing]  # the next loss does not take it once more
             if self._heard_us.get(nonce, 0) >= at_us:
                 self._lost[firing] = nonce
             elif self._called_us.get(nonce, 0) >= at_us:
