@@ -81,8 +81,8 @@ def _failed(simulation: Mapping[str, Any]) -> str:
         return f"{told}."
     return (
         f"{told} ({', '.join(map(str, failed))}), and {len(again['failed_seeds'])} of these at "
-        f"commit `{again['commit']}`, after what they had found was mended "
-        "([what that was](found-bugs.md))."
+        f"commit `{again['commit']}`, after what they had found was mended: defects "
+        "([which](found-bugs.md)), and alarms that the simulation and its judges gave for nothing."
     )
 
 
