@@ -546,7 +546,7 @@ EDITING = [
         "reconcile: only what is new is prepared",
         "A leader's own claims do not spoil what it is to write",
         _SEEDING,
-        "if self._left and self._absent.keys() >= set(self._left[:SLICE]):",
+        "if self._left and self._are_new(self._left[:SLICE]):",
         "if self._left:",
         SEEDING,
     ),

@@ -120,7 +120,7 @@ class Seeding:
         """Have the next slice ready if all of it is new: of what is stored, slots are claimed."""
         if not self._left and self._may_prepare:
             self._turn_page()
-        if self._left and self._absent.keys() >= set(self._left[:SLICE]):
+        if self._left and self._are_new(self._left[:SLICE]):
             self._ready = self._prepared(lead)
 
     # -- preparing --------------------------------------------------------------------------
@@ -156,8 +156,11 @@ class Seeding:
             if (write := self._tried(stored, snapshot.now_ms, lost_lately))
         ]
 
+    def _are_new(self, names: Sequence[str]) -> bool:
+        return self._absent.keys() >= set(names)
+
     def _read(self, lead: Lead, names: Sequence[str]) -> Snapshot:
-        if self._absent.keys() >= set(names):
+        if self._are_new(names):
             return Snapshot(lead.now_ms(), [self._absent[name] for name in names])
         return self._store.read(names)
 
