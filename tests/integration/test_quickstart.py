@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from habeat import Client
+from habeat.client import LedgerRecord
 from habeat.core.entry import Entry
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
@@ -100,10 +101,18 @@ def test_the_cache_is_refreshed_by_the_worker_once(
     start_beat(processes, environment, client)
     slot_ms = make_due(valkey, "refresh-cache")
     worker.wait_for_log("the cache is fresh")
-    (record,) = client.history("refresh-cache")
-    assert record.outcome in ("sent", "late")
-    assert record.slot == datetime.fromtimestamp(slot_ms / 1000, UTC)
-    assert worker.log().count("the cache is fresh") == 1
+    # The grid's own slot comes while this runs, once in a hundred times: it is dispatched as well.
+    until(
+        lambda: worker.log().count("the cache is fresh") == len(records_of(client)), 10, "all ran"
+    )
+    records = records_of(client)
+    slots_ms = sorted(int(record.slot.timestamp() * 1000) for record in records)
+    assert slots_ms in ([slot_ms], [slot_ms, slot_ms + 300_000])
+    assert {record.outcome for record in records} <= {"sent", "late"}
     entry = client.get("refresh-cache")
-    assert entry.state.fired == 1
-    assert entry.state.next_slot_ms == slot_ms + 300_000
+    assert entry.state.fired == len(records)
+    assert entry.state.next_slot_ms == slots_ms[-1] + 300_000
+
+
+def records_of(client: Client) -> list[LedgerRecord]:
+    return client.history("refresh-cache")
