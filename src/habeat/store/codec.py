@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from json import JSONDecoder
 from typing import Any, cast
 
 from kombu.utils import json
@@ -50,8 +51,9 @@ _PLAIN = (
 _TUPLES = ("args", "tags", "from_code")
 _ALWAYS = ("task", "owner", "rev", "created_ms")
 
-#: What `json.dumps` makes anew for each call.
+#: What `json.dumps` and `json.loads` make anew for each call.
 _ENCODER = json.JSONEncoder(sort_keys=True)
+_DECODER = JSONDecoder(object_hook=json.object_hook)
 
 _NOTHING = object()
 _UNSET = Entry("", "", cast(Any, None))
@@ -102,7 +104,7 @@ def _unwritable(entry: Entry, error: Exception) -> ValidationError:
 def decode(name: str, stored: bytes, state: EntryState | None = None) -> Entry:
     """The entry written as `stored`, at this state; DefinitionError if it cannot be read."""
     try:
-        data = json.loads(stored)
+        data = _DECODER.decode(stored.decode())
         if not isinstance(data, dict):
             raise ValidationError("definition", type(data).__name__, "a JSON object")
         version = data.get("v")

@@ -135,6 +135,30 @@ def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
     assert all(kind in caught.value.allowed for kind in registry._kinds)
 
 
+def test_thousands_of_equal_crontabs_are_read_as_one_object() -> None:
+    noon = crontab(0, 12, tz="Europe/Berlin")
+    first, second = (from_json(json.loads(json.dumps(noon.to_json()))) for _ in range(2))
+    assert first is second
+    assert first == noon
+    assert from_json(crontab(0, 13, tz="Europe/Berlin").to_json()) != noon
+
+
+def test_what_only_compares_equal_is_not_taken_for_one_that_was_read() -> None:
+    at_one = {"kind": "crontab", "minute": 1, "hour": "1"}
+    assert from_json(at_one) == crontab(1, 1)
+    for _ in range(2):
+        with pytest.raises(ValidationError, match="minute"):
+            from_json({**at_one, "minute": True})
+        with pytest.raises(ValidationError, match="hour"):
+            from_json({**at_one, "minute": "1", "hour": "25"})
+
+
+@pytest.mark.parametrize("data", [None, [], "* * * * *"])
+def test_a_kind_asked_directly_refuses_what_is_no_object(data: Any) -> None:
+    with pytest.raises(ValidationError, match="schedule"):
+        type(crontab()).from_json(data)
+
+
 def test_a_kind_reads_only_its_own() -> None:
     with pytest.raises(ValidationError, match="kind is 'once'"):
         type(every(1)).from_json({"kind": "once", "at_ms": 5})

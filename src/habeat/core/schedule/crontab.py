@@ -12,10 +12,11 @@ Celery's own way to the next time loses the repeated hour in autumn. That is not
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, NamedTuple, cast
+from types import NoneType
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 from habeat.core.schedule.local import Fold, Gap, LocalSchedule
 from habeat.core.schedule.registry import register
@@ -27,6 +28,7 @@ Field = int | str | Iterable[int]
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
+_TEXT = (str, NoneType)
 _DIGITS = r"[0-9]{1,4}"
 _BOUND = rf"{_DIGITS}|[a-z]+"
 _PART = re.compile(
@@ -88,6 +90,25 @@ class Crontab(LocalSchedule):
         for name, value in {**fields, "tz": tz, "gap": gap, "fold": fold}.items():
             object.__setattr__(self, name, value)
         self._follow(_rule(tuple(fields.values())))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The schedule that `to_json` described; of what is all text, equal ones are one object.
+
+        To make one takes longer than to read all else of an entry, and thousands are due at :00.
+        """
+        if _is_all_text(data):
+            return cast(Self, _of_text(cls, tuple(data.items())))
+        return super().from_json(data)
+
+
+def _is_all_text(data: object) -> bool:
+    return isinstance(data, Mapping) and all(type(each) in _TEXT for each in data.values())
+
+
+@lru_cache(RULES_KEPT)
+def _of_text(cls: type[Crontab], items: tuple[tuple[str, Any], ...]) -> Crontab:
+    return super(Crontab, cls).from_json(dict(items))
 
 
 def expand(field: str, spec: str) -> tuple[int, ...]:
