@@ -159,9 +159,8 @@ CLAIMS = [
         "  if not raw then\n"
         "    return 'gone'\n"
         "  end\n"
-        "  local fired = redis.call('GET', fired_key(firing.name, firing.slot))\n",
-        "  raw = raw or ''\n"
-        "  local fired = redis.call('GET', fired_key(firing.name, firing.slot))\n",
+        "  local fired = redis.call('GET', firing.key)\n",
+        "  raw = raw or ''\n  local fired = redis.call('GET', firing.key)\n",
     ),
     _in(
         "claim",
@@ -229,7 +228,7 @@ CLAIMS = [
         CLAIM,
         "claim: all queues first",
         "Of a group, nothing is sent when a part cannot be",
-        "if words[1] == 'LPUSH' and not is_queue[key] then",
+        "if pushes and not is_queue[key] then",
         "if false then",
     ),
     _in(
@@ -899,8 +898,8 @@ MORE = [
         CHECKS,
         "claim: order's identity",
         "An order for a slot neither blocks nor replaces the slot's own firing",
-        "    firing.identity = firing.slot .. '#' .. firing.request\n",
-        "",
+        "request == '' and slot or slot .. '#' .. request",
+        "slot",
     ),
     _in(
         "claim",
@@ -909,6 +908,14 @@ MORE = [
         "Every slot sent is in the histograms, once",
         "  overall[late] = (overall[late] or 0) + 1\n",
         "  overall[late] = 1\n",
+    ),
+    _in(
+        "common",
+        LATENESS,
+        "lateness: the latest of a bucket",
+        "The maximum is the latest of all, not of those that came first",
+        "if late == bucket and counted",
+        "if counted",
     ),
     _in(
         "skip",

@@ -64,6 +64,17 @@ def test_how_late_is_counted_from_the_effective_time(bench: Bench, atomic: bool)
     assert [what for what, *_ in bench.ledger()] == ["sent"]
 
 
+def test_the_latest_of_a_wide_bucket_is_the_maximum(bench: Bench) -> None:
+    """From 256 ms on a bucket holds more than one lateness; 1,000 to 1,003 is one."""
+    token = bench.lead()
+    for name, late_ms in (("a", 1_001), ("b", 1_003), ("c", 1_000), ("d", 1_002)):
+        placed = bench.place(name)
+        assert bench.claim(token, bench.claim_of(placed), atomic=False) == ["ok"]
+        left = Departed(name, str(placed.slot_ms), placed.slot_ms + late_ms, 1)
+        assert bench.store.settle(token, [left]) == 1
+    assert bench.admin.hgetall(bench.keys.lateness) == {b"1000": b"4", b"max": b"1003"}
+
+
 def test_a_message_that_left_before_its_time_by_another_clock_is_not_late(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     bench.claim(token, bench.claim_of(placed), atomic=False)

@@ -29,30 +29,26 @@ if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
 end
 local broker_db, own_db = ARGV[5], ARGV[6]
-local at = 7
+local given, at = ARGV, 8
+local now = int(NOW)
 
-local function argument()
-  at = at + 1
-  return ARGV[at]
-end
-
+-- Thousands of these are read when a schedule piles up, and Lua takes longer over one than the
+-- commands do: so a command stays in ARGV (where it begins is kept), and what is used twice is made
+-- once.
 local function read_firing()
+  local name, digest, due, cursor, slot, effective, next_slot, next_due, reason, delivery,
+    message, request, remains, number = unpack(given, at, at + 13)
+  local identity = request == '' and slot or slot .. '#' .. request
   local firing = {
-    name = argument(), digest = argument(), due = argument(), cursor = argument(),
-    slot = argument(), effective = argument(), next_slot = argument(), next_due = argument(),
-    reason = argument(), delivery = argument(), message = argument(), request = argument(),
-    remains = argument(), commands = {},
+    name = name, digest = digest, due = due, cursor = cursor, slot = slot, effective = effective,
+    next_slot = next_slot, next_due = next_due, reason = reason, delivery = delivery,
+    message = message, request = request, remains = remains, identity = identity,
+    key = fired_key(name, identity), commands = {}, state = false, status = false,
   }
-  firing.identity = firing.slot
-  if firing.request ~= '' then
-    firing.identity = firing.slot .. '#' .. firing.request
-  end
-  for i = 1, tonumber(argument()) do
-    local words = {}
-    for word = 1, tonumber(argument()) do
-      words[word] = argument()
-    end
-    firing.commands[i] = words
+  at = at + 14
+  for i = 1, tonumber(number) do
+    firing.commands[i] = at
+    at = at + 1 + tonumber(given[at])
   end
   return firing
 end
@@ -69,7 +65,7 @@ local function is_ours(fired)
 end
 
 local function verdict_on_request(firing)
-  local fired = redis.call('GET', fired_key(firing.name, firing.identity))
+  local fired = redis.call('GET', firing.key)
   if fired then
     return is_ours(fired) and 'mine ' .. string.sub(fired, #token + 2) or 'duplicate'
   end
@@ -85,7 +81,7 @@ local function verdict(firing, state)
   if not raw then
     return 'gone'
   end
-  local fired = redis.call('GET', fired_key(firing.name, firing.slot))
+  local fired = redis.call('GET', firing.key)
   if tonumber(firing.slot) <= state.cursor then
     if is_ours(fired) then
       return 'mine ' .. string.sub(fired, #token + 2)
@@ -106,7 +102,7 @@ end
 local function move_on(firing, state, fires)
   state.cursor, state.slot = tonumber(firing.slot), firing.next_slot
   if fires then
-    state.token, state.fired, state.count = token, int(NOW), state.count + 1
+    state.token, state.fired, state.count = token, now, state.count + 1
   end
   write_state(firing.name, state)
   write_due(firing.name, firing.next_due)
@@ -125,13 +121,13 @@ end
 local is_queue = {}
 
 local function queues_are_sound(firing)
-  for _, words in ipairs(firing.commands) do
-    local key = words[2]
-    if words[1] == 'LPUSH' and is_queue[key] == nil then
+  for _, begins in ipairs(firing.commands) do
+    local pushes, key = given[begins + 1] == 'LPUSH', given[begins + 2]
+    if pushes and is_queue[key] == nil then
       local kind = redis.call('TYPE', key).ok
       is_queue[key] = kind == 'list' or kind == 'none'
     end
-    if words[1] == 'LPUSH' and not is_queue[key] then
+    if pushes and not is_queue[key] then
       return false
     end
   end
@@ -142,8 +138,8 @@ local function push(firing)
   if not queues_are_sound(firing) then
     error('WRONGTYPE the queue of this entry is not a list', 0)
   end
-  for _, words in ipairs(firing.commands) do
-    redis.call(unpack(words))
+  for _, begins in ipairs(firing.commands) do
+    redis.call(unpack(given, begins + 1, begins + tonumber(given[begins])))
   end
 end
 
@@ -164,7 +160,7 @@ local function push_all(firings)
 end
 
 local function mark_fired(firing, how)
-  redis.call('SET', fired_key(firing.name, firing.identity), token .. '|' .. how, 'PX', dedup_ms)
+  redis.call('SET', firing.key, token .. '|' .. how, 'PX', dedup_ms)
 end
 
 local overall, sent = {}, 0
@@ -172,12 +168,12 @@ local overall, sent = {}, 0
 local function settle_now(firing)
   local late = math.max(0, NOW - tonumber(firing.effective))
   mark_fired(firing, 'settled')
-  record(firing.name, firing.slot, outcome_of(late, firing.reason), firing.reason, 1,
-    firing.slot, token, int(late), 1)
+  record(firing.name, firing.slot, outcome_of(late, firing.reason), firing.reason, '1',
+    firing.slot, token, int(late), '1')
   if by_hand(firing.identity) then
     return
   end
-  count_lateness(BASE .. 'lateness:' .. firing.name, late, 1)
+  count_lateness(BASE .. 'lateness:' .. firing.name, late, '1')
   overall[late] = (overall[late] or 0) + 1
 end
 

@@ -90,8 +90,8 @@ local function state_of(name)
 end
 
 local function write_state(name, state)
-  redis.call('HSET', STATE, name, table.concat({
-    int(state.cursor), state.slot, state.token, state.fired, int(state.count)}, '|'))
+  redis.call('HSET', STATE, name, int(state.cursor) .. '|' .. state.slot .. '|' .. state.token
+    .. '|' .. state.fired .. '|' .. int(state.count))
 end
 
 local function write_due(name, due)
@@ -139,7 +139,11 @@ local function bucket_of(late)
 end
 
 local function count_lateness(key, late, count)
-  redis.call('HINCRBY', key, int(bucket_of(late)), count)
+  local bucket = bucket_of(late)
+  local counted = redis.call('HINCRBY', key, int(bucket), count)
+  if late == bucket and counted > tonumber(count) then
+    return  -- somebody in this bucket was at least as late, and the maximum knows
+  end
   local largest = tonumber(redis.call('HGET', key, 'max') or '-1')
   if late > largest then
     redis.call('HSET', key, 'max', int(math.max(0, late)))
