@@ -914,8 +914,8 @@ MORE = [
         LATENESS,
         "lateness: the latest of a bucket",
         "The maximum is the latest of all, not of those that came first",
-        "if late == bucket and counted",
-        "if counted",
+        "local told = late == bucket and counted",
+        "local told = counted",
     ),
     _in(
         "skip",

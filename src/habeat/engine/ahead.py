@@ -25,12 +25,13 @@ AHEAD_MOST_MS = 1_000
 #: A claim with its message takes some 2 KB.
 PREPARED_AT_MOST = 10_000
 
-#: The first claims at an instant are small, so that they are at the server soon.
-FIRST_BATCHES = (20, 20, 20, 20, 20)
+#: The first calls at an instant are small, so that they are at the server soon; each has its price.
+FIRST_BATCHES = (20, 40)
 
-#: Who waits for longer than this asks for the time once more. The tick's answer took as long to
-#: come as the tick takes, and so late would everything leave.
-CLOCK_US = 5_000
+#: So long before the first is due the time is asked for once more: twice as long as that took the
+#: last time, within these. The tick's answer took as long to come as the tick takes, and so late
+#: would everything leave; and whoever has just answered is awake.
+CLOCK_US, CLOCK_MOST_US = 5_000, 250_000
 
 Key = tuple[str, str, str, int, int]
 
@@ -56,6 +57,8 @@ class Ahead:
         self.sent = 0
         self._complete = True
         self._set_clock: Callable[[Lead], bool] | None = None
+        #: How long it took to ask for the time, and how long before a due time it is asked for.
+        self._took_us, self._early_us = 0, CLOCK_MOST_US
 
     @property
     def has_room(self) -> bool:
@@ -124,20 +127,36 @@ class Ahead:
 
     def _held(self, lead: Lead, due_ms: int) -> bool:
         """Wait until then, with nothing under way; False if something else is to be done first."""
-        left_us = lead.until_us(due_ms)
-        if left_us > 0:
+        if lead.until_us(due_ms) > 0:
             self._complete &= self._dispatch.finish(lead)
-        if left_us > CLOCK_US and self._set_clock is not None:
-            set_clock, self._set_clock = self._set_clock, None
-            if not set_clock(lead):
-                self._complete = False
-                return False
-            left_us = lead.until_us(due_ms)
+        return (
+            self._waited(lead, due_ms, self._early_us)
+            and self._clock_set(lead, due_ms)
+            and self._waited(lead, due_ms, 0)
+            and lead.may_go_on()
+        )
+
+    def _waited(self, lead: Lead, due_ms: int, early_us: int) -> bool:
+        left_us = lead.until_us(due_ms) - early_us
         while left_us > 0:
             if self._wait(left_us / 1_000) or not lead.may_go_on():
                 return False
-            left_us = lead.until_us(due_ms)
-        return lead.may_go_on()
+            left_us = lead.until_us(due_ms) - early_us
+        return True
+
+    def _clock_set(self, lead: Lead, due_ms: int) -> bool:
+        """Ask for the time, if there is time for it; False if all is to be looked at anew."""
+        too_late_us = max(self._took_us, CLOCK_US // 2)
+        if self._set_clock is None or lead.until_us(due_ms) < too_late_us:
+            return True
+        set_clock, self._set_clock = self._set_clock, None
+        began_us = lead.monotonic_us()
+        if not set_clock(lead):
+            self._complete = False
+            return False
+        self._took_us = lead.monotonic_us() - began_us
+        self._early_us = min(max(CLOCK_US, 2 * self._took_us), CLOCK_MOST_US)
+        return True
 
 
 def _key(planned: PlannedFiring) -> Key:

@@ -45,6 +45,10 @@ class Lead:
         """An answer has just arrived that was given at `now_us`, Redis time."""
         self.server = ServerTime(now_us, self._clock.monotonic_us())
 
+    def monotonic_us(self) -> int:
+        """Our own clock, for how long something takes."""
+        return self._clock.monotonic_us()
+
     def now_ms(self) -> int:
         """Redis' time, as well as it is known here."""
         return self.server.now_ms(self._clock.monotonic_us())

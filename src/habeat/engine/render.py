@@ -76,7 +76,7 @@ class Renderer:
         rendered = self._publisher.foresee(
             planned.entry, planned.firing, lead.cluster, lead.token.epoch
         )
-        return None if rendered is None else self._claim_of(planned, rendered)
+        return None if rendered is None else self._store.ready(self._claim_of(planned, rendered))
 
     def _claim(self, lead: Lead, planned: PlannedFiring) -> Claim:
         token = lead.token

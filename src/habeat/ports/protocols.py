@@ -114,6 +114,10 @@ class DispatchStore(Protocol):
         self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
     ) -> Statuses | Lost: ...
 
+    def ready(self, claim: Claim) -> Claim:
+        """The same claim, with all done for its sending that can be done before it is due."""
+        ...
+
     def send_claim(
         self, token: Token, ttl_ms: int, claims: Sequence[Claim]
     ) -> Sent[Statuses | Lost]:

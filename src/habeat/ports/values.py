@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from habeat.core.firing import Firing
 from habeat.core.lease import Observation, Token
@@ -113,6 +113,8 @@ class Claim:
     delivery: str
     #: What is left of the request once this firing is claimed; empty if nothing is.
     remains: bytes = b""
+    #: What the store has made of it before it was due (`DispatchStore.ready`), for itself.
+    readied: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from habeat.core.lease import Token
@@ -21,6 +22,7 @@ from habeat.ports import (
     StoreUnavailable,
     Tick,
 )
+from habeat.store.ahead import Packed
 from habeat.store.calling import Awaited, Caller, blank, optional_ms, text
 from habeat.store.codec import digest_of, read_state
 
@@ -84,33 +86,29 @@ class RedisDispatchStore:
     def claim(
         self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
     ) -> Statuses | Lost:
-        reply = self._caller.run("claim", *self._claim_arguments(token, ttl_ms, claims, atomic))
+        words = (word for each in claims for word in _claim_words(each))
+        head = self._claim_head(token, ttl_ms, claims, atomic)
+        reply = self._caller.run("claim", *head, *words)
         if not atomic:
             self._await_redis_replicas()
         return _statuses(reply)
 
+    def ready(self, claim: Claim) -> Claim:
+        return replace(claim, readied=Packed.of(_claim_words(claim)))
+
     def send_claim(
         self, token: Token, ttl_ms: int, claims: Sequence[Claim]
     ) -> Sent[Statuses | Lost]:
-        pending = self._caller.send(
-            "claim", *self._claim_arguments(token, ttl_ms, claims, atomic=True)
-        )
+        head = self._claim_head(token, ttl_ms, claims, atomic=True)
+        words = (each.readied or Packed.of(_claim_words(each)) for each in claims)
+        pending = self._caller.send("claim", *head, *words)
         return Awaited(pending, _statuses)
 
-    def _claim_arguments(
+    def _claim_head(
         self, token: Token, ttl_ms: int, claims: Sequence[Claim], atomic: bool
-    ) -> list[Any]:
-        words: list[Any] = [
-            str(token),
-            ttl_ms,
-            self._dedup_ttl_ms,
-            "atomic" if atomic else "outbox",
-            *self._databases,
-            len(claims),
-        ]
-        for claim in claims:
-            words += _claim_words(claim)
-        return words
+    ) -> Sequence[str | int]:
+        how = "atomic" if atomic else "outbox"
+        return (str(token), ttl_ms, self._dedup_ttl_ms, how, *self._databases, len(claims))
 
     def settle(self, token: Token, departed: Sequence[Departed]) -> int:
         return int(self._caller.run("settle", *_settle_words(token, departed)))

@@ -160,6 +160,47 @@ def test_a_slow_tick_makes_nothing_late() -> None:
     assert world.store.count("renew") == 1, "the time is asked for once in a turn"
 
 
+def test_the_time_is_asked_for_as_late_as_its_answer_allows() -> None:
+    """At first a quarter of a second before; then twice as long before as the answer took."""
+    world = foreseeing()
+    due_ms = soon(world)
+    early_ms, late_ms = [], []
+    for turn, takes_ms in enumerate((0, 30, 30, 0, 0)):
+        slot_ms = due_ms + turn * 60_000
+        asked_ms, claimed_ms = asked_and_claimed(world, takes_ms)
+        early_ms.append(slot_ms - asked_ms)
+        late_ms.append(claimed_ms - slot_ms)
+    assert early_ms == [250, 5, 60, 60, 5]
+    assert late_ms == [0, 30, 30, 0, 0], "never by more than the answer was on its way"
+
+
+def asked_and_claimed(world: World, takes_ms: int) -> tuple[int, int]:
+    """When the time was asked for, an answer that takes so long, and when the claim was sent."""
+    asked_ms: list[int] = []
+    claimed_ms: list[int] = []
+    world.store.before["renew"] = lambda: asked_ms.append(world.now_ms)
+    world.store.after["renew"] = lambda: world.clock.advance(takes_ms)
+    world.store.before["claim"] = lambda: claimed_ms.append(world.now_ms)
+    while not claimed_ms:
+        world.tick()
+    return asked_ms[0], claimed_ms[0]
+
+
+def test_the_time_is_not_asked_for_when_that_would_make_it_late() -> None:
+    world = foreseeing()
+    due_ms = soon(world)
+    asked_and_claimed(world, 30)
+    while world.now_ms < due_ms + 57_000:
+        world.tick()
+    world.clock.advance(60_000 - 20 + due_ms - world.now_ms)
+    claimed_ms: list[int] = []
+    world.store.before["claim"] = lambda: claimed_ms.append(world.now_ms)
+    asked = world.store.count("renew")
+    world.tick()
+    assert claimed_ms == [due_ms + 60_000]
+    assert world.store.count("renew") == asked
+
+
 def test_a_loss_heard_of_while_holding_is_looked_into_first() -> None:
     world = foreseeing()
     due_ms = soon(world)

@@ -359,6 +359,9 @@ class FakeStore:
 
         return self._fenced("claim", token, ttl_ms, act)
 
+    def ready(self, claim: Claim) -> Claim:
+        return claim
+
     def send_claim(self, token: Token, ttl_ms: int, claims: Sequence[Claim]) -> Sent:
         return Sent(self.claim(token, ttl_ms, claims, atomic=True))
 

@@ -141,10 +141,9 @@ end
 local function count_lateness(key, late, count)
   local bucket = bucket_of(late)
   local counted = redis.call('HINCRBY', key, int(bucket), count)
-  if late == bucket and counted > tonumber(count) then
-    return  -- somebody in this bucket was at least as late, and the maximum knows
-  end
-  local largest = tonumber(redis.call('HGET', key, 'max') or '-1')
+  -- Whoever came into this bucket before was at least as late, and the maximum knows.
+  local told = late == bucket and counted > tonumber(count)
+  local largest = told and late or tonumber(redis.call('HGET', key, 'max') or '-1')
   if late > largest then
     redis.call('HSET', key, 'max', int(math.max(0, late)))
   end
