@@ -146,7 +146,7 @@ class Ahead:
 
     def _clock_set(self, lead: Lead, due_ms: int) -> bool:
         """Ask for the time, if there is time for it; False if all is to be looked at anew."""
-        too_late_us = max(self._took_us, CLOCK_US // 2)
+        too_late_us = min(max(self._took_us, CLOCK_US // 2), self._early_us // 2)
         if self._set_clock is None or lead.until_us(due_ms) < too_late_us:
             return True
         set_clock, self._set_clock = self._set_clock, None
