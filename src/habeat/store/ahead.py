@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import redis
 from redis.exceptions import NoScriptError, RedisError
@@ -100,11 +100,11 @@ def packed(words: Iterable[Word | Packed]) -> bytes:
     """A request as it goes over the wire (RESP); redis-py takes three times as long for a batch."""
     parts, count = [], 0
     for word in words:
-        if type(word) is Packed:
+        if isinstance(word, Packed):
             parts.append(word.raw)
             count += len(word.words)
         else:
-            parts.append(_packed(cast(Word, word)))
+            parts.append(_packed(word))
             count += 1
     return b"*%d\r\n%b" % (count, b"".join(parts))
 

@@ -94,6 +94,8 @@ class RedisDispatchStore:
         return _statuses(reply)
 
     def ready(self, claim: Claim) -> Claim:
+        if not claim.rendered.commands:
+            return claim  # of the outbox: what is sent ahead are atomic claims
         return replace(claim, readied=Packed.of(_claim_words(claim)))
 
     def send_claim(
