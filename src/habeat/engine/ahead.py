@@ -22,7 +22,7 @@ from habeat.engine.render import Renderer
 from habeat.ports import Claim
 
 AHEAD_MOST_MS = 1_000
-#: A claim with its message takes some 2 KB.
+#: A claim takes some 4 KB with its message, once as it is and once packed.
 PREPARED_AT_MOST = 10_000
 
 #: The first calls at an instant are small, so that they are at the server soon; each has its price.
