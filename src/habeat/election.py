@@ -115,6 +115,10 @@ class Election:
         """Something was said (``released``): the next step looks at once."""
         self._next_look_ms = 0
 
+    def time_us(self) -> int:
+        """Redis' time: a look, of which nothing else is used. StoreUnavailable."""
+        return self._store.observe().now_us
+
     def fenced(self, call: Callable[[Token, int], Reply | Lost]) -> Reply:
         """Run a call that proves and extends the lease; LeaseLost if it is not ours.
 

@@ -7,7 +7,7 @@ code, the publisher is the simulation's, and the process is a greenlet.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from habeat.beat import replica as shipped
@@ -56,13 +56,8 @@ class Parts:
     engine: Engine
 
 
-# The versions of packages are looked up on the disk at each registration.
-_version_of = cache(shipped.version_of)
-
-
 def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
     """A replica's parts, in the order in which `wiring.build` makes them."""
-    shipped.version_of = _version_of
     recovery.ATTEMPTS_CAP = sim.plan.attempts_cap
     plan, clock = sim.plan, host
     caller = Caller(Clients(Client(host, sim.network)), sim.keys)

@@ -16,7 +16,7 @@ import platform
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from typing import Any
 
@@ -44,8 +44,12 @@ SIT_OUT_MS = 60_000
 PROBE_FRESH_MS = 30_000
 
 
+@cache
 def version_of(package: str) -> str:
-    """The installed version of a distribution; "" if it is not installed."""
+    """The installed version of a distribution; "" if it is not installed.
+
+    Read once: that takes a millisecond, and what this process has imported does not change.
+    """
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

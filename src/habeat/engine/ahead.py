@@ -26,12 +26,17 @@ AHEAD_MOST_MS = 1_000
 PREPARED_AT_MOST = 10_000
 
 #: The first calls at an instant are small, so that they are at the server soon; each has its price.
-FIRST_BATCHES = (20, 40)
+FIRST_BATCHES = (20, 35)
 
 #: So long before the first is due the time is asked for once more: twice as long as that took the
 #: last time, within these. The tick's answer took as long to come as the tick takes, and so late
 #: would everything leave; and whoever has just answered is awake.
 CLOCK_US, CLOCK_MOST_US = 5_000, 250_000
+
+#: So long before the first is due the time is asked for again and again: nobody oversleeps then, on
+#: either side, and the answer that came quickest tells the time best. A far server is asked once or
+#: not at all, for an answer that would come too late is not asked for.
+NEAR_US, ASKED_AT_MOST = 2_000, 12
 
 Key = tuple[str, str, str, int, int]
 
@@ -45,11 +50,16 @@ class Ahead:
     """Prepares firings, holds them, and sends them when they are due."""
 
     def __init__(
-        self, renderer: Renderer, dispatch: Dispatch, wait: Callable[[float], bool]
+        self,
+        renderer: Renderer,
+        dispatch: Dispatch,
+        wait: Callable[[float], bool],
+        time_us: Callable[[], int],
     ) -> None:
         self._renderer = renderer
         self._dispatch = dispatch
         self._wait = wait
+        self._time_us = time_us
         self._kept: dict[Key, Claim] = {}
         self._found: dict[Key, Claim] = {}
         self._under: tuple[int, bool] = (0, False)
@@ -129,12 +139,7 @@ class Ahead:
         """Wait until then, with nothing under way; False if something else is to be done first."""
         if lead.until_us(due_ms) > 0:
             self._complete &= self._dispatch.finish(lead)
-        return (
-            self._waited(lead, due_ms, self._early_us)
-            and self._clock_set(lead, due_ms)
-            and self._waited(lead, due_ms, 0)
-            and lead.may_go_on()
-        )
+        return self._clock_set(lead, due_ms) and self._waited(lead, due_ms, 0) and lead.may_go_on()
 
     def _waited(self, lead: Lead, due_ms: int, early_us: int) -> bool:
         left_us = lead.until_us(due_ms) - early_us
@@ -145,9 +150,13 @@ class Ahead:
         return True
 
     def _clock_set(self, lead: Lead, due_ms: int) -> bool:
-        """Ask for the time, if there is time for it; False if all is to be looked at anew."""
+        """Ask for the time before the first is due; False if all is to be looked at anew."""
+        if self._set_clock is None:
+            return True
+        if not self._waited(lead, due_ms, self._early_us):
+            return False
         too_late_us = min(max(self._took_us, CLOCK_US // 2), self._early_us // 2)
-        if self._set_clock is None or lead.until_us(due_ms) < too_late_us:
+        if lead.until_us(due_ms) < too_late_us:
             return True
         set_clock, self._set_clock = self._set_clock, None
         began_us = lead.monotonic_us()
@@ -156,6 +165,19 @@ class Ahead:
             return False
         self._took_us = lead.monotonic_us() - began_us
         self._early_us = min(max(CLOCK_US, 2 * self._took_us), CLOCK_MOST_US)
+        return self._waited(lead, due_ms, NEAR_US) and self._counted_down(lead, due_ms)
+
+    def _counted_down(self, lead: Lead, due_ms: int) -> bool:
+        """Ask for the time until it has come, as long as an answer comes in time."""
+        took_us = self._took_us
+        for _ in range(ASKED_AT_MOST):
+            if not lead.may_go_on():
+                return False
+            if 2 * lead.until_us(due_ms) < took_us:
+                break
+            began_us = lead.monotonic_us()
+            lead.sharpen(self._time_us())
+            took_us = lead.monotonic_us() - began_us
         return True
 
 

@@ -45,6 +45,12 @@ class Lead:
         """An answer has just arrived that was given at `now_us`, Redis time."""
         self.server = ServerTime(now_us, self._clock.monotonic_us())
 
+    def sharpen(self, now_us: int) -> None:
+        """The same, where it comes nearer: no answer tells more than the time, most tell less."""
+        at_us = self._clock.monotonic_us()
+        if now_us > self.server.now_us(at_us):
+            self.server = ServerTime(now_us, at_us)
+
     def monotonic_us(self) -> int:
         """Our own clock, for how long something takes."""
         return self._clock.monotonic_us()

@@ -110,7 +110,7 @@ class Engine:
             OutboxClaims(store, self._sender, verdicts),
             self._sender,
         )
-        self._ahead = Ahead(renderer, self._dispatch, self._hold)
+        self._ahead = Ahead(renderer, self._dispatch, self._hold, election.time_us)
         self._ahead_ms = ahead_ms(settings.ttl_ms, settings.longest_wait_ms)
         self._outlook = Outlook(self._ahead, self._planner, election, store, self._ahead_ms)
         self._requests = Requests(store, catalog, self._planner, self._dispatch)

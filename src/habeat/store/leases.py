@@ -45,7 +45,7 @@ class RedisElectionStore:
         )
 
     def observe(self) -> Look:
-        reply = self._caller.run("observe")
+        reply = self._caller.run_packed("observe")
         at_ms = self._clock.monotonic_us() // 1_000
         holder, pttl, heartbeat, listeners, ttl, cluster, epoch, lost, now_us = reply
         seen = Observation(

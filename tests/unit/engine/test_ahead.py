@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from habeat.engine.ahead import PREPARED_AT_MOST, Ahead, ahead_ms
+from habeat.engine.ahead import ASKED_AT_MOST, NEAR_US, PREPARED_AT_MOST, Ahead, ahead_ms
 from habeat.engine.dispatch import TURN_MS
 from tests.unit.engine.world import World
 
@@ -174,7 +174,7 @@ def test_the_time_is_asked_for_as_late_as_its_answer_allows() -> None:
     assert late_ms == [0, 30, 30, 400, 0, 0], "never by more than the answer was on its way"
 
 
-def asked_and_claimed(world: World, takes_ms: int) -> tuple[int, int]:
+def asked_and_claimed(world: World, takes_ms: float) -> tuple[int, int]:
     """When the time was asked for, an answer that takes so long, and when the claim was sent."""
     asked_ms: list[int] = []
     claimed_ms: list[int] = []
@@ -199,6 +199,33 @@ def test_the_time_is_not_asked_for_when_that_would_make_it_late() -> None:
     world.tick()
     assert claimed_ms == [due_ms + 60_000]
     assert world.store.count("renew") == asked
+
+
+def test_of_several_answers_the_quickest_tells_the_time() -> None:
+    """The one before, 1.2 ms on its way, had set our clock so far behind."""
+    world = foreseeing()
+    due_ms = soon(world)
+    asked = world.store.count("observe")
+    assert asked_and_claimed(world, 1.2)[1] == due_ms
+    assert 0 < world.store.count("observe") - asked <= ASKED_AT_MOST
+
+
+def test_a_far_server_is_not_asked_what_it_would_answer_too_late() -> None:
+    world = foreseeing()
+    soon(world)
+    asked = world.store.count("observe")
+    asked_and_claimed(world, 2 * NEAR_US / 1_000 + 1)
+    assert world.store.count("observe") == asked
+
+
+def test_nothing_is_asked_any_more_by_one_who_is_to_stop() -> None:
+    world = foreseeing()
+    soon(world)
+    asked = world.store.count("observe")
+    world.store.after["observe"] = lambda: setattr(world, "stop", True)
+    world.tick()
+    assert world.store.count("observe") == asked + 1
+    assert world.store.count("claim") == 0
 
 
 def test_a_loss_heard_of_while_holding_is_looked_into_first() -> None:
