@@ -14,6 +14,9 @@ that calls ``app.send_task`` N times with the same arguments and header, connect
 `raw LPUSH`: the messages that habeat has sent, pushed once more from bytes that are ready, 200
 to a packet: what the server alone needs for them.
 
+"Long calls" are the script calls, from T on, that took the server more than 2.1 ms (a bound of its
+own LATENCY HISTOGRAM), of all runs: so long nobody else is answered.
+
 At the largest number, what runs fast is run three times, in turn with the others, and the run with
 the median time is shown; what takes seconds, and every run of the smaller numbers, is run once.
 
@@ -28,6 +31,8 @@ from __future__ import annotations
 import math
 from functools import partial
 from typing import Any
+
+from tests.servers.redis_server import Server
 
 from benchmarks import figures, plotting
 from benchmarks.running import (
@@ -56,6 +61,8 @@ from benchmarks.tables import UNKNOWN, Table, number, short, times
 from benchmarks.watching import RabbitQueue, RedisQueue, Wire, request, watch
 
 NAME = "burst"
+#: A bound of the server's own histogram, the one next to 2 ms.
+LONG_US = 2_113
 LOOP = Scheduler("send_task loop", "none")
 FAST = (HABEAT, NO_TEMPLATE, SIGNALS, LOOP, OUTBOX)
 FEW = (HABEAT, LOOP)
@@ -169,13 +176,26 @@ def _timed(
     if not ready:
         return {"ready": False, "due_us": at_s * 1_000_000, "samples": [], "errors": 0}
     until_us = int((at_s + cap_s(run)) * 1e6)
+    run.server.admin.config_resetstat()
     samples = watch(queue, count, until_us, lambda: beat.alive)
     return {
         "ready": True,
         "due_us": at_s * 1_000_000,
         "samples": samples,
         "errors": beat.log().count("ERROR"),
+        "scripts": _scripts(run.server),
     }
+
+
+def _scripts(server: Server) -> dict[str, int] | None:
+    """How many script calls there were, and how many of them took longer than LONG_US."""
+    told: Any = server.admin.execute_command("LATENCY", "HISTOGRAM", "evalsha")
+    if not told:
+        return None
+    _, (_, calls, _, buckets) = told
+    until_us = dict(zip(buckets[::2], buckets[1::2], strict=True))
+    within = max((count for us, count in until_us.items() if us <= LONG_US), default=0)
+    return {"calls": int(calls), "long": int(calls) - int(within)}
 
 
 def _raw(run: Run, count: int) -> dict[str, Any]:
@@ -218,6 +238,7 @@ def told(runs: list[dict[str, Any]], count: int) -> dict[str, Any]:
         "due_us": shown["due_us"],
         "samples": figures.thinned(shown["samples"]),
         "errors": shown["errors"],
+        "scripts": [each.get("scripts") for each in runs],
     }
 
 
@@ -228,7 +249,7 @@ def tables(data: dict[str, Any]) -> list[Table]:
 
 def _table(count: int, found: dict[str, Any], data: dict[str, Any]) -> Table:
     columns = ("contender", "messages/s", "÷ send_task loop", "÷ redbeat", "due to last",
-               "first to last", "late p50", "late p99", "late max")  # fmt: skip
+               "first to last", "late p50", "late p99", "late max", "long calls")  # fmt: skip
     table = Table(f"{count:,} entries, all due at once ({data['way']})", columns)
     beside = [found.get(name, {}).get("rate_per_s") for name in (LOOP.name, REDBEAT.name)]
     for name in sorted(found, key=lambda name: -(found[name]["rate_per_s"] or 0)):
@@ -245,8 +266,17 @@ def _table(count: int, found: dict[str, Any], data: dict[str, Any]) -> Table:
             table.notes.append(f"{name} logged {row['errors']} errors.")
         late = [_ms(row[key]) for key in ("p50_ms", "p99_ms", "max_ms")]
         rates = [number(rate), *(times(rate, each) for each in beside)]
-        table.rows.append([label, *rates, _ms(over), _ms(row["first_to_last_ms"]), *late])
+        lasted = [_ms(over), _ms(row["first_to_last_ms"])]
+        table.rows.append([label, *rates, *lasted, *late, _long_calls(row)])
     return table
+
+
+def _long_calls(row: dict[str, Any]) -> str:
+    """Of all runs: how many script calls held the server up."""
+    told = [each for each in row.get("scripts") or () if each]
+    if not told:
+        return UNKNOWN
+    return f"{sum(each['long'] for each in told):,} of {sum(each['calls'] for each in told):,}"
 
 
 def _ms(value: float | None) -> str:

@@ -1,8 +1,9 @@
 """How late 100 and 1,000 entries of one second are over a minute, against a fixed grid.
 
 What is measured. Each scheduler gets N entries with a period of one second. Once every entry
-has fired and five more seconds have gone by, its messages are taken out of the queue for a
-minute, about once a millisecond, with the server's clock at which each was seen.
+has fired and five more seconds have gone by, the length of its queue is asked for about once a
+millisecond for a minute, with the server's clock: so each message is known to have come by then.
+The messages themselves are taken out when none has come for 20 ms.
 
 Against the grid: an entry's first arrival in that minute sets its grid, its k-th should come k
 seconds later. What a scheduler slips from one firing to the next adds up, as it does for whoever
@@ -16,9 +17,9 @@ table are due in the same millisecond: an entry's place in that row is part of i
 slot, each second anew, and no part of what it slips against its grid.
 
 Caveats. Celery's and RedBeat's periods are "the last run plus a second", so they drift by design;
-habeat's lie on whole seconds. The watcher uses some per cent of a core, and taking out messages
-is work for the server. Of 1,000 entries all fall due at the same instant for habeat, each second
-anew; those of the others are spread by how long they took to start.
+habeat's lie on whole seconds. The watcher uses some per cent of a core. Of 1,000 entries all fall
+due at the same instant for habeat, each second anew; those of the others are spread by how long
+they took to start.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from benchmarks import figures, plotting
 from benchmarks.running import Run, queue_of, stage
 from benchmarks.schedulers import CELERY, HABEAT, REDBEAT, Scheduler, available, entries
 from benchmarks.tables import Table, number, short
-from benchmarks.watching import RedisQueue, drain
+from benchmarks.watching import RedisQueue, drain, follow
 
 NAME = "grid"
 SETTLE_S = 5.0
@@ -67,7 +68,7 @@ def _one(run: Run, scheduler: Scheduler, count: int, lasts_s: float) -> dict[str
         drain(queue, lambda at, _: at > end_us)
         began_us = queue.now_us()
         end_us = began_us + int(lasts_s * 1e6)
-        taken = drain(queue, lambda at, _: at > end_us)
+        taken = follow(queue, end_us)
         ledger = _ledger(server, began_us // 1_000) if scheduler.is_habeat else []
     found = _told(taken, count, lasts_s)
     return {**found, "all_fired": all_fired, "ledger_ms": _quantiles(ledger)}

@@ -25,6 +25,8 @@ POLL_S = 0.001
 #: How long a queue must stand still, after all have arrived, to be sure that no more come.
 STILL_S = 0.3
 AT_ONCE = 1_000
+#: When messages are taken out: if none has come for so long, or if so many lie there.
+STILL_US, MANY = 20_000, 20_000
 
 
 def request(*words: str | bytes | int) -> bytes:
@@ -164,3 +166,30 @@ def drain(queue: RedisQueue, until: Callable[[int, int], bool]) -> list[tuple[in
             return taken
         if len(messages) < AT_ONCE:
             time.sleep(queue.poll_s)
+
+
+def follow(queue: RedisQueue, until_us: int) -> list[tuple[int, bytes]]:
+    """The messages that come until this instant, with the clock at which each was seen.
+
+    Only the length is asked for while messages come: to be handed a thousand of them would keep
+    the server from its work. They are taken out when none has come for a while, oldest first,
+    which is the order in which they came.
+    """
+    seen_us: list[int] = []
+    messages: list[bytes] = []
+    at_us = still_since_us = 0
+    while at_us <= until_us:
+        at_us, length = queue.look()
+        new = len(messages) + length - len(seen_us)
+        if new > 0:
+            seen_us += [at_us] * new
+            still_since_us = at_us
+        if length and (at_us - still_since_us > STILL_US or length >= MANY):
+            at_us, taken = queue.take()
+            messages += taken
+            seen_us += [at_us] * (len(messages) - len(seen_us))
+        else:
+            time.sleep(queue.poll_s)
+    while len(messages) < len(seen_us):
+        messages += queue.take()[1]
+    return list(zip(seen_us, messages, strict=False))

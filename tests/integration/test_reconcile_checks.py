@@ -3,11 +3,14 @@
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from habeat.beat.reconcile import PRUNE_EVERY_MS
+from habeat.client.edits import removal
+from habeat.store.codec import encode
 from habeat.store.entries import Write
 from tests.integration.test_reconcile import (
     GOOD,
@@ -92,3 +95,45 @@ def test_pruning_waits_after_a_change_of_leader(bench, lead, deploy) -> None:
     lead.ahead_ms += 3_000
     new.lead(lead)
     assert not stored(bench, "gone").exists
+
+
+def test_what_cannot_be_read_is_made_anew_once_somebody_has_removed_it(
+    bench, lead, deploy, caplog
+) -> None:
+    made = deploy(a=GOOD, b=GOOD)
+    made.lead(lead)
+    bench.admin.hset(bench.keys.entries, "a", b"garbage")
+    prune(made, lead)
+    assert bench.admin.hget(bench.keys.entries, "a") == b"garbage"
+    assert "seeding again" not in caplog.text
+    bench.entries.remove([removal(stored(bench, "a"), bench.now_ms)])
+    prune(made, lead)
+    made.lead(lead)
+    assert entry(bench, "a").owner == "config"
+    assert caplog.text.count("seeding again") == 1
+
+
+def test_what_was_taken_over_through_the_api_is_looked_at_once(bench, lead, deploy, caplog) -> None:
+    """It is one entry of the code less, and stays so."""
+    made = deploy(a=GOOD, b=GOOD)
+    made.lead(lead)
+    replaced = replace(entry(bench, "a"), owner="api", fingerprint="")
+    write = Write("a", stored(bench, "a").digest, encode(replaced), owned=False)
+    assert bench.entries.write([write]) is None
+    for _ in range(3):
+        prune(made, lead)
+    assert entry(bench, "a").owner == "api"
+    assert made.reconcile.clashes == {"a"}
+    assert caplog.text.count("seeding again") == 1
+
+
+def test_pruning_is_no_reason_to_seed_again(bench, lead, deploy, caplog) -> None:
+    old, new = deploy(1, kept=GOOD, gone=GOOD), deploy(2, kept=GOOD)
+    for made in (old, new):
+        made.announce()
+        made.lead(lead)
+    forget(bench, old)
+    for _ in range(3):
+        prune(new, lead)
+    assert not stored(bench, "gone").exists
+    assert "seeding again" not in caplog.text

@@ -70,7 +70,6 @@ class People:
         self._count = 0
         #: Identities (entry, request id) of triggers that were accepted, and when.
         self.asked: dict[tuple[str, str], int] = {}
-        self.removed: set[str] = set()
 
     def edit(self, at_once: bool, name: str = "", what: str = "") -> None:
         """One change by somebody; at once, or over the network."""
@@ -142,10 +141,6 @@ class People:
         def backfill(calls: Calls) -> None:
             backfilled(calls, name, start, end, pace=pace, dry_run=False, request_id=request)  # type: ignore[arg-type]
 
-        def remove(editing: Editing) -> None:
-            editing.remove(name)
-            self.removed.add(name)
-
         given = {"task": "task", "schedule": seconds}
         acts: list[tuple[str, Callable[[Editing], Any]]] = [
             (f"update {name} to every {seconds} s", lambda e: e.update(name, None, given)),
@@ -153,7 +148,7 @@ class People:
             (f"pause {name}", lambda e: e.pause(name, "", None)),
             (f"pause {name} for a while", lambda e: e.pause(name, "", until_ms)),
             (f"resume {name}", lambda e: e.resume(name, catch_up=catch_up)),
-            (f"remove {name}", remove),
+            (f"remove {name}", lambda e: e.remove(name)),
             (f"add {name}", lambda e: e.add(name, given, may_replace=True)),
             (f"rename {name} to {other}", lambda e: e.rename(name, other)),
             (f"rename {other} to {name}", lambda e: e.rename(other, name)),

@@ -275,8 +275,7 @@ class Simulation:
         # A backfill has its pace by the clock of Redis: what was put back, is waited for.
         if not self.stepped_back and (asked := call("HKEYS", keys.requests)):
             return f"requests are not carried out: {asked}"
-        # What cannot be read may be removed by hand; it comes back when somebody begins to lead.
-        declared = {each.name for each in self.plan.entries if each.config} - self.people.removed
+        declared = {each.name for each in self.plan.entries if each.config}
         missing = sorted(name for name in declared if not call("HEXISTS", keys.entries, name))
         if missing:
             return f"entries of the code are not stored: {missing}"

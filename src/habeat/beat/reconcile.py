@@ -4,6 +4,9 @@ In slices, one a tick, so that dispatch goes on and the lease is renewed between
 declared is seeded first (seeding.py); then, now and again, what nobody declares is pruned: an
 entry gone from the code is removed when no live replica has declared it for a minute. Entries
 made through the API are never touched.
+
+An entry that is declared can be removed by hand only if it cannot be read: that is how a person
+has it made anew. The leader sees that entries of the code have become fewer, and seeds again.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ class Reconcile:
         self._seeding = Seeding(store, declared)
         self._under: tuple[Token, str, Terms] | None = None
         self._next_prune_ms = 0
+        #: How many entries of the code there were, without those that the seeding has made.
+        self._owned = 0
 
     @property
     def clashes(self) -> set[str]:
@@ -45,19 +50,37 @@ class Reconcile:
         here = (lead.token, lead.cluster, terms)
         if self._under != here:
             self._under = here
-            self._seeding.begin(terms)
-            self._next_prune_ms = lead.now_ms() + PRUNE_EVERY_MS
-        if self._seeding.is_done:
+            self._seed(lead, terms)
+        if not self._seeding.is_done:
+            return 0 if self._seeding.step(lead) else None
+        if lead.now_ms() >= self._next_prune_ms:
+            self._look(lead, terms)
+        return None
+
+    def _seed(self, lead: Lead, terms: Terms) -> None:
+        self._seeding.begin(terms)
+        self._next_prune_ms = lead.now_ms() + PRUNE_EVERY_MS
+        self._count()
+
+    def _look(self, lead: Lead, terms: Terms) -> None:
+        """Now and again: what is declared and has been removed, then what is not declared."""
+        self._next_prune_ms = lead.now_ms() + PRUNE_EVERY_MS
+        there_were = self._owned + self._seeding.made
+        self._count()
+        if self._owned < there_were:
+            log.warning(
+                "habeat: there are fewer entries of beat_schedule than before; seeding again"
+            )
+            self._seed(lead, terms)
+        else:
             self._prune(lead)
-            return None
-        return 0 if self._seeding.step(lead) else None
+
+    def _count(self) -> None:
+        self._owned, self._seeding.made = self._store.owned(), 0
 
     # -- pruning ----------------------------------------------------------------------------
 
     def _prune(self, lead: Lead) -> None:
-        if lead.now_ms() < self._next_prune_ms:
-            return
-        self._next_prune_ms = lead.now_ms() + PRUNE_EVERY_MS
         names = lead.call(lambda token, ttl: self._store.orphans(token, ttl, STALE_MS, SLICE))
         if names:
             self._remove(lead, names)
@@ -73,6 +96,7 @@ class Reconcile:
             removed = lead.call(lambda token, ttl: self._removed(removals, token, ttl))
             if not removed:
                 return  # one of them was changed meanwhile: at the next look
+            self._owned -= len(removals)
             log.warning(
                 "habeat: removed %d entries that no live replica declares any more: %s",
                 len(removals),

@@ -59,6 +59,8 @@ class Seeding:
         self._names = sorted(declared.entries)
         self._told = Once()
         self.clashes: set[str] = set()
+        #: How many entries were made that had not been there; counted by whoever sets it to 0.
+        self.made = 0
         self.begin(Terms())
 
     def begin(self, terms: Terms) -> None:
@@ -114,7 +116,10 @@ class Seeding:
         except BaseException:
             sent.drop()
             raise
-        return lead.concluded(sent.result(), attempt) is None
+        written = lead.concluded(sent.result(), attempt) is None
+        if written:
+            self.made += sum(not write.digest for write in writes)
+        return written
 
     def _prepare_ahead(self, lead: Lead) -> None:
         """Have the next slice ready if all of it is new: of what is stored, slots are claimed."""

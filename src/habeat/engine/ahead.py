@@ -13,7 +13,7 @@ taken from here. What a tick does not find any more is forgotten.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import chain, groupby, islice, repeat
+from itertools import groupby
 
 from habeat.engine.dispatch import Dispatch, batches
 from habeat.engine.lead import Lead
@@ -24,9 +24,6 @@ from habeat.ports import Claim
 AHEAD_MOST_MS = 1_000
 #: A claim takes some 4 KB with its message, once as it is and once packed.
 PREPARED_AT_MOST = 10_000
-
-#: The first calls at an instant are small, so that they are at the server soon; each has its price.
-FIRST_BATCHES = (20, 35)
 
 #: So long before the first is due the time is asked for once more: twice as long as that took the
 #: last time, within these. The tick's answer took as long to come as the tick takes, and so late
@@ -123,16 +120,12 @@ class Ahead:
         return self._complete
 
     def _claim(self, lead: Lead, keys: Iterable[Key]) -> bool:
-        complete, claims = True, (self._kept.pop(key) for key in keys)
-        for size in chain(FIRST_BATCHES, repeat(None)):
-            some = list(islice(claims, size))
-            if not some:
-                break
-            for batch in batches(some, lead):
-                if not lead.may_go_on():
-                    return False
-                complete &= self._dispatch.claim(lead, batch)
-                self.sent += len(batch)
+        complete = True
+        for batch in batches((self._kept.pop(key) for key in keys), lead):
+            if not lead.may_go_on():
+                return False
+            complete &= self._dispatch.claim(lead, batch)
+            self.sent += len(batch)
         return complete
 
     def _held(self, lead: Lead, due_ms: int) -> bool:

@@ -216,6 +216,11 @@ class EntryStore:
     def _add(self, key: str, names: Sequence[str]) -> None:
         self._caller.do(lambda client: client.sadd(key, *names))
 
+    def owned(self) -> int:
+        """How many entries belong to configurations, readable or not."""
+        key = self._caller.keys.owned
+        return int(self._caller.do(lambda client: client.scard(key)))
+
     def orphans(self, token: Token, ttl_ms: int, stale_ms: int, limit: int) -> Sequence[str] | Lost:
         """Config entries that no live replica declares any more."""
         reply = self._caller.run("prune", str(token), ttl_ms, stale_ms, limit)
