@@ -14,8 +14,8 @@ that calls ``app.send_task`` N times with the same arguments and header, connect
 `raw LPUSH`: the messages that habeat has sent, pushed once more from bytes that are ready, 200
 to a packet: what the server alone needs for them.
 
-"Long calls" are the script calls, from T on, that took the server more than 2.1 ms (a bound of its
-own LATENCY HISTOGRAM), of all runs: so long nobody else is answered.
+"Long calls" are the script calls (EVALSHA) that took the server more than 2.1 ms, a bound of its
+own LATENCY HISTOGRAM, since the beat was quiet, in all runs: so long nobody else is answered.
 
 At the largest number, what runs fast is run three times, in turn with the others, and the run with
 the median time is shown; what takes seconds, and every run of the smaller numbers, is run once.

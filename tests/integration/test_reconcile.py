@@ -12,7 +12,7 @@ from celery import Celery
 from celery.schedules import crontab, schedule
 
 from habeat.beat.declared import Declared, declare
-from habeat.beat.reconcile import PRUNE_EVERY_MS, Reconcile
+from habeat.beat.reconcile import LOOK_EVERY_US, Reconcile
 from habeat.beat.seeding import SLICE
 from habeat.core.entry import Entry
 from habeat.core.lease import Token
@@ -36,11 +36,14 @@ class StandingLead:
     bench: Bench
     token: Token
     cluster: str = "cluster"
-    ahead_ms: int = 0
+    ahead_us: int = 0
     ttl_ms: int = TTL_MS
 
     def now_ms(self) -> int:
-        return self.bench.now_ms + self.ahead_ms
+        return self.bench.now_ms
+
+    def monotonic_us(self) -> int:
+        return self.bench.now_ms * 1_000 + self.ahead_us
 
     def call(self, fenced: Callable[[Token, int], Any]) -> Any:
         return self.concluded(fenced(self.token, TTL_MS), self.attempt())
@@ -340,7 +343,7 @@ def forget(bench: Bench, made: Deploy) -> None:
 
 def prune(made: Deploy, lead: StandingLead) -> None:
     made.lead(lead)
-    lead.ahead_ms += PRUNE_EVERY_MS + 1
+    lead.ahead_us += LOOK_EVERY_US + 1
     made.lead(lead)
 
 

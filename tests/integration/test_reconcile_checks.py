@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from habeat.beat.reconcile import PRUNE_EVERY_MS
+from habeat.beat.reconcile import LOOK_EVERY_US
 from habeat.client.edits import removal
 from habeat.store.codec import encode
 from habeat.store.entries import Write
@@ -89,10 +89,10 @@ def test_pruning_waits_after_a_change_of_leader(bench, lead, deploy) -> None:
     for _ in range(5):
         new.lead(lead)
     assert stored(bench, "gone").exists
-    lead.ahead_ms += PRUNE_EVERY_MS - 2_000
+    lead.ahead_us += LOOK_EVERY_US - 2_000_000
     new.lead(lead)
     assert stored(bench, "gone").exists
-    lead.ahead_ms += 3_000
+    lead.ahead_us += 3_000_000
     new.lead(lead)
     assert not stored(bench, "gone").exists
 
@@ -125,6 +125,26 @@ def test_what_was_taken_over_through_the_api_is_looked_at_once(bench, lead, depl
     assert entry(bench, "a").owner == "api"
     assert made.reconcile.clashes == {"a"}
     assert caplog.text.count("seeding again") == 1
+
+
+@pytest.mark.parametrize("in_the_way", ["api", "garbage"])
+def test_what_stood_in_its_way_is_gone_and_the_entry_is_made(
+    bench, lead, deploy, caplog, in_the_way: str
+) -> None:
+    """A clash that was renamed away, or bytes that nobody knows the owner of."""
+    if in_the_way == "api":
+        bench.place("a")
+    else:
+        bench.admin.hset(bench.keys.entries, "a", b"garbage")
+    made = deploy(a=GOOD, b=GOOD)
+    for _ in range(3):
+        prune(made, lead)
+    assert "seeding again" not in caplog.text
+    bench.entries.remove([removal(stored(bench, "a"), bench.now_ms)])
+    prune(made, lead)
+    made.lead(lead)
+    assert entry(bench, "a").owner == "config"
+    assert made.reconcile.clashes == set()
 
 
 def test_pruning_is_no_reason_to_seed_again(bench, lead, deploy, caplog) -> None:

@@ -586,8 +586,16 @@ EDITING = [
         "reconcile: fewer than before",
         "An entry of the code that somebody has removed is made anew",
         _RECONCILE,
-        "if self._owned < there_were:",
-        "if self._owned < 0:",
+        "owned < self._owned + self._seeding.made or",
+        "owned < 0 or",
+        RECONCILE_CHECKS,
+    ),
+    Device(
+        "reconcile: the way is free",
+        "An entry of the code is made once what stood in its way is gone",
+        _RECONCILE,
+        " or self._way_is_free():",
+        ":",
         RECONCILE_CHECKS,
     ),
     Device(

@@ -5,8 +5,10 @@ declared is seeded first (seeding.py); then, now and again, what nobody declares
 entry gone from the code is removed when no live replica has declared it for a minute. Entries
 made through the API are never touched.
 
-An entry that is declared can be removed by hand only if it cannot be read: that is how a person
-has it made anew. The leader sees that entries of the code have become fewer, and seeds again.
+An entry of the code can be removed by hand only if it cannot be read: that is how a person has it
+made anew. The leader sees that entries of the code have become fewer, or that what it had left
+alone under a declared name is gone, and seeds again. It looks every now and then by its own clock:
+Redis' may be set back.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import logging
 from collections.abc import Sequence
 
 from habeat.beat.declared import Declared
-from habeat.beat.seeding import SLICE, Seeding, Terms
+from habeat.beat.seeding import COMPARED, SLICE, Seeding, Terms
 from habeat.client import edits
 from habeat.core.lease import Token
 from habeat.engine.lead import Lead
@@ -24,7 +26,7 @@ from habeat.store.entries import EntryStore, Removal
 
 log = logging.getLogger("habeat")
 
-PRUNE_EVERY_MS = 15_000
+LOOK_EVERY_US = 15_000_000
 STALE_MS = 60_000
 
 
@@ -35,7 +37,7 @@ class Reconcile:
         self._store = store
         self._seeding = Seeding(store, declared)
         self._under: tuple[Token, str, Terms] | None = None
-        self._next_prune_ms = 0
+        self._next_look_us = 0
         #: How many entries of the code there were, without those that the seeding has made.
         self._owned = 0
 
@@ -49,34 +51,34 @@ class Reconcile:
         terms = Terms(generation, history_lost_ms)
         here = (lead.token, lead.cluster, terms)
         if self._under != here:
+            self._begin(lead, terms, self._store.owned())
             self._under = here
-            self._seed(lead, terms)
         if not self._seeding.is_done:
             return 0 if self._seeding.step(lead) else None
-        if lead.now_ms() >= self._next_prune_ms:
+        if lead.monotonic_us() >= self._next_look_us:
             self._look(lead, terms)
         return None
 
-    def _seed(self, lead: Lead, terms: Terms) -> None:
+    def _begin(self, lead: Lead, terms: Terms, owned: int) -> None:
         self._seeding.begin(terms)
-        self._next_prune_ms = lead.now_ms() + PRUNE_EVERY_MS
-        self._count()
+        self._owned, self._seeding.made = owned, 0
+        self._next_look_us = lead.monotonic_us() + LOOK_EVERY_US
 
     def _look(self, lead: Lead, terms: Terms) -> None:
         """Now and again: what is declared and has been removed, then what is not declared."""
-        self._next_prune_ms = lead.now_ms() + PRUNE_EVERY_MS
-        there_were = self._owned + self._seeding.made
-        self._count()
-        if self._owned < there_were:
-            log.warning(
-                "habeat: there are fewer entries of beat_schedule than before; seeding again"
-            )
-            self._seed(lead, terms)
+        self._next_look_us = lead.monotonic_us() + LOOK_EVERY_US
+        owned = self._store.owned()
+        if owned < self._owned + self._seeding.made or self._way_is_free():
+            log.warning("habeat: entries of beat_schedule are gone from Redis; seeding again")
+            self._begin(lead, terms, owned)
         else:
+            self._owned, self._seeding.made = owned, 0
             self._prune(lead)
 
-    def _count(self) -> None:
-        self._owned, self._seeding.made = self._store.owned(), 0
+    def _way_is_free(self) -> bool:
+        """Whether something is gone that has stood in a declared entry's way."""
+        names = sorted(self._seeding.left_alone)[:COMPARED]
+        return bool(names) and None in self._store.definitions(names)
 
     # -- pruning ----------------------------------------------------------------------------
 

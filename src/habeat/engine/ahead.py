@@ -22,6 +22,8 @@ from habeat.engine.render import Renderer
 from habeat.ports import Claim
 
 AHEAD_MOST_MS = 1_000
+#: What is held is not due later than this, unless Redis' clock was set back: then the turn ends.
+LONGEST_US = 2 * AHEAD_MOST_MS * 1_000
 #: A claim takes some 4 KB with its message, once as it is and once packed.
 PREPARED_AT_MOST = 10_000
 
@@ -31,9 +33,9 @@ PREPARED_AT_MOST = 10_000
 CLOCK_US, CLOCK_MOST_US = 5_000, 250_000
 
 #: So long before the first is due the time is asked for again and again: nobody oversleeps then, on
-#: either side, and the answer that came quickest tells the time best. A far server is asked once or
-#: not at all, for an answer that would come too late is not asked for.
-NEAR_US, ASKED_AT_MOST = 2_000, 12
+#: either side, and the answer that came quickest tells the time best. An answer that would come so
+#: much after the instant is not asked for, so a far server is asked once or not at all.
+NEAR_US, ASKED_AT_MOST, LATE_US = 2_000, 12, 100
 
 Key = tuple[str, str, str, int, int]
 
@@ -137,7 +139,7 @@ class Ahead:
     def _waited(self, lead: Lead, due_ms: int, early_us: int) -> bool:
         left_us = lead.until_us(due_ms) - early_us
         while left_us > 0:
-            if self._wait(left_us / 1_000) or not lead.may_go_on():
+            if left_us > LONGEST_US or self._wait(left_us / 1_000) or not lead.may_go_on():
                 return False
             left_us = lead.until_us(due_ms) - early_us
         return True
@@ -166,7 +168,7 @@ class Ahead:
         for _ in range(ASKED_AT_MOST):
             if not lead.may_go_on():
                 return False
-            if 2 * lead.until_us(due_ms) < took_us:
+            if lead.until_us(due_ms) < took_us - min(took_us // 2, LATE_US):
                 break
             began_us = lead.monotonic_us()
             lead.sharpen(self._time_us())

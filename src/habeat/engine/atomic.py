@@ -7,10 +7,10 @@ moved.
 
 A batch is sent before the answer to the one before is read: while Redis works on one, the next
 is rendered and packed, and the server waits for us half as often. Two batches at most are under
-way (Redis may run both before it answers either), and the trust in the lease is anchored to the
-moment each was sent. They travel by connections of their own, so the later one may arrive first;
-where both have firings of the same entry, those of the later one are then refused, and planned
-again.
+way, to a far server five (Redis may run them all before it answers the first), and the trust in the
+lease is anchored to the moment each was sent. They travel by connections of their own, so a later
+one may arrive first; where both have firings of the same entry, those of the later one are then
+refused, and planned again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from habeat.engine.lead import Lead
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import Claim, DispatchStore, Lost, Sent, Statuses
 
-MOST_UNDER_WAY = 2
+MOST_UNDER_WAY, MOST_FAR_UNDER_WAY = 2, 5
+#: A batch for which nothing waits and that takes longer than this spends most of it on the way.
+FAR_US = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class _UnderWay:
     batch: Sequence[Claim]
     claiming: Sent[Statuses | Lost]
     attempt: Attempt
+    began_us: int
+    alone: bool
 
 
 class AtomicClaims:
@@ -41,16 +45,19 @@ class AtomicClaims:
         self._store = store
         self._verdicts = verdicts
         self._under_way: deque[_UnderWay] = deque()
+        #: How long a batch took that was sent while no other was under way.
+        self._took_us = 0
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
         """Send a batch; False if some of the ones *before* must be planned again."""
         complete = True
         while self._under_way and self._under_way[0].claiming.has_come():
             complete &= self._read(lead)  # if the sending fails, all connections are closed
-        attempt = lead.attempt()
+        attempt, began_us, alone = lead.attempt(), lead.monotonic_us(), not self._under_way
         claiming = self._store.send_claim(attempt.token, lead.ttl_ms, batch)
-        self._under_way.append(_UnderWay(batch, claiming, attempt))
-        if len(self._under_way) == MOST_UNDER_WAY:
+        self._under_way.append(_UnderWay(batch, claiming, attempt, began_us, alone))
+        most = MOST_UNDER_WAY if self._took_us < FAR_US else MOST_FAR_UNDER_WAY
+        while len(self._under_way) >= most:
             complete &= self._read(lead)
         return complete
 
@@ -64,6 +71,8 @@ class AtomicClaims:
     def _read(self, lead: Lead) -> bool:
         sent = self._under_way.popleft()
         reply = lead.concluded(sent.claiming.result(), sent.attempt)
+        if sent.alone:
+            self._took_us = lead.monotonic_us() - sent.began_us
         complete = True
         for claim, word in zip(sent.batch, reply.words, strict=True):
             if word != "ok":

@@ -54,7 +54,7 @@ from habeat.ports import (
 
 log = logging.getLogger("habeat")
 
-SKIP_BATCH = 200
+SKIP_BATCH = 50
 LONGEST_WAIT_MS = 1_000
 BACKOFF_MS = (50, 100, 200, 500, 1_000)
 UNRESOLVED_WAIT_MS = 30_000

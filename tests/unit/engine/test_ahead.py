@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import pytest
 
 from habeat.engine.ahead import ASKED_AT_MOST, NEAR_US, PREPARED_AT_MOST, Ahead, ahead_ms
 from habeat.engine.dispatch import TURN_MS
@@ -216,6 +219,34 @@ def test_a_far_server_is_not_asked_what_it_would_answer_too_late() -> None:
     asked = world.store.count("observe")
     asked_and_claimed(world, 2 * NEAR_US / 1_000 + 1)
     assert world.store.count("observe") == asked
+
+
+@pytest.mark.parametrize("way_ms", [0.3, 1, 1.9, 3, 3.9])
+def test_no_answer_is_waited_for_beyond_the_instant(way_ms: float) -> None:
+    """Every answer takes that long on its way back; so far our clock is behind, at most."""
+    world = foreseeing()
+    due_ms = soon(world)
+    answer = world.store.observe
+
+    def late(*given: Any) -> Any:
+        told = answer(*given)
+        world.clock.advance(way_ms)
+        return told
+
+    world.store.observe = late  # type: ignore[method-assign]
+    claimed_ms = asked_and_claimed(world, way_ms)[1]
+    assert claimed_ms - due_ms <= math.ceil(way_ms)
+
+
+def test_a_clock_that_was_set_back_ends_the_holding() -> None:
+    """Else a replica without others would neither renew nor tell that it lives, for an hour."""
+    world = foreseeing()
+    soon(world)
+    world.store.before["renew"] = lambda: setattr(world.store, "skew_ms", -3_600_000)
+    before_ms = world.clock.wall_ms()
+    world.tick()
+    assert world.store.count("claim") == 0
+    assert world.clock.wall_ms() - before_ms <= 1_000
 
 
 def test_nothing_is_asked_any_more_by_one_who_is_to_stop() -> None:

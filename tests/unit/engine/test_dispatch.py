@@ -116,6 +116,35 @@ def test_d3_no_claim_is_longer_than_a_server_bears(atomic: bool, most: int) -> N
     assert sum(sizes) == 250
 
 
+@pytest.mark.parametrize(("way_ms", "most"), [(0, 2), (20, 5)])
+def test_to_a_far_server_more_batches_are_under_way(way_ms: float, most: int) -> None:
+    world = World(atomic=True)
+    for n in range(7 * ATOMIC_BATCH):
+        world.add(f"e{n}")
+    send, under_way = world.store.send_claim, []
+    highest = 0
+
+    def sends(*given: Any) -> Any:
+        nonlocal highest
+        sent = send(*given)
+        under_way.append(sent)
+        highest = max(highest, len(under_way))
+        read = sent.result
+
+        def result() -> Any:
+            world.clock.advance(way_ms)
+            under_way.remove(sent)
+            return read()
+
+        object.__setattr__(sent, "result", result)
+        return sent
+
+    world.store.send_claim = sends  # type: ignore[method-assign]
+    world.tick(4)
+    assert len(world.store.ledger) == 7 * ATOMIC_BATCH
+    assert highest == most
+
+
 def test_atomic_and_outbox_firings_do_not_share_a_claim() -> None:
     world = World(atomic=True)
     for n in range(6):
