@@ -77,7 +77,7 @@ class Reconcile:
 
     def _way_is_free(self) -> bool:
         """Whether something is gone that has stood in a declared entry's way."""
-        names = sorted(self._seeding.left_alone)[:COMPARED]
+        names = sorted(self._seeding.clashes | self._seeding.unreadable)[:COMPARED]
         return bool(names) and None in self._store.definitions(names)
 
     # -- pruning ----------------------------------------------------------------------------

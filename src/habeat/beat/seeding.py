@@ -59,8 +59,7 @@ class Seeding:
         self._names = sorted(declared.entries)
         self._told = Once()
         self.clashes: set[str] = set()
-        #: What is there under a declared name and is not ours to change: clashes, the unreadable.
-        self.left_alone: set[str] = set()
+        self.unreadable: set[str] = set()
         #: How many entries were made that had not been there; counted by whoever sets it to 0.
         self.made = 0
         self.begin(Terms())
@@ -68,7 +67,7 @@ class Seeding:
     def begin(self, terms: Terms) -> None:
         """All of it once more."""
         self._terms = terms
-        self.clashes, self.left_alone = set(), set()
+        self.clashes, self.unreadable = set(), set()
         self._go_back(0)
 
     def _go_back(self, page_at: int) -> None:
@@ -191,7 +190,7 @@ class Seeding:
             return self._new(stored, declared, now_ms, lost_lately)
         found = stored.entry
         if found is None:
-            self.left_alone.add(stored.name)
+            self.unreadable.add(stored.name)
             self._told.error(
                 stored.name,
                 "habeat: entry %r is in beat_schedule, and what is stored of it cannot be read "
@@ -202,7 +201,6 @@ class Seeding:
             return None
         if found.owner != "config":
             self.clashes.add(stored.name)
-            self.left_alone.add(stored.name)
             self._told.error(
                 stored.name,
                 "habeat: entry %r of beat_schedule is not used: one of the same name was made "
