@@ -29,7 +29,7 @@ PURE_STDLIB = {
     "types", "typing", "unicodedata", "uuid", "warnings", "zlib", "zoneinfo",
 }  # fmt: skip
 PURE_OTHERS = {"croniter", "dateutil", "ephem"}
-PURE_OWN = {"habeat.core", "habeat.errors"}
+PURE_OWN = {"habeat.core", "habeat.errors", "habeat.printable"}
 
 CLOCK_READERS = {"now", "utcnow", "today", "uuid1", "uuid4"}
 # Where people are shown times of their own host.

@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from habeat.log import keep_to_one_line
+
 if TYPE_CHECKING:
     from habeat import errors as errors
     from habeat.beat.scheduler import Scheduler as Scheduler
@@ -49,6 +51,9 @@ __all__ = [
     "rrule",
     "solar",
 ]
+
+
+keep_to_one_line()
 
 
 def __getattr__(name: str) -> object:

@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from habeat.printable import ERROR_MAX_CHARS, kind_of, printable, repr_of
+
+#: What a task or a message carries: an error names the place, never the value.
+_PRIVATE = ("args", "kwargs", "headers", "options.headers")
+
 
 class HabeatError(Exception):
-    """The root of all errors raised by habeat."""
+    """The root of all errors raised by habeat; its text is one printable line of bounded length."""
+
+    #: How long the text may be; the rest is cut.
+    max_chars = ERROR_MAX_CHARS
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), self.max_chars)
 
 
 class SettingsError(HabeatError):
@@ -32,18 +43,23 @@ class ValidationError(HabeatError, ValueError):
 
     def __init__(self, field: str, given: object, allowed: str, *, entry: str = "") -> None:
         self.field = field
-        self.given = given
+        self.given = kind_of(given) if _is_private(field) else given
         self.allowed = allowed
         self.entry = entry
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
-        of = f"entry {self.entry!r}: " if self.entry else ""
-        return f"{of}{self.field} is {self.given!r}, allowed: {self.allowed}"
+        of = f"entry {repr_of(self.entry)}: " if self.entry else ""
+        given = str(self.given) if _is_private(self.field) else repr_of(self.given)
+        return f"{of}{self.field} is {given}, allowed: {self.allowed}"
 
     def of_entry(self, entry: str) -> ValidationError:
         """The same error, told of a named entry."""
         return type(self)(self.field, self.given, self.allowed, entry=entry)
+
+
+def _is_private(field: str) -> bool:
+    return field.split("[")[0] in _PRIVATE
 
 
 class BulkError(HabeatError, ValueError):

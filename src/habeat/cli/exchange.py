@@ -11,6 +11,7 @@ import click
 from habeat.cli.group import bad, command, json_option
 from habeat.cli.printing import entries_counted, say, say_json
 from habeat.client import Client, LoadReport
+from habeat.printable import printable_json
 
 
 @command("export")
@@ -24,7 +25,7 @@ def export_command(client: Client, output: IO[str] | None, as_json: bool) -> Non
     if output is None:
         say_json(data)
         return
-    output.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    output.write(printable_json(data) + "\n")
     click.echo(f"wrote {entries_counted(len(data['entries']))}", err=True)
 
 

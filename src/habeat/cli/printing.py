@@ -7,7 +7,6 @@ Redis' clock, so a host whose own clock is off shows the right distances. JSON h
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Any
 import click
 
 from habeat.core.entry import Entry, instant
+from habeat.printable import printable, printable_json
 
 GAP = "  "
 NARROWEST = 12
@@ -23,13 +23,13 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def say(text: str = "") -> None:
-    """A line on stdout."""
-    click.echo(text)
+    """A line on stdout, with nothing in it that acts on the terminal."""
+    click.echo(printable(text))
 
 
 def say_json(value: Any) -> None:
     """A value as JSON on stdout."""
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, default=str))
+    click.echo(printable_json(plain(value)))
 
 
 def plain(value: Any) -> Any:
@@ -94,6 +94,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "paused_since": plain(instant(state.paused_at_ms)),
         "paused_until": plain(instant(state.paused_until_ms)),
         "quarantined": state.quarantined,
+        "extra": plain(entry.extra),
     }
 
 
@@ -174,7 +175,7 @@ def table(
     right: Sequence[int] = (),
 ) -> None:
     """A table on stdout. The `elastic` columns give way, in turn, where it gets too wide."""
-    lines = [tuple(headings), *(tuple(map(str, row)) for row in rows)]
+    lines = [tuple(headings), *(tuple(printable(str(cell)) for cell in row) for row in rows)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(headings))]
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - shutil.get_terminal_size().columns
     for at in elastic:

@@ -95,6 +95,8 @@ def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
     """The stored entry turned into `wanted`; None if it is that already."""
     old = shown(stored)
     wanted = replace(wanted, owner=old.owner, created_ms=old.created_ms or now_ms)
+    if old.owner == "api":  # a definition of the code is the code's alone
+        wanted = replace(wanted, extra={**old.extra, **wanted.extra})
     if old.condition != "quarantined" and encode(replace(wanted, rev=old.rev)) == encode(old):
         return None
     entry = replace(wanted, rev=old.rev + 1, state=old.state)

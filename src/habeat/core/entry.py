@@ -95,7 +95,9 @@ class Entry:
 
     `task` is a task's name, or a signature as a mapping (a canvas). Policies that are None
     follow the app's setting. `from_code` names the parts ("args", "schedule") that only code
-    can express; the leader looks them up in its own beat_schedule.
+    can express; the leader looks them up in its own beat_schedule. `extra` holds the keys of the
+    stored definition that this release does not know: a newer one wrote them, and they are
+    written back unchanged.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Entry:
     created_ms: int = 0
     generation: int = 0
     fingerprint: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
     state: EntryState = field(default_factory=EntryState, compare=False)
 
     def policies(self, defaults: Policies) -> Policies:

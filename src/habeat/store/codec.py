@@ -3,7 +3,8 @@
 The JSON is kombu's, so arguments may hold what Celery's own messages may: datetime, UUID,
 Decimal. What cannot be written raises ValidationError naming the entry; what cannot be read
 raises DefinitionError, whose entry is then quarantined. Keys of version 1 that this code does
-not know were written by a later release and are left alone; a higher version is refused.
+not know were written by a later release: they are kept in `Entry.extra` and written back as they
+were. A higher version is refused.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ _PLAIN = (
     "fingerprint",
 )
 _TUPLES = ("args", "tags", "from_code")
+_KNOWN = frozenset((*_PLAIN, *_TUPLES, "v", "schedule", "misfire", "delivery"))
 _ALWAYS = ("task", "owner", "rev", "created_ms")
 
 #: What `json.dumps` and `json.loads` make anew for each call.
@@ -74,7 +76,8 @@ def encode(entry: Entry, **instead: int) -> bytes:
 
     ValidationError if a value cannot be written.
     """
-    data: dict[str, Any] = {"v": VERSION, "schedule": entry.schedule.to_json()}
+    extra = {key: value for key, value in entry.extra.items() if key not in _KNOWN}
+    data = {**extra, "v": VERSION, "schedule": entry.schedule.to_json()}
     for name, plain in _DEFAULTS:
         value = getattr(entry, name)
         if value != plain:
@@ -126,8 +129,9 @@ def _entry(name: str, data: Mapping[str, Any], state: EntryState) -> Entry:
     for key, kind in (("rev", int), ("created_ms", int), ("kwargs", dict), ("options", dict)):
         if key in fields and not isinstance(fields[key], kind):
             raise ValidationError(key, fields[key], f"a JSON {kind.__name__}")
+    extra = {key: value for key, value in data.items() if key not in _KNOWN}
     schedule = registry.from_json(data["schedule"])
-    return Entry(name=name, schedule=schedule, state=state, **fields)
+    return Entry(name=name, schedule=schedule, extra=extra, state=state, **fields)
 
 
 def encode_order(order: Order) -> bytes:

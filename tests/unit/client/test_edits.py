@@ -343,3 +343,44 @@ def test_what_only_code_knows_is_equal_where_it_is_stored_as_the_same() -> None:
     same = change(old, entry_of(Live("proj.Tides"), owner="config", description="new"), NOW)
     assert same is not None
     assert (same.write.position, same.write.lost) == (None, None)
+
+
+def newer(entry: Entry, **keys: Any) -> Stored:
+    """The entry as a newer release wrote it, with keys that this one does not know."""
+    raw = json.dumps({**json.loads(encode(entry)), **keys}).encode()
+    facts = stored(entry).state
+    return Stored("a", digest_of(raw), decode("a", raw, facts), facts)
+
+
+NEWER_KEYS = {"calendar": "holidays-de", "quota": {"a": [1, None]}, "until": "2026-01-01"}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"description": "x"}, {"schedule": habeat.every(20)}, {"tags": ()}]
+)
+def test_keys_of_a_newer_release_survive_an_update(changes: dict[str, Any]) -> None:
+    found = newer(entry_of(tags=("t",)), **NEWER_KEYS)
+    assert found.entry is not None
+    edit = change(found, replace(found.entry, **changes), NOW)
+    assert edit is not None
+    written = json.loads(edit.write.definition)
+    assert {key: written[key] for key in NEWER_KEYS} == NEWER_KEYS
+    assert decode("a", edit.write.definition).extra == NEWER_KEYS
+
+
+def test_keys_of_a_newer_release_survive_a_replacement_through_the_api() -> None:
+    edit = change(newer(entry_of(), **NEWER_KEYS), entry_of(habeat.every(20)), NOW)
+    assert edit is not None
+    assert decode("a", edit.write.definition).extra == NEWER_KEYS
+
+
+def test_the_definition_of_an_entry_of_the_code_is_the_codes_alone() -> None:
+    found = newer(entry_of(owner="config"), **NEWER_KEYS)
+    edit = change(found, entry_of(habeat.every(20), owner="config"), NOW)
+    assert edit is not None
+    assert decode("a", edit.write.definition).extra == {}
+
+
+def test_no_key_of_a_newer_release_can_pass_for_one_of_ours() -> None:
+    entry = entry_of(extra={"v": 9, "schedule": "x", "task": "evil", "misfire": "never"})
+    assert decode("a", encode(entry)).task == "proj.a"

@@ -1,0 +1,111 @@
+"""What users, tenants and stored values say is printed on one line, and never acts on anything."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+import habeat
+from habeat.errors import BulkError, EntryNotFound, HabeatError, ValidationError
+from habeat.printable import kind_of, place, printable, printable_json, repr_of
+
+FORGED = "x\n[2026-11-28 00:00:00,000: CRITICAL/MainProcess] habeat: FORGED"
+HOSTILE = (
+    FORGED,
+    "\x1b[2Jcleared",
+    "\r\x08\x7f\x00",
+    "ab\u202ecba",
+    "\u2066left\u2069",
+    "\u2028line\u2029",
+    "\u0085next",
+    "\ud800lone",
+    "\udcffbyte",
+    "\u200bzero\ufeff",
+    "\x9b31m",
+    "\U000e0041tag",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_nothing_in_it_acts_or_hides(text: str) -> None:
+    shown = printable(text)
+    assert shown.isprintable()
+    shown.encode()  # it can be written to any stream
+
+
+def test_plain_text_stays_as_it_is() -> None:
+    text = "Bücher für 東京 🚀 C:\\temp"
+    assert printable(text) is text
+
+
+def test_a_long_text_is_cut() -> None:
+    assert printable("a" * 20_000_000, 10) == "a" * 9 + "…"
+    assert len(printable("\n" * 100, 10)) == 10
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_json_reads_back_exactly(text: str) -> None:
+    written = printable_json({text: [text]})
+    assert written.replace("\n", "").isprintable()
+    assert json.loads(written.encode()) == {text: [text]}
+
+
+def test_a_repr_that_fails_or_never_ends_is_bounded() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise ZeroDivisionError("in somebody's class")
+
+    assert repr_of(Odd()) == "a Odd"
+    assert len(repr_of("y" * 20_000_000)) < 200
+    assert len(repr_of(["y" * 1_000] * 1_000)) < 200
+
+
+def test_a_place_in_the_arguments_is_named_without_its_value() -> None:
+    assert place("kwargs", ["token", 0, "a\nb"]) == 'kwargs["token"][0]["a\\nb"]'
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_a_log_record_is_one_line(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert habeat.__version__
+    log = logging.getLogger("habeat")
+    log.error("habeat: entry %s cannot be sent: %s", text, ValueError(text))
+    try:
+        raise ValueError(text)
+    except ValueError:
+        log.error("habeat: a tick failed", exc_info=True)
+    for record in caplog.records:
+        assert record.getMessage().isprintable()
+    lines = logging.Formatter("[time: ERROR] %(message)s").format(caplog.records[1]).split("\n")
+    assert len(lines) > 2
+    assert all(line.startswith("  | ") for line in lines[1:])
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_errors_are_one_line(text: str) -> None:
+    errors = (
+        HabeatError(text),
+        EntryNotFound(text),
+        ValidationError(text, text, text, entry=text),
+        BulkError({text: EntryNotFound(text)}, 1),
+    )
+    assert all(str(error).isprintable() for error in errors)
+
+
+def test_error_texts_are_bounded() -> None:
+    long = "y" * 20_000_000
+    assert len(str(ValidationError("description", long, "shorter", entry="e"))) <= 500
+    assert "allowed: shorter" in str(ValidationError("description", long, "shorter", entry="e"))
+    assert len(str(HabeatError(long))) == 500
+
+
+@pytest.mark.parametrize(
+    "field", ["args", "kwargs", 'kwargs["token"]', "headers", "options.headers"]
+)
+def test_values_of_arguments_are_in_no_error(field: str) -> None:
+    error = ValidationError(field, ["hunter2"], "what JSON can carry").of_entry("e")
+    assert "hunter2" not in f"{error} {error!r} {vars(error)}"
+    assert f"entry 'e': {field} is a list, allowed: what JSON can carry" == str(error)
+    assert kind_of(error.given) == "a list"
