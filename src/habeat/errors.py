@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from habeat.printable import ERROR_MAX_CHARS, kind_of, printable, repr_of
+from habeat.printable import ERROR_MAX_CHARS, Kind, kind_of, printable, repr_of
 
 #: What a task or a message carries: an error names the place, never the value.
 _PRIVATE = ("args", "kwargs", "headers", "options.headers")
@@ -30,6 +30,8 @@ class SettingsError(HabeatError):
     `setting` is the name of the Celery setting, e.g. ``habeat_lease_ttl``.
     """
 
+    max_chars = 4_000  # it may list all settings
+
     def __init__(self, setting: str, sentence: str) -> None:
         super().__init__(sentence)
         self.setting = setting
@@ -50,7 +52,7 @@ class ValidationError(HabeatError, ValueError):
 
     def _sentence(self) -> str:
         of = f"entry {repr_of(self.entry)}: " if self.entry else ""
-        given = str(self.given) if _is_private(self.field) else repr_of(self.given)
+        given = str(self.given) if isinstance(self.given, Kind) else repr_of(self.given)
         return f"{of}{self.field} is {given}, allowed: {self.allowed}"
 
     def of_entry(self, entry: str) -> ValidationError:
@@ -69,6 +71,7 @@ class BulkError(HabeatError, ValueError):
     """
 
     SHOWN = 5
+    max_chars = 4_000
 
     def __init__(self, errors: Mapping[str, HabeatError], total: int) -> None:
         self.errors = dict(errors)

@@ -58,7 +58,7 @@ def repr_of(value: object, max_chars: int = VALUE_MAX_CHARS) -> str:
 
 
 class Kind(str):
-    """The type of a value, in place of the value; printed as it is."""
+    """The type or the size of a value, in place of the value; printed without quotes."""
 
     __slots__ = ()
 

@@ -12,8 +12,8 @@ import pytest
 import habeat
 from habeat import errors
 from habeat.client import Backfill, Client, RequestId
-from habeat.client.bulk import BULK_MAX
 from habeat.core.entry import Entry
+from habeat.core.limits import DEFAULT_LIMITS
 from habeat.core.order import BACKFILL_MAX
 from habeat.core.schedule.code import Code
 from habeat.store.calling import Caller
@@ -442,6 +442,9 @@ def many(count: int) -> list[dict[str, Any]]:
     ]
 
 
+BULK_MAX = DEFAULT_LIMITS.bulk_entries
+
+
 def test_ten_thousand_in_one_call(client: Client, valkey: Server) -> None:
     added = client.add_many(many(BULK_MAX))
     assert len(added) == BULK_MAX
@@ -449,7 +452,7 @@ def test_ten_thousand_in_one_call(client: Client, valkey: Server) -> None:
     assert client.get("c01234") == added[1_234]
     # Nobody saw a part of them: it was one write.
     assert valkey.admin.info("commandstats").get("cmdstat_hset", {}) != {}
-    with pytest.raises(errors.ValidationError, match="10000 in one call"):
+    with pytest.raises(errors.ValidationError, match=r"at most 10000 \(habeat_bulk_entries\)"):
         client.add_many(many(BULK_MAX + 1))
 
 

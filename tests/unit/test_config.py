@@ -63,6 +63,13 @@ def test_defaults_are_those_of_the_design() -> None:
         template=True,
         ledger_age_ms=86_400_000,
         ledger_length=1_000_000,
+        definition_bytes=65_536,
+        description_chars=2_000,
+        reason_chars=500,
+        tag_count=50,
+        tag_chars=100,
+        bulk_entries=10_000,
+        error_chars=500,
         heartbeat_file=None,
     )
 

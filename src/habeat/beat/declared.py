@@ -22,6 +22,7 @@ from habeat.beat.translate import LiveSchedule, to_schedule
 from habeat.client.fields import OWN, read_fields
 from habeat.client.place import timezone_of
 from habeat.core.entry import Entry, validated
+from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.errors import ValidationError
 from habeat.store.codec import encode
 
@@ -47,8 +48,8 @@ class Declared:
         return whole.hexdigest()[:16]
 
 
-def declare(app: Celery, schedule: Mapping[str, Any]) -> Declared:
-    """Translate a beat_schedule."""
+def declare(app: Celery, schedule: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> Declared:
+    """Translate a beat_schedule; an entry beyond the limits is broken, by name."""
     entries: dict[str, Entry] = {}
     raw: dict[str, Mapping[str, Any]] = {}
     broken: dict[str, str] = {}
@@ -56,7 +57,7 @@ def declare(app: Celery, schedule: Mapping[str, Any]) -> Declared:
     for name, given in schedule.items():
         try:
             raw[name] = dict(given)
-            entries[name] = _entry(app, name, raw[name], zone)
+            entries[name] = _entry(app, name, raw[name], zone, limits)
         except ValidationError as error:
             broken[name] = str(error.of_entry(""))
         except Exception as error:
@@ -64,7 +65,7 @@ def declare(app: Celery, schedule: Mapping[str, Any]) -> Declared:
     return Declared(entries, raw, broken)
 
 
-def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str) -> Entry:
+def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str, limits: Limits) -> Entry:
     unknown = sorted(set(given) - _ENTRY_KEYS)
     if unknown:
         raise ValidationError(unknown[0], given[unknown[0]], "no such key", entry=name)
@@ -89,10 +90,10 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str) -> Entry
         + (("schedule",) if isinstance(schedule, LiveSchedule) else ()),
         **_own(given),
     )
-    return _stored(validated(entry))
+    return _stored(validated(entry), limits)
 
 
-def _stored(entry: Entry) -> Entry:
+def _stored(entry: Entry, limits: Limits) -> Entry:
     """The entry with its fingerprint: the digest of what would be stored of it.
 
     Options may hold queues and exchanges as objects: those stay a matter of code. Not so
@@ -106,6 +107,7 @@ def _stored(entry: Entry) -> Entry:
         known = {key: value for key, value in entry.options.items() if key == "expires"}
         entry = replace(entry, options=known, from_code=(*entry.from_code, "options"))
         written = encode(entry)
+    check_entry(entry, len(written), limits)
     fingerprint = hashlib.sha1(written, usedforsecurity=False).hexdigest()
     object.__setattr__(entry, "fingerprint", fingerprint)  # nobody has seen it yet
     return entry

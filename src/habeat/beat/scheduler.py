@@ -27,6 +27,7 @@ from habeat.beat.collecting import here_to_stay
 from habeat.beat.declared import Declared, declare
 from habeat.beat.stopping import Stopper
 from habeat.beat.wiring import Station, build, redis_target_of
+from habeat.client.place import limits_of
 from habeat.config import Settings
 from habeat.engine.reporting import Once
 from habeat.errors import SettingsError
@@ -139,7 +140,7 @@ class Scheduler(CeleryScheduler):
             for name, entry in self.data.items()
         }
         self.data = {}
-        return declare(self.app, {**defaults, **given})
+        return declare(self.app, {**defaults, **given}, limits_of(self._settings))
 
     def _refuse_early(self) -> None:
         """A Redis that must be refused is refused at start, if it answers at once."""

@@ -121,6 +121,7 @@ def build(
         ledger_age_ms=settings.ledger_age_ms,
         ledger_length=settings.ledger_length,
         wait_redis_replicas=settings.wait_redis_replicas,
+        error_chars=settings.error_chars,
     )
     line = RedisLine(connections, keys, nonce, clock)
     broker = Broker(

@@ -14,8 +14,10 @@ from typing import Any
 from habeat.client.calls import Calls, Desk, Overtaken
 from habeat.client.definition import check_has_slots, new_entry
 from habeat.client.edits import Edit, addition
+from habeat.client.place import Place
 from habeat.client.salvage import shown
 from habeat.core.entry import Entry
+from habeat.core.limits import within
 from habeat.errors import (
     BulkError,
     EntryExists,
@@ -25,7 +27,6 @@ from habeat.errors import (
 )
 from habeat.store.entries import PAGE, Conflict, Stored
 
-BULK_MAX = 10_000
 #: So many entries may keep Redis and us busy for a second (it is less: see the measurements).
 PER_SECOND = 5_000
 
@@ -33,9 +34,9 @@ PER_SECOND = 5_000
 def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
     """The new entries, in the order given; BulkError if one of them cannot be."""
     items = list(given)
-    if len(items) > BULK_MAX:
-        raise ValidationError("entries", f"{len(items)} entries", f"{BULK_MAX} in one call")
-    wanted, refused = _checked(items, calls.place.timezone)
+    limits = calls.place.limits
+    within("add_many", len(items), "entries", limits.bulk_entries, "bulk_entries")
+    wanted, refused = _checked(items, calls.place)
     if not items:
         return []
     written: dict[str, str] = {}
@@ -60,30 +61,30 @@ def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
         patient.close()
 
 
-def _checked(items: Sequence[Any], timezone: str) -> tuple[list[Entry], dict[str, HabeatError]]:
+def _checked(items: Sequence[Any], place: Place) -> tuple[list[Entry], dict[str, HabeatError]]:
     wanted: dict[str, Entry] = {}
     errors: dict[str, HabeatError] = {}
-    for place, item in enumerate(items):
+    for at, item in enumerate(items):
         name = item.get("name") if isinstance(item, Mapping) else None
-        label = name if isinstance(name, str) and name else f"entries[{place}]"
+        label = name if isinstance(name, str) and name else f"entries[{at}]"
         try:
             if label in wanted or label in errors:
-                label = f"entries[{place}]"
+                label = f"entries[{at}]"
                 raise ValidationError("name", name, "each name once", entry=str(name))
-            wanted[label] = _entry(name, item, timezone)
+            wanted[label] = _entry(name, item, place)
         except HabeatError as error:
             errors[label] = error
     return list(wanted.values()), errors
 
 
-def _entry(name: Any, item: Any, timezone: str) -> Entry:
+def _entry(name: Any, item: Any, place: Place) -> Entry:
     if not isinstance(item, Mapping):
         raise ValidationError("entry", item, "a mapping with the arguments of add")
     given = {key: value for key, value in item.items() if key != "name"}
     for required in ("task", "schedule"):
         if required not in given:
             raise ValidationError(required, None, "must be given", entry=str(name or ""))
-    return new_entry(name, given, timezone)
+    return new_entry(name, given, place.timezone, place.limits)
 
 
 def _read(desk: Desk, names: Sequence[str]) -> tuple[int, list[Stored]]:

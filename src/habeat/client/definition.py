@@ -14,6 +14,7 @@ from typing import Any
 from habeat.client.fields import read_fields
 from habeat.client.schedules import schedule_of
 from habeat.core.entry import Entry, instant, validated
+from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.errors import ValidationError
 from habeat.store.codec import decode, encode
 from habeat.store.entries import Stored
@@ -38,14 +39,22 @@ def checked_name(name: Any) -> str:
     return name
 
 
-def new_entry(name: str, given: Mapping[str, Any], timezone: str) -> Entry:
+def new_entry(
+    name: str, given: Mapping[str, Any], timezone: str, limits: Limits = DEFAULT_LIMITS
+) -> Entry:
     """An entry of the API made of these arguments; ValidationError."""
-    entry = validated(Entry(name=name, owner="api", **fields_of(name, given, timezone)))
-    encode(entry)
+    return storable(Entry(name=name, owner="api", **fields_of(name, given, timezone)), limits)
+
+
+def storable(entry: Entry, limits: Limits) -> Entry:
+    """The entry, if all of it is allowed and can be stored; ValidationError."""
+    check_entry(validated(entry), len(encode(entry)), limits)
     return entry
 
 
-def changed_entry(stored: Stored, given: Mapping[str, Any], timezone: str) -> Entry:
+def changed_entry(
+    stored: Stored, given: Mapping[str, Any], timezone: str, limits: Limits = DEFAULT_LIMITS
+) -> Entry:
     """The stored entry with these changes; one that cannot be read is mended by them.
 
     ValidationError for a change that is not allowed; DefinitionError where the entry still
@@ -53,8 +62,7 @@ def changed_entry(stored: Stored, given: Mapping[str, Any], timezone: str) -> En
     """
     fields = fields_of(stored.name, given, timezone)
     entry = _mended(stored, fields) if stored.entry is None else replace(stored.entry, **fields)
-    encode(validated(entry))
-    return entry
+    return storable(entry, limits)
 
 
 def check_has_slots(entry: Entry, now_ms: int) -> None:

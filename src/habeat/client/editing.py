@@ -25,6 +25,7 @@ from habeat.client.edits import (
 from habeat.client.renaming import renamed
 from habeat.client.salvage import shown
 from habeat.core.entry import Entry, instant
+from habeat.core.limits import check_reason
 from habeat.errors import (
     DefinitionError,
     EntryExists,
@@ -50,7 +51,8 @@ class Editing:
 
     def add(self, name: str, given: Mapping[str, Any], *, may_replace: bool) -> Entry:
         """A new entry; with `may_replace` an existing one becomes what was given."""
-        wanted = new_entry(name, given, self._calls.place.timezone)
+        place = self._calls.place
+        wanted = new_entry(name, given, place.timezone, place.limits)
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
             old = shown(stored)
@@ -65,7 +67,7 @@ class Editing:
 
     def update(self, name: str, rev: int | None, changes: Mapping[str, Any]) -> Entry:
         """The entry with some fields changed, if it is at `rev`."""
-        timezone = self._calls.place.timezone
+        place = self._calls.place
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
             old = _existing(stored)
@@ -73,7 +75,7 @@ class Editing:
                 raise OwnedByConfig(name, "update")
             if rev is not None and old.rev != rev:
                 raise RevisionConflict(name, rev, old.rev)
-            wanted = changed_entry(stored, changes, timezone)
+            wanted = changed_entry(stored, changes, place.timezone, place.limits)
             if rescheduled(old, wanted):
                 check_has_slots(wanted, now_ms)
             return change(stored, wanted, now_ms)
@@ -82,6 +84,7 @@ class Editing:
 
     def pause(self, name: str, reason: str, until_ms: int | None) -> Entry:
         """The entry paused; what is not said of a pause stays as it is."""
+        check_reason(reason, self._calls.place.limits, name)
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
             state = _existing(stored).state

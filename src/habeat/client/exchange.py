@@ -17,12 +17,15 @@ from datetime import datetime
 from typing import Any
 
 from habeat.client.calls import Calls, Desk, Overtaken
+from habeat.client.definition import storable
 from habeat.client.edits import Edit, addition, change, pause, resume
 from habeat.client.lookback import moment
+from habeat.client.place import Place
 from habeat.client.salvage import shown
 from habeat.client.selection import pages_of, read
 from habeat.client.tasks import options_of, task_of
-from habeat.core.entry import Entry, validated
+from habeat.core.entry import Entry
+from habeat.core.limits import check_reason
 from habeat.core.schedule.base import to_ms
 from habeat.errors import DefinitionError, HabeatError, RevisionConflict, ValidationError
 from habeat.store.codec import VERSION, decode, encode
@@ -97,7 +100,7 @@ def loaded(
     calls: Calls, data: Any, *, dry_run: bool, progress: Progress | None = None
 ) -> LoadReport:
     """Load a document; ValidationError if it is none."""
-    wanted, refused = _wanted(data, calls.place.timezone)
+    wanted, refused = _wanted(data, calls.place)
     plan = _planned(calls, wanted, refused)
     if dry_run or plan.refused:
         return plan
@@ -123,7 +126,7 @@ def _written(entry: Entry) -> dict[str, Any]:
     return {"name": entry.name, **kept, **paused}
 
 
-def _wanted(data: Any, timezone: str) -> tuple[dict[str, Wanted], dict[str, str]]:
+def _wanted(data: Any, place: Place) -> tuple[dict[str, Wanted], dict[str, str]]:
     """The document's entries by name, and those that cannot be read, with the reason."""
     if not isinstance(data, Mapping) or data.get("habeat_export") != EXPORT_VERSION:
         given = data.get("habeat_export") if isinstance(data, Mapping) else type(data).__name__
@@ -134,13 +137,13 @@ def _wanted(data: Any, timezone: str) -> tuple[dict[str, Wanted], dict[str, str]
         raise ValidationError("entries", type(data.get("entries")).__name__, "a list of entries")
     wanted: dict[str, Wanted] = {}
     refused: dict[str, str] = {}
-    for place, item in enumerate(data["entries"]):
+    for at, item in enumerate(data["entries"]):
         name = item.get("name") if isinstance(item, Mapping) else None
-        shown_name = name if isinstance(name, str) and name else f"entries[{place}]"
+        shown_name = name if isinstance(name, str) and name else f"entries[{at}]"
         try:
             if shown_name in wanted:
                 raise ValidationError("name", name, "each name once")
-            wanted[shown_name] = _one(name, item, timezone)
+            wanted[shown_name] = _one(name, item, place)
         except DefinitionError as error:
             refused[shown_name] = error.why
         except HabeatError as error:
@@ -148,7 +151,7 @@ def _wanted(data: Any, timezone: str) -> tuple[dict[str, Wanted], dict[str, str]
     return wanted, refused
 
 
-def _one(name: Any, item: Any, timezone: str) -> Wanted:
+def _one(name: Any, item: Any, place: Place) -> Wanted:
     if not isinstance(item, Mapping) or not isinstance(name, str):
         raise ValidationError("name", name, "an entry with a name")
     paused = item.get("paused")
@@ -164,9 +167,11 @@ def _one(name: Any, item: Any, timezone: str) -> Wanted:
     definition = {key: value for key, value in item.items() if key not in _NOT_DEFINED}
     definition |= {"v": VERSION, "owner": owner, "rev": 1, "created_ms": 0}
     entry = decode(name, json.dumps(definition).encode())
-    entry = validated(replace(entry, schedule=entry.schedule.bound(name, timezone)))
+    entry = replace(entry, schedule=entry.schedule.bound(name, place.timezone))
     if owner == "api":
         entry = replace(entry, task=task_of(entry.task), options=options_of(entry.options))
+    storable(entry, place.limits)
+    check_reason(paused or "", place.limits, name)
     return Wanted(entry, paused, until_ms)
 
 

@@ -18,6 +18,7 @@ from habeat.client.calls import Calls, Desk
 from habeat.client.fields import arguments, keywords, pace_of
 from habeat.client.lookback import moment
 from habeat.core.entry import Entry
+from habeat.core.limits import within
 from habeat.core.order import BACKFILL_MAX, Order
 from habeat.core.schedule.base import Run, to_ms
 from habeat.core.schedule.code import Code
@@ -143,7 +144,9 @@ def _ask(
         if wanted is None:
             return False
         keep_ms = calls.place.ledger_age_ms
-        asked = desk.entries.ask(identity, encode_order(wanted), keep_ms, name, mark)
+        raw, most = encode_order(wanted), calls.place.limits.definition_bytes
+        within("request", len(raw), "bytes", most, "definition_bytes", name)
+        asked = desk.entries.ask(identity, raw, keep_ms, name, mark)
         if asked.word == "gone":
             raise EntryNotFound(name)
         if asked.entry != name:

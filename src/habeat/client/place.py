@@ -8,12 +8,13 @@ before it is configured.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from habeat.config import Settings
 from habeat.core.entry import Delivery, Misfire, Policies
+from habeat.core.limits import Limits
 from habeat.core.schedule.zone import zone_named
 from habeat.errors import ValidationError
 from habeat.store.target import RedisTarget, redis_target
@@ -35,6 +36,7 @@ class Place:
     timezone: str
     policies: Policies = field(default_factory=Policies)
     ledger_age_ms: int = DEFAULT_LEDGER_AGE_MS
+    limits: Limits = field(default_factory=Limits)
 
 
 def place_of_app(app: Any) -> Place:
@@ -48,6 +50,7 @@ def place_of_app(app: Any) -> Place:
         timezone_of(app.conf),
         policies_of(settings),
         settings.ledger_age_ms,
+        limits_of(settings),
     )
 
 
@@ -74,6 +77,11 @@ def policies_of(settings: Settings) -> Policies:
         misfire_window_ms=settings.misfire_window_ms,
         misfire_pace=settings.misfire_pace,
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How large the app's entries may be."""
+    return Limits(**{row.name: getattr(settings, row.name) for row in fields(Limits)})
 
 
 def timezone_of(conf: Any) -> str:

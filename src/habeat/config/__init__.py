@@ -52,6 +52,13 @@ class Settings:
     template: bool
     ledger_age_ms: int
     ledger_length: int
+    definition_bytes: int
+    description_chars: int
+    reason_chars: int
+    tag_count: int
+    tag_chars: int
+    bulk_entries: int
+    error_chars: int
     heartbeat_file: str | None
     redis_options_from_broker: bool = False
 

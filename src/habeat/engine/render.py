@@ -130,9 +130,7 @@ class Renderer:
     def _drop(self, lead: Lead, planned: PlannedFiring, why: str) -> None:
         request = Request(planned.firing.request, planned.due.digest, b"")
         name, slot_ms = planned.entry.name, planned.firing.slot_ms
-        lead.call(
-            lambda token, ttl: self._store.drop(token, ttl, request, name, slot_ms, why[:200])
-        )
+        lead.call(lambda token, ttl: self._store.drop(token, ttl, request, name, slot_ms, why))
 
     def _end(self, lead: Lead, planned: PlannedFiring, outcome: Outcome, why: str) -> None:
         if planned.firing.request:
@@ -147,7 +145,7 @@ class Renderer:
             planned.next_slot_ms,
             planned.next_due_ms,
             outcome.value,
-            why[:200],
+            why,
             planned.firing.slot_ms,
             1,
         )

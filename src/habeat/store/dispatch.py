@@ -22,6 +22,7 @@ from habeat.ports import (
     StoreUnavailable,
     Tick,
 )
+from habeat.printable import ERROR_MAX_CHARS, printable
 from habeat.store.ahead import Packed
 from habeat.store.calling import Awaited, Caller, blank, optional_ms, text
 from habeat.store.codec import digest_of, read_state
@@ -40,11 +41,14 @@ class RedisDispatchStore:
         ledger_age_ms: int,
         ledger_length: int,
         wait_redis_replicas: int = 0,
+        error_chars: int = ERROR_MAX_CHARS,
     ) -> None:
         self._caller = caller
         self._dedup_ttl_ms = dedup_ttl_ms
         self._ledger = (ledger_age_ms, ledger_length)
         self._wait_redis_replicas = wait_redis_replicas
+        #: Reasons are stored printable, and no longer than this.
+        self._error_chars = error_chars
         self._databases: tuple[int | str, int | str] = ("", "")
 
     def use_databases(self, broker: int, own: int) -> None:
@@ -119,7 +123,7 @@ class RedisDispatchStore:
         return Awaited(self._caller.send("settle", *_settle_words(token, departed)), int)
 
     def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost:
-        words = [word for skip in skips for word in _skip_words(skip)]
+        words = [word for skip in skips for word in _skip_words(skip, self._error_chars)]
         return _statuses(self._caller.run("skip", str(token), ttl_ms, len(skips), *words))
 
     def recover(self, token: Token, ttl_ms: int, limit: int) -> Recovered | Lost:
@@ -151,6 +155,7 @@ class RedisDispatchStore:
     def drop(
         self, token: Token, ttl_ms: int, request: Request, entry: str, slot_ms: int, why: str
     ) -> Statuses | Lost:
+        why = printable(why, self._error_chars)
         words = (request.identity, request.digest, entry, slot_ms, why)
         return _statuses(self._caller.run("drop", str(token), ttl_ms, *words))
 
@@ -164,6 +169,7 @@ class RedisDispatchStore:
         )
 
     def quarantine(self, token: Token, ttl_ms: int, due: DueEntry, why: str) -> Statuses | Lost:
+        why = printable(why, self._error_chars)
         return _statuses(
             self._caller.run("quarantine", str(token), ttl_ms, due.name, due.digest, why)
         )
@@ -228,7 +234,7 @@ def _claim_words(claim: Claim) -> list[Any]:
     return words
 
 
-def _skip_words(skip: Skip) -> Sequence[Any]:
+def _skip_words(skip: Skip, error_chars: int) -> Sequence[Any]:
     return (
         skip.entry,
         skip.digest,
@@ -238,7 +244,7 @@ def _skip_words(skip: Skip) -> Sequence[Any]:
         blank(skip.next_slot_ms),
         blank(skip.next_due_ms),
         skip.outcome,
-        skip.reason,
+        printable(skip.reason, error_chars),
         skip.first_ms,
         skip.count,
     )

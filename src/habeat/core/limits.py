@@ -1,0 +1,52 @@
+"""How large an entry and what belongs to it may be; each limit is a setting.
+
+Entries are often made by code that passes on what its tenants typed. Definitions are read by every
+leader and hashed by Redis each time they fall due, so one of 20 MB would hold up all others. What
+exceeds a limit is refused at the call, with the size, the limit and the setting in the error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from habeat.core.entry import Entry
+from habeat.errors import ValidationError
+from habeat.printable import ERROR_MAX_CHARS, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes of UTF-8 and in characters; `error_chars` is for texts of errors as stored."""
+
+    definition_bytes: int = 65_536
+    description_chars: int = 2_000
+    reason_chars: int = 500
+    tag_count: int = 50
+    tag_chars: int = 100
+    bulk_entries: int = 10_000
+    error_chars: int = ERROR_MAX_CHARS
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def check_entry(entry: Entry, size_bytes: int, limits: Limits) -> None:
+    """ValidationError if the entry, stored in `size_bytes`, exceeds a limit."""
+    name, longest = entry.name, max(map(len, entry.tags), default=0)
+    within("definition", size_bytes, "bytes", limits.definition_bytes, "definition_bytes", name)
+    chars = len(entry.description)
+    within("description", chars, "characters", limits.description_chars, "description_chars", name)
+    within("tags", len(entry.tags), "tags", limits.tag_count, "tag_count", name)
+    within("a tag", longest, "characters", limits.tag_chars, "tag_chars", name)
+
+
+def check_reason(reason: str, limits: Limits, entry: str = "") -> None:
+    """ValidationError if the reason of a pause is too long."""
+    within("reason", len(reason), "characters", limits.reason_chars, "reason_chars", entry)
+
+
+def within(what: str, size: int, unit: str, most: int, setting: str, entry: str = "") -> None:
+    """ValidationError naming the setting if `size` is more than `most`."""
+    if size > most:
+        allowed = f"at most {most} (habeat_{setting})"
+        raise ValidationError(what, Kind(f"{size} {unit}"), allowed, entry=entry)
