@@ -42,7 +42,9 @@ class Calls:
 
     def __init__(self, sim: Simulation, host: Host | None) -> None:
         client = Client(host, sim.network) if host else Direct(sim.server)
-        self.place = SimpleNamespace(timezone="UTC", ledger_age_ms=86_400_000)
+        self.place = SimpleNamespace(
+            limits=DEFAULT_LIMITS, timezone="UTC", ledger_age_ms=86_400_000
+        )
         self._host = host
         self._desk: Any = SimpleNamespace(entries=EntryStore(Caller(Clients(client), sim.keys)))
 
