@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from habeat.client.calls import Overtaken, _may_pass
 from habeat.client.editing import Editing
 from habeat.client.orders import backfilled, triggered
+from habeat.core.limits import DEFAULT_LIMITS
 from habeat.errors import HabeatError
 from habeat.store.calling import Caller
 from habeat.store.entries import EntryStore
