@@ -117,6 +117,19 @@ class EntryExists(HabeatError):
         self.owner = owner
 
 
+class NotAllowed(HabeatError):
+    """The client's guard does not allow this; nothing was written.
+
+    `field` is what it is about, `allowed` what would be.
+    """
+
+    def __init__(self, entry: str, field: str, allowed: str) -> None:
+        super().__init__(f"entry {entry!r}: {field} is not allowed here, allowed: {allowed}")
+        self.entry = entry
+        self.field = field
+        self.allowed = allowed
+
+
 class OwnedByConfig(HabeatError):
     """The entry is declared in beat_schedule, which the API does not change.
 

@@ -1,0 +1,208 @@
+"""What a client that passes on the words of tenants may do: `habeat.Guard`.
+
+A web application that lets its tenants define entries hands over whatever they typed. A guard
+bounds it in one place: which names, tasks, queues and options, how many entries, how often they
+fire. It is part of the client, so no call site can forget it:
+
+    client = habeat.Client(app, guard=habeat.Guard(prefix=f"tenant-{tenant.id}:",
+        tasks=["reports.*"], queues=["tenants"], options=["expires"], max_entries=100,
+        min_interval=60))
+
+`prefix` and `tag` are the guard's scope. The client changes entries of its scope only, and lists no
+others. A signature is checked with everything nested in it, for a chain can carry any task to any
+queue. Errors are `NotAllowed`; nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+
+from habeat.client.fields import span_ms
+from habeat.core.entry import Entry
+from habeat.core.schedule import Schedule
+from habeat.errors import NotAllowed, ValidationError
+
+#: The shortest gap is looked for among so many slots from now on.
+SLOTS_LOOKED_AT = 500
+
+#: Options that name another way to a queue than `queue` itself.
+_WAYS = ("exchange", "exchange_type", "routing_key", "declare", "router", "reply_to")
+_ALWAYS = ("queue",)
+
+Words = tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which entries a guard is for: all with this prefix and this tag; empty means any."""
+
+    prefix: str = ""
+    tag: str = ""
+
+    def has_name(self, name: str) -> bool:
+        return name.startswith(self.prefix)
+
+    def has(self, entry: Entry) -> bool:
+        return self.has_name(entry.name) and (not self.tag or self.tag in entry.tags)
+
+
+class Guard:
+    """Bounds for one client; what is left out is not bounded.
+
+    `tasks` and `queues` are names or patterns such as ``reports.*``; with `queues`, no option may
+    choose another way (exchange, routing key). `options` are the names of allowed options, `queue`
+    is always one. `max_entries` counts the entries of the scope, `min_interval` (seconds or a
+    timedelta) is the least time between two slots. Raises ValidationError.
+    """
+
+    def __init__(
+        self,
+        *,
+        prefix: str = "",
+        tag: str = "",
+        tasks: Iterable[str] | None = None,
+        queues: Iterable[str] | None = None,
+        options: Iterable[str] | None = None,
+        max_entries: int | None = None,
+        min_interval: float | timedelta | None = None,
+    ) -> None:
+        self.scope = Scope(_text("prefix", prefix), _text("tag", tag))
+        self.tasks = _words("tasks", tasks)
+        self.queues = _words("queues", queues)
+        self.options = _words("options", options)
+        self.max_entries = _count(max_entries)
+        self.min_interval_ms = _interval_ms(min_interval)
+
+    def check_name(self, name: str) -> None:
+        """NotAllowed if an entry of this name is outside the scope."""
+        if not self.scope.has_name(name):
+            raise NotAllowed(name, "name", f"names that begin with {self.scope.prefix!r}")
+
+    def check_scope(self, entry: Entry) -> None:
+        """NotAllowed if this stored entry is outside the scope."""
+        self.check_name(entry.name)
+        if not self.scope.has(entry):
+            raise NotAllowed(entry.name, "tags", f"entries with the tag {self.scope.tag!r}")
+
+    def check(self, entry: Entry, now_ms: int) -> None:
+        """NotAllowed if an entry must not be stored as it is."""
+        self.check_scope(entry)
+        for path, task, options in _sent(entry):
+            self._check_task(entry.name, path, task)
+            self._check_options(entry.name, path, options)
+        self._check_interval(entry, now_ms)
+
+    def check_room(self, name: str, present: int, more: int) -> None:
+        """NotAllowed if `more` new entries exceed the number that the scope may have."""
+        if self.max_entries is not None and present + more > self.max_entries:
+            allowed = f"at most {self.max_entries} entries; there are {present}"
+            raise NotAllowed(name, "max_entries", allowed)
+
+    def _check_task(self, name: str, path: str, task: str) -> None:
+        if not _matches(task, self.tasks):
+            raise NotAllowed(name, path or "task", "tasks such as " + _listed(self.tasks))
+
+    def _check_options(self, name: str, path: str, options: Mapping[str, Any]) -> None:
+        where = f"{path}.options" if path else "options"
+        for option, value in options.items():
+            if value is None or option in _ALWAYS:
+                continue
+            if self.queues is not None and option in _WAYS:
+                raise NotAllowed(name, f"{where}.{option}", "left out: only a queue is chosen")
+            if self.options is not None and option not in self.options:
+                raise NotAllowed(name, f"{where}.{option}", "options " + _listed(self.options))
+        queue = options.get("queue")
+        if queue is not None and not _matches(queue, self.queues):
+            raise NotAllowed(name, f"{where}.queue", "queues " + _listed(self.queues))
+
+    def _check_interval(self, entry: Entry, now_ms: int) -> None:
+        if self.min_interval_ms is None:
+            return
+        shortest_ms = shortest_gap_ms(entry.schedule, now_ms, self.min_interval_ms)
+        if shortest_ms is not None:
+            allowed = (
+                f"slots at least {self.min_interval_ms / 1_000:g} s apart; "
+                f"two of these are {shortest_ms / 1_000:g} s apart"
+            )
+            raise NotAllowed(entry.name, "schedule", allowed)
+
+
+def shortest_gap_ms(schedule: Schedule, now_ms: int, least_ms: int) -> int | None:
+    """A gap between two of the next slots that is less than `least_ms`; None if there is none."""
+    slot_ms = schedule.next_after_ms(now_ms)
+    for _ in range(SLOTS_LOOKED_AT):
+        following_ms = None if slot_ms is None else schedule.next_after_ms(slot_ms)
+        if slot_ms is None or following_ms is None:
+            return None
+        if following_ms - slot_ms < least_ms:
+            return following_ms - slot_ms
+        slot_ms = following_ms
+    return None
+
+
+def _sent(entry: Entry) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Each task that firing the entry may send: where it is named, its name, its options.
+
+    A mapping with a task's name is a signature wherever it is nested: in the tasks of a chain or
+    group, in header and body of a chord, in `link` and `link_error`.
+    """
+    yield "", entry.task_name, entry.options
+    if isinstance(entry.task, Mapping):
+        yield from _nested("task", entry.task)
+    for option in ("link", "link_error", "chord", "chain"):
+        yield from _nested(f"options.{option}", entry.options.get(option))
+
+
+def _nested(path: str, value: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("task"), str):
+            options = value.get("options")
+            yield path, value["task"], options if isinstance(options, Mapping) else {}
+        for key, each in value.items():
+            yield from _nested(f"{path}.{key}", each)
+    elif isinstance(value, list | tuple):
+        for at, each in enumerate(value):
+            yield from _nested(f"{path}[{at}]", each)
+
+
+def _matches(name: Any, patterns: Words) -> bool:
+    if patterns is None:
+        return True
+    return isinstance(name, str) and any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _listed(words: Words) -> str:
+    return ", ".join(map(repr, words or ())) or "none"
+
+
+def _text(field: str, given: object) -> str:
+    if not isinstance(given, str):
+        raise ValidationError(f"guard.{field}", given, "a text")
+    return given
+
+
+def _words(field: str, given: Iterable[str] | None) -> Words:
+    if given is None:
+        return None
+    words: tuple[Any, ...] = ("",) if isinstance(given, str) else tuple(given)
+    if not all(isinstance(word, str) and word for word in words):
+        raise ValidationError(f"guard.{field}", given, "a list of names or patterns")
+    return words
+
+
+def _count(given: Any) -> int | None:
+    if given is None or (type(given) is int and given >= 0):
+        return given
+    raise ValidationError("guard.max_entries", given, "a whole number, 0 or more")
+
+
+def _interval_ms(given: Any) -> int | None:
+    return None if given is None else span_ms("guard.min_interval", given)
+
+
+#: Bounds nothing.
+NO_GUARD = Guard()
