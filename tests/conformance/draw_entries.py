@@ -9,6 +9,8 @@ from tests.conformance.steps import KEYS, Word
 
 Words = tuple[Word, ...]
 
+MARKS = (b"c1:1", b"c1:2", b"c2:1", b"c3:1")
+
 
 def _definition(hand: Hand) -> bytes:
     return json.dumps({"v": 1, "rev": hand.chance.randrange(99)}).encode()
@@ -19,8 +21,20 @@ def _fence(hand: Hand) -> Words:
     return ("", 0) if hand.odds(0.6) else (token, TTL_MS)
 
 
+def _mark(hand: Hand) -> Words:
+    """Mostly none; else one of a few, so that some come twice and some are closed."""
+    return ("", 0) if hand.odds(0.6) else (hand.one(MARKS), hand.one((1_500, 20_000)))
+
+
 def _cursor_seen(hand: Hand, name: bytes) -> bytes:
     return hand.view.cursor_of(name) if hand.odds(0.4) else b""
+
+
+def _pause_seen(hand: Hand, name: bytes) -> Word:
+    if hand.odds(0.6):
+        return ""
+    raw = hand.view.hash(KEYS.paused).get(name)
+    return "-" if raw is None or hand.odds(0.1) else hand.view.digest(raw)
 
 
 def _written(hand: Hand, name: bytes) -> Words:
@@ -34,7 +48,7 @@ def _written(hand: Hand, name: bytes) -> Words:
     if digest and hand.odds(0.3):
         lost = ("skipped", "edited", cursor - EVERY_MS, cursor, 2)
     return (
-        name, digest, _cursor_seen(hand, name),
+        name, digest, _cursor_seen(hand, name), _pause_seen(hand, name),
         _definition(hand) if hand.odds(0.9) else b"",
         hand.one(("", "", "-", '{"reason": "x"}')), hand.one(("", hand.now_ms + 700)),
         hand.one(("0", "1")), *position, *lost,
@@ -46,7 +60,7 @@ def write(hand: Hand) -> Words:
     first = hand.one(missing) if missing and hand.odds(0.6) else hand.name()
     names = [first, *(hand.name() for _ in range(hand.one((0, 0, 1, 2))))]
     words = [word for name in names for word in _written(hand, name)]
-    return (*_fence(hand), len(names), *words)
+    return (*_fence(hand), *_mark(hand), len(names), *words)
 
 
 def remove(hand: Hand) -> Words:
@@ -56,7 +70,7 @@ def remove(hand: Hand) -> Words:
         digest = hand.view.digest_of(name) if hand.odds(0.9) else "0" * 40
         lost: Words = hand.one(((0, 0, 0), (hand.grid(), hand.grid(), 3)))
         words += [name, digest, _cursor_seen(hand, name), "removed", *lost]
-    return (*_fence(hand), len(names), *words)
+    return (*_fence(hand), *_mark(hand), len(names), *words)
 
 
 def rename(hand: Hand) -> Words:
@@ -74,13 +88,17 @@ def rename(hand: Hand) -> Words:
     total = len(view.requests) + (0 if hand.odds(0.95) else 1)
     digest = view.digest_of(old) if hand.odds(0.95) else ""
     return (
-        old, digest, _cursor_seen(hand, old), new, _definition(hand), due,
+        *_mark(hand), old, digest, _cursor_seen(hand, old), new, _definition(hand), due,
         total, len(moved), *orders,
     )  # fmt: skip
 
 
 def read(hand: Hand) -> Words:
     return (*NAMES, "nobody")[: hand.one((0, 1, 5))]
+
+
+def recall(hand: Hand) -> Words:
+    return (hand.one(MARKS), hand.one((1_500, 20_000)))
 
 
 def request(hand: Hand) -> Words:

@@ -27,8 +27,9 @@ STATUSES: dict[str, frozenset[str]] = {
         "recover": "lost | ok | ok with intents | ok and wait",
         "register": "rank 0 | rank above",
         "release": "0 | 1",
-        "remove": "lost | ok | conflict",
-        "rename": "ok | conflict | a foreign type",
+        "recall": "done | closed",
+        "remove": "lost | ok | conflict | closed",
+        "rename": "ok | conflict | closed | a foreign type",
         "request": "ok | known | gone",
         "samehost": "value | nothing",
         "settle": "none | some",
@@ -37,7 +38,7 @@ STATUSES: dict[str, frozenset[str]] = {
         "foreign schema | refused mine already | refused the holder has changed | "
         "refused the heartbeat has moved | refused the holder is listening, or nobody can be heard",
         "tick": "lost | ok",
-        "write": "lost | ok | conflict | a foreign type",
+        "write": "lost | ok | conflict | closed | a foreign type",
     }.items()
 }
 

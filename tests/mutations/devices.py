@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.mutations import in_engine, in_leadership, in_protocol, in_schedules, in_scripts
+from tests.mutations import (
+    in_client,
+    in_engine,
+    in_leadership,
+    in_protocol,
+    in_schedules,
+    in_scripts,
+)
 from tests.mutations.device import Device
 
 #: By the part of habeat that they are in.
@@ -10,6 +17,7 @@ PARTS: dict[str, list[Device]] = {
     "Scripts: every check": in_scripts.ALL,
     "Leadership: trust, watching, stopping": in_leadership.ALL,
     "Dispatch, catch-up, edits": in_engine.ALL,
+    "Calls of the Client": in_client.ALL,
     "Schedules and the change of clocks": in_schedules.ALL,
     "The protocol as a whole, by simulation": in_protocol.ALL,
 }

@@ -768,10 +768,10 @@ ENTRY_SCRIPTS = [
         ENTRIES,
         "write: all or nothing",
         "A conflict of one entry leaves all as they are",
-        "  if in_conflict(unpack(ARGV, at, at + 7)) then\n"
+        "  if in_conflict(unpack(ARGV, at, at + 8)) then\n"
         "    return {'conflict', ARGV[at]}\n  end\nend\n"
-        "for i = 0, total - 1 do\n  local at = 4 + i * FIELDS\n",
-        "  if in_conflict(unpack(ARGV, at, at + 7)) then\n"
+        "for i = 0, total - 1 do\n  local at = FIRST + i * FIELDS\n",
+        "  if in_conflict(unpack(ARGV, at, at + 8)) then\n"
         "    return {'conflict', ARGV[at]}\n  end\n",
     ),
     _in(
@@ -854,7 +854,7 @@ MORE = [
         ENTRY_CHECKS,
         "rename: definition",
         "What was changed meanwhile is not renamed",
-        "if (raw and redis.sha1hex(raw) or '') ~= ARGV[2]",
+        "if (raw and redis.sha1hex(raw) or '') ~= ARGV[4]",
         "if false",
     ),
     _in(
@@ -870,7 +870,7 @@ MORE = [
         ENTRY_CHECKS,
         "rename: orders as read",
         "An order that stepped on meanwhile does not step back",
-        "if not request or redis.sha1hex(request) ~= ARGV[7 + 3 * i] then",
+        "if not request or redis.sha1hex(request) ~= ARGV[9 + 3 * i] then",
         "if not request then",
     ),
     _in(

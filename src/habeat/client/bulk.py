@@ -16,6 +16,7 @@ from habeat.client.definition import check_has_slots, new_entry
 from habeat.client.edits import Edit, addition
 from habeat.client.place import Place
 from habeat.client.salvage import shown
+from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry
 from habeat.core.limits import within
 from habeat.errors import (
@@ -25,7 +26,7 @@ from habeat.errors import (
     RevisionConflict,
     ValidationError,
 )
-from habeat.store.entries import PAGE, Conflict, Stored
+from habeat.store.entries import PAGE, Stored
 
 #: So many entries may keep Redis and us busy for a second (it is less: see the measurements).
 PER_SECOND = 5_000
@@ -39,22 +40,18 @@ def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
     wanted, refused = _checked(items, calls.place)
     if not items:
         return []
-    written: dict[str, str] = {}
 
-    def attempt(desk: Desk) -> list[Entry]:
+    def plan(desk: Desk) -> Plan[list[Entry]]:
         now_ms, found = _read(desk, [entry.name for entry in wanted])
-        if written and all(written[each.name] == each.digest for each in found):
-            return [shown(each) for each in found]
         edits = _planned(wanted, found, now_ms, refused)
-        written.update((edit.write.name, edit.digest) for edit in edits)
-        result = desk.entries.write([edit.write for edit in edits])
-        if isinstance(result, Conflict):
-            raise Overtaken(result.name)
-        return [edit.entry for edit in edits]
+        writes = [edit.write for edit in edits]
+        return Plan(
+            [edit.entry for edit in edits], lambda store, mark: store.write(writes, None, mark)
+        )
 
     patient = calls.patient(len(wanted) / PER_SECOND)
     try:
-        return patient.write(attempt)
+        return swap(patient, plan)
     except Overtaken as error:
         raise RevisionConflict(error.entry, None, None) from None
     finally:

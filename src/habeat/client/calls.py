@@ -7,7 +7,7 @@ of its own and gives it back: there are as many as were ever in use at once.
 **Time.** A call is an attempt of several steps (read, then write what follows from it) that is
 repeated *as a whole* while Redis is away or somebody else was faster, until the time is up. No
 single wait is longer than a quarter of that time. An attempt that is repeated has to recognise
-what an earlier one has done, for its reply may be all that was lost: see `editing`.
+what an earlier one has done, for its reply may be all that was lost: see `swapping`.
 """
 
 from __future__ import annotations
@@ -86,6 +86,11 @@ class Calls:
         self._place: Place | None = None
         self._idle: deque[Desk] = deque()
         self._ours = False
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one call may take."""
+        return self._timeout_s
 
     @property
     def place(self) -> Place:

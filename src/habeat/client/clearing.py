@@ -8,8 +8,8 @@ from habeat.client.calls import Calls, Desk, Overtaken
 from habeat.client.edits import removal
 from habeat.client.salvage import shown
 from habeat.client.selection import Selection, pages_of
+from habeat.client.swapping import Plan, swap
 from habeat.errors import RevisionConflict, ValidationError
-from habeat.store.entries import Conflict
 
 BATCH = 100
 
@@ -26,27 +26,20 @@ def clear(calls: Calls, selection: Selection) -> int:
 
 
 def _clear_batch(calls: Calls, selection: Selection, names: Sequence[str]) -> int:
-    tried: set[str] = set()
-
-    def attempt(desk: Desk) -> int:
+    def plan(desk: Desk) -> Plan[int]:
         snapshot = desk.entries.read(names)
-        meant = [
-            stored
+        removals = [
+            removal(stored, snapshot.now_ms)
             for stored in snapshot.stored
             if (stored.exists or stored.state.quarantined is not None)
             and shown(stored).owner == "api"
             and selection.has(shown(stored))
         ]
-        # What an attempt before this one removed, its reply lost, is gone and counts.
-        done = {stored.name for stored in snapshot.stored if not stored.exists} & tried
-        tried.update(stored.name for stored in meant)
-        if meant:
-            result = desk.entries.remove([removal(each, snapshot.now_ms) for each in meant])
-            if isinstance(result, Conflict):
-                raise Overtaken(result.name)
-        return len(meant) + len(done)
+        if not removals:
+            return Plan(0)
+        return Plan(len(removals), lambda store, mark: store.remove(removals, None, mark))
 
     try:
-        return calls.write(attempt)
+        return swap(calls, plan)
     except Overtaken as error:
         raise RevisionConflict(error.entry, None, None) from None

@@ -1,9 +1,6 @@
-"""Changing one entry: read it, plan the change, write it if it is still as it was read.
+"""Changing one entry: what each change needs to find, and what it then writes.
 
-**A lost reply.** When Redis was away, nobody knows whether the write was done, and the attempt
-is made again from its start. It reads the entry first; if that is, digest for digest, what an
-earlier attempt wrote, the change is done and is not made twice (its slots are in the ledger
-once). A removal that finds nothing after it has tried is done in the same way.
+`swapping` reads, plans by the functions here, and writes; `edits` knows what is written.
 """
 
 from __future__ import annotations
@@ -24,6 +21,7 @@ from habeat.client.edits import (
 )
 from habeat.client.renaming import renamed
 from habeat.client.salvage import shown
+from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry, instant
 from habeat.core.limits import check_reason
 from habeat.errors import (
@@ -34,13 +32,12 @@ from habeat.errors import (
     RevisionConflict,
     ValidationError,
 )
-from habeat.store.codec import digest_of
-from habeat.store.entries import Conflict, Stored
+from habeat.store.entries import Stored
 
 Result = TypeVar("Result")
 
 #: From the entry as read and Redis' time: the edit, or None if there is nothing to change.
-Plan = Callable[[Stored, int], Edit | None]
+PlanEdit = Callable[[Stored, int], Edit | None]
 
 
 class Editing:
@@ -114,70 +111,52 @@ class Editing:
 
     def rename(self, name: str, new_name: str) -> Entry:
         """The entry under another name."""
-        written: set[str] = set()
 
-        def attempt(desk: Desk) -> Entry:
+        def plan(desk: Desk) -> Plan[Entry]:
             old, new = desk.entries.read([name, new_name]).stored
-            if not old.exists and new.exists and new.digest in written:
-                return shown(new)
             found = _existing(old)
             if found.owner == "config":
                 raise OwnedByConfig(name, "rename")
             if old.entry is None:
                 raise DefinitionError(name, old.unreadable or "there is none")
             if new_name == name:
-                return found
+                return Plan(found)
             if new.exists:
                 raise EntryExists(new_name, shown(new).owner)
             renaming, entry = renamed(old, new_name, desk.entries.orders())
-            written.add(digest_of(renaming.definition))
-            if desk.entries.rename(renaming) is not None:
-                raise Overtaken(name)
-            return entry
+            return Plan(entry, lambda store, mark: store.rename(renaming, mark))
 
-        return self._write(name, attempt)
+        return self._swap(name, plan)
 
     def remove(self, name: str) -> None:
         """The entry gone."""
-        tried = False
 
-        def attempt(desk: Desk) -> None:
-            nonlocal tried
+        def plan(desk: Desk) -> Plan[None]:
             snapshot = desk.entries.read([name])
             stored = snapshot.stored[0]
-            if tried and not stored.exists:
-                return
-            # One that cannot be read is made anew by the leader, once it is gone.
+            # One that cannot be read is made again by the leader, once it is gone.
             if _existing(stored).owner == "config" and stored.entry is not None:
                 raise OwnedByConfig(name, "remove")
-            tried = True
-            if isinstance(desk.entries.remove([removal(stored, snapshot.now_ms)]), Conflict):
-                raise Overtaken(name)
+            gone = removal(stored, snapshot.now_ms)
+            return Plan(None, lambda store, mark: store.remove([gone], None, mark))
 
-        self._write(name, attempt)
+        self._swap(name, plan)
 
-    def _edit(self, name: str, plan: Plan) -> Entry:
-        written: set[str] = set()
-
-        def attempt(desk: Desk) -> Entry:
+    def _edit(self, name: str, plan_edit: PlanEdit) -> Entry:
+        def plan(desk: Desk) -> Plan[Entry]:
             snapshot = desk.entries.read([name])
             stored = snapshot.stored[0]
-            if stored.exists and stored.digest in written:
-                return shown(stored)
-            edit = plan(stored, snapshot.now_ms)
+            edit = plan_edit(stored, snapshot.now_ms)
             if edit is None:
-                return shown(stored)
-            if edit.digest:
-                written.add(edit.digest)
-            if isinstance(desk.entries.write([edit.write]), Conflict):
-                raise Overtaken(name)
-            return edit.entry
+                return Plan(shown(stored))
+            write = edit.write
+            return Plan(edit.entry, lambda store, mark: store.write([write], None, mark))
 
-        return self._write(name, attempt)
+        return self._swap(name, plan)
 
-    def _write(self, name: str, attempt: Callable[[Desk], Result]) -> Result:
+    def _swap(self, name: str, plan: Callable[[Desk], Plan[Result]]) -> Result:
         try:
-            return self._calls.write(attempt)
+            return swap(self._calls, plan)
         except Overtaken:
             raise RevisionConflict(name, None, self._rev_of(name)) from None
 

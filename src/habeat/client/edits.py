@@ -124,7 +124,13 @@ def pause(stored: Stored, reason: str, now_ms: int, until_ms: int | None = None)
     # Another reason does not make it another pause.
     at_ms = state.paused_at_ms if state.paused is not None else now_ms
     told = paused_json(reason, at_ms or now_ms, until_ms)
-    write = Write(stored.name, stored.digest, paused=told, resume_at_ms=until_ms)
+    write = Write(
+        stored.name,
+        stored.digest,
+        paused=told,
+        resume_at_ms=until_ms,
+        pause_digest=stored.pause_digest,
+    )
     if old.condition in ("active", "exhausted"):
         position = _stop(old, now_ms)
         write = replace(
@@ -150,7 +156,13 @@ def resume(stored: Stored, now_ms: int, *, catch_up: bool = False) -> Edit | Non
         return None
     if stored.entry is None:
         raise DefinitionError(stored.name, stored.unreadable or "there is none")
-    write = Write(stored.name, stored.digest, owned=old.owner == "config", paused="")
+    write = Write(
+        stored.name,
+        stored.digest,
+        owned=old.owner == "config",
+        paused="",
+        pause_digest=stored.pause_digest,
+    )
     entry = old
     state = replace(
         old.state, paused=None, paused_at_ms=None, paused_until_ms=None, quarantined=None

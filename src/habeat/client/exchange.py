@@ -23,13 +23,14 @@ from habeat.client.lookback import moment
 from habeat.client.place import Place
 from habeat.client.salvage import shown
 from habeat.client.selection import pages_of, read
+from habeat.client.swapping import Plan, swap
 from habeat.client.tasks import options_of, task_of
 from habeat.core.entry import Entry
 from habeat.core.limits import check_reason
 from habeat.core.schedule.base import to_ms
 from habeat.errors import DefinitionError, HabeatError, RevisionConflict, ValidationError
 from habeat.store.codec import VERSION, decode, encode
-from habeat.store.entries import Conflict, Stored, Write
+from habeat.store.entries import Stored, Write
 
 EXPORT_VERSION = 1
 
@@ -106,14 +107,32 @@ def loaded(
         return plan
     items = [wanted[name] for name in (*plan.added, *plan.changed)]
     done = 0
+    added: set[str] = set()
+    changed: set[str] = set()
     for batch in _batches(items):
-        _write(calls, [item for item in batch if item.entry.owner == "api"])
+        found = _write(calls, [item for item in batch if item.entry.owner == "api"])
+        added.update(stored.name for stored in found if not stored.exists)
+        changed.update(stored.name for stored in found if stored.exists)
         done += len(batch)
         if progress:
             progress(done, len(items))
     for batch in _batches([wanted[name] for name in plan.changed]):
-        _set_pauses(calls, batch)
-    return replace(plan, written=True)
+        changed.update(stored.name for stored in _set_pauses(calls, batch))
+    return _as_done(plan, added, changed)
+
+
+def _as_done(plan: LoadReport, added: set[str], changed: set[str]) -> LoadReport:
+    """The report of what this call wrote: others may have written some of it meanwhile."""
+    others = [
+        name for name in (*plan.added, *plan.changed) if name not in added and name not in changed
+    ]
+    return replace(
+        plan,
+        added=tuple(name for name in plan.added if name in added),
+        changed=tuple(name for name in (*plan.added, *plan.changed) if name in changed - added),
+        unchanged=(*plan.unchanged, *others),
+        written=True,
+    )
 
 
 def _written(entry: Entry) -> dict[str, Any]:
@@ -221,7 +240,7 @@ def _verdict(item: Wanted, stored: Stored, now_ms: int) -> tuple[str, str]:
     return ("unchanged" if same else "changed"), ""
 
 
-def _write(calls: Calls, batch: Sequence[Wanted]) -> None:
+def _write(calls: Calls, batch: Sequence[Wanted]) -> list[Stored]:
     """Add or change these in one write; the pauses of existing ones come afterwards."""
 
     def edit(item: Wanted, stored: Stored, now_ms: int) -> Edit | None:
@@ -229,10 +248,10 @@ def _write(calls: Calls, batch: Sequence[Wanted]) -> None:
             return change(stored, item.entry, now_ms)
         return addition(stored, item.entry, now_ms, *item.pause_at(now_ms))
 
-    _edit_all(calls, batch, edit)
+    return _edit_all(calls, batch, edit)
 
 
-def _set_pauses(calls: Calls, batch: Sequence[Wanted]) -> None:
+def _set_pauses(calls: Calls, batch: Sequence[Wanted]) -> list[Stored]:
     """Pause and resume existing entries as the document has them."""
 
     def edit(item: Wanted, stored: Stored, now_ms: int) -> Edit | None:
@@ -243,27 +262,30 @@ def _set_pauses(calls: Calls, batch: Sequence[Wanted]) -> None:
             return resume(stored, now_ms)
         return pause(stored, reason, now_ms, until_ms)
 
-    _edit_all(calls, batch, edit)
+    return _edit_all(calls, batch, edit)
 
 
 def _edit_all(
     calls: Calls,
     batch: Sequence[Wanted],
     edit: Callable[[Wanted, Stored, int], Edit | None],
-) -> None:
-    """All of these edits or none; an attempt made again finds done what was done before."""
+) -> list[Stored]:
+    """All of these edits or none; the entries that were changed, as they were before."""
 
-    def attempt(desk: Desk) -> None:
+    def plan(desk: Desk) -> Plan[list[Stored]]:
         snapshot = desk.entries.read([item.entry.name for item in batch])
         pairs = zip(batch, snapshot.stored, strict=True)
-        edits = [edit(item, stored, snapshot.now_ms) for item, stored in pairs]
-        writes: list[Write] = [each.write for each in edits if each is not None]
-        result = desk.entries.write(writes) if writes else None
-        if isinstance(result, Conflict):
-            raise Overtaken(result.name)
+        edits = [(stored, edit(item, stored, snapshot.now_ms)) for item, stored in pairs]
+        writes: list[Write] = [each.write for _, each in edits if each is not None]
+        if not writes:
+            return Plan([])
+        return Plan(
+            [stored for stored, each in edits if each is not None],
+            lambda store, mark: store.write(writes, None, mark),
+        )
 
     try:
-        calls.write(attempt)
+        return swap(calls, plan)
     except Overtaken as error:
         raise RevisionConflict(error.entry, None, None) from None
 

@@ -1,7 +1,9 @@
 """Reading and writing entries: the store's side of the Client and of reconciling.
 
-Every write is a compare-and-swap on the stored definition (by digest) and, where slots are at
-stake, on the cursor; `Conflict` names the entry that changed meanwhile and nothing is written.
+Every write is a compare-and-swap on the stored definition (by digest), on the pause where that is
+written, and on the cursor where slots are at stake; `Conflict` names the entry that changed
+meanwhile and nothing is written. A write with a `Mark` can be asked about by `recall` when its
+reply was lost.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ class Stored:
     state: EntryState
     unreadable: str = ""
     raw: bytes = b""
+    #: Of what :paused holds, "-" where the entry is not paused.
+    pause_digest: str = "-"
 
     @property
     def exists(self) -> bool:
@@ -64,8 +68,8 @@ class Write:
     """One change of one entry. Parts left out stay as they are.
 
     `paused`: None keeps, "" resumes, else the reason's JSON; `resume_at_ms` ends the pause by
-    itself. `lost` are the slots that will not
-    fire because of this write.
+    itself; `pause_digest` is that of the pause as it was read, "" where it does not matter. `lost`
+    are the slots that will not fire because of this write.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Write:
     resume_at_ms: int | None = None
     position: Position | None = None
     lost: SkippedRun | None = None
+    pause_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,18 @@ class Conflict:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Names one attempt at a write, so that it can be asked about for `keep_ms`."""
+
+    name: str
+    keep_ms: int
+
+
+#: A token and its TTL in ms.
+Fence = tuple[Token, int]
+
+
 class EntryStore:
     """Entries by name, over the scripts."""
 
@@ -157,31 +174,37 @@ class EntryStore:
             yield from self.read(names[start : start + PAGE]).stored
 
     def write(
-        self, writes: Sequence[Write], fence: tuple[Token, int] | None = None
+        self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
     ) -> Conflict | Lost | None:
         """All of these changes or none; fenced by a token and its TTL in ms if one is given."""
-        return self.send_write(writes, fence).result()
+        return self.send_write(writes, fence, mark).result()
 
     def send_write(
-        self, writes: Sequence[Write], fence: tuple[Token, int] | None = None
+        self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
     ) -> Sent[Conflict | Lost | None]:
         """The same, sent at once and read later."""
         words = [word for write in writes for word in _write_words(write)]
-        sent = self._caller.send("write", *_fence(fence), len(writes), *words)
+        sent = self._caller.send("write", *_fence(fence), *_mark(mark), len(writes), *words)
         return Awaited(sent, _verdict)
 
     def remove(
-        self, removals: Sequence[Removal], fence: tuple[Token, int] | None = None
+        self, removals: Sequence[Removal], fence: Fence | None = None, mark: Mark | None = None
     ) -> Conflict | Lost | None:
         """Remove all of these or none."""
         words = [word for removal in removals for word in _removal_words(removal)]
-        return _verdict(self._caller.run("remove", *_fence(fence), len(removals), *words))
+        reply = self._caller.run("remove", *_fence(fence), *_mark(mark), len(removals), *words)
+        return _verdict(reply)
 
-    def rename(self, renaming: Renaming) -> Conflict | None:
+    def recall(self, mark: Mark) -> bool:
+        """Whether the write with this mark was done; if it was not, it never will be."""
+        return text(self._caller.run("recall", mark.name, mark.keep_ms)[0]) == "done"
+
+    def rename(self, renaming: Renaming, mark: Mark | None = None) -> Conflict | None:
         """Move an entry, with all that is known of it, to another name."""
         moved = [word for order in renaming.orders for word in order]
         reply = self._caller.run(
             "rename",
+            *_mark(mark),
             renaming.name,
             renaming.digest,
             blank(renaming.cursor_ms),
@@ -192,7 +215,9 @@ class EntryStore:
             len(renaming.orders),
             *moved,
         )
-        return Conflict(text(reply[1])) if text(reply[0]) == "conflict" else None
+        outcome = _verdict(reply)
+        assert not isinstance(outcome, Lost)  # it is not fenced
+        return outcome
 
     def orders(self) -> dict[str, bytes]:
         """What was asked for by hand and is not done yet, by request id."""
@@ -242,19 +267,24 @@ def _stored(name: str, parts: Sequence[bytes]) -> Stored:
         paused=text(paused),
         quarantined=text(quarantined),
     )
+    pause = digest_of(bytes(paused)) if paused else "-"
     if not raw:
-        return Stored(name, "", None, state)
+        return Stored(name, "", None, state, pause_digest=pause)
     digest = digest_of(bytes(raw))
     try:
         entry = decode(name, bytes(raw), state)
     except DefinitionError as error:
         state = replace(state, quarantined=state.quarantined or error.why)
-        return Stored(name, digest, None, state, error.why, bytes(raw))
-    return Stored(name, digest, entry, state)
+        return Stored(name, digest, None, state, error.why, bytes(raw), pause)
+    return Stored(name, digest, entry, state, pause_digest=pause)
 
 
-def _fence(fence: tuple[Token, int] | None) -> tuple[str, int]:
+def _fence(fence: Fence | None) -> tuple[str, int]:
     return ("", 0) if fence is None else (str(fence[0]), fence[1])
+
+
+def _mark(mark: Mark | None) -> tuple[str, int]:
+    return ("", 0) if mark is None else (mark.name, mark.keep_ms)
 
 
 def _write_words(write: Write) -> Sequence[bytes | str | int]:
@@ -263,6 +293,7 @@ def _write_words(write: Write) -> Sequence[bytes | str | int]:
         write.name,
         write.digest,
         blank(write.cursor_ms),
+        write.pause_digest,
         write.definition,
         "" if write.paused is None else write.paused or "-",
         blank(write.resume_at_ms),
@@ -290,4 +321,6 @@ def _verdict(reply: Sequence[bytes]) -> Conflict | Lost | None:
     word = text(reply[0])
     if word == "conflict":
         return Conflict(text(reply[1]))
+    if word == "closed":  # it comes after its caller has asked what became of it
+        return Conflict("")
     return Lost(text(reply[1])) if word == "lost" else None

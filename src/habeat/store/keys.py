@@ -67,6 +67,10 @@ class Keys:
         """Remembers that a request for extra firings was made, so that it is made once."""
         return f"{self.base}request:{identity}"
 
+    def call(self, mark: str) -> str:
+        """Remembers that a write of a Client was done, or that it may not be done any more."""
+        return f"{self.base}call:{mark}"
+
     def entry_lateness(self, entry: str) -> str:
         """The histogram of one entry's lateness."""
         return f"{self.base}lateness:{entry}"

@@ -28,7 +28,7 @@ from habeat.store.calling import Caller
 from habeat.store.codec import digest_of, encode
 from habeat.store.connection import Connections
 from habeat.store.dispatch import RedisDispatchStore
-from habeat.store.entries import EntryStore, Position, Removal, Write
+from habeat.store.entries import EntryStore, Mark, Position, Removal, Write
 from habeat.store.insight import Insight
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
@@ -37,6 +37,7 @@ TTL_MS = 10_000
 #: The ledger is trimmed, and XTRIM needed, at every fifth heartbeat.
 TICKS_TO_TRIM = 5
 DAY_MS = 86_400_000
+MARK = Mark("probe", TTL_MS)
 
 
 def rehearse(connections: Connections, prefix: str, nonce: str, clock: Clock) -> None:
@@ -98,7 +99,9 @@ class _Rehearsal:
         self._entries.declare("probe", ["probe"])
         self._caller.do(lambda client: client.hset(self._caller.keys.meta, "prune", "1"))
         self._entries.orphans(token, TTL_MS, TTL_MS, 10)
-        self._entries.remove([Removal("probe", digest_of(stored), None, None, "rehearsal")])
+        removal = Removal("probe", digest_of(stored), None, None, "rehearsal")
+        self._entries.remove([removal], mark=MARK)
+        self._entries.recall(MARK)
         self._insight.facts()
         list(self._insight.ledger())
         self._insight.lateness(["probe"])
@@ -135,6 +138,7 @@ def _clean(caller: Caller, keys: Keys) -> None:
         *keys.fixed,
         keys.declared("probe"),
         keys.entry_lateness("probe"),
+        keys.call(MARK.name),
     ]
     try:
         caller.do(lambda client: client.delete(*made))

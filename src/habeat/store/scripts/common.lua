@@ -1,13 +1,14 @@
 -- The words shared by all scripts; the loader puts this file in front of each of them.
 --
 -- KEYS, the same for every script, in the order of keys.py FIXED. Keys made per entry, per
--- slot and per replica (fired:, lateness:, declared:, alive:) share their hash tag and are
--- built from BASE.
+-- slot, per call and per replica (fired:, lateness:, declared:, call:, alive:) share their hash tag
+-- and are built from BASE.
 --
 -- A record of :state is  cursor|next slot|token of the last claim|last fired|count
 -- A record of :inflight is  token, attempts, effective time, delivery, message, one per line
 -- The identity of a firing is its slot, or  slot#request  for one that was asked for by hand.
 -- A value of :fired:… is  token|inflight  or  token|settled
+-- A value of :call:… is  done  or  closed
 
 local META, LEASE, ENTRIES, DUE, STATE, PAUSED, QUARANTINE, INFLIGHT, DEAD, LEDGER,
   LATENESS, REPLICAS, SEEN, UNTRUSTED, CONFIGS, OWNED, REQUESTS, RESUME, WAKE = unpack(KEYS)
@@ -59,6 +60,28 @@ end
 
 local function nonce_of(token)
   return string.match(token, '^%d+:(.*)$') or ''
+end
+
+-- Each write of a Client carries a mark of its own. Once the write is done the mark is kept for a
+-- while, so that a caller whose reply was lost can ask what became of it (recall.lua). A mark
+-- that was asked about before its write came is closed: the write is refused if it comes later.
+local function call_key(mark)
+  return BASE .. 'call:' .. mark
+end
+
+-- The answer to a write whose mark is known already; nil for a new one.
+local function answered_before(mark)
+  local found = mark ~= '' and redis.call('GET', call_key(mark))
+  if not found then
+    return nil
+  end
+  return found == 'done' and {'ok', int(NOW_US)} or {'closed'}
+end
+
+local function remember(mark, keep_ms)
+  if mark ~= '' then
+    redis.call('SET', call_key(mark), 'done', 'PX', keep_ms)
+  end
 end
 
 local function wake(message)

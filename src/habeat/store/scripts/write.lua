@@ -1,16 +1,19 @@
 -- Write entries: add, change, pause, resume, seed. All or nothing, compare-and-swap on the
 -- definition and on the cursor that the caller read.
 --
--- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 number of entries; for each:
+-- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 mark of this write ('' for none), 4 how long it
+--      is kept ms, 5 number of entries; for each:
 --        name, digest expected ('' if there must be none), cursor expected ('' if it does not
---        matter), definition ('' to keep it), paused ('' keep, '-' resume, else JSON), end of
+--        matter), digest of the pause expected ('' if it does not matter, '-' if it must not be
+--        paused), definition ('' to keep it), paused ('' keep, '-' resume, else JSON), end of
 --        the pause ms ('' if it is for a person to end),
 --        owned by config ('1' | '0'), cursor ms ('' to keep cursor and due), next slot ms,
 --        next due ms, and the slots that will not fire because of this write: outcome,
 --        ('' if there are none), reason, first slot ms, last slot ms, count
--- Returns {'ok', now us} or {'conflict', name} or {'lost', holder}
+-- Returns {'ok', now us} or {'conflict', name} or {'lost', holder} or {'closed'}
 --
--- Replay: who lost the reply finds its own definition in place of the one it expected.
+-- Replay: a write whose mark is known is not done again, and is answered as before. Without a
+-- mark the caller finds its own definition in place of the one it expected: a conflict.
 
 local token = ARGV[1]
 if token ~= '' and not holds(token, ARGV[2]) then
@@ -19,8 +22,13 @@ end
 if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
 end
-local FIELDS = 15
-local total = tonumber(ARGV[3])
+local mark = ARGV[3]
+local answered = answered_before(mark)
+if answered then
+  return answered
+end
+local FIELDS, FIRST = 16, 6
+local total = tonumber(ARGV[5])
 
 -- Who plans for an entry in quarantine gives it a new position, or resumes it: without either it
 -- was set aside since, and taken out of there it would never be due.
@@ -29,7 +37,12 @@ local function set_aside_since(name, definition, paused, position)
     and redis.call('HEXISTS', QUARANTINE, name) == 1
 end
 
-local function in_conflict(name, digest, cursor, definition, paused, _, _, position)
+local function other_pause(name, digest)
+  local raw = digest ~= '' and redis.call('HGET', PAUSED, name)
+  return digest ~= '' and (raw and redis.sha1hex(raw) or '-') ~= digest
+end
+
+local function in_conflict(name, digest, cursor, pause, definition, paused, _, _, position)
   local raw = redis.call('HGET', ENTRIES, name)
   if (raw and redis.sha1hex(raw) or '') ~= digest then
     return true
@@ -37,11 +50,14 @@ local function in_conflict(name, digest, cursor, definition, paused, _, _, posit
   if set_aside_since(name, definition, paused, position) then
     return true
   end
+  if other_pause(name, pause) then
+    return true
+  end
   local state = state_of(name)
   return cursor ~= '' and (not state or int(state.cursor) ~= cursor)
 end
 
-local function write(name, _, _, definition, paused, resume_at, owned, cursor, slot, due,
+local function write(name, _, _, _, definition, paused, resume_at, owned, cursor, slot, due,
     outcome, reason, first, last, count)
   if definition ~= '' then
     redis.call('HSET', ENTRIES, name, definition)
@@ -71,14 +87,15 @@ local function write(name, _, _, definition, paused, resume_at, owned, cursor, s
 end
 
 for i = 0, total - 1 do
-  local at = 4 + i * FIELDS
-  if in_conflict(unpack(ARGV, at, at + 7)) then
+  local at = FIRST + i * FIELDS
+  if in_conflict(unpack(ARGV, at, at + 8)) then
     return {'conflict', ARGV[at]}
   end
 end
 for i = 0, total - 1 do
-  local at = 4 + i * FIELDS
+  local at = FIRST + i * FIELDS
   write(unpack(ARGV, at, at + FIELDS - 1))
 end
+remember(mark, ARGV[4])
 wake('changed')
 return {'ok', int(NOW_US)}

@@ -1,0 +1,44 @@
+"""Of callers who want the same, one succeeds: threads and processes, and replies that are lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tests.history.linear import UNKNOWN, Call, linearizable
+from tests.integration.callers import names_of
+from tests.servers.redis_server import Server
+
+ROOT = Path(__file__).parents[2]
+PROCESSES, THREADS, ROUNDS = 3, 3, 20
+
+
+def calls_of_all(server: Server) -> list[Call]:
+    everybody = PROCESSES * THREADS
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.callers", server.url(),
+             *map(str, (seed, THREADS, everybody, ROUNDS))],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        )
+        for seed in range(PROCESSES)
+    ]  # fmt: skip
+    told = [process.communicate(timeout=120)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * PROCESSES
+    return [Call(**json.loads(line)) for text in told for line in text.splitlines()]
+
+
+def test_calls_of_many_could_have_been_made_one_after_the_other(valkey: Server) -> None:
+    calls = calls_of_all(valkey)
+    for number in range(ROUNDS):
+        names = names_of(number)
+        of_round = [call for call in calls if call.name in names]
+        assert linearizable(of_round), "\n".join(map(str, sorted(of_round, key=lambda c: c.began)))
+    answers = Counter((call.act, call.answer) for call in calls)
+    for act in ("add", "update", "remove", "rename"):
+        assert answers[act, "ok"] > 5, answers
+    assert answers["update", "conflict"] > 5, answers
+    assert sum(n for (_, answer), n in answers.items() if answer == UNKNOWN) < len(calls) / 10
