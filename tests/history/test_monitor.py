@@ -201,7 +201,7 @@ def test_edits_renamings_and_removals_are_read(valkey: Server) -> None:
     scene.claim(token, placed, atomic=True)
     after = placed.slot_ms
     renamed = encode(replace(placed.entry, name="new"))
-    words = ("old", placed.digest, after, "new", renamed, after + EVERY_MS, 0, 0)
+    words = ("", 0, "old", placed.digest, after, "new", renamed, after + EVERY_MS, 0, 0)
     assert bench.caller.run("rename", *words)[0] == b"ok"
     edited = replace(
         placed.entry, name="new", schedule=replace(placed.entry.schedule, every_ms=2_000)
@@ -209,7 +209,9 @@ def test_edits_renamings_and_removals_are_read(valkey: Server) -> None:
     now = bench.now_ms
     write = Write("new", digest_of(renamed), encode(edited), position=Position(now, None, None))
     assert bench.entries.write([write]) is None
-    bench.caller.run("remove", "", 0, 1, "new", digest_of(encode(edited)), "", "removed", 0, 0, 0)
+    bench.caller.run(
+        "remove", "", 0, "", 0, 1, "new", digest_of(encode(edited)), "", "removed", 0, 0, 0
+    )
     recorded = scene.monitor.stop()
     assert scene.problems(events=recorded) == []
     # The same, and the renaming has moved the cursor.
