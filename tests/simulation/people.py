@@ -41,6 +41,8 @@ PAIRS = (
 class Calls:
     """`client.calls.Calls` in virtual time."""
 
+    timeout_s = TIMEOUT_US / 1e6
+
     def __init__(self, sim: Simulation, host: Host | None) -> None:
         client = Client(host, sim.network) if host else Direct(sim.server)
         self.place = SimpleNamespace(
