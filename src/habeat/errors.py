@@ -188,6 +188,13 @@ class PublishRefused(HabeatError):
     """The broker is there and refuses this one message; others are not concerned."""
 
 
+class PublishUnknown(PublishRefused):
+    """The connection failed under this message, and the broker is well: it may have the message.
+
+    It stays in flight and is sent again, by a new connection.
+    """
+
+
 class RenderFailed(HabeatError):
     """Celery could not build this entry's message; the broker has no part in it."""
 

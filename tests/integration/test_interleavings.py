@@ -160,7 +160,7 @@ class Publisher:
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
         return self.render(entry, firing, cluster, epoch)
 
-    def give_up_atomic(self, why: str) -> bool:
+    def refused_push(self, commands: Sequence[Sequence[Any]], why: str) -> bool:
         raise AssertionError(why)
 
     def connect(self, timeout_ms: int) -> None:

@@ -7,7 +7,7 @@ knows: refused, cut off, taken with the confirmation lost, taken only after the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
@@ -93,7 +93,7 @@ class Publisher:
             return self.render(entry, firing, cluster, epoch)
         return None
 
-    def give_up_atomic(self, why: str) -> bool:
+    def refused_push(self, commands: Sequence[Sequence[object]], why: str) -> bool:
         return False
 
     def connect(self, timeout_ms: int) -> None:

@@ -75,7 +75,7 @@ class Publisher:
     def connect(self, timeout_ms: int) -> None:
         """The broker is there."""
 
-    def give_up_atomic(self, why: str) -> bool:
+    def refused_push(self, commands: Sequence[Sequence[Any]], why: str) -> bool:
         raise AssertionError(why)
 
     def render(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered:

@@ -5,26 +5,36 @@ cached on a half-open socket is how beats freeze without a word. RabbitMQ confir
 and is waited for when the next one has been handed over (confirms.py). Not so the first message
 to each destination, nor the one before it: a queue or exchange that is refused closes the channel,
 and with it what is known of messages that were on their way.
+
+A failure is the broker's only if the broker says so or a probe confirms it (blame.py, prober.py).
+What else fails is the fault of the message in hand. Its entry's later messages are then sent with
+nothing else on its way, until one is taken: a message that makes the server close the connection
+costs the others nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import struct
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from celery import Celery
 from kombu import Connection
 
+from habeat.beat.blame import Blame, blame, told
 from habeat.beat.confirms import ConfirmingChannel, Nacked, Ticket
-from habeat.beat.connecting import connection_of, told
+from habeat.beat.connecting import connection_of, was_closed
 from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
-from habeat.ports import BrokerUnavailable, PublishRefused
+from habeat.beat.prober import probe_anew
+from habeat.beat.unrouted import counting_deliveries, is_unrouted
+from habeat.ports import BrokerUnavailable, PublishRefused, PublishUnknown
 
 #: How long a connection that is to be closed is listened to for confirmations.
 LAST_WORDS_MS = 200
+#: A probe by a new connection may take this long, or so many times what the last one took.
+PROBE_AT_LEAST_MS, PROBE_PATIENCE = 500, 3
+TROUBLED_KEPT = 1_000
 
 
 class Broker:
@@ -33,18 +43,21 @@ class Broker:
     def __init__(self, app: Celery, timeout_s: float, now_ms: Callable[[], int]) -> None:
         self.app = app
         self._now_ms = now_ms
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._connection: Connection | None = None
         self._producer: Any = None
         self._confirming: ConfirmingChannel | None = None
         self._outlet: Any = None
         self._declared = DeclaredEntities()
+        #: How long it took to connect, and the entries whose last message closed a connection.
+        self._connect_ms = 0
+        self._troubled: set[str] = set()
 
     @property
     def connection(self) -> Connection:
         """The connection, not necessarily connected."""
         if self._connection is None:
-            self._connection = connection_of(self.app, self._timeout_s)
+            self._connection = connection_of(self.app, self.timeout_s)
         return self._connection
 
     @property
@@ -56,9 +69,12 @@ class Broker:
 
     def connect(self, timeout_s: float) -> None:
         """Make sure of a connection within the time; BrokerUnavailable."""
+        if self._connection is not None and was_closed(self._connection):
+            self.discard()  # while nothing was sent: no message is lost with it
         connection = self.connection
         if connection.connected:
             return
+        began_ms = self._now_ms()
         try:
             connection.connect_timeout = timeout_s
             connection.ensure_connection(
@@ -70,6 +86,7 @@ class Broker:
         except Exception as error:
             self.discard()
             raise BrokerUnavailable(told(error)) from error
+        self._connect_ms = self._now_ms() - began_ms
 
     def probe(self, timeout_s: float) -> None:
         """Ask the broker whether it is there, also over a connection already open."""
@@ -87,21 +104,32 @@ class Broker:
         """
         try:
             self._open_outlet()
+        except Exception as error:  # nothing of the message was in it
+            self.discard()
+            raise BrokerUnavailable(told(error)) from error
+        try:
             if self._confirming is None:
                 self._hand_over(message, attempt, timeout_s)
-                return None
-            return self._on_its_way(self._confirming, message, attempt, timeout_s)
+                ticket = None
+            else:
+                ticket = self._on_itsway_of(self._confirming, message, attempt, timeout_s)
+        except PublishRefused:
+            raise
         except Nacked as error:
             raise PublishRefused(told(error)) from error
         except Exception as error:
-            self._failed(error)
+            raise self._failed(error, timeout_s, _entry_of(message)) from error
+        if ticket is None:
+            self._troubled.discard(_entry_of(message))
+        return ticket
 
-    def _on_its_way(
+    def _on_itsway_of(
         self, confirming: ConfirmingChannel, message: Publication, attempt: int, timeout_s: float
     ) -> Ticket | None:
         ends_ms = self._now_ms() + round(timeout_s * 1_000)
-        way = _way(message.arguments)
-        if confirming.knows(way) and self._declared.knows(message.arguments.get("declare")):
+        way = way_of(message.arguments)
+        known = confirming.knows(way) and self._declared.knows(message.arguments.get("declare"))
+        if known and _entry_of(message) not in self._troubled:
             self._hand_over(message, attempt, timeout_s)
             return confirming.published()
         self._listen(confirming, ends_ms)
@@ -115,6 +143,7 @@ class Broker:
         headers = dict(arguments.pop("headers", None) or {})
         if "habeat_attempt" in headers:
             headers["habeat_attempt"] = attempt
+        delivered = counting_deliveries(self._outlet.channel)
         self._outlet.publish(
             message.body,
             content_type=message.content_type,
@@ -126,6 +155,9 @@ class Broker:
             **arguments,
         )
         self._declared.add(arguments["declare"])
+        if is_unrouted(delivered):
+            exchange, routing_key = way_of(arguments)
+            raise PublishRefused(no_queue(exchange, routing_key))
 
     def wait_for(self, ticket: Ticket, timeout_s: float) -> None:
         """Until the broker has taken it; BrokerUnavailable, PublishRefused."""
@@ -133,15 +165,15 @@ class Broker:
             if ticket.channel is not self._confirming:
                 if not ticket.channel.awaits(ticket.number):
                     return
-                raise BrokerUnavailable("the connection was closed before the broker confirmed")
+                raise PublishUnknown("the connection was closed before the broker confirmed")
             ends_ms = self._now_ms() + round(timeout_s * 1_000)
             self._listen(ticket.channel, ends_ms, ticket.number)
         except Nacked as error:
             raise PublishRefused(told(error)) from error
-        except BrokerUnavailable:
+        except (BrokerUnavailable, PublishRefused):
             raise
         except Exception as error:
-            self._failed(error)
+            raise self._failed(error, timeout_s) from error
 
     def _listen(self, confirming: ConfirmingChannel, ends_ms: int, number: int = 0) -> None:
         """Until the broker has said what became of this message; 0: of all."""
@@ -175,21 +207,52 @@ class Broker:
         self._connection = self._producer = self._outlet = self._confirming = None
         self._declared = DeclaredEntities()
 
-    def _failed(self, error: Exception) -> NoReturn:
-        refused = isinstance(error, self.connection.channel_errors) and not isinstance(
-            error, (OSError, *self.connection.connection_errors)
-        )
-        refused = refused or isinstance(error, (TypeError, ValueError, struct.error))
-        if refused and self._confirming is not None:
+    def _failed(self, error: Exception, timeout_s: float, entry: str = "") -> Exception:
+        """What to raise for an error over a message; the connection is not used any more."""
+        if blame(error) is Blame.ENTRY and self._confirming is not None:
             with contextlib.suppress(Exception):  # what was on its way is not at fault
                 self._listen(self._confirming, self._now_ms() + LAST_WORDS_MS)
         self.discard()
-        if refused:
-            raise PublishRefused(told(error)) from error
-        raise BrokerUnavailable(told(error)) from error
+        judged = self.judged(error, timeout_s)
+        if isinstance(judged, PublishUnknown) and entry:
+            if len(self._troubled) >= TROUBLED_KEPT:
+                self._troubled.clear()
+            self._troubled.add(entry)
+        return judged
+
+    def judged(self, error: BaseException, timeout_s: float) -> BrokerUnavailable | PublishRefused:
+        """Whose fault an error is that was met over a message: the broker's, or the message's.
+
+        A suspected broker is probed by a new connection, with nothing of the message in it.
+        """
+        found = blame(error)
+        if found is Blame.ENTRY:
+            return PublishRefused(told(error))
+        if found is Blame.SERVER:
+            return BrokerUnavailable(told(error))
+        try:
+            self.ask_anew(timeout_s)
+        except BrokerUnavailable:
+            return BrokerUnavailable(told(error))
+        return PublishUnknown(f"the connection failed, though the broker answers: {told(error)}")
+
+    def ask_anew(self, timeout_s: float) -> None:
+        """Whether the broker takes messages, by a connection of its own; BrokerUnavailable."""
+        patience_ms = max(PROBE_AT_LEAST_MS, PROBE_PATIENCE * self._connect_ms)
+        probe_anew(self.app, min(timeout_s, patience_ms / 1_000), self._now_ms)
 
 
-def _way(arguments: Mapping[str, Any]) -> tuple[str, str]:
+def no_queue(exchange: str, routing_key: str) -> str:
+    """Where a message would go that goes nowhere."""
+    return f"no queue is bound to exchange {exchange!r} with routing key {routing_key!r}"
+
+
+def _entry_of(message: Publication) -> str:
+    headers = message.arguments.get("headers")
+    return str(headers.get("habeat_entry", "")) if isinstance(headers, Mapping) else ""
+
+
+def way_of(arguments: Mapping[str, Any]) -> tuple[str, str]:
     """Where a message goes: what is refused of one may well be accepted of another."""
     exchange = arguments.get("exchange") or ""
     return str(getattr(exchange, "name", exchange)), str(arguments.get("routing_key") or "")

@@ -21,7 +21,7 @@ from typing import Any
 
 from kombu.utils import json
 
-from habeat.beat.broker import Broker
+from habeat.beat.broker import Broker, no_queue, way_of
 from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
 
@@ -36,6 +36,10 @@ class CannotCapture(Exception):
 
 class CaptureUncertain(Exception):
     """The question could not be asked just now; ask again."""
+
+
+class NoQueue(Exception):
+    """A message that kombu would drop without a word: no queue is bound where it goes."""
 
 
 class Capture:
@@ -54,6 +58,7 @@ class Capture:
         kept: list[Words] = []
         self._channel.habeat_kept = kept
         for message in published:
+            before = len(kept)
             producer.publish(
                 message.body,
                 content_type=message.content_type,
@@ -62,7 +67,15 @@ class Capture:
                 **self._declared.without_known(message.arguments),
             )
             self._declared.add(message.arguments.get("declare"))
+            if len(kept) == before:
+                raise NoQueue(no_queue(*way_of(message.arguments)))
         return kept
+
+    def default_queue(self) -> str:
+        """The key of the app's default queue, as it stands in a command."""
+        name = str(self._broker.app.conf.task_default_queue)
+        (words,) = self.commands([_to_queue(name)])
+        return str(words[1])
 
     def check(self, same_server: Callable[[int, str], str]) -> int:
         """Prove that capturing works here; the broker's database.
@@ -96,11 +109,8 @@ class Capture:
 
     def _check_shape(self) -> None:
         probe = f"habeat.probe.{secrets.token_hex(8)}"
-        message = Publication(
-            f'"{probe}"', "application/json", "utf-8", {"exchange": "", "routing_key": probe}
-        )
         try:
-            commands = self.commands([message])
+            commands = self.commands([_to_queue(probe)])
             words = commands[0]
             sent = json.loads(words[2])
             shaped = (
@@ -138,6 +148,11 @@ class Capture:
                 client.delete(key)
         if seen != nonce:
             raise CannotCapture("schedule and broker are not the same Redis server")
+
+
+def _to_queue(name: str) -> Publication:
+    where = {"exchange": "", "routing_key": name}
+    return Publication(f'"{name}"', "application/json", "utf-8", where)
 
 
 def _judged(error: Exception) -> Exception:

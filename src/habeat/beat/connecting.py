@@ -6,14 +6,16 @@ connection's own timeout is what there is. What the app has set itself stays as 
 
 from __future__ import annotations
 
+import select
 from typing import Any
 
 from celery import Celery
 from kombu import Connection
-from kombu.exceptions import KombuError, OperationalError
 
 _REDIS = ("redis", "rediss", "sentinel", "valkey", "valkeys")
 _AMQP = ("amqp", "amqps", "pyamqp")
+#: What a broker says by itself: confirmations, heartbeats, that it is blocked.
+HEARD_AT_MOST = 100
 
 
 def connection_of(app: Celery, timeout_s: float) -> Connection:
@@ -35,8 +37,25 @@ def _limits(scheme: str, timeout_s: float) -> dict[str, Any]:
     return {}
 
 
-def told(error: Exception) -> str:
-    """The error in a few words; kombu wraps the cause, which says more."""
-    cause = error.__cause__ if isinstance(error, (OperationalError, KombuError)) else None
-    shown = cause or error
-    return f"{type(shown).__name__}: {shown}" if str(shown) else type(shown).__name__
+def was_closed(connection: Connection) -> bool:
+    """Whether the other side of an open AMQP connection has closed it meanwhile.
+
+    Looked at before anything is sent: a message written to a closed connection is lost, and
+    neither that message nor its entry is to blame. redis-py looks by itself.
+    """
+    if (connection.transport_cls or "").partition("+")[0] not in _AMQP or not connection.connected:
+        return False
+    try:
+        for _ in range(HEARD_AT_MOST):
+            if not _readable(connection):
+                return False
+            connection.drain_events(timeout=0.01)
+    except TimeoutError:
+        return False  # half a frame
+    except Exception:
+        return True
+    return False
+
+
+def _readable(connection: Connection) -> bool:
+    return bool(select.select([connection.connection.sock], [], [], 0)[0])

@@ -2,8 +2,8 @@
 
 ``habeat_dispatch = "auto"`` is decided by probing, when broker and Redis answer; until then
 nothing is dispatched. A probe that could not be made is made again; only an answer settles the
-matter. The decision and its reason are logged once. A later surprise (an ACL that forbids the
-queue) goes back to the outbox, and says so.
+matter. The decision and its reason are logged once. A queue that an ACL forbids to the claim is
+served by the outbox; so is everything, if it is the app's default queue.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from habeat.beat.blame import Blame, blame, told
 from habeat.beat.broker import Broker
-from habeat.beat.capture import CannotCapture, Capture, CaptureUncertain
+from habeat.beat.capture import CannotCapture, Capture, CaptureUncertain, NoQueue
 from habeat.beat.confirms import Ticket
 from habeat.beat.envelope import Hasty, Publication, seal, unseal
 from habeat.beat.render import EntryRenderer
@@ -33,6 +34,9 @@ from habeat.ports import (
 log = logging.getLogger("habeat")
 
 DIRECT_KEPT = 1_000
+DENIED_KEPT = 1_000
+
+Words = Sequence[bytes | str | int]
 
 
 class OnItsWay:
@@ -78,6 +82,8 @@ class CeleryPublisher:
         #: Entries that were found to go their own way, and what this turn knows of tasks.
         self._own_way: set[str] = set()
         self._by_task: dict[str, str] = {}
+        #: Queues that the claim may not push to: their messages leave by the outbox.
+        self._denied: set[str] = set()
         self.templates = Templates(broker.app, self._record, self._rendered) if template else None
         self._direct: dict[bytes, Callable[[object], None]] = {}
         self.atomic = False
@@ -121,15 +127,34 @@ class CeleryPublisher:
         self.atomic, self.decided, self.why = atomic, True, why
         log.warning("habeat: dispatch is %s: %s", "atomic" if atomic else "outbox", why)
 
-    def give_up_atomic(self, why: str) -> bool:
-        """The claim script may not push: use the outbox from now on, if it was left to us."""
-        if self._wanted == "atomic":
+    def refused_push(self, commands: Sequence[Words], why: str) -> bool:
+        """The claim may not push to where these go; False if it has to.
+
+        Their queues are served by the outbox from now on, if the choice was left to us. So is
+        everything, if one of them is the app's default queue and no other.
+        """
+        if self._wanted == "atomic" or self._capture is None:
             return False
+        queues = {str(words[1]) for words in commands}
+        if queues == {self._capture.default_queue()}:
+            self._give_up_atomic(f"the queue may not be pushed to ({why})")
+            return True
+        if len(self._denied) > DENIED_KEPT:
+            self._denied.clear()
+        self._denied |= queues
+        log.warning(
+            "habeat: Redis does not let the claim push to %s (%s): messages for it leave by "
+            "the outbox; all others leave with the claim as before",
+            ", ".join(map(repr, sorted(queues))),
+            why,
+        )
+        return True
+
+    def _give_up_atomic(self, why: str) -> None:
         self._capture = None
         if self.templates is not None:
             self.templates.forget()
         self._decide(False, why)
-        return True
 
     # -- rendering --------------------------------------------------------------------------
 
@@ -137,7 +162,7 @@ class CeleryPublisher:
         task_id = firing.task_id(cluster)
         if self.templates is not None and entry.name not in self._own_way:
             filled = self.templates.render(entry, firing, task_id, epoch)
-            if filled is not None:
+            if filled is not None and not self._is_denied(filled.commands):
                 return filled
         if entry.name in self._own_way or self._goes_its_own_way(entry):
             return self._later(entry, firing, task_id, epoch)
@@ -157,30 +182,70 @@ class CeleryPublisher:
             return None
         task_id = firing.task_id(cluster)
         try:
-            return self.templates.render(entry, firing, task_id, epoch, at_once=True)
+            filled = self.templates.render(entry, firing, task_id, epoch, at_once=True)
         except Exception:
             return None  # when it is due, it is told
+        denied = filled is not None and self._is_denied(filled.commands)
+        return None if denied else filled
 
     def _record(self, entry: Entry, firing: Firing, task_id: str, epoch: int) -> list[Publication]:
         """What Celery would publish; RenderFailed, and RenderBypassed if nothing came by."""
-        published = self._renderer.record(entry, firing, task_id, epoch, self._broker.connection)
+        try:
+            published = self._renderer.record(
+                entry, firing, task_id, epoch, self._broker.connection
+            )
+        except RenderFailed as error:
+            self._blame_broker(error)
+            raise
         if not published:
             self._own_way.add(entry.name)
             raise RenderBypassed("Celery sent it past the recorder, or not at all")
         return published
 
+    def _blame_broker(self, error: RenderFailed) -> None:
+        """BrokerUnavailable if the broker is why it failed: a result backend may speak to it."""
+        cause = error.__cause__
+        if cause is not None and blame(cause) is Blame.SUSPECT:
+            try:
+                self._broker.ask_anew(self._broker.timeout_s)
+            except BrokerUnavailable as gone:
+                self._broker.discard()
+                raise BrokerUnavailable(str(error)) from gone
+
     def _rendered(self, published: list[Publication]) -> Rendered:
+        if self._capture is not None:
+            commands = self._captured(self._capture, published)
+            if not self._is_denied(commands):
+                return Rendered(commands=commands)
         try:
-            if self._capture is not None:
-                return Rendered(commands=self._capture.commands(published))
             return Rendered(envelope=seal(published))
-        except (TypeError, ValueError) as error:
-            raise RenderFailed(f"{type(error).__name__}: {error}") from error
         except Exception as error:
-            if "WRONGTYPE" in str(error):  # of this entry's queue: the broker is well
-                raise RenderFailed(f"its queue is not a list ({error})") from error
-            self._broker.discard()
-            raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
+            raise RenderFailed(told(error)) from error
+
+    def _captured(self, capture: Capture, published: list[Publication]) -> Sequence[Words]:
+        """The commands that enqueue these messages, each of them somewhere.
+
+        Nothing is sent by it. So what a connection fails under is tried once more by a new one,
+        before anybody is blamed.
+        """
+        for last in (False, True):
+            try:
+                return capture.commands(published)
+            except NoQueue as error:
+                raise RenderFailed(str(error)) from error
+            except Exception as error:
+                if blame(error) is not Blame.ENTRY:
+                    self._broker.discard()
+                    if not last:
+                        continue
+                judged = self._broker.judged(error, self._broker.timeout_s)
+                if isinstance(judged, BrokerUnavailable):
+                    raise judged from error
+                raise RenderFailed(_said_of_queue(judged)) from error
+        raise AssertionError("not reached")
+
+    def _is_denied(self, commands: Sequence[Words]) -> bool:
+        return any(words[1] in self._denied for words in commands)
 
     def _later(self, entry: Entry, firing: Firing, task_id: str, epoch: int) -> Rendered:
         """A task that goes its own way is sent for real, once it is claimed."""
@@ -206,7 +271,7 @@ class CeleryPublisher:
             return None
         try:
             messages = unseal(envelope)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:
             raise PublishRefused(f"the kept message cannot be read: {error}") from error
         tickets: list[Ticket] = []
         for message in messages:
@@ -225,8 +290,13 @@ class CeleryPublisher:
             run(Hasty(self._broker.producer, timeout_ms / 1_000))
         except RenderFailed as error:
             self._broker.discard()
-            raise PublishRefused(str(error)) from error
+            raise self._broker.judged(error.__cause__ or error, timeout_ms / 1_000) from error
 
     def discard(self) -> None:
         """Throw the broker's connection away."""
         self._broker.discard()
+
+
+def _said_of_queue(judged: Exception) -> str:
+    said = str(judged)
+    return f"its queue or exchange is another kind of key ({said})" if "WRONGTYPE" in said else said

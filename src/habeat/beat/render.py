@@ -17,6 +17,7 @@ from typing import Any
 from celery import Celery
 from celery.beat import ScheduleEntry
 
+from habeat.beat.blame import told
 from habeat.beat.catalog import BeatCatalog
 from habeat.beat.envelope import Publication, Recorder
 from habeat.beat.sending import evaluated, options_for, send
@@ -51,8 +52,9 @@ class Sending:
     task_id: str
     lease_epoch: int
     done: bool = False
-    error: Exception | None = None
+    error: BaseException | None = None
     published: list[Publication] = field(default_factory=list)
+    leaving: Callable[[BaseException], bool] = lambda _: False
 
     def run(self, entry: ScheduleEntry, producer: Any) -> Any:
         """Called by `Scheduler.apply_async`, with the entry as others may have decorated it."""
@@ -67,7 +69,10 @@ class Sending:
                 lease_epoch=self.lease_epoch,
             )
             return send(self.app, self.entry.task, args, kwargs, options, producer)
-        except Exception as error:
+        except BaseException as error:
+            # SystemExit and the like, too: the entry's code may not end beat. Only a signal may.
+            if self.leaving(error):
+                raise
             self.error = error
             return None
         finally:
@@ -77,7 +82,15 @@ class Sending:
 class EntryRenderer:
     """Runs beat's send path with a producer that records, or with a real one."""
 
-    def __init__(self, app: Celery, catalog: BeatCatalog, apply_entry: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        catalog: BeatCatalog,
+        apply_entry: Callable[..., None],
+        leaving: Callable[[BaseException], bool] = lambda _: False,
+    ) -> None:
+        """`leaving` tells whether an exception is the one by which a signal ends the process."""
+        self._leaving = leaving
         self._app = app
         self._catalog = catalog
         self._apply_entry = apply_entry
@@ -96,11 +109,15 @@ class EntryRenderer:
         self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, producer: Any
     ) -> None:
         """Run the send path to `producer`; RenderFailed."""
-        sending = Sending(self._app, entry, firing, task_id, lease_epoch)
-        self._apply_entry(self._beat_entry(entry, sending), producer=producer)
+        sending = Sending(self._app, entry, firing, task_id, lease_epoch, leaving=self._leaving)
+        try:
+            self._apply_entry(self._beat_entry(entry, sending), producer=producer)
+        except BaseException as error:  # by what others have put around it
+            if self._leaving(error):
+                raise
+            raise RenderFailed(told(error)) from error
         if sending.error is not None:
-            error = sending.error
-            raise RenderFailed(f"{type(error).__name__}: {error}") from error
+            raise RenderFailed(told(sending.error)) from sending.error
         if not sending.done:
             raise RenderFailed("beat's apply_entry did not reach the send path")
 

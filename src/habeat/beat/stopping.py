@@ -28,6 +28,11 @@ class Stopper:
         self._pending: int | None = None
         #: Whether a handler is running that has interrupted the wait.
         self.in_handler = False
+        self._leaving: BaseException | None = None
+
+    def leaving(self, error: BaseException) -> bool:
+        """Whether it is by this exception that a handler ends the process."""
+        return error is self._leaving
 
     @property
     def requested(self) -> bool:
@@ -68,6 +73,9 @@ class Stopper:
             self.in_handler = True
             try:
                 self._handler(number)(number, frame)
+            except BaseException as error:
+                self._leaving = error
+                raise
             finally:
                 self.in_handler = False
         else:

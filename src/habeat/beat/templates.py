@@ -28,7 +28,7 @@ from habeat.beat.sending import iso
 from habeat.beat.template import NotTaken, Template, Values, body_of, marks, tail_of_body
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
-from habeat.ports import Rendered
+from habeat.ports import BrokerUnavailable, Rendered
 
 SHAPES_KEPT = 1_000
 #: Learned anew after so many messages.
@@ -150,6 +150,10 @@ class Templates:
             self._keep(shape, self._learned(entry, firing, task_id, epoch, published, rendered))
         except NotTaken as reason:
             self._keep(shape, str(reason))
+        except BrokerUnavailable:
+            pass  # this message is made; the shape is learned another time
+        except Exception as error:
+            self._keep(shape, f"it cannot be built twice ({type(error).__name__})")
         return rendered
 
     def _learned(

@@ -129,7 +129,7 @@ def build(
     )
     catalog = BeatCatalog(app, declared)
     publisher = CeleryPublisher(
-        renderer=EntryRenderer(app, catalog, apply_entry),
+        renderer=EntryRenderer(app, catalog, apply_entry, stopper.leaving),
         broker=broker,
         wanted=settings.dispatch,
         impossible=_why_not_atomic(app, settings),

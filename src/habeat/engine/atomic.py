@@ -75,7 +75,7 @@ class AtomicClaims:
             self._took_us = lead.monotonic_us() - sent.began_us
         complete = True
         for claim, word in zip(sent.batch, reply.words, strict=True):
-            if word != "ok":
+            if word != "ok" or self._verdicts.any_failed:
                 complete &= self._verdicts.judge(lead, claim, word, reply.now_us)
         return complete
 

@@ -39,6 +39,7 @@ from habeat.ports import (
     Handed,
     Publisher,
     PublishRefused,
+    PublishUnknown,
     Sent,
 )
 
@@ -123,6 +124,10 @@ class Sender:
         self._asked = len(self._departed)
 
     def _tell(self, entry: str, error: PublishRefused) -> None:
+        if isinstance(error, PublishUnknown):
+            text = "habeat: whether a message of entry %r was taken is not known: %s"
+            self._refused.error(entry, text, entry, error)
+            return
         self._refused.error(entry, "habeat: the broker refuses entry %r: %s", entry, error)
 
     def settle(self, lead: Lead) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from habeat.engine.failures import Failed, Failures
 from habeat.engine.lead import Lead
-from habeat.engine.reporting import Once
-from habeat.ports import Claim, DispatchStore, DueEntry, Publisher, StoreUnavailable
-
-REFUSED_WAIT_MS = 1_000
+from habeat.ports import Claim, DispatchStore, Publisher, StoreUnavailable
 
 #: How servers say inside a script that an ACL forbids it; the wording differs by release.
 DENIED = ("NOPERM", "ACL failure", "user executing the script can't")
+#: What the server says of itself: no entry is to blame, and every claim would meet the same.
+SERVER_SAYS = {
+    "OOM ": "out_of_memory",
+    "READONLY": "read_only",
+    "MISCONF": "read_only",
+    "NOREPLICAS": "read_only",
+}
 
 #: The slot is accounted for: by us, or by somebody before us.
 ACCOUNTED = frozenset({"ok", "mine settled", "duplicate"})
@@ -19,30 +24,31 @@ class Verdicts:
     """Judges the claims that were refused, each by itself."""
 
     def __init__(self, store: DispatchStore, publisher: Publisher) -> None:
-        self._store = store
         self._publisher = publisher
-        self._refused = Once()
+        self._failures = Failures(store)
+
+    @property
+    def any_failed(self) -> bool:
+        """Whether claims that were taken are to be judged, too: an entry's trouble may be over."""
+        return self._failures.any
 
     def judge(self, lead: Lead, claim: Claim, word: str, now_us: int) -> bool:
         """True if the slot is accounted for, False if its entry must be planned again."""
         if word.startswith("error "):
             self._error(lead, claim, word)
             return True
-        self._refused.over(claim.firing.entry)
+        self._failures.over(claim.firing.entry)
         if word == "early":
             lead.anchor(now_us)
         return word in ACCOUNTED
 
     def _error(self, lead: Lead, claim: Claim, word: str) -> None:
-        if "OOM " in word:
-            raise StoreUnavailable("out_of_memory", word)
+        for sign, fault in SERVER_SAYS.items():
+            if sign in word:
+                raise StoreUnavailable(fault, word)
+        commands = claim.rendered.commands
         denied = any(sign in word for sign in DENIED)
-        if denied and self._publisher.give_up_atomic(f"the queue may not be pushed to ({word})"):
+        if denied and self._publisher.refused_push(commands, word.removeprefix("error ")):
             return
-        name = claim.firing.entry
-        self._refused.error(name, "habeat: entry %r was refused by Redis: %s", name, word)
-        if claim.firing.request:
-            return
-        due = DueEntry(name, claim.planned_due_ms, claim.digest, claim.cursor_ms)
-        until_ms = lead.now_ms() + REFUSED_WAIT_MS
-        lead.call(lambda token, ttl: self._store.defer(token, ttl, due, until_ms))
+        why = f"Redis refuses it: {word.removeprefix('error ')}"
+        self._failures.set_aside(lead, Failed.of_claim(claim), why)

@@ -7,6 +7,7 @@ fenced call answers `Lost` instead of a result when another token holds the leas
 
 from habeat.errors import BrokerUnavailable as BrokerUnavailable
 from habeat.errors import PublishRefused as PublishRefused
+from habeat.errors import PublishUnknown as PublishUnknown
 from habeat.errors import RenderBypassed as RenderBypassed
 from habeat.errors import RenderFailed as RenderFailed
 from habeat.errors import StoreUnavailable as StoreUnavailable

@@ -178,8 +178,8 @@ class Publisher(Protocol):
         """The message of a firing that is not due yet; None unless it can be made unseen."""
         ...
 
-    def give_up_atomic(self, why: str) -> bool:
-        """The claim may not enqueue: use the outbox from now on, if that is allowed."""
+    def refused_push(self, commands: Sequence[Sequence[bytes | str | int]], why: str) -> bool:
+        """The claim may not enqueue where these go: use the outbox there, if that is allowed."""
         ...
 
     def connect(self, timeout_ms: int) -> None: ...

@@ -9,14 +9,15 @@ import pytest
 
 from habeat.core.entry import Policies
 from habeat.engine.dispatch import ATOMIC_BATCH, OUTBOX_BATCH
+from habeat.engine.failures import ATTEMPTS
 from habeat.engine.outlook import DUE_PER_TICK
-from habeat.engine.render import ATTEMPTS
 from habeat.ports import (
     BrokerUnavailable,
     RenderBypassed,
     RenderFailed,
     StoreUnavailable,
 )
+from tests.unit.engine.test_requests import ask
 from tests.unit.engine.world import AT_MOST_ONCE, World
 
 # -- rendering ------------------------------------------------------------------------------
@@ -182,11 +183,37 @@ def test_b10_one_refused_queue_backs_off_and_hides_nobody(
     world.store.words["bad"] = "error WRONGTYPE the queue of this entry is not a list"
     world.run(10_000)
     assert len(world.store.outcomes("good")) >= 10
-    assert caplog.text.count("was refused") == 1
-    assert world.store.count("defer") <= 11
+    assert caplog.text.count("cannot be sent") == 1
+    assert world.store.count("defer") == ATTEMPTS - 1
+    assert [what for _, what in world.store.outcomes("bad")] == ["failed"]
     del world.store.words["bad"]
+    world.run(60_000)
+    assert [what for _, what in world.store.outcomes("bad")] == ["failed", "sent"]
+    assert caplog.text.count("can be sent again") == 1
+
+
+def test_a_refused_request_is_dropped_with_its_reason() -> None:
+    world = World(atomic=True)
+    world.add("a", every_ms=3_600_000, ago_ms=-1_000_000)
+    ask(world, "r1", kind="trigger", entry="a")
+    world.store.words["a"] = "error WRONGTYPE the queue of this entry is not a list"
     world.run(2_000)
-    assert [what for _, what in world.store.outcomes("bad")] == ["sent"]
+    assert not world.store.orders
+    assert [what for _, what in world.store.outcomes("a")] == ["failed"]
+
+
+@pytest.mark.parametrize(
+    "word", ["error OOM command not allowed", "error MISCONF no disk", "error READONLY You can't"]
+)
+def test_what_the_server_says_of_itself_is_no_entrys_fault(
+    word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(atomic=True)
+    world.add("a")
+    world.store.words["a"] = word
+    world.run(20_000)
+    assert world.store.outcomes("a") == []
+    assert "not dispatching until it answers again" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -584,7 +584,7 @@ class FakePublisher:
             return Rendered(commands=[("LPUSH", "q", words)])
         return Rendered(words.encode(), repeatable=entry.name not in self.unrepeatable)
 
-    def give_up_atomic(self, why: str) -> bool:
+    def refused_push(self, commands: Sequence[Sequence[Any]], why: str) -> bool:
         self.atomic = False
         self.gave_up.append(why)
         return True

@@ -1,0 +1,133 @@
+"""An entry's own failures: tried a few times with growing pauses, then recorded as failed.
+
+Whether its message could not be built or Redis would not take it: it is the entry's own trouble,
+and no other waits for it. The tries are remembered by this process only; another leader tries
+from the start. One log line tells that the trouble began and one that it is over, however many
+slots it lasts.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from habeat.core.firing import Firing, Outcome
+from habeat.engine.lead import Lead
+from habeat.engine.planning import PlannedFiring
+from habeat.ports import Claim, DispatchStore, DueEntry, Request, Skip
+
+log = logging.getLogger("habeat")
+
+ATTEMPTS = 3
+WAIT_MS = (1_000, 4_000)
+#: So many entries are remembered to have failed.
+TOLD_AT_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Tries:
+    slot_ms: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A firing that cannot be sent, and where its entry goes on; `head` if it is the next due."""
+
+    firing: Firing
+    due: DueEntry
+    next_slot_ms: int | None
+    next_due_ms: int | None
+    head: bool = True
+
+    @classmethod
+    def of_plan(cls, planned: PlannedFiring) -> Failed:
+        """One that was planned."""
+        due = planned.due
+        here = DueEntry(planned.entry.name, planned.planned_due_ms, due.digest, planned.cursor_ms)
+        head = planned.planned_due_ms == due.due_ms
+        return cls(planned.firing, here, planned.next_slot_ms, planned.next_due_ms, head)
+
+    @classmethod
+    def of_claim(cls, claim: Claim) -> Failed:
+        """One that was not taken."""
+        entry = claim.firing.entry
+        here = DueEntry(entry, claim.planned_due_ms, claim.digest, claim.cursor_ms)
+        return cls(claim.firing, here, claim.next_slot_ms, claim.next_due_ms)
+
+
+class Failures:
+    """Sets entries aside whose firings cannot be sent, and ends those firings."""
+
+    def __init__(self, store: DispatchStore) -> None:
+        self._store = store
+        self._tries: dict[str, _Tries] = {}
+        self._told: set[str] = set()
+
+    @property
+    def any(self) -> bool:
+        """Whether some entry has failed of late."""
+        return bool(self._told)
+
+    def waits(self, name: str) -> bool:
+        """Whether this entry has failed and is to be tried again."""
+        return name in self._tries
+
+    def over(self, name: str) -> None:
+        """A message of this entry has been made, or taken."""
+        self._tries.pop(name, None)
+        if name in self._told:
+            self._told.discard(name)
+            log.warning("habeat: entry %r can be sent again", name)
+
+    def set_aside(self, lead: Lead, failed: Failed, why: str) -> None:
+        """Try it later, or end it; a request is ended at once."""
+        name, slot_ms = failed.firing.entry, failed.firing.slot_ms
+        if failed.firing.request:
+            log.error("habeat: a request for %r cannot be sent: %s", name, why)
+            self.end(lead, failed, Outcome.FAILED, why)
+            return
+        before = self._tries.get(name)
+        count = before.count + 1 if before and before.slot_ms == slot_ms else 1
+        self._tries[name] = _Tries(slot_ms, count)
+        if name not in self._told:
+            if len(self._told) >= TOLD_AT_MOST:
+                self._told.clear()
+            self._told.add(name)
+            log.error("habeat: entry %r cannot be sent: %s", name, why)
+        if count >= ATTEMPTS:
+            self._tries.pop(name, None)
+            self.end(lead, failed, Outcome.FAILED, why)
+        elif failed.head:
+            until_ms = lead.now_ms() + WAIT_MS[count - 1]
+            lead.call(lambda token, ttl: self._store.defer(token, ttl, failed.due, until_ms))
+
+    def end(self, lead: Lead, failed: Failed, outcome: Outcome, why: str) -> None:
+        """Record what became of the firing, and go on with the entry."""
+        if failed.firing.request:
+            self._drop(lead, failed, why)
+            return
+        slot_ms = failed.firing.slot_ms
+        skip = Skip(
+            failed.firing.entry,
+            failed.due.digest,
+            failed.due.due_ms,
+            failed.due.cursor_ms or 0,
+            slot_ms,
+            failed.next_slot_ms,
+            failed.next_due_ms,
+            outcome.value,
+            why,
+            slot_ms,
+            1,
+        )
+        lead.call(lambda token, ttl: self._store.skip(token, ttl, [skip]))
+
+    def _drop(self, lead: Lead, failed: Failed, why: str) -> None:
+        firing = failed.firing
+        request = Request(firing.request, failed.due.digest, b"")
+        lead.call(
+            lambda token, ttl: self._store.drop(
+                token, ttl, request, firing.entry, firing.slot_ms, why
+            )
+        )
