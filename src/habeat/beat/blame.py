@@ -55,7 +55,6 @@ _MISTAKES: tuple[type[BaseException], ...] = (
     ImportError,
     AssertionError,
     RecursionError,
-    NotImplementedError,
     MemoryError,
     struct.error,
     SerializationError,
