@@ -11,9 +11,11 @@ from collections.abc import Iterator
 
 from tests.history.case import Case, epoch_of
 from tests.history.cursors import Cursors, Life, Record, Span
-from tests.history.events import Kind, Words
+from tests.history.events import Words
 from tests.history.intents import Intents
 from tests.history.leases import Leases
+from tests.history.reasons import Reasons
+from tests.history.standing import Standing
 
 _UNCOUNTED = ("not counted", "at least so many")
 _TOLD_AT_MOST = 5
@@ -25,8 +27,18 @@ Piece = tuple[int, int, int, bool]
 class Accounts:
     """Follows the ledger."""
 
-    def __init__(self, case: Case, leases: Leases, intents: Intents, cursors: Cursors) -> None:
+    def __init__(
+        self,
+        case: Case,
+        leases: Leases,
+        intents: Intents,
+        cursors: Cursors,
+        standing: Standing,
+        reasons: Reasons,
+    ) -> None:
         self._case = case
+        self._standing = standing
+        self._reasons = reasons
         self._leases = leases
         self._intents = intents
         self._cursors = cursors
@@ -41,35 +53,26 @@ class Accounts:
         if outcome not in ("sent", "late") and words[16] != b"0":
             self._check_fence(outcome, int(words[16]), entry, slot)
         if name is None:
+            life, record = self._cursors.lived(entry), self._record(words, outcome)
+            self._reasons.check(life, record, fenced=words[16] != b"0")
             if words[12] != b"0":
-                self._cursors.lived(entry).records.append(self._record(words, outcome))
+                life.records.append(record)
         elif name[0]:
             self._of_claim(name[0], name[1], outcome)
 
     def _record(self, words: Words, outcome: str) -> Record:
-        case, first_ms = self._case, int(words[6])
-        if words[10].startswith(b"misfire"):
-            self._check_grace(words[4].decode(), int(words[14]))
+        case, entry, first_ms = self._case, words[4].decode(), int(words[6])
+        due_us = case.effective_ms(entry, first_ms) * 1_000
         return Record(
             case.at_us,
-            case.at_us - max(0, case.server_us - first_ms * 1_000),
+            case.at_us - max(0, case.server_us - due_us),
             first_ms,
             int(words[14]),
             int(words[12]),
             outcome,
             words[10].decode(),
+            self._standing.touched_us.get(entry, 0),
         )
-
-    def _check_grace(self, entry: str, last_ms: int) -> None:
-        """A slot that is called a misfire lies beyond its grace, by the server's clock."""
-        case = self._case
-        grace_ms = case.grace_ms(entry)
-        if grace_ms is None or any(fault.kind is Kind.REDIS_CLOCK for fault in case.faults):
-            return
-        late_ms = case.server_us / 1e3 - case.effective_ms(entry, last_ms)
-        if late_ms < grace_ms:
-            told = f"recorded as missed {late_ms:g} ms late, and its grace is {grace_ms} ms"
-            case.wrong("ledger", told, entry, str(last_ms))
 
     def _of_claim(self, entry: str, identity: str, outcome: str) -> None:
         case, claim = self._case, self._case.claim_of(entry, identity)

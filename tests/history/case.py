@@ -35,6 +35,8 @@ class Claim:
     senders: dict[int, str] = field(default_factory=dict)
     #: When it was to fire, by the server's clock; 0 for one that was asked for by hand.
     effective_us: int = 0
+    #: When its entry had last been changed.
+    touched_us: int = 0
 
 
 @dataclass(slots=True)
@@ -64,6 +66,8 @@ class Loss:
     known: bool
     cursors: dict[str, int]
     flying: set[bytes]
+    #: The same moment by the server's clock.
+    server_ms: int = 0
 
     def forgot(self, entry: str, identity: str) -> bool:
         """Whether the claim of this firing, or its settling, was lost.
@@ -92,6 +96,10 @@ class Case:
     server_us: int = 0
     #: When the server's clock has been seen to have leapt ahead, and by how much.
     leaps: list[tuple[int, int]] = field(default_factory=list)
+    #: The same where it was put back.
+    setbacks: list[tuple[int, int]] = field(default_factory=list)
+    #: The moment of the last write, which `server_us` is of.
+    walked_us: int = 0
     #: Rises with each loss of data.
     history: int = 0
     #: What the lease was last known to be.
@@ -177,9 +185,9 @@ def epoch_of(token: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def read_loss(at_us: int, kept: tuple[Words, ...] | None, base: bytes) -> Loss:
+def read_loss(at_us: int, kept: tuple[Words, ...] | None, base: bytes, server_ms: int) -> Loss:
     """What a loss left, from the writes that would build it."""
-    loss = Loss(at_us, kept is not None, {}, set())
+    loss = Loss(at_us, kept is not None, {}, set(), server_ms)
     for words in kept or ():
         pairs = zip(words[2::2], words[3::2], strict=True)
         if words[:2] == (b"HSET", base + b"state"):

@@ -39,7 +39,10 @@ from tests.history.lateness import Lateness, active
 from tests.history.leases import Leases
 from tests.history.messages import Messages
 from tests.history.misses import Misses
+from tests.history.reasons import Reasons
+from tests.history.standing import Standing
 from tests.history.telling import told
+from tests.history.waiting import Waiting
 
 _TOLD_AT_MOST = 20
 _FREQUENT = frozenset({Write, ScriptEnd, Arrival})
@@ -89,9 +92,13 @@ class _Walk:
         self._fired = self._base + b"fired:"
         self._leases = Leases(case)
         self._intents = Intents(case, self._leases)
-        self._cursors = Cursors(case)
-        self._claims = Claims(case, self._leases, self._intents, self._cursors)
-        self._accounts = Accounts(case, self._leases, self._intents, self._cursors)
+        self._standing = standing = Standing(case)
+        self._cursors = cursors = Cursors(case, standing)
+        self._reasons = Reasons(case, cursors, standing)
+        self._claims = Claims(case, self._leases, self._intents, cursors, standing)
+        self._accounts = Accounts(
+            case, self._leases, self._intents, cursors, standing, self._reasons
+        )
         self._handlers = self._followed()
 
     def _followed(self) -> dict[Words, Handler]:
@@ -102,7 +109,7 @@ class _Walk:
             (b"DEL", b"lease"): leases.released,
             (b"HSET", b"untrusted"): leases.distrusted,
             (b"HSET", b"entries"): cursors.defined,
-            (b"HDEL", b"entries"): cursors.undefined,
+            (b"HDEL", b"entries"): self._undefined,
             (b"HSET", b"state"): cursors.moved,
             (b"HDEL", b"state"): cursors.ended,
             (b"HSET", b"inflight"): intents.kept,
@@ -110,6 +117,10 @@ class _Walk:
             (b"HSET", b"dead"): intents.buried,
             (b"HINCRBY", b"meta"): intents.counted,
             (b"XADD", b"ledger"): self._accounts.recorded,
+            (b"HSET", b"paused"): self._standing.pauses,
+            (b"HDEL", b"paused"): self._standing.resumes,
+            (b"HSET", b"quarantine"): self._standing.sets_aside,
+            (b"HDEL", b"quarantine"): self._standing.mends,
         }
         return {(name, self._base + key): act for (name, key), act in followed.items()}
 
@@ -130,6 +141,8 @@ class _Walk:
                 self._leases.script_ended()
                 self._intents.script_ended()
                 self._cursors.script_ended()
+                self._standing.script_ended()
+                self._reasons.script_ended()
             elif isinstance(event, Arrival):
                 case.firing(event.entry, event.identity).copies.append(event)
             elif isinstance(event, Lost):
@@ -141,9 +154,11 @@ class _Walk:
         """The clocks now, the true one and the server's; where that leapt forward, it is kept."""
         case = self._case
         ahead_us = (server_us - at_us) - (case.server_us - case.at_us)
-        if ahead_us > STEP_US and case.at_us:
-            case.leaps.append((at_us, ahead_us))
+        if case.at_us and not -STEP_US <= ahead_us <= STEP_US:
+            steps = case.leaps if ahead_us > 0 else case.setbacks
+            steps.append((at_us, abs(ahead_us)))
         case.at_us, case.server_us = at_us, server_us
+        case.walked_us = at_us
 
     def _lost(self, lost: Lost) -> None:
         """A new history of Redis begins."""
@@ -155,8 +170,18 @@ class _Walk:
             if kept is None and gap.start_us <= lost.at_us <= gap.end_us:
                 kept = gap.kept
         case.history += 1
-        case.losses.append(read_loss(lost.at_us, kept, self._base))
+        case.losses.append(read_loss(lost.at_us, kept, self._base, self._server_ms(lost)))
         self._forget(kept, lost.at_us)
+
+    def _server_ms(self, lost: Lost) -> int:
+        case = self._case
+        known_us = lost.server_us or case.server_us + lost.at_us - case.at_us
+        return known_us // 1_000
+
+    def _undefined(self, words: Words) -> None:
+        self._cursors.undefined(words)
+        for entry in map(bytes.decode, words[2:]):
+            self._reasons.undefined(entry)
 
     def _unseen(self, gap: Gap) -> None:
         self._forget(gap.kept, gap.end_us)
@@ -170,12 +195,15 @@ class _Walk:
         self._leases.forgotten(kept is not None)
         self._intents.forgotten(kept is not None)
         self._cursors.forgotten()
+        self._standing.forgotten()
         restore: dict[Words, Handler] = {
             (b"SET", self._base + b"lease"): self._leases.kept,
             (b"HSET", self._base + b"untrusted"): self._leases.kept_distrust,
             (b"HSET", self._base + b"inflight"): self._intents.survived,
             (b"HSET", self._base + b"entries"): self._cursors.defined,
             (b"HSET", self._base + b"state"): self._cursors.moved,
+            (b"HSET", self._base + b"paused"): self._standing.pauses,
+            (b"HSET", self._base + b"quarantine"): self._standing.sets_aside,
         }
         for words in kept or ():
             handler = restore.get(words[:2])
@@ -188,7 +216,8 @@ class _Walk:
         """What can be judged only when all is known."""
         self._intents.check_left()
         self._accounts.close()
-        Misses(self._case, self._leases, self._cursors).close()
+        found = Misses(self._case, self._leases, self._cursors).close()
+        Waiting(self._case, self._leases, self._cursors, self._standing).close(found)
         messages = Messages(self._case)
         messages.sort_requested()
         messages.close()

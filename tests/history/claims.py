@@ -9,6 +9,7 @@ from tests.history.cursors import Cursors, Life
 from tests.history.events import FIRED, Words
 from tests.history.intents import Intents
 from tests.history.leases import Leases
+from tests.history.standing import Standing
 
 #: Where the plain rule (the identity follows the last colon) cannot be used.
 _REQUESTED = re.compile(rb"^(.*?):(-?\d+#.*)$", re.DOTALL)
@@ -17,8 +18,16 @@ _REQUESTED = re.compile(rb"^(.*?):(-?\d+#.*)$", re.DOTALL)
 class Claims:
     """Follows the (entry, slot) keys."""
 
-    def __init__(self, case: Case, leases: Leases, intents: Intents, cursors: Cursors) -> None:
+    def __init__(
+        self,
+        case: Case,
+        leases: Leases,
+        intents: Intents,
+        cursors: Cursors,
+        standing: Standing,
+    ) -> None:
         self._case = case
+        self._standing = standing
         self._leases = leases
         self._intents = intents
         self._cursors = cursors
@@ -75,6 +84,7 @@ class Claims:
     def _check_time(self, claim: Claim, entry: str, slot_ms: int) -> None:
         case = self._case
         claim.effective_us = case.effective_ms(entry, slot_ms) * 1_000
+        claim.touched_us = self._standing.touched_us.get(entry, 0)
         early_us = claim.effective_us - case.server_us
         if early_us > 0:
             case.wrong(

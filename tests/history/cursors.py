@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from habeat.core.entry import Entry
 from tests.history.case import Case, cursor_of, definition_of
 from tests.history.events import Words
+from tests.history.standing import Standing
 
 
 @dataclass(slots=True)
@@ -26,6 +27,8 @@ class Record:
     count: int
     outcome: str
     reason: str
+    #: When its entry had last been changed.
+    touched_us: int = 0
 
 
 @dataclass(slots=True)
@@ -52,14 +55,26 @@ class Life:
     old: Entry | None = None
     redefined: bool = False
     fired: bytes = b"0"
+    #: When its cursor was last written.
+    moved_us: int = 0
+    #: There was no definition of it before the present script.
+    was_gone: bool = False
+
+    @property
+    def fired_count(self) -> int:
+        """How often it has fired, as :state has it."""
+        return int(self.fired.rpartition(b"|")[2])
 
 
 class Cursors:
     """Follows :entries and :state."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, standing: Standing) -> None:
         self._case = case
+        self._standing = standing
         self.now: dict[str, Life] = {}
+        #: Entries that have a definition.
+        self.there: set[str] = set()
         self.lives: list[Life] = []
         #: The entry whose definition was written in this script, and its state not yet.
         self._written = ""
@@ -74,11 +89,15 @@ class Cursors:
             life = self.now.get(entry)
             if life is not None and not life.redefined:
                 life.redefined, life.old = True, self._case.definitions.get(entry)
+                life.was_gone = entry not in self.there
+            self.there.add(entry)
+            self._standing.touched(entry)
             self._case.definitions[entry] = definition_of(entry, raw)
             self._written, self._placed = entry, False
 
-    def undefined(self, _: Words) -> None:
+    def undefined(self, words: Words) -> None:
         """HDEL entries: a renaming, if it stands between the definition and its state."""
+        self.there.difference_update(map(bytes.decode, words[2:]))
         if self._placed:
             self._written = ""
 
@@ -103,7 +122,8 @@ class Cursors:
                 elif cursor_ms > life.cursor_ms:
                     self._cover(life, cursor_ms)
             life.cursor_ms, life.redefined = cursor_ms, False
-            life.fired = raw
+            life.fired, life.moved_us = raw, self._case.at_us
+            life.was_gone = False
         self._placed = True
 
     def lived(self, entry: str) -> Life:
@@ -165,9 +185,9 @@ class Cursors:
     def forgotten(self) -> None:
         """Data was lost, or nobody looked: all cursors may stand anywhere."""
         self.now.clear()
+        self.there.clear()
         self._written = ""
 
 
 def _spent(definition: Entry, life: Life) -> bool:
-    fired = life.fired.rpartition(b"|")[2]
-    return definition.runs_left(int(fired)) == 0
+    return definition.runs_left(life.fired_count) == 0

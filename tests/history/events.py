@@ -8,7 +8,7 @@ Of the writes, the checker reads these (`NEEDED`; others may be in the list and 
 
     SET PX / PEXPIRE / DEL  lease
     SET                     fired:<entry>:<identity>
-    HSET / HDEL             entries, state, inflight, dead
+    HSET / HDEL             entries, state, inflight, dead, paused, quarantine
     HSET                    untrusted
     HINCRBY                 meta: claimed, settled, abandoned
     XADD                    ledger
@@ -41,6 +41,10 @@ NEEDED = frozenset(
         (b"HDEL", b"inflight"),
         (b"HSET", b"dead"),
         (b"HSET", b"untrusted"),
+        (b"HSET", b"paused"),
+        (b"HDEL", b"paused"),
+        (b"HSET", b"quarantine"),
+        (b"HDEL", b"quarantine"),
         (b"HINCRBY", b"meta"),
         (b"XADD", b"ledger"),
     }
@@ -125,13 +129,14 @@ class Fault:
     `end_us` is the moment from which the victim is as before. victim: the replica's nonce, "" for
     Redis, broker or network as a whole. Where data is lost (REDIS_RESTORED, …_EMPTIED,
     …_FAILOVER) `start_us` is the moment of which the surviving data is, 0 if nothing survived,
-    and `end_us` that of the loss.
+    and `end_us` that of the loss. entry: the only one that it concerns; "" for all.
     """
 
     kind: Kind
     start_us: int
     end_us: int
     victim: str = ""
+    entry: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +187,11 @@ class Expectation:
     have the slot only, are told from those of the schedule by their task ids.
     slack_us: by how much the clocks that events were taken from may differ, and a script last.
     edit_slack_us: between a client's look at the clock and its removal of an entry.
-    misses: whether a missed or failed slot must have a fault before it that can cause that.
+    misses: whether a missed or failed slot must have a fault before it that can cause that, and
+    a due slot may not wait while nothing disturbs (bounds.py tells what the next three are for).
+    prompt_us: how long it may wait then. handover_us: how long a lease may lie free that was given
+    back, with somebody there to take it; None: that is not looked at. timeout_us: how long a call
+    to Redis may take.
     start_us: what relative times are printed against; 0: the first event.
     """
 
@@ -200,6 +209,9 @@ class Expectation:
     slack_us: int = 0
     edit_slack_us: int = 2_000_000
     misses: bool = True
+    prompt_us: int = 3_000_000
+    handover_us: int | None = None
+    timeout_us: int = 2_000_000
     start_us: int = 0
 
 

@@ -18,6 +18,9 @@ class Leases:
         #: When somebody led for the first time; 0: never yet.
         self.first_us = 0
         self._epoch = 0
+        #: Since when a lease lies free that was given back; and each that was taken again.
+        self._free_us = 0
+        self.handovers: list[tuple[int, int]] = []
         #: Until when, by the server's clock; unknown counts as for ever.
         self._ends_us = 0
         #: When that was written.
@@ -46,6 +49,9 @@ class Leases:
             case.wrong("I2", f"the lease epoch of {token} is not above {self._epoch}")
         self._taken[token] = case.history
         self.first_us = self.first_us or case.at_us
+        if self._free_us:
+            self.handovers.append((self._free_us, case.at_us))
+            self._free_us = 0
         self._epoch = max(self._epoch, epoch)
         slack_us = case.expectation.slack_us
         held = bool(case.token) and case.server_us < self._ends_us - slack_us
@@ -87,6 +93,12 @@ class Leases:
     def released(self, _: Words) -> None:
         """DEL lease."""
         self._case.token, self.known, self._ends_us = "", True, 0
+        case = self._case
+        evicted = any(
+            fault.kind is Kind.EVICTED and fault.start_us <= case.at_us <= fault.end_us
+            for fault in case.faults
+        )
+        self._free_us = 0 if evicted else case.at_us
 
     def distrusted(self, words: Words) -> None:
         """HSET untrusted token, until."""
@@ -133,6 +145,7 @@ class Leases:
         """Data was lost, or nobody looked: the lease is free, or not known."""
         self._case.token, self.known, self._ends_us = "", known, 0
         self._stolen = ""
+        self._free_us = 0
         self._epoch = 0
         if known:
             self._undone, self._distrusted = self._distrusted, {}

@@ -26,13 +26,14 @@ class Misses:
         self._case = case
         self._leases = leases
         self._cursors = cursors
+        self._found: set[tuple[str, str]] = set()
         #: What a lease that has to run out and a successor's catching up may take.
         self._lingers_us = 2 * case.expectation.ttl_us + 2_000_000
 
-    def close(self) -> None:
-        """Look at every record that says that a slot did not fire."""
+    def close(self) -> set[tuple[str, str]]:
+        """Look at every record that says that a slot did not fire; those without a cause."""
         if not self._case.expectation.misses:
-            return
+            return set()
         for life in self._cursors.lives:
             for record in life.records:
                 if record.outcome in _NEEDS_CAUSE:
@@ -49,6 +50,7 @@ class Misses:
                     if outcome in _NEEDS_CAUSE:
                         ended_us = claim.ended_us or claim.at_us
                         self._check(entry, identity, outcome, claim.at_us, ended_us)
+        return self._found
 
     def _check(self, entry: str, identity: str, outcome: str, since_us: int, at_us: int) -> None:
         case = self._case
@@ -60,6 +62,7 @@ class Misses:
         if case.lost_or_unseen(since_us, at_us) or self._has_cause(outcome, since_us, at_us):
             return
         case.at_us = at_us
+        self._found.add((entry, identity))
         case.wrong("ledger", f"recorded as {outcome}, and no fault explains it", entry, identity)
 
     def _has_cause(self, outcome: str, since_us: int, at_us: int) -> bool:

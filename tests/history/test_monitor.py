@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from habeat.beat.sending import iso
+from habeat.core.entry import Misfire
 from habeat.core.firing import Firing
 from habeat.core.lease import Token
 from habeat.ports import Departed, Rendered
@@ -126,7 +127,7 @@ def a_life(scene: Scene) -> None:
     bench.leases.release(first, first.nonce)
     second = bench.lead("bb")
     scene.recover(second, again, 2)
-    skipped = bench.place("skipped", ago_ms=5)
+    skipped = bench.place("skipped", ago_ms=5, misfire=Misfire.SKIP, misfire_grace_ms=0)
     bench.store.skip(second, TTL_MS, [bench.skip_of(skipped)])
     buried = bench.place("buried", ago_ms=5)
     scene.claim(second, buried, atomic=False)

@@ -184,11 +184,11 @@ def test_i5_a_claim_after_the_lease_has_run_out_by_the_servers_clock() -> None:
 
 
 def test_i5_what_is_fenced_in_the_ledger() -> None:
-    tale = begun().until(2_000).fault(Kind.REDIS_DOWN, ms=10)
-    tale.skip(2_000, 2_000, epoch=7)
+    tale = begun().until(2_900).renew().until(3_000).fault(Kind.REDIS_DOWN, ms=10)
+    tale.skip(2_000, 2_000, epoch=7).fire(3_000)
     assert "by lease epoch 7" in only(tale, "I5: ")
-    tale = begun().until(2_000).fault(Kind.REDIS_DOWN, ms=10).skip(2_000, 2_000)
-    assert tale.problems() == []
+    tale = begun().until(2_900).renew().until(3_000).fault(Kind.REDIS_DOWN, ms=10)
+    assert tale.skip(2_000, 2_000).fire(3_000).problems() == []
 
 
 def test_i5_a_restamp_by_a_token_that_does_not_live() -> None:

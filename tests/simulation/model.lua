@@ -41,6 +41,8 @@ local WANTED = {
   inflight = {HSET = true, HDEL = true},
   dead = {HSET = true, HDEL = true},
   untrusted = {HSET = true},
+  paused = {HSET = true, HDEL = true},
+  quarantine = {HSET = true, HDEL = true},
   entries = {HSET = true, HDEL = true},
   ledger = {XADD = true},
 }

@@ -133,7 +133,7 @@ class People:
         random = self._sim.world.random
         now_ms = self._sim.server.now_us() // 1_000
         seconds = random.choice((0.3, 0.5, 1, 2))
-        until_ms = now_ms + random.choice((300, 1_200))
+        until_ms = now_ms + random.choice((100, 300, 700, 1_200))
         catch_up = random.random() < 0.3
         start, end = _moment(now_ms - 4_000), _moment(now_ms - 500)
         pace = random.choice((2.0, 20.0))
@@ -160,7 +160,7 @@ class People:
             (f"disable {name}", lambda e: e.update(name, None, {"enabled": False})),
             (f"enable {name}", lambda e: e.update(name, None, {"enabled": True})),
         ]
-        weights = (3, 1, 2, 2, 3, 1, 2, 1, 1, 1, 2, 4, 2)
+        weights = (3, 1, 2, 5, 3, 1, 2, 1, 1, 1, 2, 4, 2)
         if what:
             told, act = next(found for found in acts if found[0].startswith(what))
             return lambda calls: act(Editing(calls)), told  # type: ignore[arg-type]

@@ -14,9 +14,12 @@ from typing import Any
 from unittest import mock
 
 import habeat.store.scripting as scripting
+from habeat.beat.replica import Replica
 from habeat.client import edits
+from habeat.core import catchup
 from habeat.core.lease import Trust
 from habeat.election import Election
+from habeat.engine import planning
 from habeat.engine.loop import Engine
 from habeat.engine.outbox import Sender
 from habeat.engine.recovery import Recovery
@@ -148,6 +151,78 @@ def _uncounted(self: Election, reply: Any, attempt: Any) -> Any:
     answer = _concluded(self, reply, attempt)
     self.known = known
     return answer
+
+
+class _AllIsLost(catchup._Planner):
+    """Takes every third slot for one that was lost with the history."""
+
+    def step(self, cursor_ms: int, slot_ms: int) -> Any:
+        if slot_ms // 100 % 3 == 0:
+            return self._missed(self._count(cursor_ms, slot_ms), catchup.HISTORY_LOST)
+        return super().step(cursor_ms, slot_ms)
+
+
+class _ShortGrace(catchup._Planner):
+    """A grace that ends a little too early."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._last_misfire_ms += 50
+
+
+class _NewestToo(catchup._Planner):
+    """Of misfires not even the newest fires."""
+
+    def _latest(self, cursor_ms: int) -> Any:
+        return self._missed(self._misfires(cursor_ms), "misfire: latest")
+
+
+class _OneTooMany(catchup._Planner):
+    """A run of misses that takes the first slot within the grace with it."""
+
+    def _missed(self, run: Any, reason: str) -> Any:
+        following_ms = self._entry.next_slot_ms(run.last_ms)
+        if reason != catchup.HISTORY_LOST and following_ms is not None:
+            run = replace(run, last_ms=following_ms, count=run.count + 1)
+        return super()._missed(run, reason)
+
+
+def _expired_by_slot(entry: Any, firing: Any, now_ms: int) -> bool:
+    deadline_ms = entry.deadline_ms
+    return deadline_ms is not None and firing.slot_ms + deadline_ms <= now_ms
+
+
+_resume = edits.resume
+
+
+def _resumed_now(_self: Any, lead: Any, names: Any) -> None:
+    """As shipped, but for the moment from which an entry goes on."""
+    snapshot = _self._entry_store.read(names)
+    for stored in snapshot.stored:
+        edit = edits.resume(stored, snapshot.now_ms)
+        if edit is not None:
+            lead.call(lambda token, ttl, edit=edit: _self._resumed(edit.write, token, ttl))
+
+
+def _resumed_late(stored: Any, now_ms: int, *, catch_up: bool = False) -> Any:
+    """Its slots are counted up to now, and it goes on a second later."""
+    edit = _resume(stored, now_ms, catch_up=catch_up)
+    if edit is None or edit.write.position is None or catch_up:
+        return edit
+    later = edits._from(edit.entry, now_ms + 1_000)
+    return replace(edit, write=replace(edit.write, position=later))
+
+
+def _due_late(write: Callable[..., Any]) -> Callable[..., Any]:
+    def wrong(entry: Any, after_ms: int) -> Any:
+        position = write(entry, after_ms)
+        return (
+            position
+            if position.due_ms is None
+            else replace(position, due_ms=position.due_ms + 5_000)
+        )
+
+    return wrong
 
 
 _TOKEN = "if redis.call('GET', LEASE) ~= token then\n  return lost()\nend\n"
@@ -466,6 +541,35 @@ BUGS = (
     Bug("remove: no record", (("remove.lua", "  if count ~= '0' then", "  if false then"),)),
     Bug("edit: due slots are dropped", patches=((edits, "_lost", _nothing_lost),)),
     Bug("reseed: slots before the loss", patches=((edits, "_added", _added_early),)),
+    Bug("catch-up: lost without a loss", patches=((catchup, "_Planner", _AllIsLost),)),
+    Bug(
+        "tick: declares a loss that there was not",
+        (("tick.lua", "if heartbeat <= tonumber(ARGV[4]) then", "if heartbeat % 7 == 0 then"),),
+    ),
+    Bug("catch-up: the grace is too short", patches=((catchup, "_Planner", _ShortGrace),)),
+    Bug("catch-up: not even the newest", patches=((catchup, "_Planner", _NewestToo),)),
+    Bug("catch-up: a run one slot too long", patches=((catchup, "_Planner", _OneTooMany),)),
+    Bug("expired: by the slot", patches=((planning, "has_expired", _expired_by_slot),)),
+    Bug("resume: at now, not at the pause's end", patches=((Replica, "resume", _resumed_now),)),
+    Bug("resume: loses a slot", patches=((edits, "resume", _resumed_late),)),
+    Bug("resume: never", patches=((Replica, "resume", _nothing),)),
+    Bug("edit: due index written wrong", patches=((edits, "_from", _due_late(edits._from)),)),
+    Bug(
+        "claim: the due index loses what it has claimed",
+        (
+            (
+                "claim.lua",
+                "  write_due(firing.name, firing.next_due)\n",
+                "  write_due(firing.name, '')\n",
+            ),
+        ),
+    ),
+    Bug(
+        "skip: an entry is due no more",
+        (("skip.lua", "  write_due(name, next_due)\n", "  write_due(name, '')\n"),),
+    ),
+    Bug("release: nobody is told", (("release.lua", "wake('released')\n", ""),)),
+    Bug("release: nobody listens", patches=((Election, "look_now", _nothing),)),
 )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _QUEUES = (QUEUE.encode(), BAD_QUEUE.encode())
 #: The hashes whose fields make up the state of the schedule.
-HASHES = ("entries", "state", "inflight", "dead", "untrusted")
+HASHES = ("entries", "state", "inflight", "dead", "untrusted", "paused", "quarantine")
 COUNTERS = ("claimed", "settled", "abandoned")
 
 
@@ -90,14 +90,20 @@ class Recorder:
     # -- told -------------------------------------------------------------------------------
 
     def fault(
-        self, kind: Kind, us: int = 0, victim: str = "", what: str = "", outlasts: bool = False
+        self,
+        kind: Kind,
+        us: int = 0,
+        victim: str = "",
+        what: str = "",
+        outlasts: bool = False,
+        entry: str = "",
     ) -> None:
         """Something is done to the system now, for at most as long as the storm unless said."""
         now_us = self._world.now_us
         end_us = now_us + us
         if not outlasts:
             end_us = min(end_us, max(now_us, self._sim.calm_us))
-        self.events.append(Fault(kind, now_us, end_us, victim))
+        self.events.append(Fault(kind, now_us, end_us, victim, entry))
         self.faults[kind] = self.faults.get(kind, 0) + 1
         how = f" for {(end_us - now_us) / 1e6:.3f} s" if us else ""
         whom = self._sim.nonces[victim].name if victim in self._sim.nonces else victim

@@ -25,7 +25,7 @@ from habeat.store.calling import Caller
 from habeat.store.entries import EntryStore, Stored
 from habeat.store.keys import Keys
 from tests.history.checker import Verdict, judge
-from tests.history.events import Expectation, Kind
+from tests.history.events import Expectation, Fault, Kind
 from tests.simulation.broker import BAD_QUEUE, Broker
 from tests.simulation.model import Server
 from tests.simulation.network import Clients, Direct, Network, texts
@@ -136,7 +136,10 @@ class Simulation:
             EntryStore(caller).write(writes)
         if any(plan.task == "poisoned" for plan in self.plan.entries):
             self.server.call("SET", BAD_QUEUE, "this is no list")
-            self.recorder.fault(Kind.POISON, 600 * SECOND, "", "a queue is no list")
+            for plan in self.plan.entries:
+                if plan.task == "poisoned":
+                    told = "its queue is no list"
+                    self.recorder.fault(Kind.POISON, 600 * SECOND, "", told, entry=plan.name)
 
     def _declared(self) -> Declared:
         """What the code declares now; each deploy changes the period of one entry."""
@@ -168,6 +171,7 @@ class Simulation:
 
     def terminate(self, host: Host) -> None:
         host.stopping = True
+        host.going()
         host.wake()
 
     def deploy(self, pause_us: int) -> None:
@@ -290,11 +294,23 @@ class Simulation:
             ttl_us=plan.ttl_ms * 1_000,
             atomic=plan.atomic,
             slack_us=1_000,  # Redis counts in whole milliseconds
+            prompt_us=SECOND // 2,
+            handover_us=SECOND // 4,
+            timeout_us=plan.timeout_us,
             start_us=self.world.start_us,
             attempts_cap=plan.attempts_cap + 1,
             edit_slack_us=SLOW_US // 5 + 2 * plan.timeout_us + 150_000,
         )
-        return judge(self.recorder.events, expectation)
+        return judge([*self.recorder.events, *self._nobody()], expectation)
+
+    def _nobody(self) -> Iterator[Fault]:
+        """The times at which no replica was there to lead."""
+        there_us = 0
+        for host in self.hosts:  # in the order in which they were started
+            if 0 < there_us < host.began_us:
+                yield Fault(Kind.NOBODY, there_us, host.began_us)
+            gone_us = self.world.now_us if host.gone_us is None else host.gone_us
+            there_us = max(there_us, gone_us)
 
 
 @lru_cache(maxsize=64)

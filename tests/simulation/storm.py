@@ -74,8 +74,10 @@ class Storm:
         """Do something after a span, or at the end of the storm if that is earlier."""
         self._world.at(min(us, self._sim.calm_us - self._world.now_us), act)
 
-    def _fault(self, kind: Kind, us: int = 0, host: Host | None = None, what: str = "") -> None:
-        self._sim.recorder.fault(kind, us, host.nonce if host else "", what)
+    def _fault(
+        self, kind: Kind, us: int = 0, host: Host | None = None, what: str = "", entry: str = ""
+    ) -> None:
+        self._sim.recorder.fault(kind, us, host.nonce if host else "", what, entry=entry)
 
     # -- to a replica -------------------------------------------------------------------------
 
@@ -366,7 +368,7 @@ class Storm:
         if self._sim.plan.attempts_cap > 2 and abs(trouble.amount) == 60_000:
             us = 13 * SECOND
         told = f"the broker refuses {name}"
-        self._sim.recorder.fault(Kind.POISON, us, "", told, outlasts=True)
+        self._sim.recorder.fault(Kind.POISON, us, "", told, outlasts=True, entry=name)
         self._broker.refuse.add(name)
         self._world.at(us, self._broker.refuse.discard, name)
 
@@ -374,7 +376,8 @@ class Storm:
 
     def _unrenderable(self, trouble: Trouble, host: Host) -> None:
         name, how = self._sim.any_name(), ("failed", "bug", "bypassed")[trouble.number % 3]
-        self._fault(Kind.POISON, trouble.us, None, f"{name} cannot be rendered ({how})")
+        told = f"{name} cannot be rendered ({how})"
+        self._fault(Kind.POISON, trouble.us, None, told, name)
         self._broker.unrenderable[name] = how
         self._until(trouble.us, lambda: self._broker.unrenderable.pop(name, None) and None)
 
@@ -386,7 +389,8 @@ class Storm:
             return
         if not self._by_hand("HSET", key, name, garbled):
             return
-        self._fault(Kind.POISON, trouble.us, None, f"the definition of {name} is garbled")
+        told = f"the definition of {name} is garbled"
+        self._fault(Kind.POISON, trouble.us, None, told, name)
 
         def mend() -> None:
             if call("HGET", key, name) != garbled:

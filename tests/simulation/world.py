@@ -97,6 +97,8 @@ class Host:
         self.alive = True
         self.frozen = False
         self.stopping = False
+        #: When it was told to stop, or was killed.
+        self.gone_us: int | None = None
         self.ended = False
         self.rate = 1.0 + world.random.uniform(-1e-4, 1e-4)
         self.boot_us = world.random.randrange(10**12)
@@ -179,9 +181,15 @@ class Host:
     def kill(self) -> None:
         """SIGKILL: the kernel closes its sockets, and it never runs again."""
         self.alive = False
+        self.going()
         self.ambushes.clear()
         for act in self.on_death:
             act()
+
+    def going(self) -> None:
+        """It takes up no work any more."""
+        if self.gone_us is None:
+            self.gone_us = self.world.now_us
 
     def bury(self) -> None:
         """End the greenlet of a dead process: what it holds would stay in memory for ever."""
