@@ -87,7 +87,7 @@ def _recovered(reply: list[Any]) -> Iterable[str]:
 
 
 def _pruned(reply: list[Any]) -> Iterable[str]:
-    return ["ok with names"] if len(reply) > 2 else _first(reply)
+    return ["ok with names"] if len(reply) > 3 else _first(reply)
 
 
 _READ: dict[str, Callable[[Any], Iterable[str]]] = {

@@ -20,7 +20,8 @@ ON_EVERY_TYPE: tuple[Command, ...] = (
     ("ZADD", "?", "2", "m"), ("ZREM", "?", "m"), ("ZSCORE", "?", "m"), ("ZCARD", "?"),
     ("ZRANGEBYSCORE", "?", "-inf", "+inf"), ("SADD", "?", "m"), ("SREM", "?", "m"),
     ("SCARD", "?"), ("SDIFF", "?"), ("SDIFF", "u", "?"), ("SMEMBERS", "?"), ("LPUSH", "?", "w"),
-    ("LRANGE", "?", "0", "-1"), ("XTRIM", "?", "MAXLEN", "=", "5"), ("SET", "?", "y"),
+    ("SMISMEMBER", "?", "m", "no"), ("LRANGE", "?", "0", "-1"),
+    ("XTRIM", "?", "MAXLEN", "=", "5"), ("SET", "?", "y"),
     ("SET", "?", "y", "NX"), ("SET", "?", "y", "XX"), ("TYPE", "?"), ("EXISTS", "?"),
     ("DEL", "?"), ("PEXPIRE", "?", "100000"), ("PTTL", "?"), ("RENAME", "?", "other"),
 )  # fmt: skip
@@ -145,6 +146,7 @@ TRAPS |= {
     "SDIFF": (
         ("SADD", "a", "1", "2", "3"), ("SADD", "b", "2"), ("SDIFF", "a", "b"),
         ("SDIFF", "a", "none"), ("SDIFF", "none", "a"), ("SDIFF", "a", "a"), ("SMEMBERS", "a"),
+        ("SMISMEMBER", "a", "2", "9", "2"), ("UNLINK", "a", "none"), ("EXISTS", "a"),
     ),
     # Not of the others: the model does not count the words of each command.
     "too few words": tuple((name, "k") for name in ("HSET", "ZADD", "SADD", "LPUSH", "SET")),

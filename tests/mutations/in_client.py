@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutations.device import SCRIPTS, SWAPPING, Device
+from tests.mutations.device import ENTRIES, SCRIPTS, SWAPPING, TOUCHED, Device
 
 
 def in_script(script: str, suite: str, name: str, protects: str, old: str, new: str) -> Device:
@@ -71,4 +71,23 @@ CALLERS = [
     ),
 ]
 
-ALL = [*CALLERS]
+BOUNDS = [
+    in_script(
+        "prune",
+        TOUCHED,
+        "prune: slices",
+        "No script holds the server up, however many entries there are",
+        "'COUNT', math.max(1, tonumber(ARGV[4])))",
+        "'COUNT', 1000000)",
+    ),
+    in_script(
+        "prune",
+        ENTRIES,
+        "prune: another round",
+        "Looking for orphans goes on until a whole round finds none",
+        "elseif found > 0 then\n  redis.call('HSET', META, 'prune', '1')",
+        "elseif found > 0 then\n  redis.call('HDEL', META, 'prune')",
+    ),
+]
+
+ALL = [*CALLERS, *BOUNDS]

@@ -827,8 +827,8 @@ ENTRY_SCRIPTS = [
         ENTRIES,
         "prune: owner",
         "An entry of the API is never pruned",
-        "redis.call('SDIFF', OWNED, unpack(live))",
-        "redis.call('SDIFF', OWNED, unpack(live))\norphans = redis.call('HKEYS', ENTRIES)",
+        "local names, orphan = page[2], {}",
+        "local names, orphan = redis.call('HKEYS', ENTRIES), {}",
     ),
     _in(
         "prune",

@@ -449,6 +449,17 @@ function commands.SDIFF(a, n)
   return reply
 end
 
+-- All at once, whatever the count: as a small set is listed by Redis.
+function commands.SSCAN(a)
+  return {'0', commands.SDIFF(a, 1)}
+end
+
+function commands.SMISMEMBER(a, n)
+  local set, reply = of_kind(a[1], 'set'), {}
+  for i = 2, n do reply[i - 1] = set and set.v[a[i]] and 1 or 0 end
+  return reply
+end
+
 function commands.SMEMBERS(a)
   return commands.SDIFF(a, 1)
 end

@@ -40,6 +40,8 @@ class Reconcile:
         self._next_look_us = 0
         #: How many entries of the code there were, without those that the seeding has made.
         self._owned = 0
+        #: Whether names are being looked through, a slice each time.
+        self._pruning = False
 
     @property
     def clashes(self) -> set[str]:
@@ -55,9 +57,11 @@ class Reconcile:
             self._under = here
         if not self._seeding.is_done:
             return 0 if self._seeding.step(lead) else None
-        if lead.monotonic_us() >= self._next_look_us:
+        if self._pruning:
+            self._pruning = self._prune(lead)
+        elif lead.monotonic_us() >= self._next_look_us:
             self._look(lead, terms)
-        return None
+        return 0 if self._pruning else None
 
     def _begin(self, lead: Lead, terms: Terms, owned: int) -> None:
         self._seeding.begin(terms)
@@ -73,7 +77,7 @@ class Reconcile:
             self._begin(lead, terms, owned)
         else:
             self._owned, self._seeding.made = owned, 0
-            self._prune(lead)
+            self._pruning = self._prune(lead)
 
     def _way_is_free(self) -> bool:
         """Whether something is gone that has stood in a declared entry's way."""
@@ -82,10 +86,12 @@ class Reconcile:
 
     # -- pruning ----------------------------------------------------------------------------
 
-    def _prune(self, lead: Lead) -> None:
-        names = lead.call(lambda token, ttl: self._store.orphans(token, ttl, STALE_MS, SLICE))
-        if names:
-            self._remove(lead, names)
+    def _prune(self, lead: Lead) -> bool:
+        """Look at a slice of the names; whether there are more to look at now."""
+        found = lead.call(lambda token, ttl: self._store.orphans(token, ttl, STALE_MS, SLICE))
+        if found:
+            self._remove(lead, found)
+        return found.more
 
     def _remove(self, lead: Lead, names: Sequence[str]) -> None:
         snapshot = self._store.read(names)

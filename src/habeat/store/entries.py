@@ -9,7 +9,7 @@ reply was lost.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -132,6 +132,14 @@ class Mark:
     keep_ms: int
 
 
+class Orphans(list[str]):
+    """Names that no live configuration declares; `more` where there are others to look at now."""
+
+    def __init__(self, names: Iterable[str], *, more: bool) -> None:
+        super().__init__(names)
+        self.more = more
+
+
 #: A token and its TTL in ms.
 Fence = tuple[Token, int]
 
@@ -246,12 +254,12 @@ class EntryStore:
         key = self._caller.keys.owned
         return int(self._caller.do(lambda client: client.scard(key)))
 
-    def orphans(self, token: Token, ttl_ms: int, stale_ms: int, limit: int) -> Sequence[str] | Lost:
-        """Config entries that no live replica declares any more."""
-        reply = self._caller.run("prune", str(token), ttl_ms, stale_ms, limit)
+    def orphans(self, token: Token, ttl_ms: int, stale_ms: int, slice_size: int) -> Orphans | Lost:
+        """Config entries that no live replica declares any more, among the next `slice_size`."""
+        reply = self._caller.run("prune", str(token), ttl_ms, stale_ms, slice_size)
         if text(reply[0]) == "lost":
             return Lost(text(reply[1]))
-        return [text(name) for name in reply[2:]]
+        return Orphans(map(text, reply[3:]), more=text(reply[2]) == "1")
 
 
 def paused_json(reason: str, at_ms: int, until_ms: int | None = None) -> str:

@@ -97,7 +97,7 @@ class _Rehearsal:
         self._leases.steal(self._nonce, TTL_MS, Known(), "crash", seen)
         self._leases.register(self._nonce, "{}", "probe", 1)
         self._entries.declare("probe", ["probe"])
-        self._caller.do(lambda client: client.hset(self._caller.keys.meta, "prune", "1"))
+        self._caller.do(lambda client: client.hset(self._caller.keys.configs, "gone", "1|0|0"))
         self._entries.orphans(token, TTL_MS, TTL_MS, 10)
         removal = Removal("probe", digest_of(stored), None, None, "rehearsal")
         self._entries.remove([removal], mark=MARK)

@@ -49,6 +49,14 @@ local ordered = {
     end
     return {'0', page}
   end,
+  -- By places, as a cursor has to be a number: two members at a time, one of them again.
+  SSCAN = function(_, key, cursor)
+    local all = unordered.call('SMEMBERS', key)
+    table.sort(all, comes_before)
+    local from = tonumber(cursor)
+    local page = {all[from + 1], all[from + 2]}
+    return {from + 2 >= #all and '0' or tostring(from + 1), page}
+  end,
   XTRIM = function(command, key, how, _, bound)
     return unordered.call(command, key, how, '=', bound)
   end,

@@ -412,6 +412,31 @@ def test_pruning_goes_on_until_nothing_is_left(bench: Bench, token: Token) -> No
     assert bench.admin.smembers(bench.keys.owned) == {b"kept", b"gone"}
 
 
+def test_what_was_found_and_not_removed_is_found_again(bench: Bench, token: Token) -> None:
+    declare(bench, "new", "kept")
+    declare(bench, "old", "kept")
+    unseen(bench, "old")
+    assert orphans(bench, token) == ["gone"]
+    assert orphans(bench, token) == ["gone"]
+
+
+def test_a_slice_leaves_the_rest_to_the_next_call(bench: Bench, token: Token) -> None:
+    names = [f"name {n:04}" for n in range(3_000)]
+    bench.admin.sadd(bench.keys.owned, *names)
+    declare(bench, "new", "kept", "gone", *names[:2_900])
+    declare(bench, "old", "kept")
+    unseen(bench, "old")
+    found: set[str] = set()
+    for calls in range(1, 100):
+        slice_ = bench.entries.orphans(token, TTL_MS, STALE_MS, 100)
+        assert not isinstance(slice_, Lost)
+        found.update(slice_)
+        if not slice_.more:
+            break
+    assert found == set(names[2_900:])
+    assert calls > 10
+
+
 def test_an_api_entry_is_never_an_orphan(bench: Bench, token: Token) -> None:
     bench.place("made by api")
     declare(bench, "new", "kept", "gone")

@@ -1,10 +1,14 @@
--- Which config entries no live replica declares any more. Fenced; removes no entry itself.
+-- Which config entries no live replica declares any more, a slice at a time. Fenced; removes no
+-- entry itself.
 --
--- ARGV 1 token, 2 ttl ms, 3 ms after which an unseen fingerprint is stale, 4 how many at most
--- Returns {'ok', now us, name, …} or {'lost', holder}
+-- ARGV 1 token, 2 ttl ms, 3 ms after which an unseen fingerprint is stale, 4 about how many names
+--      are looked at
+-- Returns {'ok', now us, '1' if there is more to look at now (else '0'), name, …}
+--      or {'lost', holder}
 --
--- A set difference over all names is taken only after a fingerprint went stale, and again
--- until nothing is left of what it declared alone. A live configuration whose names are not
+-- The names are looked through only after a fingerprint went stale, a slice per call, and again
+-- until a whole round finds none. `prune` in :meta is 1 where a round begins, then where the next
+-- slice begins and how many were found in this round. A live configuration whose names are not
 -- all there yet stops it: an unknown set must not read as an empty one.
 
 if not holds(ARGV[1], ARGV[2]) then
@@ -16,7 +20,7 @@ for i = 1, #known, 2 do
   local seen, names = string.match(known[i + 1], '|(%d+)|(%d+)$')
   if NOW - tonumber(seen or '0') > tonumber(ARGV[3]) then
     redis.call('HDEL', CONFIGS, known[i])
-    redis.call('DEL', BASE .. 'declared:' .. known[i])
+    redis.call('UNLINK', BASE .. 'declared:' .. known[i])
     redis.call('HSET', META, 'prune', '1')
   else
     local declared = BASE .. 'declared:' .. known[i]
@@ -24,15 +28,37 @@ for i = 1, #known, 2 do
     complete = complete and redis.call('SCARD', declared) >= tonumber(names)
   end
 end
-local reply = {'ok', int(NOW_US)}
-if #live == 0 or not complete or redis.call('HGET', META, 'prune') ~= '1' then
+local reply = {'ok', int(NOW_US), '0'}
+local stands = redis.call('HGET', META, 'prune')
+if #live == 0 or not complete or not stands then
   return reply
 end
-local orphans = redis.call('SDIFF', OWNED, unpack(live))
-if #orphans == 0 then
-  redis.call('HDEL', META, 'prune')
+local cursor, found = string.match(stands, '^(%d+)|(%d+)$')
+if not cursor or #cursor > 15 then
+  cursor, found = '0', '0'
 end
-for i = 1, math.min(#orphans, tonumber(ARGV[4])) do
-  reply[#reply + 1] = orphans[i]
+local page = redis.call('SSCAN', OWNED, cursor, 'COUNT', math.max(1, tonumber(ARGV[4])))
+local names, orphan = page[2], {}
+for at, name in ipairs(names) do
+  orphan[at] = true
+end
+for _, declared in ipairs(#names > 0 and live or {}) do
+  for at, is_declared in ipairs(redis.call('SMISMEMBER', declared, unpack(names))) do
+    orphan[at] = orphan[at] and is_declared == 0
+  end
+end
+for at, name in ipairs(names) do
+  if orphan[at] then
+    reply[#reply + 1] = name
+  end
+end
+found = tonumber(found) + #reply - 3
+if page[1] ~= '0' then
+  reply[3] = '1'
+  redis.call('HSET', META, 'prune', page[1] .. '|' .. int(found))
+elseif found > 0 then
+  redis.call('HSET', META, 'prune', '1')
+else
+  redis.call('HDEL', META, 'prune')
 end
 return reply
