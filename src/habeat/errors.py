@@ -64,6 +64,13 @@ def _is_private(field: str) -> bool:
     return field.split("[")[0] in _PRIVATE
 
 
+class ScheduleTooExpensive(ValidationError):
+    """A schedule whose next slot takes too long to find.
+
+    How much is examined is counted, so that every replica gives up at the same point.
+    """
+
+
 class BulkError(HabeatError, ValueError):
     """Some of many entries cannot be added, so none was; `errors` has the reason for each.
 

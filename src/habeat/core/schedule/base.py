@@ -171,6 +171,11 @@ class Schedule(ABC):
             slot_ms = self.next_after_ms(slot_ms)
 
 
+def moment(at_ms: int) -> datetime:
+    """An instant as an aware datetime, for people; the nearest that a datetime can hold."""
+    return _EPOCH + min(max(at_ms, FIRST_MS), LAST_MS) * _MS
+
+
 def to_ms(field: str, instant: object) -> int:
     """Milliseconds of UTC, rounded down; ValidationError unless it is an aware datetime."""
     if not isinstance(instant, datetime) or instant.utcoffset() is None:

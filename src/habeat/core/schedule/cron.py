@@ -30,6 +30,9 @@ from habeat.core.schedule.registry import register
 from habeat.core.schedule.rule import LAST, RULES_KEPT, Days, Rule
 from habeat.errors import ValidationError
 
+#: More than every value of every field, written out.
+TEXT_MAX_CHARS = 2_000
+
 _NAMES = ("second", "minute", "hour", "day_of_month", "month", "day_of_week")
 _RANGES = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 _OWN = {
@@ -81,7 +84,6 @@ class Cron(LocalSchedule):
         name = self.hash_id if self.hash_id is not None else ""
         self._follow(_rule(self.expression, tuple(fields), name))
         if self._needs_name():
-            object.__setattr__(self, "_rule", None)
             object.__setattr__(self, "_next", self._refuse)
 
     def bound(self, name: str, timezone: str) -> Schedule:
@@ -109,6 +111,10 @@ def _fields(expression: object) -> list[str]:
     """The six fields in lower case, seconds first."""
     if not isinstance(expression, str) or not expression.isascii():
         raise ValidationError("expression", expression, "a cron expression as a string")
+    if len(expression) > TEXT_MAX_CHARS:
+        raise ValidationError(
+            "expression", f"{expression[:50]}…", f"{TEXT_MAX_CHARS} characters at most"
+        )
     text = expression.strip().lower()
     fields = _MACROS.get(text, text).split()
     if text.startswith("@") and text not in _MACROS:

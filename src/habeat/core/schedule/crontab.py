@@ -25,6 +25,9 @@ from habeat.errors import ValidationError
 
 Field = int | str | Iterable[int]
 
+#: More than every value of a field, written out.
+FIELD_MAX_CHARS = 1_000
+
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
@@ -154,6 +157,8 @@ def _number(field: str, text: str, spec: str) -> int:
 
 def _written(field: str, spec: object) -> str:
     """A field's value as the string that it is kept as."""
+    if isinstance(spec, str) and len(spec) > FIELD_MAX_CHARS:
+        raise ValidationError(field, f"{spec[:50]}…", f"{FIELD_MAX_CHARS} characters at most")
     if isinstance(spec, str):
         return ",".join(part.strip() for part in spec.lower().split(","))
     if isinstance(spec, int) and not isinstance(spec, bool):

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, tzinfo
 from typing import Any, Literal, cast
 
-from habeat.core.schedule import words
-from habeat.core.schedule.base import Remark, Run, Schedule, check_limit
+from habeat.core.schedule import budget, words
+from habeat.core.schedule.base import Remark, Run, Schedule, check_limit, moment
 from habeat.core.schedule.rule import Rule
-from habeat.core.schedule.wallclock import LocalRule, WallClock
+from habeat.core.schedule.wallclock import CountingRule, WallClock, nth_ms
 from habeat.core.schedule.zone import zone_named
+from habeat.errors import ScheduleTooExpensive
 
 Gap = Literal["shift", "skip"]
 Fold = Literal["auto", "first", "last", "both"]
@@ -34,37 +35,46 @@ class LocalSchedule(Schedule):
     fold: Fold
 
     # Not fields of the dataclass: worked out from them, and no part of equality.
-    _rule: LocalRule | None
+    _rule: CountingRule
     _clock: WallClock
     _next: Callable[[int], int | None]
 
     def next_after_ms(self, after_ms: int) -> int | None:
-        return self._next(after_ms)
+        """See `Schedule.next_after_ms`; ScheduleTooExpensive if the search is too long."""
+        budget.begin()
+        try:
+            return self._next(after_ms)
+        except budget.TooManySteps:
+            raise self._too_expensive(after_ms) from None
 
     def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
-        """See `Schedule.count_between`. A rule of days and times is counted by arithmetic."""
-        rule = self._rule
-        if not isinstance(rule, Rule):
-            return super().count_between(after_ms, until_ms, limit)
+        """See `Schedule.count_between`; it is counted by arithmetic. ScheduleTooExpensive."""
         check_limit(limit)
-        first_ms = self._next(after_ms)
+        first_ms = self.next_after_ms(after_ms)
         if first_ms is None or first_ms > until_ms:
             return None
-        count = self._clock.count(rule, after_ms, until_ms)
-        if limit is not None:
-            count = min(count, limit)
-        return Run(count, first_ms, self._nth_ms(rule, after_ms, count, first_ms, until_ms))
+        budget.begin(budget.COUNT_STEPS)
+        try:
+            until_ms = self._end_by(until_ms)
+            count = self._count(after_ms, until_ms)
+            if limit is not None:
+                count = min(count, limit)
+            return Run(count, first_ms, nth_ms(self._count, count, after_ms, until_ms))
+        except budget.TooManySteps:
+            raise self._too_expensive(after_ms) from None
 
-    def _nth_ms(self, rule: Rule, after_ms: int, number: int, low_ms: int, high_ms: int) -> int:
-        """The slot of this number after `after_ms`, which lies in [low, high]; by bisection."""
-        low_s, high_s = low_ms // 1000, high_ms // 1000
-        while low_s < high_s:
-            middle_s = (low_s + high_s) // 2
-            if self._clock.count(rule, after_ms, middle_s * 1000) >= number:
-                high_s = middle_s
-            else:
-                low_s = middle_s + 1
-        return low_s * 1000
+    def _end_by(self, until_ms: int) -> int:
+        """`until_ms`, or the end of the schedule if that is earlier."""
+        return until_ms
+
+    def _count(self, after_ms: int, until_ms: int) -> int:
+        """The slots with ``after < slot <= until``, as if the schedule had no end."""
+        return self._clock.count(self._rule, after_ms, until_ms)
+
+    def _too_expensive(self, after_ms: int) -> ScheduleTooExpensive:
+        return ScheduleTooExpensive(
+            "schedule", self, f"a rule whose slots after {moment(after_ms)} are found sooner"
+        )
 
     def remark(self, slot_ms: int) -> Remark:
         """What the clocks did to a slot; see `WallClock.remark`."""
@@ -84,7 +94,7 @@ class LocalSchedule(Schedule):
         gap = ", gap skipped" if self.gap == "skip" else ""
         return f"{zone}{gap}{_FOLD_WORDS[self.fold]}"
 
-    def _follow(self, rule: LocalRule) -> None:
+    def _follow(self, rule: CountingRule) -> None:
         zone = zone_named("UTC" if self.tz is None else self.tz)
         clock = WallClock(rule, zone, self.gap, self.fold)
         object.__setattr__(self, "_rule", rule)

@@ -12,10 +12,15 @@ from calendar import isleap, monthrange
 from collections.abc import Iterator
 from datetime import MAXYEAR, date
 
+from habeat.core.schedule.budget import examined
 from habeat.core.schedule.recurrence_parts import EPOCH_ORDINAL, UNITS_S, Parts
 from habeat.core.schedule.zone import DAY_S
 
-_MONTHS_KEPT = 2400
+#: A year and its neighbours, which BYSETPOS asks for again and again; some 100 bytes a month.
+_MONTHS_KEPT = 24
+
+#: Beyond this month there are no dates.
+_END_MONTH = (MAXYEAR + 1) * 12
 
 
 class MatchingDays:
@@ -24,40 +29,63 @@ class MatchingDays:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._of_year = parts.freq == "YEARLY" and not parts.by_month
-        self._months: dict[int, list[int]] = {}
+        self._months: dict[int, bytes] = {}
+        #: A week's number takes several dates to work out.
+        self._steps_a_month = 10 if parts.by_week_no else 2
+        #: Whether every day matches.
+        self.all = not (
+            parts.by_month
+            or parts.by_week_no
+            or parts.by_year_day
+            or parts.by_month_day
+            or parts.by_day
+        )
 
     def first_from(self, day: int, end_day: int) -> int | None:
         """The first matching day in ``day <= found <= end_day``."""
+        if day > end_day:
+            return None
         month = _month_index(day)
-        while True:
-            days = self._in_month(month)
-            i = bisect_left(days, day)
-            if i < len(days):
-                return days[i] if days[i] <= end_day else None
-            month += 1
-            if month >= (MAXYEAR + 1) * 12 or _first_of(month) > end_day:
+        while month < _END_MONTH:
+            before = _first_of(month) - 1
+            if before >= end_day:
                 return None
+            days = self._in_month(month)
+            i = bisect_left(days, day - before) if day > before else 0
+            if i < len(days):
+                found = before + days[i]
+                return found if found <= end_day else None
+            month += 1
+        return None
 
     def between(self, first_day: int, next_day: int) -> list[int]:
         """The matching days in ``first_day <= day < next_day``."""
-        months = range(_month_index(first_day), _month_index(next_day - 1) + 1)
-        return [
-            day for month in months for day in self._in_month(month) if first_day <= day < next_day
-        ]
+        found: list[int] = []
+        for month in range(_month_index(first_day), _month_index(next_day - 1) + 1):
+            before = _first_of(month) - 1
+            found += [
+                before + day
+                for day in self._in_month(month)
+                if first_day <= before + day < next_day
+            ]
+        return found
 
-    def _in_month(self, month: int) -> list[int]:
+    def _in_month(self, month: int) -> bytes:
+        """The matching days of a month, 1 to 31."""
         days = self._months.get(month)
         if days is None:
             if len(self._months) >= _MONTHS_KEPT:
                 self._months.clear()
-            days = self._months[month] = list(self._matching(month))
+            days = self._months[month] = bytes(self._matching(month))
         return days
 
     def _matching(self, index: int) -> Iterator[int]:
         year, month = divmod(index, 12)
         parts = self._parts
         if parts.by_month and month + 1 not in parts.by_month:
+            examined()
             return
+        examined(self._steps_a_month)
         first, year_length = _first_of(index), 366 if isleap(year) else 365
         before = first - _first_of(year * 12)
         first_weekday, length = monthrange(year, month + 1)
@@ -72,7 +100,7 @@ class MatchingDays:
                 )
                 and (not parts.by_week_no or self._week(first + day - 1))
             ):
-                yield first + day - 1
+                yield day
 
     def _weekday(self, weekday: int, of_month: tuple[int, int], of_year: tuple[int, int]) -> bool:
         wanted = self._parts.by_day
@@ -112,7 +140,10 @@ class Period:
             self._start = self._index(start_s // DAY_S)
 
     def in_phase_from(self, day: int) -> int:
-        """The first day from `day` on that is of a period in phase, or contains one."""
+        """The first day from `day` on that is of a period in phase, or contains one.
+
+        It may be later than any date.
+        """
         if self._freq in UNITS_S:
             behind = (self._start - day * self._units) % self._interval
             return day + behind // self._units
@@ -121,7 +152,10 @@ class Period:
         return self._first_day(index + behind) if behind else day
 
     def around(self, day: int) -> tuple[int, int]:
-        """The first day of the period that `day` is of, and the first of the next period."""
+        """The first day of the period that `day` is of, and the first of the next period.
+
+        `day` is a date that there is: later ones are of no period.
+        """
         index = self._index(day)
         return self._first_day(index), self._first_day(index + 1)
 

@@ -22,7 +22,6 @@ from habeat.errors import ValidationError
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
-# The last slot of a rule with a count is found by going through all of them, once.
 MAX_COUNT = 100_000
 _MAX_INTERVAL = 999_999_999
 
@@ -216,7 +215,7 @@ def _moment(name: str, value: str, tz: str | None) -> Moment:
     match = _TIME.fullmatch(value)
     if match is not None and not (tz and match[3]):
         try:
-            local = datetime.strptime(match[1] + (match[2] or "000000"), "%Y%m%d%H%M%S")
+            local = datetime.fromisoformat(f"{match[1]}T{match[2] or '000000'}")
         except ValueError:
             pass
         else:

@@ -13,28 +13,33 @@ for it. It is a local time. As an aware datetime it is converted to the zone, on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import ClassVar, cast
 
-from habeat.core.schedule import recurrence_words
+from habeat.core.schedule import budget, recurrence_words
 from habeat.core.schedule.local import Fold, Gap, LocalSchedule
 from habeat.core.schedule.recurrence import SEARCH_YEARS, Recurrence
-from habeat.core.schedule.recurrence_parts import Parts, explicit
+from habeat.core.schedule.recurrence_end import NoEnd, Until, before_ms, counted_end
+from habeat.core.schedule.recurrence_parts import explicit
 from habeat.core.schedule.recurrence_text import RuleText, local_seconds, read
 from habeat.core.schedule.registry import register
-from habeat.core.schedule.wallclock import WallClock
-from habeat.core.schedule.zone import DAY_S, zone_named
-from habeat.errors import ValidationError
+from habeat.core.schedule.zone import zone_named
+from habeat.errors import ScheduleTooExpensive, ValidationError
 
 _SECOND = timedelta(seconds=1)
 
 
+class _Ended(LocalSchedule):
+    """Beside the fields of the dataclass: what ends the rule, and instants that are left out."""
+
+    _end: NoEnd
+    _elsewhere: frozenset[int]
+
+
 @register
 @dataclass(frozen=True, repr=False)
-class RRule(LocalSchedule):
+class RRule(_Ended):
     """A recurrence rule with its beginning, a zone and policies for the change of clocks.
 
     `text` is the RRULE, with EXDATE lines if wished; a DTSTART in it moves to `dtstart`, its TZID
@@ -44,6 +49,7 @@ class RRule(LocalSchedule):
     """
 
     kind: ClassVar[str] = "rrule"
+    arithmetic: ClassVar[bool] = True
 
     text: str
     tz: str | None = None
@@ -62,18 +68,35 @@ class RRule(LocalSchedule):
         parts = explicit(told.parts, start_s)
         here = {moment.local_s for moment in told.excluded if moment.tz in (None, tz)}
         rule = Recurrence(parts, start_s, frozenset(here))
-        if not rule.possible:
-            allowed = f"a rule with a slot in the {SEARCH_YEARS} years after its dtstart"
-            raise ValidationError("text", told.rule, allowed)
+        _check_possible(rule, told.rule)
         self._follow(rule)
-        end_ms = parts.until_ms
-        if parts.count is not None:
-            end_ms = _last_of_count(parts, start_s, tz or "UTC", self.gap, self.fold)
         elsewhere = {moment.instant_ms() for moment in told.excluded if moment.tz not in (None, tz)}
-        if elsewhere or end_ms is not None:
-            object.__setattr__(self, "_next", _ended(self._next, end_ms, frozenset(elsewhere)))
-        if self.next_after_ms(_before_ms(start_s)) is None:
+        end = NoEnd() if parts.until_ms is None else Until(parts.until_ms)
+        if parts.count is not None:
+            end = counted_end(parts, start_s, tz or "UTC", self.gap, self.fold)
+        object.__setattr__(self, "_elsewhere", frozenset(elsewhere))
+        object.__setattr__(self, "_end", end)
+        if elsewhere or type(end) is not NoEnd:
+            object.__setattr__(self, "_next", self._next_kept)
+        if self.next_after_ms(before_ms(start_s)) is None:
             raise _refused_end(told.rule, dtstart)
+
+    def _next_kept(self, after_ms: int) -> int | None:
+        """The next slot that is not excluded and not after the end."""
+        slot_ms = self._clock.next_after_ms(after_ms)
+        while slot_ms is not None and slot_ms in self._elsewhere:
+            slot_ms = self._clock.next_after_ms(slot_ms)
+        return None if slot_ms is None or self._end.by(slot_ms) < slot_ms else slot_ms
+
+    def _end_by(self, until_ms: int) -> int:
+        return self._end.by(until_ms)
+
+    def _count(self, after_ms: int, until_ms: int) -> int:
+        number = super()._count(after_ms, until_ms)
+        for instant_ms in self._elsewhere:
+            if after_ms < instant_ms <= until_ms:
+                number -= self._clock.next_after_ms(instant_ms - 1) == instant_ms
+        return number
 
     def describe(self) -> str:
         parts = cast(Recurrence, self._rule).parts
@@ -81,22 +104,18 @@ class RRule(LocalSchedule):
         return f"{recurrence_words.rule(parts)}{since}{end}{self._place()}"
 
 
-@lru_cache(maxsize=1024)
-def _last_of_count(parts: Parts, start_s: int, tz: str, gap: str, fold: str) -> int:
-    """The slot that uses COUNT up, found by going there from dtstart; excluded ones count."""
-    clock = WallClock(Recurrence(parts, start_s), zone_named(tz), gap, fold)
-    last_ms = _before_ms(start_s)
-    for _ in range(parts.count or 0):
-        slot_ms = clock.next_after_ms(last_ms)
-        if slot_ms is None:
-            break
-        last_ms = slot_ms
-    return last_ms
-
-
-def _before_ms(start_s: int) -> int:
-    """An instant before a local time, in whatever zone that is."""
-    return (start_s - 2 * DAY_S) * 1000
+def _check_possible(rule: Recurrence, text: str) -> None:
+    """ValidationError for a rule that never has a slot, or whose first slot takes too long."""
+    budget.begin()
+    try:
+        if rule.possible:
+            return
+    except budget.TooManySteps:
+        raise ScheduleTooExpensive(
+            "text", text, "a rule whose first slot is found sooner"
+        ) from None
+    allowed = f"a rule with a slot in the {SEARCH_YEARS} years after its dtstart"
+    raise ValidationError("text", text, allowed)
 
 
 def _refused_end(rule: str, dtstart: str) -> ValidationError:
@@ -124,7 +143,11 @@ def _start(told: RuleText, dtstart: object, tz: str | None) -> datetime:
             raise ValidationError("dtstart", dtstart, "None, because the text has a DTSTART")
         moment = told.start
         start = datetime(1970, 1, 1) + (moment.local_s * _SECOND)
-        return _local(start.replace(tzinfo=UTC), tz) if moment.tz == "UTC" else start
+        try:
+            return _local(start.replace(tzinfo=UTC), tz) if moment.tz == "UTC" else start
+        except OverflowError:
+            allowed = "an instant that its zone can show, from year 1 to 9999"
+            raise ValidationError("DTSTART", start.isoformat(), allowed) from None
     try:
         given = datetime.fromisoformat(dtstart) if isinstance(dtstart, str) else dtstart
         if isinstance(given, datetime) and (given.utcoffset() is not None or given is not dtstart):
@@ -143,17 +166,3 @@ def _local(start: datetime, tz: str | None) -> datetime:
     return start.astimezone(UTC if tz is None else zone_named(tz).info).replace(
         tzinfo=UTC if tz is None else None
     )
-
-
-def _ended(
-    following: Callable[[int], int | None], until_ms: int | None, excluded_ms: frozenset[int]
-) -> Callable[[int], int | None]:
-    """The same slots up to an instant, without some instants."""
-
-    def next_after_ms(after_ms: int) -> int | None:
-        slot_ms = following(after_ms)
-        while slot_ms in excluded_ms and slot_ms is not None:
-            slot_ms = following(slot_ms)
-        return slot_ms if until_ms is None or slot_ms is None or slot_ms <= until_ms else None
-
-    return next_after_ms

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
+from habeat.core.schedule.budget import examined
 from habeat.core.schedule.zone import DAY_S, LAST_S
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _LAST_DAY = LAST_S // DAY_S - 1  # a day less than UTC's own limit: any offset still fits
 
-# The Gregorian calendar repeats after 400 years, weekdays included.
-_CYCLE_YEARS = 400
+# A month is one of 28 kinds at most: seven weekdays to begin with, in a leap year or another. These
+# years have all of them.
+_YEARS_OF_EVERY_KIND = range(2000, 2028)
 
 LAST = -1
 
@@ -82,8 +84,11 @@ class Days:
 
     def possible(self) -> bool:
         """Whether any day at all matches (the 30th of February does not)."""
-        years = range(2000, 2000 + _CYCLE_YEARS)
-        return any(next(self.matching(year, month), 0) for year in years for month in self.months)
+        return any(
+            next(self.matching(year, month), 0)
+            for year in _YEARS_OF_EVERY_KIND
+            for month in self.months
+        )
 
 
 class _Month:
@@ -171,6 +176,7 @@ class Rule:
         while day < end_day:
             month = self._month_of(day)
             until = min(month.end_day, end_day)
+            examined()
             whole_days += bisect_left(month.days, until) - bisect_left(month.days, day)
             day = until
         per_day = len(self._minutes_of_day) * len(self.seconds)
@@ -209,6 +215,7 @@ class Rule:
     def _in_later_month(self, day: int) -> int | None:
         """The first match on `day`, the first of a month, or later."""
         while day <= _LAST_DAY:
+            examined()
             month = self._month_of(day)
             if month.days:
                 found = month.days[0]

@@ -9,11 +9,11 @@ place, and the result is rounded to whole seconds.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
-from habeat.core.schedule import checks
+from habeat.core.schedule import budget, checks
 from habeat.core.schedule.base import FIRST_MS, LAST_MS, Schedule
 from habeat.core.schedule.registry import register
 from habeat.errors import ValidationError
@@ -24,8 +24,15 @@ _HOUR_MS = 3_600_000
 # ephem counts days from noon of 1899-12-31.
 _UNIX_EPOCH_IN_EPHEM = 25567.5
 
-# Near the poles an event may be absent for most of a year; one absent for two never comes.
-_SEARCH_DAYS = 2 * 366
+# Near the poles an event may be absent for most of a year; one absent for a longer time than this
+# never comes.
+_SEARCH_DAYS = 400
+
+#: A day near the poles takes ephem a quarter of a millisecond. The search of all days fits.
+_STEPS_A_DAY = 20
+
+#: Days whose events are kept: near the poles the same days are searched for every question.
+_DAYS_KEPT = 4_096
 
 
 class _Event(NamedTuple):
@@ -71,14 +78,15 @@ class Solar(Schedule):
         object.__setattr__(self, "lon", checks.real("lon", self.lon, -180, 180))
 
     def next_after_ms(self, after_ms: int) -> int | None:
-        ephem = _ephem()
+        budget.begin()
         after_ms = max(after_ms, FIRST_MS)
         midnight_ms = round(-self.lon * 240) * 1000  # in whole seconds; a degree is 240
         day = (after_ms - midnight_ms) // _DAY_MS
         for start_ms in range(midnight_ms + day * _DAY_MS, LAST_MS - _DAY_MS, _DAY_MS):
             if start_ms > after_ms + _SEARCH_DAYS * _DAY_MS:
                 break
-            for slot_ms in self._slots_of_day(ephem, start_ms):
+            budget.examined(_STEPS_A_DAY)
+            for slot_ms in _slots_of_day(self.event, self.lat, self.lon, start_ms):
                 if slot_ms > after_ms:
                     return slot_ms
         return None
@@ -88,25 +96,29 @@ class Solar(Schedule):
         east = f"{abs(self.lon):g}°{'E' if self.lon >= 0 else 'W'}"
         return f"at {_EVENTS[self.event].words}, {north} {east}"
 
-    def _slots_of_day(self, ephem: Any, start_ms: int) -> Iterator[int]:
-        """The events within a day of mean solar time; two are possible when they come earlier."""
-        event, sun, observer = _EVENTS[self.event], ephem.Sun(), ephem.Observer()
-        observer.lat, observer.lon = str(self.lat), str(self.lon)
-        observer.elevation, observer.pressure, observer.horizon = 0, 0, event.horizon
-        search = getattr(observer, event.method)
-        options = {"use_center": True} if event.use_center else {}
-        from_ms, end_ms = float(start_ms), start_ms + _DAY_MS
-        while from_ms < end_ms:
-            try:
-                found_ms = _from_ephem(search(sun, start=_to_ephem(from_ms), **options))
-            except ephem.CircumpolarError:
-                # Not before the next true midnight, which may come soon.
-                midnight = observer.next_antitransit(sun, start=_to_ephem(from_ms))
-                from_ms = _from_ephem(midnight) + 1000
-                continue
-            if found_ms < end_ms:
-                yield round(found_ms / 1000) * 1000
-            from_ms = found_ms + _HOUR_MS
+
+@lru_cache(_DAYS_KEPT)
+def _slots_of_day(event: str, lat: float, lon: float, start_ms: int) -> tuple[int, ...]:
+    """The events within a day of mean solar time; two are possible when they come earlier."""
+    ephem = _ephem()
+    asked, sun, observer = _EVENTS[event], ephem.Sun(), ephem.Observer()
+    observer.lat, observer.lon = str(lat), str(lon)
+    observer.elevation, observer.pressure, observer.horizon = 0, 0, asked.horizon
+    search = getattr(observer, asked.method)
+    options = {"use_center": True} if asked.use_center else {}
+    from_ms, end_ms, slots = float(start_ms), start_ms + _DAY_MS, []
+    while from_ms < end_ms:
+        try:
+            found_ms = _from_ephem(search(sun, start=_to_ephem(from_ms), **options))
+        except ephem.CircumpolarError:
+            # Not before the next true midnight, which may come soon.
+            midnight = observer.next_antitransit(sun, start=_to_ephem(from_ms))
+            from_ms = max(from_ms, _from_ephem(midnight)) + 1000
+            continue
+        if found_ms < end_ms:
+            slots.append(round(found_ms / 1000) * 1000)
+        from_ms = max(from_ms, found_ms) + _HOUR_MS
+    return tuple(slots)
 
 
 def _from_ephem(date: float) -> float:

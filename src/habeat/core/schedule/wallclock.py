@@ -17,11 +17,16 @@ names times of day: "at 02:30".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from habeat.core.schedule import checks
 from habeat.core.schedule.base import Remark
+from habeat.core.schedule.budget import examined
 from habeat.core.schedule.zone import DAY_S, FIRST_S, LAST_S, Segment, Zone
+
+#: Where a zone has not been asked yet, a segment takes up to a year's worth of probes.
+_SEGMENT_STEPS, _COUNTED_SEGMENT_STEPS = 100, 20
 
 _GAPS = ("shift", "skip")
 _FOLDS = ("auto", "first", "last", "both")
@@ -45,6 +50,23 @@ class CountingRule(LocalRule, Protocol):
 
     def count(self, begin_s: int, end_s: int, /) -> int:
         """The matching local seconds from `begin_s` to before `end_s`."""
+
+
+def nth_ms(count: Callable[[int, int], int], number: int, after_ms: int, until_ms: int) -> int:
+    """The slot of this number after an instant, of which there are so many until another one.
+
+    By bisection: `count` gives the slots in ``after < slot <= until``, and is asked about half as
+    long a span each time.
+    """
+    low_s, high_s = after_ms // 1000, until_ms // 1000
+    while high_s - low_s > 1:
+        middle_s = (low_s + high_s) // 2
+        found = count(low_s * 1000, middle_s * 1000)
+        if found >= number:
+            high_s = middle_s
+        else:
+            number, low_s = number - found, middle_s
+    return high_s * 1000
 
 
 class WallClock:
@@ -87,6 +109,7 @@ class WallClock:
         end_s = min(until_ms // 1000, LAST_S) + 1
         total = 0
         while begin_s < end_s:
+            examined(_COUNTED_SEGMENT_STEPS)
             segment = self._zone.segment_at(begin_s)
             _, _, offset_s, first, end = self._window_of(segment)
             until_s = min(end_s, segment.end_s)
@@ -124,6 +147,7 @@ class WallClock:
                 from_s = max(from_s, found - segment.offset_s - 2 * DAY_S)
             if from_s > LAST_S:
                 return None
+            examined(_SEGMENT_STEPS)
             segment = self._zone.segment_at(from_s)
             if from_s == segment.start_s and self._shifts_to(segment):
                 return from_s * 1000
