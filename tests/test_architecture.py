@@ -23,9 +23,9 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "misc"}
 
 # What a pure module may import; `zoneinfo` reads the tz data, which is taken as constant.
 PURE_STDLIB = {
-    "__future__", "abc", "base64", "bisect", "calendar", "collections", "copy", "dataclasses",
-    "datetime", "decimal", "difflib", "enum", "fractions", "functools", "hashlib", "heapq",
-    "importlib", "itertools", "json", "math", "numbers", "operator", "re", "string", "struct",
+    "__future__", "abc", "base64", "bisect", "calendar", "collections", "contextvars", "copy",
+    "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions", "functools", "hashlib",
+    "heapq", "importlib", "itertools", "json", "math", "numbers", "operator", "re", "string", "struct",
     "types", "typing", "unicodedata", "uuid", "warnings", "zlib", "zoneinfo",
 }  # fmt: skip
 PURE_OTHERS = {"croniter", "dateutil", "ephem"}

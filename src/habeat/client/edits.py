@@ -228,9 +228,14 @@ def _from(entry: Entry, after_ms: int) -> Position:
     if isinstance(entry.schedule, Code):
         # Its slots are known to a leader that has the code: that one puts it right.
         return Position(cursor_ms, None, cursor_ms if entry.enabled else None)
-    slot_ms = entry.next_slot_ms(cursor_ms)
-    due = entry.enabled and slot_ms is not None
-    return Position(cursor_ms, slot_ms, entry.effective_ms(slot_ms) if due and slot_ms else None)
+    try:
+        slot_ms = entry.next_slot_ms(cursor_ms)
+        due_ms = None if slot_ms is None else entry.effective_ms(slot_ms)
+    except Exception:
+        # Its schedule fails, which is this entry's fault and no reason to refuse the edit. The
+        # leader looks at it at once, logs the error and tries again later.
+        slot_ms, due_ms = None, cursor_ms
+    return Position(cursor_ms, slot_ms, due_ms if entry.enabled else None)
 
 
 def _stop(entry: Entry, now_ms: int) -> Position:
@@ -271,7 +276,10 @@ def _left_behind(stored: Stored, entry: Entry, now_ms: int) -> SkippedRun | None
 
 def _counted(entry: Entry, cursor_ms: int, now_ms: int, reason: str) -> SkippedRun | None:
     limit = None if entry.schedule.arithmetic else COUNTED_AT_MOST
-    found = entry.count_between(cursor_ms, now_ms, limit)
+    try:
+        found = entry.count_between(cursor_ms, now_ms, limit)
+    except Exception:  # its schedule fails: that must not keep it from being edited or removed
+        return _run(now_ms, now_ms, 1, f"{reason}; slots not counted")
     if found is None:
         return None
     if limit is not None and found.count >= limit:

@@ -13,7 +13,7 @@ import habeat
 from habeat.client.edits import COUNTED_AT_MOST, addition, change, pause, removal, resume
 from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import Outcome
-from habeat.core.schedule import Schedule
+from habeat.core.schedule import Interval, Run, Schedule
 from habeat.core.schedule.code import Code
 from habeat.errors import DefinitionError
 from habeat.store.codec import decode, digest_of, encode
@@ -220,16 +220,55 @@ def test_a_removal_accounts_for_what_was_due() -> None:
     assert (nothing.lost, nothing.reason) == (None, "removed")
 
 
+class Walked(Interval):
+    """A kind whose slots have to be enumerated."""
+
+    arithmetic = False
+    count_between = Schedule.count_between
+
+
 def test_counting_has_an_end() -> None:
-    each_second = habeat.rrule("FREQ=SECONDLY", tz="UTC", dtstart=datetime(2020, 1, 1, tzinfo=UTC))
     behind_ms = (COUNTED_AT_MOST + 50) * 1_000
-    gone = removal(stored(entry_of(each_second), behind_ms=behind_ms), NOW)
+    gone = removal(in_memory(Walked(1_000), behind_ms), NOW)
     assert gone.lost is not None
     assert (gone.lost.count, gone.lost.last_ms) == (COUNTED_AT_MOST, NOW)
     assert gone.lost.reason == "removed; at least so many"
-    whole = removal(stored(entry_of(habeat.every(1)), behind_ms=behind_ms), NOW)
-    assert whole.lost is not None
-    assert whole.lost.count == COUNTED_AT_MOST + 50
+    each_second = habeat.rrule("FREQ=SECONDLY", tz="UTC", dtstart=datetime(2020, 1, 1, tzinfo=UTC))
+    for schedule in (habeat.every(1), each_second):
+        whole = removal(stored(entry_of(schedule), behind_ms=behind_ms), NOW)
+        assert whole.lost is not None
+        assert whole.lost.count == COUNTED_AT_MOST + 50
+
+
+class Failing(Interval):
+    """A kind of somebody's own, with a bug."""
+
+    arithmetic = False
+
+    def next_after_ms(self, after_ms: int) -> int | None:
+        raise ZeroDivisionError
+
+    def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
+        raise ZeroDivisionError
+
+
+def in_memory(schedule: Schedule, behind_ms: int, **state: Any) -> Stored:
+    """An entry as read, of a kind that is not registered."""
+    found = stored(entry_of(), behind_ms=behind_ms, **state)
+    assert found.entry is not None
+    return replace(found, entry=replace(found.entry, schedule=schedule))
+
+
+def test_an_entry_whose_schedule_raises_can_be_removed_and_its_pause_ends() -> None:
+    gone = removal(in_memory(Failing(1_000), 5_000), NOW)
+    assert gone.lost is not None
+    assert gone.lost.reason == "removed; slots not counted"
+    resumed = resume(in_memory(Failing(1_000), 5_000, paused="x"), NOW)
+    assert resumed is not None
+    # Due at once: the leader looks at it, and says what is wrong.
+    assert resumed.write.position == Position(NOW, None, NOW)
+    assert resumed.write.lost is not None
+    assert resumed.write.lost.reason == "paused; slots not counted"
 
 
 # -- bounds, offsets, and as often as it may ------------------------------------------------

@@ -10,7 +10,7 @@ A step stands for some microseconds of work, and a whole budget for some tens of
 
 from __future__ import annotations
 
-import threading
+from contextvars import ContextVar
 
 #: For one question: "which slot comes next?"
 STEPS = 10_000
@@ -22,28 +22,42 @@ class TooManySteps(Exception):
     """The budget of a question is used up; becomes ScheduleTooExpensive, which names the rule."""
 
 
-class _Meter(threading.local):
-    """What this thread's searches have examined, and at which count the present one ends."""
+class _Meter:
+    """What the searches of one thread have examined, and at which count the present one ends."""
 
-    spent = 0
-    limit = STEPS
+    __slots__ = ("limit", "spent")
+
+    def __init__(self) -> None:
+        self.spent = 0
+        self.limit = STEPS
 
 
-_meter = _Meter()
+_meters: ContextVar[_Meter] = ContextVar("habeat_schedule_steps")
+
+
+def _meter() -> _Meter:
+    try:
+        return _meters.get()
+    except LookupError:  # the first question of this thread
+        meter = _Meter()
+        _meters.set(meter)
+        return meter
 
 
 def begin(steps: int = STEPS) -> None:
     """A new question: from here on it may examine so many candidates."""
-    _meter.limit = _meter.spent + steps
+    meter = _meter()
+    meter.limit = meter.spent + steps
 
 
 def examined(steps: int = 1) -> None:
     """Count candidates; TooManySteps if the question has examined more than it may."""
-    _meter.spent = spent = _meter.spent + steps
-    if spent > _meter.limit:
+    meter = _meter()
+    meter.spent += steps
+    if meter.spent > meter.limit:
         raise TooManySteps
 
 
 def spent() -> int:
     """How many candidates were examined in this thread so far: the difference is what counts."""
-    return _meter.spent
+    return _meter().spent
