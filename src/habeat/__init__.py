@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from habeat import errors as errors
     from habeat.beat.scheduler import Scheduler as Scheduler
     from habeat.client import Client as Client
+    from habeat.client import Guard as Guard
     from habeat.core.schedule import cron as cron
     from habeat.core.schedule import crontab as crontab
     from habeat.core.schedule import every as every
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Scheduler": "habeat.beat.scheduler",
     "Client": "habeat.client",
+    "Guard": "habeat.client",
     "every": "habeat.core.schedule",
     "cron": "habeat.core.schedule",
     "crontab": "habeat.core.schedule",
@@ -41,6 +43,7 @@ _HOMES = {
 
 __all__ = [
     "Client",
+    "Guard",
     "Scheduler",
     "__version__",
     "cron",

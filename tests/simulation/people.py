@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from habeat.client.calls import Overtaken, _may_pass
 from habeat.client.editing import Editing
+from habeat.client.guard import NO_GUARD
 from habeat.client.orders import backfilled, triggered
 from habeat.core.limits import DEFAULT_LIMITS
 from habeat.errors import HabeatError
@@ -42,6 +43,7 @@ class Calls:
     """`client.calls.Calls` in virtual time."""
 
     timeout_s = TIMEOUT_US / 1e6
+    guard = NO_GUARD
 
     def __init__(self, sim: Simulation, host: Host | None) -> None:
         client = Client(host, sim.network) if host else Direct(sim.server)

@@ -2,6 +2,7 @@
 
 from habeat.client.client import Client
 from habeat.client.exchange import LoadReport
+from habeat.client.guard import Guard
 from habeat.client.instants import Instant
 from habeat.client.lookback import Drift, LedgerRecord
 from habeat.client.orders import Backfill, RequestId
@@ -15,6 +16,7 @@ __all__ = [
     "Client",
     "Drift",
     "EntryCounts",
+    "Guard",
     "Instant",
     "Leader",
     "LedgerRecord",

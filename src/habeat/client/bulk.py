@@ -14,8 +14,10 @@ from typing import Any
 from habeat.client.calls import Calls, Desk, Overtaken
 from habeat.client.definition import check_has_slots, new_entry
 from habeat.client.edits import Edit, addition
+from habeat.client.guard import Guard
 from habeat.client.place import Place
 from habeat.client.salvage import shown
+from habeat.client.selection import check_room
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry
 from habeat.core.limits import within
@@ -43,7 +45,8 @@ def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
 
     def plan(desk: Desk) -> Plan[list[Entry]]:
         now_ms, found = _read(desk, [entry.name for entry in wanted])
-        edits = _planned(wanted, found, now_ms, refused)
+        edits = _planned(wanted, found, now_ms, refused, calls.guard)
+        check_room(calls, desk, found)
         writes = [edit.write for edit in edits]
         return Plan(
             [edit.entry for edit in edits], lambda store, mark: store.write(writes, None, mark)
@@ -100,6 +103,7 @@ def _planned(
     found: Sequence[Stored],
     now_ms: int,
     refused: Mapping[str, HabeatError],
+    guard: Guard,
 ) -> list[Edit]:
     """What to write; BulkError with what is wrong with any, those `refused` before included."""
     edits: list[Edit] = []
@@ -109,6 +113,7 @@ def _planned(
             if stored.exists:
                 raise EntryExists(entry.name, shown(stored).owner)
             check_has_slots(entry, now_ms)
+            guard.check(entry, now_ms)
             edits.append(addition(stored, entry, now_ms))
         except HabeatError as error:
             errors[entry.name] = error

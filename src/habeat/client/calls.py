@@ -26,6 +26,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep as nap
 
+from habeat.client.guard import NO_GUARD, Guard
 from habeat.client.place import Place
 from habeat.errors import ForeignState, HabeatError, RedisUnavailable
 from habeat.ports import StoreUnavailable
@@ -79,7 +80,9 @@ class Calls:
         find_place: Callable[[], Place],
         timeout_s: float,
         sleep: Callable[[float], None] | None = None,
+        guard: Guard = NO_GUARD,
     ) -> None:
+        self.guard = guard
         self._find_place = find_place
         self._timeout_s = timeout_s
         self._sleep = nap if sleep is None else sleep
@@ -118,7 +121,7 @@ class Calls:
 
     def patient(self, seconds: float) -> Calls:
         """The same for one call whose steps take so much longer; to be closed by itself."""
-        longer = Calls(lambda: self.place, self._timeout_s + 4 * seconds, self._sleep)
+        longer = Calls(lambda: self.place, self._timeout_s + 4 * seconds, self._sleep, self.guard)
         longer._ours = self._ours
         return longer
 

@@ -34,6 +34,7 @@ def _clear_batch(calls: Calls, selection: Selection, names: Sequence[str]) -> in
             if (stored.exists or stored.state.quarantined is not None)
             and shown(stored).owner == "api"
             and selection.has(shown(stored))
+            and calls.guard.scope.has(shown(stored))
         ]
         if not removals:
             return Plan(0)

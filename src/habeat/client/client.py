@@ -18,6 +18,7 @@ from habeat.client.clearing import clear
 from habeat.client.definition import checked_name
 from habeat.client.editing import Editing
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
+from habeat.client.guard import NO_GUARD, Guard
 from habeat.client.looking import Looking, ScheduleLike
 from habeat.client.orders import Backfill, RequestId, backfilled, triggered
 from habeat.client.place import place_of_app, place_of_url
@@ -36,7 +37,8 @@ class Client(Looking):
     ``Client(app)`` finds everything in the app's settings. Without an app,
     ``Client(url, prefix="habeat:proj")`` names the Redis and the key prefix of its beats
     (`habeat_key_prefix`); `options` are then as in `habeat_redis_options`, and `timezone` is for
-    schedules that name none.
+    schedules that name none. A `guard` bounds what this client may change and see, for code that
+    passes on what tenants typed.
 
     Every call ends within about `timeout` seconds. All may raise RedisUnavailable (Redis was
     away for so long) and SettingsError; those that change something ForeignState (the keys under
@@ -52,19 +54,23 @@ class Client(Looking):
         timezone: str | None = None,
         timeout: float = 5.0,
         sleep: Callable[[float], None] | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        if guard is not None and not isinstance(guard, Guard):
+            raise ValidationError("guard", guard, "a habeat.Guard")
+        guard = guard or NO_GUARD
         if type(timeout) not in (int, float) or timeout <= 0:
             raise ValidationError("timeout", timeout, "seconds more than 0")
         if isinstance(app, str):
             place = place_of_url(app, prefix, options, timezone)
-            self._calls = Calls(lambda: place, timeout, sleep)
+            self._calls = Calls(lambda: place, timeout, sleep, guard)
         elif not hasattr(app, "main"):  # asking for its conf might load it
             raise ValidationError("app", app, "a Celery app, or the URL of a Redis")
         else:
             for field, given in (("prefix", prefix), ("options", options), ("timezone", timezone)):
                 if given is not None:
                     raise ValidationError(field, given, "left out: the app's settings say it")
-            self._calls = Calls(lambda: place_of_app(app), timeout, sleep)
+            self._calls = Calls(lambda: place_of_app(app), timeout, sleep, guard)
         self._editing = Editing(self._calls)
 
     # -- changes ----------------------------------------------------------------------------

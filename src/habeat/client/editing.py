@@ -21,6 +21,7 @@ from habeat.client.edits import (
 )
 from habeat.client.renaming import renamed
 from habeat.client.salvage import shown
+from habeat.client.selection import check_room
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry, instant
 from habeat.core.limits import check_reason
@@ -113,8 +114,9 @@ class Editing:
         """The entry under another name."""
 
         def plan(desk: Desk) -> Plan[Entry]:
-            old, new = desk.entries.read([name, new_name]).stored
-            found = _existing(old)
+            snapshot = desk.entries.read([name, new_name])
+            old, new = snapshot.stored
+            found = self._existing(old)
             if found.owner == "config":
                 raise OwnedByConfig(name, "rename")
             if old.entry is None:
@@ -124,6 +126,7 @@ class Editing:
             if new.exists:
                 raise EntryExists(new_name, shown(new).owner)
             renaming, entry = renamed(old, new_name, desk.entries.orders())
+            self._calls.guard.check(entry, snapshot.now_ms)
             return Plan(entry, lambda store, mark: store.rename(renaming, mark))
 
         return self._swap(name, plan)
@@ -135,18 +138,28 @@ class Editing:
             snapshot = desk.entries.read([name])
             stored = snapshot.stored[0]
             # One that cannot be read is made again by the leader, once it is gone.
-            if _existing(stored).owner == "config" and stored.entry is not None:
+            if self._existing(stored).owner == "config" and stored.entry is not None:
                 raise OwnedByConfig(name, "remove")
             gone = removal(stored, snapshot.now_ms)
             return Plan(None, lambda store, mark: store.remove([gone], None, mark))
 
         self._swap(name, plan)
 
+    def _existing(self, stored: Stored) -> Entry:
+        """What is stored; EntryNotFound, and NotAllowed outside the guard's scope."""
+        self._calls.guard.check_name(stored.name)
+        found = _existing(stored)
+        self._calls.guard.check_scope(found)
+        return found
+
     def _edit(self, name: str, plan_edit: PlanEdit) -> Entry:
         def plan(desk: Desk) -> Plan[Entry]:
             snapshot = desk.entries.read([name])
             stored = snapshot.stored[0]
+            self._calls.guard.check_name(name)
             edit = plan_edit(stored, snapshot.now_ms)
+            self._calls.guard.check_change(stored, edit, snapshot.now_ms)
+            check_room(self._calls, desk, [stored])
             if edit is None:
                 return Plan(shown(stored))
             write = edit.write

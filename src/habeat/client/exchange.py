@@ -19,16 +19,23 @@ from typing import Any
 from habeat.client.calls import Calls, Desk, Overtaken
 from habeat.client.definition import storable
 from habeat.client.edits import Edit, addition, change, pause, resume
+from habeat.client.guard import Guard
 from habeat.client.lookback import moment
 from habeat.client.place import Place
 from habeat.client.salvage import shown
-from habeat.client.selection import pages_of, read
+from habeat.client.selection import check_room, pages_of, read
 from habeat.client.swapping import Plan, swap
 from habeat.client.tasks import options_of, task_of
 from habeat.core.entry import Entry
 from habeat.core.limits import check_reason
 from habeat.core.schedule.base import to_ms
-from habeat.errors import DefinitionError, HabeatError, RevisionConflict, ValidationError
+from habeat.errors import (
+    DefinitionError,
+    HabeatError,
+    NotAllowed,
+    RevisionConflict,
+    ValidationError,
+)
 from habeat.store.codec import VERSION, decode, encode
 from habeat.store.entries import Stored, Write
 
@@ -81,6 +88,8 @@ def exported(calls: Calls) -> dict[str, Any]:
     at_ms = calls.read(lambda desk: desk.insight.now_us()) // 1_000
     for page in pages_of(calls):
         for stored in read(calls, page).stored:
+            if not calls.guard.scope.has(shown(stored)):
+                continue
             if stored.entry is not None:
                 entries.append(_written(stored.entry))
             elif stored.exists:
@@ -210,7 +219,7 @@ def _planned(calls: Calls, wanted: Mapping[str, Wanted], refused: Mapping[str, s
     for batch in _batches(list(wanted.values())):
         snapshot = read(calls, [item.entry.name for item in batch])
         for item, stored in zip(batch, snapshot.stored, strict=True):
-            verdict, why = _verdict(item, stored, snapshot.now_ms)
+            verdict, why = _verdict(item, stored, snapshot.now_ms, calls.guard)
             name = item.entry.name
             if verdict == "refused":
                 refused[name] = why
@@ -223,7 +232,12 @@ def _planned(calls: Calls, wanted: Mapping[str, Wanted], refused: Mapping[str, s
     )
 
 
-def _verdict(item: Wanted, stored: Stored, now_ms: int) -> tuple[str, str]:
+def _verdict(item: Wanted, stored: Stored, now_ms: int, guard: Guard) -> tuple[str, str]:
+    try:
+        guard.check_change(stored, None, now_ms)
+        guard.check(item.entry, now_ms)
+    except NotAllowed as error:
+        return "refused", str(error)
     old = shown(stored)
     paused = item.pause_at(now_ms)
     if item.entry.owner == "config":
@@ -276,6 +290,9 @@ def _edit_all(
         snapshot = desk.entries.read([item.entry.name for item in batch])
         pairs = zip(batch, snapshot.stored, strict=True)
         edits = [(stored, edit(item, stored, snapshot.now_ms)) for item, stored in pairs]
+        for stored, each in edits:
+            calls.guard.check_change(stored, each, snapshot.now_ms)
+        check_room(calls, desk, snapshot.stored)
         writes: list[Write] = [each.write for _, each in edits if each is not None]
         if not writes:
             return Plan([])

@@ -21,10 +21,13 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
+from habeat.client.edits import Edit
 from habeat.client.fields import span_ms
+from habeat.client.salvage import shown
 from habeat.core.entry import Entry
 from habeat.core.schedule import Schedule
 from habeat.errors import NotAllowed, ValidationError
+from habeat.store.entries import Stored
 
 #: The shortest gap is looked for among so many slots from now on.
 SLOTS_LOOKED_AT = 500
@@ -95,6 +98,13 @@ class Guard:
             self._check_task(entry.name, path, task)
             self._check_options(entry.name, path, options)
         self._check_interval(entry, now_ms)
+
+    def check_change(self, stored: Stored, edit: Edit | None, now_ms: int) -> None:
+        """NotAllowed if a stored entry, or none, must not be changed like that."""
+        if stored.exists:
+            self.check_scope(shown(stored))
+        if edit is not None and edit.write.definition:
+            self.check(edit.entry, now_ms)
 
     def check_room(self, name: str, present: int, more: int) -> None:
         """NotAllowed if `more` new entries exceed the number that the scope may have."""

@@ -8,6 +8,7 @@ from functools import partial
 
 from habeat.client.calls import Calls, Desk
 from habeat.client.definition import checked_name
+from habeat.client.guard import Scope
 from habeat.client.instants import Instant, Span, in_zone, instants, instants_of
 from habeat.client.lookback import (
     Drift,
@@ -25,7 +26,7 @@ from habeat.client.status import Status, read_status
 from habeat.core.entry import Entry, Policies
 from habeat.core.lateness import Lateness
 from habeat.core.schedule import Schedule
-from habeat.errors import EntryNotFound
+from habeat.errors import EntryNotFound, NotAllowed
 
 ScheduleLike = Schedule | float | timedelta
 
@@ -45,7 +46,7 @@ class Looking:
     def get(self, name: str) -> Entry:
         """One entry as it is now; EntryNotFound. One that cannot be read is quarantined."""
         found = entries_of(self._calls, [checked_name(name)])
-        if not found:
+        if not found or not self._calls.guard.scope.has(found[0]):
             raise EntryNotFound(name)
         return found[0]
 
@@ -101,7 +102,20 @@ class Looking:
         return entry.policies(self._calls.place.policies)
 
     def _entry_pages(self) -> Iterator[Sequence[Entry]]:
-        return (entries_of(self._calls, page) for page in pages_of(self._calls))
+        has = self._calls.guard.scope.has
+        pages = (entries_of(self._calls, page) for page in pages_of(self._calls))
+        return ([entry for entry in page if has(entry)] for page in pages)
+
+    def _check_scope(self, name: str | None) -> None:
+        """EntryNotFound or NotAllowed if the guard's scope does not have this name's past."""
+        scope = self._calls.guard.scope
+        if name is None:
+            if scope != Scope():
+                raise NotAllowed("", "name", "one entry by its name: this client has a scope")
+        elif not scope.has_name(name):
+            raise EntryNotFound(name)
+        elif scope.tag:
+            self.get(name)
 
     # -- what happened ----------------------------------------------------------------------
 
@@ -112,6 +126,7 @@ class Looking:
         from the histograms of all time, whose percentiles are at most 0.8 % too small. Raises
         EntryNotFound for a name that neither exists nor stands in the ledger.
         """
+        self._check_scope(name)
         if since is not None:
             rows = self._calls.read(
                 lambda desk: drift_since(desk.insight, name, _from_ms(desk, since) or 0)
@@ -132,6 +147,7 @@ class Looking:
         limit: int = 100,
     ) -> Records:
         """What became of slots, newest first: of one entry, or of all."""
+        self._check_scope(name)
         return self._calls.read(
             lambda desk: records(desk.insight, name, _from_ms(desk, since), limit)
         )

@@ -17,6 +17,7 @@ from typing import Any, Self
 from habeat.client.calls import Calls, Desk
 from habeat.client.fields import arguments, keywords, pace_of
 from habeat.client.lookback import moment
+from habeat.client.salvage import shown
 from habeat.core.entry import Entry
 from habeat.core.limits import within
 from habeat.core.order import BACKFILL_MAX, Order
@@ -136,8 +137,10 @@ def _ask(
     def attempt(desk: Desk) -> bool:
         snapshot = desk.entries.read([name])
         stored = snapshot.stored[0]
+        calls.guard.check_name(name)
         if not stored.exists:
             raise EntryNotFound(name)
+        calls.guard.check_scope(shown(stored))
         if stored.entry is None:
             raise DefinitionError(name, stored.unreadable)
         wanted = order(stored.entry, snapshot.now_ms)

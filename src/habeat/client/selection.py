@@ -11,7 +11,7 @@ from habeat.client.fields import tags_of
 from habeat.client.salvage import shown
 from habeat.core.entry import Entry
 from habeat.errors import ValidationError
-from habeat.store.entries import PAGE, Snapshot
+from habeat.store.entries import PAGE, Snapshot, Stored
 
 CONDITIONS = ("active", "paused", "disabled", "quarantined", "exhausted")
 OWNERS = ("api", "config")
@@ -48,6 +48,21 @@ class Selection:
         )
 
 
+def check_room(calls: Calls, desk: Desk, found: Iterable[Stored]) -> None:
+    """NotAllowed if the entries that are not there yet exceed what the guard's scope may have."""
+    guard = calls.guard
+    new = [stored.name for stored in found if not stored.exists]
+    if guard.max_entries is None or not new:
+        return
+    names = [name for name in desk.entries.names() if guard.scope.has_name(name)]
+    present = len(names)
+    if guard.scope.tag:
+        pages = (names[start : start + PAGE] for start in range(0, len(names), PAGE))
+        found_there = (stored for page in pages for stored in desk.entries.read(page).stored)
+        present = sum(guard.scope.has(shown(stored)) for stored in found_there)
+    guard.check_room(new[0], present, len(new))
+
+
 def pages_of(calls: Calls, prefix: str = "") -> Iterator[list[str]]:
     """The names that begin with `prefix`, sorted, a page at a time.
 
@@ -67,7 +82,7 @@ def selected(calls: Calls, selection: Selection) -> Iterator[Entry]:
     """The entries that are meant, by name, each page read at one moment."""
     for page in pages_of(calls, selection.prefix):
         for entry in entries_of(calls, page):
-            if selection.has(entry):
+            if selection.has(entry) and calls.guard.scope.has(entry):
                 yield entry
 
 

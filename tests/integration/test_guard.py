@@ -1,0 +1,124 @@
+"""A guarded client: its scope holds for every call, and what is refused writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import habeat
+from habeat.errors import BulkError, EntryNotFound, NotAllowed
+from tests.servers.redis_server import Server
+
+PREFIX = "habeat:guarded"
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def free(valkey: Server) -> Iterator[habeat.Client]:
+    with habeat.Client(valkey.url(), prefix=PREFIX) as client:
+        client.add("t7:a", "reports.a", 300, tags=["t7"])
+        client.add("t8:a", "reports.a", 300, tags=["t8"], options={"queue": "admin"})
+        yield client
+
+
+@pytest.fixture(params=["prefix", "tag"])
+def scope(request: pytest.FixtureRequest) -> dict[str, str]:
+    return {"prefix": "t7:"} if request.param == "prefix" else {"tag": "t7"}
+
+
+@pytest.fixture
+def tenant(free: habeat.Client, valkey: Server, scope: dict[str, str]) -> Iterator[habeat.Client]:
+    guard = habeat.Guard(
+        **scope, tasks=["reports.*"], queues=["tenants"], max_entries=3, min_interval=60
+    )
+    with habeat.Client(valkey.url(), prefix=PREFIX, guard=guard) as client:
+        yield client
+
+
+def everything(client: habeat.Client) -> Any:
+    return {**client.export(), "exported_at": None}
+
+
+CHANGES: dict[str, Callable[[habeat.Client], Any]] = {
+    "update": lambda c: c.update("t8:a", description="x"),
+    "replace": lambda c: c.add("t8:a", "reports.a", 300, tags=["t7"], replace=True),
+    "remove": lambda c: c.remove("t8:a"),
+    "pause": lambda c: c.pause("t8:a"),
+    "resume": lambda c: c.resume("t8:a"),
+    "rename": lambda c: c.rename("t8:a", "t7:b"),
+    "trigger": lambda c: c.trigger("t8:a"),
+    "backfill": lambda c: c.backfill("t8:a", PAST, PAST + timedelta(hours=1)),
+    "another task": lambda c: c.add("t7:b", "admin.wipe", 300, tags=["t7"]),
+    "another task by update": lambda c: c.update("t7:a", task="admin.wipe"),
+    "another queue": lambda c: c.add("t7:b", "reports.b", 300, tags=["t7"], options={"queue": "q"}),
+    "too often": lambda c: c.update("t7:a", schedule=1),
+    "out of the scope": lambda c: c.add("x", "reports.a", 300),
+    "many": lambda c: c.add_many(
+        [{"name": f"t7:{n}", "task": "reports.a", "schedule": 300, "tags": ["t7"]} for n in "bcd"]
+    ),
+    "one of many": lambda c: c.add_many(
+        [
+            {"name": "t7:b", "task": "reports.a", "schedule": 300, "tags": ["t7"]},
+            {"name": "t7:c", "task": "admin.wipe", "schedule": 300, "tags": ["t7"]},
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_is_not_allowed_writes_nothing(
+    free: habeat.Client, tenant: habeat.Client, change: Callable[[habeat.Client], Any]
+) -> None:
+    before = everything(free)
+    with pytest.raises((NotAllowed, BulkError)):
+        change(tenant)
+    assert everything(free) == before
+
+
+def test_what_is_allowed_is_done(free: habeat.Client, tenant: habeat.Client) -> None:
+    tenant.add("t7:b", "reports.b", 60, tags=["t7"], options={"queue": "tenants"})
+    tenant.update("t7:b", description="x")
+    tenant.pause("t7:b")
+    tenant.resume("t7:b")
+    tenant.rename("t7:b", "t7:c")
+    tenant.trigger("t7:c")
+    tenant.add("t7:d", "reports.b", 60, tags=["t7"])
+    with pytest.raises(NotAllowed, match="at most 3 entries; there are 3"):
+        tenant.add("t7:e", "reports.b", 60, tags=["t7"])
+    assert tenant.remove("t7:c") == 1
+    tenant.add("t7:e", "reports.b", 60, tags=["t7"])
+    assert {entry.name for entry in free.list()} == {"t7:a", "t7:d", "t7:e", "t8:a"}
+
+
+def test_only_the_scope_is_seen(tenant: habeat.Client) -> None:
+    assert [entry.name for entry in tenant.list()] == ["t7:a"]
+    assert [entry["name"] for entry in tenant.export()["entries"]] == ["t7:a"]
+    assert tenant.get("t7:a").name == "t7:a"
+    assert tenant.history("t7:a") == []
+    for call in (tenant.get, tenant.preview, tenant.history, tenant.drift):
+        with pytest.raises(EntryNotFound):
+            call("t8:a")
+    for look in (tenant.history, tenant.drift):
+        with pytest.raises(NotAllowed):
+            look()
+
+
+def test_removing_many_stays_in_the_scope(free: habeat.Client, tenant: habeat.Client) -> None:
+    assert tenant.remove(prefix="t") == 1
+    assert [entry.name for entry in free.list()] == ["t8:a"]
+
+
+def test_a_document_is_loaded_within_the_scope(free: habeat.Client, tenant: habeat.Client) -> None:
+    document = free.export()
+    before = everything(free)
+    for entry in document["entries"]:
+        entry["description"] = "loaded"
+    assert set(tenant.load(document).refused) == {"t8:a"}
+    assert everything(free) == before
+    document["entries"] = [entry for entry in document["entries"] if entry["name"] == "t7:a"]
+    tenant.load(document)
+    assert free.get("t7:a").description == "loaded"
+    assert everything(free) != before
