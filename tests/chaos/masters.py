@@ -58,16 +58,29 @@ class Masters:
 
     def events(self) -> list[Event]:
         """Stops the recording."""
-        found: list[Event] = []
-        for reign in _reigns([_in_moments(monitor.stop()) for monitor in self._monitors]):
-            if found:
-                lost_us = _known_us(reign) - 1
-                found = [_not_after(event, lost_us) for event in found]
-                found.append(Fault(Kind.REDIS_FAILOVER, lost_us - COPIED_US, lost_us))
-                found.append(Lost(lost_us, "failover"))
-                reign = [_not_before(event, lost_us) for event in reign]
-            found += reign
-        return found
+        return history([monitor.stop() for monitor in self._monitors])
+
+
+def history(tapes: Sequence[Sequence[Event]]) -> list[Event]:
+    """What was recorded of each server, as one history.
+
+    A new master may be known before its predecessor's first write (that one was deposed already,
+    and took writes all the same): all that the predecessor did, and the loss before it, are put
+    before that moment, in their order, each loss at a moment of its own. What a new master held is
+    what was read of it, and never what was read of another at that time.
+    """
+    found: list[Event] = []
+    for reign in _reigns([_in_moments(tape) for tape in tapes]):
+        if found:
+            lost_us = _known_us(reign) - 1
+            found = [_not_after(event, lost_us) for event in found]
+            found.append(Fault(Kind.REDIS_FAILOVER, lost_us - COPIED_US, lost_us))
+            first = reign[0]
+            kept = first.kept if isinstance(first, Gap) else None
+            found.append(Lost(lost_us, "failover", kept, told=True))
+            reign = [_not_before(event, lost_us) for event in reign]
+        found += reign
+    return found
 
 
 def moved(event: Write | Arrival | ScriptEnd, at_us: int) -> Event:
@@ -133,7 +146,12 @@ def _known_us(reign: Sequence[Event]) -> int:
 
 def _not_after(event: Event, moment_us: int) -> Event:
     """What a deposed master still did comes before the loss of it."""
-    if isinstance(event, (Fault, Gap)):
+    if isinstance(event, Lost):
+        return replace(event, at_us=min(event.at_us, moment_us - 1))
+    if isinstance(event, Gap):
+        start_us = min(event.start_us, moment_us - 1)
+        return replace(event, start_us=start_us, end_us=min(event.end_us, moment_us))
+    if isinstance(event, Fault):
         return replace(event, end_us=min(event.end_us, moment_us))
     return moved(event, min(event.at_us, moment_us))
 

@@ -166,7 +166,7 @@ class _Walk:
         if lost.server_us is not None:
             self._at(lost.at_us, lost.server_us)
         kept = lost.kept
-        for gap in case.gaps:
+        for gap in () if lost.told else case.gaps:
             if kept is None and gap.start_us <= lost.at_us <= gap.end_us:
                 kept = gap.kept
         case.history += 1

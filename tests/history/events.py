@@ -146,12 +146,14 @@ class Lost:
     kept: the writes that would build what is there now (as `Write.words`: HSET entries, state,
     inflight; SET lease PX what remains). () is an empty server; None: not known, and the checker
     believes what it sees next. server_us: the server's own clock; None: as since the last write.
+    told: `kept` is all that is known; else a gap around this moment may tell more.
     """
 
     at_us: int
     how: str
     kept: tuple[Words, ...] | None = None
     server_us: int | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,12 +46,15 @@ class Explanation:
     outbox: what it explains without a loss of data, which the atomic dispatch needs always.
     loses: it can take acknowledged writes away; with a Lost event it explains a duplicate of either
     dispatch, of a slot whose claim or settling was lost.
+    itself: it explains that one process sends twice. That one settles what has left before it sends
+    anything again, so it must not have known that its message had left.
     """
 
     outbox: Hits
     miss: bool
     why: str
     loses: bool = False
+    itself: bool = False
 
 
 EXPLANATIONS: dict[Kind, Explanation] = {
@@ -67,6 +70,7 @@ EXPLANATIONS: dict[Kind, Explanation] = {
         "A leader frozen longer than its lease: between publish and settle its message is sent "
         "again by the successor; between its last look at the trust window and the socket, its "
         "own stale message follows when it wakes.",
+        itself=True,
     ),
     Kind.TERM: Explanation(
         Hits.NOBODY,
@@ -84,6 +88,7 @@ EXPLANATIONS: dict[Kind, Explanation] = {
         True,
         "The broker may have taken the message whose confirmation never came, or may get it "
         "late from the network, after it was sent again.",
+        itself=True,
     ),
     Kind.LOST_REQUEST: Explanation(
         Hits.EARLIER,
@@ -102,6 +107,7 @@ EXPLANATIONS: dict[Kind, Explanation] = {
         True,
         "The broker has the message and the sender does not know it: it is sent again under "
         "the same task id; one that may not be repeated is recorded as ambiguous.",
+        itself=True,
     ),
     Kind.HOST_CLOCK: Explanation(
         Hits.NOBODY,
@@ -178,12 +184,14 @@ EXPLANATIONS: dict[Kind, Explanation] = {
         True,
         "A broker that goes down between taking a message and confirming it leaves its sender in "
         "the dark; it is sent again.",
+        itself=True,
     ),
     Kind.BROKER_HANGS: Explanation(
         Hits.ANY,
         True,
         "A publish that timed out may be carried out when the broker wakes, after it was sent "
         "again.",
+        itself=True,
     ),
     Kind.BROKER_LOST: Explanation(
         Hits.NOBODY,
@@ -216,13 +224,16 @@ EXPLANATIONS: dict[Kind, Explanation] = {
 }
 
 
-def explains(kind: Kind, *, hit_earlier: bool, hit_later: bool, outbox: bool) -> bool:
+def explains(
+    kind: Kind, *, hit_earlier: bool, hit_later: bool, outbox: bool, itself: bool = False
+) -> bool:
     """Whether a fault of this kind can have made one copy of a message follow another.
 
-    hit_earlier, hit_later: it hit the sender of that copy, or everybody. A loss of data is looked
-    at by itself, by what was left of that slot (`loses` only says whose Lost events those are).
+    hit_earlier, hit_later: it hit the sender of that copy, or everybody. itself: both were sent by
+    the same process. A loss of data is looked at by itself, by what was left of that slot (`loses`
+    only says whose Lost events those are).
     """
-    if not outbox:
+    if not outbox or (itself and not EXPLANATIONS[kind].itself):
         return False
     match EXPLANATIONS[kind].outbox:
         case Hits.NOBODY:

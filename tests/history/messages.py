@@ -154,10 +154,12 @@ class Messages:
     def _explains(self, fault: Fault, claim: Claim, earlier: Arrival, later: Arrival) -> bool:
         if not self._touches(fault, claim, later):
             return False
+        senders = _sender(claim, earlier), _sender(claim, later)
         return explains(
             fault.kind,
-            hit_earlier=_hits(fault, _sender(claim, earlier)),
-            hit_later=_hits(fault, _sender(claim, later)),
+            itself=bool(senders[0]) and senders[0] == senders[1],
+            hit_earlier=_hits(fault, senders[0]),
+            hit_later=_hits(fault, senders[1]),
             outbox=not claim.atomic,
         )
 

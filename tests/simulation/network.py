@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
@@ -22,6 +22,9 @@ from habeat.store.scripting import script
 from tests.simulation.model import ReplyError, Server
 from tests.simulation.watching import TELLING
 from tests.simulation.world import Host, World
+
+if TYPE_CHECKING:
+    from tests.simulation.ahead import UnderWay
 
 SCRIPTS = (
     *("acquire", "claim", "defer", "drop", "mark", "observe", "prune", "quarantine", "read"),
@@ -48,6 +51,12 @@ class Network:
         #: The same: it is given up, and arrives after so long.
         self.late_this_us = 0
         self.lines: list[Line] = []
+        #: Calls that are under way, or answered and not read.
+        self.flights: set[UnderWay] = set()
+        #: What a failover leaves at least, since Redis replicas have been waited for.
+        self.copied: tuple[int, object] | None = None
+        #: Whether they do not have it in time, for once.
+        self.uncopied: Callable[[Host], bool] = lambda host: False
         #: Told of what is lost by chance: (host, "request" or "reply", until when).
         self.on_lost: Callable[[Host, str, int], None] = lambda host, what, until_us: None
         #: Told of each script that has run: (host, name, reply or error).
@@ -72,6 +81,8 @@ class Network:
         """The server is gone: all its connections are closed."""
         for line in list(self.lines):
             line.drop()
+        for flight in sorted(self.flights, key=lambda flight: flight.number):
+            flight.close()
 
     def say(self, channel: bytes, message: bytes) -> None:
         """A message on a channel, on its way to whoever listens."""
@@ -100,9 +111,22 @@ class Client:
     """What the store uses of redis-py, over the network."""
 
     def __init__(self, host: Host, network: Network) -> None:
-        self._host = host
-        self._network = network
+        self.host = self._host = host
+        self.network = self._network = network
         self._server = network.server
+
+    name_of = staticmethod(script_name)
+
+    def wait(self, replicas: int, timeout_ms: int) -> Any:
+        """All that has been written until now has been copied, before the answer comes."""
+
+        def act() -> int:
+            if self._network.uncopied(self._host):
+                return 0
+            self._network.copied = self._network.world.now_us, self._server.snapshot()
+            return replicas
+
+        return self._carry("wait", act)
 
     def evalsha(self, sha: str, numkeys: int, *words: Any) -> Any:
         return self._script(script_name(sha), sha, None, words[:numkeys], words[numkeys:])
@@ -156,19 +180,20 @@ class Client:
         return Pipeline(self)
 
     def _script(self, name: str, sha: str, text: str | None, keys: Any, args: Any) -> Any:
+        self._network.watching.trusts(self._host)
+        return self._carry(name, lambda: self.run(name, sha, text, keys, args))
+
+    def run(self, name: str, sha: str, text: str | None, keys: Any, args: Any) -> Any:
+        """Let the server run a script now."""
         network = self._network
-
-        def act() -> Any:
-            network.caller = self._host
-            network.calls += 1
-            holder = network.watching.holder
-            reply = self._server.evalsha(sha, text, keys, args)
-            network.watching.ran(self._host, name, reply, holder)
-            if network.on_script is not None:
-                network.on_script(self._host, name, reply)
-            return reply
-
-        return self._carry(name, act)
+        network.caller = self._host
+        network.calls += 1
+        holder = network.watching.holder
+        reply = self._server.evalsha(sha, text, keys, args)
+        network.watching.ran(self._host, name, reply, holder)
+        if network.on_script is not None:
+            network.on_script(self._host, name, reply)
+        return reply
 
     def _send(self, name: str, *words: Any) -> Any:
         return self._carry(name, lambda: self._server.call(*words))
@@ -177,6 +202,7 @@ class Client:
         self._go(name, act)
         if self._network.down:
             raise RedisConnectionError("simulated: refused")
+        ran_us = self._network.world.now_us
         try:
             reply = act()
         except NoScriptError:
@@ -185,7 +211,7 @@ class Client:
             raise ResponseError(str(error)) from error
         self._come_back(name)
         if name in TELLING and reply[0] == b"ok":
-            self._network.watching.knows(self._host)
+            self._network.watching.knows(self._host, ran_us)
         return reply
 
     def _go(self, name: str, act: Callable[[], Any]) -> None:
@@ -274,14 +300,20 @@ class Direct:
 class Clients:
     """`calling.Clients`: one client, whatever happens."""
 
-    def __init__(self, client: Client | Direct) -> None:
+    def __init__(self, client: Client | Direct, network: Network | None = None) -> None:
         self._client = client
+        self._network = network
 
     def client(self) -> Any:
         return self._client
 
     def reset(self) -> None:
-        """There is nothing to reset."""
+        """What was called and has not been read is gone with its connections."""
+        if self._network is None or isinstance(self._client, Direct):
+            return
+        own = [flight for flight in self._network.flights if flight.host is self._client.host]
+        for flight in sorted(own, key=lambda flight: flight.number):
+            flight.close()
 
 
 class Line:

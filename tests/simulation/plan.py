@@ -72,6 +72,10 @@ class Plan:
     phase_ms: int = 0
     #: The clock of Redis does not step back in this run.
     never_back: bool = False
+    #: A message is sent once a Redis replica has its claim (`habeat_wait_redis_replicas`).
+    waits: bool = False
+    #: How many claims are sent in one call.
+    batch: int = 20
     quiet_most_us: int = 30 * SECOND
 
     @property
@@ -180,6 +184,8 @@ def plan_of(seed: int, atomic: bool | None = None) -> Plan:
         crash_poll_ms=draw.choice((250, 250, 400, 600)),
         attempts_cap=draw.choice((2, 2, 10)),
         phase_ms=draw.randrange(1_000),
+        waits=draw.random() < 0.3 and not atomic,
+        batch=draw.choice((1, 2, 20)),
     )
 
 

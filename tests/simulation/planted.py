@@ -20,11 +20,13 @@ from habeat.core import catchup
 from habeat.core.lease import Trust
 from habeat.election import Election
 from habeat.engine import planning
+from habeat.engine.atomic import AtomicClaims
 from habeat.engine.loop import Engine
 from habeat.engine.outbox import Sender
 from habeat.engine.recovery import Recovery
 from habeat.store.dispatch import RedisDispatchStore
-from tests.simulation.plan import plan_of
+from tests.simulation import lives
+from tests.simulation.plan import Plan, plan_of
 from tests.simulation.run import Simulation
 
 
@@ -37,6 +39,12 @@ class Bug:
     patches: tuple[tuple[Any, str, Any], ...] = ()
     #: Whether the dispatch has to be atomic (True) or the outbox (False) for it to matter.
     atomic: bool | None = None
+    #: The life in which it shows, where drawn seeds hardly come to that.
+    life: Callable[[int], Plan] | None = None
+
+    def plan(self, seed: int) -> Plan:
+        """What is run to see it."""
+        return self.life(seed) if self.life is not None else plan_of(seed, self.atomic)
 
 
 @contextmanager
@@ -68,7 +76,7 @@ def caught(bug: Bug, most: int, first: int = 0) -> tuple[int, list[str]]:
     """After how many seeds it is noticed, and the problems; (0, []) if not within `most`."""
     with planted(bug):
         for number in range(most):
-            outcome = Simulation(plan_of(first + number, bug.atomic)).run()
+            outcome = Simulation(bug.plan(first + number)).run()
             if outcome.problems:
                 return number + 1, outcome.problems
     return 0, []
@@ -180,11 +188,11 @@ class _NewestToo(catchup._Planner):
 class _OneTooMany(catchup._Planner):
     """A run of misses that takes the first slot within the grace with it."""
 
-    def _missed(self, run: Any, reason: str) -> Any:
+    def _missed(self, run: Any, reason: str, *outcome: Any) -> Any:
         following_ms = self._entry.next_slot_ms(run.last_ms)
         if reason != catchup.HISTORY_LOST and following_ms is not None:
             run = replace(run, last_ms=following_ms, count=run.count + 1)
-        return super()._missed(run, reason)
+        return super()._missed(run, reason, *outcome)
 
 
 def _expired_by_slot(entry: Any, firing: Any, now_ms: int) -> bool:
@@ -223,6 +231,51 @@ def _due_late(write: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return wrong
+
+
+def _anchored_when_read(self: Election, reply: Any, attempt: Any) -> Any:
+    return _concluded(self, reply, replace(attempt, at_ms=self._now_ms()))
+
+
+def _forgets_what_left(self: Sender) -> None:
+    settling, self._settling = self._settling, None
+    if settling is not None:
+        del self._departed[: self._asked]
+        settling.result()
+
+
+_recover = RedisDispatchStore.recover
+
+
+def _recovered_unwaited(self: Any, *args: Any) -> Any:
+    wanted, self._wait_redis_replicas = self._wait_redis_replicas, 0
+    try:
+        return _recover(self, *args)
+    finally:
+        self._wait_redis_replicas = wanted
+
+
+def _dropped_unheard(self: AtomicClaims, lead: Any) -> None:
+    while self._under_way:
+        self._under_way.popleft().claiming.drop()
+
+
+_tick = RedisDispatchStore.tick
+
+
+def _looks_without_knowing(
+    self: Any, token: Any, ttl_ms: int, limit: int, _: int, *more: Any
+) -> Any:
+    return _tick(self, token, ttl_ms, limit, 0, *more)
+
+
+class _KeepsOneLess(catchup._Planner):
+    """Of the misfires that shall fire, the oldest is missed."""
+
+    def _all(self, cursor_ms: int, slot_ms: int) -> Any:
+        limit = max(0, self._policies.misfire_limit - 1)
+        self._policies = replace(self._policies, misfire_limit=limit)
+        return super()._all(cursor_ms, slot_ms)
 
 
 _TOKEN = "if redis.call('GET', LEASE) ~= token then\n  return lost()\nend\n"
@@ -568,8 +621,57 @@ BUGS = (
         "skip: an entry is due no more",
         (("skip.lua", "  write_due(name, next_due)\n", "  write_due(name, '')\n"),),
     ),
-    Bug("release: nobody is told", (("release.lua", "wake('released')\n", ""),)),
-    Bug("release: nobody listens", patches=((Election, "look_now", _nothing),)),
+    Bug("release: nobody is told", (("release.lua", "wake('released')\n", ""),), life=lives.stops),
+    Bug(
+        "trust: anchored when the answer is read",
+        patches=((Election, "concluded", _anchored_when_read),),
+    ),
+    Bug(
+        "settle: what left is forgotten when the answer is lost",
+        patches=((Sender, "_heard", _forgets_what_left),),
+        atomic=False,
+        life=lives.settling_lost,
+    ),
+    Bug(
+        "wait: not after a claim",
+        patches=((RedisDispatchStore, "_await_redis_replicas", _nothing),),
+        atomic=False,
+        life=lives.fails_over,
+    ),
+    Bug(
+        "wait: not after recovering",
+        patches=((RedisDispatchStore, "recover", _recovered_unwaited),),
+        atomic=False,
+        life=lives.killed_unwaited,
+    ),
+    Bug(
+        "claims: dropped answers are not heard",
+        patches=((AtomicClaims, "drop", _dropped_unheard),),
+        atomic=True,
+    ),
+    Bug(
+        "tick: the heartbeat is not passed",
+        patches=((RedisDispatchStore, "tick", _looks_without_knowing),),
+        life=lives.restores,
+    ),
+    Bug("catch-up: one less than the limit", patches=((catchup, "_Planner", _KeepsOneLess),)),
+    Bug(
+        "settle: recorded twice",
+        (
+            (
+                "settle.lua",
+                "  if not by_hand(identity) then\n    if redis.call('HEXISTS', ENTRIES",
+                "  record(name, slot, 'sent', reason, 1, slot, token, int(late), attempt)\n"
+                "  if not by_hand(identity) then\n    if redis.call('HEXISTS', ENTRIES",
+            ),
+        ),
+        atomic=False,
+    ),
+    Bug(
+        "suppressed: the cursor moves without a record",
+        (("claim.lua", "record(firing.name, firing.slot, 'suppressed'", "type('suppressed'"),),
+    ),
+    Bug("release: nobody listens", patches=((Election, "look_now", _nothing),), life=lives.stops),
 )
 
 

@@ -16,14 +16,14 @@ from habeat.beat.reconcile import Reconcile
 from habeat.core.entry import Entry, Policies
 from habeat.core.lease import renew_after_ms
 from habeat.election import Election, Pace
-from habeat.engine import Engine, EngineSettings, recovery
+from habeat.engine import Engine, EngineSettings, dispatch, recovery
 from habeat.ports import StoreUnavailable
 from habeat.store import codec
-from habeat.store.calling import Caller
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.insight import Insight
 from habeat.store.leases import RedisElectionStore
+from tests.simulation.ahead import AsyncCaller
 from tests.simulation.broker import Probe, Publisher
 from tests.simulation.network import Client, Clients, Line
 from tests.simulation.world import Host
@@ -59,12 +59,17 @@ class Parts:
 def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
     """A replica's parts, in the order in which `wiring.build` makes them."""
     recovery.ATTEMPTS_CAP = sim.plan.attempts_cap
+    dispatch.ATOMIC_BATCH = dispatch.OUTBOX_BATCH = sim.plan.batch
     plan, clock = sim.plan, host
-    caller = Caller(Clients(Client(host, sim.network)), sim.keys)
+    caller = AsyncCaller(Clients(Client(host, sim.network), sim.network), sim.keys)
     leases = RedisElectionStore(caller, clock, APP, lambda: f"cluster of {host.nonce}")
     election = Election(leases, clock, Pace(plan.ttl_ms, plan.crash_poll_ms), host.nonce)
     store = RedisDispatchStore(
-        caller, dedup_ttl_ms=plan.dedup_ms, ledger_age_ms=86_400_000, ledger_length=1_000_000
+        caller,
+        dedup_ttl_ms=plan.dedup_ms,
+        ledger_age_ms=86_400_000,
+        ledger_length=1_000_000,
+        wait_redis_replicas=int(plan.waits),
     )
     publisher = Publisher(host, sim.broker, atomic=plan.atomic)
     entries = EntryStore(caller)

@@ -117,6 +117,7 @@ class Simulation:
         self.recorder = Recorder(self)
         self.broker = Broker(self.world, self.recorder.arrival)
         self.network.on_lost = self._lost_by_chance
+        self.network.uncopied = self._uncopied_by_chance
         self.people = People(self)
         self._started = 0
         self._deployed = 0
@@ -139,7 +140,8 @@ class Simulation:
             for plan in self.plan.entries:
                 if plan.task == "poisoned":
                     told = "its queue is no list"
-                    self.recorder.fault(Kind.POISON, 600 * SECOND, "", told, entry=plan.name)
+                    for name in (plan.name, f"{plan.name}x"):  # and renamed by somebody
+                        self.recorder.fault(Kind.POISON, 600 * SECOND, "", told, entry=name)
 
     def _declared(self) -> Declared:
         """What the code declares now; each deploy changes the period of one entry."""
@@ -192,6 +194,15 @@ class Simulation:
     def _lost_by_chance(self, host: Host, what: str, until_us: int) -> None:
         kind = Kind.LOST_REQUEST if what == "request" else Kind.LOST_REPLY
         self.recorder.fault(kind, until_us - self.world.now_us, host.nonce)
+
+    def _uncopied_by_chance(self, host: Host) -> bool:
+        """The Redis replicas that are waited for lag; what was claimed is not sent for now."""
+        if self.world.now_us > self.calm_us or self.world.random.random() > 0.03:
+            return False
+        self.recorder.fault(Kind.REDIS_SLOW, 1, "", "(no Redis replica has it in time)")
+        # The answer to its claim is given up with the WAIT: as if it had been lost (guarantees.md).
+        self.watching.unanswered(host)
+        return True
 
     # -- running ------------------------------------------------------------------------------
 

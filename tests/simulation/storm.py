@@ -274,10 +274,16 @@ class Storm:
 
     def _go_back(self, trouble: Trouble, kind: Kind, how: str) -> None:
         taken_us, snapshot = self._snapshots[trouble.number]
+        copied = self._network.copied if kind is Kind.REDIS_FAILOVER else None
+        if copied is not None and copied[0] > taken_us:
+            taken_us, snapshot = copied
         self._sim.recorder.loss(kind, taken_us)
+        claimed = self._sim.watching.claimed()
         self._sim.server.restore(snapshot)
         self._sim.server.forget_scripts()
         self._sim.recorder.lost(how)
+        if kind is Kind.REDIS_FAILOVER and self._sim.plan.waits:
+            self._sim.watching.check_copied(claimed)
         self._network.drop_lines()
 
     def _empty(self, trouble: Trouble, host: Host) -> None:

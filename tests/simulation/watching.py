@@ -15,6 +15,8 @@ FORGOT    a leader that had seen more of the history than Redis has now fired a 
           from after the loss, by which it could have told, was lost.)
 EPOCH     somebody leads under an epoch that is not above the highest that it knows
 OVERWRITE a definition was written by somebody who had read an older one than it replaced
+COPIED    a message left before a Redis replica had its claim, where that is waited for
+TRUST     a leader trusts its lease from later on than its last extension was carried out
 RESEED    after Redis was emptied, an entry began with slots from before
 """
 
@@ -40,6 +42,9 @@ TELLING = {"claim", "tick"}
 class Watching:
     """Looks on, and keeps what it finds wrong."""
 
+    #: A replica counts in milliseconds, and its clock may go faster than the world's.
+    _COARSE_US = 5_000
+
     def __init__(self, sim: Simulation) -> None:
         self._sim = sim
         base = sim.keys.base.encode()
@@ -48,7 +53,9 @@ class Watching:
         self._entries = base + b"entries"
         self._claiming = b"settled" if sim.plan.atomic else b"inflight"
         self.problems: list[str] = []
-        self._holder = ""
+        self._holder, self._token = "", b""
+        #: When each lease was last extended, since the world began.
+        self._extended_us: dict[str, int] = {}
         self._beat_us: dict[str, int] = {}
         #: When data was last lost: the heart may beat up to what was seen before.
         self._loss_us = 0
@@ -60,7 +67,7 @@ class Watching:
         #: (entry, identity) -> nonce of claims that are lost, by claimants that know it.
         self._lost: dict[bytes, str] = {}
         #: The same, by claimants who will know it if the reply reaches them.
-        self._unheard: dict[bytes, str] = {}
+        self._unheard: dict[bytes, tuple[str, int]] = {}
         #: When the last claim or tick of a replica ran that it waited for, and the last of those
         #: whose answer has reached it.
         self._called_us: dict[str, int] = {}
@@ -81,6 +88,8 @@ class Watching:
         if key == self._lease:
             if name != b"PEXPIRE":
                 self._on_lease(name, words)
+            else:
+                self._extended(self._token)
         elif key == self._inflight:
             self._on_intent(name, words)
         elif key == self._state:
@@ -91,16 +100,24 @@ class Watching:
         elif key.startswith(self._fired):
             self._on_fired(key[len(self._fired) :], words[2])
 
+    def _extended(self, token: bytes) -> None:
+        """By the clock of a process that began with the world, at its rate."""
+        world = self._sim.world
+        self._token = token
+        self._extended_us[token.decode()] = world.now_us - world.start_us
+
     def _on_lease(self, name: bytes, words: Words) -> None:
         caller = self._sim.network.caller
         if name == b"DEL" and caller is not None and caller.nonce != self._holder:
             self.wrong(f"RELEASE: {caller.nonce} deleted the lease of {self._holder}")
         if name == b"SET":
+            self._extended(words[2])
             self._holder = words[2].decode().partition(":")[2]
             # Who led in between knew less: what it did hides the loss from the one that knew more.
-            for known in (self._lost, self._unheard):
-                for slot in [slot for slot, who in known.items() if who != self._holder]:
-                    del known[slot]
+            left = self._lost.items()
+            self._lost = {slot: who for slot, who in left if who == self._holder}
+            unheard = self._unheard.items()
+            self._unheard = {slot: who for slot, who in unheard if who[0] == self._holder}
 
     def _on_fired(self, firing: bytes, value: bytes) -> None:
         token, _, how = value.partition(b"|")
@@ -182,33 +199,41 @@ class Watching:
         if name in BEATS and word == b"ok":
             self._beat_us[host.nonce] = now_us
             if name in TELLING and not self._sim.network.late:
-                self._called(host.nonce)
+                self._called_us[host.nonce] = now_us
         elif name in ("steal", "acquire") and word in (b"won", b"mine"):
             if name == "steal":
                 self._stolen(host, seen)
             self._beat_us[host.nonce] = now_us
             self._check_knowledge(host, reply)
 
-    def _called(self, nonce: str) -> None:
-        self._called_us[nonce] = self._sim.world.now_us
-        if self._unheard:  # the reply of the one before never came
-            left = self._unheard.items()
-            self._unheard = {firing: who for firing, who in left if who != nonce}
-
-    def knows(self, host: Host) -> None:
-        """The reply to its claim or tick has reached a replica."""
+    def knows(self, host: Host, ran_us: int) -> None:
+        """The reply to its claim or tick, which ran then, has reached a replica."""
         nonce = host.nonce
-        self._heard_us[nonce] = self._called_us.get(nonce, 0)
+        self._heard_us[nonce] = max(self._heard_us.get(nonce, 0), ran_us)
         if self._unheard:
-            for firing, claimant in list(self._unheard.items()):
-                if claimant == nonce:
-                    self._lost[firing] = self._unheard.pop(firing)
+            for firing, (claimant, at_us) in list(self._unheard.items()):
+                if claimant == nonce and at_us <= ran_us:
+                    del self._unheard[firing]
+                    self._lost[firing] = nonce
 
     def unanswered(self, host: Host) -> None:
         """It has raised the heartbeat, and does not know: by so much it may overlook a loss."""
-        for known in (self._lost, self._unheard):
-            for firing in [firing for firing, who in known.items() if who == host.nonce]:
-                del known[firing]
+        for firing in [firing for firing, who in self._lost.items() if who == host.nonce]:
+            del self._lost[firing]
+        for firing in [firing for firing, who in self._unheard.items() if who[0] == host.nonce]:
+            del self._unheard[firing]
+
+    def trusts(self, host: Host) -> None:
+        """A call is about to be sent: what its sender trusts in was given to it."""
+        parts = self._sim.parts.get(host.name)
+        trust = parts.election.trust if parts is not None else None
+        if trust is None:
+            return
+        known = self._extended_us.get(str(trust.token))
+        anchored_us = trust.attempt_ms * 1_000 - host.boot_us
+        if known is not None and anchored_us > known + self._COARSE_US:
+            by_us = anchored_us - known
+            self.wrong(f"TRUST: {trust.token} is trusted {by_us} us longer than its lease lasts")
 
     def _check_knowledge(self, host: Host, reply: Any) -> None:
         """Who leads had seen no more than there is, or Redis remembers that it has lost data."""
@@ -226,6 +251,22 @@ class Watching:
             lost = bool(known.cluster) and cluster.endswith(f" {host.nonce}")
         if lost and int(reply[6]) < sim.server.now_us() // 1_000:
             self.wrong(f"FORGOT: {host.nonce} leads, knew {known}, Redis has {reply!r}")
+
+    def claimed(self) -> set[bytes]:
+        """The firings whose claims no loss has taken away, as entry:identity."""
+        return set(self._claims)
+
+    def check_copied(self, claimed: set[bytes]) -> None:
+        """A failover lost data: no message may have left whose claim went with it."""
+        call, keys = self._sim.server.call, self._sim.keys
+        for entry, identity in self._sim.recorder.arrived:
+            state = call("HGET", keys.state, entry)
+            if f"{entry}:{identity}".encode() not in claimed:
+                continue
+            if "#" in identity or state is None or int(state.split(b"|")[0]) >= int(identity):
+                continue
+            if not call("HEXISTS", keys.inflight, f"{entry}@{identity}"):
+                self.wrong(f"COPIED: {entry}@{identity} was sent before its claim was copied")
 
     def _stolen(self, host: Host, victim: str) -> None:
         sim = self._sim
@@ -258,13 +299,14 @@ class Watching:
             if self._heard_us.get(nonce, 0) >= at_us:
                 self._lost[firing] = nonce
             elif self._called_us.get(nonce, 0) >= at_us:
-                self._unheard[firing] = nonce
+                self._unheard[firing] = nonce, at_us
         self._revs.clear()
         flat = self._sim.server.call("HGETALL", self._sim.keys.inflight)
         pairs = zip(flat[::2], flat[1::2], strict=True)
         self._intents = {field: raw.split(b"\n", 2) for field, raw in pairs}
         lease = self._sim.server.call("GET", self._sim.keys.lease)
         self._holder = lease.decode().partition(":")[2] if lease else ""
+        self._token = lease or b""
         if not survives_us:
             self._began_ms = self._sim.server.now_us() // 1_000
             self._lost_us = self._sim.world.now_us

@@ -161,6 +161,14 @@ class Host:
                 self.sleep(1)
                 return
 
+    def strike(self, where: str) -> None:
+        """The same for what is on its way without us: we are not held up by it."""
+        for ambush in self.ambushes:
+            if ambush[0] == where:
+                self.ambushes.remove(ambush)
+                ambush[1](self)
+                return
+
     def wake(self) -> None:
         """End a sleep early, if there is one."""
         if self._asleep:
