@@ -12,12 +12,18 @@ Values of arguments and headers are never printed. An error names the place, as 
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 #: Error texts and reasons are cut here; the start names the problem.
 ERROR_MAX_CHARS = 500
 VALUE_MAX_CHARS = 120
+
+#: Shorter ones (numbers, flags) are no secrets, and would be found in every text.
+LEAST_QUOTED_CHARS = 4
+LEAVES_AT_MOST = 1_000
+DEPTH_AT_MOST = 20
 
 _CUT = "…"
 
@@ -77,6 +83,43 @@ def place(root: str, path: Iterable[str | int] = ()) -> str:
         f"[{step}]" if isinstance(step, int) else f'["{printable(step, 80)}"]' for step in path
     )
     return root + "".join(steps)
+
+
+def redacted(text: str, **roots: object) -> str:
+    """`text` with the values of these arguments replaced by their places.
+
+    Error texts of other people's code often quote what they were given, and are logged and stored.
+    `roots` are by name: ``redacted(text, args=…, kwargs=…, headers=…)``. Values too short to
+    identify anything stay.
+    """
+    leaves = itertools.islice(_leaves(roots), LEAVES_AT_MOST)
+    quoted = {form: where for where, value in leaves for form in _forms(value) if form in text}
+    for form in sorted(quoted, key=len, reverse=True):
+        text = text.replace(form, f"<{quoted[form]}>")
+    return text
+
+
+def _leaves(roots: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """The values inside, with their places; breadth first, no deeper than definitions go."""
+    level: list[tuple[str, object]] = list(roots.items())
+    for _ in range(DEPTH_AT_MOST):
+        inside: list[tuple[str, object]] = []
+        for where, value in level:
+            if isinstance(value, Mapping):
+                inside += ((place(where, [str(key)]), each) for key, each in value.items())
+            elif isinstance(value, list | tuple | set | frozenset):
+                inside += ((place(where, [at]), each) for at, each in enumerate(value))
+            else:
+                yield where, value
+        level = inside
+
+
+def _forms(value: object) -> Iterator[str]:
+    """How a text may quote the value."""
+    if isinstance(value, str | bytes | int | float) and not isinstance(value, bool):
+        for form in {str(value), repr(value), repr(value)[1:-1]}:
+            if len(form) >= LEAST_QUOTED_CHARS:
+                yield form
 
 
 def _visible(char: str) -> str:

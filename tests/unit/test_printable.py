@@ -9,7 +9,7 @@ import pytest
 
 import habeat
 from habeat.errors import BulkError, EntryNotFound, HabeatError, ValidationError
-from habeat.printable import kind_of, place, printable, printable_json, repr_of
+from habeat.printable import kind_of, place, printable, printable_json, redacted, repr_of
 
 FORGED = "x\n[2026-11-28 00:00:00,000: CRITICAL/MainProcess] habeat: FORGED"
 HOSTILE = (
@@ -109,3 +109,23 @@ def test_values_of_arguments_are_in_no_error(field: str) -> None:
     assert "hunter2" not in f"{error} {error!r} {vars(error)}"
     assert f"entry 'e': {field} is a list, allowed: what JSON can carry" == str(error)
     assert kind_of(error.given) == "a list"
+
+
+def test_values_of_arguments_are_taken_out_of_other_peoples_texts() -> None:
+    kwargs = {"token": "hunter2", "to": [{"mail": "a@b.example"}], "pin": 12345678, "n": 1}
+    text = "bad 'hunter2' for a@b.example, pin 12345678, attempt 1"
+    assert redacted(text, kwargs=kwargs, args=("other",)) == (
+        'bad <kwargs["token"]> for <kwargs["to"][0]["mail"]>, pin <kwargs["pin"]>, attempt 1'
+    )
+
+
+def test_a_value_inside_another_is_taken_out_with_it() -> None:
+    text = redacted("no: secret-and-more", args=("secret", "secret-and-more"))
+    assert text == "no: <args[1]>"
+
+
+def test_taking_values_out_is_bounded() -> None:
+    deep: object = "deep secret"
+    for _ in range(10_000):
+        deep = [deep]
+    assert redacted("x", args=(deep, *map(str, range(100_000)))) == "x"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 
-from habeat.core.entry import Delivery
+from habeat.core.entry import Delivery, Entry
 from habeat.core.firing import Outcome
 from habeat.engine.failures import Failed, Failures
 from habeat.engine.lead import Lead
@@ -22,6 +22,7 @@ from habeat.ports import (
     Rendered,
     RenderFailed,
 )
+from habeat.printable import redacted
 
 log = logging.getLogger("habeat")
 
@@ -72,10 +73,10 @@ class Renderer:
             rendered = self._publisher.render(
                 planned.entry, planned.firing, lead.cluster, token.epoch
             )
-        except (RenderFailed, BrokerUnavailable):
+        except BrokerUnavailable:
             raise
         except Exception as error:  # whatever it is, it is this entry's own trouble
-            raise RenderFailed(f"{type(error).__name__}: {error}") from error
+            raise _without_arguments(error, planned.entry) from error
         self._failures.over(planned.entry.name)
         return self._claim_of(planned, rendered)
 
@@ -96,3 +97,11 @@ class Renderer:
         if not rendered.repeatable:
             return Delivery.AT_MOST_ONCE
         return planned.entry.delivery or self._delivery
+
+
+def _without_arguments(error: Exception, entry: Entry) -> RenderFailed:
+    """The failure in words to log and to store: code of others quotes what it was given."""
+    text = str(error) if isinstance(error, RenderFailed) else f"{type(error).__name__}: {error}"
+    headers = entry.options.get("headers")
+    text = redacted(text, args=entry.args, kwargs=entry.kwargs, headers=headers)
+    return type(error)(text) if isinstance(error, RenderFailed) else RenderFailed(text)

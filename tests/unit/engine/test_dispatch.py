@@ -323,3 +323,23 @@ def test_an_answer_that_has_come_is_heard_though_the_next_batch_cannot_be_sent(
     world.run(1_500)
     assert sent[0] == ATOMIC_BATCH
     assert 4_711 in known
+
+
+@pytest.mark.parametrize("kind", [ValueError, RenderFailed])
+def test_what_others_code_quotes_of_the_arguments_is_neither_logged_nor_stored(
+    kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(atomic=True)
+    world.add(
+        "bad",
+        args=("4111-1111",),
+        kwargs={"token": "hunter2"},
+        options={"headers": {"auth": "Bearer xyz"}},
+    )
+    told = "cannot use 'hunter2' for 4111-1111 with Bearer xyz"
+    world.publisher.render_fails["bad"] = [kind(told)] * 3
+    world.run(10_000)
+    assert world.store.outcomes("bad")[0][1] == "failed"
+    assert 'cannot use <kwargs["token"]> for <args[0]> with <headers["auth"]>' in caplog.text
+    everything = caplog.text + repr(world.store.ledger)
+    assert not any(secret in everything for secret in ("hunter2", "4111-1111", "Bearer xyz"))
