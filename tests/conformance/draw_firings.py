@@ -116,3 +116,8 @@ def quarantine(hand: Hand) -> Words:
     name = hand.one((hand.due_name(), hand.name()))
     digest = hand.view.digest_of(name) if hand.odds(0.8) else "0" * 40
     return (hand.token(), TTL_MS, name, digest, "why")
+
+
+def postpone(hand: Hand) -> Words:
+    until: Word = hand.one((hand.now_ms + 500, hand.now_ms - 500, ""))
+    return (hand.token(), TTL_MS, hand.name(), until)

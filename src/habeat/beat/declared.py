@@ -24,7 +24,7 @@ from habeat.client.place import timezone_of
 from habeat.core.entry import Entry, validated
 from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.errors import ValidationError
-from habeat.store.codec import encode
+from habeat.store.codec import encode, encode_checked
 
 _CELERY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "name", "app")
 _IGNORED_KEYS = ("last_run_at", "total_run_count")
@@ -100,9 +100,9 @@ def _stored(entry: Entry, limits: Limits) -> Entry:
     `expires`, by which the planner tells that a late firing is not worth sending.
     """
     try:
-        written = encode(entry)
+        written = encode_checked(entry) if entry.args or entry.kwargs else encode(entry)
     except ValidationError as error:
-        if error.field != "options":
+        if not error.field.startswith("options"):
             raise
         known = {key: value for key, value in entry.options.items() if key == "expires"}
         entry = replace(entry, options=known, from_code=(*entry.from_code, "options"))

@@ -26,11 +26,12 @@ from habeat.beat.publisher import CeleryPublisher
 from habeat.beat.reconcile import Reconcile
 from habeat.client import edits
 from habeat.core.lease import Token
-from habeat.election import Election
+from habeat.election import Election, LeaseLost
 from habeat.engine.lead import Lead
+from habeat.engine.reporting import Once
 from habeat.errors import DefinitionError
-from habeat.ports import BrokerUnavailable, Clock, Lost
-from habeat.store.entries import EntryStore, Write
+from habeat.ports import BrokerUnavailable, Clock, Lost, StoreUnavailable
+from habeat.store.entries import EntryStore, Stored, Write
 from habeat.store.insight import Insight
 from habeat.store.leases import LIVE_WINDOW_MS, RedisElectionStore
 
@@ -42,6 +43,8 @@ PROBE_TIMEOUT_MS = 700
 FAILURES_BEFORE_YIELD = 3
 SIT_OUT_MS = 60_000
 PROBE_FRESH_MS = 30_000
+#: How long after a pause that could not be ended the next try is.
+PAUSE_RETRY_MS = 60_000
 
 
 @cache
@@ -100,6 +103,7 @@ class Replica:
         self._declared = declared
         self._clock = clock
         self._broker_failures = broker_failures
+        self._unended = Once()
         self._registered_ms: int | None = None
         self._registered_as = ""
         self._names_kept = False
@@ -131,15 +135,36 @@ class Replica:
         """End pauses whose time is over; the slots up to their end are accounted for."""
         snapshot = self._entry_store.read(names)
         for stored in snapshot.stored:
-            end_ms = stored.state.paused_until_ms or snapshot.now_ms
             try:
-                edit = edits.resume(stored, min(end_ms, snapshot.now_ms))
-            except DefinitionError as error:
-                log.error("habeat: the pause of %r cannot be ended: %s", stored.name, error)
-                continue
-            if edit is not None:
-                lead.call(partial(self._resumed, edit.write))
-                log.warning("habeat: the pause of entry %r is over", stored.name)
+                self._end_pause(lead, stored, snapshot.now_ms)
+            except (StoreUnavailable, LeaseLost):
+                raise
+            except Exception as error:  # its definition cannot be read, or its schedule fails
+                why = error.why if isinstance(error, DefinitionError) else repr(error)
+                self._unended.error(
+                    stored.name,
+                    "habeat: the pause of entry %r is over and cannot be ended, next try in %d s; "
+                    "update, replace or remove the entry: %s",
+                    stored.name,
+                    PAUSE_RETRY_MS // 1_000,
+                    why,
+                )
+                self._postpone(lead, stored, snapshot.now_ms + PAUSE_RETRY_MS)
+
+    def _end_pause(self, lead: Lead, stored: Stored, now_ms: int) -> None:
+        state = stored.state
+        if state.paused is None or (state.paused_until_ms or 0) > now_ms:
+            self._postpone(lead, stored, state.paused_until_ms)  # :resume is wrong about it
+            return
+        edit = edits.resume(stored, min(state.paused_until_ms or now_ms, now_ms))
+        if edit is not None and lead.call(partial(self._resumed, edit.write)):
+            self._unended.over(stored.name)
+            log.warning("habeat: the pause of entry %r is over", stored.name)
+
+    def _postpone(self, lead: Lead, stored: Stored, until_ms: int | None) -> None:
+        lead.call(
+            lambda token, ttl: self._entry_store.postpone(stored.name, until_ms, (token, ttl))
+        )
 
     def _resumed(self, write: Write, token: Token, ttl_ms: int) -> bool | Lost:
         outcome = self._entry_store.write([write], fence=(token, ttl_ms))

@@ -16,7 +16,7 @@ from habeat.client.schedules import schedule_of
 from habeat.core.entry import Entry, instant, validated
 from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.errors import ValidationError
-from habeat.store.codec import decode, encode
+from habeat.store.codec import decode, encode, encode_checked
 from habeat.store.entries import Stored
 
 
@@ -36,6 +36,10 @@ def checked_name(name: Any) -> str:
     """The name of an entry that there may be; ValidationError."""
     if not isinstance(name, str) or not name:
         raise ValidationError("name", name, "an entry's name")
+    try:
+        name.encode("utf-8", "surrogateescape")  # a name of other bytes can be acted on as well
+    except UnicodeEncodeError:
+        raise ValidationError("name", name, "an entry's name, without lone surrogates") from None
     return name
 
 
@@ -48,7 +52,7 @@ def new_entry(
 
 def storable(entry: Entry, limits: Limits) -> Entry:
     """The entry, if all of it is allowed and can be stored; ValidationError."""
-    check_entry(validated(entry), len(encode(entry)), limits)
+    check_entry(validated(entry), len(encode_checked(entry)), limits)
     return entry
 
 
@@ -92,7 +96,7 @@ def _mended(stored: Stored, fields: Mapping[str, Any]) -> Entry:
     changes = json.loads(encode(Entry(name=stored.name, **{**blank, **fields})))
     try:
         data = json.loads(stored.raw)
-    except ValueError:
+    except Exception:  # of what cannot be parsed, nothing is kept
         data = None
     kept = {key: changes[key] for key in ("v", "owner", "rev", "created_ms")}
     kept |= data if isinstance(data, dict) else {}

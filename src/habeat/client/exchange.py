@@ -36,6 +36,7 @@ from habeat.errors import (
     RevisionConflict,
     ValidationError,
 )
+from habeat.printable import kind_of
 from habeat.store.codec import VERSION, decode, encode
 from habeat.store.entries import Stored, Write
 
@@ -88,15 +89,12 @@ def exported(calls: Calls) -> dict[str, Any]:
     at_ms = calls.read(lambda desk: desk.insight.now_us()) // 1_000
     for page in pages_of(calls):
         for stored in read(calls, page).stored:
-            if not calls.guard.scope.has(shown(stored)):
+            if not stored.exists or not calls.guard.scope.has(shown(stored)):
                 continue
-            if stored.entry is not None:
-                entries.append(_written(stored.entry))
-            elif stored.exists:
-                text = stored.raw.decode("utf-8", "backslashreplace")
-                unreadable.append(
-                    {"name": stored.name, "why": stored.unreadable, "definition": text}
-                )
+            try:
+                entries.append(_written(_readable(stored)))
+            except HabeatError as error:
+                unreadable.append(_unreadable(stored, error))
     return {
         "habeat_export": EXPORT_VERSION,
         "exported_at": moment(at_ms).isoformat(timespec="milliseconds"),
@@ -104,6 +102,19 @@ def exported(calls: Calls) -> dict[str, Any]:
         "entries": entries,
         **({"unreadable": unreadable} if unreadable else {}),
     }
+
+
+def _readable(stored: Stored) -> Entry:
+    if stored.entry is None:
+        raise DefinitionError(stored.name, stored.unreadable)
+    return stored.entry
+
+
+def _unreadable(stored: Stored, error: HabeatError) -> dict[str, str]:
+    """An entry that cannot be loaded again: for people."""
+    why = error.why if isinstance(error, DefinitionError) else str(error)
+    definition = stored.raw.decode("utf-8", "backslashreplace")
+    return {"name": stored.name, "why": why, "definition": definition}
 
 
 def loaded(
@@ -194,13 +205,21 @@ def _one(name: Any, item: Any, place: Place) -> Wanted:
         raise ValidationError("owner", owner, "'api' or 'config'", entry=name)
     definition = {key: value for key, value in item.items() if key not in _NOT_DEFINED}
     definition |= {"v": VERSION, "owner": owner, "rev": 1, "created_ms": 0}
-    entry = decode(name, json.dumps(definition).encode())
+    entry = decode(name, _as_stored(name, definition))
     entry = replace(entry, schedule=entry.schedule.bound(name, place.timezone))
     if owner == "api":
         entry = replace(entry, task=task_of(entry.task), options=options_of(entry.options))
     storable(entry, place.limits)
     check_reason(paused or "", place.limits, name)
     return Wanted(entry, paused, until_ms)
+
+
+def _as_stored(name: str, definition: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(definition).encode()
+    except Exception as error:  # the document need not come from a JSON file
+        allowed = f"what JSON can carry ({type(error).__name__})"
+        raise ValidationError("definition", kind_of(definition), allowed, entry=name) from error
 
 
 def _until_ms(name: str, given: Any) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from habeat.core.entry import Entry
 from habeat.core.schedule import Schedule, from_json
-from habeat.errors import HabeatError
+from habeat.store import shapes, storable
 from habeat.store.entries import Stored
 
 NO_DEFINITION = "there is no definition: it was evicted or deleted by hand"
@@ -44,17 +44,13 @@ def shown(stored: Stored) -> Entry:
     if state.quarantined is None:
         state = replace(state, quarantined=why)
     data = _object(stored.raw)
-    fields = {
-        key: data[key]
-        for key, kind in _READABLE.items()
-        if isinstance(data.get(key), kind) and not isinstance(data.get(key), bool)
-    }
+    fields = {key: data[key] for key in _READABLE if key in data and _is_sound(key, data[key])}
     return Entry(
         name=stored.name,
         task=fields.pop("task", "?"),
         schedule=_schedule(data, why),
         args=tuple(fields.pop("args", ())),
-        tags=tuple(map(str, fields.pop("tags", ()))),
+        tags=tuple(fields.pop("tags", ())),
         owner="config" if data.get("owner") == "config" else "api",
         enabled=data.get("enabled") is not False,
         state=state,
@@ -62,22 +58,18 @@ def shown(stored: Stored) -> Entry:
     )
 
 
-_READABLE: dict[str, type | tuple[type, ...]] = {
-    "task": (str, dict),
-    "args": list,
-    "kwargs": dict,
-    "options": dict,
-    "tags": list,
-    "description": str,
-    "rev": int,
-    "created_ms": int,
-}
+_READABLE = ("task", "args", "kwargs", "options", "tags", "description", "rev", "created_ms")
+
+
+def _is_sound(key: str, value: Any) -> bool:
+    """Whether a field is what it should be, and can be printed."""
+    return shapes.DEFINITION[key][0](value) and next(storable.faults(value), None) is None
 
 
 def _object(raw: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(raw)
-    except ValueError:
+    except Exception:  # of what cannot be parsed, nothing is shown
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -85,5 +77,5 @@ def _object(raw: bytes) -> Mapping[str, Any]:
 def _schedule(data: Mapping[str, Any], why: str) -> Schedule:
     try:
         return from_json(data.get("schedule"))
-    except (HabeatError, TypeError, ValueError, AttributeError):
+    except Exception:  # whatever a kind of schedule makes of it
         return Unreadable(why)

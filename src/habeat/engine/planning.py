@@ -196,6 +196,8 @@ class Planner:
             return self._catalog.decode(name, stored)
         except DefinitionError as error:
             return error
+        except Exception as error:  # whatever it is, it is this entry's own trouble
+            return DefinitionError(name, type(error).__name__)
 
     def _entry(self, item: DueEntry) -> Entry | DefinitionError:
         if not item.digest:

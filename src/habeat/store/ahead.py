@@ -118,8 +118,18 @@ def plain(words: Iterable[Word | Packed]) -> Iterator[Word]:
             yield word
 
 
+def wire(word: Word) -> bytes:
+    """A word as bytes; the reverse of `calling.text` for what is not UTF-8."""
+    if type(word) is bytes:
+        return word
+    try:
+        return str(word).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate that never was a byte: it can only be shown
+        return str(word).encode("utf-8", "backslashreplace")
+
+
 def _packed(word: Word) -> bytes:
-    raw = word if type(word) is bytes else str(word).encode()
+    raw = word if type(word) is bytes else wire(word)
     return b"$%d\r\n%b\r\n" % (len(raw), raw)
 
 

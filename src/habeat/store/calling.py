@@ -6,17 +6,20 @@ whether to try again is for the caller, who knows what time is left to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from habeat.ports import StoreUnavailable
-from habeat.store.ahead import Ahead
+from habeat.ports import Lost, Statuses, StoreUnavailable
+from habeat.store.ahead import Ahead, wire
 from habeat.store.connection import AnyRedis
 from habeat.store.faults import REDIS_ERRORS, Fault, classify
 from habeat.store.keys import Keys
 from habeat.store.scripting import script
 
 Result = TypeVar("Result")
+
+#: Far beyond the year 9999, and far below where a double skips whole numbers.
+INSTANT_MAX_MS = 10**15
 
 
 class Clients(Protocol):
@@ -46,7 +49,8 @@ class Caller:
 
     def run(self, name: str, *args: Any) -> Any:
         """The reply of the shipped script `name`."""
-        return self.do(lambda client: script(name).run(client, self.keys.fixed, *args))
+        words = tuple(map(wire, args))
+        return self.do(lambda client: script(name).run(client, self.keys.fixed, *words))
 
     def run_packed(self, name: str, *args: Any) -> Any:
         """The same, for thousands of words: redis-py packs them more slowly than Redis runs."""
@@ -111,16 +115,31 @@ class Awaited(Generic[Result]):
 
 
 def text(raw: bytes | str | int) -> str:
-    """A reply's word as text; what is not UTF-8 is kept readable, never an error."""
-    return raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else str(raw)
+    """A reply's word as text, never an error.
+
+    Bytes that are not UTF-8 are kept as lone surrogates, and `wire` makes the same bytes of them:
+    the name of an entry has to lead back to it, whatever it is made of.
+    """
+    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else str(raw)
 
 
 def optional_ms(raw: bytes | str | int) -> int | None:
-    """Milliseconds, or None for the empty word."""
+    """Milliseconds, or None for the empty word and for what is no instant."""
     word = text(raw)
-    return int(float(word)) if word else None
+    try:
+        found = int(float(word)) if word else None
+    except (ValueError, OverflowError):
+        return None
+    return found if found is None or abs(found) <= INSTANT_MAX_MS else None
 
 
 def blank(value: int | None) -> int | str:
     """The other way around: the empty word for None."""
     return "" if value is None else value
+
+
+def statuses(reply: Sequence[Any]) -> Statuses | Lost:
+    """The answer of a fenced script that has a word for each item."""
+    if text(reply[0]) == "lost":
+        return Lost(text(reply[1]))
+    return Statuses(int(reply[1]), [text(word) for word in reply[3:]], int(reply[2]))

@@ -23,8 +23,9 @@ from habeat.ports import (
     Tick,
 )
 from habeat.printable import ERROR_MAX_CHARS, printable
-from habeat.store.ahead import Packed
+from habeat.store.ahead import Packed, wire
 from habeat.store.calling import Awaited, Caller, blank, optional_ms, text
+from habeat.store.calling import statuses as _statuses
 from habeat.store.codec import digest_of, read_state
 
 WAIT_TIMEOUT_MS = 200
@@ -76,7 +77,7 @@ class RedisDispatchStore:
             next_due_ms=optional_ms(next_due),
             listeners=None if int(listeners) < 0 else int(listeners),
             in_flight=int(in_flight),
-            history_lost_ms=int(lost_ms),
+            history_lost_ms=optional_ms(lost_ms) or 0,
             due=list(_due_entries(due)),
             requests=int(requests),
             resumes=[text(name) for name in resumes],
@@ -84,7 +85,7 @@ class RedisDispatchStore:
 
     def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]:
         entries = self._caller.keys.entries
-        found: Any = self._caller.do(lambda client: client.hmget(entries, list(names)))
+        found: Any = self._caller.do(lambda client: client.hmget(entries, list(map(wire, names))))
         return list(found)
 
     def claim(
@@ -185,18 +186,12 @@ class RedisDispatchStore:
                 )
 
 
-def _statuses(reply: Sequence[Any]) -> Statuses | Lost:
-    if text(reply[0]) == "lost":
-        return Lost(text(reply[1]))
-    return Statuses(int(reply[1]), [text(word) for word in reply[3:]], int(reply[2]))
-
-
 def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:
     for name, due, digest, state in zip(*[iter(flat)] * 4, strict=True):
         found = read_state(text(state))
         yield DueEntry(
             text(name),
-            int(float(due)),
+            optional_ms(due) or 0,
             text(digest),
             None if found is None else found.cursor_ms,
             0 if found is None else found.fired,

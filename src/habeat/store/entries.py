@@ -17,8 +17,9 @@ from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import SkippedRun
 from habeat.core.lease import Token
 from habeat.errors import DefinitionError
-from habeat.ports import Lost, Sent
-from habeat.store.calling import Awaited, Caller, blank, optional_ms, text
+from habeat.ports import Lost, Sent, Statuses
+from habeat.store.ahead import wire
+from habeat.store.calling import Awaited, Caller, blank, optional_ms, statuses, text
 from habeat.store.codec import decode, digest_of, read_state, with_facts
 
 PAGE = 200
@@ -158,7 +159,7 @@ class EntryStore:
     def definitions(self, names: Sequence[str]) -> list[bytes | None]:
         """What is stored under these names, as it is."""
         entries = self._caller.keys.entries
-        found: Any = self._caller.do(lambda client: client.hmget(entries, list(names)))
+        found: Any = self._caller.do(lambda client: client.hmget(entries, list(map(wire, names))))
         return list(found)
 
     def read(self, names: Sequence[str]) -> Snapshot:
@@ -170,7 +171,7 @@ class EntryStore:
     def absent(self, names: Sequence[str]) -> list[Stored]:
         """Entries of which no definition is stored: their state, where one was left behind."""
         key = self._caller.keys.state
-        states: Any = self._caller.do(lambda client: client.hmget(key, list(names)))
+        states: Any = self._caller.do(lambda client: client.hmget(key, list(map(wire, names))))
         return [
             _stored(name, (b"", raw or b"", b"", b"", b""))
             for name, raw in zip(names, states, strict=True)
@@ -227,6 +228,13 @@ class EntryStore:
         assert not isinstance(outcome, Lost)  # it is not fenced
         return outcome
 
+    def postpone(
+        self, name: str, until_ms: int | None, fence: tuple[Token, int]
+    ) -> Statuses | Lost:
+        """Look at the end of a pause at `until_ms`; None: the pause has none. Fenced."""
+        reply = self._caller.run("postpone", *_fence(fence), name, blank(until_ms))
+        return statuses(reply)
+
     def orders(self) -> dict[str, bytes]:
         """What was asked for by hand and is not done yet, by request id."""
         key = self._caller.keys.requests
@@ -247,7 +255,7 @@ class EntryStore:
             self._add(key, names[start : start + 1_000])
 
     def _add(self, key: str, names: Sequence[str]) -> None:
-        self._caller.do(lambda client: client.sadd(key, *names))
+        self._caller.do(lambda client: client.sadd(key, *map(wire, names)))
 
     def owned(self) -> int:
         """How many entries belong to configurations, readable or not."""

@@ -10,6 +10,7 @@ from typing import Any
 from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
 from habeat.core.lease import Token
+from habeat.store.ahead import wire
 from habeat.store.calling import Caller, text
 
 LEDGER_PAGE = 1_000
@@ -127,7 +128,7 @@ class Insight:
         def read(client: Any) -> Sequence[Any]:
             pipe = client.pipeline(transaction=False)
             for entry in entries:
-                pipe.hgetall(keys.entry_lateness(entry))
+                pipe.hgetall(wire(keys.entry_lateness(entry)))
             return list(pipe.execute())
 
         found = self._caller.do(read) if entries else []

@@ -90,6 +90,7 @@ class _Rehearsal:
         moved = DueEntry("probe", due.due_ms + 3, due.digest, due.due_ms + 2)
         store.defer(token, TTL_MS, moved, due.due_ms + 4)
         store.quarantine(token, TTL_MS, moved, "rehearsal")
+        self._entries.postpone("probe", due.due_ms, (token, TTL_MS))
 
     def _others(self, token: Token, now_ms: int, stored: bytes) -> None:
         self._leases.observe()

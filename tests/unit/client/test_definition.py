@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -40,10 +41,15 @@ REFUSED = [
     ("schedule", 1.00005),
     ("args", "abc"),
     ("args", {"a": 1}),
-    ("args", [object()]),
+    ("args[0]", [object()]),
+    ("args[0]", [float("nan")]),
+    ("args[1]", [1, 2**2_100]),
+    ('kwargs["a"]["b"]', {"a": {"b": "\ud800"}}),
+    ('kwargs["a"]', {"a": {"__type__": "decimal", "__value__": "abc"}}),
+    ('kwargs["a"][0]', {"a": [{"__type__": "no such", "__value__": 1}]}),
     ("kwargs", [1]),
     ("kwargs", {1: 2}),
-    ("kwargs", {"a": object()}),
+    ('kwargs["a"]', {"a": object()}),
     ("options", "queue"),
     ("options", {1: 2}),
     ("options.task_id", {"task_id": "x"}),
@@ -107,7 +113,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("field", "given"), REFUSED, ids=lambda value: repr(value)[:40])
 def test_a_value_that_is_not_allowed_is_named_with_its_entry(field: str, given: Any) -> None:
-    argument = field.partition(".")[0]
+    argument = re.split(r"[.\[]", field)[0]
     with pytest.raises(ValidationError) as caught:
         made(**{argument: given})
     assert (caught.value.entry, caught.value.allowed != "") == ("a", True)
