@@ -9,6 +9,7 @@ from tests.mutations import (
     in_protocol,
     in_schedules,
     in_scripts,
+    in_stored_values,
 )
 from tests.mutations.device import Device
 
@@ -18,6 +19,7 @@ PARTS: dict[str, list[Device]] = {
     "Leadership: trust, watching, stopping": in_leadership.ALL,
     "Dispatch, catch-up, edits": in_engine.ALL,
     "Calls of the Client": in_client.ALL,
+    "What is stored is hostile until decoded": in_stored_values.ALL,
     "Schedules and the change of clocks": in_schedules.ALL,
     "The protocol as a whole, by simulation": in_protocol.ALL,
 }
