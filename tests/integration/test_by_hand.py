@@ -278,7 +278,7 @@ def test_a_lost_reply_asks_for_nothing_twice(
         ("request_id", {"request_id": "a#b"}),
         ("request_id", {"request_id": 5}),
         ("args", {"args": "abc"}),
-        ("args", {"args": [object()]}),
+        ("args[0]", {"args": [object()]}),
         ("kwargs", {"kwargs": {1: 2}}),
     ],
 )
