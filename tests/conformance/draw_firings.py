@@ -61,7 +61,8 @@ def claim(hand: Hand) -> Words:
     databases: Words = hand.one((("", ""), ("", ""), ("0", "0"), ("1", "0")))
     count = hand.one((1, 1, 2, 3))
     firings = [word for _ in range(count) for word in _firing(hand, mode)]
-    return (hand.token(), TTL_MS, DEDUP_MS, mode, *databases, count, *firings)
+    dedup_ms = DEDUP_MS if hand.odds(0.97) else 0  # Redis refuses it, half way through
+    return (hand.token(), TTL_MS, dedup_ms, mode, *databases, count, *firings)
 
 
 def _intent(hand: Hand) -> tuple[bytes, bytes]:
@@ -84,7 +85,7 @@ def settle(hand: Hand) -> Words:
 
 def mark(hand: Hand) -> Words:
     name, identity = _intent(hand)
-    why = "at most once" if hand.odds(0.1) else ""
+    why = "at most once" if hand.odds(0.25) else ""
     return (hand.token(), TTL_MS, name + b"@" + identity, hand.one((1, 2, 3)), why)
 
 
@@ -121,3 +122,8 @@ def quarantine(hand: Hand) -> Words:
 def postpone(hand: Hand) -> Words:
     until: Word = hand.one((hand.now_ms + 500, hand.now_ms - 500, ""))
     return (hand.token(), TTL_MS, hand.name(), until)
+
+
+def mend(hand: Hand) -> Words:
+    token: Word = hand.token() if hand.odds(0.8) else ""
+    return (token, TTL_MS, hand.one(("old", "new", "fingerprint")))

@@ -26,6 +26,7 @@ def _meta(hand: Hand) -> Harm:
         ("heartbeat", "3", ""), ("epoch", "x", "5"), ("epoch", "5", ""), ("lease_ttl", "x", "5000"),
         ("lease_ttl", "9000", ""), ("cluster", "elsewhere", ""), ("history_lost", "17", ""),
         ("config_generation", "x", "3"), ("claimed", "x", "0"), ("prune", "1", ""),
+        *[("settled", "x", "0"), ("abandoned", "x", "0")] * 2, ("history_lost", "9" * 15, "0"),
     ))  # fmt: skip
     undone: list[Words] = [("HSET", KEYS.meta, field, better)] if better else []
     return [("HSET", KEYS.meta, field, worse)], undone
@@ -43,6 +44,7 @@ def _record(hand: Hand) -> Harm:
         (KEYS.state, name, b"x|y"), (KEYS.state, name, b""), (KEYS.state, name, b"-5|-4|||0"),
         (KEYS.requests, b"r1", b"not asked for"),
         (KEYS.configs, b"old", b"garbage"), (KEYS.configs, b"old", b"1|5|0"),
+        (KEYS.configs, hand.one((b"old", b"new")), b"1|" + b"9" * 20 + b"|0"),
         (KEYS.untrusted, token, b"%d" % (hand.now_ms + 3_000)),
         (KEYS.untrusted, token, b"%d|3000" % (hand.now_ms + 3_000)),
         (KEYS.untrusted, b"5:gone", b"%d|2000" % (hand.now_ms + 60_000)),
@@ -60,7 +62,18 @@ def _unbearable(hand: Hand) -> Harm:
 
 
 def _due(hand: Hand) -> Harm:
-    score = hand.one((b"17", b"17.5", b"-3", b"%d" % hand.now_ms, b"1e14", b"%d.25" % hand.now_ms))
+    score = hand.one(
+        (
+            b"17",
+            b"inf",
+            b"-inf",
+            b"17.5",
+            b"-3",
+            b"%d" % hand.now_ms,
+            b"1e14",
+            b"%d.25" % hand.now_ms,
+        )
+    )
     name = hand.one((*NAMES, b"ghost"))
     return [("ZADD", KEYS.due, score, name)], []
 
@@ -72,7 +85,7 @@ def _lost(hand: Hand) -> Harm:
         *[("DEL", KEYS.meta)] * 3, ("DEL", KEYS.lease), ("DEL", KEYS.entries),
         ("DEL", KEYS.inflight),
         ("DEL", KEYS.ledger), ("DEL", KEYS.untrusted), ("DEL", KEYS.lateness),
-        ("HDEL", KEYS.meta, "cluster"), ("HDEL", KEYS.meta, "lease_ttl", "heartbeat"),
+        *[("HDEL", KEYS.meta, "cluster")] * 3, ("HDEL", KEYS.meta, "lease_ttl", "heartbeat"),
         ("SREM", KEYS.owned, *NAMES),
     ))  # fmt: skip
     return [gone], []
@@ -89,6 +102,7 @@ def _other(hand: Hand) -> Harm:
         ("PEXPIRE", KEYS.lease, hand.one((1, 0, -1, 100_000))),
         *[("SET", KEYS.fired(name, slot), "9:zz|settled", "PX", 4_000)] * 2,
         ("DEL", KEYS.fired(name, slot)),
+        ("ZADD", KEYS.resume, "inf", name), *[("ZADD", KEYS.seen, "1e15", "of the future")] * 2,
         ("ZADD", KEYS.seen, 5, "long gone", hand.now_ms, hand.one(NONCES)),
         *[("ZADD", KEYS.resume, hand.now_ms, name)] * 2,
         ("SET", "not a list", "a string"), ("DEL", "queue"),
@@ -108,15 +122,35 @@ def _already_fired(hand: Hand) -> Harm:
     return commands, []
 
 
+def _no_record(hand: Hand) -> Harm:
+    """What stands where the next firings leave their records is of a foreign type."""
+    keys = [
+        KEYS.fired(name.decode(), int(slot))
+        for name in hand.view.due
+        if (slot := hand.view.standing(name).slot)
+    ]
+    made = [command for key in keys for command in (("DEL", key), ("LPUSH", key, "x"))]
+    return made, [("DEL", key) for key in keys]
+
+
+def _no_index(hand: Hand) -> Harm:
+    """Keys of one entry or configuration that the scripts put right themselves."""
+    histograms = [KEYS.entry_lateness(name.decode()) for name in NAMES]
+    keys = hand.one((histograms, histograms, [KEYS.declared("old"), KEYS.declared("new")]))
+    return [command for key in keys for command in (("DEL", key), ("SET", key, "x"))], []
+
+
 _KINDS = (
     *(_foreign_type,) * 3,
     *(_meta,) * 2,
     *(_record,) * 2,
     *(_unbearable,) * 2,
-    _due,
+    *(_due,) * 2,
     _lost,
     *(_other,) * 2,
     _already_fired,
+    _no_record,
+    *(_no_index,) * 2,
 )
 
 

@@ -20,10 +20,10 @@ from tests.conformance.view import View
 
 #: How often each script is drawn.
 WEIGHTS = {
-    "claim": 14, "write": 9, "settle": 6, "recover": 4, "mark": 5, "tick": 5, "skip": 5,
+    "claim": 14, "write": 9, "settle": 6, "recover": 4, "mark": 5, "tick": 7, "skip": 5,
     "acquire": 6, "steal": 6, "register": 4, "prune": 3, "request": 4, "defer": 2, "read": 1,
-    "quarantine": 2, "release": 1, "observe": 3, "drop": 2, "remove": 2, "rename": 3, "recall": 2,
-    "samehost": 2, "postpone": 2,
+    "quarantine": 2, "release": 1, "observe": 3, "drop": 2, "remove": 4, "rename": 3, "recall": 2,
+    "samehost": 2, "postpone": 2, "mend": 6,
 }  # fmt: skip
 DRAWERS: dict[str, Callable[[Hand], tuple[Word, ...]]] = {
     name: getattr(module, name)
@@ -86,9 +86,9 @@ class Play:
         meta = hand.view.meta
         if meta.get(b"schema", b"1") != b"1" and chance.random() < 0.2:
             name = chance.choice(("acquire", "steal"))
-        if b"cluster" not in meta and hand.view.token and chance.random() < 0.4:
+        if b"cluster" not in meta and hand.view.token and chance.random() < 0.6:
             name = chance.choice(("acquire", "steal"))
-        if not hand.view.token and chance.random() < 0.4:
+        if not hand.view.token and chance.random() < 0.6:
             name = "acquire"
         return self._step(name, self._garbled(name, DRAWERS[name](hand)))
 

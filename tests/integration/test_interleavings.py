@@ -181,6 +181,9 @@ class NoChores:
     def each_tick(self, lead: Lead | None) -> int | None:
         return None
 
+    def mend(self, lead: Lead | None) -> None:
+        """Nobody else writes to these keys."""
+
     def resume(self, lead: Lead, names: Sequence[str]) -> None:
         """There are no pauses here."""
 

@@ -161,7 +161,8 @@ SENDING_OUT = [
         "recovery: at all",
         "An intent whose leader died is sent",
         "engine/loop.py",
-        "            planned.note_again(self._recovery.run(self._lead))\n",
+        "            planned.note_again("
+        "self._guard.run(RECOVERY, partial(self._recovery.run, self._lead)))\n",
         "            pass\n",
         OUTBOX,
     ),

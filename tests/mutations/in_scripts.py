@@ -156,11 +156,8 @@ CLAIMS = [
         CLAIM,
         "claim: removed entry",
         "A removed entry fires no more",
-        "  if not raw then\n"
-        "    return 'gone'\n"
-        "  end\n"
-        "  local fired = redis.call('GET', firing.key)\n",
-        "  raw = raw or ''\n  local fired = redis.call('GET', firing.key)\n",
+        "  if not raw then\n    return 'gone'\n  end\n  local fired = fired_before(firing.key)\n",
+        "  raw = raw or ''\n  local fired = fired_before(firing.key)\n",
     ),
     _in(
         "claim",
@@ -712,7 +709,7 @@ ENTRY_SCRIPTS = [
         ENTRIES,
         "quarantine: as read",
         "An entry mended meanwhile is not set aside",
-        "if (raw and redis.sha1hex(raw) or '') ~= ARGV[4] then",
+        "if digest_of(raw) ~= ARGV[4] then",
         "if false then",
     ),
     _in(
@@ -728,7 +725,7 @@ ENTRY_SCRIPTS = [
         ENTRIES,
         "write: definition",
         "Two editors do not overwrite each other",
-        "if (raw and redis.sha1hex(raw) or '') ~= digest then",
+        "if digest_of(raw) ~= digest then",
         "if false then",
     ),
     _in(
@@ -787,7 +784,7 @@ ENTRY_SCRIPTS = [
         ENTRY_CHECKS,
         "remove: definition",
         "What was changed meanwhile is not removed",
-        "if (raw and redis.sha1hex(raw) or '') ~= ARGV[at + 1]",
+        "if digest_of(raw) ~= ARGV[at + 1]",
         "if false",
     ),
     _in(
@@ -854,7 +851,7 @@ MORE = [
         ENTRY_CHECKS,
         "rename: definition",
         "What was changed meanwhile is not renamed",
-        "if (raw and redis.sha1hex(raw) or '') ~= ARGV[4]",
+        "if digest_of(raw) ~= ARGV[4]",
         "if false",
     ),
     _in(

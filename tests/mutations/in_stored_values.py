@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tests.mutations.device import MENDING, READING, SCRIPTS, Device
+from tests.mutations.device import GUARD, MENDING, READING, SCRIPTS, Device
 
 _CODEC = "store/codec.py"
+_MEND = f"{SCRIPTS}/mend.lua"
+_COMMON = f"{SCRIPTS}/common.lua"
 
 ALL = [
     Device(
@@ -70,5 +72,125 @@ ALL = [
         "(-?[0-9]{1,15})\\|(-?[0-9]{1,15}|)",
         "(-?[0-9]+)\\|(-?[0-9]{1,15}|)",
         READING,
+    ),
+    Device(
+        "mend: fence",
+        "Only the leader puts our own keys right",
+        _MEND,
+        "if holder and holder ~= token or not holder and token ~= '' then",
+        "if false then",
+        MENDING,
+    ),
+    Device(
+        "mend: renamed, not deleted",
+        "What stands under a key of ours may be somebody's",
+        _COMMON,
+        "redis.pcall('RENAME', key, aside).err and '' or aside",
+        "redis.pcall('DEL', key) == 0 and '' or aside",
+        MENDING,
+    ),
+    Device(
+        "mend: counters only rise",
+        "A heartbeat that was overwritten does not go back",
+        _MEND,
+        "{'heartbeat', NOW}",
+        "{'heartbeat', 0}",
+        MENDING,
+    ),
+    Device(
+        "mend: loss in the future",
+        "No slot counts as lost before it has come",
+        _MEND,
+        "local later = each[2] == 0 and",
+        "local later = false and",
+        MENDING,
+    ),
+    Device(
+        "mend: scores",
+        "An entry whose score is infinite fires again",
+        _MEND,
+        "      redis.call('ZADD', key, int(NOW), name)\n",
+        "",
+        MENDING,
+    ),
+    Device(
+        "tick: scores",
+        "A score that is no instant does not keep the tick from ending, nor the entry from firing",
+        f"{SCRIPTS}/tick.lua",
+        "    found[i + 1] = int(NOW)\n",
+        "",
+        MENDING,
+    ),
+    Device(
+        "lateness: starts again",
+        "A histogram that was overwritten does not keep a claim from being counted",
+        _COMMON,
+        "    set_foreign_aside(key, 'hash')\n",
+        "",
+        MENDING,
+    ),
+    Device(
+        "claim: foreign record",
+        "Something else under the key of a slot does not keep the slot from firing",
+        _COMMON,
+        "  local fired = redis.pcall('GET', key)\n",
+        "  local fired = redis.call('GET', key)\n",
+        MENDING,
+    ),
+    Device(
+        "prune: unknown configuration",
+        "A configuration that cannot be read is not taken for one that declares nothing",
+        f"{SCRIPTS}/prune.lua",
+        "  if not seen or #seen > 15 or #names > 15 then",
+        "  if false then",
+        MENDING,
+    ),
+    Device(
+        "recover: numbers of any length",
+        "An intent of absurd numbers is buried, and the others are resent",
+        f"{SCRIPTS}/recover.lua",
+        "#attempts > 6 or #effective > 15",
+        "false",
+        MENDING,
+    ),
+    Device(
+        "scripts: states of any length",
+        "A cursor of 5,000 digits does not abort a script",
+        _COMMON,
+        "#cursor > 16 or #slot > 16 or #fired > 15 or #count > 15",
+        "false",
+        MENDING,
+    ),
+    Device(
+        "scripts: an empty definition",
+        "An entry whose definition is empty can be removed",
+        _COMMON,
+        "return raw and raw ~= '' and redis.sha1hex(raw) or ''",
+        "return raw and redis.sha1hex(raw) or ''",
+        MENDING,
+    ),
+    Device(
+        "guard: a part fails by itself",
+        "What cannot be read of requests, pauses or intents does not stop dispatch",
+        "engine/guard.py",
+        "            if not self.suspect(error):\n                raise\n",
+        "            raise\n",
+        GUARD,
+    ),
+    Device(
+        "guard: our keys are suspected",
+        "After a failure that Redis is not to blame for, our own keys are looked at",
+        "engine/loop.py",
+        "            self._guard.suspect(error)\n            return",
+        "            return",
+        GUARD,
+    ),
+    Device(
+        "guard: once for each failure",
+        "Keys that cannot be put right do not keep the loop busy",
+        "engine/guard.py",
+        "            self.suspicious = False  # to look again at once would find the same\n",
+        "",
+        GUARD,
     ),
 ]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SCRIPTS = (
     *("acquire", "claim", "defer", "drop", "mark", "observe", "prune", "quarantine", "read"),
     *("recover", "register", "release", "remove", "rename", "request", "settle", "skip"),
-    *("steal", "tick", "write", "postpone"),
+    *("steal", "tick", "write", "postpone", "mend"),
 )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from habeat.beat import replica as shipped
 from habeat.beat.declared import Declared
 from habeat.beat.reconcile import Reconcile
+from habeat.beat.upkeep import Upkeep
 from habeat.core.entry import Entry, Policies
 from habeat.core.lease import renew_after_ms
 from habeat.election import Election, Pace
@@ -23,6 +24,7 @@ from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.insight import Insight
 from habeat.store.leases import RedisElectionStore
+from habeat.store.mending import Mending
 from tests.simulation.ahead import AsyncCaller
 from tests.simulation.broker import Probe, Publisher
 from tests.simulation.network import Client, Clients, Line
@@ -83,6 +85,8 @@ def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
         broker=Probe(publisher),  # type: ignore[arg-type]
         reconcile=Reconcile(entries, declared),
         declared=declared,
+        upkeep=Upkeep(Mending(caller), entries, declared.fingerprint),
+        ttl_ms=plan.ttl_ms,
         clock=clock,
         broker_failures=lambda: sim.parts[host.name].engine.broker_failures,
     )

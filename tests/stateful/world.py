@@ -108,6 +108,9 @@ class Chores:
     def each_tick(self, lead: Lead | None) -> int | None:
         return None
 
+    def mend(self, lead: Lead | None) -> None:
+        """Nobody else writes to these keys."""
+
     def resume(self, lead: Lead, names: Sequence[str]) -> None:
         self._replica.resume(lead, names)
 

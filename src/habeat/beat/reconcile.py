@@ -48,6 +48,10 @@ class Reconcile:
         """Names declared here that belong to entries of the API."""
         return self._seeding.clashes
 
+    def again(self) -> None:
+        """Entries are gone from Redis, or what tells whose they are: seed all of it again."""
+        self._under = None
+
     def slice(self, lead: Lead, *, generation: int, history_lost_ms: int) -> int | None:
         """Do one slice; 0 if there is more to do at once, else None."""
         terms = Terms(generation, history_lost_ms)

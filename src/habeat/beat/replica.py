@@ -24,6 +24,7 @@ from habeat.beat.broker import Broker
 from habeat.beat.declared import Declared
 from habeat.beat.publisher import CeleryPublisher
 from habeat.beat.reconcile import Reconcile
+from habeat.beat.upkeep import Upkeep
 from habeat.client import edits
 from habeat.core.lease import Token
 from habeat.election import Election, LeaseLost
@@ -89,6 +90,8 @@ class Replica:
         broker: Broker,
         reconcile: Reconcile,
         declared: Declared,
+        upkeep: Upkeep,
+        ttl_ms: int,
         clock: Clock,
         broker_failures: Callable[[], int],
     ) -> None:
@@ -101,6 +104,8 @@ class Replica:
         self._broker = broker
         self._reconcile = reconcile
         self._declared = declared
+        self._upkeep = upkeep
+        self._ttl_ms = ttl_ms
         self._clock = clock
         self._broker_failures = broker_failures
         self._unended = Once()
@@ -125,11 +130,20 @@ class Replica:
         if self._should_yield():
             self._yield()
             return None
-        return self._reconcile.slice(
+        indexing = self._upkeep.step(lead, self._now_ms())
+        if self._upkeep.entries_lost:
+            self._upkeep.entries_lost = False
+            self._reconcile.again()
+        seeding = self._reconcile.slice(
             lead,
             generation=self._generation,
             history_lost_ms=self._election.known.history_lost_ms,
         )
+        return seeding if indexing is None else indexing
+
+    def mend(self, lead: Lead | None) -> None:
+        token = lead.token if lead else None
+        self._upkeep.look(token, self._ttl_ms, self._now_ms())
 
     def resume(self, lead: Lead, names: Sequence[str]) -> None:
         """End pauses whose time is over; the slots up to their end are accounted for."""

@@ -23,6 +23,7 @@ from habeat.beat.reconcile import Reconcile
 from habeat.beat.render import EntryRenderer
 from habeat.beat.replica import Identity, Replica
 from habeat.beat.stopping import InterruptibleLine, Stopper
+from habeat.beat.upkeep import Upkeep
 from habeat.client.place import policies_of
 from habeat.clock import SystemClock
 from habeat.config import Settings
@@ -38,6 +39,7 @@ from habeat.store.insight import Insight
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
 from habeat.store.line import RedisLine
+from habeat.store.mending import Mending
 
 RELEASE_TIMEOUT_S = 1.0
 
@@ -150,6 +152,8 @@ def build(
         broker=broker,
         reconcile=Reconcile(entries, declared),
         declared=declared,
+        upkeep=Upkeep(Mending(caller), entries, declared.fingerprint),
+        ttl_ms=settings.lease_ttl_ms,
         clock=clock,
         broker_failures=lambda: engine_cell[0].broker_failures,
     )

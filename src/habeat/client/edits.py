@@ -183,6 +183,28 @@ def resume(stored: Stored, now_ms: int, *, catch_up: bool = False) -> Edit | Non
     return Edit(write, entry, state)
 
 
+def indexed(stored: Stored) -> Write | None:
+    """The place of an entry in the index, which was lost; None if it has none, or has it.
+
+    Its cursor stays. One of the code is noted as such again.
+    """
+    entry, state = stored.entry, stored.state
+    if entry is None or not state.cursor_ms or state.quarantined is not None:
+        return None
+    config = entry.owner == "config"
+    scheduled = entry.condition == "exhausted" and entry.enabled
+    if not scheduled and not config:
+        return None
+    return Write(
+        stored.name,
+        stored.digest,
+        encode(entry) if config else b"",
+        owned=config,
+        cursor_ms=state.cursor_ms,
+        position=_from(entry, state.cursor_ms),
+    )
+
+
 def removal(stored: Stored, now_ms: int, act: str = "removed") -> Removal:
     """The entry gone, its due slots accounted for."""
     lost = _lost(stored, now_ms, act)

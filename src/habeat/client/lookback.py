@@ -10,7 +10,7 @@ from typing import Any
 
 from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
-from habeat.core.schedule.base import to_ms
+from habeat.core.schedule.base import FIRST_MS, LAST_MS, to_ms
 from habeat.errors import ValidationError
 from habeat.store.insight import Insight, Record
 
@@ -95,8 +95,8 @@ def drift_of(histograms: Iterable[tuple[str, Lateness]]) -> list[Drift]:
 
 
 def moment(at_ms: int) -> datetime:
-    """Unix milliseconds as an aware datetime in UTC."""
-    return _EPOCH + timedelta(milliseconds=at_ms)
+    """Unix milliseconds as an aware datetime in UTC; the first or last one if it is beyond them."""
+    return _EPOCH + timedelta(milliseconds=min(max(at_ms, FIRST_MS), LAST_MS))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from habeat.client.lookback import moment
+from habeat.store.shapes import WHOLE_MAX
 
 Role = Literal["leader", "standby", "inert"]
 
@@ -112,4 +113,4 @@ def _whole(told: Mapping[str, Any], key: str) -> int | None:
     value = told.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return round(value)
+    return round(value) if abs(value) <= WHOLE_MAX else None  # which is not so of NaN

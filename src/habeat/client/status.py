@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -215,4 +216,4 @@ def _remarks(status: Status) -> Iterator[str]:
 
 def _count(facts: Facts, name: str) -> int:
     value = facts.meta.get(name, "")
-    return int(float(value)) if value.replace(".", "", 1).isdigit() else 0
+    return int(value) if re.fullmatch(r"[0-9]{1,16}", value) else 0

@@ -15,6 +15,10 @@ class Housekeeping(Protocol):
         """Do what is due of it; how long until there is more, in ms (None: no hurry)."""
         ...
 
+    def mend(self, lead: Lead | None) -> None:
+        """Something that was read made a turn fail: put right what is wrong with our own keys."""
+        ...
+
     def resume(self, lead: Lead, names: Sequence[str]) -> None:
         """End the pauses of these entries: their time is over."""
         ...

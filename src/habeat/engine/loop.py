@@ -28,6 +28,7 @@ from habeat.election import Election, LeaseLost
 from habeat.engine.ahead import Ahead, ahead_ms
 from habeat.engine.atomic import AtomicClaims
 from habeat.engine.dispatch import Dispatch
+from habeat.engine.guard import Guard
 from habeat.engine.housekeeping import Housekeeping
 from habeat.engine.lead import Lead
 from habeat.engine.outbox import OutboxClaims, Sender
@@ -64,6 +65,14 @@ GIVE_WAY_MS = 10_000
 #: How often in a row what could not be claimed is planned again without a pause.
 AT_ONCE = 10
 REPEAT_PAUSE_MS = 100
+
+#: The parts of a turn that may fail by themselves, as the log names them.
+CHORE, RESUMING, REQUESTS, RECOVERY = (
+    "a chore",
+    "ending pauses",
+    "carrying out requests",
+    "resending what is in flight",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,7 @@ class Engine:
         self._recovery = Recovery(store, self._sender)
         self._lead = Lead(election, clock, settings.ttl_ms, stopping)
         self._trouble = Once()
+        self._guard = Guard(self._trouble)
         self._failures = 0
         self._bugs = 0
         self._repeats = 0
@@ -142,6 +152,7 @@ class Engine:
             self._trouble.error(
                 "redis", "habeat: %s; not dispatching until it answers again", error
             )
+            self._guard.suspect(error)
             return self._back_off()
         except LeaseLost:
             return 0
@@ -150,6 +161,7 @@ class Engine:
                 "bug", "habeat: a tick failed (%r); the next one goes on", error, traceback=True
             )
             self._bugs += 1
+            self._guard.suspect(error)
             if self._bugs % BUGS_BEFORE_YIELD == 0:
                 self._give_way()
             return self._back_off()
@@ -169,6 +181,7 @@ class Engine:
         return BACKOFF_MS[min(self._failures, len(BACKOFF_MS)) - 1]
 
     def _turn(self) -> int:
+        self._guard.mend(self._mend)
         self._sender.settle(self._lead)
         if self._line.open():
             self._election.look_now()
@@ -181,22 +194,11 @@ class Engine:
             self._redis_answers()
         self.broker_failures = 0
         self._ahead.forget()
-        self._chores(None)
+        self._guard.run(CHORE, partial(self._housekeeping.each_tick, None))
         return self._election.wait_ms()
 
-    def _chores(self, lead: Lead | None) -> int | None:
-        """What fails in them is told, and dispatch goes on."""
-        try:
-            wait_ms = self._housekeeping.each_tick(lead)
-        except (StoreUnavailable, LeaseLost):
-            raise
-        except Exception as error:
-            self._trouble.error(
-                "chores", "habeat: a chore failed (%r); dispatch goes on", error, traceback=True
-            )
-            return None
-        self._trouble.over("chores")
-        return wait_ms
+    def _mend(self) -> None:
+        self._housekeeping.mend(self._lead if self._election.leading else None)
 
     def _redis_answers(self) -> None:
         self._failures = 0
@@ -211,12 +213,12 @@ class Engine:
         self._woken = False
         lead.anchor(found.now_us)
         if found.resumes:
-            self._housekeeping.resume(lead, found.resumes)
+            self._guard.run(RESUMING, partial(self._housekeeping.resume, lead, found.resumes))
         planned = self._act_on(found)
         if found.listeners == 0:
             self._line.resubscribe()
             self._line.open()
-        chores_ms = self._chores(lead)
+        chores_ms = self._guard.run(CHORE, partial(self._housekeeping.each_tick, lead))
         return 0 if self._woken else self._wait_ms(planned, chores_ms)
 
     def _look_around(self, lead: Lead) -> Tick:
@@ -263,7 +265,9 @@ class Engine:
             if self._dispatch.unfinished:
                 planned.note_again(self._lead.now_ms())
             if found.requests:
-                planned.note_again(self._requests.run(self._lead))
+                planned.note_again(
+                    self._guard.run(REQUESTS, partial(self._requests.run, self._lead))
+                )
             if not self._dispatch.unfinished:
                 complete &= self._outlook.run(self._lead, found, planned)
         except BrokerUnavailable as error:
@@ -291,7 +295,7 @@ class Engine:
     def _recover(self, found: Tick, planned: Plan) -> None:
         self._recovery.resent = False
         if found.in_flight:
-            planned.note_again(self._recovery.run(self._lead))
+            planned.note_again(self._guard.run(RECOVERY, partial(self._recovery.run, self._lead)))
 
     def _broker_failed(self, error: BrokerUnavailable) -> None:
         self.broker_failures += 1

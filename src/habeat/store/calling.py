@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
+from habeat.core.schedule.base import FIRST_MS, LAST_MS
 from habeat.ports import Lost, Statuses, StoreUnavailable
 from habeat.store.ahead import Ahead, wire
 from habeat.store.connection import AnyRedis
@@ -17,9 +18,6 @@ from habeat.store.keys import Keys
 from habeat.store.scripting import script
 
 Result = TypeVar("Result")
-
-#: Far beyond the year 9999, and far below where a double skips whole numbers.
-INSTANT_MAX_MS = 10**15
 
 
 class Clients(Protocol):
@@ -130,7 +128,7 @@ def optional_ms(raw: bytes | str | int) -> int | None:
         found = int(float(word)) if word else None
     except (ValueError, OverflowError):
         return None
-    return found if found is None or abs(found) <= INSTANT_MAX_MS else None
+    return found if found is None or FIRST_MS <= found <= LAST_MS else None
 
 
 def blank(value: int | None) -> int | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
 from habeat.core.lease import Token
 from habeat.store.ahead import wire
-from habeat.store.calling import Caller, text
+from habeat.store.calling import Caller, optional_ms, text
 
 LEDGER_PAGE = 1_000
 
@@ -87,13 +88,13 @@ class Insight:
         return Facts(
             now_us=now_us,
             meta=_words(meta),
-            holder=Token.parse(text(lease)) if lease else None,
+            holder=_token(text(lease)) if lease else None,
             pttl_ms=int(pttl),
             replicas={name: _object(told) for name, told in _words(replicas).items()},
-            seen_ms={text(nonce): int(at) for nonce, at in seen},
+            seen_ms={text(nonce): optional_ms(str(at)) or 0 for nonce, at in seen},
             entries=int(entries),
             due=int(due),
-            next_due=(text(first[0][0]), int(first[0][1])) if first else None,
+            next_due=_first_due(first),
             paused=int(paused),
             quarantined=_words(bad),
             in_flight=int(flying),
@@ -167,30 +168,62 @@ def _words(raw: Mapping[bytes, bytes]) -> dict[str, str]:
     return {text(key): text(value) for key, value in raw.items()}
 
 
+def _token(word: str) -> Token | None:
+    try:
+        return Token.parse(word)
+    except ValueError:
+        return None
+
+
+def _first_due(found: Sequence[tuple[bytes, float]]) -> tuple[str, int] | None:
+    due_ms = optional_ms(str(found[0][1])) if found else None
+    return None if due_ms is None else (text(found[0][0]), due_ms)
+
+
 def _object(told: str) -> Mapping[str, Any]:
     try:
         found = json.loads(told)
-    except ValueError:
+    except Exception:  # of what a replica says of itself, nothing can be read
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def _histogram(raw: Mapping[bytes, bytes]) -> Lateness:
+    """What can be read of a histogram; a bucket that is no number is left out."""
     found = _words(raw)
-    largest = int(found.pop("max", "0"))
-    return Lateness({int(bucket): int(count) for bucket, count in found.items()}, largest)
+    largest = _whole(found.pop("max", ""))
+    counts = {_whole(bucket): _whole(count) for bucket, count in found.items() if _is_whole(bucket)}
+    return Lateness({bucket: count for bucket, count in counts.items() if count}, largest)
 
 
 def _record(identity: str, fields: Mapping[str, str]) -> Record:
+    """One line of the ledger; what cannot be read of it is 0, an unknown outcome is a note."""
+    outcome = fields.get("outcome", "")
     return Record(
         entry=fields.get("entry", "?"),
-        slot_ms=int(fields.get("slot", 0)),
-        outcome=Outcome(fields.get("outcome", "note")),
+        slot_ms=_instant(fields.get("slot", "")),
+        outcome=Outcome(outcome) if outcome in _OUTCOMES else Outcome.NOTE,
         reason=fields.get("reason", ""),
-        count=int(fields.get("count", 1)),
-        last_ms=int(fields.get("until", 0)),
-        lease_epoch=int(fields.get("epoch", 0)),
-        lateness_ms=int(float(fields.get("late", 0))),
-        attempt=int(fields.get("attempt", 0)),
-        at_ms=int(identity.partition("-")[0]),
+        count=_whole(fields.get("count", "1")),
+        last_ms=_instant(fields.get("until", "")),
+        lease_epoch=_whole(fields.get("epoch", "")),
+        lateness_ms=_whole(fields.get("late", "")),
+        attempt=_whole(fields.get("attempt", "")),
+        at_ms=_instant(identity.partition("-")[0]),
     )
+
+
+_OUTCOMES = frozenset(map(str, Outcome))
+_WHOLE = re.compile("[0-9]{1,15}", re.ASCII)
+
+
+def _is_whole(word: str) -> bool:
+    return _WHOLE.fullmatch(word) is not None
+
+
+def _whole(word: str) -> int:
+    return int(word) if _is_whole(word) else 0
+
+
+def _instant(word: str) -> int:
+    return optional_ms(word) or 0

@@ -32,6 +32,7 @@ from habeat.store.entries import EntryStore, Mark, Position, Removal, Write
 from habeat.store.insight import Insight
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
+from habeat.store.mending import Mending
 
 TTL_MS = 10_000
 #: The ledger is trimmed, and XTRIM needed, at every fifth heartbeat.
@@ -90,6 +91,7 @@ class _Rehearsal:
         moved = DueEntry("probe", due.due_ms + 3, due.digest, due.due_ms + 2)
         store.defer(token, TTL_MS, moved, due.due_ms + 4)
         store.quarantine(token, TTL_MS, moved, "rehearsal")
+        Mending(self._caller).run(token, TTL_MS, "probe")
         self._entries.postpone("probe", due.due_ms, (token, TTL_MS))
 
     def _others(self, token: Token, now_ms: int, stored: bytes) -> None:

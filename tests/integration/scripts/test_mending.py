@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from habeat.core.lease import Token
 from habeat.ports import Lost, Statuses
+from habeat.store.entries import Removal
+from habeat.store.keys import FIXED
+from habeat.store.mending import Mending
+from habeat.store.scripting import source
 from tests.integration.scripts.bench import TTL_MS, Bench
 
 # -- postpone -------------------------------------------------------------------------------
@@ -44,3 +50,182 @@ def test_only_the_leader_postpones(bench: Bench) -> None:
     bench.admin.zadd(bench.keys.resume, {"e": 5})
     assert isinstance(bench.entries.postpone("e", None, (Token(1, "x"), TTL_MS)), Lost)
     assert bench.admin.zcard(bench.keys.resume) == 1
+
+
+# -- mend -----------------------------------------------------------------------------------
+
+
+def mended(bench: Bench, token: Token | None, fingerprint: str = "f") -> list[tuple[str, str, str]]:
+    found = Mending(bench.caller).run(token, TTL_MS, fingerprint)
+    assert not isinstance(found, Lost)
+    return [(each.what, each.which, each.how) for each in found]
+
+
+def test_every_key_that_scripts_are_given_has_its_kind_in_the_script() -> None:
+    named = set(re.findall(r"\{([A-Z]+), '[a-z]+'\}", source("mend.lua")))
+    assert {name.lower() for name in named} == set(FIXED) - {"wake"}
+
+
+def test_a_key_of_a_foreign_type_is_renamed(bench: Bench) -> None:
+    token = bench.lead()
+    bench.admin.set(bench.keys.paused, "a string")
+    bench.admin.rpush(bench.keys.declared("f"), "a list")
+    ((what, which, how), (_, other, _)) = sorted(mended(bench, token), reverse=True)
+    assert (what, which, other) == ("foreign", "paused", "declared:f")
+    assert bench.admin.get(how) == b"a string"
+    assert not bench.admin.exists(bench.keys.paused)
+    assert mended(bench, token) == []
+
+
+@pytest.mark.parametrize("score", ["inf", "-inf", "1e15", "-1e18"])
+@pytest.mark.parametrize("key", ["due", "resume"])
+def test_a_score_that_is_no_instant_is_now(bench: Bench, key: str, score: str) -> None:
+    token = bench.lead()
+    bench.admin.zadd(getattr(bench.keys, key), {"e": score, "sane": 17})
+    assert mended(bench, token) == [(key, "e", "")]
+    assert bench.admin.zscore(getattr(bench.keys, key), "sane") == 17
+    found = bench.admin.zscore(getattr(bench.keys, key), "e")
+    assert abs(float(found) - bench.now_ms) < 5_000  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("score", ["inf", "-inf", "17.5", "-1e18"])
+def test_a_tick_finds_what_is_due_at_no_instant_due_now(bench: Bench, score: str) -> None:
+    token, placed = bench.lead(), bench.place()
+    bench.admin.zadd(bench.keys.due, {placed.entry.name: score})
+    if score == "inf":
+        mended(bench, token)
+    found = bench.store.tick(token, TTL_MS, 10, 0)
+    assert not isinstance(found, Lost)
+    assert abs(found.due[0].due_ms - found.now_us // 1_000) < 5_000
+
+
+@pytest.mark.parametrize("raw", ["x", "", "-1", "9" * 30, "inf", "1.5"])
+def test_a_counter_that_is_no_number_starts_again(bench: Bench, raw: str) -> None:
+    token = bench.lead()
+    epoch = int(bench.meta("epoch"))
+    for field in ("heartbeat", "epoch", "ticks", "config_generation", "history_lost"):
+        bench.admin.hset(bench.keys.meta, field, raw)
+    assert len(mended(bench, token)) == 5
+    assert (bench.meta("ticks"), bench.meta("history_lost")) == ("0", "0")
+    for field in ("heartbeat", "epoch", "config_generation"):
+        assert int(bench.meta(field)) >= epoch, "what only rises starts above all there has been"
+    assert mended(bench, token) == []
+
+
+def test_a_loss_in_the_future_is_none(bench: Bench) -> None:
+    """Else every slot until then would count as lost."""
+    token = bench.lead()
+    bench.admin.hset(bench.keys.meta, "history_lost", bench.now_ms + 2 * 86_400_000)
+    assert mended(bench, token) == [("counter", "history_lost", "0")]
+    bench.admin.hset(bench.keys.meta, "history_lost", bench.now_ms)
+    assert mended(bench, token) == []
+
+
+@pytest.mark.parametrize("bad", [["claimed"], ["settled"], ["abandoned"], ["claimed", "settled"]])
+def test_the_accounting_adds_up_again(bench: Bench, bad: list[str]) -> None:
+    token = bench.lead()
+    bench.admin.hset(bench.keys.inflight, "e@17", "x")
+    sums = {"claimed": "10", "settled": "6", "abandoned": "3"}
+    bench.admin.hset(bench.keys.meta, mapping={**sums, **dict.fromkeys(bad, "x")})
+    assert {which for _, which, _ in mended(bench, token)} == set(bad)
+    claimed, settled, abandoned = (int(bench.meta(name)) for name in sums)
+    assert claimed == settled + abandoned + 1
+    if len(bad) == 1:
+        assert (claimed, settled, abandoned) == (10, 6, 3)
+
+
+def test_a_replica_seen_in_the_future_is_forgotten(bench: Bench) -> None:
+    token = bench.lead()
+    bench.admin.zadd(bench.keys.seen, {"odd": "inf", "sane": bench.now_ms})
+    assert mended(bench, token) == [("seen", "odd", "")]
+    assert bench.admin.zrange(bench.keys.seen, 0, -1) == [b"sane"]
+
+
+def test_only_the_leader_mends_unless_nobody_leads(bench: Bench) -> None:
+    token = bench.lead()
+    bench.admin.set(bench.keys.paused, "a string")
+    for other in (None, Token(1, "x")):
+        assert isinstance(Mending(bench.caller).run(other, TTL_MS, "f"), Lost)
+    assert bench.admin.exists(bench.keys.paused)
+    bench.admin.delete(bench.keys.lease)
+    assert isinstance(Mending(bench.caller).run(token, TTL_MS, "f"), Lost)
+    assert [what for what, *_ in mended(bench, None)] == ["foreign"]
+
+
+def test_a_lease_of_a_foreign_type_is_renamed_by_anybody(bench: Bench) -> None:
+    token = bench.lead()
+    bench.admin.delete(bench.keys.lease)
+    bench.admin.rpush(bench.keys.lease, "x")
+    assert isinstance(Mending(bench.caller).run(token, TTL_MS, "f"), Lost)
+    assert not bench.admin.exists(bench.keys.lease)
+
+
+# -- what the other scripts make of it ------------------------------------------------------
+
+
+@pytest.mark.parametrize("harm", ["bucket", "max", "type"])
+def test_a_histogram_that_cannot_be_read_starts_again(bench: Bench, harm: str) -> None:
+    token, placed = bench.lead(), bench.place()
+    for key in (bench.keys.entry_lateness(placed.entry.name), bench.keys.lateness):
+        if harm == "type" and key != bench.keys.lateness:
+            bench.admin.set(key, "a string")
+        for bucket in range(3) if harm == "bucket" else ():
+            bench.admin.hset(key, str(bucket), "x")
+        if harm == "max":
+            bench.admin.hset(key, "max", "x")
+    claim = bench.claim_of(placed)
+    words = bench.store.claim(token, TTL_MS, [claim], atomic=True)
+    assert not isinstance(words, Lost)
+    assert list(words.words) == ["ok"]
+    counted = bench.admin.hgetall(bench.keys.entry_lateness(placed.entry.name))
+    assert b"1" in counted.values()  # type: ignore[union-attr]
+
+
+def test_what_is_no_record_of_a_firing_does_not_keep_it_from_leaving(bench: Bench) -> None:
+    token, placed = bench.lead(), bench.place()
+    bench.admin.rpush(bench.keys.fired(placed.entry.name, placed.slot_ms), "x")
+    words = bench.store.claim(token, TTL_MS, [bench.claim_of(placed)], atomic=True)
+    assert not isinstance(words, Lost)
+    assert list(words.words) == ["ok"]
+
+
+@pytest.mark.parametrize("raw", ["garbage", "1|" + "9" * 20 + "|0", ""])
+def test_a_configuration_that_cannot_be_read_stops_pruning(bench: Bench, raw: str) -> None:
+    """An unknown set of names must not read as an empty one."""
+    token = bench.lead()
+    bench.admin.sadd(bench.keys.owned, "e")
+    bench.admin.hset(bench.keys.configs, "f", raw)
+    bench.admin.hset(bench.keys.configs, "other", f"1|{bench.now_ms}|0")
+    bench.admin.hset(bench.keys.meta, "prune", "1")
+    assert bench.entries.orphans(token, TTL_MS, 60_000, 10) == []
+    assert bench.leases.register("n", "{}", "f", 0).generation >= 1
+
+
+def test_a_state_of_any_length_is_a_state_that_cannot_be_read(bench: Bench) -> None:
+    token, placed = bench.lead(), bench.place()
+    bench.admin.hset(bench.keys.state, placed.entry.name, "9" * 5_000 + "||||0")
+    words = bench.store.claim(token, TTL_MS, [bench.claim_of(placed)], atomic=True)
+    assert not isinstance(words, Lost)
+    assert list(words.words) == ["gone"]
+
+
+def test_an_empty_definition_can_be_acted_on(bench: Bench) -> None:
+    bench.lead()
+    bench.admin.hset(bench.keys.entries, "e", "")
+    bench.admin.hset(bench.keys.quarantine, "e", "why")
+    stored = bench.entries.read(["e"]).stored[0]
+    assert bench.entries.remove([Removal("e", stored.digest, None, None, "removed")]) is None
+    assert not bench.admin.hexists(bench.keys.entries, "e")
+
+
+@pytest.mark.parametrize(
+    "record", ["{t}\n" + "9" * 5_000 + "\n17\n/\nx", "{t}\n1\n" + "9" * 5_000 + "\n/\nx", "x", ""]
+)
+def test_an_intent_that_cannot_be_read_is_buried(bench: Bench, record: str) -> None:
+    token = bench.lead()
+    bench.admin.hset(bench.keys.inflight, "e@17", record.replace("{t}", str(token)))
+    bench.admin.hset(bench.keys.inflight, "no slot", f"{token}\n1\n17\n/\nx")
+    found = bench.store.recover(token, TTL_MS, 10)
+    assert not isinstance(found, Lost)
+    assert list(found.intents) == []
+    assert bench.admin.hlen(bench.keys.dead) == 2

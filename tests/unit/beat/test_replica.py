@@ -45,6 +45,8 @@ def _replica(store: Store, clock: FakeClock, declared: Declared, election: Any =
         "broker": SimpleNamespace(probe=lambda _: None),
         "reconcile": SimpleNamespace(clashes=set()),
         "declared": declared,
+        "upkeep": SimpleNamespace(step=lambda *_: None, entries_lost=False),
+        "ttl_ms": 6_000,
         "clock": clock,
         "broker_failures": lambda: 0,
     }

@@ -625,6 +625,9 @@ class Chores:
             raise self.error
         return self.wait_ms
 
+    def mend(self, lead: Lead | None) -> None:
+        """Nobody else writes to these keys."""
+
     def resume(self, lead: Lead, names: Sequence[str]) -> None:
         """No pause ever ends here."""
 

@@ -65,7 +65,7 @@ local function is_ours(fired)
 end
 
 local function verdict_on_request(firing)
-  local fired = redis.call('GET', firing.key)
+  local fired = fired_before(firing.key)
   if fired then
     return is_ours(fired) and 'mine ' .. string.sub(fired, #token + 2) or 'duplicate'
   end
@@ -81,7 +81,7 @@ local function verdict(firing, state)
   if not raw then
     return 'gone'
   end
-  local fired = redis.call('GET', firing.key)
+  local fired = fired_before(firing.key)
   if tonumber(firing.slot) <= state.cursor then
     if is_ours(fired) then
       return 'mine ' .. string.sub(fired, #token + 2)

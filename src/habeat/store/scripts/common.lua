@@ -14,6 +14,9 @@ local META, LEASE, ENTRIES, DUE, STATE, PAUSED, QUARANTINE, INFLIGHT, DEAD, LEDG
   LATENESS, REPLICAS, SEEN, UNTRUSTED, CONFIGS, OWNED, REQUESTS, RESUME, WAKE = unpack(KEYS)
 local BASE = string.sub(META, 1, -5)
 
+-- No instant is that far away: the year 9999 has ended before.
+local FAR_MS = 300000000000000
+
 local function int(number)
   return string.format('%.0f', number)
 end
@@ -36,6 +39,17 @@ local function own_keys_are_sound()
   return true
 end
 
+-- Something of another type may have taken a key's place: it is renamed, never deleted. Returns the
+-- new name, '' if it cannot be renamed, nil if there is nothing to do.
+local function set_foreign_aside(key, kind)
+  local found = redis.call('TYPE', key).ok
+  if found == 'none' or found == kind then
+    return nil
+  end
+  local aside = BASE .. 'foreign:' .. string.sub(key, #BASE + 1) .. ':' .. int(NOW)
+  return redis.pcall('RENAME', key, aside).err and '' or aside
+end
+
 -- Whether `token` holds the lease. Extends it first, so that nothing later can keep the
 -- extension from happening (out of memory refuses HINCRBY, never PEXPIRE).
 local function holds(token, ttl_ms)
@@ -52,6 +66,11 @@ end
 
 local function lost()
   return {'lost', redis.call('GET', LEASE) or ''}
+end
+
+-- What definitions and pauses are compared by; '' where there is none, or nothing in it.
+local function digest_of(raw)
+  return raw and raw ~= '' and redis.sha1hex(raw) or ''
 end
 
 local function epoch_of(token)
@@ -104,7 +123,8 @@ local function state_of(name)
   end
   local cursor, slot, token, fired, count =
     string.match(raw, '^(%-?%d+)|(%-?%d*)|([^|]*)|(%d*)|(%d+)$')
-  if not cursor then
+  -- Longer than any instant: to count with it would end in infinity, and that in an error.
+  if not cursor or #cursor > 16 or #slot > 16 or #fired > 15 or #count > 15 then
     return nil
   end
   return {
@@ -127,6 +147,16 @@ end
 
 local function fired_key(name, identity)
   return BASE .. 'fired:' .. name .. ':' .. identity
+end
+
+-- What became of an (entry, slot) before; what is no record of ours tells nothing.
+local function fired_before(key)
+  local fired = redis.pcall('GET', key)
+  if type(fired) == 'table' then
+    set_foreign_aside(key, 'string')
+    return redis.call('GET', key)
+  end
+  return fired
 end
 
 local function slot_of(identity)
@@ -163,10 +193,15 @@ end
 
 local function count_lateness(key, late, count)
   local bucket = bucket_of(late)
-  local counted = redis.call('HINCRBY', key, int(bucket), count)
+  local counted = redis.pcall('HINCRBY', key, int(bucket), count)
+  if type(counted) == 'table' then  -- it is no histogram, or this is no count: it starts again
+    set_foreign_aside(key, 'hash')
+    redis.call('HSET', key, int(bucket), count)
+    counted = tonumber(count)
+  end
   -- Whoever came into this bucket before was at least as late, and the maximum knows.
   local told = late == bucket and counted > tonumber(count)
-  local largest = told and late or tonumber(redis.call('HGET', key, 'max') or '-1')
+  local largest = told and late or tonumber(redis.call('HGET', key, 'max') or '-1') or -1
   if late > largest then
     redis.call('HSET', key, 'max', int(math.max(0, late)))
   end

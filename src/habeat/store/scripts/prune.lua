@@ -18,12 +18,20 @@ local live, complete = {}, true
 local known = redis.call('HGETALL', CONFIGS)
 for i = 1, #known, 2 do
   local seen, names = string.match(known[i + 1], '|(%d+)|(%d+)$')
-  if NOW - tonumber(seen or '0') > tonumber(ARGV[3]) then
+  if not seen or #seen > 15 or #names > 15 then
+    -- Whose this is cannot be read. It counts as seen now: who carries it says so again within
+    -- seconds, and until then nothing may be removed that it could have declared.
+    redis.call('HSET', CONFIGS, known[i], '-|' .. int(NOW) .. '|0')
+    complete = false
+  elseif NOW - tonumber(seen or '0') > tonumber(ARGV[3]) then
     redis.call('HDEL', CONFIGS, known[i])
     redis.call('UNLINK', BASE .. 'declared:' .. known[i])
     redis.call('HSET', META, 'prune', '1')
   else
     local declared = BASE .. 'declared:' .. known[i]
+    if set_foreign_aside(declared, 'set') then
+      complete = false
+    end
     live[#live + 1] = declared
     complete = complete and redis.call('SCARD', declared) >= tonumber(names)
   end

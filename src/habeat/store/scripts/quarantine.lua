@@ -8,7 +8,7 @@ if not holds(ARGV[1], ARGV[2]) then
   return lost()
 end
 local raw = redis.call('HGET', ENTRIES, ARGV[3])
-if (raw and redis.sha1hex(raw) or '') ~= ARGV[4] then
+if digest_of(raw) ~= ARGV[4] then
   return {'ok', int(NOW_US), beat(), 'replan'}
 end
 redis.call('ZREM', DUE, ARGV[3])

@@ -53,7 +53,8 @@ repeat
     local field, raw = page[2][i], page[2][i + 1]
     local owner, attempts, effective, kind, message =
       string.match(raw, '^([^\n]*)\n(%d+)\n(%d+)\n([^\n]*)\n(.*)$')
-    if not owner then
+    if not owner or #attempts > 6 or #effective > 15
+        or not string.find(field, '@%-?%d+[^@]*$') then
       bury(field, raw)
     elseif waits[owner] then
       waiting = true

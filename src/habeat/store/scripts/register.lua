@@ -21,8 +21,11 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', SEEN, '-inf', int(NOW - 20 * w
 end
 local generation, seen =
   string.match(redis.call('HGET', CONFIGS, fingerprint) or '', '^(%d+)|(%d+)|%d+$')
+if generation and (#generation > 15 or #seen > 15) then
+  generation = nil
+end
 if not generation or NOW - tonumber(seen) > tonumber(ARGV[5]) then
-  local newest = tonumber(redis.call('HGET', META, 'config_generation') or '0')
+  local newest = tonumber(redis.call('HGET', META, 'config_generation') or '0') or 0
   local own = tonumber(ARGV[7])
   generation = own > 0 and own <= newest and own
     or redis.call('HINCRBY', META, 'config_generation', 1)

@@ -25,7 +25,7 @@ for i = 0, total - 1 do
   local at = FIRST + i * FIELDS
   local raw = redis.call('HGET', ENTRIES, ARGV[at])
   local state = state_of(ARGV[at])
-  if (raw and redis.sha1hex(raw) or '') ~= ARGV[at + 1]
+  if digest_of(raw) ~= ARGV[at + 1]
       or (ARGV[at + 2] ~= '' and (not state or int(state.cursor) ~= ARGV[at + 2])) then
     return {'conflict', ARGV[at]}
   end

@@ -18,7 +18,7 @@ if answered then
 end
 local old, new = ARGV[3], ARGV[6]
 local raw, state = redis.call('HGET', ENTRIES, old), state_of(old)
-if (raw and redis.sha1hex(raw) or '') ~= ARGV[4]
+if digest_of(raw) ~= ARGV[4]
     or (ARGV[5] ~= '' and (not state or int(state.cursor) ~= ARGV[5]))
     or int(redis.call('HLEN', REQUESTS)) ~= ARGV[9] then
   return {'conflict', old}

@@ -13,7 +13,7 @@ local function settle(name, identity, left, attempt)
   local field, slot = name .. '@' .. identity, slot_of(identity)
   local raw = redis.call('HGET', INFLIGHT, field)
   if not raw then
-    local fired = redis.call('GET', fired_key(name, identity))
+    local fired = fired_before(fired_key(name, identity))
     if fired ~= token .. '|settled' then
       record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt)
     end

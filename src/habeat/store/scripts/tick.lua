@@ -27,11 +27,16 @@ local found = redis.call(
   'ZRANGEBYSCORE', DUE, '-inf', horizon, 'WITHSCORES', 'LIMIT', offset, limit)
 local due = {}
 for i = 1, #found, 2 do
-  local name = found[i]
+  local name, score = found[i], tonumber(found[i + 1])
+  if score ~= math.floor(score) or math.abs(score) > FAR_MS then
+    -- No instant: it is due now, and the planner puts it where it belongs.
+    redis.call('ZADD', DUE, int(NOW), name)
+    found[i + 1] = int(NOW)
+  end
   local raw = redis.call('HGET', ENTRIES, name)
   due[#due + 1] = name
   due[#due + 1] = found[i + 1]
-  due[#due + 1] = raw and redis.sha1hex(raw) or ''
+  due[#due + 1] = digest_of(raw)
   due[#due + 1] = redis.call('HGET', STATE, name) or ''
 end
 local following = redis.call(

@@ -39,12 +39,12 @@ end
 
 local function other_pause(name, digest)
   local raw = digest ~= '' and redis.call('HGET', PAUSED, name)
-  return digest ~= '' and (raw and redis.sha1hex(raw) or '-') ~= digest
+  return digest ~= '' and digest_of(raw) ~= (digest == '-' and '' or digest)
 end
 
 local function in_conflict(name, digest, cursor, pause, definition, paused, _, _, position)
   local raw = redis.call('HGET', ENTRIES, name)
-  if (raw and redis.sha1hex(raw) or '') ~= digest then
+  if digest_of(raw) ~= digest then
     return true
   end
   if set_aside_since(name, definition, paused, position) then

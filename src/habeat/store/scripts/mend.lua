@@ -1,0 +1,109 @@
+-- Put right what is wrong with the cluster's own keys, so that no script fails on it again and again.
+--
+-- ARGV 1 token; '' from a replica that does not lead: then only where nobody holds the lease,
+--      2 ttl ms, 3 fingerprint of the caller's configuration
+-- Returns {'ok', now us, {what, which, how, …}} or {'lost', holder}
+--
+-- Nothing is deleted that a person may want: a key of a foreign type is renamed to
+-- foreign:<its name>:<now>. What can be derived is derived again: an entry or a pause whose score is
+-- no instant is due now, and is then put where it belongs; a counter that is no number starts again.
+-- Replay: what has been put right is not found a second time.
+
+local KINDS = {
+  {META, 'hash'}, {LEASE, 'string'}, {ENTRIES, 'hash'}, {DUE, 'zset'}, {STATE, 'hash'},
+  {PAUSED, 'hash'}, {QUARANTINE, 'hash'}, {INFLIGHT, 'hash'}, {DEAD, 'hash'}, {LEDGER, 'stream'},
+  {LATENESS, 'hash'}, {REPLICAS, 'hash'}, {SEEN, 'zset'}, {UNTRUSTED, 'hash'}, {CONFIGS, 'hash'},
+  {OWNED, 'set'}, {REQUESTS, 'hash'}, {RESUME, 'zset'},
+}
+local DAY_MS, AT_ONCE = 86400000, 50
+local token, told = ARGV[1], {}
+
+local function tell(what, which, how)
+  for _, word in ipairs({what, which, how}) do
+    told[#told + 1] = word
+  end
+end
+
+local function check_kind(key, kind)
+  local aside = set_foreign_aside(key, kind)
+  if aside then
+    tell('foreign', string.sub(key, #BASE + 1), aside)
+  end
+end
+
+check_kind(LEASE, 'string')
+check_kind(BASE .. 'declared:' .. ARGV[3], 'set')
+local holder = redis.call('GET', LEASE)
+if holder and holder ~= token or not holder and token ~= '' then
+  return {'lost', holder or ''}
+end
+for _, each in ipairs(KINDS) do
+  check_kind(each[1], each[2])
+end
+
+local function is_count(raw)
+  return raw and #raw <= 16 and string.match(raw, '^%d+$') ~= nil
+end
+
+local function restart(field, value)
+  redis.call('HSET', META, field, int(value))
+  tell('counter', field, int(value))
+end
+
+-- Numbers that only ever rise start again above all that there can have been.
+local led_ms = tonumber(is_count(epoch_of(holder or '')) and epoch_of(holder or '') or '0')
+local FRESH = {
+  {'heartbeat', NOW}, {'epoch', math.max(NOW, led_ms)}, {'config_generation', NOW}, {'boot', NOW},
+  {'history_lost', 0}, {'loss_declared', 0}, {'lease_ttl', tonumber(ARGV[2])},
+  {'leader_since', NOW_US}, {'leader_changes', 0}, {'ticks', 0},
+}
+for _, each in ipairs(FRESH) do
+  local raw = redis.call('HGET', META, each[1])
+  local later = each[2] == 0 and is_count(raw) and tonumber(raw) > NOW + DAY_MS
+  if raw and not is_count(raw) or later then
+    restart(each[1], each[2])
+  end
+end
+
+-- claimed = settled + abandoned + in flight: the one that cannot be read follows from the others.
+local function mend_accounts()
+  local sums, good = redis.call('HMGET', META, 'claimed', 'settled', 'abandoned'), {}
+  local names = {'claimed', 'settled', 'abandoned'}
+  for i = 1, 3 do
+    good[i] = not sums[i] or is_count(sums[i])
+    sums[i] = good[i] and tonumber(sums[i] or '0') or 0
+  end
+  if good[1] and good[2] and good[3] then
+    return
+  end
+  local flying = redis.call('HLEN', INFLIGHT)
+  local heir = good[1] and (not good[2] and 2 or 3)
+  if heir then
+    sums[heir] = math.max(0, sums[1] - sums[5 - heir] - flying)
+  end
+  sums[1] = sums[2] + sums[3] + flying
+  for i = 1, 3 do
+    if not good[i] then
+      restart(names[i], sums[i])
+    end
+  end
+  redis.call('HSET', META, 'claimed', int(sums[1]))
+end
+mend_accounts()
+
+for _, index in ipairs({{DUE, 'due'}, {RESUME, 'resume'}}) do
+  local key, what = index[1], index[2]
+  for _, range in ipairs({{'(' .. FAR_MS, '+inf'}, {'-inf', '(-' .. FAR_MS}}) do
+    local found = redis.call('ZRANGEBYSCORE', key, range[1], range[2], 'LIMIT', 0, AT_ONCE)
+    for _, name in ipairs(found) do
+      redis.call('ZADD', key, int(NOW), name)
+      tell(what, name, '')
+    end
+  end
+end
+local ahead = '(' .. int(NOW + DAY_MS)
+for _, nonce in ipairs(redis.call('ZRANGEBYSCORE', SEEN, ahead, '+inf', 'LIMIT', 0, AT_ONCE)) do
+  redis.call('ZREM', SEEN, nonce)  -- who lives says so again
+  tell('seen', nonce, '')
+end
+return {'ok', int(NOW_US), told}
