@@ -28,7 +28,7 @@ from tests.history.monitor import arrival_of_message
 
 #: When, by whom and what; the rest of a line is read only where it matters.
 _HEAD = re.compile(rb'\+(\d+)\.(\d{6}) \[\d+ ([^\]]*)\] "(\w+)"')
-_HASHES = (b"entries", b"state", b"inflight", b"dead")
+_HASHES = (b"entries", b"state", b"inflight", b"dead", b"paused", b"quarantine")
 _WRITES = (b"SET", b"DEL", b"PEXPIRE", b"HSET", b"HDEL", b"HINCRBY", b"XADD")
 
 

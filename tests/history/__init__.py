@@ -29,5 +29,8 @@ Where messages are read at the end of a test, say `exact_arrivals=False`. `tail_
 that are cut off in the middle of life; 0 for those that were stopped in order. Task ids tell the
 messages of requests from those of the schedule if `cluster` is given.
 
+A slot that waits while nothing disturbs is an error (bounds.py): give `prompt_us` for how long a
+loop on that machine may take, and name a fault's `entry` if it concerns no other.
+
 One slot is one message here: do not use canvas groups.
 """

@@ -211,7 +211,7 @@ class Expectation:
     slack_us: int = 0
     edit_slack_us: int = 2_000_000
     misses: bool = True
-    prompt_us: int = 3_000_000
+    prompt_us: int = 2_000_000
     handover_us: int | None = None
     timeout_us: int = 2_000_000
     start_us: int = 0

@@ -37,6 +37,8 @@ from tests.history.events import (
 )
 from tests.history.lines import Line, parse
 
+#: The hashes that are read at the end of a gap.
+_KEPT = ("entries", "state", "inflight", "paused", "quarantine")
 _RETRY_S = 0.02
 _READ_S = 0.2
 _MARK_S = 5.0
@@ -219,15 +221,15 @@ def kept_by(client: redis.Redis, base: str, mark: str = "") -> tuple[tuple[Words
     """What a server holds of a schedule, as `Lost.kept` and `Gap.kept` have it; its clock, µs."""
     pipe = client.pipeline(transaction=True)
     pipe.time()
-    for name in ("entries", "state", "inflight"):
+    for name in _KEPT:
         pipe.hgetall(base + name)
     pipe.get(base + "lease")
     pipe.pttl(base + "lease")
     if mark:
         pipe.echo(mark)
-    (seconds, micros), *hashes, token, left_ms = pipe.execute()[:6]
+    (seconds, micros), *hashes, token, left_ms = pipe.execute()[: len(_KEPT) + 3]
     kept: list[Words] = []
-    for name, found in zip(("entries", "state", "inflight"), hashes, strict=True):
+    for name, found in zip(_KEPT, hashes, strict=True):
         key = (base + name).encode()
         kept += [(b"HSET", key, field, value) for field, value in found.items()]
     if token is not None:

@@ -11,7 +11,7 @@ misfire: …        its grace was over; skip, latest, limit or window is what th
 expired           its deadline, or `expires`, was over, counted from its effective time
 edited, disabled  the same script writes a definition with other slots, or one that is (was) off
 paused            the entry was paused; a pause that has ended by itself takes no slot after its end
-quarantined       it was set aside
+quarantined       it was set aside, or could not be read
 removed, pruned   the same script removes it
 suppressed        the same (entry, slot) was claimed before
 """
@@ -177,7 +177,9 @@ class Reasons:
         return self._past(record)
 
     def _quarantined(self, life: Life, record: Record) -> str:
-        if self._standing.was_aside(life.entry):
+        now = self._case.definitions.get(life.entry)
+        unreadable = (life.old if life.redefined else now) is None  # and is not yet set aside
+        if unreadable or self._standing.was_aside(life.entry):
             return self._past(record)
         return "and it was not set aside"
 

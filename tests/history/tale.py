@@ -207,7 +207,7 @@ class Tale:
 
     def judged(self, **other: Any) -> Verdict:
         given = {"base": BASE, "ttl_us": TTL_MS * 1_000, "atomic": self.atomic, **other}
-        return judge(self.events, Expectation(**{"tail_us": 0, **given}))
+        return judge(self.events, Expectation(**{"tail_us": 0, "prompt_us": 3_000_000, **given}))
 
     def problems(self, **other: Any) -> list[str]:
         """The first lines of all problems."""

@@ -1,7 +1,8 @@
 """``python -m tests.mutations [NAME…]``: switch each safety device off, expect its suite to fail.
 
 Names may be beginnings ("claim:"). The suites are run once as they are first: a red one would
-catch everything. Ends with 1 if a device is missed by nobody.
+catch everything. Ends with 1 if a device is missed by nobody. ``--suites`` finds out who else
+notices (suites.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutations import page
+from tests.mutations import page, suites
 from tests.mutations.device import Device
 from tests.mutations.devices import DEVICES
 from tests.mutations.trial import Result, Workshop, warm_up
@@ -35,6 +36,9 @@ def main() -> int:
         page.PATH.write_text(page.text(), "utf-8")
         return 0
     devices = _named(given.names)
+    if given.suites:
+        warm_up()
+        return 1 if suites.try_all(devices, given.suites.split(","), given.again) else 0
     if given.list:
         print("\n".join(f"{device.name:44} {device.protects}" for device in devices))
         return 0
@@ -52,6 +56,9 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a device, or how its name begins")
+    told = f"try each device against these, too: {', '.join(suites.SUITES)}"
+    parser.add_argument("--suites", default="", help=told)
+    parser.add_argument("--again", action="store_true", help="also what has been tried before")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes there, too")
     parser.add_argument("--show", action="store_true", help="print what the failing test said")
     parser.add_argument("--list", action="store_true", help="print the devices, run nothing")

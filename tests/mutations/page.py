@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.mutations import suites
 from tests.mutations.devices import DEVICES, PARTS
 
 PATH = Path(__file__).parents[2] / "docs" / "mutations.md"
@@ -44,7 +45,7 @@ def text() -> str:
             where, who = f"`{device.file}`", _tests(device.suite)
             parts.append(f"| {device.name} | {device.protects} | {where} | {who} |")
         parts.append("")
-    return "\n".join(parts)
+    return "\n".join([*parts, suites.section(DEVICES)])
 
 
 def _tests(suite: str) -> str:

@@ -6,9 +6,13 @@ the product as it is passes it at every seed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from tests.simulation.plan import SECOND, Plan, Trouble, plan_of
+
+#: A plan for each seed.
+Life = Callable[[int], Plan]
 
 
 def stops(seed: int) -> Plan:

@@ -200,8 +200,7 @@ class Simulation:
         if self.world.now_us > self.calm_us or self.world.random.random() > 0.03:
             return False
         self.recorder.fault(Kind.REDIS_SLOW, 1, "", "(no Redis replica has it in time)")
-        # The answer to its claim is given up with the WAIT: as if it had been lost (guarantees.md).
-        self.watching.unanswered(host)
+        self.watching.gives_up(host)
         return True
 
     # -- running ------------------------------------------------------------------------------

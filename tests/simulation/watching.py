@@ -223,6 +223,14 @@ class Watching:
         for firing in [firing for firing, who in self._unheard.items() if who[0] == host.nonce]:
             del self._unheard[firing]
 
+    def gives_up(self, host: Host) -> None:
+        """The answer to its last claim is thrown away, for what came behind it has failed."""
+        nonce = host.nonce
+        self.unanswered(host)
+        before_us = self._called_us.get(nonce, 0) - 1
+        self._called_us[nonce] = before_us
+        self._heard_us[nonce] = min(before_us, self._heard_us.get(nonce, 0))
+
     def trusts(self, host: Host) -> None:
         """A call is about to be sent: what its sender trusts in was given to it."""
         parts = self._sim.parts.get(host.name)
