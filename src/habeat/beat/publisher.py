@@ -272,7 +272,8 @@ class CeleryPublisher:
         try:
             messages = unseal(envelope)
         except Exception as error:
-            raise PublishRefused(f"the kept message cannot be read: {error}") from error
+            why = type(error).__name__  # its text may hold an argument
+            raise PublishRefused(f"the kept message cannot be read ({why})") from error
         tickets: list[Ticket] = []
         for message in messages:
             left_ms = ends_ms - self._now_ms()

@@ -16,6 +16,7 @@ import pytest
 from habeat.errors import HabeatError
 from habeat.store.calling import text
 from tests.integration.hostile.values import (
+    JSON,
     NAMES,
     RAW,
     SCORES,
@@ -59,6 +60,7 @@ def looked_at(world: World, *, reads: bool = True) -> dict[str, Any]:
     world.turn(0.5)
     assert world.errors.lines[told:] == [], "named once, not at each turn"
     assert not any(SECRET in line for line in world.errors.lines)
+    assert not any(" failed (" in line for line in world.errors.lines), "no part of a turn failed"
     return found
 
 
@@ -190,6 +192,9 @@ def test_messages_in_flight(world: World) -> None:
     token = world.admin.get(world.keys.lease)
     whole = [token, b"0", b"17", b"/at_least_once", b"{}"]
     records = [*RAW, *(b"\n".join(whole[:n]) for n in range(5))]
+    message = {"v": 1, "messages": [{"body": "x", "text": True, "arguments": {}}]}
+    bodies = [{**message, key: value} for key in message for value in JSON]
+    records += [b"\n".join([*whole[:4], _written(body)]) for body in bodies]
     for at in range(5):
         records += [b"\n".join([*whole[:at], raw, *whole[at + 1 :]]) for raw in RAW]
     with no_slot_missed(world):
@@ -199,8 +204,8 @@ def test_messages_in_flight(world: World) -> None:
             world.admin.hset(world.keys.inflight, name, b"\n".join(whole))
         world.turn(1)
         world.reads()
-        failed = [line for line in world.errors.lines if "a tick failed" in line or "left" in line]
-        assert failed == []
+        assert [line for line in world.errors.lines if " failed (" in line] == []
+        assert not any(SECRET in line for line in world.errors.lines)
     world.admin.delete(world.keys.inflight)
 
 
