@@ -113,6 +113,8 @@ def encode_checked(entry: Entry) -> bytes:
 
 
 def _check_storable(name: str, value: Any, entry: str) -> None:
+    if storable.is_plain(value):
+        return
     for path, allowed in storable.faults(value):
         raise ValidationError(place(name, path), kind_of(_at(value, path)), allowed, entry=entry)
 

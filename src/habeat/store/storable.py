@@ -9,6 +9,7 @@ the value: arguments are nobody's to print.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,11 +19,34 @@ from kombu.utils import json
 MAX_DEPTH = 100
 #: About 600 decimal digits; Python can be set to read no more than 640.
 MAX_BITS = 2_000
+_SMALL = 2**63
 
 Path = tuple[str | int, ...]
 
 _TYPED = {"__type__", "__value__"}
 _ENCODER = json.JSONEncoder(allow_nan=False)
+
+
+def is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether `value` is of JSON's own types and surely storable: nearly all are, and this is fast.
+
+    False means that `faults` has to look.
+    """
+    kind = type(value)
+    if kind is str:
+        return value.isascii() or not has_surrogates(value)
+    if kind is int:
+        return bool(-_SMALL < value < _SMALL)
+    if kind is dict:
+        deeper = depth + 1
+        return depth < MAX_DEPTH and all(
+            type(key) is str and key.isascii() and key != "__type__" and is_plain(each, deeper)
+            for key, each in value.items()
+        )
+    if kind is list or kind is tuple:
+        deeper = depth + 1
+        return depth < MAX_DEPTH and all(is_plain(each, deeper) for each in value)
+    return value is None or kind is bool or (kind is float and math.isfinite(value))
 
 
 def faults(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:

@@ -12,7 +12,7 @@ from habeat.core.entry import Entry, EntryState, validated
 from habeat.core.order import Order
 from habeat.core.schedule import every
 from habeat.errors import DefinitionError, ValidationError
-from habeat.store import shapes
+from habeat.store import shapes, storable
 from habeat.store.ahead import packed, wire
 from habeat.store.calling import optional_ms, text
 from habeat.store.codec import (
@@ -149,3 +149,17 @@ def test_a_name_of_any_bytes_leads_back_to_them() -> None:
     assert wire("\ud800") == b"\\ud800"
     with pytest.raises(DefinitionError, match="UTF-8"):
         decode(text(b"\xff"), json.dumps(PLAIN).encode())
+
+
+def test_what_is_plain_has_no_faults_and_what_has_faults_is_not_plain() -> None:
+    sound = [None, True, 5, -(2**62), 0.5, "é", [], {"a": [1, {"b": "c"}]}, ("x",)]
+    for value in sound:
+        assert storable.is_plain(value)
+        assert list(storable.faults(value)) == []
+    deep: list[Any] = []
+    for _ in range(200):
+        deep = [deep]
+    bad = [deep, {"a": "\ud800"}, {"\ud800": 1}, float("nan"), [float("inf")], 2**2_100, object()]
+    for value in (*bad, *HOSTILE[-4:]):
+        assert not storable.is_plain(value)
+        assert list(storable.faults(value))
