@@ -37,7 +37,7 @@ def load_command(client: Client, file: IO[str], dry_run: bool, as_json: bool) ->
     """Add and change entries as an exported FILE has them (- is stdin); others stay."""
     try:
         data = json.load(file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"it is no JSON: {error}", param_hint="FILE") from None
     report = client.load(data, dry_run, progress=_progress if on_a_terminal() else None)
     if as_json:

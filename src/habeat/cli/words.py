@@ -66,7 +66,7 @@ class Json(ParamType):
             return value
         try:
             found = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self.fail(f"{value!r} is no JSON: {error}", param, ctx)
         if not isinstance(found, self._kind):
             self.fail(f"{value!r} is not {self._what}", param, ctx)
@@ -225,6 +225,6 @@ def option_values(written: tuple[str, ...]) -> dict[str, Any]:
             raise click.BadParameter(f"{pair!r}: write NAME=VALUE", param_hint="--option")
         try:
             found[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             found[name] = value
     return found

@@ -35,7 +35,10 @@ def task_of(given: Any) -> str | dict[str, Any]:
             return given
     elif isinstance(given, Mapping):
         if isinstance(given.get("task"), str) and given["task"]:
-            return {str(key): _plain(value) for key, value in given.items()}
+            try:
+                return {str(key): _plain(value) for key, value in given.items()}
+            except RecursionError:
+                raise ValidationError("task", given["task"], "a signature less deep") from None
     elif isinstance(name := getattr(given, "name", None), str) and name and callable(given):
         return name
     raise ValidationError("task", given, _TASK_ALLOWED)

@@ -63,7 +63,11 @@ def faults(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def _faults_of_mapping(value: Mapping[Any, Any], path: Path) -> Iterator[tuple[Path, str]]:
+    if len({isinstance(key, str) for key in value}) > 1:
+        yield path, "an object whose keys are all texts"  # they are sorted
     for key, each in value.items():
+        if not isinstance(key, str | int | float | None):
+            yield path, "an object whose keys are texts"
         step = key if isinstance(key, str | int) else type(key).__name__
         if isinstance(key, str) and has_surrogates(key):
             yield (*path, key), "a key without lone surrogates"

@@ -294,3 +294,26 @@ def test_a_change_mends_what_cannot_be_read() -> None:
 def test_dates_need_a_zone_and_keep_it() -> None:
     at = datetime(2030, 1, 1, tzinfo=timezone(timedelta(hours=2)))
     assert made(options={"eta": at, "expires": at}).options["eta"] == at.astimezone(UTC)
+
+
+def test_what_is_nested_without_end_is_refused_by_its_path() -> None:
+    deep: list[Any] = []
+    for _ in range(5_000):
+        deep = [deep]
+    endless: list[Any] = []
+    endless.append(endless)
+    for given in (deep, endless):
+        for field in ("args", "kwargs", "options", "task"):
+            value = {"args": [given], "kwargs": {"a": given}, "options": {"x": given}}.get(
+                field, {"task": "proj.a", "args": given}
+            )
+            with pytest.raises(ValidationError) as caught:
+                made(**{field: value})
+            assert caught.value.field.startswith(field)
+
+
+@pytest.mark.parametrize("keys", [{1: 2, "b": 3}, {(1,): 2}, {None: 1, "a": 2}])
+def test_keys_of_an_argument_that_json_cannot_carry(keys: dict[Any, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        made(kwargs={"a": keys})
+    assert caught.value.field == 'kwargs["a"]'
