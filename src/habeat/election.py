@@ -10,6 +10,11 @@ same object contends again at its next step, with the same nonce.
 
 The line (own channel) is opened *before* contending, so that a leader's channel always has a
 subscriber while its process lives (core/lease.py tells why).
+
+Data can be lost at any moment. Each fenced call carries the heartbeat that we know, and a Redis
+that knows less refuses it (`Behind`). What that cannot show is remembered as `loss_suspected`: two
+answers with one heartbeat, a token of ours that comes back, a declared loss that is forgotten. The
+next tick of a leader that was refused or suspects a loss declares one (core/history.py).
 """
 
 from __future__ import annotations
@@ -19,9 +24,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from habeat.core.lease import Action, Token, Trust, Watch
+from habeat.core.history import Knowledge, Known
+from habeat.core.lease import Action, Fence, Token, Trust, Watch
 from habeat.errors import HabeatError
-from habeat.ports import Beaten, Clock, ElectionStore, Known, Look, Lost, Refused, Won
+from habeat.ports import (
+    Beaten,
+    Behind,
+    Clock,
+    ElectionStore,
+    Lost,
+    Recovered,
+    Refused,
+    Statuses,
+    Tick,
+    Unfenced,
+    Won,
+)
 
 log = logging.getLogger("habeat")
 
@@ -31,25 +49,22 @@ FOREIGN_RETRY_MS = 5_000
 SECOND_LOOK_MS = 55
 #: How many replicas, counted from the front of the line, watch for a crash closely.
 CLOSE_WATCHERS = 2
-#: By how much a loss of data raises what we know of the heartbeat: more than requests that are on
-#: their way can make up for until the next tick.
-GONE_BACK = 1_000
 
 
 class LeaseLost(HabeatError):
     """The lease is not ours any more; what was not claimed by now is somebody else's."""
 
 
+class HistoryLost(HabeatError):
+    """Redis has lost data that we know of; the turn is over, and the next tick declares it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A fenced request that is about to be sent.
+    """A fenced request that is about to be sent; its trust is anchored to `at_ms`."""
 
-    Its trust is anchored to `at_ms`; `heartbeat` is the highest that was known then.
-    """
-
-    token: Token
+    fence: Fence
     at_ms: int
-    heartbeat: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +85,7 @@ class Election:
         self.nonce = nonce
         self.trust: Trust | None = None
         self.won: Won | None = None
-        self.known = Known()
+        self.history = Knowledge()
         self.rank = 0
         self.inert: str = ""
         self._asked = False
@@ -119,24 +134,31 @@ class Election:
         """Redis' time: a look, of which nothing else is used. StoreUnavailable."""
         return self._store.observe().now_us
 
-    def fenced(self, call: Callable[[Token, int], Reply | Lost]) -> Reply:
-        """Run a call that proves and extends the lease; LeaseLost if it is not ours.
+    def fenced(self, call: Callable[[Fence], Reply | Unfenced]) -> Reply:
+        """Run a call that proves and extends the lease; LeaseLost if it is not ours, HistoryLost.
 
         The window is anchored to the moment before the request was sent.
         """
         attempt = self.attempt()
-        return self.concluded(call(attempt.token, self._pace.ttl_ms), attempt)
+        return self.concluded(call(attempt.fence), attempt)
 
     def attempt(self) -> Attempt:
         """Before a fenced request is sent: what its answer is judged by."""
         if self.trust is None or not self.leading:
             raise LeaseLost("the trust window is over")
-        return Attempt(self.trust.token, self._now_ms(), self.known.heartbeat)
+        fence = Fence(self.trust.token, self._pace.ttl_ms, self.known.heartbeat)
+        return Attempt(fence, self._now_ms())
 
-    def concluded(self, reply: Reply | Lost, attempt: Attempt) -> Reply:
-        """What the request of that attempt was answered, whenever it is read; LeaseLost."""
+    def concluded(self, reply: Reply | Unfenced, attempt: Attempt) -> Reply:
+        """What the request of that attempt was answered, whenever it is read.
+
+        LeaseLost, HistoryLost.
+        """
+        if isinstance(reply, Behind):
+            self.history.loss_suspected = True
+            raise HistoryLost(f"heartbeat {reply.heartbeat}, known {attempt.fence.heartbeat}")
         if isinstance(reply, Lost):
-            self._gone = attempt.token
+            self._gone = attempt.fence.token
             self._step_down(
                 f"another replica holds the lease ({reply.holder})"
                 if reply.holder
@@ -146,35 +168,31 @@ class Election:
         if self.trust is not None:
             self.trust = self.trust.renewed(attempt.at_ms)
         if isinstance(reply, Beaten) and reply.heartbeat:
-            self._count(reply.heartbeat, attempt)
+            self.history.counted(reply.heartbeat)
+        if isinstance(reply, Tick | Statuses | Recovered):
+            self.history.answered(reply.now_us)
         return reply
 
-    def _count(self, heartbeat: int, attempt: Attempt) -> None:
-        """Keep the highest heartbeat seen: should the next tick be told less, data was lost.
+    @property
+    def known(self) -> Known:
+        """The most that we know of Redis' history."""
+        return self.history.known
 
-        An answer that tells what another one has told, or no more than was known when its request
-        was sent, shows such a loss by itself; the next tick is made to declare it.
-        """
-        seen = self.known.heartbeat
-        if heartbeat <= attempt.heartbeat or heartbeat == seen:
-            heartbeat = seen + GONE_BACK
-        self.known = replace(self.known, heartbeat=max(seen, heartbeat))
-
-    def heard(self, heartbeat: int, history_lost_ms: int) -> bool:
-        """Our own heartbeat as Redis counted it, and until when it has lost its history.
-
-        False if it does not remember a loss that was declared: it has lost data once more (what
-        came back may be older than that loss, with a heartbeat above ours), and the next tick is
-        made to declare it.
-        """
-        forgotten = history_lost_ms < self.known.history_lost_ms
-        heartbeat += GONE_BACK if forgotten else 0
-        if history_lost_ms > self.known.history_lost_ms:
+    def heard(self, found: Tick, *, declared: bool = False) -> None:
+        """What a tick of ours has found, `declared` if it was to declare a loss. HistoryLost."""
+        if not declared and not self.history.remembers(found.loss):
+            raise HistoryLost("a declared loss is not remembered")
+        known = replace(self.known, loss=found.loss)
+        if found.loss.declared_ms > self.known.loss.declared_ms:
             log.warning(
-                "habeat: leading on; Redis went back in time: slots up to now count as lost"
+                "habeat: leading on; Redis went back in time: slots that were due until %d ms ago "
+                "and are not accounted for count as lost",
+                found.loss.declared_ms - found.loss.until_ms,
             )
-        self.known = replace(self.known, heartbeat=heartbeat, history_lost_ms=history_lost_ms)
-        return not forgotten
+        self.history.known = known
+        if declared:
+            answered_ms = found.now_us // 1_000
+            self.history.begin(replace(known, heartbeat=found.heartbeat, answered_ms=answered_ms))
 
     def resign(self, sit_out_ms: int = 0) -> None:
         """Give the lease back, and stay away from it for a while."""
@@ -196,7 +214,7 @@ class Election:
         self._next_look_ms = self._now_ms() + self._poll_ms()
         look = self._store.observe()
         self.looks += 1
-        self._learn(look)
+        self.history.looked(look.known)
         seen = look.seen
         if self.won is not None and seen.holder != str(self.won.token):
             self._gone = self.won.token
@@ -210,12 +228,12 @@ class Election:
             self._next_look_ms = min(self._next_look_ms, ends_ms)
         if self.barred or self._sits_out(look.seen.holder is None):
             return
-        if look.seen.holder and Token.parse(look.seen.holder).nonce == self.nonce:
+        if self._is_ours(look.seen.holder):
             action = Action.ACQUIRE  # ours still: only the trust in it had ended
         if not self._asked or self.inert:
             action = Action.ACQUIRE  # whose keys these are is told though the lease is held
         if action is Action.ACQUIRE:
-            self._attempt(self._acquire)
+            self._attempt(lambda: self._store.acquire(self.nonce, self._pace.ttl_ms, self.known))
         elif action in (Action.STEAL_CRASHED, Action.STEAL_STUCK):
             self._attempt(
                 lambda: self._store.steal(
@@ -223,9 +241,9 @@ class Election:
                 )
             )
 
-    def _acquire(self) -> Won | Refused:
-        vanished, left_ms = self._watch.distrusts(self._now_ms(), self.nonce)
-        return self._store.acquire(self.nonce, self._pace.ttl_ms, self.known, vanished, left_ms)
+    def _is_ours(self, holder: str | None) -> bool:
+        token = Token.parse(holder or "")
+        return token is not None and token.nonce == self.nonce
 
     def _sits_out(self, free: bool) -> bool:
         """Whether to leave the lease to others: not for ever, if nobody takes it."""
@@ -239,27 +257,6 @@ class Election:
         )
         return now_ms < self._sits_out_until_ms and not unwanted
 
-    def _learn(self, look: Look) -> None:
-        """Keep the most that was ever known, until the loss of it has been declared."""
-        found, mine = look.known, self.known
-        if not found.cluster and mine.cluster:
-            return  # emptied: the next acquisition declares it
-        if found.cluster != mine.cluster and found.epoch < mine.epoch:
-            return  # an older history has taken the place of ours: likewise
-        # A loss that was declared and is not remembered any more: data was lost once more.
-        same_history = found.cluster == mine.cluster and (
-            found.history_lost_ms <= mine.history_lost_ms
-        )
-        self.known = found
-        if same_history:
-            forgotten = found.history_lost_ms < mine.history_lost_ms
-            heartbeat = max(mine.heartbeat, found.heartbeat)
-            self.known = replace(
-                found,
-                epoch=max(mine.epoch, found.epoch),
-                heartbeat=heartbeat + (GONE_BACK if forgotten else 0),
-            )
-
     def _attempt(self, attempt: Callable[[], Won | Refused]) -> None:
         attempt_ms = self._now_ms()
         reply = attempt()
@@ -271,12 +268,15 @@ class Election:
         self.won = reply
         if reply.already:
             log.warning("habeat: the lease is still ours: leading on")
-        heartbeat = reply.heartbeat
-        if reply.token == self._gone:  # only data that had been lost brings a token back
-            heartbeat += GONE_BACK
+        self.history.won(
+            Known(
+                reply.cluster, reply.token.epoch, reply.heartbeat, reply.loss, reply.now_us // 1_000
+            ),
+            declared=reply.history in ("emptied", "restored"),
+            token_came_back=reply.token == self._gone,  # only data that had been lost does that
+        )
         self._gone = None
         self.trust = Trust(reply.token, attempt_ms, self._pace.ttl_ms)
-        self.known = Known(reply.cluster, reply.token.epoch, heartbeat, reply.history_lost_ms)
         self._watch = Watch()
         self._next_look_ms = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.conformance.hand import EVERY_MS, NAMES, REQUESTS, TTL_MS, Hand
+from tests.conformance.hand import EVERY_MS, NAMES, REQUESTS, Hand
 from tests.conformance.steps import KEYS, Word
 
 Words = tuple[Word, ...]
@@ -17,8 +17,9 @@ def _definition(hand: Hand) -> bytes:
 
 
 def _fence(hand: Hand) -> Words:
-    token = hand.token() if hand.odds(0.8) else b"1:stranger"
-    return ("", 0) if hand.odds(0.6) else (token, TTL_MS)
+    token, ttl_ms, known = hand.fence()
+    token = token if hand.odds(0.8) else b"1:stranger"
+    return ("", 0, 0) if hand.odds(0.6) else (token, ttl_ms, known)
 
 
 def _mark(hand: Hand) -> Words:
@@ -111,7 +112,7 @@ def drop(hand: Hand) -> Words:
     identity = hand.one([*hand.view.requests] or [*REQUESTS])
     raw = hand.view.requests.get(identity, b"")
     digest = hand.view.digest(raw) if hand.odds(0.8) else "0" * 40
-    return (hand.token(), TTL_MS, identity, digest, hand.name(), hand.now_ms, "why")
+    return (*hand.fence(), identity, digest, hand.name(), hand.now_ms, "why")
 
 
 def declaration(hand: Hand) -> Words:

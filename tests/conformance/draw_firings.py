@@ -62,7 +62,7 @@ def claim(hand: Hand) -> Words:
     count = hand.one((1, 1, 2, 3))
     firings = [word for _ in range(count) for word in _firing(hand, mode)]
     dedup_ms = DEDUP_MS if hand.odds(0.97) else 0  # Redis refuses it, half way through
-    return (hand.token(), TTL_MS, dedup_ms, mode, *databases, count, *firings)
+    return (*hand.fence(), dedup_ms, mode, *databases, count, *firings)
 
 
 def _intent(hand: Hand) -> tuple[bytes, bytes]:
@@ -86,11 +86,11 @@ def settle(hand: Hand) -> Words:
 def mark(hand: Hand) -> Words:
     name, identity = _intent(hand)
     why = "at most once" if hand.odds(0.25) else ""
-    return (hand.token(), TTL_MS, name + b"@" + identity, hand.one((1, 2, 3)), why)
+    return (*hand.fence(), name + b"@" + identity, hand.one((1, 2, 3)), why)
 
 
 def recover(hand: Hand) -> Words:
-    return (hand.token(), TTL_MS, hand.one((1, 2, 1_000)))
+    return (*hand.fence(), hand.one((1, 2, 1_000)))
 
 
 def skip(hand: Hand) -> Words:
@@ -104,24 +104,24 @@ def skip(hand: Hand) -> Words:
         digest = stand.digest if hand.odds(0.95) else ""
         words += [stand.name, digest, stand.due, stand.cursor, to_ms, *follows]
         words += ["missed", "misfire", slot, 3]
-    return (hand.token(), TTL_MS, count, *words)
+    return (*hand.fence(), count, *words)
 
 
 def defer(hand: Hand) -> Words:
     stand = hand.view.standing(hand.due_name())
     until: Word = hand.one((stand.due, hand.now_ms + 500, ""))
-    return (hand.token(), TTL_MS, stand.name, stand.digest, stand.due, until)
+    return (*hand.fence(), stand.name, stand.digest, stand.due, until)
 
 
 def quarantine(hand: Hand) -> Words:
     name = hand.one((hand.due_name(), hand.name()))
     digest = hand.view.digest_of(name) if hand.odds(0.8) else "0" * 40
-    return (hand.token(), TTL_MS, name, digest, "why")
+    return (*hand.fence(), name, digest, "why")
 
 
 def postpone(hand: Hand) -> Words:
     until: Word = hand.one((hand.now_ms + 500, hand.now_ms - 500, ""))
-    return (hand.token(), TTL_MS, hand.name(), until)
+    return (*hand.fence(), hand.name(), until)
 
 
 def mend(hand: Hand) -> Words:

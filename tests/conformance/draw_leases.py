@@ -16,15 +16,14 @@ def _claim(hand: Hand) -> Words:
     epoch = hand.one((0, view.epoch, view.epoch, view.epoch + 10**6))
     heartbeat = hand.one((0, view.heartbeat, view.heartbeat, view.heartbeat + 100))
     app = "other" if view.meta.get(b"app") == b"app" and hand.odds(0.03) else "app"
-    return (app, "fresh", cluster, epoch, heartbeat)
+    answered_ms = hand.one((0, hand.now_ms - 700, hand.now_ms + 60_000))
+    return (app, "fresh", cluster, epoch, heartbeat, answered_ms)
 
 
 def acquire(hand: Hand) -> Words:
     mine = hand.view.nonce
     nonce: Word = mine if mine and hand.odds(0.5) else hand.one(NONCES)
-    owners = [raw.partition(b"\n")[0] for raw in hand.view.inflight.values()]
-    vanished: Words = (hand.one((b"", b"5:gone", *owners)), hand.one((0, 2_000, 5_000)))
-    return (nonce, TTL_MS, *_claim(hand), *(vanished if hand.odds(0.9) else ()))
+    return (nonce, TTL_MS, *_claim(hand))
 
 
 def steal(hand: Hand) -> Words:
@@ -51,9 +50,11 @@ def observe(hand: Hand) -> Words:
 
 
 def tick(hand: Hand) -> Words:
-    known = hand.view.heartbeat if hand.odds(0.9) else 10**6
+    ends: Words = (hand.one((0, 500)),)
+    if hand.odds(0.2):  # a loss of data is suspected
+        ends += (0, hand.one((0, hand.now_ms - 700, hand.now_ms + 60_000)))
     age_ms, length = hand.one(((10**9, 200), (10**9, 40), (60_000, 200), (3_000, 30)))
-    return (hand.token(), TTL_MS, hand.one((0, 2, 10)), known, age_ms, length, hand.one((0, 500)))
+    return (*hand.fence(), hand.one((0, 2, 10)), age_ms, length, *ends)
 
 
 def register(hand: Hand) -> Words:
@@ -67,7 +68,9 @@ def register(hand: Hand) -> Words:
 
 
 def prune(hand: Hand) -> Words:
-    return (hand.token(), TTL_MS, hand.one((4_000, 60_000)), hand.one((0, 1, 10)))
+    token, ttl_ms, known = hand.fence()
+    known += hand.odds(0.2)  # it is drawn seldom
+    return (token, ttl_ms, known, hand.one((4_000, 60_000)), hand.one((0, 1, 10)))
 
 
 def samehost(hand: Hand) -> Words:

@@ -48,6 +48,12 @@ class Hand:
         stranger = self.one((b"1:stranger", b"7:aa", b"", b"garbage"))
         return self.view.token or stranger if self.odds(0.93) else stranger
 
+    def fence(self) -> tuple[bytes, int, int]:
+        """Token, TTL and a known heartbeat: seldom more than there is."""
+        heartbeat = self.view.heartbeat
+        known = heartbeat if self.odds(0.85) else self.one((0, heartbeat + 1, 10**6))
+        return self.token(), TTL_MS, known
+
     def message(self, name: bytes) -> bytes:
         return self.one((b"{}", b"m of " + name, b"two\nlines", b"\x00\xff"))
 

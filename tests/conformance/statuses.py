@@ -15,32 +15,32 @@ STATUSES: dict[str, frozenset[str]] = {
         "acquire": "won first | won continued | won restored | won emptied | mine continued | "
         "mine restored | mine emptied | "
         "held | foreign app | foreign schema",
-        "claim": "lost | ok | duplicate | mine inflight | mine settled | early | replan | gone | "
-        "error | a foreign type",
-        "defer": "lost | ok | replan",
-        "drop": "lost | ok | replan",
-        "mark": "lost | ok | buried | gone",
+        "claim": "lost | behind | ok | duplicate | mine inflight | mine settled | early | "
+        "replan | gone | error | a foreign type",
+        "defer": "lost | behind | ok | replan",
+        "drop": "lost | behind | ok | replan",
+        "mark": "lost | behind | ok | buried | gone",
         "mend": "lost | ok | ok with repairs",
         "observe": "held | free | heard | unheard | unknown",
-        "postpone": "lost | ok | gone",
-        "prune": "lost | ok | ok with names",
-        "quarantine": "lost | ok | replan",
+        "postpone": "lost | behind | ok | gone",
+        "prune": "lost | behind | ok | ok with names",
+        "quarantine": "lost | behind | ok | replan",
         "read": "there | not there",
-        "recover": "lost | ok | ok with intents | ok and wait",
+        "recover": "lost | behind | ok | ok with intents | ok and wait",
         "register": "rank 0 | rank above",
         "release": "0 | 1",
         "recall": "done | closed",
-        "remove": "lost | ok | conflict | closed",
+        "remove": "lost | behind | ok | conflict | closed",
         "rename": "ok | conflict | closed | a foreign type",
         "request": "ok | known | gone",
         "samehost": "value | nothing",
         "settle": "none | some",
-        "skip": "lost | ok | replan | gone | a foreign type",
+        "skip": "lost | behind | ok | replan | gone | a foreign type",
         "steal": "won first | won continued | won restored | won emptied | foreign app | "
         "foreign schema | refused mine already | refused the holder has changed | "
         "refused the heartbeat has moved | refused the holder is listening, or nobody can be heard",
-        "tick": "lost | ok",
-        "write": "lost | ok | conflict | closed | a foreign type",
+        "tick": "lost | behind | ok",
+        "write": "lost | behind | ok | conflict | closed | a foreign type",
     }.items()
 }
 

@@ -13,7 +13,8 @@ copy needs one of three things:
   socket, or its bytes were held up on the way, while somebody else did the work.
 
 A lease that was stolen, or that vanished before its time (evicted, ended by a step of Redis'
-clock), is none of them: recovery waits until the old holder's trust has ended.
+clock), is none of them: an heir leaves the last leader's intents alone for a lease, unless the
+lease was given back.
 
 The rule behind the column `atomic`: claim, message and settling are one script, so there is no
 moment between them. Only if Redis loses what it acknowledged can a slot be claimed again.
@@ -148,7 +149,8 @@ EXPLANATIONS: dict[Kind, Explanation] = {
         Hits.NOBODY,
         True,
         "Claims or settlings made after the snapshot are forgotten: an intent in it is sent "
-        "again. Slots up to the moment at which the loss is noticed are recorded, not fired.",
+        "again. Slots up to the last answer of the lost history are recorded, not fired; after it "
+        "the entry's delivery decides.",
         loses=True,
     ),
     Kind.REDIS_EMPTIED: Explanation(
@@ -169,8 +171,8 @@ EXPLANATIONS: dict[Kind, Explanation] = {
         Hits.NOBODY,
         True,
         "A step forward ends the lease in Redis while its holder, by its own monotonic clock, "
-        "still trusts it: the standbys have seen that it went before its time, and the successor "
-        "leaves its intents alone for a lease. Slots can come to lie beyond their grace.",
+        "still trusts it: the successor leaves its intents alone for a lease. Slots can come to "
+        "lie beyond their grace.",
     ),
     Kind.EVICTED: Explanation(
         Hits.NOBODY,

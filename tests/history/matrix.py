@@ -123,7 +123,7 @@ ROWS: dict[Kind, Row] = {
     Kind.REDIS_RESTORED: Row(
         "an old snapshot of Redis restored",
         "intents that the snapshot still has",
-        "slots up to the moment of the loss: recorded as *history lost*",
+        "slots up to the last answer of the lost history: recorded as *history lost*",
         "none afterwards",
         (_STORM,),
     ),
@@ -153,7 +153,7 @@ ROWS: dict[Kind, Row] = {
         "none",
         "none within the grace",
         "1 s; in flight with the outbox: one lease",
-        ("integration/scripts/test_vanished_leases.py", _STORM),
+        ("integration/scripts/test_heirs.py", _STORM),
     ),
     Kind.HOST_CLOCK: Row(
         "the wall clock of a beat's host stepped",

@@ -13,7 +13,7 @@ import redis
 from habeat.beat.sending import iso
 from habeat.core.entry import Misfire
 from habeat.core.firing import Firing
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.ports import Departed, Rendered
 from habeat.ports import Lost as NotHeld
 from habeat.store import scripting
@@ -78,7 +78,7 @@ class Scene:
         told = self.message(firing)
         rendered = Rendered(told, [("LPUSH", QUEUE, told)])
         claim = self.bench.claim_of(placed, rendered=rendered)
-        reply = self.bench.store.claim(token, TTL_MS, [claim], atomic=atomic)
+        reply = self.bench.store.claim(Fence(token, TTL_MS), [claim], atomic=atomic)
         return [] if isinstance(reply, NotHeld) else list(reply.words)
 
     def send(self, placed: Placed, attempt: int = 1) -> None:
@@ -91,9 +91,9 @@ class Scene:
 
     def recover(self, token: Token, placed: Placed, attempt: int) -> None:
         """Restamp, mark, send, settle."""
-        found = self.bench.store.recover(token, TTL_MS, 10)
+        found = self.bench.store.recover(Fence(token, TTL_MS), 10)
         (intent,) = found.intents  # type: ignore[union-attr]
-        assert self.bench.store.mark(token, TTL_MS, intent, 10, "").attempt == attempt - 1
+        assert self.bench.store.mark(Fence(token, TTL_MS), intent, 10, "").attempt == attempt - 1
         self.send(placed, attempt)
         self.settle(token, placed, attempt)
 
@@ -128,11 +128,11 @@ def a_life(scene: Scene) -> None:
     second = bench.lead("bb")
     scene.recover(second, again, 2)
     skipped = bench.place("skipped", ago_ms=5, misfire=Misfire.SKIP, misfire_grace_ms=0)
-    bench.store.skip(second, TTL_MS, [bench.skip_of(skipped)])
+    bench.store.skip(Fence(second, TTL_MS), [bench.skip_of(skipped)])
     buried = bench.place("buried", ago_ms=5)
     scene.claim(second, buried, atomic=False)
-    (intent,) = bench.store.recover(second, TTL_MS, 10).intents  # type: ignore[union-attr]
-    bench.store.mark(second, TTL_MS, intent, 10, "at most once")
+    (intent,) = bench.store.recover(Fence(second, TTL_MS), 10).intents  # type: ignore[union-attr]
+    bench.store.mark(Fence(second, TTL_MS), intent, 10, "at most once")
     early = replace(buried, slot_ms=buried.slot_ms + EVERY_MS, cursor_ms=buried.slot_ms)
     assert scene.claim(second, early, atomic=True) != ["ok"]
 
@@ -148,12 +148,12 @@ def test_what_the_shipped_scripts_do_is_clean(server: Server) -> None:
     assert scene.problems(events=recorded) == []
 
 
-TOKEN = "if redis.call('GET', LEASE) ~= token then\n  return lost()\nend"
+TOKEN = "local refused = refusal(token, ARGV[3])"
 EARLY = "if NOW < tonumber(firing.effective)"
 COUNT = "redis.call('HINCRBY', META, 'claimed', sent)"
 EPOCH = "int(math.max(last + 1, NOW, known.epoch + 1))"
 DEVICES = [
-    pytest.param("claim.lua", TOKEN, "", "I5: ", id="token"),
+    pytest.param("claim.lua", TOKEN, "local refused", "I5: ", id="token"),
     pytest.param("claim.lua", EARLY, "if false", "I6: ", id="early"),
     pytest.param("claim.lua", COUNT, "", "I7: ", id="count"),
     pytest.param("claim.lua", "    push_all(ready)", "", "ledger: ", id="push"),
@@ -189,7 +189,7 @@ def test_a_device_that_is_missing_is_found(
     scene.claim(new_leader, outbox, atomic=False)
     scene.send(outbox)
     scene.settle(new_leader, outbox)
-    bench.store.skip(new_leader, TTL_MS, [bench.skip_of(bench.place("s", ago_ms=5))])
+    bench.store.skip(Fence(new_leader, TTL_MS), [bench.skip_of(bench.place("s", ago_ms=5))])
     problems = scene.problems()
     assert any(problem.startswith(found) for problem in problems), problems
 
@@ -211,7 +211,7 @@ def test_edits_renamings_and_removals_are_read(valkey: Server) -> None:
     write = Write("new", digest_of(renamed), encode(edited), position=Position(now, None, None))
     assert bench.entries.write([write]) is None
     bench.caller.run(
-        "remove", "", 0, "", 0, 1, "new", digest_of(encode(edited)), "", "removed", 0, 0, 0
+        "remove", "", 0, 0, "", 0, 1, "new", digest_of(encode(edited)), "", "removed", 0, 0, 0
     )
     recorded = scene.monitor.stop()
     assert scene.problems(events=recorded) == []

@@ -15,7 +15,7 @@ from habeat.beat.declared import Declared, declare
 from habeat.beat.reconcile import LOOK_EVERY_US, Reconcile
 from habeat.beat.seeding import SLICE
 from habeat.core.entry import Entry
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.core.schedule import Interval
 from habeat.election import Attempt, LeaseLost
 from habeat.ports import Lost
@@ -45,11 +45,12 @@ class StandingLead:
     def monotonic_us(self) -> int:
         return self.bench.now_ms * 1_000 + self.ahead_us
 
-    def call(self, fenced: Callable[[Token, int], Any]) -> Any:
-        return self.concluded(fenced(self.token, TTL_MS), self.attempt())
+    def call(self, fenced: Callable[[Fence], Any]) -> Any:
+        attempt = self.attempt()
+        return self.concluded(fenced(attempt.fence), attempt)
 
     def attempt(self) -> Attempt:
-        return Attempt(self.token, 0, 0)
+        return Attempt(Fence(self.token, TTL_MS), 0)
 
     def concluded(self, reply: Any, attempt: Attempt) -> Any:
         if isinstance(reply, Lost):

@@ -21,8 +21,8 @@ CALLERS = [
             "",
         )
         for name, mark, keep in (
-            ("write", "mark", "ARGV[4]"),
-            ("remove", "mark", "ARGV[4]"),
+            ("write", "mark", "ARGV[5]"),
+            ("remove", "mark", "ARGV[5]"),
             ("rename", "ARGV[1]", "ARGV[2]"),
         )
     ),
@@ -77,7 +77,7 @@ BOUNDS = [
         TOUCHED,
         "prune: slices",
         "No script holds the server up, however many entries there are",
-        "'COUNT', math.max(1, tonumber(ARGV[4])))",
+        "'COUNT', math.max(1, tonumber(ARGV[5])))",
         "'COUNT', 1000000)",
     ),
     in_script(

@@ -20,10 +20,12 @@ def _in(script: str, suite: str, name: str, protects: str, old: str, new: str) -
     return Device(name, protects, f"{SCRIPTS}/{script}.lua", old, new, suite)
 
 
-_FENCE = "if not holds(ARGV[1], ARGV[2]) then"
-_TOKEN_FENCE = "if not holds(token, ARGV[2]) then"
-_NO_FENCE = "if false then"
-_OPEN = "if token ~= '' and not holds(token, ARGV[2]) then"
+_FENCE = "local refused = fenced(ARGV[1], ARGV[2], ARGV[3])"
+_NO_FENCE = "local refused = nil"
+_OPEN = "local refused = token ~= '' and fenced(token, ARGV[2], ARGV[3])"
+
+FENCES_SUITE = "tests/integration/scripts/test_fences.py"
+HEIRS = "tests/integration/scripts/test_heirs.py"
 
 FENCES = [
     _in(
@@ -31,24 +33,40 @@ FENCES = [
         CLAIM,
         "claim: token",
         "I5: who has lost the lease claims nothing",
-        "if redis.call('GET', LEASE) ~= token then",
+        "local refused = refusal(token, ARGV[3])",
         _NO_FENCE,
     ),
     _in(
         "common",
         ENTRIES,
-        "holds: token",
+        "fence: token",
         "I5: a fenced script compares the whole token",
-        "  if redis.call('GET', LEASE) ~= token then\n    return false",
-        "  if not redis.call('GET', LEASE) then\n    return false",
+        "if holder ~= token then",
+        "if not holder then",
+    ),
+    _in(
+        "common",
+        FENCES_SUITE,
+        "fence: what the caller knows",
+        "A Redis that has lost data takes no claim, and nothing else",
+        "if mine < tonumber(heartbeat) then",
+        "if false then",
+    ),
+    _in(
+        "common",
+        FENCES_SUITE,
+        "fence: before the extension",
+        "A refusal writes nothing, and extends no lease",
+        "  local refused = refusal(token, heartbeat)\n  if not refused then",
+        "  local refused = refusal(token, heartbeat)\n  if true then",
     ),
     _in(
         "common",
         ENTRIES,
-        "holds: extension",
+        "fence: extension",
         "A leader that works keeps its lease",
-        "    return false\n  end\n  redis.call('PEXPIRE', LEASE, ttl_ms)",
-        "    return false\n  end",
+        "    redis.call('PEXPIRE', LEASE, ttl_ms)\n  end\n  return refused",
+        "  end\n  return refused",
     ),
     _in(
         "claim",
@@ -59,16 +77,21 @@ FENCES = [
         "",
     ),
     _in(
-        "tick", ENTRIES, "tick: token", "I5: only the leader looks around", _TOKEN_FENCE, _NO_FENCE
+        "tick",
+        ENTRIES,
+        "tick: token",
+        "I5: only the leader looks around",
+        "local refused = fenced(token, ARGV[2], lost_after == '' and ARGV[3] or '0')",
+        _NO_FENCE,
     ),
-    _in("skip", ENTRIES, "skip: token", "I5: only the leader skips", _TOKEN_FENCE, _NO_FENCE),
-    _in("mark", INTENTS, "mark: token", "I5: only the leader resends", _TOKEN_FENCE, _NO_FENCE),
+    _in("skip", ENTRIES, "skip: token", "I5: only the leader skips", _FENCE, _NO_FENCE),
+    _in("mark", INTENTS, "mark: token", "I5: only the leader resends", _FENCE, _NO_FENCE),
     _in(
         "recover",
         INTENTS,
         "recover: token",
         "I5: only the leader recovers",
-        _TOKEN_FENCE,
+        _FENCE,
         _NO_FENCE,
     ),
     _in("defer", ENTRIES, "defer: token", "I5: only the leader defers", _FENCE, _NO_FENCE),
@@ -343,16 +366,16 @@ INTENT_SCRIPTS = [
         INTENTS,
         "mark: cap",
         "I9: no more publishes of a slot than the cap",
-        "if ARGV[5] ~= '' or attempts > tonumber(ARGV[4]) then",
-        "if ARGV[5] ~= '' then",
+        "if ARGV[6] ~= '' or attempts > tonumber(ARGV[5]) then",
+        "if ARGV[6] ~= '' then",
     ),
     _in(
         "mark",
         INTENTS,
         "mark: at most once",
         "What may be sent at most once is never sent again",
-        "if ARGV[5] ~= '' or attempts > tonumber(ARGV[4]) then",
-        "if attempts > tonumber(ARGV[4]) then",
+        "if ARGV[6] ~= '' or attempts > tonumber(ARGV[5]) then",
+        "if attempts > tonumber(ARGV[5]) then",
     ),
     _in(
         "mark",
@@ -439,7 +462,7 @@ INTENT_SCRIPTS = [
         INTENTS,
         "drop: as planned",
         "An order that was replaced meanwhile is not dropped",
-        "if not raw or redis.sha1hex(raw) ~= ARGV[4] then",
+        "if not raw or redis.sha1hex(raw) ~= ARGV[5] then",
         "if not raw then",
     ),
     _in(
@@ -471,19 +494,59 @@ LEASE_SCRIPTS = [
     ),
     _in(
         "acquire",
-        "tests/integration/scripts/test_vanished_leases.py",
-        "acquire: a vanished lease is distrusted",
-        "Nobody resends what the old leader has under way",
-        "  distrust(leader or vanished, span_ms)\n",
+        HEIRS,
+        "acquire: the last leader is distrusted",
+        "An heir does not resend what the last leader has under way",
+        "  distrust(leader, tonumber(old_ttl_ms or '') or tonumber(ttl_ms))\n",
         "",
     ),
     _in(
         "acquire",
-        "tests/integration/scripts/test_vanished_leases.py",
-        "acquire: who led since the look",
-        "The look of the caller is not believed",
-        "if tonumber(heartbeat or '0') > known.heartbeat then",
-        "if false then",
+        HEIRS,
+        "acquire: a lease that was given back",
+        "A graceful stop makes no heir wait",
+        "local over = cause ~= 'expired' or",
+        "local over =",
+    ),
+    _in(
+        "acquire",
+        HEIRS,
+        "acquire: distrusted by its own TTL",
+        "The last leader may have had a longer lease than the heir",
+        "distrust(leader, tonumber(old_ttl_ms or '')",
+        "distrust(leader, nil",
+    ),
+    _in(
+        "acquire",
+        HEIRS,
+        "acquire: the last leader of a history that went back",
+        "What a snapshot says of the last leader excuses nobody",
+        "if leader and (not over or history_since(known) == 'restored') then",
+        "if leader and not over then",
+    ),
+    _in(
+        "common",
+        LEASES,
+        "loss: bounded by the last answer",
+        "Slots that fell due after it are late, not lost",
+        "local until_ms = answered > 0 and math.min(answered, NOW) or NOW",
+        "local until_ms = NOW",
+    ),
+    _in(
+        "common",
+        LEASES,
+        "loss: an answer of a clock that was set back",
+        "A loss does not reach into the future",
+        "answered > 0 and math.min(answered, NOW) or NOW",
+        "answered > 0 and answered or NOW",
+    ),
+    _in(
+        "leadership",
+        LEASES,
+        "loss: an emptied Redis",
+        "Where no cursor is left, all is lost up to now",
+        "    declare_loss(0)\n",
+        "    declare_loss(known.answered)\n",
     ),
     _in(
         "acquire",
@@ -562,7 +625,7 @@ LEASE_SCRIPTS = [
         LEASES,
         "steal: heartbeat",
         "I1: a holder whose heart moved is alive",
-        "if (heartbeat or '0') ~= ARGV[10] then",
+        "if (heartbeat or '0') ~= ARGV[11] then",
         "if false then",
     ),
     _in(
@@ -594,7 +657,7 @@ LEASE_SCRIPTS = [
         LEASES,
         "steal: distrust bounded",
         "A16: a TTL that outlived its clock keeps no intent for an hour",
-        "local span_ms = tonumber(old_ttl_ms or ttl_ms)",
+        "local span_ms = tonumber(old_ttl_ms or '') or tonumber(ttl_ms)",
         "local span_ms = redis.call('PTTL', LEASE)",
     ),
     _in(
@@ -632,9 +695,9 @@ LEASE_SCRIPTS = [
     _in(
         "tick",
         LEASES,
-        "tick: heartbeat that went back",
+        "tick: declares a loss",
         "A snapshot restored under a live lease is declared",
-        "if heartbeat <= tonumber(ARGV[4]) then",
+        "if lost_after ~= '' then",
         "if false then",
     ),
     _in(
@@ -701,7 +764,7 @@ ENTRY_SCRIPTS = [
         ENTRY_CHECKS,
         "defer: as planned",
         "An entry edited meanwhile is not put off",
-        "if not raw or redis.sha1hex(raw) ~= ARGV[4] or not due",
+        "if not raw or redis.sha1hex(raw) ~= ARGV[5] or not due",
         "if not raw or not due",
     ),
     _in(
@@ -709,7 +772,7 @@ ENTRY_SCRIPTS = [
         ENTRIES,
         "quarantine: as read",
         "An entry mended meanwhile is not set aside",
-        "if digest_of(raw) ~= ARGV[4] then",
+        "if digest_of(raw) ~= ARGV[5] then",
         "if false then",
     ),
     _in(
@@ -717,7 +780,7 @@ ENTRY_SCRIPTS = [
         ENTRIES,
         "quarantine: leaves due",
         "B6: many unreadable entries do not fill every batch",
-        "redis.call('ZREM', DUE, ARGV[3])\n",
+        "redis.call('ZREM', DUE, ARGV[4])\n",
         "",
     ),
     _in(
@@ -808,7 +871,7 @@ ENTRY_SCRIPTS = [
         ENTRIES,
         "prune: age",
         "A configuration is gone only when nobody has carried it for a minute",
-        "if NOW - tonumber(seen or '0') > tonumber(ARGV[3]) then",
+        "if NOW - tonumber(seen or '0') > tonumber(ARGV[4]) then",
         "if true then",
     ),
     _in(

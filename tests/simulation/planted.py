@@ -17,6 +17,7 @@ import habeat.store.scripting as scripting
 from habeat.beat.replica import Replica
 from habeat.client import edits
 from habeat.core import catchup
+from habeat.core.history import Knowledge
 from habeat.core.lease import Trust
 from habeat.election import Election
 from habeat.engine import planning
@@ -151,16 +152,6 @@ def _run_by_the_clock(self: Recovery, lead: Any) -> int:
     return _run(self, lead)
 
 
-_concluded = Election.concluded
-
-
-def _uncounted(self: Election, reply: Any, attempt: Any) -> Any:
-    known = self.known
-    answer = _concluded(self, reply, attempt)
-    self.known = known
-    return answer
-
-
 class _AllIsLost(catchup._Planner):
     """Takes every third slot for one that was lost with the history."""
 
@@ -209,7 +200,7 @@ def _resumed_now(_self: Any, lead: Any, names: Any) -> None:
     for stored in snapshot.stored:
         edit = edits.resume(stored, snapshot.now_ms)
         if edit is not None:
-            lead.call(lambda token, ttl, edit=edit: _self._resumed(edit.write, token, ttl))
+            lead.call(lambda fence, edit=edit: _self._resumed(edit.write, fence))
 
 
 def _resumed_late(stored: Any, now_ms: int, *, catch_up: bool = False) -> Any:
@@ -231,6 +222,9 @@ def _due_late(write: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return wrong
+
+
+_concluded = Election.concluded
 
 
 def _anchored_when_read(self: Election, reply: Any, attempt: Any) -> Any:
@@ -260,15 +254,6 @@ def _dropped_unheard(self: AtomicClaims, lead: Any) -> None:
         self._under_way.popleft().claiming.drop()
 
 
-_tick = RedisDispatchStore.tick
-
-
-def _looks_without_knowing(
-    self: Any, token: Any, ttl_ms: int, limit: int, _: int, *more: Any
-) -> Any:
-    return _tick(self, token, ttl_ms, limit, 0, *more)
-
-
 class _KeepsOneLess(catchup._Planner):
     """Of the misfires that shall fire, the oldest is missed."""
 
@@ -278,7 +263,7 @@ class _KeepsOneLess(catchup._Planner):
         return super()._all(cursor_ms, slot_ms)
 
 
-_TOKEN = "if redis.call('GET', LEASE) ~= token then\n  return lost()\nend\n"
+_TOKEN = ("claim.lua", "refusal(token, ARGV[3])", "refusal(redis.call('GET', LEASE), ARGV[3])")
 _PUSH = "  if atomic then\n    push_all(ready)\n  end\n"
 _WAVE_ENDS = "      end\n    end\n  end\nend\n\nlocal reply, wave"
 _BEHIND = "  if tonumber(firing.slot) <= state.cursor then"
@@ -287,10 +272,10 @@ _RESTAMPED = (
     "        redis.call('HSET', INFLIGHT, field,\n"
     "          table.concat({token, attempts, effective, kind, message}, '\\n'))"
 )
-_HEARTBEAT = "if (heartbeat or '0') ~= ARGV[10] then"
+_HEARTBEAT = "if (heartbeat or '0') ~= ARGV[11] then"
 
 BUGS = (
-    Bug("claim: no token check", (("claim.lua", _TOKEN, ""),)),
+    Bug("claim: no token check", (_TOKEN,)),
     Bug(
         "claim: no comparison of the planned cursor",
         (("claim.lua", _PLANNED, " then\n    return 'replan'"),),
@@ -308,7 +293,7 @@ BUGS = (
     ),
     Bug(
         "claim: neither token nor planned cursor",
-        (("claim.lua", _TOKEN, ""), ("claim.lua", _PLANNED, " then\n    return 'replan'")),
+        (_TOKEN, ("claim.lua", _PLANNED, " then\n    return 'replan'")),
     ),
     Bug(
         "claim: neither cursor nor due compared",
@@ -365,14 +350,7 @@ BUGS = (
     ),
     Bug(
         "fence: no script compares the token",
-        (
-            (
-                "common.lua",
-                "  if redis.call('GET', LEASE) ~= token then\n    return false\n  end\n",
-                "",
-            ),
-            ("claim.lua", _TOKEN, ""),
-        ),
+        (("common.lua", "  if holder ~= token then\n", "  if false then\n"),),
     ),
     Bug(
         "steal: recovery does not wait for the old trust",
@@ -428,15 +406,15 @@ BUGS = (
         (
             (
                 "mark.lua",
-                "if ARGV[5] ~= '' or attempts > tonumber(ARGV[4]) then",
-                "if ARGV[5] ~= '' then",
+                "if ARGV[6] ~= '' or attempts > tonumber(ARGV[5]) then",
+                "if ARGV[6] ~= '' then",
             ),
         ),
         atomic=False,
     ),
     Bug(
         "mark: at most once is repeated",
-        (("mark.lua", "if ARGV[5] ~= '' or attempts", "if attempts"),),
+        (("mark.lua", "if ARGV[6] ~= '' or attempts", "if attempts"),),
         atomic=False,
     ),
     Bug(
@@ -506,8 +484,8 @@ BUGS = (
         (
             (
                 "leadership.lua",
-                "if history == 'emptied' or history == 'restored' then",
-                "if false then",
+                "  elseif history == 'restored' then\n    declare_loss(known.answered)\n",
+                "",
             ),
         ),
     ),
@@ -537,7 +515,7 @@ BUGS = (
     ),
     Bug(
         "write: no definition compared",
-        (("write.lua", "if (raw and redis.sha1hex(raw) or '') ~= digest then", "if false then"),),
+        (("write.lua", "if digest_of(raw) ~= digest then", "if false then"),),
     ),
     Bug(
         "write: an edit of a paused entry makes it due",
@@ -551,13 +529,8 @@ BUGS = (
         ),
     ),
     Bug(
-        "acquire: a vanished lease is not distrusted",
-        (("acquire.lua", "  distrust(leader or vanished, span_ms)\n", ""),),
-        atomic=False,
-    ),
-    Bug(
-        "acquire: the leader that is distrusted is the one last seen",
-        (("acquire.lua", "distrust(leader or vanished", "distrust(vanished"),),
+        "acquire: the last leader is not distrusted",
+        (("acquire.lua", "if leader and (not over", "if false and (not over"),),
         atomic=False,
     ),
     Bug(
@@ -572,7 +545,7 @@ BUGS = (
     ),
     Bug(
         "lead: the heartbeats in its answers are not kept",
-        patches=((Election, "concluded", _uncounted),),
+        patches=((Knowledge, "counted", _nothing),),
     ),
     Bug(
         "lead: a snapshot of an older cluster is believed",
@@ -597,7 +570,13 @@ BUGS = (
     Bug("catch-up: lost without a loss", patches=((catchup, "_Planner", _AllIsLost),)),
     Bug(
         "tick: declares a loss that there was not",
-        (("tick.lua", "if heartbeat <= tonumber(ARGV[4]) then", "if heartbeat % 7 == 0 then"),),
+        (
+            (
+                "tick.lua",
+                "if lost_after ~= '' then",
+                "if heartbeat % 7 == 0 then\n  lost_after = '0'",
+            ),
+        ),
     ),
     Bug("catch-up: the grace is too short", patches=((catchup, "_Planner", _ShortGrace),)),
     Bug("catch-up: not even the newest", patches=((catchup, "_Planner", _NewestToo),)),
@@ -650,8 +629,8 @@ BUGS = (
         atomic=True,
     ),
     Bug(
-        "tick: the heartbeat is not passed",
-        patches=((RedisDispatchStore, "tick", _looks_without_knowing),),
+        "fence: no script compares what its caller knows",
+        (("common.lua", "if mine < tonumber(heartbeat) then", "if false then"),),
         life=lives.restores,
     ),
     Bug("catch-up: one less than the limit", patches=((catchup, "_Planner", _KeepsOneLess),)),

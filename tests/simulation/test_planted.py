@@ -37,7 +37,7 @@ IN_A_LIFE = {
     "release: nobody listens": "TAKEOVER",
     "wait: not after a claim": "COPIED",
     "wait: not after recovering": "COPIED",
-    "tick: the heartbeat is not passed": "FORGOT",
+    "fence: no script compares what its caller knows": "FORGOT",
     "settle: what left is forgotten when the answer is lost": "I11",
 }
 SEEDS, LIVES = 30, 10

@@ -257,7 +257,7 @@ class Watching:
             lost = known.heartbeat > int(reply[4]) - 1 or known.epoch > epoch
         else:
             lost = bool(known.cluster) and cluster.endswith(f" {host.nonce}")
-        if lost and int(reply[6]) < sim.server.now_us() // 1_000:
+        if lost and int(reply[7]) < sim.server.now_us() // 1_000:
             self.wrong(f"FORGOT: {host.nonce} leads, knew {known}, Redis has {reply!r}")
 
     def claimed(self) -> set[bytes]:

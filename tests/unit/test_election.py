@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from habeat.core.lease import Token
-from habeat.election import FOREIGN_RETRY_MS, GONE_BACK, Election, LeaseLost, Pace
+from habeat.core.history import Loss
+from habeat.core.lease import Fence
+from habeat.election import FOREIGN_RETRY_MS, Election, HistoryLost, LeaseLost, Pace
 from habeat.ports import Known, Lost, Refused, Statuses, StoreUnavailable
 from tests.unit.engine.world import FakeClock, FakeStore
 
@@ -40,7 +41,7 @@ def field() -> Field:
 
 
 def renew(election: Election, field: Field) -> object:
-    return election.fenced(lambda token, ttl: field.store.tick(token, ttl, 1, 0))
+    return election.fenced(lambda fence: field.store.tick(fence, 1))
 
 
 def test_a_free_lease_is_taken_at_the_first_step(field: Field) -> None:
@@ -86,9 +87,9 @@ def test_a4_the_window_is_anchored_before_the_request(field: Field) -> None:
     assert one.step()
     started = field.clock.us
 
-    def slow(token: Token, ttl_ms: int) -> object:
+    def slow(fence: Fence) -> object:
         field.clock.advance(3_000)
-        return field.store.tick(token, ttl_ms, 1, 0)
+        return field.store.tick(fence, 1)
 
     one.fenced(slow)
     assert one.trust is not None
@@ -114,7 +115,7 @@ def test_a3_losing_the_lease_is_stepping_down_and_contending_again(field: Field)
     assert not one.leading
     field.run(one, 2 * TTL_MS)
     assert one.leading
-    assert Token.parse(field.store.lease).nonce == "a"
+    assert field.store.lease.endswith(":a")
 
 
 def test_a_lost_reply_of_a_renewal_does_not_end_the_window(field: Field) -> None:
@@ -334,32 +335,6 @@ def test_a_fenced_call_that_is_answered_by_nobody_says_the_lease_is_gone(
     assert "gone" in caplog.text
 
 
-def test_the_heir_of_a_vanished_lease_says_whose_it_was() -> None:
-    """Evicted under a live leader: its intents wait until it cannot trust it any more."""
-    field = Field()
-    one, two = field.replica("a"), field.replica("b")
-    assert one.step()
-    assert not two.step()
-    token = field.store.lease
-    field.store.lease = ""
-    field.clock.advance(300)
-    assert two.step()
-    assert set(field.store.untrusted) == {token}
-    assert field.store.untrusted[token] - field.store.now_ms == TTL_MS
-
-
-def test_the_heir_of_a_lease_that_ran_out_waits_for_nobody() -> None:
-    field = Field()
-    one, two = field.replica("a"), field.replica("b")
-    assert one.step()
-    for _ in range(100):
-        if two.step():
-            break
-        field.clock.advance(two.wait_ms() + 1)
-    assert two.leading
-    assert field.store.untrusted == {}
-
-
 def test_a_leader_keeps_the_highest_heartbeat_of_its_answers() -> None:
     """A snapshot taken after the last tick, and restored after a claim, is noticed by it."""
     field = Field()
@@ -370,20 +345,30 @@ def test_a_leader_keeps_the_highest_heartbeat_of_its_answers() -> None:
     one.concluded(Statuses(0, [], before + 3), second)
     one.concluded(Statuses(0, [], before + 2), first)  # the later one may be answered first
     assert one.known.heartbeat == before + 3
-    one.fenced(lambda token, ttl: 1)
-    one.fenced(lambda token, ttl: Statuses(0, [], 0))  # says nothing of it
+    one.fenced(lambda fence: 1)
+    one.fenced(lambda fence: Statuses(0, [], 0))  # says nothing of it
     assert one.known.heartbeat == before + 3
 
 
-@pytest.mark.parametrize("told", [-1, 0])
-def test_an_answer_that_tells_no_more_than_was_known_shows_a_loss(told: int) -> None:
-    """The next tick is made to declare it, whatever is on its way."""
+def test_a_refusal_for_a_loss_ends_the_turn_and_has_the_loss_declared() -> None:
     field = Field()
     one = field.replica("a")
     assert one.step()
-    one.heard(50, 0)
-    one.fenced(lambda token, ttl: Statuses(0, [], 50 + told))
-    assert one.known.heartbeat >= 50 + GONE_BACK
+    answered_ms = one.known.answered_ms
+    field.clock.advance(700)
+    field.store.heartbeat -= 1
+    with pytest.raises(HistoryLost):
+        renew(one, field)
+    assert one.leading
+    assert one.history.lost_after_ms == answered_ms
+    found = one.fenced(
+        lambda fence: field.store.tick(fence, 1, lost_after_ms=one.history.lost_after_ms)
+    )
+    one.heard(found, declared=True)
+    assert one.history.lost_after_ms is None
+    assert one.known.loss == Loss(answered_ms, field.store.now_ms)
+    assert one.known.heartbeat == field.store.heartbeat
+    renew(one, field)
 
 
 def test_two_answers_that_tell_the_same_show_a_loss() -> None:
@@ -391,36 +376,41 @@ def test_two_answers_that_tell_the_same_show_a_loss() -> None:
     field = Field()
     one = field.replica("a")
     assert one.step()
-    before = one.known.heartbeat
-    attempts = one.attempt(), one.attempt()
-    for attempt in attempts:
-        one.concluded(Statuses(0, [], before + 1), attempt)
-    assert one.known.heartbeat >= before + GONE_BACK
+    attempts = [one.attempt() for _ in range(4)]
+    answered_ms = one.known.answered_ms
+    for attempt, beat in zip(attempts, (8, 9, 7), strict=False):  # read in another order
+        one.concluded(Statuses(0, [], beat), attempt)
+    assert not one.history.loss_suspected
+    one.concluded(Statuses((answered_ms + 5) * 1_000, [], 8), attempts[3])
+    assert one.history.lost_after_ms == answered_ms, "nor is that an answer of our history"
 
 
-def test_a_leader_that_is_told_of_no_loss_any_more_makes_the_next_tick_declare_one(
+def test_a_leader_whose_declared_loss_is_forgotten_declares_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What has come back is from before the first loss, and its heartbeat above ours."""
     field = Field()
     one = field.replica("a")
     assert one.step()
-    assert one.heard(40, 5_000)
+    found = renew(one, field)
+    one.heard(replace(found, loss=Loss(4_000, 5_000)))
     assert "Redis went back in time" in caplog.text
     caplog.clear()
-    assert one.heard(41, 5_000)
-    assert not one.heard(90, 0)
-    assert not caplog.text, "told once for each loss"
-    assert one.known.heartbeat > 90
-    assert one.heard(91, 4_000), "the clock of Redis may have been set back besides"
+    one.heard(replace(found, loss=Loss(4_000, 5_000)))
+    assert not one.history.loss_suspected
+    with pytest.raises(HistoryLost):
+        one.heard(replace(found, heartbeat=90))
+    assert not caplog.text, "logged once for each loss"
+    assert one.history.loss_suspected
+    one.heard(replace(found, loss=Loss(2_000, 3_000)), declared=True)
+    assert not one.history.loss_suspected, "the clock of Redis may have been set back besides"
 
 
-def test_a_loss_that_was_declared_and_is_forgotten_is_another_loss() -> None:
-    """What a standby has known of this history stands, however little Redis knows of it now."""
+def test_a_standby_keeps_the_most_that_it_knew_of_this_history() -> None:
     field = Field()
     two = field.replica("b")
-    two.known = Known("cluster", 7, 100, history_lost_ms=5)
-    field.store.epoch, field.store.heartbeat, field.store.history_lost_ms = 3, 50, 0
+    two.history.begin(Known("cluster", 7, 100, Loss(4, 5), 50))
+    field.store.epoch, field.store.heartbeat, field.store.loss = 3, 50, Loss(4, 5)
     two.step()
     assert (two.known.epoch, two.known.heartbeat) >= (7, 100)
 
@@ -429,11 +419,34 @@ def test_what_came_back_from_before_a_loss_may_have_counted_further() -> None:
     """By the heartbeat alone it would be taken for what was there."""
     field = Field()
     two = field.replica("b")
-    two.known = Known("cluster", 7, 20, history_lost_ms=5)
-    field.store.epoch, field.store.heartbeat, field.store.history_lost_ms = 7, 90, 0
+    two.history.begin(Known("cluster", 7, 20, Loss(4, 5), 50))
+    field.store.epoch, field.store.heartbeat, field.store.loss = 7, 90, Loss()
     field.store.lease, field.store.lease_ends_us = "7:a", field.clock.us + 10**9
     two.step()
-    assert two.known.heartbeat > 90 + GONE_BACK // 2
+    assert two.history.lost_after_ms == 50, "what has answered now is not that history"
+    field.store.loss = Loss(60, 70)
+    two.look_now()
+    two.step()
+    assert two.history.lost_after_ms is None, "another leader has declared the loss"
+    assert two.known.loss == Loss(60, 70)
+
+
+def test_an_answer_of_a_redis_that_knows_less_is_none_of_our_history() -> None:
+    """After a failover that lost a heartbeat, a standby looks before it comes to lead."""
+    field = Field()
+    one, two = field.replica("a"), field.replica("b")
+    assert one.step()
+    two.step()
+    answered_ms = two.known.answered_ms
+    assert answered_ms == field.store.now_ms
+    field.clock.advance(3_000)
+    field.store.heartbeat -= 1
+    two.step()
+    assert two.known.answered_ms == answered_ms
+    field.store.heartbeat += 1
+    field.clock.advance(3_000)
+    two.step()
+    assert two.known.answered_ms == field.store.now_ms
 
 
 @pytest.mark.parametrize("told_by", ["an answer", "a look"])
@@ -455,12 +468,12 @@ def test_a_token_that_was_gone_and_is_back_shows_a_loss(told_by: str) -> None:
     field.run(one, 1_000)
     assert one.leading
     assert field.store.lease == token
-    assert one.known.heartbeat >= field.store.heartbeat + GONE_BACK
-    one.heard(field.store.heartbeat, 0)
+    assert one.history.loss_suspected
+    one.history.begin(one.known)
     field.clock.advance(TTL_MS - 500)  # a lapse of trust later on is no second loss
     field.store.lease_ends_us = field.clock.us + 10**9
     field.run(one, 1_000)
-    assert one.known.heartbeat == field.store.heartbeat
+    assert not one.history.loss_suspected
 
 
 def test_a_lease_that_was_ours_all_the_time_shows_none() -> None:
@@ -472,4 +485,4 @@ def test_a_lease_that_was_ours_all_the_time_shows_none() -> None:
     assert one.leading
     assert one.won is not None
     assert one.won.already
-    assert one.known.heartbeat == field.store.heartbeat
+    assert not one.history.loss_suspected

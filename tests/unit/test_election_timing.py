@@ -49,7 +49,7 @@ def test_a4_the_window_ends_at_the_millisecond() -> None:
     field.clock.advance(1)
     assert not one.leading
     with pytest.raises(LeaseLost):
-        one.fenced(lambda token, ttl: pytest.fail("it was sent"))
+        one.fenced(lambda fence: pytest.fail("it was sent"))
 
 
 def test_a_fork_that_forgot_does_not_release_its_parents_lease() -> None:
@@ -113,8 +113,9 @@ def test_a_leader_remembers_its_heartbeat_for_the_case_that_redis_does_not() -> 
     field = Field()
     one = field.replica("a")
     assert one.step()
-    one.heard(77, 5)
-    assert (one.known.heartbeat, one.known.history_lost_ms) == (77, 5)
+    field.store.heartbeat = 77
+    one.fenced(lambda fence: field.store.tick(fence, 1))
+    assert one.known.heartbeat == 78
 
 
 def test_who_resigns_or_forgets_looks_again_at_its_next_step() -> None:
@@ -135,12 +136,12 @@ def test_an_older_history_in_place_of_ours_is_not_taken_for_it() -> None:
     other.step()
     mine = other.known
     look = field.store._observe()
-    older = replace(look, known=Known("older cluster", mine.epoch - 1, 10**6, 0))
+    older = replace(look, known=Known("older cluster", mine.epoch - 1, 10**6))
     field.store.observe = lambda: older  # type: ignore[method-assign]
     other.look_now()
     other.step()
     assert other.known == mine
-    newer = replace(look, known=Known("newer cluster", mine.epoch + 1, 3, 0))
+    newer = replace(look, known=Known("newer cluster", mine.epoch + 1, 3))
     field.store.observe = lambda: newer  # type: ignore[method-assign]
     other.look_now()
     other.step()

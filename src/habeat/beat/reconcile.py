@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from habeat.beat.declared import Declared
 from habeat.beat.seeding import COMPARED, SLICE, Seeding, Terms
 from habeat.client import edits
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.engine.lead import Lead
-from habeat.ports import Lost
+from habeat.ports import Unfenced
 from habeat.store.entries import EntryStore, Removal
 
 log = logging.getLogger("habeat")
@@ -92,7 +93,7 @@ class Reconcile:
 
     def _prune(self, lead: Lead) -> bool:
         """Look at a slice of the names; whether there are more to look at now."""
-        found = lead.call(lambda token, ttl: self._store.orphans(token, ttl, STALE_MS, SLICE))
+        found = lead.call(lambda fence: self._store.orphans(fence, STALE_MS, SLICE))
         if found:
             self._remove(lead, found)
         return found.more
@@ -105,7 +106,7 @@ class Reconcile:
             if stored.entry is not None and stored.entry.owner == "config"
         ]
         if removals:
-            removed = lead.call(lambda token, ttl: self._removed(removals, token, ttl))
+            removed = lead.call(partial(self._removed, removals))
             if not removed:
                 return  # one of them was changed meanwhile: at the next look
             self._owned -= len(removals)
@@ -115,6 +116,6 @@ class Reconcile:
                 ", ".join(removal.name for removal in removals[:10]),
             )
 
-    def _removed(self, removals: Sequence[Removal], token: Token, ttl_ms: int) -> bool | Lost:
-        outcome = self._store.remove(removals, fence=(token, ttl_ms))
-        return outcome if isinstance(outcome, Lost) else outcome is None
+    def _removed(self, removals: Sequence[Removal], fence: Fence) -> bool | Unfenced:
+        outcome = self._store.remove(removals, fence)
+        return outcome if isinstance(outcome, Unfenced) else outcome is None

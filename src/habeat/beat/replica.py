@@ -26,12 +26,12 @@ from habeat.beat.publisher import CeleryPublisher
 from habeat.beat.reconcile import Reconcile
 from habeat.beat.upkeep import Upkeep
 from habeat.client import edits
-from habeat.core.lease import Token
-from habeat.election import Election, LeaseLost
+from habeat.core.lease import Fence
+from habeat.election import Election, HistoryLost, LeaseLost
 from habeat.engine.lead import Lead
 from habeat.engine.reporting import Once
 from habeat.errors import DefinitionError
-from habeat.ports import BrokerUnavailable, Clock, Lost, StoreUnavailable
+from habeat.ports import BrokerUnavailable, Clock, StoreUnavailable, Unfenced
 from habeat.store.entries import EntryStore, Stored, Write
 from habeat.store.insight import Insight
 from habeat.store.leases import LIVE_WINDOW_MS, RedisElectionStore
@@ -137,7 +137,7 @@ class Replica:
         seeding = self._reconcile.slice(
             lead,
             generation=self._generation,
-            history_lost_ms=self._election.known.history_lost_ms,
+            history_lost_ms=self._election.known.loss.declared_ms,
         )
         return seeding if indexing is None else indexing
 
@@ -151,7 +151,7 @@ class Replica:
         for stored in snapshot.stored:
             try:
                 self._end_pause(lead, stored, snapshot.now_ms)
-            except (StoreUnavailable, LeaseLost):
+            except (StoreUnavailable, LeaseLost, HistoryLost):
                 raise
             except Exception as error:  # its definition cannot be read, or its schedule fails
                 why = error.why if isinstance(error, DefinitionError) else repr(error)
@@ -176,13 +176,11 @@ class Replica:
             log.warning("habeat: the pause of entry %r is over", stored.name)
 
     def _postpone(self, lead: Lead, stored: Stored, until_ms: int | None) -> None:
-        lead.call(
-            lambda token, ttl: self._entry_store.postpone(stored.name, until_ms, (token, ttl))
-        )
+        lead.call(lambda fence: self._entry_store.postpone(stored.name, until_ms, fence))
 
-    def _resumed(self, write: Write, token: Token, ttl_ms: int) -> bool | Lost:
-        outcome = self._entry_store.write([write], fence=(token, ttl_ms))
-        return outcome if isinstance(outcome, Lost) else outcome is None
+    def _resumed(self, write: Write, fence: Fence) -> bool | Unfenced:
+        outcome = self._entry_store.write([write], fence)
+        return outcome if isinstance(outcome, Unfenced) else outcome is None
 
     # -- chores -----------------------------------------------------------------------------
 
@@ -195,7 +193,7 @@ class Replica:
         if lead is not None and won is not None:
             told = {
                 "emptied": "; Redis was emptied: history lost, entries are made anew",
-                "restored": "; Redis went back in time: slots up to now count as lost",
+                "restored": "; Redis went back in time: slots up to its last answer count as lost",
             }
             log.warning(
                 "habeat: leading (lease epoch %d, host %s, pid %d)%s",
@@ -219,7 +217,7 @@ class Replica:
         known = self._election.known
         same_cluster = self._cluster == known.cluster
         # What was lost may have been a later deploy, or ours: which one is the newest is asked.
-        same_history = same_cluster and self._lost_ms == known.history_lost_ms
+        same_history = same_cluster and self._lost_ms == known.loss.declared_ms
         if not stale and role == self._registered_as and same_history:
             return
         if not self._names_kept:
@@ -237,7 +235,7 @@ class Replica:
         self._names_kept = found.names >= len(self._declared.entries)
         self._skew_ms = self._clock.wall_ms() - found.now_us // 1_000
         self._registered_ms, self._registered_as = now_ms, role
-        self._cluster, self._lost_ms = known.cluster, known.history_lost_ms
+        self._cluster, self._lost_ms = known.cluster, known.loss.declared_ms
 
     def _told(self, role: str) -> dict[str, Any]:
         publisher = self._publisher

@@ -112,7 +112,7 @@ class Seeding:
     def _write(self, lead: Lead, writes: Sequence[Write]) -> bool:
         """False if an entry was changed meanwhile."""
         attempt = lead.attempt()
-        sent = self._store.send_write(writes, fence=(attempt.token, lead.ttl_ms))
+        sent = self._store.send_write(writes, attempt.fence)
         try:
             self._prepare_ahead(lead)
         except BaseException:

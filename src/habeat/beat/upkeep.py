@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from habeat.client import edits
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.engine.lead import Lead
-from habeat.ports import Lost
+from habeat.ports import Unfenced
 from habeat.store.entries import PAGE, EntryStore, Stored, Write
 from habeat.store.mending import Mended, Mending
 
@@ -69,9 +69,9 @@ class Upkeep:
             # By itself: one that has changed meanwhile has its place already.
             lead.call(partial(self._written, write))
 
-    def _written(self, write: Write, token: Token, ttl_ms: int) -> bool | Lost:
-        outcome = self._entries.write([write], fence=(token, ttl_ms))
-        return outcome if isinstance(outcome, Lost) else outcome is None
+    def _written(self, write: Write, fence: Fence) -> bool | Unfenced:
+        outcome = self._entries.write([write], fence)
+        return outcome if isinstance(outcome, Unfenced) else outcome is None
 
 
 def _placing(stored: Stored) -> Write | None:

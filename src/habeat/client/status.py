@@ -130,7 +130,7 @@ def status_of(facts: Facts, overdue: int, beyond_grace: int) -> Status:
     leading = leader.replica if leader else None
     live = (*((leading,) if leading else ()), *others)
     skews = [each.skew_ms for each in live if each.skew_ms is not None]
-    lost_ms = _count(facts, "history_lost")
+    lost_ms = _count(facts, "loss_declared") or _count(facts, "history_lost")
     status = Status(
         at=moment(facts.now_us // 1_000),
         leader=leader,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from habeat.client.calls import Calls, Desk, Overtaken
-from habeat.ports import Lost
+from habeat.ports import Unfenced
 from habeat.store.entries import Conflict, EntryStore, Mark
 
 Result = TypeVar("Result")
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 KEEP_TIMEOUTS = 4
 KEEP_MS = 60_000
 
-Send = Callable[[EntryStore, Mark], Conflict | Lost | None]
+Send = Callable[[EntryStore, Mark], Conflict | Unfenced | None]
 
 
 @dataclass(frozen=True)

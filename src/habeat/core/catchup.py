@@ -7,10 +7,12 @@ will not fire are counted by the schedule (arithmetically where it can), never k
 
 The rules (design §6), in the order in which they apply:
 
-1. A slot at or before `history_lost_ms` belongs to a history that Redis lost: missed.
-2. A slot whose effective time is within the grace fires.
-3. Beyond the grace it is a misfire. Beyond the window, where there is one, it is missed.
-4. ``skip`` misses it; ``latest`` fires the newest misfire and misses the others; ``all`` fires
+1. A slot that fell due up to `Loss.until_ms` belongs to a history that Redis lost: missed.
+2. Of one that fell due after that, up to `Loss.declared_ms`, nobody knows whether it was claimed
+   (core/history.py). Where it may be sent at most once it is ambiguous; else the rules below hold.
+3. A slot whose effective time is within the grace fires.
+4. Beyond the grace it is a misfire. Beyond the window, where there is one, it is missed.
+5. ``skip`` misses it; ``latest`` fires the newest misfire and misses the others; ``all`` fires
    the newest `misfire_limit` at `misfire_pace` a second and misses the older ones.
 """
 
@@ -19,14 +21,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from habeat.core.entry import Entry, Misfire, Policies
+from habeat.core.entry import Delivery, Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
+from habeat.core.history import NO_LOSS, Loss
 from habeat.core.schedule import words
 from habeat.core.schedule.base import Run
 
 SLICE = 1_000
 
 HISTORY_LOST = "history lost"
+HISTORY_UNCERTAIN = "history uncertain"
 
 
 @dataclass(slots=True)
@@ -60,7 +64,7 @@ def plan(
     *,
     cursor_ms: int,
     now_ms: int,
-    history_lost_ms: int = 0,
+    loss: Loss = NO_LOSS,
     fired: int = 0,
     limit: int = SLICE,
     effort: Effort | None = None,
@@ -70,7 +74,7 @@ def plan(
     `fired` is how often it has fired before. At most `limit` steps, and no more once a slice of
     slots has been looked at; the caller plans again from the last step's cursor.
     """
-    planner = _Planner(entry, policies, now_ms, history_lost_ms, fired)
+    planner = _Planner(entry, policies, now_ms, loss, fired)
     steps: list[Step] = []
     slot_ms = planner.next_slot_ms(cursor_ms)
     while slot_ms is not None and entry.effective_ms(slot_ms) <= now_ms:
@@ -125,12 +129,14 @@ class _Planner:
     """Decides one step at a time; remembers the burst and the runs that are left."""
 
     def __init__(
-        self, entry: Entry, policies: Policies, now_ms: int, history_lost_ms: int, fired: int
+        self, entry: Entry, policies: Policies, now_ms: int, loss: Loss, fired: int
     ) -> None:
         self._entry = entry
         self._policies = policies
         self._now_ms = now_ms
-        self._history_ends_ms = min(history_lost_ms, now_ms)
+        self._lost_until_ms = min(loss.until_ms, now_ms)
+        once = policies.delivery is Delivery.AT_MOST_ONCE
+        self._uncertain_until_ms = min(loss.declared_ms, now_ms) if once else 0
         #: The last instant that lies beyond the grace.
         self._last_misfire_ms = now_ms - policies.misfire_grace_ms - 1
         window_ms = policies.misfire_window_ms
@@ -151,9 +157,12 @@ class _Planner:
 
     def step(self, cursor_ms: int, slot_ms: int) -> Step:
         """What becomes of `slot_ms`, the first slot after the cursor; it is due."""
-        if slot_ms <= self._history_ends_ms:
-            return self._missed(self._count(cursor_ms, self._history_ends_ms), HISTORY_LOST)
         effective_ms = self._entry.effective_ms(slot_ms)
+        if effective_ms <= self._lost_until_ms:
+            return self._missed(self._until(cursor_ms, self._lost_until_ms), HISTORY_LOST)
+        if effective_ms <= self._uncertain_until_ms:
+            run = self._until(cursor_ms, self._uncertain_until_ms)
+            return self._missed(run, HISTORY_UNCERTAIN, Outcome.AMBIGUOUS)
         if effective_ms > self._last_misfire_ms:
             return self._firing(slot_ms)
         if effective_ms < self._window_begins_ms:
@@ -228,8 +237,8 @@ class _Planner:
             self._runs_left -= 1
         return self._step(firing, slot_ms)
 
-    def _missed(self, run: Run, reason: str) -> Step:
-        what = SkippedRun(run.first_ms, run.last_ms, run.count, Outcome.MISSED, reason)
+    def _missed(self, run: Run, reason: str, outcome: Outcome = Outcome.MISSED) -> Step:
+        what = SkippedRun(run.first_ms, run.last_ms, run.count, outcome, reason)
         return self._step(what, run.last_ms)
 
     def _step(self, what: Firing | SkippedRun, cursor_ms: int) -> Step:

@@ -25,12 +25,10 @@ A standby *watches*. It may take the lease of a holder that still has one in two
 
 In all other cases the standby waits: for ``released``, or for the TTL to run out.
 
-A lease can also *vanish*: evicted, deleted by hand, or ended by a step of the clock of Redis' host.
-Then it is free while its holder still trusts it. A watch tells so: the lease is gone before its
-time, by the watcher's own clock, or the heartbeat has moved since the last look: then somebody
-may have come to lead, and gone, between the two. Who looks for the first time cannot tell, and
-believes the worst. The claims of such a holder fail at once; its intents are left alone by the
-heir for a TTL, as after a steal.
+A lease can also be gone while its holder still trusts it: evicted, deleted by hand, or ended by a
+step of the clock of Redis' host. No watcher can tell that from a lease that ran out. So an heir
+leaves the last leader's intents alone for one TTL, unless that leader gave its lease back
+(acquire.lua, steal.lua). The claims of such a holder fail at once.
 """
 
 from __future__ import annotations
@@ -39,17 +37,13 @@ import enum
 from dataclasses import dataclass
 
 SECOND_LOOK_MS = 50
+#: An epoch is a time in ms, or little more; Lua counts exactly up to 2 ** 53.
+EPOCH_DIGITS = 16
 MARGIN_MAX_MS = 1_000
 RENEW_MAX_MS = 1_000
 #: Two answered polls further apart than this, and than half a TTL (who is not first in line
 #: looks every third), leave the time between them uncounted.
 ANSWER_GAP_MS = 2_500
-
-#: Two looks at the same end of a lease, each on its way for a while, differ by so much at most.
-ENDS_APART_MS = 100
-
-#: The holder of a lease that came and went between two looks; Redis knows whose it was.
-NOT_SEEN = "not seen"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,10 +57,30 @@ class Token:
         return f"{self.epoch}:{self.nonce}"
 
     @classmethod
-    def parse(cls, text: str) -> Token:
-        """The token written as `text`; ValueError if it is none."""
-        epoch, _, nonce = text.partition(":")
+    def parse(cls, text: str) -> Token | None:
+        """The token written as `text`, None if it is none: whatever holds a key may be garbage."""
+        epoch, colon, nonce = text.partition(":")
+        short = len(epoch) <= EPOCH_DIGITS
+        if not (colon and nonce and short and epoch.isascii() and epoch.isdigit()):
+            return None
         return cls(int(epoch), nonce)
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What a leader proves with a call, and what it knows when it sends the call.
+
+    A Redis whose heartbeat is below `heartbeat` has lost data, and refuses the call.
+    """
+
+    token: Token
+    ttl_ms: int
+    heartbeat: int = 0
+
+    @property
+    def words(self) -> tuple[str, int, int]:
+        """As the scripts take it."""
+        return str(self.token), self.ttl_ms, self.heartbeat
 
 
 def margin_ms(ttl_ms: int) -> int:
@@ -145,32 +159,13 @@ class Watch:
     still_ms: int = 0
     seen_alive: bool = False
     zero_since_ms: int | None = None
-    #: When the lease last seen would run out, by the watcher's clock.
-    ends_ms: int = 0
-    #: A token whose lease has vanished, and until when its holder may trust it.
-    vanished: str = ""
-    trusted_until_ms: int = 0
 
     def after(self, seen: Observation, *, ttl_ms: int) -> tuple[Watch, Action]:
         """The watch after one more observation, and what may be concluded from it."""
         if seen.holder is None:
-            return self._without(seen, max(ttl_ms, seen.holder_ttl_ms)), Action.ACQUIRE
+            return Watch(heartbeat=seen.heartbeat), Action.ACQUIRE
         watch = self._following(seen, max(ANSWER_GAP_MS, ttl_ms // 2))
         return watch, watch._conclusion(seen, max(ttl_ms, seen.holder_ttl_ms))
-
-    def _without(self, seen: Observation, ttl_ms: int) -> Watch:
-        """The watch when nobody holds the lease any more."""
-        still = seen.heartbeat == self.heartbeat
-        if self.vanished and still:
-            return self
-        ended = self.holder is None or seen.at_ms >= self.ends_ms
-        if still and ended:
-            return Watch(heartbeat=seen.heartbeat)
-        return Watch(
-            heartbeat=seen.heartbeat,
-            vanished=self.holder or NOT_SEEN,
-            trusted_until_ms=seen.at_ms + ttl_ms,
-        )
 
     def _following(self, seen: Observation, gap_ms: int) -> Watch:
         same_holder = seen.holder == self.holder
@@ -189,33 +184,7 @@ class Watch:
             still_ms=0 if moved else still_ms,
             seen_alive=seen_alive,
             zero_since_ms=zero_since if zero else None,
-            ends_ms=self._end_of(seen, same_holder),
         )
-
-    def distrusts(self, now_ms: int, nonce: str) -> tuple[str, int]:
-        """Whose intents to leave alone if the lease turns out to be free, and for how long yet.
-
-        That of who held it a moment ago, at the look, included.
-        """
-        if self.holder is None:
-            left_ms = max(0, self.trusted_until_ms - now_ms)
-            return (self.vanished, left_ms) if left_ms else ("", 0)
-        left_ms = max(0, self.ends_ms - now_ms)
-        ours = Token.parse(self.holder).nonce == nonce
-        return ("", 0) if ours or not left_ms else (self.holder, left_ms)
-
-    def _end_of(self, seen: Observation, same_holder: bool) -> int:
-        """When the lease runs out, and with it the trust of its holder.
-
-        An end that has moved nearer is the server's alone: its clock has stepped forward, or an
-        extension was lost with other data. The holder goes by what it was told. Who sees it for
-        the first time cannot know, and allows for all of its TTL.
-        """
-        ends_ms = seen.at_ms + seen.pttl_ms
-        if not same_holder:
-            return max(ends_ms, seen.at_ms + seen.holder_ttl_ms)
-        nearer = ends_ms < self.ends_ms - ENDS_APART_MS
-        return self.ends_ms if nearer else ends_ms
 
     def _conclusion(self, seen: Observation, ttl_ms: int) -> Action:
         if self.zero_since_ms is not None:

@@ -15,14 +15,15 @@ refused, and planned again.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from habeat.election import Attempt
+from habeat.election import Attempt, HistoryLost
 from habeat.engine.lead import Lead
 from habeat.engine.verdicts import Verdicts
-from habeat.ports import Claim, DispatchStore, Lost, Sent, Statuses
+from habeat.ports import Behind, Claim, DispatchStore, Sent, Statuses, Unfenced
 
 MOST_UNDER_WAY, MOST_FAR_UNDER_WAY = 2, 5
 #: A batch for which nothing waits and that takes longer than this spends most of it on the way.
@@ -32,7 +33,7 @@ FAR_US = 5_000
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
     batch: Sequence[Claim]
-    claiming: Sent[Statuses | Lost]
+    claiming: Sent[Statuses | Unfenced]
     attempt: Attempt
     began_us: int
     alone: bool
@@ -54,7 +55,7 @@ class AtomicClaims:
         while self._under_way and self._under_way[0].claiming.has_come():
             complete &= self._read(lead)  # if the sending fails, all connections are closed
         attempt, began_us, alone = lead.attempt(), lead.monotonic_us(), not self._under_way
-        claiming = self._store.send_claim(attempt.token, lead.ttl_ms, batch)
+        claiming = self._store.send_claim(attempt.fence, batch)
         self._under_way.append(_UnderWay(batch, claiming, attempt, began_us, alone))
         most = MOST_UNDER_WAY if self._took_us < FAR_US else MOST_FAR_UNDER_WAY
         while len(self._under_way) >= most:
@@ -82,10 +83,11 @@ class AtomicClaims:
     def drop(self, lead: Lead) -> None:
         """Something failed meanwhile: nobody waits for answers; the cursors tell what they were.
 
-        What has come already is heard: by the heartbeat in it a loss of data is noticed.
+        What has come already is heard: it may tell of a loss of data.
         """
         while self._under_way:
             sent = self._under_way.popleft()
             reply = sent.claiming.drop()
-            if isinstance(reply, Statuses):
-                lead.concluded(reply, sent.attempt)
+            if isinstance(reply, Statuses | Behind):
+                with contextlib.suppress(HistoryLost):  # remembered; the turn is over anyway
+                    lead.concluded(reply, sent.attempt)

@@ -100,7 +100,7 @@ class Failures:
             self.end(lead, failed, Outcome.FAILED, why)
         elif failed.head:
             until_ms = lead.now_ms() + WAIT_MS[count - 1]
-            lead.call(lambda token, ttl: self._store.defer(token, ttl, failed.due, until_ms))
+            lead.call(lambda fence: self._store.defer(fence, failed.due, until_ms))
 
     def end(self, lead: Lead, failed: Failed, outcome: Outcome, why: str) -> None:
         """Record what became of the firing, and go on with the entry."""
@@ -121,13 +121,9 @@ class Failures:
             slot_ms,
             1,
         )
-        lead.call(lambda token, ttl: self._store.skip(token, ttl, [skip]))
+        lead.call(lambda fence: self._store.skip(fence, [skip]))
 
     def _drop(self, lead: Lead, failed: Failed, why: str) -> None:
         firing = failed.firing
         request = Request(firing.request, failed.due.digest, b"")
-        lead.call(
-            lambda token, ttl: self._store.drop(
-                token, ttl, request, firing.entry, firing.slot_ms, why
-            )
-        )
+        lead.call(lambda fence: self._store.drop(fence, request, firing.entry, firing.slot_ms, why))

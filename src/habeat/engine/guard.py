@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from habeat.election import LeaseLost
+from habeat.election import HistoryLost, LeaseLost
 from habeat.engine.reporting import Once
 from habeat.ports import BrokerUnavailable, StoreUnavailable
 
 Result = TypeVar("Result")
 
 #: What a part cannot answer for by itself.
-_OF_THE_TURN = (LeaseLost, BrokerUnavailable)
+_OF_THE_TURN = (LeaseLost, HistoryLost, BrokerUnavailable)
 
 
 class Guard:

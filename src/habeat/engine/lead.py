@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.core.servertime import ServerTime
 from habeat.election import Attempt, Election, LeaseLost
-from habeat.ports import Clock, Lost
+from habeat.ports import Clock, Unfenced
 
 Reply = TypeVar("Reply")
 
@@ -29,16 +29,16 @@ class Lead:
         self.stopping = stopping
         self.server = ServerTime(0, 0)
 
-    def call(self, fenced: Callable[[Token, int], Reply | Lost]) -> Reply:
-        """Run a fenced call of the store; LeaseLost if the lease is not ours."""
+    def call(self, fenced: Callable[[Fence], Reply | Unfenced]) -> Reply:
+        """Run a fenced call of the store; LeaseLost, HistoryLost."""
         return self._election.fenced(fenced)
 
     def attempt(self) -> Attempt:
         """By what the answer to a request that is sent now is judged; LeaseLost."""
         return self._election.attempt()
 
-    def concluded(self, reply: Reply | Lost, attempt: Attempt) -> Reply:
-        """The answer to the request of that attempt; LeaseLost."""
+    def concluded(self, reply: Reply | Unfenced, attempt: Attempt) -> Reply:
+        """The answer to the request of that attempt; LeaseLost, HistoryLost."""
         return self._election.concluded(reply, attempt)
 
     def anchor(self, now_us: int) -> None:

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from habeat.core.entry import Policies
-from habeat.core.lease import Token
-from habeat.election import Election, LeaseLost
+from habeat.core.lease import Fence
+from habeat.election import Election, HistoryLost, LeaseLost
 from habeat.engine.ahead import Ahead, ahead_ms
 from habeat.engine.atomic import AtomicClaims
 from habeat.engine.dispatch import Dispatch
@@ -45,12 +45,12 @@ from habeat.ports import (
     DispatchStore,
     DueEntry,
     Line,
-    Lost,
     Publisher,
     Skip,
     Statuses,
     StoreUnavailable,
     Tick,
+    Unfenced,
 )
 
 log = logging.getLogger("habeat")
@@ -154,7 +154,7 @@ class Engine:
             )
             self._guard.suspect(error)
             return self._back_off()
-        except LeaseLost:
+        except (LeaseLost, HistoryLost):
             return 0
         except Exception as error:
             self._trouble.error(
@@ -207,9 +207,6 @@ class Engine:
     def _leader_turn(self) -> int:
         lead = self._lead
         found = self._look_around(lead)
-        if not self._election.heard(found.heartbeat, found.history_lost_ms):
-            found = self._look_around(lead)  # which declares the loss
-            self._election.heard(found.heartbeat, found.history_lost_ms)
         self._woken = False
         lead.anchor(found.now_us)
         if found.resumes:
@@ -222,10 +219,14 @@ class Engine:
         return 0 if self._woken else self._wait_ms(planned, chores_ms)
 
     def _look_around(self, lead: Lead) -> Tick:
-        known = self._election.known.heartbeat
-        return lead.call(
-            lambda token, ttl: self._store.tick(token, ttl, DUE_PER_TICK, known, self._ahead_ms)
+        lost_after_ms = self._election.history.lost_after_ms
+        found = lead.call(
+            lambda fence: self._store.tick(
+                fence, DUE_PER_TICK, self._ahead_ms, lost_after_ms=lost_after_ms
+            )
         )
+        self._election.heard(found, declared=lost_after_ms is not None)
+        return found
 
     def _wait_ms(self, planned: Plan, chores_ms: int | None) -> int:
         waits = [self._settings.renew_after_ms]
@@ -251,7 +252,7 @@ class Engine:
         planned = self._planner.plan(
             found.due,
             now_ms=self._lead.now_ms(),
-            history_lost_ms=found.history_lost_ms,
+            loss=found.loss,
             limit=FIRINGS_PER_TICK,
         )
         planned.note_next(found.next_due_ms)
@@ -315,12 +316,12 @@ class Engine:
             self._defer(due, right_due_ms)
 
     def _quarantine(self, due: DueEntry, why: str) -> None:
-        reply = self._lead.call(lambda token, ttl: self._store.quarantine(token, ttl, due, why))
+        reply = self._lead.call(lambda fence: self._store.quarantine(fence, due, why))
         if reply.words[0] == "ok":
             log.error("habeat: entry %r is quarantined, untouched: %s", due.name, why)
 
     def _defer(self, due: DueEntry, until_ms: int | None) -> None:
-        self._lead.call(lambda token, ttl: self._store.defer(token, ttl, due, until_ms))
+        self._lead.call(lambda fence: self._store.defer(fence, due, until_ms))
 
     def _skip(self, skips: Sequence[Skip]) -> set[str]:
         """Record what will not fire; the names of entries that must be planned again."""
@@ -333,8 +334,8 @@ class Engine:
             }
         return stale
 
-    def _skipped(self, batch: Sequence[Skip], token: Token, ttl_ms: int) -> Statuses | Lost:
-        return self._store.skip(token, ttl_ms, batch)
+    def _skipped(self, batch: Sequence[Skip], fence: Fence) -> Statuses | Unfenced:
+        return self._store.skip(fence, batch)
 
     # -- waiting ----------------------------------------------------------------------------
 

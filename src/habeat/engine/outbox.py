@@ -157,7 +157,7 @@ class Sender:
 
     def _renew_if_short(self, lead: Lead) -> None:
         if lead.trust_left_ms() < min(self._timeout_ms, lead.ttl_ms // 2):
-            lead.call(lambda token, ttl: self._store.tick(token, ttl, 0, 0))
+            lead.call(lambda fence: self._store.tick(fence, 0))
 
 
 class OutboxClaims:
@@ -173,7 +173,7 @@ class OutboxClaims:
 
         Raises BrokerUnavailable with nothing claimed that is not kept as an intent.
         """
-        reply = lead.call(lambda token, ttl: self._store.claim(token, ttl, batch, atomic=False))
+        reply = lead.call(lambda fence: self._store.claim(fence, batch, atomic=False))
         complete = True
         for claim, word in zip(batch, reply.words, strict=True):
             if word in ("ok", "mine inflight"):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from habeat.core.lease import Token
+from habeat.core.lease import Fence
 from habeat.election import Election
 from habeat.engine.ahead import Ahead
 from habeat.engine.lead import Lead
 from habeat.engine.planning import LOOKED_AT_MOST, Plan, Planner
-from habeat.ports import DispatchStore, Lost, Tick
+from habeat.ports import DispatchStore, Tick, Unfenced
 
 #: So that no look keeps the server busy for 2 ms.
 DUE_PER_TICK = 150
@@ -66,7 +66,7 @@ class Outlook:
             page = self._planner.plan(
                 found.due,
                 now_ms=lead.now_ms(),
-                history_lost_ms=found.history_lost_ms,
+                loss=found.loss,
                 limit=FIRINGS_PER_TICK,
             )
             planned.note_next(page.next_due_ms)
@@ -77,17 +77,15 @@ class Outlook:
 
     def _set_clock(self, lead: Lead) -> bool:
         """A short call, whose answer comes at once; False if Redis has lost data meanwhile."""
-        known = self._election.known.heartbeat
-        found = lead.call(lambda token, ttl: self._store.tick(token, ttl, 0, known))
+        found = lead.call(lambda fence: self._store.tick(fence, 0))
         lead.anchor(found.now_us)
         return self._hears(found)
 
     def _hears(self, found: Tick) -> bool:
-        """Whether nothing was lost since the tick that this turn goes by."""
+        """Whether no loss was declared since the tick that this turn goes by. HistoryLost."""
         known = self._election.known
-        remembers = self._election.heard(found.heartbeat, found.history_lost_ms)
-        return remembers and found.history_lost_ms == known.history_lost_ms
+        self._election.heard(found)
+        return found.loss == known.loss
 
-    def _look_on(self, offset: int, token: Token, ttl_ms: int) -> Tick | Lost:
-        known = self._election.known.heartbeat
-        return self._store.tick(token, ttl_ms, DUE_PER_TICK, known, self._ahead_ms, offset)
+    def _look_on(self, offset: int, fence: Fence) -> Tick | Unfenced:
+        return self._store.tick(fence, DUE_PER_TICK, self._ahead_ms, offset)

@@ -18,6 +18,7 @@ from typing import Protocol
 from habeat.core.catchup import Effort, Step, has_expired, plan
 from habeat.core.entry import Entry, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
+from habeat.core.history import Loss
 from habeat.core.order import Order
 from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, Skip
@@ -110,9 +111,7 @@ class Planner:
         self._cache: OrderedDict[tuple[str, str], Entry | DefinitionError] = OrderedDict()
         self._effort = Effort()
 
-    def plan(
-        self, due: Sequence[DueEntry], *, now_ms: int, history_lost_ms: int, limit: int
-    ) -> Plan:
+    def plan(self, due: Sequence[DueEntry], *, now_ms: int, loss: Loss, limit: int) -> Plan:
         """What to do about `due` at `now_ms` (Redis time), at most `limit` firings."""
         self._load(due)
         result = Plan()
@@ -125,21 +124,21 @@ class Planner:
                 else:
                     result.unreadable.append((item, found.why))
             elif item.due_ms > now_ms:
-                self._plan_ahead(result, found, item, history_lost_ms)
+                self._plan_ahead(result, found, item, loss)
             elif limit > len(result.firings) and self._effort.slots < SLOTS_PER_TICK:
                 room = limit - len(result.firings)
-                self._plan_found(result, found, item, now_ms, history_lost_ms, room)
+                self._plan_found(result, found, item, now_ms, loss, room)
             else:
                 result.note_next(item.due_ms)
         return result
 
-    def _plan_ahead(self, result: Plan, found: Entry, item: DueEntry, history_lost_ms: int) -> None:
+    def _plan_ahead(self, result: Plan, found: Entry, item: DueEntry, loss: Loss) -> None:
         """Plan an entry as of the moment at which it will be due, if all it does is fire once.
 
         One with a backlog, or one that was put off, is left until then.
         """
         then = Plan()
-        self._plan_found(then, found, item, item.due_ms, history_lost_ms, 2)
+        self._plan_found(then, found, item, item.due_ms, loss, 2)
         if len(then.firings) == 1 and not then.skips:
             result.ahead += then.firings
             result.note_next(then.next_due_ms)
@@ -152,7 +151,7 @@ class Planner:
         found: Entry,
         item: DueEntry,
         now_ms: int,
-        history_lost_ms: int,
+        loss: Loss,
         room: int,
     ) -> None:
         """Plan one entry; whatever is wrong with its schedule is its own trouble."""
@@ -161,7 +160,7 @@ class Planner:
             if entry is None:
                 result.unresolved.append((item, MISSING_CODE))
                 return
-            self._plan_entry(result, entry, item, now_ms, history_lost_ms, room)
+            self._plan_entry(result, entry, item, now_ms, loss, room)
         except Exception as error:
             result.unresolved.append((item, f"its schedule fails: {error!r}"))
 
@@ -213,7 +212,7 @@ class Planner:
         entry: Entry,
         item: DueEntry,
         now_ms: int,
-        history_lost_ms: int,
+        loss: Loss,
         room: int,
     ) -> None:
         assert item.cursor_ms is not None
@@ -226,7 +225,7 @@ class Planner:
             policies,
             cursor_ms=item.cursor_ms,
             now_ms=now_ms,
-            history_lost_ms=history_lost_ms,
+            loss=loss,
             fired=item.fired,
             limit=room,
             effort=self._effort,

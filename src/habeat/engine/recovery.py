@@ -53,7 +53,7 @@ class Recovery:
         if lead.token == self._under and waits:
             return self._again_ms
         self._under, self._again_ms = lead.token, now_ms + RECOVER_PAUSE_MS
-        found = lead.call(lambda token, ttl: self._store.recover(token, ttl, RECOVER_BATCH))
+        found = lead.call(lambda fence: self._store.recover(fence, RECOVER_BATCH))
         rested = self._rested(found.intents, now_ms)
         if rested:
             self._resend_all(lead, rested)
@@ -87,9 +87,7 @@ class Recovery:
 
     def _resend(self, lead: Lead, intent: Intent) -> None:
         bury = "at most once" if intent.delivery == Delivery.AT_MOST_ONCE else ""
-        marked = lead.call(
-            lambda token, ttl: self._store.mark(token, ttl, intent, ATTEMPTS_CAP, bury)
-        )
+        marked = lead.call(lambda fence: self._store.mark(fence, intent, ATTEMPTS_CAP, bury))
         if marked.buried:
             log.error(
                 "habeat: the firing %s of %r was given up and is kept in :dead%s",

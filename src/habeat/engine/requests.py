@@ -73,7 +73,7 @@ class Requests:
 
     def _drop(self, lead: Lead, request: Request, error: DefinitionError) -> None:
         lead.call(
-            lambda token, ttl: self._store.drop(
-                token, ttl, request, error.entry, lead.now_ms(), f"request: {error.why}"
+            lambda fence: self._store.drop(
+                fence, request, error.entry, lead.now_ms(), f"request: {error.why}"
             )
         )

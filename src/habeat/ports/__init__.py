@@ -5,6 +5,7 @@ call may raise `StoreUnavailable` (the effect is unknown; every call may be repe
 fenced call answers `Lost` instead of a result when another token holds the lease.
 """
 
+from habeat.core.history import Known as Known
 from habeat.errors import BrokerUnavailable as BrokerUnavailable
 from habeat.errors import PublishRefused as PublishRefused
 from habeat.errors import PublishUnknown as PublishUnknown
@@ -19,11 +20,11 @@ from habeat.ports.protocols import Line as Line
 from habeat.ports.protocols import Publisher as Publisher
 from habeat.ports.protocols import Sent as Sent
 from habeat.ports.values import Beaten as Beaten
+from habeat.ports.values import Behind as Behind
 from habeat.ports.values import Claim as Claim
 from habeat.ports.values import Departed as Departed
 from habeat.ports.values import DueEntry as DueEntry
 from habeat.ports.values import Intent as Intent
-from habeat.ports.values import Known as Known
 from habeat.ports.values import Look as Look
 from habeat.ports.values import Lost as Lost
 from habeat.ports.values import Marked as Marked
@@ -35,4 +36,5 @@ from habeat.ports.values import Request as Request
 from habeat.ports.values import Skip as Skip
 from habeat.ports.values import Statuses as Statuses
 from habeat.ports.values import Tick as Tick
+from habeat.ports.values import Unfenced as Unfenced
 from habeat.ports.values import Won as Won

@@ -7,15 +7,14 @@ from typing import Protocol, TypeVar
 
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
-from habeat.core.lease import Observation, Token
+from habeat.core.history import Known
+from habeat.core.lease import Fence, Observation, Token
 from habeat.ports.values import (
     Claim,
     Departed,
     DueEntry,
     Intent,
-    Known,
     Look,
-    Lost,
     Marked,
     Recovered,
     Refused,
@@ -25,6 +24,7 @@ from habeat.ports.values import (
     Skip,
     Statuses,
     Tick,
+    Unfenced,
     Won,
 )
 
@@ -72,10 +72,8 @@ class Line(Protocol):
 class ElectionStore(Protocol):
     """What the election needs: the lease and its neighbours, a script each."""
 
-    def acquire(
-        self, nonce: str, ttl_ms: int, known: Known, vanished: str = "", trusted_ms: int = 0
-    ) -> Won | Refused:
-        """Take the lease if it is free; `vanished` is a token that is trusted so long yet."""
+    def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
+        """Take the lease if it is free."""
         ...
 
     def steal(
@@ -94,33 +92,34 @@ class ElectionStore(Protocol):
 
 
 class DispatchStore(Protocol):
-    """What a leader needs; all fenced by its token but `settle` and `definitions`."""
+    """What a leader needs; all fenced but `settle` and `definitions`."""
 
     def tick(
         self,
-        token: Token,
-        ttl_ms: int,
+        fence: Fence,
         limit: int,
-        heartbeat: int,
         ahead_ms: int = 0,
         offset: int = 0,
-    ) -> Tick | Lost:
-        """What is due, or will be within `ahead_ms`: so many entries, after the first `offset`."""
+        lost_after_ms: int | None = None,
+    ) -> Tick | Unfenced:
+        """What is due, or will be within `ahead_ms`: so many entries, after the first `offset`.
+
+        With `lost_after_ms` it declares a loss of data: the caller suspects one, and that is when
+        the lost history last answered it (0 if that is not known).
+        """
         ...
 
     def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]: ...
 
     def claim(
-        self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
-    ) -> Statuses | Lost: ...
+        self, fence: Fence, claims: Sequence[Claim], *, atomic: bool
+    ) -> Statuses | Unfenced: ...
 
     def ready(self, claim: Claim) -> Claim:
         """The same claim, with all done for its sending that can be done before it is due."""
         ...
 
-    def send_claim(
-        self, token: Token, ttl_ms: int, claims: Sequence[Claim]
-    ) -> Sent[Statuses | Lost]:
+    def send_claim(self, fence: Fence, claims: Sequence[Claim]) -> Sent[Statuses | Unfenced]:
         """An atomic claim whose answer is read later; StoreUnavailable if it cannot be sent."""
 
     def settle(self, token: Token, departed: Sequence[Departed]) -> int: ...
@@ -128,25 +127,23 @@ class DispatchStore(Protocol):
     def send_settle(self, token: Token, departed: Sequence[Departed]) -> Sent[int]:
         """The same, its answer read later; StoreUnavailable if it cannot be sent."""
 
-    def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost: ...
+    def skip(self, fence: Fence, skips: Sequence[Skip]) -> Statuses | Unfenced: ...
 
-    def recover(self, token: Token, ttl_ms: int, limit: int) -> Recovered | Lost: ...
+    def recover(self, fence: Fence, limit: int) -> Recovered | Unfenced: ...
 
-    def mark(self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str) -> Marked | Lost:
+    def mark(self, fence: Fence, intent: Intent, cap: int, bury: str) -> Marked | Unfenced:
         """Count an attempt; at the cap, or if `bury` says why it may not be repeated, end it."""
         ...
 
     def requests(self, limit: int) -> Sequence[Request]: ...
 
     def drop(
-        self, token: Token, ttl_ms: int, request: Request, entry: str, slot_ms: int, why: str
-    ) -> Statuses | Lost: ...
+        self, fence: Fence, request: Request, entry: str, slot_ms: int, why: str
+    ) -> Statuses | Unfenced: ...
 
-    def defer(
-        self, token: Token, ttl_ms: int, due: DueEntry, until_ms: int | None
-    ) -> Statuses | Lost: ...
+    def defer(self, fence: Fence, due: DueEntry, until_ms: int | None) -> Statuses | Unfenced: ...
 
-    def quarantine(self, token: Token, ttl_ms: int, due: DueEntry, why: str) -> Statuses | Lost: ...
+    def quarantine(self, fence: Fence, due: DueEntry, why: str) -> Statuses | Unfenced: ...
 
 
 class Handed(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from habeat.core.firing import Firing
+from habeat.core.history import Known, Loss
 from habeat.core.lease import Observation, Token
 
 
@@ -17,6 +18,18 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """Redis knows less than the caller of a fenced call: it has lost data, and did nothing."""
+
+    now_us: int
+    heartbeat: int
+
+
+#: Why a fenced call was refused; nothing was written.
+Unfenced = Lost | Behind
+
+
+@dataclass(frozen=True, slots=True)
 class Won:
     """The lease is ours. `history` is first, continued, emptied or restored."""
 
@@ -25,7 +38,7 @@ class Won:
     cluster: str
     heartbeat: int
     history: str
-    history_lost_ms: int
+    loss: Loss
     already: bool
 
 
@@ -35,16 +48,6 @@ class Refused:
 
     why: str
     foreign: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a replica knows of the history; a store that knows less has lost data."""
-
-    cluster: str = ""
-    epoch: int = 0
-    heartbeat: int = 0
-    history_lost_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Tick:
     next_due_ms: int | None
     listeners: int | None
     in_flight: int
-    history_lost_ms: int
+    loss: Loss
     due: Sequence[DueEntry]
     requests: int = 0
     resumes: Sequence[str] = ()

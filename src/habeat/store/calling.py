@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from habeat.core.schedule.base import FIRST_MS, LAST_MS
-from habeat.ports import Lost, Statuses, StoreUnavailable
+from habeat.ports import Behind, Lost, Statuses, StoreUnavailable, Unfenced
 from habeat.store.ahead import Ahead, wire
 from habeat.store.connection import AnyRedis
 from habeat.store.faults import REDIS_ERRORS, Fault, classify
@@ -112,6 +112,14 @@ class Awaited(Generic[Result]):
         return None if reply is None else self._read(reply)
 
 
+def unfenced(reply: Sequence[Any]) -> Unfenced | None:
+    """Why a fenced script refused the call, None if it did not."""
+    word = text(reply[0])
+    if word == "lost":
+        return Lost(text(reply[1]))
+    return Behind(int(reply[1]), int(reply[2])) if word == "behind" else None
+
+
 def text(raw: bytes | str | int) -> str:
     """A reply's word as text, never an error.
 
@@ -136,8 +144,8 @@ def blank(value: int | None) -> int | str:
     return "" if value is None else value
 
 
-def statuses(reply: Sequence[Any]) -> Statuses | Lost:
+def statuses(reply: Sequence[Any]) -> Statuses | Unfenced:
     """The answer of a fenced script that has a word for each item."""
-    if text(reply[0]) == "lost":
-        return Lost(text(reply[1]))
+    if refusal := unfenced(reply):
+        return refusal
     return Statuses(int(reply[1]), [text(word) for word in reply[3:]], int(reply[2]))

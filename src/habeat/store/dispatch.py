@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from habeat.core.lease import Token
+from habeat.core.history import Loss
+from habeat.core.lease import Fence, Token
 from habeat.ports import (
     Claim,
     Departed,
     DueEntry,
     Intent,
-    Lost,
     Marked,
     Recovered,
     Request,
@@ -21,10 +21,11 @@ from habeat.ports import (
     Statuses,
     StoreUnavailable,
     Tick,
+    Unfenced,
 )
 from habeat.printable import ERROR_MAX_CHARS, printable
 from habeat.store.ahead import Packed, wire
-from habeat.store.calling import Awaited, Caller, blank, optional_ms, text
+from habeat.store.calling import Awaited, Caller, blank, optional_ms, text, unfenced
 from habeat.store.calling import statuses as _statuses
 from habeat.store.codec import digest_of, read_state
 
@@ -58,26 +59,24 @@ class RedisDispatchStore:
 
     def tick(
         self,
-        token: Token,
-        ttl_ms: int,
+        fence: Fence,
         limit: int,
-        heartbeat: int,
         ahead_ms: int = 0,
         offset: int = 0,
-    ) -> Tick | Lost:
-        reply = self._caller.run(
-            "tick", str(token), ttl_ms, limit, heartbeat, *self._ledger, ahead_ms, offset
-        )
-        if text(reply[0]) == "lost":
-            return Lost(text(reply[1]))
-        _, now_us, beat, next_due, listeners, in_flight, lost_ms, due, requests, resumes = reply
+        lost_after_ms: int | None = None,
+    ) -> Tick | Unfenced:
+        looks = (limit, *self._ledger, ahead_ms, offset, blank(lost_after_ms))
+        reply = self._caller.run("tick", *fence.words, *looks)
+        if refusal := unfenced(reply):
+            return refusal
+        _, now_us, beat, next_due, listeners, in_flight, loss, due, requests, resumes = reply
         return Tick(
             now_us=int(now_us),
             heartbeat=int(beat),
             next_due_ms=optional_ms(next_due),
             listeners=None if int(listeners) < 0 else int(listeners),
             in_flight=int(in_flight),
-            history_lost_ms=optional_ms(lost_ms) or 0,
+            loss=Loss(*(optional_ms(each) or 0 for each in loss)),
             due=list(_due_entries(due)),
             requests=int(requests),
             resumes=[text(name) for name in resumes],
@@ -88,11 +87,9 @@ class RedisDispatchStore:
         found: Any = self._caller.do(lambda client: client.hmget(entries, list(map(wire, names))))
         return list(found)
 
-    def claim(
-        self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
-    ) -> Statuses | Lost:
+    def claim(self, fence: Fence, claims: Sequence[Claim], *, atomic: bool) -> Statuses | Unfenced:
         words = (word for each in claims for word in _claim_words(each))
-        head = self._claim_head(token, ttl_ms, claims, atomic)
+        head = self._claim_head(fence, claims, atomic)
         reply = self._caller.run("claim", *head, *words)
         if not atomic:
             self._await_redis_replicas()
@@ -103,19 +100,17 @@ class RedisDispatchStore:
             return claim  # of the outbox: what is sent ahead are atomic claims
         return replace(claim, readied=Packed.of(_claim_words(claim)))
 
-    def send_claim(
-        self, token: Token, ttl_ms: int, claims: Sequence[Claim]
-    ) -> Sent[Statuses | Lost]:
-        head = self._claim_head(token, ttl_ms, claims, atomic=True)
+    def send_claim(self, fence: Fence, claims: Sequence[Claim]) -> Sent[Statuses | Unfenced]:
+        head = self._claim_head(fence, claims, atomic=True)
         words = (each.readied or Packed.of(_claim_words(each)) for each in claims)
         pending = self._caller.send("claim", *head, *words)
         return Awaited(pending, _statuses)
 
     def _claim_head(
-        self, token: Token, ttl_ms: int, claims: Sequence[Claim], atomic: bool
+        self, fence: Fence, claims: Sequence[Claim], atomic: bool
     ) -> Sequence[str | int]:
         how = "atomic" if atomic else "outbox"
-        return (str(token), ttl_ms, self._dedup_ttl_ms, how, *self._databases, len(claims))
+        return (*fence.words, self._dedup_ttl_ms, how, *self._databases, len(claims))
 
     def settle(self, token: Token, departed: Sequence[Departed]) -> int:
         return int(self._caller.run("settle", *_settle_words(token, departed)))
@@ -123,25 +118,25 @@ class RedisDispatchStore:
     def send_settle(self, token: Token, departed: Sequence[Departed]) -> Sent[int]:
         return Awaited(self._caller.send("settle", *_settle_words(token, departed)), int)
 
-    def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost:
+    def skip(self, fence: Fence, skips: Sequence[Skip]) -> Statuses | Unfenced:
         words = [word for skip in skips for word in _skip_words(skip, self._error_chars)]
-        return _statuses(self._caller.run("skip", str(token), ttl_ms, len(skips), *words))
+        return _statuses(self._caller.run("skip", *fence.words, len(skips), *words))
 
-    def recover(self, token: Token, ttl_ms: int, limit: int) -> Recovered | Lost:
-        reply = self._caller.run("recover", str(token), ttl_ms, limit)
-        if text(reply[0]) == "lost":
-            return Lost(text(reply[1]))
+    def recover(self, fence: Fence, limit: int) -> Recovered | Unfenced:
+        reply = self._caller.run("recover", *fence.words, limit)
+        if refusal := unfenced(reply):
+            return refusal
         # Here and not at each mark: a message that is not sent for want of Redis replicas must
         # not use up an attempt.
         self._await_redis_replicas()
         _, now_us, heartbeat, waits, found = reply
         return Recovered(int(now_us), optional_ms(waits), list(_intents(found)), int(heartbeat))
 
-    def mark(self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str) -> Marked | Lost:
-        reply = self._caller.run("mark", str(token), ttl_ms, intent.field, cap, bury)
+    def mark(self, fence: Fence, intent: Intent, cap: int, bury: str) -> Marked | Unfenced:
+        reply = self._caller.run("mark", *fence.words, intent.field, cap, bury)
+        if refusal := unfenced(reply):
+            return refusal
         word = text(reply[0])
-        if word == "lost":
-            return Lost(text(reply[1]))
         attempt = int(reply[2]) if word == "ok" else 0
         return Marked(attempt, word == "buried", int(reply[1]))
 
@@ -154,26 +149,19 @@ class RedisDispatchStore:
         ]
 
     def drop(
-        self, token: Token, ttl_ms: int, request: Request, entry: str, slot_ms: int, why: str
-    ) -> Statuses | Lost:
+        self, fence: Fence, request: Request, entry: str, slot_ms: int, why: str
+    ) -> Statuses | Unfenced:
         why = printable(why, self._error_chars)
         words = (request.identity, request.digest, entry, slot_ms, why)
-        return _statuses(self._caller.run("drop", str(token), ttl_ms, *words))
+        return _statuses(self._caller.run("drop", *fence.words, *words))
 
-    def defer(
-        self, token: Token, ttl_ms: int, due: DueEntry, until_ms: int | None
-    ) -> Statuses | Lost:
-        return _statuses(
-            self._caller.run(
-                "defer", str(token), ttl_ms, due.name, due.digest, due.due_ms, blank(until_ms)
-            )
-        )
+    def defer(self, fence: Fence, due: DueEntry, until_ms: int | None) -> Statuses | Unfenced:
+        words = (due.name, due.digest, due.due_ms, blank(until_ms))
+        return _statuses(self._caller.run("defer", *fence.words, *words))
 
-    def quarantine(self, token: Token, ttl_ms: int, due: DueEntry, why: str) -> Statuses | Lost:
-        why = printable(why, self._error_chars)
-        return _statuses(
-            self._caller.run("quarantine", str(token), ttl_ms, due.name, due.digest, why)
-        )
+    def quarantine(self, fence: Fence, due: DueEntry, why: str) -> Statuses | Unfenced:
+        words = (due.name, due.digest, printable(why, self._error_chars))
+        return _statuses(self._caller.run("quarantine", *fence.words, *words))
 
     def _await_redis_replicas(self) -> None:
         """WAIT, where it was asked for: it cannot run in a script, so it follows the write."""

@@ -15,11 +15,11 @@ from typing import Any
 
 from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import SkippedRun
-from habeat.core.lease import Token
+from habeat.core.lease import Fence
 from habeat.errors import DefinitionError
-from habeat.ports import Lost, Sent, Statuses
+from habeat.ports import Sent, Statuses, Unfenced
 from habeat.store.ahead import wire
-from habeat.store.calling import Awaited, Caller, blank, optional_ms, statuses, text
+from habeat.store.calling import Awaited, Caller, blank, optional_ms, statuses, text, unfenced
 from habeat.store.codec import decode, digest_of, read_state, with_facts
 
 PAGE = 200
@@ -141,10 +141,6 @@ class Orphans(list[str]):
         self.more = more
 
 
-#: A token and its TTL in ms.
-Fence = tuple[Token, int]
-
-
 class EntryStore:
     """Entries by name, over the scripts."""
 
@@ -184,13 +180,13 @@ class EntryStore:
 
     def write(
         self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
-    ) -> Conflict | Lost | None:
-        """All of these changes or none; fenced by a token and its TTL in ms if one is given."""
+    ) -> Conflict | Unfenced | None:
+        """All of these changes or none; fenced if a fence is given."""
         return self.send_write(writes, fence, mark).result()
 
     def send_write(
         self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
-    ) -> Sent[Conflict | Lost | None]:
+    ) -> Sent[Conflict | Unfenced | None]:
         """The same, sent at once and read later."""
         words = [word for write in writes for word in _write_words(write)]
         sent = self._caller.send("write", *_fence(fence), *_mark(mark), len(writes), *words)
@@ -198,7 +194,7 @@ class EntryStore:
 
     def remove(
         self, removals: Sequence[Removal], fence: Fence | None = None, mark: Mark | None = None
-    ) -> Conflict | Lost | None:
+    ) -> Conflict | Unfenced | None:
         """Remove all of these or none."""
         words = [word for removal in removals for word in _removal_words(removal)]
         reply = self._caller.run("remove", *_fence(fence), *_mark(mark), len(removals), *words)
@@ -225,12 +221,10 @@ class EntryStore:
             *moved,
         )
         outcome = _verdict(reply)
-        assert not isinstance(outcome, Lost)  # it is not fenced
+        assert not isinstance(outcome, Unfenced)  # it is not fenced
         return outcome
 
-    def postpone(
-        self, name: str, until_ms: int | None, fence: tuple[Token, int]
-    ) -> Statuses | Lost:
+    def postpone(self, name: str, until_ms: int | None, fence: Fence) -> Statuses | Unfenced:
         """Look at the end of a pause at `until_ms`; None: the pause has none. Fenced."""
         reply = self._caller.run("postpone", *_fence(fence), name, blank(until_ms))
         return statuses(reply)
@@ -262,11 +256,11 @@ class EntryStore:
         key = self._caller.keys.owned
         return int(self._caller.do(lambda client: client.scard(key)))
 
-    def orphans(self, token: Token, ttl_ms: int, stale_ms: int, slice_size: int) -> Orphans | Lost:
+    def orphans(self, fence: Fence, stale_ms: int, slice_size: int) -> Orphans | Unfenced:
         """Config entries that no live replica declares any more, among the next `slice_size`."""
-        reply = self._caller.run("prune", str(token), ttl_ms, stale_ms, slice_size)
-        if text(reply[0]) == "lost":
-            return Lost(text(reply[1]))
+        reply = self._caller.run("prune", *fence.words, stale_ms, slice_size)
+        if refusal := unfenced(reply):
+            return refusal
         return Orphans(map(text, reply[3:]), more=text(reply[2]) == "1")
 
 
@@ -295,8 +289,8 @@ def _stored(name: str, parts: Sequence[bytes]) -> Stored:
     return Stored(name, digest, entry, state, pause_digest=pause)
 
 
-def _fence(fence: Fence | None) -> tuple[str, int]:
-    return ("", 0) if fence is None else (str(fence[0]), fence[1])
+def _fence(fence: Fence | None) -> tuple[str, int, int]:
+    return ("", 0, 0) if fence is None else fence.words
 
 
 def _mark(mark: Mark | None) -> tuple[str, int]:
@@ -333,10 +327,9 @@ def _removal_words(removal: Removal) -> Sequence[str | int]:
     return (removal.name, removal.digest, blank(removal.cursor_ms), removal.reason, *bounds)
 
 
-def _verdict(reply: Sequence[bytes]) -> Conflict | Lost | None:
-    word = text(reply[0])
-    if word == "conflict":
+def _verdict(reply: Sequence[bytes]) -> Conflict | Unfenced | None:
+    if text(reply[0]) == "conflict":
         return Conflict(text(reply[1]))
-    if word == "closed":  # it comes after its caller has asked what became of it
+    if text(reply[0]) == "closed":  # it comes after its caller has asked what became of it
         return Conflict("")
-    return Lost(text(reply[1])) if word == "lost" else None
+    return unfenced(reply)

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from habeat.core.history import Loss
 from habeat.core.lease import Observation, Token
 from habeat.ports import Clock, Known, Look, Refused, Registration, Won
 from habeat.store.calling import Caller, text
@@ -30,34 +31,32 @@ class RedisElectionStore:
         self._app_name = app_name
         self._new_cluster_id = new_cluster_id
 
-    def acquire(
-        self, nonce: str, ttl_ms: int, known: Known, vanished: str = "", trusted_ms: int = 0
-    ) -> Won | Refused:
-        claim = self._claim(nonce, ttl_ms, known)
-        return _attempt_reply(self._caller.run("acquire", *claim, vanished, trusted_ms))
+    def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
+        return _attempt_reply(self._caller.run("acquire", *self._claim(nonce, ttl_ms, known)))
 
     def steal(
         self, nonce: str, ttl_ms: int, known: Known, cause: str, seen: Observation
     ) -> Won | Refused:
         claim = self._claim(nonce, ttl_ms, known)
         return _attempt_reply(
-            self._caller.run("steal", *claim, cause, seen.holder or "", seen.heartbeat)
+            self._caller.run("steal", *claim, cause, _raw(seen.holder or ""), seen.heartbeat)
         )
 
     def observe(self) -> Look:
         reply = self._caller.run_packed("observe")
         at_ms = self._clock.monotonic_us() // 1_000
-        holder, pttl, heartbeat, listeners, ttl, cluster, epoch, lost, now_us = reply
+        holder, pttl, heartbeat, listeners, ttl, cluster, epoch, until, declared, now_us = reply
         seen = Observation(
             at_ms=at_ms,
-            holder=text(holder) or None,
+            holder=_holder(holder) or None,
             pttl_ms=int(pttl),
             heartbeat=int(heartbeat),
             listeners=None if int(listeners) < 0 else int(listeners),
             connection=self._caller.connection,
             holder_ttl_ms=int(ttl),
         )
-        known = Known(text(cluster), int(epoch), int(heartbeat), int(lost))
+        loss = Loss(int(until), int(declared))
+        known = Known(text(cluster), int(epoch), int(heartbeat), loss, int(now_us) // 1_000)
         return Look(seen, known, int(now_us))
 
     def release(self, token: Token | None, nonce: str) -> None:
@@ -86,20 +85,24 @@ class RedisElectionStore:
             known.cluster,
             known.epoch,
             known.heartbeat,
+            known.answered_ms,
         )
 
 
 def _attempt_reply(reply: Sequence[Any]) -> Won | Refused:
     word = text(reply[0])
     if word in ("won", "mine"):
-        token, now_us, cluster, heartbeat, history, lost_ms = (text(part) for part in reply[1:])
+        held, now_us, cluster, heartbeat, history, until, declared = map(text, reply[1:])
+        token = Token.parse(held)
+        if token is None:
+            return Refused(f"the lease is held by {held!r}, which is no token")
         return Won(
-            Token.parse(token),
+            token,
             int(now_us),
             cluster,
             int(heartbeat),
             history,
-            int(lost_ms),
+            Loss(int(until), int(declared)),
             already=word == "mine",
         )
     if word == "foreign":
@@ -110,3 +113,13 @@ def _attempt_reply(reply: Sequence[Any]) -> Won | Refused:
             foreign=True,
         )
     return Refused(text(reply[1]))
+
+
+def _holder(raw: bytes | str) -> str:
+    """What holds the lease: a token is ASCII, and of garbage no byte may be lost (`_raw`)."""
+    return raw if isinstance(raw, str) else raw.decode("latin-1")
+
+
+def _raw(holder: str) -> bytes:
+    """The same again as stored, to be compared with."""
+    return holder.encode("latin-1")

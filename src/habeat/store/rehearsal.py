@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
-from habeat.core.lease import Observation, Token
+from habeat.core.lease import Fence, Observation, Token
 from habeat.core.schedule import every
 from habeat.ports import (
     Claim,
@@ -72,27 +72,27 @@ class _Rehearsal:
         position = Position(now_ms - 10, now_ms - 5, now_ms - 5)
         self._entries.write([Write("probe", "", stored, owned=True, position=position)])
         due = DueEntry("probe", now_ms - 5, digest_of(stored), now_ms - 10)
-        self._lead(won.token, due)
+        self._lead(won.token, due, now_ms)
         self._others(won.token, now_ms, stored)
 
-    def _lead(self, token: Token, due: DueEntry) -> None:
-        store = self._store
+    def _lead(self, token: Token, due: DueEntry, now_ms: int) -> None:
+        store, fence = self._store, Fence(token, TTL_MS)
         for _ in range(TICKS_TO_TRIM):
-            store.tick(token, TTL_MS, 10, 0)
+            store.tick(fence, 10, lost_after_ms=now_ms)
         store.definitions(["probe"])
-        store.claim(token, TTL_MS, [_claim(due, due.due_ms, Rendered(b"probe"))], atomic=False)
-        store.recover(token, TTL_MS, 10)
-        store.mark(token, TTL_MS, Intent("probe", str(due.due_ms), 0, due.due_ms, "", b""), 5, "")
+        store.claim(fence, [_claim(due, due.due_ms, Rendered(b"probe"))], atomic=False)
+        store.recover(fence, 10)
+        store.mark(fence, Intent("probe", str(due.due_ms), 0, due.due_ms, "", b""), 5, "")
         store.settle(token, [Departed("probe", str(due.due_ms), due.due_ms, 1)])
         following = DueEntry("probe", due.due_ms + 1, due.digest, due.due_ms)
-        store.claim(token, TTL_MS, [_claim(following, due.due_ms + 1, Rendered())], atomic=True)
+        store.claim(fence, [_claim(following, due.due_ms + 1, Rendered())], atomic=True)
         last = DueEntry("probe", due.due_ms + 2, due.digest, due.due_ms + 1)
-        store.skip(token, TTL_MS, [_skip(last)])
+        store.skip(fence, [_skip(last)])
         moved = DueEntry("probe", due.due_ms + 3, due.digest, due.due_ms + 2)
-        store.defer(token, TTL_MS, moved, due.due_ms + 4)
-        store.quarantine(token, TTL_MS, moved, "rehearsal")
+        store.defer(fence, moved, due.due_ms + 4)
+        store.quarantine(fence, moved, "rehearsal")
         Mending(self._caller).run(token, TTL_MS, "probe")
-        self._entries.postpone("probe", due.due_ms, (token, TTL_MS))
+        self._entries.postpone("probe", due.due_ms, fence)
 
     def _others(self, token: Token, now_ms: int, stored: bytes) -> None:
         self._leases.observe()
@@ -101,7 +101,7 @@ class _Rehearsal:
         self._leases.register(self._nonce, "{}", "probe", 1)
         self._entries.declare("probe", ["probe"])
         self._caller.do(lambda client: client.hset(self._caller.keys.configs, "gone", "1|0|0"))
-        self._entries.orphans(token, TTL_MS, TTL_MS, 10)
+        self._entries.orphans(Fence(token, TTL_MS), TTL_MS, 10)
         removal = Removal("probe", digest_of(stored), None, None, "rehearsal")
         self._entries.remove([removal], mark=MARK)
         self._entries.recall(MARK)

@@ -10,7 +10,7 @@ from redis.client import PubSub
 
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.core.schedule import Interval
 from habeat.ports import (
     Claim,
@@ -125,12 +125,12 @@ class Bench:
         return replace(claim, **other)
 
     def claim(self, token: Token, *claims: Claim, atomic: bool = True) -> Sequence[str]:
-        reply = self.store.claim(token, TTL_MS, claims, atomic=atomic)
+        reply = self.store.claim(Fence(token, TTL_MS), claims, atomic=atomic)
         assert isinstance(reply, Statuses), reply
         return reply.words
 
     def lost(self, token: Token, *claims: Claim, atomic: bool = True) -> bool:
-        return isinstance(self.store.claim(token, TTL_MS, claims, atomic=atomic), Lost)
+        return isinstance(self.store.claim(Fence(token, TTL_MS), claims, atomic=atomic), Lost)
 
     def skip_of(self, placed: Placed, **other: Any) -> Skip:
         following = placed.slot_ms + EVERY_MS

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from habeat.core.firing import Firing
+from habeat.core.lease import Fence
 from habeat.ports import Departed, Lost, Rendered, Statuses
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.integration.scripts.test_claim import BOTH, order
@@ -145,7 +146,7 @@ def test_recovering_and_marking_move_the_heart(bench: Bench) -> None:
     before = int(bench.meta("heartbeat"))
     found = recover(bench, token)
     assert found.heartbeat == int(bench.meta("heartbeat")) == before + 1
-    marked = bench.store.mark(token, TTL_MS, found.intents[0], 3, "")
+    marked = bench.store.mark(Fence(token, TTL_MS), found.intents[0], 3, "")
     assert marked.heartbeat == int(bench.meta("heartbeat")) == before + 2
 
 
@@ -154,7 +155,7 @@ def test_a_claim_says_how_the_heartbeat_stands(bench: Bench, atomic: bool) -> No
     """The leader may not count for itself: a request that it gave up may have arrived late."""
     token, placed = bench.lead(), bench.place()
     before = int(bench.meta("heartbeat"))
-    reply = bench.store.claim(token, TTL_MS, [bench.claim_of(placed)], atomic=atomic)
+    reply = bench.store.claim(Fence(token, TTL_MS), [bench.claim_of(placed)], atomic=atomic)
     assert isinstance(reply, Statuses)
     assert reply.heartbeat == int(bench.meta("heartbeat")) == before + 1
 
@@ -187,8 +188,8 @@ def test_what_is_given_up_says_how_often_it_was_sent_again(bench: Bench, why: st
     claimed(bench, token)
     (intent,) = recover(bench, token).intents
     for _ in range(2):
-        bench.store.mark(token, TTL_MS, intent, 2, "")
-    assert bench.store.mark(token, TTL_MS, intent, 2, why).buried
+        bench.store.mark(Fence(token, TTL_MS), intent, 2, "")
+    assert bench.store.mark(Fence(token, TTL_MS), intent, 2, why).buried
     ((_, record),) = bench.admin.xrange(bench.keys.ledger)
     assert record[b"attempt"] == b"2"
 
@@ -202,7 +203,7 @@ def test_who_has_lost_the_lease_puts_no_order_aside(bench: Bench) -> None:
     bench.leases.release(token, "aa")
     bench.lead("bb")
     before = bench.everything()
-    found = bench.store.drop(token, TTL_MS, request, "e", placed.slot_ms, "why")
+    found = bench.store.drop(Fence(token, TTL_MS), request, "e", placed.slot_ms, "why")
     assert isinstance(found, Lost)
     assert bench.everything() == before
 
@@ -222,7 +223,7 @@ def test_b9_the_ledger_is_trimmed_whatever_else_raises_the_heartbeat(bench: Benc
         bench.claim(token, claim)
     before = trims()
     for _ in range(5):
-        bench.store.tick(token, TTL_MS, 10, 0)
+        bench.store.tick(Fence(token, TTL_MS), 10)
         for _ in range(4):
             bench.claim(token, claim)
     assert trims() == before + 2, "by age and by length"

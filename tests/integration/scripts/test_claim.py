@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from habeat.core.firing import Firing
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.ports import Departed, Rendered, Request
 from tests.integration.scripts.bench import EVERY_MS, QUEUE, TTL_MS, Bench
 
@@ -253,7 +253,7 @@ def test_f8_out_of_memory_does_not_keep_a_leader_from_renewing(bench: Bench) -> 
     token = bench.lead()
     bench.shorten()
     bench.admin.config_set("maxmemory", 1)
-    bench.store.tick(token, TTL_MS, 10, 0)
+    bench.store.tick(Fence(token, TTL_MS), 10)
     assert bench.pttl() > TTL_MS - 500
 
 
@@ -336,7 +336,7 @@ def test_a_name_may_hold_anything_that_can_be_printed(bench: Bench, atomic: bool
     for each in placed:
         assert bench.cursor(each.entry.name) == each.slot_ms
     if not atomic:
-        found = bench.store.recover(token, TTL_MS, 100)
+        found = bench.store.recover(Fence(token, TTL_MS), 100)
         assert sorted(intent.entry for intent in found.intents) == sorted(names)  # type: ignore[union-attr]
         left = [
             Departed(intent.entry, intent.identity, bench.now_ms, 1)
@@ -351,7 +351,7 @@ def test_a_message_of_any_bytes_comes_back_as_it_was(bench: Bench) -> None:
     envelope = bytes(range(256)) + b"\n\n" + bytes(range(255, -1, -1))
     claim = bench.claim_of(placed, rendered=Rendered(envelope))
     bench.claim(token, claim, atomic=False)
-    found = bench.store.recover(token, TTL_MS, 10)
+    found = bench.store.recover(Fence(token, TTL_MS), 10)
     assert found.intents[0].envelope == envelope  # type: ignore[union-attr]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from habeat.core.firing import Outcome, SkippedRun
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.ports import DueEntry, Lost, Statuses, Tick
 from habeat.store.entries import Conflict, Position, Removal, Write, paused_json
 from tests.integration.scripts.bench import EVERY_MS, TTL_MS, Bench, Placed
@@ -24,7 +24,7 @@ def words(reply: Statuses | Lost) -> list[str]:
 
 
 def tick(bench: Bench, token: Token, limit: int = 10, heartbeat: int = 0) -> Tick:
-    found = bench.store.tick(token, TTL_MS, limit, heartbeat)
+    found = bench.store.tick(Fence(token, TTL_MS, heartbeat), limit)
     assert isinstance(found, Tick), found
     return found
 
@@ -57,7 +57,7 @@ def test_a_tick_without_the_lease_writes_nothing(bench: Bench) -> None:
     other = bench.lead("bb")
     bench.shorten()
     before = bench.everything()
-    assert bench.store.tick(token, TTL_MS, 10, 0) == Lost(str(other))
+    assert bench.store.tick(Fence(token, TTL_MS), 10) == Lost(str(other))
     assert bench.everything() == before
     assert bench.pttl() <= 500
 
@@ -99,11 +99,11 @@ def test_the_ledger_is_trimmed_by_age_and_length(bench: Bench) -> None:
 def test_a_skip_moves_the_cursor_with_its_record(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     skip = bench.skip_of(placed, new_cursor_ms=placed.slot_ms + 9 * EVERY_MS, count=10)
-    assert words(bench.store.skip(token, TTL_MS, [skip])) == ["ok"]
+    assert words(bench.store.skip(Fence(token, TTL_MS), [skip])) == ["ok"]
     assert bench.cursor() == placed.slot_ms + 9 * EVERY_MS
     assert bench.ledger() == [("missed", "misfire: skip", str(placed.slot_ms))]
     before = bench.everything()
-    assert words(bench.store.skip(token, TTL_MS, [skip])) == ["replan"]  # the reply was lost
+    assert words(bench.store.skip(Fence(token, TTL_MS), [skip])) == ["replan"]  # the reply was lost
     assert bench.everything() == before
     assert bench.pushed() == []
 
@@ -121,7 +121,7 @@ def test_a_stale_skip_changes_nothing(bench: Bench, what: str) -> None:
     else:
         bench.admin.hdel(bench.keys.entries, "e")
     before = bench.everything()
-    (word,) = words(bench.store.skip(token, TTL_MS, [skip]))
+    (word,) = words(bench.store.skip(Fence(token, TTL_MS), [skip]))
     assert word == ("gone" if what == "gone" else "replan")
     assert bench.everything() == before
 
@@ -129,7 +129,7 @@ def test_a_stale_skip_changes_nothing(bench: Bench, what: str) -> None:
 def test_skips_of_several_entries_are_judged_one_by_one(bench: Bench) -> None:
     token, one, other = bench.lead(), bench.place("one"), bench.place("other")
     stale = replace(bench.skip_of(one), digest="0" * 40)
-    found = words(bench.store.skip(token, TTL_MS, [stale, bench.skip_of(other)]))
+    found = words(bench.store.skip(Fence(token, TTL_MS), [stale, bench.skip_of(other)]))
     assert found == ["replan", "ok"]
 
 
@@ -139,9 +139,9 @@ def test_skip_defer_and_quarantine_are_fenced(bench: Bench) -> None:
     bench.lead("bb")
     before = bench.everything()
     due = bench.due_of(placed)
-    assert isinstance(bench.store.skip(token, TTL_MS, [bench.skip_of(placed)]), Lost)
-    assert isinstance(bench.store.defer(token, TTL_MS, due, 1), Lost)
-    assert isinstance(bench.store.quarantine(token, TTL_MS, due, "why"), Lost)
+    assert isinstance(bench.store.skip(Fence(token, TTL_MS), [bench.skip_of(placed)]), Lost)
+    assert isinstance(bench.store.defer(Fence(token, TTL_MS), due, 1), Lost)
+    assert isinstance(bench.store.quarantine(Fence(token, TTL_MS), due, "why"), Lost)
     assert bench.everything() == before
 
 
@@ -149,10 +149,12 @@ def test_a_deferred_entry_keeps_its_cursor(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     due = bench.due_of(placed)
     later = placed.slot_ms + 30_000
-    assert words(bench.store.defer(token, TTL_MS, due, later)) == ["ok"]
+    assert words(bench.store.defer(Fence(token, TTL_MS), due, later)) == ["ok"]
     assert (bench.due(), bench.cursor()) == (later, placed.cursor_ms)
-    assert words(bench.store.defer(token, TTL_MS, due, later + 1)) == ["replan"]
-    assert words(bench.store.defer(token, TTL_MS, replace(due, due_ms=later), None)) == ["ok"]
+    assert words(bench.store.defer(Fence(token, TTL_MS), due, later + 1)) == ["replan"]
+    assert words(bench.store.defer(Fence(token, TTL_MS), replace(due, due_ms=later), None)) == [
+        "ok"
+    ]
     assert bench.due() is None
 
 
@@ -160,7 +162,7 @@ def test_b6_a_quarantined_entry_keeps_its_definition_and_leaves_due(bench: Bench
     token, placed = bench.lead(), bench.place()
     bench.admin.hset(bench.keys.entries, "e", b"garbage")
     due = tick(bench, token).due[0]
-    assert words(bench.store.quarantine(token, TTL_MS, due, "garbage")) == ["ok"]
+    assert words(bench.store.quarantine(Fence(token, TTL_MS), due, "garbage")) == ["ok"]
     assert bench.due() is None
     assert bench.admin.hget(bench.keys.entries, "e") == b"garbage"
     (stored,) = bench.entries.read(["e"]).stored
@@ -171,7 +173,7 @@ def test_b6_a_quarantined_entry_keeps_its_definition_and_leaves_due(bench: Bench
 def test_a_quarantine_of_what_was_mended_meanwhile_is_refused(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     due = replace(bench.due_of(placed), digest="0" * 40)
-    assert words(bench.store.quarantine(token, TTL_MS, due, "why")) == ["replan"]
+    assert words(bench.store.quarantine(Fence(token, TTL_MS), due, "why")) == ["replan"]
     assert bench.due() == placed.slot_ms
 
 
@@ -212,7 +214,7 @@ def test_a_fenced_write_without_the_lease_writes_nothing(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     bench.admin.delete(bench.keys.lease)
     before = bench.everything()
-    assert isinstance(bench.entries.write([rewritten(placed)], fence=(token, TTL_MS)), Lost)
+    assert isinstance(bench.entries.write([rewritten(placed)], fence=Fence(token, TTL_MS)), Lost)
     assert bench.everything() == before
 
 
@@ -278,7 +280,7 @@ def test_a_write_wakes_the_leader(bench: Bench) -> None:
 
 def test_a_rewritten_definition_leaves_quarantine(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
-    bench.store.quarantine(token, TTL_MS, bench.due_of(placed), "why")
+    bench.store.quarantine(Fence(token, TTL_MS), bench.due_of(placed), "why")
     now_ms = bench.now_ms
     position = Position(now_ms, now_ms + 900, now_ms + 900)
     assert bench.entries.write([rewritten(placed, position=position)]) is None
@@ -291,7 +293,7 @@ def test_a_change_that_was_planned_before_its_entry_was_set_aside_is_planned_ane
 ) -> None:
     """It would leave quarantine, and never be due."""
     token, placed = bench.lead(), bench.place()
-    bench.store.quarantine(token, TTL_MS, bench.due_of(placed), "why")
+    bench.store.quarantine(Fence(token, TTL_MS), bench.due_of(placed), "why")
     before = bench.everything()
     assert bench.entries.write([rewritten(placed)]) == Conflict("e")
     assert bench.everything() == before
@@ -326,7 +328,7 @@ def test_an_intent_of_a_removed_entry_still_goes_out(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     bench.claim(token, bench.claim_of(placed), atomic=False)
     bench.entries.remove([Removal("e", placed.digest, None, None, "removed")])
-    assert len(bench.store.recover(token, TTL_MS, 10).intents) == 1  # type: ignore[union-attr]
+    assert len(bench.store.recover(Fence(token, TTL_MS), 10).intents) == 1  # type: ignore[union-attr]
 
 
 # -- read -----------------------------------------------------------------------------------
@@ -359,7 +361,7 @@ def unseen(bench: Bench, fingerprint: str, ms: int = STALE_MS + 5_000) -> None:
 
 
 def orphans(bench: Bench, token: Token) -> list[str]:
-    found = bench.entries.orphans(token, TTL_MS, STALE_MS, 100)
+    found = bench.entries.orphans(Fence(token, TTL_MS), STALE_MS, 100)
     assert not isinstance(found, Lost)
     return sorted(found)
 
@@ -405,7 +407,7 @@ def test_pruning_goes_on_until_nothing_is_left(bench: Bench, token: Token) -> No
     declare(bench, "old", "kept")
     unseen(bench, "old")
     for _ in range(3):
-        found = bench.entries.orphans(token, TTL_MS, STALE_MS, 10)
+        found = bench.entries.orphans(Fence(token, TTL_MS), STALE_MS, 10)
         assert not isinstance(found, Lost)
         for name in found:
             bench.admin.srem(bench.keys.owned, name)
@@ -429,7 +431,7 @@ def test_a_slice_leaves_the_rest_to_the_next_call(bench: Bench, token: Token) ->
     found: list[str] = []
     slices, more = 0, True
     while more:
-        slice_ = bench.entries.orphans(token, TTL_MS, STALE_MS, 100)
+        slice_ = bench.entries.orphans(Fence(token, TTL_MS), STALE_MS, 100)
         assert not isinstance(slice_, Lost)
         found += slice_
         slices, more = slices + 1, slice_.more
@@ -449,5 +451,5 @@ def test_prune_is_fenced(bench: Bench, token: Token) -> None:
     declare(bench, "new", "kept")
     bench.admin.delete(bench.keys.lease)
     before = bench.everything()
-    assert isinstance(bench.entries.orphans(token, TTL_MS, STALE_MS, 10), Lost)
+    assert isinstance(bench.entries.orphans(Fence(token, TTL_MS), STALE_MS, 10), Lost)
     assert bench.everything() == before

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from habeat.core.lease import Fence
 from habeat.ports import Lost, StoreUnavailable
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import Conflict, Position, Removal, Renaming, Write, paused_json
@@ -28,7 +29,7 @@ def test_a_skipped_entry_is_due_at_its_next_slot_and_its_lease_lives(bench: Benc
     token, placed = bench.lead(), bench.place()
     bench.shorten()
     beat = int(bench.meta("heartbeat"))
-    assert words(bench.store.skip(token, TTL_MS, [bench.skip_of(placed)])) == ["ok"]
+    assert words(bench.store.skip(Fence(token, TTL_MS), [bench.skip_of(placed)])) == ["ok"]
     assert bench.due() == placed.slot_ms + EVERY_MS
     assert bench.state()[1] == str(placed.slot_ms + EVERY_MS)
     assert bench.pttl() > TTL_MS - 500
@@ -41,7 +42,7 @@ def test_a_skip_of_what_is_gone_is_told_and_hides_no_other(bench: Bench, gone: s
     one, other = bench.place("one"), bench.place("other")
     bench.admin.hdel(getattr(bench.keys, gone), "one")
     skips = [bench.skip_of(one), bench.skip_of(other)]
-    assert words(bench.store.skip(token, TTL_MS, skips)) == ["gone", "ok"]
+    assert words(bench.store.skip(Fence(token, TTL_MS), skips)) == ["gone", "ok"]
     assert [slot for *_, slot in bench.ledger()] == [str(other.slot_ms)]
 
 
@@ -53,7 +54,7 @@ def test_a_skip_stops_before_its_first_write_where_a_key_is_foreign(bench: Bench
     bench.admin.sadd(getattr(bench.keys, key), "a set")
     before = bench.everything()
     with pytest.raises(StoreUnavailable):
-        bench.store.skip(token, TTL_MS, [bench.skip_of(placed)])
+        bench.store.skip(Fence(token, TTL_MS), [bench.skip_of(placed)])
     assert bench.everything() == before
 
 
@@ -68,7 +69,7 @@ def test_what_changed_meanwhile_is_not_put_off(bench: Bench, what: str) -> None:
     else:
         bench.admin.zrem(bench.keys.due, "e")
     before = bench.due()
-    assert words(bench.store.defer(token, TTL_MS, due, placed.slot_ms + 9)) == ["replan"]
+    assert words(bench.store.defer(Fence(token, TTL_MS), due, placed.slot_ms + 9)) == ["replan"]
     assert bench.due() == before
 
 
@@ -81,7 +82,7 @@ def test_the_ledger_is_trimmed_by_length_alone_too(bench: Bench) -> None:
         bench.caller, dedup_ttl_ms=60_000, ledger_age_ms=86_400_000, ledger_length=100
     )
     for _ in range(6):
-        store.tick(token, TTL_MS, 1, 0)
+        store.tick(Fence(token, TTL_MS), 1)
     assert 100 <= bench.admin.xlen(bench.keys.ledger) < 400
 
 
@@ -129,7 +130,7 @@ def test_a_pause_with_an_end_is_looked_for_and_one_without_is_not(bench: Bench) 
     paused(bench, placed, bench.now_ms + 60_000)
     assert list(resumes(bench)) == ["e"]
     paused(bench, placed, bench.now_ms - 1)
-    assert bench.store.tick(token, TTL_MS, 1, 0).resumes == ["e"]  # type: ignore[union-attr]
+    assert bench.store.tick(Fence(token, TTL_MS), 1).resumes == ["e"]  # type: ignore[union-attr]
     paused(bench, placed, None)
     assert resumes(bench) == {}
     paused(bench, placed, bench.now_ms + 60_000)
@@ -167,7 +168,7 @@ def test_who_has_lost_the_lease_prunes_nothing(bench: Bench, heir: bool) -> None
         bench.lead("bb")
     before = bench.everything()
     removal = Removal("e", placed.digest, placed.cursor_ms, None, "pruned")
-    assert isinstance(bench.entries.remove([removal], fence=(token, TTL_MS)), Lost)
+    assert isinstance(bench.entries.remove([removal], fence=Fence(token, TTL_MS)), Lost)
     assert bench.everything() == before
 
 

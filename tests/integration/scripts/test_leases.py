@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from habeat.core.lease import Observation, Token
-from habeat.ports import Known, Lost, Refused, StoreUnavailable, Won
+from habeat.core.history import Loss
+from habeat.core.lease import Fence, Observation, Token
+from habeat.ports import Behind, Known, Lost, Refused, StoreUnavailable, Tick, Won
 from habeat.store.leases import CONFIG_FORGOTTEN_MS, LIVE_WINDOW_MS, RedisElectionStore
 from tests.integration.scripts.bench import TTL_MS, Bench
 
@@ -117,37 +118,37 @@ def test_the_cause_of_a_change_is_kept(bench: Bench, released: bool) -> None:
 
 def test_an_emptied_redis_is_a_new_boot_for_who_knew_it(bench: Bench) -> None:
     first = won(bench.leases.acquire("aa", TTL_MS, Known()))
-    known = Known(first.cluster, first.token.epoch + 10**9, first.heartbeat, 0)
+    known = Known(first.cluster, first.token.epoch + 10**9, first.heartbeat)
     bench.admin.flushall()
     after = won(bench.leases.acquire("bb", TTL_MS, known))
     assert after.history == "emptied"
     assert after.cluster != first.cluster
     assert after.token.epoch > known.epoch  # I2 holds over the loss for who survived it
-    assert abs(after.history_lost_ms - bench.now_ms) < 5_000
-    assert bench.meta("boot") == str(after.history_lost_ms)
+    assert abs(after.loss.until_ms - bench.now_ms) < 5_000
+    assert bench.meta("boot") == str(after.loss.until_ms)
 
 
 def test_who_knows_nothing_finds_a_first_boot(bench: Bench) -> None:
-    assert won(bench.leases.acquire("bb", TTL_MS, Known())).history_lost_ms == 0
+    assert won(bench.leases.acquire("bb", TTL_MS, Known())).loss.until_ms == 0
 
 
 @pytest.mark.parametrize("behind", ["epoch", "heartbeat"])
 def test_a_restored_snapshot_is_a_new_boot_for_who_knew_better(bench: Bench, behind: str) -> None:
     first = won(bench.leases.acquire("aa", TTL_MS, Known()))
-    known = Known(first.cluster, first.token.epoch, first.heartbeat, 0)
+    known = Known(first.cluster, first.token.epoch, first.heartbeat)
     bench.admin.delete(bench.keys.lease)
     known = replace(known, **{behind: getattr(known, behind) + 100})
     after = won(bench.leases.acquire("bb", TTL_MS, known))
     assert after.history == "restored"
     assert after.cluster == first.cluster
-    assert after.history_lost_ms
+    assert after.loss.until_ms
     assert after.token.epoch > known.epoch
 
 
 def test_a_survivor_of_an_older_cluster_declares_no_loss(bench: Bench) -> None:
     bench.lead("aa")
     bench.admin.delete(bench.keys.lease)
-    known = Known("another cluster", 1, 10**6, 0)
+    known = Known("another cluster", 1, 10**6)
     assert won(bench.leases.acquire("bb", TTL_MS, known)).history == "continued"
 
 
@@ -155,19 +156,66 @@ def test_a_survivor_of_a_newer_cluster_declares_a_loss(bench: Bench) -> None:
     """Redis was emptied, a cluster began, and then a snapshot of the first one was restored."""
     bench.lead("aa")
     bench.admin.delete(bench.keys.lease)
-    known = Known("another cluster", 10**15, 1, 0)
+    known = Known("another cluster", 10**15, 1)
     after = won(bench.leases.acquire("bb", TTL_MS, known))
     assert after.history == "restored"
-    assert after.history_lost_ms
+    assert after.loss.until_ms
 
 
-def test_a_live_leader_notices_a_heartbeat_that_went_back(bench: Bench) -> None:
+def test_a_live_leader_declares_a_loss_that_it_was_refused_for(bench: Bench) -> None:
     token = bench.lead("aa")
-    assert bench.store.tick(token, TTL_MS, 1, 1).history_lost_ms == 0  # type: ignore[union-attr]
-    found = bench.store.tick(token, TTL_MS, 1, 10**6)
-    assert abs(found.history_lost_ms - bench.now_ms) < 5_000  # type: ignore[union-attr]
-    again = bench.store.tick(token, TTL_MS, 1, found.heartbeat)  # type: ignore[union-attr]
-    assert again.history_lost_ms == found.history_lost_ms  # type: ignore[union-attr]
+    first = bench.store.tick(Fence(token, TTL_MS, 1), 1)
+    assert first.loss == Loss()  # type: ignore[union-attr]
+    answered_ms = first.now_us // 1_000  # type: ignore[union-attr]
+    assert isinstance(bench.store.tick(Fence(token, TTL_MS, 10**6), 1), Behind)
+    fence = Fence(token, TTL_MS, 10**6)
+    found = bench.store.tick(fence, 1, lost_after_ms=answered_ms)
+    assert isinstance(found, Tick)
+    assert found.loss == Loss(answered_ms, found.now_us // 1_000)
+    assert bench.meta("boot") == str(found.loss.declared_ms)
+    again = bench.store.tick(Fence(token, TTL_MS, found.heartbeat), 1)
+    assert again.loss == found.loss  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("answered", [0, 10**15])
+def test_a_loss_reaches_up_to_now_where_its_begin_is_not_known(bench: Bench, answered: int) -> None:
+    """Never answered, or answered by a clock that was set back since."""
+    token = bench.lead("aa")
+    found = bench.store.tick(Fence(token, TTL_MS), 1, lost_after_ms=answered)
+    assert isinstance(found, Tick)
+    assert found.loss.until_ms == found.loss.declared_ms == found.now_us // 1_000
+
+
+@pytest.mark.parametrize("how", ["acquire", "steal"])
+def test_a_loss_is_bounded_by_the_last_answer_of_whoever_declares_it(
+    bench: Bench, how: str
+) -> None:
+    first = won(bench.leases.acquire("aa", TTL_MS, Known()))
+    answered_ms = bench.now_ms - 700
+    known = Known(first.cluster, first.token.epoch, first.heartbeat + 1, answered_ms=answered_ms)
+    if how == "acquire":
+        bench.admin.delete(bench.keys.lease)
+        after = won(bench.leases.acquire("bb", TTL_MS, known))
+    else:
+        after = won(bench.leases.steal("bb", TTL_MS, known, "stuck", seen_now(bench)))
+    assert after.loss == Loss(answered_ms, after.now_us // 1_000)
+    assert bench.leases.observe().known.loss == after.loss
+
+
+def test_of_an_emptied_redis_all_is_lost(bench: Bench) -> None:
+    """Its cursors are gone: nothing tells what fell due after the last answer."""
+    first = won(bench.leases.acquire("aa", TTL_MS, Known()))
+    known = Known(first.cluster, first.token.epoch, first.heartbeat, answered_ms=1_000)
+    bench.admin.flushall()
+    after = won(bench.leases.acquire("bb", TTL_MS, known))
+    assert after.loss.until_ms == after.loss.declared_ms == after.now_us // 1_000
+
+
+def test_a_loss_that_an_older_release_has_declared_is_read(bench: Bench) -> None:
+    token = bench.lead("aa")
+    bench.admin.hset(bench.keys.meta, "history_lost", 4_000)
+    found = bench.store.tick(Fence(token, TTL_MS), 1)
+    assert found.loss == Loss(4_000, 4_000)  # type: ignore[union-attr]
 
 
 # -- steal ----------------------------------------------------------------------------------
@@ -182,7 +230,22 @@ def test_a_stuck_holder_is_stolen_from_by_compare_and_swap(bench: Bench) -> None
     stolen = won(bench.leases.steal("bb", TTL_MS, Known(), "stuck", seen_now(bench)))
     assert stolen.token.epoch > token.epoch
     assert bench.meta("leader_cause") == "stuck"
-    assert isinstance(bench.store.tick(token, TTL_MS, 1, 0), Lost)
+    assert isinstance(bench.store.tick(Fence(token, TTL_MS), 1), Lost)
+
+
+@pytest.mark.parametrize("garbage", [b"no token", b"\xff\xfe:x", b"9" * 400 + b":aa", b":"])
+def test_a13_a_garbage_holder_is_stolen_from_as_a_stuck_one(bench: Bench, garbage: bytes) -> None:
+    """Written by hand, it has no TTL and no channel; nothing of a look may fail on it."""
+    bench.lead("cc")
+    bench.admin.set(bench.keys.lease, garbage)
+    refused = bench.leases.acquire("aa", TTL_MS, Known())
+    assert isinstance(refused, Refused)
+    assert not refused.foreign
+    seen = seen_now(bench)
+    assert (seen.pttl_ms, seen.listeners) == (-1, 0)
+    stolen = won(bench.leases.steal("bb", TTL_MS, Known(), "stuck", seen))
+    assert bench.admin.get(bench.keys.lease).decode() == str(stolen.token)
+    assert 0 < bench.pttl() <= TTL_MS
 
 
 def test_a19_a_steal_remembers_until_when_the_old_leader_may_trust_its_lease(bench: Bench) -> None:
@@ -210,7 +273,7 @@ def test_a_steal_is_refused_when_anything_moved(bench: Bench, what: str) -> None
         bench.leases.release(token, "aa")
         bench.lead("cc")
     elif what == "heartbeat":
-        bench.store.tick(token, TTL_MS, 1, 0)
+        bench.store.tick(Fence(token, TTL_MS), 1)
     elif what == "free":
         bench.leases.release(token, "aa")
     else:
@@ -279,7 +342,7 @@ def test_a_release_is_compare_and_delete_and_tells_the_standbys(bench: Bench) ->
 def test_a_look_writes_nothing_and_sees_what_there_is(bench: Bench) -> None:
     nobody = bench.leases.observe()
     assert nobody.seen.holder is None
-    assert nobody.known == Known()
+    assert nobody.known == Known(answered_ms=nobody.now_us // 1_000)
     token = bench.lead("aa")
     pubsub = bench.alive("aa")
     before = bench.everything()

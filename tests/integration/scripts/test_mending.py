@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.ports import Lost, Statuses
 from habeat.store.entries import Removal
 from habeat.store.keys import FIXED
@@ -24,7 +24,7 @@ def test_the_end_of_a_pause_is_looked_at_later(bench: Bench, name: str) -> None:
     bench.admin.zadd(key, {raw: 5})
     bench.admin.hset(bench.keys.paused, raw, "{}")  # type: ignore[arg-type]
     bench.shorten()
-    later = bench.entries.postpone(name, 70_000, (token, TTL_MS))
+    later = bench.entries.postpone(name, 70_000, Fence(token, TTL_MS))
     assert isinstance(later, Statuses)
     assert list(later.words) == ["ok"]
     assert bench.admin.zscore(key, raw) == 70_000  # type: ignore[arg-type]
@@ -39,7 +39,7 @@ def test_a_pause_without_an_end_or_no_pause_at_all_is_not_looked_at(
     bench.admin.zadd(bench.keys.resume, {"e": 5})
     if paused:
         bench.admin.hset(bench.keys.paused, "e", "{}")
-    found = bench.entries.postpone("e", None if paused else 70_000, (token, TTL_MS))
+    found = bench.entries.postpone("e", None if paused else 70_000, Fence(token, TTL_MS))
     assert isinstance(found, Statuses)
     assert list(found.words) == ["gone"]
     assert bench.admin.zcard(bench.keys.resume) == 0

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from habeat.beat.seeding import SLICE
-from habeat.core.lease import Observation
+from habeat.core.lease import Fence, Observation
 from habeat.ports import Departed, DueEntry, Intent, Known, Lost, Refused
 from habeat.store.entries import PAGE, Mark, Removal, Renaming, Write
 from tests.conformance.steps import shipped
@@ -56,14 +56,14 @@ def claim(crowd: Crowd, *, atomic: bool) -> None:
     token = crowd.token()
     half = crowd.placed[:CLAIMS] if atomic else crowd.placed[CLAIMS : 2 * CLAIMS]
     claims = [crowd.bench.claim_of(placed) for placed in half]
-    reply = crowd.store.claim(token, TTL_MS, claims, atomic=atomic)
+    reply = crowd.store.claim(Fence(token, TTL_MS), claims, atomic=atomic)
     assert not isinstance(reply, Lost)
     assert set(reply.words) == {"ok"}
     if not atomic:
-        crowd.store.recover(token, TTL_MS, 50)
+        crowd.store.recover(Fence(token, TTL_MS), 50)
         field = str(half[0].slot_ms)
         intent = Intent(half[0].entry.name, field, 0, half[0].slot_ms, "", b"")
-        crowd.store.mark(token, TTL_MS, intent, 5, "")
+        crowd.store.mark(Fence(token, TTL_MS), intent, 5, "")
         departed = [Departed(each.entry.name, str(each.slot_ms), each.slot_ms, 1) for each in half]
         assert crowd.store.settle(token, departed) == CLAIMS
 
@@ -72,18 +72,20 @@ def tick(crowd: Crowd) -> None:
     token = crowd.token()
     for _ in range(5):
         for ahead_ms in (0, 7_200_000):
-            crowd.store.tick(token, TTL_MS, 150, 0, ahead_ms)
+            crowd.store.tick(Fence(token, TTL_MS), 150, ahead_ms)
 
 
 def lead_on(crowd: Crowd) -> None:
     token = crowd.token()
     rest = crowd.placed[2 * CLAIMS :]
-    crowd.store.skip(token, TTL_MS, [crowd.bench.skip_of(placed) for placed in rest[:CLAIMS]])
+    crowd.store.skip(
+        Fence(token, TTL_MS), [crowd.bench.skip_of(placed) for placed in rest[:CLAIMS]]
+    )
     due = DueEntry(rest[-1].entry.name, rest[-1].slot_ms, rest[-1].digest, rest[-1].cursor_ms)
-    crowd.store.defer(token, TTL_MS, due, rest[-1].slot_ms + 1)
-    crowd.store.quarantine(token, TTL_MS, due, "why")
+    crowd.store.defer(Fence(token, TTL_MS), due, rest[-1].slot_ms + 1)
+    crowd.store.quarantine(Fence(token, TTL_MS), due, "why")
     request = crowd.store.requests(1)[0]
-    crowd.store.drop(token, TTL_MS, request, "e", 1, "why")
+    crowd.store.drop(Fence(token, TTL_MS), request, "e", 1, "why")
 
 
 def prune(crowd: Crowd) -> None:
@@ -97,7 +99,7 @@ def prune(crowd: Crowd) -> None:
     bench.admin.hset(bench.keys.configs, mapping={"new": f"2|{bench.now_ms}|{MANY // 2}"})
     found, slices = 0, 0
     while True:
-        slice_ = crowd.entries.orphans(token, TTL_MS, 60_000, SLICE)
+        slice_ = crowd.entries.orphans(Fence(token, TTL_MS), 60_000, SLICE)
         assert not isinstance(slice_, Lost)
         found, slices = found + len(slice_), slices + 1
         if not slice_.more:

@@ -7,6 +7,7 @@ from typing import Any
 
 from habeat.beat.declared import Declared, declare
 from habeat.beat.replica import REGISTER_EVERY_MS, Identity, Replica
+from habeat.core.history import Loss
 from habeat.ports import Known, Registration
 from tests.unit.beat.conftest import make_app
 from tests.unit.engine.world import FakeClock
@@ -75,7 +76,7 @@ def test_after_a_loss_of_data_a_replica_asks_at_once_which_deploy_is_the_newest(
     replica = _replica(store, clock, declare(make_app(), {}), election)
     heard = []
     for lost_ms in (0, 0, 5_000, 5_000):
-        election.known = Known("c", 1, history_lost_ms=lost_ms)
+        election.known = Known("c", 1, loss=Loss(lost_ms, lost_ms))
         replica.each_tick(None)
         heard.append(len(store.told))
         store.told.clear()

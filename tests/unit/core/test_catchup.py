@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from habeat.core.catchup import SLICE, Step, plan, promise
-from habeat.core.entry import Entry, Misfire, Policies
+from habeat.core.entry import Delivery, Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
+from habeat.core.history import Loss
 from habeat.core.schedule import Crontab, Interval, Once, Run, Schedule
 
 MINUTE_MS = 60_000
@@ -120,13 +121,42 @@ def test_c12_a_limit_of_none_fires_none() -> None:
 def test_slots_of_a_lost_history_are_missed_whatever_the_policy(misfire: Misfire) -> None:
     lost_ms = NOW_MS - 30_000
     slots = (lost_ms - 1, lost_ms, lost_ms + 1)
-    found = told(steps_of(entry(Fixed(slots)), 0, misfire, history_lost_ms=lost_ms))
+    found = told(steps_of(entry(Fixed(slots)), 0, misfire, loss=Loss(lost_ms, lost_ms)))
     assert found == [("history lost", -30_001, 2), ("fire ", -29_999, 1)]
 
 
 def test_a_loss_noted_by_a_clock_ahead_does_not_miss_what_is_not_due() -> None:
-    steps = steps_of(every(1_000), NOW_MS - 3_000, history_lost_ms=NOW_MS + 3_600_000)
+    steps = steps_of(
+        every(1_000), NOW_MS - 3_000, loss=Loss(NOW_MS + 3_600_000, NOW_MS + 3_600_000)
+    )
     assert steps[-1].cursor_ms <= NOW_MS
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_where_nobody_can_know_the_delivery_decides(once: bool) -> None:
+    """The old primary may have answered a leader that died with it, until the loss was found."""
+    loss = Loss(NOW_MS - 5_000, NOW_MS - 2_000)
+    slots = tuple(NOW_MS - ms for ms in (5_001, 5_000, 4_999, 2_000, 1_999))
+    policies = Policies(delivery=Delivery.AT_MOST_ONCE if once else Delivery.AT_LEAST_ONCE)
+    steps = plan(entry(Fixed(slots)), policies, cursor_ms=0, now_ms=NOW_MS, loss=loss)
+    lost, *rest = told(steps)
+    assert lost == ("history lost", -5_001, 2)
+    if once:
+        assert rest == [("history uncertain", -4_999, 2), ("fire ", -1_999, 1)]
+        assert steps[1].what.outcome is Outcome.AMBIGUOUS
+    else:
+        assert rest == [("fire ", -4_999, 1), ("fire ", -2_000, 1), ("fire ", -1_999, 1)]
+
+
+def test_a_slot_that_was_not_due_before_the_loss_is_not_lost() -> None:
+    """Its effective time says so: nobody can have claimed it earlier."""
+    of = replace(every(10_000), spread_ms=9_000)
+    slot_ms = NOW_MS - NOW_MS % 10_000 - 20_000
+    offset_ms = of.effective_ms(slot_ms) - slot_ms
+    assert offset_ms > 1
+    lost_ms = slot_ms + 1
+    steps = plan(of, Policies(), cursor_ms=slot_ms - 1, now_ms=NOW_MS, loss=Loss(lost_ms, lost_ms))
+    assert told(steps)[0] == ("fire ", slot_ms - NOW_MS, 1)
 
 
 def test_exhaustion_is_none() -> None:
@@ -186,7 +216,7 @@ class Case:
             self.policies,
             cursor_ms=cursor_ms,
             now_ms=NOW_MS,
-            history_lost_ms=self.lost_ms,
+            loss=Loss(self.lost_ms, self.lost_ms),
             fired=fired,
             limit=self.limit,
         )

@@ -9,6 +9,7 @@ import pytest
 from habeat.core.catchup import plan
 from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing
+from habeat.core.history import Loss
 from habeat.core.schedule import Interval
 from tests.unit.core.test_catchup import told
 
@@ -36,7 +37,7 @@ def planned(
             chosen,
             cursor_ms=NOW_MS - behind_ms,
             now_ms=now_ms,
-            history_lost_ms=lost_ms,
+            loss=Loss(lost_ms, lost_ms),
             fired=fired,
         )
     )

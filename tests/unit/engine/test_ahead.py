@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from habeat.core.history import Loss
 from habeat.engine.ahead import ASKED_AT_MOST, NEAR_US, PREPARED_AT_MOST, Ahead, ahead_ms
 from habeat.engine.dispatch import TURN_MS
 from tests.unit.engine.world import World
@@ -262,7 +263,7 @@ def test_nothing_is_asked_any_more_by_one_who_is_to_stop() -> None:
 def test_a_loss_heard_of_while_holding_is_looked_into_first() -> None:
     world = foreseeing()
     due_ms = soon(world)
-    world.store.before["renew"] = lambda: setattr(world.store, "history_lost_ms", due_ms)
+    world.store.before["renew"] = lambda: setattr(world.store, "loss", Loss(due_ms, due_ms))
     world.tick()
     assert world.store.count("claim") == 0
     assert world.now_ms < due_ms, "it looks at once"

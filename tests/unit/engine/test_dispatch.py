@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from habeat.core.entry import Policies
+from habeat.core.lease import Fence
 from habeat.engine.dispatch import ATOMIC_BATCH, OUTBOX_BATCH
 from habeat.engine.failures import ATTEMPTS
 from habeat.engine.outlook import DUE_PER_TICK
@@ -109,8 +110,8 @@ def test_d3_no_claim_is_longer_than_a_server_bears(atomic: bool, most: int) -> N
         world.add(f"e{n}")
     sizes: list[int] = []
     claim = world.store.claim
-    world.store.claim = lambda t, ttl, c, *, atomic: (  # type: ignore[method-assign]
-        sizes.append(len(c)) or claim(t, ttl, c, atomic=atomic)
+    world.store.claim = lambda f, c, *, atomic: (  # type: ignore[method-assign]
+        sizes.append(len(c)) or claim(f, c, atomic=atomic)
     )
     world.tick(2)
     assert max(sizes) == most <= 200
@@ -302,11 +303,11 @@ def test_an_answer_that_has_come_is_heard_though_the_next_batch_cannot_be_sent(
         world.add(f"e{number}")
     send, tick, sent, known = world.store.send_claim, world.store.tick, [], []
 
-    def second_fails(token: Any, ttl_ms: int, claims: Any) -> Any:
+    def second_fails(fence: Fence, claims: Any) -> Any:
         sent.append(len(claims))
         if len(sent) == 2:
             raise StoreUnavailable("unreachable", "for this test")
-        answer = send(token, ttl_ms, claims)
+        answer = send(fence, claims)
         if len(sent) > 1:
             return answer
         answer = replace(answer, reply=replace(answer.reply, heartbeat=4_711))
@@ -314,9 +315,9 @@ def test_an_answer_that_has_come_is_heard_though_the_next_batch_cannot_be_sent(
             answer.has_come, answer.drop = lambda: True, lambda: None
         return answer
 
-    def knowing(token: Any, ttl_ms: int, limit: int, heartbeat: int, *more: Any) -> Any:
-        known.append(heartbeat)
-        return tick(token, ttl_ms, limit, heartbeat, *more)
+    def knowing(fence: Fence, *words: Any, **more: Any) -> Any:
+        known.append(fence.heartbeat)
+        return tick(fence, *words, **more)
 
     world.store.send_claim = second_fails  # type: ignore[method-assign]
     world.store.tick = knowing  # type: ignore[method-assign]

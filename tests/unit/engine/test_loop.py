@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from habeat.core.entry import Misfire, Policies
+from habeat.core.history import Loss
 from habeat.ports import BrokerUnavailable, StoreUnavailable
 from tests.unit.engine.world import World
 
@@ -88,17 +89,39 @@ def test_an_early_answer_anchors_the_clock_anew() -> None:
 
 
 def test_a_loss_that_is_not_remembered_is_declared_before_anything_is_planned() -> None:
-    """A snapshot from before the first loss is restored: a second tick tells Redis."""
+    """A snapshot from before the first loss is restored: the next tick tells Redis, at once."""
     world = World()
     world.tick(2)
-    world.store.history_lost_ms = world.now_ms
+    world.store.loss = Loss(world.now_ms, world.now_ms)
     world.tick()
-    world.store.history_lost_ms = 0
-    ticks = world.store.count("tick")
+    world.add("a", ago_ms=10, every_ms=1_000)
+    world.store.loss = Loss()
+    began_us = world.clock.us
     world.tick()
-    assert world.store.count("tick") == ticks + 2
+    assert (world.store.count("claim"), world.clock.us) == (0, began_us)
     world.tick()
-    assert world.store.count("tick") == ticks + 3
+    assert world.store.loss.declared_ms
+    assert world.store.outcomes("a")[0][1] == "missed"
+
+
+def test_a_loss_that_is_met_at_a_claim_is_declared_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What fell due after the last answer of the lost history is late, and not lost."""
+    caplog.set_level(logging.WARNING)
+    world = World()
+    world.tick(2)
+    answered_ms = world.election.known.answered_ms
+    world.clock.advance(100)
+    world.add("a", every_ms=60_000)
+    world.store.before["tick"] = lambda: setattr(world.store, "heartbeat", 1)
+    world.tick(2)
+    assert world.store.loss == Loss(answered_ms, world.store.loss.declared_ms)
+    assert answered_ms < world.store.loss.declared_ms
+    assert [what for _, what in world.store.outcomes("a")] == ["sent"]
+    assert caplog.text.count("went back in time") == 1
+    world.tick(2)
+    assert world.election.leading
 
 
 def test_a1_redis_away_is_a_growing_pause_and_one_line(caplog: pytest.LogCaptureFixture) -> None:

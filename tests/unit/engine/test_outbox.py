@@ -97,8 +97,8 @@ def test_at_most_once_is_claimed_alone() -> None:
     world.add("b", ago_ms=3)
     sizes: list[int] = []
     claim = world.store.claim
-    world.store.claim = lambda t, ttl, c, *, atomic: (  # type: ignore[method-assign]
-        sizes.append(len(c)) or claim(t, ttl, c, atomic=atomic)
+    world.store.claim = lambda f, c, *, atomic: (  # type: ignore[method-assign]
+        sizes.append(len(c)) or claim(f, c, atomic=atomic)
     )
     world.tick()
     assert sizes == [1, 1, 1]

@@ -15,7 +15,8 @@ from typing import Any
 
 from habeat.core.entry import Delivery, Entry, Policies
 from habeat.core.firing import Firing
-from habeat.core.lease import Observation, Token
+from habeat.core.history import Loss
+from habeat.core.lease import Fence, Observation, Token
 from habeat.core.order import Order
 from habeat.core.schedule import Interval
 from habeat.election import Election, Pace
@@ -23,6 +24,7 @@ from habeat.engine import Engine, EngineSettings
 from habeat.engine.lead import Lead
 from habeat.errors import DefinitionError
 from habeat.ports import (
+    Behind,
     BrokerUnavailable,
     Claim,
     Departed,
@@ -40,6 +42,7 @@ from habeat.ports import (
     Statuses,
     StoreUnavailable,
     Tick,
+    Unfenced,
     Won,
 )
 
@@ -175,7 +178,7 @@ class FakeStore:
         self.lease = ""
         self.lease_ends_us = 0
         self.epoch = self.heartbeat = 0
-        self.history_lost_ms = 0
+        self.loss = Loss()
         self.listeners: int | None = 1
         self.calls: list[str] = []
         self.words: dict[str, str] = {}
@@ -222,11 +225,13 @@ class FakeStore:
             self.lease = ""
         return self.lease
 
-    def _fenced(self, name: str, token: Token, ttl_ms: int, act: Callable[[], Any]) -> Any:
+    def _fenced(self, name: str, fence: Fence, act: Callable[[], Any]) -> Any:
         def fenced() -> Any:
-            if self._holder() != str(token):
+            if self._holder() != str(fence.token):
                 return Lost(self._holder())
-            self._extend(ttl_ms)
+            if self.heartbeat < fence.heartbeat:
+                return Behind(self.now_ms * 1_000, self.heartbeat)
+            self._extend(fence.ttl_ms)
             return act()
 
         return self._call(name, fenced)
@@ -240,32 +245,27 @@ class FakeStore:
 
     # -- election ---------------------------------------------------------------------------
 
-    def acquire(
-        self, nonce: str, ttl_ms: int, known: Known, vanished: str = "", trusted_ms: int = 0
-    ) -> Won | Refused:
-        def act() -> Won | Refused:
-            if vanished and self.heartbeat and not self._holder():  # else nobody has ever led
-                self.untrusted[vanished] = self.now_ms + trusted_ms
-            return self._acquire(nonce, ttl_ms)
-
-        return self._call("acquire", act)
+    def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
+        return self._call("acquire", lambda: self._acquire(nonce, ttl_ms))
 
     def _acquire(self, nonce: str, ttl_ms: int) -> Won | Refused:
         holder = self._holder()
-        mine = bool(holder) and Token.parse(holder).nonce == nonce
+        mine = holder.partition(":")[2] == nonce
         if holder and not mine:
             return Refused(holder)
         if not mine:
             self.epoch = max(self.epoch + 1, self.now_ms)
             self.lease = f"{self.epoch}:{nonce}"
         self._extend(ttl_ms)
+        token = Token.parse(self.lease)
+        assert token is not None
         return Won(
-            Token.parse(self.lease),
+            token,
             self.now_ms * 1_000,
             "cluster",
             self.heartbeat,
             "continued",
-            self.history_lost_ms,
+            self.loss,
             mine,
         )
 
@@ -290,7 +290,7 @@ class FakeStore:
         seen = Observation(
             self.clock.us // 1_000, holder or None, pttl, self.heartbeat, self.listeners, 0, 0
         )
-        known = Known("cluster", self.epoch, self.heartbeat, self.history_lost_ms)
+        known = Known("cluster", self.epoch, self.heartbeat, self.loss, self.now_ms)
         return Look(seen, known, self.now_ms * 1_000)
 
     def release(self, token: Token | None, nonce: str) -> None:
@@ -304,17 +304,21 @@ class FakeStore:
 
     def tick(
         self,
-        token: Token,
-        ttl_ms: int,
+        fence: Fence,
         limit: int,
-        heartbeat: int,
         ahead_ms: int = 0,
         offset: int = 0,
-    ) -> Tick | Lost:
+        lost_after_ms: int | None = None,
+    ) -> Tick | Unfenced:
+        if lost_after_ms is not None:
+            fence = replace(fence, heartbeat=0)
+
         def act() -> Tick:
+            if lost_after_ms is not None:
+                self.loss = Loss(min(lost_after_ms or self.now_ms, self.now_ms), self.now_ms)
             return self._tick(limit, ahead_ms, offset)
 
-        return self._fenced("tick" if limit else "renew", token, ttl_ms, act)
+        return self._fenced("tick" if limit else "renew", fence, act)
 
     def _tick(self, limit: int, ahead_ms: int, offset: int) -> Tick:
         queue = sorted(
@@ -329,7 +333,7 @@ class FakeStore:
             next_due_ms=rest[0][0] if rest else None,
             listeners=self.listeners,
             in_flight=len(self.inflight),
-            history_lost_ms=self.history_lost_ms,
+            loss=self.loss,
             due=[
                 DueEntry(
                     name,
@@ -349,21 +353,20 @@ class FakeStore:
 
         return self._call("definitions", act)
 
-    def claim(
-        self, token: Token, ttl_ms: int, claims: Sequence[Claim], *, atomic: bool
-    ) -> Statuses | Lost:
+    def claim(self, fence: Fence, claims: Sequence[Claim], *, atomic: bool) -> Statuses | Unfenced:
         def act() -> Statuses:
             return Statuses(
-                self.now_ms * 1_000, [self._claim(str(token), claim, atomic) for claim in claims]
+                self.now_ms * 1_000,
+                [self._claim(str(fence.token), claim, atomic) for claim in claims],
             )
 
-        return self._fenced("claim", token, ttl_ms, act)
+        return self._fenced("claim", fence, act)
 
     def ready(self, claim: Claim) -> Claim:
         return claim
 
-    def send_claim(self, token: Token, ttl_ms: int, claims: Sequence[Claim]) -> Sent:
-        return Sent(self.claim(token, ttl_ms, claims, atomic=True))
+    def send_claim(self, fence: Fence, claims: Sequence[Claim]) -> Sent:
+        return Sent(self.claim(fence, claims, atomic=True))
 
     def _claim(self, token: str, claim: Claim, atomic: bool) -> str:
         firing = claim.firing
@@ -421,11 +424,11 @@ class FakeStore:
                 self.record(left.entry, left.identity, "note", "left again")
         return settled
 
-    def skip(self, token: Token, ttl_ms: int, skips: Sequence[Skip]) -> Statuses | Lost:
+    def skip(self, fence: Fence, skips: Sequence[Skip]) -> Statuses | Unfenced:
         def act() -> Statuses:
             return Statuses(self.now_ms * 1_000, [self._skip(skip) for skip in skips])
 
-        return self._fenced("skip", token, ttl_ms, act)
+        return self._fenced("skip", fence, act)
 
     def _skip(self, skip: Skip) -> str:
         row = self.rows.get(skip.entry)
@@ -438,7 +441,7 @@ class FakeStore:
         self.record(skip.entry, skip.first_ms, skip.outcome, skip.reason, skip.count)
         return "ok"
 
-    def recover(self, token: Token, ttl_ms: int, limit: int) -> Recovered | Lost:
+    def recover(self, fence: Fence, limit: int) -> Recovered | Unfenced:
         def act() -> Recovered:
             waits = {t: at for t, at in self.untrusted.items() if at > self.now_ms}
             found, waiting = [], []
@@ -446,7 +449,7 @@ class FakeStore:
                 if kept.token in waits:
                     waiting.append(waits[kept.token])
                 elif len(found) < limit:
-                    kept.token = str(token)
+                    kept.token = str(fence.token)
                     name, _, identity = key.rpartition("@")
                     found.append(
                         Intent(
@@ -460,12 +463,12 @@ class FakeStore:
                     )
             return Recovered(self.now_ms * 1_000, min(waiting, default=None), found)
 
-        return self._fenced("recover", token, ttl_ms, act)
+        return self._fenced("recover", fence, act)
 
-    def mark(self, token: Token, ttl_ms: int, intent: Intent, cap: int, bury: str) -> Marked | Lost:
+    def mark(self, fence: Fence, intent: Intent, cap: int, bury: str) -> Marked | Unfenced:
         def act() -> Marked:
             kept = self.inflight.get(intent.field)
-            if kept is None or kept.token != str(token):
+            if kept is None or kept.token != str(fence.token):
                 return Marked(0)
             kept.attempts += 1
             if bury or kept.attempts > cap:
@@ -476,7 +479,7 @@ class FakeStore:
                 return Marked(0, buried=True)
             return Marked(kept.attempts)
 
-        return self._fenced("mark", token, ttl_ms, act)
+        return self._fenced("mark", fence, act)
 
     def requests(self, limit: int) -> Sequence[Request]:
         def act() -> Sequence[Request]:
@@ -488,18 +491,16 @@ class FakeStore:
         return self._call("requests", act)
 
     def drop(
-        self, token: Token, ttl_ms: int, request: Request, entry: str, slot_ms: int, why: str
-    ) -> Statuses | Lost:
+        self, fence: Fence, request: Request, entry: str, slot_ms: int, why: str
+    ) -> Statuses | Unfenced:
         def act() -> Statuses:
             self.orders.pop(request.identity, None)
             self.record(entry, slot_ms, "failed", why)
             return Statuses(self.now_ms * 1_000, ["ok"])
 
-        return self._fenced("drop", token, ttl_ms, act)
+        return self._fenced("drop", fence, act)
 
-    def defer(
-        self, token: Token, ttl_ms: int, due: DueEntry, until_ms: int | None
-    ) -> Statuses | Lost:
+    def defer(self, fence: Fence, due: DueEntry, until_ms: int | None) -> Statuses | Unfenced:
         def act() -> Statuses:
             row = self.rows.get(due.name)
             fits = row is not None and (row.digest, row.due_ms) == (due.digest, due.due_ms)
@@ -507,9 +508,9 @@ class FakeStore:
                 row.due_ms = until_ms
             return Statuses(self.now_ms * 1_000, ["ok" if fits else "replan"])
 
-        return self._fenced("defer", token, ttl_ms, act)
+        return self._fenced("defer", fence, act)
 
-    def quarantine(self, token: Token, ttl_ms: int, due: DueEntry, why: str) -> Statuses | Lost:
+    def quarantine(self, fence: Fence, due: DueEntry, why: str) -> Statuses | Unfenced:
         def act() -> Statuses:
             row = self.rows[due.name]
             if (row.digest if row.raw else "") != due.digest:
@@ -518,7 +519,7 @@ class FakeStore:
             self.record(due.name, 0, "quarantined", why)
             return Statuses(self.now_ms * 1_000, ["ok"])
 
-        return self._fenced("quarantine", token, ttl_ms, act)
+        return self._fenced("quarantine", fence, act)
 
 
 @dataclass(frozen=True)

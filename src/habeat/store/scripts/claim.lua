@@ -1,14 +1,15 @@
 -- Take slots: at most one claim ever succeeds for an (entry, slot).
 --
--- ARGV 1 token, 2 ttl ms, 3 dedup ttl ms, 4 'atomic' | 'outbox',
---      5 the broker's database, 6 our own ('' and '' where they are the same),
---      7 number of firings; then for each firing:
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 dedup ttl ms, 5 'atomic' | 'outbox',
+--      6 the broker's database, 7 our own ('' and '' where they are the same),
+--      8 number of firings; then for each firing:
 --        name, digest of the definition, due ms it was planned for, cursor ms, slot ms,
 --        effective ms, next slot ms ('' if none), next due ms ('' if none), reason, delivery,
 --        message (outbox; else ''), request ('' for a slot of the schedule), what remains of
 --        the request after this firing ('' if nothing), number of commands; for each command:
 --        number of its words, words (the first is the command, the second its key)
 -- Returns {'ok', now us, heartbeat, status, …}, a status for each firing, or {'lost', holder}
+--      or {'behind', now us, heartbeat}
 --
 -- status: ok | duplicate | mine inflight | mine settled | early | replan | gone | error …
 --
@@ -21,15 +22,16 @@
 -- does not hide the others. The lease is extended last: a write that Redis refuses for want
 -- of memory must be the first one, or it would be let through.
 
-local token, dedup_ms, atomic = ARGV[1], ARGV[3], ARGV[4] == 'atomic'
-if redis.call('GET', LEASE) ~= token then
-  return lost()
+local token, dedup_ms, atomic = ARGV[1], ARGV[4], ARGV[5] == 'atomic'
+local refused = refusal(token, ARGV[3])
+if refused then
+  return refused
 end
 if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
 end
-local broker_db, own_db = ARGV[5], ARGV[6]
-local given, at = ARGV, 8
+local broker_db, own_db = ARGV[6], ARGV[7]
+local given, at = ARGV, 9
 local now = int(NOW)
 
 -- Thousands of these are read when a schedule piles up, and Lua takes longer over one than the
@@ -245,7 +247,7 @@ local function claim_wave()
   wave, names = {}, {}
 end
 
-for _ = 1, tonumber(ARGV[7]) do
+for _ = 1, tonumber(ARGV[8]) do
   local firing = read_firing()
   if names[firing.name] then
     claim_wave()

@@ -50,22 +50,46 @@ local function set_foreign_aside(key, kind)
   return redis.pcall('RENAME', key, aside).err and '' or aside
 end
 
--- Whether `token` holds the lease. Extends it first, so that nothing later can keep the
--- extension from happening (out of memory refuses HINCRBY, never PEXPIRE).
-local function holds(token, ttl_ms)
-  if redis.call('GET', LEASE) ~= token then
-    return false
+-- The fence. nil if `token` holds the lease and Redis knows no less than the caller did when it
+-- sent the call; else the answer to give, and nothing may be written.
+local function refusal(token, heartbeat)
+  local holder = redis.call('GET', LEASE)
+  if holder ~= token then
+    return {'lost', holder or ''}
   end
-  redis.call('PEXPIRE', LEASE, ttl_ms)
-  return true
+  local mine = tonumber(redis.call('HGET', META, 'heartbeat') or '0') or 0
+  if mine < tonumber(heartbeat) then
+    return {'behind', int(NOW_US), mine}
+  end
+  return nil
+end
+
+-- The same, and the lease is extended. That comes first, so that nothing later can keep it from
+-- happening (out of memory refuses HINCRBY, never PEXPIRE).
+local function fenced(token, ttl_ms, heartbeat)
+  local refused = refusal(token, heartbeat)
+  if not refused then
+    redis.call('PEXPIRE', LEASE, ttl_ms)
+  end
+  return refused
 end
 
 local function beat()
   return redis.call('HINCRBY', META, 'heartbeat', 1)
 end
 
-local function lost()
-  return {'lost', redis.call('GET', LEASE) or ''}
+-- What Redis has lost is remembered by it (core/history.py tells what the bounds mean). `answered`
+-- is when the lost history last answered the caller, ms, 0 if it does not know.
+local function declare_loss(answered)
+  local until_ms = answered > 0 and math.min(answered, NOW) or NOW
+  redis.call('HSET', META, 'history_lost', int(until_ms), 'loss_declared', int(NOW),
+    'boot', int(NOW))
+end
+
+-- The bounds of the last loss: slots up to the first are lost, up to the second nobody knows.
+local function last_loss()
+  local until_ms, declared = unpack(redis.call('HMGET', META, 'history_lost', 'loss_declared'))
+  return {until_ms or '0', declared or until_ms or '0'}
 end
 
 -- What definitions and pauses are compared by; '' where there is none, or nothing in it.
@@ -77,8 +101,10 @@ local function epoch_of(token)
   return string.match(token, '^(%d+):') or '0'
 end
 
+-- '' of what is no token; lease.py reads the same.
 local function nonce_of(token)
-  return string.match(token, '^%d+:(.*)$') or ''
+  local epoch, nonce = string.match(token, '^(%d+):(.+)$')
+  return epoch and #epoch <= 16 and nonce or ''
 end
 
 -- Each write of a Client carries a mark of its own. Once the write is done the mark is kept for a

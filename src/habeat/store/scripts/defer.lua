@@ -1,17 +1,20 @@
 -- Let an entry wait that cannot be rendered or resolved just now, or put it where it belongs;
 -- its cursor stays. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 name, 4 digest, 5 due ms planned for, 6 due ms from now on ('' never)
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 name, 5 digest, 6 due ms planned for,
+--      7 due ms from now on ('' never)
 -- Returns {'ok', now us, heartbeat, status} (ok | replan) or {'lost', holder}
+--      or {'behind', now us, heartbeat}
 
-if not holds(ARGV[1], ARGV[2]) then
-  return lost()
+local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
-local raw = redis.call('HGET', ENTRIES, ARGV[3])
-local due = redis.call('ZSCORE', DUE, ARGV[3])
-if not raw or redis.sha1hex(raw) ~= ARGV[4] or not due
-    or tonumber(due) ~= tonumber(ARGV[5]) then
+local raw = redis.call('HGET', ENTRIES, ARGV[4])
+local due = redis.call('ZSCORE', DUE, ARGV[4])
+if not raw or redis.sha1hex(raw) ~= ARGV[5] or not due
+    or tonumber(due) ~= tonumber(ARGV[6]) then
   return {'ok', int(NOW_US), beat(), 'replan'}
 end
-write_due(ARGV[3], ARGV[6])
+write_due(ARGV[4], ARGV[7])
 return {'ok', int(NOW_US), beat(), 'ok'}

@@ -1,16 +1,18 @@
 -- Put a request aside that cannot be carried out; kept in :dead for a person. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 request id, 4 digest, 5 entry, 6 slot ms, 7 why
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 request id, 5 digest, 6 entry, 7 slot ms, 8 why
 -- Returns {'ok', now us, heartbeat, status} (ok | replan) or {'lost', holder}
+--      or {'behind', now us, heartbeat}
 
-if not holds(ARGV[1], ARGV[2]) then
-  return lost()
+local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
-local raw = redis.call('HGET', REQUESTS, ARGV[3])
-if not raw or redis.sha1hex(raw) ~= ARGV[4] then
+local raw = redis.call('HGET', REQUESTS, ARGV[4])
+if not raw or redis.sha1hex(raw) ~= ARGV[5] then
   return {'ok', int(NOW_US), beat(), 'replan'}
 end
-redis.call('HDEL', REQUESTS, ARGV[3])
-redis.call('HSET', DEAD, 'request ' .. ARGV[3], raw)
-record(ARGV[5], ARGV[6], 'failed', ARGV[7], 1, ARGV[6], ARGV[1], 0, 0)
+redis.call('HDEL', REQUESTS, ARGV[4])
+redis.call('HSET', DEAD, 'request ' .. ARGV[4], raw)
+record(ARGV[6], ARGV[7], 'failed', ARGV[8], 1, ARGV[7], ARGV[1], 0, 0)
 return {'ok', int(NOW_US), beat(), 'ok'}

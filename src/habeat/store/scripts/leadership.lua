@@ -1,8 +1,10 @@
 -- What acquire.lua and steal.lua share: the moment in which a replica becomes the leader.
 --
--- A survivor passes what it knew of the history (cluster id, lease epoch, heartbeat). Where
--- Redis knows less, data was lost: the moment is kept as `history_lost`, and slots up to it
--- are accounted for as such, never fired from cursors that went back.
+-- A survivor passes what it knew of the history (cluster id, lease epoch, heartbeat, when it was
+-- last answered). Where Redis knows less, data was lost, and the loss is declared.
+--
+-- An heir leaves the intents of the last leader alone for one TTL, unless that leader gave its
+-- lease back: a lease that ran out, vanished or was stolen may still be trusted by its holder.
 
 local SCHEMA = '1'
 
@@ -32,10 +34,13 @@ local function history_since(known)
   return 'continued'
 end
 
--- What Redis has lost is remembered by it, whichever way the survivor came to lead.
-local function declare_loss(history)
-  if history == 'emptied' or history == 'restored' then
-    redis.call('HSET', META, 'history_lost', int(NOW), 'boot', int(NOW))
+-- Redis was emptied: no cursor is left that could tell what the lost history had claimed, so all
+-- is lost up to now.
+local function declare(history, known)
+  if history == 'emptied' then
+    declare_loss(0)
+  elseif history == 'restored' then
+    declare_loss(known.answered)
   end
 end
 
@@ -51,7 +56,12 @@ local function distrust(token, span_ms)
   redis.call('HSET', UNTRUSTED, token, int(NOW + span_ms) .. '|' .. int(span_ms))
 end
 
--- known: cluster, epoch, heartbeat; fresh: app, cluster (an id to use if there is none).
+local function led(word, token, heartbeat, history)
+  local cluster, loss = redis.call('HGET', META, 'cluster') or '', last_loss()
+  return {word, token, int(NOW_US), cluster, tostring(heartbeat), history, loss[1], loss[2]}
+end
+
+-- known: cluster, epoch, heartbeat, answered; fresh: app, cluster (an id to use if there is none).
 local function lead(nonce, ttl_ms, cause, known, fresh)
   local history = history_since(known)
   local last = tonumber(redis.call('HGET', META, 'epoch') or '0')
@@ -62,12 +72,11 @@ local function lead(nonce, ttl_ms, cause, known, fresh)
   redis.call('HSETNX', META, 'app', fresh.app)
   redis.call('HSETNX', META, 'schema', SCHEMA)
   redis.call('HSETNX', META, 'boot', int(NOW))
-  declare_loss(history)
+  declare(history, known)
   redis.call('HSET', META, 'epoch', epoch, 'lease_ttl', ttl_ms, 'leader_since', int(NOW_US),
     'leader_cause', cause, 'leader', token)
   redis.call('HINCRBY', META, 'leader_changes', 1)
   local heartbeat = beat()
   wake('led')
-  local cluster, history_lost = unpack(redis.call('HMGET', META, 'cluster', 'history_lost'))
-  return {'won', token, int(NOW_US), cluster, tostring(heartbeat), history, history_lost or '0'}
+  return led('won', token, heartbeat, history)
 end

@@ -1,13 +1,15 @@
 -- Count an attempt just before a message is sent again; bury the intent at the cap. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 field (entry@identity), 4 cap, 5 why it is buried if it may not be
---      repeated ('' if it may)
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 field (entry@identity), 5 cap,
+--      6 why it is buried if it may not be repeated ('' if it may)
 -- Returns {'ok', heartbeat, attempts} or {'buried', heartbeat} or {'gone', heartbeat}
 --      or {'lost', holder}
+--      or {'behind', now us, heartbeat}
 
-local token, field = ARGV[1], ARGV[3]
-if not holds(token, ARGV[2]) then
-  return lost()
+local token, field = ARGV[1], ARGV[4]
+local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
 local heartbeat = beat()
 local raw = redis.call('HGET', INFLIGHT, field)
@@ -19,13 +21,13 @@ if owner ~= token then
   return {'gone', heartbeat}
 end
 attempts = tonumber(attempts) + 1
-if ARGV[5] ~= '' or attempts > tonumber(ARGV[4]) then
+if ARGV[6] ~= '' or attempts > tonumber(ARGV[5]) then
   local name, slot = string.match(field, '^(.*)@(%-?%d+)[^@]*$')
   redis.call('HSET', DEAD, field, raw)
   redis.call('HDEL', INFLIGHT, field)
   redis.call('HINCRBY', META, 'abandoned', 1)
-  if ARGV[5] ~= '' then
-    record(name, slot, 'ambiguous', ARGV[5], 1, slot, token, 0, int(attempts - 1))
+  if ARGV[6] ~= '' then
+    record(name, slot, 'ambiguous', ARGV[6], 1, slot, token, 0, int(attempts - 1))
   else
     record(name, slot, 'failed', 'attempts used up', 1, slot, token, 0, int(attempts - 1))
   end

@@ -1,12 +1,14 @@
 -- A standby's look at the lease. Reads only.
 --
 -- Returns {holder ('' if none), pttl ms, heartbeat, listeners of the holder (-1 unknown),
---          lease ttl ms of the holder, cluster id, lease epoch, history lost ms, now us}
+--          lease ttl ms of the holder, cluster id, lease epoch, lost until ms, declared ms,
+--          now us}
 
 local holder = redis.call('GET', LEASE) or ''
-local heartbeat, ttl_ms, cluster, epoch, history_lost = unpack(redis.call(
-  'HMGET', META, 'heartbeat', 'lease_ttl', 'cluster', 'epoch', 'history_lost'))
+local heartbeat, ttl_ms, cluster, epoch = unpack(redis.call(
+  'HMGET', META, 'heartbeat', 'lease_ttl', 'cluster', 'epoch'))
+local loss = last_loss()
 local listeners = holder ~= '' and listeners_of(nonce_of(holder)) or nil
 return {holder, redis.call('PTTL', LEASE), tonumber(heartbeat or '0'), listeners or -1,
-  tonumber(ttl_ms or '0'), cluster or '', tonumber(epoch or '0'), tonumber(history_lost or '0'),
+  tonumber(ttl_ms or '0'), cluster or '', tonumber(epoch or '0'), loss[1], loss[2],
   int(NOW_US)}

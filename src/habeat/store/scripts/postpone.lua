@@ -1,15 +1,18 @@
 -- Look at the end of an entry's pause later, because it cannot be ended now. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 name, 4 when to look again ms ('' if the pause has no end)
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 name,
+--      5 when to look again ms ('' if the pause has no end)
 -- Returns {'ok', now us, heartbeat, status} (ok | gone: there is no pause to end) or {'lost', holder}
+--      or {'behind', now us, heartbeat}
 
-if not holds(ARGV[1], ARGV[2]) then
-  return lost()
+local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
 local heartbeat = beat()
-if ARGV[4] == '' or redis.call('HEXISTS', PAUSED, ARGV[3]) == 0 then
-  redis.call('ZREM', RESUME, ARGV[3])
+if ARGV[5] == '' or redis.call('HEXISTS', PAUSED, ARGV[4]) == 0 then
+  redis.call('ZREM', RESUME, ARGV[4])
   return {'ok', int(NOW_US), heartbeat, 'gone'}
 end
-redis.call('ZADD', RESUME, ARGV[4], ARGV[3])
+redis.call('ZADD', RESUME, ARGV[5], ARGV[4])
 return {'ok', int(NOW_US), heartbeat, 'ok'}

@@ -1,18 +1,19 @@
 -- Which config entries no live replica declares any more, a slice at a time. Fenced; removes no
 -- entry itself.
 --
--- ARGV 1 token, 2 ttl ms, 3 ms after which an unseen fingerprint is stale, 4 about how many names
---      are looked at
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 ms after which an unseen fingerprint is stale,
+--      5 about how many names are looked at
 -- Returns {'ok', now us, '1' if there is more to look at now (else '0'), name, …}
---      or {'lost', holder}
+--      or {'lost', holder} or {'behind', now us, heartbeat}
 --
 -- The names are looked through only after a fingerprint went stale, a slice per call, and again
 -- until a whole round finds none. `prune` in :meta is 1 where a round begins, then where the next
 -- slice begins and how many were found in this round. A live configuration whose names are not
 -- all there yet stops it: an unknown set must not read as an empty one.
 
-if not holds(ARGV[1], ARGV[2]) then
-  return lost()
+local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
 local live, complete = {}, true
 local known = redis.call('HGETALL', CONFIGS)
@@ -23,7 +24,7 @@ for i = 1, #known, 2 do
     -- seconds, and until then nothing may be removed that it could have declared.
     redis.call('HSET', CONFIGS, known[i], '-|' .. int(NOW) .. '|0')
     complete = false
-  elseif NOW - tonumber(seen or '0') > tonumber(ARGV[3]) then
+  elseif NOW - tonumber(seen or '0') > tonumber(ARGV[4]) then
     redis.call('HDEL', CONFIGS, known[i])
     redis.call('UNLINK', BASE .. 'declared:' .. known[i])
     redis.call('HSET', META, 'prune', '1')
@@ -45,7 +46,7 @@ local cursor, found = string.match(stands, '^(%d+)|(%d+)$')
 if not cursor or #cursor > 15 then
   cursor, found = '0', '0'
 end
-local page = redis.call('SSCAN', OWNED, cursor, 'COUNT', math.max(1, tonumber(ARGV[4])))
+local page = redis.call('SSCAN', OWNED, cursor, 'COUNT', math.max(1, tonumber(ARGV[5])))
 local names, orphan = page[2], {}
 for at, name in ipairs(names) do
   orphan[at] = true

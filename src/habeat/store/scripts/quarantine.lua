@@ -1,16 +1,19 @@
 -- Set an entry aside whose definition or state cannot be read: it keeps both, and leaves
 -- :due. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 name, 4 digest ('' where there is no definition), 5 why
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 name, 5 digest ('' where there is no definition),
+--      6 why
 -- Returns {'ok', now us, heartbeat, status} (ok | replan) or {'lost', holder}
+--      or {'behind', now us, heartbeat}
 
-if not holds(ARGV[1], ARGV[2]) then
-  return lost()
+local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
-local raw = redis.call('HGET', ENTRIES, ARGV[3])
-if digest_of(raw) ~= ARGV[4] then
+local raw = redis.call('HGET', ENTRIES, ARGV[4])
+if digest_of(raw) ~= ARGV[5] then
   return {'ok', int(NOW_US), beat(), 'replan'}
 end
-redis.call('ZREM', DUE, ARGV[3])
-redis.call('HSET', QUARANTINE, ARGV[3], ARGV[5])
+redis.call('ZREM', DUE, ARGV[4])
+redis.call('HSET', QUARANTINE, ARGV[4], ARGV[6])
 return {'ok', int(NOW_US), beat(), 'ok'}

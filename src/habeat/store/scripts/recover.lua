@@ -1,8 +1,9 @@
 -- Take over the intents of the outbox whose messages may not have left. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 how many at most
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many at most
 -- Returns {'ok', now us, heartbeat, wait until ms ('' if nothing waits), {field, attempts,
 --          effective ms, reason/delivery, message, …}} or {'lost', holder}
+--      or {'behind', now us, heartbeat}
 --
 -- Restamps with our token and never counts an attempt (mark.lua does, just before the resend).
 -- A record that cannot be read is moved to :dead, so that it does not hold up all others.
@@ -11,11 +12,12 @@
 -- only when it has nothing on its way.
 
 local token = ARGV[1]
-if not holds(token, ARGV[2]) then
-  return lost()
+local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
 local heartbeat = beat()
-local limit = tonumber(ARGV[3])
+local limit = tonumber(ARGV[4])
 local waits = {}
 local earliest = nil
 local distrusted = redis.call('HGETALL', UNTRUSTED)

@@ -1,26 +1,27 @@
 -- Remove entries, their due unclaimed slots settled in the ledger first. What is already in
 -- flight still goes out: it was claimed.
 --
--- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 mark of this removal ('' for none), 4 how long
---      it is kept ms, 5 number of entries; for each:
+-- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 heartbeat known, 4 mark of this removal ('' for
+--      none), 5 how long it is kept ms, 6 number of entries; for each:
 --        name, digest expected, cursor expected ('' if it does not matter), reason,
 --        first slot ms, last slot ms, count (0 if nothing was due)
--- Returns {'ok', now us} or {'conflict', name} or {'lost', holder} or {'closed'}; all or
--- nothing.
+-- Returns {'ok', now us} or {'conflict', name} or {'lost', holder} or {'closed'}
+--      or {'behind', now us, heartbeat}; all or nothing.
 --
 -- Replay: a removal whose mark is known is not done again, and is answered as before.
 
 local token = ARGV[1]
-if token ~= '' and not holds(token, ARGV[2]) then
-  return lost()
+local refused = token ~= '' and fenced(token, ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
-local mark = ARGV[3]
+local mark = ARGV[4]
 local answered = answered_before(mark)
 if answered then
   return answered
 end
-local FIELDS, FIRST = 7, 6
-local total = tonumber(ARGV[5])
+local FIELDS, FIRST = 7, 7
+local total = tonumber(ARGV[6])
 for i = 0, total - 1 do
   local at = FIRST + i * FIELDS
   local raw = redis.call('HGET', ENTRIES, ARGV[at])
@@ -31,7 +32,8 @@ for i = 0, total - 1 do
   end
 end
 for i = 0, total - 1 do
-  local name, _, _, reason, first, last, count = unpack(ARGV, FIRST + i * FIELDS, FIRST + 6 + i * FIELDS)
+  local at = FIRST + i * FIELDS
+  local name, _, _, reason, first, last, count = unpack(ARGV, at, at + FIELDS - 1)
   if count ~= '0' then
     record(name, first, 'skipped', reason, count, last, token, 0, 0)
   end
@@ -43,6 +45,6 @@ for i = 0, total - 1 do
   redis.call('SREM', OWNED, name)
   redis.call('DEL', BASE .. 'lateness:' .. name)
 end
-remember(mark, ARGV[4])
+remember(mark, ARGV[5])
 wake('changed')
 return {'ok', int(NOW_US)}

@@ -1,13 +1,15 @@
 -- Move cursors past slots that will not fire, each with its record. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 number of moves; for each: name, digest, due ms planned for,
---      cursor ms, new cursor ms, next slot ms, next due ms, outcome, reason, first slot ms,
---      count
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 number of moves; for each: name, digest,
+--      due ms planned for, cursor ms, new cursor ms, next slot ms, next due ms, outcome, reason,
+--      first slot ms, count
 -- Returns {'ok', now us, heartbeat, status, …} (ok | replan | gone) or {'lost', holder}
+--      or {'behind', now us, heartbeat}
 
 local token = ARGV[1]
-if not holds(token, ARGV[2]) then
-  return lost()
+local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
 if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
@@ -34,8 +36,8 @@ local function skip(name, digest, due, cursor, new_cursor, next_slot, next_due, 
 end
 
 local reply = {'ok', int(NOW_US), heartbeat}
-local at = 4
-for _ = 1, tonumber(ARGV[3]) do
+local at = 5
+for _ = 1, tonumber(ARGV[4]) do
   reply[#reply + 1] = skip(unpack(ARGV, at, at + 10))
   at = at + 11
 end

@@ -1,28 +1,29 @@
--- One look around by the leader: prove the lease, extend it, see what is due.
+-- One look around by the leader: prove the lease, extend it, see what is due. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 how many due entries at most, 4 heartbeat known to the caller,
---      5 ledger age ms, 6 ledger length, 7 look ahead ms, 8 how many of the due to pass over
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many due entries at most, 5 ledger age ms,
+--      6 ledger length, 7 look ahead ms, 8 how many of the due to pass over,
+--      9 declares a loss of data: when the lost history last answered the caller, ms (0: it does
+--        not know); '' if it suspects none
 -- Returns {'ok', now us, heartbeat, next due ms ('' if none), own listeners (-1 unknown),
---          firings in flight, history lost ms, {name, due ms, digest, state, …},
+--          firings in flight, {lost until ms, declared ms}, {name, due ms, digest, state, …},
 --          requests for extra firings, {names of entries whose pause is over}}
---      or {'lost', holder}
---
--- A heartbeat that went back under a lease that is still ours: a snapshot was restored.
+--      or {'lost', holder} or {'behind', now us, heartbeat}
 
-local token = ARGV[1]
-if not holds(token, ARGV[2]) then
-  return lost()
+local token, lost_after = ARGV[1], ARGV[9] or ''
+local refused = fenced(token, ARGV[2], lost_after == '' and ARGV[3] or '0')
+if refused then
+  return refused
 end
 local heartbeat = beat()
-if heartbeat <= tonumber(ARGV[4]) then
-  redis.call('HSET', META, 'history_lost', int(NOW), 'boot', int(NOW))
+if lost_after ~= '' then
+  declare_loss(tonumber(lost_after))
 end
 if redis.call('HINCRBY', META, 'ticks', 1) % 5 == 0 then
   redis.call('XTRIM', LEDGER, 'MINID', '~', int(NOW - tonumber(ARGV[5])))
   redis.call('XTRIM', LEDGER, 'MAXLEN', '~', ARGV[6])
 end
 local horizon = int(NOW + tonumber(ARGV[7]))
-local limit, offset = tonumber(ARGV[3]), tonumber(ARGV[8] or '0')
+local limit, offset = tonumber(ARGV[4]), tonumber(ARGV[8] or '0')
 local found = redis.call(
   'ZRANGEBYSCORE', DUE, '-inf', horizon, 'WITHSCORES', 'LIMIT', offset, limit)
 local due = {}
@@ -42,6 +43,6 @@ end
 local following = redis.call(
   'ZRANGEBYSCORE', DUE, '-inf', '+inf', 'WITHSCORES', 'LIMIT', offset + #found / 2, 1)
 return {'ok', int(NOW_US), heartbeat, following[2] or '', listeners_of(nonce_of(token)) or -1,
-  redis.call('HLEN', INFLIGHT), redis.call('HGET', META, 'history_lost') or '0', due,
+  redis.call('HLEN', INFLIGHT), last_loss(), due,
   redis.call('HLEN', REQUESTS),
   redis.call('ZRANGEBYSCORE', RESUME, '-inf', int(NOW), 'LIMIT', 0, 100)}

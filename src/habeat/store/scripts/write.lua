@@ -1,8 +1,8 @@
 -- Write entries: add, change, pause, resume, seed. All or nothing, compare-and-swap on the
 -- definition and on the cursor that the caller read.
 --
--- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 mark of this write ('' for none), 4 how long it
---      is kept ms, 5 number of entries; for each:
+-- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 heartbeat known, 4 mark of this write ('' for
+--      none), 5 how long it is kept ms, 6 number of entries; for each:
 --        name, digest expected ('' if there must be none), cursor expected ('' if it does not
 --        matter), digest of the pause expected ('' if it does not matter, '-' if it must not be
 --        paused), definition ('' to keep it), paused ('' keep, '-' resume, else JSON), end of
@@ -11,24 +11,26 @@
 --        next due ms, and the slots that will not fire because of this write: outcome,
 --        ('' if there are none), reason, first slot ms, last slot ms, count
 -- Returns {'ok', now us} or {'conflict', name} or {'lost', holder} or {'closed'}
+--      or {'behind', now us, heartbeat}
 --
 -- Replay: a write whose mark is known is not done again, and is answered as before. Without a
 -- mark the caller finds its own definition in place of the one it expected: a conflict.
 
 local token = ARGV[1]
-if token ~= '' and not holds(token, ARGV[2]) then
-  return lost()
+local refused = token ~= '' and fenced(token, ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
 if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
 end
-local mark = ARGV[3]
+local mark = ARGV[4]
 local answered = answered_before(mark)
 if answered then
   return answered
 end
-local FIELDS, FIRST = 16, 6
-local total = tonumber(ARGV[5])
+local FIELDS, FIRST = 16, 7
+local total = tonumber(ARGV[6])
 
 -- Who plans for an entry in quarantine gives it a new position, or resumes it: without either it
 -- was set aside since, and taken out of there it would never be due.
@@ -96,6 +98,6 @@ for i = 0, total - 1 do
   local at = FIRST + i * FIELDS
   write(unpack(ARGV, at, at + FIELDS - 1))
 end
-remember(mark, ARGV[4])
+remember(mark, ARGV[5])
 wake('changed')
 return {'ok', int(NOW_US)}
