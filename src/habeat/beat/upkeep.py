@@ -15,7 +15,7 @@ from functools import partial
 from habeat.client import edits
 from habeat.core.lease import Fence, Token
 from habeat.engine.lead import Lead
-from habeat.ports import Unfenced
+from habeat.ports import Lost, Unfenced
 from habeat.store.entries import PAGE, EntryStore, Stored, Write
 from habeat.store.mending import Mended, Mending
 

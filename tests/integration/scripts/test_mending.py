@@ -48,7 +48,7 @@ def test_a_pause_without_an_end_or_no_pause_at_all_is_not_looked_at(
 def test_only_the_leader_postpones(bench: Bench) -> None:
     bench.lead()
     bench.admin.zadd(bench.keys.resume, {"e": 5})
-    assert isinstance(bench.entries.postpone("e", None, (Token(1, "x"), TTL_MS)), Lost)
+    assert isinstance(bench.entries.postpone("e", None, Fence(Token(1, "x"), TTL_MS)), Lost)
     assert bench.admin.zcard(bench.keys.resume) == 1
 
 
@@ -94,7 +94,7 @@ def test_a_tick_finds_what_is_due_at_no_instant_due_now(bench: Bench, score: str
     bench.admin.zadd(bench.keys.due, {placed.entry.name: score})
     if score == "inf":
         mended(bench, token)
-    found = bench.store.tick(token, TTL_MS, 10, 0)
+    found = bench.store.tick(Fence(token, TTL_MS), 10)
     assert not isinstance(found, Lost)
     assert abs(found.due[0].due_ms - found.now_us // 1_000) < 5_000
 
@@ -174,7 +174,7 @@ def test_a_histogram_that_cannot_be_read_starts_again(bench: Bench, harm: str) -
         if harm == "max":
             bench.admin.hset(key, "max", "x")
     claim = bench.claim_of(placed)
-    words = bench.store.claim(token, TTL_MS, [claim], atomic=True)
+    words = bench.store.claim(Fence(token, TTL_MS), [claim], atomic=True)
     assert not isinstance(words, Lost)
     assert list(words.words) == ["ok"]
     counted = bench.admin.hgetall(bench.keys.entry_lateness(placed.entry.name))
@@ -184,7 +184,7 @@ def test_a_histogram_that_cannot_be_read_starts_again(bench: Bench, harm: str) -
 def test_what_is_no_record_of_a_firing_does_not_keep_it_from_leaving(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     bench.admin.rpush(bench.keys.fired(placed.entry.name, placed.slot_ms), "x")
-    words = bench.store.claim(token, TTL_MS, [bench.claim_of(placed)], atomic=True)
+    words = bench.store.claim(Fence(token, TTL_MS), [bench.claim_of(placed)], atomic=True)
     assert not isinstance(words, Lost)
     assert list(words.words) == ["ok"]
 
@@ -197,14 +197,14 @@ def test_a_configuration_that_cannot_be_read_stops_pruning(bench: Bench, raw: st
     bench.admin.hset(bench.keys.configs, "f", raw)
     bench.admin.hset(bench.keys.configs, "other", f"1|{bench.now_ms}|0")
     bench.admin.hset(bench.keys.meta, "prune", "1")
-    assert bench.entries.orphans(token, TTL_MS, 60_000, 10) == []
+    assert bench.entries.orphans(Fence(token, TTL_MS), 60_000, 10) == []
     assert bench.leases.register("n", "{}", "f", 0).generation >= 1
 
 
 def test_a_state_of_any_length_is_a_state_that_cannot_be_read(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     bench.admin.hset(bench.keys.state, placed.entry.name, "9" * 5_000 + "||||0")
-    words = bench.store.claim(token, TTL_MS, [bench.claim_of(placed)], atomic=True)
+    words = bench.store.claim(Fence(token, TTL_MS), [bench.claim_of(placed)], atomic=True)
     assert not isinstance(words, Lost)
     assert list(words.words) == ["gone"]
 
@@ -225,7 +225,7 @@ def test_an_intent_that_cannot_be_read_is_buried(bench: Bench, record: str) -> N
     token = bench.lead()
     bench.admin.hset(bench.keys.inflight, "e@17", record.replace("{t}", str(token)))
     bench.admin.hset(bench.keys.inflight, "no slot", f"{token}\n1\n17\n/\nx")
-    found = bench.store.recover(token, TTL_MS, 10)
+    found = bench.store.recover(Fence(token, TTL_MS), 10)
     assert not isinstance(found, Lost)
     assert list(found.intents) == []
     assert bench.admin.hlen(bench.keys.dead) == 2
