@@ -187,15 +187,22 @@ def _unrevived(stored: bytes) -> str:
 
 
 def _entry(name: str, data: Mapping[str, Any], state: EntryState) -> Entry:
-    fields = {key: data[key] for key in _PLAIN if key in data}
+    fields = {"task": data["task"], **{key: data[key] for key in _PLAIN if key in data}}
     fields |= {key: tuple(data[key]) for key in _TUPLES if key in data}
     if "misfire" in data:
-        fields["misfire"] = Misfire(data["misfire"])
+        fields["misfire"] = _word(Misfire, "misfire", data["misfire"])
     if "delivery" in data:
-        fields["delivery"] = Delivery(data["delivery"])
+        fields["delivery"] = _word(Delivery, "delivery", data["delivery"])
     extra = {key: value for key, value in data.items() if key not in _KNOWN}
     schedule = registry.from_json(data["schedule"])
     return Entry(name=name, schedule=schedule, extra=extra, state=state, **fields)
+
+
+def _word(words: type[Misfire] | type[Delivery], field: str, given: str) -> Misfire | Delivery:
+    try:
+        return words(given)
+    except ValueError:
+        raise ValidationError(field, given, " or ".join(map(repr, map(str, words)))) from None
 
 
 def encode_order(order: Order) -> bytes:

@@ -54,7 +54,11 @@ def no_slot_missed(world: World) -> Iterator[None]:
 
 def looked_at(world: World, *, reads: bool = True) -> dict[str, Any]:
     """Turn until trouble has been named; then it is not named again. What the client reads."""
-    world.turn(0.5)
+    told = -1
+    while told < len(world.errors.lines):
+        assert told < 5_000, "it is named again and again"
+        told = len(world.errors.lines)
+        world.turn(0.7)
     told = len(world.errors.lines)
     found = world.reads() if reads else {}
     world.turn(0.5)
