@@ -45,7 +45,8 @@ def slow_broker(request: pytest.FixtureRequest, proxy: Callable[..., Proxy]) -> 
 
 
 def test_longer_than_the_lease(make_fleet: MakeFleet, valkey: Server, slow_broker: Broker) -> None:
-    conf = {**slow_broker.conf, "habeat_lease_ttl": TTL_S}
+    # One message at a time: in packets it would not take long enough.
+    conf = {**slow_broker.conf, "habeat_lease_ttl": TTL_S, "habeat_outbox_window": 1}
     fleet = make_fleet(valkey, conf, burst(ENTRIES, STARTS_IN_S))
     fleet.start(3)
     until(lambda: int(fleet.meta().get("claimed", 0)) > 0, 2 * STARTS_IN_S, "the burst begins")

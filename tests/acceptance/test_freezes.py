@@ -2,8 +2,8 @@
 
 What the successor may repeat on a broker that is not the schedule's Redis is what had been
 published and not yet settled when the leader froze; a stale message is one that the thawed
-leader itself sends, and of these there may be one (between its last look at the clock and the
-write to the socket).
+leader itself sends, and of these there may be one packet (between its last look at the clock and
+the write to the socket).
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ FROZEN_S = 3.3 * TTL_S
 TIMES = pick(1, 3)
 BURST = 1_000
 PERIOD_S = pick(10.0, 30.0)
-UNSETTLED = 1
+#: `habeat_outbox_window`, and a packet may be half of it.
+UNSETTLED, STALE = 50, 25
 
 
 def test_frozen_between_slots(make_fleet: MakeFleet, valkey: Server, broker: Broker) -> None:
@@ -108,7 +109,7 @@ def _assert_accounted(fleet: Fleet, broker: Broker, arrivals: list[Arrival]) -> 
     fleet.stop()
     arrivals += broker.take()
     expected = slots(fleet)
-    repeats = TIMES * (UNSETTLED + 1) if isinstance(broker, OnRabbitMQ) else 0
+    repeats = TIMES * (UNSETTLED + STALE) if isinstance(broker, OnRabbitMQ) else 0
     again = assert_every_slot_once(arrivals, expected, repeats=repeats)
     print(f"{len(arrivals)} messages, {len(again)} repeated")
     assert_ledger_accounts(ledger(fleet), expected)

@@ -26,8 +26,8 @@ ENTRIES = 200
 KILLS = pick(5, 10)
 BETWEEN_S = pick(2.0, 7.0)
 RESTARTED_AFTER_S = 3.0
-#: What one leader may have published and not yet settled: a batch of settles and one on its way.
-IN_FLIGHT = 11
+#: What one leader may have published and not yet settled in a burst: `habeat_outbox_window`.
+IN_FLIGHT = 50
 
 
 def test_leaders_killed_in_turn(make_fleet: MakeFleet, valkey: Server, broker: Broker) -> None:

@@ -41,8 +41,8 @@ def test_stopped_in_the_middle_of_publishing(
     proxy: Callable[..., Proxy],
     how: signal.Signals,
 ) -> None:
-    """The message under way is finished and settled; the successor repeats none, loses none."""
-    count = 400
+    """The packets under way are finished and settled; the successor repeats none, loses none."""
+    count = 2_000
     url, way = rabbitmq.fresh_vhost(), proxy(rabbitmq)
     way.delay_s = 0.004
     broker = OnRabbitMQ(url, url.replace(f":{rabbitmq.port}/", f":{way.port}/"))

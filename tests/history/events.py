@@ -194,6 +194,7 @@ class Expectation:
     prompt_us: how long it may wait then. handover_us: how long a lease may lie free that was given
     back, with somebody there to take it; None: that is not looked at. timeout_us: how long a call
     to Redis may take.
+    window: how many messages the outbox may have handed over and not had settled; 0: not known.
     start_us: what relative times are printed against; 0: the first event.
     """
 
@@ -214,6 +215,7 @@ class Expectation:
     prompt_us: int = 2_000_000
     handover_us: int | None = None
     timeout_us: int = 2_000_000
+    window: int = 0
     start_us: int = 0
 
 

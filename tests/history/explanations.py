@@ -7,7 +7,7 @@ copy needs one of three things:
 
 - the sender of the earlier copy could not settle: it died, was stopped, or Redis did not take the
   write, until somebody else recovered the intent. It settles before it recovers anything
-  itself, so a settle that failed only costs a copy if the lease changes hands before the next.
+  itself, so a settle that failed only costs copies if the lease changes hands before the next.
 - the sender did not know that its message had arrived: the confirmation was lost.
 - the sender of the later copy was held up between its last look at the trust window and the
   socket, or its bytes were held up on the way, while somebody else did the work.
@@ -62,8 +62,8 @@ EXPLANATIONS: dict[Kind, Explanation] = {
     Kind.KILL: Explanation(
         Hits.EARLIER,
         True,
-        "A leader killed after the broker took its message and before it could settle: the "
-        "successor finds the intent and sends it again, under the same task id.",
+        "A leader killed after the broker took its messages and before their settling was sent: "
+        "the successor finds the intents and sends them again, under the same task ids.",
     ),
     Kind.FREEZE: Explanation(
         Hits.EITHER,
@@ -76,7 +76,8 @@ EXPLANATIONS: dict[Kind, Explanation] = {
     Kind.TERM: Explanation(
         Hits.NOBODY,
         False,
-        "A polite stop finishes and settles the message that it is at, then gives the lease back.",
+        "A polite stop finishes and settles the messages that it has under way, then gives the "
+        "lease back.",
     ),
     Kind.CUT_OFF: Explanation(
         Hits.EARLIER,

@@ -31,14 +31,16 @@ _STORM = "simulation/storm.py"
 ROWS: dict[Kind, Row] = {
     Kind.KILL: Row(
         "leader killed (SIGKILL, out of memory)",
-        "the message that had left and was not settled: at most one, on RabbitMQ two",
+        "messages that had left and were not settled: at most one while little is due (RabbitMQ: "
+        "two), at most `habeat_outbox_window` (50) in a burst",
         "none within the grace",
         "0.6 s; in flight with the outbox: one lease",
         ("chaos/test_failpoints.py", "acceptance/test_kills.py", _STORM),
     ),
     Kind.FREEZE: Row(
         "leader frozen (SIGSTOP, a stalled host)",
-        "the message that had left and was not settled, or the one it was about to write",
+        "messages that had left and were not settled, or the packet it was about to write: at most "
+        "as many as a kill",
         "none within the grace",
         f"{TTL} + 1 s",
         ("chaos/test_failpoints.py", "acceptance/test_freezes.py", _STORM),
@@ -52,7 +54,7 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.CUT_OFF: Row(
         "leader cut off from Redis",
-        "the message that had left and could not be settled",
+        "messages that had left and could not be settled: at most twice as many as a kill",
         "none within the grace",
         f"{TTL} + 1 s",
         ("chaos/test_partitions.py", _STORM),

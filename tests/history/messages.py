@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import pairwise
 
 from habeat.core.firing import Firing as Asked
@@ -16,6 +17,8 @@ class Messages:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._owners: dict[str, Name] = {}
+        #: Which firings were sent again because of a kill, and of nothing else.
+        self._by_kill: defaultdict[Fault, set[Name]] = defaultdict(set)
 
     def sort_requested(self) -> None:
         """Give the messages of requests to them: their headers have nothing but the slot."""
@@ -37,6 +40,15 @@ class Messages:
             if firing.copies:
                 self._check(name, firing)
             self._check_absence(name, firing)
+        self._check_kills()
+
+    def _check_kills(self) -> None:
+        """One kill repeats no more than what its victim had under way: the window."""
+        window = self._case.expectation.window
+        for fault, names in self._by_kill.items():
+            if window and len(names) > window:
+                told = f"one kill repeats {len(names)} messages, and its window is {window}"
+                self._wrong(fault.start_us, "I11", told, min(names))
 
     def _wrong(self, at_us: int, invariant: str, text: str, name: Name) -> None:
         self._case.at_us = at_us
@@ -133,7 +145,10 @@ class Messages:
                 and fault.start_us <= later.at_us
             }
         else:
-            kinds = {f.kind for f in case.faults if self._explains(f, claim, earlier, later)}
+            found = [f for f in case.faults if self._explains(f, claim, earlier, later)]
+            kinds = {fault.kind for fault in found}
+            if len(found) == 1 and kinds == {Kind.KILL}:
+                self._by_kill[found[0]].add(name)
             if not kinds:
                 self._wrong(later.at_us, "I11", self._told(firing, earlier, later), name)
         case.explained.update(kinds)

@@ -8,11 +8,14 @@ knows: refused, cut off, taken with the confirmation lost, taken only after the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.ports import (
+    Answered,
     BrokerUnavailable,
+    Parcel,
     PublishRefused,
     RenderBypassed,
     Rendered,
@@ -49,13 +52,24 @@ class Broker:
 
 
 class OnItsWay:
-    """`ports.Handed`: the broker has it, and has not said so."""
+    """`ports.Handed`: the broker has each that has no answer yet, and has not said so."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, known: Sequence[Answered], confirmed: bool) -> None:
         self._publisher = publisher
+        self._known = known
+        self._confirmed = confirmed
 
-    def taken(self, timeout_ms: int) -> None:
-        self._publisher.confirm(timeout_ms)
+    def answers(self, timeout_ms: int) -> Sequence[Answered]:
+        """One after the other; when one is lost with its connection, so are those after it."""
+        if self._confirmed:
+            return self._known
+        told: list[Answered] = []
+        lost: BrokerUnavailable | None = None
+        for known in self._known:
+            answer = known or lost or self._publisher.confirm(timeout_ms)
+            lost = lost or (answer if isinstance(answer, BrokerUnavailable) else None)
+            told.append(answer)
+        return told
 
 
 class Publisher:
@@ -111,26 +125,43 @@ class Publisher:
             self._host.sleep(timeout_ms * 1_000 if self._host.name in self._broker.cut_off else 0)
             raise BrokerUnavailable("simulated")
 
-    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> OnItsWay | None:
-        """Half of the replicas wait for confirmations later, as with RabbitMQ."""
-        self._trying(lambda: self._send(envelope, attempt, timeout_ms))
-        if self._host.boot_us % 2:
-            return OnItsWay(self)
-        self.confirm(timeout_ms)
-        return None
+    @property
+    def packets(self) -> int:
+        """Half of the replicas have a broker that confirms later, as RabbitMQ does."""
+        return 2 if self._host.boot_us % 2 else 1
 
-    def confirm(self, timeout_ms: int) -> None:
-        self._trying(lambda: self._confirm(timeout_ms))
+    def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> OnItsWay:
+        """One message after the other arrives, so a packet can be cut off anywhere."""
+        ends_us = self._host.world.now_us + timeout_ms * 1_000
+        known: list[Answered] = []
+        failed: BrokerUnavailable | None = None
+        for parcel in parcels:
+            left_ms = (ends_us - self._host.world.now_us) // 1_000
+            answer = failed or self._trying(self._send, parcel.envelope, parcel.attempt, left_ms)
+            failed = failed or (answer if isinstance(answer, BrokerUnavailable) else None)
+            known.append(answer)
+        handed = OnItsWay(self, known, False)
+        if self.packets == 2:
+            return handed
+        return OnItsWay(self, handed.answers(timeout_ms), True)
 
-    def _trying(self, act: Callable[[], None]) -> None:
+    def confirm(self, timeout_ms: int) -> Answered:
+        return self._trying(self._confirm, timeout_ms)
+
+    def _trying(self, act: Callable[..., None], *given: Any) -> Answered:
         try:
-            act()
-        except BrokerUnavailable:
+            act(*given)
+        except BrokerUnavailable as error:
             self._connected = False
-            raise
+            return error
+        except PublishRefused as error:
+            return error
+        return None
 
     def _send(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
         host, broker, world = self._host, self._broker, self._host.world
+        if timeout_ms <= 0:
+            raise BrokerUnavailable("simulated: the packet took too long")
         entry, identity, task_id, _ = envelope.decode().split(" ")
         host.sleep(30 + int(970 * world.random.random()))
         host.boundary("publish<")

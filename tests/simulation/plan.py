@@ -68,6 +68,10 @@ class Plan:
     crash_poll_ms: int = 250
     #: After how many resends an intent is buried; the shipped one is 10.
     attempts_cap: int = 10
+    #: `habeat_outbox_window`, and up to how many waiting messages each leaves by itself (10 as
+    #: shipped): with the few entries of a run there would never be a burst.
+    window: int = 50
+    little: int = 10
     #: The phase of the grid of slots at which the run begins, in ms.
     phase_ms: int = 0
     #: The clock of Redis does not step back in this run.
@@ -83,11 +87,19 @@ class Plan:
         """How long a call to Redis may take, as `habeat.beat.wiring` has it."""
         return round(min(2.0, max(0.3, self.ttl_ms / 4_000)) * SECOND)
 
+    @property
+    def most_under_way(self) -> int:
+        """How many messages a kill may repeat: however many are due, the window holds."""
+        return self.window
+
     def without(self, numbers: Sequence[int]) -> Plan:
         """The same with some of the troubles left out."""
         kept = tuple(trouble for trouble in self.troubles if trouble.number not in numbers)
         return replace(self, troubles=kept)
 
+
+#: All due at once, so that there is a burst for the outbox' window.
+CROWD = tuple(EntryPlan(f"c{number}", 1_000, config=False) for number in range(14))
 
 #: Scripts of a leader whose calls troubles lie in wait for, with how the dispatch uses them.
 CALLS = {
@@ -170,7 +182,7 @@ def plan_of(seed: int, atomic: bool | None = None) -> Plan:
     atomic = by_lot if atomic is None else atomic
     storm_us = draw.randrange(3 * SECOND // 2, 5 * SECOND)
     ttl_ms = draw.choice((1_000, 1_000, 1_000, 1_500, 2_000))
-    return Plan(
+    drawn = Plan(
         seed=seed,
         replicas=draw.choice((2, 2, 3, 3, 3, 4)),
         entries=tuple(_entry(draw, number) for number in range(draw.randrange(1, 6))),
@@ -186,7 +198,11 @@ def plan_of(seed: int, atomic: bool | None = None) -> Plan:
         phase_ms=draw.randrange(1_000),
         waits=draw.random() < 0.3 and not atomic,
         batch=draw.choice((1, 2, 20)),
+        window=draw.choice((1, 2, 3, 50)),
+        little=draw.choice((1, 1, 10)),
     )
+    crowd = () if drawn.atomic or draw.random() < 0.75 else CROWD
+    return replace(drawn, entries=drawn.entries + crowd)
 
 
 def _entry(draw: random.Random, number: int) -> EntryPlan:

@@ -23,8 +23,9 @@ from habeat.election import Election
 from habeat.engine import planning
 from habeat.engine.atomic import AtomicClaims
 from habeat.engine.loop import Engine
-from habeat.engine.outbox import Sender
+from habeat.engine.outbox import OutboxClaims, Sender
 from habeat.engine.recovery import Recovery
+from habeat.ports import Departed
 from habeat.store.dispatch import RedisDispatchStore
 from tests.simulation import lives
 from tests.simulation.plan import Plan, plan_of
@@ -121,19 +122,35 @@ def _sends_again(mark: Callable[..., Any]) -> Callable[..., Any]:
     return wrong
 
 
-_claim = RedisDispatchStore.claim
+_judged = OutboxClaims._judged
 
 
-def _duplicates_are_ok(self: Any, *args: Any, **named: Any) -> Any:
-    reply = _claim(self, *args, **named)
-    words = getattr(reply, "words", None)
-    if words is None:
-        return reply
-    return replace(reply, words=["ok" if word == "duplicate" else word for word in words])
+def _duplicates_are_ok(self: Any, lead: Any, batch: Any, reply: Any) -> Any:
+    words = ["ok" if word == "duplicate" else word for word in reply.words]
+    return _judged(self, lead, batch, replace(reply, words=words))
 
 
 def _unsettled(self: Sender, lead: Any) -> None:
     self._departed = []
+
+
+def _forgotten(self: Sender) -> None:
+    """What has left is taken for settled before the answer has been read."""
+    settling, self._settling = self._settling, None
+    if settling is not None:
+        del self._departed[: self._asked]
+        settling.result()
+
+
+def _taken_for_sent(self: Sender, lead: Any, packet: Any) -> None:
+    """Whatever the broker answers, and whether it answers."""
+    packet.handed.answers(1_000)
+    for each in packet.parcels:
+        self._departed.append(Departed(each.entry, each.identity, lead.now_ms(), each.attempt))
+
+
+def _as_large_as_the_backlog(self: Sender, waiting: int, most: int) -> int:
+    return waiting
 
 
 _run = Recovery.run
@@ -443,7 +460,11 @@ BUGS = (
         (("settle.lua", "  if not raw then\n", "  if not raw then\n    settled = settled + 1\n"),),
         atomic=False,
     ),
-    Bug("settle: never", patches=((Sender, "settle", _unsettled),), atomic=False),
+    Bug(
+        "settle: never",
+        patches=((Sender, "settle", _unsettled), (Sender, "_settle_soon", _unsettled)),
+        atomic=False,
+    ),
     Bug("trust: it never ends", patches=((Trust, "left_ms", _no_end),), atomic=False),
     Bug("trust: twice the TTL", patches=((Trust, "left_ms", _too_long),), atomic=False),
     Bug(
@@ -453,7 +474,27 @@ BUGS = (
     ),
     Bug(
         "outbox: a duplicate is sent",
-        patches=((RedisDispatchStore, "claim", _duplicates_are_ok),),
+        patches=((OutboxClaims, "_judged", _duplicates_are_ok),),
+        atomic=False,
+    ),
+    Bug(
+        "outbox: settled at the end of a turn",
+        patches=((Sender, "_settle_soon", _nothing),),
+        atomic=False,
+    ),
+    Bug(
+        "outbox: packets without a bound",
+        patches=((Sender, "_size", _as_large_as_the_backlog),),
+        atomic=False,
+    ),
+    Bug(
+        "outbox: taken for sent whatever the broker answers",
+        patches=((Sender, "_take", _taken_for_sent),),
+        atomic=False,
+    ),
+    Bug(
+        "outbox: forgotten before the settling is answered",
+        patches=((Sender, "_heard", _forgotten),),
         atomic=False,
     ),
     Bug(

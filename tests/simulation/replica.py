@@ -17,7 +17,7 @@ from habeat.beat.upkeep import Upkeep
 from habeat.core.entry import Entry, Policies
 from habeat.core.lease import renew_after_ms
 from habeat.election import Election, Pace
-from habeat.engine import Engine, EngineSettings, dispatch, recovery
+from habeat.engine import Engine, EngineSettings, dispatch, outbox, recovery
 from habeat.ports import StoreUnavailable
 from habeat.store import codec
 from habeat.store.dispatch import RedisDispatchStore
@@ -62,6 +62,7 @@ def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
     """A replica's parts, in the order in which `wiring.build` makes them."""
     recovery.ATTEMPTS_CAP = sim.plan.attempts_cap
     dispatch.ATOMIC_BATCH = dispatch.OUTBOX_BATCH = sim.plan.batch
+    outbox.LITTLE = sim.plan.little
     plan, clock = sim.plan, host
     caller = AsyncCaller(Clients(Client(host, sim.network), sim.network), sim.keys)
     leases = RedisElectionStore(caller, clock, APP, lambda: f"cluster of {host.nonce}")
@@ -92,7 +93,11 @@ def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
     )
     line = Line(host, sim.network, [sim.keys.wake, sim.keys.alive(host.nonce)])
     settings = EngineSettings(
-        plan.ttl_ms, renew_after_ms(plan.ttl_ms), plan.publish_timeout_ms, Policies()
+        plan.ttl_ms,
+        renew_after_ms(plan.ttl_ms),
+        plan.publish_timeout_ms,
+        Policies(),
+        outbox_window=plan.window,
     )
     engine = Engine(
         election=election,

@@ -310,6 +310,7 @@ class Simulation:
             start_us=self.world.start_us,
             attempts_cap=plan.attempts_cap + 1,
             edit_slack_us=SLOW_US // 5 + 2 * plan.timeout_us + 150_000,
+            window=plan.most_under_way,
         )
         return judge([*self.recorder.events, *self._nobody()], expectation)
 

@@ -60,6 +60,7 @@ def test_defaults_are_those_of_the_design() -> None:
         misfire_pace=50.0,
         wait_redis_replicas=0,
         publish_timeout_ms=3_000,
+        outbox_window=50,
         template=True,
         ledger_age_ms=86_400_000,
         ledger_length=1_000_000,

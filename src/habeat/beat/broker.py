@@ -67,6 +67,13 @@ class Broker:
             self._producer = self.app.amqp.Producer(self.connection, auto_declare=False)
         return self._producer
 
+    @property
+    def confirms_later(self) -> bool:
+        """Whether the broker says later that it has a message."""
+        connection = self.connection
+        wanted = connection.transport_options.get("confirm_publish")
+        return bool(wanted and ConfirmingChannel.fits(connection))
+
     def connect(self, timeout_s: float) -> None:
         """Make sure of a connection within the time; BrokerUnavailable."""
         if self._connection is not None and was_closed(self._connection):
@@ -186,8 +193,7 @@ class Broker:
     def _open_outlet(self) -> None:
         """Have a producer to publish on: one that need not wait for confirmations, if it can be."""
         if self._outlet is None:
-            confirms = self.connection.transport_options.get("confirm_publish")
-            if confirms and ConfirmingChannel.fits(self.connection):
+            if self.confirms_later:
                 self._confirming = ConfirmingChannel(self.connection)
                 self._outlet = self.app.amqp.Producer(self._confirming.channel, auto_declare=False)
             else:
@@ -215,10 +221,18 @@ class Broker:
         self.discard()
         judged = self.judged(error, timeout_s)
         if isinstance(judged, PublishUnknown) and entry:
-            if len(self._troubled) >= TROUBLED_KEPT:
-                self._troubled.clear()
-            self._troubled.add(entry)
+            self.suspect(entry)
         return judged
+
+    def suspect(self, entry: str) -> None:
+        """A message of this entry, and nothing else, was on a connection that failed."""
+        if len(self._troubled) >= TROUBLED_KEPT:
+            self._troubled.clear()
+        self._troubled.add(entry)
+
+    def is_troubled(self, entry: str) -> bool:
+        """Whether the messages of this entry are to be sent with nothing else on its way."""
+        return entry in self._troubled
 
     def judged(self, error: BaseException, timeout_s: float) -> BrokerUnavailable | PublishRefused:
         """Whose fault an error is that was met over a message: the broker's, or the message's.

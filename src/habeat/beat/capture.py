@@ -25,7 +25,7 @@ from habeat.beat.broker import Broker, no_queue, way_of
 from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
 
-Words = tuple[bytes | str | int, ...]
+Words = Sequence[bytes | str | int]
 
 PROBE_TTL_MS = 10_000
 
@@ -89,7 +89,7 @@ class Capture:
             raise
         except Exception as error:
             raise CaptureUncertain(f"{type(error).__name__}: {error}") from error
-        self._check_shape()
+        self.check_shape()
         database = self._database()
         self._check_server(database, same_server)
         return database
@@ -107,7 +107,13 @@ class Capture:
             self._declared = DeclaredEntities()
         return self._producer
 
-    def _check_shape(self) -> None:
+    def pool(self) -> Any:
+        """The connections that kombu would send by."""
+        self._bound_producer()
+        return self._channel.pool
+
+    def check_shape(self) -> None:
+        """Capture a probe message and decode it; CannotCapture."""
         probe = f"habeat.probe.{secrets.token_hex(8)}"
         try:
             commands = self.commands([_to_queue(probe)])

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 
 from habeat.beat.blame import Blame, blame, told
 from habeat.beat.broker import Broker
-from habeat.beat.capture import CannotCapture, Capture, CaptureUncertain, NoQueue
-from habeat.beat.confirms import Ticket
-from habeat.beat.envelope import Hasty, Publication, seal, unseal
+from habeat.beat.capture import CannotCapture, Capture, CaptureUncertain, NoQueue, Words
+from habeat.beat.envelope import Publication, seal
+from habeat.beat.outgoing import Outgoing
+from habeat.beat.packets import RedisPackets
 from habeat.beat.render import EntryRenderer
 from habeat.beat.sending import goes_its_own_way
 from habeat.beat.templates import Templates
@@ -24,7 +25,7 @@ from habeat.core.firing import Firing
 from habeat.ports import (
     BrokerUnavailable,
     Handed,
-    PublishRefused,
+    Parcel,
     RenderBypassed,
     Rendered,
     RenderFailed,
@@ -33,27 +34,7 @@ from habeat.ports import (
 
 log = logging.getLogger("habeat")
 
-DIRECT_KEPT = 1_000
 DENIED_KEPT = 1_000
-
-Words = Sequence[bytes | str | int]
-
-
-class OnItsWay:
-    """`ports.Handed`: the messages of one firing, until the broker has taken them all."""
-
-    def __init__(
-        self, broker: Broker, tickets: Sequence[Ticket], now_ms: Callable[[], int]
-    ) -> None:
-        self._broker = broker
-        self._tickets = tickets
-        self._now_ms = now_ms
-
-    def taken(self, timeout_ms: int) -> None:
-        """Wait for it, so long at most; BrokerUnavailable, PublishRefused."""
-        ends_ms = self._now_ms() + timeout_ms
-        for ticket in self._tickets:
-            self._broker.wait_for(ticket, max(0, ends_ms - self._now_ms()) / 1_000)
 
 
 class CeleryPublisher:
@@ -85,7 +66,8 @@ class CeleryPublisher:
         #: Queues that the claim may not push to: their messages leave by the outbox.
         self._denied: set[str] = set()
         self.templates = Templates(broker.app, self._record, self._rendered) if template else None
-        self._direct: dict[bytes, Callable[[object], None]] = {}
+        self._outgoing = Outgoing(broker, now_ms)
+        self._in_packets = False
         self.atomic = False
         self.decided = False
         self.why = "not decided yet"
@@ -95,6 +77,7 @@ class CeleryPublisher:
     def prepare(self, timeout_ms: int) -> None:
         """Decide the dispatch if that is still open; BrokerUnavailable."""
         self._by_task.clear()
+        self._look_at_packets()
         if self.templates is not None:
             self.templates.look()
         if self.decided:
@@ -104,6 +87,14 @@ class CeleryPublisher:
             return
         self._broker.connect(timeout_ms / 1_000)
         self._probe()
+
+    def _look_at_packets(self) -> None:
+        """Templates know the packet of a message, or they do not: other ones are learned then."""
+        packets = self._outgoing.packets
+        in_packets = packets is not None and packets.ready
+        if in_packets != self._in_packets and self.templates is not None:
+            self.templates.forget()
+        self._in_packets = in_packets
 
     def _probe(self) -> None:
         capture = Capture(self._broker)
@@ -125,6 +116,7 @@ class CeleryPublisher:
 
     def _decide(self, atomic: bool, why: str) -> None:
         self.atomic, self.decided, self.why = atomic, True, why
+        self._outgoing.packets = None if atomic else RedisPackets(self._broker, self._now_ms)
         log.warning("habeat: dispatch is %s: %s", "atomic" if atomic else "outbox", why)
 
     def refused_push(self, commands: Sequence[Words], why: str) -> bool:
@@ -218,9 +210,12 @@ class CeleryPublisher:
             if not self._is_denied(commands):
                 return Rendered(commands=commands)
         try:
-            return Rendered(envelope=seal(published))
+            envelope = seal(published)
         except Exception as error:
             raise RenderFailed(told(error)) from error
+        packets = self._outgoing.packets
+        packet = packets.commands(published, 1) if packets is not None else ()
+        return Rendered(envelope=envelope, packet=packet)
 
     def _captured(self, capture: Capture, published: list[Publication]) -> Sequence[Words]:
         """The commands that enqueue these messages, each of them somewhere.
@@ -249,11 +244,10 @@ class CeleryPublisher:
 
     def _later(self, entry: Entry, firing: Firing, task_id: str, epoch: int) -> Rendered:
         """A task that goes its own way is sent for real, once it is claimed."""
-        if len(self._direct) > DIRECT_KEPT:
-            self._direct.clear()
         key = f"direct {entry.name}@{firing.identity}".encode()
-        self._direct[key] = lambda producer: self._renderer.run(
-            entry, firing, task_id, epoch, producer
+        self._outgoing.keep(
+            key,
+            lambda producer: self._renderer.run(entry, firing, task_id, epoch, producer),
         )
         return Rendered(envelope=key, repeatable=False)
 
@@ -263,35 +257,14 @@ class CeleryPublisher:
         """Make sure of the broker within the time; BrokerUnavailable."""
         self._broker.connect(max(timeout_ms, 1) / 1_000)
 
-    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> Handed | None:
-        """Send an envelope's messages, all within the time; BrokerUnavailable, PublishRefused."""
-        ends_ms = self._now_ms() + timeout_ms
-        if envelope.startswith(b"direct "):
-            self._publish_direct(envelope, timeout_ms)
-            return None
-        try:
-            messages = unseal(envelope)
-        except Exception as error:
-            why = type(error).__name__  # its text may hold an argument
-            raise PublishRefused(f"the kept message cannot be read ({why})") from error
-        tickets: list[Ticket] = []
-        for message in messages:
-            left_ms = ends_ms - self._now_ms()
-            if left_ms <= 0:
-                raise BrokerUnavailable("it took too long to take all messages of one firing")
-            ticket = self._broker.publish(message, attempt, left_ms / 1_000)
-            tickets += [ticket] if ticket else []
-        return OnItsWay(self._broker, tickets, self._now_ms) if tickets else None
+    @property
+    def packets(self) -> int:
+        """Two where the broker confirms later: one is written while the other is confirmed."""
+        return 2 if self._broker.confirms_later else 1
 
-    def _publish_direct(self, envelope: bytes, timeout_ms: int) -> None:
-        run = self._direct.pop(envelope, None)
-        if run is None:
-            raise PublishRefused("only the replica that claimed it could send this one")
-        try:
-            run(Hasty(self._broker.producer, timeout_ms / 1_000))
-        except RenderFailed as error:
-            self._broker.discard()
-            raise self._broker.judged(error.__cause__ or error, timeout_ms / 1_000) from error
+    def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> Handed:
+        """Send a packet, all within the time; what fails is in the answers."""
+        return self._outgoing.publish(parcels, timeout_ms)
 
     def discard(self) -> None:
         """Throw the broker's connection away."""

@@ -269,8 +269,10 @@ def _is_plain(value: Any) -> bool:
 
 
 def _words(rendered: Rendered) -> Sequence[Sequence[Any]]:
-    return rendered.commands or [[rendered.envelope.decode()]]
+    return rendered.commands or [[rendered.envelope.decode()], *rendered.packet]
 
 
 def _rendered(commands: Sequence[Sequence[Any]], atomic: bool) -> Rendered:
-    return Rendered(commands=commands) if atomic else Rendered(envelope=commands[0][0].encode())
+    if atomic:
+        return Rendered(commands=commands)
+    return Rendered(envelope=commands[0][0].encode(), packet=commands[1:])

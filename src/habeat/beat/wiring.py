@@ -198,6 +198,7 @@ def _engine_settings(settings: Settings, max_interval_s: float) -> EngineSetting
         renew_after_ms=renew_after_ms(settings.lease_ttl_ms),
         publish_timeout_ms=settings.publish_timeout_ms,
         policies=policies_of(settings),
+        outbox_window=settings.outbox_window,
         longest_wait_ms=longest_ms,
     )
 

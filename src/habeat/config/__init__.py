@@ -49,6 +49,7 @@ class Settings:
     misfire_pace: float
     wait_redis_replicas: int
     publish_timeout_ms: int
+    outbox_window: int
     template: bool
     ledger_age_ms: int
     ledger_length: int

@@ -114,6 +114,14 @@ SETTINGS: tuple[Setting, ...] = (
         least=0.01,
     ),
     Setting(
+        "habeat_outbox_window",
+        "count",
+        50,
+        "How many messages of a burst the outbox may have on their way at once; a crash repeats "
+        "no more than these.",
+        least=1,
+    ),
+    Setting(
         "habeat_template",
         "switch",
         True,

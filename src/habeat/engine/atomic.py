@@ -55,7 +55,7 @@ class AtomicClaims:
         while self._under_way and self._under_way[0].claiming.has_come():
             complete &= self._read(lead)  # if the sending fails, all connections are closed
         attempt, began_us, alone = lead.attempt(), lead.monotonic_us(), not self._under_way
-        claiming = self._store.send_claim(attempt.fence, batch)
+        claiming = self._store.send_claim(attempt.fence, batch, atomic=True)
         self._under_way.append(_UnderWay(batch, claiming, attempt, began_us, alone))
         most = MOST_UNDER_WAY if self._took_us < FAR_US else MOST_FAR_UNDER_WAY
         while len(self._under_way) >= most:

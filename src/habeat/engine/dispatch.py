@@ -65,20 +65,22 @@ class Dispatch:
     def finish(self, lead: Lead) -> bool:
         """Wait for what is under way; False if some must be planned again."""
         complete = self._atomic.finish(lead)
+        complete &= self._outbox.finish(lead)
         self._sender.settle(lead)
         return complete
 
     def drop(self, lead: Lead) -> None:
         """At the end, however it came: nothing stays under way."""
         self._atomic.drop(lead)
+        self._outbox.drop(lead)
         self._sender.settle(lead)
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
         """Claim a batch that leaves by one way; False if some must be planned again."""
         if batch[0].rendered.commands:
-            return self._atomic.claim(lead, batch)
+            complete = self._outbox.finish(lead)
+            return self._atomic.claim(lead, batch) and complete
         complete = self._atomic.finish(lead)
-        self._sender.ready(lead)
         return self._outbox.claim(lead, batch) and complete
 
 

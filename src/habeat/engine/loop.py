@@ -83,6 +83,7 @@ class EngineSettings:
     renew_after_ms: int
     publish_timeout_ms: int
     policies: Policies
+    outbox_window: int = 50
     longest_wait_ms: int = LONGEST_WAIT_MS
 
 
@@ -112,7 +113,7 @@ class Engine:
         self._planner = Planner(catalog, settings.policies, store.definitions)
         renderer = Renderer(publisher, store, settings.policies.delivery)
         verdicts = Verdicts(store, publisher)
-        self._sender = Sender(store, publisher, settings.publish_timeout_ms)
+        self._sender = Sender(store, publisher, settings.publish_timeout_ms, settings.outbox_window)
         self._dispatch = Dispatch(
             renderer,
             AtomicClaims(store, verdicts),

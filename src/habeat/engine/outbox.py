@@ -7,62 +7,96 @@ What happens when each step fails:
 render       the entry waits or ends as failed (render.py); nothing was claimed.
 claim        refused: somebody else's slot, or the plan is stale. Reply lost: the intent is in
              flight, and is recovered with the same task id.
-publish      the intent stays in flight. Nothing more is claimed until the broker answers again.
-taken        the broker's confirmation, where it sends one. None came, or it was lost: the same.
+publish      each message has an answer of its own. One that is refused stays in flight by itself,
+             and the rest of its packet goes on. If the connection fails, what was answered
+             before is settled, and all else stays in flight. Nothing more is claimed until the
+             broker answers again.
+taken        the broker's word that it has a message. None came, or it was lost: the same.
 settle       not fenced, for a publish is a fact. Reply lost or process killed: the intent is
              resent with the same task id by whoever recovers it: this is the duplicate that
              at-least-once allows, and all that a crash can make.
 
-The broker's confirmation of a message is waited for when the next one has been handed over, then
-its settling is sent, whose answer is read later still: broker and Redis work while the next message
-is made ready. So a crash has at most two messages to repeat, which had been handed over and whose
-settling had not been sent, and no message waits for another's settling.
+**The window.** Messages that were handed to the broker and whose settling has not been sent are
+in the window, and they are what a crash may repeat. It follows the backlog:
 
-Before each publish the trust window is looked at; the publish must end inside it. Where less is
-left than a publish may take, the lease is renewed first. A firing that may be sent at most once
-is claimed alone, directly before its publish, and a stop waits for it: none is lost by one.
+- While little is due (`LITTLE` messages or fewer wait) a packet is one message, and its settling
+  is sent before the next one leaves. Where the broker confirms later (RabbitMQ) two packets are
+  under way: the next message leaves while the one before awaits its confirmation.
+- In a burst a packet is half of what waits, up to `habeat_outbox_window` messages (half of that
+  where two packets are under way) and `PACKET_BYTES`. Its answers are read together, and what the
+  broker has taken is settled with one call.
+
+So a crash repeats at most `habeat_outbox_window` messages (50), and one (RabbitMQ: two) while
+little is due; each keeps its task id. The repeats that a crash makes possible at each point:
+
+after a claim, before its packet     none: those messages have not left, and leave late
+while a packet is being written      the part of the packet that reached the broker
+before a packet's settling is sent   all of the packet; where two are under way, of both
+after that                           none, unless Redis never gets the call
+
+The claims of the next batch are sent before the present one is published, so Redis works while
+the broker does. A claimed message whose process dies before its packet leaves is sent late, by the
+heir, and once. When the broker fails, at most one further batch is claimed already.
+
+Before each packet the trust window is looked at; the packet must end inside it. Where less is
+left than a packet may take, the lease is renewed first. A stop lets the packets under way finish,
+has them settled, and leaves what was claimed to the heir. A firing that may be sent at most once
+is claimed alone, with nothing else under way, directly before its publish, and a stop waits for
+it: none is lost by one.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from habeat.core.entry import Delivery
+from habeat.election import Attempt
 from habeat.engine.lead import Lead
 from habeat.engine.reporting import Once
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import (
+    BrokerUnavailable,
     Claim,
     Departed,
     DispatchStore,
     Handed,
+    Parcel,
     Publisher,
     PublishRefused,
     PublishUnknown,
     Sent,
+    Statuses,
+    Unfenced,
 )
 
-#: Below this much trust a message is not begun.
+#: Below this much trust a packet is not begun.
 LEAST_TRUST_MS = 50
+#: As long as no more messages than this wait, each leaves by itself.
+LITTLE = 10
+#: A packet is cut at this size: writing it must not take long.
+PACKET_BYTES = 256 * 1024
+#: So that no settling keeps the server busy for 2 ms.
+SETTLE_BATCH = 50
 
 
 @dataclass(frozen=True, slots=True)
-class _Unconfirmed:
+class _Packet:
+    parcels: Sequence[Parcel]
     handed: Handed
-    entry: str
-    identity: str
-    attempt: int
 
 
 class Sender:
     """Hands messages to the broker inside the trust window, and settles what has left."""
 
-    def __init__(self, store: DispatchStore, publisher: Publisher, timeout_ms: int) -> None:
+    def __init__(
+        self, store: DispatchStore, publisher: Publisher, timeout_ms: int, window: int
+    ) -> None:
         self._store = store
         self._publisher = publisher
         self._timeout_ms = timeout_ms
-        self._unconfirmed: _Unconfirmed | None = None
+        self._window = window
         self._departed: list[Departed] = []
         self._settling: Sent[int] | None = None
         #: How many of the departed are in the question that is out.
@@ -70,58 +104,72 @@ class Sender:
         self._refused = Once()
 
     def ready(self, lead: Lead) -> None:
-        """Make sure of the broker before anything is claimed; BrokerUnavailable.
-
-        What was handed over last is waited for: building the next messages takes its time, and
-        one of them may go its own way, over a connection that it can lose.
-        """
-        self._confirm_last(lead)
+        """Make sure of the broker before anything is claimed; BrokerUnavailable."""
         self._renew_if_short(lead)
         self._publisher.connect(min(self._timeout_ms, lead.spare_ms()))
 
-    def send(self, lead: Lead, entry: str, identity: str, envelope: bytes, attempt: int) -> bool:
-        """Publish one message; False if the trust left does not suffice.
+    def send(self, lead: Lead, parcels: Sequence[Parcel], behind: int = 0) -> int:
+        """Publish these messages; how many of them were begun, before a stop or for want of trust.
 
-        One that the broker refuses stays in flight; recovery tries it again, up to the cap.
+        `behind` is how many more wait after them. Of what was begun, what the broker has taken is
+        settled or about to be; the rest stays in flight. A stop does not hold up the first packet.
+        BrokerUnavailable, when all that is known has been noted.
         """
+        most = min(self._publisher.packets, self._window)
+        size = self._size(len(parcels) + behind, most)
+        under_way: deque[_Packet] = deque()
+        trouble: BrokerUnavailable | None = None
+        begun = 0
+        try:
+            while begun < len(parcels) and trouble is None and not (begun and lead.stopping()):
+                packet = _packet(parcels[begun : begun + size])
+                handed = self._hand_over(lead, packet)
+                if handed is None:
+                    break
+                begun += len(packet)
+                under_way.append(_Packet(packet, handed))
+                if len(under_way) == most:
+                    trouble = self._take(lead, under_way.popleft())
+                    self._settle_soon(lead)
+        finally:
+            while under_way:
+                trouble = self._take(lead, under_way.popleft()) or trouble
+        self._settle_soon(lead)
+        if trouble is not None:
+            raise trouble
+        return begun
+
+    def _size(self, waiting: int, most: int) -> int:
+        """How many messages may leave together, where so many packets are under way at most."""
+        if waiting <= LITTLE:
+            return 1
+        return max(1, min(self._window // most, waiting // 2))
+
+    def _hand_over(self, lead: Lead, packet: Sequence[Parcel]) -> Handed | None:
+        """Give a packet to the broker; None if the trust left does not suffice."""
         self._renew_if_short(lead)
         spare_ms = lead.spare_ms()
         if spare_ms < LEAST_TRUST_MS:
-            return False
-        before = self._unconfirmed
-        try:
-            handed = self._publisher.publish(envelope, attempt, min(self._timeout_ms, spare_ms))
-        except PublishRefused as error:
-            self._tell(entry, error)
-            return True
-        self._unconfirmed = (
-            None if handed is None else _Unconfirmed(handed, entry, identity, attempt)
-        )
-        try:
-            if before is not None:
-                self._await(lead, before)
-        finally:
-            if handed is None:
-                self._left(lead, entry, identity, attempt)
-        return True
+            return None
+        return self._publisher.publish(packet, min(self._timeout_ms, spare_ms))
 
-    def _await(self, lead: Lead, message: _Unconfirmed) -> None:
-        """Until the broker has this message; a broker that hangs must not cost the lease."""
+    def _take(self, lead: Lead, packet: _Packet) -> BrokerUnavailable | None:
+        """Wait for the broker's answers, within the trust, and note each by itself."""
         spare_ms = max(LEAST_TRUST_MS, lead.spare_ms())
-        try:
-            message.handed.taken(min(self._timeout_ms, spare_ms))
-        except PublishRefused as error:
-            self._tell(message.entry, error)
-        else:
-            self._left(lead, message.entry, message.identity, message.attempt)
-
-    def _left(self, lead: Lead, entry: str, identity: str, attempt: int) -> None:
-        """The broker has it: have it settled."""
-        self._refused.over(entry)
-        self._departed.append(Departed(entry, identity, lead.now_ms(), attempt))
-        self._heard()
-        self._settling = self._store.send_settle(lead.last_token, self._departed)
-        self._asked = len(self._departed)
+        answers = packet.handed.answers(min(self._timeout_ms, spare_ms))
+        now_ms = lead.now_ms()
+        trouble = None
+        for parcel, answer in zip(packet.parcels, answers, strict=True):
+            if answer is None:
+                self._refused.over(parcel.entry)
+                self._departed.append(
+                    Departed(parcel.entry, parcel.identity, now_ms, parcel.attempt)
+                )
+            elif isinstance(answer, BrokerUnavailable):
+                trouble = trouble or answer
+            else:
+                self._tell(parcel.entry, answer)
+        return trouble
 
     def _tell(self, entry: str, error: PublishRefused) -> None:
         if isinstance(error, PublishUnknown):
@@ -130,23 +178,20 @@ class Sender:
             return
         self._refused.error(entry, "habeat: the broker refuses entry %r: %s", entry, error)
 
+    def _settle_soon(self, lead: Lead) -> None:
+        """Have settled what the broker has; the answer is read later."""
+        self._heard()
+        if self._departed:
+            asked = self._departed[:SETTLE_BATCH]
+            self._settling = self._store.send_settle(lead.last_token, asked)
+            self._asked = len(asked)
+
     def settle(self, lead: Lead) -> None:
-        """Record what has left so far; kept for the next try if Redis does not answer.
-
-        BrokerUnavailable if the broker does not confirm the last one: it stays in flight.
-        """
-        try:
-            self._confirm_last(lead)
-        finally:
-            self._heard()
-            if self._departed:
-                self._store.settle(lead.last_token, self._departed)
-                self._departed = []
-
-    def _confirm_last(self, lead: Lead) -> None:
-        last, self._unconfirmed = self._unconfirmed, None
-        if last is not None:
-            self._await(lead, last)
+        """Record what has left so far; kept for the next try if Redis does not answer."""
+        self._heard()
+        while self._departed:
+            self._store.settle(lead.last_token, self._departed[:SETTLE_BATCH])
+            del self._departed[:SETTLE_BATCH]
 
     def _heard(self) -> None:
         """Read the answer that is out; what it settled is done with, once it has come."""
@@ -160,6 +205,23 @@ class Sender:
             lead.call(lambda fence: self._store.tick(fence, 0))
 
 
+def _packet(parcels: Sequence[Parcel]) -> Sequence[Parcel]:
+    """The first of these, up to the size of a packet."""
+    room = PACKET_BYTES
+    for number, parcel in enumerate(parcels):
+        room -= len(parcel.envelope)
+        if room < 0:
+            return parcels[: max(1, number)]
+    return parcels
+
+
+@dataclass(frozen=True, slots=True)
+class _Claiming:
+    batch: Sequence[Claim]
+    sent: Sent[Statuses | Unfenced]
+    attempt: Attempt
+
+
 class OutboxClaims:
     """Claims batches and publishes what was claimed."""
 
@@ -167,21 +229,63 @@ class OutboxClaims:
         self._store = store
         self._sender = sender
         self._verdicts = verdicts
+        self._claiming: _Claiming | None = None
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
-        """Claim and publish; False if some must be planned again.
+        """Send a batch's claim and publish the batch before it; False if some must be replanned.
 
         Raises BrokerUnavailable with nothing claimed that is not kept as an intent.
         """
+        if batch[0].delivery == Delivery.AT_MOST_ONCE:
+            return self._claim_alone(lead, batch)
+        self._sender.ready(lead)
+        attempt = lead.attempt()
+        sent = self._store.send_claim(attempt.fence, batch, atomic=False)
+        before, self._claiming = self._claiming, _Claiming(batch, sent, attempt)
+        return before is None or self._publish(lead, before, len(batch))
+
+    def finish(self, lead: Lead) -> bool:
+        """Publish the batch whose claim is under way; False if some must be planned again."""
+        last, self._claiming = self._claiming, None
+        return last is None or self._publish(lead, last, 0)
+
+    def drop(self, lead: Lead) -> None:
+        """Something failed meanwhile: what was claimed stays in flight, and is recovered."""
+        last, self._claiming = self._claiming, None
+        if last is not None:
+            reply = last.sent.drop()
+            if isinstance(reply, Statuses):
+                lead.concluded(reply, last.attempt)
+
+    def _publish(self, lead: Lead, claiming: _Claiming, behind: int) -> bool:
+        reply = lead.concluded(claiming.sent.result(), claiming.attempt)
+        parcels, complete = self._judged(lead, claiming.batch, reply)
+        if lead.stopping():
+            return complete and not parcels
+        return self._sender.send(lead, parcels, behind) == len(parcels) and complete
+
+    def _claim_alone(self, lead: Lead, batch: Sequence[Claim]) -> bool:
+        """Directly before its publish, with nothing under way; a stop waits for it."""
+        complete = self.finish(lead)
+        if not lead.may_go_on():
+            return False
+        self._sender.ready(lead)
         reply = lead.call(lambda fence: self._store.claim(fence, batch, atomic=False))
+        parcels, accounted = self._judged(lead, batch, reply)
+        return self._sender.send(lead, parcels) == len(parcels) and accounted and complete
+
+    def _judged(
+        self, lead: Lead, batch: Sequence[Claim], reply: Statuses
+    ) -> tuple[Sequence[Parcel], bool]:
+        """The messages of what is claimed now, and whether all else is accounted for."""
+        parcels: list[Parcel] = []
         complete = True
         for claim, word in zip(batch, reply.words, strict=True):
             if word in ("ok", "mine inflight"):
-                firing = claim.firing
-                once = claim.delivery == Delivery.AT_MOST_ONCE
-                complete &= (once or not lead.stopping()) and self._sender.send(
-                    lead, firing.entry, firing.identity, claim.rendered.envelope, 1
+                firing, rendered = claim.firing, claim.rendered
+                parcels.append(
+                    Parcel(firing.entry, firing.identity, rendered.envelope, 1, rendered.packet)
                 )
             else:
                 complete &= self._verdicts.judge(lead, claim, word, reply.now_us)
-        return complete
+        return parcels, complete

@@ -16,7 +16,7 @@ from habeat.core.entry import Delivery
 from habeat.core.lease import Token
 from habeat.engine.lead import Lead
 from habeat.engine.outbox import Sender
-from habeat.ports import DispatchStore, Intent
+from habeat.ports import DispatchStore, Intent, Parcel
 
 log = logging.getLogger("habeat")
 
@@ -97,4 +97,6 @@ class Recovery:
             )
         elif marked.attempt:  # else its message had left after all, and is settled
             attempt = marked.attempt + 1
-            self._sender.send(lead, intent.entry, intent.identity, intent.envelope, attempt)
+            self._sender.send(
+                lead, [Parcel(intent.entry, intent.identity, intent.envelope, attempt)]
+            )

@@ -19,6 +19,7 @@ from habeat.ports.protocols import Handed as Handed
 from habeat.ports.protocols import Line as Line
 from habeat.ports.protocols import Publisher as Publisher
 from habeat.ports.protocols import Sent as Sent
+from habeat.ports.values import Answered as Answered
 from habeat.ports.values import Beaten as Beaten
 from habeat.ports.values import Behind as Behind
 from habeat.ports.values import Claim as Claim
@@ -28,6 +29,7 @@ from habeat.ports.values import Intent as Intent
 from habeat.ports.values import Look as Look
 from habeat.ports.values import Lost as Lost
 from habeat.ports.values import Marked as Marked
+from habeat.ports.values import Parcel as Parcel
 from habeat.ports.values import Recovered as Recovered
 from habeat.ports.values import Refused as Refused
 from habeat.ports.values import Registration as Registration

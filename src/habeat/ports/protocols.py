@@ -10,12 +10,14 @@ from habeat.core.firing import Firing
 from habeat.core.history import Known
 from habeat.core.lease import Fence, Observation, Token
 from habeat.ports.values import (
+    Answered,
     Claim,
     Departed,
     DueEntry,
     Intent,
     Look,
     Marked,
+    Parcel,
     Recovered,
     Refused,
     Registration,
@@ -119,13 +121,17 @@ class DispatchStore(Protocol):
         """The same claim, with all done for its sending that can be done before it is due."""
         ...
 
-    def send_claim(self, fence: Fence, claims: Sequence[Claim]) -> Sent[Statuses | Unfenced]:
-        """An atomic claim whose answer is read later; StoreUnavailable if it cannot be sent."""
+    def send_claim(
+        self, fence: Fence, claims: Sequence[Claim], *, atomic: bool
+    ) -> Sent[Statuses | Unfenced]:
+        """A claim whose answer is read later; StoreUnavailable if it cannot be sent."""
+        ...
 
     def settle(self, token: Token, departed: Sequence[Departed]) -> int: ...
 
     def send_settle(self, token: Token, departed: Sequence[Departed]) -> Sent[int]:
         """The same, its answer read later; StoreUnavailable if it cannot be sent."""
+        ...
 
     def skip(self, fence: Fence, skips: Sequence[Skip]) -> Statuses | Unfenced: ...
 
@@ -147,10 +153,13 @@ class DispatchStore(Protocol):
 
 
 class Handed(Protocol):
-    """A message that was handed to the broker, which has not said yet that it has it."""
+    """A packet of messages that was handed to the broker, whose answers are read later."""
 
-    def taken(self, timeout_ms: int) -> None:
-        """Wait until it says so, so long at most; BrokerUnavailable, PublishRefused."""
+    def answers(self, timeout_ms: int) -> Sequence[Answered]:
+        """What became of each message, in order, once the broker has answered; never raises.
+
+        A message without an answer within the time is BrokerUnavailable: it may have arrived.
+        """
         ...
 
 
@@ -159,6 +168,11 @@ class Publisher(Protocol):
 
     #: True when the store's claim carries the message itself.
     atomic: bool
+
+    @property
+    def packets(self) -> int:
+        """How many packets may be under way at once: 2 where the broker confirms later."""
+        ...
 
     def prepare(self, timeout_ms: int) -> None:
         """Decide which dispatch is possible, if that is still open; BrokerUnavailable."""
@@ -181,9 +195,9 @@ class Publisher(Protocol):
 
     def connect(self, timeout_ms: int) -> None: ...
 
-    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> Handed | None:
-        """Hand one message to the broker within the time; BrokerUnavailable, PublishRefused.
+    def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> Handed:
+        """Hand a packet of messages to the broker, all within the time; never raises.
 
-        None: the broker has it.
+        What fails on the way is in the answers. Nothing leaves after the time is over.
         """
         ...

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from habeat.core.firing import Firing
 from habeat.core.history import Known, Loss
 from habeat.core.lease import Observation, Token
+from habeat.errors import BrokerUnavailable, PublishRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,15 @@ class Rendered:
 
     `commands` (atomic) are the broker's Redis commands, words as they go over the wire;
     `envelope` (outbox) is the message in our own form, kept with the intent for a resend;
+    `packet` (outbox, with a Redis broker) is the same message as the broker's Redis commands, for
+    its first sending from this process, and may be empty;
     not `repeatable` where only this process could send it.
     """
 
     envelope: bytes = b""
     commands: Sequence[Sequence[bytes | str | int]] = ()
     repeatable: bool = True
+    packet: Sequence[Sequence[bytes | str | int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,21 @@ class Marked:
 
 #: Answers that say how the heartbeat stands; what a leader has seen of it must never go back.
 Beaten = Tick | Statuses | Recovered | Marked
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """The message of a claimed firing on its way to the broker, at its n-th attempt."""
+
+    entry: str
+    identity: str
+    envelope: bytes
+    attempt: int
+    packet: Sequence[Sequence[bytes | str | int]] = ()
+
+
+#: What became of one message: taken (None), refused for its own sake, or unknown.
+Answered = PublishRefused | BrokerUnavailable | None
 
 
 @dataclass(frozen=True, slots=True)

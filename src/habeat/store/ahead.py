@@ -39,7 +39,7 @@ class Ahead:
             self._reply = self._again()
             return
         self._pool = client.connection_pool
-        self._connection = _taken(self._pool)
+        self._connection = taken(self._pool)
         try:
             request = packed(("EVALSHA", script.sha, len(keys), *keys, *args))
             self._connection.send_packed_command([request])
@@ -133,7 +133,7 @@ def _packed(word: Word) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(raw), raw)
 
 
-def _taken(pool: Any) -> Any:
+def taken(pool: Any) -> Any:
     """A connection; redis-py before 5.3 wants to know for which command."""
     try:
         return pool.get_connection()

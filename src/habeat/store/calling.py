@@ -120,6 +120,22 @@ def unfenced(reply: Sequence[Any]) -> Unfenced | None:
     return Behind(int(reply[1]), int(reply[2])) if word == "behind" else None
 
 
+class Answer(Generic[Result]):
+    """`ports.Sent` of a call that has been answered already."""
+
+    def __init__(self, reply: Result) -> None:
+        self._reply = reply
+
+    def result(self) -> Result:
+        return self._reply
+
+    def has_come(self) -> bool:
+        return True
+
+    def drop(self) -> Result | None:
+        return self._reply
+
+
 def text(raw: bytes | str | int) -> str:
     """A reply's word as text, never an error.
 

@@ -25,7 +25,7 @@ from habeat.ports import (
 )
 from habeat.printable import ERROR_MAX_CHARS, printable
 from habeat.store.ahead import Packed, wire
-from habeat.store.calling import Awaited, Caller, blank, optional_ms, text, unfenced
+from habeat.store.calling import Answer, Awaited, Caller, blank, optional_ms, text, unfenced
 from habeat.store.calling import statuses as _statuses
 from habeat.store.codec import digest_of, read_state
 
@@ -96,12 +96,14 @@ class RedisDispatchStore:
         return _statuses(reply)
 
     def ready(self, claim: Claim) -> Claim:
-        if not claim.rendered.commands:
-            return claim  # of the outbox: what is sent ahead are atomic claims
         return replace(claim, readied=Packed.of(_claim_words(claim)))
 
-    def send_claim(self, fence: Fence, claims: Sequence[Claim]) -> Sent[Statuses | Unfenced]:
-        head = self._claim_head(fence, claims, atomic=True)
+    def send_claim(
+        self, fence: Fence, claims: Sequence[Claim], *, atomic: bool
+    ) -> Sent[Statuses | Unfenced]:
+        if self._wait_redis_replicas:  # WAIT follows the claim on its own connection
+            return Answer(self.claim(fence, claims, atomic=atomic))
+        head = self._claim_head(fence, claims, atomic)
         words = (each.readied or Packed.of(_claim_words(each)) for each in claims)
         pending = self._caller.send("claim", *head, *words)
         return Awaited(pending, _statuses)

@@ -21,7 +21,7 @@ from habeat.beat.render import EntryRenderer
 from habeat.beat.sending import goes_its_own_way, iso
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
-from habeat.ports import BrokerUnavailable, PublishRefused, RenderBypassed, RenderFailed
+from habeat.ports import BrokerUnavailable, Parcel, PublishRefused, RenderBypassed, RenderFailed
 from tests.unit.beat.conftest import make_app
 from tests.unit.engine.world import FakeClock
 
@@ -65,6 +65,13 @@ class Bench:
         rendered = self.publisher.render(entry, firing, "cluster", 17)
         assert rendered.repeatable
         return unseal(rendered.envelope)
+
+    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
+        """A packet of one message; what became of it is raised."""
+        handed = self.publisher.publish([Parcel("a", "1", envelope, attempt)], timeout_ms)
+        (answer,) = handed.answers(timeout_ms)
+        if answer is not None:
+            raise answer
 
 
 def one(app: Celery, **given: Any) -> Publication:
@@ -238,10 +245,10 @@ def test_what_goes_its_own_way_is_not_rendered_but_run_once_it_is_claimed(app: C
     rendered = bench.publisher.render(bench.declared.entries["a"], FIRING, "cluster", 1)
     assert not rendered.repeatable
     assert sent == []
-    bench.publisher.publish(rendered.envelope, 1, 1_000)
+    bench.publish(rendered.envelope, 1, 1_000)
     assert sent == [FIRING.task_id("cluster")]
     with pytest.raises(PublishRefused):  # nobody sends it twice, another process least of all
-        bench.publisher.publish(rendered.envelope, 2, 1_000)
+        bench.publish(rendered.envelope, 2, 1_000)
     assert len(sent) == 1
 
 
@@ -278,7 +285,7 @@ def test_the_outbox_touches_nothing_of_kombus_inside(
     bench = Bench(app, {"a": {"task": "proj.add", "schedule": 60, "args": (1, 2)}})
     rendered = bench.publisher.render(bench.declared.entries["a"], FIRING, "cluster", 1)
     assert rendered.commands == ()
-    bench.publisher.publish(rendered.envelope, 1, 1_000)
+    bench.publish(rendered.envelope, 1, 1_000)
     bench.publisher.connect(1_000)
     bench.publisher.discard()
     assert not bench.publisher.atomic
@@ -307,7 +314,7 @@ def test_a_resend_carries_its_attempt_and_the_same_id() -> None:
     with app.connection_for_write() as connection:
         connection.default_channel.queue_purge("celery")  # memory:// is one for the process
     for attempt in (1, 2):
-        bench.publisher.publish(rendered.envelope, attempt, 1_000)
+        bench.publish(rendered.envelope, attempt, 1_000)
     with app.connection_for_read() as connection:
         queue = connection.SimpleQueue("celery")
         found = [queue.get(timeout=1).headers for _ in range(2)]
@@ -333,7 +340,7 @@ def test_a4_all_messages_of_a_group_leave_within_the_one_time(
 
     monkeypatch.setattr(bench.broker, "publish", slow)
     with pytest.raises(BrokerUnavailable):
-        bench.publisher.publish(rendered.envelope, 1, 1_000)
+        bench.publish(rendered.envelope, 1, 1_000)
     assert timeouts == pytest.approx([1.0, 0.6, 0.2])
 
 
@@ -355,11 +362,11 @@ def test_b2_what_goes_its_own_way_is_bounded_too(
     monkeypatch.setattr(
         type(bench.broker.producer), "publish", lambda self, *args, **given: told.append(given)
     )
-    bench.publisher.publish(rendered.envelope, 1, 1_500)
+    bench.publish(rendered.envelope, 1, 1_500)
     (given,) = told
     assert (given["retry"], given["timeout"], given["confirm_timeout"]) == (False, 1.5, 1.5)
 
 
 def test_a_kept_message_that_cannot_be_read_is_refused_alone(app: Celery) -> None:
     with pytest.raises(PublishRefused):
-        Bench(app).publisher.publish(b"garbage", 1, 1_000)
+        Bench(app).publish(b"garbage", 1, 1_000)

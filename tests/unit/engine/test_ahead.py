@@ -139,14 +139,14 @@ def test_no_more_is_prepared_than_may_be_kept() -> None:
 
 def test_a_tick_ends_though_the_backlog_is_long() -> None:
     """Each message takes 30 ms: what is not sent in a second is left for the next turn."""
-    world = World(atomic=False, publish_timeout_ms=1_000)
+    world = World(atomic=False, publish_timeout_ms=1_000, window=1)
     world.publisher.takes_ms = 30
     lead(world)
     for number in range(200):
         world.add(f"e{number}", ago_ms=1_000)
     before_ms = world.now_ms
     world.tick()
-    assert TURN_MS <= world.now_ms - before_ms <= TURN_MS + 50 * 30 + 100
+    assert TURN_MS <= world.now_ms - before_ms <= TURN_MS + 2 * 50 * 30 + 100
     assert 0 < len(world.publisher.sent) < 200
     world.run(10_000)
     assert len({name for name, _ in world.publisher.sent}) == 200

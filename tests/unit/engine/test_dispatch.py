@@ -126,9 +126,9 @@ def test_to_a_far_server_more_batches_are_under_way(way_ms: float, most: int) ->
     send, under_way = world.store.send_claim, []
     highest = 0
 
-    def sends(*given: Any) -> Any:
+    def sends(*given: Any, atomic: bool) -> Any:
         nonlocal highest
-        sent = send(*given)
+        sent = send(*given, atomic=atomic)
         under_way.append(sent)
         highest = max(highest, len(under_way))
         read = sent.result
@@ -303,11 +303,11 @@ def test_an_answer_that_has_come_is_heard_though_the_next_batch_cannot_be_sent(
         world.add(f"e{number}")
     send, tick, sent, known = world.store.send_claim, world.store.tick, [], []
 
-    def second_fails(fence: Fence, claims: Any) -> Any:
+    def second_fails(fence: Fence, claims: Any, *, atomic: bool) -> Any:
         sent.append(len(claims))
         if len(sent) == 2:
             raise StoreUnavailable("unreachable", "for this test")
-        answer = send(fence, claims)
+        answer = send(fence, claims, atomic=atomic)
         if len(sent) > 1:
             return answer
         answer = replace(answer, reply=replace(answer.reply, heartbeat=4_711))

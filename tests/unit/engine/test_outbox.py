@@ -216,7 +216,7 @@ def test_a_message_is_not_begun_when_the_trust_left_is_too_short() -> None:
 
 
 def test_a_publish_ends_inside_the_trust_window() -> None:
-    world = World(ttl_ms=2_000)
+    world = World(ttl_ms=2_000, window=1)
     for n in range(30):
         world.add(f"e{n:02}")
     world.publisher.takes_ms = 400

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from habeat.ports import BrokerUnavailable
-from tests.unit.engine.world import AT_MOST_ONCE, World
+from habeat.ports import BrokerUnavailable, Parcel
+from tests.unit.engine.world import AT_MOST_ONCE, OnItsWay, World
 
 
 def during(world: World, name: str, act: Callable[[], None]) -> None:
@@ -77,9 +77,10 @@ def test_a_publish_that_hangs_does_not_cost_the_lease(
 ) -> None:
     world = World(ttl_ms=ttl_ms, publish_timeout_ms=30_000)
 
-    def hang(envelope: bytes, attempt: int, timeout_ms: int) -> None:
+    def hang(parcels: Sequence[Parcel], timeout_ms: int) -> OnItsWay:
         world.clock.advance(timeout_ms)
-        raise BrokerUnavailable("timed out")
+        trouble = BrokerUnavailable("timed out")
+        return OnItsWay(world.publisher, ["a"] * len(parcels), [trouble] * len(parcels))
 
     world.publisher.publish = hang  # type: ignore[method-assign]
     world.add("a")

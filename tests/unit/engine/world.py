@@ -24,6 +24,7 @@ from habeat.engine import Engine, EngineSettings
 from habeat.engine.lead import Lead
 from habeat.errors import DefinitionError
 from habeat.ports import (
+    Answered,
     Behind,
     BrokerUnavailable,
     Claim,
@@ -34,6 +35,8 @@ from habeat.ports import (
     Look,
     Lost,
     Marked,
+    Parcel,
+    PublishRefused,
     Recovered,
     Refused,
     Rendered,
@@ -365,8 +368,8 @@ class FakeStore:
     def ready(self, claim: Claim) -> Claim:
         return claim
 
-    def send_claim(self, fence: Fence, claims: Sequence[Claim]) -> Sent:
-        return Sent(self.claim(fence, claims, atomic=True))
+    def send_claim(self, fence: Fence, claims: Sequence[Claim], *, atomic: bool) -> Sent:
+        return Sent(self.claim(fence, claims, atomic=atomic))
 
     def _claim(self, token: str, claim: Claim, atomic: bool) -> str:
         firing = claim.firing
@@ -524,19 +527,31 @@ class FakeStore:
 
 @dataclass(frozen=True)
 class OnItsWay:
-    """`ports.Handed`: confirmed when asked, or not."""
+    """`ports.Handed`: confirmed when asked, or not; what is known already is in `known`."""
 
     publisher: FakePublisher
-    name: str
+    names: Sequence[str]
+    known: Sequence[Answered]
+    later: bool = False
 
-    def taken(self, timeout_ms: int) -> None:
+    def answers(self, timeout_ms: int) -> Sequence[Answered]:
+        ends_us = self.publisher.clock.us + timeout_ms * 1_000
+        return [
+            known or self._answer(name, max(0, ends_us - self.publisher.clock.us) // 1_000)
+            for name, known in zip(self.names, self.known, strict=True)
+        ]
+
+    def _answer(self, name: str, timeout_ms: int) -> Answered:
         publisher = self.publisher
+        if not self.later:
+            return None
         publisher.clock.advance(min(publisher.confirm_takes_ms, timeout_ms))
-        if self.name in publisher.unconfirmed:
-            raise publisher.unconfirmed.pop(self.name)
+        if name in publisher.unconfirmed:
+            return publisher.unconfirmed.pop(name)
         if publisher.confirm_takes_ms > timeout_ms:
-            raise BrokerUnavailable("the broker has not confirmed in time")
-        publisher.confirmed.append(self.name)
+            return BrokerUnavailable("the broker has not confirmed in time")
+        publisher.confirmed.append(name)
+        return None
 
 
 class FakePublisher:
@@ -548,14 +563,16 @@ class FakePublisher:
         self.sent: list[tuple[str, int]] = []
         self.rendered: list[str] = []
         self.timeouts: list[int] = []
+        #: How many messages each packet had.
+        self.windows: list[int] = []
         self.down = False
-        self.fails: dict[str, list[Exception]] = {}
+        self.fails: dict[str, list[BrokerUnavailable | PublishRefused]] = {}
         self.render_fails: dict[str, list[Exception]] = {}
         self.takes_ms = 0.0
         #: Whether the broker says later that it has a message, how late, and what it says instead.
         self.confirms_later = False
         self.confirm_takes_ms = 0.0
-        self.unconfirmed: dict[str, Exception] = {}
+        self.unconfirmed: dict[str, BrokerUnavailable | PublishRefused] = {}
         self.confirmed: list[str] = []
         self.render_takes_ms = 0.0
         self.gave_up: list[str] = []
@@ -595,17 +612,30 @@ class FakePublisher:
         if self.down:
             raise BrokerUnavailable("connection refused")
 
-    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> OnItsWay | None:
+    @property
+    def packets(self) -> int:
+        return 2 if self.confirms_later else 1
+
+    def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> OnItsWay:
         self.timeouts.append(timeout_ms)
+        self.windows.append(len(parcels))
         self.on_publish()
         self.clock.advance(self.takes_ms)
-        name = envelope.decode().rpartition("@")[0]
-        if self.fails.get(name):
-            raise self.fails[name].pop(0)
+        known: list[Answered] = []
+        for parcel in parcels:
+            known.append(next((e for e in known if isinstance(e, BrokerUnavailable)), None))
+            known[-1] = known[-1] or self._send(parcel)
+        names = [parcel.entry for parcel in parcels]
+        return OnItsWay(self, names, known, self.confirms_later)
+
+    def _send(self, parcel: Parcel) -> Answered:
+        fails = self.fails.get(parcel.entry)
+        if fails:
+            return fails.pop(0)
         if self.down:
-            raise BrokerUnavailable("connection reset")
-        self.sent.append((envelope.decode(), attempt))
-        return OnItsWay(self, name) if self.confirms_later else None
+            return BrokerUnavailable("connection reset")
+        self.sent.append((parcel.envelope.decode(), parcel.attempt))
+        return None
 
     @property
     def names(self) -> list[str]:
@@ -642,6 +672,7 @@ class World:
     publish_timeout_ms: int = 3_000
     policies: Policies = field(default_factory=Policies)
     crash_poll_ms: int = 250
+    window: int = 50
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
@@ -667,6 +698,7 @@ class World:
                 renew_after_ms=min(1_000, self.ttl_ms // 3),
                 publish_timeout_ms=self.publish_timeout_ms,
                 policies=self.policies,
+                outbox_window=self.window,
             ),
             stopping=lambda: self.stop,
         )
