@@ -49,6 +49,9 @@ class RedisPackets:
         if self._why_not or not connection.connected:
             return False
         if self._checked is not connection:
+            if connection.transport.driver_type != "redis":
+                self._why_not = "the broker is not Redis"
+                return False
             try:
                 self._capture.check_shape()
             except CannotCapture as reason:

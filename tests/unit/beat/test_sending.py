@@ -13,6 +13,7 @@ from kombu import Exchange, Queue
 from kombu.utils import json
 
 from habeat.beat.broker import Broker
+from habeat.beat.capture import Capture
 from habeat.beat.catalog import BeatCatalog
 from habeat.beat.declared import declare
 from habeat.beat.envelope import Publication, unseal
@@ -266,10 +267,10 @@ def test_a_message_sent_past_the_recorder_is_a_bypass_and_then_its_own_way(
 # -- the outbox and kombu's inside --------------------------------------------------------------
 
 
-def test_the_outbox_touches_nothing_of_kombus_inside(
+def test_the_outbox_touches_nothing_of_kombus_inside_where_the_broker_is_not_redis(
     app: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With habeat_dispatch = 'outbox' the module that knows kombu's inside is never used."""
+    """To such a broker no packet is sent: the module that knows kombu's inside is never used."""
     import habeat.beat.capture as capture
     import habeat.beat.publisher as publisher
 
@@ -282,11 +283,14 @@ def test_the_outbox_touches_nothing_of_kombus_inside(
                 continue
             monkeypatch.setattr(capture, name, used)
     monkeypatch.setattr(publisher, "Capture", used)
+    monkeypatch.setattr(Capture, "commands", used)
+    monkeypatch.setattr(Capture, "check_shape", used)
     bench = Bench(app, {"a": {"task": "proj.add", "schedule": 60, "args": (1, 2)}})
     rendered = bench.publisher.render(bench.declared.entries["a"], FIRING, "cluster", 1)
     assert rendered.commands == ()
     bench.publish(rendered.envelope, 1, 1_000)
     bench.publisher.connect(1_000)
+    bench.publish(rendered.envelope, 2, 1_000)
     bench.publisher.discard()
     assert not bench.publisher.atomic
 

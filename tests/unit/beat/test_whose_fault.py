@@ -64,7 +64,7 @@ def test_a_mistake_in_a_message_is_refused_and_nobody_is_asked(
     bench = Bench(app, {"a": ADD})
     envelope = failing(bench, error, monkeypatch)
     with pytest.raises(PublishRefused) as refused:
-        bench.publisher.publish(envelope, 1, 1_000)
+        bench.publish(envelope, 1, 1_000)
     assert not isinstance(refused.value, PublishUnknown)
     assert probe.asked == 0
 
@@ -76,7 +76,7 @@ def test_a_message_under_which_the_connection_fails_may_be_to_blame_itself(
     bench = Bench(app, {"a": ADD})
     envelope = failing(bench, error, monkeypatch)
     with pytest.raises(PublishUnknown, match="though the broker answers"):
-        bench.publisher.publish(envelope, 1, 1_000)
+        bench.publish(envelope, 1, 1_000)
     assert probe.asked == 1
 
 
@@ -87,7 +87,7 @@ def test_a_broker_that_fails_the_probe_is_gone(
     envelope = failing(bench, ConnectionResetError(), monkeypatch)
     probe.works = False
     with pytest.raises(BrokerUnavailable):
-        bench.publisher.publish(envelope, 1, 1_000)
+        bench.publish(envelope, 1, 1_000)
 
 
 def test_a_connection_that_cannot_be_made_is_the_brokers(
@@ -102,7 +102,7 @@ def test_a_connection_that_cannot_be_made_is_the_brokers(
 
     monkeypatch.setattr(bench.broker, "_open_outlet", refused)
     with pytest.raises(BrokerUnavailable):
-        bench.publisher.publish(envelope, 1, 1_000)
+        bench.publish(envelope, 1, 1_000)
 
 
 # -- a queue that is not there ------------------------------------------------------------------
@@ -115,10 +115,10 @@ def test_a_message_that_kombu_would_drop_is_refused(app: Celery, probe: Probe) -
         entry = bench.declared.entries[name]
         envelope = bench.publisher.render(entry, FIRING, "cluster", 1).envelope
         if taken:
-            bench.publisher.publish(envelope, 1, 1_000)
+            bench.publish(envelope, 1, 1_000)
             continue
         with pytest.raises(PublishRefused, match=r"no queue is bound to exchange 'asyncserver'"):
-            bench.publisher.publish(envelope, 1, 1_000)
+            bench.publish(envelope, 1, 1_000)
     assert probe.asked == 0
 
 
@@ -147,7 +147,7 @@ def test_no_option_is_taken_for_a_lost_broker(
     bench = Bench(app, {"a": {**ADD, "options": options}})
     try:
         rendered = bench.publisher.render(bench.declared.entries["a"], FIRING, "cluster", 1)
-        bench.publisher.publish(rendered.envelope, 1, 1_000)
+        bench.publish(rendered.envelope, 1, 1_000)
     except (RenderFailed, PublishRefused):
         pass
     assert probe.asked == 0
@@ -242,4 +242,4 @@ def test_what_goes_its_own_way_is_judged_alike(
     bench = Bench(app, {"a": {"task": "proj.own", "schedule": 60}})
     rendered = bench.publisher.render(bench.declared.entries["a"], FIRING, "cluster", 1)
     with pytest.raises(raised):
-        bench.publisher.publish(rendered.envelope, 1, 1_000)
+        bench.publish(rendered.envelope, 1, 1_000)
