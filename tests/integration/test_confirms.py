@@ -12,7 +12,7 @@ from kombu import Connection, Exchange, Queue
 
 from habeat.beat.broker import Broker
 from habeat.beat.envelope import Publication
-from habeat.ports import BrokerUnavailable, PublishRefused
+from habeat.ports import BrokerUnavailable, PublishRefused, PublishUnknown
 from tests.servers.proxy import Proxy
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -164,6 +164,6 @@ def test_a_confirmation_that_came_before_the_connection_closed_counts(
     assert unknown is not None
     broker.discard()
     broker.wait_for(known, 0)
-    with pytest.raises(BrokerUnavailable, match="closed"):
+    with pytest.raises(PublishUnknown, match="closed"):
         broker.wait_for(unknown, TIMEOUT_S)
     assert broker.publish(message(), 1, TIMEOUT_S) is None
