@@ -29,6 +29,7 @@ written to disk by the server, which has no persistence here.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -128,24 +129,31 @@ def one(
     *,
     broker_url: str | None = None,
     conf: dict[str, Any] | None = None,
+    queue: Callable[[], RedisQueue] | None = None,
 ) -> dict[str, Any]:
     """One burst; tried again with more time to start if the beat was not ready at T."""
     lead_s = run.pick(10.0, 5.0) + count * (0.001 if scheduler in FAST else 0.004)
     for patience in (1, 2, 4, 8):
         server = run.fresh()
-        queue = RabbitQueue(broker_url) if broker_url else RedisQueue(Wire(server, 1))
+        watched = queue() if queue is not None else _queue(server, broker_url)
         try:
-            if isinstance(queue, RabbitQueue):
-                queue.empty()
             with stage() as here:
-                found = _timed(run, here, scheduler, queue, count, way, lead_s * patience,
+                found = _timed(run, here, scheduler, watched, count, way, lead_s * patience,
                                broker_url, conf)  # fmt: skip
         finally:
-            queue.close()
+            watched.close()
         if found["ready"]:
             break
         run.say(f"{scheduler.name} was not ready for {count:,} entries at T: more time")
     return found
+
+
+def _queue(server: Server, broker_url: str | None) -> RedisQueue | RabbitQueue:
+    if broker_url is None:
+        return RedisQueue(Wire(server, 1))
+    queue = RabbitQueue(broker_url)
+    queue.empty()
+    return queue
 
 
 def _timed(

@@ -122,6 +122,7 @@ HABEAT = Scheduler("habeat", "habeat.Scheduler")
 SIGNALS = Scheduler("habeat (publish signals)", "habeat.Scheduler", more=_SIGNALS)
 NO_TEMPLATE = Scheduler("habeat (no template)", "habeat.Scheduler", {"habeat_template": False})
 OUTBOX = Scheduler("habeat (outbox)", "habeat.Scheduler", {"habeat_dispatch": "outbox"})
+WINDOW_1 = Scheduler("habeat (window 1)", "habeat.Scheduler", {"habeat_outbox_window": 1})
 REDBEAT = Scheduler(
     "redbeat",
     "redbeat.RedBeatScheduler",
