@@ -139,6 +139,14 @@ TRUST_WINDOW = [
         ELECTION,
     ),
     Device(
+        "wait: over the connection that wrote",
+        "With the only Redis replica frozen nothing is sent, in a Cluster too",
+        "store/waiting.py",
+        "    if pool is None:\n",
+        "    if True:\n",
+        "tests/integration/test_waiting.py",
+    ),
+    Device(
         "history: a refusal is remembered",
         "The loss that a call was refused for is declared by the next tick",
         _ELECTION,

@@ -48,7 +48,7 @@ def start_cluster(binary: Path, size: int = 3) -> Cluster:
     cluster = Cluster([])
     try:
         for _ in range(size):
-            cluster.nodes.append(start_server(binary, extra_args=_CLUSTERED))
+            cluster.nodes.append(start_server(binary, extra_args=CLUSTERED))
         _join(cluster)
         until(lambda: all(cluster.each(_is_ok)), 20, "each node calls the Cluster ok")
     except BaseException:
@@ -57,7 +57,7 @@ def start_cluster(binary: Path, size: int = 3) -> Cluster:
     return cluster
 
 
-_CLUSTERED = (
+CLUSTERED = (
     *("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"),
     *("--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"),
 )

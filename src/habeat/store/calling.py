@@ -16,6 +16,7 @@ from habeat.store.connection import AnyRedis
 from habeat.store.faults import REDIS_ERRORS, Fault, classify
 from habeat.store.keys import Keys
 from habeat.store.scripting import script
+from habeat.store.waiting import run_and_wait
 
 Result = TypeVar("Result")
 
@@ -49,6 +50,14 @@ class Caller:
         """The reply of the shipped script `name`."""
         words = tuple(map(wire, args))
         return self.do(lambda client: script(name).run(client, self.keys.fixed, *words))
+
+    def run_copied(self, name: str, *args: Any, wanted: int, timeout_ms: int) -> tuple[Any, int]:
+        """The reply, and how many Redis replicas have what the script wrote within the time."""
+
+        def act(client: AnyRedis) -> tuple[Any, int]:
+            return run_and_wait(client, script(name), self.keys.fixed, args, wanted, timeout_ms)
+
+        return self.do(act)
 
     def run_packed(self, name: str, *args: Any) -> Any:
         """The same, for thousands of words: redis-py packs them more slowly than Redis runs."""

@@ -90,10 +90,9 @@ class RedisDispatchStore:
     def claim(self, fence: Fence, claims: Sequence[Claim], *, atomic: bool) -> Statuses | Unfenced:
         words = (word for each in claims for word in _claim_words(each))
         head = self._claim_head(fence, claims, atomic)
-        reply = self._caller.run("claim", *head, *words)
-        if not atomic:
-            self._await_redis_replicas()
-        return _statuses(reply)
+        if atomic:
+            return _statuses(self._caller.run("claim", *head, *words))
+        return _statuses(self._run_copied("claim", *head, *words))
 
     def ready(self, claim: Claim) -> Claim:
         return replace(claim, readied=Packed.of(_claim_words(claim)))
@@ -125,17 +124,14 @@ class RedisDispatchStore:
         return _statuses(self._caller.run("skip", *fence.words, len(skips), *words))
 
     def recover(self, fence: Fence, limit: int) -> Recovered | Unfenced:
-        reply = self._caller.run("recover", *fence.words, limit)
+        reply = self._run_copied("recover", *fence.words, limit)
         if refusal := unfenced(reply):
             return refusal
-        # Here and not at each mark: a message that is not sent for want of Redis replicas must
-        # not use up an attempt.
-        self._await_redis_replicas()
         _, now_us, heartbeat, waits, found = reply
         return Recovered(int(now_us), optional_ms(waits), list(_intents(found)), int(heartbeat))
 
     def mark(self, fence: Fence, intent: Intent, cap: int, bury: str) -> Marked | Unfenced:
-        reply = self._caller.run("mark", *fence.words, intent.field, cap, bury)
+        reply = self._run_copied("mark", *fence.words, intent.field, cap, bury)
         if refusal := unfenced(reply):
             return refusal
         word = text(reply[0])
@@ -165,15 +161,22 @@ class RedisDispatchStore:
         words = (due.name, due.digest, printable(why, self._error_chars))
         return _statuses(self._caller.run("quarantine", *fence.words, *words))
 
-    def _await_redis_replicas(self) -> None:
-        """WAIT, where it was asked for: it cannot run in a script, so it follows the write."""
+    def _run_copied(self, name: str, *words: Any) -> Any:
+        """What is written before a publish: WAIT follows it where that was asked for."""
         wanted = self._wait_redis_replicas
-        if wanted:
-            have = self._caller.do(lambda client: client.wait(wanted, WAIT_TIMEOUT_MS))
-            if int(have) < wanted:
-                raise StoreUnavailable(
-                    "unreachable", f"{have} of {wanted} Redis replicas have the claim"
-                )
+        if not wanted:
+            return self._caller.run(name, *words)
+        limits = {"wanted": wanted, "timeout_ms": WAIT_TIMEOUT_MS}
+        reply, have = self._caller.run_copied(name, *words, **limits)
+        self._await_redis_replicas(have)
+        return reply
+
+    def _await_redis_replicas(self, have: int) -> None:
+        wanted = self._wait_redis_replicas
+        if have < wanted:
+            raise StoreUnavailable(
+                "unreachable", f"{have} of {wanted} Redis replicas have what a message needs"
+            )
 
 
 def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:
