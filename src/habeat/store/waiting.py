@@ -70,7 +70,7 @@ def _pool(client: Any, key: str) -> Any:
         return client.connection_pool
     if not isinstance(client, RedisCluster):
         return None
-    node = client.get_node_from_key(key)
+    node = client.get_node_from_key(key)  # type: ignore[no-untyped-call]
     if node is None:
         raise redis.ConnectionError(f"no node of the Cluster owns the hash slot of {key!r}")
     return client.get_redis_connection(node).connection_pool
