@@ -258,21 +258,13 @@ def _forgets_what_left(self: Sender) -> None:
 _run_copied = RedisDispatchStore._run_copied
 
 
-def _claimed_unwaited(self: Any, name: str, *words: Any) -> Any:
-    if name == "claim":
-        return self._caller.run(name, *words)
-    return _run_copied(self, name, *words)
+def _unwaited(*names: str) -> Callable[..., Any]:
+    def wrong(self: Any, name: str, *words: Any) -> Any:
+        if name in names:
+            return self._caller.run(name, *words)
+        return _run_copied(self, name, *words)
 
-
-_recover = RedisDispatchStore.recover
-
-
-def _recovered_unwaited(self: Any, *args: Any) -> Any:
-    wanted, self._wait_redis_replicas = self._wait_redis_replicas, 0
-    try:
-        return _recover(self, *args)
-    finally:
-        self._wait_redis_replicas = wanted
+    return wrong
 
 
 def _dropped_unheard(self: AtomicClaims, lead: Any) -> None:
@@ -663,13 +655,13 @@ BUGS = (
     ),
     Bug(
         "wait: not after a claim",
-        patches=((RedisDispatchStore, "_run_copied", _claimed_unwaited),),
+        patches=((RedisDispatchStore, "_run_copied", _unwaited("claim")),),
         atomic=False,
         life=lives.fails_over,
     ),
     Bug(
-        "wait: not after recovering",
-        patches=((RedisDispatchStore, "recover", _recovered_unwaited),),
+        "wait: not before a resend",
+        patches=((RedisDispatchStore, "_run_copied", _unwaited("recover", "mark")),),
         atomic=False,
         life=lives.killed_unwaited,
     ),

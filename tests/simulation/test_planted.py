@@ -36,7 +36,7 @@ IN_A_LIFE = {
     "release: nobody is told": "TAKEOVER",
     "release: nobody listens": "TAKEOVER",
     "wait: not after a claim": "COPIED",
-    "wait: not after recovering": "COPIED",
+    "wait: not before a resend": "COPIED",
     "fence: no script compares what its caller knows": "FORGOT",
     "settle: what left is forgotten when the answer is lost": "I11",
 }
