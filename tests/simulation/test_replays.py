@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from habeat.store.codec import decode
 from habeat.store.scripting import script
 from tests.simulation.model import Words
 from tests.simulation.network import Client
@@ -89,6 +90,10 @@ def _twice(trial: Trial) -> None:
             second = trial.again()
             if second != 0 or any(words[0] == b"HINCRBY" for words in trial.writes):
                 trial.fails("a second time", second)
+            trial.again(OTHER)  # a message that left under another lease, too
+            notes = [words for words in trial.writes if b"left again" in words]
+            if len(notes) != int(trial.args[1]):
+                trial.fails("of what somebody else has settled", notes)
             return
         done = [number for number, word in enumerate(trial.statuses(first)) if word == b"ok"]
         second = trial.again()
@@ -167,6 +172,24 @@ def _moved(trial: Trial) -> None:
 def _set_back(trial: Trial) -> None:
     now_us = trial.server.now_us()
     trial.server.now_us = lambda: now_us - HOUR_US
+
+
+def _to_the_millisecond(trial: Trial) -> None:
+    """Nothing is taken before its effective time, and it is taken then."""
+    if trial.name != "claim" or len(_sound(trial)) != 1:
+        return
+    with trial.apart():
+        trial.again()
+        ((name, state),) = [w[2:4] for w in trial.writes if w[1] == trial.sim.keys.state.encode()]
+        raw = trial.call("HGET", trial.sim.keys.entries, name)
+    entry = decode(name.decode(), raw)
+    effective_us = entry.effective_ms(int(state.split(b"|")[0])) * 1_000
+    for now_us, expected in ((effective_us - 1, b"early"), (effective_us, b"ok")):
+        with trial.apart():
+            trial.server.now_us = lambda now_us=now_us: now_us  # type: ignore[misc]
+            reply = trial.again()
+            if expected not in trial.statuses(reply):
+                trial.fails(f"at {now_us} us, due at {effective_us} us", reply)
 
 
 def _fired(trial: Trial) -> None:
@@ -308,6 +331,7 @@ CHECKS: list[Callable[[Trial], None]] = [
     _acquired,
     _planned_before,
     _marked,
+    _to_the_millisecond,
     _suppressed,
     _after(_edited, b"replan", "claim", "skip", "defer"),
     _after(_removed, b"gone", "claim", "skip"),
