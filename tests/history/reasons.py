@@ -178,7 +178,7 @@ class Reasons:
 
     def _quarantined(self, life: Life, record: Record) -> str:
         now = self._case.definitions.get(life.entry)
-        unreadable = (life.old if life.redefined else now) is None  # and is not yet set aside
+        unreadable = now is None or (life.redefined and life.old is None)  # and not yet set aside
         if unreadable or self._standing.was_aside(life.entry):
             return self._past(record)
         return "and it was not set aside"

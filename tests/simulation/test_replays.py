@@ -90,6 +90,7 @@ def _twice(trial: Trial) -> None:
             second = trial.again()
             if second != 0 or any(words[0] == b"HINCRBY" for words in trial.writes):
                 trial.fails("a second time", second)
+            _keys_are_settled(trial)
             trial.again(OTHER)  # a message that left under another lease, too
             notes = [words for words in trial.writes if b"left again" in words]
             if len(notes) != int(trial.args[1]):
@@ -101,6 +102,15 @@ def _twice(trial: Trial) -> None:
         expected = (b"mine settled", b"mine inflight") if trial.name == "claim" else (b"replan",)
         if done and (any(word not in expected for word in words) or trial.writes):
             trial.fails("a second time", second)
+
+
+def _keys_are_settled(trial: Trial) -> None:
+    """What has been settled is known by its key, as long as that lives."""
+    for at in range(2, len(trial.args), 4):
+        key = f"{trial.sim.keys.base}fired:{trial.args[at]}:{trial.args[at + 1]}"
+        raw = trial.call("GET", key)
+        if raw is not None and raw.rpartition(b"|")[2] != b"settled":
+            trial.fails("and its key says otherwise", raw)
 
 
 def _by_another(trial: Trial) -> None:
@@ -270,6 +280,64 @@ def _stolen(trial: Trial) -> None:
                 trial.fails("after the holder was another, or was heard of", reply)
 
 
+def _epoch_of(reply: Any) -> int:
+    return int(reply[1].partition(b":")[0])
+
+
+def _epochs(trial: Trial) -> None:
+    """The lease epoch rises, also when the clock stands behind it, and above what was known."""
+    if trial.name != "acquire":
+        return
+    with trial.apart():
+        _set_back(trial)
+        won = []
+        for known in (trial.args[5], 1 << 50):
+            trial.args[5] = known
+            for _ in range(2):
+                trial.call("DEL", trial.sim.keys.lease)
+                won.append(_epoch_of(trial.again()))
+        if won != sorted(set(won)) or won[2] <= 1 << 50:
+            trial.fails("again and again", won)
+
+
+def _unheard(trial: Trial) -> None:
+    """Who has no subscriber cannot tell that another has none."""
+    if trial.name != "steal" or trial.args[7] != "crash":
+        return
+    server: Any = trial.server
+    own = trial.sim.keys.alive(trial.args[0]).encode()
+    with trial.apart():
+        server._lua.listen(server._server, own, 0)
+        reply = trial.again()
+        server._lua.listen(server._server, own, len(server.subscribers.get(own, ())))
+        if reply[0] != b"refused" or trial.writes:
+            trial.fails("by somebody who is not heard", reply)
+
+
+def _asked_twice(trial: Trial) -> None:
+    """A request's id is used once; whose answer was lost is answered as before."""
+    if trial.name != "request":
+        return
+    with trial.apart():
+        first, second = trial.again()[0], trial.again()[0]
+        trial.args[4:5] = ["another call"]
+        third = trial.again()[0]
+        if first == b"ok" and (second, third) != (b"ok", b"known"):
+            trial.fails("again and again", (first, second, third))
+
+
+def _renamed(trial: Trial) -> None:
+    """What was due under the old name is due under the new one, and no more under the old."""
+    if trial.name != "rename":
+        return
+    due, old = trial.sim.keys.due, trial.args[0]
+    with trial.apart():
+        if trial.again()[0] == b"ok":
+            names = trial.call("ZRANGEBYSCORE", due, "-inf", "+inf")
+            if str(old).encode() in names:
+                trial.fails("leaves the old name due", names)
+
+
 def _acquired(trial: Trial) -> None:
     """Whose answer was lost has the same token; a lease that is held is left alone."""
     if trial.name != "acquire":
@@ -329,6 +397,10 @@ CHECKS: list[Callable[[Trial], None]] = [
     _released,
     _stolen,
     _acquired,
+    _epochs,
+    _unheard,
+    _asked_twice,
+    _renamed,
     _planned_before,
     _marked,
     _to_the_millisecond,
