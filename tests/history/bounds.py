@@ -31,9 +31,6 @@ RENEW_US = 1_000_000
 #: Slots up to the moment at which somebody reads an entry go by what is read then.
 READS_US = 1_000
 
-#: A loss of data is dated to when a survivor noticed it, so long after it at most.
-NOTICED_MS = 10_000
-
 #: A replica that handed over because its broker failed stays away for so long:
 #: `beat.replica.SIT_OUT_MS`.
 SIT_OUT_US = 60_000_000

@@ -6,6 +6,7 @@ so; a reason that nobody knows is wrong. (That there was a fault at all, where o
 that nothing took too long, is looked at when all is known: misses.py, waiting.py.)
 
 history lost      data had been lost, and the slot is not later than that loss
+history uncertain the same, of an entry that may be sent at most once
 misfire: …        its grace was over; skip, latest, limit or window is what the entry asks for, and
                   what it keeps is still to come (the newest, the newest so many)
 expired           its deadline, or `expires`, was over, counted from its effective time
@@ -22,7 +23,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from habeat.core.entry import Entry, Misfire
-from tests.history.bounds import NOTICED_MS, READS_US
+from tests.history.bounds import READS_US
 from tests.history.case import Case
 from tests.history.cursors import Cursors, Life, Record
 from tests.history.standing import Standing
@@ -65,6 +66,8 @@ class Reasons:
         told = ""
         if reason.startswith("misfire: ") and record.outcome == "missed":
             told = self._misfire(life, record, reason.removeprefix("misfire: "))
+        elif record.reason == "history uncertain":
+            told = self._uncertain(life, record)
         elif record.outcome in ("missed", "skipped", "suppressed"):
             told = self._known.get(reason, self._unknown)(life, record)
         if told:
@@ -87,9 +90,19 @@ class Reasons:
             return "and nothing had been lost"
         if record.count == 0:
             return ""  # a sign that an entry was made anew, of no slots
-        bound_ms = max(loss.server_ms for loss in case.losses) + NOTICED_MS
-        if record.last_ms > bound_ms:
-            return f"and it is {record.last_ms - bound_ms} ms later than the loss"
+        bound_ms = max(loss.server_ms for loss in case.losses)
+        late_ms = case.effective_ms(life.entry, record.last_ms) - bound_ms
+        if late_ms > 0:
+            return f"and it is {late_ms} ms later than the loss"
+        return ""
+
+    def _uncertain(self, life: Life, record: Record) -> str:
+        """Nobody knows whether it was claimed: only what may be sent once is given up for that."""
+        case = self._case
+        if not case.losses and not case.gaps:
+            return "and nothing had been lost"
+        if record.outcome != "ambiguous" or not case.is_once(life.entry, str(record.last_ms)):
+            return "and it may be sent again"
         return ""
 
     def _suppressed(self, life: Life, record: Record) -> str:

@@ -61,7 +61,12 @@ def try_all(devices: Sequence[Device], names: Sequence[str], again: bool) -> int
 def _tried(workshop: Workshop, device: Device, name: str) -> str:
     result = workshop.run_without(device.file, device.old, device.new, SUITES[name])
     print(f"{result.seconds:6.1f} s  {device.name}: {name}: {result.by or '-'}", flush=True)
-    return result.by
+    return _short(result.by)
+
+
+def _short(by: str) -> str:
+    """A test without its parameters; of a seed its number only."""
+    return " ".join(by.split()[:2]) if by.startswith("seed ") else by.partition("[")[0]
 
 
 _SECTION = """## Who else notices

@@ -191,6 +191,7 @@ class Client:
         holder = network.watching.holder
         reply = self._server.evalsha(sha, text, keys, args)
         network.watching.ran(self._host, name, reply, holder)
+        network.watching.answered()
         if network.on_script is not None:
             network.on_script(self._host, name, reply)
         return reply

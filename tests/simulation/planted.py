@@ -21,7 +21,6 @@ from habeat.core.history import Knowledge
 from habeat.core.lease import Trust
 from habeat.election import Election
 from habeat.engine import planning
-from habeat.engine.atomic import AtomicClaims
 from habeat.engine.loop import Engine
 from habeat.engine.outbox import OutboxClaims, Sender
 from habeat.engine.recovery import Recovery
@@ -178,6 +177,14 @@ class _AllIsLost(catchup._Planner):
         return super().step(cursor_ms, slot_ms)
 
 
+class _AllOfTheOutage(catchup._Planner):
+    """What fell due after the last answer is taken for lost, up to the declaration."""
+
+    def __init__(self, entry: Any, policies: Any, now_ms: int, loss: Any, fired: int) -> None:
+        super().__init__(entry, policies, now_ms, loss, fired)
+        self._lost_until_ms = min(loss.declared_ms, now_ms)
+
+
 class _ShortGrace(catchup._Planner):
     """A grace that ends a little too early."""
 
@@ -265,11 +272,6 @@ def _unwaited(*names: str) -> Callable[..., Any]:
         return _run_copied(self, name, *words)
 
     return wrong
-
-
-def _dropped_unheard(self: AtomicClaims, lead: Any) -> None:
-    while self._under_way:
-        self._under_way.popleft().claiming.drop()
 
 
 class _KeepsOneLess(catchup._Planner):
@@ -620,6 +622,11 @@ BUGS = (
             ),
         ),
     ),
+    Bug(
+        "catch-up: all of an outage is lost",
+        patches=((catchup, "_Planner", _AllOfTheOutage),),
+        life=lives.fails_over,
+    ),
     Bug("catch-up: the grace is too short", patches=((catchup, "_Planner", _ShortGrace),)),
     Bug("catch-up: not even the newest", patches=((catchup, "_Planner", _NewestToo),)),
     Bug("catch-up: a run one slot too long", patches=((catchup, "_Planner", _OneTooMany),)),
@@ -666,11 +673,6 @@ BUGS = (
         life=lives.killed_unwaited,
     ),
     Bug(
-        "claims: dropped answers are not heard",
-        patches=((AtomicClaims, "drop", _dropped_unheard),),
-        atomic=True,
-    ),
-    Bug(
         "fence: no script compares what its caller knows",
         (("common.lua", "if mine < tonumber(heartbeat) then", "if false then"),),
         life=lives.restores,
@@ -687,10 +689,6 @@ BUGS = (
             ),
         ),
         atomic=False,
-    ),
-    Bug(
-        "suppressed: the cursor moves without a record",
-        (("claim.lua", "record(firing.name, firing.slot, 'suppressed'", "type('suppressed'"),),
     ),
     Bug("release: nobody listens", patches=((Election, "look_now", _nothing),), life=lives.stops),
 )

@@ -15,6 +15,7 @@ FORGOT    a leader that had seen more of the history than Redis has now fired a 
           from after the loss, by which it could have told, was lost.)
 EPOCH     somebody leads under an epoch that is not above the highest that it knows
 OVERWRITE a definition was written by somebody who had read an older one than it replaced
+LOST      a slot is called lost with the history, and was due after that had last answered
 COPIED    a message left before a Redis replica had its claim, where that is waited for
 TRUST     a leader trusts its lease from later on than its last extension was carried out
 RESEED    after Redis was emptied, an entry began with slots from before
@@ -74,6 +75,9 @@ class Watching:
         self._heard_us: dict[str, int] = {}
         self._revs: dict[bytes, int] = {}
         self._began_ms = self._lost_us = 0
+        #: The latest instant by Redis' clock at which it answered somebody, and the same at a loss.
+        self._answered_ms = self._answered_until_ms = 0
+        self._ledger = base + b"ledger"
         self._begun: set[bytes] = set()
 
     def wrong(self, text: str) -> None:
@@ -97,6 +101,9 @@ class Watching:
                 self._on_state(words[2], words[3])
         elif key == self._entries:
             self._on_definition(name, words)
+        elif key == self._ledger:
+            if words[10] == b"history lost" and words[12] != b"0":
+                self._on_lost(words)
         elif key.startswith(self._fired):
             self._on_fired(key[len(self._fired) :], words[2])
 
@@ -133,6 +140,17 @@ class Watching:
             return
         if self._sim.server.call("HEXISTS", self._sim.keys.paused, entry):
             self.wrong(f"PAUSED: {firing.decode()} fires, and its entry is paused")
+
+    def answered(self) -> None:
+        """A script has run, and its answer may reach who called it."""
+        self._answered_ms = max(self._answered_ms, self._sim.server.now_us() // 1_000)
+
+    def _on_lost(self, words: Words) -> None:
+        """What was due after the last answer was claimed by nobody that lives, or is ambiguous."""
+        late_ms = int(words[14]) - self._answered_until_ms
+        if late_ms > 0:
+            what = f"{words[4].decode()}@{words[14].decode()}"
+            self.wrong(f"LOST: {what} is called lost, {late_ms} ms after the last answer")
 
     def _offset_us(self) -> int:
         return self._sim.server.now_us() - self._sim.world.now_us
@@ -298,6 +316,7 @@ class Watching:
 
     def loss(self, survives_us: int) -> None:
         """Data was lost; what was claimed since then is forgotten by Redis, not by all."""
+        self._answered_until_ms = max(self._answered_until_ms, self._answered_ms)
         self._beat_us.clear()  # Redis does not remember the beats any more either
         self._loss_us = self._sim.world.now_us
         for firing, (nonce, at_us) in list(self._claims.items()):
