@@ -76,8 +76,6 @@ class Defect:
 
 #: A lease may vanish while its holder trusts it.
 VANISH = ("EARLY_EXPIRY",)
-#: And somebody else may lead, and lose it, between a look and the request that acquires.
-BETWEEN = (*VANISH, "LOOKS_FIRST")
 
 SMALL = Size(2, 2, 1, 2)
 
@@ -87,7 +85,6 @@ QUICK = (
     Build("atomic", "ATOMIC", SMALL),
     Build("outbox", "OUTBOX", SMALL, cycles=True),
     Build("outbox, leases vanish", "OUTBOX", SMALL, VANISH, complete=True),
-    Build("outbox, looks apart", "OUTBOX", SMALL, BETWEEN),
 )
 
 FULL = (
@@ -104,7 +101,6 @@ FULL = (
     Build("at most once, leases vanish", "AT_MOST_ONCE", Size(), VANISH),
     Build("atomic, leases vanish", "ATOMIC", Size(others=3), VANISH),
     Build("outbox, leases vanish", "OUTBOX", Size(), VANISH, cycles=True),
-    Build("outbox, looks apart", "OUTBOX", Size(3, 2, 1, 1), BETWEEN),
 )
 
 DUPLICATE = "a fault explains every duplicate"
@@ -125,8 +121,7 @@ DEFECTS = (
     Defect("NO_CURSOR_COMPARE", "a claim looks at no cursor", (ONE_CLAIM,), "ATOMIC"),
     Defect("NO_EPOCH", "a new leadership does not raise the lease epoch", ("no token repeats",)),
     Defect("NO_RECOVER_WAIT", "the thief recovers before the old trust has ended", (DUPLICATE,)),
-    Defect("NO_DISTRUST", "no distrust after a vanished lease", (DUPLICATE,), needs=VANISH),
-    Defect("NO_LOOK_COMPARE", "acquiring believes the look", (DUPLICATE,), needs=BETWEEN),
+    Defect("NO_DISTRUST", "an heir does not wait", (DUPLICATE,), needs=VANISH),
     Defect("NO_TRUST", "a message is sent without a look at the trust", (DUPLICATE,)),
     Defect("FENCED_SETTLE", "settling needs the lease", (DUPLICATE,)),
     Defect("NO_LEFTOVERS", "what could not be settled is forgotten", (DUPLICATE,)),

@@ -35,10 +35,10 @@
  * while the old holder trusts its lease. What could follow from any real choice of TTL, margin
  * and delays follows here too; what is lost is only the figures.
  *   -DEARLY_EXPIRY breaks the rule: a server clock that jumps ahead, an eviction or a deletion ends
- * a lease that is trusted. That is a fault more. The next look tells so (core/lease.py, Watch), and
- * who acquires then leaves the intents of the last leader alone, as a thief does (VANISHED). It
- * does so now and then where nothing has vanished too; that only makes it wait, for a trust that
- * has ended already.
+ * a lease that is trusted. That is a fault more. Nobody can tell such a lease from one that ran out,
+ * so an heir always leaves the intents of the last leader alone, as a thief does, unless that leader
+ * gave its lease back. Where nobody trusts the last lease, the wait it makes has ended already: so
+ * only a trusted one is kept here (DISTRUSTS).
  *   A message leaves within the trust (its deadline is the trust left, less a quarter TTL), so the
  * check and the sending are one step; but a process may be frozen between the two, and then sends
  * one stale message whenever it thaws (`stale`). A trust that ends between a message and its
@@ -48,9 +48,7 @@
  *
  * Polling.  A standby that looks and finds nothing to do, and a leader with nothing due, change
  * nothing; here they are blocked until there is something. `observe` has no step of its own:
- * whatever was seen, acquire and steal read again. Not so that a lease has vanished: acquire is
- * told. -DLOOKS_FIRST makes that look a step, so that another may lead and lose its lease between
- * the two; acquire sees it by the heartbeat, here by the epoch.
+ * whatever was seen, acquire and steal read again, the last leader included.
  *
  * Faults are counted: CRASHES deaths, and OTHERS of all other kinds together, any of them at any
  * step: stall, freeze, cut line, lost request, lost reply, late request, refused or unreachable
@@ -130,8 +128,8 @@ hidden byte s, n, owns;            /* counters within a step, no state */
 #define TRUSTED(token) (trust[NONCE(token)] && token_of[NONCE(token)] == (token))
 #define LEADS(who) (trust[who] && lease == token_of[who])
 
-/* The last leader trusts its lease. Where there is none it has vanished then: a lease that was
-   released or has run out is trusted by nobody. */
+/* The last leader trusts its lease, though it may be gone. A lease that was released or has run
+   out is trusted by nobody. */
 #define TRUSTS_LAST(who) (trust[who] && NUMBER(token_of[who]) == epoch)
 #if REPLICAS == 2
 #define LAST_TRUSTED (TRUSTS_LAST(1) || TRUSTS_LAST(2))
@@ -140,15 +138,9 @@ hidden byte s, n, owns;            /* counters within a step, no state */
 #endif
 
 #ifdef NO_DISTRUST
-#define VANISHED false
+#define DISTRUSTS false
 #else
-#define VANISHED LAST_TRUSTED
-#endif
-
-#ifdef NO_LOOK_COMPARE
-#define SOMEBODY_LED false
-#else
-#define SOMEBODY_LED (epoch != looked)
+#define DISTRUSTS LAST_TRUSTED
 #endif
 
 #ifdef NO_RECOVER_WAIT
@@ -224,8 +216,7 @@ inline lead(me) {
   trust[me] = true
 }
 
-/* `vanished` is what the caller tells of the lease last seen. */
-inline acquire(me, vanished) {
+inline acquire(me) {
   if
   :: lease != 0 ->                                                       /* mine */
     printf("replica %d leads on, lease epoch %d\n", me, NUMBER(lease));
@@ -234,7 +225,7 @@ inline acquire(me, vanished) {
 #ifndef EARLY_EXPIRY
     assert(!LAST_TRUSTED);                        /* nobody trusts a lease that is gone */
 #endif
-    untrusted = (vanished -> untrusted | BIT(epoch) : untrusted);
+    untrusted = (DISTRUSTS -> untrusted | BIT(epoch) : untrusted);
     lead(me)
   fi
 }
@@ -465,11 +456,7 @@ proctype Replica(byte me) {
   byte todo;        /* slots to send in this turn, the present one excluded */
   byte slot;        /* the one that is being sent */
   byte left;        /* one that has left and could not be settled: Sender._departed */
-  bool again;       /* resending what was recovered; else sending for the first time. While
-                       acquiring: the lease has vanished */
-#ifdef LOOKS_FIRST
-  byte looked;      /* the lease epoch at the look: stands for the heartbeat */
-#endif
+  bool again;       /* resending what was recovered; else sending for the first time */
 
 turn:
 end_turn:
@@ -481,12 +468,7 @@ end_turn:
       printf("replica %d: SETTLING slot %d FAILS again\n", me, left);
       others--; goto turn }
   :: atomic { left == 0 && !trust[me] && MAY_MOVE && (lease == 0 || NONCE(lease) == me) ->
-#ifdef LOOKS_FIRST
-      printf("replica %d looks at the lease\n", me);
-      MOVES; again = (lease == 0 && VANISHED); looked = epoch; goto acquiring }
-#else
-      MOVES; d_step { acquire(me, VANISHED) }; goto turn }
-#endif
+      MOVES; d_step { acquire(me) }; goto turn }
   :: atomic { left == 0 && !trust[me] && MAY_MOVE && lease != 0 && NONCE(lease) != me &&
         STEALS ->
       MOVES; others = (gone[NONCE(lease)] -> others : others - 1);
@@ -509,15 +491,6 @@ end_turn:
   :: atomic { TRUST_ENDS(left); REST; goto turn }
   fi;
 
-#ifdef LOOKS_FIRST
-acquiring:
-  if
-  :: atomic { lease == 0 || NONCE(lease) == me ->
-      d_step { acquire(me, again || SOMEBODY_LED) }; REST; goto turn }
-  :: atomic { lease != 0 && NONCE(lease) != me -> REST; goto turn }                 /* held */
-  :: DIES(0)
-  fi;
-#endif
 
 recovering:
   if

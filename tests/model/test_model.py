@@ -8,7 +8,6 @@ import pytest
 
 from tests.model import __main__ as command
 from tests.model.builds import (
-    BETWEEN,
     DEFECTS,
     FULL,
     QUICK,
@@ -70,6 +69,6 @@ def test_without_spin_the_command_says_so(
 
 
 def test_without_a_shrunk_size_the_full_run_is_what_the_readme_claims() -> None:
-    whole = [build for build in FULL if build.switches != BETWEEN]
+    whole = FULL
     sizes = {(b.mode, b.size.replicas, b.size.slots, b.size.crashes) for b in whole}
     assert sizes == {(mode, 3, 3, 2) for mode in ("OUTBOX", "AT_MOST_ONCE", "ATOMIC")}
