@@ -119,7 +119,7 @@ class Broker:
                 self._hand_over(message, attempt, timeout_s)
                 ticket = None
             else:
-                ticket = self._on_itsway_of(self._confirming, message, attempt, timeout_s)
+                ticket = self._on_its_way(self._confirming, message, attempt, timeout_s)
         except PublishRefused:
             raise
         except Nacked as error:
@@ -130,7 +130,7 @@ class Broker:
             self._troubled.discard(_entry_of(message))
         return ticket
 
-    def _on_itsway_of(
+    def _on_its_way(
         self, confirming: ConfirmingChannel, message: Publication, attempt: int, timeout_s: float
     ) -> Ticket | None:
         ends_ms = self._now_ms() + round(timeout_s * 1_000)

@@ -13,7 +13,7 @@ from functools import partial
 from habeat.beat.broker import Broker
 from habeat.beat.capture import Words
 from habeat.beat.confirms import Ticket
-from habeat.beat.envelope import Hasty, unseal
+from habeat.beat.envelope import Hasty, Publication, unseal
 from habeat.beat.packets import RedisPackets
 from habeat.ports import (
     Answered,
@@ -23,8 +23,36 @@ from habeat.ports import (
     PublishRefused,
     RenderFailed,
 )
+from habeat.printable import redacted
 
 DIRECT_KEPT = 1_000
+#: What Celery and habeat put into a message's headers themselves; no secrets.
+CELERYS_HEADERS = frozenset(
+    [
+        "lang",
+        "task",
+        "id",
+        "shadow",
+        "eta",
+        "expires",
+        "group",
+        "group_index",
+        "retries",
+        "timelimit",
+        "root_id",
+        "parent_id",
+        "origin",
+        "ignore_result",
+        "replaced_task_nesting",
+        "stamped_headers",
+        "stamps",
+        "habeat_entry",
+        "habeat_slot",
+        "habeat_lease_epoch",
+        "habeat_attempt",
+        "celery_beat_task",
+    ]
+)
 
 Wait = Callable[[int], Answered]
 
@@ -123,7 +151,10 @@ class Outgoing:
             left_ms = ends_ms - self._now_ms()
             if left_ms <= 0:
                 raise BrokerUnavailable("it took too long to take all messages of one packet")
-            ticket = self._broker.publish(message, parcel.attempt, left_ms / 1_000)
+            try:
+                ticket = self._broker.publish(message, parcel.attempt, left_ms / 1_000)
+            except PublishRefused as error:
+                raise _without_headers(error, message) from error
             tickets += [ticket] if ticket else []
         return tickets
 
@@ -144,7 +175,17 @@ class Outgoing:
             run(Hasty(self._broker.producer, timeout_ms / 1_000))
         except RenderFailed as error:
             self._broker.discard()
-            raise self._broker.judged(error.__cause__ or error, timeout_ms / 1_000) from error
+            judged = self._broker.judged(error.__cause__ or error, timeout_ms / 1_000)
+            if type(judged) is PublishRefused:
+                judged = PublishRefused(str(error))  # in words without arguments
+            raise judged from error
+
+
+def _without_headers(error: PublishRefused, message: Publication) -> PublishRefused:
+    """The refusal without the values of the user's own headers, which py-amqp quotes."""
+    headers = message.arguments.get("headers") or {}
+    own = {name: value for name, value in headers.items() if name not in CELERYS_HEADERS}
+    return type(error)(redacted(str(error), headers=own))
 
 
 def _is_direct(envelope: bytes) -> bool:

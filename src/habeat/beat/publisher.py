@@ -22,6 +22,7 @@ from habeat.beat.sending import goes_its_own_way
 from habeat.beat.templates import Templates
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
+from habeat.engine.render import without_arguments
 from habeat.ports import (
     BrokerUnavailable,
     Handed,
@@ -245,10 +246,14 @@ class CeleryPublisher:
     def _later(self, entry: Entry, firing: Firing, task_id: str, epoch: int) -> Rendered:
         """A task that goes its own way is sent for real, once it is claimed."""
         key = f"direct {entry.name}@{firing.identity}".encode()
-        self._outgoing.keep(
-            key,
-            lambda producer: self._renderer.run(entry, firing, task_id, epoch, producer),
-        )
+
+        def run(producer: object) -> None:
+            try:
+                self._renderer.run(entry, firing, task_id, epoch, producer)
+            except RenderFailed as error:
+                raise without_arguments(error, entry) from (error.__cause__ or error)
+
+        self._outgoing.keep(key, run)
         return Rendered(envelope=key, repeatable=False)
 
     # -- sending ----------------------------------------------------------------------------

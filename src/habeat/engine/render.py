@@ -76,7 +76,7 @@ class Renderer:
         except BrokerUnavailable:
             raise
         except Exception as error:  # whatever it is, it is this entry's own trouble
-            raise _without_arguments(error, planned.entry) from error
+            raise without_arguments(error, planned.entry) from error
         self._failures.over(planned.entry.name)
         return self._claim_of(planned, rendered)
 
@@ -99,7 +99,7 @@ class Renderer:
         return planned.entry.delivery or self._delivery
 
 
-def _without_arguments(error: Exception, entry: Entry) -> RenderFailed:
+def without_arguments(error: Exception, entry: Entry) -> RenderFailed:
     """The failure in words to log and to store: code of others quotes what it was given."""
     text = str(error) if isinstance(error, RenderFailed) else f"{type(error).__name__}: {error}"
     headers = entry.options.get("headers")
