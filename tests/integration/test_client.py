@@ -23,6 +23,7 @@ from habeat.client import Client
 from habeat.clock import SystemClock
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
+from habeat.core.lease import Fence
 from habeat.ports import Claim, Known, Rendered, StoreUnavailable, Won
 from habeat.store.calling import Caller
 from habeat.store.codec import encode
@@ -115,7 +116,7 @@ class Beat:
             Rendered(),
             "at_least_once",
         )
-        reply = self.dispatch.claim(self.won.token, 6_000, [claim], atomic=True)
+        reply = self.dispatch.claim(Fence(self.won.token, 6_000), [claim], atomic=True)
         return str(reply.words[0])
 
 
