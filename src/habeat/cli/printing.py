@@ -192,12 +192,12 @@ def _cell(text: str, width: int, right: bool) -> str:
     return shown.rjust(width) if right else shown.ljust(width)
 
 
-def pairs(rows: Iterable[tuple[str, str]]) -> None:
-    """Labels and what they stand for; a text of several lines is set in."""
-    found = list(rows)
+def pairs(rows: Iterable[tuple[str, str | Sequence[str]]]) -> None:
+    """Labels and what they stand for; of several lines, all but the first are set in."""
+    found = [(label, [text] if isinstance(text, str) else list(text)) for label, text in rows]
     width = max((len(label) for label, _ in found), default=0)
-    for label, text in found:
-        first, *more = text.splitlines() or [""]
+    for label, lines in found:
+        first, *more = lines or [""]
         say(f"{label.ljust(width)}{GAP}{first}".rstrip())
         for line in more:
             say(f"{' ' * width}{GAP}{line}")

@@ -27,6 +27,8 @@ CAUSES = {
     "stuck": "after the leader stood still",
 }
 
+Lines = str | Sequence[str]
+
 START_ONE = "start one: celery -A proj beat -S habeat.Scheduler"
 
 
@@ -85,7 +87,7 @@ def _plain(status: Status) -> dict[str, object]:
     }
 
 
-def _rows(status: Status) -> Iterator[tuple[str, str]]:
+def _rows(status: Status) -> Iterator[tuple[str, Lines]]:
     now = status.at
     yield "leader", _leader(status)
     yield "standbys", _some(status.standbys, status)
@@ -108,22 +110,22 @@ def _rows(status: Status) -> Iterator[tuple[str, str]]:
     yield from _troubled(status)
 
 
-def _leader(status: Status) -> str:
+def _leader(status: Status) -> Lines:
     leader = status.leader
     if leader is None:
         return f"none; {START_ONE}" if not status.standbys else "none"
     since = f" since {when(leader.since, status.at)}" if leader.since else ""
     cause = f", {CAUSES.get(leader.cause, leader.cause)}" if leader.cause else ""
     left = milliseconds(leader.lease_left_ms)
-    return f"{_where(leader)}{since}{cause}\nlease epoch {leader.lease_epoch}, {left} left"
+    return f"{_where(leader)}{since}{cause}", f"lease epoch {leader.lease_epoch}, {left} left"
 
 
 def _where(leader: Leader) -> str:
     return leader.replica.where if leader.replica else f"replica {leader.id}"
 
 
-def _some(replicas: Sequence[Replica], status: Status) -> str:
-    return "\n".join(_one(each, status.quiet_ms.get(each.id)) for each in replicas) or "none"
+def _some(replicas: Sequence[Replica], status: Status) -> Lines:
+    return [_one(each, status.quiet_ms.get(each.id)) for each in replicas] or "none"
 
 
 def _one(replica: Replica, quiet_ms: int | None) -> str:
@@ -150,9 +152,9 @@ def _accounting(status: Status) -> str:
     )
 
 
-def _troubled(status: Status) -> Iterator[tuple[str, str]]:
+def _troubled(status: Status) -> Iterator[tuple[str, Lines]]:
     for label, found in (("quarantined", status.quarantined), ("unstorable", status.unstorable)):
         if found:
-            yield label, "\n".join(f"{name}: {why}" for name, why in sorted(found.items()))
+            yield label, [f"{name}: {why}" for name, why in sorted(found.items())]
     if status.clashes:
-        yield "clashes", "\n".join(status.clashes)
+        yield "clashes", list(status.clashes)

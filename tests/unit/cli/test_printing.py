@@ -86,8 +86,16 @@ def test_a_narrow_table_is_not_stretched(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == "A  B\nx  y\n"
 
 
+def test_a_text_makes_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    printing.pairs([("a", "one\ntwo"), ("b", ["x\ny\x1b[2J"])])
+    printing.table(("NAME",), [("one\ntwo",)])
+    printing.say("one\rtwo")
+    lines = ["a  one\\ntwo", "b  x\\ny\\x1b[2J", "NAME", "one\\ntwo", "one\\rtwo"]
+    assert capsys.readouterr().out.splitlines() == lines
+
+
 def test_pairs_of_several_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    printing.pairs([("a", "one\ntwo"), ("long", "")])
+    printing.pairs([("a", ["one", "two"]), ("long", "")])
     assert capsys.readouterr().out == "a     one\n      two\nlong\n"
 
 
