@@ -27,7 +27,7 @@ from habeat.beat.connecting import connection_of, was_closed
 from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
 from habeat.beat.prober import probe_anew
-from habeat.beat.unrouted import counting_deliveries, is_unrouted
+from habeat.beat.unrouted import check_declared, counting_deliveries, is_unrouted
 from habeat.ports import BrokerUnavailable, PublishRefused, PublishUnknown
 
 #: How long a connection that is to be closed is listened to for confirmations.
@@ -40,8 +40,16 @@ TROUBLED_KEPT = 1_000
 class Broker:
     """One connection and producer to the app's broker."""
 
-    def __init__(self, app: Celery, timeout_s: float, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        timeout_s: float,
+        now_ms: Callable[[], int],
+        own_names: tuple[str, ...] = (),
+    ) -> None:
+        """No message is sent to a queue or exchange whose name begins with one of `own_names`."""
         self.app = app
+        self.own_names = own_names
         self._now_ms = now_ms
         self.timeout_s = timeout_s
         self._connection: Connection | None = None
@@ -150,7 +158,8 @@ class Broker:
         headers = dict(arguments.pop("headers", None) or {})
         if "habeat_attempt" in headers:
             headers["habeat_attempt"] = attempt
-        delivered = counting_deliveries(self._outlet.channel)
+        check_declared(arguments["declare"], self.own_names)
+        delivered = counting_deliveries(self._outlet.channel, self.own_names)
         self._outlet.publish(
             message.body,
             content_type=message.content_type,

@@ -24,6 +24,7 @@ from kombu.utils import json
 from habeat.beat.broker import Broker, no_queue, way_of
 from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
+from habeat.beat.unrouted import check_declared
 
 Words = Sequence[bytes | str | int]
 
@@ -59,6 +60,7 @@ class Capture:
         self._channel.habeat_kept = kept
         for message in published:
             before = len(kept)
+            check_declared(message.arguments.get("declare"), self._broker.own_names)
             producer.publish(
                 message.body,
                 content_type=message.content_type,

@@ -3,7 +3,8 @@
 Refused at a first install, and a loud warning later: a memory policy (``allkeys-*``) that evicts
 entries. A ``volatile-*`` policy can evict the lease and the recent firings' keys, which costs a
 change of leader and nothing else: a warning that names them. The policy is read from INFO, for
-managed servers have no CONFIG. Then every script is rehearsed against keys of its own. Last, the
+managed servers have no CONFIG. It can be changed while beat runs, so it is looked at again once a
+minute, and a change is logged. Then every script is rehearsed against keys of its own. Last, the
 schedules of other schedulers in sight are counted: they are not imported, and nobody should
 find that out later.
 """
@@ -24,6 +25,15 @@ from habeat.store.rehearsal import rehearse
 
 log = logging.getLogger("habeat")
 
+LOOK_EVERY_MS = 60_000
+#: What a memory policy means, by how dangerous it is (`_danger`).
+MEANING = (
+    "nothing is evicted",
+    "when memory is full Redis may evict the lease (a change of leader) and the keys of recent "
+    "firings; entries are safe",
+    "when memory is full Redis may evict any key, entries included; set it to noeviction",
+)
+
 
 class Preflight:
     """Runs until it has been through once."""
@@ -37,6 +47,8 @@ class Preflight:
         self._nonce = nonce
         self._clock = clock
         self.done = False
+        self._known_policy = ""
+        self._looked_ms = 0
 
     def run(self) -> str:
         """Why this replica must not lead, "" if it may; StoreUnavailable: ask again."""
@@ -47,8 +59,26 @@ class Preflight:
 
     # -- memory -----------------------------------------------------------------------------
 
+    def look_again(self) -> None:
+        """Log a memory policy that was changed while this replica runs; cheap, and never raises."""
+        now_ms = self._clock.monotonic_us() // 1_000
+        if now_ms - self._looked_ms < LOOK_EVERY_MS:
+            return
+        self._looked_ms = now_ms
+        try:
+            policy = self._policy()
+        except StoreUnavailable:
+            return
+        before, self._known_policy = self._known_policy, policy
+        if not policy or policy == before:
+            return
+        text = "habeat: maxmemory-policy was changed from %s to %s: %s"
+        level = (logging.WARNING, logging.WARNING, logging.ERROR)[_danger(policy)]
+        log.log(level, text, before or "unknown", policy, MEANING[_danger(policy)])
+
     def _memory_policy(self) -> str:
-        policy = self._policy()
+        self._looked_ms = self._clock.monotonic_us() // 1_000
+        self._known_policy = policy = self._policy()
         if policy.startswith("allkeys-"):
             sentence = (
                 f"Redis evicts any key when its memory is full (maxmemory-policy {policy}), "

@@ -86,6 +86,7 @@ class Scheduler(CeleryScheduler):
         self._stopper.install()
         station = self._own_station()
         if station.preflight.done or self._preflight(station):
+            station.preflight.look_again()
             station.engine.tick()
         else:
             with self._stopper.waiting():
@@ -140,7 +141,7 @@ class Scheduler(CeleryScheduler):
             for name, entry in self.data.items()
         }
         self.data = {}
-        return declare(self.app, {**defaults, **given}, limits_of(self._settings))
+        return declare(self.app, {**defaults, **given}, limits_of(self._settings, self.app.conf))
 
     def _refuse_early(self) -> None:
         """A Redis that must be refused is refused at start, if it answers at once."""

@@ -1,9 +1,10 @@
-"""Messages that go nowhere: an exchange without a queue, on a broker where kombu does the routing.
+"""Where kombu puts a message, on a broker where it does the routing itself: nowhere, and where not.
 
 RabbitMQ routes by itself. On Redis, SQS, in memory and in files kombu's channel looks the queues up
-and puts the message into each. Where there is none it drops the message and says nothing. So its
-puts are counted. They are the two methods that each transport of this kind defines; a channel
-without them is one that routes elsewhere.
+and puts the message into each. Where there is none it drops the message and says nothing; and a
+binding may lead to a queue that is a key of habeat's own. So its puts are watched. They are the two
+methods that each transport of this kind defines; a channel without them is one that routes
+elsewhere.
 """
 
 from __future__ import annotations
@@ -21,8 +22,18 @@ class Deliveries:
         self.since = 0
 
 
-def counting_deliveries(channel: Any) -> Deliveries | None:
-    """Begin to count what this channel puts; None where it does not route by itself."""
+class OwnKey(ValueError):
+    """A queue or exchange that leads to a key of habeat's own."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} leads to a key of habeat's own")
+
+
+def counting_deliveries(channel: Any, own: tuple[str, ...]) -> Deliveries | None:
+    """Begin to count what this channel puts; None where it does not route by itself.
+
+    A put to a name that begins with one of `own` is an OwnKey.
+    """
     found: Deliveries | None = channel.__dict__.get("habeat_deliveries")
     if found is None:
         if not callable(getattr(channel, "_put", None)):
@@ -30,9 +41,18 @@ def counting_deliveries(channel: Any) -> Deliveries | None:
         found = channel.habeat_deliveries = Deliveries()
         for name in _PUTS:
             if callable(getattr(channel, name, None)):
-                setattr(channel, name, _counted(getattr(channel, name), found))
+                setattr(channel, name, _counted(getattr(channel, name), found, own))
     found.since = found.count
     return found
+
+
+def check_declared(entities: Any, own: tuple[str, ...]) -> None:
+    """OwnKey if the declaration of one of these would write to such a name."""
+    for entity in entities or ():
+        exchange = getattr(entity, "exchange", None)
+        for name in (getattr(entity, "name", ""), getattr(exchange, "name", "")):
+            if str(name or "").startswith(own):
+                raise OwnKey(str(name))
 
 
 def is_unrouted(found: Deliveries | None) -> bool:
@@ -40,8 +60,10 @@ def is_unrouted(found: Deliveries | None) -> bool:
     return found is not None and found.count == found.since
 
 
-def _counted(put: Any, found: Deliveries) -> Any:
+def _counted(put: Any, found: Deliveries, own: tuple[str, ...]) -> Any:
     def counted(*args: Any, **kwargs: Any) -> Any:
+        if args and str(args[0]).startswith(own):  # the queue, or the exchange of a fan-out
+            raise OwnKey(str(args[0]))
         found.count += 1
         return put(*args, **kwargs)
 

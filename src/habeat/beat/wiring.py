@@ -24,7 +24,7 @@ from habeat.beat.render import EntryRenderer
 from habeat.beat.replica import Identity, Replica
 from habeat.beat.stopping import InterruptibleLine, Stopper
 from habeat.beat.upkeep import Upkeep
-from habeat.client.place import policies_of
+from habeat.client.place import limits_of, policies_of
 from habeat.clock import SystemClock
 from habeat.config import Settings
 from habeat.core.lease import renew_after_ms
@@ -127,7 +127,10 @@ def build(
     )
     line = RedisLine(connections, keys, nonce, clock)
     broker = Broker(
-        app, settings.publish_timeout_ms / 1_000, now_ms=lambda: clock.monotonic_us() // 1_000
+        app,
+        settings.publish_timeout_ms / 1_000,
+        now_ms=lambda: clock.monotonic_us() // 1_000,
+        own_names=limits_of(settings, app.conf).own_names,
     )
     catalog = BeatCatalog(app, declared)
     publisher = CeleryPublisher(

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from habeat.config import Settings
+from habeat.core.destinations import own_names
 from habeat.core.entry import Delivery, Misfire, Policies
 from habeat.core.limits import Limits
 from habeat.core.schedule.zone import zone_named
 from habeat.errors import ValidationError
+from habeat.store.keys import Keys
 from habeat.store.target import RedisTarget, redis_target
 
 DEFAULT_LEDGER_AGE_MS = 86_400_000
@@ -50,7 +52,7 @@ def place_of_app(app: Any) -> Place:
         timezone_of(app.conf),
         policies_of(settings),
         settings.ledger_age_ms,
-        limits_of(settings),
+        limits_of(settings, app.conf),
     )
 
 
@@ -64,7 +66,8 @@ def place_of_url(
         )
     zone = "UTC" if timezone is None else timezone
     zone_named(zone)
-    return Place(redis_target(url, options), prefix, "", zone)
+    limits = Limits(own_names=own_names(Keys(prefix).base, ""))
+    return Place(redis_target(url, options), prefix, "", zone, limits=limits)
 
 
 def policies_of(settings: Settings) -> Policies:
@@ -79,9 +82,12 @@ def policies_of(settings: Settings) -> Policies:
     )
 
 
-def limits_of(settings: Settings) -> Limits:
-    """How large the app's entries may be."""
-    return Limits(**{row.name: getattr(settings, row.name) for row in fields(Limits)})
+def limits_of(settings: Settings, conf: Any) -> Limits:
+    """How large the app's entries may be, and where their messages may not go."""
+    sizes = {row.name for row in fields(Limits)} - {"own_names"}
+    base, transport = Keys(settings.key_prefix).base, conf.broker_transport_options or {}
+    own = own_names(base, str(transport.get("global_keyprefix") or ""))
+    return Limits(**{name: getattr(settings, name) for name in sizes}, own_names=own)
 
 
 def timezone_of(conf: Any) -> str:

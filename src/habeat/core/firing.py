@@ -12,12 +12,14 @@ With the atomic dispatch claim and settle are one step. The task id is a functio
 from __future__ import annotations
 
 import enum
+import re
 import uuid
 from dataclasses import dataclass
 
 #: A firing whose message left later than this after its effective time is called late.
 LATE_AFTER_MS = 1_000
 
+_SEPARATORS = re.compile(r"[%#/:@\x00-\x1f\x7f]")
 _NAMESPACE = uuid.UUID("6d3cf8a0-5b0c-5f0e-9d3e-0d7a8c1f4e21")
 
 
@@ -69,8 +71,13 @@ class Firing:
 
     @property
     def identity(self) -> str:
-        """What names this firing within its entry: the slot, and the request if there is one."""
-        return f"{self.slot_ms}#{self.request}" if self.request else str(self.slot_ms)
+        """What names this firing within its entry: the slot, and the request if there is one.
+
+        It is put behind the entry's name, with a separator, to make keys and task ids. Both are
+        texts of the user's: so in the request's id the separators are escaped, and the last one
+        in a key is the one that was put there.
+        """
+        return f"{self.slot_ms}#{escaped(self.request)}" if self.request else str(self.slot_ms)
 
     @property
     def reason(self) -> str:
@@ -80,6 +87,11 @@ class Firing:
     def task_id(self, cluster_id: str) -> str:
         """The id of this firing's task, the same at every attempt."""
         return str(uuid.uuid5(_NAMESPACE, f"{cluster_id}/{self.entry}/{self.identity}"))
+
+
+def escaped(request: str) -> str:
+    """A request's id without separators; `escaped` of scripts/common.lua is the same."""
+    return _SEPARATORS.sub(lambda found: f"%{ord(found[0]):02X}", request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from habeat.core.destinations import check_destinations
 from habeat.core.entry import Entry
 from habeat.errors import ValidationError
 from habeat.printable import ERROR_MAX_CHARS, Kind
@@ -25,6 +26,8 @@ class Limits:
     tag_chars: int = 100
     bulk_entries: int = 10_000
     error_chars: int = ERROR_MAX_CHARS
+    #: No setting: how the names of queues begin that lead to habeat's own keys.
+    own_names: tuple[str, ...] = ()
 
 
 DEFAULT_LIMITS = Limits()
@@ -37,6 +40,7 @@ def check_entry(entry: Entry, size_bytes: int, limits: Limits) -> None:
     chars = len(entry.description)
     within("description", chars, "characters", limits.description_chars, "description_chars", name)
     within("tags", len(entry.tags), "tags", limits.tag_count, "tag_count", name)
+    check_destinations(entry, limits.own_names)
     within("a tag", longest, "characters", limits.tag_chars, "tag_chars", name)
 
 

@@ -8,11 +8,14 @@ milliseconds and rounded up; so the last of a wait is slept deaf, and what is he
 
 An idle connection is PINGed, because NATs forget idle flows and a half-open socket says
 nothing; a PING unanswered for `PING_PATIENCE_MS` closes it. Where SUBSCRIBE is not allowed the
-line is deaf: waiting is then just waiting, and takeover goes by the TTL.
+line is deaf: waiting is then just waiting, and takeover goes by the TTL. Where it cannot be opened
+just now (maxclients) and commands are answered, it is deaf for a while and tries again: dispatch
+goes on, by the connection that works.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 from collections.abc import Sequence
@@ -34,6 +37,8 @@ PING_PATIENCE_MS = 5_000
 SUBSCRIBE_PATIENCE_MS = 1_000
 #: How long before its end a wait stops listening, and only sleeps.
 DEAF_MS = 2
+#: How long a line that could not be opened waits before it tries again.
+REOPEN_EVERY_MS = 1_000
 
 
 class RedisLine:
@@ -46,11 +51,13 @@ class RedisLine:
         self._clock = clock
         self._pubsub: PubSub | None = None
         self._deaf = False
+        self._closed_until_ms = 0
+        self._cannot_open = False
         self._heard_ms = 0
         self._pinged_ms: int | None = None
 
     def open(self) -> bool:
-        if self._pubsub is not None or self._deaf:
+        if self._pubsub is not None or self._deaf or self._now_ms() < self._closed_until_ms:
             return False
         try:
             self._pubsub = self._subscribed()
@@ -62,9 +69,11 @@ class RedisLine:
                 error,
             )
         except REDIS_ERRORS as error:
-            # Of a Cluster, or behind a Sentinel, the server that is known may be gone for good.
-            self._connections.reset()
-            raise StoreUnavailable(classify(error).value, str(error)) from error
+            self._not_opened(error)
+            return False
+        if self._cannot_open:
+            self._cannot_open = False
+            log.warning("habeat: the pub/sub connection is open again")
         self._heard_ms, self._pinged_ms = self._now_ms(), None
         return True
 
@@ -91,8 +100,33 @@ class RedisLine:
         """In a forked child: drop the object; its socket is closed with the connections."""
         self._pubsub = None
 
+    def _not_opened(self, error: Exception) -> None:
+        """Wait a while if commands are answered all the same; StoreUnavailable if they are not."""
+        try:
+            self._connections.client().exists(self._keys.meta)
+        except REDIS_ERRORS:
+            # Of a Cluster, or behind a Sentinel, the server that is known may be gone for good.
+            self._connections.reset()
+            raise StoreUnavailable(classify(error).value, str(error)) from error
+        self._closed_until_ms = self._now_ms() + REOPEN_EVERY_MS
+        if not self._cannot_open:
+            self._cannot_open = True
+            log.error(
+                "habeat: the pub/sub connection cannot be opened (%s), though Redis answers: "
+                "dispatch goes on; takeover after a crash waits for the TTL meanwhile",
+                error,
+            )
+
     def _subscribed(self) -> PubSub:
         pubsub = self._connections.pubsub(self._keys.meta)
+        try:
+            return self._confirmed(pubsub)
+        except BaseException:
+            with contextlib.suppress(*REDIS_ERRORS):
+                pubsub.close()
+            raise
+
+    def _confirmed(self, pubsub: PubSub) -> PubSub:
         pubsub.subscribe(*self._channels)
         ends_ms = self._now_ms() + SUBSCRIBE_PATIENCE_MS
         confirmed = 0

@@ -9,6 +9,7 @@ import pytest
 from habeat.core.firing import Firing
 from habeat.core.lease import Fence, Token
 from habeat.ports import Departed, Rendered, Request
+from habeat.store.codec import digest_of
 from tests.integration.scripts.bench import EVERY_MS, QUEUE, TTL_MS, Bench
 
 BOTH = pytest.mark.parametrize("atomic", [True, False], ids=["atomic", "outbox"])
@@ -178,6 +179,32 @@ def test_b10_a_queue_of_a_wrong_type_leaves_the_slot_unclaimed(bench: Bench) -> 
     assert bench.everything() == before
     bench.admin.delete(QUEUE)
     assert bench.claim(token, bench.claim_of(placed)) == ["ok"]
+
+
+@pytest.mark.parametrize("name", ["entries", "requests", "made-up"])
+@pytest.mark.parametrize("command", ["LPUSH", "PUBLISH", "PEXPIRE"])
+def test_no_message_is_written_to_a_key_of_our_own(bench: Bench, name: str, command: str) -> None:
+    token, placed = bench.lead(), bench.place()
+    good = ("LPUSH", QUEUE, "1")
+    rendered = Rendered(b"", [good, (command, bench.keys.base + name, "2")])
+    before = bench.everything()
+    (word,) = bench.claim(token, bench.claim_of(placed, rendered=rendered))
+    assert word.startswith("error OWNKEY")
+    assert bench.everything() == before
+    assert bench.claim(token, bench.claim_of(placed)) == ["ok"]
+
+
+def test_the_key_of_a_backfill_is_not_that_of_another_entrys_slot(bench: Bench) -> None:
+    """Entry `e:<slot>#r` at slot 7000, and a request `r:7000` for the same slot of `e`."""
+    token, placed = bench.lead(), bench.place()
+    theirs = bench.keys.fired(f"e:{placed.slot_ms}#r", 7_000)
+    bench.admin.set(theirs, "1:other|settled", px=60_000)
+    raw = b"{}"
+    bench.admin.hset(bench.keys.requests, "r:7000", raw)
+    claim = bench.claim_of(placed, firing=replace(bench.claim_of(placed).firing, request="r:7000"))
+    claim = replace(claim, digest=digest_of(raw))
+    assert bench.claim(token, claim) == ["ok"]
+    assert bench.admin.exists(f"{bench.keys.base}fired:e:{placed.slot_ms}#r%3A7000")
 
 
 def test_b10_of_two_queues_neither_is_pushed_to_if_one_is_wrong(bench: Bench) -> None:

@@ -40,7 +40,7 @@ local now = int(NOW)
 local function read_firing()
   local name, digest, due, cursor, slot, effective, next_slot, next_due, reason, delivery,
     message, request, remains, number = unpack(given, at, at + 13)
-  local identity = request == '' and slot or slot .. '#' .. request
+  local identity = request == '' and slot or slot .. '#' .. escaped(request)
   local firing = {
     name = name, digest = digest, due = due, cursor = cursor, slot = slot, effective = effective,
     next_slot = next_slot, next_due = next_due, reason = reason, delivery = delivery,
@@ -136,7 +136,20 @@ local function queues_are_sound(firing)
   return true
 end
 
+-- A queue or channel that begins like our own keys would write into the schedule's state.
+local function leads_to_ours(firing)
+  for _, begins in ipairs(firing.commands) do
+    if string.sub(given[begins + 2] or '', 1, #BASE) == BASE then
+      return true
+    end
+  end
+  return false
+end
+
 local function push(firing)
+  if leads_to_ours(firing) then
+    error("OWNKEY the queue or exchange of this entry leads to a key of habeat's own", 0)
+  end
   if not queues_are_sound(firing) then
     error('WRONGTYPE the queue of this entry is not a list', 0)
   end

@@ -6,7 +6,8 @@
 --
 -- A record of :state is  cursor|next slot|token of the last claim|last fired|count
 -- A record of :inflight is  token, attempts, effective time, delivery, message, one per line
--- The identity of a firing is its slot, or  slot#request  for one that was asked for by hand.
+-- The identity of a firing is its slot, or  slot#request  for one that was asked for by hand, with
+-- the request's id escaped.
 -- A value of :fired:… is  token|inflight  or  token|settled
 -- A value of :call:… is  done  or  closed
 
@@ -183,6 +184,14 @@ local function fired_before(key)
     return redis.call('GET', key)
   end
   return fired
+end
+
+-- A request's id without the separators of keys, so that the last one in a key is the one that was
+-- put there; core/firing.py makes the same of it.
+local function escaped(request)
+  return (string.gsub(request, '[%%#/:@%c]', function(found)
+    return string.format('%%%02X', string.byte(found))
+  end))
 end
 
 local function slot_of(identity)

@@ -1,0 +1,83 @@
+"""Where the messages of an entry go, as its definition says: queues, exchanges, routing keys.
+
+A queue on Redis is a key, and so is an exchange's table of bindings. One that begins like habeat's
+own keys would write into the schedule's state, so it is refused when an entry is added, when its
+message is built, and in the claim script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from habeat.core.entry import Entry
+from habeat.errors import ValidationError
+
+_NAMES = ("queue", "exchange", "routing_key", "reply_to")
+#: Where kombu keeps the bindings of an exchange on Redis.
+BINDINGS = ("", "_kombu.binding.", "_kombu.binding_permanent.")
+
+
+def own_names(base: str, broker_prefix: str) -> tuple[str, ...]:
+    """What the name of a queue or exchange begins with if its key begins with `base`.
+
+    `broker_prefix` is kombu's global_keyprefix, which stands before each of its keys.
+    """
+    found = []
+    for binding in BINDINGS:
+        before = broker_prefix + binding
+        if before.startswith(base):
+            found.append("")
+        elif base.startswith(before):
+            found.append(base[len(before) :])
+    return tuple(dict.fromkeys(found))
+
+
+def check_destinations(entry: Entry, own: tuple[str, ...]) -> None:
+    """ValidationError if a queue or exchange of the entry leads to a key of habeat's own."""
+    for path, name in destinations(entry):
+        if name.startswith(own):
+            allowed = "another name: it leads to a key of habeat's own"
+            raise ValidationError(path, name, allowed, entry=entry.name)
+
+
+def destinations(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Path and name of each, those of nested signatures included."""
+    yield from _of_options("options", entry.options)
+    if isinstance(entry.task, Mapping):
+        yield from _nested("task", entry.task)
+
+
+def _of_options(path: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for option, value in options.items():
+        here = f"{path}.{option}"
+        if option in _NAMES:
+            yield from ((here, name) for name in _texts(value))
+        elif isinstance(value, Mapping | list | tuple):
+            yield from _nested(here, value)
+
+
+def _nested(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            if key == "options" and isinstance(each, Mapping):
+                yield from _of_options(f"{path}.options", each)
+            elif key not in ("args", "kwargs") or _holds_signatures(each):
+                yield from _nested(f"{path}.{key}", each)
+    elif isinstance(value, list | tuple):
+        for at, each in enumerate(value):
+            yield from _nested(f"{path}[{at}]", each)
+
+
+def _holds_signatures(value: Any) -> bool:
+    """A chain keeps its tasks among its keyword arguments."""
+    return isinstance(value, Mapping) and bool({"tasks", "header", "body"} & set(value))
+
+
+def _texts(value: Any) -> Iterable[str]:
+    """The names in an option: a text, or a queue or exchange described by a mapping."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
