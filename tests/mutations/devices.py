@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations import (
     in_client,
     in_engine,
+    in_faults,
     in_leadership,
     in_protocol,
     in_schedules,
@@ -18,6 +19,7 @@ PARTS: dict[str, list[Device]] = {
     "Scripts: every check": in_scripts.ALL,
     "Leadership: trust, watching, stopping": in_leadership.ALL,
     "Dispatch, catch-up, edits": in_engine.ALL,
+    "Bulkheads: whose fault, whose key": in_faults.ALL,
     "Calls of the Client": in_client.ALL,
     "What is stored is hostile until decoded": in_stored_values.ALL,
     "Schedules and the change of clocks": in_schedules.ALL,

@@ -958,7 +958,7 @@ MORE = [
         CHECKS,
         "claim: order's identity",
         "An order for a slot neither blocks nor replaces the slot's own firing",
-        "request == '' and slot or slot .. '#' .. request",
+        "request == '' and slot or slot .. '#' .. escaped(request)",
         "slot",
     ),
     _in(

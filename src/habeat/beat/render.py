@@ -52,9 +52,8 @@ class Sending:
     task_id: str
     lease_epoch: int
     done: bool = False
-    error: BaseException | None = None
+    error: Exception | None = None
     published: list[Publication] = field(default_factory=list)
-    leaving: Callable[[BaseException], bool] = lambda _: False
 
     def run(self, entry: ScheduleEntry, producer: Any) -> Any:
         """Called by `Scheduler.apply_async`, with the entry as others may have decorated it."""
@@ -69,10 +68,7 @@ class Sending:
                 lease_epoch=self.lease_epoch,
             )
             return send(self.app, self.entry.task, args, kwargs, options, producer)
-        except BaseException as error:
-            # SystemExit and the like, too: the entry's code may not end beat. Only a signal may.
-            if self.leaving(error):
-                raise
+        except Exception as error:
             self.error = error
             return None
         finally:
@@ -109,10 +105,12 @@ class EntryRenderer:
         self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, producer: Any
     ) -> None:
         """Run the send path to `producer`; RenderFailed."""
-        sending = Sending(self._app, entry, firing, task_id, lease_epoch, leaving=self._leaving)
+        sending = Sending(self._app, entry, firing, task_id, lease_epoch)
         try:
             self._apply_entry(self._beat_entry(entry, sending), producer=producer)
-        except BaseException as error:  # by what others have put around it
+        except BaseException as error:
+            # SystemExit of the entry's code, which may not end beat; only a signal may. Or raised
+            # by what others have put around this call.
             if self._leaving(error):
                 raise
             raise RenderFailed(told(error)) from error

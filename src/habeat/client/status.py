@@ -9,6 +9,7 @@ from datetime import datetime
 
 from habeat.client.lookback import moment
 from habeat.client.replicas import Leader, Replica, replica
+from habeat.client.silence import silence
 from habeat.core.firing import LATE_AFTER_MS
 from habeat.store.insight import Facts, Insight
 from habeat.store.leases import LIVE_WINDOW_MS
@@ -92,7 +93,8 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """A live leader, nothing overdue beyond its grace, and every firing accounted for."""
+        """A live leader that sends what is due, nothing overdue beyond its grace, and every firing
+        accounted for."""
         return not self.problems
 
     @property
@@ -113,7 +115,8 @@ def read_status(insight: Insight, grace_ms: int) -> Status:
     now_ms = facts.now_us // 1_000
     late = insight.overdue(now_ms - LATE_AFTER_MS)
     beyond = insight.overdue(now_ms - grace_ms - LATE_AFTER_MS) if late else 0
-    return status_of(facts, late, beyond)
+    silent = silence(insight, now_ms, facts.in_flight)
+    return status_of(facts, late, beyond, silent)
 
 
 def accounting(facts: Facts) -> Accounting:
@@ -124,8 +127,8 @@ def accounting(facts: Facts) -> Accounting:
     return Accounting(claimed, settled, abandoned, facts.in_flight)
 
 
-def status_of(facts: Facts, overdue: int, beyond_grace: int) -> Status:
-    """The status that these facts add up to."""
+def status_of(facts: Facts, overdue: int, beyond_grace: int, silent: str = "") -> Status:
+    """The status that these facts add up to; `silent` says that nothing is sent, and why."""
     leader, others = _roles(facts)
     leading = leader.replica if leader else None
     live = (*((leading,) if leading else ()), *others)
@@ -156,7 +159,8 @@ def status_of(facts: Facts, overdue: int, beyond_grace: int) -> Status:
             if (silence_ms := facts.now_us // 1_000 - facts.seen_ms[each.id]) > QUIET_AFTER_MS
         },
     )
-    return replace(status, problems=tuple(_problems(status)), remarks=tuple(_remarks(status)))
+    problems = (*_problems(status), *((silent,) if silent else ()))
+    return replace(status, problems=problems, remarks=tuple(_remarks(status)))
 
 
 def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:

@@ -37,10 +37,12 @@ class Verdicts:
         if word.startswith("error "):
             self._error(lead, claim, word)
             return True
-        self._failures.over(claim.firing.entry)
         if word == "early":
             lead.anchor(now_us)
-        return word in ACCOUNTED
+        accounted = word in ACCOUNTED
+        if accounted:  # a later slot of an entry that was just refused has to be planned again
+            self._failures.over(claim.firing.entry)
+        return accounted
 
     def _error(self, lead: Lead, claim: Claim, word: str) -> None:
         for sign, fault in SERVER_SAYS.items():

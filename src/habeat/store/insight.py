@@ -15,6 +15,8 @@ from habeat.store.ahead import wire
 from habeat.store.calling import Caller, optional_ms, text
 
 LEDGER_PAGE = 1_000
+#: How many intents are looked at to see whether they get stuck.
+SAMPLED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,19 @@ class Insight:
             dead=int(dead),
         )
 
+    def newest(self, count: int) -> list[Record]:
+        """The newest records of the ledger, the newest first."""
+        key = self._caller.keys.ledger
+        found: Any = self._caller.do(lambda client: client.xrevrange(key, count=count))
+        return [_record(text(identity), _words(fields)) for identity, fields in found]
+
+    def has_waited_in_flight(self, since_ms: int) -> bool:
+        """Whether one of a few messages in flight has been due since before `since_ms`."""
+        key = self._caller.keys.inflight
+        found: Any = self._caller.do(lambda client: client.hscan(key, 0, count=SAMPLED))
+        dues = (_effective_ms(raw) for raw in found[1].values())
+        return any(due_ms is not None and due_ms < since_ms for due_ms in dues)
+
     def now_us(self) -> int:
         """Redis' time in microseconds."""
         return int(self._caller.run("read")[0])
@@ -186,6 +201,11 @@ def _object(told: str) -> Mapping[str, Any]:
     except Exception:  # of what a replica says of itself, nothing can be read
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _effective_ms(intent: bytes) -> int | None:
+    words = intent.split(b"\n", 3)
+    return int(words[2]) if len(words) > 3 and words[2].isdigit() and len(words[2]) < 17 else None
 
 
 def _histogram(raw: Mapping[bytes, bytes]) -> Lateness:

@@ -102,6 +102,9 @@ def test_another_programs_chain_of_causes_is_not_searched() -> None:
     error = KeyError("x")
     error.__context__ = ConnectionResetError()
     assert blame(error) is Blame.ENTRY
+    own = RuntimeError("its own Redis is full")
+    own.__context__ = redis.ResponseError("OOM command not allowed")
+    assert blame(own) is Blame.SUSPECT
 
 
 def test_what_is_told_is_bounded_and_names_the_cause() -> None:

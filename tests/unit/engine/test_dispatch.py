@@ -193,6 +193,19 @@ def test_b10_one_refused_queue_backs_off_and_hides_nobody(
     assert caplog.text.count("can be sent again") == 1
 
 
+def test_a_refused_entry_with_a_backlog_is_tried_and_logged_as_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its later slots in the batch are to be planned again, which is no success."""
+    world = World(atomic=True)
+    world.add("bad", every_ms=1_000, ago_ms=5_000)
+    world.store.words["bad"] = "error WRONGTYPE the queue of this entry is not a list"
+    world.run(12_000)
+    assert caplog.text.count("cannot be sent") == 1
+    assert "can be sent again" not in caplog.text
+    assert [what for _, what in world.store.outcomes("bad")][:2] == ["failed", "failed"]
+
+
 def test_a_refused_request_is_dropped_with_its_reason() -> None:
     world = World(atomic=True)
     world.add("a", every_ms=3_600_000, ago_ms=-1_000_000)

@@ -358,10 +358,14 @@ class FakeStore:
 
     def claim(self, fence: Fence, claims: Sequence[Claim], *, atomic: bool) -> Statuses | Unfenced:
         def act() -> Statuses:
-            return Statuses(
-                self.now_ms * 1_000,
-                [self._claim(str(fence.token), claim, atomic) for claim in claims],
-            )
+            refused: set[str] = set()
+            words = []
+            for claim in claims:
+                again = claim.firing.entry in refused  # the cursor is not where it is thought to be
+                word = "replan" if again else self._claim(str(fence.token), claim, atomic)
+                refused |= {claim.firing.entry} if word.startswith("error ") else set()
+                words.append(word)
+            return Statuses(self.now_ms * 1_000, words)
 
         return self._fenced("claim", fence, act)
 

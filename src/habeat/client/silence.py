@@ -1,0 +1,62 @@
+"""Is nothing sent though something is due? Told from the newest records of the ledger.
+
+A leader that lives and renews its lease may still send nothing: the broker is away, or each message
+fails. The misfire grace is too long to wait for before `health` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from habeat.core.firing import Outcome
+from habeat.store.insight import Insight, Record
+
+#: Nothing sent for so long, while something was to be sent, is a problem. A takeover by the TTL
+#: and a retry of one entry are shorter.
+SILENT_AFTER_MS = 6_000
+#: Failures older than this are history.
+FAILED_LATELY_MS = 15_000
+RECORDS_READ = 200
+
+_LEFT = (Outcome.SENT, Outcome.LATE)
+_FAILED = (Outcome.FAILED, Outcome.AMBIGUOUS)
+
+
+def silence(insight: Insight, now_ms: int, in_flight: int) -> str:
+    """The problem in a sentence; "" while messages leave or nothing is due."""
+    records = insight.newest(RECORDS_READ)
+    silent_ms = _silent_ms(records, now_ms)
+    if silent_ms is not None and silent_ms < SILENT_AFTER_MS:
+        return ""
+    begins = "nothing has been sent" + ("" if silent_ms is None else f" for {silent_ms // 1_000} s")
+    overdue = insight.overdue(now_ms - SILENT_AFTER_MS)
+    if overdue:
+        seconds = SILENT_AFTER_MS // 1_000
+        return f"{begins}, and {overdue} entries have been due for more than {seconds} s"
+    failed = [each for each in _since_left(records) if _failed_lately(each, now_ms)]
+    if failed:
+        last = failed[0]
+        return f"{begins}, and what was due has failed: entry {last.entry!r}: {last.reason}"
+    if in_flight and insight.has_waited_in_flight(now_ms - SILENT_AFTER_MS):
+        return f"{begins}, and {in_flight} messages in flight are not taken by the broker"
+    return ""
+
+
+def _silent_ms(records: Sequence[Record], now_ms: int) -> int | None:
+    """How long ago a message left, at least; None if none did."""
+    for each in records:
+        if each.outcome in _LEFT:
+            return max(0, now_ms - each.at_ms)
+    full = len(records) >= RECORDS_READ
+    return max(0, now_ms - records[-1].at_ms) if full else None
+
+
+def _since_left(records: Sequence[Record]) -> Sequence[Record]:
+    for at, each in enumerate(records):
+        if each.outcome in _LEFT:
+            return records[:at]
+    return records
+
+
+def _failed_lately(record: Record, now_ms: int) -> bool:
+    return record.outcome in _FAILED and now_ms - record.at_ms <= FAILED_LATELY_MS
