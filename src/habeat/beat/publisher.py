@@ -128,12 +128,13 @@ class CeleryPublisher:
         """
         if self._wanted == "atomic" or self._capture is None:
             return False
-        queues = {str(words[1]) for words in commands}
-        if queues == {self._capture.default_queue()}:
+        queues, default = {str(words[1]) for words in commands}, self._default_queue()
+        if queues == {default}:
             self._give_up_atomic(f"the queue may not be pushed to ({why})")
             return True
         if len(self._denied) > DENIED_KEPT:
             self._denied.clear()
+        queues.discard(default)  # others go there: only what goes elsewhere, too, is not captured
         self._denied |= queues
         log.warning(
             "habeat: Redis does not let the claim push to %s (%s): messages for it leave by "
@@ -142,6 +143,12 @@ class CeleryPublisher:
             why,
         )
         return True
+
+    def _default_queue(self) -> str:
+        try:
+            return "" if self._capture is None else self._capture.default_queue()
+        except Exception:
+            return ""  # it cannot be told just now: then only these queues are concerned
 
     def _give_up_atomic(self, why: str) -> None:
         self._capture = None
