@@ -18,6 +18,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from amqp.exceptions import ChannelError
 from celery import Celery
 from kombu import Connection
 
@@ -224,7 +225,9 @@ class Broker:
 
     def _failed(self, error: Exception, timeout_s: float, entry: str = "") -> Exception:
         """What to raise for an error over a message; the connection is not used any more."""
-        if blame(error) is Blame.ENTRY and self._confirming is not None:
+        # A closed channel has said all that it will; one that is open may still confirm.
+        heard_out = isinstance(error, ChannelError)
+        if blame(error) is Blame.ENTRY and self._confirming is not None and not heard_out:
             with contextlib.suppress(Exception):  # what was on its way is not at fault
                 self._listen(self._confirming, self._now_ms() + LAST_WORDS_MS)
         self.discard()
