@@ -34,7 +34,7 @@ class Case:
     def send(self, name: str) -> None:
         rendered = self.publisher.render(self.bench.declared.entries[name], FIRING, "cluster", 1)
         if not rendered.commands:
-            self.publisher.publish(rendered.envelope, 1, 2_000)
+            self.bench.publish(rendered.envelope, 1, 2_000)
 
 
 @pytest.fixture(params=[True, False], ids=["atomic", "outbox"])
@@ -64,6 +64,19 @@ def test_bindings_of_a_foreign_type(made: Callable[..., Case], server: Server) -
     case = made(NOWHERE)
     with pytest.raises((RenderFailed, PublishRefused), match="WRONGTYPE"):
         case.send("bad")
+    case.send("good")
+
+
+def test_a_binding_that_leads_to_a_key_of_our_own(
+    made: Callable[..., Case], server: Server
+) -> None:
+    own = "{habeat:proj}:requests"
+    server.client().sadd("_kombu.binding.asyncserver", f"cos\x06\x16\x06\x16{own}")
+    case = made(NOWHERE)
+    case.bench.broker.own_names = ("{habeat:proj}:",)
+    with pytest.raises((RenderFailed, PublishRefused), match="habeat's own"):
+        case.send("bad")
+    assert not server.client().exists(own)
     case.send("good")
 
 

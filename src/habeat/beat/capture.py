@@ -24,7 +24,7 @@ from kombu.utils import json
 from habeat.beat.broker import Broker, no_queue, way_of
 from habeat.beat.entities import DeclaredEntities
 from habeat.beat.envelope import Publication
-from habeat.beat.unrouted import check_declared
+from habeat.beat.unrouted import OwnKey, check_declared
 
 Words = Sequence[bytes | str | int]
 
@@ -71,7 +71,16 @@ class Capture:
             self._declared.add(message.arguments.get("declare"))
             if len(kept) == before:
                 raise NoQueue(no_queue(*way_of(message.arguments)))
+            self._check_keys(kept[before:])
         return kept
+
+    def _check_keys(self, commands: Sequence[Words]) -> None:
+        """OwnKey if one goes to a key of habeat's own, say by a binding that another has made."""
+        prefix = str(getattr(self._channel, "global_keyprefix", "") or "")
+        for words in commands:
+            name = str(words[1]).removeprefix(prefix)
+            if name.startswith(self._broker.own_names):
+                raise OwnKey(name)
 
     def default_queue(self) -> str:
         """The key of the app's default queue, as it stands in a command."""

@@ -26,7 +26,7 @@ def refused(app: Celery, options: dict[str, Any], own: tuple[str, ...] = (BASE,)
     bench.broker.own_names = own
     envelope = bench.publisher.render(bench.declared.entries["a"], FIRING, "cluster", 1).envelope
     with pytest.raises(PublishRefused) as found:
-        bench.publisher.publish(envelope, 1, 1_000)
+        bench.publish(envelope, 1, 1_000)
     return str(found.value)
 
 
