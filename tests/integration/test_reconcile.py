@@ -49,6 +49,9 @@ class StandingLead:
         attempt = self.attempt()
         return self.concluded(fenced(attempt.fence), attempt)
 
+    def keep(self) -> None:
+        """The lease does not end here."""
+
     def attempt(self) -> Attempt:
         return Attempt(Fence(self.token, TTL_MS), 0)
 

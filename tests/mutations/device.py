@@ -57,6 +57,9 @@ HASHED = "tests/unit/schedule/test_cron.py::test_h_is_chosen_by_the_entrys_name"
 ONE_BY_ONE = "tests/unit/schedule/test_one_by_one.py"
 INSTANTS = "tests/unit/schedule/test_instants.py"
 CRONTAB = "tests/unit/schedule/test_crontab.py"
+SEARCHES = "tests/unit/schedule/test_budget.py"
+BULKHEADS = "tests/unit/engine/test_bulkheads.py"
+ASKING = "tests/unit/beat/test_asking.py"
 COUNTING = "tests/unit/schedule/test_counting.py"
 
 

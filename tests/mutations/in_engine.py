@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tests.mutations.device import (
+    ASKING,
     BACKLOGS,
+    BULKHEADS,
     CATCHUP,
     CATCHUP_EDGES,
     CONFIRMING,
@@ -36,6 +38,9 @@ _RECONCILE = "beat/reconcile.py"
 _SEEDING = "beat/seeding.py"
 _EDITS = "client/edits.py"
 _PLANNING = "engine/planning.py"
+_PLAN = "engine/plan.py"
+_ASKING = "engine/asking.py"
+_THREADS = "beat/asking.py"
 
 SENDING_OUT = [
     Device(
@@ -284,9 +289,97 @@ SENDING_OUT = [
         PLANNING,
     ),
     Device(
+        "planning: too slow",
+        "An entry whose planning takes too long waits, and is quarantined in the end",
+        "engine/patience.py",
+        "if took_us > SLOW_MS * 1_000:",
+        "if False:",
+        BULKHEADS,
+    ),
+    Device(
+        "planning: a share for costly ones",
+        "Entries that take their time share a bounded part of a tick",
+        "engine/patience.py",
+        "return self._spent_us > COSTLY_PER_TICK_MS * 1_000",
+        "return False",
+        BULKHEADS,
+    ),
+    Device(
+        "planning: a backlog bit by bit",
+        "The backlog of an entry that takes its time does not hold the loop",
+        _PLANNING,
+        "enough=lambda: self._monotonic_us() - began_us > COSTLY_MS * 1_000,",
+        "",
+        BULKHEADS,
+    ),
+    Device(
+        "planning: the lease between two entries",
+        "What it takes to plan one page of entries does not cost the lease",
+        "engine/lead.py",
+        "        if self.trust_left_ms() < self.ttl_ms // 2:\n",
+        "        if False:\n",
+        BULKHEADS,
+    ),
+    Device(
+        "planning: longer each time",
+        "An entry whose schedule fails is tried less and less often",
+        "engine/patience.py",
+        "return PAUSES_MS[min(tries, len(PAUSES_MS)) - 1]",
+        "return PAUSES_MS[0]",
+        BULKHEADS,
+    ),
+    Device(
+        "asking: an answer is awaited",
+        "A schedule of code that answers late is no schedule that has recovered",
+        _PLANNING,
+        "return not (found.failed or found.waits)",
+        "return not found.failed",
+        BULKHEADS,
+    ),
+    Device(
+        "asking: put off",
+        "A schedule of code that does not answer takes no place among what is due",
+        _ASKING,
+        "if waited_ms < PATIENT_MS:",
+        "if True:",
+        BULKHEADS,
+    ),
+    Device(
+        "asking: the held do not delay an answer",
+        "An answer of a schedule of code is looked for while others are held",
+        "engine/ahead.py",
+        "later = until_ms is not None and due_ms > until_ms",
+        "later = False",
+        BULKHEADS,
+    ),
+    Device(
+        "asking: a limit",
+        "A schedule of code that hangs delays its own entry only",
+        _THREADS,
+        "if now_us - began_us > self._limit_ms * 1_000:",
+        "if False:",
+        ASKING,
+    ),
+    Device(
+        "asking: one thread an entry",
+        "An entry whose schedule hangs is not asked again until it returns",
+        _THREADS,
+        "if due.name in self._hanging:",
+        "if False:",
+        ASKING,
+    ),
+    Device(
+        "asking: due until claimed",
+        "A slot of a schedule of code is the same however often its claim is planned",
+        _THREADS,
+        "if question.done and not (question.told and question.told.due):",
+        "if question.done:",
+        ASKING,
+    ),
+    Device(
         "planning: expired",
         "A firing whose time is over is skipped, and in the ledger",
-        _PLANNING,
+        _PLAN,
         "if isinstance(what, Firing) and has_expired(entry, what, now_ms):",
         "if False:",
         EXPIRY,
@@ -294,7 +387,7 @@ SENDING_OUT = [
     Device(
         "planning: paced backlog",
         "C12: a backlog keeps to its pace",
-        _PLANNING,
+        _PLAN,
         "return max(entry.effective_ms(step.next_slot_ms), step.not_before_ms)",
         "return entry.effective_ms(step.next_slot_ms)",
         BACKLOGS,

@@ -10,6 +10,7 @@ from tests.mutations.device import (
     INTERVAL,
     ONE_BY_ONE,
     PITFALLS,
+    SEARCHES,
     Device,
 )
 
@@ -17,7 +18,41 @@ _WALL = "core/schedule/wallclock.py"
 _INTERVAL = "core/schedule/interval.py"
 _CRON = "core/schedule/cron.py"
 
+_BUDGET = "core/schedule/budget.py"
+
 ALL = [
+    Device(
+        "budget: a search ends",
+        "No text of a schedule holds up its reader",
+        _BUDGET,
+        "    if meter.spent > meter.limit:\n",
+        "    if False:\n",
+        SEARCHES,
+    ),
+    Device(
+        "rrule: past the calendar",
+        "An interval of centuries ends with the calendar",
+        "core/schedule/recurrence_days.py",
+        "        if day > end_day:\n            return None\n",
+        "",
+        SEARCHES,
+    ),
+    Device(
+        "rrule: the count ends",
+        "COUNT=n has n slots, found by arithmetic",
+        "core/schedule/recurrence_end.py",
+        "if number + found >= self._count:",
+        "if number + found > self._count:",
+        SEARCHES,
+    ),
+    Device(
+        "rrule: what was counted is known",
+        "A question that gives up leaves the next one less to do",
+        "core/schedule/recurrence_end.py",
+        "at_ms, number = self._counted = end_ms, number + found",
+        "at_ms, number = end_ms, number + found",
+        SEARCHES,
+    ),
     Device(
         "fold: a fixed time once",
         "Autumn: a fixed time fires once",

@@ -20,7 +20,7 @@ from habeat.core import catchup
 from habeat.core.history import Knowledge
 from habeat.core.lease import Trust
 from habeat.election import Election
-from habeat.engine import planning
+from habeat.engine import plan
 from habeat.engine.loop import Engine
 from habeat.engine.outbox import OutboxClaims, Sender
 from habeat.engine.recovery import Recovery
@@ -630,7 +630,7 @@ BUGS = (
     Bug("catch-up: the grace is too short", patches=((catchup, "_Planner", _ShortGrace),)),
     Bug("catch-up: not even the newest", patches=((catchup, "_Planner", _NewestToo),)),
     Bug("catch-up: a run one slot too long", patches=((catchup, "_Planner", _OneTooMany),)),
-    Bug("expired: by the slot", patches=((planning, "has_expired", _expired_by_slot),)),
+    Bug("expired: by the slot", patches=((plan, "has_expired", _expired_by_slot),)),
     Bug("resume: at now, not at the pause's end", patches=((Replica, "resume", _resumed_now),)),
     Bug("resume: loses a slot", patches=((edits, "resume", _resumed_late),)),
     Bug("resume: never", patches=((Replica, "resume", _nothing),)),

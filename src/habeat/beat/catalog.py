@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from celery import Celery
-
 from habeat.beat.declared import Declared
-from habeat.beat.translate import to_schedule
-from habeat.client.place import timezone_of
 from habeat.core.entry import Entry
 from habeat.core.order import Order
 from habeat.store import codec
@@ -18,8 +14,7 @@ from habeat.store import codec
 class BeatCatalog:
     """`planning.Catalog` over the codec and the declarations of this process."""
 
-    def __init__(self, app: Celery, declared: Declared) -> None:
-        self._app = app
+    def __init__(self, declared: Declared) -> None:
         self._declared = declared
 
     def decode(self, name: str, stored: bytes) -> Entry:
@@ -33,9 +28,7 @@ class BeatCatalog:
             return None
         if "schedule" not in entry.from_code:
             return entry
-        given = self._declared.raw[entry.name]["schedule"]
-        live = to_schedule(given, self._app).bound(entry.name, timezone_of(self._app.conf))
-        return replace(entry, schedule=live)
+        return replace(entry, schedule=own.schedule)
 
     def decode_order(self, stored: bytes) -> Order:
         return codec.decode_order(stored)

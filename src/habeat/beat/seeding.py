@@ -128,15 +128,16 @@ class Seeding:
         if not self._left and self._may_prepare:
             self._turn_page()
         if self._left and self._are_new(self._left[:SLICE]):
-            self._ready = self._prepared(lead)
+            self._ready = self._prepared(lead, alone=False)
 
     # -- preparing --------------------------------------------------------------------------
 
-    def _prepared(self, lead: Lead) -> Slice:
+    def _prepared(self, lead: Lead, *, alone: bool = True) -> Slice:
+        """The next slice; `alone` if no call is under way, so that the lease may be renewed."""
         if not self._left:
             self._turn_page()
         names, self._left = self._left[:SLICE], self._left[SLICE:]
-        return Slice(self._page_at, self._writes(lead, names) if names else ())
+        return Slice(self._page_at, self._writes(lead, names, alone) if names else ())
 
     def _turn_page(self) -> None:
         """Compare the next page; left are those that are not stored as declared."""
@@ -153,15 +154,18 @@ class Seeding:
         ]
         self._page_at, self._next_page_at = at, at + COMPARED
 
-    def _writes(self, lead: Lead, names: Sequence[str]) -> Sequence[Write]:
+    def _writes(self, lead: Lead, names: Sequence[str], alone: bool) -> Sequence[Write]:
         snapshot = self._read(lead, names)
         lost_ms = self._terms.history_lost_ms
         lost_lately = bool(lost_ms) and snapshot.now_ms - lost_ms < RECENT_LOSS_MS
-        return [
-            write
-            for stored in snapshot.stored
-            if (write := self._tried(stored, snapshot.now_ms, lost_lately))
-        ]
+        writes: list[Write] = []
+        for stored in snapshot.stored:
+            write = self._tried(stored, snapshot.now_ms, lost_lately)
+            if write is not None:
+                writes.append(write)
+            if alone:
+                lead.keep()
+        return writes
 
     def _are_new(self, names: Sequence[str]) -> bool:
         return self._absent.keys() >= set(names)

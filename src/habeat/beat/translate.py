@@ -8,26 +8,26 @@ that returns aware datetimes, a `tz` attribute as django-celery-beat's has), els
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache, partial
-from typing import Any, ClassVar
+from datetime import datetime, timedelta, tzinfo
+from functools import cached_property, lru_cache, partial
+from typing import Any
 
 from celery import Celery
 from celery import schedules as celery_schedules
 
 from habeat.client.place import timezone_of
 from habeat.core.schedule import Crontab, Interval, Schedule, Solar
-from habeat.core.schedule.code import Code
+from habeat.core.schedule.code import Asked, Code, Told
 from habeat.errors import ValidationError
 
-#: How often a schedule of the user's own is asked for one slot before it counts as exhausted.
-LOOKS = 20_000
-#: Two slots of it are never closer than this, as with our own intervals.
-LEAST_GAP_MS = 100
+#: When a schedule of the user's own is asked again that does not say when: as often as Celery's
+#: beat looks at the longest (`beat_max_loop_interval`).
+ASK_AGAIN_MS = 300_000
+#: No answer puts the next question off for longer.
+LONGEST_S = 366 * 86_400
 
 _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 
@@ -98,40 +98,45 @@ def _name_of(zone: tzinfo) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class LiveSchedule(Schedule):
+class LiveSchedule(Asked):
     """A schedule class of the user's own, asked through Celery's interface.
 
-    It is stored as `Code`. Its clock is set to the instant asked about where it uses `nowfun`,
-    as Celery's own classes do. What `is_due` tells beside "not yet" is when to look again, which
-    need not be the next slot: so it is asked again and again, until it says "due".
+    It is stored as `Code`. It is asked on a copy, which is kept, so that a class may remember
+    something between two questions. Where it has no `nowfun`, its clock is set to the instant asked
+    about, in the app's timezone, as Celery's `app.now()`.
     """
 
-    kind: ClassVar[str] = "code"
-
-    what: str
     schedule: Any
     app: Any
 
-    def next_after_ms(self, after_ms: int) -> int | None:
-        last_run = datetime.fromtimestamp(after_ms / 1_000, UTC)
-        asked = copy.copy(self.schedule)
+    def ask(self, last_ms: int, now_ms: int) -> Told:
+        """See `Asked.ask`; the answer of `is_due`, checked."""
+        zone = self.app.timezone
+        asked = self._copy
         asked.app = self.app
-        at_ms = after_ms
-        for _ in range(LOOKS):
-            asked.nowfun = partial(datetime.fromtimestamp, at_ms / 1_000, UTC)
-            due, seconds = asked.is_due(last_run)
-            if due and at_ms >= after_ms + LEAST_GAP_MS:
-                return at_ms
-            if seconds is None:
-                return after_ms + LEAST_GAP_MS if due else None
-            at_ms += max(LEAST_GAP_MS, math.ceil(float(seconds) * 1_000))
-        return None
+        if self.schedule.nowfun is None:
+            asked.nowfun = partial(datetime.fromtimestamp, now_ms / 1_000, zone)
+        due, seconds = asked.is_due(datetime.fromtimestamp(last_ms / 1_000, zone))
+        return Told(bool(due), _again_ms(seconds))
+
+    @cached_property
+    def _copy(self) -> Any:
+        # Not by copy.copy: Celery's `__reduce__` forgets what a subclass has added.
+        own = object.__new__(type(self.schedule))
+        vars(own).update(vars(self.schedule))
+        return own
 
     def to_json(self) -> dict[str, Any]:
         return Code(self.what).to_json()
 
-    def describe(self) -> str:
-        return Code(self.what).describe()
+
+def _again_ms(seconds: object) -> int:
+    """When to ask again, of what `is_due` says; TypeError or ValueError for what is no number."""
+    if seconds is None:
+        return ASK_AGAIN_MS
+    if not isinstance(seconds, int | float) or seconds != seconds:
+        raise TypeError(f"is_due says to ask again in {type(seconds).__name__}, not in seconds")
+    return math.ceil(min(max(seconds, 0), LONGEST_S) * 1_000)
 
 
 def to_celery(schedule: Schedule, app: Celery) -> Any:

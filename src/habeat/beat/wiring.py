@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from celery import Celery
 
+from habeat.beat.asking import AskingThreads
 from habeat.beat.broker import Broker
 from habeat.beat.capture import CannotCapture
 from habeat.beat.catalog import BeatCatalog
@@ -132,7 +133,7 @@ def build(
         now_ms=lambda: clock.monotonic_us() // 1_000,
         own_names=limits_of(settings, app.conf).own_names,
     )
-    catalog = BeatCatalog(app, declared)
+    catalog = BeatCatalog(declared)
     publisher = CeleryPublisher(
         renderer=EntryRenderer(app, catalog, apply_entry, stopper.leaving),
         broker=broker,
@@ -170,6 +171,7 @@ def build(
         housekeeping=replica,
         settings=_engine_settings(settings, max_interval_s),
         stopping=lambda: stopper.requested,
+        asker=AskingThreads(clock),
     )
     engine_cell.append(engine)
     preflight = Preflight(app, connections, caller, nonce, clock)

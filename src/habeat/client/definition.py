@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from habeat.client.affordable import check_affordable
 from habeat.client.fields import read_fields
 from habeat.client.schedules import schedule_of
 from habeat.core.entry import Entry, instant, validated
@@ -70,9 +71,9 @@ def changed_entry(
 
 
 def check_has_slots(entry: Entry, now_ms: int) -> None:
-    """ValidationError for an entry that would never fire: its last slot is over."""
+    """ValidationError for an entry that would never fire, or that no leader could afford."""
     after_ms = now_ms if entry.start_ms is None else max(now_ms, entry.start_ms - 1)
-    first_ms = entry.schedule.next_after_ms(after_ms)
+    first_ms = check_affordable(entry, after_ms)
     if first_ms is None:
         begins = "" if after_ms == now_ms else " from its start on"
         raise ValidationError(

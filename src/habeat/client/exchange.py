@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from habeat.client.affordable import check_affordable
 from habeat.client.calls import Calls, Desk, Overtaken
 from habeat.client.definition import storable
 from habeat.client.edits import Edit, addition, change, pause, resume
@@ -264,10 +265,14 @@ def _verdict(item: Wanted, stored: Stored, now_ms: int, guard: Guard) -> tuple[s
             return "left", "it comes from beat_schedule, when a beat with that code leads"
         paused_meanwhile = paused[0] is not None and old.state.paused is None
         return ("changed", "") if paused_meanwhile else ("left", "it belongs to beat_schedule")
+    if stored.exists and old.owner == "config":
+        return "refused", "an entry of beat_schedule has this name: change it there"
+    try:
+        check_affordable(item.entry, now_ms)
+    except HabeatError as error:
+        return "refused", str(error)
     if not stored.exists:
         return "added", ""
-    if old.owner == "config":
-        return "refused", "an entry of beat_schedule has this name: change it there"
     same = change(stored, item.entry, stored.state.cursor_ms) is None
     same = same and (old.state.paused, old.state.paused_until_ms) == paused
     return ("unchanged" if same else "changed"), ""

@@ -18,6 +18,7 @@ The rules (design §6), in the order in which they apply:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -28,6 +29,9 @@ from habeat.core.schedule import words
 from habeat.core.schedule.base import Run
 
 SLICE = 1_000
+
+#: Of a kind whose slots have to be enumerated, no more than this many old ones fire under ``all``.
+ENUMERATED_AT_MOST = 10_000
 
 HISTORY_LOST = "history lost"
 HISTORY_UNCERTAIN = "history uncertain"
@@ -68,11 +72,13 @@ def plan(
     fired: int = 0,
     limit: int = SLICE,
     effort: Effort | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> list[Step]:
     """What becomes of the entry's slots that are due at `now_ms`, oldest first.
 
     `fired` is how often it has fired before. At most `limit` steps, and no more once a slice of
-    slots has been looked at; the caller plans again from the last step's cursor.
+    slots has been looked at, or once `enough` says that it has taken its time; the caller plans
+    again from the last step's cursor.
     """
     planner = _Planner(entry, policies, now_ms, loss, fired)
     steps: list[Step] = []
@@ -83,7 +89,7 @@ def plan(
         step = planner.step(cursor_ms, slot_ms)
         steps.append(step)
         cursor_ms, slot_ms = step.cursor_ms, step.next_slot_ms
-        if step.not_before_ms > now_ms:
+        if step.not_before_ms > now_ms or enough():
             break
     if effort is not None:
         effort.slots += planner.looked_at
@@ -191,6 +197,8 @@ class _Planner:
     def _all(self, cursor_ms: int, slot_ms: int) -> Step:
         """Miss what is older than the newest `misfire_limit` misfires; fire the rest, paced."""
         keep = self._policies.misfire_limit
+        if not self._entry.schedule.arithmetic:
+            keep = min(keep, ENUMERATED_AT_MOST)
         if not self._rest_fires:
             excess = self._misfires(cursor_ms, beyond=keep).count - keep
             if excess > 0:

@@ -140,7 +140,7 @@ class Entry:
         if not self.jitter_ms and not self.spread_ms:
             return slot_ms
         following_ms = self.schedule.next_after_ms(slot_ms)
-        room_ms = LAST_MS if following_ms is None else following_ms - slot_ms - 1
+        room_ms = LAST_MS - slot_ms if following_ms is None else following_ms - slot_ms - 1
         return slot_ms + offset_ms(self.name, slot_ms, self.spread_ms, self.jitter_ms, room_ms)
 
     def next_slot_ms(self, after_ms: int) -> int | None:
@@ -270,7 +270,7 @@ def _at_least(value: object, least: int) -> bool:
 
 
 def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= LAST_MS
 
 
 def _is_number(value: object) -> bool:

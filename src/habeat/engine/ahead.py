@@ -100,8 +100,12 @@ class Ahead:
                 self._found[key] = claim
         return left
 
-    def send(self, lead: Lead, set_clock: Callable[[Lead], bool]) -> bool:
+    def send(
+        self, lead: Lead, set_clock: Callable[[Lead], bool], until_ms: int | None = None
+    ) -> bool:
         """Claim what is prepared, as it falls due; False if some must be planned again.
+
+        What is due after `until_ms` stays prepared.
 
         `set_clock` is called once, before the first wait; False from it is a reason to look anew.
         Ends early when somebody wakes or stops us; the rest stays prepared. BrokerUnavailable.
@@ -112,7 +116,8 @@ class Ahead:
         self._set_clock = set_clock
         try:
             for due_ms, group in groupby(waiting, lambda item: item[1].planned_due_ms):
-                if not self._held(lead, due_ms):
+                later = until_ms is not None and due_ms > until_ms
+                if later or not self._held(lead, due_ms):
                     break
                 self._complete &= self._claim(lead, (key for key, _ in group))
             self._complete &= self._dispatch.finish(lead)

@@ -28,10 +28,20 @@ class Lead:
         self.ttl_ms = ttl_ms
         self.stopping = stopping
         self.server = ServerTime(0, 0)
+        #: Renews the lease; set by the loop, which knows the call for it.
+        self.renew: Callable[[], None] = lambda: None
 
     def call(self, fenced: Callable[[Fence], Reply | Unfenced]) -> Reply:
         """Run a fenced call of the store; LeaseLost, HistoryLost."""
         return self._election.fenced(fenced)
+
+    def keep(self) -> None:
+        """Between two entries: renew the lease if it is half over.
+
+        So no number of entries that each take their time costs the lease. LeaseLost.
+        """
+        if self.trust_left_ms() < self.ttl_ms // 2:
+            self.renew()
 
     def attempt(self) -> Attempt:
         """By what the answer to a request that is sent now is judged; LeaseLost."""

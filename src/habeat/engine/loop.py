@@ -26,6 +26,7 @@ from habeat.core.entry import Policies
 from habeat.core.lease import Fence
 from habeat.election import Election, HistoryLost, LeaseLost
 from habeat.engine.ahead import Ahead, ahead_ms
+from habeat.engine.aside import SettingAside
 from habeat.engine.atomic import AtomicClaims
 from habeat.engine.dispatch import Dispatch
 from habeat.engine.guard import Guard
@@ -43,9 +44,9 @@ from habeat.ports import (
     BrokerUnavailable,
     Clock,
     DispatchStore,
-    DueEntry,
     Line,
     Publisher,
+    ScheduleAsker,
     Skip,
     Statuses,
     StoreUnavailable,
@@ -58,7 +59,6 @@ log = logging.getLogger("habeat")
 SKIP_BATCH = 50
 LONGEST_WAIT_MS = 1_000
 BACKOFF_MS = (50, 100, 200, 500, 1_000)
-UNRESOLVED_WAIT_MS = 30_000
 #: After so many ticks that failed for a reason of our own, another replica is let try.
 BUGS_BEFORE_YIELD = 3
 GIVE_WAY_MS = 10_000
@@ -102,6 +102,7 @@ class Engine:
         housekeeping: Housekeeping,
         settings: EngineSettings,
         stopping: Callable[[], bool] = lambda: False,
+        asker: ScheduleAsker | None = None,
     ) -> None:
         self._election = election
         self._store = store
@@ -110,7 +111,16 @@ class Engine:
         self._housekeeping = housekeeping
         self._settings = settings
         self._publisher = publisher
-        self._planner = Planner(catalog, settings.policies, store.definitions)
+        self._lead = Lead(election, clock, settings.ttl_ms, stopping)
+        self._planner = Planner(
+            catalog,
+            settings.policies,
+            store.definitions,
+            asker,
+            clock.monotonic_us,
+            self._lead.keep,
+        )
+        self._lead.renew = self._renew
         renderer = Renderer(publisher, store, settings.policies.delivery)
         verdicts = Verdicts(store, publisher)
         self._sender = Sender(store, publisher, settings.publish_timeout_ms, settings.outbox_window)
@@ -125,9 +135,9 @@ class Engine:
         self._outlook = Outlook(self._ahead, self._planner, election, store, self._ahead_ms)
         self._requests = Requests(store, catalog, self._planner, self._dispatch)
         self._recovery = Recovery(store, self._sender)
-        self._lead = Lead(election, clock, settings.ttl_ms, stopping)
         self._trouble = Once()
         self._guard = Guard(self._trouble)
+        self._aside = SettingAside(store, self._trouble)
         self._failures = 0
         self._bugs = 0
         self._repeats = 0
@@ -229,6 +239,9 @@ class Engine:
         self._election.heard(found, declared=lost_after_ms is not None)
         return found
 
+    def _renew(self) -> None:
+        self._lead.call(lambda fence: self._store.tick(fence, 0))
+
     def _wait_ms(self, planned: Plan, chores_ms: int | None) -> int:
         waits = [self._settings.renew_after_ms]
         if planned.next_due_ms is not None:
@@ -257,7 +270,7 @@ class Engine:
             limit=FIRINGS_PER_TICK,
         )
         planned.note_next(found.next_due_ms)
-        self._set_aside(planned)
+        self._aside.run(self._lead, planned)
         stale = self._skip(planned.skips)
         try:
             self._publisher.prepare(self._broker_time_ms())
@@ -304,25 +317,6 @@ class Engine:
         self._trouble.error(
             "broker", "habeat: the broker takes no messages (%s); slots stay due", error
         )
-
-    def _set_aside(self, planned: Plan) -> None:
-        """Entries that cannot be read, resolved here, or that stand at a wrong instant."""
-        for due, why in planned.unreadable:
-            self._quarantine(due, why)
-        later_ms = self._lead.now_ms() + UNRESOLVED_WAIT_MS
-        for due, why in planned.unresolved:
-            self._trouble.error(f"plan {due.name}", "habeat: entry %r waits: %s", due.name, why)
-            self._defer(due, later_ms)
-        for due, right_due_ms in planned.misplaced:
-            self._defer(due, right_due_ms)
-
-    def _quarantine(self, due: DueEntry, why: str) -> None:
-        reply = self._lead.call(lambda fence: self._store.quarantine(fence, due, why))
-        if reply.words[0] == "ok":
-            log.error("habeat: entry %r is quarantined, untouched: %s", due.name, why)
-
-    def _defer(self, due: DueEntry, until_ms: int | None) -> None:
-        self._lead.call(lambda fence: self._store.defer(fence, due, until_ms))
 
     def _skip(self, skips: Sequence[Skip]) -> set[str]:
         """Record what will not fire; the names of entries that must be planned again."""

@@ -39,13 +39,16 @@ class Outlook:
         self._lost = False
 
     def run(self, lead: Lead, found: Tick, planned: Plan) -> bool:
-        """Prepare, hold, send; False if some must be planned again. BrokerUnavailable."""
+        """Prepare, hold, send; False if some must be planned again. BrokerUnavailable.
+
+        Nothing is held beyond the instant at which something unprepared is to be looked at.
+        """
         self._ahead.begin(lead)
         self._lost = False
         for page in self._pages(lead, found, planned):
             for left in self._ahead.prepare(lead, page.ahead):
                 planned.note_again(left.planned_due_ms)
-        return not self._lost and self._ahead.send(lead, self._set_clock)
+        return not self._lost and self._ahead.send(lead, self._set_clock, planned.again_ms)
 
     def _pages(self, lead: Lead, found: Tick, planned: Plan) -> Iterator[Plan]:
         """What the tick has found due soon; then the next pages, while time and room last."""

@@ -5,23 +5,33 @@ an edit is never missed), then catch-up, then two lists: runs of slots that will
 firings to render and claim. Within one entry, skips always come before firings: what is lost,
 beyond its grace or expired is older than what fires. An entry that cannot be read is set
 aside; one that only another deploy's code can resolve waits; neither holds up the others.
+
+Nor does one whose planning takes long: it is measured by a clock that is handed in. The first time
+that is only counted, for the process may have been stopped meanwhile. From the second time on the
+entry waits, each time longer, and after `SLOW_TRIES` it is quarantined. Entries that are known to
+take their time come last, and end the tick's planning when they have had their share of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from habeat.core.catchup import Effort, Step, has_expired, plan
+from habeat.core.catchup import Effort, Step, plan
 from habeat.core.entry import Entry, Policies
-from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.history import Loss
 from habeat.core.order import Order
+from habeat.core.schedule.code import Asked, Code
+from habeat.engine.asking import AskedHere, as_of_ms, out_of_bounds, verdict
+from habeat.engine.patience import COSTLY_MS, SLOW_MS, SLOW_TRIES, Slowness, Tries, pause_ms
+from habeat.engine.plan import Plan as Plan
+from habeat.engine.plan import PlannedFiring as PlannedFiring
+from habeat.engine.plan import add_step, due_after
 from habeat.errors import DefinitionError
-from habeat.ports import DueEntry, Skip
+from habeat.ports import DueEntry, ScheduleAsker
 
 #: As many as are looked ahead at: what a burst needs is then read once, a second before it.
 CACHED_DEFINITIONS = LOOKED_AT_MOST = 10_000
@@ -55,47 +65,6 @@ class Catalog(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedFiring:
-    """A firing with the facts that must still hold when it is claimed."""
-
-    entry: Entry
-    due: DueEntry
-    firing: Firing
-    planned_due_ms: int
-    cursor_ms: int
-    next_slot_ms: int | None
-    next_due_ms: int | None
-    #: What is left of the order that this firing is part of; empty for the schedule's own.
-    remains: bytes = b""
-
-
-@dataclass(slots=True)
-class Plan:
-    """What one tick will do."""
-
-    skips: list[Skip] = field(default_factory=list)
-    firings: list[PlannedFiring] = field(default_factory=list)
-    unreadable: list[tuple[DueEntry, str]] = field(default_factory=list)
-    unresolved: list[tuple[DueEntry, str]] = field(default_factory=list)
-    misplaced: list[tuple[DueEntry, int | None]] = field(default_factory=list)
-    next_due_ms: int | None = None
-    #: Firings that are not due yet, but so soon that they are better prepared now.
-    ahead: list[PlannedFiring] = field(default_factory=list)
-    #: When to look again for what cannot be prepared, and not before.
-    again_ms: int | None = None
-
-    def note_again(self, due_ms: int | None) -> None:
-        """Remember the earliest instant at which to look for what is not prepared."""
-        if due_ms is not None and (self.again_ms is None or due_ms < self.again_ms):
-            self.again_ms = due_ms
-
-    def note_next(self, due_ms: int | None) -> None:
-        """Remember the earliest instant at which something is due again."""
-        if due_ms is not None and (self.next_due_ms is None or due_ms < self.next_due_ms):
-            self.next_due_ms = due_ms
-
-
 class Planner:
     """Plans ticks; keeps nothing but the definitions it read last."""
 
@@ -104,7 +73,18 @@ class Planner:
         catalog: Catalog,
         defaults: Policies,
         fetch: Callable[[Sequence[str]], Sequence[bytes | None]],
+        asker: ScheduleAsker | None = None,
+        monotonic_us: Callable[[], int] = lambda: 0,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
+        """`between` is called between two entries, to renew the lease if need be."""
+        self._asker = asker or AskedHere()
+        self._monotonic_us = monotonic_us
+        self._between = between
+        self._tries = Tries()
+        self._slowness = Slowness()
+        #: What it took to read the definitions of this page that took long.
+        self._read_us: dict[str, int] = {}
         self._catalog = catalog
         self._defaults = defaults
         self._fetch = fetch
@@ -113,24 +93,48 @@ class Planner:
 
     def plan(self, due: Sequence[DueEntry], *, now_ms: int, loss: Loss, limit: int) -> Plan:
         """What to do about `due` at `now_ms` (Redis time), at most `limit` firings."""
+        self._read_us = {}
         self._load(due)
         result = Plan()
         self._effort = Effort()
-        for item in due:
-            found = self._entry(item)
-            if isinstance(found, DefinitionError):
-                if item.due_ms > now_ms:
-                    result.note_again(item.due_ms)
-                else:
-                    result.unreadable.append((item, found.why))
-            elif item.due_ms > now_ms:
-                self._plan_ahead(result, found, item, loss)
-            elif limit > len(result.firings) and self._effort.slots < SLOTS_PER_TICK:
-                room = limit - len(result.firings)
-                self._plan_found(result, found, item, now_ms, loss, room)
-            else:
-                result.note_next(item.due_ms)
+        self._slowness.begin()
+        for item in self._slowness.costly_last(due):
+            ahead = item.due_ms > now_ms
+            if self._slowness.is_spent or (ahead and self._slowness.is_costly(item)):
+                result.note_again(max(item.due_ms, now_ms))  # it is planned when it is due
+                continue
+            began_us = self._monotonic_us()
+            mine = Plan()
+            self._plan_item(mine, item, now_ms, loss, limit - len(result.firings))
+            took_us = self._monotonic_us() - began_us + self._read_us.pop(item.name, 0)
+            result.add(self._measured(mine, item, took_us))
+            self._between()
         return result
+
+    def _plan_item(self, result: Plan, item: DueEntry, now_ms: int, loss: Loss, room: int) -> None:
+        found = self._entry(item)
+        if isinstance(found, DefinitionError):
+            if item.due_ms > now_ms:
+                result.note_again(item.due_ms)
+            else:
+                result.unreadable.append((item, found.why))
+        elif item.due_ms > now_ms:
+            self._plan_ahead(result, found, item, loss)
+        elif room > 0 and self._effort.slots < SLOTS_PER_TICK:
+            self._plan_found(result, found, item, now_ms, loss, room)
+        else:
+            result.note_next(item.due_ms)
+
+    def _measured(self, mine: Plan, item: DueEntry, took_us: int) -> Plan:
+        """The entry's plan, or that it is set aside because it took too long."""
+        tries = self._slowness.measured(item, took_us)
+        if tries < 2:
+            return mine
+        why = f"planning it takes longer than the {SLOW_MS} ms it may take"
+        if tries >= SLOW_TRIES:
+            took = f"{tries} times in a row, and {took_us // 1_000} ms the last time"
+            return Plan(unreadable=[(item, f"{why}, {took}")])
+        return Plan(failing=[(item, why, pause_ms(tries - 1))])
 
     def _plan_ahead(self, result: Plan, found: Entry, item: DueEntry, loss: Loss) -> None:
         """Plan an entry as of the moment at which it will be due, if all it does is fire once.
@@ -138,7 +142,10 @@ class Planner:
         One with a backlog, or one that was put off, is left until then.
         """
         then = Plan()
-        self._plan_found(then, found, item, item.due_ms, loss, 2)
+        waits = item in self._tries or isinstance(found.schedule, Code)  # asked when it is due
+        if not waits:
+            with contextlib.suppress(Exception):  # it fails again when it is due, and is named then
+                self._plan_resolved(then, found, item, item.due_ms, loss, 2)
         if len(then.firings) == 1 and not then.skips:
             result.ahead += then.firings
             result.note_next(then.next_due_ms)
@@ -156,13 +163,56 @@ class Planner:
     ) -> None:
         """Plan one entry; whatever is wrong with its schedule is its own trouble."""
         try:
-            entry = self._catalog.resolve(found)
-            if entry is None:
-                result.unresolved.append((item, MISSING_CODE))
-                return
-            self._plan_entry(result, entry, item, now_ms, loss, room)
+            well = self._plan_resolved(result, found, item, now_ms, loss, room)
         except Exception as error:
-            result.unresolved.append((item, f"its schedule fails: {error!r}"))
+            self._fails(result, item, f"its schedule fails: {error!r}")
+            return
+        if well and self._tries.over(item):
+            result.recovered.append(item.name)
+
+    def _fails(self, result: Plan, item: DueEntry, why: str) -> None:
+        result.failing.append((item, why, pause_ms(self._tries.another(item))))
+
+    def _plan_resolved(
+        self,
+        result: Plan,
+        found: Entry,
+        item: DueEntry,
+        now_ms: int,
+        loss: Loss,
+        room: int,
+    ) -> bool:
+        """Plan one entry; whether its schedule did what it should."""
+        entry = self._catalog.resolve(found)
+        if entry is None:
+            result.unresolved.append((item, MISSING_CODE))
+            return False
+        if isinstance(entry.schedule, Asked) and entry.enabled:
+            return self._plan_asked(result, entry, entry.schedule, item, now_ms)
+        self._plan_entry(result, entry, item, now_ms, loss, room)
+        return True
+
+    def _plan_asked(
+        self, result: Plan, entry: Entry, schedule: Asked, item: DueEntry, now_ms: int
+    ) -> bool:
+        """Ask a schedule of code whether it is due; see `asking`."""
+        found = out_of_bounds(entry, item, now_ms)
+        if found is None:
+            answer = self._asker.ask(item, schedule, as_of_ms(item, now_ms))
+            found = verdict(entry, item, answer, now_ms)
+        if found.failed:
+            self._fails(result, item, found.failed)
+        elif found.look_ms is not None:
+            result.note_again(found.look_ms)
+        elif found.firing is None:
+            result.note_next(found.due_ms)
+            result.misplaced.append((item, found.due_ms))
+        else:
+            step = Step(found.firing, found.firing.slot_ms, found.due_ms)
+            cursor_ms = item.cursor_ms or 0
+            add_step(result, entry, item, step, cursor_ms, item.due_ms, found.due_ms, now_ms)
+            result.note_next(found.due_ms)
+        return not (found.failed or found.waits)
 
     def find(self, name: str) -> Entry:
         """The entry of this name as stored now; DefinitionError if there is none to use."""
@@ -186,7 +236,10 @@ class Planner:
         for item, stored in zip(missing, self._fetch([item.name for item in missing]), strict=True):
             if stored is not None:
                 digest = hashlib.sha1(stored, usedforsecurity=False).hexdigest()
+                began_us = self._monotonic_us()
                 self._cache[item.name, digest] = self._decoded(item.name, stored)
+                self._read_us[item.name] = self._monotonic_us() - began_us
+                self._between()
         while len(self._cache) > max(CACHED_DEFINITIONS, len(due)):
             self._cache.popitem(last=False)
 
@@ -219,7 +272,7 @@ class Planner:
         if not entry.enabled:  # by hand, for an edit of ours takes it off the index itself
             result.misplaced.append((item, now_ms + LOOK_AGAIN_MS))
             return
-        policies = entry.policies(self._defaults)
+        policies, began_us = entry.policies(self._defaults), self._monotonic_us()
         steps = plan(
             entry,
             policies,
@@ -229,6 +282,7 @@ class Planner:
             fired=item.fired,
             limit=room,
             effort=self._effort,
+            enough=lambda: self._monotonic_us() - began_us > COSTLY_MS * 1_000,
         )
         cursor_ms, due_ms = item.cursor_ms, item.due_ms
         for step in steps:
@@ -245,48 +299,5 @@ class Planner:
         result.misplaced.append((item, right_due_ms))
 
 
-def due_after(entry: Entry, step: Step) -> int | None:
-    """When the entry is due again after a step; a backlog keeps to its pace."""
-    if step.next_slot_ms is None:
-        return None
-    return max(entry.effective_ms(step.next_slot_ms), step.not_before_ms)
-
-
 def _key(item: DueEntry) -> tuple[str, str]:
     return item.name, item.digest
-
-
-def add_step(
-    result: Plan,
-    entry: Entry,
-    item: DueEntry,
-    step: Step,
-    cursor_ms: int,
-    due_ms: int,
-    next_due_ms: int | None,
-    now_ms: int,
-) -> None:
-    """Sort one step into skips or firings; a firing that has expired is a skip."""
-    what = step.what
-    if isinstance(what, Firing) and has_expired(entry, what, now_ms):
-        what = SkippedRun(what.slot_ms, what.slot_ms, 1, Outcome.SKIPPED, "expired")
-    if isinstance(what, Firing):
-        result.firings.append(
-            PlannedFiring(entry, item, what, due_ms, cursor_ms, step.next_slot_ms, next_due_ms)
-        )
-    else:
-        result.skips.append(
-            Skip(
-                entry.name,
-                item.digest,
-                due_ms,
-                cursor_ms,
-                step.cursor_ms,
-                step.next_slot_ms,
-                next_due_ms,
-                what.outcome.value,
-                what.reason,
-                what.first_ms,
-                what.count,
-            )
-        )

@@ -18,6 +18,7 @@ from habeat.ports.protocols import ElectionStore as ElectionStore
 from habeat.ports.protocols import Handed as Handed
 from habeat.ports.protocols import Line as Line
 from habeat.ports.protocols import Publisher as Publisher
+from habeat.ports.protocols import ScheduleAsker as ScheduleAsker
 from habeat.ports.protocols import Sent as Sent
 from habeat.ports.values import Answered as Answered
 from habeat.ports.values import Beaten as Beaten
@@ -35,6 +36,7 @@ from habeat.ports.values import Refused as Refused
 from habeat.ports.values import Registration as Registration
 from habeat.ports.values import Rendered as Rendered
 from habeat.ports.values import Request as Request
+from habeat.ports.values import ScheduleAnswer as ScheduleAnswer
 from habeat.ports.values import Skip as Skip
 from habeat.ports.values import Statuses as Statuses
 from habeat.ports.values import Tick as Tick

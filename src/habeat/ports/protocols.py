@@ -9,6 +9,7 @@ from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.history import Known
 from habeat.core.lease import Fence, Observation, Token
+from habeat.core.schedule.code import Asked
 from habeat.ports.values import (
     Answered,
     Claim,
@@ -23,6 +24,7 @@ from habeat.ports.values import (
     Registration,
     Rendered,
     Request,
+    ScheduleAnswer,
     Skip,
     Statuses,
     Tick,
@@ -53,6 +55,17 @@ class Clock(Protocol):
     def monotonic_us(self) -> int: ...
 
     def wall_ms(self) -> int: ...
+
+
+class ScheduleAsker(Protocol):
+    """Asks schedules of the user's code, elsewhere than in the loop, each with a time limit."""
+
+    def ask(self, due: DueEntry, schedule: Asked, now_ms: int) -> ScheduleAnswer:
+        """The answer for an entry as it stands; asks if that was not done yet.
+
+        Returns at once. An answer "due" is repeated until the entry's cursor has moved.
+        """
+        ...
 
 
 class Line(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from habeat.core.firing import Firing
 from habeat.core.history import Known, Loss
 from habeat.core.lease import Observation, Token
+from habeat.core.schedule.code import Told
 from habeat.errors import BrokerUnavailable, PublishRefused
 
 
@@ -72,6 +73,18 @@ class DueEntry:
     digest: str
     cursor_ms: int | None
     fired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleAnswer:
+    """What a schedule of code said when it was asked at `at_ms`, Redis time.
+
+    While it has said nothing, `told` is None; `failed` says why there will be no answer.
+    """
+
+    at_ms: int
+    told: Told | None = None
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

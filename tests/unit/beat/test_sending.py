@@ -47,7 +47,7 @@ class Bench:
         self.app = app
         self.declared = declare(app, schedule or {})
         assert not self.declared.broken
-        catalog = BeatCatalog(app, self.declared)
+        catalog = BeatCatalog(self.declared)
         self.clock = FakeClock()
         self.broker = Broker(app, 3.0, lambda: self.clock.us // 1_000)
         self.publisher = CeleryPublisher(

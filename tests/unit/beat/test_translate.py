@@ -11,13 +11,15 @@ from celery import Celery
 from celery import schedules as cs
 
 from habeat.beat.translate import (
-    LEAST_GAP_MS,
+    ASK_AGAIN_MS,
+    LONGEST_S,
     LiveSchedule,
     to_celery,
     to_schedule,
 )
 from habeat.client.place import timezone_of
 from habeat.core.schedule import Cron, Crontab, Interval, Solar
+from habeat.core.schedule.code import Asked, Told
 from habeat.errors import ValidationError
 
 NOW = datetime(2025, 6, 1, 10, 30, 15, tzinfo=UTC)
@@ -130,21 +132,11 @@ class Hinting(cs.BaseSchedule):
         return timedelta(seconds=20)
 
     def is_due(self, last_run_at: datetime) -> cs.schedstate:
-        now = self.now()
+        now = self.now().astimezone(UTC)
         noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
         if last_run_at < noon <= now:
             return cs.schedstate(True, 20.0)
         return cs.schedstate(False, 20.0)
-
-
-class Never(Hinting):
-    def is_due(self, last_run_at: datetime) -> cs.schedstate:
-        return cs.schedstate(False, None)
-
-
-class Impatient(Hinting):
-    def is_due(self, last_run_at: datetime) -> cs.schedstate:
-        return cs.schedstate(True, 0)
 
 
 def test_a_subclass_is_a_matter_of_code(app: Celery) -> None:
@@ -152,51 +144,113 @@ def test_a_subclass_is_a_matter_of_code(app: Celery) -> None:
     assert isinstance(found, LiveSchedule)
     assert found.to_json()["kind"] == "code"
     assert "WithClock" in found.to_json()["what"]
-    assert found.next_after_ms(NOW_MS) == NOW_MS + 60_000
+    assert found.next_after_ms(NOW_MS) is None  # it is asked, never enumerated
+    assert found.ask(NOW_MS, NOW_MS + 59_500) == Told(False, 500)
+    assert found.ask(NOW_MS, NOW_MS + 60_000) == Told(True, 60_000)
 
 
 def test_an_interval_with_a_clock_of_its_own_is_a_matter_of_code(app: Celery) -> None:
     assert isinstance(to_schedule(cs.schedule(60, nowfun=lambda: NOW), app), LiveSchedule)
 
 
-def test_when_to_look_again_is_not_when_to_fire(app: Celery) -> None:
-    """`is_due` answers (False, seconds) with the next time to *check*; firing then would be
-    every 20 seconds instead of once a day."""
-    found = to_schedule(Hinting(app=app), app)
-    slot_ms = found.next_after_ms(NOW_MS)
-    assert slot_ms is not None
-    first = datetime.fromtimestamp(slot_ms / 1_000, UTC)
-    assert timedelta(0) <= first - datetime(2025, 6, 1, 12, tzinfo=UTC) < timedelta(seconds=20)
-    following_ms = found.next_after_ms(slot_ms)
-    assert following_ms is not None
-    assert 86_000_000 < following_ms - slot_ms < 87_000_000
+def live(given: Any, app: Celery) -> Asked:
+    found = to_schedule(given, app)
+    assert isinstance(found, Asked)
+    return found
 
 
-def test_a_schedule_that_is_never_due_is_exhausted(app: Celery) -> None:
-    assert to_schedule(Never(app=app), app).next_after_ms(NOW_MS) is None
+def test_it_answers_whether_it_is_due_and_when_to_ask_again(app: Celery) -> None:
+    found = live(Hinting(app=app), app)
+    noon_ms = int(datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp() * 1_000)
+    assert found.ask(NOW_MS, noon_ms - 1) == Told(False, 20_000)
+    assert found.ask(NOW_MS, noon_ms) == Told(True, 20_000)
+    assert found.ask(noon_ms, noon_ms + 20_000) == Told(False, 20_000)
 
 
-def test_b5_a_schedule_that_is_always_due_keeps_a_least_distance(app: Celery) -> None:
-    found = to_schedule(Impatient(app=app), app)
-    assert found.next_after_ms(NOW_MS) == NOW_MS + LEAST_GAP_MS
+@pytest.mark.parametrize(
+    ("seconds", "again_ms"),
+    [(None, ASK_AGAIN_MS), (0, 0), (-5, 0), (0.0001, 1), (1e300, LONGEST_S * 1_000)],
+)
+def test_when_to_ask_again_is_bounded(app: Celery, seconds: Any, again_ms: int) -> None:
+    assert live(answering((True, seconds), app), app).ask(NOW_MS, NOW_MS) == Told(True, again_ms)
 
 
-def test_a_crontab_subclass_gives_the_crontabs_slots(app: Celery) -> None:
+@pytest.mark.parametrize(
+    "answer", [None, True, (True,), (True, "soon"), (True, float("nan")), (True, timedelta(1))]
+)
+def test_an_answer_that_is_none_is_an_error_of_the_class(app: Celery, answer: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        live(answering(answer, app), app).ask(NOW_MS, NOW_MS)
+
+
+def answering(answer: Any, app: Celery) -> cs.BaseSchedule:
+    class Answering(Hinting):
+        def is_due(self, last_run_at: datetime) -> Any:
+            return answer
+
+    return Answering(app=app)
+
+
+def test_a_crontab_subclass_is_due_when_the_crontab_is(app: Celery) -> None:
     class Mine(cs.crontab):
         pass
 
-    mine = to_schedule(Mine(minute="*/20", app=app), app)
+    mine = live(Mine(minute="*/20", app=app), app)
     plain = to_schedule(cs.crontab(minute="*/20"), app)
-    at, same = NOW_MS, NOW_MS
+    last_ms = NOW_MS
     for _ in range(5):
-        at, same = mine.next_after_ms(at), plain.next_after_ms(same)
-        assert at == same
+        slot_ms = plain.next_after_ms(last_ms)
+        assert slot_ms is not None
+        assert mine.ask(last_ms, slot_ms - 1_000).due is False
+        assert mine.ask(last_ms, slot_ms).due is True
+        last_ms = slot_ms
 
 
-def test_asking_leaves_the_users_object_as_it_was(app: Celery) -> None:
-    given = WithClock(60)
+def test_it_sees_the_time_in_the_apps_zone(app: Celery) -> None:
+    app.conf.timezone = "Asia/Tokyo"
+    seen: list[tuple[datetime, datetime]] = []
+
+    class Looking(Hinting):
+        def is_due(self, last_run_at: datetime) -> cs.schedstate:
+            seen.append((last_run_at, self.now()))
+            return cs.schedstate(False, 1.0)
+
+    live(Looking(app=app), app).ask(NOW_MS, NOW_MS + 1_000)
+    assert seen == [(NOW, NOW + timedelta(seconds=1))]
+    assert [each.utcoffset() for each in seen[0]] == [timedelta(hours=9)] * 2
+
+
+def test_a_class_with_a_clock_of_its_own_keeps_it(app: Celery) -> None:
+    found = live(cs.schedule(60, nowfun=lambda: NOW + timedelta(minutes=5)), app)
+    assert found.ask(NOW_MS, NOW_MS).due is True
+
+
+def test_it_is_asked_with_all_that_the_instance_has(app: Celery) -> None:
+    class Flagged(cs.schedule):
+        """Celery's `__reduce__` does not know `flag`."""
+
+        def __init__(self, flag: str) -> None:
+            super().__init__(60)
+            self.flag = flag
+
+        def is_due(self, last_run_at: datetime) -> cs.schedstate:
+            return cs.schedstate(self.flag == "up", 1.0)
+
+    assert live(Flagged("up"), app).ask(NOW_MS, NOW_MS) == Told(True, 1_000)
+
+
+def test_a_class_may_remember_something_and_the_users_object_stays_as_it_was(app: Celery) -> None:
+    class Counting(Hinting):
+        asked = 0
+
+        def is_due(self, last_run_at: datetime) -> cs.schedstate:
+            self.asked += 1
+            return cs.schedstate(self.asked == 3, 1.0)
+
+    given = Counting(app=app)
     before = dict(vars(given))
-    to_schedule(given, app).next_after_ms(NOW_MS)
+    found = live(given, app)
+    assert [found.ask(NOW_MS, NOW_MS).due for _ in range(4)] == [False, False, True, False]
     assert vars(given) == before
 
 

@@ -1,0 +1,152 @@
+"""Schedules of code are asked in threads: one that hangs, or raises, concerns its entry alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from habeat.beat.asking import GIVEN_UP_MAX, LIMIT_MS, THREADS_MAX, AskingThreads
+from habeat.core.schedule.code import Asked, Told
+from habeat.ports import DueEntry, ScheduleAnswer
+from tests.unit.engine.world import FakeClock
+
+NOW_MS = 1_750_000_000_000
+NOT_DUE, DUE = Told(False, 1_000), Told(True, 1_000)
+
+
+@dataclass(frozen=True, repr=False)
+class Scripted(Asked):
+    """Answers what the test says; counts the questions."""
+
+    answer: Callable[[], Told]
+    asked: list[int] = field(default_factory=list)
+
+    def ask(self, last_ms: int, now_ms: int) -> Told:
+        self.asked.append(now_ms)
+        return self.answer()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def asker(clock: FakeClock) -> AskingThreads:
+    return AskingThreads(clock)
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What hangs, hangs until the test is over."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def due(name: str, cursor_ms: int = 5) -> DueEntry:
+    return DueEntry(name, NOW_MS, "digest", cursor_ms)
+
+
+def hanging(gate: threading.Event) -> Scripted:
+    def answer() -> Told:
+        gate.wait(60)
+        return NOT_DUE
+
+    return Scripted("?", answer)
+
+
+def settled(asker: AskingThreads, entry: DueEntry, schedule: Asked) -> ScheduleAnswer:
+    """The answer, once it is there."""
+    for _ in range(5_000):
+        found = asker.ask(entry, schedule, NOW_MS)
+        if found.told or found.failed:
+            return found
+        time.sleep(0.002)
+    raise AssertionError("no answer")
+
+
+def begun(schedule: Scripted) -> None:
+    for _ in range(5_000):
+        if schedule.asked:
+            return
+        time.sleep(0.002)
+    raise AssertionError("the question was never begun")
+
+
+def test_a_question_is_asked_once_and_answered_later(asker: AskingThreads) -> None:
+    schedule = Scripted("?", lambda: NOT_DUE)
+    assert settled(asker, due("a"), schedule) == ScheduleAnswer(NOW_MS, NOT_DUE)
+    assert schedule.asked == [NOW_MS]
+
+
+def test_the_answer_due_is_repeated_until_the_cursor_has_moved(asker: AskingThreads) -> None:
+    schedule = Scripted("?", lambda: DUE)
+    assert settled(asker, due("a"), schedule).told == DUE
+    for later_ms in (1, 2, 3):  # the broker takes nothing: the claim is planned again and again
+        again = asker.ask(due("a"), schedule, NOW_MS + later_ms)
+        assert again == ScheduleAnswer(NOW_MS, DUE), "the slot stays the same"
+    assert len(schedule.asked) == 1
+    settled(asker, due("a", cursor_ms=NOW_MS), schedule)
+    assert len(schedule.asked) == 2
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("!"), SystemExit(3), RecursionError()])
+def test_whatever_is_raised_is_the_answer(asker: AskingThreads, error: BaseException) -> None:
+    def answer() -> Told:
+        raise error
+
+    assert type(error).__name__ in settled(asker, due("a"), Scripted("?", answer)).failed
+    assert settled(asker, due("b"), Scripted("?", lambda: DUE)).told == DUE
+
+
+def test_one_that_hangs_fails_after_the_limit_and_is_not_asked_again(
+    asker: AskingThreads, clock: FakeClock, gate: threading.Event
+) -> None:
+    bad = hanging(gate)
+    assert asker.ask(due("bad"), bad, NOW_MS) == ScheduleAnswer(NOW_MS)
+    begun(bad)
+    assert settled(asker, due("good"), Scripted("?", lambda: DUE)).told == DUE
+    clock.advance(LIMIT_MS + 1)
+    for _ in range(20):
+        assert "did not answer within 5 s" in asker.ask(due("bad"), bad, NOW_MS).failed
+    assert len(bad.asked) == 1
+    gate.set()  # it returns at last, and is asked again from then on
+    for _ in range(5_000):
+        if asker.ask(due("bad"), bad, NOW_MS).told:
+            break
+        time.sleep(0.002)
+    assert len(bad.asked) == 2
+
+
+def test_many_that_hang_at_once_delay_the_others_once(
+    asker: AskingThreads, clock: FakeClock, gate: threading.Event
+) -> None:
+    bad = [hanging(gate) for _ in range(THREADS_MAX)]
+    for number, schedule in enumerate(bad):
+        asker.ask(due(f"bad{number}"), schedule, NOW_MS)
+        begun(schedule)
+    good = Scripted("?", lambda: DUE)
+    assert asker.ask(due("good"), good, NOW_MS) == ScheduleAnswer(NOW_MS)
+    clock.advance(LIMIT_MS + 1)
+    asker.ask(due("bad0"), bad[0], NOW_MS)
+    assert settled(asker, due("other"), Scripted("?", lambda: DUE)).told == DUE
+    assert settled(asker, due("good"), good).told == DUE
+
+
+def test_threads_that_are_given_up_are_bounded(
+    asker: AskingThreads, clock: FakeClock, gate: threading.Event
+) -> None:
+    before = threading.active_count()
+    for number in range(GIVEN_UP_MAX + 5):
+        schedule = hanging(gate)
+        if not asker.ask(due(f"bad{number}"), schedule, NOW_MS).failed:
+            begun(schedule)
+        clock.advance(LIMIT_MS + 1)
+    refused = asker.ask(due("good"), Scripted("?", lambda: DUE), NOW_MS)
+    assert "no other one is asked" in refused.failed
+    assert threading.active_count() - before <= GIVEN_UP_MAX
