@@ -28,6 +28,8 @@ UNRESOLVED_US = 30_000_000
 RENDER_PAUSE_US = 4_000_000
 #: An idle leader looks around so often, and then sees that a pause is over.
 RENEW_US = 1_000_000
+#: What another entry's trouble may cost: a part of a turn of the loop (`engine.dispatch.TURN_MS`).
+NEIGHBOUR_US = 500_000
 #: Slots up to the moment at which somebody reads an entry go by what is read then.
 READS_US = 1_000
 

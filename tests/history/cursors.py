@@ -59,6 +59,8 @@ class Life:
     moved_us: int = 0
     #: There was no definition of it before the present script.
     was_gone: bool = False
+    #: The definition that was last written over could not be read.
+    was_unreadable: bool = False
 
     @property
     def fired_count(self) -> int:
@@ -90,6 +92,9 @@ class Cursors:
             if life is not None and not life.redefined:
                 life.redefined, life.old = True, self._case.definitions.get(entry)
                 life.was_gone = entry not in self.there
+            if life is not None:
+                known = entry in self.there
+                life.was_unreadable = known and self._case.definitions.get(entry) is None
             self.there.add(entry)
             self._standing.touched(entry)
             self._case.definitions[entry] = definition_of(entry, raw)

@@ -191,8 +191,7 @@ class Reasons:
 
     def _quarantined(self, life: Life, record: Record) -> str:
         now = self._case.definitions.get(life.entry)
-        unreadable = now is None or (life.redefined and life.old is None)  # and not yet set aside
-        if unreadable or self._standing.was_aside(life.entry):
+        if now is None or life.was_unreadable or self._standing.was_aside(life.entry):
             return self._past(record)
         return "and it was not set aside"
 

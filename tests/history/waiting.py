@@ -15,7 +15,14 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from habeat.core.entry import Entry, Misfire
-from tests.history.bounds import HARMLESS, NO_HINDRANCE, RENEW_US, felt_us, hinders_us
+from tests.history.bounds import (
+    HARMLESS,
+    NEIGHBOUR_US,
+    NO_HINDRANCE,
+    RENEW_US,
+    felt_us,
+    hinders_us,
+)
 from tests.history.case import Case
 from tests.history.cursors import Cursors, Life
 from tests.history.events import Expectation, Fault, Kind
@@ -60,8 +67,18 @@ class Disturbances:
         for loss in case.losses:
             general.append((loss.at_us, loss.at_us + 2 * case.expectation.ttl_us))
         self._general = _merged(general)
+        self._others = {entry: list(spans) for entry, spans in self._own.items()}
         for entry, spans in self._own.items():
             self._own[entry] = _merged([*spans, *self._general])
+
+    def neighbours(self, entry: str, from_us: int, to_us: int) -> bool:
+        """Whether something was at work then that concerns another entry only."""
+        return any(
+            start_us < to_us and end_us > from_us
+            for other, spans in self._others.items()
+            if other != entry
+            for start_us, end_us in spans
+        )
 
     def calm_us(self, entry: str, from_us: int, to_us: int) -> int:
         """How much of that time nothing disturbed."""
@@ -138,9 +155,13 @@ class Waiting:
             from_us = max(step.due_us, paced_us, self._leases.first_us)
             if step.done_us - from_us > self._prompt_us:
                 waited_us = self._calm.calm_us(life.entry, from_us, step.done_us)
-                if waited_us > self._prompt_us:
+                if waited_us > self._allowed_us(life.entry, from_us, step.done_us):
                     self._wrong(life.entry, step, waited_us)
             before = step
+
+    def _allowed_us(self, entry: str, from_us: int, to_us: int) -> int:
+        near = self._calm.neighbours(entry, from_us, to_us)
+        return self._prompt_us + (NEIGHBOUR_US if near else 0)
 
     def _wrong(self, entry: str, step: _Step, waited_us: int) -> None:
         if (entry, str(step.slot_ms)) in self._told:
@@ -221,7 +242,7 @@ class Waiting:
         from_us = max(from_us, self._leases.first_us)
         if ends_us - from_us > self._prompt_us:
             waited_us = self._calm.calm_us(entry, from_us, ends_us)
-            if waited_us > self._prompt_us:
+            if waited_us > self._allowed_us(entry, from_us, ends_us):
                 step = _Step(slot_ms, due_us, ends_us, 0, "neither claimed nor recorded")
                 self._wrong(entry, step, waited_us)
 
