@@ -168,6 +168,22 @@ class RedisUnavailable(HabeatError):
     """Redis did not answer within the time allowed; nothing is known of the call's effect."""
 
 
+class CallTimeout(HabeatError):
+    """A call of the Client was not finished in its time, though Redis answered.
+
+    `seconds` is the client's timeout, `done` how far the call came ("" where that is unknown).
+    """
+
+    def __init__(self, seconds: float, done: str = "") -> None:
+        so_far = f" ({done})" if done else ""
+        super().__init__(
+            f"the call was not finished within {seconds:g} s{so_far}: ask for less, or give the "
+            "client a longer timeout"
+        )
+        self.seconds = seconds
+        self.done = done
+
+
 class ForeignState(HabeatError):
     """The keys under this prefix belong to another app or to another schema version."""
 

@@ -98,6 +98,23 @@ def read(hand: Hand) -> Words:
     return (*NAMES, "nobody")[: hand.one((0, 1, 5))]
 
 
+def names(hand: Hand) -> Words:
+    return (hand.one(("", "", "a", "b@")), hand.one(("", "", *NAMES)), hand.one((1, 2, 50)))
+
+
+def reindex(hand: Hand) -> Words:
+    if hand.odds(0.5):
+        return ("entries", hand.one(("", "0")), hand.one((1, 50)))
+    return ("names", hand.one(("", *NAMES)), hand.one((1, 2, 50)))
+
+
+def trace(hand: Hand) -> Words:
+    name = hand.name()
+    newest = hand.view.hash(f"{KEYS.base}ledger_last").get(name, b"")
+    begin = hand.one((b"", b"", newest, b"1-1", b"garbage"))
+    return (name, begin, hand.one((0, hand.now_ms - 2_000)), hand.one((1, 3, 50)))
+
+
 def recall(hand: Hand) -> Words:
     return (hand.one(MARKS), hand.one((1_500, 20_000)))
 

@@ -73,5 +73,11 @@ def prune(hand: Hand) -> Words:
     return (token, ttl_ms, known, hand.one((4_000, 60_000)), hand.one((0, 1, 10)))
 
 
+def sweep(hand: Hand) -> Words:
+    token, ttl_ms, known = hand.fence()
+    known += hand.odds(0.2)  # it is drawn seldom
+    return (token, ttl_ms, known, hand.one((1, 10)))
+
+
 def samehost(hand: Hand) -> Words:
     return (hand.one(("0", "1")), "0", hand.one(("probe", "queue", "not a list", "nothing")))

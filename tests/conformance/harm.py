@@ -14,7 +14,13 @@ Harm = tuple[list[Words], list[Words]]  # commands, and those that end it
 
 
 def _foreign_type(hand: Hand) -> Harm:
-    keys = (*KEYS.fixed[:-1], KEYS.entry_lateness("a"), KEYS.declared("old"))
+    keys = (
+        *KEYS.fixed[:-1],
+        KEYS.last_records,
+        *(KEYS.names,) * 3,
+        KEYS.entry_lateness("a"),
+        KEYS.declared("old"),
+    )
     key = hand.one(keys)
     made: Words = ("LPUSH", key, "x") if key == KEYS.lease else ("SET", key, "a string")
     return [("DEL", key), made], [("DEL", key)]
@@ -27,6 +33,7 @@ def _meta(hand: Hand) -> Harm:
         ("lease_ttl", "9000", ""), ("cluster", "elsewhere", ""), ("history_lost", "17", ""),
         ("config_generation", "x", "3"), ("claimed", "x", "0"), ("prune", "1", ""),
         *[("settled", "x", "0"), ("abandoned", "x", "0")] * 2, ("history_lost", "9" * 15, "0"),
+        *[("leader", "5:of another release", "")] * 3, ("names", "1", ""),
     ))  # fmt: skip
     undone: list[Words] = [("HSET", KEYS.meta, field, better)] if better else []
     return [("HSET", KEYS.meta, field, worse)], undone
@@ -56,7 +63,7 @@ def _unbearable(hand: Hand) -> Harm:
     """Records on which a script ends with an error, half done."""
     key, field = hand.one((
         (KEYS.untrusted, b"1:x"), (KEYS.lateness, b"max"), (KEYS.lateness, b"0"),
-        *[(KEYS.entry_lateness(name.decode()), b"max") for name in NAMES] * 2,
+        *[(KEYS.entry_lateness(name.decode()), b"max") for name in NAMES] * 4,
     ))  # fmt: skip
     return [("HSET", key, field, "x")], [("HDEL", key, field)]
 

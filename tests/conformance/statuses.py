@@ -21,6 +21,8 @@ STATUSES: dict[str, frozenset[str]] = {
         "drop": "lost | behind | ok | replan",
         "mark": "lost | behind | ok | buried | gone",
         "mend": "lost | ok | ok with repairs",
+        "names": "stale | ok | ok with names",
+        "reindex": "entries | names | done",
         "observe": "held | free | heard | unheard | unknown",
         "postpone": "lost | behind | ok | gone",
         "prune": "lost | behind | ok | ok with names",
@@ -39,6 +41,8 @@ STATUSES: dict[str, frozenset[str]] = {
         "steal": "won first | won continued | won restored | won emptied | foreign app | "
         "foreign schema | refused mine already | refused the holder has changed | "
         "refused the heartbeat has moved | refused the holder is listening, or nobody can be heard",
+        "sweep": "lost | behind | ok | ok and forgotten",
+        "trace": "nothing | some | some and more",
         "tick": "lost | behind | ok",
         "write": "lost | behind | ok | conflict | closed | a foreign type",
     }.items()
@@ -88,6 +92,20 @@ def _recovered(reply: list[Any]) -> Iterable[str]:
     return [*found, "ok and wait"] if reply[3] != b"" else found
 
 
+def _named(reply: list[Any]) -> Iterable[str]:
+    return ["ok with names"] if len(reply) > 1 else _first(reply)
+
+
+def _swept(reply: list[Any]) -> Iterable[str]:
+    return ["ok and forgotten"] if reply[0] == b"ok" and reply[2] else _first(reply)
+
+
+def _traced(reply: list[Any]) -> Iterable[str]:
+    if len(reply) == 2:
+        return ["nothing"]
+    return ["some and more"] if reply[0] else ["some"]
+
+
 def _pruned(reply: list[Any]) -> Iterable[str]:
     return ["ok with names"] if len(reply) > 3 else _first(reply)
 
@@ -105,6 +123,9 @@ _READ: dict[str, Callable[[Any], Iterable[str]]] = {
     "observe": _look,
     "recover": _recovered,
     "prune": _pruned,
+    "names": _named,
+    "sweep": _swept,
+    "trace": _traced,
     "read": lambda reply: ["there" if row[0] else "not there" for row in reply[1:]],
     "register": lambda reply: ["rank above" if reply[1] else "rank 0"],
     "release": lambda reply: [str(reply)],

@@ -103,6 +103,18 @@ TRAPS |= {
             )
         ),
     ),
+    "a range of members": (
+        ("ZADD", "z", "0", "a", "0", "b", "0", "ba", "0", "c", "0", "\u00e9"),
+        *(
+            ("ZRANGEBYLEX", "z", *rest)
+            for rest in (
+                ("-", "+"), ("[b", "(b\u00ff"), ("(b", "+"), ("-", "[b"), ("(c", "(a"),
+                ("-", "+", "LIMIT", "0", "2"), ("(a", "+", "LIMIT", "1", "2"),
+                ("-", "+", "LIMIT", "9", "1"), ("b", "c"), ("-", "+", "LIMIT", "0"),
+            )
+        ),
+        ("ZRANGEBYLEX", "none", "-", "+"),
+    ),
     "SET and what it does to a time": (
         ("SET", "s", "x", "PX", "100000"), ("SET", "s", "y"), ("PTTL", "s"),
         ("SET", "s", "z", "NX"), ("SET", "s", "z", "NX", "PX", "5"), ("GET", "s"), ("PTTL", "s"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutations.device import ENTRIES, SCRIPTS, SWAPPING, TOUCHED, Device
+from tests.mutations.device import BOUNDED, ENTRIES, INDEX, SCRIPTS, SWAPPING, TOUCHED, Device
 
 
 def in_script(script: str, suite: str, name: str, protects: str, old: str, new: str) -> Device:
@@ -72,6 +72,94 @@ CALLERS = [
 ]
 
 BOUNDS = [
+    in_script(
+        "common",
+        BOUNDED,
+        "record: chained",
+        "An entry's history is found without reading everyone's",
+        "  redis.pcall('HSET', LAST_RECORDS, name, id)\n",
+        "",
+    ),
+    in_script(
+        "trace",
+        BOUNDED,
+        "trace: no circle",
+        "A garbled chain of records ends",
+        "id = comes_before(previous, id) and previous or ''",
+        "id = previous",
+    ),
+    in_script(
+        "leadership",
+        BOUNDED,
+        "lead: chains broken",
+        "Records that a leader of an older release wrote are in an entry's history",
+        "  elseif leader ~= chains then\n",
+        "  elseif false then\n",
+    ),
+    in_script(
+        "sweep",
+        BOUNDED,
+        "sweep: oldest record",
+        "An entry's chain is forgotten only when the ledger has none of its records",
+        "  if at < oldest_ms then\n",
+        "  if true then\n",
+    ),
+    in_script(
+        "sweep",
+        BOUNDED,
+        "sweep: token",
+        "I5: only the leader sweeps",
+        "if refused then",
+        "if false then",
+    ),
+    Device(
+        "calls: requests in time",
+        "A call sends no request when its time is up",
+        "client/calls.py",
+        "            self.budget.check()\n",
+        "            pass\n",
+        BOUNDED,
+    ),
+    Device(
+        "calls: one budget",
+        "All steps of a call together end within its timeout",
+        "client/calls.py",
+        "        bounded._budget = Budget(self._long_timeout_s + more_s)\n",
+        "        bounded._budget = Budget(10**9)\n",
+        BOUNDED,
+    ),
+    in_script(
+        "write",
+        INDEX,
+        "write: indexed",
+        "A new entry is listed",
+        "      index(name)\n",
+        "",
+    ),
+    in_script(
+        "remove",
+        INDEX,
+        "remove: unindexed",
+        "The index of names is made again only where it was harmed",
+        "  unindex(name)\n",
+        "",
+    ),
+    in_script(
+        "names",
+        INDEX,
+        "names: whole",
+        "An entry that an older release wrote is listed",
+        " or size ~= redis.call('HLEN', ENTRIES) then",
+        " then",
+    ),
+    in_script(
+        "reindex",
+        INDEX,
+        "reindex: no strangers",
+        "Names of what is no entry leave the index",
+        "    redis.call('ZREM', NAMES, name)\n",
+        "",
+    ),
     in_script(
         "prune",
         TOUCHED,

@@ -413,6 +413,39 @@ function commands.ZRANGEBYSCORE(a, n)
   return reply
 end
 
+-- Of members that all have one score.
+function commands.ZRANGEBYLEX(a, n)
+  local zset, reply = of_kind(a[1], 'zset'), {}
+  local function edge(text)
+    local first = string.sub(text, 1, 1)
+    if text == '-' or text == '+' then return text end
+    if first ~= '(' and first ~= '[' then fail('ERR min or max not valid string range item') end
+    return first, string.sub(text, 2)
+  end
+  local low, least_member = edge(a[2])
+  local high, most_member = edge(a[3])
+  local skip, left = 0, -1
+  if n == 6 and string.upper(a[4]) == 'LIMIT' then
+    skip, left = whole(a[5]), whole(a[6])
+  elseif n ~= 3 then
+    fail('ERR syntax error')
+  end
+  for _, member in ipairs(zset and ordered(zset) or {}) do
+    local above = low == '-' or low == '(' and member > least_member
+      or low == '[' and member >= least_member
+    local below = high == '+' or high == '(' and member < most_member
+      or high == '[' and member <= most_member
+    if above and below and left ~= 0 then
+      if skip > 0 then
+        skip = skip - 1
+      else
+        reply[#reply + 1], left = member, left - 1
+      end
+    end
+  end
+  return reply
+end
+
 -- sets --------------------------------------------------------------------------------------
 
 function commands.SADD(a, n)
@@ -508,10 +541,29 @@ function commands.XLEN(a)
   return stream and stream.n or 0
 end
 
-function commands.XRANGE(a)
-  if a[2] ~= '-' or a[3] ~= '+' then fail('ERR only XRANGE - + is modelled') end
+local function id_of(text)
+  local ms, seq = string.match(text, '^(%d+)-(%d+)$')
+  if not ms then fail('ERR Invalid stream ID specified as stream command argument') end
+  return tonumber(ms), tonumber(seq)
+end
+
+-- All of it, its first records, or one record by its id.
+function commands.XRANGE(a, n)
   local stream, reply = of_kind(a[1], 'stream'), {}
-  for i = 1, stream and stream.n or 0 do reply[i] = stream.v[i] end
+  if a[2] == '-' and a[3] == '+' then
+    local count = n == 5 and whole(a[5]) or math.huge
+    for i = 1, math.min(count, stream and stream.n or 0) do reply[i] = stream.v[i] end
+    return reply
+  end
+  if a[2] ~= a[3] or n ~= 3 then fail('ERR this XRANGE is not modelled') end
+  local ms, seq = id_of(a[2])
+  local low, high = 1, stream and stream.n or 0
+  while low <= high do
+    local middle = floor((low + high) / 2)
+    local at_ms, at_seq = id_of(stream.v[middle][1])
+    if at_ms == ms and at_seq == seq then return {stream.v[middle]} end
+    if at_ms < ms or at_ms == ms and at_seq < seq then low = middle + 1 else high = middle - 1 end
+  end
   return reply
 end
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 SCRIPTS = (
     *("acquire", "claim", "defer", "drop", "mark", "observe", "prune", "quarantine", "read"),
     *("recover", "register", "release", "remove", "rename", "request", "settle", "skip"),
-    *("steal", "tick", "write", "postpone", "mend"),
+    *("steal", "sweep", "tick", "trace", "recall", "names", "reindex", "write"),
+    *("postpone", "mend"),
 )
 
 

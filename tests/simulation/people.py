@@ -53,6 +53,12 @@ class Calls:
         self._host = host
         self._desk: Any = SimpleNamespace(entries=EntryStore(Caller(Clients(client), sim.keys)))
 
+    def bounded(self, more_s: float = 0.0) -> Calls:
+        return self
+
+    def check(self, done: object) -> None:
+        """There is always time."""
+
     def write(self, attempt: Callable[[Any], Any]) -> Any:
         host = self._host
         if host is None:

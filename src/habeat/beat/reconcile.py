@@ -24,11 +24,14 @@ from habeat.core.lease import Fence, Token
 from habeat.engine.lead import Lead
 from habeat.ports import Unfenced
 from habeat.store.entries import EntryStore, Removal
+from habeat.store.names import REINDEX
 
 log = logging.getLogger("habeat")
 
 LOOK_EVERY_US = 15_000_000
 STALE_MS = 60_000
+#: So many chains of records are looked at each time, whether the ledger still has their records.
+SWEPT = 500
 
 
 class Reconcile:
@@ -43,6 +46,8 @@ class Reconcile:
         self._owned = 0
         #: Whether names are being looked through, a slice each time.
         self._pruning = False
+        #: Where the index of names goes on to be made; None: it is whole.
+        self._index_at: tuple[str, bytes] | None = None
 
     @property
     def clashes(self) -> set[str]:
@@ -64,9 +69,12 @@ class Reconcile:
             return 0 if self._seeding.step(lead) else None
         if self._pruning:
             self._pruning = self._prune(lead)
+        elif self._index_at is not None:
+            at = self._store.index.make(self._index_at, SLICE)
+            self._index_at = None if at[0] == "done" else at
         elif lead.monotonic_us() >= self._next_look_us:
             self._look(lead, terms)
-        return 0 if self._pruning else None
+        return 0 if self._pruning or self._index_at else None
 
     def _begin(self, lead: Lead, terms: Terms, owned: int) -> None:
         self._seeding.begin(terms)
@@ -82,6 +90,8 @@ class Reconcile:
             self._begin(lead, terms, owned)
         else:
             self._owned, self._seeding.made = owned, 0
+            lead.call(lambda fence: self._store.sweep(fence, SWEPT))
+            self._index_at = REINDEX if self._store.index.page("", b"", 1) is None else None
             self._pruning = self._prune(lead)
 
     def _way_is_free(self) -> bool:

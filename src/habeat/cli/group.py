@@ -44,6 +44,10 @@ COMMANDS = {
 }
 
 
+#: How long a command of many steps may take (`export`, `simulate` …): a person can stop it.
+LONG_TIMEOUT_S = 120.0
+
+
 class Commands(click.Group):
     """Loads a command when it is asked for: a `celery worker` has no use for them."""
 
@@ -84,7 +88,7 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     def decorate(function: Callable[..., None]) -> click.Command:
         @click.pass_context
         def run(ctx: click.Context, /, **given: Any) -> None:
-            with Client(ctx.obj.app) as client:
+            with Client(ctx.obj.app, long_timeout=LONG_TIMEOUT_S) as client:
                 function(client, **given)
 
         run.__doc__ = function.__doc__

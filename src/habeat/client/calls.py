@@ -5,33 +5,36 @@ which would break the calls that other threads have under way. So each call borr
 of its own and gives it back: there are as many as were ever in use at once.
 
 **Time.** A call is an attempt of several steps (read, then write what follows from it) that is
-repeated *as a whole* while Redis is away or somebody else was faster, until the time is up. No
-single wait is longer than a quarter of that time. An attempt that is repeated has to recognise
-what an earlier one has done, for its reply may be all that was lost: see `swapping`.
+repeated *as a whole* while Redis is away or another caller was faster, until the time is up. No
+single wait is longer than a quarter of that time, and no request is sent when the call's budget is
+used up: a call of many steps asks for `bounded` calls, which all draw on one budget. An attempt
+that is repeated has to recognise what an earlier one has done, for its reply may be all that was
+lost: see `swapping`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from typing import Any, TypeVar
 
 from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    stop_after_delay,
     wait_exponential,
     wait_random,
 )
 from tenacity.nap import sleep as nap
 
+from habeat.client.budget import Budget
 from habeat.client.guard import NO_GUARD, Guard
 from habeat.client.place import Place
-from habeat.errors import ForeignState, HabeatError, RedisUnavailable
+from habeat.errors import CallTimeout, ForeignState, HabeatError, RedisUnavailable
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
-from habeat.store.connection import Connections
+from habeat.store.connection import AnyRedis, Connections
 from habeat.store.entries import EntryStore
 from habeat.store.insight import Insight
 from habeat.store.keys import Keys
@@ -63,9 +66,21 @@ class Desk:
             connect_timeout_s=wait_s,
             client_name="habeat-client",
         )
-        caller = Caller(self._connections, Keys(place.prefix))
+        #: What each request is held to; that of the call which has borrowed the desk.
+        self.budget: Budget | None = None
+        caller = Caller(self, Keys(place.prefix))
         self.entries = EntryStore(caller)
         self.insight = Insight(caller)
+
+    def client(self) -> AnyRedis:
+        """The connection for the next request; CallTimeout if there is no time for one."""
+        if self.budget is not None:
+            self.budget.check()
+        return self._connections.client()
+
+    def reset(self) -> None:
+        """Throw the connections away, one of them is dead."""
+        self._connections.reset()
 
     def close(self) -> None:
         """Disconnect; a later use connects anew."""
@@ -81,14 +96,17 @@ class Calls:
         timeout_s: float,
         sleep: Callable[[float], None] | None = None,
         guard: Guard = NO_GUARD,
+        long_timeout_s: float | None = None,
     ) -> None:
         self.guard = guard
         self._find_place = find_place
         self._timeout_s = timeout_s
+        self._long_timeout_s = timeout_s if long_timeout_s is None else long_timeout_s
         self._sleep = nap if sleep is None else sleep
         self._place: Place | None = None
         self._idle: deque[Desk] = deque()
         self._ours = False
+        self._budget: Budget | None = None
 
     @property
     def timeout_s(self) -> float:
@@ -102,11 +120,55 @@ class Calls:
             self._place = self._find_place()
         return self._place
 
+    def bounded(self, more_s: float = 0.0) -> Calls:
+        """The same for one call of many steps: all together end within the timeout and `more_s`.
+
+        Of calls that are bounded already the first budget holds.
+        """
+        if self._budget is not None:
+            return self
+        bounded = copy(self)
+        bounded._budget = Budget(self._long_timeout_s + more_s)
+        return bounded
+
+    def renew(self) -> None:
+        """Give these bounded calls their whole time again."""
+        if self._budget is not None:
+            self._budget.renew()
+
+    def check(self, done: str | Callable[[], str] = "") -> None:
+        """CallTimeout if the time of these bounded calls is up; `done` says how far they came."""
+        if self._budget is not None:
+            self._budget.check(done)
+
     def read(self, attempt: Callable[[Desk], Result]) -> Result:
         """The result of an attempt that writes nothing; RedisUnavailable when the time is up."""
-        retrying = self._retrying()
+        patience = Budget(self._timeout_s)
+        budget = self._budget or patience
+        retrying = self._retrying(lambda: budget.is_over or patience.is_over)
+        failed: HabeatError | None = None
+
+        def attempted() -> Result:
+            nonlocal failed
+            try:
+                return self._at_desk(attempt, budget)
+            except CallTimeout:
+                if failed is None:
+                    raise
+                raise failed from None  # there was no time to repeat what that one ended
+            except (StoreUnavailable, Overtaken) as error:
+                failed = error
+                raise
+
         try:
-            return retrying(lambda: self._at_desk(attempt))
+            return retrying(attempted)
+        except StoreUnavailable as error:
+            raise RedisUnavailable(self._sentence(error)) from error
+
+    def once(self, attempt: Callable[[Desk], Result]) -> Result:
+        """The same without a second try: for a look at what stands in a call's way at its end."""
+        try:
+            return self._at_desk(attempt, Budget(self._timeout_s))
         except StoreUnavailable as error:
             raise RedisUnavailable(self._sentence(error)) from error
 
@@ -121,7 +183,8 @@ class Calls:
 
     def patient(self, seconds: float) -> Calls:
         """The same for one call whose steps take so much longer; to be closed by itself."""
-        longer = Calls(lambda: self.place, self._timeout_s + 4 * seconds, self._sleep, self.guard)
+        longer_s = self._timeout_s + 4 * seconds
+        longer = Calls(lambda: self.place, longer_s, self._sleep, self.guard)
         longer._ours = self._ours
         return longer
 
@@ -130,20 +193,22 @@ class Calls:
         while self._idle:
             self._idle.pop().close()
 
-    def _at_desk(self, attempt: Callable[[Desk], Result]) -> Result:
+    def _at_desk(self, attempt: Callable[[Desk], Result], budget: Budget) -> Result:
         try:
             desk = self._idle.pop()
         except IndexError:
             desk = Desk(self.place, self._timeout_s / 4)
+        desk.budget = budget
         try:
             return attempt(desk)
         finally:
+            desk.budget = None
             self._idle.append(desk)
 
-    def _retrying(self) -> Retrying:
+    def _retrying(self, is_over: Callable[[], bool]) -> Retrying:
         return Retrying(
             sleep=self._sleep,
-            stop=stop_after_delay(self._timeout_s * 0.7),
+            stop=lambda _: is_over(),
             wait=wait_exponential(multiplier=0.01, max=self._timeout_s / 20) + wait_random(0, 0.01),
             retry=retry_if_exception(_may_pass),
             retry_error_callback=_last_error,

@@ -18,10 +18,12 @@ def clear(calls: Calls, selection: Selection) -> int:
     """Remove the API's entries that are meant; how many that were."""
     if not selection.prefix and not selection.tags:
         raise ValidationError("name", None, "a name, a prefix that is not empty, or tags")
+    calls = calls.bounded()
     removed = 0
     for page in pages_of(calls, selection.prefix):
         for start in range(0, len(page), BATCH):
             removed += _clear_batch(calls, selection, page[start : start + BATCH])
+            calls.check(f"{removed} entries were removed")
     return removed
 
 

@@ -40,9 +40,12 @@ class Client(Looking):
     schedules that name none. A `guard` bounds what this client may change and see, for code that
     passes on what tenants typed.
 
-    Every call ends within about `timeout` seconds. All may raise RedisUnavailable (Redis was
-    away for so long) and SettingsError; those that change something ForeignState (the keys under
-    the prefix are another app's) and RevisionConflict (somebody else kept changing the entry).
+    Every call ends within `timeout` seconds, retries, paging and counting included. Calls of many
+    steps (`list`, `export`, `load`, `simulate`, `preview`, `history`, `drift`, removing many) may
+    take `long_timeout` where that is given. All may raise RedisUnavailable (Redis was away for too
+    long), CallTimeout (the call was not finished in time, and says how far it came) and
+    SettingsError; those that change something ForeignState (the keys under the prefix are another
+    app's) and RevisionConflict (others kept changing the entry).
     """
 
     def __init__(
@@ -53,24 +56,27 @@ class Client(Looking):
         options: Mapping[str, Any] | None = None,
         timezone: str | None = None,
         timeout: float = 5.0,
+        long_timeout: float | None = None,
         sleep: Callable[[float], None] | None = None,
         guard: Guard | None = None,
     ) -> None:
         if guard is not None and not isinstance(guard, Guard):
             raise ValidationError("guard", guard, "a habeat.Guard")
         guard = guard or NO_GUARD
-        if type(timeout) not in (int, float) or timeout <= 0:
-            raise ValidationError("timeout", timeout, "seconds more than 0")
+        for field, seconds in (("timeout", timeout), ("long_timeout", long_timeout)):
+            given_at_all = seconds is not None or field == "timeout"
+            if given_at_all and (type(seconds) not in (int, float) or not seconds > 0):  # type: ignore[operator]
+                raise ValidationError(field, seconds, "seconds more than 0")
         if isinstance(app, str):
             place = place_of_url(app, prefix, options, timezone)
-            self._calls = Calls(lambda: place, timeout, sleep, guard)
+            self._calls = Calls(lambda: place, timeout, sleep, guard, long_timeout)
         elif not hasattr(app, "main"):  # asking for its conf might load it
             raise ValidationError("app", app, "a Celery app, or the URL of a Redis")
         else:
             for field, given in (("prefix", prefix), ("options", options), ("timezone", timezone)):
                 if given is not None:
                     raise ValidationError(field, given, "left out: the app's settings say it")
-            self._calls = Calls(lambda: place_of_app(app), timeout, sleep, guard)
+            self._calls = Calls(lambda: place_of_app(app), timeout, sleep, guard, long_timeout)
         self._editing = Editing(self._calls)
 
     # -- changes ----------------------------------------------------------------------------

@@ -174,7 +174,7 @@ class Editing:
             raise RevisionConflict(name, None, self._rev_of(name)) from None
 
     def _rev_of(self, name: str) -> int | None:
-        stored = self._calls.read(lambda desk: desk.entries.read([name])).stored[0]
+        stored = self._calls.once(lambda desk: desk.entries.read([name])).stored[0]
         return shown(stored).rev if stored.exists else None
 
 

@@ -29,7 +29,7 @@ from habeat.store.codec import digest_of, encode
 from habeat.store.entries import Position, Removal, Stored, Write, paused_json
 
 #: Kinds that have to enumerate are counted up to here; the record then says "at least".
-COUNTED_AT_MOST = 100_000
+COUNTED_AT_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)

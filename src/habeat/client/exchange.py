@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from habeat.client.affordable import check_affordable
+from habeat.client.budget import Check
 from habeat.client.calls import Calls, Desk, Overtaken
 from habeat.client.definition import storable
 from habeat.client.edits import Edit, addition, change, pause, resume
@@ -42,6 +43,9 @@ from habeat.store.codec import VERSION, decode, encode
 from habeat.store.entries import Stored, Write
 
 EXPORT_VERSION = 1
+
+#: A call is given a second more for so many entries.
+PER_SECOND = 500
 
 #: So many entries in one script: the server is held up for a millisecond or two.
 BATCH = 100
@@ -87,8 +91,10 @@ def exported(calls: Calls) -> dict[str, Any]:
     place = calls.place
     entries: list[dict[str, Any]] = []
     unreadable: list[dict[str, str]] = []
+    calls = calls.bounded()
     at_ms = calls.read(lambda desk: desk.insight.now_us()) // 1_000
     for page in pages_of(calls):
+        calls.check(f"{len(entries)} entries were read")
         for stored in read(calls, page).stored:
             if not stored.exists or not calls.guard.scope.has(shown(stored)):
                 continue
@@ -122,7 +128,8 @@ def loaded(
     calls: Calls, data: Any, *, dry_run: bool, progress: Progress | None = None
 ) -> LoadReport:
     """Load a document; ValidationError if it is none."""
-    wanted, refused = _wanted(data, calls.place)
+    calls = calls.bounded(_entries_in(data) / PER_SECOND)
+    wanted, refused = _wanted(data, calls.place, calls.check)
     plan = _planned(calls, wanted, refused)
     if dry_run or plan.refused:
         return plan
@@ -137,9 +144,16 @@ def loaded(
         done += len(batch)
         if progress:
             progress(done, len(items))
+        calls.check(f"{done} of {len(items)} entries were loaded; loading again goes on from there")
     for batch in _batches([wanted[name] for name in plan.changed]):
+        calls.check(f"{done} entries were loaded, not all of their pauses")
         changed.update(stored.name for stored in _set_pauses(calls, batch))
     return _as_done(plan, added, changed)
+
+
+def _entries_in(data: Any) -> int:
+    entries = data.get("entries") if isinstance(data, Mapping) else None
+    return len(entries) if isinstance(entries, list) else 0
 
 
 def _as_done(plan: LoadReport, added: set[str], changed: set[str]) -> LoadReport:
@@ -166,7 +180,7 @@ def _written(entry: Entry) -> dict[str, Any]:
     return {"name": entry.name, **kept, **paused}
 
 
-def _wanted(data: Any, place: Place) -> tuple[dict[str, Wanted], dict[str, str]]:
+def _wanted(data: Any, place: Place, check: Check) -> tuple[dict[str, Wanted], dict[str, str]]:
     """The document's entries by name, and those that cannot be read, with the reason."""
     if not isinstance(data, Mapping) or data.get("habeat_export") != EXPORT_VERSION:
         given = data.get("habeat_export") if isinstance(data, Mapping) else type(data).__name__
@@ -178,6 +192,7 @@ def _wanted(data: Any, place: Place) -> tuple[dict[str, Wanted], dict[str, str]]
     wanted: dict[str, Wanted] = {}
     refused: dict[str, str] = {}
     for at, item in enumerate(data["entries"]):
+        check(f"{at} entries were read, none was written")
         name = item.get("name") if isinstance(item, Mapping) else None
         shown_name = name if isinstance(name, str) and name else f"entries[{at}]"
         try:

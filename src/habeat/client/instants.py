@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from habeat.client.budget import Check, unbounded
 from habeat.client.lookback import moment
 from habeat.core.entry import Entry
 from habeat.core.offsets import jitter_ms, spread_ms
 from habeat.core.schedule import Schedule
-from habeat.core.schedule.base import to_ms
+from habeat.core.schedule.base import Run, to_ms
 from habeat.errors import ValidationError
 
 COUNT = 10
 COUNT_MAX = 10_000
 #: Slots are counted up to here to find out which runs of an entry a later preview begins with.
 LOOKED_AHEAD = 100_000
+#: So many slots are counted one by one between two looks at the clock.
+COUNTED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,11 @@ class Span:
         # One more than may be shown: who gave no count shall know that there are more.
         return cls(after_ms, until_ms, COUNT_MAX + 1 if count is None else count)
 
-    def cut(self, slots: Iterable[int]) -> list[int]:
+    def cut(self, slots: Iterable[int], check: Check = unbounded) -> list[int]:
         """The slots in the span; ValidationError if there are more than anybody can want."""
         found: list[int] = []
         for slot_ms in slots:
+            check(lambda: f"{len(found)} slots were found")
             if len(found) == self.count or (self.until_ms is not None and slot_ms > self.until_ms):
                 break
             found.append(slot_ms)
@@ -89,28 +93,51 @@ class Span:
         return found
 
 
-def instants_of(entry: Entry, span: Span) -> list[Instant]:
+def instants_of(entry: Entry, span: Span, check: Check = unbounded) -> list[Instant]:
     """The slots of an entry, whether it is paused or not."""
-    return [
-        _instant(slot_ms, entry.effective_ms(slot_ms), zone, _marks(entry, slot_ms))
-        for slot_ms, zone in _zoned(entry.schedule, span.cut(slots_of(entry, span.after_ms)))
-    ]
+    found: list[Instant] = []
+    slots = span.cut(slots_of(entry, span.after_ms, check), check)
+    for slot_ms, zone in _zoned(entry.schedule, slots):
+        check(lambda: f"{len(found)} of {len(slots)} slots were shown")
+        marks = _marks(entry, slot_ms)
+        found.append(_instant(slot_ms, entry.effective_ms(slot_ms), zone, marks))
+    return found
 
 
-def instants(schedule: Schedule, span: Span) -> list[Instant]:
-    """The slots of a schedule that nobody has stored."""
-    slots = span.cut(_slots(schedule, span.after_ms))
-    return [
-        _instant(slot_ms, slot_ms, zone, _remarks(schedule, slot_ms))
-        for slot_ms, zone in _zoned(schedule, slots)
-    ]
+def instants(schedule: Schedule, span: Span, check: Check = unbounded) -> list[Instant]:
+    """The slots of a schedule that is not stored."""
+    slots = span.cut(_slots(schedule, span.after_ms), check)
+    found: list[Instant] = []
+    for slot_ms, zone in _zoned(schedule, slots):
+        check(lambda: f"{len(found)} of {len(slots)} slots were shown")
+        found.append(_instant(slot_ms, slot_ms, zone, _remarks(schedule, slot_ms)))
+    return found
 
 
-def slots_of(entry: Entry, after_ms: int) -> Iterator[int]:
+def counted(
+    entry: Entry, after_ms: int, until_ms: int, limit: int, check: Check = unbounded
+) -> Run | None:
+    """`Entry.count_between`, in parts that are short where slots are counted one by one."""
+    if entry.schedule.arithmetic:
+        return entry.count_between(after_ms, until_ms, limit)
+    whole: Run | None = None
+    while whole is None or whole.count < limit:
+        count = 0 if whole is None else whole.count
+        check(f"{count} slots were counted")
+        from_ms = after_ms if whole is None else whole.last_ms
+        part = entry.count_between(from_ms, until_ms, min(COUNTED_AT_ONCE, limit - count))
+        if part is None:
+            break
+        first_ms = part.first_ms if whole is None else whole.first_ms
+        whole = Run(count + part.count, first_ms, part.last_ms)
+    return whole
+
+
+def slots_of(entry: Entry, after_ms: int, check: Check = unbounded) -> Iterator[int]:
     """The slots of an entry after an instant: between its bounds, and as often as it may run."""
     cursor_ms, left = entry.state.cursor_ms, entry.runs_left(entry.state.fired)
     if left and after_ms > cursor_ms > 0:
-        used = entry.count_between(cursor_ms, after_ms, min(left, LOOKED_AHEAD))
+        used = counted(entry, cursor_ms, after_ms, min(left, LOOKED_AHEAD), check)
         left -= used.count if used else 0
     slot_ms = entry.next_slot_ms(after_ms)
     while slot_ms is not None:

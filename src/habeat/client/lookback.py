@@ -8,11 +8,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from habeat.client.budget import Check, unbounded
 from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
 from habeat.core.schedule.base import FIRST_MS, LAST_MS, to_ms
 from habeat.errors import ValidationError
 from habeat.store.insight import Insight, Record
+
+#: So many records are read between two looks at the clock.
+CHECK_EVERY = 50
 
 _LEFT = (Outcome.SENT, Outcome.LATE)
 
@@ -62,18 +66,21 @@ def since_ms(since: Any, now_ms: int) -> int | None:
 
 
 def records(
-    insight: Insight, name: str | None, from_ms: int | None, limit: int
+    insight: Insight, name: str | None, from_ms: int | None, limit: int, check: Check = unbounded
 ) -> list[LedgerRecord]:
     """The newest `limit` records, newest first; of one entry if it is named."""
     if type(limit) is not int or limit < 1:
         raise ValidationError("limit", limit, "a whole number, 1 or more")
-    return [_friendly(record) for record in islice(_of(insight, name, from_ms), limit)]
+    found = islice(_of(insight, name, from_ms), limit)
+    return [_friendly(record) for record in _in_time(found, check)]
 
 
-def drift_since(insight: Insight, name: str | None, from_ms: int) -> list[Drift]:
+def drift_since(
+    insight: Insight, name: str | None, from_ms: int, check: Check = unbounded
+) -> list[Drift]:
     """Exact figures from the ledger, the worst first."""
     late: dict[str, list[int]] = {}
-    for record in _of(insight, name, from_ms):
+    for record in _in_time(_of(insight, name, from_ms), check):
         if record.outcome in _LEFT:
             late.setdefault(record.entry, []).append(record.lateness_ms)
     return _worst_first(_exact(entry, sorted(values)) for entry, values in late.items())
@@ -103,7 +110,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _of(insight: Insight, name: str | None, from_ms: int | None) -> Iterator[Record]:
-    return (record for record in insight.ledger(from_ms) if name in (None, record.entry))
+    return insight.ledger(from_ms) if name is None else insight.ledger_of(name, from_ms)
+
+
+def _in_time(records: Iterator[Record], check: Check) -> Iterator[Record]:
+    """The records, as long as there is time for them."""
+    for count, record in enumerate(records, 1):
+        yield record
+        if count % CHECK_EVERY == 0:
+            at = moment(record.at_ms)
+            check(lambda: f"{count} records were read, back to {at}")  # noqa: B023 - called now
 
 
 def _exact(entry: str, values: Sequence[int]) -> Drift:

@@ -79,12 +79,13 @@ class Looking:
         `max_runs` no more than it may still run. Raises ValidationError for a naive datetime,
         and where more than 10,000 slots would be the answer.
         """
+        calls = self._calls.bounded()
         entry = self.get(name_or_schedule) if isinstance(name_or_schedule, str) else None
         span = Span.checked(self.server_time() if start is None else start, end, count)
         if entry is not None:
-            return instants_of(entry, span)
+            return instants_of(entry, span, calls.check)
         schedule = in_zone(schedule_of(name_or_schedule), self._calls.place.timezone)
-        return instants(schedule, span)
+        return instants(schedule, span, calls.check)
 
     def simulate(
         self, start: datetime, end: datetime, *, spread: float | timedelta | None = None
@@ -95,16 +96,20 @@ class Looking:
         `spread` (seconds or a timedelta) the same is reckoned with at least that spread for
         every entry. Nothing is written. Raises ValidationError.
         """
-        return simulated(lambda: self._entry_pages(), start, end, spread)
+        calls = self._calls.bounded()
+
+        def pages() -> Iterator[Sequence[Entry]]:
+            has = calls.guard.scope.has
+            return (
+                [entry for entry in entries_of(calls, page) if has(entry)]
+                for page in pages_of(calls)
+            )
+
+        return simulated(pages, start, end, spread, calls.check)
 
     def policies(self, entry: Entry) -> Policies:
         """How an entry's missed slots are caught up with: its own policies over the app's."""
         return entry.policies(self._calls.place.policies)
-
-    def _entry_pages(self) -> Iterator[Sequence[Entry]]:
-        has = self._calls.guard.scope.has
-        pages = (entries_of(self._calls, page) for page in pages_of(self._calls))
-        return ([entry for entry in page if has(entry)] for page in pages)
 
     def _check_scope(self, name: str | None) -> None:
         """EntryNotFound or NotAllowed if the guard's scope does not have this name's past."""
@@ -127,17 +132,21 @@ class Looking:
         EntryNotFound for a name that neither exists nor stands in the ledger.
         """
         self._check_scope(name)
+        calls = self._calls.bounded()
         if since is not None:
-            rows = self._calls.read(
-                lambda desk: drift_since(desk.insight, name, _from_ms(desk, since) or 0)
+            rows = calls.read(
+                lambda desk: drift_since(
+                    desk.insight, name, _from_ms(desk, since) or 0, calls.check
+                )
             )
             if not rows and name is not None:
                 self.get(name)
             return rows
-        pages = pages_of(self._calls) if name is None else [[self.get(name).name]]
+        pages = pages_of(calls) if name is None else [[self.get(name).name]]
         found: dict[str, Lateness] = {}
         for page in pages:
-            found |= self._calls.read(partial(_lateness, page))
+            found |= calls.read(partial(_lateness, page))
+            calls.check(f"{len(found)} histograms were read")
         return drift_of(found.items())
 
     def history(
@@ -148,8 +157,9 @@ class Looking:
     ) -> Records:
         """What became of slots, newest first: of one entry, or of all."""
         self._check_scope(name)
-        return self._calls.read(
-            lambda desk: records(desk.insight, name, _from_ms(desk, since), limit)
+        calls = self._calls.bounded()
+        return calls.read(
+            lambda desk: records(desk.insight, name, _from_ms(desk, since), limit, calls.check)
         )
 
     def status(self) -> Status:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from habeat.client.budget import Check
 from habeat.client.calls import Calls, Desk
 from habeat.client.fields import arguments, keywords, pace_of
+from habeat.client.instants import counted
 from habeat.client.lookback import moment
 from habeat.client.salvage import shown
 from habeat.core.entry import Entry
@@ -95,6 +97,7 @@ def backfilled(
     request_id: str | None,
 ) -> Backfill:
     """The slots with ``start < slot <= end`` once more, at a pace."""
+    calls = calls.bounded()
     try:
         identity = _checked_id(request_id)
         per_second = pace_of("pace", pace)
@@ -110,7 +113,7 @@ def backfilled(
         if end_ms > now_ms:
             allowed = f"not later than now ({moment(now_ms)}, by Redis' clock)"
             raise ValidationError("end", end, allowed, entry=name)
-        found = _counted(entry, start_ms, end_ms, end)
+        found = _counted(entry, start_ms, end_ms, end, calls.check)
         if found is None or dry_run:
             return None
         return Order("backfill", name, now_ms, cursor_ms=start_ms, end_ms=end_ms, pace=per_second)
@@ -160,7 +163,7 @@ def _ask(
     return calls.write(attempt)
 
 
-def _counted(entry: Entry, start_ms: int, end_ms: int, end: datetime) -> Run | None:
+def _counted(entry: Entry, start_ms: int, end_ms: int, end: datetime, check: Check) -> Run | None:
     if isinstance(entry.schedule, Code):
         raise ValidationError(
             "schedule",
@@ -169,7 +172,10 @@ def _counted(entry: Entry, start_ms: int, end_ms: int, end: datetime) -> Run | N
             entry=entry.name,
         )
     limit = None if entry.schedule.arithmetic else BACKFILL_MAX + 1
-    run = entry.count_between(start_ms, end_ms, limit)
+    if limit is None:
+        run = entry.count_between(start_ms, end_ms)
+    else:
+        run = counted(entry, start_ms, end_ms, limit, check)
     if run is not None and run.count > BACKFILL_MAX:
         count = f"{run.count}" if limit is None else "more"
         allowed = f"so that there are at most {BACKFILL_MAX} slots since the start, not {count}"

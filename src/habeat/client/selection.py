@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from habeat.client.budget import Check
 from habeat.client.calls import Calls, Desk
 from habeat.client.fields import tags_of
 from habeat.client.salvage import shown
 from habeat.core.entry import Entry
 from habeat.errors import ValidationError
+from habeat.store.calling import text
 from habeat.store.entries import PAGE, Snapshot, Stored
+from habeat.store.names import REINDEX
+
+#: So many names in one slice of making the index, and so often it is made in one call.
+REINDEXED = 200
+REINDEXINGS = 3
 
 CONDITIONS = ("active", "paused", "disabled", "quarantined", "exhausted")
 OWNERS = ("api", "config")
@@ -37,6 +46,14 @@ class Selection:
             if given is not None and given not in allowed:
                 raise ValidationError(field, given, " or ".join(map(repr, allowed)))
         return cls(prefix, tags_of(tags), owner, condition)
+
+    def may_have(self, raw: bytes) -> bool:
+        """Whether a definition as stored may be meant: to read each one takes long."""
+        if not raw or b"\\" in raw:
+            return True  # there is none, or a text in it may be written in another way
+        return all(
+            b'"%b"' % word.encode() in raw for word in (*self.tags, self.owner or "") if word
+        )
 
     def has(self, entry: Entry) -> bool:
         """Whether the entry is meant."""
@@ -68,27 +85,62 @@ def pages_of(calls: Calls, prefix: str = "") -> Iterator[list[str]]:
 
     Among them those that a leader has set aside for having no definition any more.
     """
+    aside = sorted(set(calls.read(lambda desk: _set_aside(desk, prefix))))
+    after = b""
+    while True:
+        found = calls.read(partial(_page, prefix, after, calls.check))
+        names = [text(name) for name in found]
+        full = len(found) == PAGE
+        ready = bisect_right(aside, names[-1]) if full else len(aside)
+        if page := sorted({*names, *aside[:ready]}):
+            yield page
+        if not full:
+            return
+        aside, after = aside[ready:], found[-1]
 
-    def attempt(desk: Desk) -> list[str]:
-        found = {*desk.entries.names(), *desk.insight.quarantined()}
-        return sorted(name for name in found if name.startswith(prefix))
 
-    names = calls.read(attempt)
-    for start in range(0, len(names), PAGE):
-        yield names[start : start + PAGE]
+def _set_aside(desk: Desk, prefix: str) -> list[str]:
+    return [name for name in desk.insight.set_aside() if name.startswith(prefix)]
+
+
+def _page(prefix: str, after: bytes, check: Check, desk: Desk) -> list[bytes]:
+    """The names that follow; the index is made first where it is missing or not whole."""
+    for _ in range(REINDEXINGS):
+        found = desk.entries.index.page(prefix, after, PAGE)
+        if found is not None:
+            return found
+        at = REINDEX
+        while at[0] != "done":
+            at = desk.entries.index.make(at, REINDEXED)
+            check("the index of names is being made")
+    # An older release is writing all the time: without the index, then.
+    names = sorted(name.encode() for name in desk.entries.names() if name.startswith(prefix))
+    return names[bisect_right(names, after) :][:PAGE]
 
 
 def selected(calls: Calls, selection: Selection) -> Iterator[Entry]:
-    """The entries that are meant, by name, each page read at one moment."""
+    """The entries that are meant, by name, each page read at one moment.
+
+    The time that the caller takes between two entries is not counted.
+    """
+    calls, looked_at = calls.bounded(), 0
     for page in pages_of(calls, selection.prefix):
-        for entry in entries_of(calls, page):
+        for entry in entries_of(calls, page, selection.may_have):
             if selection.has(entry) and calls.guard.scope.has(entry):
                 yield entry
+                calls.renew()
+        looked_at += len(page)
+        calls.check(f"{looked_at} entries were looked at since the last that fits")
 
 
-def entries_of(calls: Calls, names: list[str]) -> list[Entry]:
-    """These entries; what is gone since is left out."""
-    snapshot = read(calls, names)
+def entries_of(
+    calls: Calls, names: list[str], only: Callable[[bytes], bool] | None = None
+) -> list[Entry]:
+    """These entries; what is gone since is left out, and what `only` says is not wanted."""
+    if only is None:
+        snapshot = read(calls, names)
+    else:
+        snapshot = calls.read(lambda desk: desk.entries.read(names, only))
     return [
         shown(stored)
         for stored in snapshot.stored

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
+from habeat.client.budget import Check, unbounded
 from habeat.client.fields import span_ms
 from habeat.client.instants import slots_of
 from habeat.client.lookback import moment
@@ -29,6 +30,8 @@ MINUTE_MS = 60_000
 MINUTES_MAX = 366 * 24 * 60
 #: So many firings are looked at in one simulation; it takes about a minute.
 FIRINGS_MAX = 20_000_000
+#: So many are counted between two looks at the clock.
+CHECK_EVERY = 100
 PEAKS = 5
 ENTRIES_OF_A_PEAK = 10
 
@@ -80,7 +83,11 @@ Pages = Callable[[], Iterable[Sequence[Entry]]]
 
 
 def simulated(
-    pages: Pages, start: datetime, end: datetime, spread: float | timedelta | None
+    pages: Pages,
+    start: datetime,
+    end: datetime,
+    spread: float | timedelta | None,
+    check: Check = unbounded,
 ) -> Simulation:
     """Simulate what `pages` yields (asked twice); ValidationError for a period too long."""
     start_ms = to_ms("start", start) // MINUTE_MS * MINUTE_MS
@@ -89,8 +96,8 @@ def simulated(
     if not 1 <= minutes <= MINUTES_MAX:
         raise ValidationError("end", end, "after the start, by 366 days at most")
     least_ms = None if spread is None else span_ms("spread", spread)
-    plain = _Count(start_ms, minutes, 0)
-    counts = [plain] if least_ms is None else [plain, _Count(start_ms, minutes, least_ms)]
+    plain = _Count(start_ms, minutes, 0, check)
+    counts = [plain] if least_ms is None else [plain, _Count(start_ms, minutes, least_ms, check)]
     left_out: dict[str, str] = {}
     taken = 0
     for page in pages():
@@ -126,6 +133,7 @@ class _Count:
     start_ms: int
     minutes: int
     spread_ms: int
+    check: Check
     per_minute: array[int] = field(init=False)
     looked_at: int = 0
 
@@ -140,13 +148,19 @@ class _Count:
         """Count the firings of an entry."""
         start_ms, counted = self.start_ms, self.per_minute
         due = self._due(entry, start_ms, self.end_ms)
+        self._check(entry)
         for due_ms in islice(due, FIRINGS_MAX - self.looked_at):
             counted[(due_ms - start_ms) // MINUTE_MS] += 1
             self.looked_at += 1
+            if self.looked_at % CHECK_EVERY == 0:
+                self._check(entry)
         if self.looked_at >= FIRINGS_MAX:
             raise ValidationError(
                 "end", moment(self.end_ms), f"a period of less than {FIRINGS_MAX} firings"
             )
+
+    def _check(self, entry: Entry) -> None:
+        self.check(lambda: f"{self.looked_at} firings were counted, those of {entry.name!r} last")
 
     def fullest(self) -> list[int]:
         """The places of the fullest minutes, the fullest first; none that is empty."""
@@ -158,6 +172,7 @@ class _Count:
     def within(self, entry: Entry, minute: int) -> int:
         """How often an entry fires in one minute."""
         at_ms = self.start_ms + minute * MINUTE_MS
+        self.check(lambda: f"all were counted, the peaks up to {entry.name!r}")
         return sum(1 for _ in self._due(entry, at_ms, at_ms + MINUTE_MS))
 
     def _due(self, entry: Entry, start_ms: int, end_ms: int) -> Iterator[int]:

@@ -9,7 +9,7 @@ reply was lost.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from habeat.ports import Sent, Statuses, Unfenced
 from habeat.store.ahead import wire
 from habeat.store.calling import Awaited, Caller, blank, optional_ms, statuses, text, unfenced
 from habeat.store.codec import decode, digest_of, read_state, with_facts
+from habeat.store.names import NameIndex, Orphans
 
 PAGE = 200
 
@@ -133,19 +134,12 @@ class Mark:
     keep_ms: int
 
 
-class Orphans(list[str]):
-    """Names that no live configuration declares; `more` where there are others to look at now."""
-
-    def __init__(self, names: Iterable[str], *, more: bool) -> None:
-        super().__init__(names)
-        self.more = more
-
-
 class EntryStore:
     """Entries by name, over the scripts."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        self.index = NameIndex(caller)
 
     def names(self) -> list[str]:
         """All names, sorted."""
@@ -158,10 +152,14 @@ class EntryStore:
         found: Any = self._caller.do(lambda client: client.hmget(entries, list(map(wire, names))))
         return list(found)
 
-    def read(self, names: Sequence[str]) -> Snapshot:
-        """These entries at one moment."""
+    def read(self, names: Sequence[str], only: Callable[[bytes], bool] | None = None) -> Snapshot:
+        """These entries at one moment; `only` those whose definition as stored is wanted."""
         reply = self._caller.run_packed("read", *names)
-        stored = [_stored(name, parts) for name, parts in zip(names, reply[1:], strict=True)]
+        stored = [
+            _stored(name, parts)
+            for name, parts in zip(names, reply[1:], strict=True)
+            if only is None or only(bytes(parts[0]))
+        ]
         return Snapshot(int(reply[0]) // 1_000, stored)
 
     def absent(self, names: Sequence[str]) -> list[Stored]:
@@ -255,6 +253,11 @@ class EntryStore:
         """How many entries belong to configurations, readable or not."""
         key = self._caller.keys.owned
         return int(self._caller.do(lambda client: client.scard(key)))
+
+    def sweep(self, fence: Fence, slice_size: int) -> int | Unfenced:
+        """Forget chains of which the ledger has no record any more, in the next slice; how many."""
+        reply = self._caller.run("sweep", *fence.words, slice_size)
+        return unfenced(reply) or int(reply[2])
 
     def orphans(self, fence: Fence, stale_ms: int, slice_size: int) -> Orphans | Unfenced:
         """Config entries that no live replica declares any more, among the next `slice_size`."""

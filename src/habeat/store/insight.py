@@ -14,7 +14,10 @@ from habeat.core.lease import Token
 from habeat.store.ahead import wire
 from habeat.store.calling import Caller, optional_ms, text
 
-LEDGER_PAGE = 1_000
+LEDGER_PAGE = 500
+SCANNED = 500
+#: How many records of a chain one script follows; each is looked up by itself.
+CHAIN_PAGE = 50
 #: How many intents are looked at to see whether they get stuck.
 SAMPLED = 10
 
@@ -132,6 +135,16 @@ class Insight:
         found: Any = self._caller.do(lambda client: client.hgetall(key))
         return _words(found)
 
+    def set_aside(self) -> Iterator[str]:
+        """The names of the entries set aside by a leader."""
+        key, cursor = self._caller.keys.quarantine, 0
+        while True:
+            at = cursor
+            cursor, found = self._caller.do(lambda client: client.hscan(key, at, count=SCANNED))  # noqa: B023
+            yield from map(text, found)
+            if not int(cursor):
+                return
+
     def overdue(self, before_ms: int) -> int:
         """How many entries have been due since before `before_ms` (Redis time)."""
         key = self._caller.keys.due
@@ -156,11 +169,34 @@ class Insight:
         found: Any = self._caller.do(lambda client: client.hgetall(key))
         return _histogram(found)
 
-    def ledger(self, since_ms: int | None = None, *, newest_first: bool = True) -> Iterator[Record]:
-        """The ledger's records written at or after `since_ms` (Redis time)."""
+    def ledger_of(self, entry: str, since_ms: int | None = None) -> Iterator[Record]:
+        """The records of one entry, newest first, without reading everyone's.
+
+        Records of before they were chained, by an older release, are looked for among all.
+        """
+        low_ms, identity = max(0, since_ms or 0), ""
+        while True:
+            reply = self._caller.run("trace", entry, identity, low_ms, CHAIN_PAGE)
+            identity, chained = text(reply[0]), text(reply[1])
+            chained_ms = _whole(chained)
+            for found, fields in reply[2:]:
+                record = _record(text(found), _words(_pairs(fields)))
+                if record.at_ms < chained_ms:
+                    identity = ""
+                    break
+                yield record
+            if not identity:
+                break
+        if low_ms < chained_ms:
+            older = self.ledger(since_ms, high=str(chained_ms - 1))
+            yield from (record for record in older if record.entry == entry)
+
+    def ledger(
+        self, since_ms: int | None = None, *, newest_first: bool = True, high: str = "+"
+    ) -> Iterator[Record]:
+        """The ledger's records written at or after `since_ms` (Redis time), up to id `high`."""
         key = self._caller.keys.ledger
         low = "-" if since_ms is None else str(max(0, since_ms))
-        high = "+"
         while True:
             page = self._page(key, low, high, newest_first)
             for identity, fields in page:
@@ -177,6 +213,10 @@ class Insight:
             return list(client.xrange(key, min=low, max=high, count=LEDGER_PAGE))
 
         return self._caller.do(read)
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=False))
 
 
 def _words(raw: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -55,6 +55,16 @@ class Keys:
             self.wake,
         ) = self.fixed
 
+    @property
+    def names(self) -> str:
+        """The names of all entries, in order."""
+        return f"{self.base}names"
+
+    @property
+    def last_records(self) -> str:
+        """Where each entry's newest record is in the ledger."""
+        return f"{self.base}ledger_last"
+
     def alive(self, nonce: str) -> str:
         """The channel that a replica stays subscribed to while its process lives."""
         return f"{self.base}alive:{nonce}"

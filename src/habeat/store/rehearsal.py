@@ -33,6 +33,7 @@ from habeat.store.insight import Insight
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
 from habeat.store.mending import Mending
+from habeat.store.names import REINDEX
 
 TTL_MS = 10_000
 #: The ledger is trimmed, and XTRIM needed, at every fifth heartbeat.
@@ -102,11 +103,16 @@ class _Rehearsal:
         self._entries.declare("probe", ["probe"])
         self._caller.do(lambda client: client.hset(self._caller.keys.configs, "gone", "1|0|0"))
         self._entries.orphans(Fence(token, TTL_MS), TTL_MS, 10)
+        for at in (REINDEX, ("names", b"")):
+            self._entries.index.make(at, 10)
+        self._entries.index.page("probe", b"", 10)
         removal = Removal("probe", digest_of(stored), None, None, "rehearsal")
         self._entries.remove([removal], mark=MARK)
         self._entries.recall(MARK)
         self._insight.facts()
         list(self._insight.ledger())
+        list(self._insight.ledger_of("probe"))
+        self._entries.sweep(Fence(token, TTL_MS), 10)
         self._insight.lateness(["probe"])
         self._leases.release(token, self._nonce)
 
@@ -142,6 +148,8 @@ def _clean(caller: Caller, keys: Keys) -> None:
         keys.declared("probe"),
         keys.entry_lateness("probe"),
         keys.call(MARK.name),
+        keys.last_records,
+        keys.names,
     ]
     try:
         caller.do(lambda client: client.delete(*made))

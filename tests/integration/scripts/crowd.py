@@ -94,6 +94,7 @@ class Crowd:
             pipe.hset(keys.quarantine, mapping=dict.fromkeys(names, "why"))
             pipe.hset(keys.dead, mapping=dict.fromkeys(names, "message"))
             pipe.hset(keys.requests, mapping=dict.fromkeys(names, "{}"))
+            pipe.hset(keys.last_records, mapping=dict.fromkeys(names, "1-1"))
             pipe.sadd(keys.owned, *names)
             pipe.sadd(keys.declared("old"), *names)
             pipe.sadd(keys.declared("new"), *names)

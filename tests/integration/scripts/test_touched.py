@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from habeat.beat.seeding import SLICE
 from habeat.core.lease import Fence, Observation
 from habeat.ports import Departed, DueEntry, Intent, Known, Lost, Refused
 from habeat.store.entries import PAGE, Mark, Removal, Renaming, Write
+from habeat.store.mending import Mending
+from habeat.store.names import REINDEX
 from tests.conformance.steps import shipped
 from tests.integration.scripts.bench import Bench
 from tests.integration.scripts.crowd import MANY, Crowd
@@ -84,6 +87,8 @@ def lead_on(crowd: Crowd) -> None:
     due = DueEntry(rest[-1].entry.name, rest[-1].slot_ms, rest[-1].digest, rest[-1].cursor_ms)
     crowd.store.defer(Fence(token, TTL_MS), due, rest[-1].slot_ms + 1)
     crowd.store.quarantine(Fence(token, TTL_MS), due, "why")
+    crowd.entries.postpone(crowd.names[0], rest[-1].slot_ms, Fence(token, TTL_MS))
+    Mending(crowd.caller).run(token, TTL_MS, "new")
     request = crowd.store.requests(1)[0]
     crowd.store.drop(Fence(token, TTL_MS), request, "e", 1, "why")
 
@@ -125,6 +130,12 @@ def edit(crowd: Crowd) -> None:
 def look(crowd: Crowd) -> None:
     crowd.leases.observe()
     crowd.insight.now_us()
+    list(islice(crowd.insight.ledger_of("placed-0"), 200))
+    at = REINDEX
+    while at[0] != "done":
+        at = crowd.entries.index.make(at, SLICE)
+    assert crowd.entries.index.page("entry-01", b"", PAGE)
+    crowd.entries.sweep(Fence(crowd.token(), TTL_MS), 500)
 
 
 def let_go(crowd: Crowd) -> None:

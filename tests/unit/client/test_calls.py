@@ -24,7 +24,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000.0
-        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        monkeypatch.setattr("habeat.client.budget._now_s", lambda: self.now)
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds

@@ -29,6 +29,9 @@ class Ledger:
         for place, (entry, outcome, late_ms) in enumerate(self.rows):
             yield Record(entry, 1_000, outcome, "", 1, 0, 7, late_ms, 1, 5_000 - place)
 
+    def ledger_of(self, entry: str, from_ms: int | None = None) -> Iterator[Record]:
+        return (record for record in self.ledger(from_ms) if record.entry == entry)
+
 
 def ledger(*rows: tuple[str, Outcome, int]) -> Any:
     return Ledger(*rows)

@@ -14,6 +14,7 @@
 local META, LEASE, ENTRIES, DUE, STATE, PAUSED, QUARANTINE, INFLIGHT, DEAD, LEDGER,
   LATENESS, REPLICAS, SEEN, UNTRUSTED, CONFIGS, OWNED, REQUESTS, RESUME, WAKE = unpack(KEYS)
 local BASE = string.sub(META, 1, -5)
+local LAST_RECORDS, NAMES = BASE .. 'ledger_last', BASE .. 'names'
 
 -- No instant is that far away: the year 9999 has ended before.
 local FAR_MS = 300000000000000
@@ -172,6 +173,15 @@ local function write_due(name, due)
   end
 end
 
+-- The names of all entries, in order; if something was done to the key, it is made again.
+local function index(name)
+  redis.pcall('ZADD', NAMES, 0, name)
+end
+
+local function unindex(name)
+  redis.pcall('ZREM', NAMES, name)
+end
+
 local function fired_key(name, identity)
   return BASE .. 'fired:' .. name .. ':' .. identity
 end
@@ -207,11 +217,16 @@ local function outcome_of(late, reason)
   return (late > 1000 or string.find(reason, 'misfire', 1, true)) and 'late' or 'sent'
 end
 
--- One record per outcome; a run of slots is one record with its count and its last slot.
+-- One record per outcome; a run of slots is one record with its count and its last slot. Each
+-- names the one before it of the same entry, so that an entry's records are found without looking
+-- through everyone's (trace.lua); :ledger_last has where each chain begins. Whatever was done to
+-- that key by hand, the record is written.
 local function record(name, slot, outcome, reason, count, last, token, late, attempt)
-  redis.call('XADD', LEDGER, '*', 'entry', name, 'slot', slot, 'outcome', outcome,
+  local previous = redis.pcall('HGET', LAST_RECORDS, name)
+  local id = redis.call('XADD', LEDGER, '*', 'entry', name, 'slot', slot, 'outcome', outcome,
     'reason', reason, 'count', count, 'until', last, 'epoch', epoch_of(token), 'late', late,
-    'attempt', attempt)
+    'attempt', attempt, 'prev', type(previous) == 'string' and previous or '')
+  redis.pcall('HSET', LAST_RECORDS, name, id)
 end
 
 -- The histogram of core/lateness.py.

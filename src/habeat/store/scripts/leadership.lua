@@ -73,6 +73,14 @@ local function lead(nonce, ttl_ms, cause, known, fresh)
   redis.call('HSETNX', META, 'schema', SCHEMA)
   redis.call('HSETNX', META, 'boot', int(NOW))
   declare(history, known)
+  -- Records are chained from here on, if a leader of an older release has been at work.
+  local leader, chains = unpack(redis.call('HMGET', META, 'leader', 'chains'))
+  if not leader then
+    redis.call('HSETNX', META, 'chained', '0')
+  elseif leader ~= chains then
+    redis.call('HSET', META, 'chained', int(NOW))
+  end
+  redis.call('HSET', META, 'chains', token)
   redis.call('HSET', META, 'epoch', epoch, 'lease_ttl', ttl_ms, 'leader_since', int(NOW_US),
     'leader_cause', cause, 'leader', token)
   redis.call('HINCRBY', META, 'leader_changes', 1)

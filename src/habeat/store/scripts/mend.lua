@@ -14,6 +14,7 @@ local KINDS = {
   {PAUSED, 'hash'}, {QUARANTINE, 'hash'}, {INFLIGHT, 'hash'}, {DEAD, 'hash'}, {LEDGER, 'stream'},
   {LATENESS, 'hash'}, {REPLICAS, 'hash'}, {SEEN, 'zset'}, {UNTRUSTED, 'hash'}, {CONFIGS, 'hash'},
   {OWNED, 'set'}, {REQUESTS, 'hash'}, {RESUME, 'zset'},
+  {LAST_RECORDS, 'hash'}, {NAMES, 'zset'},
 }
 local DAY_MS, AT_ONCE = 86400000, 50
 local token, told = ARGV[1], {}

@@ -40,6 +40,7 @@ for i = 0, total - 1 do
   for _, key in ipairs({ENTRIES, STATE, PAUSED, QUARANTINE}) do
     redis.call('HDEL', key, name)
   end
+  unindex(name)
   redis.call('ZREM', DUE, name)
   redis.call('ZREM', RESUME, name)
   redis.call('SREM', OWNED, name)

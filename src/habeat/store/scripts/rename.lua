@@ -35,6 +35,8 @@ end
 
 redis.call('HSET', ENTRIES, new, ARGV[7])
 redis.call('HDEL', ENTRIES, old)
+index(new)
+unindex(old)
 for _, key in ipairs({STATE, PAUSED, QUARANTINE}) do
   local value = redis.call('HGET', key, old)
   redis.call('HDEL', key, new)

@@ -59,10 +59,13 @@ local function in_conflict(name, digest, cursor, pause, definition, paused, _, _
   return cursor ~= '' and (not state or int(state.cursor) ~= cursor)
 end
 
-local function write(name, _, _, _, definition, paused, resume_at, owned, cursor, slot, due,
+local function write(name, digest, _, _, definition, paused, resume_at, owned, cursor, slot, due,
     outcome, reason, first, last, count)
   if definition ~= '' then
     redis.call('HSET', ENTRIES, name, definition)
+    if digest == '' then
+      index(name)
+    end
     redis.call('HDEL', QUARANTINE, name)
     redis.call(owned == '1' and 'SADD' or 'SREM', OWNED, name)
   end

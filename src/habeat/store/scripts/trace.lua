@@ -1,0 +1,36 @@
+-- The newest records of one entry in the ledger, by the chain that its records make. Reads only.
+--
+-- ARGV 1 entry, 2 id of the record to begin at ('' for the newest), 3 oldest moment ms, 4 how many
+--      at most
+-- Returns {id of the next record ('' at the end of the chain), since when records have been chained
+--          without a break ms, {id, {word, …}}, …}
+--
+-- A chain ends where its records were trimmed, or at the first record that an entry ever had.
+
+local id, low = ARGV[2], tonumber(ARGV[3])
+if id == '' then
+  local newest = redis.pcall('HGET', LAST_RECORDS, ARGV[1])
+  id = type(newest) == 'string' and newest or ''
+end
+
+-- An id that does not come before the record that names it would lead round in a circle.
+local function comes_before(left, right)
+  local a, b = string.match(left, '^(%d+)-(%d+)$')
+  local c, d = string.match(right, '^(%d+)-(%d+)$')
+  return a and c and (tonumber(a) < tonumber(c) or a == c and tonumber(b) < tonumber(d))
+end
+
+local reply = {'', redis.call('HGET', META, 'chained') or int(NOW)}
+for _ = 1, tonumber(ARGV[4]) do
+  local at = tonumber(string.match(id, '^(%d+)%-%d+$'))
+  local found = at and at > 0 and at >= low and redis.call('XRANGE', LEDGER, id, id)[1]
+  if not found then
+    id = ''
+    break
+  end
+  reply[#reply + 1] = found
+  local previous = found[2][#found[2]]  -- that field is the last one
+  id = comes_before(previous, id) and previous or ''
+end
+reply[1] = id
+return reply
