@@ -37,6 +37,9 @@ READS_US = 1_000
 #: `beat.replica.SIT_OUT_MS`.
 SIT_OUT_US = 60_000_000
 
+#: A loss is noticed by then, where its leader had calls under way that are read in any order.
+NOTICED_MS = 10_000
+
 #: What delays nothing by itself. An edit moves what it touches: waiting.py counts from there.
 HARMLESS = frozenset({Kind.HOST_CLOCK, Kind.BROKER_LOST, Kind.EDIT})
 

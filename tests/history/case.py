@@ -66,7 +66,7 @@ class Loss:
     known: bool
     cursors: dict[str, int]
     flying: set[bytes]
-    #: The same moment by the server's clock.
+    #: The same moment by the server's clock; until when it may be dated.
     server_ms: int = 0
 
     def forgot(self, entry: str, identity: str) -> bool:

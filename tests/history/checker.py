@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.history.accounts import Accounts
+from tests.history.bounds import NOTICED_MS
 from tests.history.case import Case, read_loss
 from tests.history.claims import Claims
 from tests.history.cursors import Cursors
@@ -176,7 +177,7 @@ class _Walk:
     def _server_ms(self, lost: Lost) -> int:
         case = self._case
         known_us = lost.server_us or case.server_us + lost.at_us - case.at_us
-        return known_us // 1_000
+        return known_us // 1_000 + (NOTICED_MS if lost.under_way else 0)
 
     def _undefined(self, words: Words) -> None:
         self._cursors.undefined(words)

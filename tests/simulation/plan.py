@@ -197,7 +197,7 @@ def plan_of(seed: int, atomic: bool | None = None) -> Plan:
         attempts_cap=draw.choice((2, 2, 10)),
         phase_ms=draw.randrange(1_000),
         waits=draw.random() < 0.3 and not atomic,
-        batch=draw.choice((1, 2, 20)),
+        batch=draw.choice((4, 20, 20)),
         window=draw.choice((1, 2, 3, 50)),
         little=draw.choice((1, 1, 10)),
     )

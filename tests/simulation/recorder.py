@@ -119,8 +119,10 @@ class Recorder:
         """Acknowledged data is gone; what is left is told with it."""
         now_us = self._world.now_us
         server_us = now_us + self._sim.server_offset_us
-        self.events.append(Lost(now_us, how, tuple(self._kept()), server_us))
-        self._sim.watching.loss(self._survives_us)
+        under_way = bool(self._sim.network.flights)
+        kept = tuple(self._kept())
+        self.events.append(Lost(now_us, how, kept, server_us, under_way=under_way))
+        self._sim.watching.loss(self._survives_us, under_way)
         self._world.tell("FAULT Redis has lost data: %s", how)
 
     def _kept(self) -> list[Words]:

@@ -27,6 +27,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from habeat.core.lease import SECOND_LOOK_MS
+from tests.history.bounds import NOTICED_MS
 from tests.simulation.model import Words
 from tests.simulation.world import Host
 
@@ -314,9 +315,10 @@ class Watching:
 
     # -- losses -----------------------------------------------------------------------------
 
-    def loss(self, survives_us: int) -> None:
+    def loss(self, survives_us: int, under_way: bool) -> None:
         """Data was lost; what was claimed since then is forgotten by Redis, not by all."""
-        self._answered_until_ms = max(self._answered_until_ms, self._answered_ms)
+        until_ms = self._answered_ms + (NOTICED_MS if under_way else 0)
+        self._answered_until_ms = max(self._answered_until_ms, until_ms)
         self._beat_us.clear()  # Redis does not remember the beats any more either
         self._loss_us = self._sim.world.now_us
         for firing, (nonce, at_us) in list(self._claims.items()):
