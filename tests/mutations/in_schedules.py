@@ -30,19 +30,11 @@ ALL = [
         SEARCHES,
     ),
     Device(
-        "rrule: past the calendar",
-        "An interval of centuries ends with the calendar",
-        "core/schedule/recurrence_days.py",
-        "        if day > end_day:\n            return None\n",
-        "",
-        SEARCHES,
-    ),
-    Device(
         "rrule: the count ends",
         "COUNT=n has n slots, found by arithmetic",
         "core/schedule/recurrence_end.py",
-        "if number + found >= self._count:",
-        "if number + found > self._count:",
+        "nth_ms(self._slots, self._count - number, at_ms, end_ms)",
+        "nth_ms(self._slots, self._count, at_ms, end_ms)",
         SEARCHES,
     ),
     Device(
