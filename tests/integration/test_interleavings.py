@@ -25,7 +25,14 @@ from habeat.core.schedule import Interval
 from habeat.election import Election, Pace
 from habeat.engine import Engine, EngineSettings
 from habeat.engine.lead import Lead
-from habeat.ports import BrokerUnavailable, Departed, Rendered, StoreUnavailable
+from habeat.ports import (
+    Answered,
+    BrokerUnavailable,
+    Departed,
+    Parcel,
+    Rendered,
+    StoreUnavailable,
+)
 from habeat.store import codec
 from habeat.store.calling import Caller, text
 from habeat.store.dispatch import RedisDispatchStore
@@ -140,6 +147,16 @@ class Broker:
         self.arrived.append(firing)
 
 
+class Answers:
+    """`ports.Handed`: the broker answers at once."""
+
+    def __init__(self, answers: Sequence[Answered]) -> None:
+        self._answers = answers
+
+    def answers(self, timeout_ms: int) -> Sequence[Answered]:
+        return self._answers
+
+
 class Publisher:
     def __init__(self, broker: Broker, chance: random.Random, atomic: bool) -> None:
         self._broker = broker
@@ -167,8 +184,22 @@ class Publisher:
         if self._chance.random() < self.rate:
             raise BrokerUnavailable("refused")
 
-    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
+    @property
+    def packets(self) -> int:
+        return 1
+
+    def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> Answers:
         assert timeout_ms > 0
+        return Answers([self._answer(parcel) for parcel in parcels])
+
+    def _answer(self, parcel: Parcel) -> Answered:
+        try:
+            self._publish(parcel.envelope)
+        except BrokerUnavailable as error:
+            return error
+        return None
+
+    def _publish(self, envelope: bytes) -> None:
         drawn = self._chance.random()
         if drawn < self.rate / 2:
             raise BrokerUnavailable("reset before it arrived")

@@ -20,7 +20,7 @@ from habeat.core.schedule import every
 from habeat.election import Election, Pace
 from habeat.engine import Engine, EngineSettings
 from habeat.engine.lead import Lead
-from habeat.ports import Rendered
+from habeat.ports import Answered, Parcel, Rendered
 from habeat.store import codec
 from habeat.store.calling import Caller
 from habeat.store.dispatch import RedisDispatchStore
@@ -94,8 +94,23 @@ class Publisher:
         ahead = len(entry.name) % 2 == 0
         return self.render(entry, firing, cluster, epoch) if ahead else None
 
-    def publish(self, envelope: bytes, attempt: int, timeout_ms: int) -> None:
-        self.sent.append(envelope)
+    @property
+    def packets(self) -> int:
+        return 1
+
+    def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> Taken:
+        self.sent += [parcel.envelope for parcel in parcels]
+        return Taken(len(parcels))
+
+
+class Taken:
+    """`ports.Handed`: the broker has them all."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def answers(self, timeout_ms: int) -> Sequence[Answered]:
+        return [None] * self._count
 
 
 class Chores:

@@ -147,7 +147,7 @@ class Broker:
         known = confirming.knows(way) and self._declared.knows(message.arguments.get("declare"))
         if known and _entry_of(message) not in self._troubled:
             self._hand_over(message, attempt, timeout_s)
-            return confirming.published()
+            return confirming.published(_entry_of(message))
         self._listen(confirming, ends_ms)
         self._hand_over(message, attempt, timeout_s)
         self._listen(confirming, ends_ms, confirming.published().number)
@@ -230,14 +230,17 @@ class Broker:
         if blame(error) is Blame.ENTRY and self._confirming is not None and not heard_out:
             with contextlib.suppress(Exception):  # what was on its way is not at fault
                 self._listen(self._confirming, self._now_ms() + LAST_WORDS_MS)
+        # Any of the messages that were on their way may have made the server hang up.
+        suspects = set() if self._confirming is None else self._confirming.open_entries()
         self.discard()
         judged = self.judged(error, timeout_s)
-        if isinstance(judged, PublishUnknown) and entry:
-            self.suspect(entry)
+        if isinstance(judged, PublishUnknown):
+            for each in suspects | ({entry} if entry else set()):
+                self.suspect(each)
         return judged
 
     def suspect(self, entry: str) -> None:
-        """A message of this entry, and nothing else, was on a connection that failed."""
+        """A message of this entry was on a connection that failed: the next is sent alone."""
         if len(self._troubled) >= TROUBLED_KEPT:
             self._troubled.clear()
         self._troubled.add(entry)

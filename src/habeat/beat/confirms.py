@@ -36,7 +36,8 @@ class ConfirmingChannel:
         # Where the connection confirms, its channels are given the publish that waits.
         self.channel.__dict__.pop("basic_publish", None)
         self._last = 0
-        self._open: set[int] = set()
+        #: Of each message that the broker has yet to speak of, whose it is.
+        self._open: dict[int, str] = {}
         self._refused: set[int] = set()
         self._ways: set[tuple[str, str]] = set()
         self.channel.confirm_select()
@@ -49,11 +50,15 @@ class ConfirmingChannel:
         transport = connection.transport
         return bool(transport.driver_type == "amqp" and transport.driver_name == "py-amqp")
 
-    def published(self) -> Ticket:
-        """A message has been published; what to ask for it by."""
+    def published(self, entry: str = "") -> Ticket:
+        """A message of this entry has been published; what to ask for it by."""
         self._last += 1
-        self._open.add(self._last)
+        self._open[self._last] = entry
         return Ticket(self, self._last)
+
+    def open_entries(self) -> set[str]:
+        """Whose messages the broker has yet to speak of."""
+        return set(self._open.values()) - {""}
 
     def awaits(self, number: int) -> bool:
         """Whether nothing has been heard of this message yet, or (0) of one of them; Nacked."""
@@ -77,12 +82,16 @@ class ConfirmingChannel:
         self._connection.drain_events(timeout=timeout_s)
 
     def _acked(self, number: int, multiple: bool) -> None:
-        self._open -= self._meant(number, multiple)
+        self._close(self._meant(number, multiple))
 
     def _nacked(self, number: int, multiple: bool) -> None:
         meant = self._meant(number, multiple)
         self._refused |= meant
-        self._open -= meant
+        self._close(meant)
+
+    def _close(self, numbers: set[int]) -> None:
+        for number in numbers:
+            self._open.pop(number, None)
 
     def _meant(self, number: int, multiple: bool) -> set[int]:
         return {each for each in self._open if each <= number} if multiple else {number}
