@@ -184,6 +184,23 @@ class CallTimeout(HabeatError):
         self.done = done
 
 
+class DeadNotFound(HabeatError, LookupError):
+    """Nothing that was given up has this id; it may have been resent, purged or trimmed."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"nothing that was given up has the id {id!r}: see `habeat dead list`")
+        self.id = id
+
+
+class DeadUnreadable(HabeatError):
+    """What was given up cannot be sent again: its message cannot be read, or it is under way."""
+
+    def __init__(self, id: str, why: str = "its message cannot be read") -> None:
+        super().__init__(f"{id!r} cannot be sent again: {why}")
+        self.id = id
+        self.why = why
+
+
 class ForeignState(HabeatError):
     """The keys under this prefix belong to another app or to another schema version."""
 

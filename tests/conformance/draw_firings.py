@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.conformance.hand import DEDUP_MS, EVERY_MS, TTL_MS, Hand
-from tests.conformance.steps import Word
+from tests.conformance.steps import KEYS, Word
 
 Words = tuple[Word, ...]
 QUEUES = ("queue", "queue", "other queue", "not a list")
@@ -37,7 +37,8 @@ def _asked_for(hand: Hand) -> tuple[list[Word], Words]:
     identity = hand.one([*requests])
     digest = hand.view.digest(requests[identity]) if hand.odds(0.9) else "0" * 40
     slot = hand.grid(2_000)
-    firing: list[Word] = [hand.name(), digest, slot, 0, slot, slot, "", "", "by hand"]
+    again: Word = hand.one(("", hand.now_ms + 300))
+    firing: list[Word] = [hand.name(), digest, slot, 0, slot, slot, "", again, "by hand"]
     return firing, (identity, hand.one(("", b'{"n": 2}')))
 
 
@@ -86,11 +87,44 @@ def settle(hand: Hand) -> Words:
 def mark(hand: Hand) -> Words:
     name, identity = _intent(hand)
     why = "at most once" if hand.odds(0.25) else ""
-    return (*hand.fence(), name + b"@" + identity, hand.one((1, 2, 3)), why)
+    pause = hand.one((0, 1_000, 60_000))
+    cap = hand.one((1, 2, 3))
+    return (*hand.fence(), name + b"@" + identity, cap, why, pause, "refused")
 
 
 def recover(hand: Hand) -> Words:
-    return (*hand.fence(), hand.one((1, 2, 1_000)))
+    return (*hand.fence(), hand.one((1, 2, 1_000)), hand.one((1, 2, 500)))
+
+
+def asked(hand: Hand) -> Words:
+    return (*hand.fence(), hand.one((1, 2, 50)), hand.one((1, 2, 500)))
+
+
+def circuits(hand: Hand) -> Words:
+    words: list[Word] = []
+    count = hand.one((1, 2))
+    for _ in range(count):
+        name = hand.name()
+        digest = hand.view.digest_of(name) if hand.odds(0.8) else hand.one(("", "0" * 40))
+        words += [name, digest, hand.one(('{"count": 5}', '{"count": 6}', ""))]
+    return (*hand.fence(), count, *words)
+
+
+def resend(hand: Hand) -> Words:
+    dead = hand.view.hash(KEYS.dead)
+    if not dead or hand.odds(0.1):
+        return ("ghost@1", "0" * 40, "a", 1, "", "raw")
+    field = hand.one([*dead])
+    digest = hand.view.digest(dead[field]) if hand.odds(0.9) else "0" * 40
+    request = field.removeprefix(b"request ") if field.startswith(b"request ") else b""
+    return (field, digest, hand.name(), 1, request, b"\n0\n5\n/at_least_once\nm")
+
+
+def put_off(hand: Hand) -> Words:
+    queue = hand.one(("requests", "inflight"))
+    fields = [*(hand.view.requests if queue == "requests" else hand.view.inflight), b"ghost"]
+    until_ms = hand.now_ms + hand.one((0, 700, 60_000))
+    return (*hand.fence(), queue, until_ms, *fields[: hand.one((1, 2, 9))])
 
 
 def skip(hand: Hand) -> Words:

@@ -54,7 +54,10 @@ def tick(hand: Hand) -> Words:
     if hand.odds(0.2):  # a loss of data is suspected
         ends += (0, hand.one((0, hand.now_ms - 700, hand.now_ms + 60_000)))
     age_ms, length = hand.one(((10**9, 200), (10**9, 40), (60_000, 200), (3_000, 30)))
-    return (*hand.fence(), hand.one((0, 2, 10)), age_ms, length, *ends)
+    dead: Words = hand.one(((10**9, 100), (10**9, 1), (2_000, 100)))
+    if len(ends) == 1:
+        ends += (0, "")
+    return (*hand.fence(), hand.one((0, 2, 10)), age_ms, length, *ends, *dead)
 
 
 def register(hand: Hand) -> Words:

@@ -49,7 +49,7 @@ def _record(hand: Hand) -> Harm:
         (KEYS.inflight, name + b"@19#r1", token + b"\n2\n19\nwhy/at_least_once\nm\nn"),
         (KEYS.inflight, name + b"@21", b"5:gone\n1\n21\n/at_most_once\n"),
         (KEYS.state, name, b"x|y"), (KEYS.state, name, b""), (KEYS.state, name, b"-5|-4|||0"),
-        (KEYS.requests, b"r1", b"not asked for"),
+        (KEYS.requests, b"r1", b"not asked for"), (KEYS.dead, name + b"@3", b"of long ago"),
         (KEYS.configs, b"old", b"garbage"), (KEYS.configs, b"old", b"1|5|0"),
         (KEYS.configs, hand.one((b"old", b"new")), b"1|" + b"9" * 20 + b"|0"),
         (KEYS.untrusted, token, b"%d" % (hand.now_ms + 3_000)),
@@ -83,6 +83,18 @@ def _due(hand: Hand) -> Harm:
     )
     name = hand.one((*NAMES, b"ghost"))
     return [("ZADD", KEYS.due, score, name)], []
+
+
+def _look(hand: Hand) -> Harm:
+    """The indexes of requests and intents: garbled, or short of a member."""
+    index, members = hand.one((
+        (KEYS.requests_due, [*hand.view.requests, b"ghost"]),
+        (KEYS.inflight_due, [*hand.view.inflight, b"ghost@1"]),
+    ))  # fmt: skip
+    member = hand.one(members)
+    score = hand.one((b"-inf", b"inf", b"17.5", b"1e15", b"%d" % (hand.now_ms + 90_000)))
+    command: Words = hand.one((("ZADD", index, score, member), ("ZREM", index, member)))
+    return [command], []
 
 
 def _lost(hand: Hand) -> Harm:
@@ -153,6 +165,7 @@ _KINDS = (
     *(_record,) * 2,
     *(_unbearable,) * 2,
     *(_due,) * 2,
+    _look,
     _lost,
     *(_other,) * 2,
     _already_fired,

@@ -15,6 +15,8 @@ STATUSES: dict[str, frozenset[str]] = {
         "acquire": "won first | won continued | won restored | won emptied | mine continued | "
         "mine restored | mine emptied | "
         "held | foreign app | foreign schema",
+        "asked": "lost | behind | ok | ok with requests",
+        "circuits": "lost | behind | ok",
         "claim": "lost | behind | ok | duplicate | mine inflight | mine settled | early | "
         "replan | gone | error | a foreign type",
         "defer": "lost | behind | ok | replan",
@@ -26,6 +28,7 @@ STATUSES: dict[str, frozenset[str]] = {
         "observe": "held | free | heard | unheard | unknown",
         "postpone": "lost | behind | ok | gone",
         "prune": "lost | behind | ok | ok with names",
+        "put_off": "lost | behind | ok",
         "quarantine": "lost | behind | ok | replan",
         "read": "there | not there",
         "recover": "lost | behind | ok | ok with intents | ok and wait",
@@ -33,6 +36,7 @@ STATUSES: dict[str, frozenset[str]] = {
         "release": "0 | 1",
         "recall": "done | closed",
         "remove": "lost | behind | ok | conflict | closed",
+        "resend": "ok | changed | there | gone",
         "rename": "ok | conflict | closed | a foreign type",
         "request": "ok | known | gone",
         "samehost": "value | nothing",
@@ -106,6 +110,10 @@ def _traced(reply: list[Any]) -> Iterable[str]:
     return ["some and more"] if reply[0] else ["some"]
 
 
+def _asked(reply: list[Any]) -> Iterable[str]:
+    return ["ok", "ok with requests"] if reply[0] == b"ok" and reply[3] else _first(reply)
+
+
 def _pruned(reply: list[Any]) -> Iterable[str]:
     return ["ok with names"] if len(reply) > 3 else _first(reply)
 
@@ -113,6 +121,7 @@ def _pruned(reply: list[Any]) -> Iterable[str]:
 _READ: dict[str, Callable[[Any], Iterable[str]]] = {
     "acquire": _attempt,
     "steal": _attempt,
+    "asked": _asked,
     "claim": _each,
     "skip": _each,
     "defer": _each,

@@ -91,9 +91,10 @@ class Scene:
 
     def recover(self, token: Token, placed: Placed, attempt: int) -> None:
         """Restamp, mark, send, settle."""
+        self.bench.hasten()
         found = self.bench.store.recover(Fence(token, TTL_MS), 10)
         (intent,) = found.intents  # type: ignore[union-attr]
-        assert self.bench.store.mark(Fence(token, TTL_MS), intent, 10, "").attempt == attempt - 1
+        assert self.bench.store.mark(Fence(token, TTL_MS), intent, 10, "", 0).attempt == attempt - 1
         self.send(placed, attempt)
         self.settle(token, placed, attempt)
 
@@ -131,8 +132,9 @@ def a_life(scene: Scene) -> None:
     bench.store.skip(Fence(second, TTL_MS), [bench.skip_of(skipped)])
     buried = bench.place("buried", ago_ms=5)
     scene.claim(second, buried, atomic=False)
+    bench.hasten()
     (intent,) = bench.store.recover(Fence(second, TTL_MS), 10).intents  # type: ignore[union-attr]
-    bench.store.mark(Fence(second, TTL_MS), intent, 10, "at most once")
+    bench.store.mark(Fence(second, TTL_MS), intent, 10, "at most once", 0)
     early = replace(buried, slot_ms=buried.slot_ms + EVERY_MS, cursor_ms=buried.slot_ms)
     assert scene.claim(second, early, atomic=True) != ["ok"]
 

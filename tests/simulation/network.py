@@ -27,7 +27,19 @@ if TYPE_CHECKING:
     from tests.simulation.ahead import UnderWay
 
 SCRIPTS = (
-    *("acquire", "claim", "defer", "drop", "mark", "observe", "prune", "quarantine", "read"),
+    *(
+        "acquire",
+        "asked",
+        "circuits",
+        "claim",
+        "defer",
+        "drop",
+        "mark",
+        "observe",
+        "prune",
+        "put_off",
+    ),
+    *("quarantine", "read"),
     *("recover", "register", "release", "remove", "rename", "request", "settle", "skip"),
     *("steal", "sweep", "tick", "trace", "recall", "names", "reindex", "write"),
     *("postpone", "mend"),

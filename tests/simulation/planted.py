@@ -289,8 +289,8 @@ _WAVE_ENDS = "      end\n    end\n  end\nend\n\nlocal reply, wave"
 _BEHIND = "  if tonumber(firing.slot) <= state.cursor then"
 _PLANNED = "\n      or state.cursor ~= tonumber(firing.cursor) then\n    return 'replan'"
 _RESTAMPED = (
-    "        redis.call('HSET', INFLIGHT, field,\n"
-    "          table.concat({token, attempts, effective, kind, message}, '\\n'))"
+    "      redis.call('HSET', INFLIGHT, field,\n"
+    "        table.concat({token, attempts, effective, kind, message}, '\\n'))"
 )
 _HEARTBEAT = "if (heartbeat or '0') ~= ARGV[11] then"
 
@@ -399,14 +399,14 @@ BUGS = (
             (
                 "recover.lua",
                 _RESTAMPED,
-                "        redis.call('HDEL', INFLIGHT, field)",
+                "      redis.call('HDEL', INFLIGHT, field)",
             ),
         ),
         atomic=False,
     ),
     Bug(
         "recover: does not restamp",
-        (("recover.lua", "      if owner ~= token then\n", "      if false then\n"),),
+        (("recover.lua", "    if owner ~= token then\n", "    if false then\n"),),
         atomic=False,
     ),
     Bug("recovery: never", patches=((Engine, "_recover", _nothing),), atomic=False),

@@ -15,7 +15,7 @@ CAUGHT = {
     "recover: counts the attempt": "RESTAMP",
     "recover: loses the intent": "ledger",
     "recovery: never": "LIVENESS",
-    "settle: the intent stays": "LIVENESS",
+    "settle: the intent stays": "ledger",
     "skip: no record": "ledger",
     "catch-up: lost without a loss": "and nothing had been lost",
     "tick: declares a loss that there was not": "and nothing had been lost",
@@ -42,13 +42,16 @@ IN_A_LIFE = {
     "settle: what left is forgotten when the answer is lost": "I11",
 }
 SEEDS, LIVES = 30, 10
+#: Bugs that show in few seeds.
+MOST = {"resume: at now, not at the pause's end": 400}
 
 
 @pytest.mark.parametrize("name", CAUGHT)
 def test_a_planted_bug_is_caught(name: str) -> None:
     bug = next(bug for bug in BUGS if bug.name == name)
-    seeds, problems = caught(bug, SEEDS)
-    assert seeds, f"not caught within {SEEDS} seeds"
+    most = MOST.get(name, SEEDS)
+    seeds, problems = caught(bug, most)
+    assert seeds, f"not caught within {most} seeds"
     assert any(CAUGHT[name] in problem for problem in problems), problems
 
 

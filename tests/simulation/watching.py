@@ -36,7 +36,19 @@ if TYPE_CHECKING:
 
 _REV = re.compile(rb'"rev": (\d+)')
 #: Scripts that move the heartbeat if their answer is "ok".
-BEATS = {"tick", "claim", "skip", "mark", "recover", "defer", "drop", "quarantine"}
+BEATS = {
+    "tick",
+    "claim",
+    "skip",
+    "mark",
+    "recover",
+    "defer",
+    "drop",
+    "quarantine",
+    "asked",
+    "put_off",
+    "circuits",
+}
 #: Those by whose answers a replica keeps up with the heartbeat, and notices a loss.
 TELLING = {"claim", "tick"}
 

@@ -64,6 +64,8 @@ def test_defaults_are_those_of_the_design() -> None:
         template=True,
         ledger_age_ms=86_400_000,
         ledger_length=1_000_000,
+        dead_age_ms=604_800_000,
+        dead_length=10_000,
         definition_bytes=65_536,
         description_chars=2_000,
         reason_chars=500,

@@ -125,6 +125,8 @@ def build(
         ledger_length=settings.ledger_length,
         wait_redis_replicas=settings.wait_redis_replicas,
         error_chars=settings.error_chars,
+        dead_age_ms=settings.dead_age_ms,
+        dead_length=settings.dead_length,
     )
     line = RedisLine(connections, keys, nonce, clock)
     broker = Broker(

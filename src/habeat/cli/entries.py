@@ -24,6 +24,7 @@ from habeat.cli.printing import (
     when,
 )
 from habeat.cli.slots import instant_json, instant_rows, record_rows
+from habeat.cli.watching import circuit_json, circuit_line
 from habeat.client import Client
 from habeat.client.selection import CONDITIONS, OWNERS
 from habeat.core.catchup import promise
@@ -87,18 +88,23 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
     now = client.server_time()
     slots = client.preview(name, SLOTS_SHOWN)
     records = client.history(name, limit=RECORDS_SHOWN)
+    circuit = client.circuit(name)
     if as_json:
         shown = [instant_json(slot) for slot in slots]
         promised = promise(client.policies(entry))
         more = {
             "catch_up": promised,
             "message": _message(entry),
+            "circuit": circuit_json(circuit) if circuit else None,
             "next_slots": shown,
             "last_records": records,
         }
         say_json({**entry_json(entry), **more})
         return
     pairs(_fields(entry, client.policies(entry), now))
+    if circuit:
+        say()
+        say(f"NOT SENT: {circuit_line(circuit)}")
     say()
     say("next slots")
     if slots:

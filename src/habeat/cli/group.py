@@ -39,6 +39,7 @@ COMMANDS = {
     "simulate": "simulating",
     "history": "slots",
     "drift": "slots",
+    "dead": "dead",
     "export": "exchange",
     "load": "exchange",
 }

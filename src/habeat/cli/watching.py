@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from habeat.cli.group import bad, command, json_option
 from habeat.cli.printing import (
     entries_counted,
+    exact,
     full,
     milliseconds,
     pairs,
@@ -16,6 +17,8 @@ from habeat.cli.printing import (
     when,
 )
 from habeat.client import Client, Leader, Replica, Status
+from habeat.client.lookback import moment
+from habeat.core.circuit import Circuit
 from habeat.errors import RedisUnavailable
 
 #: How a leader came to lead, in words.
@@ -50,8 +53,8 @@ def status_command(client: Client, as_json: bool) -> None:
 @command("health")
 @json_option
 def health_command(client: Client, as_json: bool) -> None:
-    """Exit status 0 if a leader lives, nothing is overdue beyond its grace and every firing is
-    accounted for.
+    """Exit status 0 if a leader lives, nothing is overdue beyond its grace, every firing is
+    accounted for, no entry fails again and again, and nothing that was given up waits for you.
     """
     try:
         status = client.status()
@@ -77,6 +80,7 @@ def _plain(status: Status) -> dict[str, object]:
     return {
         **from_slots,
         "healthy": status.healthy,
+        "circuits": {name: circuit_json(each) for name, each in status.circuits.items()},
         "accounting": {
             "claimed": accounting.claimed,
             "settled": accounting.settled,
@@ -152,9 +156,35 @@ def _accounting(status: Status) -> str:
     )
 
 
+def circuit_line(circuit: Circuit) -> str:
+    """Why an entry is not sent, and when it is tried next."""
+    since, probe = moment(circuit.since_ms), moment(circuit.probe_ms)
+    return (
+        f"failed {plural(circuit.count, 'time')} in a row since {exact(since)} UTC "
+        f"({circuit.why}); next try {exact(probe)} UTC"
+    )
+
+
+def circuit_json(circuit: Circuit) -> dict[str, object]:
+    """The same for a program."""
+    return {
+        "since": moment(circuit.since_ms),
+        "count": circuit.count,
+        "why": circuit.why,
+        "next_probe": moment(circuit.probe_ms),
+    }
+
+
 def _troubled(status: Status) -> Iterator[tuple[str, Lines]]:
     for label, found in (("quarantined", status.quarantined), ("unstorable", status.unstorable)):
         if found:
             yield label, [f"{name}: {why}" for name, why in sorted(found.items())]
+    if status.circuits:
+        yield (
+            "not sent",
+            [f"{name}: {circuit_line(it)}" for name, it in sorted(status.circuits.items())],
+        )
+    if status.dead:
+        yield "given up", plural(status.dead, "firing or request", "firings or requests")
     if status.clashes:
         yield "clashes", list(status.clashes)

@@ -53,6 +53,20 @@ class Since(Moment):
         return super().convert(value, param, ctx)
 
 
+class Span(ParamType):
+    """A span of time."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        seconds = seconds_of(value)
+        if seconds is None or seconds > 1e10:
+            self.fail(f"{value!r} is no span of time, such as 90s, 15m or 2d", param, ctx)
+        return timedelta(seconds=seconds)
+
+
 class Json(ParamType):
     """JSON of one type."""
 
@@ -85,6 +99,7 @@ def ahead(given: datetime | timedelta, begin: datetime) -> datetime:
 
 MOMENT = Moment()
 SINCE = Since()
+SPAN = Span()
 JSON_LIST = Json(list, "a list, such as [1, 2]")
 JSON_OBJECT = Json(dict, 'an object, such as {"a": 1}')
 

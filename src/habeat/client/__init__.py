@@ -1,6 +1,7 @@
 """The Python API: `Client`, and what its methods return."""
 
 from habeat.client.client import Client
+from habeat.client.dead import DeadLetter
 from habeat.client.exchange import LoadReport
 from habeat.client.guard import Guard
 from habeat.client.instants import Instant
@@ -14,6 +15,7 @@ __all__ = [
     "Accounting",
     "Backfill",
     "Client",
+    "DeadLetter",
     "Drift",
     "EntryCounts",
     "Guard",

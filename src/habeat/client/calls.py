@@ -35,6 +35,7 @@ from habeat.errors import CallTimeout, ForeignState, HabeatError, RedisUnavailab
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
 from habeat.store.connection import AnyRedis, Connections
+from habeat.store.dead import DeadStore
 from habeat.store.entries import EntryStore
 from habeat.store.insight import Insight
 from habeat.store.keys import Keys
@@ -71,6 +72,7 @@ class Desk:
         caller = Caller(self, Keys(place.prefix))
         self.entries = EntryStore(caller)
         self.insight = Insight(caller)
+        self.dead = DeadStore(caller)
 
     def client(self) -> AnyRedis:
         """The connection for the next request; CallTimeout if there is no time for one."""

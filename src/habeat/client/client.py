@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from habeat.client.bulk import added
 from habeat.client.calls import Calls
 from habeat.client.clearing import clear
+from habeat.client.dead import DeadLetter, letter, letters, purged, resent
 from habeat.client.definition import checked_name
 from habeat.client.editing import Editing
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
@@ -23,6 +24,7 @@ from habeat.client.looking import Looking, ScheduleLike
 from habeat.client.orders import Backfill, RequestId, backfilled, triggered
 from habeat.client.place import place_of_app, place_of_url
 from habeat.client.selection import Selection
+from habeat.core.circuit import Circuit
 from habeat.core.entry import Entry
 from habeat.core.order import BACKFILL_PACE
 from habeat.core.schedule.base import to_ms
@@ -266,6 +268,46 @@ class Client(Looking):
             dry_run=dry_run,
             request_id=request_id,
         )
+
+    def circuit(self, name: str) -> Circuit | None:
+        """Why an entry is not sent at present; None unless it failed again and again."""
+        return self._calls.read(lambda desk: desk.insight.circuit(name))
+
+    # -- what was given up --------------------------------------------------------------------
+
+    def dead(
+        self,
+        entry: str | None = None,
+        *,
+        older_than: timedelta | None = None,
+        limit: int | None = 100,
+    ) -> list[DeadLetter]:
+        """Firings and requests that were given up, the oldest first.
+
+        They are kept for `habeat_dead_age`, `habeat_dead_length` of them at most.
+        """
+        return letters(self._calls, entry, older_than, limit)
+
+    def dead_letter(self, id: str) -> DeadLetter:
+        """The one of this id. Raises DeadNotFound."""
+        return letter(self._calls, id)
+
+    def resend(self, id: str) -> DeadLetter:
+        """Send again what was given up: a firing with the same task id, a request as it was made.
+
+        Raises DeadNotFound, DeadUnreadable, and EntryNotFound for a request whose entry is gone.
+        """
+        return resent(self._calls, id)
+
+    def purge_dead(
+        self,
+        id: str | None = None,
+        *,
+        entry: str | None = None,
+        older_than: timedelta | None = None,
+    ) -> int:
+        """Remove one, or all of an entry or that are older, or all; how many. DeadNotFound."""
+        return purged(self._calls, id, entry, older_than)
 
     # -- all of it --------------------------------------------------------------------------
 

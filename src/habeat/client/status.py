@@ -10,6 +10,7 @@ from datetime import datetime
 from habeat.client.lookback import moment
 from habeat.client.replicas import Leader, Replica, replica
 from habeat.client.silence import silence
+from habeat.core.circuit import Circuit
 from habeat.core.firing import LATE_AFTER_MS
 from habeat.store.insight import Facts, Insight
 from habeat.store.leases import LIVE_WINDOW_MS
@@ -19,6 +20,9 @@ SKEW_NOTED_MS = 1_000
 
 #: Looks taken until the sum of the counters is believed to be wrong; see `read_status`.
 LOOKS = 5
+
+#: So many of the entries whose circuit is open are named in a sentence.
+CIRCUITS_NAMED = 5
 
 #: Replicas register every 5 s, at a tick, and a tick takes up to a second: one that has not for
 #: longer than this may be gone. It is listed until LIVE_WINDOW_MS is over.
@@ -61,7 +65,9 @@ class Status:
     entries have been due for more than a second, `beyond_grace` for more than the app's
     `habeat_misfire_grace`. `history_lost` is when Redis was last found emptied or restored.
     `quiet_ms` says of each replica beside the leader that has not been heard of for longer than a
-    live one takes, by its id, for how long. `problems` are why the schedule is not being kept, a
+    live one takes, by its id, for how long. `circuits` are the entries that failed again and again
+    and are not sent at present, `dead` is how many firings and requests were given up and are kept.
+    `problems` are why the schedule is not being kept, a
     sentence each; `remarks` deserve a look.
     """
 
@@ -84,6 +90,8 @@ class Status:
     accounting: Accounting
     leader_changes: int
     quiet_ms: Mapping[str, int] = field(default_factory=dict)
+    circuits: Mapping[str, Circuit] = field(default_factory=dict)
+    dead: int = 0
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -153,6 +161,8 @@ def status_of(facts: Facts, overdue: int, beyond_grace: int, silent: str = "") -
         history_lost=moment(lost_ms) if lost_ms else None,
         accounting=accounting(facts),
         leader_changes=_count(facts, "leader_changes"),
+        circuits=facts.circuits,
+        dead=facts.dead,
         quiet_ms={
             each.id: silence_ms
             for each in others
@@ -194,11 +204,32 @@ def _problems(status: Status) -> Iterator[str]:
         yield f"nobody leads{beside}"
     if status.beyond_grace:
         yield f"{status.beyond_grace} entries have been due for longer than the misfire grace"
+    if status.circuits:
+        yield (
+            f"{_counted(len(status.circuits))} failed again and again and {_shown(status.circuits)}"
+        )
+    if status.dead:
+        yield (
+            f"{status.dead} firings or requests were given up: see `habeat dead list`, then resend "
+            "or purge them"
+        )
     if status.accounting.difference:
         yield (
             f"the accounting is off by {status.accounting.difference}: claimed firings that are "
             "neither settled nor abandoned nor in flight"
         )
+
+
+def _counted(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _shown(circuits: Mapping[str, Circuit]) -> str:
+    names = sorted(circuits)
+    more = len(names) - CIRCUITS_NAMED
+    rest = f" and {more} more" if more > 0 else ""
+    verb = "is" if len(names) == 1 else "are"
+    return f"{verb} not sent: {', '.join(map(repr, names[:CIRCUITS_NAMED]))}{rest}"
 
 
 def _remarks(status: Status) -> Iterator[str]:

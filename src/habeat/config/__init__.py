@@ -53,6 +53,8 @@ class Settings:
     template: bool
     ledger_age_ms: int
     ledger_length: int
+    dead_age_ms: int
+    dead_length: int
     definition_bytes: int
     description_chars: int
     reason_chars: int

@@ -142,6 +142,20 @@ SETTINGS: tuple[Setting, ...] = (
         least=1,
     ),
     Setting(
+        "habeat_dead_age",
+        "duration",
+        604_800,
+        "How long a firing or request that was given up is kept for `habeat dead`.",
+        least=1,
+    ),
+    Setting(
+        "habeat_dead_length",
+        "count",
+        10_000,
+        "How many of them are kept at most; the oldest go first.",
+        least=1,
+    ),
+    Setting(
         "habeat_definition_bytes",
         "count",
         65_536,

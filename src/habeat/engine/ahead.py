@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
-from habeat.engine.dispatch import Dispatch, batches
+from habeat.engine.dispatch import Dispatch, Dispatched, batches
 from habeat.engine.lead import Lead
 from habeat.engine.planning import PlannedFiring
 from habeat.engine.render import Renderer
@@ -62,8 +62,7 @@ class Ahead:
         self._kept: dict[Key, Claim] = {}
         self._found: dict[Key, Claim] = {}
         self._under: tuple[int, bool] = (0, False)
-        #: How many firings the last `send` has claimed.
-        self.sent = 0
+        self._sent = 0
         self._complete = True
         self._set_clock: Callable[[Lead], bool] | None = None
         #: How long it took to ask for the time, and how long before a due time it is asked for.
@@ -102,17 +101,16 @@ class Ahead:
 
     def send(
         self, lead: Lead, set_clock: Callable[[Lead], bool], until_ms: int | None = None
-    ) -> bool:
-        """Claim what is prepared, as it falls due; False if some must be planned again.
+    ) -> Dispatched:
+        """Claim what is prepared, as it falls due.
 
-        What is due after `until_ms` stays prepared.
-
-        `set_clock` is called once, before the first wait; False from it is a reason to look anew.
-        Ends early when somebody wakes or stops us; the rest stays prepared. BrokerUnavailable.
+        `set_clock` is called once, before the first wait; False from it is a reason to look again.
+        Ends early when somebody wakes or stops us, and before what is due later than `until_ms`,
+        when something else is to be done; the rest stays prepared. BrokerUnavailable.
         """
         self._kept, self._found = self._found, {}
         waiting = sorted(self._kept.items(), key=lambda item: item[1].planned_due_ms)
-        self._complete, self.sent = True, 0
+        self._complete, self._sent = True, 0
         self._set_clock = set_clock
         try:
             for due_ms, group in groupby(waiting, lambda item: item[1].planned_due_ms):
@@ -124,7 +122,7 @@ class Ahead:
         finally:
             self._set_clock = None
             self._dispatch.drop(lead)
-        return self._complete
+        return Dispatched(self._sent, self._complete)
 
     def _claim(self, lead: Lead, keys: Iterable[Key]) -> bool:
         complete = True
@@ -132,7 +130,7 @@ class Ahead:
             if not lead.may_go_on():
                 return False
             complete &= self._dispatch.claim(lead, batch)
-            self.sent += len(batch)
+            self._sent += len(batch)
         return complete
 
     def _held(self, lead: Lead, due_ms: int) -> bool:

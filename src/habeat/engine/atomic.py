@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from habeat.election import Attempt, HistoryLost
+from habeat.engine.circuits import Circuits
 from habeat.engine.lead import Lead
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import Behind, Claim, DispatchStore, Sent, Statuses, Unfenced
@@ -42,7 +43,8 @@ class _UnderWay:
 class AtomicClaims:
     """Claims batches; the claim carries the message."""
 
-    def __init__(self, store: DispatchStore, verdicts: Verdicts) -> None:
+    def __init__(self, store: DispatchStore, verdicts: Verdicts, circuits: Circuits) -> None:
+        self._circuits = circuits
         self._store = store
         self._verdicts = verdicts
         self._under_way: deque[_UnderWay] = deque()
@@ -76,6 +78,8 @@ class AtomicClaims:
             self._took_us = lead.monotonic_us() - sent.began_us
         complete = True
         for claim, word in zip(sent.batch, reply.words, strict=True):
+            if word == "ok":
+                self._circuits.sent(claim.firing.entry)
             if word != "ok" or self._verdicts.any_failed:
                 complete &= self._verdicts.judge(lead, claim, word, reply.now_us)
         return complete

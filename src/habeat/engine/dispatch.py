@@ -9,6 +9,7 @@ polite stop loses none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from habeat.core.entry import Delivery
 from habeat.engine.atomic import AtomicClaims
@@ -27,6 +28,25 @@ OUTBOX_BATCH = 50
 TURN_MS = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What became of planned firings: how many were claimed or refused, and what is left to do.
+
+    Not `complete`: some must be planned again. `unfinished`: some are left for the next turn.
+    """
+
+    count: int = 0
+    complete: bool = True
+    unfinished: bool = False
+
+    def __and__(self, other: Dispatched) -> Dispatched:
+        return Dispatched(
+            self.count + other.count,
+            self.complete and other.complete,
+            self.unfinished or other.unfinished,
+        )
+
+
 class Dispatch:
     """Sends planned firings."""
 
@@ -37,16 +57,14 @@ class Dispatch:
         outbox: OutboxClaims,
         sender: Sender,
     ) -> None:
-        #: Whether the last `send` left some for the next turn.
-        self.unfinished = False
         self._renderer = renderer
         self._atomic = atomic
         self._outbox = outbox
         self._sender = sender
 
-    def send(self, lead: Lead, firings: Iterable[PlannedFiring]) -> bool:
-        """Claim all firings; False if some must be planned again. BrokerUnavailable."""
-        complete, self.unfinished = True, False
+    def send(self, lead: Lead, firings: Iterable[PlannedFiring]) -> Dispatched:
+        """Claim all firings, or as many as one turn can. BrokerUnavailable."""
+        count, complete, unfinished = 0, True, False
         ends_ms = lead.now_ms() + TURN_MS
         try:
             for batch in batches(self._renderer.claims(lead, firings), lead):
@@ -54,13 +72,14 @@ class Dispatch:
                     complete = False
                     break
                 complete &= self.claim(lead, batch)
+                count += len(batch)
                 if lead.now_ms() >= ends_ms:
-                    self.unfinished = True
+                    unfinished = True
                     break
             complete &= self.finish(lead)
         finally:
             self.drop(lead)
-        return complete
+        return Dispatched(count, complete, unfinished)
 
     def finish(self, lead: Lead) -> bool:
         """Wait for what is under way; False if some must be planned again."""

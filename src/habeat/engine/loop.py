@@ -19,16 +19,15 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
-from habeat.core.entry import Policies
 from habeat.core.lease import Fence
 from habeat.election import Election, HistoryLost, LeaseLost
 from habeat.engine.ahead import Ahead, ahead_ms
 from habeat.engine.aside import SettingAside
 from habeat.engine.atomic import AtomicClaims
-from habeat.engine.dispatch import Dispatch
+from habeat.engine.circuits import Circuits
+from habeat.engine.dispatch import Dispatch, Dispatched
 from habeat.engine.guard import Guard
 from habeat.engine.housekeeping import Housekeeping
 from habeat.engine.lead import Lead
@@ -39,6 +38,7 @@ from habeat.engine.recovery import Recovery
 from habeat.engine.render import Renderer
 from habeat.engine.reporting import Once
 from habeat.engine.requests import Requests
+from habeat.engine.settings import EngineSettings
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import (
     BrokerUnavailable,
@@ -57,7 +57,6 @@ from habeat.ports import (
 log = logging.getLogger("habeat")
 
 SKIP_BATCH = 50
-LONGEST_WAIT_MS = 1_000
 BACKOFF_MS = (50, 100, 200, 500, 1_000)
 #: After so many ticks that failed for a reason of our own, another replica is let try.
 BUGS_BEFORE_YIELD = 3
@@ -73,18 +72,6 @@ CHORE, RESUMING, REQUESTS, RECOVERY = (
     "carrying out requests",
     "resending what is in flight",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """What the loop needs of the settings; times in milliseconds."""
-
-    ttl_ms: int
-    renew_after_ms: int
-    publish_timeout_ms: int
-    policies: Policies
-    outbox_window: int = 50
-    longest_wait_ms: int = LONGEST_WAIT_MS
 
 
 class Engine:
@@ -121,20 +108,24 @@ class Engine:
             self._lead.keep,
         )
         self._lead.renew = self._renew
-        renderer = Renderer(publisher, store, settings.policies.delivery)
-        verdicts = Verdicts(store, publisher)
-        self._sender = Sender(store, publisher, settings.publish_timeout_ms, settings.outbox_window)
+        self._circuits = circuits = Circuits(store)
+        renderer = Renderer(publisher, store, settings.policies.delivery, circuits)
+        verdicts = Verdicts(store, publisher, circuits)
+        bounds = (settings.publish_timeout_ms, settings.outbox_window)
+        self._sender = Sender(store, publisher, *bounds, circuits)
         self._dispatch = Dispatch(
             renderer,
-            AtomicClaims(store, verdicts),
+            AtomicClaims(store, verdicts, circuits),
             OutboxClaims(store, self._sender, verdicts),
             self._sender,
         )
         self._ahead = Ahead(renderer, self._dispatch, self._hold, election.time_us)
         self._ahead_ms = ahead_ms(settings.ttl_ms, settings.longest_wait_ms)
-        self._outlook = Outlook(self._ahead, self._planner, election, store, self._ahead_ms)
+        self._outlook = Outlook(
+            self._ahead, self._planner, election, store, self._ahead_ms, circuits
+        )
         self._requests = Requests(store, catalog, self._planner, self._dispatch)
-        self._recovery = Recovery(store, self._sender)
+        self._recovery = Recovery(store, self._sender, circuits)
         self._trouble = Once()
         self._guard = Guard(self._trouble)
         self._aside = SettingAside(store, self._trouble)
@@ -246,7 +237,7 @@ class Engine:
         waits = [self._settings.renew_after_ms]
         if planned.next_due_ms is not None:
             # Where nothing could be prepared, to look ahead once more would find the same.
-            in_vain = planned.again_ms is not None and not self._ahead.sent
+            in_vain = planned.again_ms is not None and not planned.sent_ahead
             early_ms = 0 if in_vain else self._ahead_ms
             waits.append(self._lead.until_ms(planned.next_due_ms - early_ms))
         if planned.again_ms is not None:
@@ -270,30 +261,32 @@ class Engine:
             limit=FIRINGS_PER_TICK,
         )
         planned.note_next(found.next_due_ms)
-        self._aside.run(self._lead, planned)
+        lead = self._lead
+        self._circuits.begin(lead, found.due)
+        self._circuits.hold_back(planned, lead.now_ms())
+        self._aside.run(lead, planned)
         stale = self._skip(planned.skips)
         try:
-            self._publisher.prepare(self._broker_time_ms())
-            self._recover(found, planned)
+            self._publisher.prepare(min(self._settings.publish_timeout_ms, lead.spare_ms()))
+            resent = self._recover(found, planned)
             firings = [f for f in planned.firings if f.entry.name not in stale]
-            complete = self._dispatch.send(self._lead, firings)
-            if self._dispatch.unfinished:
-                planned.note_again(self._lead.now_ms())
-            if found.requests:
-                planned.note_again(
-                    self._guard.run(REQUESTS, partial(self._requests.run, self._lead))
-                )
-            if not self._dispatch.unfinished:
-                complete &= self._outlook.run(self._lead, found, planned)
+            sent = self._dispatch.send(lead, firings) & self._carry_out(found, planned)
+            if sent.unfinished:  # nothing is held meanwhile, for that would hold this up
+                planned.note_again(lead.now_ms())
+            ahead = Dispatched() if sent.unfinished else self._outlook.run(lead, found, planned)
+            planned.sent_ahead = ahead.count > 0
+            self._circuits.write(lead)
         except BrokerUnavailable as error:
+            self._circuits.write(lead)
             self._broker_failed(error)
             for firing in planned.ahead:
                 planned.note_again(firing.planned_due_ms)
             return planned
-        if firings or self._ahead.sent or self._recovery.resent:  # else nothing was learnt of it
+        if firings or sent.count or ahead.count or resent:  # else nothing was learnt of it
             self.broker_failures = 0
             self._trouble.over("broker", "habeat: the broker takes messages again")
-        self._repeats = self._repeats + 1 if stale or not complete else 0
+        in_vain = stale or not (sent & ahead).complete
+        self._repeats = self._repeats + 1 if in_vain else 0
         if self._repeats:
             pause_ms = 0 if self._repeats <= AT_ONCE else REPEAT_PAUSE_MS
             planned.note_again(self._lead.now_ms() + pause_ms)
@@ -304,13 +297,19 @@ class Engine:
         self._woken = bool(self._line.wait(timeout_ms))
         return self._woken
 
-    def _broker_time_ms(self) -> int:
-        return min(self._settings.publish_timeout_ms, self._lead.spare_ms())
+    def _recover(self, found: Tick, planned: Plan) -> int:
+        """Resend the intents that are due; how many there were."""
+        if not planned.is_time(found.resend_ms, self._lead.now_ms()):
+            return 0
+        resent = self._guard.run(RECOVERY, partial(self._recovery.run, self._lead))
+        planned.note_again(self._lead.now_ms() + (BACKOFF_MS[-1] if resent is None else 0))
+        return resent or 0
 
-    def _recover(self, found: Tick, planned: Plan) -> None:
-        self._recovery.resent = False
-        if found.in_flight:
-            planned.note_again(self._guard.run(RECOVERY, partial(self._recovery.run, self._lead)))
+    def _carry_out(self, found: Tick, planned: Plan) -> Dispatched:
+        """Send the requests that are due."""
+        if not planned.is_time(found.request_ms, self._lead.now_ms()):
+            return Dispatched()
+        return self._guard.run(REQUESTS, partial(self._requests.run, self._lead)) or Dispatched()
 
     def _broker_failed(self, error: BrokerUnavailable) -> None:
         self.broker_failures += 1

@@ -53,6 +53,7 @@ from dataclasses import dataclass
 
 from habeat.core.entry import Delivery
 from habeat.election import Attempt
+from habeat.engine.circuits import Circuits
 from habeat.engine.lead import Lead
 from habeat.engine.reporting import Once
 from habeat.engine.verdicts import Verdicts
@@ -91,8 +92,14 @@ class Sender:
     """Hands messages to the broker inside the trust window, and settles what has left."""
 
     def __init__(
-        self, store: DispatchStore, publisher: Publisher, timeout_ms: int, window: int
+        self,
+        store: DispatchStore,
+        publisher: Publisher,
+        timeout_ms: int,
+        window: int,
+        circuits: Circuits,
     ) -> None:
+        self._circuits = circuits
         self._store = store
         self._publisher = publisher
         self._timeout_ms = timeout_ms
@@ -162,20 +169,22 @@ class Sender:
         for parcel, answer in zip(packet.parcels, answers, strict=True):
             if answer is None:
                 self._refused.over(parcel.entry)
+                self._circuits.sent(parcel.entry)
                 self._departed.append(
                     Departed(parcel.entry, parcel.identity, now_ms, parcel.attempt)
                 )
             elif isinstance(answer, BrokerUnavailable):
                 trouble = trouble or answer
             else:
-                self._tell(parcel.entry, answer)
+                self._tell(parcel.entry, parcel.identity, answer)
         return trouble
 
-    def _tell(self, entry: str, error: PublishRefused) -> None:
+    def _tell(self, entry: str, identity: str, error: PublishRefused) -> None:
         if isinstance(error, PublishUnknown):
             text = "habeat: whether a message of entry %r was taken is not known: %s"
             self._refused.error(entry, text, entry, error)
             return
+        self._circuits.refused(entry, identity, str(error))
         self._refused.error(entry, "habeat: the broker refuses entry %r: %s", entry, error)
 
     def _settle_soon(self, lead: Lead) -> None:

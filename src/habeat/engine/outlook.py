@@ -8,6 +8,8 @@ from functools import partial
 from habeat.core.lease import Fence
 from habeat.election import Election
 from habeat.engine.ahead import Ahead
+from habeat.engine.circuits import Circuits
+from habeat.engine.dispatch import Dispatched
 from habeat.engine.lead import Lead
 from habeat.engine.planning import LOOKED_AT_MOST, Plan, Planner
 from habeat.ports import DispatchStore, Tick, Unfenced
@@ -29,7 +31,9 @@ class Outlook:
         election: Election,
         store: DispatchStore,
         ahead_ms: int,
+        circuits: Circuits,
     ) -> None:
+        self._circuits = circuits
         self._ahead = ahead
         self._planner = planner
         self._election = election
@@ -38,8 +42,8 @@ class Outlook:
         #: Whether Redis has lost data since the turn began.
         self._lost = False
 
-    def run(self, lead: Lead, found: Tick, planned: Plan) -> bool:
-        """Prepare, hold, send; False if some must be planned again. BrokerUnavailable.
+    def run(self, lead: Lead, found: Tick, planned: Plan) -> Dispatched:
+        """Prepare, hold, send. BrokerUnavailable.
 
         Nothing is held beyond the instant at which something unprepared is to be looked at.
         """
@@ -48,7 +52,9 @@ class Outlook:
         for page in self._pages(lead, found, planned):
             for left in self._ahead.prepare(lead, page.ahead):
                 planned.note_again(left.planned_due_ms)
-        return not self._lost and self._ahead.send(lead, self._set_clock, planned.again_ms)
+        if self._lost:
+            return Dispatched(complete=False)
+        return self._ahead.send(lead, self._set_clock, planned.again_ms)
 
     def _pages(self, lead: Lead, found: Tick, planned: Plan) -> Iterator[Plan]:
         """What the tick has found due soon; then the next pages, while time and room last."""
@@ -73,8 +79,9 @@ class Outlook:
                 limit=FIRINGS_PER_TICK,
             )
             planned.note_next(page.next_due_ms)
-            planned.note_again(page.again_ms)
             planned.note_next(found.next_due_ms)
+            self._circuits.hold_back_ahead(page)
+            planned.note_again(page.again_ms)
             seen += len(found.due)
             yield page
 

@@ -41,6 +41,8 @@ class Plan:
     next_due_ms: int | None = None
     #: Firings that are not due yet, but so soon that they are better prepared now.
     ahead: list[PlannedFiring] = field(default_factory=list)
+    #: Whether any of them have been sent.
+    sent_ahead: bool = False
     #: When to look again for what cannot be prepared, and not before.
     again_ms: int | None = None
 
@@ -61,6 +63,13 @@ class Plan:
         self.ahead += other.ahead
         self.note_next(other.next_due_ms)
         self.note_again(other.again_ms)
+
+    def is_time(self, due_ms: int | None, now_ms: int) -> bool:
+        """Whether something else is due; if it will be, that is remembered."""
+        if due_ms is None or due_ms <= now_ms:
+            return due_ms is not None
+        self.note_again(due_ms)
+        return False
 
     def note_next(self, due_ms: int | None) -> None:
         """Remember the earliest instant at which something is due again."""

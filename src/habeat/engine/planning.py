@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from habeat.core.catchup import Effort, Step, plan
@@ -214,15 +214,21 @@ class Planner:
             result.note_next(found.due_ms)
         return not (found.failed or found.waits)
 
-    def find(self, name: str) -> Entry:
-        """The entry of this name as stored now; DefinitionError if there is none to use."""
-        stored = self._fetch([name])[0]
+    def find_all(self, names: Iterable[str]) -> dict[str, Entry | DefinitionError]:
+        """The entries of these names as stored now, or why there is none to use."""
+        wanted = sorted(names)
+        stored = self._fetch(wanted) if wanted else []
+        return {name: self._found(name, raw) for name, raw in zip(wanted, stored, strict=True)}
+
+    def _found(self, name: str, stored: bytes | None) -> Entry | DefinitionError:
         if stored is None:
-            raise DefinitionError(name, "there is none")
-        entry = self._catalog.resolve(self._catalog.decode(name, stored))
-        if entry is None:
-            raise DefinitionError(name, MISSING_CODE)
-        return entry
+            return DefinitionError(name, "there is none")
+        found = self._decoded(name, stored)
+        try:
+            entry = found if isinstance(found, DefinitionError) else self._catalog.resolve(found)
+        except Exception as error:
+            return DefinitionError(name, f"its schedule fails: {error!r}")
+        return DefinitionError(name, MISSING_CODE) if entry is None else entry
 
     def _load(self, due: Sequence[DueEntry]) -> None:
         missing: list[DueEntry] = []

@@ -2,9 +2,13 @@
 
     recover (restamp) ─ mark (count the attempt) ─ publish ─ settle
 
-A new leader does this at once, and a live one for its own stale intents, whichever dispatch is
-in use now. An intent that may be sent at most once is not sent again but buried as ambiguous;
-one whose attempts are used up is buried as failed; both are kept in :dead for a person.
+A new leader does this for those of its predecessor, and a live one for its own stale intents,
+whichever dispatch is in use now. The store hands out those that are due, in turns between their
+entries. After each attempt an intent waits, longer each time (core/backoff.py), and an entry whose
+messages are refused has few attempts in one turn, so that no entry waits for another's.
+
+An intent that may be sent at most once is not sent again but buried as ambiguous; one whose
+attempts are used up is buried as failed; both are kept in :dead for a person.
 """
 
 from __future__ import annotations
@@ -12,8 +16,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from habeat.core.backoff import ATTEMPTS, FIRST_MS, pause_ms
 from habeat.core.entry import Delivery
-from habeat.core.lease import Token
+from habeat.engine.circuits import Circuits
 from habeat.engine.lead import Lead
 from habeat.engine.outbox import Sender
 from habeat.ports import DispatchStore, Intent, Parcel
@@ -21,73 +26,56 @@ from habeat.ports import DispatchStore, Intent, Parcel
 log = logging.getLogger("habeat")
 
 RECOVER_BATCH = 100
-RECOVER_PAUSE_MS = 1_000
-ATTEMPTS_CAP = 10
+#: The first attempt is not marked: that of the claim.
+ATTEMPTS_CAP = ATTEMPTS - 1
+#: After so many refused messages of one entry, its others are left for a second.
+REFUSED_IN_A_TURN = 3
 
 
 class Recovery:
-    """Resends intents whose messages may not have left, our own stale ones included.
+    """Resends intents whose messages may not have left, our own stale ones included."""
 
-    At once under a new lease, then at most once a second: an intent that the broker refuses
-    must not use up its attempts within a few busy ticks.
-    """
-
-    def __init__(self, store: DispatchStore, sender: Sender) -> None:
+    def __init__(self, store: DispatchStore, sender: Sender, circuits: Circuits) -> None:
+        self._circuits = circuits
         self._store = store
         self._sender = sender
-        self._under: Token | None = None
-        self._again_ms = 0
-        self._tried: dict[str, int] = {}
-        #: Whether the broker has been asked, and has answered, in this tick.
-        self.resent = False
 
     def run(self, lead: Lead) -> int:
-        """Resend a batch if it is time; returns the instant (Redis, ms) of the next try.
+        """Resend a batch of those that are due; how many there were. BrokerUnavailable.
 
         What has left and could not be settled is settled first, or it would be resent.
         """
         self._sender.settle(lead)
-        now_ms = lead.now_ms()
-        # Further away than it was ever set: the clock of Redis has stepped back.
-        waits = now_ms < self._again_ms <= now_ms + RECOVER_PAUSE_MS
-        if lead.token == self._under and waits:
-            return self._again_ms
-        self._under, self._again_ms = lead.token, now_ms + RECOVER_PAUSE_MS
         found = lead.call(lambda fence: self._store.recover(fence, RECOVER_BATCH))
-        rested = self._rested(found.intents, now_ms)
-        if rested:
-            self._resend_all(lead, rested)
-            self.resent = True
-        if rested and len(found.intents) == RECOVER_BATCH:
-            self._again_ms = now_ms
-        elif found.wait_until_ms is not None:
-            self._again_ms = min(self._again_ms, found.wait_until_ms)
-        return self._again_ms
-
-    def _rested(self, intents: Sequence[Intent], now_ms: int) -> Sequence[Intent]:
-        """Those not tried a moment ago: what is in flight still was refused then."""
-        self._tried = {
-            field: at_ms
-            for field, at_ms in self._tried.items()
-            if 0 <= now_ms - at_ms < RECOVER_PAUSE_MS
-        }
-        rested = [intent for intent in intents if intent.field not in self._tried]
-        self._tried |= {intent.field: now_ms for intent in rested}
-        return rested
+        if found.intents:
+            self._resend_all(lead, found.intents)
+        return len(found.intents)
 
     def _resend_all(self, lead: Lead, intents: Sequence[Intent]) -> None:
+        left: list[str] = []
         self._sender.ready(lead)
         try:
             for intent in intents:
                 if not lead.may_go_on():
                     break
-                self._resend(lead, intent)
+                if self._circuits.failures[intent.entry] >= REFUSED_IN_A_TURN:
+                    left.append(intent.field)
+                else:
+                    self._resend(lead, intent)
         finally:
             self._sender.settle(lead)
+        if left:
+            until_ms = lead.now_ms() + FIRST_MS
+            lead.call(lambda fence: self._store.put_off(fence, "inflight", left, until_ms))
 
     def _resend(self, lead: Lead, intent: Intent) -> None:
         bury = "at most once" if intent.delivery == Delivery.AT_MOST_ONCE else ""
-        marked = lead.call(lambda fence: self._store.mark(fence, intent, ATTEMPTS_CAP, bury))
+        wait_ms = pause_ms(intent.attempts + 2)
+        marked = lead.call(
+            lambda fence: self._store.mark(
+                fence, intent, ATTEMPTS_CAP, bury, wait_ms, self._circuits.why(intent.entry)
+            )
+        )
         if marked.buried:
             log.error(
                 "habeat: the firing %s of %r was given up and is kept in :dead%s",

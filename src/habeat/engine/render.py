@@ -6,10 +6,12 @@ A failure to render is the entry's own (failures.py). A failure of the broker ne
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from habeat.core.entry import Delivery, Entry
 from habeat.core.firing import Outcome
+from habeat.engine.circuits import Circuits
 from habeat.engine.failures import Failed, Failures
 from habeat.engine.lead import Lead
 from habeat.engine.planning import PlannedFiring
@@ -26,11 +28,21 @@ from habeat.printable import redacted
 
 log = logging.getLogger("habeat")
 
+#: So many requests of one entry may fail in a turn; its others are left for the next.
+FAILED_REQUESTS = 3
+
 
 class Renderer:
     """Turns planned firings into claims; sets aside what cannot be rendered."""
 
-    def __init__(self, publisher: Publisher, store: DispatchStore, delivery: Delivery) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        store: DispatchStore,
+        delivery: Delivery,
+        circuits: Circuits,
+    ) -> None:
+        self._circuits = circuits
         self._publisher = publisher
         self._store = store
         self._delivery = delivery
@@ -42,20 +54,28 @@ class Renderer:
         return self._publisher.atomic
 
     def claims(self, lead: Lead, firings: Iterable[PlannedFiring]) -> Iterator[Claim]:
-        """The claims of all that can be rendered; a failed one holds up its entry's later ones."""
-        failed: set[str] = set()
+        """The claims of all that can be rendered.
+
+        A failed slot holds up its entry's later ones, which are planned again. Requests do not
+        wait for each other, but those of one entry may not spend the turn on failing.
+        """
+        failed: Counter[str] = Counter()
         for planned in firings:
-            if planned.entry.name in failed:
+            name = planned.entry.name
+            if failed[name] >= (FAILED_REQUESTS if planned.firing.request else 1):
+                continue
+            if self._circuits.gives_up(name) and not planned.firing.request:
                 continue
             try:
                 yield self._claim(lead, planned)
             except RenderBypassed as error:
-                failed.add(planned.entry.name)
-                log.error("habeat: entry %r: %s", planned.entry.name, error)
+                failed[name] += 1
+                log.error("habeat: entry %r: %s", name, error)
                 why, outcome = str(error), Outcome.AMBIGUOUS
                 self._failures.end(lead, Failed.of_plan(planned), outcome, why)
             except RenderFailed as error:
-                failed.add(planned.entry.name)
+                failed[name] += 1
+                self._circuits.refused(name, planned.firing.identity, str(error))
                 self._failures.set_aside(lead, Failed.of_plan(planned), str(error))
 
     def prepared(self, lead: Lead, planned: PlannedFiring) -> Claim | None:

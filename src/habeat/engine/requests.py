@@ -1,28 +1,33 @@
-"""Carrying out orders: extra firings that somebody asked for (core/order.py).
+"""Carrying out requests: extra firings that somebody asked for (core/order.py).
 
 They go the same way as the schedule's own: rendered, claimed, sent. What differs is the claim,
-which steps the stored order instead of a cursor. An order that cannot be carried out (its entry
-is gone or unreadable, its message cannot be built) is put aside with a record.
+which steps the stored request instead of a cursor. The store hands them out when they are due, in
+turns between their entries, so a request never waits for another entry's. One that cannot be
+carried out (its entry is gone or unreadable, its message cannot be built) is dropped with a record
+and kept in :dead.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.order import Order
-from habeat.engine.dispatch import Dispatch
+from habeat.engine.dispatch import Dispatch, Dispatched
 from habeat.engine.lead import Lead
 from habeat.engine.planning import Catalog, PlannedFiring, Planner
 from habeat.errors import DefinitionError
 from habeat.ports import DispatchStore, DueEntry, Request
 
-ORDERS_PER_TICK = 50
+REQUESTS_PER_TURN = 50
+#: Requests are planned one by one, as they are sent, and none is begun after this.
+TURN_MS = 500
 
 
 class Requests:
-    """Carries out what is in :requests, a bounded part of it each tick."""
+    """Carries out the requests that are due, a bounded part of them each turn."""
 
     def __init__(
         self, store: DispatchStore, catalog: Catalog, planner: Planner, dispatch: Dispatch
@@ -32,35 +37,50 @@ class Requests:
         self._planner = planner
         self._dispatch = dispatch
 
-    def run(self, lead: Lead) -> int | None:
-        """Send what is to be sent now; the instant (Redis, ms) at which more will be."""
-        firings: list[PlannedFiring] = []
-        again: list[int] = []
-        for request in self._store.requests(ORDERS_PER_TICK):
+    def run(self, lead: Lead) -> Dispatched:
+        """Send what is due. `unfinished`: look again at once. BrokerUnavailable."""
+        found = lead.call(lambda fence: self._store.asked(fence, REQUESTS_PER_TURN))
+        sent = self._dispatch.send(lead, self._planned_all(lead, found.requests))
+        return Dispatched(sent.count, sent.complete, sent.complete and bool(found.requests))
+
+    def _planned_all(self, lead: Lead, requests: Sequence[Request]) -> Iterator[PlannedFiring]:
+        ends_ms = lead.now_ms() + TURN_MS
+        orders = list(self._readable(lead, requests))
+        entries = self._planner.find_all({order.entry for _, order in orders})
+        for request, order in orders:
+            if lead.now_ms() >= ends_ms:
+                return
+            entry = entries[order.entry]
             try:
-                order = self._catalog.decode_order(request.raw)
-                entry = order.applied(self._planner.find(order.entry))
-                firings += self._planned(lead, request, order, entry)
+                if isinstance(entry, DefinitionError):
+                    raise entry
+                planned = self._planned(lead, request, order, entry)
             except DefinitionError as error:
                 self._drop(lead, request, error)
-                continue
-            if order.kind == "backfill":
-                again.append(max(order.not_before_ms, lead.now_ms() + 100))
-        self._dispatch.send(lead, firings)
-        return min(again, default=None)
+            else:
+                yield from planned
+
+    def _readable(self, lead: Lead, requests: Sequence[Request]) -> Iterator[tuple[Request, Order]]:
+        for request in requests:
+            try:
+                yield request, self._catalog.decode_order(request.raw)
+            except DefinitionError as error:
+                self._drop(lead, request, error)
 
     def _planned(
         self, lead: Lead, request: Request, order: Order, entry: Entry
     ) -> list[PlannedFiring]:
         planned: list[PlannedFiring] = []
         digest = request.digest
+        entry = _applied(order, entry)
         for firing, left in self._firings(lead, request, order, entry):
             remains = b"" if left is None else self._catalog.encode_order(left)
+            again_ms = None if left is None else left.not_before_ms
             due = DueEntry(entry.name, 0, digest, 0)
-            planned.append(PlannedFiring(entry, due, firing, 0, 0, None, None, remains))
+            planned.append(PlannedFiring(entry, due, firing, 0, 0, None, again_ms, remains))
             digest = hashlib.sha1(remains, usedforsecurity=False).hexdigest()
-        if not planned and order.kind == "backfill" and order.next_slot_ms(entry) is None:
-            self._drop(lead, request, DefinitionError(order.entry, "it has no slots left"))
+        if not planned:
+            self._wait(lead, request, order, entry)
         return planned
 
     def _firings(
@@ -71,9 +91,27 @@ class Requests:
         except Exception as error:
             raise DefinitionError(order.entry, f"its schedule fails: {error!r}") from error
 
+    def _wait(self, lead: Lead, request: Request, order: Order, entry: Entry) -> None:
+        """A backfill whose time has not come, or that has nothing left to do."""
+        if order.next_slot_ms(entry) is None:
+            raise DefinitionError(order.entry, "it has no slots left")
+        put_off(self._store, lead, request, order.not_before_ms)
+
     def _drop(self, lead: Lead, request: Request, error: DefinitionError) -> None:
         lead.call(
             lambda fence: self._store.drop(
                 fence, request, error.entry, lead.now_ms(), f"request: {error.why}"
             )
         )
+
+
+def _applied(order: Order, entry: Entry) -> Entry:
+    try:
+        return order.applied(entry)
+    except Exception as error:
+        raise DefinitionError(order.entry, f"its arguments cannot be used: {error!r}") from error
+
+
+def put_off(store: DispatchStore, lead: Lead, request: Request, until_ms: int) -> None:
+    """Look at a request again at that instant."""
+    lead.call(lambda fence: store.put_off(fence, "requests", [request.identity], until_ms))

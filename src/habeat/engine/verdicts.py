@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from habeat.engine.circuits import Circuits
 from habeat.engine.failures import Failed, Failures
 from habeat.engine.lead import Lead
 from habeat.ports import Claim, DispatchStore, Publisher, StoreUnavailable
@@ -23,7 +24,8 @@ ACCOUNTED = frozenset({"ok", "mine settled", "duplicate"})
 class Verdicts:
     """Judges the claims that were refused, each by itself."""
 
-    def __init__(self, store: DispatchStore, publisher: Publisher) -> None:
+    def __init__(self, store: DispatchStore, publisher: Publisher, circuits: Circuits) -> None:
+        self._circuits = circuits
         self._publisher = publisher
         self._failures = Failures(store)
 
@@ -53,4 +55,5 @@ class Verdicts:
         if denied and self._publisher.refused_push(commands, word.removeprefix("error ")):
             return
         why = f"Redis refuses it: {word.removeprefix('error ')}"
+        self._circuits.refused(claim.firing.entry, claim.firing.identity, why)
         self._failures.set_aside(lead, Failed.of_claim(claim), why)

@@ -18,6 +18,7 @@ from habeat.ports.protocols import ElectionStore as ElectionStore
 from habeat.ports.protocols import Handed as Handed
 from habeat.ports.protocols import Line as Line
 from habeat.ports.protocols import Publisher as Publisher
+from habeat.ports.protocols import Queue as Queue
 from habeat.ports.protocols import ScheduleAsker as ScheduleAsker
 from habeat.ports.protocols import Sent as Sent
 from habeat.ports.values import Answered as Answered
@@ -26,6 +27,7 @@ from habeat.ports.values import Behind as Behind
 from habeat.ports.values import Claim as Claim
 from habeat.ports.values import Departed as Departed
 from habeat.ports.values import DueEntry as DueEntry
+from habeat.ports.values import DueRequests as DueRequests
 from habeat.ports.values import Intent as Intent
 from habeat.ports.values import Look as Look
 from habeat.ports.values import Lost as Lost

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, TypeVar
 
+from habeat.core.circuit import Circuit
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.history import Known
@@ -15,6 +16,7 @@ from habeat.ports.values import (
     Claim,
     Departed,
     DueEntry,
+    DueRequests,
     Intent,
     Look,
     Marked,
@@ -33,6 +35,8 @@ from habeat.ports.values import (
 )
 
 Answer = TypeVar("Answer", covariant=True)
+#: What waits until it is due, beside the entries.
+Queue = Literal["requests", "inflight"]
 
 
 class Sent(Protocol[Answer]):
@@ -150,15 +154,46 @@ class DispatchStore(Protocol):
 
     def recover(self, fence: Fence, limit: int) -> Recovered | Unfenced: ...
 
-    def mark(self, fence: Fence, intent: Intent, cap: int, bury: str) -> Marked | Unfenced:
-        """Count an attempt; at the cap, or if `bury` says why it may not be repeated, end it."""
+    def mark(
+        self,
+        fence: Fence,
+        intent: Intent,
+        cap: int,
+        bury: str,
+        pause_ms: int,
+        why: str = "",
+    ) -> Marked | Unfenced:
+        """Count an attempt; at the cap, or if `bury` says why it may not be repeated, end it.
+
+        `why` the last attempt failed is kept with what is ended.
+
+        If this attempt fails too, the intent is not recovered again before the pause is over.
+        """
         ...
 
-    def requests(self, limit: int) -> Sequence[Request]: ...
+    def asked(self, fence: Fence, limit: int) -> DueRequests | Unfenced:
+        """Requests that are due, in turns between the entries that they are for."""
+        ...
+
+    def put_off(
+        self, fence: Fence, queue: Queue, fields: Sequence[str], until_ms: int
+    ) -> Statuses | Unfenced:
+        """Look at these at that instant: requests by their id, intents by their field."""
+        ...
 
     def drop(
         self, fence: Fence, request: Request, entry: str, slot_ms: int, why: str
     ) -> Statuses | Unfenced: ...
+
+    def circuits(self) -> Mapping[str, Circuit]:
+        """Those that are open, by entry."""
+        ...
+
+    def keep_circuits(
+        self, fence: Fence, changes: Sequence[tuple[str, str, Circuit | None]]
+    ) -> Statuses | Unfenced:
+        """Open or close circuits: name, digest of the definition that failed, None to close."""
+        ...
 
     def defer(self, fence: Fence, due: DueEntry, until_ms: int | None) -> Statuses | Unfenced: ...
 

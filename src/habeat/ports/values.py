@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from habeat.core.circuit import Circuit
 from habeat.core.firing import Firing
 from habeat.core.history import Known, Loss
 from habeat.core.lease import Observation, Token
@@ -73,6 +74,8 @@ class DueEntry:
     digest: str
     cursor_ms: int | None
     fired: int = 0
+    #: Set while nothing of it is sent, but for probes.
+    circuit: Circuit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,12 @@ class Tick:
     heartbeat: int
     next_due_ms: int | None
     listeners: int | None
-    in_flight: int
+    #: When the next intent in flight wants to be sent again; None if none does.
+    resend_ms: int | None
     loss: Loss
     due: Sequence[DueEntry]
-    requests: int = 0
+    #: When the next request wants to be looked at.
+    request_ms: int | None = None
     resumes: Sequence[str] = ()
 
 
@@ -210,8 +215,17 @@ class Marked:
     heartbeat: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class DueRequests:
+    """Requests that are due, each entry's in its turn."""
+
+    now_us: int
+    requests: Sequence[Request]
+    heartbeat: int = 0
+
+
 #: Answers that say how the heartbeat stands; what a leader has seen of it must never go back.
-Beaten = Tick | Statuses | Recovered | Marked
+Beaten = Tick | Statuses | Recovered | Marked | DueRequests
 
 
 @dataclass(frozen=True, slots=True)

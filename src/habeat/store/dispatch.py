@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from habeat.core.circuit import Circuit
 from habeat.core.history import Loss
 from habeat.core.lease import Fence, Token
 from habeat.ports import (
     Claim,
     Departed,
     DueEntry,
+    DueRequests,
     Intent,
     Marked,
+    Queue,
     Recovered,
     Request,
     Sent,
@@ -30,6 +33,9 @@ from habeat.store.calling import statuses as _statuses
 from habeat.store.codec import digest_of, read_state
 
 WAIT_TIMEOUT_MS = 200
+#: Of how many that are due some are taken in turns; more would keep the server busy for 2 ms.
+DUE_READ = 500
+DEAD_AGE_MS, DEAD_LENGTH = 604_800_000, 10_000
 
 
 class RedisDispatchStore:
@@ -44,10 +50,13 @@ class RedisDispatchStore:
         ledger_length: int,
         wait_redis_replicas: int = 0,
         error_chars: int = ERROR_MAX_CHARS,
+        dead_age_ms: int = DEAD_AGE_MS,
+        dead_length: int = DEAD_LENGTH,
     ) -> None:
         self._caller = caller
         self._dedup_ttl_ms = dedup_ttl_ms
         self._ledger = (ledger_age_ms, ledger_length)
+        self._dead = (dead_age_ms, dead_length)
         self._wait_redis_replicas = wait_redis_replicas
         #: Reasons are stored printable, and no longer than this.
         self._error_chars = error_chars
@@ -65,20 +74,20 @@ class RedisDispatchStore:
         offset: int = 0,
         lost_after_ms: int | None = None,
     ) -> Tick | Unfenced:
-        looks = (limit, *self._ledger, ahead_ms, offset, blank(lost_after_ms))
+        looks = (limit, *self._ledger, ahead_ms, offset, blank(lost_after_ms), *self._dead)
         reply = self._caller.run("tick", *fence.words, *looks)
         if refusal := unfenced(reply):
             return refusal
-        _, now_us, beat, next_due, listeners, in_flight, loss, due, requests, resumes = reply
+        _, now_us, beat, next_due, listeners, resend, loss, due, request, resumes = reply
         return Tick(
             now_us=int(now_us),
             heartbeat=int(beat),
             next_due_ms=optional_ms(next_due),
             listeners=None if int(listeners) < 0 else int(listeners),
-            in_flight=int(in_flight),
+            resend_ms=optional_ms(resend),
             loss=Loss(*(optional_ms(each) or 0 for each in loss)),
             due=list(_due_entries(due)),
-            requests=int(requests),
+            request_ms=optional_ms(request),
             resumes=[text(name) for name in resumes],
         )
 
@@ -124,27 +133,45 @@ class RedisDispatchStore:
         return _statuses(self._caller.run("skip", *fence.words, len(skips), *words))
 
     def recover(self, fence: Fence, limit: int) -> Recovered | Unfenced:
-        reply = self._run_copied("recover", *fence.words, limit)
+        reply = self._run_copied("recover", *fence.words, limit, DUE_READ)
         if refusal := unfenced(reply):
             return refusal
         _, now_us, heartbeat, waits, found = reply
         return Recovered(int(now_us), optional_ms(waits), list(_intents(found)), int(heartbeat))
 
-    def mark(self, fence: Fence, intent: Intent, cap: int, bury: str) -> Marked | Unfenced:
-        reply = self._run_copied("mark", *fence.words, intent.field, cap, bury)
+    def mark(
+        self,
+        fence: Fence,
+        intent: Intent,
+        cap: int,
+        bury: str,
+        pause_ms: int,
+        why: str = "",
+    ) -> Marked | Unfenced:
+        words = (intent.field, cap, bury, pause_ms, printable(why, self._error_chars))
+        reply = self._run_copied("mark", *fence.words, *words)
         if refusal := unfenced(reply):
             return refusal
         word = text(reply[0])
         attempt = int(reply[2]) if word == "ok" else 0
         return Marked(attempt, word == "buried", int(reply[1]))
 
-    def requests(self, limit: int) -> Sequence[Request]:
-        key = self._caller.keys.requests
-        found: Any = self._caller.do(lambda client: client.hscan(key, 0, count=limit))
-        return [
+    def asked(self, fence: Fence, limit: int) -> DueRequests | Unfenced:
+        reply = self._caller.run("asked", *fence.words, limit, DUE_READ)
+        if refusal := unfenced(reply):
+            return refusal
+        _, now_us, heartbeat, found = reply
+        requests = [
             Request(text(identity), digest_of(bytes(raw)), bytes(raw))
-            for identity, raw in list(found[1].items())[:limit]
+            for identity, raw in zip(*[iter(found)] * 2, strict=True)
         ]
+        return DueRequests(int(now_us), requests, int(heartbeat))
+
+    def put_off(
+        self, fence: Fence, queue: Queue, fields: Sequence[str], until_ms: int
+    ) -> Statuses | Unfenced:
+        named = map(wire, fields)
+        return _statuses(self._caller.run("put_off", *fence.words, queue, until_ms, *named))
 
     def drop(
         self, fence: Fence, request: Request, entry: str, slot_ms: int, why: str
@@ -152,6 +179,22 @@ class RedisDispatchStore:
         why = printable(why, self._error_chars)
         words = (request.identity, request.digest, entry, slot_ms, why)
         return _statuses(self._caller.run("drop", *fence.words, *words))
+
+    def circuits(self) -> Mapping[str, Circuit]:
+        key = self._caller.keys.circuits
+        found: Any = self._caller.do(lambda client: client.hgetall(key))
+        read = {text(name): Circuit.from_json(text(raw)) for name, raw in found.items()}
+        return {name: circuit for name, circuit in read.items() if circuit is not None}
+
+    def keep_circuits(
+        self, fence: Fence, changes: Sequence[tuple[str, str, Circuit | None]]
+    ) -> Statuses | Unfenced:
+        words = [
+            word
+            for name, digest, circuit in changes
+            for word in (wire(name), digest, "" if circuit is None else circuit.to_json())
+        ]
+        return _statuses(self._caller.run("circuits", *fence.words, len(changes), *words))
 
     def defer(self, fence: Fence, due: DueEntry, until_ms: int | None) -> Statuses | Unfenced:
         words = (due.name, due.digest, due.due_ms, blank(until_ms))
@@ -180,7 +223,7 @@ class RedisDispatchStore:
 
 
 def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:
-    for name, due, digest, state in zip(*[iter(flat)] * 4, strict=True):
+    for name, due, digest, state, circuit in zip(*[iter(flat)] * 5, strict=True):
         found = read_state(text(state))
         yield DueEntry(
             text(name),
@@ -188,6 +231,7 @@ def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:
             text(digest),
             None if found is None else found.cursor_ms,
             0 if found is None else found.fired,
+            Circuit.from_json(text(circuit)) if circuit else None,
         )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from habeat.core.circuit import Circuit
 from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
 from habeat.core.lease import Token
@@ -59,6 +60,7 @@ class Facts:
     quarantined: Mapping[str, str]
     in_flight: int
     dead: int
+    circuits: Mapping[str, Circuit] = field(default_factory=dict)
 
 
 class Insight:
@@ -85,11 +87,26 @@ class Insight:
             pipe.hgetall(keys.quarantine)
             pipe.hlen(keys.inflight)
             pipe.hlen(keys.dead)
+            pipe.hgetall(keys.circuits)
             return list(pipe.execute())
 
         now_us = self.now_us()
         found = self._caller.do(read)
-        meta, lease, pttl, replicas, seen, entries, due, first, paused, bad, flying, dead = found
+        (
+            meta,
+            lease,
+            pttl,
+            replicas,
+            seen,
+            entries,
+            due,
+            first,
+            paused,
+            bad,
+            flying,
+            dead,
+            broken,
+        ) = found
         return Facts(
             now_us=now_us,
             meta=_words(meta),
@@ -104,6 +121,7 @@ class Insight:
             quarantined=_words(bad),
             in_flight=int(flying),
             dead=int(dead),
+            circuits=_circuits(broken),
         )
 
     def newest(self, count: int) -> list[Record]:
@@ -144,6 +162,12 @@ class Insight:
             yield from map(text, found)
             if not int(cursor):
                 return
+
+    def circuit(self, name: str) -> Circuit | None:
+        """The circuit of this entry, if it is open."""
+        key = self._caller.keys.circuits
+        found: Any = self._caller.do(lambda client: client.hget(key, name))
+        return None if found is None else Circuit.from_json(text(found))
 
     def overdue(self, before_ms: int) -> int:
         """How many entries have been due since before `before_ms` (Redis time)."""
@@ -233,6 +257,11 @@ def _token(word: str) -> Token | None:
 def _first_due(found: Sequence[tuple[bytes, float]]) -> tuple[str, int] | None:
     due_ms = optional_ms(str(found[0][1])) if found else None
     return None if due_ms is None else (text(found[0][0]), due_ms)
+
+
+def _circuits(raw: Mapping[bytes, bytes]) -> dict[str, Circuit]:
+    read = {name: Circuit.from_json(stored) for name, stored in _words(raw).items()}
+    return {name: circuit for name, circuit in read.items() if circuit is not None}
 
 
 def _object(told: str) -> Mapping[str, Any]:

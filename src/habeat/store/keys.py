@@ -22,6 +22,10 @@ FIXED = (
     "owned",
     "requests",
     "resume",
+    "requests_due",
+    "inflight_due",
+    "circuits",
+    "dead_at",
     "wake",
 )
 
@@ -52,6 +56,10 @@ class Keys:
             self.owned,
             self.requests,
             self.resume,
+            self.requests_due,
+            self.inflight_due,
+            self.circuits,
+            self.dead_at,
             self.wake,
         ) = self.fixed
 

@@ -18,6 +18,7 @@ from habeat.ports import (
     Known,
     Lost,
     Rendered,
+    Request,
     Skip,
     Statuses,
     Won,
@@ -132,6 +133,11 @@ class Bench:
     def lost(self, token: Token, *claims: Claim, atomic: bool = True) -> bool:
         return isinstance(self.store.claim(Fence(token, TTL_MS), claims, atomic=atomic), Lost)
 
+    def hasten(self) -> None:
+        """Let every intent be due: what was claimed a moment ago is left to its claimer."""
+        for field in self.admin.hkeys(self.keys.inflight):
+            self.admin.zadd(self.keys.inflight_due, {field: 0})
+
     def skip_of(self, placed: Placed, **other: Any) -> Skip:
         following = placed.slot_ms + EVERY_MS
         skip = Skip(
@@ -191,6 +197,11 @@ class Bench:
     def flying(self) -> dict[str, list[str]]:
         found = self.admin.hgetall(self.keys.inflight)
         return {text(k): text(v).split("\n") for k, v in found.items()}
+
+    def requests(self) -> list[Request]:
+        """All that was asked for, due or not."""
+        found = self.admin.hgetall(self.keys.requests)
+        return [Request(text(k), digest_of(raw), raw) for k, raw in found.items()]
 
     def fired(self, placed: Placed) -> str:
         return text(self.admin.get(self.keys.fired(placed.entry.name, placed.slot_ms)) or b"")

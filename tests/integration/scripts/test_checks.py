@@ -146,7 +146,7 @@ def test_recovering_and_marking_move_the_heart(bench: Bench) -> None:
     before = int(bench.meta("heartbeat"))
     found = recover(bench, token)
     assert found.heartbeat == int(bench.meta("heartbeat")) == before + 1
-    marked = bench.store.mark(Fence(token, TTL_MS), found.intents[0], 3, "")
+    marked = bench.store.mark(Fence(token, TTL_MS), found.intents[0], 3, "", 0)
     assert marked.heartbeat == int(bench.meta("heartbeat")) == before + 2
 
 
@@ -188,8 +188,8 @@ def test_what_is_given_up_says_how_often_it_was_sent_again(bench: Bench, why: st
     claimed(bench, token)
     (intent,) = recover(bench, token).intents
     for _ in range(2):
-        bench.store.mark(Fence(token, TTL_MS), intent, 2, "")
-    assert bench.store.mark(Fence(token, TTL_MS), intent, 2, why).buried
+        bench.store.mark(Fence(token, TTL_MS), intent, 2, "", 0)
+    assert bench.store.mark(Fence(token, TTL_MS), intent, 2, why, 0).buried
     ((_, record),) = bench.admin.xrange(bench.keys.ledger)
     assert record[b"attempt"] == b"2"
 

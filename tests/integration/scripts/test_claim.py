@@ -363,6 +363,7 @@ def test_a_name_may_hold_anything_that_can_be_printed(bench: Bench, atomic: bool
     for each in placed:
         assert bench.cursor(each.entry.name) == each.slot_ms
     if not atomic:
+        bench.hasten()
         found = bench.store.recover(Fence(token, TTL_MS), 100)
         assert sorted(intent.entry for intent in found.intents) == sorted(names)  # type: ignore[union-attr]
         left = [
@@ -378,6 +379,7 @@ def test_a_message_of_any_bytes_comes_back_as_it_was(bench: Bench) -> None:
     envelope = bytes(range(256)) + b"\n\n" + bytes(range(255, -1, -1))
     claim = bench.claim_of(placed, rendered=Rendered(envelope))
     bench.claim(token, claim, atomic=False)
+    bench.hasten()
     found = bench.store.recover(Fence(token, TTL_MS), 10)
     assert found.intents[0].envelope == envelope  # type: ignore[union-attr]
 
@@ -387,7 +389,7 @@ def test_a_message_of_any_bytes_comes_back_as_it_was(bench: Bench) -> None:
 
 def order(bench: Bench, request: str, raw: bytes = b"order") -> Request:
     bench.admin.hset(bench.keys.requests, request, raw)
-    (found,) = [r for r in bench.store.requests(10) if r.identity == request]
+    (found,) = [r for r in bench.requests() if r.identity == request]
     return found
 
 
@@ -398,7 +400,7 @@ def test_an_order_is_claimed_once_and_moves_no_cursor(bench: Bench, atomic: bool
     firing = Firing("e", placed.slot_ms - 7, bench.now_ms, request="r1", asked="trigger")
     claim = bench.claim_of(placed, firing=firing, digest=request.digest)
     assert bench.claim(token, claim, atomic=atomic) == ["ok"]
-    assert bench.store.requests(10) == []
+    assert bench.requests() == []
     assert bench.cursor() == placed.cursor_ms
     assert bench.due() == placed.slot_ms
     word = "mine settled" if atomic else "mine inflight"
@@ -416,7 +418,7 @@ def test_an_order_steps_by_what_is_left_of_it(bench: Bench, atomic: bool) -> Non
     claim = bench.claim_of(placed, firing=firing, digest=request.digest, remains=b"one slot")
     assert bench.claim(token, replace(claim, digest="0" * 40), atomic=atomic) == ["replan"]
     assert bench.claim(token, claim, atomic=atomic) == ["ok"]
-    (left,) = bench.store.requests(10)
+    (left,) = bench.requests()
     assert left.raw == b"one slot"
 
 

@@ -328,6 +328,7 @@ def test_an_intent_of_a_removed_entry_still_goes_out(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     bench.claim(token, bench.claim_of(placed), atomic=False)
     bench.entries.remove([Removal("e", placed.digest, None, None, "removed")])
+    bench.hasten()
     assert len(bench.store.recover(Fence(token, TTL_MS), 10).intents) == 1  # type: ignore[union-attr]
 
 

@@ -89,7 +89,7 @@ def test_an_order_has_no_lateness(bench: Bench, atomic: bool) -> None:
     """Its slot may be of last week."""
     token, placed = bench.lead(), bench.place()
     bench.admin.hset(bench.keys.requests, "r1", b"order")
-    (request,) = bench.store.requests(10)
+    (request,) = bench.requests()
     assert isinstance(request, Request)
     firing = Firing("e", placed.slot_ms - 7, placed.slot_ms, request="r1", asked="trigger")
     claim = bench.claim_of(placed, firing=firing, digest=request.digest)

@@ -226,6 +226,7 @@ def test_an_intent_that_cannot_be_read_is_buried(bench: Bench, record: str) -> N
     token = bench.lead()
     bench.admin.hset(bench.keys.inflight, "e@17", record.replace("{t}", str(token)))
     bench.admin.hset(bench.keys.inflight, "no slot", f"{token}\n1\n17\n/\nx")
+    bench.hasten()
     found = bench.store.recover(Fence(token, TTL_MS), 10)
     assert not isinstance(found, Lost)
     assert list(found.intents) == []

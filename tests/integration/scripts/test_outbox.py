@@ -25,6 +25,7 @@ def left(placed: Placed, after_ms: int = 5, attempt: int = 1) -> Departed:
 
 
 def recover(bench: Bench, token: Token, limit: int = 100) -> Recovered:
+    bench.hasten()
     found = bench.store.recover(Fence(token, TTL_MS), limit)
     assert isinstance(found, Recovered)
     return found
@@ -87,7 +88,7 @@ def test_a_late_settle_of_a_buried_intent_leaves_a_note(bench: Bench) -> None:
     token = bench.lead()
     placed = claimed(bench, token)
     heir = next_leader(bench, token)
-    bench.store.mark(Fence(heir, TTL_MS), intent_of(bench, heir), CAP, "at most once")
+    bench.store.mark(Fence(heir, TTL_MS), intent_of(bench, heir), CAP, "at most once", 0)
     assert bench.store.settle(token, [left(placed)]) == 0
     assert [what for what, *_ in bench.ledger()] == ["ambiguous", "note"]
     assert bench.balanced()
@@ -215,7 +216,7 @@ def test_i9_mark_counts_and_buries_at_the_cap(bench: Bench) -> None:
     token = bench.lead()
     claimed(bench, token)
     intent = intent_of(bench, token)
-    marks = [bench.store.mark(Fence(token, TTL_MS), intent, CAP, "") for _ in range(CAP + 1)]
+    marks = [bench.store.mark(Fence(token, TTL_MS), intent, CAP, "", 0) for _ in range(CAP + 1)]
     assert [(mark.attempt, mark.buried) for mark in marks] == [
         *((attempt, False) for attempt in range(1, CAP + 1)),
         (0, True),
@@ -232,7 +233,7 @@ def test_what_may_not_be_repeated_is_buried_as_ambiguous(bench: Bench) -> None:
     claimed(bench, token, delivery="at_most_once")
     intent = intent_of(bench, token)
     assert intent.delivery == "at_most_once"
-    assert bench.store.mark(Fence(token, TTL_MS), intent, CAP, "at most once").buried
+    assert bench.store.mark(Fence(token, TTL_MS), intent, CAP, "at most once", 0).buried
     assert bench.ledger() == [("ambiguous", "at most once", intent.identity)]
     assert bench.balanced()
 
@@ -241,9 +242,9 @@ def test_a_replayed_burial_changes_nothing(bench: Bench) -> None:
     token = bench.lead()
     claimed(bench, token)
     intent = intent_of(bench, token)
-    bench.store.mark(Fence(token, TTL_MS), intent, CAP, "at most once")
+    bench.store.mark(Fence(token, TTL_MS), intent, CAP, "at most once", 0)
     before = bench.everything()
-    again = bench.store.mark(Fence(token, TTL_MS), intent, CAP, "at most once")
+    again = bench.store.mark(Fence(token, TTL_MS), intent, CAP, "at most once", 0)
     assert (again.attempt, again.buried) == (0, False)
     assert bench.everything() == before
 
@@ -254,8 +255,10 @@ def test_mark_is_fenced_and_leaves_other_tokens_intents_alone(bench: Bench) -> N
     intent = intent_of(bench, token)
     heir = next_leader(bench, token)
     before = bench.everything()
-    assert isinstance(bench.store.mark(Fence(token, TTL_MS), intent, CAP, ""), Lost)
-    assert bench.store.mark(Fence(heir, TTL_MS), intent, CAP, "").attempt == 0  # not recovered yet
+    assert isinstance(bench.store.mark(Fence(token, TTL_MS), intent, CAP, "", 0), Lost)
+    assert (
+        bench.store.mark(Fence(heir, TTL_MS), intent, CAP, "", 0).attempt == 0
+    )  # not recovered yet
     assert bench.everything() == before
 
 
@@ -264,7 +267,7 @@ def test_a_settled_intent_is_gone_and_not_buried(bench: Bench) -> None:
     placed = claimed(bench, token)
     intent = intent_of(bench, token)
     bench.store.settle(token, [left(placed)])
-    assert bench.store.mark(Fence(token, TTL_MS), intent, CAP, "").attempt == 0
+    assert bench.store.mark(Fence(token, TTL_MS), intent, CAP, "", 0).attempt == 0
     assert not bench.admin.exists(bench.keys.dead)
 
 
@@ -302,14 +305,14 @@ def test_an_order_that_cannot_be_carried_out_is_put_aside_once(bench: Bench) -> 
     assert reply[0] == b"ok"
     assert bench.caller.run("request", "r1", b"order", 60_000, "e")[0] == b"known"
     assert bench.caller.run("request", "r2", b"order", 60_000, "nobody")[0] == b"gone"
-    (request,) = bench.store.requests(10)
+    (request,) = bench.requests()
     stale = Request("r1", "0" * 40, b"")
     found = bench.store.drop(Fence(token, TTL_MS), stale, "e", placed.slot_ms, "why")
     assert isinstance(found, Statuses)
     assert found.words == ["replan"]
-    assert len(bench.store.requests(10)) == 1
+    assert len(bench.requests()) == 1
     bench.store.drop(Fence(token, TTL_MS), request, "e", placed.slot_ms, "why")
-    assert bench.store.requests(10) == []
+    assert bench.requests() == []
     assert bench.ledger() == [("failed", "why", str(placed.slot_ms))]
 
 

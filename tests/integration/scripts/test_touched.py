@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from habeat.beat.seeding import SLICE
+from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence, Observation
-from habeat.ports import Departed, DueEntry, Intent, Known, Lost, Refused
+from habeat.ports import Departed, DueEntry, DueRequests, Intent, Known, Lost, Refused
+from habeat.store.dead import DeadStore
 from habeat.store.entries import PAGE, Mark, Removal, Renaming, Write
 from habeat.store.mending import Mending
 from habeat.store.names import REINDEX
@@ -66,7 +68,7 @@ def claim(crowd: Crowd, *, atomic: bool) -> None:
         crowd.store.recover(Fence(token, TTL_MS), 50)
         field = str(half[0].slot_ms)
         intent = Intent(half[0].entry.name, field, 0, half[0].slot_ms, "", b"")
-        crowd.store.mark(Fence(token, TTL_MS), intent, 5, "")
+        crowd.store.mark(Fence(token, TTL_MS), intent, 5, "", 0)
         departed = [Departed(each.entry.name, str(each.slot_ms), each.slot_ms, 1) for each in half]
         assert crowd.store.settle(token, departed) == CLAIMS
 
@@ -89,8 +91,16 @@ def lead_on(crowd: Crowd) -> None:
     crowd.store.quarantine(Fence(token, TTL_MS), due, "why")
     crowd.entries.postpone(crowd.names[0], rest[-1].slot_ms, Fence(token, TTL_MS))
     Mending(crowd.caller).run(token, TTL_MS, "new")
-    request = crowd.store.requests(1)[0]
-    crowd.store.drop(Fence(token, TTL_MS), request, "e", 1, "why")
+    fence = Fence(token, TTL_MS)
+    tick(crowd)
+    found = crowd.store.asked(fence, 50)
+    assert isinstance(found, DueRequests)
+    request, *others = found.requests
+    crowd.store.drop(fence, request, "e", 1, "why")
+    crowd.store.put_off(fence, "requests", [each.identity for each in others], 5)
+    crowd.store.keep_circuits(fence, [(crowd.names[0], "", Circuit.opened(5, "why", 5))])
+    dead = DeadStore(crowd.caller)
+    assert dead.resend(dead.page(0, 1)[0]) in ("ok", "there", "gone")
 
 
 def prune(crowd: Crowd) -> None:

@@ -102,7 +102,10 @@ def invoke(*argv: str, app: Any = None) -> Any:
 def test_every_command_can_be_loaded_and_helps(name: str) -> None:
     done = invoke(name, "--help")
     assert done.exit_code == 0
-    assert "--json" in done.output
+    told = done.output
+    if name == "dead":
+        told = invoke(name, "list", "--help").output
+    assert "--json" in told
     command = group.get_command(click.Context(group), name)
     assert command is not None
     assert (command.name, bool(command.help)) == (name, True)

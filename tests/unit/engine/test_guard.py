@@ -103,4 +103,4 @@ def test_keys_that_cannot_be_put_right_are_named_once_and_dispatch_goes_on(
 
 
 def _with_a_request(tick: Any) -> Any:
-    return replace(tick, requests=1)
+    return replace(tick, request_ms=0)

@@ -17,7 +17,8 @@ def test_an_idle_leader_renews_once_a_second_and_does_nothing_else() -> None:
     world = World()
     world.run(30_000)
     calls = set(world.store.calls)
-    assert calls == {"observe", "acquire", "tick"}
+    assert calls == {"observe", "acquire", "circuits", "tick"}
+    assert world.store.count("circuits") == 1
     assert world.store.count("tick") <= 31
     assert world.store.count("acquire") == 1
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from habeat.core.circuit import Circuit
 from habeat.core.entry import Delivery, Entry, Policies
 from habeat.core.firing import Firing
 from habeat.core.history import Loss
@@ -30,6 +32,7 @@ from habeat.ports import (
     Claim,
     Departed,
     DueEntry,
+    DueRequests,
     Intent,
     Known,
     Look,
@@ -37,6 +40,7 @@ from habeat.ports import (
     Marked,
     Parcel,
     PublishRefused,
+    Queue,
     Recovered,
     Refused,
     Rendered,
@@ -175,6 +179,9 @@ class FakeStore:
         self.inflight: dict[str, Kept] = {}
         self.untrusted: dict[str, int] = {}
         self.orders: dict[str, bytes] = {}
+        #: When requests and intents want to be looked at; one that is not named, now.
+        self.looks: dict[str, int] = {}
+        self.open_circuits: dict[str, Circuit] = {}
         self.fired: dict[tuple[str, str], str] = {}
         self.ledger: list[tuple[str, str, str, str, int]] = []
         self.dead: list[str] = []
@@ -335,7 +342,7 @@ class FakeStore:
             heartbeat=self.heartbeat,
             next_due_ms=rest[0][0] if rest else None,
             listeners=self.listeners,
-            in_flight=len(self.inflight),
+            resend_ms=self._next_look(self.inflight),
             loss=self.loss,
             due=[
                 DueEntry(
@@ -344,11 +351,26 @@ class FakeStore:
                     self.rows[name].digest if self.rows[name].raw else "",
                     self.rows[name].cursor_ms,
                     self.rows[name].fired,
+                    self.open_circuits.get(name),
                 )
                 for at, name in due
             ],
-            requests=len(self.orders),
+            request_ms=self._next_look(self.orders),
         )
+
+    def _next_look(self, of: Iterable[str]) -> int | None:
+        return min((self.looks.get(each, self.now_ms) for each in of), default=None)
+
+    def _in_turns(self, of: Iterable[str], entry_of: Callable[[str], str]) -> list[str]:
+        """Those that are due: one of each entry, then a second of each, and so on."""
+        due = [each for each in of if self.looks.get(each, self.now_ms) <= self.now_ms]
+        due.sort(key=lambda each: self.looks.get(each, self.now_ms))
+        turns: Counter[str] = Counter()
+        ranked = []
+        for each in due:
+            turns[entry_of(each)] += 1
+            ranked.append((turns[entry_of(each)], each))
+        return [each for _, each in sorted(ranked, key=lambda item: item[0])]
 
     def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]:
         def act() -> Sequence[bytes | None]:
@@ -389,6 +411,7 @@ class FakeStore:
             self.orders.pop(firing.request)
             if claim.remains:
                 self.orders[firing.request] = claim.remains
+                self.looks[firing.request] = claim.next_due_ms or self.now_ms
         else:
             row = self.rows.get(firing.entry)
             if row is None or row.cursor_ms is None:
@@ -411,6 +434,7 @@ class FakeStore:
             self.inflight[f"{firing.entry}@{firing.identity}"] = Kept(
                 token, 0, firing.effective_ms, claim.delivery, claim.rendered.envelope
             )
+            self.looks[f"{firing.entry}@{firing.identity}"] = self.now_ms + 1_000
         return "ok"
 
     def settle(self, token: Token, departed: Sequence[Departed]) -> int:
@@ -452,9 +476,11 @@ class FakeStore:
         def act() -> Recovered:
             waits = {t: at for t, at in self.untrusted.items() if at > self.now_ms}
             found, waiting = [], []
-            for key, kept in self.inflight.items():
+            for key in self._in_turns(self.inflight, lambda key: key.rpartition("@")[0]):
+                kept = self.inflight[key]
                 if kept.token in waits:
                     waiting.append(waits[kept.token])
+                    self.looks[key] = waits[kept.token]
                 elif len(found) < limit:
                     kept.token = str(fence.token)
                     name, _, identity = key.rpartition("@")
@@ -472,7 +498,15 @@ class FakeStore:
 
         return self._fenced("recover", fence, act)
 
-    def mark(self, fence: Fence, intent: Intent, cap: int, bury: str) -> Marked | Unfenced:
+    def mark(
+        self,
+        fence: Fence,
+        intent: Intent,
+        cap: int,
+        bury: str,
+        pause_ms: int,
+        why: str = "",
+    ) -> Marked | Unfenced:
         def act() -> Marked:
             kept = self.inflight.get(intent.field)
             if kept is None or kept.token != str(fence.token):
@@ -484,18 +518,50 @@ class FakeStore:
                 outcome = "ambiguous" if bury else "failed"
                 self.record(intent.entry, intent.identity, outcome, bury)
                 return Marked(0, buried=True)
+            self.looks[intent.field] = self.now_ms + pause_ms
             return Marked(kept.attempts)
 
         return self._fenced("mark", fence, act)
 
-    def requests(self, limit: int) -> Sequence[Request]:
-        def act() -> Sequence[Request]:
-            return [
-                Request(key, hashlib.sha1(raw, usedforsecurity=False).hexdigest(), raw)
-                for key, raw in list(self.orders.items())[:limit]
-            ]
+    def asked(self, fence: Fence, limit: int) -> DueRequests | Unfenced:
+        def entry_of(key: str) -> str:
+            raw = self.orders[key]
+            return json.loads(raw)["entry"] if raw.startswith(b"{") else ""
 
-        return self._call("requests", act)
+        def act() -> DueRequests:
+            found = []
+            for key in self._in_turns(self.orders, entry_of)[:limit]:
+                raw = self.orders[key]
+                digest = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+                found.append(Request(key, digest, raw))
+            return DueRequests(self.now_ms * 1_000, found)
+
+        return self._fenced("asked", fence, act)
+
+    def circuits(self) -> dict[str, Circuit]:
+        return self._call("circuits", lambda: dict(self.open_circuits))
+
+    def keep_circuits(
+        self, fence: Fence, changes: Sequence[tuple[str, str, Circuit | None]]
+    ) -> Statuses | Unfenced:
+        def act() -> Statuses:
+            for name, digest, circuit in changes:
+                self.open_circuits.pop(name, None)
+                row = self.rows.get(name)
+                if circuit is not None and (not digest or (row and row.digest == digest)):
+                    self.open_circuits[name] = circuit
+            return Statuses(self.now_ms * 1_000, [])
+
+        return self._fenced("keep_circuits", fence, act)
+
+    def put_off(
+        self, fence: Fence, queue: Queue, fields: Sequence[str], until_ms: int
+    ) -> Statuses | Unfenced:
+        def act() -> Statuses:
+            self.looks |= dict.fromkeys(fields, until_ms)
+            return Statuses(self.now_ms * 1_000, [])
+
+        return self._fenced("put_off", fence, act)
 
     def drop(
         self, fence: Fence, request: Request, entry: str, slot_ms: int, why: str

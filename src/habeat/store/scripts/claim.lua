@@ -14,7 +14,8 @@
 -- status: ok | duplicate | mine inflight | mine settled | early | replan | gone | error …
 --
 -- A firing asked for by hand (a request) moves no cursor: it must be in :requests as planned
--- (the digest is the request's then), and takes its next step there.
+-- (the digest is the request's then), and takes its next step there; next due ms is when it wants
+-- to be looked at again.
 --
 -- The push comes before the claim: Lua does not roll back, and a claim without a message is a
 -- lost slot, while a message without a claim can only come from a failing write behind it,
@@ -113,8 +114,11 @@ end
 local function step_request(firing)
   if firing.remains == '' then
     redis.call('HDEL', REQUESTS, firing.request)
+    redis.call('ZREM', REQUESTS_DUE, firing.request)
   else
     redis.call('HSET', REQUESTS, firing.request, firing.remains)
+    redis.call('ZADD', REQUESTS_DUE, firing.next_due == '' and now or firing.next_due,
+      firing.request)
   end
 end
 
@@ -192,10 +196,14 @@ local function settle_now(firing)
   overall[late] = (overall[late] or 0) + 1
 end
 
+-- Until then nobody but its claimer has an interest in it, and that one is about to send it.
+local RESEND_AFTER = 1000
+
 local function keep_intent(firing)
   mark_fired(firing, 'inflight')
   redis.call('HSET', INFLIGHT, firing.name .. '@' .. firing.identity, table.concat({
     token, '0', firing.effective, firing.reason .. '/' .. firing.delivery, firing.message}, '\n'))
+  redis.call('ZADD', INFLIGHT_DUE, int(NOW + RESEND_AFTER), firing.name .. '@' .. firing.identity)
 end
 
 local function judge(firing)

@@ -12,7 +12,8 @@
 -- A value of :call:… is  done  or  closed
 
 local META, LEASE, ENTRIES, DUE, STATE, PAUSED, QUARANTINE, INFLIGHT, DEAD, LEDGER,
-  LATENESS, REPLICAS, SEEN, UNTRUSTED, CONFIGS, OWNED, REQUESTS, RESUME, WAKE = unpack(KEYS)
+  LATENESS, REPLICAS, SEEN, UNTRUSTED, CONFIGS, OWNED, REQUESTS, RESUME,
+  REQUESTS_DUE, INFLIGHT_DUE, CIRCUITS, DEAD_AT, WAKE = unpack(KEYS)
 local BASE = string.sub(META, 1, -5)
 local LAST_RECORDS, NAMES = BASE .. 'ledger_last', BASE .. 'names'
 
@@ -227,6 +228,14 @@ local function record(name, slot, outcome, reason, count, last, token, late, att
     'reason', reason, 'count', count, 'until', last, 'epoch', epoch_of(token), 'late', late,
     'attempt', attempt, 'prev', type(previous) == 'string' and previous or '')
   redis.pcall('HSET', LAST_RECORDS, name, id)
+end
+
+-- What is given up is kept for a person: a first line with the moment and the reason, then what was
+-- kept of it. :dead_at has the moments, oldest first.
+local function keep_dead(field, why, raw)
+  local reason = string.gsub(string.sub(why, 1, 500), '%c', ' ')
+  redis.call('HSET', DEAD, field, 'dead ' .. int(NOW) .. ' ' .. reason .. '\n' .. raw)
+  redis.call('ZADD', DEAD_AT, int(NOW), field)
 end
 
 -- The histogram of core/lateness.py.

@@ -13,6 +13,7 @@ if not raw or redis.sha1hex(raw) ~= ARGV[5] then
   return {'ok', int(NOW_US), beat(), 'replan'}
 end
 redis.call('HDEL', REQUESTS, ARGV[4])
-redis.call('HSET', DEAD, 'request ' .. escaped(ARGV[4]), raw)
+redis.call('ZREM', REQUESTS_DUE, ARGV[4])
+keep_dead('request ' .. escaped(ARGV[4]), ARGV[8], raw)
 record(ARGV[6], ARGV[7], 'failed', ARGV[8], 1, ARGV[7], ARGV[1], 0, 0)
 return {'ok', int(NOW_US), beat(), 'ok'}

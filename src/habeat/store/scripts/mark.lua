@@ -1,7 +1,8 @@
 -- Count an attempt just before a message is sent again; bury the intent at the cap. Fenced.
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 field (entry@identity), 5 cap,
---      6 why it is buried if it may not be repeated ('' if it may)
+--      6 why it is buried if it may not be repeated ('' if it may), 7 how long to wait before the
+--      next attempt ms, 8 why it was refused, for :dead
 -- Returns {'ok', heartbeat, attempts} or {'buried', heartbeat} or {'gone', heartbeat}
 --      or {'lost', holder}
 --      or {'behind', now us, heartbeat}
@@ -23,8 +24,9 @@ end
 attempts = tonumber(attempts) + 1
 if ARGV[6] ~= '' or attempts > tonumber(ARGV[5]) then
   local name, slot = string.match(field, '^(.*)@(%-?%d+)[^@]*$')
-  redis.call('HSET', DEAD, field, raw)
+  keep_dead(field, ARGV[6] ~= '' and ARGV[6] or 'attempts used up: ' .. ARGV[8], raw)
   redis.call('HDEL', INFLIGHT, field)
+  redis.call('ZREM', INFLIGHT_DUE, field)
   redis.call('HINCRBY', META, 'abandoned', 1)
   if ARGV[6] ~= '' then
     record(name, slot, 'ambiguous', ARGV[6], 1, slot, token, 0, int(attempts - 1))
@@ -35,4 +37,5 @@ if ARGV[6] ~= '' or attempts > tonumber(ARGV[5]) then
 end
 redis.call('HSET', INFLIGHT, field,
   table.concat({token, int(attempts), effective, rest}, '\n'))
+redis.call('ZADD', INFLIGHT_DUE, int(NOW + tonumber(ARGV[7])), field)
 return {'ok', heartbeat, int(attempts)}

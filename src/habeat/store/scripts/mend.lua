@@ -13,7 +13,8 @@ local KINDS = {
   {META, 'hash'}, {LEASE, 'string'}, {ENTRIES, 'hash'}, {DUE, 'zset'}, {STATE, 'hash'},
   {PAUSED, 'hash'}, {QUARANTINE, 'hash'}, {INFLIGHT, 'hash'}, {DEAD, 'hash'}, {LEDGER, 'stream'},
   {LATENESS, 'hash'}, {REPLICAS, 'hash'}, {SEEN, 'zset'}, {UNTRUSTED, 'hash'}, {CONFIGS, 'hash'},
-  {OWNED, 'set'}, {REQUESTS, 'hash'}, {RESUME, 'zset'},
+  {OWNED, 'set'}, {REQUESTS, 'hash'}, {RESUME, 'zset'}, {REQUESTS_DUE, 'zset'},
+  {INFLIGHT_DUE, 'zset'}, {CIRCUITS, 'hash'}, {DEAD_AT, 'zset'},
   {LAST_RECORDS, 'hash'}, {NAMES, 'zset'},
 }
 local DAY_MS, AT_ONCE = 86400000, 50

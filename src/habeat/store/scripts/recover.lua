@@ -1,15 +1,18 @@
 -- Take over the intents of the outbox whose messages may not have left. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many at most
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many at most, 5 how many of those due to read
+--      for it
 -- Returns {'ok', now us, heartbeat, wait until ms ('' if nothing waits), {field, attempts,
 --          effective ms, reason/delivery, message, …}} or {'lost', holder}
 --      or {'behind', now us, heartbeat}
 --
--- Restamps with our token and never counts an attempt (mark.lua does, just before the resend).
+-- Takes those that are due by :inflight_due, in turns between the entries. Restamps with our token
+-- and never counts an attempt (mark.lua does, just before the resend).
 -- A record that cannot be read is moved to :dead, so that it does not hold up all others.
 -- The intents of a token from which the lease was stolen are left alone until its trust has
 -- ended. Intents of our own are stale by definition: the loop is one thread, and calls this
 -- only when it has nothing on its way.
+-- include: queues.lua
 
 local token = ARGV[1]
 local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
@@ -29,47 +32,49 @@ for i = 1, #distrusted, 2 do
     redis.call('HSET', UNTRUSTED, distrusted[i], int(ends) .. '|' .. int(span))
   end
   if ends > NOW then
-    waits[distrusted[i]] = true
+    waits[distrusted[i]] = int(ends)
     earliest = math.min(earliest or ends, ends)
   else
     redis.call('HDEL', UNTRUSTED, distrusted[i])
   end
 end
 local found, waiting = {}, false
-local seen = {}  -- HSCAN may show a field twice
 
 local function bury(field, raw)
-  redis.call('HSET', DEAD, field, raw)
+  keep_dead(field, 'the intent cannot be read', raw)
   redis.call('HDEL', INFLIGHT, field)
+  redis.call('ZREM', INFLIGHT_DUE, field)
   redis.call('HINCRBY', META, 'abandoned', 1)
   local name, slot = string.match(field, '^(.*)@(%-?%d+)[^@]*$')
   record(name or field, slot or '0', 'failed', 'the intent cannot be read', 1, slot or '0',
     token, 0, 0)
 end
 
-local cursor = '0'
-repeat
-  local page = redis.call('HSCAN', INFLIGHT, cursor, 'COUNT', 200)
-  cursor = page[1]
-  for i = 1, #page[2], 2 do
-    local field, raw = page[2][i], page[2][i + 1]
-    local owner, attempts, effective, kind, message =
-      string.match(raw, '^([^\n]*)\n(%d+)\n(%d+)\n([^\n]*)\n(.*)$')
-    if not owner or #attempts > 6 or #effective > 15
-        or not string.find(field, '@%-?%d+[^@]*$') then
-      bury(field, raw)
-    elseif waits[owner] then
-      waiting = true
-    elseif #found < limit * 5 and not seen[field] then
-      seen[field] = true
-      if owner ~= token then
-        redis.call('HSET', INFLIGHT, field,
-          table.concat({token, attempts, effective, kind, message}, '\n'))
-      end
-      for _, part in ipairs({field, attempts, effective, kind, message}) do
-        found[#found + 1] = part
-      end
+local function entry_of(field)
+  return string.match(field, '^(.*)@[^@]*$') or ''
+end
+
+is_index(INFLIGHT_DUE)
+for _, field in ipairs(take_turns(INFLIGHT_DUE, limit, tonumber(ARGV[5]), entry_of)) do
+  local raw = redis.call('HGET', INFLIGHT, field)
+  local owner, attempts, effective, kind, message =
+    string.match(raw or '', '^([^\n]*)\n(%d+)\n(%d+)\n([^\n]*)\n(.*)$')
+  if not raw then
+    redis.call('ZREM', INFLIGHT_DUE, field)
+  elseif not owner or #attempts > 6 or #effective > 15
+      or not string.find(field, '@%-?%d+[^@]*$') then
+    bury(field, raw)
+  elseif waits[owner] then
+    waiting = true
+    redis.call('ZADD', INFLIGHT_DUE, waits[owner], field)
+  else
+    if owner ~= token then
+      redis.call('HSET', INFLIGHT, field,
+        table.concat({token, attempts, effective, kind, message}, '\n'))
+    end
+    for _, part in ipairs({field, attempts, effective, kind, message}) do
+      found[#found + 1] = part
     end
   end
-until cursor == '0' or #found >= limit * 5
+end
 return {'ok', int(NOW_US), heartbeat, waiting and int(earliest) or '', found}

@@ -37,7 +37,7 @@ for i = 0, total - 1 do
   if count ~= '0' then
     record(name, first, 'skipped', reason, count, last, token, 0, 0)
   end
-  for _, key in ipairs({ENTRIES, STATE, PAUSED, QUARANTINE}) do
+  for _, key in ipairs({ENTRIES, STATE, PAUSED, QUARANTINE, CIRCUITS}) do
     redis.call('HDEL', key, name)
   end
   unindex(name)

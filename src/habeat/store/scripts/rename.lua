@@ -37,6 +37,7 @@ redis.call('HSET', ENTRIES, new, ARGV[7])
 redis.call('HDEL', ENTRIES, old)
 index(new)
 unindex(old)
+redis.call('HDEL', CIRCUITS, old, new)
 for _, key in ipairs({STATE, PAUSED, QUARANTINE}) do
   local value = redis.call('HGET', key, old)
   redis.call('HDEL', key, new)

@@ -22,5 +22,6 @@ if redis.call('HEXISTS', ENTRIES, ARGV[4]) == 0 then
 end
 redis.call('SET', key, value, 'PX', ARGV[3])
 redis.call('HSET', REQUESTS, ARGV[1], ARGV[2])
+redis.call('ZADD', REQUESTS_DUE, int(NOW), ARGV[1])
 wake('changed')
 return {'ok', int(NOW_US)}

@@ -23,6 +23,7 @@ local function settle(name, identity, left, attempt)
   effective, reason = effective or left, reason or ''
   local late = math.max(0, tonumber(left) - tonumber(effective))
   redis.call('HDEL', INFLIGHT, field)
+  redis.call('ZREM', INFLIGHT_DUE, field)
   local key = fired_key(name, identity)
   local pttl = redis.call('PTTL', key)
   if pttl > 0 then

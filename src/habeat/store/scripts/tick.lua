@@ -3,11 +3,14 @@
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many due entries at most, 5 ledger age ms,
 --      6 ledger length, 7 look ahead ms, 8 how many of the due to pass over,
 --      9 declares a loss of data: when the lost history last answered the caller, ms (0: it does
---        not know); '' if it suspects none
+--        not know); '' if it suspects none, 10 dead age ms, 11 dead length
 -- Returns {'ok', now us, heartbeat, next due ms ('' if none), own listeners (-1 unknown),
---          firings in flight, {lost until ms, declared ms}, {name, due ms, digest, state, …},
---          requests for extra firings, {names of entries whose pause is over}}
+--          when the next intent is to be resent ms ('' if none is in flight), {lost until ms,
+--          declared ms}, {name, due ms, digest, state, circuit ('' if it is closed), …}, when the
+--          next request is to be looked at ms ('' if there is none),
+--          {names of entries whose pause is over}}
 --      or {'lost', holder} or {'behind', now us, heartbeat}
+-- include: queues.lua
 
 local token, lost_after = ARGV[1], ARGV[9] or ''
 local refused = fenced(token, ARGV[2], lost_after == '' and ARGV[3] or '0')
@@ -18,14 +21,38 @@ local heartbeat = beat()
 if lost_after ~= '' then
   declare_loss(tonumber(lost_after))
 end
-if redis.call('HINCRBY', META, 'ticks', 1) % 5 == 0 then
+-- What was given up is kept for a while, and in bounded number.
+local function forget_dead(age, length)
+  is_index(DEAD_AT)
+  if redis.call('HLEN', DEAD) ~= redis.call('ZCARD', DEAD_AT) then
+    sweep(DEAD, DEAD_AT, 'dead_swept')
+  end
+  local excess = redis.call('ZCARD', DEAD_AT) - tonumber(length)
+  local old = redis.call('ZRANGEBYSCORE', DEAD_AT, '-inf', int(NOW - tonumber(age)),
+    'LIMIT', 0, SWEPT)
+  if #old == 0 and excess > 0 then
+    old = redis.call('ZRANGEBYSCORE', DEAD_AT, '-inf', '+inf', 'LIMIT', 0,
+      int(math.min(excess, SWEPT)))
+  end
+  for _, field in ipairs(old) do
+    redis.call('HDEL', DEAD, field)
+    redis.call('ZREM', DEAD_AT, field)
+  end
+end
+
+local turn = redis.call('HINCRBY', META, 'ticks', 1)
+if turn % 5 == 0 then
   redis.call('XTRIM', LEDGER, 'MINID', '~', int(NOW - tonumber(ARGV[5])))
   redis.call('XTRIM', LEDGER, 'MAXLEN', '~', ARGV[6])
+  forget_dead(ARGV[10], ARGV[11])
 end
+local went_back = NOW + 1000 < (tonumber(redis.call('HGET', META, 'clock') or '') or 0)
+redis.call('HSET', META, 'clock', int(NOW))
 local horizon = int(NOW + tonumber(ARGV[7]))
 local limit, offset = tonumber(ARGV[4]), tonumber(ARGV[8] or '0')
 local found = redis.call(
   'ZRANGEBYSCORE', DUE, '-inf', horizon, 'WITHSCORES', 'LIMIT', offset, limit)
+local circuits = redis.call('HLEN', CIRCUITS) > 0
 local due = {}
 for i = 1, #found, 2 do
   local name, score = found[i], tonumber(found[i + 1])
@@ -39,10 +66,11 @@ for i = 1, #found, 2 do
   due[#due + 1] = found[i + 1]
   due[#due + 1] = digest_of(raw)
   due[#due + 1] = redis.call('HGET', STATE, name) or ''
+  due[#due + 1] = circuits and redis.call('HGET', CIRCUITS, name) or ''
 end
 local following = redis.call(
   'ZRANGEBYSCORE', DUE, '-inf', '+inf', 'WITHSCORES', 'LIMIT', offset + #found / 2, 1)
 return {'ok', int(NOW_US), heartbeat, following[2] or '', listeners_of(nonce_of(token)) or -1,
-  redis.call('HLEN', INFLIGHT), last_loss(), due,
-  redis.call('HLEN', REQUESTS),
+  next_look(INFLIGHT, INFLIGHT_DUE, 'inflight_swept', turn, went_back), last_loss(), due,
+  next_look(REQUESTS, REQUESTS_DUE, 'requests_swept', turn, went_back),
   redis.call('ZRANGEBYSCORE', RESUME, '-inf', int(NOW), 'LIMIT', 0, 100)}

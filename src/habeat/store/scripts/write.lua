@@ -69,6 +69,9 @@ local function write(name, digest, _, _, definition, paused, resume_at, owned, c
     redis.call('HDEL', QUARANTINE, name)
     redis.call(owned == '1' and 'SADD' or 'SREM', OWNED, name)
   end
+  if definition ~= '' or paused ~= '' then
+    redis.call('HDEL', CIRCUITS, name)
+  end
   if paused == '-' then
     redis.call('HDEL', PAUSED, name)
     redis.call('ZREM', RESUME, name)

@@ -1,0 +1,135 @@
+"""``dead``: firings and requests that were given up. Arguments are never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from habeat.cli.group import HabeatCommand, command, json_option
+from habeat.cli.printing import exact, full, pairs, plural, say, say_json, table, when
+from habeat.cli.words import SPAN
+from habeat.client import Client, DeadLetter
+
+ID = click.argument("identity", metavar="ID")
+
+
+def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
+    entry = click.option("--entry", help="Only those of this entry.")
+    age = click.option(
+        "--older-than", type=SPAN, metavar="SPAN", help="Only those given up so long ago: 15m, 2d."
+    )
+    return entry(age(function))
+
+
+@click.group("dead", cls=click.Group)
+def dead_command() -> None:
+    """Firings and requests that were given up: list, show, resend or purge them."""
+
+
+@command("list")
+@_filters
+@click.option("--limit", default=50, show_default=True, help="How many at most.")
+@json_option
+def list_dead(
+    client: Client, entry: str | None, older_than: timedelta | None, limit: int, as_json: bool
+) -> None:
+    """Those that were given up, the oldest first."""
+    found = client.dead(entry, older_than=older_than, limit=limit)
+    if as_json:
+        say_json(found)
+    elif found:
+        _rows(found, client)
+    else:
+        say("nothing was given up")
+
+
+@command("show")
+@ID
+@json_option
+def show_dead(client: Client, identity: str, as_json: bool) -> None:
+    """One of them: why and when it was given up. Its arguments are not shown."""
+    letter = client.dead_letter(identity)
+    if as_json:
+        say_json(letter)
+        return
+    now = client.server_time()
+    pairs(
+        [
+            ("id", letter.id),
+            ("kind", letter.kind),
+            ("entry", letter.entry),
+            ("given up", full(letter.at, now) if letter.at else "unknown"),
+            ("why", letter.why or "unknown"),
+            ("slot", f"{exact(letter.slot)} UTC" if letter.slot else "unknown"),
+            ("attempts", "unknown" if letter.attempts is None else str(letter.attempts)),
+            ("task", letter.task or "unknown"),
+            ("task id", letter.task_id or "unknown"),
+            ("size", f"{letter.size} bytes"),
+            ("resend", "possible" if letter.resendable else "not possible: it cannot be read"),
+        ]
+    )
+
+
+@command("resend")
+@ID
+@json_option
+def resend_dead(client: Client, identity: str, as_json: bool) -> None:
+    """Send it again: a firing with the same task id, a request as it was made."""
+    letter = client.resend(identity)
+    if as_json:
+        say_json({"id": letter.id, "entry": letter.entry, "resent": True})
+    else:
+        say(f"{letter.id} is sent again as soon as a leader sees it")
+
+
+@command("purge")
+@click.argument("identity", metavar="[ID]", required=False)
+@_filters
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def purge_dead(
+    client: Client,
+    identity: str | None,
+    entry: str | None,
+    older_than: timedelta | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Remove one, or all that the options select; without options, all."""
+    if identity is not None and (entry is not None or older_than is not None):
+        raise click.UsageError("give either an ID or options")
+    if not yes:
+        count = 1 if identity else len(client.dead(entry, older_than=older_than, limit=None))
+        click.confirm(f"Remove {plural(count, 'record')} for good?", abort=True, err=True)
+    count = client.purge_dead(identity, entry=entry, older_than=older_than)
+    if as_json:
+        say_json({"purged": count})
+    else:
+        say(f"{plural(count, 'record')} removed")
+
+
+def _rows(found: Sequence[DeadLetter], client: Client) -> None:
+    now = client.server_time()
+    table(
+        ("ID", "KIND", "GIVEN UP", "ATTEMPTS", "WHY"),
+        [
+            (
+                letter.id,
+                letter.kind,
+                when(letter.at, now) if letter.at else "unknown",
+                "?" if letter.attempts is None else str(letter.attempts),
+                letter.why,
+            )
+            for letter in found
+        ],
+        elastic=(4, 0),
+        right=(3,),
+    )
+
+
+for each in (list_dead, show_dead, resend_dead, purge_dead):
+    assert isinstance(each, HabeatCommand)
+    dead_command.add_command(each)

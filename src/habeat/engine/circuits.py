@@ -1,0 +1,177 @@
+"""Which entries are not sent at present, because they failed again and again (core/circuit.py).
+
+Failures and successes are noted where they happen (rendering, claiming, publishing, resending) and
+written to Redis once, at the end of the turn: `:circuits` is the truth, and a new leader reads it.
+An edit closes a circuit in Redis; the leader learns of that when the entry is due next. Firings
+that somebody asked for by hand never open a circuit: they may have arguments of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+
+from habeat.core.circuit import OPENS_AFTER, Circuit
+from habeat.core.firing import Outcome
+from habeat.core.lease import Token
+from habeat.engine.lead import Lead
+from habeat.engine.planning import Plan, PlannedFiring
+from habeat.ports import DispatchStore, DueEntry, Skip
+
+log = logging.getLogger("habeat")
+
+#: Entries whose failures are counted at once; beyond that the oldest counts are dropped.
+COUNTED = 10_000
+
+
+class Circuits:
+    """Counts failures in a row, opens and closes circuits."""
+
+    def __init__(self, store: DispatchStore) -> None:
+        self._store = store
+        self._under: Token | None = None
+        self._open: dict[str, Circuit] = {}
+        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._whys: dict[str, str] = {}
+        self._sent: set[str] = set()
+        self._digests: dict[str, str] = {}
+        #: What differs from Redis: None is a circuit to close.
+        self._unwritten: dict[str, Circuit | None] = {}
+        #: How often each entry has failed in this turn.
+        self.failures: Counter[str] = Counter()
+
+    def begin(self, lead: Lead, due: Sequence[DueEntry]) -> None:
+        """A turn begins; `due` says which circuits Redis has of the entries that are due."""
+        self.failures.clear()
+        if lead.token != self._under:
+            self._open = dict(self._store.circuits())
+            self._under, self._unwritten = lead.token, {}
+        self._digests = {item.name: item.digest for item in due}
+        for item in due:
+            self._learn(item.name, item.circuit)
+
+    def _learn(self, name: str, stored: Circuit | None) -> None:
+        if name in self._unwritten:
+            return
+        if stored is not None:
+            self._open[name] = stored
+        elif self._open.pop(name, None) is not None:
+            self._counts.pop(name, None)
+            log.warning("habeat: entry %r is sent again: it was edited", name)
+
+    def refused(self, entry: str, identity: str, why: str) -> None:
+        """A firing of the schedule could not be built, or was refused."""
+        self.failures[entry] += 1
+        if "#" in identity:
+            return
+        count = self._counts.pop(entry, 0) + 1
+        self._counts[entry] = count
+        self._whys[entry] = why
+        while len(self._counts) > COUNTED:
+            oldest, _ = self._counts.popitem(last=False)
+            self._whys.pop(oldest, None)
+        if entry in self._open:
+            self._open[entry] = self._unwritten[entry] = self._open[entry].failed(why)
+
+    def sent(self, entry: str) -> None:
+        """A message of the entry was taken."""
+        if not self._counts and not self._open:
+            return
+        self._counts.pop(entry, None)
+        self._whys.pop(entry, None)
+        if self._open.pop(entry, None) is not None:
+            self._unwritten[entry] = None
+            log.warning("habeat: entry %r is sent again: the broker took a message of it", entry)
+
+    def why(self, entry: str) -> str:
+        """Why its last attempt failed, "" if that is not known here."""
+        circuit = self._open.get(entry)
+        return self._whys.get(entry) or (circuit.why if circuit else "")
+
+    def gives_up(self, entry: str) -> bool:
+        """Whether nothing more of this entry is to be tried in this turn."""
+        return self.failures[entry] > 0 and (
+            entry in self._open or self._counts.get(entry, 0) >= OPENS_AFTER
+        )
+
+    def hold_back(self, planned: Plan, now_ms: int) -> None:
+        """Let the slots of open circuits end as failed, but for a probe once in a while."""
+        if not self._open:
+            return
+        by_entry: dict[str, list[PlannedFiring]] = {}
+        for firing in planned.firings:
+            by_entry.setdefault(firing.entry.name, []).append(firing)
+        planned.firings.clear()
+        for name, firings in by_entry.items():
+            circuit = self._open.get(name)
+            planned.firings += (
+                firings if circuit is None else self._held(planned, circuit, firings, now_ms)
+            )
+        self.hold_back_ahead(planned)
+
+    def hold_back_ahead(self, planned: Plan) -> None:
+        """What is due soon is looked at when it is due."""
+        for firing in planned.ahead:
+            if firing.entry.name in self._open:
+                planned.note_again(firing.planned_due_ms)
+        planned.ahead[:] = [f for f in planned.ahead if f.entry.name not in self._open]
+
+    def _held(
+        self, planned: Plan, circuit: Circuit, firings: list[PlannedFiring], now_ms: int
+    ) -> list[PlannedFiring]:
+        """The firings that are sent: the newest if it is a probe, else none."""
+        name = firings[-1].entry.name
+        probes: list[PlannedFiring] = []
+        if circuit.is_probed(now_ms):
+            self._open[name] = self._unwritten[name] = circuit.probed(now_ms)
+            probes = [firings.pop()]
+        if firings:
+            planned.skips.append(_run_of(firings, circuit.reason))
+            if firings[-1].next_due_ms is None:  # no slot is left that could close it
+                self._open.pop(name)
+                self._unwritten[name] = None
+        return probes
+
+    def write(self, lead: Lead) -> None:
+        """Keep what has changed in Redis; say which circuits have opened."""
+        for entry, count in list(self._counts.items()):
+            if count >= OPENS_AFTER and entry not in self._open:
+                self._opens(lead, entry, count)
+        if self._unwritten:
+            changes = [
+                (name, self._digests.get(name, ""), circuit)
+                for name, circuit in self._unwritten.items()
+            ]
+            lead.call(lambda fence: self._store.keep_circuits(fence, changes))
+            self._unwritten = {}
+
+    def _opens(self, lead: Lead, entry: str, count: int) -> None:
+        circuit = Circuit.opened(count, self._whys.get(entry, ""), lead.now_ms())
+        self._open[entry] = self._unwritten[entry] = circuit
+        log.error(
+            "habeat: entry %r failed %d times in a row (%s); its slots end as failed, the next try "
+            "is in %d s",
+            entry,
+            count,
+            circuit.why,
+            circuit.pause_ms // 1_000,
+        )
+
+
+def _run_of(firings: Sequence[PlannedFiring], reason: str) -> Skip:
+    """One record for these slots of one entry, which follow each other."""
+    first, last = firings[0], firings[-1]
+    return Skip(
+        first.entry.name,
+        first.due.digest,
+        first.planned_due_ms,
+        first.cursor_ms,
+        last.firing.slot_ms,
+        last.next_slot_ms,
+        last.next_due_ms,
+        Outcome.FAILED.value,
+        reason,
+        first.firing.slot_ms,
+        len(firings),
+    )

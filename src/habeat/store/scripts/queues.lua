@@ -1,0 +1,81 @@
+-- Fair queues: beside a hash stands an index, a ZSET from its fields to the moment (ms) at which each
+-- wants to be looked at next. The hash is the truth. A field without its place in the index is due
+-- now, whether an older release wrote it or the index was lost; a place without its field is dropped.
+
+local SWEPT = 100
+local SWEEP_EVERY = 50
+local FURTHEST = 86400000  -- a moment later than this was never written by us
+
+local function is_index(key)
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'zset' and kind ~= 'none' then
+    redis.call('DEL', key)
+  end
+end
+
+-- Index one page of the hash; META remembers how far the sweep has come.
+local function sweep(hash, index, progress)
+  local page = redis.call('HSCAN', hash, redis.call('HGET', META, progress) or '0', 'COUNT', SWEPT)
+  redis.call('HSET', META, progress, page[1])
+  for i = 1, #page[2], 2 do
+    if not redis.call('ZSCORE', index, page[2][i]) then
+      redis.call('ZADD', index, int(NOW), page[2][i])
+    end
+  end
+  local garbled = redis.call('ZRANGEBYSCORE', index, '(' .. int(NOW + FURTHEST), '+inf',
+    'LIMIT', 0, SWEPT)
+  for _, field in ipairs(garbled) do
+    redis.call('ZADD', index, int(NOW), field)
+  end
+end
+
+-- The server's clock went back: what was to be looked at later than now is due, for its moment is
+-- one of the clock that was.
+local function hasten(index)
+  local later = redis.call('ZRANGEBYSCORE', index, '(' .. int(NOW), '+inf', 'LIMIT', 0, SWEPT)
+  for _, field in ipairs(later) do
+    redis.call('ZADD', index, int(NOW), field)
+  end
+end
+
+-- When the next of them wants to be looked at, '' if none does; repairs the index on the way.
+local function next_look(hash, index, progress, turn, went_back)
+  is_index(index)
+  if went_back then
+    hasten(index)
+  end
+  if turn % SWEEP_EVERY == 0 or redis.call('HLEN', hash) ~= redis.call('ZCARD', index) then
+    sweep(hash, index, progress)
+  end
+  local first = redis.call('ZRANGEBYSCORE', index, '-inf', int(NOW + FURTHEST), 'WITHSCORES',
+    'LIMIT', 0, 1)
+  return first[2] and int(math.max(0, tonumber(first[2]))) or ''
+end
+
+-- Up to `limit` fields that are due: in turns, one of each group, then a second of each, and so on.
+-- No more than `page` are read; if there are more, those read go behind those not read.
+local function take_turns(index, limit, page, group_of)
+  local due = redis.call('ZRANGEBYSCORE', index, '-inf', int(NOW), 'LIMIT', 0, page)
+  local turns, counts = {}, {}
+  for _, field in ipairs(due) do
+    local group = group_of(field)
+    local turn = (counts[group] or 0) + 1
+    counts[group] = turn
+    turns[turn] = turns[turn] or {}
+    table.insert(turns[turn], field)
+  end
+  local taken = {}
+  for _, fields in ipairs(turns) do
+    for _, field in ipairs(fields) do
+      if #taken < limit then
+        taken[#taken + 1] = field
+      end
+    end
+  end
+  if #due == page then
+    for _, field in ipairs(due) do
+      redis.call('ZADD', index, int(NOW + 1), field)
+    end
+  end
+  return taken
+end

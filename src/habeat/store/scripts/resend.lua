@@ -1,0 +1,33 @@
+-- Take what was given up out of :dead and let it be sent again, under its own identity.
+--
+-- ARGV 1 its field in :dead, 2 digest of what was seen there, 3 entry, 4 slot ms,
+--      5 request id ('' for a firing), 6 the intent or the request as it is to be kept
+-- Returns {'ok', now us}, or {'changed', now us} if it is not there any more as it was seen, or
+-- {'there', now us} if the same firing or request is under way already, or {'gone', now us} if a
+-- request's entry does not exist. Replay: who lost the reply is answered changed.
+
+local kept = redis.call('HGET', DEAD, ARGV[1])
+if not kept or redis.sha1hex(kept) ~= ARGV[2] then
+  return {'changed', int(NOW_US)}
+end
+local request = ARGV[5]
+local hash, field, index = INFLIGHT, ARGV[1], INFLIGHT_DUE
+if request ~= '' then
+  hash, field, index = REQUESTS, request, REQUESTS_DUE
+  if redis.call('HEXISTS', ENTRIES, ARGV[3]) == 0 then
+    return {'gone', int(NOW_US)}
+  end
+end
+if redis.call('HEXISTS', hash, field) == 1 then
+  return {'there', int(NOW_US)}
+end
+redis.call('HSET', hash, field, ARGV[6])
+redis.call('ZADD', index, int(NOW), field)
+redis.call('HDEL', DEAD, ARGV[1])
+redis.call('ZREM', DEAD_AT, ARGV[1])
+if request == '' then
+  redis.call('HINCRBY', META, 'abandoned', -1)
+end
+record(ARGV[3], ARGV[4], 'note', 'sent again by hand', 0, ARGV[4], '', 0, 0)
+wake('changed')
+return {'ok', int(NOW_US)}
