@@ -18,7 +18,7 @@ CAUGHT = {
     "settle: the intent stays": "ledger",
     "skip: no record": "ledger",
     "catch-up: lost without a loss": "and nothing had been lost",
-    "tick: declares a loss that there was not": "and nothing had been lost",
+    "tick: declares a loss that there was not": "lost",
     "catch-up: the grace is too short": "recorded as missed (misfire",
     "catch-up: not even the newest": "the newest of the slots",
     "catch-up: a run one slot too long": "recorded as missed",
