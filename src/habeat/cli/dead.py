@@ -104,7 +104,7 @@ def purge_dead(
     if not yes:
         count = 1 if identity else len(client.dead(entry, older_than=older_than, limit=None))
         click.confirm(f"Remove {plural(count, 'record')} for good?", abort=True, err=True)
-    count = client.purge_dead(identity, entry=entry, older_than=older_than)
+    count = client.purge_dead(identity or "", entry=entry, older_than=older_than)
     if as_json:
         say_json({"purged": count})
     else:

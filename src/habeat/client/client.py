@@ -282,10 +282,7 @@ class Client(Looking):
         older_than: timedelta | None = None,
         limit: int | None = 100,
     ) -> list[DeadLetter]:
-        """Firings and requests that were given up, the oldest first.
-
-        They are kept for `habeat_dead_age`, `habeat_dead_length` of them at most.
-        """
+        """Firings and requests that were given up and are kept, the oldest first."""
         return letters(self._calls, entry, older_than, limit)
 
     def dead_letter(self, id: str) -> DeadLetter:
@@ -300,14 +297,10 @@ class Client(Looking):
         return resent(self._calls, id)
 
     def purge_dead(
-        self,
-        id: str | None = None,
-        *,
-        entry: str | None = None,
-        older_than: timedelta | None = None,
+        self, id: str = "", *, entry: str | None = None, older_than: timedelta | None = None
     ) -> int:
         """Remove one, or all of an entry or that are older, or all; how many. DeadNotFound."""
-        return purged(self._calls, id, entry, older_than)
+        return purged(self._calls, id or None, entry, older_than)
 
     # -- all of it --------------------------------------------------------------------------
 
