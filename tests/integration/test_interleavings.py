@@ -83,8 +83,8 @@ class Lossy:
     def hmget(self, *args: Any) -> Any:
         return self._maybe(lambda: self._client.hmget(*args))
 
-    def hscan(self, *args: Any, **given: Any) -> Any:
-        return self._maybe(lambda: self._client.hscan(*args, **given))
+    def hgetall(self, *args: Any) -> Any:
+        return self._maybe(lambda: self._client.hgetall(*args))
 
     def _maybe(self, act: Any) -> Any:
         drawn = self._chance.random()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence
 from habeat.ports import Behind, Intent, Lost, Request
 from habeat.store.codec import digest_of
@@ -29,11 +30,12 @@ def _intent(bench: Bench, placed: Placed) -> Intent:
 
 
 def _mark(bench: Bench, fence: Fence, placed: Placed) -> Any:
-    return bench.store.mark(fence, _intent(bench, placed), 5, "")
+    return bench.store.mark(fence, _intent(bench, placed), 5, "", 0)
 
 
 def _recover(bench: Bench, fence: Fence, placed: Placed) -> Any:
     bench.admin.hset(bench.keys.inflight, "garbled@5", "garbage")  # which would be buried
+    bench.admin.zadd(bench.keys.inflight_due, {"garbled@5": 0})
     return bench.store.recover(fence, 10)
 
 
@@ -60,12 +62,17 @@ CALLS: dict[str, Call] = {
         fence, [bench.claim_of(placed)], atomic=False
     ),
     "claim read later": lambda bench, fence, placed: bench.store.send_claim(
-        fence, [bench.claim_of(placed)]
+        fence, [bench.claim_of(placed)], atomic=True
     ).result(),
     "skip": lambda bench, fence, placed: bench.store.skip(fence, [bench.skip_of(placed)]),
     "defer": lambda bench, fence, placed: bench.store.defer(fence, bench.due_of(placed), None),
     "quarantine": lambda bench, fence, placed: bench.store.quarantine(
         fence, bench.due_of(placed), "why"
+    ),
+    "asked": lambda bench, fence, _: bench.store.asked(fence, 10),
+    "put off": lambda bench, fence, _: bench.store.put_off(fence, "requests", ["r"], 5),
+    "circuits": lambda bench, fence, placed: bench.store.keep_circuits(
+        fence, [("e", placed.digest, Circuit.opened(5, "why", 5))]
     ),
     "mark": _mark,
     "recover": _recover,

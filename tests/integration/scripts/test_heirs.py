@@ -23,6 +23,7 @@ def distrusted(bench: Bench) -> dict[str, int]:
 
 
 def recovered(bench: Bench, token: Token) -> Recovered:
+    bench.hasten()
     reply = bench.store.recover(Fence(token, TTL_MS), 100)
     assert isinstance(reply, Recovered)
     return reply
