@@ -39,6 +39,16 @@ def _recover(bench: Bench, fence: Fence, placed: Placed) -> Any:
     return bench.store.recover(fence, 10)
 
 
+def _asked(bench: Bench, fence: Fence, _: Placed) -> Any:
+    bench.admin.zadd(bench.keys.requests_due, {"ghost": 0})  # which would be removed
+    return bench.store.asked(fence, 10)
+
+
+def _put_off(bench: Bench, fence: Fence, _: Placed) -> Any:
+    bench.admin.zadd(bench.keys.requests_due, {"r": 1})
+    return bench.store.put_off(fence, "requests", ["r"], 5)
+
+
 def _drop(bench: Bench, fence: Fence, placed: Placed) -> Any:
     bench.admin.hset(bench.keys.requests, "r", b"raw")
     request = Request("r", digest_of(b"raw"), b"raw")
@@ -69,8 +79,8 @@ CALLS: dict[str, Call] = {
     "quarantine": lambda bench, fence, placed: bench.store.quarantine(
         fence, bench.due_of(placed), "why"
     ),
-    "asked": lambda bench, fence, _: bench.store.asked(fence, 10),
-    "put off": lambda bench, fence, _: bench.store.put_off(fence, "requests", ["r"], 5),
+    "asked": _asked,
+    "put off": _put_off,
     "circuits": lambda bench, fence, placed: bench.store.keep_circuits(
         fence, [("e", placed.digest, Circuit.opened(5, "why", 5))]
     ),
