@@ -14,6 +14,7 @@ from tests.mutations.device import (
     DISPATCH,
     EDITS,
     EXPIRY,
+    FAIR_QUEUES,
     FIRING,
     OFFSETS,
     OPTIONS,
@@ -270,7 +271,7 @@ SENDING_OUT = [
         _RECOVERY,
         "if self._circuits.failures[intent.entry] >= REFUSED_IN_A_TURN:",
         "if False:",
-        OUTBOX,
+        FAIR_QUEUES,
     ),
     Device(
         "dispatch: at most once alone",

@@ -36,6 +36,17 @@ def test_several_slots_that_never_render_all_end_in_the_ledger() -> None:
     assert len(world.publisher.rendered) == OPENS_AFTER
 
 
+def test_later_slots_are_not_built_while_the_oldest_cannot_be() -> None:
+    world = World(atomic=True)
+    world.add("bad", ago_ms=3_000, every_ms=1_000, end_ms=world.now_ms)
+    world.publisher.render_fails["bad"] = [RenderFailed("once")]
+    world.run(5_000)
+    slots = [slot for slot, _ in world.store.outcomes("bad")]
+    assert slots == sorted(slots)
+    assert len(slots) == 4
+    assert len(world.publisher.rendered) == 1 + 4
+
+
 def test_an_edit_between_plan_and_skip_claims_nothing_that_was_planned_before_it() -> None:
     world = World(atomic=True)
     world.add("a", ago_ms=300_000, every_ms=60_000)
