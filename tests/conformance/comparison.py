@@ -16,6 +16,7 @@ PHRASES = (
     "hash value is not an integer",
     "not an integer or out of range",
     "min or max is not a float",
+    "min or max not valid string range item",
     "not a valid float",
     "no such key",
     "invalid expire time",

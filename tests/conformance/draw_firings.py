@@ -6,7 +6,7 @@ from tests.conformance.hand import DEDUP_MS, EVERY_MS, TTL_MS, Hand
 from tests.conformance.steps import KEYS, Word
 
 Words = tuple[Word, ...]
-QUEUES = ("queue", "queue", "other queue", "not a list")
+QUEUES = ("queue", "queue", "other queue", "not a list", KEYS.entries)
 
 
 def _commands(hand: Hand, message: bytes) -> list[Words]:

@@ -13,7 +13,7 @@ Any_ = TypeVar("Any_")
 
 NAMES = (b"a", b"b@1", b"c:2#3", "d|\u00e9".encode())
 NONCES = ("aa", "bb", "cc")
-REQUESTS = (b"r1", b"r2", b"r3")
+REQUESTS = (b"r1", b"r:2", b"r3")
 EVERY_MS = 1_000
 TTL_MS = 6_000
 DEDUP_MS = 20_000

@@ -50,7 +50,7 @@ def played() -> tuple[WatchedModel, dict[str, set[str]]]:
     """The model after the plays of all seeds, and the statuses that it gave."""
     model = WatchedModel()
     reached: dict[str, set[str]] = {name: set() for name in STATUSES}
-    for seed in seeds(90):
+    for seed in seeds(120):
         for step, outcome in zip(*drawn(seed, model), strict=True):
             if step.name in STATUSES:
                 reached[step.name] |= statuses_in(step.name, plain(outcome.reply))
