@@ -95,9 +95,10 @@ def _recover(bench: Bench, store: RedisDispatchStore, token: Token) -> Any:
 
 def _mark(bench: Bench, store: RedisDispatchStore, token: Token) -> Any:
     bench.claim(token, bench.claim_of(bench.place("marked", ago_ms=100)), atomic=False)
+    bench.hasten()
     found = bench.store.recover(Fence(token, TTL_MS), 10)
     assert isinstance(found, Recovered)
-    return store.mark(Fence(token, TTL_MS), found.intents[0], 5, "")
+    return store.mark(Fence(token, TTL_MS), found.intents[0], 5, "", 1_000)
 
 
 @pytest.mark.parametrize("call", [_claim, _recover, _mark])

@@ -6,6 +6,8 @@ code, the publisher is the simulation's, and the process is a greenlet.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -28,6 +30,7 @@ from habeat.store.mending import Mending
 from tests.simulation.ahead import AsyncCaller
 from tests.simulation.broker import Probe, Publisher
 from tests.simulation.network import Client, Clients, Line
+from tests.simulation.plan import Plan
 from tests.simulation.world import Host
 
 if TYPE_CHECKING:
@@ -58,11 +61,21 @@ class Parts:
     engine: Engine
 
 
+@contextlib.contextmanager
+def engine_as_planned(plan: Plan) -> Iterator[None]:
+    """The engine with a plan's constants: a small storm then meets what a large one does."""
+    shipped = (recovery.ATTEMPTS_CAP, dispatch.ATOMIC_BATCH, dispatch.OUTBOX_BATCH, outbox.LITTLE)
+    recovery.ATTEMPTS_CAP = plan.attempts_cap
+    dispatch.ATOMIC_BATCH = dispatch.OUTBOX_BATCH = plan.batch
+    outbox.LITTLE = plan.little
+    try:
+        yield
+    finally:
+        recovery.ATTEMPTS_CAP, dispatch.ATOMIC_BATCH, dispatch.OUTBOX_BATCH, outbox.LITTLE = shipped
+
+
 def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
     """A replica's parts, in the order in which `wiring.build` makes them."""
-    recovery.ATTEMPTS_CAP = sim.plan.attempts_cap
-    dispatch.ATOMIC_BATCH = dispatch.OUTBOX_BATCH = sim.plan.batch
-    outbox.LITTLE = sim.plan.little
     plan, clock = sim.plan, host
     caller = AsyncCaller(Clients(Client(host, sim.network), sim.network), sim.keys)
     leases = RedisElectionStore(caller, clock, APP, lambda: f"cluster of {host.nonce}")

@@ -32,7 +32,7 @@ from tests.simulation.network import Clients, Direct, Network, texts
 from tests.simulation.people import SLOW_US, People
 from tests.simulation.plan import SECOND, EntryPlan, Plan
 from tests.simulation.recorder import Recorder
-from tests.simulation.replica import Parts, live
+from tests.simulation.replica import Parts, engine_as_planned, live
 from tests.simulation.storm import Storm
 from tests.simulation.story import Story
 from tests.simulation.watching import Watching
@@ -207,7 +207,7 @@ class Simulation:
 
     def run(self) -> Outcome:
         """The storm, the quiet, the verdict; never raises for what the engine does."""
-        with _listening():
+        with _listening(), engine_as_planned(self.plan):
             return self._outcome()
 
     def take_apart(self) -> None:
