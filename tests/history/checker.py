@@ -122,6 +122,8 @@ class _Walk:
             (b"HDEL", b"paused"): self._standing.resumes,
             (b"HSET", b"quarantine"): self._standing.sets_aside,
             (b"HDEL", b"quarantine"): self._standing.mends,
+            (b"HSET", b"circuits"): self._standing.circuit_opens,
+            (b"HDEL", b"circuits"): self._standing.circuit_closes,
         }
         return {(name, self._base + key): act for (name, key), act in followed.items()}
 
@@ -205,6 +207,7 @@ class _Walk:
             (b"HSET", self._base + b"state"): self._cursors.moved,
             (b"HSET", self._base + b"paused"): self._standing.pauses,
             (b"HSET", self._base + b"quarantine"): self._standing.sets_aside,
+            (b"HSET", self._base + b"circuits"): self._standing.circuit_opens,
         }
         for words in kept or ():
             handler = restore.get(words[:2])

@@ -29,6 +29,8 @@ class Record:
     reason: str
     #: When its entry had last been changed.
     touched_us: int = 0
+    #: When the circuit was opened that it names, 0 if it names none.
+    circuit_us: int = 0
 
 
 @dataclass(slots=True)

@@ -45,6 +45,8 @@ NEEDED = frozenset(
         (b"HDEL", b"paused"),
         (b"HSET", b"quarantine"),
         (b"HDEL", b"quarantine"),
+        (b"HSET", b"circuits"),
+        (b"HDEL", b"circuits"),
         (b"HINCRBY", b"meta"),
         (b"XADD", b"ledger"),
     }

@@ -37,12 +37,11 @@ class Misses:
         for life in self._cursors.lives:
             for record in life.records:
                 if record.outcome in _NEEDS_CAUSE:
+                    since_us = record.since_us
+                    if record.circuit_us:  # what opened it, not what is going on now
+                        since_us = min(since_us, record.circuit_us)
                     self._check(
-                        life.entry,
-                        str(record.first_ms),
-                        record.outcome,
-                        record.since_us,
-                        record.at_us,
+                        life.entry, str(record.first_ms), record.outcome, since_us, record.at_us
                     )
         for (entry, identity), firing in self._case.firings.items():
             for claim in firing.claims:

@@ -15,6 +15,7 @@ paused            the entry was paused; a pause that has ended by itself takes n
 quarantined       it was set aside, or could not be read
 removed, pruned   the same script removes it
 suppressed        the same (entry, slot) was claimed before
+circuit open      a circuit of the entry was, and its next probe was not due
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Reasons:
             told = self._misfire(life, record, reason.removeprefix("misfire: "))
         elif record.reason == "history uncertain":
             told = self._uncertain(life, record)
+        elif record.outcome == "failed" and record.reason.startswith("circuit open: "):
+            told = self._circuit_open(life, record)
         elif record.outcome in ("missed", "skipped", "suppressed"):
             told = self._known.get(reason, self._unknown)(life, record)
         if told:
@@ -110,6 +113,15 @@ class Reasons:
             if known.at_us <= self._case.at_us:
                 return ""
         return "and nobody had claimed it before"
+
+    def _circuit_open(self, life: Life, record: Record) -> str:
+        """What opened it is looked for in misses.py, from when it was opened."""
+        found = self._standing.circuits.get(life.entry)
+        if found is None:
+            return "" if self._case.gaps else "and its circuit was closed"
+        record.circuit_us = found.since_us
+        overdue_us = self._case.server_us - found.probe_ms * 1_000
+        return "" if overdue_us <= _ANCHORED_US else "and a probe had been due"
 
     # -- policies -----------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Whether an entry is paused or set aside, and when somebody last changed where it stands."""
+"""Whether an entry is paused, set aside or refused, and when that last changed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,22 @@ class Pause:
     since_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenCircuit:
+    """When it was opened, and until when no slot is sent, by the server's clock."""
+
+    since_us: int
+    probe_ms: int
+
+
 @dataclass(slots=True)
 class Standing:
-    """Follows :paused and :quarantine."""
+    """Follows :paused, :quarantine and :circuits."""
 
     case: Case
     paused: dict[str, Pause] = field(default_factory=dict)
     aside: set[str] = field(default_factory=set)
+    circuits: dict[str, OpenCircuit] = field(default_factory=dict)
     #: Pauses that were lifted in the script that runs.
     lifted: dict[str, Pause] = field(default_factory=dict)
     #: The same of what had been set aside.
@@ -69,6 +78,18 @@ class Standing:
                 self.mended.add(entry)
                 self.touched(entry)
 
+    def circuit_opens(self, words: Words) -> None:
+        """HSET circuits; also when its next probe is put off."""
+        for name, raw in zip(words[2::2], words[3::2], strict=True):
+            entry, known = name.decode(), self.circuits.get(name.decode())
+            since_us = self.case.at_us if known is None else known.since_us
+            self.circuits[entry] = OpenCircuit(since_us, _probe_ms(raw))
+
+    def circuit_closes(self, words: Words) -> None:
+        """HDEL circuits."""
+        for name in words[2:]:
+            self.circuits.pop(name.decode(), None)
+
     def ended_us(self, pause: Pause) -> int | None:
         """When a pause is over by itself, by the clock of `at_us`."""
         if pause.until_ms is None:
@@ -93,7 +114,16 @@ class Standing:
         """Data was lost, or nobody looked."""
         self.paused.clear()
         self.aside.clear()
+        self.circuits.clear()
         self.script_ended()
+
+
+def _probe_ms(raw: bytes) -> int:
+    try:
+        found = json.loads(raw)["probe_ms"]
+    except (ValueError, TypeError, KeyError):
+        return 0
+    return found if isinstance(found, int) else 0
 
 
 def _until_ms(raw: bytes) -> int | None:

@@ -232,3 +232,35 @@ def test_a_lease_that_was_given_back_is_taken() -> None:
         tale = begun().fault(Kind.TERM, "a").release().wait(ms).lead("b")
         problems = tale.problems(handover_us=250_000, complete=False)
         assert (problems == []) is clean, problems
+
+
+# -- circuits ---------------------------------------------------------------------------------
+
+
+def refused(*, opened: bool = True, probe_ms: int = 60_000, fault: bool = True) -> Tale:
+    """An entry that is refused at 20 s; its slots up to 30 s end with its circuit as reason."""
+    tale = begun().until(19_000).renew().leave_out(2_000, 19_000).until(20_000)
+    if fault:
+        tale.fault(Kind.POISON, "e", ms=1_000)
+    if opened:
+        stored = json.dumps({"since_ms": 0, "probe_ms": START_MS + probe_ms})
+        tale.write("HSET", "circuits", "e", stored).end()
+    for slot in range(20_000, 31_000, 1_000):
+        tale.until(slot).renew().skip(slot, slot, "failed", reason="circuit open: refused")
+    return tale
+
+
+def test_a_slot_may_end_with_an_open_circuit() -> None:
+    assert not [each for each in refused().problems() if "recorded as failed" in each]
+
+
+@pytest.mark.parametrize(
+    ("tale", "told"),
+    [
+        (refused(opened=False), "and its circuit was closed"),
+        (refused(probe_ms=22_000), "and a probe had been due"),
+        (refused(fault=False), "and no fault explains it"),
+    ],
+)
+def test_a_circuit_as_reason_must_be_open_and_have_a_cause(tale: Tale, told: str) -> None:
+    assert any("recorded as failed" in each and told in each for each in tale.problems())
