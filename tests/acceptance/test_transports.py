@@ -3,7 +3,9 @@ just what is needed, Sentinel with a failover, Cluster."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,20 +33,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
 ENTRIES = 5
 
-#: What the user of the schedule's Redis must be allowed, keys and channels under the prefix.
-COMMANDS = """\
-    +@connection +time +info +select +eval +evalsha
-    +get +set +del +exists +type +pexpire +pttl
-    +hget +hset +hsetnx +hdel +hmget +hgetall +hexists +hincrby +hkeys +hlen +hscan
-    +zadd +zrem +zscore +zrange +zrangebyscore +zcard +zcount
-    +sadd +srem +scard +sdiff
-    +xadd +xtrim +xrange +xrevrange
-    +publish +subscribe +unsubscribe +pubsub|numsub
-"""
-KEYS = ("~{habeat:proj}:*", "&{habeat:proj}:*")
-#: And beside that where the broker is the same server: what Celery itself needs to send.
-BROKER_COMMANDS = ("+lpush", "+llen", "+sadd", "+smembers", "+multi", "+exec")
-BROKER_KEYS = ("~celery*", "~_kombu.binding*", "~habeat.probe.*")
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "connections.md"
+#: Keys and commands as the docs have them, and beside that what a broker on the same server needs.
+RULES = re.compile(r"ACL SETUSER beat on >secret (.*?)```", re.DOTALL)
+BROKER_RULES = re.compile(r"atomic dispatch \| `([^`]*)`")
 USER, PASSWORD = "beat", "s3cret"
 #: Two looks at what is none of habeat's, at start, whose refusal is an answer too: is the broker
 #: on this server, and are there entries of RedBeat's?
@@ -115,10 +107,11 @@ def _schedule() -> str:
 
 
 def _acl(with_broker: bool) -> str:
-    rules: Sequence[str] = [*KEYS, *COMMANDS.split()]
-    if with_broker:
-        rules = [*rules, *BROKER_KEYS, *BROKER_COMMANDS]
-    return f"user {USER} on >{PASSWORD} resetchannels -@all {' '.join(rules)}\n"
+    text = DOCS.read_text()
+    found = [rules.search(text) for rules in (RULES, *([BROKER_RULES] if with_broker else []))]
+    assert all(found), "the documented rights have moved"
+    told = " ".join(" ".join(each[1] for each in found if each).split())
+    return f"user {USER} on >{PASSWORD} {told}\n"
 
 
 def _assert_fires_and_takes_over(fleet: Fleet, broker: Broker, dispatch: str) -> None:
