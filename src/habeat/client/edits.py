@@ -110,7 +110,13 @@ def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
     elif old.state.cursor_ms and any(_differ(old, entry, name) for name in _DUE):
         position = _from(entry, old.state.cursor_ms)
     if position is not None:
-        write = replace(write, cursor_ms=old.state.cursor_ms or None, position=position)
+        # Its slots are recorded as those of a pause, so the pause must still be there.
+        write = replace(
+            write,
+            cursor_ms=old.state.cursor_ms or None,
+            position=position,
+            pause_digest=stored.pause_digest,
+        )
         state = _placed(state, position, old.state.paused is not None)
     return Edit(write, entry, state)
 

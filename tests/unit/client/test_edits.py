@@ -423,3 +423,14 @@ def test_the_definition_of_an_entry_of_the_code_is_the_codes_alone() -> None:
 def test_no_key_of_a_newer_release_can_pass_for_one_of_ours() -> None:
     entry = entry_of(extra={"v": 9, "schedule": "x", "task": "evil", "misfire": "never"})
     assert decode("a", encode(entry)).task == "proj.a"
+
+
+def test_a_change_that_takes_slots_compares_the_pause_that_it_was_planned_for() -> None:
+    """A pause that has ended since is no reason any more."""
+    found = replace(stored(entry_of(), behind_ms=20_000, paused="why"), pause_digest="d1")
+    edit = change(found, entry_of(habeat.every(20)), NOW)
+    assert edit is not None
+    assert edit.write.pause_digest == "d1"
+    beside = change(found, entry_of(description="x"), NOW)
+    assert beside is not None
+    assert beside.write.pause_digest == ""
