@@ -651,8 +651,17 @@ EDITING = [
         "edit: compares the cursor",
         "An edit that races a claim is planned again",
         _EDITS,
-        "write = replace(write, cursor_ms=old.state.cursor_ms or None, position=position)\n",
-        "write = replace(write, position=position)\n",
+        "cursor_ms=old.state.cursor_ms or None,\n            position=position,\n"
+        "            pause_digest",
+        "position=position,\n            pause_digest",
+        EDITS,
+    ),
+    Device(
+        "edit: compares the pause",
+        "Slots are recorded as those of a pause only while it lasts",
+        _EDITS,
+        "            position=position,\n            pause_digest=stored.pause_digest,\n",
+        "            position=position,\n",
         EDITS,
     ),
     Device(
