@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -46,3 +47,22 @@ def test_what_cannot_be_read_and_is_paused_is_nobodys_to_set_aside(world: World)
     world.mend("a", definition)
     assert world.client.get("a").condition == "paused"
     assert world.client.resume("a").condition == "active"
+
+
+def test_what_cannot_be_read_is_listed_with_the_entries_of_the_api(world: World) -> None:
+    """A filter over the stored text left it out: rubbish does not say whose it is."""
+    world.client.add("a", "task", habeat.every(60, offset=0))
+    world.spoil("a", "garbage")
+    assert [entry.name for entry in world.client.list(owner="api")] == ["a"]
+    assert list(world.client.list(owner="config")) == []
+
+
+def test_a_pause_that_cannot_be_ended_does_not_keep_another_from_its_end(world: World) -> None:
+    until = datetime.fromtimestamp(START_MS / 1_000 + 60, UTC)
+    for name in ("a", "b"):
+        world.client.add(name, "task", habeat.every(60, offset=0))
+        world.client.pause(name, until=until)
+    world.spoil("a", "garbage")
+    world.clock.now_ms = START_MS + 2 * MINUTE
+    world.run_leader()
+    assert [entry.condition for entry in world.client.list()] == ["quarantined", "active"]

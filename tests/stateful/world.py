@@ -20,6 +20,7 @@ from habeat.core.schedule import every
 from habeat.election import Election, Pace
 from habeat.engine import Engine, EngineSettings
 from habeat.engine.lead import Lead
+from habeat.engine.reporting import Once
 from habeat.ports import Answered, Parcel, Rendered
 from habeat.store import codec
 from habeat.store.calling import Caller
@@ -119,6 +120,7 @@ class Chores:
     def __init__(self, entries: EntryStore) -> None:
         self._replica = object.__new__(Replica)
         self._replica._entry_store = entries
+        self._replica._unended = Once()
 
     def each_tick(self, lead: Lead | None) -> int | None:
         return None

@@ -51,9 +51,9 @@ class Selection:
         """Whether a definition as stored may be meant: to read each one takes long."""
         if not raw or b"\\" in raw:
             return True  # there is none, or a text in it may be written in another way
-        return all(
-            b'"%b"' % word.encode() in raw for word in (*self.tags, self.owner or "") if word
-        )
+        # What does not say that it is of the code is of the API, unreadable ones among them.
+        words = (*self.tags, "config") if self.owner == "config" else self.tags
+        return all(b'"%b"' % word.encode() in raw for word in words)
 
     def has(self, entry: Entry) -> bool:
         """Whether the entry is meant."""
