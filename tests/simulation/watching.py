@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from habeat.core.lease import SECOND_LOOK_MS
 from tests.history.bounds import NOTICED_MS
+from tests.history.events import Arrival
 from tests.simulation.model import Words
 from tests.simulation.world import Host
 
@@ -291,17 +292,23 @@ class Watching:
         if lost and int(reply[7]) < sim.server.now_us() // 1_000:
             self.wrong(f"FORGOT: {host.nonce} leads, knew {known}, Redis has {reply!r}")
 
-    def claimed(self) -> set[bytes]:
-        """The firings whose claims no loss has taken away, as entry:identity."""
-        return set(self._claims)
+    def claimed(self) -> dict[bytes, tuple[str, int]]:
+        """The claims that no loss has taken away: entry:identity to nonce and time."""
+        return dict(self._claims)
 
-    def check_copied(self, claimed: set[bytes]) -> None:
-        """A failover lost data: no message may have left whose claim went with it."""
+    def check_copied(self, claimed: dict[bytes, tuple[str, int]]) -> None:
+        """A failover lost data: no message may have left whose claim went with it.
+
+        A message of an earlier holder, whose claim an earlier loss took, is not of this claim.
+        """
         call, keys = self._sim.server.call, self._sim.keys
-        for entry, identity in self._sim.recorder.arrived:
+        arrivals = (event for event in self._sim.recorder.events if type(event) is Arrival)
+        for entry, identity in dict.fromkeys(
+            (event.entry, event.identity)
+            for event in arrivals
+            if _sent_under(claimed.get(f"{event.entry}:{event.identity}".encode()), event)
+        ):
             state = call("HGET", keys.state, entry)
-            if f"{entry}:{identity}".encode() not in claimed:
-                continue
             if "#" in identity or state is None or int(state.split(b"|")[0]) >= int(identity):
                 continue
             if not call("HEXISTS", keys.inflight, f"{entry}@{identity}"):
@@ -354,3 +361,10 @@ class Watching:
             self._begun.clear()
         else:
             self._began_ms = 0
+
+
+def _sent_under(claim: tuple[str, int] | None, message: Arrival) -> bool:
+    """Whether the message left under this claim: by its holder, or as a resend of its intent."""
+    if claim is None or message.at_us < claim[1]:
+        return False
+    return message.sender == claim[0] or message.attempt > 1
