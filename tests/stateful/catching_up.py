@@ -96,7 +96,9 @@ def _expired(row: Row, effective: int, now_ms: int) -> bool:
 
 
 def _carry_out(model: Model, identity: str, order: Order) -> Order | None:
-    """What is left of an order."""
+    """What is left of an order. Before its next turn, nothing is noticed of its entry."""
+    if order.not_before_ms > model.now_ms:
+        return order
     row = model.rows.get(order.entry)
     if row is None or row.broken:
         model.record(order.entry, model.now_ms, "failed", "request: ")
@@ -109,8 +111,6 @@ def _carry_out(model: Model, identity: str, order: Order) -> Order | None:
     if not slots:
         model.record(row.name, model.now_ms, "failed", "request: ")
         return None
-    if order.not_before_ms > model.now_ms:
-        return order
     burst = max(1, round(order.pace / 10))
     for slot in slots[:burst]:
         model.record(row.name, slot, "sent", "backfill")
