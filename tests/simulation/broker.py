@@ -54,6 +54,8 @@ class Broker:
 class OnItsWay:
     """`ports.Handed`: the broker has each that has no answer yet, and has not said so."""
 
+    code_us: int | None = None
+
     def __init__(self, publisher: Publisher, known: Sequence[Answered], confirmed: bool) -> None:
         self._publisher = publisher
         self._known = known

@@ -203,6 +203,11 @@ class DispatchStore(Protocol):
 class Handed(Protocol):
     """A packet of messages that was handed to the broker, whose answers are read later."""
 
+    @property
+    def code_us(self) -> int | None:
+        """How long a task's own code took to send this one message; None if Celery sent it."""
+        ...
+
     def answers(self, timeout_ms: int) -> Sequence[Answered]:
         """What became of each message, in order, once the broker has answered; never raises.
 

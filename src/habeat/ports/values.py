@@ -115,13 +115,15 @@ class Rendered:
     `envelope` (outbox) is the message in our own form, kept with the intent for a resend;
     `packet` (outbox, with a Redis broker) is the same message as the broker's Redis commands, for
     its first sending from this process, and may be empty;
-    not `repeatable` where only this process could send it.
+    not `repeatable` where only this process could send it;
+    `code_us` is how long code of others took to build it, None where none ran (yet).
     """
 
     envelope: bytes = b""
     commands: Sequence[Sequence[bytes | str | int]] = ()
     repeatable: bool = True
     packet: Sequence[Sequence[bytes | str | int]] = ()
+    code_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
