@@ -5,8 +5,8 @@ arguments, serializers. Where that takes long for one entry, the others wait at 
 
 Time alone would blame sound entries whenever the host is short of CPU. So a message is slow if it
 took more than `SLOW_US` *and* far longer than those of other entries lately. Where building takes
-long for nearly all of them, the cause is none of theirs. One slow message proves nothing either, for
-the process may have been stopped meanwhile: the engine counts them in a row.
+long for nearly all of them, the cause is none of theirs. One slow message proves nothing either,
+for the process may have been stopped meanwhile: the engine counts them in a row.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What becomes of an entry whose messages take too long to build (core/slowness.py).
 
-A slow message is sent all the same. After a few in a row the entry's circuit opens: its slots end as
-failed, and one is built as a probe after pauses that grow, until one is quick or the entry is edited
-(circuits.py). Until then, and for probes, entries that are known to be slow come last in a turn, one
-message in all, so the others are late by one slow message at most.
+A slow message is sent all the same. After a few in a row the entry's circuit opens: its slots end
+as failed, and one is built as a probe after pauses that grow, until one is quick or the entry is
+edited (circuits.py). Until then, and for probes, entries that are known to be slow come last in a
+turn, one message in all, so the others are late by one slow message at most.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from habeat.engine.reporting import Once
 OVER_US = 60_000_000
 
 _ALL_SLOW = (
-    f"habeat: messages of most entries take more than {SLOW_US // 1_000} ms to build, and all firings "
-    "are late: the host is short of CPU, or code that runs for each message (a receiver of "
+    f"habeat: messages of most entries take more than {SLOW_US // 1_000} ms to build, and all "
+    "firings are late: the host is short of CPU, or code that runs for each message (a receiver of "
     "before_task_publish, say) is slow; no entry is set aside for it"
 )
 

@@ -111,7 +111,7 @@ class Circuits:
         return quick, [firing for firing in firings if firing.entry.name in self._slow]
 
     def sent(self, entry: str) -> None:
-        """A message of the entry was taken; one that was slow to build does not make up for that."""
+        """A message of the entry was taken; that does not make up for a slow one."""
         if entry in self._slow or not (self._counts or self._open):
             return
         self._counts.pop(entry, None)

@@ -646,7 +646,7 @@ class FakePublisher:
         self.unconfirmed: dict[str, BrokerUnavailable | PublishRefused] = {}
         self.confirmed: list[str] = []
         self.render_takes_ms = 0.0
-        #: How long code of others takes over a message of an entry; it is none of habeat's own then.
+        #: How long code of others takes over the message of an entry, where any does.
         self.code_takes_ms: dict[str, float] = {}
         self.gave_up: list[str] = []
         self.unrepeatable: set[str] = set()
