@@ -90,18 +90,41 @@ def test_the_others_are_late_by_one_slow_message_for_each_pause(world: World) ->
     assert sum(each > 50 for each in lateness) <= len(built)
 
 
-def test_with_many_slow_ones_too_a_turn_builds_one_of_them() -> None:
-    """The first time nobody knows yet that they are slow."""
+def test_what_is_due_at_the_same_time_leaves_before_it() -> None:
+    """Once it is known to be slow, that is: the first time it may come first."""
     world = World(atomic=True)
     world.add("good", every_ms=1_000)
-    world.run(3_500)
-    slow(world, *[f"bad{number:02}" for number in range(4)])
-    for number in range(20):
-        world.add(f"more{number:02}", every_ms=1_000)
+    slow(world, "a bad one")
     lateness = late(world, "good")
+    world.run(60_500)
+    assert len(lateness) >= 59
+    assert max(lateness[2:]) <= 50
+    assert "a bad one" in world.store.open_circuits
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_with_many_slow_ones_too_a_turn_builds_one_of_them(atomic: bool) -> None:
+    """The first time it is not known yet that they are slow."""
+    world = World(atomic=atomic)
+    for name in ("good", *(f"more{number}" for number in range(20))):
+        world.add(name, every_ms=1_000)
+    world.run(3_500)
+    slow(world, *[f"bad{number}" for number in range(5)])
+    world.run(6_000)
+    lateness, built = late(world, "good"), builds(world)
+    tick, turns = world.engine.tick, []
+
+    def counted() -> None:
+        before = len(built)
+        tick()
+        turns.append(len(built) - before)
+
+    world.engine.tick = counted  # type: ignore[method-assign]
     world.run(120_000)
-    assert max(lateness[10:]) <= SLOW_MS + 50
-    assert len(world.store.open_circuits) == 4
+    assert sum(turns) >= 15
+    assert max(turns) == 1
+    assert max(lateness) <= SLOW_MS + 50
+    assert len(world.store.open_circuits) == 5
     assert world.store.count("acquire") == 1
 
 
