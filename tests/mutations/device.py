@@ -72,12 +72,18 @@ CODE_TIME = "tests/unit/beat/test_code_time.py"
 ASKING = "tests/unit/beat/test_asking.py"
 COUNTING = "tests/unit/schedule/test_counting.py"
 
+#: Which promise a device keeps.
+ONCE = "once"
+NEVER_LOST = "never lost"
+
 
 @dataclass(frozen=True)
 class Device:
     """Switched off by replacing `old`, which stands exactly once in `file`, by `new`.
 
-    `file` is below src/habeat; `suite` is what pytest is told to run.
+    `file` is below src/habeat; `suite` is what pytest is told to run. `keeps` names the promise
+    that depends on it: without it, and without what stands behind it, a slot is sent twice (ONCE)
+    or ends neither sent nor in the ledger (NEVER_LOST).
     """
 
     name: str
@@ -86,3 +92,4 @@ class Device:
     old: str
     new: str
     suite: str
+    keeps: str = ""

@@ -5,9 +5,17 @@ from __future__ import annotations
 from tests.mutations.device import BOUNDED, ENTRIES, INDEX, SCRIPTS, SWAPPING, TOUCHED, Device
 
 
-def in_script(script: str, suite: str, name: str, protects: str, old: str, new: str) -> Device:
+def in_script(
+    script: str,
+    suite: str,
+    name: str,
+    protects: str,
+    old: str,
+    new: str,
+    keeps: str = "",
+) -> Device:
     """A device in a script."""
-    return Device(name, protects, f"{SCRIPTS}/{script}.lua", old, new, suite)
+    return Device(name, protects, f"{SCRIPTS}/{script}.lua", old, new, suite, keeps)
 
 
 CALLERS = [

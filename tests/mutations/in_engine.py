@@ -18,7 +18,9 @@ from tests.mutations.device import (
     EXPIRY,
     FAIR_QUEUES,
     FIRING,
+    NEVER_LOST,
     OFFSETS,
+    ONCE,
     OPTIONS,
     OUTBOX,
     PLANNING,
@@ -55,6 +57,7 @@ SENDING_OUT = [
         "        self._sender.ready(lead)\n        attempt = lead.attempt()\n",
         "        attempt = lead.attempt()\n",
         OUTBOX,
+        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: settled packet by packet",
@@ -63,6 +66,7 @@ SENDING_OUT = [
         "under_way.popleft())\n                    self._settle_soon(lead)\n",
         "under_way.popleft())\n",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: the window",
@@ -71,6 +75,7 @@ SENDING_OUT = [
         "return max(1, min(self._window // most, waiting // 2))",
         "return waiting",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: the window is shared",
@@ -79,6 +84,7 @@ SENDING_OUT = [
         "self._window // most, waiting // 2",
         "self._window, waiting // 2",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: one by one while little is due",
@@ -87,6 +93,7 @@ SENDING_OUT = [
         "        if waiting <= LITTLE:\n            return 1\n",
         "",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: packets under way",
@@ -95,6 +102,7 @@ SENDING_OUT = [
         "                if len(under_way) == most:\n",
         "                if len(under_way) == 5:\n",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: departed is remembered",
@@ -105,6 +113,7 @@ SENDING_OUT = [
         "            departed, self._departed = self._departed, []\n"
         "            self._store.settle(lead.last_token, departed)\n",
         OUTBOX,
+        keeps=ONCE,
     ),
     Device(
         "outbox: a settling is heard before it is forgotten",
@@ -113,6 +122,7 @@ SENDING_OUT = [
         "            settling.result()\n            del self._departed[: self._asked]\n",
         "            del self._departed[: self._asked]\n            settling.result()\n",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: own claim of a lost reply",
@@ -121,6 +131,7 @@ SENDING_OUT = [
         'if word in ("ok", "mine inflight"):',
         'if word == "ok":',
         VERDICTS,
+        keeps=ONCE,
     ),
     Device(
         "outbox: refused is not departed",
@@ -129,6 +140,7 @@ SENDING_OUT = [
         "            if answer is None:\n",
         "            if not isinstance(answer, BrokerUnavailable):\n",
         WINDOW,
+        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: unknown is not departed",
@@ -137,6 +149,7 @@ SENDING_OUT = [
         "            if answer is None:\n",
         "            if answer is None or isinstance(answer, BrokerUnavailable):\n",
         CONFIRMING,
+        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: the packets under way at the end",
@@ -146,6 +159,7 @@ SENDING_OUT = [
         "                trouble = self._take(lead, under_way.popleft()) or trouble\n",
         "            pass\n",
         CONFIRMING,
+        keeps=ONCE,
     ),
     Device(
         "outbox: a broker that fails ends it",
@@ -154,6 +168,7 @@ SENDING_OUT = [
         "        if trouble is not None:\n            raise trouble\n",
         "",
         WINDOW,
+        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: what is under way before what goes only once",
@@ -162,6 +177,7 @@ SENDING_OUT = [
         "        complete = self.finish(lead)\n        if not lead.may_go_on():\n",
         "        complete = True\n        if not lead.may_go_on():\n",
         WINDOW,
+        keeps=NEVER_LOST,
     ),
     Device(
         "planning: room in the cache",
@@ -187,6 +203,7 @@ SENDING_OUT = [
         "if multiple else {number}",
         "if number else set()",
         CONFIRMS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "confirms: a refusal",
@@ -195,6 +212,7 @@ SENDING_OUT = [
         '            raise Nacked("the broker refused the message")\n',
         "            return False\n",
         CONFIRMS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "recovery: at all",
@@ -203,6 +221,7 @@ SENDING_OUT = [
         "resent = self._guard.run(RECOVERY, partial(self._recovery.run, self._lead))",
         "resent = 0",
         OUTBOX,
+        keeps=NEVER_LOST,
     ),
     Device(
         "recovery: counted first",
@@ -211,6 +230,7 @@ SENDING_OUT = [
         "        elif marked.attempt:",
         "        else:",
         OUTBOX,
+        keeps=ONCE,
     ),
     Device(
         "recovery: at most once",
@@ -219,6 +239,7 @@ SENDING_OUT = [
         'bury = "at most once" if intent.delivery == Delivery.AT_MOST_ONCE else ""',
         'bury = ""',
         OUTBOX,
+        keeps=ONCE,
     ),
     Device(
         "recovery: paced",
@@ -331,6 +352,7 @@ SENDING_OUT = [
         "not alone and len(batch) < OUTBOX_BATCH",
         "len(batch) < OUTBOX_BATCH",
         OUTBOX,
+        keeps=NEVER_LOST,
     ),
     Device(
         "dispatch: one way in a batch",
@@ -339,6 +361,7 @@ SENDING_OUT = [
         "    if atomic != bool(first.rendered.commands):\n        return False\n",
         "",
         DISPATCH,
+        keeps=ONCE,
     ),
     Device(
         "dispatch: not repeatable",
@@ -347,6 +370,7 @@ SENDING_OUT = [
         "        if not rendered.repeatable:\n            return Delivery.AT_MOST_ONCE\n",
         "",
         OUTBOX,
+        keeps=ONCE,
     ),
     Device(
         "dispatch: a failed slot holds up the later ones",
@@ -363,6 +387,7 @@ SENDING_OUT = [
         "[f for f in planned.firings if f.entry.name not in stale]",
         "list(planned.firings)",
         BACKLOGS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "dispatch: accounted for",
@@ -371,6 +396,7 @@ SENDING_OUT = [
         'frozenset({"ok", "mine settled", "duplicate"})',
         'frozenset({"ok", "mine settled"})',
         VERDICTS,
+        keeps=ONCE,
     ),
     Device(
         "planning: definition by digest",
@@ -475,6 +501,7 @@ SENDING_OUT = [
         "if isinstance(what, Firing) and has_expired(entry, what, now_ms):",
         "if False:",
         EXPIRY,
+        keeps=NEVER_LOST,
     ),
     Device(
         "planning: paced backlog",
@@ -491,6 +518,7 @@ SENDING_OUT = [
         'uuid.uuid5(_NAMESPACE, f"{cluster_id}/{self.entry}/{self.identity}")',
         "uuid.uuid4()",
         FIRING,
+        keeps=ONCE,
     ),
     Device(
         "task id: cluster, entry and slot",
@@ -499,6 +527,7 @@ SENDING_OUT = [
         'f"{cluster_id}/{self.entry}/{self.identity}"',
         'f"{cluster_id}/{self.entry}/{self.slot_ms}"',
         TASK_IDS,
+        keeps=ONCE,
     ),
     Device(
         "message: entry's own dictionaries",
@@ -523,6 +552,7 @@ SENDING_OUT = [
         "left = replace(left, cursor_ms=slot_ms, not_before_ms=now_ms + pause_ms)",
         "left = replace(left, not_before_ms=now_ms + pause_ms)",
         REQUESTS,
+        keeps=ONCE,
     ),
     Device(
         "order: end",
@@ -531,6 +561,7 @@ SENDING_OUT = [
         "slot_ms is not None and slot_ms <= self.end_ms",
         "slot_ms is not None and slot_ms < self.end_ms",
         REQUESTS,
+        keeps=NEVER_LOST,
     ),
 ]
 
@@ -542,6 +573,7 @@ CATCHING_UP = [
         "entry.effective_ms(slot_ms) <= now_ms:",
         "entry.effective_ms(slot_ms) < now_ms:",
         CATCHUP_EDGES,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: grace",
@@ -550,6 +582,7 @@ CATCHING_UP = [
         "self._last_misfire_ms = now_ms - policies.misfire_grace_ms - 1",
         "self._last_misfire_ms = now_ms - policies.misfire_grace_ms",
         CATCHUP_EDGES,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: grace compared",
@@ -566,6 +599,7 @@ CATCHING_UP = [
         "if effective_ms <= self._lost_until_ms:",
         "if False:",
         CATCHUP,
+        keeps=ONCE,
     ),
     Device(
         "catch-up: history's last slot",
@@ -574,6 +608,7 @@ CATCHING_UP = [
         "if effective_ms <= self._lost_until_ms:",
         "if effective_ms < self._lost_until_ms:",
         CATCHUP_EDGES,
+        keeps=ONCE,
     ),
     Device(
         "catch-up: what nobody can know is sent at most once",
@@ -582,6 +617,7 @@ CATCHING_UP = [
         "if effective_ms <= self._uncertain_until_ms:",
         "if False:",
         CATCHUP,
+        keeps=ONCE,
     ),
     Device(
         "catch-up: what nobody can know is sent at least once",
@@ -590,6 +626,7 @@ CATCHING_UP = [
         "= min(loss.declared_ms, now_ms) if once else 0",
         "= min(loss.declared_ms, now_ms)",
         CATCHUP,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: a loss noted ahead",
@@ -598,6 +635,7 @@ CATCHING_UP = [
         "self._lost_until_ms = min(loss.until_ms, now_ms)",
         "self._lost_until_ms = loss.until_ms",
         CATCHUP,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: window",
@@ -614,6 +652,7 @@ CATCHING_UP = [
         'return self._missed(self._count(cursor_ms, run.last_ms - 1), "misfire: latest")',
         'return self._missed(run, "misfire: latest")',
         CATCHUP_EDGES,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: limit",
@@ -622,6 +661,7 @@ CATCHING_UP = [
         "            if excess > 0:\n",
         "            if excess > 1:\n",
         CATCHUP_EDGES,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: skip",
@@ -646,6 +686,7 @@ CATCHING_UP = [
         "if run.count > 1 and self._entry.effective_ms(run.last_ms) > effective_until_ms:",
         "if False:",
         CATCHUP_EDGES,
+        keeps=NEVER_LOST,
     ),
     Device(
         "offsets: before the next slot",
@@ -673,6 +714,7 @@ EDITING = [
         "        write = replace(write, lost=_lost(stored, now_ms, reason))\n",
         "",
         EDITS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "edit: a slot due right now",
@@ -681,6 +723,7 @@ EDITING = [
         "found = entry.count_between(cursor_ms, now_ms, limit)",
         "found = entry.count_between(cursor_ms, now_ms - 1, limit)",
         EDITS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "edit: only the schedule re-anchors",
@@ -697,6 +740,7 @@ EDITING = [
         "cursor_ms = max(after_ms, entry.state.cursor_ms)",
         "cursor_ms = after_ms",
         EDITS,
+        keeps=ONCE,
     ),
     Device(
         "edit: compares the cursor",
@@ -706,6 +750,7 @@ EDITING = [
         "            pause_digest",
         "position=position,\n            pause_digest",
         EDITS,
+        keeps=ONCE,
     ),
     Device(
         "edit: compares the pause",
@@ -722,6 +767,7 @@ EDITING = [
         'lost=None if catch_up else _lost(stored, now_ms, "paused"),',
         "lost=None,",
         EDITS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "edit: removal in the ledger",
@@ -730,6 +776,7 @@ EDITING = [
         "    lost = _lost(stored, now_ms, act)\n    cursor_ms",
         "    lost = None\n    cursor_ms",
         EDITS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "reconcile: generation",

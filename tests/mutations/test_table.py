@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutations import page
+from tests.mutations import page, suites
 from tests.mutations.device import Device
 from tests.mutations.devices import DEVICES
 
@@ -40,6 +40,28 @@ def test_every_script_that_writes_has_a_device() -> None:
     scripts = {path.name for path in (ROOT / "src/habeat/store/scripts").glob("*.lua")}
     with_device = {Path(device.file).name for device in DEVICES}
     assert scripts - reads_only - shared <= with_device
+
+
+KEEPING = [device for device in DEVICES if device.keeps]
+
+
+@pytest.mark.parametrize("device", KEEPING, ids=lambda device: device.name)
+def test_two_kinds_of_suites_catch_what_keeps_a_promise(device: Device) -> None:
+    kinds = suites.kinds(device, DEVICES, suites.read())
+    wanted = 1 if device.name in suites.ALONE else 2
+    told = f"caught by {kinds} only: write a second test, then python -m tests.mutations --suites"
+    assert len(kinds) >= 2 or wanted == 1, told
+    assert len(kinds) == 1 or wanted == 2, f"{device.name} is not alone any more"
+
+
+def test_what_was_found_out_is_of_devices_suites_and_tests_that_are_there() -> None:
+    names = {device.name for device in DEVICES}
+    for name, by in suites.read().items():
+        assert name in names
+        assert set(by) <= set(suites.SUITES)
+        files = [test.partition("::")[0] for test in by.values() if test.startswith("tests/")]
+        assert all((ROOT / file).exists() for file in files), name
+    assert set(suites.ALONE) <= {device.name for device in KEEPING}
 
 
 def test_the_page_is_the_table() -> None:
