@@ -9,6 +9,7 @@ from tests.mutations.device import (
     HASHED,
     INTERVAL,
     NEVER_LOST,
+    ONCE,
     ONE_BY_ONE,
     PITFALLS,
     SEARCHES,
@@ -53,7 +54,7 @@ ALL = [
         'fold = "both" if rule.interval_like else "first"',
         'fold = "both"',
         ONE_BY_ONE,
-        keeps=NEVER_LOST,
+        keeps=ONCE,
     ),
     Device(
         "fold: interval-like in both hours",

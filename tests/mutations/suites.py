@@ -106,7 +106,7 @@ _SECTION = """## Which suites catch each
 A device keeps *once* or *never lost* if a slot is sent twice, or ends neither sent nor in the
 ledger, when the device and whatever stands behind it are gone. Such a device must be caught by
 suites of two kinds: a test of the device itself with fakes or a real Redis, and one that sees only
-what comes of it. `tests/mutations/test_table.py` holds the table to that{alone}.
+what comes of it.
 
 `make mutations ARGS="--suites lives,replays,simulation"` tries each device against other suites
 until one catches it. `replays` makes every call of the shipped engine again under other

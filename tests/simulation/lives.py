@@ -156,7 +156,7 @@ def renames(seed: int) -> Plan:
 
 def asked_oddly(seed: int) -> Plan:
     """Firings by hand, under ids that look like parts of a key."""
-    return _busy(_with(plan_of(seed), *_each(2, "asked oddly")))
+    return _busy(_with(plan_of(seed), *_each(4, "asked oddly", every_us=SECOND // 5)))
 
 
 def half_a_group(seed: int) -> Plan:

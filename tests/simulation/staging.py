@@ -83,9 +83,9 @@ class Staging:
         self._step_clock(-60_000)
 
     def _asked_oddly(self, trouble: Trouble, host: Host) -> None:
-        """Triggers whose ids are made of what separates the parts of a key."""
+        """Triggers whose ids have in them what separates the parts of a key."""
         for plan in self._sim.plan.entries:
-            self._sim.people.trigger(plan.name, f"a:{trouble.number}#%b@1")
+            self._sim.people.trigger(plan.name, f"{plan.name}:{trouble.number}")
 
     def _renamed(self, trouble: Trouble, host: Host) -> None:
         """Every entry of the API gets another name: between two steps, or over the network."""
