@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +15,14 @@ from habeat.store import codec
 class BeatCatalog:
     """`planning.Catalog` over the codec and the declarations of this process."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(
+        self, declared: Declared, decode: Callable[[str, bytes], Entry] = codec.decode
+    ) -> None:
         self._declared = declared
+        self._decode = decode
 
     def decode(self, name: str, stored: bytes) -> Entry:
-        return codec.decode(name, stored)
+        return self._decode(name, stored)
 
     def resolve(self, entry: Entry) -> Entry | None:
         if not entry.from_code:

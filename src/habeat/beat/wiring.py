@@ -18,6 +18,7 @@ from habeat.beat.broker import Broker
 from habeat.beat.capture import CannotCapture
 from habeat.beat.catalog import BeatCatalog
 from habeat.beat.declared import Declared
+from habeat.beat.kinds import LIMIT_MS, Kinds
 from habeat.beat.preflight import Preflight
 from habeat.beat.publisher import CeleryPublisher
 from habeat.beat.reconcile import Reconcile
@@ -135,7 +136,9 @@ def build(
         now_ms=lambda: clock.monotonic_us() // 1_000,
         own_names=limits_of(settings, app.conf).own_names,
     )
-    catalog = BeatCatalog(declared)
+    kinds = Kinds(min(LIMIT_MS, settings.lease_ttl_ms // 8))
+    declared = kinds.declared(declared)
+    catalog = BeatCatalog(declared, kinds.decode)
     publisher = CeleryPublisher(
         renderer=EntryRenderer(app, catalog, apply_entry, stopper.leaving),
         broker=broker,
@@ -146,7 +149,7 @@ def build(
         now_ms=lambda: clock.monotonic_us() // 1_000,
         template=settings.template,
     )
-    entries = EntryStore(caller)
+    entries = EntryStore(caller, kinds.decode)
     engine_cell: list[Engine] = []
     replica = Replica(
         identity=Identity.of_this_process(nonce, clock),

@@ -18,12 +18,15 @@ from habeat.core.firing import SkippedRun
 from habeat.core.lease import Fence
 from habeat.errors import DefinitionError
 from habeat.ports import Sent, Statuses, Unfenced
+from habeat.store import codec
 from habeat.store.ahead import wire
 from habeat.store.calling import Awaited, Caller, blank, optional_ms, statuses, text, unfenced
-from habeat.store.codec import decode, digest_of, read_state, with_facts
+from habeat.store.codec import digest_of, read_state, with_facts
 from habeat.store.names import NameIndex, Orphans
 
 PAGE = 200
+
+Decode = Callable[[str, bytes, EntryState], Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +140,9 @@ class Mark:
 class EntryStore:
     """Entries by name, over the scripts."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, decode: Decode = codec.decode) -> None:
         self._caller = caller
+        self._decode = decode
         self.index = NameIndex(caller)
 
     def names(self) -> list[str]:
@@ -156,7 +160,7 @@ class EntryStore:
         """These entries at one moment; `only` those whose definition as stored is wanted."""
         reply = self._caller.run_packed("read", *names)
         stored = [
-            _stored(name, parts)
+            _stored(name, parts, self._decode)
             for name, parts in zip(names, reply[1:], strict=True)
             if only is None or only(bytes(parts[0]))
         ]
@@ -167,7 +171,7 @@ class EntryStore:
         key = self._caller.keys.state
         states: Any = self._caller.do(lambda client: client.hmget(key, list(map(wire, names))))
         return [
-            _stored(name, (b"", raw or b"", b"", b"", b""))
+            _stored(name, (b"", raw or b"", b"", b"", b""), self._decode)
             for name, raw in zip(names, states, strict=True)
         ]
 
@@ -272,7 +276,7 @@ def paused_json(reason: str, at_ms: int, until_ms: int | None = None) -> str:
     return json.dumps({"reason": reason, "at_ms": at_ms, "until_ms": until_ms})
 
 
-def _stored(name: str, parts: Sequence[bytes]) -> Stored:
+def _stored(name: str, parts: Sequence[bytes], decode: Decode) -> Stored:
     raw, state_raw, due, paused, quarantined = parts
     state = with_facts(
         read_state(text(state_raw)) or EntryState(),
