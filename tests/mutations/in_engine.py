@@ -366,7 +366,7 @@ SENDING_OUT = [
         "circuits: kept for the next leader",
         "A takeover does not start all over",
         "engine/circuits.py",
-        "lead.call(lambda fence: self._store.keep_circuits(fence, changes))",
+        "lead.call(partial(self._keep, changes[start : start + KEPT]))",
         "pass",
         CIRCUITS_OPEN,
     ),

@@ -997,7 +997,7 @@ ENTRY_SCRIPTS = [
         ENTRIES,
         "quarantine: as read",
         "An entry mended meanwhile is not set aside",
-        "if digest_of(raw) ~= ARGV[5] then",
+        "if not has_digest(raw, ARGV[5]) then",
         "if false then",
     ),
     _in(
@@ -1056,10 +1056,10 @@ ENTRY_SCRIPTS = [
         "write: all or nothing",
         "A conflict of one entry leaves all as they are",
         "  if in_conflict(unpack(ARGV, at, at + 8)) then\n"
-        "    return {'conflict', ARGV[at]}\n  end\nend\n"
-        "for i = 0, total - 1 do\n  local at = FIRST + i * FIELDS\n",
-        "  if in_conflict(unpack(ARGV, at, at + 8)) then\n"
         "    return {'conflict', ARGV[at]}\n  end\n",
+        "  if in_conflict(unpack(ARGV, at, at + 8)) then\n"
+        "    return {'conflict', ARGV[at]}\n  end\n"
+        "  write(unpack(ARGV, at, at + FIELDS - 1))\n",
     ),
     _in(
         "write",

@@ -8,6 +8,7 @@ from typing import Any
 
 from habeat.beat.declared import Declared
 from habeat.core.entry import Entry
+from habeat.core.limits import DEFAULT_LIMITS, Limits, too_large
 from habeat.core.order import Order
 from habeat.store import codec
 
@@ -16,13 +17,22 @@ class BeatCatalog:
     """`planning.Catalog` over the codec and the declarations of this process."""
 
     def __init__(
-        self, declared: Declared, decode: Callable[[str, bytes], Entry] = codec.decode
+        self,
+        declared: Declared,
+        decode: Callable[[str, bytes], Entry] = codec.decode,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._declared = declared
         self._decode = decode
+        self._most_bytes = limits.stored_bytes
 
     def decode(self, name: str, stored: bytes) -> Entry:
+        self._check_size(name, stored)
         return self._decode(name, stored)
+
+    def _check_size(self, name: str, stored: bytes) -> None:
+        if len(stored) > self._most_bytes:
+            raise too_large(name, len(stored))
 
     def resolve(self, entry: Entry) -> Entry | None:
         if not entry.from_code:
@@ -35,6 +45,7 @@ class BeatCatalog:
         return replace(entry, schedule=own.schedule)
 
     def decode_order(self, stored: bytes) -> Order:
+        self._check_size("?", stored)
         return codec.decode_order(stored)
 
     def encode_order(self, order: Order) -> bytes:

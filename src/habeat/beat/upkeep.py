@@ -16,8 +16,9 @@ from habeat.client import edits
 from habeat.core.lease import Fence, Token
 from habeat.engine.lead import Lead
 from habeat.ports import Lost, Unfenced
-from habeat.store.entries import PAGE, EntryStore, Stored, Write
+from habeat.store.entries import EntryStore, Stored, Write
 from habeat.store.mending import Mended, Mending
+from habeat.store.pages import PAGE
 
 log = logging.getLogger("habeat")
 

@@ -119,6 +119,7 @@ def build(
     caller = Caller(connections, keys)
     leases = RedisElectionStore(caller, clock, app.main or settings.key_prefix)
     election = Election(leases, clock, Pace(settings.lease_ttl_ms, settings.crash_poll_ms), nonce)
+    limits = limits_of(settings, app.conf)
     store = RedisDispatchStore(
         caller,
         dedup_ttl_ms=settings.dedup_ttl_ms,
@@ -128,17 +129,18 @@ def build(
         error_chars=settings.error_chars,
         dead_age_ms=settings.dead_age_ms,
         dead_length=settings.dead_length,
+        definition_bytes=limits.stored_bytes,
     )
     line = RedisLine(connections, keys, nonce, clock)
     broker = Broker(
         app,
         settings.publish_timeout_ms / 1_000,
         now_ms=lambda: clock.monotonic_us() // 1_000,
-        own_names=limits_of(settings, app.conf).own_names,
+        own_names=limits.own_names,
     )
     kinds = Kinds(min(LIMIT_MS, settings.lease_ttl_ms // 8))
     declared = kinds.declared(declared)
-    catalog = BeatCatalog(declared, kinds.decode)
+    catalog = BeatCatalog(declared, kinds.decode, limits)
     publisher = CeleryPublisher(
         renderer=EntryRenderer(app, catalog, apply_entry, stopper.leaving),
         broker=broker,

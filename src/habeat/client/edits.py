@@ -25,8 +25,8 @@ from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.schedule.code import Code
 from habeat.errors import DefinitionError
-from habeat.store.codec import digest_of, encode
-from habeat.store.entries import Position, Removal, Stored, Write, paused_json
+from habeat.store.codec import digest_of, encode, paused_json
+from habeat.store.entries import Position, Removal, Stored, Write
 
 #: Kinds that have to enumerate are counted up to here; the record then says "at least".
 COUNTED_AT_MOST = 10_000

@@ -13,16 +13,19 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
+from functools import partial
 
 from habeat.core.circuit import OPENS_AFTER, SLOW_OPENS_AFTER, Circuit
 from habeat.core.firing import Outcome
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.engine.lead import Lead
 from habeat.engine.planning import Plan, PlannedFiring
-from habeat.ports import DispatchStore, DueEntry, Skip
+from habeat.ports import DispatchStore, DueEntry, Skip, Statuses, Unfenced
 
 log = logging.getLogger("habeat")
 
+#: So many are written by one script.
+KEPT = 100
 #: Entries whose failures are counted at once; beyond that the oldest counts are dropped.
 COUNTED = 10_000
 
@@ -175,13 +178,18 @@ class Circuits:
             opens_after = SLOW_OPENS_AFTER if entry in self._slow else OPENS_AFTER
             if count >= opens_after and entry not in self._open:
                 self._opens(lead, entry, count)
-        if self._unwritten:
-            changes = [
-                (name, self._digests.get(name, ""), circuit)
-                for name, circuit in self._unwritten.items()
-            ]
-            lead.call(lambda fence: self._store.keep_circuits(fence, changes))
-            self._unwritten = {}
+        changes = [
+            (name, self._digests.get(name, ""), circuit)
+            for name, circuit in self._unwritten.items()
+        ]
+        for start in range(0, len(changes), KEPT):
+            lead.call(partial(self._keep, changes[start : start + KEPT]))
+        self._unwritten = {}
+
+    def _keep(
+        self, changes: Sequence[tuple[str, str, Circuit | None]], fence: Fence
+    ) -> Statuses | Unfenced:
+        return self._store.keep_circuits(fence, changes)
 
     def _opens(self, lead: Lead, entry: str, count: int) -> None:
         circuit = Circuit.opened(count, self._whys.get(entry, ""), lead.now_ms())

@@ -62,6 +62,10 @@ class Look:
     now_us: int
 
 
+#: In place of a digest, with the size in bytes behind it: a definition too large to be hashed.
+LARGE = "large:"
+
+
 @dataclass(frozen=True, slots=True)
 class DueEntry:
     """An entry that is due, as the tick found it; `digest` names its stored definition.
@@ -76,6 +80,11 @@ class DueEntry:
     fired: int = 0
     #: Set while nothing of it is sent, but for probes.
     circuit: Circuit | None = None
+
+    @property
+    def large_bytes(self) -> int:
+        """The size of a definition that is larger than it may be; 0 of any other."""
+        return int(self.digest.removeprefix(LARGE)) if self.digest.startswith(LARGE) else 0
 
 
 @dataclass(frozen=True, slots=True)

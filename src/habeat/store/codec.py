@@ -273,6 +273,11 @@ def with_facts(
     )
 
 
+def paused_json(reason: str, at_ms: int, until_ms: int | None = None) -> str:
+    """What :paused holds of an entry."""
+    return plain_json.dumps({"reason": reason, "at_ms": at_ms, "until_ms": until_ms})
+
+
 def _pause(raw: str) -> Mapping[str, Any]:
     """What :paused holds; what cannot be read of it is a pause all the same."""
     try:

@@ -8,7 +8,6 @@ reply was lost.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,9 +21,8 @@ from habeat.store import codec
 from habeat.store.ahead import wire
 from habeat.store.calling import Awaited, Caller, blank, optional_ms, statuses, text, unfenced
 from habeat.store.codec import digest_of, read_state, with_facts
-from habeat.store.names import NameIndex, Orphans
-
-PAGE = 200
+from habeat.store.names import Bound, Full, NameIndex, Orphans
+from habeat.store.pages import PAGE
 
 Decode = Callable[[str, bytes, EntryState], Entry]
 
@@ -190,9 +188,18 @@ class EntryStore:
         self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
     ) -> Sent[Conflict | Unfenced | None]:
         """The same, sent at once and read later."""
-        words = [word for write in writes for word in _write_words(write)]
-        sent = self._caller.send("write", *_fence(fence), *_mark(mark), len(writes), *words)
+        sent = self._caller.send("write", *_fence(fence), *_mark(mark), *_writes_words(writes))
         return Awaited(sent, _verdict)
+
+    def write_within(
+        self, bound: Bound, writes: Sequence[Write], mark: Mark | None = None
+    ) -> Conflict | Full | None:
+        """All of these changes, if the new entries among them stay within the bound."""
+        words = (*_writes_words(writes), bound.prefix, bound.most)
+        reply = self._caller.run_packed("write", *_fence(None), *_mark(mark), *words)
+        if text(reply[0]) == "full":
+            return Full(int(reply[1]))
+        return _unfenced_verdict(reply)
 
     def remove(
         self, removals: Sequence[Removal], fence: Fence | None = None, mark: Mark | None = None
@@ -222,9 +229,7 @@ class EntryStore:
             len(renaming.orders),
             *moved,
         )
-        outcome = _verdict(reply)
-        assert not isinstance(outcome, Unfenced)  # it is not fenced
-        return outcome
+        return _unfenced_verdict(reply)
 
     def postpone(self, name: str, until_ms: int | None, fence: Fence) -> Statuses | Unfenced:
         """Look at the end of a pause at `until_ms`; None: the pause has none. Fenced."""
@@ -248,10 +253,8 @@ class EntryStore:
         if int(self._caller.do(lambda client: client.scard(key))) >= len(names):
             return
         for start in range(0, len(names), 1_000):
-            self._add(key, names[start : start + 1_000])
-
-    def _add(self, key: str, names: Sequence[str]) -> None:
-        self._caller.do(lambda client: client.sadd(key, *map(wire, names)))
+            page = list(map(wire, names[start : start + 1_000]))
+            self._caller.do(lambda client: client.sadd(key, *page))  # noqa: B023
 
     def owned(self) -> int:
         """How many entries belong to configurations, readable or not."""
@@ -269,11 +272,6 @@ class EntryStore:
         if refusal := unfenced(reply):
             return refusal
         return Orphans(map(text, reply[3:]), more=text(reply[2]) == "1")
-
-
-def paused_json(reason: str, at_ms: int, until_ms: int | None = None) -> str:
-    """What :paused holds of an entry."""
-    return json.dumps({"reason": reason, "at_ms": at_ms, "until_ms": until_ms})
 
 
 def _stored(name: str, parts: Sequence[bytes], decode: Decode) -> Stored:
@@ -304,6 +302,10 @@ def _mark(mark: Mark | None) -> tuple[str, int]:
     return ("", 0) if mark is None else (mark.name, mark.keep_ms)
 
 
+def _writes_words(writes: Sequence[Write]) -> list[bytes | str | int]:
+    return [len(writes), *(word for write in writes for word in _write_words(write))]
+
+
 def _write_words(write: Write) -> Sequence[bytes | str | int]:
     position, lost = write.position, write.lost
     return (
@@ -332,6 +334,12 @@ def _removal_words(removal: Removal) -> Sequence[str | int]:
     lost = removal.lost
     bounds = (0, 0, 0) if lost is None else (lost.first_ms, lost.last_ms, lost.count)
     return (removal.name, removal.digest, blank(removal.cursor_ms), removal.reason, *bounds)
+
+
+def _unfenced_verdict(reply: Sequence[bytes]) -> Conflict | None:
+    outcome = _verdict(reply)
+    assert not isinstance(outcome, Unfenced)  # it was sent without a fence
+    return outcome
 
 
 def _verdict(reply: Sequence[bytes]) -> Conflict | Unfenced | None:

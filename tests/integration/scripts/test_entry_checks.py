@@ -8,8 +8,9 @@ import pytest
 
 from habeat.core.lease import Fence
 from habeat.ports import Lost, StoreUnavailable
+from habeat.store.codec import paused_json
 from habeat.store.dispatch import RedisDispatchStore
-from habeat.store.entries import Conflict, Position, Removal, Renaming, Write, paused_json
+from habeat.store.entries import Conflict, Position, Removal, Renaming, Write
 from tests.integration.scripts.bench import EVERY_MS, TTL_MS, Bench, Placed
 from tests.integration.scripts.test_entries import (
     declare,
