@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from habeat.core.circuit import OPENS_AFTER, SLOW_OPENS_AFTER, Circuit
 from habeat.core.firing import Outcome
@@ -23,6 +24,8 @@ from habeat.engine.planning import Plan, PlannedFiring
 from habeat.ports import DispatchStore, DueEntry, Skip, Statuses, Unfenced
 
 log = logging.getLogger("habeat")
+
+Item = TypeVar("Item")
 
 #: So many are written by one script.
 KEPT = 100
@@ -42,7 +45,8 @@ class Circuits:
         self._digests: dict[str, str] = {}
         #: What differs from Redis: None is a circuit to close.
         self._unwritten: dict[str, Circuit | None] = {}
-        #: Entries whose last message took too long, and the one that may be built in this turn.
+        #: Entries whose last message took too long, the latest at the end; and the one that has
+        #: this turn for itself.
         self._slow: OrderedDict[str, None] = OrderedDict()
         self._slow_turn: str | None = None
         #: How often each entry has failed in this turn.
@@ -87,6 +91,7 @@ class Circuits:
         """A message of the entry was built, and that took too long."""
         self._slow_turn = entry
         self._slow[entry] = None
+        self._slow.move_to_end(entry)
         if len(self._slow) > COUNTED:
             self._slow.popitem(last=False)
         self.refused(entry, identity, why)
@@ -105,13 +110,18 @@ class Circuits:
         return self._slow_turn != entry or self.failures[entry] > 0
 
     def parted(
-        self, firings: Sequence[PlannedFiring]
-    ) -> tuple[Sequence[PlannedFiring], Sequence[PlannedFiring]]:
-        """These without those of slow entries, and those, which are sent when the others are."""
+        self, items: Sequence[Item], entry_of: Callable[[Item], str]
+    ) -> tuple[Sequence[Item], Sequence[Item]]:
+        """What is not of slow entries, and what is; of these first who has waited longest.
+
+        The second part is sent when the first has left.
+        """
         if not self._slow:
-            return firings, ()
-        quick = [firing for firing in firings if firing.entry.name not in self._slow]
-        return quick, [firing for firing in firings if firing.entry.name in self._slow]
+            return items, ()
+        rank = {name: at for at, name in enumerate(self._slow)}
+        slow = [item for item in items if entry_of(item) in rank]
+        slow.sort(key=lambda item: rank[entry_of(item)])
+        return [item for item in items if entry_of(item) not in rank], slow
 
     def sent(self, entry: str) -> None:
         """A message of the entry was taken; that does not make up for a slow one."""

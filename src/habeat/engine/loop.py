@@ -126,7 +126,7 @@ class Engine:
         self._outlook = Outlook(
             self._ahead, self._planner, election, store, self._ahead_ms, circuits
         )
-        self._requests = Requests(store, catalog, self._planner, self._dispatch)
+        self._requests = Requests(store, catalog, self._planner, self._dispatch, circuits)
         self._recovery = Recovery(store, self._sender, circuits)
         self._trouble = Once()
         self._guard = Guard(self._trouble)
@@ -272,7 +272,8 @@ class Engine:
             self._publisher.prepare(min(self._settings.publish_timeout_ms, lead.spare_ms()))
             resent = self._recover(found, planned)
             firings = [f for f in planned.firings if f.entry.name not in stale]
-            sent = self._dispatch.send(lead, *self._circuits.parted(firings))
+            parts = self._circuits.parted(firings, lambda firing: firing.entry.name)
+            sent = self._dispatch.send(lead, *parts)
             sent &= self._carry_out(found, planned)
             if sent.unfinished:  # nothing is held meanwhile, for that would hold this up
                 planned.note_again(lead.now_ms())
