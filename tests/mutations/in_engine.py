@@ -347,6 +347,22 @@ SENDING_OUT = [
         BUILDING,
     ),
     Device(
+        "building: longer than the lease",
+        "An entry whose message costs the lease each time is set aside, too",
+        "engine/circuits.py",
+        "        self._open_what_failed(lead)  # the turn may have ended early, for want of the lease say\n",
+        "",
+        BUILDING,
+    ),
+    Device(
+        "building: a probe is written first",
+        "A probe that costs the lease is not repeated at once",
+        "engine/loop.py",
+        "        self._circuits.write(lead)  # before a probe is built: it may take longer than the lease\n",
+        "",
+        BUILDING,
+    ),
+    Device(
         "building: sent is not quick",
         "A slow message that is taken does not close the circuit",
         "engine/circuits.py",

@@ -62,6 +62,7 @@ class Circuits:
         self._digests = {item.name: item.digest for item in due}
         for item in due:
             self._learn(item.name, item.circuit)
+        self._open_what_failed(lead)  # the turn may have ended early, for want of the lease say
 
     def _learn(self, name: str, stored: Circuit | None) -> None:
         if name in self._unwritten:
@@ -78,14 +79,14 @@ class Circuits:
         self.failures[entry] += 1
         if "#" in identity:
             return
-        count = self._counts.pop(entry, 0) + 1
-        self._counts[entry] = count
+        if entry in self._open:
+            self._open[entry] = self._unwritten[entry] = self._open[entry].failed(why)
+            return
+        self._counts[entry] = self._counts.pop(entry, 0) + 1
         self._whys[entry] = why
         while len(self._counts) > COUNTED:
             oldest, _ = self._counts.popitem(last=False)
             self._whys.pop(oldest, None)
-        if entry in self._open:
-            self._open[entry] = self._unwritten[entry] = self._open[entry].failed(why)
 
     def slow(self, entry: str, identity: str, why: str) -> None:
         """A message of the entry was built, and that took too long."""
@@ -184,16 +185,16 @@ class Circuits:
 
     def write(self, lead: Lead) -> None:
         """Keep what has changed in Redis; say which circuits have opened."""
-        for entry, count in list(self._counts.items()):
-            opens_after = SLOW_OPENS_AFTER if entry in self._slow else OPENS_AFTER
-            if count >= opens_after and entry not in self._open:
-                self._opens(lead, entry, count)
+        self._open_what_failed(lead)
         changes = [
             (name, self._digests.get(name, ""), circuit)
             for name, circuit in self._unwritten.items()
         ]
         for start in range(0, len(changes), KEPT):
-            lead.call(partial(self._keep, changes[start : start + KEPT]))
+            part = changes[start : start + KEPT]
+            lead.call(partial(self._keep, part))
+            for name, _, circuit in part:
+                self._written(name, circuit)
         self._unwritten = {}
 
     def _keep(
@@ -201,18 +202,27 @@ class Circuits:
     ) -> Statuses | Unfenced:
         return self._store.keep_circuits(fence, changes)
 
-    def _opens(self, lead: Lead, entry: str, count: int) -> None:
-        circuit = Circuit.opened(count, self._whys.get(entry, ""), lead.now_ms())
-        self._open[entry] = self._unwritten[entry] = circuit
-        log.error(
-            "habeat: entry %r %s %d times in a row (%s); its slots end as failed, the next try "
-            "is in %d s",
-            entry,
-            "took too long" if entry in self._slow else "failed",
-            count,
-            circuit.why,
-            circuit.pause_ms // 1_000,
-        )
+    def _open_what_failed(self, lead: Lead) -> None:
+        for entry, count in self._counts.items():
+            opens_after = SLOW_OPENS_AFTER if entry in self._slow else OPENS_AFTER
+            if count >= opens_after and entry not in self._open:
+                circuit = Circuit.opened(count, self._whys.get(entry, ""), lead.now_ms())
+                self._open[entry] = self._unwritten[entry] = circuit
+
+    def _written(self, entry: str, circuit: Circuit | None) -> None:
+        """The circuit counts for itself from now on."""
+        count = self._counts.pop(entry, 0)
+        self._whys.pop(entry, None)
+        if count and circuit is not None:
+            log.error(
+                "habeat: entry %r %s %d times in a row (%s); its slots end as failed, the next try "
+                "is in %d s",
+                entry,
+                "took too long" if entry in self._slow else "failed",
+                count,
+                circuit.why,
+                circuit.pause_ms // 1_000,
+            )
 
 
 def _run_of(firings: Sequence[PlannedFiring], reason: str) -> Skip:

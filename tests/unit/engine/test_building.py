@@ -245,3 +245,19 @@ def test_requests_of_slow_entries_do_not_delay_those_of_others() -> None:
     world.run(1_100)
     assert world.publisher.rendered.count("good") == before + 1
     assert len(world.store.orders) >= 10
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_one_that_takes_longer_than_the_lease_is_set_aside_too(atomic: bool) -> None:
+    """Its turns end with the lease lost, each of them."""
+    world = World(ttl_ms=1_000, atomic=atomic)
+    world.add("good", every_ms=1_000)
+    world.run(2_500)
+    slow(world, "bad")
+    world.publisher.code_takes_ms["bad"] = 3_000
+    built, lateness = builds(world), late(world, "good")
+    world.run(130_000)
+    assert "bad" in world.store.open_circuits
+    assert len(built) <= SLOW_OPENS_AFTER + 3
+    assert len(lateness) >= 125
+    assert sum(each > 50 for each in lateness) <= 4 * len(built)
