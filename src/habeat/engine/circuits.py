@@ -62,7 +62,7 @@ class Circuits:
         self._digests = {item.name: item.digest for item in due}
         for item in due:
             self._learn(item.name, item.circuit)
-        self._open_what_failed(lead)  # the turn may have ended early, for want of the lease say
+        self._open_what_failed(lead)  # the last turn may have ended early
 
     def _learn(self, name: str, stored: Circuit | None) -> None:
         if name in self._unwritten:

@@ -266,7 +266,7 @@ class Engine:
         lead = self._lead
         self._circuits.begin(lead, found.due)
         self._circuits.hold_back(planned, lead.now_ms())
-        self._circuits.write(lead)  # before a probe is built: it may take longer than the lease
+        self._circuits.write(lead)  # before a probe: it may take longer than the lease
         self._aside.run(lead, planned)
         stale = self._skip(planned.skips)
         try:
