@@ -390,7 +390,7 @@ SENDING_OUT = [
         "circuits: kept for the next leader",
         "A takeover does not start all over",
         "engine/circuits.py",
-        "lead.call(partial(self._keep, changes[start : start + KEPT]))",
+        "lead.call(partial(self._keep, part))",
         "pass",
         CIRCUITS_OPEN,
     ),
