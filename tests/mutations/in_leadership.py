@@ -35,15 +35,6 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "trust: strictly inside",
-        "A step that ends with the window does not fit into it",
-        _LEASE,
-        "return self.left_ms(now_ms) > step_ms",
-        "return self.left_ms(now_ms) >= step_ms",
-        TRUST,
-        keeps=ONCE,
-    ),
-    Device(
         "trust: anchored before the request (acquire)",
         "A4: a slow reply does not lengthen the window",
         _ELECTION,

@@ -88,7 +88,7 @@ class Publisher:
         broker: Broker,
         *,
         atomic: bool,
-        begins: Callable[[Host, Sequence[Parcel]], None],
+        begins: Callable[[Host, Sequence[Parcel], int], None],
     ) -> None:
         self._host = host
         self._begins = begins
@@ -148,7 +148,7 @@ class Publisher:
     def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> OnItsWay:
         """One message after the other arrives, so a packet can be cut off anywhere."""
         ends_us = self._host.world.now_us + timeout_ms * 1_000
-        self._begins(self._host, parcels)
+        self._begins(self._host, parcels, timeout_ms)
         known: list[Answered] = []
         failed: BrokerUnavailable | None = None
         for parcel in parcels:

@@ -82,6 +82,12 @@ class Staging:
         self._kill(trouble, host)
         self._step_clock(-60_000)
 
+    def _renews_late(self, trouble: Trouble, host: Host) -> None:
+        """What it trusts is half over after a claim, and nearly so when its renewal is answered."""
+        self._freeze(trouble, host)
+        later = Trouble(trouble.number, trouble.at_us, "freeze", us=trouble.amount)
+        host.ambushes.append(("tick>", partial(self._freeze, later)))
+
     def _asked_oddly(self, trouble: Trouble, host: Host) -> None:
         """Triggers whose ids have in them what separates the parts of a key."""
         for plan in self._sim.plan.entries:

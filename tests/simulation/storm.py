@@ -292,6 +292,24 @@ class Storm(Staging):
         self._sim.server.empty()
         self._sim.recorder.lost("it was emptied")
 
+    def _emptied_for_a_while(self, trouble: Trouble, host: Host) -> None:
+        """Redis is emptied, somebody else leads, and what had been there comes back."""
+        self._snapshots[trouble.number] = (self._world.now_us, self._sim.server.snapshot())
+        self._fault(Kind.FREEZE, trouble.us, host)
+        host.freeze()
+        self._empty(trouble, host)
+        if trouble.number % 2:  # else it is frozen until its window is over, and looks
+            self._others_at("acquire>", host, lambda _: host.thaw())
+        self._until(trouble.us * 3 // 4, host.thaw)
+
+        def back() -> None:
+            for other in self._sim.hosts:
+                if other is not host and other.alive:
+                    self._kill(trouble, other)
+            self._restore(trouble, host)
+
+        self._until(trouble.us, back)
+
     def _redis_down(self, trouble: Trouble, host: Host) -> None:
         self._fault(Kind.REDIS_DOWN, trouble.us + self._network.timeout_us)
         self._unreachable(trouble.us)

@@ -403,6 +403,66 @@ def _skipped(trial: Trial) -> None:
                 trial.fails(f"leaves the slot due that it has skipped {wanted}", found)
 
 
+def _led_before(trial: Trial, nonce: str) -> Any:
+    """The answer to an acquisition of a lease that is free, by this process."""
+    trial.call("DEL", trial.sim.keys.lease)
+    trial.args[0] = nonce
+    return trial.again()
+
+
+def _heirs(trial: Trial) -> None:
+    """Whose intents an heir leaves alone: those of the last leader, for the TTL that it had."""
+    if trial.name != "acquire":
+        return
+    keys, found = trial.sim.keys, script("release")
+    with trial.apart():
+        first = _led_before(trial, "one")
+        if first[0] != b"won":
+            return
+        trial.call("HSET", keys.meta, "lease_ttl", 60_000)
+        _led_before(trial, "other")
+        kept = dict(_pairs(trial, keys.untrusted)).get(first[1], b"")
+        if kept.partition(b"|")[2] != b"60000":
+            trial.fails("after one of a longer lease", kept)
+    with trial.apart():  # it was given back, says a history that went back
+        first = _led_before(trial, "one")
+        trial.server.evalsha(found.sha, found.text, keys.fixed, [first[1], "one"])
+        trial.args[4:7] = [first[3], _epoch_of(first), 1 << 40]
+        reply = _led_before(trial, "other")
+        if reply[5] != b"restored" or first[1] not in dict(_pairs(trial, keys.untrusted)):
+            trial.fails("of a history that went back", reply)
+    with trial.apart():  # what is known of another history says nothing of this one
+        _led_before(trial, "one")
+        trial.args[4:7] = ["a cluster that was", 0, 1 << 40]
+        reply = _led_before(trial, "other")
+        if reply[5] != b"continued":
+            trial.fails("by somebody who knows another history", reply)
+
+
+def _declared(trial: Trial) -> None:
+    """A loss that is declared does not reach into the future, whatever its bound."""
+    if trial.name != "tick":
+        return
+    with trial.apart():
+        now_ms = trial.server.now_us() // 1_000
+        trial.args[8] = now_ms + HOUR_US // 1_000
+        reply = trial.again()
+        lost_ms = int(trial.call("HGET", trial.sim.keys.meta, "history_lost") or 0)
+        if reply[0] == b"ok" and not 0 < lost_ms <= now_ms:
+            trial.fails("declares a loss of what is to come", lost_ms)
+
+
+def _tells_its_heartbeat(trial: Trial) -> None:
+    """The answer says how the heartbeat stands: by that a leader notices what was lost."""
+    if trial.name not in ("claim", "tick", "skip"):
+        return
+    with trial.apart():
+        reply = trial.again()
+        heartbeat = int(trial.call("HGET", trial.sim.keys.meta, "heartbeat") or 0)
+        if reply[0] == b"ok" and int(reply[2]) != heartbeat:
+            trial.fails(f"at heartbeat {heartbeat}", reply)
+
+
 def _unreadable(trial: Trial) -> None:
     """An intent that cannot be read is put aside, where a person finds it."""
     if trial.name != "recover":
@@ -556,6 +616,9 @@ CHECKS: list[Callable[[Trial], None]] = [
     _asked_twice,
     _renamed,
     _skipped,
+    _heirs,
+    _declared,
+    _tells_its_heartbeat,
     _unreadable,
     _of_an_older_release,
     _foreign_key,
