@@ -86,7 +86,7 @@ class Conduct:
         now_ms = host.monotonic_us() // 1_000
         if name in CONTENDING and host.name not in self._lined:
             self._wrong(host, "LINE", f"{name} before its line was opened")
-        if name == "steal" and "crash" in args:
+        if name == "steal" and "crash" in map(_text, args):
             self._judge_looks(host)
         if name == "release" and args[0]:
             self._over.add((host.name, _text(args[0])))
@@ -98,8 +98,10 @@ class Conduct:
 
     def hears(self, host: Host, name: str, args: Sequence[Any], reply: Any, sent_ms: int) -> None:
         """It has read the answer."""
-        now_ms = host.monotonic_us() // 1_000
-        if name == "observe" and not self._leads(host, now_ms):  # a leader wants the time only
+        if name == "observe" and self._leads(host):
+            return  # it wants to know the time, and uses nothing else
+        if name == "observe":
+            now_ms = host.monotonic_us() // 1_000
             connection = self._connections.get(host.name, 0)
             look = Look(now_ms, reply[0], int(reply[2]), int(reply[3]), connection)
             self._looks.setdefault(host.name, []).append(look)
@@ -126,11 +128,9 @@ class Conduct:
         began_ms, ttl_ms = self._extended_ms.get((host.name, token)), self._sim.plan.ttl_ms
         return None if began_ms is None else began_ms + ttl_ms - min(1_000, ttl_ms // 4)
 
-    def _leads(self, host: Host, now_ms: int) -> bool:
-        """Whether it holds a lease, for all that it knows."""
-        mine = [each for each in self._extended_ms if each[0] == host.name]
-        held = [token for name, token in mine if (name, token) not in self._over]
-        return any(now_ms < (self._window_ms(host, token) or 0) for token in held)
+    def _leads(self, host: Host) -> bool:
+        parts = self._sim.parts.get(host.name)
+        return parts is not None and parts.election.leading
 
     def _judge_token(self, host: Host, name: str, token: str, now_ms: int) -> None:
         if (host.name, token) in self._over:

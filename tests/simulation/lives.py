@@ -67,11 +67,7 @@ def settling_lost(seed: int) -> Plan:
 
 def joins_beside_the_unheard(seed: int) -> Plan:
     """A newcomer finds a leader that it has never heard; nobody else is there."""
-    plan = _with(
-        plan_of(seed),
-        *_each(2, "unheard", us=700_000),
-        *_each(2, "join", first=11, later_us=20_000),
-    )
+    plan = _with(plan_of(seed), *_each(2, "unheard by a newcomer", us=700_000))
     return replace(plan, replicas=1)
 
 
@@ -202,10 +198,22 @@ def restores_twice(seed: int) -> Plan:
 
 
 def emptied_for_a_while(seed: int) -> Plan:
-    """Two histories in turn: a leader sees another one and then its own, with its own lease."""
-    us = 300_000 if seed % 2 else 1_150_000
-    trouble = Trouble(1 + (seed + 1) % 2, 1_500_000, "emptied for a while", us=us)
+    """A leader is told that its lease is gone, and then finds it again."""
+    trouble = Trouble(1 + seed % 2, 1_500_000, "emptied for a while", us=780_000 + 20_000 * seed)
     return replace(_busy(_with(plan_of(seed), trouble)), ttl_ms=1_000)
+
+
+def old_after_emptied(seed: int) -> Plan:
+    """A snapshot of an older cluster takes the place of one that began empty."""
+    restored = Trouble(1, SECOND, "restore", us=1_500_000)
+    emptied = Trouble(2, 2 * SECOND, "empty", on="claim>")
+    return _busy(_with(plan_of(seed), restored, emptied))
+
+
+def restores_between_calls(seed: int) -> Plan:
+    """A snapshot from between two claims takes the place of what the second did."""
+    plan = _with(plan_of(seed), *_each(3, "restored call", "claim<"))
+    return replace(plan, entries=CROWD)
 
 
 def restored_as_it_dies(seed: int) -> Plan:

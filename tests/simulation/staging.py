@@ -34,14 +34,15 @@ class Staging:
     _others_at: Callable[[str, Host, Callable[[Host], None]], None]
     _step_clock: Callable[[int], None]
 
-    def _join(self, trouble: Trouble, host: Host) -> None:
-        """One more replica, which has seen nothing so far."""
-        self._sim.start_replica()
-
     def _unheard(self, trouble: Trouble, host: Host) -> None:
         """Alive, and it looks like a dead one: not heard, and its heart stands still."""
         self._deafen(trouble, host)
         self._freeze(trouble, host)
+
+    def _unheard_by_a_newcomer(self, trouble: Trouble, host: Host) -> None:
+        """The same, and one more replica comes, which has seen nothing so far."""
+        self._unheard(trouble, host)
+        self._sim.start_replica()
 
     def _unheard_over_another_line(self, trouble: Trouble, host: Host) -> None:
         """The same, while a standby that has heard it loses its connection for commands."""

@@ -293,22 +293,21 @@ class Storm(Staging):
         self._sim.recorder.lost("it was emptied")
 
     def _emptied_for_a_while(self, trouble: Trouble, host: Host) -> None:
-        """Redis is emptied, somebody else leads, and what had been there comes back."""
-        self._snapshots[trouble.number] = (self._world.now_us, self._sim.server.snapshot())
-        self._fault(Kind.FREEZE, trouble.us, host)
-        host.freeze()
-        self._empty(trouble, host)
-        if trouble.number % 2:  # else it is frozen until its window is over, and looks
-            self._others_at("acquire>", host, lambda _: host.thaw())
-        self._until(trouble.us * 3 // 4, host.thaw)
+        """Redis is empty when it answers once, and what had been there comes back before it looks.
 
-        def back() -> None:
-            for other in self._sim.hosts:
-                if other is not host and other.alive:
-                    self._kill(trouble, other)
-            self._restore(trouble, host)
+        It is told so by a claim, or by a look when its window is over.
+        """
+        call = "claim" if trouble.number % 2 else "observe"
 
-        self._until(trouble.us, back)
+        def empty(_: Host) -> None:
+            self._snapshots[trouble.number] = (self._world.now_us, self._sim.server.snapshot())
+            self._empty(trouble, host)
+            back = "observe<" if call == "claim" else "observe>"
+            host.ambushes.append((back, partial(self._restore, trouble)))
+
+        host.ambushes.append((f"{call}<", empty))
+        if call == "observe":
+            self._freeze(trouble, host)
 
     def _redis_down(self, trouble: Trouble, host: Host) -> None:
         self._fault(Kind.REDIS_DOWN, trouble.us + self._network.timeout_us)

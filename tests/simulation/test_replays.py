@@ -229,7 +229,7 @@ def _by_a_token_that_follows(trial: Trial) -> None:
     """The same process leads anew: what it claimed before is not its own claim of now."""
     if trial.name != "claim":
         return
-    again = f"99:{str(trial.args[0]).partition(':')[2]}"
+    again = f"99:{_raw(trial.args[0]).decode().partition(':')[2]}"
     with trial.apart():
         done = [n for n, word in enumerate(trial.statuses(trial.again())) if word == b"ok"]
         trial.call("SET", trial.sim.keys.lease, again, "PX", 1_000)
@@ -302,10 +302,10 @@ def _epochs(trial: Trial) -> None:
 
 def _unheard(trial: Trial) -> None:
     """Who has no subscriber cannot tell that another has none."""
-    if trial.name != "steal" or "crash" not in trial.args:
+    if trial.name != "steal" or b"crash" not in map(_raw, trial.args):
         return
     server: Any = trial.server
-    own = trial.sim.keys.alive(trial.args[0]).encode()
+    own = trial.sim.keys.alive(_raw(trial.args[0]).decode()).encode()
     with trial.apart():
         server._lua.listen(server._server, own, 0)
         reply = trial.again()
