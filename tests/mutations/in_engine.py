@@ -132,7 +132,6 @@ SENDING_OUT = [
         'if word in ("ok", "mine inflight"):',
         'if word == "ok":',
         VERDICTS,
-        keeps=ONCE,
     ),
     Device(
         "outbox: refused is not departed",
@@ -169,7 +168,6 @@ SENDING_OUT = [
         "        if trouble is not None:\n            raise trouble\n",
         "",
         WINDOW,
-        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: what is under way before what goes only once",
@@ -566,7 +564,6 @@ SENDING_OUT = [
         "if isinstance(what, Firing) and has_expired(entry, what, now_ms):",
         "if False:",
         EXPIRY,
-        keeps=NEVER_LOST,
     ),
     Device(
         "planning: paced backlog",
@@ -638,7 +635,6 @@ CATCHING_UP = [
         "entry.effective_ms(slot_ms) <= now_ms:",
         "entry.effective_ms(slot_ms) < now_ms:",
         CATCHUP_EDGES,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: grace",
@@ -647,7 +643,6 @@ CATCHING_UP = [
         "self._last_misfire_ms = now_ms - policies.misfire_grace_ms - 1",
         "self._last_misfire_ms = now_ms - policies.misfire_grace_ms",
         CATCHUP_EDGES,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: grace compared",
@@ -691,7 +686,6 @@ CATCHING_UP = [
         "= min(loss.declared_ms, now_ms) if once else 0",
         "= min(loss.declared_ms, now_ms)",
         CATCHUP,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: a loss noted ahead",
@@ -717,7 +711,6 @@ CATCHING_UP = [
         'return self._missed(self._count(cursor_ms, run.last_ms - 1), "misfire: latest")',
         'return self._missed(run, "misfire: latest")',
         CATCHUP_EDGES,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: limit",
@@ -726,7 +719,6 @@ CATCHING_UP = [
         "            if excess > 0:\n",
         "            if excess > 1:\n",
         CATCHUP_EDGES,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: skip",
@@ -751,7 +743,6 @@ CATCHING_UP = [
         "if run.count > 1 and self._entry.effective_ms(run.last_ms) > effective_until_ms:",
         "if False:",
         CATCHUP_EDGES,
-        keeps=NEVER_LOST,
     ),
     Device(
         "offsets: before the next slot",

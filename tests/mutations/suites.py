@@ -29,6 +29,12 @@ SUITES = {
     "losses": "tests/simulation/test_losses.py tests/simulation/test_clocks.py",
     "servers": "tests/integration/test_catchup_policies.py tests/integration/test_client.py",
     "oracles": "tests/oracles",
+    "stateful": "tests/stateful",
+    "store": "tests/unit/store",
+    "orders": "tests/integration/test_by_hand.py",
+    "faults": "tests/integration/test_whose_fault.py",
+    "confirms": "tests/integration/test_confirms.py",
+    "forks": "tests/integration/test_forks.py",
 }
 
 #: What a suite runs the device against, by where its tests are; each kind has fakes of its own.

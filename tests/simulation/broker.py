@@ -37,6 +37,7 @@ class Broker:
         self.world = world
         self.arrived = arrived
         self.down = False
+        self._ids: dict[tuple[str, str, str], str] = {}
         self.cut_off: set[str] = set()
         #: While it hangs, whoever sends waits in vain; the message may be taken at the end.
         self.hangs_until_us = 0
@@ -48,6 +49,12 @@ class Broker:
         self.unrenderable: dict[str, str] = {}
         self.lose_this = False
         self.on_lost: Callable[[Host, int], None] = lambda host, until_us: None
+
+    def made(self, cluster: str, entry: str, identity: str, task_id: str) -> None:
+        """A message was built; of one firing all have the same id, whoever builds them."""
+        known = self._ids.setdefault((cluster, entry, identity), task_id)
+        if known != task_id:
+            raise AssertionError(f"{entry}@{identity} has the task ids {known} and {task_id}")
 
     def reaches(self, host: Host) -> bool:
         return not self.down and host.name not in self.cut_off
@@ -107,7 +114,9 @@ class Publisher:
             raise ZeroDivisionError("simulated")
         if how:
             raise RenderFailed("simulated")
-        told = f"{entry.name} {firing.identity} {firing.task_id(cluster)} {entry.rev}"
+        task_id = firing.task_id(cluster)
+        self._broker.made(cluster, entry.name, firing.identity, task_id)
+        told = f"{entry.name} {firing.identity} {task_id} {entry.rev}"
         if self.atomic:
             queue = BAD_QUEUE if entry.task == "poisoned" else QUEUE
             commands = [("LPUSH", queue, told)]

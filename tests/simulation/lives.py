@@ -128,6 +128,8 @@ def stopped_only_once(seed: int) -> Plan:
     place = ("claim>", "publish<", "claim>", "publish>", "claim<")[seed % 5]
     troubles = (Trouble(n, (4 + n) * SECOND, "term", place) for n in (1, 2, 3))
     plan = _busy(_with(plan_of(seed, atomic=False), *troubles))
+    if seed >= 5:  # several are due at once
+        plan = replace(plan, entries=CROWD, little=1, batch=20)
     once = [place == "claim>" or n % 2 == 0 for n in range(len(plan.entries))]
     pairs = zip(plan.entries, once, strict=True)
     entries = tuple(replace(each, at_most_once=it) for each, it in pairs)
