@@ -58,7 +58,6 @@ SENDING_OUT = [
         "        self._sender.ready(lead)\n        attempt = lead.attempt()\n",
         "        attempt = lead.attempt()\n",
         OUTBOX,
-        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: settled packet by packet",
@@ -450,7 +449,6 @@ SENDING_OUT = [
         "[f for f in planned.firings if f.entry.name not in stale]",
         "list(planned.firings)",
         BACKLOGS,
-        keeps=NEVER_LOST,
     ),
     Device(
         "dispatch: accounted for",
@@ -459,7 +457,6 @@ SENDING_OUT = [
         'frozenset({"ok", "mine settled", "duplicate"})',
         'frozenset({"ok", "mine settled"})',
         VERDICTS,
-        keeps=ONCE,
     ),
     Device(
         "planning: definition by digest",
@@ -694,7 +691,6 @@ CATCHING_UP = [
         "self._lost_until_ms = min(loss.until_ms, now_ms)",
         "self._lost_until_ms = loss.until_ms",
         CATCHUP,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: window",

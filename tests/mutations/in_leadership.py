@@ -188,7 +188,6 @@ TRUST_WINDOW = [
         "        if not self.loss_suspected:\n            answered_ms",
         "        if True:\n            answered_ms",
         ELECTION,
-        keeps=NEVER_LOST,
     ),
     Device(
         "trust: at all",
@@ -485,7 +484,6 @@ CONTENDING = [
         "return self.server_us + monotonic_us - self.monotonic_us",
         "return self.server_us + monotonic_us - self.monotonic_us + 1_000",
         SERVER_TIME,
-        keeps=ONCE,
     ),
     Device(
         "server time: wait rounded up",

@@ -112,7 +112,7 @@ _SECTION = """## Which suites catch each
 A device keeps *once* or *never lost* if a slot is sent twice, or ends neither sent nor in the
 ledger, when the device and whatever stands behind it are gone. Such a device must be caught by
 suites of two kinds: a test of the device itself with fakes or a real Redis, and one that sees only
-what comes of it.
+what comes of it. `tests/mutations/test_table.py` holds the table to that{alone}.
 
 `make mutations ARGS="--suites lives,replays,simulation"` tries each device against other suites
 until one catches it. `replays` makes every call of the shipped engine again under other
@@ -126,7 +126,21 @@ and was not tried against others.
 """
 
 #: Devices that only one kind of suite catches, each with the reason.
-ALONE: dict[str, str] = {}
+_TWO_LOSSES = "no life brings a loss of data between two claims that are both under way"
+_EITHER = "in a run of the simulation all messages go one way, and each can be repeated"
+ALONE: dict[str, str] = {
+    "history: an answer that has come before the next batch": _TWO_LOSSES,
+    "history: an answer that has come when it is dropped": _TWO_LOSSES,
+    "history: two answers with one heartbeat": _TWO_LOSSES,
+    "outbox: one by one while little is due": "what a kill may repeat is judged by the window only",
+    "outbox: what is under way before what goes only once": "a stop has to meet two batches at once",
+    "dispatch: one way in a batch": _EITHER,
+    "dispatch: not repeatable": _EITHER,
+    "catch-up: history's last slot": "its case is a slot in the very millisecond of a loss",
+    "edit: a slot due right now": "its case is a slot in the very millisecond of an edit",
+    "catch-up: what nobody can know is sent at most once": "the loss explains the repeat as well",
+    "order: end": "its case is a backfill that ends at a slot, to the millisecond",
+}
 
 
 def section(devices: Sequence[Device]) -> str:

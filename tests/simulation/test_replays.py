@@ -403,6 +403,37 @@ def _skipped(trial: Trial) -> None:
                 trial.fails(f"leaves the slot due that it has skipped {wanted}", found)
 
 
+def _only_once(trial: Trial) -> None:
+    """What may not be repeated is buried at the first attempt to send it again."""
+    if trial.name != "mark":
+        return
+    with trial.apart():
+        trial.args[5] = "may have left"
+        reply = trial.again()
+        if reply[0] == b"ok":
+            trial.fails("of what may not be repeated", reply)
+
+
+def _requested(trial: Trial) -> None:
+    """An id is used once: nothing is asked for when another call comes with it."""
+    if trial.name != "claim":
+        return
+    keys, found = trial.sim.keys, script("request")
+    names = trial.call("HKEYS", keys.entries)
+    if not names:
+        return
+    with trial.apart():
+
+        def ask(order: str, mark: str) -> bytes:
+            words = ("q", order, 60_000, names[0], mark)
+            reply: list[bytes] = trial.server.evalsha(found.sha, found.text, keys.fixed, words)
+            return reply[0]
+
+        told = [ask("one", "a"), ask("one", "a"), ask("other", "b")]
+        if told != [b"ok", b"ok", b"known"] or trial.call("HGET", keys.requests, "q") != b"one":
+            trial.fails("and a request is made twice", told)
+
+
 def _led_before(trial: Trial, nonce: str) -> Any:
     """The answer to an acquisition of a lease that is free, by this process."""
     trial.call("DEL", trial.sim.keys.lease)
@@ -616,6 +647,8 @@ CHECKS: list[Callable[[Trial], None]] = [
     _asked_twice,
     _renamed,
     _skipped,
+    _only_once,
+    _requested,
     _heirs,
     _declared,
     _tells_its_heartbeat,
