@@ -133,7 +133,7 @@ ALONE: dict[str, str] = {
     "history: an answer that has come when it is dropped": _TWO_LOSSES,
     "history: two answers with one heartbeat": _TWO_LOSSES,
     "outbox: one by one while little is due": "what a kill may repeat is judged by the window only",
-    "outbox: what is under way before what goes only once": "a stop has to meet two batches at once",
+    "outbox: what is under way before what goes only once": "a stop would have to meet two batches",
     "dispatch: one way in a batch": _EITHER,
     "dispatch: not repeatable": _EITHER,
     "catch-up: history's last slot": "its case is a slot in the very millisecond of a loss",
