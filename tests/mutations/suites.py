@@ -31,7 +31,7 @@ SUITES = {
     "oracles": "tests/oracles",
     "stateful": "tests/stateful",
     "store": "tests/unit/store",
-    "orders": "tests/integration/test_by_hand.py",
+    "orders": "tests/integration/test_by_hand.py tests/integration/test_backfill_ends.py",
     "faults": "tests/integration/test_whose_fault.py",
     "confirms": "tests/integration/test_confirms.py",
     "forks": "tests/integration/test_forks.py",
@@ -127,19 +127,15 @@ and was not tried against others.
 
 #: Devices that only one kind of suite catches, each with the reason.
 _TWO_LOSSES = "no life brings a loss of data between two claims that are both under way"
-_EITHER = "in a run of the simulation all messages go one way, and each can be repeated"
 ALONE: dict[str, str] = {
     "history: an answer that has come before the next batch": _TWO_LOSSES,
     "history: an answer that has come when it is dropped": _TWO_LOSSES,
     "history: two answers with one heartbeat": _TWO_LOSSES,
     "outbox: one by one while little is due": "what a kill may repeat is judged by the window only",
     "outbox: what is under way before what goes only once": "a stop would have to meet two batches",
-    "dispatch: one way in a batch": _EITHER,
-    "dispatch: not repeatable": _EITHER,
+    "dispatch: one way in a batch": "in a run of the simulation all messages go one way",
     "catch-up: history's last slot": "its case is a slot in the very millisecond of a loss",
-    "edit: a slot due right now": "its case is a slot in the very millisecond of an edit",
     "catch-up: what nobody can know is sent at most once": "the loss explains the repeat as well",
-    "order: end": "its case is a backfill that ends at a slot, to the millisecond",
 }
 
 

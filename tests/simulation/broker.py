@@ -38,6 +38,8 @@ class Broker:
         self.arrived = arrived
         self.down = False
         self._ids: dict[tuple[str, str, str], str] = {}
+        #: Task ids of messages that cannot be kept: only who has built one can send it.
+        self.only_here: set[str] = set()
         self.cut_off: set[str] = set()
         #: While it hangs, whoever sends waits in vain; the message may be taken at the end.
         self.hangs_until_us = 0
@@ -123,7 +125,9 @@ class Publisher:
             if entry.task == "group":
                 commands.append(("LPUSH", BAD_PART, told))
             return Rendered(commands=commands)
-        return Rendered(envelope=told.encode(), repeatable=entry.task != "its own way")
+        repeatable = entry.task != "its own way"
+        (self._broker.only_here.discard if repeatable else self._broker.only_here.add)(task_id)
+        return Rendered(envelope=told.encode(), repeatable=repeatable)
 
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
         """As from a template: made unseen, for half of the entries."""
@@ -188,6 +192,8 @@ class Publisher:
         if timeout_ms <= 0:
             raise BrokerUnavailable("simulated: the packet took too long")
         entry, identity, task_id, _ = envelope.decode().split(" ")
+        if attempt > 1 and task_id in broker.only_here:
+            raise AssertionError(f"{entry}@{identity} is sent again, and cannot be repeated")
         host.sleep(30 + int(970 * world.random.random()))
         host.boundary("publish<")
         if broker.slow_us > 1_000:

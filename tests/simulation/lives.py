@@ -143,6 +143,13 @@ def stopped_in_a_burst(seed: int) -> Plan:
     return replace(plan, entries=CROWD, window=3, little=1, batch=20)
 
 
+def dies_with_what_cannot_be_kept(seed: int) -> Plan:
+    """A leader is killed with messages on their way that nobody else can send."""
+    place = ("publish>", "claim>", "settle<")[seed % 3]
+    plan = _busy(_with(plan_of(seed, atomic=False), *_each(3, "kill", place)))
+    return replace(plan, entries=tuple(replace(each, task="its own way") for each in plan.entries))
+
+
 def dies_with_a_long_lease(seed: int) -> Plan:
     """The clock steps back as a leader dies: its lease outlives it by a minute."""
     kind, place = "dies as the clock steps back", ("publish<", "publish>", "claim>")[seed % 3]
@@ -259,6 +266,7 @@ ALL: tuple[Life, ...] = (
     *(joins_beside_the_unheard, reconnects_beside_the_unheard, heirs_unheard),
     *(looks_twice_at_once, muted, deafened, frozen_at_the_edge, overtaken, yields),
     *(stopped_only_once, stopped_in_a_burst, dies_with_a_long_lease, renames),
+    dies_with_what_cannot_be_kept,
     *(
         renews_late,
         outlives_its_lease,
