@@ -25,7 +25,7 @@ SHORT_MS, LONG_MS = 30, 60_000
 class Tides(Schedule):
     """Every second, and slow to say so if the test wants."""
 
-    kind: ClassVar[str] = "tides"
+    kind: ClassVar[str] = "tide table"
     does: ClassVar[Callable[[str], None]] = staticmethod(lambda what: None)
 
     every_ms: int = 1_000
