@@ -143,7 +143,10 @@ class Client:
             self._network.copied = self._network.world.now_us, self._server.snapshot()
             return replicas
 
-        return self._carry("wait", act)
+        have = self._carry("wait", act)
+        if have:
+            self._network.conduct.copied(self._host)
+        return have
 
     def evalsha(self, sha: str, numkeys: int, *words: Any) -> Any:
         return self._script(script_name(sha), sha, None, words[:numkeys], words[numkeys:])
