@@ -153,7 +153,8 @@ class Client:
 
     def eval(self, text: str, numkeys: int, *words: Any) -> Any:
         sha = _digest(text)
-        return self._script(script_name(sha), sha, text, words[:numkeys], words[numkeys:])
+        with self._network.conduct.same_call(self._host):
+            return self._script(script_name(sha), sha, text, words[:numkeys], words[numkeys:])
 
     def hmget(self, key: str, names: Any, *more: Any) -> Any:
         names = [names, *more] if isinstance(names, str) else names
