@@ -119,11 +119,14 @@ class Sender:
         self._renew_if_short(lead)
         self._publisher.connect(min(self._timeout_ms, lead.spare_ms()))
 
-    def send(self, lead: Lead, parcels: Sequence[Parcel], behind: int = 0) -> int:
+    def send(
+        self, lead: Lead, parcels: Sequence[Parcel], behind: int = 0, *, despite_stop: bool = True
+    ) -> int:
         """Publish these messages; how many of them were begun, before a stop or for want of trust.
 
         `behind` is how many more wait after them. Of what was begun, what the broker has taken is
-        settled or about to be; the rest stays in flight. A stop does not hold up the first packet.
+        settled or about to be; the rest stays in flight. Unless `despite_stop`, no packet is begun
+        after a stop; with it the first one is.
         BrokerUnavailable, when all that is known has been noted.
         """
         most = min(self._publisher.packets, self._window)
@@ -134,7 +137,7 @@ class Sender:
         try:
             while begun < len(parcels) and trouble is None and not (begun and lead.stopping()):
                 packet = _packet(parcels[begun : begun + size])
-                handed = self._hand_over(lead, packet)
+                handed = self._hand_over(lead, packet, despite_stop)
                 if handed is None:
                     break
                 begun += len(packet)
@@ -156,9 +159,11 @@ class Sender:
             return 1
         return max(1, min(self._window // most, waiting // 2))
 
-    def _hand_over(self, lead: Lead, packet: Sequence[Parcel]) -> Handed | None:
+    def _hand_over(self, lead: Lead, packet: Sequence[Parcel], despite_stop: bool) -> Handed | None:
         """Give a packet to the broker; None if the trust left does not suffice."""
         self._renew_if_short(lead)
+        if lead.stopping() and not despite_stop:  # the stop came while the lease was renewed
+            return None
         spare_ms = lead.spare_ms()
         if spare_ms < LEAST_TRUST_MS:
             return None
@@ -284,7 +289,8 @@ class OutboxClaims:
         parcels, complete = self._judged(lead, claiming.batch, reply)
         if lead.stopping():
             return complete and not parcels
-        return self._sender.send(lead, parcels, behind) == len(parcels) and complete
+        begun = self._sender.send(lead, parcels, behind, despite_stop=False)
+        return begun == len(parcels) and complete
 
     def _claim_alone(self, lead: Lead, batch: Sequence[Claim]) -> bool:
         """Directly before its publish, with nothing under way; a stop waits for it."""
