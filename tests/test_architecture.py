@@ -136,7 +136,7 @@ def test_importing_habeat_has_no_side_effects() -> None:
     assert before_and_after == "[]"
 
 
-@pytest.mark.parametrize("module", ["habeat.config", "habeat.core.schedule", "habeat.errors"])
+@pytest.mark.parametrize("module", ["habeat.config", "habeat.schedules", "habeat.errors"])
 def test_what_needs_no_celery_loads_no_celery(module: str) -> None:
     loaded = run_python(f"import sys, {module}\nprint('celery' in sys.modules)")
     assert loaded == "False"

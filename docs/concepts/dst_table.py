@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from habeat.core.schedule import Schedule, cron
+from habeat.schedules import Schedule
+from habeat.schedules import cron
 
 YEAR = 2026
 HOUR = timedelta(hours=1)

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from habeat.beat.scheduler import Scheduler as Scheduler
     from habeat.client import Client as Client
     from habeat.client import Guard as Guard
-    from habeat.core.schedule import cron as cron
-    from habeat.core.schedule import crontab as crontab
-    from habeat.core.schedule import every as every
-    from habeat.core.schedule import once as once
-    from habeat.core.schedule import rrule as rrule
-    from habeat.core.schedule import solar as solar
+    from habeat.schedules import cron as cron
+    from habeat.schedules import crontab as crontab
+    from habeat.schedules import every as every
+    from habeat.schedules import once as once
+    from habeat.schedules import solar as solar
+    from habeat.schedules.rrule import rrule as rrule
 
 __version__ = "0.1.0"
 
@@ -33,12 +33,12 @@ _HOMES = {
     "Scheduler": "habeat.beat.scheduler",
     "Client": "habeat.client",
     "Guard": "habeat.client",
-    "every": "habeat.core.schedule",
-    "cron": "habeat.core.schedule",
-    "crontab": "habeat.core.schedule",
-    "once": "habeat.core.schedule",
-    "rrule": "habeat.core.schedule",
-    "solar": "habeat.core.schedule",
+    "every": "habeat.schedules",
+    "cron": "habeat.schedules",
+    "crontab": "habeat.schedules",
+    "once": "habeat.schedules",
+    "rrule": "habeat.schedules",
+    "solar": "habeat.schedules",
 }
 
 __all__ = [

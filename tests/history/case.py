@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from habeat.core.entry import Delivery, Entry
+from habeat.entries.codec import decode
 from habeat.errors import DefinitionError
-from habeat.store.codec import decode
 from tests.history.events import Arrival, Expectation, Fault, Gap, Kind, Words
 
 #: (entry, identity): what names a firing.

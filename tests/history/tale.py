@@ -6,8 +6,8 @@ from typing import Any
 
 from habeat.core.entry import Delivery, Entry
 from habeat.core.firing import Firing
-from habeat.core.schedule import Interval
-from habeat.store.codec import encode
+from habeat.entries.codec import encode
+from habeat.schedules import Interval
 from tests.history.checker import Verdict, judge
 from tests.history.events import (
     Arrival,

@@ -10,14 +10,14 @@ from dataclasses import replace
 import pytest
 import redis
 
-from habeat.beat.sending import iso
+from habeat.beat.message.send_path import iso
 from habeat.core.entry import Misfire
 from habeat.core.firing import Firing
 from habeat.core.lease import Fence, Token
+from habeat.entries.codec import digest_of, encode
 from habeat.ports import Departed, Rendered
 from habeat.ports import Lost as NotHeld
 from habeat.store import scripting
-from habeat.store.codec import digest_of, encode
 from habeat.store.entries import Position, Write
 from tests.history.checker import judge
 from tests.history.events import Arrival, Event, Expectation, Fault, Gap, Kind, Lost, ScriptEnd

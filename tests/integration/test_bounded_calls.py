@@ -21,7 +21,7 @@ from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.lease import Fence, Token
 from habeat.ports import Lost
 from habeat.store.entries import Write
-from habeat.store.insight import Insight
+from habeat.store.inspection import Insight
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.servers.redis_server import Server
 
@@ -355,7 +355,7 @@ def test_no_request_is_sent_when_the_time_is_up(
         return real(insight, *given)
 
     monkeypatch.setattr(Insight, "_page", page)
-    monkeypatch.setattr("habeat.client.lookback.CHECK_EVERY", 10**9)
+    monkeypatch.setattr("habeat.client.history.CHECK_EVERY", 10**9)
     with pytest.raises(errors.CallTimeout):
         full.history(limit=10_000)
     assert len(pages) <= 3

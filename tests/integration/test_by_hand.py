@@ -14,10 +14,10 @@ from habeat import errors
 from habeat.client import Backfill, Client, RequestId
 from habeat.core.entry import Entry
 from habeat.core.limits import DEFAULT_LIMITS
-from habeat.core.order import BACKFILL_MAX
-from habeat.core.schedule.code import Code
+from habeat.core.request import BACKFILL_MAX
+from habeat.entries.codec import decode_order
+from habeat.schedules.custom import Code
 from habeat.store.calling import Caller
-from habeat.store.codec import decode_order
 from habeat.store.connection import Connections, redis_target
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 import habeat
-from habeat.client import edits
-from habeat.client.instants import COUNT_MAX, Span, instants_of
-from habeat.client.lookback import moment
+from habeat.client.history import moment
+from habeat.client.preview import COUNT_MAX, Span, instants_of
 from habeat.core.catchup import HISTORY_LOST
 from habeat.core.entry import Entry, Misfire
-from habeat.core.order import Order
-from habeat.core.schedule import Schedule
-from habeat.core.schedule.base import to_ms
+from habeat.core.request import Order
+from habeat.entries import changes
+from habeat.entries.codec import encode_order
+from habeat.schedules import Schedule
+from habeat.schedules.schedule import to_ms
 from habeat.store.calling import Caller
-from habeat.store.codec import encode_order
 from habeat.store.entries import EntryStore, Stored
 from tests.history.checker import judge
 from tests.history.events import Arrival, Expectation
@@ -64,7 +64,7 @@ class Bench(Simulation):
         self.to_half_a_minute()
         self.begin_ms = self.now_ms
         entry = Entry("e", "task", schedule, misfire_grace_ms=GRACE_MS, **policies)
-        edit = edits.addition(self.stored(), entry, self.now_ms)
+        edit = changes.addition(self.stored(), entry, self.now_ms)
         assert self.entries.write([edit.write]) is None
 
     @property
@@ -277,7 +277,7 @@ def test_a_resume_goes_on_from_now_or_from_the_pause(misfire: Misfire, catch_up:
     bench = Bench(SCHEDULES["interval"], misfire=misfire)
     bench.beat_for(90)
     bench.to_half_a_minute()
-    bench.edit(edits.pause, "why", bench.now_ms)
+    bench.edit(changes.pause, "why", bench.now_ms)
     off_ms = bench.cursor_ms
     before = len(bench.sent())
     by_the_pause = bench.reasons()["skipped paused"]
@@ -287,7 +287,7 @@ def test_a_resume_goes_on_from_now_or_from_the_pause(misfire: Misfire, catch_up:
     bench.to_half_a_minute()
     now_ms = bench.now_ms
     slots = bench.preview(off_ms, now_ms)
-    bench.edit(edits.resume, now_ms, catch_up=catch_up)
+    bench.edit(changes.resume, now_ms, catch_up=catch_up)
     bench.play(20)
     stop(host)
     bench.play(1)

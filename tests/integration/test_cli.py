@@ -23,9 +23,9 @@ from habeat.client import Client
 from habeat.client.calls import Desk
 from habeat.clock import SystemClock
 from habeat.core.entry import Entry
+from habeat.entries.codec import encode
 from habeat.ports import Known, Won
 from habeat.store.calling import Caller
-from habeat.store.codec import encode
 from habeat.store.connection import Connections, redis_target
 from habeat.store.entries import EntryStore, Position, Write
 from habeat.store.keys import Keys

@@ -24,13 +24,13 @@ from habeat.clock import SystemClock
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.lease import Fence
+from habeat.entries.codec import encode
 from habeat.ports import Claim, Known, Rendered, StoreUnavailable, Won
 from habeat.store.calling import Caller
-from habeat.store.codec import encode
 from habeat.store.connection import Connections, redis_target
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore, Position, Write
-from habeat.store.insight import Insight
+from habeat.store.inspection import Insight
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
 from tests.servers.proxy import Proxy

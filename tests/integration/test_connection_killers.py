@@ -10,8 +10,8 @@ import pytest
 from celery import Celery
 from kombu import Connection, Exchange, Queue
 
-from habeat.beat.broker import Broker
-from habeat.beat.envelope import Publication
+from habeat.beat.broker.broker import Broker
+from habeat.beat.broker.envelope import Publication
 from habeat.ports import BrokerUnavailable, PublishUnknown
 from tests.servers.rabbitmq import RabbitMQ
 

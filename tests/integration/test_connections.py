@@ -18,7 +18,7 @@ from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
 from habeat.store.faults import Fault, classify, is_down
 from habeat.store.keys import Keys
-from habeat.store.making import KEEPALIVE
+from habeat.store.redis_clients import KEEPALIVE
 from tests.servers.children import until
 from tests.servers.cluster import Cluster
 from tests.servers.proxy import Proxy

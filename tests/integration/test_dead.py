@@ -10,11 +10,11 @@ import pytest
 from habeat.client import Client
 from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence, Token
-from habeat.core.order import Order
+from habeat.core.request import Order
+from habeat.entries.codec import encode_order
 from habeat.errors import DeadNotFound, DeadUnreadable, EntryNotFound
 from habeat.ports import Intent, Recovered, Rendered, Request
-from habeat.store.codec import encode_order
-from habeat.store.dead import read_dead
+from habeat.store.dead_letters import read_dead
 from habeat.store.dispatch import RedisDispatchStore
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.integration.test_cli import Shell

@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from habeat.cli.demo import keeper
-from habeat.cli.demo.main import main
-from habeat.cli.demo.tally import count
 from habeat.core.entry import Entry
-from habeat.core.schedule import every
+from habeat.demo import keeper
+from habeat.demo.main import main
+from habeat.demo.tally import count
+from habeat.schedules import every
 from tests.servers.children import until
 from tests.servers.redis_server import Server
 

@@ -21,10 +21,10 @@ import redis
 from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing
 from habeat.core.lease import Token
-from habeat.core.schedule import Interval
-from habeat.election import Election, Pace
 from habeat.engine import Engine, EngineSettings
-from habeat.engine.lead import Lead
+from habeat.engine.election import Election, Pace
+from habeat.engine.fenced import Lead
+from habeat.entries import codec
 from habeat.ports import (
     Answered,
     BrokerUnavailable,
@@ -33,7 +33,7 @@ from habeat.ports import (
     Rendered,
     StoreUnavailable,
 )
-from habeat.store import codec
+from habeat.schedules import Interval
 from habeat.store.calling import Caller, text
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore, Position, Write

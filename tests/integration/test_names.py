@@ -10,7 +10,7 @@ import pytest
 from habeat.client import Client
 from habeat.store import entries
 from habeat.store.entries import PAGE, Removal
-from habeat.store.names import REINDEX
+from habeat.store.name_index import REINDEX
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_bounded_calls import asked_for
 from tests.servers.redis_server import Server

@@ -12,10 +12,10 @@ import pytest
 from celery import Celery
 from kombu import Exchange, Queue
 
-from habeat.beat.broker import Broker
-from habeat.beat.envelope import Publication, seal
-from habeat.beat.packets import RedisPackets
-from habeat.beat.publisher import CeleryPublisher
+from habeat.beat.broker.broker import Broker
+from habeat.beat.broker.envelope import Publication, seal
+from habeat.beat.message.publisher import CeleryPublisher
+from habeat.beat.message.redis_packets import RedisPackets
 from habeat.ports import Answered, BrokerUnavailable, Parcel, PublishRefused, PublishUnknown
 from tests.servers.proxy import Proxy
 from tests.servers.redis_server import Server

@@ -11,15 +11,15 @@ import pytest
 from celery import Celery
 from celery.schedules import crontab, schedule
 
-from habeat.beat.declared import Declared, declare
-from habeat.beat.reconcile import LOOK_EVERY_US, Reconcile
-from habeat.beat.seeding import SLICE
+from habeat.beat.declared.beat_schedule import Declared, declare
+from habeat.beat.declared.reconcile import LOOK_EVERY_US, Reconcile
+from habeat.beat.declared.seeding import SLICE
 from habeat.core.entry import Entry
 from habeat.core.lease import Fence, Token
-from habeat.core.schedule import Interval
-from habeat.election import Attempt, LeaseLost
+from habeat.engine.election import Attempt, LeaseLost
+from habeat.entries.codec import encode
 from habeat.ports import Lost
-from habeat.store.codec import encode
+from habeat.schedules import Interval
 from habeat.store.entries import Position, Stored, Write
 from habeat.store.leases import CONFIG_FORGOTTEN_MS
 from tests.integration.scripts.bench import TTL_MS, Bench

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from habeat.beat.reconcile import LOOK_EVERY_US
-from habeat.client.edits import removal
-from habeat.store.codec import encode
+from habeat.beat.declared.reconcile import LOOK_EVERY_US
+from habeat.entries.changes import removal
+from habeat.entries.codec import encode
 from habeat.store.entries import Write
 from tests.integration.test_reconcile import (
     GOOD,

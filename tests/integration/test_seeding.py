@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from habeat.beat.seeding import COMPARED, SLICE, Seeding, Terms
-from habeat.election import LeaseLost
+from habeat.beat.declared.seeding import COMPARED, SLICE, Seeding, Terms
+from habeat.engine.election import LeaseLost
 from habeat.ports import StoreUnavailable
 from habeat.store.entries import Position, Write
 from tests.integration.test_reconcile import GOOD, Deploy, app, bench, deploy, lead, stored

@@ -10,7 +10,7 @@ import pytest
 import habeat
 from habeat import errors
 from habeat.client import Client
-from habeat.client.lookback import moment
+from habeat.client.history import moment
 from habeat.core.entry import Entry
 from habeat.ports import StoreUnavailable
 from habeat.store.entries import Conflict, EntryStore, Mark, Removal, Renaming, Write

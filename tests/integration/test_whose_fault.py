@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from habeat.beat.capture import Capture
+from habeat.beat.message.kombu_redis import Capture
 from habeat.ports import BrokerUnavailable, PublishRefused, RenderFailed
 from tests.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app

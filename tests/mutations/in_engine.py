@@ -33,16 +33,16 @@ from tests.mutations.device import (
 )
 
 _OUTBOX = "engine/outbox.py"
-_CONFIRMS = "beat/confirms.py"
+_CONFIRMS = "beat/broker/confirms.py"
 _RECOVERY = "engine/recovery.py"
 _CATCHUP = "core/catchup.py"
-_RECONCILE = "beat/reconcile.py"
-_SEEDING = "beat/seeding.py"
-_EDITS = "client/edits.py"
+_RECONCILE = "beat/declared/reconcile.py"
+_SEEDING = "beat/declared/seeding.py"
+_EDITS = "entries/changes.py"
 _PLANNING = "engine/planning.py"
 _PLAN = "engine/plan.py"
-_ASKING = "engine/asking.py"
-_THREADS = "beat/asking.py"
+_ASKING = "engine/custom_schedules.py"
+_THREADS = "beat/schedule_threads.py"
 
 SENDING_OUT = [
     Device(
@@ -292,7 +292,7 @@ SENDING_OUT = [
     Device(
         "dispatch: not repeatable",
         "What only this process can send is sent at most once",
-        "engine/render.py",
+        "engine/rendering.py",
         "        if not rendered.repeatable:\n            return Delivery.AT_MOST_ONCE\n",
         "",
         OUTBOX,
@@ -300,7 +300,7 @@ SENDING_OUT = [
     Device(
         "dispatch: a failed slot holds up the later ones",
         "Slots of one entry keep their order",
-        "engine/render.py",
+        "engine/rendering.py",
         "if failed[name] >= (FAILED_REQUESTS if planned.firing.request else 1):",
         "if False:",
         BACKLOGS,
@@ -356,7 +356,7 @@ SENDING_OUT = [
     Device(
         "planning: the lease between two entries",
         "What it takes to plan one page of entries does not cost the lease",
-        "engine/lead.py",
+        "engine/fenced.py",
         "        if self.trust_left_ms() < self.ttl_ms // 2:\n",
         "        if False:\n",
         BULKHEADS,
@@ -388,7 +388,7 @@ SENDING_OUT = [
     Device(
         "asking: the held do not delay an answer",
         "An answer of a schedule of code is looked for while others are held",
-        "engine/ahead.py",
+        "engine/prefetch.py",
         "later = until_ms is not None and due_ms > until_ms",
         "later = False",
         BULKHEADS,
@@ -452,7 +452,7 @@ SENDING_OUT = [
     Device(
         "message: entry's own dictionaries",
         "E5: rendering changes nothing of the entry",
-        "beat/sending.py",
+        "beat/message/send_path.py",
         'headers = dict(options.get("headers") or {})',
         'headers = options.get("headers") or {}',
         OPTIONS,
@@ -460,7 +460,7 @@ SENDING_OUT = [
     Device(
         "message: absolute expires",
         "E7: expires counts from the slot's time, not from the resend's",
-        "beat/sending.py",
+        "beat/message/send_path.py",
         'options["expires"] = datetime.fromtimestamp(at_ms / 1_000, UTC)',
         'options["expires"] = expires',
         SENDING,
@@ -468,7 +468,7 @@ SENDING_OUT = [
     Device(
         "order: backfill goes on",
         "No slot of a backfill is sent twice",
-        "core/order.py",
+        "core/request.py",
         "left = replace(left, cursor_ms=slot_ms, not_before_ms=now_ms + pause_ms)",
         "left = replace(left, not_before_ms=now_ms + pause_ms)",
         REQUESTS,
@@ -476,7 +476,7 @@ SENDING_OUT = [
     Device(
         "order: end",
         "A backfill ends where it was told to, that slot included",
-        "core/order.py",
+        "core/request.py",
         "slot_ms is not None and slot_ms <= self.end_ms",
         "slot_ms is not None and slot_ms < self.end_ms",
         REQUESTS,
@@ -750,7 +750,7 @@ EDITING = [
     Device(
         "register: at once after a loss",
         "The generation of a lost history is not written into entries",
-        "beat/replica.py",
+        "beat/housekeeping.py",
         "same_history = same_cluster and self._lost_ms == known.loss.declared_ms",
         "same_history = same_cluster",
         REPLICA,

@@ -16,7 +16,7 @@ ALL = [
     Device(
         "blame: the server's own words",
         "A full or read-only Redis is no entry's fault",
-        "beat/blame.py",
+        "beat/broker/blame.py",
         "    if fault in _SERVER_SAYS or str",
         "    if str",
         _BLAME,
@@ -24,7 +24,7 @@ ALL = [
     Device(
         "blame: another program's causes",
         "User code that fails while it handles a lost connection of its own has failed itself",
-        "beat/blame.py",
+        "beat/broker/blame.py",
         "    while isinstance(error, (OperationalError, KombuError)) and id(error) not in seen:",
         "    while id(error) not in seen:",
         _BLAME,
@@ -32,7 +32,7 @@ ALL = [
     Device(
         "blame: a probe decides",
         "A broker that is gone is not taken for an entry's mistake",
-        "beat/broker.py",
+        "beat/broker/broker.py",
         "        except BrokerUnavailable:\n            return BrokerUnavailable(told(error))\n",
         "        except BrokerUnavailable:\n            pass\n",
         _WHOSE,
@@ -40,7 +40,7 @@ ALL = [
     Device(
         "blame: a mistake needs no probe",
         "A misspelt option does not stop the others",
-        "beat/broker.py",
+        "beat/broker/broker.py",
         "        if found is Blame.ENTRY:\n            return PublishRefused(told(error))\n",
         "        if found is Blame.ENTRY:\n            return BrokerUnavailable(told(error))\n",
         _WHOSE,
@@ -48,7 +48,7 @@ ALL = [
     Device(
         "rendering: SystemExit",
         "What an entry's code raises does not end beat",
-        "beat/render.py",
+        "beat/message/record.py",
         "        except BaseException as error:\n            # SystemExit",
         "        except Exception as error:\n            # SystemExit",
         _WHOSE,
@@ -56,7 +56,7 @@ ALL = [
     Device(
         "rendering: a signal's exit",
         "A second SIGTERM ends beat wherever it interrupts",
-        "beat/render.py",
+        "beat/message/record.py",
         "            if self._leaving(error):\n",
         "            if False:\n",
         _WHOSE,
@@ -64,7 +64,7 @@ ALL = [
     Device(
         "publishing: no queue",
         "A message that kombu drops without a word is not called sent",
-        "beat/broker.py",
+        "beat/broker/broker.py",
         "        if is_unrouted(delivered):\n",
         "        if False:\n",
         _WHOSE,
@@ -96,7 +96,7 @@ ALL = [
     Device(
         "publishing: no key of ours",
         "The same, by the outbox",
-        "beat/unrouted.py",
+        "beat/message/unrouted.py",
         "        if args and str(args[0]).startswith(own):",
         "        if False:",
         _OWN_KEYS,
@@ -104,7 +104,7 @@ ALL = [
     Device(
         "declaring: no key of ours",
         "The same, of the queue's declaration",
-        "beat/broker.py",
+        "beat/broker/broker.py",
         '        check_declared(arguments["declare"], self.own_names)\n',
         "",
         _OWN_KEYS,
@@ -136,7 +136,7 @@ ALL = [
     Device(
         "pub/sub: commands go on",
         "A pub/sub connection that cannot be opened costs no dispatch",
-        "store/line.py",
+        "store/pubsub.py",
         "        except REDIS_ERRORS as error:\n            self._not_opened(error)\n",
         "        except REDIS_ERRORS as error:\n            self._connections.reset()\n",
         _PUBSUB,

@@ -141,7 +141,7 @@ TRUST_WINDOW = [
     Device(
         "wait: over the connection that wrote",
         "With the only Redis replica frozen nothing is sent, in a Cluster too",
-        "store/waiting.py",
+        "store/replica_wait.py",
         "    if pool is None:\n",
         "    if True:\n",
         "tests/integration/test_waiting.py",
@@ -245,7 +245,7 @@ TRUST_WINDOW = [
     Device(
         "trust: time to renew is spared",
         "A broker that hangs does not cost the lease",
-        "engine/lead.py",
+        "engine/fenced.py",
         "return max(0, self.trust_left_ms() - self.ttl_ms // 4)",
         "return self.trust_left_ms()",
         SENDING_TRUST,
@@ -253,7 +253,7 @@ TRUST_WINDOW = [
     Device(
         "trust: between batches",
         "No new work is begun without the lease or when stopping",
-        "engine/lead.py",
+        "engine/fenced.py",
         "return self._election.leading and not self.stopping()",
         "return True",
         SENDING_TRUST,
@@ -451,7 +451,7 @@ CONTENDING = [
     Device(
         "server time: never ahead",
         "I6: the estimate of Redis' clock is anchored when the answer arrives",
-        "core/servertime.py",
+        "core/server_time.py",
         "return self.server_us + monotonic_us - self.monotonic_us",
         "return self.server_us + monotonic_us - self.monotonic_us + 1_000",
         SERVER_TIME,
@@ -459,7 +459,7 @@ CONTENDING = [
     Device(
         "server time: wait rounded up",
         "Waiting an instant out suffices",
-        "core/servertime.py",
+        "core/server_time.py",
         "return max(0, -((self.now_us(monotonic_us) - instant_ms * 1_000) // 1_000))",
         "return max(0, (instant_ms * 1_000 - self.now_us(monotonic_us)) // 1_000)",
         SERVER_TIME,

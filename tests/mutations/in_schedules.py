@@ -14,11 +14,11 @@ from tests.mutations.device import (
     Device,
 )
 
-_WALL = "core/schedule/wallclock.py"
-_INTERVAL = "core/schedule/interval.py"
-_CRON = "core/schedule/cron.py"
+_WALL = "schedules/wallclock.py"
+_INTERVAL = "schedules/interval.py"
+_CRON = "schedules/cron.py"
 
-_BUDGET = "core/schedule/budget.py"
+_BUDGET = "schedules/search_budget.py"
 
 ALL = [
     Device(
@@ -32,7 +32,7 @@ ALL = [
     Device(
         "rrule: the count ends",
         "COUNT=n has n slots, found by arithmetic",
-        "core/schedule/recurrence_end.py",
+        "schedules/rrule/ending.py",
         "nth_ms(self._slots, self._count - number, at_ms, end_ms)",
         "nth_ms(self._slots, self._count, at_ms, end_ms)",
         SEARCHES,
@@ -40,7 +40,7 @@ ALL = [
     Device(
         "rrule: what was counted is known",
         "A question that gives up leaves the next one less to do",
-        "core/schedule/recurrence_end.py",
+        "schedules/rrule/ending.py",
         "at_ms, number = self._counted = end_ms, number + found",
         "at_ms, number = end_ms, number + found",
         SEARCHES,
@@ -136,7 +136,7 @@ ALL = [
     Device(
         "zone: offset changes found",
         "A change of clocks is seen to the second",
-        "core/schedule/zone.py",
+        "schedules/zone.py",
         "            yield high_s\n",
         "            yield low_s\n",
         ONE_BY_ONE,
@@ -208,7 +208,7 @@ ALL = [
     Device(
         "crontab: both days",
         "C11: Celery's crontab ANDs its days",
-        "core/schedule/crontab.py",
+        "schedules/crontab.py",
         '        of_week=_unless_all(values["day_of_week"], 7),\n',
         '        of_week=_unless_all(values["day_of_week"], 7),\n        either=True,\n',
         CRONTAB,
@@ -216,7 +216,7 @@ ALL = [
     Device(
         "rule: strictly after",
         "A slot follows itself never",
-        "core/schedule/rule.py",
+        "schedules/field_rule.py",
         "day, second = divmod(local_s + 1, DAY_S)",
         "day, second = divmod(local_s, DAY_S)",
         ONE_BY_ONE,

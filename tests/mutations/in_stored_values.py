@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutations.device import GUARD, MENDING, READING, SCRIPTS, Device
 
-_CODEC = "store/codec.py"
+_CODEC = "entries/codec.py"
 _MEND = f"{SCRIPTS}/mend.lua"
 _COMMON = f"{SCRIPTS}/common.lua"
 

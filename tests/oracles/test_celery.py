@@ -9,8 +9,8 @@ import pytest
 from celery import Celery
 from celery.schedules import crontab as celery_crontab
 
-from habeat.core.schedule import crontab
 from habeat.errors import ValidationError
+from habeat.schedules import crontab
 from tests.oracles.world import END, FULL, START, expression, ms, slots_ms
 from tests.unit.schedule.oracles import utc_minutes
 

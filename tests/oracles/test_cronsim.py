@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim, CronSimError
 
-from habeat.core.schedule import Cron, cron
-from habeat.core.schedule.rule import Rule
-from habeat.core.schedule.wallclock import WallClock
-from habeat.core.schedule.zone import zone_named
 from habeat.errors import ValidationError
+from habeat.schedules import Cron, cron
+from habeat.schedules.field_rule import Rule
+from habeat.schedules.wallclock import WallClock
+from habeat.schedules.zone import zone_named
 from tests.oracles.world import (
     APIA,
     END,

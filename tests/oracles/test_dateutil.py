@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from dateutil.rrule import rrulestr
 
-from habeat.core.schedule import RRule
-from habeat.core.schedule.recurrence import SEARCH_YEARS
 from habeat.errors import ValidationError
+from habeat.schedules import RRule
+from habeat.schedules.rrule.enumerate import SEARCH_YEARS
 from tests.oracles.world import APIA, FULL, ZONES, around, changes, ms, slots_ms
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")

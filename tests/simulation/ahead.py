@@ -1,4 +1,4 @@
-"""Calls that are sent now and read later, as `habeat.store.ahead` makes them, over the network.
+"""Calls that are sent now and read later, as `habeat.store.pipelining` makes them, over the network.
 
 Each has a connection of its own: its request is on its way at once, the server runs it when it
 arrives, in any order with those on other connections, and the answer waits to be read. Meanwhile
@@ -16,8 +16,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from habeat.store.ahead import plain
 from habeat.store.calling import Caller, Pending
+from habeat.store.pipelining import plain
 from habeat.store.scripting import Script, script
 from tests.simulation.model import ReplyError
 from tests.simulation.watching import TELLING
@@ -38,7 +38,7 @@ class AsyncCaller(Caller):
 
 
 class UnderWay:
-    """One call; as `habeat.store.ahead.Ahead`."""
+    """One call; as `habeat.store.pipelining.Ahead`."""
 
     def __init__(
         self, client: Client, which: Script, keys: tuple[str, ...], args: tuple[Any, ...]
@@ -115,7 +115,7 @@ class UnderWay:
         if self._waiting:
             self._host.wake()
 
-    # -- habeat.store.ahead.Ahead -------------------------------------------------------------
+    # -- habeat.store.pipelining.Ahead -------------------------------------------------------------
 
     def result(self) -> Any:
         """The answer; it is waited for as long as a socket is."""

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from habeat.client.by_hand import backfilled, triggered
 from habeat.client.calls import Overtaken, _may_pass
 from habeat.client.editing import Editing
 from habeat.client.guard import NO_GUARD
-from habeat.client.orders import backfilled, triggered
 from habeat.core.limits import DEFAULT_LIMITS
 from habeat.errors import HabeatError
 from habeat.store.calling import Caller

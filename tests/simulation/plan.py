@@ -84,7 +84,7 @@ class Plan:
 
     @property
     def timeout_us(self) -> int:
-        """How long a call to Redis may take, as `habeat.beat.wiring` has it."""
+        """How long a call to Redis may take, as `habeat.beat.assembly` has it."""
         return round(min(2.0, max(0.3, self.ttl_ms / 4_000)) * SECOND)
 
     @property

@@ -14,16 +14,16 @@ from typing import Any
 from unittest import mock
 
 import habeat.store.scripting as scripting
-from habeat.beat.replica import Replica
-from habeat.client import edits
+from habeat.beat.housekeeping import Replica
 from habeat.core import catchup
 from habeat.core.history import Knowledge
 from habeat.core.lease import Trust
-from habeat.election import Election
 from habeat.engine import plan
+from habeat.engine.election import Election
 from habeat.engine.loop import Engine
 from habeat.engine.outbox import OutboxClaims, Sender
 from habeat.engine.recovery import Recovery
+from habeat.entries import changes
 from habeat.ports import Departed
 from habeat.store.dispatch import RedisDispatchStore
 from tests.simulation import lives
@@ -106,7 +106,7 @@ def _nothing_lost(_stored: object, _now_ms: int, _act: str) -> None:
     return None
 
 
-_added = edits._added
+_added = changes._added
 
 
 def _added_early(stored: Any, entry: Any, definition: bytes, now_ms: int) -> Any:
@@ -215,14 +215,14 @@ def _expired_by_slot(entry: Any, firing: Any, now_ms: int) -> bool:
     return deadline_ms is not None and firing.slot_ms + deadline_ms <= now_ms
 
 
-_resume = edits.resume
+_resume = changes.resume
 
 
 def _resumed_now(_self: Any, lead: Any, names: Any) -> None:
     """As shipped, but for the moment from which an entry goes on."""
     snapshot = _self._entry_store.read(names)
     for stored in snapshot.stored:
-        edit = edits.resume(stored, snapshot.now_ms)
+        edit = changes.resume(stored, snapshot.now_ms)
         if edit is not None:
             lead.call(lambda fence, edit=edit: _self._resumed(edit.write, fence))
 
@@ -232,7 +232,7 @@ def _resumed_late(stored: Any, now_ms: int, *, catch_up: bool = False) -> Any:
     edit = _resume(stored, now_ms, catch_up=catch_up)
     if edit is None or edit.write.position is None or catch_up:
         return edit
-    later = edits._from(edit.entry, now_ms + 1_000)
+    later = changes._from(edit.entry, now_ms + 1_000)
     return replace(edit, write=replace(edit.write, position=later))
 
 
@@ -609,8 +609,8 @@ BUGS = (
         ),
     ),
     Bug("remove: no record", (("remove.lua", "  if count ~= '0' then", "  if false then"),)),
-    Bug("edit: due slots are dropped", patches=((edits, "_lost", _nothing_lost),)),
-    Bug("reseed: slots before the loss", patches=((edits, "_added", _added_early),)),
+    Bug("edit: due slots are dropped", patches=((changes, "_lost", _nothing_lost),)),
+    Bug("reseed: slots before the loss", patches=((changes, "_added", _added_early),)),
     Bug("catch-up: lost without a loss", patches=((catchup, "_Planner", _AllIsLost),)),
     Bug(
         "tick: declares a loss that there was not",
@@ -632,9 +632,9 @@ BUGS = (
     Bug("catch-up: a run one slot too long", patches=((catchup, "_Planner", _OneTooMany),)),
     Bug("expired: by the slot", patches=((plan, "has_expired", _expired_by_slot),)),
     Bug("resume: at now, not at the pause's end", patches=((Replica, "resume", _resumed_now),)),
-    Bug("resume: loses a slot", patches=((edits, "resume", _resumed_late),)),
+    Bug("resume: loses a slot", patches=((changes, "resume", _resumed_late),)),
     Bug("resume: never", patches=((Replica, "resume", _nothing),)),
-    Bug("edit: due index written wrong", patches=((edits, "_from", _due_late(edits._from)),)),
+    Bug("edit: due index written wrong", patches=((changes, "_from", _due_late(changes._from)),)),
     Bug(
         "claim: the due index loses what it has claimed",
         (

@@ -1,6 +1,6 @@
 """One replica: the shipped engine, election, stores, chores and reconciling, put together.
 
-It is what `habeat.beat.wiring` builds, less what belongs to Celery: the catalog has nothing in
+It is what `habeat.beat.assembly` builds, less what belongs to Celery: the catalog has nothing in
 code, the publisher is the simulation's, and the process is a greenlet.
 """
 
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from habeat.beat import replica as shipped
-from habeat.beat.declared import Declared
-from habeat.beat.reconcile import Reconcile
-from habeat.beat.upkeep import Upkeep
+from habeat.beat import housekeeping as shipped
+from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.reconcile import Reconcile
+from habeat.beat.key_upkeep import Upkeep
 from habeat.core.entry import Entry, Policies
 from habeat.core.lease import renew_after_ms
-from habeat.election import Election, Pace
 from habeat.engine import Engine, EngineSettings, dispatch, outbox, recovery
+from habeat.engine.election import Election, Pace
+from habeat.entries import codec
 from habeat.ports import StoreUnavailable
-from habeat.store import codec
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
-from habeat.store.insight import Insight
+from habeat.store.inspection import Insight
+from habeat.store.key_repair import Mending
 from habeat.store.leases import RedisElectionStore
-from habeat.store.mending import Mending
 from tests.simulation.ahead import AsyncCaller
 from tests.simulation.broker import Probe, Publisher
 from tests.simulation.network import Client, Clients, Line

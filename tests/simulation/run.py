@@ -16,11 +16,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from habeat.beat.declared import Declared
-from habeat.client import edits
+from habeat.beat.declared.beat_schedule import Declared
 from habeat.core.entry import Delivery, Entry, EntryState, Misfire
-from habeat.core.schedule import every
-from habeat.store import codec
+from habeat.entries import changes, codec
+from habeat.schedules import every
 from habeat.store.calling import Caller
 from habeat.store.entries import EntryStore, Stored
 from habeat.store.keys import Keys
@@ -129,7 +128,9 @@ class Simulation:
         caller = Caller(Clients(Direct(self.server)), self.keys)
         now_ms = self.server.now_us() // 1_000
         writes = [
-            edits.addition(Stored(plan.name, "", None, EntryState()), entry_of(plan), now_ms).write
+            changes.addition(
+                Stored(plan.name, "", None, EntryState()), entry_of(plan), now_ms
+            ).write
             for plan in self.plan.entries
             if not plan.config
         ]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from habeat.store.codec import decode
+from habeat.entries.codec import decode
 from habeat.store.scripting import script
 from tests.simulation.model import Words
 from tests.simulation.network import Client

@@ -119,7 +119,7 @@ class Arena:
         policy = self.random.choice(policies)
         return {"name": name, "task": "proj.work", "schedule": self.period(number, count), **policy}
 
-    def period(self, number: int = -1, count: int = 0) -> habeat.core.schedule.Schedule:
+    def period(self, number: int = -1, count: int = 0) -> habeat.schedules.Schedule:
         """A period: a few of the entries have a short one."""
         seen = 0
         for seconds, of_thousand in SHORT:

@@ -8,6 +8,6 @@
 - `drawing`: random schedules, fields and instants. `comparing`: what is found against the model.
 - `machine`, and its rules: `changing`, `asking`, `living`, `scenes`. `test_public_api`: all.
 
-The model shares no code with what it is compared to, `habeat.core.schedule` least of all.
+The model shares no code with what it is compared to, `habeat.schedules` least of all.
 `HABEAT_EXAMPLES=500` has it run longer than `make test` does, and at random.
 """

@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 from unittest.mock import patch
 
-from habeat.beat.replica import Replica
-from habeat.client import Client, edits
+from habeat.beat.housekeeping import Replica
+from habeat.client import Client
 from habeat.core.entry import Entry, Policies
 from habeat.core.firing import Firing
-from habeat.core.schedule import every
-from habeat.election import Election, Pace
 from habeat.engine import Engine, EngineSettings
-from habeat.engine.lead import Lead
+from habeat.engine.election import Election, Pace
+from habeat.engine.fenced import Lead
 from habeat.engine.reporting import Once
+from habeat.entries import changes, codec
 from habeat.ports import Answered, Parcel, Rendered
-from habeat.store import codec
+from habeat.schedules import every
 from habeat.store.calling import Caller
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
@@ -188,7 +188,7 @@ class World:
         """An entry of beat_schedule, as a leader seeds it."""
         stored = self.entries.read([name]).stored[0]
         entry = Entry(name, "task", every(600, offset=0), owner="config")
-        edit = edits.addition(stored, entry, self.clock.now_ms)
+        edit = changes.addition(stored, entry, self.clock.now_ms)
         assert self.entries.write([edit.write]) is None
         return edit.entry
 

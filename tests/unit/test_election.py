@@ -8,7 +8,7 @@ import pytest
 
 from habeat.core.history import Loss
 from habeat.core.lease import Fence
-from habeat.election import FOREIGN_RETRY_MS, Election, HistoryLost, LeaseLost, Pace
+from habeat.engine.election import FOREIGN_RETRY_MS, Election, HistoryLost, LeaseLost, Pace
 from habeat.ports import Known, Lost, Refused, Statuses, StoreUnavailable
 from tests.unit.engine.world import FakeClock, FakeStore
 

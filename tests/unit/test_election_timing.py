@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from habeat.core.lease import margin_ms
-from habeat.election import Election, LeaseLost
+from habeat.engine.election import Election, LeaseLost
 from habeat.ports import Known, Refused, Won
 from tests.unit.test_election import TTL_MS, Field
 

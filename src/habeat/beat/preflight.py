@@ -21,7 +21,7 @@ from celery import Celery
 from habeat.ports import Clock, StoreUnavailable
 from habeat.store.calling import Caller, text
 from habeat.store.connection import Connections
-from habeat.store.rehearsal import rehearse
+from habeat.store.script_check import rehearse
 
 log = logging.getLogger("habeat")
 

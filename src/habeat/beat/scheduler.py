@@ -23,11 +23,11 @@ from billiard.process import current_process
 from celery.beat import ScheduleEntry, _Process
 from celery.beat import Scheduler as CeleryScheduler
 
-from habeat.beat.collecting import here_to_stay
-from habeat.beat.declared import Declared, declare
+from habeat.beat.assembly import Station, build, redis_target_of
+from habeat.beat.declared.beat_schedule import Declared, declare
+from habeat.beat.gc_freeze import here_to_stay
 from habeat.beat.stopping import Stopper
-from habeat.beat.wiring import Station, build, redis_target_of
-from habeat.client.place import limits_of
+from habeat.client.location import limits_of
 from habeat.config import Settings
 from habeat.engine.reporting import Once
 from habeat.errors import SettingsError

@@ -10,7 +10,7 @@ from habeat.cli.group import command, json_option
 from habeat.cli.printing import exact, plural, say, say_json, span
 from habeat.cli.words import JSON_LIST, JSON_OBJECT, SINCE, ago
 from habeat.client import Backfill, Client
-from habeat.core.order import BACKFILL_PACE
+from habeat.core.request import BACKFILL_PACE
 
 request_option = click.option(
     "--request-id", metavar="ID", help="Ask once: a second call with this id does nothing."

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from habeat.beat.reasons import why_not_app, why_not_entry
+from habeat.beat.message.template_limits import why_not_app, why_not_entry
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import (
     entries_counted,
@@ -29,7 +29,7 @@ from habeat.client import Client
 from habeat.client.selection import CONDITIONS, OWNERS
 from habeat.core.catchup import promise
 from habeat.core.entry import Entry, Policies, instant
-from habeat.core.schedule.words import duration
+from habeat.schedules.in_words import duration
 
 SLOTS_SHOWN = 5
 RECORDS_SHOWN = 5

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _demo(arguments: Sequence[str]) -> int:
     try:
-        module = importlib.import_module("habeat.cli.demo")
+        module = importlib.import_module("habeat.demo")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRAS:
             raise

@@ -17,7 +17,7 @@ from habeat.cli.printing import (
     when,
 )
 from habeat.client import Client, Leader, Replica, Status
-from habeat.client.lookback import moment
+from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.errors import RedisUnavailable
 

@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from habeat.core.schedule import Schedule, cron, crontab, every, once, rrule, solar
-from habeat.core.schedule.zone import zone_named
 from habeat.errors import ValidationError
+from habeat.schedules import Schedule, cron, crontab, every, once, solar
+from habeat.schedules.rrule import rrule
+from habeat.schedules.zone import zone_named
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}

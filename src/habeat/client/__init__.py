@@ -1,12 +1,12 @@
 """The Python API: `Client`, and what its methods return."""
 
+from habeat.client.by_hand import Backfill, RequestId
 from habeat.client.client import Client
-from habeat.client.dead import DeadLetter
+from habeat.client.dead_letters import DeadLetter
 from habeat.client.exchange import LoadReport
 from habeat.client.guard import Guard
-from habeat.client.instants import Instant
-from habeat.client.lookback import Drift, LedgerRecord
-from habeat.client.orders import Backfill, RequestId
+from habeat.client.history import Drift, LedgerRecord
+from habeat.client.preview import Instant
 from habeat.client.replicas import Leader, Replica
 from habeat.client.simulation import Load, Peak, Simulation
 from habeat.client.status import Accounting, EntryCounts, Status

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from habeat.client.calls import Calls, Desk, Overtaken
-from habeat.client.definition import check_has_slots, new_entry
-from habeat.client.edits import Edit, addition
 from habeat.client.guard import Guard
-from habeat.client.place import Place
-from habeat.client.salvage import shown
+from habeat.client.location import Place
 from habeat.client.selection import check_room
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry
 from habeat.core.limits import within
+from habeat.entries.changes import Edit, addition
+from habeat.entries.draft import check_has_slots, new_entry
+from habeat.entries.readable import shown
 from habeat.errors import (
     BulkError,
     EntryExists,

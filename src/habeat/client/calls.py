@@ -30,14 +30,14 @@ from tenacity.nap import sleep as nap
 
 from habeat.client.budget import Budget
 from habeat.client.guard import NO_GUARD, Guard
-from habeat.client.place import Place
+from habeat.client.location import Place
 from habeat.errors import CallTimeout, ForeignState, HabeatError, RedisUnavailable
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
 from habeat.store.connection import AnyRedis, Connections
-from habeat.store.dead import DeadStore
+from habeat.store.dead_letters import DeadStore
 from habeat.store.entries import EntryStore
-from habeat.store.insight import Insight
+from habeat.store.inspection import Insight
 from habeat.store.keys import Keys
 
 Result = TypeVar("Result")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from habeat.client.calls import Calls, Desk, Overtaken
-from habeat.client.edits import removal
-from habeat.client.salvage import shown
 from habeat.client.selection import Selection, pages_of
 from habeat.client.swapping import Plan, swap
+from habeat.entries.changes import removal
+from habeat.entries.readable import shown
 from habeat.errors import RevisionConflict, ValidationError
 
 BATCH = 100

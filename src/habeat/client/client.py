@@ -13,22 +13,22 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from habeat.client.bulk import added
+from habeat.client.by_hand import Backfill, RequestId, backfilled, triggered
 from habeat.client.calls import Calls
 from habeat.client.clearing import clear
-from habeat.client.dead import DeadLetter, letter, letters, purged, resent
-from habeat.client.definition import checked_name
+from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
 from habeat.client.editing import Editing
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
 from habeat.client.guard import NO_GUARD, Guard
+from habeat.client.location import place_of_app, place_of_url
 from habeat.client.looking import Looking, ScheduleLike
-from habeat.client.orders import Backfill, RequestId, backfilled, triggered
-from habeat.client.place import place_of_app, place_of_url
 from habeat.client.selection import Selection
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Entry
-from habeat.core.order import BACKFILL_PACE
-from habeat.core.schedule.base import to_ms
+from habeat.core.request import BACKFILL_PACE
+from habeat.entries.draft import checked_name
 from habeat.errors import ValidationError
+from habeat.schedules.schedule import to_ms
 
 Entries = list[Entry]
 

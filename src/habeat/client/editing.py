@@ -9,8 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from habeat.client.calls import Calls, Desk, Overtaken
-from habeat.client.definition import changed_entry, check_has_slots, new_entry
-from habeat.client.edits import (
+from habeat.client.renaming import renamed
+from habeat.client.selection import check_room
+from habeat.client.swapping import Plan, swap
+from habeat.core.entry import Entry, instant
+from habeat.core.limits import check_reason
+from habeat.entries.changes import (
     Edit,
     addition,
     change,
@@ -19,12 +23,8 @@ from habeat.client.edits import (
     rescheduled,
     resume,
 )
-from habeat.client.renaming import renamed
-from habeat.client.salvage import shown
-from habeat.client.selection import check_room
-from habeat.client.swapping import Plan, swap
-from habeat.core.entry import Entry, instant
-from habeat.core.limits import check_reason
+from habeat.entries.draft import changed_entry, check_has_slots, new_entry
+from habeat.entries.readable import shown
 from habeat.errors import (
     DefinitionError,
     EntryExists,

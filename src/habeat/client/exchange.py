@@ -16,21 +16,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from habeat.client.affordable import check_affordable
 from habeat.client.budget import Check
 from habeat.client.calls import Calls, Desk, Overtaken
-from habeat.client.definition import storable
-from habeat.client.edits import Edit, addition, change, pause, resume
 from habeat.client.guard import Guard
-from habeat.client.lookback import moment
-from habeat.client.place import Place
-from habeat.client.salvage import shown
+from habeat.client.history import moment
+from habeat.client.location import Place
 from habeat.client.selection import check_room, pages_of, read
 from habeat.client.swapping import Plan, swap
-from habeat.client.tasks import options_of, task_of
 from habeat.core.entry import Entry
 from habeat.core.limits import check_reason
-from habeat.core.schedule.base import to_ms
+from habeat.entries.affordable import check_affordable
+from habeat.entries.changes import Edit, addition, change, pause, resume
+from habeat.entries.codec import VERSION, decode, encode
+from habeat.entries.draft import storable
+from habeat.entries.readable import shown
+from habeat.entries.tasks import options_of, task_of
 from habeat.errors import (
     DefinitionError,
     HabeatError,
@@ -39,7 +39,7 @@ from habeat.errors import (
     ValidationError,
 )
 from habeat.printable import kind_of
-from habeat.store.codec import VERSION, decode, encode
+from habeat.schedules.schedule import to_ms
 from habeat.store.entries import Stored, Write
 
 EXPORT_VERSION = 1

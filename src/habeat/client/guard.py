@@ -21,12 +21,12 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from habeat.client.edits import Edit
-from habeat.client.fields import span_ms
-from habeat.client.salvage import shown
 from habeat.core.entry import Entry
-from habeat.core.schedule import Schedule
+from habeat.entries.changes import Edit
+from habeat.entries.fields import span_ms
+from habeat.entries.readable import shown
 from habeat.errors import NotAllowed, ValidationError
+from habeat.schedules import Schedule
 from habeat.store.entries import Stored
 
 #: The shortest gap is looked for among so many slots from now on.

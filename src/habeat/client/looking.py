@@ -7,10 +7,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from habeat.client.calls import Calls, Desk
-from habeat.client.definition import checked_name
 from habeat.client.guard import Scope
-from habeat.client.instants import Instant, Span, in_zone, instants, instants_of
-from habeat.client.lookback import (
+from habeat.client.history import (
     Drift,
     LedgerRecord,
     drift_of,
@@ -19,14 +17,16 @@ from habeat.client.lookback import (
     records,
     since_ms,
 )
-from habeat.client.schedules import schedule_of
+from habeat.client.preview import Instant, Span, in_zone, instants, instants_of
 from habeat.client.selection import Selection, entries_of, pages_of, selected
 from habeat.client.simulation import Simulation, simulated
 from habeat.client.status import Status, read_status
 from habeat.core.entry import Entry, Policies
 from habeat.core.lateness import Lateness
-from habeat.core.schedule import Schedule
+from habeat.entries.draft import checked_name
+from habeat.entries.schedules import schedule_of
 from habeat.errors import EntryNotFound, NotAllowed
+from habeat.schedules import Schedule
 
 ScheduleLike = Schedule | float | timedelta
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from habeat.client.salvage import shown
 from habeat.core.entry import Entry, validated
+from habeat.entries.codec import decode_order, digest_of, encode, encode_order
+from habeat.entries.readable import shown
 from habeat.errors import DefinitionError
-from habeat.store.codec import decode_order, digest_of, encode, encode_order
 from habeat.store.entries import Renaming, Stored
 
 

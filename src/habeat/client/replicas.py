@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from habeat.client.lookback import moment
-from habeat.store.shapes import WHOLE_MAX
+from habeat.client.history import moment
+from habeat.entries.shapes import WHOLE_MAX
 
 Role = Literal["leader", "standby", "inert"]
 

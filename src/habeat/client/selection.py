@@ -10,13 +10,13 @@ from typing import Any
 
 from habeat.client.budget import Check
 from habeat.client.calls import Calls, Desk
-from habeat.client.fields import tags_of
-from habeat.client.salvage import shown
 from habeat.core.entry import Entry
+from habeat.entries.fields import tags_of
+from habeat.entries.readable import shown
 from habeat.errors import ValidationError
 from habeat.store.calling import text
 from habeat.store.entries import PAGE, Snapshot, Stored
-from habeat.store.names import REINDEX
+from habeat.store.name_index import REINDEX
 
 #: So many names in one slice of making the index, and so often it is made in one call.
 REINDEXED = 200

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from habeat.core.firing import Outcome
-from habeat.store.insight import Insight, Record
+from habeat.store.inspection import Insight, Record
 
 #: Nothing sent for so long, while something was to be sent, is a problem. A takeover by the TTL
 #: and a retry of one entry are shorter.

@@ -16,15 +16,15 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from habeat.client.budget import Check, unbounded
-from habeat.client.fields import span_ms
-from habeat.client.instants import slots_of
-from habeat.client.lookback import moment
+from habeat.client.history import moment
+from habeat.client.preview import slots_of
 from habeat.core.entry import Entry
 from habeat.core.offsets import offset_ms, spread_ms
-from habeat.core.schedule import Interval
-from habeat.core.schedule.base import to_ms
-from habeat.core.schedule.code import Code
+from habeat.entries.fields import span_ms
 from habeat.errors import ValidationError
+from habeat.schedules import Interval
+from habeat.schedules.custom import Code
+from habeat.schedules.schedule import to_ms
 
 MINUTE_MS = 60_000
 MINUTES_MAX = 366 * 24 * 60

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from habeat.client.lookback import moment
+from habeat.client.history import moment
 from habeat.client.replicas import Leader, Replica, replica
 from habeat.client.silence import silence
 from habeat.core.circuit import Circuit
 from habeat.core.firing import LATE_AFTER_MS
-from habeat.store.insight import Facts, Insight
+from habeat.store.inspection import Facts, Insight
 from habeat.store.leases import LIVE_WINDOW_MS
 
 #: A replica's clock further off than this is told of: logs and `since` are misleading then.

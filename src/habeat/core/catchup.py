@@ -25,8 +25,8 @@ from datetime import datetime, timedelta
 from habeat.core.entry import Delivery, Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.history import NO_LOSS, Loss
-from habeat.core.schedule import words
-from habeat.core.schedule.base import Run
+from habeat.schedules import in_words
+from habeat.schedules.schedule import Run
 
 SLICE = 1_000
 
@@ -98,7 +98,7 @@ def plan(
 
 def promise(policies: Policies) -> str:
     """The rules above in a sentence, for one entry's policies."""
-    late = f"a slot up to {words.duration(policies.misfire_grace_ms)} late fires"
+    late = f"a slot up to {in_words.duration(policies.misfire_grace_ms)} late fires"
     match policies.misfire:
         case Misfire.LATEST:
             older = "of older ones the newest"
@@ -112,7 +112,7 @@ def promise(policies: Policies) -> str:
     window_ms = policies.misfire_window_ms
     if window_ms is None or policies.misfire is Misfire.SKIP:
         return f"{late}, {older}"
-    return f"{late}, {older}, none older than {words.duration(window_ms)}"
+    return f"{late}, {older}, none older than {in_words.duration(window_ms)}"
 
 
 def has_expired(entry: Entry, firing: Firing, now_ms: int) -> bool:

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from habeat.core.offsets import offset_ms
-from habeat.core.schedule.base import FIRST_MS, LAST_MS, Run, Schedule
 from habeat.errors import ValidationError
+from habeat.schedules.schedule import FIRST_MS, LAST_MS, Run, Schedule
 
 NAME_MAX_CHARS = 1_000
 PACE_MAX = 1_000.0

@@ -20,9 +20,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from habeat.election import Attempt, HistoryLost
 from habeat.engine.circuits import Circuits
-from habeat.engine.lead import Lead
+from habeat.engine.election import Attempt, HistoryLost
+from habeat.engine.fenced import Lead
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import Behind, Claim, DispatchStore, Sent, Statuses, Unfenced
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from habeat.core.circuit import OPENS_AFTER, Circuit
 from habeat.core.firing import Outcome
 from habeat.core.lease import Token
-from habeat.engine.lead import Lead
+from habeat.engine.fenced import Lead
 from habeat.engine.planning import Plan, PlannedFiring
 from habeat.ports import DispatchStore, DueEntry, Skip
 

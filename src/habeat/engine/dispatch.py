@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from habeat.core.entry import Delivery
 from habeat.engine.atomic import AtomicClaims
-from habeat.engine.lead import Lead
+from habeat.engine.fenced import Lead
 from habeat.engine.outbox import OutboxClaims, Sender
 from habeat.engine.planning import PlannedFiring
-from habeat.engine.render import Renderer
+from habeat.engine.rendering import Renderer
 from habeat.ports import Claim
 
 #: So that no call keeps the server busy for 2 ms: a claim takes a busy core 50 microseconds and

@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 
 from habeat.core.firing import Firing, Outcome
-from habeat.engine.lead import Lead
+from habeat.engine.fenced import Lead
 from habeat.engine.planning import PlannedFiring
 from habeat.ports import Claim, DispatchStore, DueEntry, Request, Skip
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from habeat.election import HistoryLost, LeaseLost
+from habeat.engine.election import HistoryLost, LeaseLost
 from habeat.engine.reporting import Once
 from habeat.ports import BrokerUnavailable, StoreUnavailable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from habeat.engine.lead import Lead
+from habeat.engine.fenced import Lead
 
 
 class Housekeeping(Protocol):

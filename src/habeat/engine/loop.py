@@ -22,22 +22,22 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from habeat.core.lease import Fence
-from habeat.election import Election, HistoryLost, LeaseLost
-from habeat.engine.ahead import Ahead, ahead_ms
-from habeat.engine.aside import SettingAside
 from habeat.engine.atomic import AtomicClaims
 from habeat.engine.circuits import Circuits
 from habeat.engine.dispatch import Dispatch, Dispatched
+from habeat.engine.election import Election, HistoryLost, LeaseLost
+from habeat.engine.fenced import Lead
 from habeat.engine.guard import Guard
 from habeat.engine.housekeeping import Housekeeping
-from habeat.engine.lead import Lead
 from habeat.engine.outbox import OutboxClaims, Sender
 from habeat.engine.outlook import DUE_PER_TICK, FIRINGS_PER_TICK, Outlook
 from habeat.engine.planning import Catalog, Plan, Planner
+from habeat.engine.prefetch import Ahead, ahead_ms
 from habeat.engine.recovery import Recovery
-from habeat.engine.render import Renderer
+from habeat.engine.rendering import Renderer
 from habeat.engine.reporting import Once
 from habeat.engine.requests import Requests
+from habeat.engine.setting_aside import SettingAside
 from habeat.engine.settings import EngineSettings
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import (

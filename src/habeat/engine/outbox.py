@@ -52,9 +52,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from habeat.core.entry import Delivery
-from habeat.election import Attempt
 from habeat.engine.circuits import Circuits
-from habeat.engine.lead import Lead
+from habeat.engine.election import Attempt
+from habeat.engine.fenced import Lead
 from habeat.engine.reporting import Once
 from habeat.engine.verdicts import Verdicts
 from habeat.ports import (

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from habeat.core.lease import Fence
-from habeat.election import Election
-from habeat.engine.ahead import Ahead
 from habeat.engine.circuits import Circuits
 from habeat.engine.dispatch import Dispatched
-from habeat.engine.lead import Lead
+from habeat.engine.election import Election
+from habeat.engine.fenced import Lead
 from habeat.engine.planning import LOOKED_AT_MOST, Plan, Planner
+from habeat.engine.prefetch import Ahead
 from habeat.ports import DispatchStore, Tick, Unfenced
 
 #: So that no look keeps the server busy for 2 ms.

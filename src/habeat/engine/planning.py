@@ -23,15 +23,15 @@ from typing import Protocol
 from habeat.core.catchup import Effort, Step, plan
 from habeat.core.entry import Entry, Policies
 from habeat.core.history import Loss
-from habeat.core.order import Order
-from habeat.core.schedule.code import Asked, Code
-from habeat.engine.asking import AskedHere, as_of_ms, out_of_bounds, verdict
+from habeat.core.request import Order
+from habeat.engine.custom_schedules import AskedHere, as_of_ms, out_of_bounds, verdict
 from habeat.engine.patience import COSTLY_MS, SLOW_MS, SLOW_TRIES, Slowness, Tries, pause_ms
 from habeat.engine.plan import Plan as Plan
 from habeat.engine.plan import PlannedFiring as PlannedFiring
 from habeat.engine.plan import add_step, due_after
 from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, ScheduleAsker
+from habeat.schedules.custom import Asked, Code
 
 #: As many as are looked ahead at: what a burst needs is then read once, a second before it.
 CACHED_DEFINITIONS = LOOKED_AT_MOST = 10_000

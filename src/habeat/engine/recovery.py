@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from habeat.core.backoff import ATTEMPTS, FIRST_MS, pause_ms
 from habeat.core.entry import Delivery
 from habeat.engine.circuits import Circuits
-from habeat.engine.lead import Lead
+from habeat.engine.fenced import Lead
 from habeat.engine.outbox import Sender
 from habeat.ports import DispatchStore, Intent, Parcel
 

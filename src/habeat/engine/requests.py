@@ -1,4 +1,4 @@
-"""Carrying out requests: extra firings that somebody asked for (core/order.py).
+"""Carrying out requests: extra firings that somebody asked for (core/request.py).
 
 They go the same way as the schedule's own: rendered, claimed, sent. What differs is the claim,
 which steps the stored request instead of a cursor. The store hands them out when they are due, in
@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
-from habeat.core.order import Order
+from habeat.core.request import Order
 from habeat.engine.dispatch import Dispatch, Dispatched
-from habeat.engine.lead import Lead
+from habeat.engine.fenced import Lead
 from habeat.engine.planning import Catalog, PlannedFiring, Planner
 from habeat.errors import DefinitionError
 from habeat.ports import DispatchStore, DueEntry, Request

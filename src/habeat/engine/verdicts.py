@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from habeat.engine.circuits import Circuits
 from habeat.engine.failures import Failed, Failures
-from habeat.engine.lead import Lead
+from habeat.engine.fenced import Lead
 from habeat.ports import Claim, DispatchStore, Publisher, StoreUnavailable
 
 #: How servers say inside a script that an ACL forbids it; the wording differs by release.

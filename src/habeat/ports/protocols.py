@@ -10,7 +10,6 @@ from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.history import Known
 from habeat.core.lease import Fence, Observation, Token
-from habeat.core.schedule.code import Asked
 from habeat.ports.values import (
     Answered,
     Claim,
@@ -33,6 +32,7 @@ from habeat.ports.values import (
     Unfenced,
     Won,
 )
+from habeat.schedules.custom import Asked
 
 Answer = TypeVar("Answer", covariant=True)
 #: What waits until it is due, beside the entries.

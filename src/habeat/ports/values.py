@@ -9,8 +9,8 @@ from habeat.core.circuit import Circuit
 from habeat.core.firing import Firing
 from habeat.core.history import Known, Loss
 from habeat.core.lease import Observation, Token
-from habeat.core.schedule.code import Told
 from habeat.errors import BrokerUnavailable, PublishRefused
+from habeat.schedules.custom import Told
 
 
 @dataclass(frozen=True, slots=True)

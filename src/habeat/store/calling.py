@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from habeat.core.schedule.base import FIRST_MS, LAST_MS
 from habeat.ports import Behind, Lost, Statuses, StoreUnavailable, Unfenced
-from habeat.store.ahead import Ahead, wire
+from habeat.schedules.schedule import FIRST_MS, LAST_MS
 from habeat.store.connection import AnyRedis
 from habeat.store.faults import REDIS_ERRORS, Fault, classify
 from habeat.store.keys import Keys
+from habeat.store.pipelining import Ahead, wire
+from habeat.store.replica_wait import run_and_wait
 from habeat.store.scripting import script
-from habeat.store.waiting import run_and_wait
 
 Result = TypeVar("Result")
 

@@ -34,7 +34,7 @@ from redis.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
 
-from habeat.store.making import (
+from habeat.store.redis_clients import (
     Limits,
     as_redis_error,
     cluster_client,

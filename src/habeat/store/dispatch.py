@@ -9,6 +9,7 @@ from typing import Any
 from habeat.core.circuit import Circuit
 from habeat.core.history import Loss
 from habeat.core.lease import Fence, Token
+from habeat.entries.codec import digest_of, read_state
 from habeat.ports import (
     Claim,
     Departed,
@@ -27,10 +28,9 @@ from habeat.ports import (
     Unfenced,
 )
 from habeat.printable import ERROR_MAX_CHARS, printable
-from habeat.store.ahead import Packed, wire
 from habeat.store.calling import Answer, Awaited, Caller, blank, optional_ms, text, unfenced
 from habeat.store.calling import statuses as _statuses
-from habeat.store.codec import digest_of, read_state
+from habeat.store.pipelining import Packed, wire
 
 WAIT_TIMEOUT_MS = 200
 #: Of how many that are due some are taken in turns; more would keep the server busy for 2 ms.

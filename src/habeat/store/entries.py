@@ -16,12 +16,12 @@ from typing import Any
 from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import SkippedRun
 from habeat.core.lease import Fence
+from habeat.entries.codec import decode, digest_of, read_state, with_facts
 from habeat.errors import DefinitionError
 from habeat.ports import Sent, Statuses, Unfenced
-from habeat.store.ahead import wire
 from habeat.store.calling import Awaited, Caller, blank, optional_ms, statuses, text, unfenced
-from habeat.store.codec import decode, digest_of, read_state, with_facts
-from habeat.store.names import NameIndex, Orphans
+from habeat.store.name_index import NameIndex, Orphans
+from habeat.store.pipelining import wire
 
 PAGE = 200
 

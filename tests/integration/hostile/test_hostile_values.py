@@ -37,7 +37,7 @@ SANE = _written(definition())
 
 @pytest.fixture
 def world(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr("habeat.beat.upkeep.EVERY_MS", 300)  # else half of the time is waiting
+    monkeypatch.setattr("habeat.beat.key_upkeep.EVERY_MS", 300)  # else half of the time is waiting
     made = World(valkey)
     yield made
     made.close()

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from habeat.core.entry import Entry
-from habeat.core.order import Order
-from habeat.core.schedule import every
-from habeat.store import shapes
-from habeat.store.codec import encode, encode_order
+from habeat.core.request import Order
+from habeat.entries import shapes
+from habeat.entries.codec import encode, encode_order
+from habeat.schedules import every
 
 #: An argument, which no log line, error or listing of problems may repeat.
 SECRET = "s3cret-argument"

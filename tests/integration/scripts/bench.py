@@ -11,7 +11,7 @@ from redis.client import PubSub
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.lease import Fence, Token
-from habeat.core.schedule import Interval
+from habeat.entries.codec import digest_of, encode
 from habeat.ports import (
     Claim,
     DueEntry,
@@ -23,8 +23,8 @@ from habeat.ports import (
     Statuses,
     Won,
 )
+from habeat.schedules import Interval
 from habeat.store.calling import Caller, text
-from habeat.store.codec import digest_of, encode
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore, Position, Write
 from habeat.store.keys import Keys

@@ -9,12 +9,12 @@ from typing import Any
 
 from habeat.core.lease import Token
 from habeat.ports import Known, Won
-from habeat.store.ahead import plain
 from habeat.store.calling import Caller
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
-from habeat.store.insight import Insight
+from habeat.store.inspection import Insight
 from habeat.store.leases import RedisElectionStore
+from habeat.store.pipelining import plain
 from habeat.store.scripting import script
 from tests.integration.scripts.bench import Bench, One
 

@@ -8,8 +8,8 @@ import pytest
 
 from habeat.core.firing import Firing
 from habeat.core.lease import Fence, Token
+from habeat.entries.codec import digest_of
 from habeat.ports import Departed, Rendered, Request
-from habeat.store.codec import digest_of
 from tests.integration.scripts.bench import EVERY_MS, QUEUE, TTL_MS, Bench
 
 BOTH = pytest.mark.parametrize("atomic", [True, False], ids=["atomic", "outbox"])

@@ -9,8 +9,8 @@ import pytest
 from habeat.core.lease import Fence, Token
 from habeat.ports import Lost, Statuses
 from habeat.store.entries import Removal
+from habeat.store.key_repair import Mending
 from habeat.store.keys import FIXED
-from habeat.store.mending import Mending
 from habeat.store.scripting import source
 from tests.integration.scripts.bench import TTL_MS, Bench
 

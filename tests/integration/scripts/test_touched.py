@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from habeat.beat.seeding import SLICE
+from habeat.beat.declared.seeding import SLICE
 from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence, Observation
 from habeat.ports import Departed, DueEntry, DueRequests, Intent, Known, Lost, Refused
-from habeat.store.dead import DeadStore
+from habeat.store.dead_letters import DeadStore
 from habeat.store.entries import PAGE, Mark, Removal, Renaming, Write
-from habeat.store.mending import Mending
-from habeat.store.names import REINDEX
+from habeat.store.key_repair import Mending
+from habeat.store.name_index import REINDEX
 from tests.conformance.steps import shipped
 from tests.integration.scripts.bench import Bench
 from tests.integration.scripts.crowd import MANY, Crowd

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from habeat.beat.asking import GIVEN_UP_MAX, LIMIT_MS, THREADS_MAX, AskingThreads
-from habeat.core.schedule.code import Asked, Told
+from habeat.beat.schedule_threads import GIVEN_UP_MAX, LIMIT_MS, THREADS_MAX, AskingThreads
 from habeat.ports import DueEntry, ScheduleAnswer
+from habeat.schedules.custom import Asked, Told
 from tests.unit.engine.world import FakeClock
 
 NOW_MS = 1_750_000_000_000

@@ -12,7 +12,7 @@ import redis
 from kombu import exceptions as kombu
 from kombu.serialization import dumps
 
-from habeat.beat.blame import TOLD_AT_MOST, Blame, blame, told
+from habeat.beat.broker.blame import TOLD_AT_MOST, Blame, blame, told
 
 
 def wrapped(cause: BaseException) -> Exception:

@@ -8,8 +8,8 @@ import pytest
 import redis
 from celery import Celery
 
-from habeat.beat import broker as broker_module
-from habeat.beat.capture import NoQueue
+from habeat.beat.broker import broker as broker_module
+from habeat.beat.message.kombu_redis import NoQueue
 from habeat.ports import BrokerUnavailable, Rendered, RenderFailed
 from tests.unit.beat.test_sending import FIRING, Bench
 

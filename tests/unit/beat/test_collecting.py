@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from habeat.beat.collecting import here_to_stay
+from habeat.beat.gc_freeze import here_to_stay
 
 
 @pytest.fixture(autouse=True)

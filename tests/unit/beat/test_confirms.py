@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from habeat.beat.confirms import WAYS_KEPT, ConfirmingChannel, Nacked
+from habeat.beat.broker.confirms import WAYS_KEPT, ConfirmingChannel, Nacked
 
 
 class FakeConnection:

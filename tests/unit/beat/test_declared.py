@@ -15,12 +15,12 @@ from celery.beat import BeatLazyFunc, ScheduleEntry
 from celery.schedules import crontab, schedule
 from kombu import Exchange, Queue
 
-from habeat.beat.catalog import BeatCatalog
-from habeat.beat.declared import declare
-from habeat.beat.sending import CANVAS
+from habeat.beat.declared.beat_schedule import declare
+from habeat.beat.definition_source import BeatCatalog
+from habeat.beat.message.send_path import CANVAS
 from habeat.core.entry import Delivery, Misfire
-from habeat.core.schedule.code import Asked, Told
-from habeat.store.codec import decode, encode
+from habeat.entries.codec import decode, encode
+from habeat.schedules.custom import Asked, Told
 
 GOOD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
 
@@ -241,7 +241,7 @@ def test_the_process_plays_no_part_in_a_fingerprint(app: Celery) -> None:
     code = (
         "from celery import Celery; from celery.beat import BeatLazyFunc\n"
         "from celery.schedules import schedule\n"
-        "from habeat.beat.declared import declare\n"
+        "from habeat.beat.declared.beat_schedule import declare\n"
         "class Mine(schedule): pass\n"
         "app = Celery('p', set_as_current=False)\n"
         "given = {'a': {'task': 't', 'schedule': Mine(60), 'args': (BeatLazyFunc(print, 1),)},\n"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Connection, Exchange, Queue, binding
 
-from habeat.beat.envelope import Publication, Recorder, seal, unseal
+from habeat.beat.broker.envelope import Publication, Recorder, seal, unseal
 
 X = Exchange("x", type="topic", durable=False, arguments={"alternate-exchange": "other"})
 Q = Queue("q", X, routing_key="a.b", queue_arguments={"x-max-priority": 5}, expires=7.5)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from habeat.beat.sending import options_for
+from habeat.beat.message.send_path import options_for
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
-from habeat.core.schedule import Interval
+from habeat.schedules import Interval
 from tests.unit.beat.conftest import make_app
 
 FIRING = Firing("a", 1_750_000_000_123, 1_750_000_000_623)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from habeat.beat.envelope import Publication, seal
-from habeat.beat.outgoing import Outgoing
+from habeat.beat.broker.envelope import Publication, seal
+from habeat.beat.message.outgoing import Outgoing
 from habeat.ports import Parcel, PublishRefused, PublishUnknown
 
 HEADERS = {"task": "proj.work", "id": "some-task-id", "authorization": "Bearer hunter2"}

@@ -8,10 +8,10 @@ import pytest
 from celery import Celery
 from kombu import Exchange, Queue
 
-from habeat.beat.blame import Blame, blame
-from habeat.beat.declared import declare
-from habeat.beat.unrouted import OwnKey
-from habeat.client.place import limits_of
+from habeat.beat.broker.blame import Blame, blame
+from habeat.beat.declared.beat_schedule import declare
+from habeat.beat.message.unrouted import OwnKey
+from habeat.client.location import limits_of
 from habeat.config import Settings
 from habeat.ports import PublishRefused
 from tests.unit.beat.conftest import make_app

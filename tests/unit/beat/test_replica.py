@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from habeat.beat.declared import Declared, declare
-from habeat.beat.replica import REGISTER_EVERY_MS, Identity, Replica
+from habeat.beat.declared.beat_schedule import Declared, declare
+from habeat.beat.housekeeping import REGISTER_EVERY_MS, Identity, Replica
 from habeat.core.history import Loss
 from habeat.ports import Known, Registration
 from tests.unit.beat.conftest import make_app

@@ -12,14 +12,14 @@ from celery.beat import BeatLazyFunc, Scheduler
 from kombu import Exchange, Queue
 from kombu.utils import json
 
-from habeat.beat.broker import Broker
-from habeat.beat.capture import Capture
-from habeat.beat.catalog import BeatCatalog
-from habeat.beat.declared import declare
-from habeat.beat.envelope import Publication, unseal
-from habeat.beat.publisher import CeleryPublisher
-from habeat.beat.render import EntryRenderer
-from habeat.beat.sending import goes_its_own_way, iso
+from habeat.beat.broker.broker import Broker
+from habeat.beat.broker.envelope import Publication, unseal
+from habeat.beat.declared.beat_schedule import declare
+from habeat.beat.definition_source import BeatCatalog
+from habeat.beat.message.kombu_redis import Capture
+from habeat.beat.message.publisher import CeleryPublisher
+from habeat.beat.message.record import EntryRenderer
+from habeat.beat.message.send_path import goes_its_own_way, iso
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.ports import BrokerUnavailable, Parcel, PublishRefused, RenderBypassed, RenderFailed
@@ -271,11 +271,11 @@ def test_the_outbox_touches_nothing_of_kombus_inside_where_the_broker_is_not_red
     app: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To such a broker no packet is sent: the module that knows kombu's inside is never used."""
-    import habeat.beat.capture as capture
-    import habeat.beat.publisher as publisher
+    import habeat.beat.message.kombu_redis as capture
+    import habeat.beat.message.publisher as publisher
 
     def used(*_: Any, **__: Any) -> Any:
-        raise AssertionError("the outbox has used habeat.beat.capture")
+        raise AssertionError("the outbox has used habeat.beat.message.kombu_redis")
 
     for name, value in list(vars(capture).items()):
         if callable(value) and getattr(value, "__module__", "") == capture.__name__:
@@ -300,8 +300,8 @@ def test_the_outbox_uses_no_private_name_of_kombus() -> None:
     import ast
     import inspect
 
-    import habeat.beat.broker as broker
-    import habeat.beat.envelope as envelope
+    import habeat.beat.broker.broker as broker
+    import habeat.beat.broker.envelope as envelope
 
     for module in (broker, envelope):
         for node in ast.walk(ast.parse(inspect.getsource(module))):

@@ -46,7 +46,7 @@ Scheduler.apply_entry = watched
 from celery.schedules import crontab
 from tests.unit.beat.conftest import make_app
 from tests.unit.beat.test_sending import Bench, head
-from habeat.core.schedule import Cron
+from habeat.schedules import Cron
 
 app = make_app()
 bench = Bench(app, {

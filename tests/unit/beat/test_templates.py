@@ -13,7 +13,7 @@ from celery import Celery, signals
 from celery.app.defaults import NAMESPACES
 from kombu import Exchange, Queue
 
-from habeat.beat.templates import Templates
+from habeat.beat.message.template_cache import Templates
 from habeat.config import Settings
 from habeat.core.firing import Firing
 from habeat.errors import SettingsError

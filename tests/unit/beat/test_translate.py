@@ -10,17 +10,17 @@ import pytest
 from celery import Celery
 from celery import schedules as cs
 
-from habeat.beat.translate import (
+from habeat.beat.declared.celery_schedules import (
     ASK_AGAIN_MS,
     LONGEST_S,
     LiveSchedule,
     to_celery,
     to_schedule,
 )
-from habeat.client.place import timezone_of
-from habeat.core.schedule import Cron, Crontab, Interval, Solar
-from habeat.core.schedule.code import Asked, Told
+from habeat.client.location import timezone_of
 from habeat.errors import ValidationError
+from habeat.schedules import Cron, Crontab, Interval, Solar
+from habeat.schedules.custom import Asked, Told
 
 NOW = datetime(2025, 6, 1, 10, 30, 15, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1_000)

@@ -9,7 +9,7 @@ import pytest
 from celery import Celery, Task
 from celery.beat import BeatLazyFunc
 
-from habeat.beat import broker as broker_module
+from habeat.beat.broker import broker as broker_module
 from habeat.beat.stopping import Stopper
 from habeat.ports import (
     BrokerUnavailable,

@@ -46,7 +46,7 @@ def test_who_looks_for_another_command_is_told_where_it_is(
 
 @pytest.mark.parametrize("given", ["abc", "1", "nan", "3601", ""])
 def test_the_seconds_of_a_demo_are_bounded(given: str, capsys: pytest.CaptureFixture[str]) -> None:
-    demo = importlib.import_module("habeat.cli.demo")
+    demo = importlib.import_module("habeat.demo")
     with pytest.raises(SystemExit) as done:
         demo.main(["--seconds", given])
     assert done.value.code == 2
@@ -63,7 +63,7 @@ def test_the_demo_gets_its_own_arguments(monkeypatch: pytest.MonkeyPatch) -> Non
     real = importlib.import_module
 
     def fake_import(name: str) -> Any:
-        return SimpleNamespace(main=fake_main) if name == "habeat.cli.demo" else real(name)
+        return SimpleNamespace(main=fake_main) if name == "habeat.demo" else real(name)
 
     monkeypatch.setattr(importlib, "import_module", fake_import)
     assert main(["demo", "--fast", "-n", "2"]) == 3

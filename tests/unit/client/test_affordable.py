@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from habeat.client.affordable import LONGEST_MS, SLOTS, check_affordable
 from habeat.core.entry import Entry
-from habeat.core.schedule import Interval, RRule, Schedule, cron
+from habeat.entries.affordable import LONGEST_MS, SLOTS, check_affordable
 from habeat.errors import HabeatError, ScheduleTooExpensive, ValidationError
+from habeat.schedules import Interval, RRule, Schedule, cron
 from tests.unit.engine.world import FakeClock
 
 NOW_MS = 1_795_900_000_000

@@ -11,7 +11,7 @@ import pytest
 
 from habeat.client import Client
 from habeat.client.calls import Calls, Overtaken
-from habeat.client.place import Place, local_zone_name, place_of_url, timezone_of
+from habeat.client.location import Place, local_zone_name, place_of_url, timezone_of
 from habeat.errors import RedisUnavailable, SettingsError, ValidationError
 from habeat.ports import StoreUnavailable
 from habeat.store.target import redis_target

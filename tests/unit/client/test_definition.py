@@ -10,10 +10,10 @@ import pytest
 from celery.schedules import crontab, schedule, solar
 
 import habeat
-from habeat.client.definition import changed_entry, check_has_slots, new_entry
 from habeat.core.entry import Delivery, EntryState, Misfire
+from habeat.entries.codec import digest_of, encode
+from habeat.entries.draft import changed_entry, check_has_slots, new_entry
 from habeat.errors import DefinitionError, ValidationError
-from habeat.store.codec import digest_of, encode
 from habeat.store.entries import Stored
 
 

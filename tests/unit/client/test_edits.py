@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 import habeat
-from habeat.client.edits import COUNTED_AT_MOST, addition, change, pause, removal, resume
 from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import Outcome
-from habeat.core.schedule import Interval, Run, Schedule
-from habeat.core.schedule.code import Code
+from habeat.entries.changes import COUNTED_AT_MOST, addition, change, pause, removal, resume
+from habeat.entries.codec import decode, digest_of, encode
 from habeat.errors import DefinitionError
-from habeat.store.codec import decode, digest_of, encode
+from habeat.schedules import Interval, Run, Schedule
+from habeat.schedules.custom import Code
 from habeat.store.entries import Position, Stored
 
 NOW = 1_800_000_000_500

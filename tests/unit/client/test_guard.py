@@ -8,9 +8,9 @@ import pytest
 from celery import Celery, chain, chord, group
 
 import habeat
-from habeat.client.definition import new_entry
 from habeat.client.guard import NO_GUARD, Guard
 from habeat.core.entry import Entry
+from habeat.entries.draft import new_entry
 from habeat.errors import NotAllowed, ValidationError
 
 NOW = 1_800_000_000_000

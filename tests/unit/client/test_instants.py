@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import habeat
-from habeat.client.instants import COUNT_MAX, Span, instants, instants_of
+from habeat.client.preview import COUNT_MAX, Span, instants, instants_of
 from habeat.core.entry import Entry, EntryState
-from habeat.core.schedule import Schedule
 from habeat.errors import ValidationError
+from habeat.schedules import Schedule
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 START_MS = round(START.timestamp() * 1_000)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.client.lookback import Drift, drift_of, drift_since, records, since_ms
+from habeat.client.history import Drift, drift_of, drift_since, records, since_ms
 from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness, bucket_of
 from habeat.errors import ValidationError
-from habeat.store.insight import Record
+from habeat.store.inspection import Record
 
 
 class Ledger:

@@ -8,7 +8,7 @@ import pytest
 
 from habeat.client.silence import RECORDS_READ, SILENT_AFTER_MS, silence
 from habeat.core.firing import Outcome
-from habeat.store.insight import Record
+from habeat.store.inspection import Record
 
 NOW_MS = 1_800_000_000_000
 QUIET_MS = SILENT_AFTER_MS + 1_000

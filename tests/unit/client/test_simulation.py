@@ -14,9 +14,9 @@ import habeat
 from habeat.client import simulation
 from habeat.client.simulation import Simulation, simulated
 from habeat.core.entry import Entry, EntryState
-from habeat.core.schedule import Schedule
-from habeat.core.schedule.code import Code
 from habeat.errors import ValidationError
+from habeat.schedules import Schedule
+from habeat.schedules.custom import Code
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 START_MS = round(START.timestamp() * 1_000)

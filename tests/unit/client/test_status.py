@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from habeat.beat.replica import REGISTER_EVERY_MS
+from habeat.beat.housekeeping import REGISTER_EVERY_MS
 from habeat.client.status import QUIET_AFTER_MS, Status, status_of
 from habeat.core.lease import Token
 from habeat.engine.settings import LONGEST_WAIT_MS
-from habeat.store.insight import Facts
+from habeat.store.inspection import Facts
 from habeat.store.leases import LIVE_WINDOW_MS
 
 NOW_US = 1_800_000_000_000_000

@@ -15,7 +15,7 @@ from habeat.core.catchup import SLICE, Step, plan, promise
 from habeat.core.entry import Delivery, Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.history import Loss
-from habeat.core.schedule import Crontab, Interval, Once, Run, Schedule
+from habeat.schedules import Crontab, Interval, Once, Run, Schedule
 
 MINUTE_MS = 60_000
 NOW_MS = 1_750_000_000_000

@@ -10,7 +10,7 @@ from habeat.core.catchup import plan
 from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing
 from habeat.core.history import Loss
-from habeat.core.schedule import Interval
+from habeat.schedules import Interval
 from tests.unit.core.test_catchup import told
 
 SECOND_MS = 1_000

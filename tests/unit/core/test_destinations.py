@@ -8,8 +8,8 @@ import pytest
 
 from habeat.core.destinations import check_destinations, own_names
 from habeat.core.entry import Entry
-from habeat.core.schedule import every
 from habeat.errors import ValidationError
+from habeat.schedules import every
 
 BASE = "{habeat:proj}:"
 OWN = own_names(BASE, "")

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import habeat
-from habeat.client.definition import changed_entry, new_entry
 from habeat.core.entry import EntryState
 from habeat.core.limits import Limits, check_reason
+from habeat.entries.codec import digest_of, encode
+from habeat.entries.draft import changed_entry, new_entry
 from habeat.errors import ValidationError
-from habeat.store.codec import digest_of, encode
 from habeat.store.entries import Stored
 
 SMALL = Limits(definition_bytes=400, description_chars=10, reason_chars=5, tag_count=2, tag_chars=3)

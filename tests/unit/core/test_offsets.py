@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from habeat.core.entry import Entry
-from habeat.core.schedule import cron, every
+from habeat.schedules import cron, every
 
 T0 = 1_767_225_600_000  # 2026-01-01 00:00 UTC
 MINUTE_MS = 60_000

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from habeat.core.entry import Entry
-from habeat.core.order import Order
-from habeat.core.schedule import Interval
+from habeat.core.request import Order
+from habeat.schedules import Interval
 
 NOW_MS = 1_750_000_000_000
 ENTRY = Entry("a", "task", Interval(1_000, 0), args=(1,), kwargs={"k": 1})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.servertime import ServerTime
+from habeat.core.server_time import ServerTime
 
 moments = st.integers(0, 10**13)
 

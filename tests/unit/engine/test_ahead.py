@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from habeat.core.history import Loss
-from habeat.engine.ahead import ASKED_AT_MOST, NEAR_US, PREPARED_AT_MOST, Ahead, ahead_ms
 from habeat.engine.dispatch import TURN_MS
+from habeat.engine.prefetch import ASKED_AT_MOST, NEAR_US, PREPARED_AT_MOST, Ahead, ahead_ms
 from tests.unit.engine.world import World
 
 

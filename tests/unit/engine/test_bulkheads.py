@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import pytest
 
 from habeat.core.entry import Entry
-from habeat.core.schedule import Interval
-from habeat.core.schedule.code import Asked, Told
-from habeat.engine.asking import PUT_OFF_MS
+from habeat.engine.custom_schedules import PUT_OFF_MS
 from habeat.engine.patience import PAUSES_MS, SLOW_TRIES
 from habeat.ports import DueEntry, ScheduleAnswer
+from habeat.schedules import Interval
+from habeat.schedules.custom import Asked, Told
 from tests.unit.engine.world import World
 
 

@@ -10,7 +10,7 @@ import pytest
 from habeat.core.catchup import has_expired
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
-from habeat.core.schedule import Interval
+from habeat.schedules import Interval
 from tests.unit.engine.world import World
 
 EFFECTIVE_MS = 1_750_000_000_000

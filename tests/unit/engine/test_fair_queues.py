@@ -6,7 +6,7 @@ import pytest
 
 from habeat.core.backoff import pause_ms
 from habeat.engine.dispatch import Dispatched
-from habeat.engine.render import FAILED_REQUESTS
+from habeat.engine.rendering import FAILED_REQUESTS
 from habeat.ports import PublishRefused, RenderFailed
 from tests.unit.engine.test_requests import ask
 from tests.unit.engine.world import Kept, World

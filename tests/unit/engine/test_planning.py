@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from habeat.core.entry import Misfire, Policies
-from habeat.core.schedule import Interval, Once, Schedule
 from habeat.engine.planning import CACHED_DEFINITIONS, LOOK_AGAIN_MS
+from habeat.schedules import Interval, Once, Schedule
 from tests.unit.engine.world import Row, World
 
 

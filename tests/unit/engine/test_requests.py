@@ -90,7 +90,7 @@ def test_an_order_for_a_schedule_that_raises_is_put_aside() -> None:
     """Else it would be the end of every later tick."""
     from dataclasses import dataclass, replace
 
-    from habeat.core.schedule import Interval
+    from habeat.schedules import Interval
 
     @dataclass(frozen=True, repr=False)
     class Broken(Interval):

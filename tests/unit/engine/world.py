@@ -19,11 +19,10 @@ from habeat.core.entry import Delivery, Entry, Policies
 from habeat.core.firing import Firing
 from habeat.core.history import Loss
 from habeat.core.lease import Fence, Observation, Token
-from habeat.core.order import Order
-from habeat.core.schedule import Interval
-from habeat.election import Election, Pace
+from habeat.core.request import Order
 from habeat.engine import Engine, EngineSettings
-from habeat.engine.lead import Lead
+from habeat.engine.election import Election, Pace
+from habeat.engine.fenced import Lead
 from habeat.errors import DefinitionError
 from habeat.ports import (
     Answered,
@@ -52,6 +51,7 @@ from habeat.ports import (
     Unfenced,
     Won,
 )
+from habeat.schedules import Interval
 
 START_MS = 1_750_000_000_000
 

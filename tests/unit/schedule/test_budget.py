@@ -17,13 +17,13 @@ from types import FrameType, ModuleType
 import pytest
 
 import habeat
-from habeat.core.schedule import Crontab, RRule, budget
-from habeat.core.schedule.base import FIRST_MS, LAST_MS, Schedule
-from habeat.core.schedule.recurrence_end import counted_end
-from habeat.core.schedule.recurrence_parts import FREQUENCIES
-from habeat.core.schedule.recurrence_text import WEEKDAYS
-from habeat.core.schedule.registry import from_json
 from habeat.errors import HabeatError, ScheduleTooExpensive, ValidationError
+from habeat.schedules import Crontab, RRule, search_budget
+from habeat.schedules.registry import from_json
+from habeat.schedules.rrule.ending import counted_end
+from habeat.schedules.rrule.parse import WEEKDAYS
+from habeat.schedules.rrule.parts import FREQUENCIES
+from habeat.schedules.schedule import FIRST_MS, LAST_MS, Schedule
 
 NOW_MS = int(datetime(2026, 11, 28, tzinfo=UTC).timestamp() * 1_000)
 DAY_MS = 86_400_000
@@ -43,13 +43,13 @@ def bounded(questions: int) -> Iterator[None]:
 
     signal.signal(signal.SIGALRM, rung)
     signal.alarm(ALARM_S)
-    before = budget.spent()
+    before = search_budget.spent()
     try:
         yield
     finally:
         signal.alarm(0)
     # The step that breaks the budget may be one of a hundred.
-    assert budget.spent() - before <= questions * (budget.STEPS + 100)
+    assert search_budget.spent() - before <= questions * (search_budget.STEPS + 100)
 
 
 def rule(text: str, **given: str) -> RRule:
@@ -116,9 +116,9 @@ def test_a_rule_with_a_slot_in_a_century_is_given_up_and_names_itself() -> None:
 
 @pytest.mark.parametrize("freq", ["HOURLY;INTERVAL=704", "MONTHLY", "MINUTELY", "YEARLY;BYDAY=MO"])
 def test_to_read_a_count_walks_nothing(freq: str) -> None:
-    before = budget.spent()
+    before = search_budget.spent()
     from_json(rule(f"FREQ={freq};COUNT=100000").to_json()).next_after_ms(NOW_MS)
-    assert budget.spent() - before < 5_000
+    assert search_budget.spent() - before < 5_000
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_any_schedule_answers_or_is_refused(make: object, seed: int) -> None:
                 with bounded(1):
                     slot_ms = schedule.next_after_ms(after_ms)
                 assert slot_ms is None or after_ms < slot_ms <= LAST_MS
-                with bounded(1 + budget.COUNT_STEPS // budget.STEPS):
+                with bounded(1 + search_budget.COUNT_STEPS // search_budget.STEPS):
                     schedule.count_between(after_ms, after_ms + 400 * DAY_MS)
         except HabeatError:
             pass  # refused, with a reason

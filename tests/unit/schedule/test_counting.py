@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import habeat
-from habeat.core.schedule.base import Schedule
+from habeat.schedules.schedule import Schedule
 
 RULES = [
     "* * * * *",

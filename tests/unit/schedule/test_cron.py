@@ -12,8 +12,8 @@ from cronsim import CronSim, CronSimError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.schedule import Cron, cron
 from habeat.errors import ValidationError
+from habeat.schedules import Cron, cron
 from tests.unit.schedule.strategies import (
     DAYS,
     HOURS,

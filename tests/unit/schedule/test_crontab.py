@@ -12,9 +12,9 @@ from celery.schedules import crontab_parser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.schedule import Crontab, crontab
-from habeat.core.schedule.crontab import expand
 from habeat.errors import ValidationError
+from habeat.schedules import Crontab, crontab
+from habeat.schedules.crontab import expand
 from tests.unit.schedule.oracles import newest_celery, utc_minutes
 from tests.unit.schedule.strategies import (
     DAYS,

@@ -10,7 +10,7 @@ from celery.schedules import crontab as celery_crontab
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.schedule import Schedule, cron, crontab
+from habeat.schedules import Schedule, cron, crontab
 from tests.unit.schedule.oracles import zoned_minutes
 from tests.unit.schedule.strategies import DAYS, HOURS, MINUTES, untimed
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.schedule import Run, Schedule, cron, crontab, every, once, rrule, solar
 from habeat.errors import ValidationError
+from habeat.schedules import Run, Schedule, cron, crontab, every, once, solar
+from habeat.schedules.rrule import rrule
 from tests.unit.schedule.strategies import untimed
 
 BERLIN = ZoneInfo("Europe/Berlin")

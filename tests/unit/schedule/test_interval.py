@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.schedule import Interval, Run, every
-from habeat.core.schedule.base import LAST_MS
 from habeat.errors import ValidationError
+from habeat.schedules import Interval, Run, every
+from habeat.schedules.schedule import LAST_MS
 from tests.unit.schedule.strategies import untimed
 
 T0 = 1_767_225_600_000  # 2026-01-01 00:00 UTC

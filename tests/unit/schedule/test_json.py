@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-import habeat.core.schedule
-from habeat.core.schedule import (
+import habeat.schedules
+from habeat.errors import ValidationError
+from habeat.schedules import (
     Schedule,
     cron,
     crontab,
@@ -22,10 +23,9 @@ from habeat.core.schedule import (
     once,
     register,
     registry,
-    rrule,
     solar,
 )
-from habeat.errors import ValidationError
+from habeat.schedules.rrule import rrule
 
 SCHEDULES = [
     every(30),
@@ -57,7 +57,7 @@ def test_round_trips(schedule: Schedule) -> None:
     assert type(again) is type(schedule)
     assert json.dumps(again.to_json()) == text
     assert type(schedule).from_json(schedule.to_json()) == schedule
-    assert eval(repr(schedule), vars(habeat.core.schedule)) == schedule
+    assert eval(repr(schedule), vars(habeat.schedules)) == schedule
     assert copy.deepcopy(schedule) == pickle.loads(pickle.dumps(schedule)) == schedule
 
 

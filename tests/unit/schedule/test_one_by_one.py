@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from habeat.core.schedule import Cron, Crontab, Interval, Run, Schedule
-from habeat.core.schedule.wallclock import WallClock
-from habeat.core.schedule.zone import zone_named
+from habeat.schedules import Cron, Crontab, Interval, Run, Schedule
+from habeat.schedules.wallclock import WallClock
+from habeat.schedules.zone import zone_named
 
 BERLIN = "Europe/Berlin"
 

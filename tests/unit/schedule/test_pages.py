@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from habeat.core.schedule import Schedule, registry
+from habeat.schedules import Schedule, registry
 
 CONCEPTS = Path(__file__).resolve().parents[3] / "docs" / "concepts"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from habeat.core.schedule import cron, crontab, every, from_json, once
 from habeat.errors import ValidationError
+from habeat.schedules import cron, crontab, every, from_json, once
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

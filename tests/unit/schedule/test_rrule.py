@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.schedule import RRule, from_json, recurrence, rrule
 from habeat.errors import ValidationError
+from habeat.schedules import RRule, from_json
+from habeat.schedules.rrule import enumerate, rrule
 from tests.unit.schedule.strategies import untimed
 
 BERLIN = "Europe/Berlin"
@@ -319,13 +320,13 @@ def test_asking_about_a_late_instant_does_not_walk_there(monkeypatch: pytest.Mon
         for text in ("FREQ=SECONDLY;INTERVAL=7", "FREQ=DAILY;INTERVAL=3", "FREQ=MONTHLY;BYDAY=1MO")
     ]
     asked: list[int] = []
-    in_phase_from = recurrence.Period.in_phase_from
+    in_phase_from = enumerate.Period.in_phase_from
 
-    def counting(period: recurrence.Period, day: int) -> int:
+    def counting(period: enumerate.Period, day: int) -> int:
         asked.append(day)
         return in_phase_from(period, day)
 
-    monkeypatch.setattr(recurrence.Period, "in_phase_from", counting)
+    monkeypatch.setattr(enumerate.Period, "in_phase_from", counting)
     for schedule in schedules:
         assert schedule.next_after(datetime(2026, 5, 1, tzinfo=UTC)) is not None
     assert len(asked) < 30

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from habeat.core.schedule import Cron, Crontab
-from habeat.core.schedule.base import Schedule
+from habeat.schedules import Cron, Crontab
+from habeat.schedules.schedule import Schedule
 
 YEAR_MS = 365 * 86_400_000
 START_MS = 1_750_000_000_000

@@ -12,8 +12,8 @@ from celery.schedules import solar as celery_solar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.schedule import Solar, from_json, solar
 from habeat.errors import HabeatError, ValidationError
+from habeat.schedules import Solar, from_json, solar
 from tests.unit.schedule.oracles import newest_celery
 from tests.unit.schedule.strategies import untimed
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from habeat.core.schedule import Schedule, cron, crontab, every, once, solar
+from habeat.schedules import Schedule, cron, crontab, every, once, solar
 
 
 @pytest.mark.parametrize(

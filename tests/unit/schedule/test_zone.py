@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from habeat.core.schedule.zone import FIRST_S, LAST_S, zone_named
+from habeat.schedules.zone import FIRST_S, LAST_S, zone_named
 from tests.unit.schedule.strategies import untimed
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

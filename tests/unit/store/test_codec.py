@@ -9,13 +9,9 @@ from typing import Any
 import pytest
 
 from habeat.core.entry import Entry, EntryState, validated
-from habeat.core.order import Order
-from habeat.core.schedule import every
-from habeat.errors import DefinitionError, ValidationError
-from habeat.store import shapes, storable
-from habeat.store.ahead import packed, wire
-from habeat.store.calling import optional_ms, text
-from habeat.store.codec import (
+from habeat.core.request import Order
+from habeat.entries import shapes, storable
+from habeat.entries.codec import (
     decode,
     decode_order,
     encode,
@@ -24,6 +20,10 @@ from habeat.store.codec import (
     read_state,
     with_facts,
 )
+from habeat.errors import DefinitionError, ValidationError
+from habeat.schedules import every
+from habeat.store.calling import optional_ms, text
+from habeat.store.pipelining import packed, wire
 
 PLAIN = json.loads(encode(Entry("e", "proj.a", every(5))))
 REQUEST = json.loads(encode_order(Order("backfill", "e", 5, end_ms=9)))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.connection import Connection
 
-from habeat.store.ahead import Packed, packed, plain
+from habeat.store.pipelining import Packed, packed, plain
 
 WORDS = st.lists(st.one_of(st.binary(), st.text(st.characters(codec="utf-8")), st.integers()))
 

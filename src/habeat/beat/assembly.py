@@ -1,0 +1,245 @@
+"""One replica, put together: settings, connections, stores, election, engine.
+
+Made in the process that runs the loop, at its first tick; making it connects to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from celery import Celery
+
+from habeat.beat.broker.broker import Broker
+from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.reconcile import Reconcile
+from habeat.beat.definition_source import BeatCatalog
+from habeat.beat.housekeeping import Identity, Replica
+from habeat.beat.key_upkeep import Upkeep
+from habeat.beat.message.kombu_redis import CannotCapture
+from habeat.beat.message.publisher import CeleryPublisher
+from habeat.beat.message.record import EntryRenderer
+from habeat.beat.preflight import Preflight
+from habeat.beat.schedule_threads import AskingThreads
+from habeat.beat.stopping import InterruptibleLine, Stopper
+from habeat.client.location import limits_of, policies_of
+from habeat.clock import SystemClock
+from habeat.config import Settings
+from habeat.core.lease import renew_after_ms
+from habeat.engine import Engine, EngineSettings
+from habeat.engine.election import Election, Pace
+from habeat.ports import StoreUnavailable
+from habeat.store.calling import Caller, text
+from habeat.store.connection import AnyRedis, Connections, RedisTarget, redis_target
+from habeat.store.dispatch import RedisDispatchStore
+from habeat.store.entries import EntryStore
+from habeat.store.inspection import Insight
+from habeat.store.key_repair import Mending
+from habeat.store.keys import Keys
+from habeat.store.leases import RedisElectionStore
+from habeat.store.pubsub import RedisLine
+
+RELEASE_TIMEOUT_S = 1.0
+
+
+@dataclass
+class Station:
+    """The parts of one replica that its scheduler holds on to."""
+
+    engine: Engine
+    election: Election
+    preflight: Preflight
+    connections: Connections
+    keys: Keys
+    line: RedisLine
+    broker: Broker
+
+    def release(self) -> None:
+        """Give the lease back over a connection of its own, within a second; never raises."""
+        token = self.election.trust.token if self.election.trust else None
+        self.election.forget()
+        try:
+            client = self.connections.short_lived(RELEASE_TIMEOUT_S, self.keys.meta)
+            try:
+                caller = Caller(_Single(client), self.keys)
+                RedisElectionStore(caller, SystemClock(), "").release(token, self.election.nonce)
+            finally:
+                client.close()
+        except Exception:
+            return
+
+    def close(self) -> None:
+        """Close what is open; the lease should have been given back before."""
+        self.line.resubscribe()
+        self.connections.close()
+        self.broker.discard()
+
+    def drop_after_fork(self) -> None:
+        """In a forked child: lead no more, and leave the parent's connections alone."""
+        self.election.forget()
+        self.line.forget()
+        self.broker.forget()
+
+
+class _Single:
+    """Connections that are one given client."""
+
+    def __init__(self, client: AnyRedis) -> None:
+        self._client = client
+
+    def client(self) -> AnyRedis:
+        return self._client
+
+    def reset(self) -> None:
+        """The client is closed by its owner."""
+
+
+def new_nonce(clock: SystemClock) -> str:
+    """A nonce for one process start; those of earlier starts sort first."""
+    return f"{clock.wall_ms():012x}{secrets.token_hex(6)}"
+
+
+def build(
+    app: Celery,
+    settings: Settings,
+    declared: Declared,
+    apply_entry: Callable[..., None],
+    stopper: Stopper,
+    max_interval_s: float,
+) -> Station:
+    """Put a replica together."""
+    clock = SystemClock()
+    nonce = new_nonce(clock)
+    connections = _connections(settings)
+    keys = Keys(settings.key_prefix)
+    caller = Caller(connections, keys)
+    leases = RedisElectionStore(caller, clock, app.main or settings.key_prefix)
+    election = Election(leases, clock, Pace(settings.lease_ttl_ms, settings.crash_poll_ms), nonce)
+    store = RedisDispatchStore(
+        caller,
+        dedup_ttl_ms=settings.dedup_ttl_ms,
+        ledger_age_ms=settings.ledger_age_ms,
+        ledger_length=settings.ledger_length,
+        wait_redis_replicas=settings.wait_redis_replicas,
+        error_chars=settings.error_chars,
+        dead_age_ms=settings.dead_age_ms,
+        dead_length=settings.dead_length,
+    )
+    line = RedisLine(connections, keys, nonce, clock)
+    broker = Broker(
+        app,
+        settings.publish_timeout_ms / 1_000,
+        now_ms=lambda: clock.monotonic_us() // 1_000,
+        own_names=limits_of(settings, app.conf).own_names,
+    )
+    catalog = BeatCatalog(declared)
+    publisher = CeleryPublisher(
+        renderer=EntryRenderer(app, catalog, apply_entry, stopper.leaving),
+        broker=broker,
+        wanted=settings.dispatch,
+        impossible=_why_not_atomic(app, settings),
+        same_server=_same_server(caller, redis_target_of(settings).db),
+        use_database=lambda db: store.use_databases(db, redis_target_of(settings).db),
+        now_ms=lambda: clock.monotonic_us() // 1_000,
+        template=settings.template,
+    )
+    entries = EntryStore(caller)
+    engine_cell: list[Engine] = []
+    replica = Replica(
+        identity=Identity.of_this_process(nonce, clock),
+        election=election,
+        lease_store=leases,
+        entry_store=entries,
+        insight=Insight(caller),
+        publisher=publisher,
+        broker=broker,
+        reconcile=Reconcile(entries, declared),
+        declared=declared,
+        upkeep=Upkeep(Mending(caller), entries, declared.fingerprint),
+        ttl_ms=settings.lease_ttl_ms,
+        clock=clock,
+        broker_failures=lambda: engine_cell[0].broker_failures,
+    )
+    engine = Engine(
+        election=election,
+        store=store,
+        line=InterruptibleLine(line, stopper),
+        clock=clock,
+        publisher=publisher,
+        catalog=catalog,
+        housekeeping=replica,
+        settings=_engine_settings(settings, max_interval_s),
+        stopping=lambda: stopper.requested,
+        asker=AskingThreads(clock),
+    )
+    engine_cell.append(engine)
+    preflight = Preflight(app, connections, caller, nonce, clock)
+    station = Station(engine, election, preflight, connections, keys, line, broker)
+    _drop_in_children(station)
+    return station
+
+
+def redis_target_of(settings: Settings) -> RedisTarget:
+    """How to reach the schedule's Redis."""
+    return redis_target(
+        settings.redis_url,
+        settings.redis_options,
+        strict=not settings.redis_options_from_broker,
+    )
+
+
+def _connections(settings: Settings) -> Connections:
+    timeout_s = min(2.0, max(0.3, settings.lease_ttl_ms / 1_000 / 4))
+    return Connections(
+        redis_target_of(settings), socket_timeout_s=timeout_s, connect_timeout_s=timeout_s
+    )
+
+
+def _engine_settings(settings: Settings, max_interval_s: float) -> EngineSettings:
+    longest_ms = max(50, min(1_000, round(max_interval_s * 1_000)))
+    return EngineSettings(
+        ttl_ms=settings.lease_ttl_ms,
+        renew_after_ms=renew_after_ms(settings.lease_ttl_ms),
+        publish_timeout_ms=settings.publish_timeout_ms,
+        policies=policies_of(settings),
+        outbox_window=settings.outbox_window,
+        longest_wait_ms=longest_ms,
+    )
+
+
+def _why_not_atomic(app: Celery, settings: Settings) -> str:
+    """Why the atomic dispatch is out of the question, "" if it has to be probed."""
+    if settings.wait_redis_replicas:
+        return "habeat_wait_redis_replicas is set, and WAIT cannot run in a script"
+    if redis_target_of(settings).cluster:
+        return "the schedule is on a Redis Cluster"
+    scheme = (app.connection_for_write().transport_cls or "").partition("+")[0]
+    if scheme not in ("redis", "rediss", "sentinel", "valkey", "valkeys"):
+        return f"the broker is not Redis ({scheme})"
+    return ""
+
+
+def _same_server(caller: Caller, own_db: int) -> Callable[[int, str], str]:
+    def read(database: int, key: str) -> str:
+        try:
+            return text(caller.run("samehost", database, own_db, key))
+        except StoreUnavailable as error:
+            if error.fault in ("denied", "other"):
+                raise CannotCapture(f"the broker's database cannot be read ({error})") from error
+            raise
+
+    return read
+
+
+def _drop_in_children(station: Station) -> None:
+    held = weakref.ref(station)
+
+    def drop() -> None:
+        found = held()
+        if found is not None:
+            found.drop_after_fork()
+
+    os.register_at_fork(after_in_child=drop)

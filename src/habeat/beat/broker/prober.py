@@ -1,0 +1,63 @@
+"""Does the broker take messages? Asked with a connection of its own and nothing of any entry.
+
+Redis is PINGed by kombu when a channel is made. RabbitMQ under its memory alarm shakes hands,
+opens channels and takes nothing; so there a message is published that nobody gets: to the default
+exchange, for a queue that does not exist. RabbitMQ drops it and confirms. An answer that refuses it
+(an ACL) is an answer, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable
+
+from amqp.exceptions import ChannelError
+from celery import Celery
+from kombu import Connection
+
+from habeat.beat.broker.blame import told
+from habeat.beat.broker.confirms import ConfirmingChannel, Nacked
+from habeat.beat.broker.connection import connection_of
+from habeat.ports import BrokerUnavailable
+
+
+def probe_anew(app: Celery, timeout_s: float, now_ms: Callable[[], int]) -> None:
+    """Returns if the broker takes messages; BrokerUnavailable."""
+    connection = None
+    try:
+        connection = connection_of(app, timeout_s)
+        connection.connect_timeout = timeout_s
+        connection.ensure_connection(
+            max_retries=max(0, len(connection.alt) - 1),
+            interval_start=0,
+            interval_step=0,
+            timeout=timeout_s,
+        )
+        if ConfirmingChannel.fits(connection):
+            _confirmed(app, connection, timeout_s, now_ms)
+        else:
+            connection.channel().close()
+    except (ChannelError, Nacked):
+        return  # refused, by a broker that is there
+    except Exception as error:
+        raise BrokerUnavailable(told(error)) from error
+    finally:
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.collect(socket_timeout=0.1)
+
+
+def _confirmed(
+    app: Celery, connection: Connection, timeout_s: float, now_ms: Callable[[], int]
+) -> None:
+    confirming = ConfirmingChannel(connection)
+    nowhere = f"habeat.probe.{secrets.token_hex(8)}"
+    producer = app.amqp.Producer(confirming.channel, auto_declare=False)
+    producer.publish(b"", routing_key=nowhere, delivery_mode=1, retry=False, timeout=timeout_s)
+    number, ends_ms = confirming.published().number, now_ms() + round(timeout_s * 1_000)
+    while confirming.awaits(number):
+        left_ms = ends_ms - now_ms()
+        if left_ms <= 0:
+            raise TimeoutError("the broker has not confirmed in time")
+        confirming.listen(left_ms / 1_000)

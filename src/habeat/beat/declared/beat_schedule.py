@@ -1,0 +1,131 @@
+"""What this deploy's code declares: beat_schedule, translated entry by entry.
+
+Entries named in `app.conf.beat_schedule` (``add_periodic_task`` puts its own there) and Celery's
+default one. An entry that cannot be translated or stored is named with its reason, and the rest
+go on. What only code can express stays here: lazy arguments and schedule classes of the user's
+own; the stored definition says so, and a leader looks them up in its own declarations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from celery import Celery
+
+from habeat.beat.declared.celery_schedules import LiveSchedule, to_schedule
+from habeat.beat.message.send_path import is_lazy
+from habeat.client.location import timezone_of
+from habeat.core.entry import Entry, validated
+from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
+from habeat.entries.codec import encode, encode_checked
+from habeat.entries.fields import OWN, read_fields
+from habeat.errors import ValidationError
+
+_CELERY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "name", "app")
+_IGNORED_KEYS = ("last_run_at", "total_run_count")
+_ENTRY_KEYS = frozenset((*_CELERY_KEYS, *_IGNORED_KEYS, *OWN))
+
+
+@dataclass(frozen=True)
+class Declared:
+    """All entries of this deploy's code, and those that could not be made."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """One word for the whole configuration; replicas of one deploy agree on it."""
+        whole = hashlib.sha1(usedforsecurity=False)
+        for name in sorted(self.entries):
+            whole.update(f"{name}\0{self.entries[name].fingerprint}\0".encode())
+        return whole.hexdigest()[:16]
+
+
+def declare(app: Celery, schedule: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> Declared:
+    """Translate a beat_schedule; an entry beyond the limits is broken, by name."""
+    entries: dict[str, Entry] = {}
+    raw: dict[str, Mapping[str, Any]] = {}
+    broken: dict[str, str] = {}
+    zone = timezone_of(app.conf)
+    for name, given in schedule.items():
+        try:
+            raw[name] = dict(given)
+            entries[name] = _entry(app, name, raw[name], zone, limits)
+        except ValidationError as error:
+            broken[name] = str(error.of_entry(""))
+        except Exception as error:
+            broken[name] = f"{type(error).__name__}: {error}"
+    return Declared(entries, raw, broken)
+
+
+def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str, limits: Limits) -> Entry:
+    unknown = sorted(set(given) - _ENTRY_KEYS)
+    if unknown:
+        raise ValidationError(unknown[0], given[unknown[0]], "no such key", entry=name)
+    for required in ("task", "schedule"):
+        if required not in given:
+            raise ValidationError(required, None, "must be given", entry=name)
+    relative = bool(given.get("relative"))
+    schedule = to_schedule(given["schedule"], app, zone=zone, relative=relative).bound(name, zone)
+    args, kwargs = given.get("args") or (), given.get("kwargs") or {}
+    lazy = is_lazy(args, kwargs)
+    task = given["task"]
+    entry = Entry(
+        name=name,
+        task=task if isinstance(task, str) else _task(task),
+        schedule=schedule,
+        args=() if lazy else tuple(args),
+        kwargs={} if lazy else dict(kwargs),
+        options=_options(given.get("options")),
+        owner="config",
+        rev=0,
+        from_code=(("args",) if lazy else ())
+        + (("schedule",) if isinstance(schedule, LiveSchedule) else ()),
+        **_own(given),
+    )
+    return _stored(validated(entry), limits)
+
+
+def _stored(entry: Entry, limits: Limits) -> Entry:
+    """The entry with its fingerprint: the digest of what would be stored of it.
+
+    Options may hold queues and exchanges as objects: those stay a matter of code. Not so
+    `expires`, by which the planner tells that a late firing is not worth sending.
+    """
+    try:
+        written = encode_checked(entry) if entry.args or entry.kwargs else encode(entry)
+    except ValidationError as error:
+        if not error.field.startswith("options"):
+            raise
+        known = {key: value for key, value in entry.options.items() if key == "expires"}
+        entry = replace(entry, options=known, from_code=(*entry.from_code, "options"))
+        written = encode(entry)
+    check_entry(entry, len(written), limits)
+    fingerprint = hashlib.sha1(written, usedforsecurity=False).hexdigest()
+    object.__setattr__(entry, "fingerprint", fingerprint)  # nobody has seen it yet
+    return entry
+
+
+def _options(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """With `expires` in seconds: a timedelta cannot be stored."""
+    options = dict(given or {})
+    if isinstance(expires := options.get("expires"), timedelta):
+        options["expires"] = expires.total_seconds()
+    return options
+
+
+def _task(task: Any) -> Any:
+    return dict(task) if isinstance(task, Mapping) else getattr(task, "name", task)
+
+
+def _own(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands beside Celery's keys; None is what it is for `Client.add`: the default."""
+    found = {key: given[key] for key in OWN if given.get(key) is not None}
+    return read_fields(found)

@@ -1,0 +1,156 @@
+"""Celery's schedules and beat_schedule, in habeat's terms and back.
+
+Fixed kinds are translated by their exact type: a subclass may mean anything, so it stays a
+matter of code, asked for its slots through Celery's own interface. Celery's crontab ANDs its
+fields and is never turned into a cron string. Its zone is its own where it has one (a `nowfun`
+that returns aware datetimes, a `tz` attribute as django-celery-beat's has), else the app's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from functools import cached_property, lru_cache, partial
+from typing import Any
+
+from celery import Celery
+from celery import schedules as celery_schedules
+
+from habeat.client.location import timezone_of
+from habeat.errors import ValidationError
+from habeat.schedules import Crontab, Interval, Schedule, Solar
+from habeat.schedules.custom import Asked, Code, Told
+
+#: When a schedule of the user's own is asked again that does not say when: as often as Celery's
+#: beat looks at the longest (`beat_max_loop_interval`).
+ASK_AGAIN_MS = 300_000
+#: No answer puts the next question off for longer.
+LONGEST_S = 366 * 86_400
+
+_CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
+
+
+def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = False) -> Schedule:
+    """The habeat schedule of anything that beat_schedule may hold; ValidationError.
+
+    `zone` is that of the app, where it is known already; `relative` is the entry's own word for
+    "on the round hour, not from the start".
+    """
+    if isinstance(given, Schedule):
+        return given
+    if isinstance(given, bool):
+        raise ValidationError("schedule", given, "seconds, a timedelta or a schedule")
+    if isinstance(given, int | float | timedelta):
+        return _interval(given, "epoch" if relative else "own")
+    kind = type(given)
+    if kind is celery_schedules.schedule and given.nowfun is None:
+        return _interval(given.run_every, "epoch" if given.relative else "own")
+    if kind is celery_schedules.crontab or _is_crontab_with_zone(given):
+        return _crontab(given, _zone_of(given) or zone or timezone_of(app.conf))
+    if kind is celery_schedules.solar:
+        return Solar(given.event, given.lat, given.lon)
+    if isinstance(given, celery_schedules.BaseSchedule):
+        return LiveSchedule(f"{kind.__module__}.{kind.__qualname__}: {given!r}", given, app)
+    raise ValidationError(
+        "schedule", given, "seconds, a timedelta, a schedule of Celery's or of habeat's"
+    )
+
+
+def _crontab(given: Any, zone: str) -> Crontab:
+    fields: dict[str, Any] = {name: getattr(given, f"_orig_{name}") for name in _CRONTAB_FIELDS}
+    fields["tz"] = zone
+    try:
+        return _crontab_of(**fields)
+    except TypeError:  # a list or set of numbers cannot be looked up
+        return Crontab(**fields)
+
+
+#: Thousands of entries share a few times of day.
+_crontab_of = lru_cache(maxsize=1_000, typed=True)(Crontab)
+
+
+def _interval(period: float | timedelta, align: Any) -> Interval:
+    seconds = period.total_seconds() if isinstance(period, timedelta) else float(period)
+    return Interval(round(seconds * 1_000), None, align)
+
+
+def _is_crontab_with_zone(given: Any) -> bool:
+    return isinstance(given, celery_schedules.crontab) and type(given).__name__ == "TzAwareCrontab"
+
+
+def _zone_of(given: Any) -> str:
+    """The crontab's own zone; "" if it has none."""
+    zone: tzinfo | None = None
+    if given.nowfun is not None:
+        zone = given.nowfun().tzinfo
+    if zone is None and _is_crontab_with_zone(given):
+        zone = given.tz
+    return "" if zone is None else _name_of(zone)
+
+
+def _name_of(zone: tzinfo) -> str:
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if name is None and zone.utcoffset(None) == timedelta(0):
+        name = "UTC"
+    return str(name or zone)
+
+
+@dataclass(frozen=True, repr=False)
+class LiveSchedule(Asked):
+    """A schedule class of the user's own, asked through Celery's interface.
+
+    It is stored as `Code`. It is asked on a copy, which is kept, so that a class may remember
+    something between two questions. Where it has no `nowfun`, its clock is set to the instant asked
+    about, in the app's timezone, as Celery's `app.now()`.
+    """
+
+    schedule: Any
+    app: Any
+
+    def ask(self, last_ms: int, now_ms: int) -> Told:
+        """See `Asked.ask`; the answer of `is_due`, checked."""
+        zone = self.app.timezone
+        asked = self._copy
+        asked.app = self.app
+        if self.schedule.nowfun is None:
+            asked.nowfun = partial(datetime.fromtimestamp, now_ms / 1_000, zone)
+        due, seconds = asked.is_due(datetime.fromtimestamp(last_ms / 1_000, zone))
+        return Told(bool(due), _again_ms(seconds))
+
+    @cached_property
+    def _copy(self) -> Any:
+        # Not by copy.copy: Celery's `__reduce__` forgets what a subclass has added.
+        own = object.__new__(type(self.schedule))
+        vars(own).update(vars(self.schedule))
+        return own
+
+    def to_json(self) -> dict[str, Any]:
+        return Code(self.what).to_json()
+
+
+def _again_ms(seconds: object) -> int:
+    """When to ask again, of what `is_due` says; TypeError or ValueError for what is no number."""
+    if seconds is None:
+        return ASK_AGAIN_MS
+    if not isinstance(seconds, int | float) or seconds != seconds:
+        raise TypeError(f"is_due says to ask again in {type(seconds).__name__}, not in seconds")
+    return math.ceil(min(max(seconds, 0), LONGEST_S) * 1_000)
+
+
+def to_celery(schedule: Schedule, app: Celery) -> Any:
+    """The Celery schedule that says the same, for those who look at entries (Sentry's crons).
+
+    Where Celery has none, the nearest thing: an interval of a day that is never asked.
+    """
+    if isinstance(schedule, Interval):
+        return celery_schedules.schedule(timedelta(milliseconds=schedule.every_ms), app=app)
+    if isinstance(schedule, Crontab):
+        fields: Mapping[str, Any] = {name: getattr(schedule, name) for name in _CRONTAB_FIELDS}
+        return celery_schedules.crontab(**fields, app=app)
+    if isinstance(schedule, Solar):
+        return celery_schedules.solar(schedule.event, schedule.lat, schedule.lon, app=app)
+    if isinstance(schedule, LiveSchedule):
+        return schedule.schedule
+    return celery_schedules.schedule(timedelta(days=1), app=app)

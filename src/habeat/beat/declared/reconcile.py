@@ -1,0 +1,131 @@
+"""Bringing Redis in line with what this deploy's code declares. Only the leader does it.
+
+In slices, one a tick, so that dispatch goes on and the lease is renewed between them. What is
+declared is seeded first (seeding.py); then, now and again, what nobody declares is pruned: an
+entry gone from the code is removed when no live replica has declared it for a minute. Entries
+made through the API are never touched.
+
+An entry of the code can be removed by hand only if it cannot be read: that is how a person has it
+made anew. The leader sees that entries of the code have become fewer, or that what it had left
+alone under a declared name is gone, and seeds again. It looks every now and then by its own clock:
+Redis' may be set back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.seeding import COMPARED, SLICE, Seeding, Terms
+from habeat.core.lease import Fence, Token
+from habeat.engine.fenced import Lead
+from habeat.entries import changes
+from habeat.ports import Unfenced
+from habeat.store.entries import EntryStore, Removal
+from habeat.store.name_index import REINDEX
+
+log = logging.getLogger("habeat")
+
+LOOK_EVERY_US = 15_000_000
+STALE_MS = 60_000
+#: So many chains of records are looked at each time, whether the ledger still has their records.
+SWEPT = 500
+
+
+class Reconcile:
+    """Seeds, changes and prunes config entries, a slice at a time."""
+
+    def __init__(self, store: EntryStore, declared: Declared) -> None:
+        self._store = store
+        self._seeding = Seeding(store, declared)
+        self._under: tuple[Token, str, Terms] | None = None
+        self._next_look_us = 0
+        #: How many entries of the code there were, without those that the seeding has made.
+        self._owned = 0
+        #: Whether names are being looked through, a slice each time.
+        self._pruning = False
+        #: Where the index of names goes on to be made; None: it is whole.
+        self._index_at: tuple[str, bytes] | None = None
+
+    @property
+    def clashes(self) -> set[str]:
+        """Names declared here that belong to entries of the API."""
+        return self._seeding.clashes
+
+    def again(self) -> None:
+        """Entries are gone from Redis, or what tells whose they are: seed all of it again."""
+        self._under = None
+
+    def slice(self, lead: Lead, *, generation: int, history_lost_ms: int) -> int | None:
+        """Do one slice; 0 if there is more to do at once, else None."""
+        terms = Terms(generation, history_lost_ms)
+        here = (lead.token, lead.cluster, terms)
+        if self._under != here:
+            self._begin(lead, terms, self._store.owned())
+            self._under = here
+        if not self._seeding.is_done:
+            return 0 if self._seeding.step(lead) else None
+        if self._pruning:
+            self._pruning = self._prune(lead)
+        elif self._index_at is not None:
+            at = self._store.index.make(self._index_at, SLICE)
+            self._index_at = None if at[0] == "done" else at
+        elif lead.monotonic_us() >= self._next_look_us:
+            self._look(lead, terms)
+        return 0 if self._pruning or self._index_at else None
+
+    def _begin(self, lead: Lead, terms: Terms, owned: int) -> None:
+        self._seeding.begin(terms)
+        self._owned, self._seeding.made = owned, 0
+        self._next_look_us = lead.monotonic_us() + LOOK_EVERY_US
+
+    def _look(self, lead: Lead, terms: Terms) -> None:
+        """Now and again: what is declared and has been removed, then what is not declared."""
+        self._next_look_us = lead.monotonic_us() + LOOK_EVERY_US
+        owned = self._store.owned()
+        if owned < self._owned + self._seeding.made or self._way_is_free():
+            log.warning("habeat: entries of beat_schedule are gone from Redis; seeding again")
+            self._begin(lead, terms, owned)
+        else:
+            self._owned, self._seeding.made = owned, 0
+            lead.call(lambda fence: self._store.sweep(fence, SWEPT))
+            self._index_at = REINDEX if self._store.index.page("", b"", 1) is None else None
+            self._pruning = self._prune(lead)
+
+    def _way_is_free(self) -> bool:
+        """Whether something is gone that has stood in a declared entry's way."""
+        names = sorted(self._seeding.clashes | self._seeding.unreadable)[:COMPARED]
+        return bool(names) and None in self._store.definitions(names)
+
+    # -- pruning ----------------------------------------------------------------------------
+
+    def _prune(self, lead: Lead) -> bool:
+        """Look at a slice of the names; whether there are more to look at now."""
+        found = lead.call(lambda fence: self._store.orphans(fence, STALE_MS, SLICE))
+        if found:
+            self._remove(lead, found)
+        return found.more
+
+    def _remove(self, lead: Lead, names: Sequence[str]) -> None:
+        snapshot = self._store.read(names)
+        removals = [
+            changes.removal(stored, snapshot.now_ms, "pruned")
+            for stored in snapshot.stored
+            if stored.entry is not None and stored.entry.owner == "config"
+        ]
+        if removals:
+            removed = lead.call(partial(self._removed, removals))
+            if not removed:
+                return  # one of them was changed meanwhile: at the next look
+            self._owned -= len(removals)
+            log.warning(
+                "habeat: removed %d entries that no live replica declares any more: %s",
+                len(removals),
+                ", ".join(removal.name for removal in removals[:10]),
+            )
+
+    def _removed(self, removals: Sequence[Removal], fence: Fence) -> bool | Unfenced:
+        outcome = self._store.remove(removals, fence)
+        return outcome if isinstance(outcome, Unfenced) else outcome is None

@@ -1,0 +1,223 @@
+"""Writing what this deploy's code declares, a slice at a time.
+
+Compared are up to a thousand definitions at once, by their fingerprints; written are up to two
+hundred. While the server writes one slice, the next is prepared if all of its entries are new.
+An entry that is stored as declared is untouched, and not even read. A changed one keeps its
+cursor unless its *schedule* changed; then it starts at the first slot after now, and slots
+already due are recorded as skipped. An older deploy never overwrites a newer one's definition
+(the configuration's generation tells), entries made through the API are never touched, and what
+cannot be read stays as it is.
+
+Each write compares with what was read, so a slice that was prepared a tick ago does no harm: if
+somebody has added one of its entries since, nothing of it is written, and its page is compared
+anew. So it is after an error, when nobody knows whether it was written. Entries that are stored
+are read and written in one go, for the leader itself claims their slots between the ticks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from habeat.beat.declared.beat_schedule import Declared
+from habeat.core.entry import Entry
+from habeat.core.firing import Outcome, SkippedRun
+from habeat.engine.fenced import Lead
+from habeat.engine.reporting import Once
+from habeat.entries import changes
+from habeat.entries.codec import is_declared_as
+from habeat.store.entries import EntryStore, Snapshot, Stored, Write
+
+COMPARED = 1_000
+SLICE = 200
+#: How long after a loss of data a missing entry counts as lost by it.
+RECENT_LOSS_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under which seeding goes on: our configuration's generation, and the last loss of data."""
+
+    generation: int = 0
+    history_lost_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Writes that are ready, and where the page begins that they are of."""
+
+    page_at: int
+    writes: Sequence[Write]
+
+
+class Seeding:
+    """Seeds and changes config entries."""
+
+    def __init__(self, store: EntryStore, declared: Declared) -> None:
+        self._store = store
+        self._declared = declared.entries
+        self._names = sorted(declared.entries)
+        self._told = Once()
+        self.clashes: set[str] = set()
+        self.unreadable: set[str] = set()
+        #: How many entries were made that had not been there; counted by whoever sets it to 0.
+        self.made = 0
+        self.begin(Terms())
+
+    def begin(self, terms: Terms) -> None:
+        """All of it once more."""
+        self._terms = terms
+        self.clashes, self.unreadable = set(), set()
+        self._go_back(0)
+
+    def _go_back(self, page_at: int) -> None:
+        self._page_at = self._next_page_at = page_at
+        #: Those of the page that have yet to be looked at, and what is known of those of it that
+        #: are not stored: a state may have been left behind.
+        self._left: Sequence[str] = ()
+        self._absent: dict[str, Stored] = {}
+        self._ready: Slice | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all is stored that is to be stored."""
+        return self._ready is None and not self._may_prepare
+
+    @property
+    def _may_prepare(self) -> bool:
+        return bool(self._left) or self._next_page_at < len(self._names)
+
+    def step(self, lead: Lead) -> bool:
+        """Write a slice, and prepare the next one meanwhile; whether there is more to do.
+
+        LeaseLost, StoreUnavailable.
+        """
+        back_to = self._next_is_of()
+        try:
+            ready = self._ready or self._prepared(lead)
+            self._ready = None
+            if ready.writes and not self._write(lead, ready.writes):
+                self._go_back(ready.page_at)
+        except BaseException:
+            self._go_back(back_to)
+            raise
+        return not self.is_done
+
+    def _next_is_of(self) -> int:
+        """Where the page begins that the next slice is of."""
+        if self._ready is not None:
+            return self._ready.page_at
+        return self._page_at if self._left else self._next_page_at
+
+    def _write(self, lead: Lead, writes: Sequence[Write]) -> bool:
+        """False if an entry was changed meanwhile."""
+        attempt = lead.attempt()
+        sent = self._store.send_write(writes, attempt.fence)
+        try:
+            self._prepare_ahead(lead)
+        except BaseException:
+            sent.drop()
+            raise
+        written = lead.concluded(sent.result(), attempt) is None
+        if written:
+            self.made += sum(not write.digest for write in writes)
+        return written
+
+    def _prepare_ahead(self, lead: Lead) -> None:
+        """Have the next slice ready if all of it is new: of what is stored, slots are claimed."""
+        if not self._left and self._may_prepare:
+            self._turn_page()
+        if self._left and self._are_new(self._left[:SLICE]):
+            self._ready = self._prepared(lead, alone=False)
+
+    # -- preparing --------------------------------------------------------------------------
+
+    def _prepared(self, lead: Lead, *, alone: bool = True) -> Slice:
+        """The next slice; `alone` if no call is under way, so that the lease may be renewed."""
+        if not self._left:
+            self._turn_page()
+        names, self._left = self._left[:SLICE], self._left[SLICE:]
+        return Slice(self._page_at, self._writes(lead, names, alone) if names else ())
+
+    def _turn_page(self) -> None:
+        """Compare the next page; left are those that are not stored as declared."""
+        at = self._next_page_at
+        page = self._names[at : at + COMPARED]
+        found = dict(zip(page, self._store.definitions(page), strict=True))
+        missing = [name for name, stored in found.items() if stored is None]
+        absent = self._store.absent(missing) if missing else ()
+        self._absent = {stored.name: stored for stored in absent}
+        self._left = [
+            name
+            for name, stored in found.items()
+            if not is_declared_as(stored, self._declared[name].fingerprint)
+        ]
+        self._page_at, self._next_page_at = at, at + COMPARED
+
+    def _writes(self, lead: Lead, names: Sequence[str], alone: bool) -> Sequence[Write]:
+        snapshot = self._read(lead, names)
+        lost_ms = self._terms.history_lost_ms
+        lost_lately = bool(lost_ms) and snapshot.now_ms - lost_ms < RECENT_LOSS_MS
+        writes: list[Write] = []
+        for stored in snapshot.stored:
+            write = self._tried(stored, snapshot.now_ms, lost_lately)
+            if write is not None:
+                writes.append(write)
+            if alone:
+                lead.keep()
+        return writes
+
+    def _are_new(self, names: Sequence[str]) -> bool:
+        return self._absent.keys() >= set(names)
+
+    def _read(self, lead: Lead, names: Sequence[str]) -> Snapshot:
+        if self._are_new(names):
+            return Snapshot(lead.now_ms(), [self._absent[name] for name in names])
+        return self._store.read(names)
+
+    def _tried(self, stored: Stored, now_ms: int, lost_lately: bool) -> Write | None:
+        """The write of one entry; a schedule that cannot be asked is its own trouble."""
+        try:
+            return self._write_of(stored, now_ms, lost_lately)
+        except Exception as error:
+            self._told.error(
+                stored.name,
+                "habeat: entry %r of beat_schedule is not stored, its schedule fails: %r",
+                stored.name,
+                error,
+            )
+            return None
+
+    def _write_of(self, stored: Stored, now_ms: int, lost_lately: bool) -> Write | None:
+        declared, generation = self._declared[stored.name], self._terms.generation
+        if not stored.exists:
+            return self._new(stored, declared, now_ms, lost_lately)
+        found = stored.entry
+        if found is None:
+            self.unreadable.add(stored.name)
+            self._told.error(
+                stored.name,
+                "habeat: entry %r is in beat_schedule, and what is stored of it cannot be read "
+                "(%s); it is left as it is, remove it to have it made anew",
+                stored.name,
+                stored.unreadable,
+            )
+            return None
+        if found.owner != "config":
+            self.clashes.add(stored.name)
+            self._told.error(
+                stored.name,
+                "habeat: entry %r of beat_schedule is not used: one of the same name was made "
+                "through the API",
+                stored.name,
+            )
+            return None
+        if found.fingerprint == declared.fingerprint or found.generation > generation:
+            return None
+        edit = changes.change(stored, replace(declared, generation=generation), now_ms)
+        return None if edit is None else edit.write
+
+    def _new(self, stored: Stored, declared: Entry, now_ms: int, lost_lately: bool) -> Write:
+        write = changes.seeded(stored, declared, now_ms, self._terms.generation)
+        lost = SkippedRun(now_ms, now_ms, 0, Outcome.MISSED, "history lost")
+        return replace(write, lost=lost) if lost_lately else write

@@ -1,0 +1,48 @@
+"""Where the planner gets entries from: the stored text, and this deploy's code beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from habeat.beat.declared.beat_schedule import Declared
+from habeat.core.entry import Entry
+from habeat.core.request import Order
+from habeat.entries import codec
+
+
+class BeatCatalog:
+    """`planning.Catalog` over the codec and the declarations of this process."""
+
+    def __init__(self, declared: Declared) -> None:
+        self._declared = declared
+
+    def decode(self, name: str, stored: bytes) -> Entry:
+        return codec.decode(name, stored)
+
+    def resolve(self, entry: Entry) -> Entry | None:
+        if not entry.from_code:
+            return entry
+        own = self._declared.entries.get(entry.name)
+        if own is None or own.fingerprint != entry.fingerprint:
+            return None
+        if "schedule" not in entry.from_code:
+            return entry
+        return replace(entry, schedule=own.schedule)
+
+    def decode_order(self, stored: bytes) -> Order:
+        return codec.decode_order(stored)
+
+    def encode_order(self, order: Order) -> bytes:
+        return codec.encode_order(order)
+
+    def code_parts(self, entry: Entry) -> dict[str, Any]:
+        """The arguments and options that only code has, uncalled; empty for other entries."""
+        raw = self._declared.raw.get(entry.name, {}) if entry.from_code else {}
+        parts: dict[str, Any] = {}
+        if "args" in entry.from_code:
+            parts["args"] = raw.get("args") or ()
+            parts["kwargs"] = raw.get("kwargs") or {}
+        if "options" in entry.from_code:
+            parts["options"] = raw.get("options") or {}
+        return parts

@@ -1,0 +1,303 @@
+"""A replica's chores beside dispatch: to say that it lives, to reconcile, to hand over.
+
+Registration tells the others and `status` what this replica is; where it stands in line decides
+how closely it watches the leader. A standby keeps a warm connection to the broker: its takeover
+is quick, and its word that the broker works for *it* is what a leader with a failing one yields
+to. That happens at most once a minute in all, and the leader that yielded stays away for a
+while, unless nobody else wants the lease.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import metadata
+from typing import Any
+
+from habeat.beat.broker.broker import Broker
+from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.reconcile import Reconcile
+from habeat.beat.key_upkeep import Upkeep
+from habeat.beat.message.publisher import CeleryPublisher
+from habeat.core.lease import Fence
+from habeat.engine.election import Election, HistoryLost, LeaseLost
+from habeat.engine.fenced import Lead
+from habeat.engine.reporting import Once
+from habeat.entries import changes
+from habeat.errors import DefinitionError
+from habeat.ports import BrokerUnavailable, Clock, StoreUnavailable, Unfenced
+from habeat.store.entries import EntryStore, Stored, Write
+from habeat.store.inspection import Insight
+from habeat.store.leases import LIVE_WINDOW_MS, RedisElectionStore
+
+log = logging.getLogger("habeat")
+
+REGISTER_EVERY_MS = 5_000
+PROBE_EVERY_MS = 10_000
+PROBE_TIMEOUT_MS = 700
+FAILURES_BEFORE_YIELD = 3
+SIT_OUT_MS = 60_000
+PROBE_FRESH_MS = 30_000
+#: How long after a pause that could not be ended the next try is.
+PAUSE_RETRY_MS = 60_000
+
+
+@cache
+def version_of(package: str) -> str:
+    """The installed version of a distribution; "" if it is not installed.
+
+    Read once: that takes a millisecond, and what this process has imported does not change.
+    """
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What does not change while the process lives."""
+
+    nonce: str
+    host: str
+    pid: int
+    since_ms: int
+
+    @classmethod
+    def of_this_process(cls, nonce: str, clock: Clock) -> Identity:
+        """Made in the process that runs the loop."""
+        return cls(nonce, socket.gethostname(), os.getpid(), clock.wall_ms())
+
+
+class Replica:
+    """`engine.Housekeeping` for a Celery beat."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        election: Election,
+        lease_store: RedisElectionStore,
+        entry_store: EntryStore,
+        insight: Insight,
+        publisher: CeleryPublisher,
+        broker: Broker,
+        reconcile: Reconcile,
+        declared: Declared,
+        upkeep: Upkeep,
+        ttl_ms: int,
+        clock: Clock,
+        broker_failures: Callable[[], int],
+    ) -> None:
+        self._identity = identity
+        self._election = election
+        self._lease_store = lease_store
+        self._entry_store = entry_store
+        self._insight = insight
+        self._publisher = publisher
+        self._broker = broker
+        self._reconcile = reconcile
+        self._declared = declared
+        self._upkeep = upkeep
+        self._ttl_ms = ttl_ms
+        self._clock = clock
+        self._broker_failures = broker_failures
+        self._unended = Once()
+        self._registered_ms: int | None = None
+        self._registered_as = ""
+        self._names_kept = False
+        self._cluster, self._lost_ms = "", 0
+        self._probed_ms: int | None = None
+        self._broker_ok_ms: int | None = None
+        self._skew_ms = 0
+        self._generation = 0
+        self._led_under: str | None = None
+
+    # -- engine.Housekeeping ----------------------------------------------------------------
+
+    def each_tick(self, lead: Lead | None) -> int | None:
+        self._announce(lead)
+        self._register_if_due(lead)
+        if lead is None:
+            self._probe_if_due()
+            return None
+        if self._should_yield():
+            self._yield()
+            return None
+        indexing = self._upkeep.step(lead, self._now_ms())
+        if self._upkeep.entries_lost:
+            self._upkeep.entries_lost = False
+            self._reconcile.again()
+        seeding = self._reconcile.slice(
+            lead,
+            generation=self._generation,
+            history_lost_ms=self._election.known.loss.declared_ms,
+        )
+        return seeding if indexing is None else indexing
+
+    def mend(self, lead: Lead | None) -> None:
+        token = lead.token if lead else None
+        self._upkeep.look(token, self._ttl_ms, self._now_ms())
+
+    def resume(self, lead: Lead, names: Sequence[str]) -> None:
+        """End pauses whose time is over; the slots up to their end are accounted for."""
+        snapshot = self._entry_store.read(names)
+        for stored in snapshot.stored:
+            try:
+                self._end_pause(lead, stored, snapshot.now_ms)
+            except (StoreUnavailable, LeaseLost, HistoryLost):
+                raise
+            except Exception as error:  # its definition cannot be read, or its schedule fails
+                why = error.why if isinstance(error, DefinitionError) else repr(error)
+                self._unended.error(
+                    stored.name,
+                    "habeat: the pause of entry %r is over and cannot be ended, next try in %d s; "
+                    "update, replace or remove the entry: %s",
+                    stored.name,
+                    PAUSE_RETRY_MS // 1_000,
+                    why,
+                )
+                self._postpone(lead, stored, snapshot.now_ms + PAUSE_RETRY_MS)
+
+    def _end_pause(self, lead: Lead, stored: Stored, now_ms: int) -> None:
+        state = stored.state
+        if state.paused is None or (state.paused_until_ms or 0) > now_ms:
+            self._postpone(lead, stored, state.paused_until_ms)  # :resume is wrong about it
+            return
+        edit = changes.resume(stored, min(state.paused_until_ms or now_ms, now_ms))
+        if edit is not None and lead.call(partial(self._resumed, edit.write)):
+            self._unended.over(stored.name)
+            log.warning("habeat: the pause of entry %r is over", stored.name)
+
+    def _postpone(self, lead: Lead, stored: Stored, until_ms: int | None) -> None:
+        lead.call(lambda fence: self._entry_store.postpone(stored.name, until_ms, fence))
+
+    def _resumed(self, write: Write, fence: Fence) -> bool | Unfenced:
+        outcome = self._entry_store.write([write], fence)
+        return outcome if isinstance(outcome, Unfenced) else outcome is None
+
+    # -- chores -----------------------------------------------------------------------------
+
+    def _announce(self, lead: Lead | None) -> None:
+        token = str(lead.token) if lead else ""
+        if token == self._led_under:
+            return
+        self._led_under = token
+        won = self._election.won
+        if lead is not None and won is not None:
+            told = {
+                "emptied": "; Redis was emptied: history lost, entries are made anew",
+                "restored": "; Redis went back in time: slots up to its last answer count as lost",
+            }
+            log.warning(
+                "habeat: leading (lease epoch %d, host %s, pid %d)%s",
+                won.token.epoch,
+                self._identity.host,
+                self._identity.pid,
+                told.get(won.history, ""),
+            )
+        else:
+            holder = self._election.holder or "nobody yet"
+            log.warning("habeat: standing by; the lease is held by %s", holder)
+
+    def _register_if_due(self, lead: Lead | None) -> None:
+        now_ms = self._now_ms()
+        role = (
+            "inert"
+            if self._election.inert or self._election.barred
+            else ("leader" if lead else "standby")
+        )
+        stale = self._registered_ms is None or now_ms - self._registered_ms >= REGISTER_EVERY_MS
+        known = self._election.known
+        same_cluster = self._cluster == known.cluster
+        # What was lost may have been a later deploy, or ours: which one is the newest is asked.
+        same_history = same_cluster and self._lost_ms == known.loss.declared_ms
+        if not stale and role == self._registered_as and same_history:
+            return
+        if not self._names_kept:
+            self._entry_store.declare(self._declared.fingerprint, sorted(self._declared.entries))
+        found = self._lease_store.register(
+            self._identity.nonce,
+            json.dumps(self._told(role)),
+            self._declared.fingerprint,
+            len(self._declared.entries),
+            self._generation if same_cluster else 0,
+        )
+        self._election.rank = found.rank
+        self._generation = found.generation
+        # Names that were forgotten meanwhile would stop all pruning: they are told again, next.
+        self._names_kept = found.names >= len(self._declared.entries)
+        self._skew_ms = self._clock.wall_ms() - found.now_us // 1_000
+        self._registered_ms, self._registered_as = now_ms, role
+        self._cluster, self._lost_ms = known.cluster, known.loss.declared_ms
+
+    def _told(self, role: str) -> dict[str, Any]:
+        publisher = self._publisher
+        return {
+            "host": self._identity.host,
+            "pid": self._identity.pid,
+            "role": role,
+            "since_ms": self._identity.since_ms,
+            "habeat": version_of("habeat"),
+            "celery": version_of("celery"),
+            "redis_py": version_of("redis"),
+            "python": platform.python_version(),
+            "tzdata": version_of("tzdata"),
+            "dispatch": ("atomic" if publisher.atomic else "outbox") if publisher.decided else "",
+            "dispatch_why": publisher.why,
+            "skew_ms": self._skew_ms,
+            "config": self._declared.fingerprint,
+            "declared": len(self._declared.entries),
+            "clashes": sorted(self._reconcile.clashes)[:100],
+            "unstorable": dict(list(self._declared.broken.items())[:100]),
+            "inert": self._election.inert or self._election.barred,
+            "broker_ok_ms": self._broker_ok_ms,
+        }
+
+    def _probe_if_due(self) -> None:
+        now_ms = self._now_ms()
+        if self._probed_ms is not None and now_ms - self._probed_ms < PROBE_EVERY_MS:
+            return
+        self._probed_ms = now_ms
+        try:
+            self._publisher.prepare(PROBE_TIMEOUT_MS)
+            self._broker.probe(PROBE_TIMEOUT_MS / 1_000)
+        except BrokerUnavailable as error:
+            log.info("habeat: the broker does not answer this standby: %s", error)
+            self._broker_ok_ms = None
+        else:
+            self._broker_ok_ms = self._clock.wall_ms() - self._skew_ms
+
+    # -- handing over -----------------------------------------------------------------------
+
+    def _should_yield(self) -> bool:
+        failing = self._broker_failures() >= FAILURES_BEFORE_YIELD and not self._publisher.atomic
+        return failing and self._successor_is_near() and self._lease_store.may_rotate()
+
+    def _successor_is_near(self) -> bool:
+        facts = self._insight.facts()
+        now_ms = facts.now_us // 1_000
+        return any(
+            told.get("role") == "standby"
+            and now_ms - facts.seen_ms.get(nonce, 0) <= LIVE_WINDOW_MS
+            and now_ms - (told.get("broker_ok_ms") or 0) <= PROBE_FRESH_MS
+            for nonce, told in facts.replicas.items()
+            if nonce != self._identity.nonce
+        )
+
+    def _yield(self) -> None:
+        log.warning(
+            "habeat: the broker takes no messages from this replica, and it answers a standby: "
+            "handing over, and staying away for %d s",
+            SIT_OUT_MS // 1_000,
+        )
+        self._election.resign(SIT_OUT_MS)
+
+    def _now_ms(self) -> int:
+        return self._clock.monotonic_us() // 1_000

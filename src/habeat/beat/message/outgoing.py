@@ -1,0 +1,196 @@
+"""The outbox' way out: a packet of messages to the broker, and what became of each.
+
+To a Redis broker a packet goes as commands (packets.py). What cannot be sent so, and everything
+for another broker, is published by kombu, one message after the other; what a task sends by
+itself goes through a producer that is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from habeat.beat.broker.broker import Broker
+from habeat.beat.broker.confirms import Ticket
+from habeat.beat.broker.envelope import Hasty, Publication, unseal
+from habeat.beat.message.kombu_redis import Words
+from habeat.beat.message.redis_packets import RedisPackets
+from habeat.ports import (
+    Answered,
+    BrokerUnavailable,
+    Handed,
+    Parcel,
+    PublishRefused,
+    RenderFailed,
+)
+from habeat.printable import redacted
+
+DIRECT_KEPT = 1_000
+#: What Celery and habeat put into a message's headers themselves; no secrets.
+CELERYS_HEADERS = frozenset(
+    [
+        "lang",
+        "task",
+        "id",
+        "shadow",
+        "eta",
+        "expires",
+        "group",
+        "group_index",
+        "retries",
+        "timelimit",
+        "root_id",
+        "parent_id",
+        "origin",
+        "ignore_result",
+        "replaced_task_nesting",
+        "stamped_headers",
+        "stamps",
+        "habeat_entry",
+        "habeat_slot",
+        "habeat_lease_epoch",
+        "habeat_attempt",
+        "celery_beat_task",
+    ]
+)
+
+Wait = Callable[[int], Answered]
+
+
+class OnItsWay:
+    """`ports.Handed`: a packet, as one function for each message, which waits for its answer."""
+
+    def __init__(self, waits: Sequence[Wait], now_ms: Callable[[], int]) -> None:
+        self._waits = waits
+        self._now_ms = now_ms
+
+    def answers(self, timeout_ms: int) -> Sequence[Answered]:
+        """What became of each message, all read within the time."""
+        ends_ms = self._now_ms() + timeout_ms
+        return [wait(max(0, ends_ms - self._now_ms())) for wait in self._waits]
+
+
+class Outgoing:
+    """Sends packets over the broker's connection."""
+
+    def __init__(self, broker: Broker, now_ms: Callable[[], int]) -> None:
+        self._broker = broker
+        self._now_ms = now_ms
+        #: How packets leave for a Redis broker; None where that is not known, or not needed.
+        self.packets: RedisPackets | None = None
+        self._direct: dict[bytes, Callable[[object], None]] = {}
+
+    def keep(self, key: bytes, run: Callable[[object], None]) -> None:
+        """How to send what only this process can send, under its envelope."""
+        if len(self._direct) > DIRECT_KEPT:
+            self._direct.clear()
+        self._direct[key] = run
+
+    def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> Handed:
+        """Send a packet, all within the time; what fails is in the answers."""
+        ends_ms = self._now_ms() + timeout_ms
+        orders = [self._order(parcel, ends_ms) for parcel in parcels]
+        if self.packets is not None and all(orders):
+            alone = parcels[0].entry if len(parcels) == 1 else ""
+            packet = self.packets.send(orders, ends_ms, alone)
+            return OnItsWay([packet.answer] * len(parcels), self._now_ms)
+        return OnItsWay(self._by_kombu(parcels, orders, ends_ms), self._now_ms)
+
+    def _by_kombu(
+        self, parcels: Sequence[Parcel], orders: Sequence[Sequence[Words]], ends_ms: int
+    ) -> Sequence[Wait]:
+        """One by one what kombu has to publish.
+
+        The others are answered before: a message that is refused costs the broker's connection.
+        """
+        answers: dict[int, Wait | Answered] = {}
+        captured = [at for at, order in enumerate(orders) if order]
+        if self.packets is not None and captured:
+            packet = self.packets.send([orders[at] for at in captured], ends_ms)
+            for at in captured:
+                answers[at] = packet.answer(max(0, ends_ms - self._now_ms()))
+        failed = next((a for a in answers.values() if isinstance(a, BrokerUnavailable)), None)
+        for at, parcel in enumerate(parcels):
+            if at not in answers:
+                answer = answers[at] = failed or self._publish_one(parcel, ends_ms)
+                failed = failed or (answer if isinstance(answer, BrokerUnavailable) else None)
+        return [_wait(answers[at]) for at in range(len(parcels))]
+
+    def _order(self, parcel: Parcel, ends_ms: int) -> Sequence[Words]:
+        """The commands that enqueue it at a Redis broker; none where kombu has to publish it."""
+        if self._broker.is_troubled(parcel.entry):
+            return ()
+        if parcel.packet and parcel.attempt == 1:
+            return parcel.packet
+        if self.packets is None or _is_direct(parcel.envelope) or self._now_ms() >= ends_ms:
+            return ()
+        try:
+            return self.packets.commands(unseal(parcel.envelope), parcel.attempt)
+        except Exception:
+            return ()  # it is refused when it is published
+
+    def _publish_one(self, parcel: Parcel, ends_ms: int) -> Wait | Answered:
+        """By kombu: what became of it, or a function that waits for the broker's word."""
+        try:
+            if _is_direct(parcel.envelope):
+                self._publish_direct(parcel.envelope, ends_ms - self._now_ms())
+                return None
+            tickets = self._tickets(parcel, ends_ms)
+        except (BrokerUnavailable, PublishRefused) as error:
+            return error
+        return partial(self._confirmed, tickets) if tickets else None
+
+    def _tickets(self, parcel: Parcel, ends_ms: int) -> list[Ticket]:
+        try:
+            messages = unseal(parcel.envelope)
+        except Exception as error:
+            why = type(error).__name__  # its text may hold an argument
+            raise PublishRefused(f"the kept message cannot be read ({why})") from error
+        tickets: list[Ticket] = []
+        for message in messages:
+            left_ms = ends_ms - self._now_ms()
+            if left_ms <= 0:
+                raise BrokerUnavailable("it took too long to take all messages of one packet")
+            try:
+                ticket = self._broker.publish(message, parcel.attempt, left_ms / 1_000)
+            except PublishRefused as error:
+                raise _without_headers(error, message) from error
+            tickets += [ticket] if ticket else []
+        return tickets
+
+    def _confirmed(self, tickets: Sequence[Ticket], timeout_ms: int) -> Answered:
+        ends_ms = self._now_ms() + timeout_ms
+        try:
+            for ticket in tickets:
+                self._broker.wait_for(ticket, max(0, ends_ms - self._now_ms()) / 1_000)
+        except (BrokerUnavailable, PublishRefused) as error:
+            return error
+        return None
+
+    def _publish_direct(self, envelope: bytes, timeout_ms: int) -> None:
+        run = self._direct.pop(envelope, None)
+        if run is None:
+            raise PublishRefused("only the replica that claimed it could send this one")
+        try:
+            run(Hasty(self._broker.producer, timeout_ms / 1_000))
+        except RenderFailed as error:
+            self._broker.discard()
+            judged = self._broker.judged(error.__cause__ or error, timeout_ms / 1_000)
+            if type(judged) is PublishRefused:
+                judged = PublishRefused(str(error))  # in words without arguments
+            raise judged from error
+
+
+def _without_headers(error: PublishRefused, message: Publication) -> PublishRefused:
+    """The refusal without the values of the user's own headers, which py-amqp quotes."""
+    headers = message.arguments.get("headers") or {}
+    own = {name: value for name, value in headers.items() if name not in CELERYS_HEADERS}
+    return type(error)(redacted(str(error), headers=own))
+
+
+def _is_direct(envelope: bytes) -> bool:
+    return envelope.startswith(b"direct ")
+
+
+def _wait(answer: Wait | Answered) -> Wait:
+    return answer if callable(answer) else lambda timeout_ms: answer

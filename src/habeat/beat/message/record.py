@@ -1,0 +1,143 @@
+"""Rendering one firing through beat's own `apply_entry`.
+
+That method is the one that Sentry's crons integration replaces on `celery.beat.Scheduler`, so
+it is called for each firing, with exactly the two positional arguments that it unpacks, and
+with an entry whose schedule is a Celery one. It swallows exceptions: the outcome is carried by
+`Sending`, which our `Scheduler.apply_async` fills in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from celery import Celery
+from celery.beat import ScheduleEntry
+
+from habeat.beat.broker.blame import told
+from habeat.beat.broker.envelope import Publication, Recorder
+from habeat.beat.declared.celery_schedules import LiveSchedule, to_celery
+from habeat.beat.definition_source import BeatCatalog
+from habeat.beat.message.send_path import evaluated, options_for, send
+from habeat.core.entry import Entry
+from habeat.core.firing import Firing
+from habeat.ports import RenderFailed
+
+SCHEDULES_KEPT = 1_000
+#: Nobody asks a firing when it last ran; left out, Celery would look at the clock for it.
+_EVER = datetime.fromtimestamp(0, UTC)
+
+
+class FiringEntry(ScheduleEntry):
+    """What beat sees of an entry for one firing: a ScheduleEntry that knows its firing."""
+
+    def __init__(self, *, sending: Sending | None = None, **given: Any) -> None:
+        super().__init__(**given)
+        self.sending = sending
+
+    def __reduce__(self) -> Any:
+        return ScheduleEntry.__reduce__(self)
+
+
+@dataclass
+class Sending:
+    """One run of the send path: what is to be sent, and what became of it."""
+
+    app: Celery
+    entry: Entry
+    firing: Firing
+    task_id: str
+    lease_epoch: int
+    done: bool = False
+    error: Exception | None = None
+    published: list[Publication] = field(default_factory=list)
+
+    def run(self, entry: ScheduleEntry, producer: Any) -> Any:
+        """Called by `Scheduler.apply_async`, with the entry as others may have decorated it."""
+        try:
+            args, kwargs = evaluated(entry.args, entry.kwargs)
+            options = options_for(
+                self.app,
+                self.entry,
+                self.firing,
+                given=entry.options,
+                task_id=self.task_id,
+                lease_epoch=self.lease_epoch,
+            )
+            return send(self.app, self.entry.task, args, kwargs, options, producer)
+        except Exception as error:
+            self.error = error
+            return None
+        finally:
+            self.done = True
+
+
+class EntryRenderer:
+    """Runs beat's send path with a producer that records, or with a real one."""
+
+    def __init__(
+        self,
+        app: Celery,
+        catalog: BeatCatalog,
+        apply_entry: Callable[..., None],
+        leaving: Callable[[BaseException], bool] = lambda _: False,
+    ) -> None:
+        """`leaving` tells whether an exception is the one by which a signal ends the process."""
+        self._leaving = leaving
+        self._app = app
+        self._catalog = catalog
+        self._apply_entry = apply_entry
+        #: A crontab takes longer to make than a message; equal schedules share one.
+        self._as_celery = lru_cache(maxsize=SCHEDULES_KEPT)(lambda each: to_celery(each, app))
+
+    def record(
+        self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, connection: Any
+    ) -> list[Publication]:
+        """The messages of a firing; RenderFailed. Empty if Celery sent them past the recorder."""
+        recorder = Recorder(connection)
+        self.run(entry, firing, task_id, lease_epoch, recorder)
+        return recorder.published
+
+    def run(
+        self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, producer: Any
+    ) -> None:
+        """Run the send path to `producer`; RenderFailed."""
+        sending = Sending(self._app, entry, firing, task_id, lease_epoch)
+        try:
+            self._apply_entry(self._beat_entry(entry, sending), producer=producer)
+        except BaseException as error:
+            # SystemExit of the entry's code, which may not end beat; only a signal may. Or raised
+            # by what others have put around this call.
+            if self._leaving(error):
+                raise
+            raise RenderFailed(told(error)) from error
+        if sending.error is not None:
+            raise RenderFailed(told(sending.error)) from sending.error
+        if not sending.done:
+            raise RenderFailed("beat's apply_entry did not reach the send path")
+
+    def _beat_entry(self, entry: Entry, sending: Sending) -> FiringEntry:
+        parts = self._catalog.code_parts(entry)
+        options = dict(parts.get("options", entry.options))
+        if isinstance(options.get("headers"), dict):
+            options["headers"] = dict(options["headers"])
+        return FiringEntry(
+            sending=sending,
+            name=entry.name,
+            task=entry.task_name,
+            args=parts.get("args", entry.args),
+            kwargs=dict(parts.get("kwargs", entry.kwargs)),
+            options=options,
+            schedule=self._schedule_of(entry),
+            last_run_at=_EVER,
+            total_run_count=entry.state.fired,
+            app=self._app,
+        )
+
+    def _schedule_of(self, entry: Entry) -> Any:
+        if isinstance(entry.schedule, LiveSchedule):
+            return to_celery(entry.schedule, self._app)
+        return self._as_celery(entry.schedule)

@@ -1,0 +1,171 @@
+"""A window of messages to a Redis broker as one packet: the outbox' fast way.
+
+kombu enqueues a message with a call of its own and waits for the answer. Here the messages of a
+window are turned into the commands that enqueue them (capture.py; the same commands), written to
+a connection of kombu's own pool in one go, and the answers are read together. The answer to each
+command belongs to the message that it enqueues: one that the server refuses (WRONGTYPE, NOPERM)
+is that message's failure, and the others have arrived. What the server says of itself (READONLY,
+OOM) is the broker's failure. If the connection fails, every message without an answer of its own
+may or may not have arrived, and a probe tells whether the broker is to blame (blame.py). If it is
+not, one of them is, and nobody knows which: they are sent again one by one, and the entry whose
+message then closes a connection is left to kombu's publish until one of its messages is taken.
+
+What cannot be captured is left to kombu's own publish, by `CeleryPublisher`. To delete this
+module, delete it and its use in publisher.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError, ResponseError
+
+from habeat.beat.broker.blame import Blame, blame, told
+from habeat.beat.broker.broker import Broker
+from habeat.beat.broker.envelope import Publication
+from habeat.beat.message.kombu_redis import CannotCapture, Capture, Words
+from habeat.ports import Answered, BrokerUnavailable, PublishRefused, PublishUnknown
+from habeat.store.pipelining import packed, taken
+
+
+class RedisPackets:
+    """Sends captured messages in packets, over the broker's own connections."""
+
+    def __init__(self, broker: Broker, now_ms: Callable[[], int]) -> None:
+        self._broker = broker
+        self._now_ms = now_ms
+        self._capture = Capture(broker)
+        self._checked: Any = None
+        self._why_not = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether messages can be captured now: only over a connection that is there."""
+        connection = self._broker.connection
+        if self._why_not or not connection.connected:
+            return False
+        if self._checked is not connection:
+            if connection.transport.driver_type != "redis":
+                self._why_not = "the broker is not Redis"
+                return False
+            try:
+                self._capture.check_shape()
+            except CannotCapture as reason:
+                self._why_not = str(reason)
+                return False
+            except Exception:  # whatever it is, kombu's publish meets it too and says what it is
+                self._capture.discard()
+                return False
+            self._checked = connection
+        return True
+
+    def commands(self, published: Sequence[Publication], attempt: int) -> Sequence[Words]:
+        """The commands that enqueue these messages; none where only kombu can tell."""
+        if not self.ready:
+            return ()
+        try:
+            return self._capture.commands([_at(message, attempt) for message in published])
+        except (OSError, redis.ConnectionError, redis.TimeoutError):
+            self._broker.discard()  # who asks next would wait as long
+            return ()
+        except Exception:  # the same: it is left to kombu's publish, which is judged
+            self._capture.discard()
+            return ()
+
+    def send(self, orders: Sequence[Sequence[Words]], ends_ms: int, alone: str = "") -> Packet:
+        """Write the commands of these messages; what fails is in the answers.
+
+        `alone` is the entry of a message that is sent by itself.
+        """
+        packet = Packet(self._broker, [len(order) for order in orders], self._now_ms, alone)
+        request = b"".join(packed(words) for each in orders for words in each)
+        packet.write(self._capture.pool, request, ends_ms)
+        return packet
+
+
+class Packet:
+    """Messages on their way to a Redis broker; `answer` reads what became of the next one."""
+
+    def __init__(
+        self, broker: Broker, sizes: Sequence[int], now_ms: Callable[[], int], alone: str
+    ) -> None:
+        self._broker = broker
+        self._alone = alone
+        self._left = sum(sizes)
+        self._sizes = list(reversed(sizes))
+        self._now_ms = now_ms
+        self._pool: Any = None
+        self._connection: Any = None
+        self._failed: BrokerUnavailable | PublishRefused | None = None
+
+    def write(self, pool_of: Callable[[], Any], request: bytes, ends_ms: int) -> None:
+        """Send it all, within the time."""
+        try:
+            self._pool = pool_of()
+            self._connection = taken(self._pool)
+            self._limit(ends_ms)
+            self._connection.send_packed_command([request], check_health=False)
+        except Exception as error:
+            self._fail(error, ends_ms)
+
+    def answer(self, timeout_ms: int) -> Answered:
+        """What became of the next message, in the order in which they were sent."""
+        ends_ms = self._now_ms() + timeout_ms
+        refused: PublishRefused | None = None
+        for _ in range(self._sizes.pop()):
+            if self._failed is not None:
+                return self._failed
+            try:
+                self._limit(ends_ms)
+                self._connection.read_response()
+            except ResponseError as error:
+                if blame(error) is not Blame.ENTRY:
+                    return self._fail(error, ends_ms)
+                refused = refused or PublishRefused(told(error))
+            except Exception as error:
+                return self._fail(error, ends_ms)
+            self._left -= 1
+        if not self._left:
+            self._release()
+        return refused
+
+    def _limit(self, ends_ms: int) -> None:
+        left_ms = ends_ms - self._now_ms()
+        if left_ms <= 0:
+            raise TimeoutError("the broker has not answered in time")
+        self._connection._sock.settimeout(left_ms / 1_000)
+
+    def _release(self) -> None:
+        """Everything has been answered: the connection goes back, with its own time limit."""
+        connection, self._connection = self._connection, None
+        connection._sock.settimeout(connection.socket_timeout)
+        self._pool.release(connection)
+
+    def _fail(self, error: Exception, ends_ms: int) -> Answered:
+        """What all messages are told that have no answer of their own."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(RedisError, OSError):
+                connection.disconnect()
+            self._pool.release(connection)
+        self._broker.discard()
+        suspect: Exception = error
+        if isinstance(error, (AttributeError, TimeoutError)):  # closed by somebody, or no answer
+            suspect = redis.ConnectionError(told(error))
+        left_s = max(0, ends_ms - self._now_ms()) / 1_000
+        self._failed = self._broker.judged(suspect, left_s)
+        if self._alone and isinstance(self._failed, PublishUnknown):
+            self._broker.suspect(self._alone)
+        return self._failed
+
+
+def _at(message: Publication, attempt: int) -> Publication:
+    headers = message.arguments.get("headers") or {}
+    if headers.get("habeat_attempt") in (None, attempt):
+        return message
+    headers = {**headers, "habeat_attempt": attempt}
+    return replace(message, arguments={**message.arguments, "headers": headers})

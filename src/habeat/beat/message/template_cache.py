@@ -1,0 +1,278 @@
+"""The fast path: firings rendered from templates, learned by shape.
+
+A *shape* is what entries share whose messages differ by a firing's own values only: the task and
+the options. It is learned at its second firing (what fires once a day is not worth it) and kept,
+under a bound; learned anew now and then, for routes and queues may change. A reason not to take
+it is kept in the same way, and told by `why`.
+
+Off by ``habeat_template = False``. To delete it: this module, template.py, reasons.py and their
+use in publisher.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from celery import Celery
+from celery.utils.saferepr import saferepr
+from kombu.utils import json
+
+from habeat.beat.broker.envelope import Publication
+from habeat.beat.message.send_path import iso
+from habeat.beat.message.template import NotTaken, Template, Values, body_of, marks, tail_of_body
+from habeat.beat.message.template_limits import why_not_app, why_not_entry
+from habeat.core.entry import Entry
+from habeat.core.firing import Firing
+from habeat.ports import BrokerUnavailable, Rendered
+
+SHAPES_KEPT = 1_000
+#: Learned anew after so many messages.
+FILLED_AT_MOST = 50_000
+#: The marked firing's values that are numbers: an instant, and a lease epoch that never was.
+_MARKED_SLOT_MS = 7_258_118_399_123
+_MARKED_EPOCH = 7_777_777_123_456_789
+#: For these texts Python's repr and Celery's saferepr are one.
+_PLAIN = re.compile(r"[ !#-&(-\[\]-~]*").fullmatch
+_PLAIN_CHARS = 60
+
+Record = Callable[[Entry, Firing, str, int], list[Publication]]
+Finish = Callable[[list[Publication]], Rendered]
+
+slot_text = lru_cache(maxsize=64)(iso)
+
+
+@dataclass(slots=True)
+class _Learned:
+    template: Template
+    tail: str
+    atomic: bool
+    check: Callable[..., Any] | None
+    left: int = FILLED_AT_MOST
+
+
+class Templates:
+    """Renders firings from templates where that is possible."""
+
+    def __init__(self, app: Celery, record: Record, finish: Finish) -> None:
+        self._app = app
+        self._record = record
+        self._finish = finish
+        self._shapes: OrderedDict[Hashable, _Learned | str | None] = OrderedDict()
+        self._why_not_app = ""
+        #: How many messages were made from templates.
+        self.filled = 0
+
+    def look(self) -> None:
+        """Before some firings: whether the app allows it at all (signals, patches)."""
+        try:
+            self._why_not_app = why_not_app(self._app)
+        except Exception as error:  # of a result backend that cannot be made, say
+            self._why_not_app = f"{type(error).__name__}: {error}"
+        if self._why_not_app:
+            self._shapes.clear()
+
+    def forget(self) -> None:
+        """The connection, and so perhaps the queues, are others: learn all anew."""
+        self._shapes.clear()
+
+    def why(self, entry: Entry) -> str:
+        """Why this entry's messages are built by Celery each time; "" if they are not."""
+        known = self._shapes.get(_shape(entry))
+        return (
+            self._why_not_app
+            or why_not_entry(self._app, entry)
+            or (known if isinstance(known, str) else "")
+        )
+
+    def render(
+        self, entry: Entry, firing: Firing, task_id: str, epoch: int, *, at_once: bool = False
+    ) -> Rendered | None:
+        """The firing's message; None where Celery has to build it.
+
+        A shape is learned at its second firing, or `at_once`.
+        """
+        if self._why_not_app or entry.deadline_ms is not None or entry.from_code:
+            return None
+        if not isinstance(entry.task, str):
+            return None
+        shape = _shape(entry)
+        if shape not in self._shapes and not at_once:
+            self._keep(shape, None)
+            return None
+        known = self._shapes.get(shape)
+        if isinstance(known, str):
+            return None
+        if known is None or known.left <= 0:
+            return self._learn(shape, entry, firing, task_id, epoch)
+        return self._fill(known, entry, firing, task_id, epoch)
+
+    def _fill(
+        self, known: _Learned, entry: Entry, firing: Firing, task_id: str, epoch: int
+    ) -> Rendered | None:
+        if known.check is not None:
+            try:
+                known.check(*entry.args, **entry.kwargs)
+            except TypeError:
+                return None  # Celery says it better
+        known.left -= 1
+        self.filled += 1
+        values = Values(
+            entry.name,
+            task_id,
+            slot_text(firing.slot_ms),
+            str(epoch),
+            self._repr(entry.args, "argsrepr_maxsize"),
+            self._repr(entry.kwargs, "kwargsrepr_maxsize"),
+            body_of(entry.args, entry.kwargs, known.tail),
+        )
+        return _rendered(known.template.fill(values), known.atomic)
+
+    # -- learning ---------------------------------------------------------------------------
+
+    def _learn(
+        self, shape: Hashable, entry: Entry, firing: Firing, task_id: str, epoch: int
+    ) -> Rendered | None:
+        why = why_not_entry(self._app, entry)
+        if why:
+            self._keep(shape, why)
+            return None
+        published = self._record(entry, firing, task_id, epoch)
+        if len(published) != 1:
+            self._keep(shape, "it is more than one message")
+            return self._finish(published)
+        rendered = self._finish(published)
+        try:
+            self._keep(shape, self._learned(entry, firing, task_id, epoch, published, rendered))
+        except NotTaken as reason:
+            self._keep(shape, str(reason))
+        except BrokerUnavailable:
+            pass  # this message is made; the shape is learned another time
+        except Exception as error:
+            self._keep(shape, f"it cannot be built twice ({type(error).__name__})")
+        return rendered
+
+    def _learned(
+        self,
+        entry: Entry,
+        firing: Firing,
+        task_id: str,
+        epoch: int,
+        published: list[Publication],
+        rendered: Rendered,
+    ) -> _Learned:
+        if published[0].content_type != "application/json":
+            raise NotTaken(f"its serializer makes {published[0].content_type}")
+        args, kwargs = entry.args, entry.kwargs
+        tail = tail_of_body(published[0].body, args, kwargs)
+        body = body_of(args, kwargs, tail)
+        marked, values = self._marked(entry, body)
+        template = Template(marked, values)
+        template.foretells(
+            _words(rendered),
+            Values(
+                entry.name,
+                task_id,
+                slot_text(firing.slot_ms),
+                str(epoch),
+                self._repr(args, "argsrepr_maxsize"),
+                self._repr(kwargs, "kwargsrepr_maxsize"),
+                body,
+            ),
+        )
+        task = self._app.tasks.get(entry.task)
+        check = getattr(task, "__header__", None) if getattr(task, "typing", False) else None
+        return _Learned(template, tail, bool(rendered.commands), check)
+
+    def _marked(self, entry: Entry, body: str) -> tuple[Sequence[Sequence[Any]], Values]:
+        """The message of a firing that does not exist, and its values."""
+        mark = marks()
+        firing = Firing(mark["name"], _MARKED_SLOT_MS, _MARKED_SLOT_MS)
+        published = self._record(
+            replace(entry, name=mark["name"]), firing, mark["task_id"], _MARKED_EPOCH
+        )
+        values = Values(
+            mark["name"],
+            mark["task_id"],
+            slot_text(_MARKED_SLOT_MS),
+            str(_MARKED_EPOCH),
+            mark["argsrepr"],
+            mark["kwargsrepr"],
+            body,
+        )
+        return _words(
+            self._finish(
+                [self._with_reprs(entry, publication, values) for publication in published]
+            )
+        ), values
+
+    def _with_reprs(self, entry: Entry, made: Publication, values: Values) -> Publication:
+        """The two texts of the arguments are too short to be found: marks take their place."""
+        headers = dict(made.arguments["headers"])
+        for name, given in (("argsrepr", entry.args), ("kwargsrepr", entry.kwargs)):
+            if headers.get(name) != self._repr(given, f"{name}_maxsize"):
+                raise NotTaken(f"its {name} is not as expected")
+            headers[name] = getattr(values, name)
+        return replace(made, arguments={**made.arguments, "headers": headers})
+
+    def _repr(self, value: Any, size: str) -> str:
+        """As Celery writes arguments into a header."""
+        given = (
+            list(value) or () if isinstance(value, tuple) else dict(value)
+        )  # as `evaluated` does
+        if _is_plain(given):
+            return repr(given)
+        levels = self._app.conf.get("task_repr_maxlevels")
+        more = {} if levels is None else {"maxlevels": levels}
+        return str(saferepr(given, getattr(self._app.amqp, size), **more))
+
+    def _keep(self, shape: Hashable, what: _Learned | str | None) -> None:
+        self._shapes[shape] = what
+        self._shapes.move_to_end(shape)
+        while len(self._shapes) > SHAPES_KEPT:
+            self._shapes.popitem(last=False)
+
+
+def _shape(entry: Entry) -> Hashable:
+    if not entry.options:
+        return entry.task if isinstance(entry.task, str) else ""
+    return entry.task, json.dumps(entry.options, sort_keys=True)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is short, flat and without anything that the two might quote differently."""
+    if type(value) is dict:
+        parts = [*value, *value.values()]
+    elif type(value) is list:
+        parts = value
+    else:
+        return False
+    room = _PLAIN_CHARS
+    for part in parts:
+        kind = type(part)
+        if kind is str:
+            room -= len(part) + 4
+            if not _PLAIN(part):
+                return False
+        elif kind is int:
+            room -= 12
+            if not -(10**9) < part < 10**9:
+                return False
+        elif part is not None and kind is not bool:
+            return False
+        room -= 6
+    return room > 0 and bool(parts)
+
+
+def _words(rendered: Rendered) -> Sequence[Sequence[Any]]:
+    return rendered.commands or [[rendered.envelope.decode()], *rendered.packet]
+
+
+def _rendered(commands: Sequence[Sequence[Any]], atomic: bool) -> Rendered:
+    if atomic:
+        return Rendered(commands=commands)
+    return Rendered(envelope=commands[0][0].encode(), packet=commands[1:])

@@ -1,0 +1,103 @@
+"""Why a message must be built by Celery each time, and cannot be made from a template.
+
+Somebody may want to see or to change each message (signals, patched classes, a router that is a
+function), the message depends on the moment it is sent (countdown, expiry) or on more than the
+firing (lazy arguments, a canvas). Each reason is a few words, for `celery … habeat show`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import celery
+import kombu
+from celery import Celery, Task, signals
+from celery.app.amqp import AMQP
+from celery.app.routes import MapRoute, Router
+from celery.beat import Scheduler
+from kombu.messaging import Producer
+
+from habeat.beat.message.send_path import CANVAS, goes_its_own_way
+from habeat.core.entry import Entry
+
+#: Options by which a message depends on the moment of sending, or is not ours to take apart.
+_MOMENT = ("countdown", "eta", "expires")
+_OTHER = ("argsrepr", "kwargsrepr", "link", "link_error", "stamped_headers", "producer")
+_STOCK = tuple(str(Path(next(iter(package.__path__)))) for package in (celery, kombu))
+_PUBLISH_SIGNALS = ("before_task_publish", "after_task_publish", "task_sent")
+
+
+def why_not_app(app: Celery) -> str:
+    """Why no message of this app can be made from a template; "" if some can."""
+    for name in _PUBLISH_SIGNALS:
+        signal = getattr(signals, name, None)
+        if signal is not None and signal.receivers:
+            return f"the signal {name} has receivers"
+    if app.conf.task_send_sent_event:
+        return "task_send_sent_event sends an event with each message"
+    router = app.amqp.router
+    if type(router) is not Router or any(type(route) is not MapRoute for route in router.routes):
+        return "a router is a function"
+    return _patched(app)
+
+
+def why_not_entry(app: Celery, entry: Entry) -> str:
+    """Why this entry's messages cannot be made from a template; "" if they can."""
+    if not isinstance(entry.task, str) or entry.task in CANVAS:
+        return "it is a canvas or a signature"
+    own_way = goes_its_own_way(app, entry.task)
+    if own_way:
+        return own_way
+    if {"args", "options"} & set(entry.from_code):
+        return "parts of it only code can express"
+    task = app.tasks.get(entry.task)
+    if entry.deadline_ms is not None or getattr(task, "expires", None) is not None:
+        return "its expiry is counted from the moment of sending"
+    for option in _MOMENT:
+        if entry.options.get(option) is not None:
+            return f"its {option} depends on the moment of sending"
+    for option in _OTHER:
+        if entry.options.get(option) is not None:
+            return f"it has the option {option}"
+    return _own_task(task)
+
+
+def _own_task(task: Task | None) -> str:
+    if task is None:
+        return ""
+    if getattr(task, "_dump_pydantic_arguments", None) is not None:
+        return "its arguments are Pydantic models"
+    for name in ("shadow_name", "_get_exec_options"):
+        if not _is_stock(type(task), name):
+            return f"its class has a {name} of its own"
+    return ""
+
+
+def _patched(app: Celery) -> str:
+    on_the_way: Mapping[str, tuple[Any, tuple[str, ...]]] = {
+        "Celery": (app, ("send_task", "signature", "producer_or_acquire")),
+        "Task": (Task, ("apply_async",)),
+        "AMQP": (app.amqp, ("as_task_v2", "_create_task_sender")),
+        "Scheduler": (Scheduler, ("apply_entry", "apply_async", "send_task")),
+        "Producer": (Producer, ("publish", "_publish", "_prepare")),
+        "backend": (app.backend, ("on_task_call",)),
+    }
+    for what, (owner, names) in on_the_way.items():
+        for name in names:
+            if not _is_stock(owner, name):
+                return f"{what}.{name} is not Celery's own"
+    return "" if isinstance(app.amqp, AMQP) else "AMQP is not Celery's own"
+
+
+def _is_stock(owner: Any, name: str) -> bool:
+    """Whether this is the function that Celery or kombu ships, not wrapped and not replaced."""
+    found = inspect.getattr_static(owner, name, None)
+    if found is None:
+        return True
+    if isinstance(found, (classmethod, staticmethod)):
+        found = found.__func__
+    return isinstance(found, FunctionType) and found.__code__.co_filename.startswith(_STOCK)

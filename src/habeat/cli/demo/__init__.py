@@ -1,5 +1,0 @@
-"""``habeat demo``: three beats, a worker, leaders that die, and a count of every slot."""
-
-from habeat.cli.demo.main import main
-
-__all__ = ["main"]

@@ -1,0 +1,192 @@
+"""Extra firings by hand: `client.trigger` and `client.backfill`.
+
+Both leave an order for the leader, under a request id. An id is used once: whoever asks again
+under the same one, be it a person who clicked twice or a call whose reply was lost, finds the
+order known and asks for nothing. Ids are remembered for as long as the ledger keeps its records.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from habeat.client.budget import Check
+from habeat.client.calls import Calls, Desk
+from habeat.client.history import moment
+from habeat.client.preview import counted
+from habeat.core.entry import Entry
+from habeat.core.limits import within
+from habeat.core.request import BACKFILL_MAX, Order
+from habeat.entries.codec import encode_order
+from habeat.entries.fields import arguments, keywords, pace_of
+from habeat.entries.readable import shown
+from habeat.errors import DefinitionError, EntryNotFound, ValidationError
+from habeat.schedules.custom import Code
+from habeat.schedules.schedule import Run, to_ms
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}", re.ASCII)
+
+
+class RequestId(str):
+    """The id of a request. `known`: it had been used before, and nothing was asked for anew."""
+
+    known: bool
+
+    def __new__(cls, value: str, known: bool = False) -> Self:
+        made = super().__new__(cls, value)
+        made.known = known
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What `backfill` asked for, or would ask for in a dry run.
+
+    `first` and `last` (aware, UTC) are None where there is no slot; then nothing was asked for
+    and `request_id` is "". `known`: this request had been made before, nothing was asked anew.
+    """
+
+    entry: str
+    count: int
+    first: datetime | None
+    last: datetime | None
+    pace: float
+    request_id: str
+    known: bool
+    dry_run: bool
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes at its pace."""
+        return self.count / self.pace
+
+
+def triggered(
+    calls: Calls,
+    name: str,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    request_id: str | None,
+) -> RequestId:
+    """One firing as soon as may be."""
+    try:
+        identity = _checked_id(request_id)
+        positional = None if args is None else arguments(args)
+        named = None if kwargs is None else keywords(kwargs)
+    except ValidationError as error:
+        raise error.of_entry(name) from None
+
+    def order(entry: Entry, now_ms: int) -> Order:
+        return Order("trigger", entry.name, now_ms, positional, named)
+
+    return RequestId(identity, known=_ask(calls, name, identity, order))
+
+
+def backfilled(
+    calls: Calls,
+    name: str,
+    start: datetime,
+    end: datetime,
+    *,
+    pace: float,
+    dry_run: bool,
+    request_id: str | None,
+) -> Backfill:
+    """The slots with ``start < slot <= end`` once more, at a pace."""
+    calls = calls.bounded()
+    try:
+        identity = _checked_id(request_id)
+        per_second = pace_of("pace", pace)
+        start_ms, end_ms = to_ms("start", start), to_ms("end", end)
+        if start_ms >= end_ms:
+            raise ValidationError("start", start, f"an instant before the end ({end})")
+    except ValidationError as error:
+        raise error.of_entry(name) from None
+    found: Run | None = None
+
+    def order(entry: Entry, now_ms: int) -> Order | None:
+        nonlocal found
+        if end_ms > now_ms:
+            allowed = f"not later than now ({moment(now_ms)}, by Redis' clock)"
+            raise ValidationError("end", end, allowed, entry=name)
+        found = _counted(entry, start_ms, end_ms, end, calls.check)
+        if found is None or dry_run:
+            return None
+        return Order("backfill", name, now_ms, cursor_ms=start_ms, end_ms=end_ms, pace=per_second)
+
+    known = _ask(calls, name, identity, order)
+    return Backfill(
+        name,
+        found.count if found else 0,
+        moment(found.first_ms) if found else None,
+        moment(found.last_ms) if found else None,
+        per_second,
+        identity if found and not dry_run else "",
+        known,
+        dry_run,
+    )
+
+
+def _ask(
+    calls: Calls, name: str, identity: str, order: Callable[[Entry, int], Order | None]
+) -> bool:
+    """Leave the order, if there is one; whether its id was known."""
+    mark = secrets.token_hex(8)
+
+    def attempt(desk: Desk) -> bool:
+        snapshot = desk.entries.read([name])
+        stored = snapshot.stored[0]
+        calls.guard.check_name(name)
+        if not stored.exists:
+            raise EntryNotFound(name)
+        calls.guard.check_scope(shown(stored))
+        if stored.entry is None:
+            raise DefinitionError(name, stored.unreadable)
+        wanted = order(stored.entry, snapshot.now_ms)
+        if wanted is None:
+            return False
+        keep_ms = calls.place.ledger_age_ms
+        raw, most = encode_order(wanted), calls.place.limits.definition_bytes
+        within("request", len(raw), "bytes", most, "definition_bytes", name)
+        asked = desk.entries.ask(identity, raw, keep_ms, name, mark)
+        if asked.word == "gone":
+            raise EntryNotFound(name)
+        if asked.entry != name:
+            allowed = f"another id: this one was used for entry {asked.entry!r}"
+            raise ValidationError("request_id", identity, allowed, entry=name)
+        return asked.word == "known"
+
+    return calls.write(attempt)
+
+
+def _counted(entry: Entry, start_ms: int, end_ms: int, end: datetime, check: Check) -> Run | None:
+    if isinstance(entry.schedule, Code):
+        raise ValidationError(
+            "schedule",
+            entry.schedule.describe(),
+            "one that is stored: the slots of this one are known to code only",
+            entry=entry.name,
+        )
+    limit = None if entry.schedule.arithmetic else BACKFILL_MAX + 1
+    if limit is None:
+        run = entry.count_between(start_ms, end_ms)
+    else:
+        run = counted(entry, start_ms, end_ms, limit, check)
+    if run is not None and run.count > BACKFILL_MAX:
+        count = f"{run.count}" if limit is None else "more"
+        allowed = f"so that there are at most {BACKFILL_MAX} slots since the start, not {count}"
+        raise ValidationError("end", end, allowed, entry=entry.name)
+    return run
+
+
+def _checked_id(given: Any) -> str:
+    if given is None:
+        return secrets.token_hex(8)
+    if isinstance(given, str) and _ID.fullmatch(given):
+        return str(given)
+    allowed = "1 to 100 letters, digits and . _ : -"
+    raise ValidationError("request_id", given, allowed)

@@ -1,0 +1,177 @@
+"""What was given up: listed, shown, sent again, purged. Arguments are never shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from habeat.client.calls import Calls, Desk
+from habeat.client.history import moment
+from habeat.entries.codec import decode_order
+from habeat.errors import DeadNotFound, DeadUnreadable, DefinitionError, EntryNotFound
+from habeat.store.dead_letters import DeadRecord
+
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A firing or a request that was given up. Instants are aware datetimes in UTC.
+
+    `id` names it for `show`, `resend` and `purge`. `kind` is "firing", "trigger", "backfill", or
+    "request" where that cannot be read. `attempts` is how often its message was tried, `size` the
+    bytes kept of it; `task` and `task_id` are read off its message. `resendable` says whether
+    `resend` can do anything with it.
+    """
+
+    id: str
+    kind: str
+    entry: str
+    at: datetime | None
+    why: str
+    slot: datetime | None
+    identity: str
+    attempts: int | None
+    task: str
+    task_id: str
+    size: int
+    resendable: bool
+
+
+def letters(
+    calls: Calls, entry: str | None, older_than: timedelta | None, limit: int | None
+) -> list[DeadLetter]:
+    """Those of this entry that are older, the oldest first."""
+
+    def attempt(desk: Desk) -> list[DeadLetter]:
+        found: list[DeadLetter] = []
+        for record in _records(desk, entry, older_than):
+            if limit is not None and len(found) >= limit:
+                break
+            found.append(letter_of(record))
+        return found
+
+    return calls.read(attempt)
+
+
+def letter(calls: Calls, identity: str) -> DeadLetter:
+    """The one of this id; DeadNotFound."""
+    return calls.read(lambda desk: letter_of(_found(desk, identity)))
+
+
+def resent(calls: Calls, identity: str) -> DeadLetter:
+    """Let it be sent again; DeadNotFound, DeadUnreadable, EntryNotFound."""
+
+    def attempt(desk: Desk) -> DeadLetter:
+        record = _found(desk, identity)
+        shown = letter_of(record)
+        if not shown.resendable:
+            raise DeadUnreadable(identity)
+        word = desk.dead.resend(_of_entry(record, shown.entry))
+        if word == "gone":
+            raise EntryNotFound(shown.entry)
+        if word == "there":
+            raise DeadUnreadable(identity, "it is under way already")
+        if word == "changed":
+            raise DeadNotFound(identity)
+        return shown
+
+    return calls.write(attempt)
+
+
+def purged(
+    calls: Calls, identity: str | None, entry: str | None, older_than: timedelta | None
+) -> int:
+    """Remove one, or all of an entry that are older; how many were removed."""
+
+    def attempt(desk: Desk) -> int:
+        if identity is not None:
+            return desk.dead.purge([_found(desk, identity).field])
+        fields = [record.field for record in _records(desk, entry, older_than)]
+        return sum(
+            desk.dead.purge(fields[start : start + PAGE]) for start in range(0, len(fields), PAGE)
+        )
+
+    return calls.write(attempt)
+
+
+def _records(desk: Desk, entry: str | None, older_than: timedelta | None) -> Iterator[DeadRecord]:
+    before_ms = None
+    if older_than is not None:
+        now_ms = desk.insight.now_us() // 1_000
+        before_ms = now_ms - older_than // timedelta(milliseconds=1)
+    start = 0
+    while page := desk.dead.page(start, PAGE):
+        for record in page:
+            if before_ms is not None and (record.at_ms or 0) > before_ms:
+                return
+            if entry is None or _entry_of(record) == entry:
+                yield record
+        start += PAGE
+
+
+def _found(desk: Desk, identity: str) -> DeadRecord:
+    record = desk.dead.find(identity)
+    if record is None:
+        raise DeadNotFound(identity)
+    return record
+
+
+def letter_of(record: DeadRecord) -> DeadLetter:
+    """What may be shown of it."""
+    kind, entry, slot_ms, readable = "firing", record.entry, record.slot_ms, True
+    task = task_id = ""
+    if record.request:
+        try:
+            order = decode_order(record.message)
+        except DefinitionError:
+            kind, readable = "request", False
+        else:
+            kind, entry, slot_ms = order.kind, order.entry, order.at_ms
+    else:
+        task, task_id, readable = _headers(record)
+    suffix = record.field.rpartition("@")[2] if not record.request else record.request
+    return DeadLetter(
+        id=record.field,
+        kind=kind,
+        entry=entry,
+        at=None if record.at_ms is None else moment(record.at_ms),
+        why=record.why,
+        slot=_moment(slot_ms),
+        identity=suffix,
+        attempts=record.attempts,
+        task=task,
+        task_id=task_id,
+        size=len(record.message),
+        resendable=readable,
+    )
+
+
+def _moment(at_ms: int | None) -> datetime | None:
+    try:
+        return None if at_ms is None else moment(at_ms)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _entry_of(record: DeadRecord) -> str:
+    return letter_of(record).entry if record.request else record.entry
+
+
+def _of_entry(record: DeadRecord, entry: str) -> DeadRecord:
+    return replace(record, entry=entry)
+
+
+def _headers(record: DeadRecord) -> tuple[str, str, bool]:
+    """Task and task id of a firing's message, and whether it can be sent by any process."""
+    if record.attempts is None:
+        return "", "", False
+    try:
+        messages: Any = json.loads(record.message)["messages"]
+        headers = messages[0]["arguments"].get("headers") or {}
+        return str(headers.get("task", "")), str(headers.get("id", "")), True
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        return "", "", False

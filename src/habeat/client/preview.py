@@ -1,0 +1,193 @@
+"""The coming slots of a schedule or an entry, for people: `client.preview`.
+
+An entry's slots are those between its start and its end, and no more than it may still run; of
+the runs that are left, the slots between its cursor and the beginning of the preview have used up
+theirs. Slots that were handled already are shown as they were, where the preview begins earlier.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from habeat.client.budget import Check, unbounded
+from habeat.client.history import moment
+from habeat.core.entry import Entry
+from habeat.core.offsets import jitter_ms, spread_ms
+from habeat.errors import ValidationError
+from habeat.schedules import Schedule
+from habeat.schedules.schedule import Run, to_ms
+
+COUNT = 10
+COUNT_MAX = 10_000
+#: Slots are counted up to here to find out which runs of an entry a later preview begins with.
+LOOKED_AHEAD = 100_000
+#: So many slots are counted one by one between two looks at the clock.
+COUNTED_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One slot: when it is named for, and when its firing is due.
+
+    `nominal` and `effective` are in the schedule's own zone (UTC where it has none); the
+    ``…_utc`` are the same instants in UTC. `marks` says what is special about it: "gap" (it
+    stands in for a local time that the clocks skip), "fold first" and "fold second" (its local
+    time comes twice), "spread" and "jitter" (its firing is put off by `offset`).
+    """
+
+    nominal: datetime
+    effective: datetime
+    marks: tuple[str, ...] = ()
+
+    @property
+    def nominal_utc(self) -> datetime:
+        return self.nominal.astimezone(UTC)
+
+    @property
+    def effective_utc(self) -> datetime:
+        return self.effective.astimezone(UTC)
+
+    @property
+    def offset(self) -> timedelta:
+        """How long after the slot its firing is due."""
+        return self.effective_utc - self.nominal_utc
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which slots are asked for: ``after < slot <= until``, and how many at most."""
+
+    after_ms: int
+    until_ms: int | None
+    count: int
+
+    @classmethod
+    def checked(cls, start: datetime, end: datetime | None, count: int | None) -> Span:
+        """From what a person gave; ValidationError."""
+        if count is not None and (type(count) is not int or not 1 <= count <= COUNT_MAX):
+            raise ValidationError("count", count, f"a whole number from 1 to {COUNT_MAX}")
+        after_ms = to_ms("start", start)
+        if end is None:
+            return cls(after_ms, None, COUNT if count is None else count)
+        until_ms = to_ms("end", end)
+        if until_ms <= after_ms:
+            raise ValidationError("end", end, f"an instant after the start ({start})")
+        # One more than may be shown: who gave no count shall know that there are more.
+        return cls(after_ms, until_ms, COUNT_MAX + 1 if count is None else count)
+
+    def cut(self, slots: Iterable[int], check: Check = unbounded) -> list[int]:
+        """The slots in the span; ValidationError if there are more than anybody can want."""
+        found: list[int] = []
+        for slot_ms in slots:
+            check(lambda: f"{len(found)} slots were found")
+            if len(found) == self.count or (self.until_ms is not None and slot_ms > self.until_ms):
+                break
+            found.append(slot_ms)
+        if len(found) > COUNT_MAX:
+            allowed = f"a span of at most {COUNT_MAX} slots, or a count"
+            raise ValidationError("end", moment(self.until_ms or 0), allowed)
+        return found
+
+
+def instants_of(entry: Entry, span: Span, check: Check = unbounded) -> list[Instant]:
+    """The slots of an entry, whether it is paused or not."""
+    found: list[Instant] = []
+    slots = span.cut(slots_of(entry, span.after_ms, check), check)
+    for slot_ms, zone in _zoned(entry.schedule, slots):
+        check(lambda: f"{len(found)} of {len(slots)} slots were shown")
+        marks = _marks(entry, slot_ms)
+        found.append(_instant(slot_ms, entry.effective_ms(slot_ms), zone, marks))
+    return found
+
+
+def instants(schedule: Schedule, span: Span, check: Check = unbounded) -> list[Instant]:
+    """The slots of a schedule that is not stored."""
+    slots = span.cut(_slots(schedule, span.after_ms), check)
+    found: list[Instant] = []
+    for slot_ms, zone in _zoned(schedule, slots):
+        check(lambda: f"{len(found)} of {len(slots)} slots were shown")
+        found.append(_instant(slot_ms, slot_ms, zone, _remarks(schedule, slot_ms)))
+    return found
+
+
+def counted(
+    entry: Entry, after_ms: int, until_ms: int, limit: int, check: Check = unbounded
+) -> Run | None:
+    """`Entry.count_between`, in parts that are short where slots are counted one by one."""
+    if entry.schedule.arithmetic:
+        return entry.count_between(after_ms, until_ms, limit)
+    whole: Run | None = None
+    while whole is None or whole.count < limit:
+        count = 0 if whole is None else whole.count
+        check(f"{count} slots were counted")
+        from_ms = after_ms if whole is None else whole.last_ms
+        part = entry.count_between(from_ms, until_ms, min(COUNTED_AT_ONCE, limit - count))
+        if part is None:
+            break
+        first_ms = part.first_ms if whole is None else whole.first_ms
+        whole = Run(count + part.count, first_ms, part.last_ms)
+    return whole
+
+
+def slots_of(entry: Entry, after_ms: int, check: Check = unbounded) -> Iterator[int]:
+    """The slots of an entry after an instant: between its bounds, and as often as it may run."""
+    cursor_ms, left = entry.state.cursor_ms, entry.runs_left(entry.state.fired)
+    if left and after_ms > cursor_ms > 0:
+        used = counted(entry, cursor_ms, after_ms, min(left, LOOKED_AHEAD), check)
+        left -= used.count if used else 0
+    slot_ms = entry.next_slot_ms(after_ms)
+    while slot_ms is not None:
+        if left is not None and slot_ms > cursor_ms:
+            if left <= 0:
+                return
+            left -= 1
+        yield slot_ms
+        slot_ms = entry.next_slot_ms(slot_ms)
+
+
+def in_zone(schedule: Schedule, timezone: str) -> Schedule:
+    """The schedule with its zone filled in; what is made from an entry's name stays open."""
+    if getattr(schedule, "tz", "") is not None:
+        return schedule
+    return cast(Schedule, dataclasses.replace(cast(Any, schedule), tz=timezone))
+
+
+def _slots(schedule: Schedule, after_ms: int) -> Iterator[int]:
+    slot_ms = schedule.next_after_ms(after_ms)
+    while slot_ms is not None:
+        yield slot_ms
+        slot_ms = schedule.next_after_ms(slot_ms)
+
+
+def _zoned(schedule: Schedule, slots: list[int]) -> Iterator[tuple[int, Any]]:
+    """The slots, each with the zone in which the schedule shows them."""
+    if not slots:
+        return
+    first = schedule.next_after(moment(slots[0] - 1))
+    zone = UTC if first is None else first.tzinfo
+    for slot_ms in slots:
+        yield slot_ms, zone
+
+
+def _instant(slot_ms: int, effective_ms: int, zone: Any, marks: tuple[str, ...]) -> Instant:
+    nominal = moment(slot_ms).astimezone(zone)
+    same = effective_ms == slot_ms
+    return Instant(nominal, nominal if same else moment(effective_ms).astimezone(zone), marks)
+
+
+def _marks(entry: Entry, slot_ms: int) -> tuple[str, ...]:
+    marks = _remarks(entry.schedule, slot_ms)
+    if entry.spread_ms and spread_ms(entry.name, entry.spread_ms):
+        marks += ("spread",)
+    if entry.jitter_ms and jitter_ms(entry.name, slot_ms, entry.jitter_ms):
+        marks += ("jitter",)
+    return marks
+
+
+def _remarks(schedule: Schedule, slot_ms: int) -> tuple[str, ...]:
+    remark = schedule.remark(slot_ms)
+    return (remark,) if remark else ()

@@ -1,0 +1,144 @@
+"""The stage: the processes of the demo, what is seen of them, and who is told about it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from habeat.demo.children import Children, DemoFailed
+from habeat.demo.place import Place
+from habeat.demo.server import NAME as REDIS
+from habeat.demo.watch import View, Watch
+
+WORKER = "worker"
+BEATS = ("beat-1", "beat-2", "beat-3")
+LOOK_EVERY_S = 0.2
+_CELERY = (sys.executable, "-m", "celery", "-A", "habeat.demo.app")
+
+
+@dataclass
+class Scene:
+    """What a screen shows: the last look, the state of each beat, and what has happened."""
+
+    title: str
+    host: str
+    length_s: float = 0.0
+    started_us: int = 0
+    view: View | None = None
+    pids: dict[str, int] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+    news: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def leader(self) -> str | None:
+        """The beat that leads, by its name."""
+        pid = self.view.leader_pid if self.view else None
+        return next((name for name in BEATS if pid and self.pids.get(name) == pid), None)
+
+    def role(self, name: str) -> str:
+        """What a beat is at the moment: leader, standby, starting, or what was done to it."""
+        done = self.states.get(name, "")
+        if done:
+            return done
+        if name == self.leader:
+            return "leader"
+        known = self.view is not None and self.pids.get(name) in self.view.roles
+        return "standby" if known else "starting"
+
+    def elapsed_s(self, at_us: int) -> float:
+        """Seconds since the demo began, by Redis' clock."""
+        return (at_us - self.started_us) / 1e6 if self.started_us else 0.0
+
+
+class Screen(Protocol):
+    """Where a scene is shown."""
+
+    def show(self, scene: Scene) -> None: ...
+
+    def news(self, scene: Scene, at_s: float, text: str) -> None: ...
+
+
+class Stage:
+    """Starts, looks, waits and tells."""
+
+    def __init__(
+        self, children: Children, place: Place, watch: Watch, screen: Screen, scene: Scene
+    ) -> None:
+        self.children = children
+        self.watch = watch
+        self.scene = scene
+        self._place = place
+        self._screen = screen
+        scene.started_us = watch.now_us()
+
+    def start_worker(self) -> None:
+        """One worker with two processes."""
+        quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+        self.children.start(
+            WORKER,
+            [*_CELERY, "worker", "-c", "2", "-l", "INFO", "-n", "worker@demo", *quiet],
+            {**self._place.environment(), "C_FORCE_ROOT": "1"},
+        )
+
+    def start_beat(self, name: str) -> None:
+        """A `celery beat -S habeat` like any other."""
+        command = [*_CELERY, "beat", "-S", "habeat", "--pidfile=", "-l", "INFO"]
+        self.scene.pids[name] = self.children.start(name, command, self._place.environment())
+        self.scene.states[name] = ""
+
+    def hit(self, name: str, number: signal.Signals, becomes: str) -> int:
+        """Send a signal to a beat; Redis' time in µs just before."""
+        at_us = self.watch.now_us()
+        self.scene.states[name] = becomes
+        self.children.signal(name, number)
+        return at_us
+
+    def look(self) -> View:
+        """Look at Redis and at the processes; DemoFailed if one ended that should not have."""
+        for name, status in self.children.exits().items():
+            if status is not None and not self.scene.states.get(name):
+                raise DemoFailed(
+                    f"{name} ended by itself (exit status {status})", self.children.tail(name)
+                )
+        view = self.scene.view = self.watch.look()
+        self._screen.show(self.scene)
+        return view
+
+    def wait_until(self, met: Callable[[View], bool], within_s: float) -> View | None:
+        """Look on until `met`; None if that takes longer."""
+        deadline = time.monotonic() + within_s
+        while True:
+            view = self.look()
+            if met(view):
+                return view
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(LOOK_EVERY_S)
+
+    def need(self, met: Callable[[View], bool], within_s: float, what: str) -> View:
+        """The same, for what the demo cannot go on without."""
+        view = self.wait_until(met, within_s)
+        if view is None:
+            raise DemoFailed(f"{what} did not come about within {within_s:g} s", self.logs())
+        return view
+
+    def logs(self) -> str:
+        """The end of what each process has written."""
+        names = (REDIS, WORKER, *BEATS)
+        return "\n".join(tail for name in names if (tail := self.children.tail(name)))
+
+    def watch_until(self, elapsed_s: float) -> None:
+        """Look on until so many seconds of the demo are over."""
+        left_s = elapsed_s - self.scene.elapsed_s(self.watch.now_us())
+        self.wait_until(lambda view: self.scene.elapsed_s(view.now_us) >= elapsed_s, left_s + 1)
+
+    def tell(self, text: str, at_us: int | None = None) -> None:
+        """A line for the log of what has happened."""
+        at_s = self.scene.elapsed_s(self.watch.now_us() if at_us is None else at_us)
+        self.scene.news.append((at_s, text))
+        self._screen.news(self.scene, at_s, text)
+        self._screen.show(self.scene)

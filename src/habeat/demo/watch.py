@@ -1,0 +1,104 @@
+"""What the demo sees of its beats: read from the same keys that `celery … habeat status` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from habeat.core.lateness import Lateness
+from habeat.demo.place import Place
+from habeat.store.calling import Caller
+from habeat.store.connection import Connections, redis_target
+from habeat.store.inspection import Facts, Insight
+from habeat.store.keys import Keys
+
+
+@dataclass(frozen=True)
+class View:
+    """One look.
+
+    `leader_pid` is None while nobody leads, or while the leader is unknown; `roles` are what
+    the beats last said of themselves, by process id.
+    """
+
+    now_us: int
+    token: str
+    leader_pid: int | None
+    leader_since_us: int
+    leader_cause: str
+    dispatch: str
+    roles: Mapping[int, str]
+    enqueued: int
+    runs: int
+    repeated: int
+    overall: Lateness
+    by_entry: Mapping[str, Lateness]
+
+
+class Watch:
+    """Looks at Redis; writes nothing."""
+
+    def __init__(self, place: Place, entries: Sequence[str]) -> None:
+        self._place = place
+        self._entries = entries
+        self._connections = Connections(
+            redis_target(place.url, {}), socket_timeout_s=5, connect_timeout_s=5
+        )
+        self._insight = Insight(Caller(self._connections, Keys(place.prefix)))
+        self._client = redis.Redis.from_url(place.url, socket_timeout=5)
+
+    def now_us(self) -> int:
+        """Redis' clock."""
+        seconds, micros = self._client.time()
+        return int(seconds) * 1_000_000 + int(micros)
+
+    def look(self) -> View:
+        """Everything that the screen shows."""
+        facts = self._insight.facts()
+        counts = [int(count) for count in self._client.hvals(self._place.tally)]
+        return View(
+            now_us=facts.now_us,
+            token=str(facts.holder) if facts.holder and facts.pttl_ms > 0 else "",
+            leader_pid=_leader(facts).get("pid"),
+            leader_since_us=_whole(facts, "leader_since"),
+            leader_cause=facts.meta.get("leader_cause", ""),
+            dispatch=str(_leader(facts).get("dispatch", "")),
+            roles={told.get("pid", 0): str(told.get("role")) for told in facts.replicas.values()},
+            enqueued=_whole(facts, "settled"),
+            runs=sum(counts),
+            repeated=sum(count - 1 for count in counts),
+            overall=self._insight.overall_lateness(),
+            by_entry=self._insight.lateness(self._entries),
+        )
+
+    def waiting_in_broker(self) -> int:
+        """Messages that no worker has taken, or that one has taken and not finished."""
+        prefix = self._place.broker_prefix
+        queued: Any = self._client.llen(prefix + self._place.queue)
+        taken: Any = self._client.hlen(prefix + "unacked")
+        return int(queued) + int(taken)
+
+    def runs_by_slot(self) -> dict[tuple[str, str], int]:
+        """How often the worker ran each (entry, slot); a slot is in ISO 8601."""
+        found: Any = self._client.hgetall(self._place.tally)
+        counted = {}
+        for field, count in found.items():
+            slot, _, entry = field.decode().partition(" ")
+            counted[entry, slot] = int(count)
+        return counted
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._connections.close()
+        self._client.close()
+
+
+def _leader(facts: Facts) -> Mapping[str, Any]:
+    return facts.replicas.get(facts.holder.nonce, {}) if facts.holder else {}
+
+
+def _whole(facts: Facts, field: str) -> int:
+    return int(facts.meta.get(field, "0"))

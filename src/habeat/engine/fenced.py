@@ -1,0 +1,115 @@
+"""What every part of a leader's tick shares: the lease, the clocks, the will to stop.
+
+`Lead` is handed to the dispatchers and to reconciling. Its `call` proves and extends the lease
+with each use; its `may_go_on` says whether the next piece of work should be begun at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from habeat.core.lease import Fence, Token
+from habeat.core.server_time import ServerTime
+from habeat.engine.election import Attempt, Election, LeaseLost
+from habeat.ports import Clock, Unfenced
+
+Reply = TypeVar("Reply")
+
+
+class Lead:
+    """A leader's footing during one tick."""
+
+    def __init__(
+        self, election: Election, clock: Clock, ttl_ms: int, stopping: Callable[[], bool]
+    ) -> None:
+        self._election = election
+        self._clock = clock
+        self.ttl_ms = ttl_ms
+        self.stopping = stopping
+        self.server = ServerTime(0, 0)
+        #: Renews the lease; set by the loop, which knows the call for it.
+        self.renew: Callable[[], None] = lambda: None
+
+    def call(self, fenced: Callable[[Fence], Reply | Unfenced]) -> Reply:
+        """Run a fenced call of the store; LeaseLost, HistoryLost."""
+        return self._election.fenced(fenced)
+
+    def keep(self) -> None:
+        """Between two entries: renew the lease if it is half over.
+
+        So no number of entries that each take their time costs the lease. LeaseLost.
+        """
+        if self.trust_left_ms() < self.ttl_ms // 2:
+            self.renew()
+
+    def attempt(self) -> Attempt:
+        """By what the answer to a request that is sent now is judged; LeaseLost."""
+        return self._election.attempt()
+
+    def concluded(self, reply: Reply | Unfenced, attempt: Attempt) -> Reply:
+        """The answer to the request of that attempt; LeaseLost, HistoryLost."""
+        return self._election.concluded(reply, attempt)
+
+    def anchor(self, now_us: int) -> None:
+        """An answer has just arrived that was given at `now_us`, Redis time."""
+        self.server = ServerTime(now_us, self._clock.monotonic_us())
+
+    def sharpen(self, now_us: int) -> None:
+        """The same, where it comes nearer: no answer tells more than the time, most tell less."""
+        at_us = self._clock.monotonic_us()
+        if now_us > self.server.now_us(at_us):
+            self.server = ServerTime(now_us, at_us)
+
+    def monotonic_us(self) -> int:
+        """Our own clock, for how long something takes."""
+        return self._clock.monotonic_us()
+
+    def now_ms(self) -> int:
+        """Redis' time, as well as it is known here."""
+        return self.server.now_ms(self._clock.monotonic_us())
+
+    def until_ms(self, instant_ms: int) -> int:
+        """How long from now to an instant of Redis' time."""
+        return self.server.until_ms(instant_ms, self._clock.monotonic_us())
+
+    def until_us(self, instant_ms: int) -> int:
+        """The same in microseconds: what is held is to leave on time, not a millisecond late."""
+        return self.server.until_us(instant_ms, self._clock.monotonic_us())
+
+    def trust_left_ms(self) -> int:
+        """What is left of the trust window."""
+        trust = self._election.trust
+        return 0 if trust is None else trust.left_ms(self._clock.monotonic_us() // 1_000)
+
+    def spare_ms(self) -> int:
+        """What a step outside Redis may take, so that a renewal still fits into the window.
+
+        A broker that hangs would else cost the lease, again and again.
+        """
+        return max(0, self.trust_left_ms() - self.ttl_ms // 4)
+
+    def may_go_on(self) -> bool:
+        """Whether new work may begin: we lead, and nobody has asked us to stop."""
+        return self._election.leading and not self.stopping()
+
+    @property
+    def token(self) -> Token:
+        """Our token; LeaseLost if there is none."""
+        trust = self._election.trust
+        if trust is None:
+            raise LeaseLost("the lease was lost on the way")
+        return trust.token
+
+    @property
+    def last_token(self) -> Token:
+        """The token that we lead by or last led by: what has left was sent under it."""
+        won = self._election.won
+        if won is None:
+            raise LeaseLost("this replica has never led")
+        return won.token
+
+    @property
+    def cluster(self) -> str:
+        """The id of the cluster that we lead; part of every task's id."""
+        return self._election.known.cluster

@@ -1,0 +1,52 @@
+"""Entries that a tick finds due and that cannot fire now: they are quarantined, or wait.
+
+One that cannot be read is quarantined, and so is one whose planning takes too long again and again.
+One that fails waits, each time longer, and one that needs another deploy's code waits a fixed time.
+Each is logged once when it begins to wait and once when it goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from habeat.engine.fenced import Lead
+from habeat.engine.plan import Plan
+from habeat.engine.reporting import Once
+from habeat.ports import DispatchStore, DueEntry
+
+log = logging.getLogger("habeat")
+
+UNRESOLVED_WAIT_MS = 30_000
+
+
+class SettingAside:
+    """Carries out what a plan says of entries that do not fire."""
+
+    def __init__(self, store: DispatchStore, trouble: Once) -> None:
+        self._store = store
+        self._trouble = trouble
+
+    def run(self, lead: Lead, planned: Plan) -> None:
+        """Quarantine or put off. LeaseLost, StoreUnavailable."""
+        for due, why in planned.unreadable:
+            self._quarantine(lead, due, why)
+        for due, why in planned.unresolved:
+            self._wait(lead, due, why, UNRESOLVED_WAIT_MS)
+        for due, why, pause_ms in planned.failing:
+            self._wait(lead, due, why, pause_ms)
+        for name in planned.recovered:
+            self._trouble.over(f"plan {name}", "habeat: entry %r goes on", name)
+        for due, right_due_ms in planned.misplaced:
+            self._defer(lead, due, right_due_ms)
+
+    def _wait(self, lead: Lead, due: DueEntry, why: str, pause_ms: int) -> None:
+        self._trouble.error(f"plan {due.name}", "habeat: entry %r waits: %s", due.name, why)
+        self._defer(lead, due, lead.now_ms() + pause_ms)
+
+    def _quarantine(self, lead: Lead, due: DueEntry, why: str) -> None:
+        reply = lead.call(lambda fence: self._store.quarantine(fence, due, why))
+        if reply.words[0] == "ok":
+            log.error("habeat: entry %r is quarantined, untouched: %s", due.name, why)
+
+    def _defer(self, lead: Lead, due: DueEntry, until_ms: int | None) -> None:
+        lead.call(lambda fence: self._store.defer(fence, due, until_ms))

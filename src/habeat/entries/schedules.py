@@ -1,0 +1,45 @@
+"""What people give as a schedule: one of habeat's, a period, or one of Celery's.
+
+Celery's own kinds are known by where they come from, and read without importing Celery. A class
+derived from one of them may mean anything and is refused: it belongs into beat_schedule.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from habeat.errors import ValidationError
+from habeat.schedules import Crontab, Schedule, Solar, every
+
+_CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
+_PERIOD_ALLOWED = "seconds or a timedelta, 0.1 s or more, in whole milliseconds"
+
+
+def schedule_of(given: Any) -> Schedule:
+    """The schedule meant by `given`; ValidationError (field ``schedule``) if there is none."""
+    if isinstance(given, Schedule):
+        return given
+    if isinstance(given, int | float | timedelta) and not isinstance(given, bool):
+        try:
+            return every(given)
+        except ValidationError as error:
+            raise ValidationError("schedule", given, _PERIOD_ALLOWED) from error
+    if type(given).__module__ == "celery.schedules" and given.nowfun is None:
+        return _of_celery(given)
+    if callable(getattr(given, "remaining_estimate", None)):
+        raise ValidationError(
+            "schedule", given, "a schedule of habeat's; one that only code has: in beat_schedule"
+        )
+    raise ValidationError(
+        "schedule", given, "seconds, a timedelta or a schedule such as habeat.cron('0 8 * * *')"
+    )
+
+
+def _of_celery(given: Any) -> Schedule:
+    """The same in habeat as one of Celery's own schedules."""
+    if hasattr(given, "_orig_minute"):
+        return Crontab(**{name: getattr(given, f"_orig_{name}") for name in _CRONTAB_FIELDS})
+    if hasattr(given, "event"):
+        return Solar(given.event, given.lat, given.lon)
+    return every(given.run_every, align="epoch" if given.relative else "own")

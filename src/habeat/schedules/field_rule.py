@@ -1,0 +1,228 @@
+"""A cron-like rule over naive local time: which seconds of which days.
+
+Local time here is a whole number of seconds since 1970-01-01 00:00 as if there were no zones,
+and a day is a whole number of days since then. No datetime is made on the way to a slot: the
+days of the month last asked for are kept as a sorted tuple, the minutes of a day as another,
+and finding the next one is two bisections.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from calendar import monthrange
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+
+from habeat.schedules.search_budget import examined
+from habeat.schedules.zone import DAY_S, LAST_S
+
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_LAST_DAY = LAST_S // DAY_S - 1  # a day less than UTC's own limit: any offset still fits
+
+# A month is one of 28 kinds at most: seven weekdays to begin with, in a leap year or another. These
+# years have all of them.
+_YEARS_OF_EVERY_KIND = range(2000, 2028)
+
+LAST = -1
+
+
+@dataclass(frozen=True)
+class Days:
+    """Which days: months, and days of the month and/or days of the week.
+
+    `of_month` and `of_week` are None for "any". `of_month` may hold LAST for the last day. Sunday
+    is 0. `nth_of_week` holds (weekday, n) for the n-th such weekday of a month, or LAST. `nearest`
+    holds days of the month, or LAST, of which the nearest Monday to Friday of the month is meant.
+    `either` is Vixie cron's rule: the day of the month or the day of the week, not both.
+    """
+
+    months: tuple[int, ...]
+    of_month: tuple[int, ...] | None = None
+    of_week: tuple[int, ...] | None = None
+    nth_of_week: tuple[tuple[int, int], ...] = ()
+    either: bool = False
+    nearest: tuple[int, ...] = ()
+
+    def matching(self, year: int, month: int) -> Iterator[int]:
+        """The matching days of a month, in order."""
+        if month not in self.months:
+            return
+        first_weekday, length = monthrange(year, month)
+        nearest = [self._nearest(day, first_weekday, length) for day in self.nearest]
+        for day in range(1, length + 1):
+            weekday = (first_weekday + day) % 7
+            by_month = self._by_month(day, length) or day in nearest
+            by_week = self._by_week(day, weekday, length)
+            if (by_month or by_week) if self.either else (by_month and by_week):
+                yield day
+
+    def _by_month(self, day: int, length: int) -> bool:
+        wanted = self.of_month
+        return wanted is None or day in wanted or (day == length and LAST in wanted)
+
+    @staticmethod
+    def _nearest(day: int, first_weekday: int, length: int) -> int:
+        """The Monday to Friday nearest to a day, in its month; 0 if the month has no such day."""
+        day = length if day == LAST else day
+        if day > length:
+            return 0
+        match (first_weekday + day) % 7:
+            case 6:  # Saturday
+                return day - 1 if day > 1 else 3
+            case 0:  # Sunday
+                return day + 1 if day < length else day - 2
+        return day
+
+    def _by_week(self, day: int, weekday: int, length: int) -> bool:
+        if self.nth_of_week:
+            nth = (weekday, (day + 6) // 7)
+            last = (weekday, LAST)
+            return nth in self.nth_of_week or (day + 7 > length and last in self.nth_of_week)
+        return self.of_week is None or weekday in self.of_week
+
+    def possible(self) -> bool:
+        """Whether any day at all matches (the 30th of February does not)."""
+        return any(
+            next(self.matching(year, month), 0)
+            for year in _YEARS_OF_EVERY_KIND
+            for month in self.months
+        )
+
+
+class _Month:
+    """The matching days of one month, as days since 1970-01-01."""
+
+    __slots__ = ("days", "end_day", "first_day")
+
+    def __init__(self, first_day: int, end_day: int, days: tuple[int, ...]) -> None:
+        self.first_day = first_day
+        self.end_day = end_day
+        self.days = days
+
+
+@lru_cache(maxsize=4096)
+def _month(days: Days, year: int, month: int) -> _Month:
+    first_day = date(year, month, 1).toordinal() - _EPOCH_ORDINAL
+    matching = tuple(first_day + day - 1 for day in days.matching(year, month))
+    return _Month(first_day, first_day + monthrange(year, month)[1], matching)
+
+
+@lru_cache(maxsize=1024)
+def _minutes_of_day(hours: tuple[int, ...], minutes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(hour * 60 + minute for hour in hours for minute in minutes)
+
+
+#: Rules are shared by the schedules that say the same; so many of a kind are kept.
+RULES_KEPT = 1_024
+
+
+class Rule:
+    """Seconds, minutes and hours (sorted, each at least one value) on certain days."""
+
+    __slots__ = (
+        "_at_first_s",
+        "_minutes_of_day",
+        "_month",
+        "days",
+        "hours",
+        "interval_like",
+        "minutes",
+        "seconds",
+    )
+
+    def __init__(
+        self,
+        days: Days,
+        hours: tuple[int, ...],
+        minutes: tuple[int, ...],
+        seconds: tuple[int, ...] = (0,),
+        *,
+        interval_like: bool,
+    ) -> None:
+        self.days = days
+        self.hours = hours
+        self.minutes = minutes
+        self.seconds = seconds
+        self.interval_like = interval_like
+        self._minutes_of_day = _minutes_of_day(hours, minutes)
+        self._at_first_s = self._minutes_of_day[0] * 60 + seconds[0]
+        self._month = _Month(0, 0, ())
+
+    def after(self, local_s: int) -> int | None:
+        """The first matching local second strictly after this one; None past the year 9999."""
+        day, second = divmod(local_s + 1, DAY_S)
+        month = self._month
+        if not month.first_day <= day < month.end_day:
+            if day > _LAST_DAY:
+                return None
+            month = self._month = self._month_of(day)
+        days = month.days
+        i = bisect_left(days, day)
+        if i < len(days) and days[i] == day:
+            at_s = self._on_day(second)
+            if at_s >= 0:
+                return day * DAY_S + at_s
+            i += 1
+        if i < len(days):
+            return days[i] * DAY_S + self._at_first_s if days[i] <= _LAST_DAY else None
+        return self._in_later_month(month.end_day)
+
+    def count(self, begin_s: int, end_s: int) -> int:
+        """How many matching local seconds there are from `begin_s` to before `end_s`."""
+        (begin_day, begin), (end_day, end) = divmod(begin_s, DAY_S), divmod(end_s, DAY_S)
+        whole_days, day = 0, begin_day
+        while day < end_day:
+            month = self._month_of(day)
+            until = min(month.end_day, end_day)
+            examined()
+            whole_days += bisect_left(month.days, until) - bisect_left(month.days, day)
+            day = until
+        per_day = len(self._minutes_of_day) * len(self.seconds)
+        return (
+            whole_days * per_day
+            - self._before_on_day(begin_day, begin)
+            + self._before_on_day(end_day, end)
+        )
+
+    def _before_on_day(self, day: int, second_of_day: int) -> int:
+        """How many matching seconds a day has before `second_of_day`."""
+        days = self._month_of(day).days
+        at = bisect_left(days, day)
+        if at == len(days) or days[at] != day:
+            return 0
+        minute, second = divmod(second_of_day, 60)
+        minutes, seconds = self._minutes_of_day, self.seconds
+        i = bisect_left(minutes, minute)
+        in_minute = i < len(minutes) and minutes[i] == minute
+        return i * len(seconds) + (bisect_left(seconds, second) if in_minute else 0)
+
+    def _on_day(self, second_of_day: int) -> int:
+        """The first matching second of a day from `second_of_day` on, or -1."""
+        minute, second = divmod(second_of_day, 60)
+        minutes, seconds = self._minutes_of_day, self.seconds
+        i = bisect_left(minutes, minute)
+        if i < len(minutes) and minutes[i] == minute:
+            if second <= seconds[0]:
+                return minute * 60 + seconds[0]
+            j = bisect_left(seconds, second)
+            if j < len(seconds):
+                return minute * 60 + seconds[j]
+            i += 1
+        return minutes[i] * 60 + seconds[0] if i < len(minutes) else -1
+
+    def _in_later_month(self, day: int) -> int | None:
+        """The first match on `day`, the first of a month, or later."""
+        while day <= _LAST_DAY:
+            examined()
+            month = self._month_of(day)
+            if month.days:
+                found = month.days[0]
+                return found * DAY_S + self._at_first_s if found <= _LAST_DAY else None
+            day = month.end_day
+        return None
+
+    def _month_of(self, day: int) -> _Month:
+        civil = date.fromordinal(day + _EPOCH_ORDINAL)
+        return _month(self.days, civil.year, civil.month)

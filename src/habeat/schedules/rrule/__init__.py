@@ -1,0 +1,7 @@
+"""Recurrence rules of RFC 5545: parsed, enumerated by arithmetic, and put into words."""
+
+from __future__ import annotations
+
+from habeat.schedules.rrule.rrule import RRule
+
+__all__ = ["RRule"]

@@ -1,0 +1,223 @@
+"""Reading a recurrence rule as RFC 5545 writes it.
+
+    DTSTART;TZID=Europe/Berlin:20260105T090000
+    RRULE:FREQ=MONTHLY;BYDAY=1MO
+    EXDATE:20260202T090000
+
+One RRULE, with or without its name; DTSTART and EXDATE lines, or the rule alone. What is refused
+is refused by the name of its part, and nothing is guessed: other readers take BYHOUR=25 for no
+hour at all, or 1MO in a weekly rule for every Monday.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from habeat.errors import ValidationError
+from habeat.schedules.rrule.parts import FREQUENCIES, Parts
+from habeat.schedules.zone import zone_named
+
+WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+
+MAX_COUNT = 100_000
+_MAX_INTERVAL = 999_999_999
+
+_EPOCH = datetime(1970, 1, 1)
+_FOLDED = re.compile(r"\r?\n[ \t]")
+_TIME = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?", re.ASCII)
+_DAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)(?:\(([+-]?\d{1,2})\))?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d{1,9}", re.ASCII)
+
+
+class _Numbers(NamedTuple):
+    """A part that is a list of numbers; `back` if they may be counted from the end."""
+
+    field: str
+    low: int
+    high: int
+    back: bool = False
+
+
+_LISTS = {
+    "BYMONTH": _Numbers("by_month", 1, 12),
+    "BYWEEKNO": _Numbers("by_week_no", 1, 53, back=True),
+    "BYYEARDAY": _Numbers("by_year_day", 1, 366, back=True),
+    "BYMONTHDAY": _Numbers("by_month_day", 1, 31, back=True),
+    "BYHOUR": _Numbers("by_hour", 0, 23),
+    "BYMINUTE": _Numbers("by_minute", 0, 59),
+    "BYSECOND": _Numbers("by_second", 0, 59),
+    "BYSETPOS": _Numbers("by_set_pos", 1, 366, back=True),
+}
+_KNOWN = ("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", *_LISTS)
+
+
+class Moment(NamedTuple):
+    """A local time in whole seconds, and its zone; None where the text names none."""
+
+    local_s: int
+    tz: str | None
+
+    def instant_ms(self) -> int:
+        """The instant, of a moment with a zone; of a time that comes twice the first one."""
+        local = _EPOCH + timedelta(seconds=self.local_s)
+        offset = zone_named(self.tz).info.utcoffset(local) or timedelta(0)
+        return (self.local_s - int(offset.total_seconds())) * 1000
+
+
+@dataclass(frozen=True)
+class RuleText:
+    """What a text says; `rule` is its RRULE and its EXDATEs, without DTSTART."""
+
+    rule: str
+    parts: Parts
+    start: Moment | None
+    excluded: tuple[Moment, ...]
+
+
+def read(text: object) -> RuleText:
+    """Take a text apart; ValidationError names the part that cannot be read."""
+    if not isinstance(text, str) or not text.isascii() or not text.strip():
+        raise ValidationError("text", text, "a recurrence rule, such as 'FREQ=DAILY;INTERVAL=2'")
+    rules: list[str] = []
+    starts: list[Moment] = []
+    excluded: list[Moment] = []
+    kept: list[str] = []
+    for line in _FOLDED.sub("", text).split():
+        named, _, value = line.rpartition(":")
+        name, *parameters = named.split(";")
+        match name.upper():
+            case "" | "RRULE" if not parameters:
+                rules.append(value.upper())
+            case "DTSTART":
+                starts += _moments("DTSTART", parameters, value)
+            case "EXDATE":
+                excluded += _moments("EXDATE", parameters, value)
+                kept.append(":".join([";".join(["EXDATE", *parameters]), value.upper()]))
+            case other:
+                raise ValidationError(
+                    other, line, "only one RRULE, DTSTART and EXDATE; make others their own entry"
+                )
+    if len(rules) != 1:
+        raise ValidationError("RRULE", text, "exactly one; make others their own entry")
+    if len(starts) > 1:
+        raise ValidationError("DTSTART", text, "one")
+    return RuleText(
+        "\n".join([*rules, *kept]), _parts(rules[0]), starts[0] if starts else None, tuple(excluded)
+    )
+
+
+def local_seconds(local: datetime) -> int:
+    """A naive local time as seconds since 1970-01-01 00:00 there, rounded down."""
+    return (local - _EPOCH).days * 86_400 + (local - _EPOCH).seconds
+
+
+def _parts(rule: str) -> Parts:
+    given: dict[str, str] = {}
+    for part in rule.removesuffix(";").split(";"):
+        name, _, value = part.partition("=")
+        if name not in _KNOWN:
+            raise ValidationError(name or "text", part, "one of " + ", ".join(_KNOWN))
+        if name in given:
+            raise ValidationError(name, value, "said once")
+        given[name] = value
+    fields: dict[str, Any] = {}
+    for name, value in given.items():
+        fields |= _field(name, value)
+    if "freq" not in fields:
+        raise ValidationError("FREQ", None, " or ".join(FREQUENCIES))
+    parts = Parts(**fields)
+    _check_together(parts, given)
+    return parts
+
+
+def _field(name: str, value: str) -> dict[str, Any]:
+    match name:
+        case "FREQ":
+            return {"freq": _one_of(name, value, FREQUENCIES)}
+        case "INTERVAL":
+            return {"interval": _whole(name, value, 1, _MAX_INTERVAL)}
+        case "COUNT":
+            return {"count": _whole(name, value, 1, MAX_COUNT)}
+        case "WKST":
+            return {"wkst": WEEKDAYS.index(_one_of(name, value, WEEKDAYS))}
+        case "UNTIL":
+            until = _moment(name, value, None)
+            return {"until_ms": until.instant_ms()} if until.tz else {"until_s": until.local_s}
+        case "BYDAY":
+            return {"by_day": tuple(sorted({_by_day(value, day) for day in value.split(",")}))}
+        case _:
+            numbers = _LISTS[name]
+            values = {_listed(name, number, value) for number in value.split(",")}
+            return {numbers.field: tuple(sorted(values))}
+
+
+def _check_together(parts: Parts, given: dict[str, str]) -> None:
+    """What RFC 5545 excludes, where other readers silently drop one or the other."""
+    if parts.count is not None and "UNTIL" in given:
+        raise ValidationError("COUNT", given["COUNT"], "either COUNT or UNTIL")
+    numbered = any(n for _, n in parts.by_day)
+    if numbered and (parts.freq not in ("YEARLY", "MONTHLY") or parts.by_week_no):
+        allowed = "no numbers such as 1MO: only with FREQ=MONTHLY, or YEARLY without BYWEEKNO"
+        raise ValidationError("BYDAY", given["BYDAY"], allowed)
+    if parts.by_week_no and (parts.freq != "YEARLY" or not parts.by_day):
+        allowed = "only with FREQ=YEARLY and with a BYDAY that says which days of the week"
+        raise ValidationError("BYWEEKNO", given["BYWEEKNO"], allowed)
+    if parts.by_set_pos and not any(part.startswith("BY") and part != "BYSETPOS" for part in given):
+        raise ValidationError("BYSETPOS", given["BYSETPOS"], "only with another BY part")
+
+
+def _by_day(value: str, day: str) -> tuple[int, int]:
+    match = _DAY.fullmatch(day)
+    before, name, behind = match.groups() if match else ("", "", "")
+    number = int(before or behind or 0)
+    if match is None or (before and behind) or ((before or behind) and not 1 <= abs(number) <= 53):
+        raise ValidationError("BYDAY", value, "MO to SU, with a number before for one: 1MO, -1FR")
+    return WEEKDAYS.index(name), number
+
+
+def _listed(name: str, number: str, value: str) -> int:
+    _, low, high, back = _LISTS[name]
+    found = int(number) if _NUMBER.fullmatch(number) else None
+    if found is None or not (low <= found <= high or (back and low <= -found <= high)):
+        backwards = f", or -{high} to -{low} from the end" if back else ""
+        raise ValidationError(name, value, f"{low} to {high}{backwards}, with commas between")
+    return found
+
+
+def _whole(name: str, value: str, low: int, high: int) -> int:
+    if not _NUMBER.fullmatch(value) or not low <= int(value) <= high:
+        raise ValidationError(name, value, f"a whole number from {low} to {high}")
+    return int(value)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValidationError(name, value, " or ".join(allowed))
+    return value
+
+
+def _moments(name: str, parameters: list[str], value: str) -> list[Moment]:
+    tz = None
+    for parameter in parameters:
+        key, _, given = parameter.partition("=")
+        if key.upper() == "TZID":
+            zone_named(given)
+            tz = given
+        elif parameter.upper() not in ("VALUE=DATE-TIME", "VALUE=DATE"):
+            raise ValidationError(name, parameter, "TZID=… or VALUE=DATE-TIME")
+    return [_moment(name, moment.upper(), tz) for moment in value.split(",")]
+
+
+def _moment(name: str, value: str, tz: str | None) -> Moment:
+    match = _TIME.fullmatch(value)
+    if match is not None and not (tz and match[3]):
+        try:
+            local = datetime.fromisoformat(f"{match[1]}T{match[2] or '000000'}")
+        except ValueError:
+            pass
+        else:
+            return Moment(local_seconds(local), "UTC" if match[3] else tz)
+    raise ValidationError(name, value, "a time such as 20261231T235959, with a Z behind for UTC")

@@ -1,0 +1,138 @@
+"""Sunrise, sunset and their like, at a place. Needs ephem: the extra ``habeat[solar]``.
+
+ephem finds an event by iterating, so that the same sunrise comes out a few hundredths of a second
+apart when it is searched from different instants. A slot must be the same whoever computes it
+and from wherever. So the search always starts at fixed instants, the mean solar midnights of the
+place, and the result is rounded to whole seconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+from habeat.errors import ValidationError
+from habeat.schedules import checks, search_budget
+from habeat.schedules.registry import register
+from habeat.schedules.schedule import FIRST_MS, LAST_MS, Schedule
+
+_DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
+
+# ephem counts days from noon of 1899-12-31.
+_UNIX_EPOCH_IN_EPHEM = 25567.5
+
+# Near the poles an event may be absent for most of a year; one absent for a longer time than this
+# never comes.
+_SEARCH_DAYS = 400
+
+#: A day near the poles takes ephem a quarter of a millisecond. The search of all days fits.
+_STEPS_A_DAY = 20
+
+#: Days whose events are kept: near the poles the same days are searched for every question.
+_DAYS_KEPT = 4_096
+
+
+class _Event(NamedTuple):
+    """How ephem is asked: its method, the sun's altitude, by centre or by upper limb."""
+
+    method: str
+    horizon: str
+    use_center: bool
+    words: str
+
+
+_EVENTS = {
+    "dawn_astronomical": _Event("next_rising", "-18", True, "astronomical dawn"),
+    "dawn_nautical": _Event("next_rising", "-12", True, "nautical dawn"),
+    "dawn_civil": _Event("next_rising", "-6", True, "civil dawn"),
+    "sunrise": _Event("next_rising", "-0:34", False, "sunrise"),
+    "solar_noon": _Event("next_transit", "0", False, "solar noon"),
+    "sunset": _Event("next_setting", "-0:34", False, "sunset"),
+    "dusk_civil": _Event("next_setting", "-6", True, "civil dusk"),
+    "dusk_nautical": _Event("next_setting", "-12", True, "nautical dusk"),
+    "dusk_astronomical": _Event("next_setting", "-18", True, "astronomical dusk"),
+}
+
+
+@register
+@dataclass(frozen=True, repr=False)
+class Solar(Schedule):
+    """An event of the sun at a latitude and longitude in degrees, north and east positive.
+
+    Without ephem a Solar can be made, stored and shown, but asking it for a slot raises
+    ValidationError.
+    """
+
+    kind: ClassVar[str] = "solar"
+
+    event: str
+    lat: float
+    lon: float
+
+    def __post_init__(self) -> None:
+        checks.one_of("event", self.event, tuple(_EVENTS))
+        object.__setattr__(self, "lat", checks.real("lat", self.lat, -90, 90))
+        object.__setattr__(self, "lon", checks.real("lon", self.lon, -180, 180))
+
+    def next_after_ms(self, after_ms: int) -> int | None:
+        search_budget.begin()
+        after_ms = max(after_ms, FIRST_MS)
+        midnight_ms = round(-self.lon * 240) * 1000  # in whole seconds; a degree is 240
+        day = (after_ms - midnight_ms) // _DAY_MS
+        for start_ms in range(midnight_ms + day * _DAY_MS, LAST_MS - _DAY_MS, _DAY_MS):
+            if start_ms > after_ms + _SEARCH_DAYS * _DAY_MS:
+                break
+            search_budget.examined(_STEPS_A_DAY)
+            for slot_ms in _slots_of_day(self.event, self.lat, self.lon, start_ms):
+                if slot_ms > after_ms:
+                    return slot_ms
+        return None
+
+    def describe(self) -> str:
+        north = f"{abs(self.lat):g}°{'N' if self.lat >= 0 else 'S'}"
+        east = f"{abs(self.lon):g}°{'E' if self.lon >= 0 else 'W'}"
+        return f"at {_EVENTS[self.event].words}, {north} {east}"
+
+
+@lru_cache(_DAYS_KEPT)
+def _slots_of_day(event: str, lat: float, lon: float, start_ms: int) -> tuple[int, ...]:
+    """The events within a day of mean solar time; two are possible when they come earlier."""
+    ephem = _ephem()
+    asked, sun, observer = _EVENTS[event], ephem.Sun(), ephem.Observer()
+    observer.lat, observer.lon = str(lat), str(lon)
+    observer.elevation, observer.pressure, observer.horizon = 0, 0, asked.horizon
+    search = getattr(observer, asked.method)
+    options = {"use_center": True} if asked.use_center else {}
+    from_ms, end_ms, slots = float(start_ms), start_ms + _DAY_MS, []
+    while from_ms < end_ms:
+        try:
+            found_ms = _from_ephem(search(sun, start=_to_ephem(from_ms), **options))
+        except ephem.CircumpolarError:
+            # Not before the next true midnight, which may come soon.
+            midnight = observer.next_antitransit(sun, start=_to_ephem(from_ms))
+            from_ms = max(from_ms, _from_ephem(midnight)) + 1000
+            continue
+        if found_ms < end_ms:
+            slots.append(round(found_ms / 1000) * 1000)
+        from_ms = max(from_ms, found_ms) + _HOUR_MS
+    return tuple(slots)
+
+
+def _from_ephem(date: float) -> float:
+    return (float(date) - _UNIX_EPOCH_IN_EPHEM) * _DAY_MS
+
+
+def _to_ephem(instant_ms: float) -> float:
+    return instant_ms / _DAY_MS + _UNIX_EPOCH_IN_EPHEM
+
+
+def _ephem() -> Any:
+    try:
+        return importlib.import_module("ephem")
+    except ImportError:
+        raise ValidationError(
+            "kind", "solar", "only where ephem is installed: pip install 'habeat[solar]'"
+        ) from None

@@ -1,0 +1,134 @@
+"""A time zone as stretches of constant UTC offset.
+
+The standard library answers "what is the offset at this instant?", one datetime at a time. To
+enumerate wall-clock slots fast, and to see gaps and folds before they come, habeat wants the
+opposite: the instants at which the offset changes. They are found by probing the offset once a
+day and bisecting where two probes differ; a change of name or of the DST flag alone is no change.
+
+Segments are worked out per block of 2**25 s, about a year, and kept. A segment that crosses the
+end of a block is cut there, but what it knows about its own beginning and end (the repeated and
+the missing local times) comes from the true transitions, seen two days beyond the block; no
+offset in the tz database ever jumped by more than a day.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from habeat.errors import ValidationError
+from habeat.schedules.schedule import FIRST_MS, LAST_MS
+
+DAY_S = 86_400
+FIRST_S = FIRST_MS // 1000
+LAST_S = LAST_MS // 1000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BLOCK_BITS = 25
+_BLOCKS_KEPT = 256
+
+
+class Segment(NamedTuple):
+    """``start_s <= t < end_s`` in UTC, where local time is ``t + offset_s``.
+
+    The local times of a segment run from `start_s + offset_s` to `end_s + offset_s`, and
+    - those before `repeat_until` are a fold's second pass (none if that is before the begin),
+    - those from `repeat_from` on are a fold's first pass (none if that is at the end or later),
+    - those from `missing_from` to the begin do not exist (none if that is the begin itself).
+    """
+
+    start_s: int
+    end_s: int
+    offset_s: int
+    repeat_until: int
+    repeat_from: int
+    missing_from: int
+
+
+class Zone:
+    """One named zone; made by `zone_named`."""
+
+    def __init__(self, info: ZoneInfo) -> None:
+        self.info = info
+        self._blocks: dict[int, tuple[Segment, ...]] = {}
+
+    def segment_at(self, instant_s: int) -> Segment:
+        """The segment that holds an instant, in whole seconds of UTC."""
+        block = instant_s >> _BLOCK_BITS
+        segments = self._blocks.get(block)
+        if segments is None:
+            segments = tuple(self._segments(block))
+            if len(self._blocks) >= _BLOCKS_KEPT:
+                self._blocks.clear()
+            self._blocks[block] = segments
+        return segments[bisect_right(segments, instant_s, key=_start_s) - 1]
+
+    def _segments(self, block: int) -> Iterator[Segment]:
+        block_start_s, block_end_s = block << _BLOCK_BITS, (block + 1) << _BLOCK_BITS
+        low_s, high_s = block_start_s - 2 * DAY_S, block_end_s + 2 * DAY_S
+        edges = [low_s, *self._transitions(low_s, high_s), high_s]
+        before_s = self._offset_s(low_s)
+        for start_s, end_s in pairwise(edges):
+            offset_s, after_s = self._offset_s(start_s), self._offset_s(end_s)
+            shown_s = max(start_s, block_start_s)
+            whole = shown_s == start_s
+            if shown_s < min(end_s, block_end_s):
+                yield Segment(
+                    shown_s,
+                    min(end_s, block_end_s),
+                    offset_s,
+                    repeat_until=start_s + max(before_s, offset_s),
+                    repeat_from=end_s + min(offset_s, after_s),
+                    missing_from=shown_s + (min(before_s, offset_s) if whole else offset_s),
+                )
+            before_s = offset_s
+
+    def _transitions(self, low_s: int, high_s: int) -> Iterator[int]:
+        """The instants in ``low_s < t <= high_s`` from which another offset holds."""
+        before_s = self._offset_s(low_s)
+        for probe_s in range(low_s, high_s, DAY_S):
+            after_s = self._offset_s(min(probe_s + DAY_S, high_s))
+            if before_s != after_s:
+                yield from self._bisected(probe_s, before_s, min(probe_s + DAY_S, high_s), after_s)
+            before_s = after_s
+
+    def _bisected(self, low_s: int, before_s: int, high_s: int, after_s: int) -> Iterator[int]:
+        if before_s == after_s:
+            return
+        if high_s - low_s == 1:
+            yield high_s
+            return
+        middle_s = (low_s + high_s) // 2
+        offset_s = self._offset_s(middle_s)
+        yield from self._bisected(low_s, before_s, middle_s, offset_s)
+        yield from self._bisected(middle_s, offset_s, high_s, after_s)
+
+    def _offset_s(self, instant_s: int) -> int:
+        clamped_s = min(max(instant_s, FIRST_S), LAST_S)
+        offset = (_EPOCH + timedelta(seconds=clamped_s)).astimezone(self.info).utcoffset()
+        return int(offset.total_seconds()) if offset is not None else 0
+
+
+def zone_named(name: object) -> Zone:
+    """The zone of an IANA name; ValidationError (field ``tz``) when there is none."""
+    # "localtime" is a zone on many hosts, and another one on each of them.
+    if isinstance(name, str) and name != "localtime":
+        try:
+            return _zone(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+    raise ValidationError("tz", name, "the IANA name of a time zone, such as 'Europe/Berlin'")
+
+
+@cache
+def _zone(name: str) -> Zone:
+    return Zone(ZoneInfo(name))
+
+
+def _start_s(segment: Segment) -> int:
+    return segment.start_s

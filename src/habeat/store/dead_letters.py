@@ -1,0 +1,138 @@
+"""What was given up, as it is kept in :dead: firings and requests, with when and why.
+
+A value is a first line ``dead <moment ms> <why>``, then what was kept: an intent of the outbox, or
+a request. One of an older release has no first line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from habeat.entries.codec import digest_of
+from habeat.store.calling import Caller, text
+
+_HEAD = re.compile(rb"dead (\d{1,15}) ([^\n]*)\n", re.ASCII)
+_INTENT = re.compile(rb"[^\n]*\n(\d{1,9})\n(\d{1,15})\n([^\n]*)\n(.*)", re.ASCII | re.DOTALL)
+_FIELD = re.compile(r"(.*)@(-?\d+)([^@]*)", re.DOTALL)
+_REQUEST = "request "
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRecord:
+    """One record of :dead. `message` is the message of a firing or the text of a request.
+
+    `attempts` is None where the record cannot be read. `at_ms` is None for an older release's.
+    """
+
+    field: str
+    digest: str
+    at_ms: int | None
+    why: str
+    request: str
+    entry: str
+    slot_ms: int | None
+    attempts: int | None
+    effective_ms: int
+    reason: str
+    message: bytes
+
+    @property
+    def kept(self) -> bytes:
+        """As it is written for the next attempt: of nobody, never tried, to be repeated."""
+        if self.request:
+            return self.message
+        head = f"\n0\n{self.effective_ms}\n{self.reason}/at_least_once\n"
+        return head.encode() + self.message
+
+
+class DeadStore:
+    """Reads and removes records of :dead, and lets them be sent again."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def count(self) -> int:
+        """How many there are."""
+        key = self._caller.keys.dead
+        return int(self._caller.do(lambda client: client.hlen(key)))
+
+    def page(self, start: int, count: int) -> list[DeadRecord]:
+        """Records by age, the oldest first; those without a moment are found once it is set."""
+        keys = self._caller.keys
+        fields: Any = self._caller.do(
+            lambda client: client.zrange(keys.dead_at, start, start + count - 1)
+        )
+        return [each for each in map(self._read, fields, self._values(fields)) if each is not None]
+
+    def find(self, field: str) -> DeadRecord | None:
+        """The record of this field."""
+        stored = _stored(field)
+        (value,) = self._values([stored])
+        return self._read(stored, value)
+
+    def purge(self, fields: Sequence[str]) -> int:
+        """Remove these; how many were there."""
+        keys = self._caller.keys
+        if not fields:
+            return 0
+        stored: Any = [_stored(field) for field in fields]
+        gone = int(self._caller.do(lambda client: client.hdel(keys.dead, *stored)))
+        self._caller.do(lambda client: client.zrem(keys.dead_at, *stored))
+        return gone
+
+    def resend(self, record: DeadRecord) -> str:
+        """Let it be sent again: ok, changed, there or gone."""
+        slot_ms = record.slot_ms or 0
+        reply = self._caller.run(
+            "resend",
+            _stored(record.field),
+            record.digest,
+            _stored(record.entry),
+            slot_ms,
+            _stored(record.request),
+            record.kept,
+        )
+        return text(reply[0])
+
+    def _values(self, fields: Sequence[bytes]) -> Sequence[bytes | None]:
+        key = self._caller.keys.dead
+        found: Any = self._caller.do(lambda client: client.hmget(key, fields)) if fields else []
+        return list(found)
+
+    @staticmethod
+    def _read(field: bytes, value: bytes | None) -> DeadRecord | None:
+        return None if value is None else read_dead(text(field), bytes(value))
+
+
+def _stored(name: str) -> bytes:
+    """A name as it is stored; one that is not UTF-8 has kept its bytes (calling.text)."""
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogatepass")
+
+
+def read_dead(field: str, value: bytes) -> DeadRecord:
+    """The record kept under this field."""
+    head = _HEAD.match(value)
+    raw = value[head.end() :] if head else value
+    at_ms = int(head[1]) if head else None
+    why = text(head[2]) if head else ""
+    digest = digest_of(value)
+    if field.startswith(_REQUEST):
+        identity = unquote(field.removeprefix(_REQUEST))  # escaped by drop.lua
+        return DeadRecord(field, digest, at_ms, why, identity, "", None, 0, 0, "", raw)
+    named = _FIELD.fullmatch(field)
+    entry, slot_ms = (named[1], int(named[2])) if named else (field, None)
+    intent = _INTENT.fullmatch(raw)
+    if intent is None or named is None:
+        return DeadRecord(field, digest, at_ms, why, "", entry, slot_ms, None, 0, "", raw)
+    reason = text(intent[3]).rpartition("/")[0]
+    attempts, effective_ms, message = int(intent[1]) + 1, int(intent[2]), intent[4]
+    return DeadRecord(
+        field, digest, at_ms, why, "", entry, slot_ms, attempts, effective_ms, reason, message
+    )

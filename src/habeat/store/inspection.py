@@ -1,0 +1,318 @@
+"""What the keys tell a person: who leads, which replicas live, what became of slots, how late."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from habeat.core.circuit import Circuit
+from habeat.core.firing import Outcome
+from habeat.core.lateness import Lateness
+from habeat.core.lease import Token
+from habeat.store.calling import Caller, optional_ms, text
+from habeat.store.pipelining import wire
+
+LEDGER_PAGE = 500
+SCANNED = 500
+#: How many records of a chain one script follows; each is looked up by itself.
+CHAIN_PAGE = 50
+#: How many intents are looked at to see whether they get stuck.
+SAMPLED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of the ledger: what became of a slot, or of a run of them.
+
+    Instants are Unix milliseconds, UTC. `at_ms` is when it was written (Redis time),
+    `last_ms` the last slot of the run, `lateness_ms` of a firing that left.
+    """
+
+    entry: str
+    slot_ms: int
+    outcome: Outcome
+    reason: str
+    count: int
+    last_ms: int
+    lease_epoch: int
+    lateness_ms: int
+    attempt: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything `status` is made of, read in one round trip."""
+
+    now_us: int
+    meta: Mapping[str, str]
+    holder: Token | None
+    pttl_ms: int
+    replicas: Mapping[str, Mapping[str, Any]]
+    seen_ms: Mapping[str, int]
+    entries: int
+    due: int
+    next_due: tuple[str, int] | None
+    paused: int
+    quarantined: Mapping[str, str]
+    in_flight: int
+    dead: int
+    circuits: Mapping[str, Circuit] = field(default_factory=dict)
+
+
+class Insight:
+    """Reads; writes nothing."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def facts(self) -> Facts:
+        """The state of the whole cluster of replicas."""
+        keys = self._caller.keys
+
+        def read(client: Any) -> Sequence[Any]:
+            pipe = client.pipeline(transaction=False)
+            pipe.hgetall(keys.meta)
+            pipe.get(keys.lease)
+            pipe.pttl(keys.lease)
+            pipe.hgetall(keys.replicas)
+            pipe.zrange(keys.seen, 0, -1, withscores=True)
+            pipe.hlen(keys.entries)
+            pipe.zcard(keys.due)
+            pipe.zrange(keys.due, 0, 0, withscores=True)
+            pipe.hlen(keys.paused)
+            pipe.hgetall(keys.quarantine)
+            pipe.hlen(keys.inflight)
+            pipe.hlen(keys.dead)
+            pipe.hgetall(keys.circuits)
+            return list(pipe.execute())
+
+        now_us = self.now_us()
+        found = self._caller.do(read)
+        (
+            meta,
+            lease,
+            pttl,
+            replicas,
+            seen,
+            entries,
+            due,
+            first,
+            paused,
+            bad,
+            flying,
+            dead,
+            broken,
+        ) = found
+        return Facts(
+            now_us=now_us,
+            meta=_words(meta),
+            holder=_token(text(lease)) if lease else None,
+            pttl_ms=int(pttl),
+            replicas={name: _object(told) for name, told in _words(replicas).items()},
+            seen_ms={text(nonce): optional_ms(str(at)) or 0 for nonce, at in seen},
+            entries=int(entries),
+            due=int(due),
+            next_due=_first_due(first),
+            paused=int(paused),
+            quarantined=_words(bad),
+            in_flight=int(flying),
+            dead=int(dead),
+            circuits=_circuits(broken),
+        )
+
+    def newest(self, count: int) -> list[Record]:
+        """The newest records of the ledger, the newest first."""
+        key = self._caller.keys.ledger
+        found: Any = self._caller.do(lambda client: client.xrevrange(key, count=count))
+        return [_record(text(identity), _words(fields)) for identity, fields in found]
+
+    def has_waited_in_flight(self, since_ms: int) -> bool:
+        """Whether one of a few messages in flight has been due since before `since_ms`."""
+        key = self._caller.keys.inflight
+        found: Any = self._caller.do(lambda client: client.hscan(key, 0, count=SAMPLED))
+        dues = (_effective_ms(raw) for raw in found[1].values())
+        return any(due_ms is not None and due_ms < since_ms for due_ms in dues)
+
+    def now_us(self) -> int:
+        """Redis' time in microseconds."""
+        return int(self._caller.run("read")[0])
+
+    def belongs_to(self) -> tuple[str, str]:
+        """App and schema of the state under our prefix; "" where nobody has led yet."""
+        meta = self._caller.keys.meta
+        app, schema = self._caller.do(lambda client: client.hmget(meta, "app", "schema"))
+        return text(app or b""), text(schema or b"")
+
+    def quarantined(self) -> dict[str, str]:
+        """The entries set aside by a leader, and why."""
+        key = self._caller.keys.quarantine
+        found: Any = self._caller.do(lambda client: client.hgetall(key))
+        return _words(found)
+
+    def set_aside(self) -> Iterator[str]:
+        """The names of the entries set aside by a leader."""
+        key, cursor = self._caller.keys.quarantine, 0
+        while True:
+            at = cursor
+            cursor, found = self._caller.do(lambda client: client.hscan(key, at, count=SCANNED))  # noqa: B023
+            yield from map(text, found)
+            if not int(cursor):
+                return
+
+    def circuit(self, name: str) -> Circuit | None:
+        """The circuit of this entry, if it is open."""
+        key = self._caller.keys.circuits
+        found: Any = self._caller.do(lambda client: client.hget(key, name))
+        return None if found is None else Circuit.from_json(text(found))
+
+    def overdue(self, before_ms: int) -> int:
+        """How many entries have been due since before `before_ms` (Redis time)."""
+        key = self._caller.keys.due
+        return int(self._caller.do(lambda client: client.zcount(key, "-inf", f"({before_ms}")))
+
+    def lateness(self, entries: Sequence[str]) -> dict[str, Lateness]:
+        """The histogram of each entry; only those that ever fired."""
+        keys = self._caller.keys
+
+        def read(client: Any) -> Sequence[Any]:
+            pipe = client.pipeline(transaction=False)
+            for entry in entries:
+                pipe.hgetall(wire(keys.entry_lateness(entry)))
+            return list(pipe.execute())
+
+        found = self._caller.do(read) if entries else []
+        return {entry: _histogram(raw) for entry, raw in zip(entries, found, strict=True) if raw}
+
+    def overall_lateness(self) -> Lateness:
+        """The histogram over all entries, removed ones included."""
+        key = self._caller.keys.lateness
+        found: Any = self._caller.do(lambda client: client.hgetall(key))
+        return _histogram(found)
+
+    def ledger_of(self, entry: str, since_ms: int | None = None) -> Iterator[Record]:
+        """The records of one entry, newest first, without reading everyone's.
+
+        Records of before they were chained, by an older release, are looked for among all.
+        """
+        low_ms, identity = max(0, since_ms or 0), ""
+        while True:
+            reply = self._caller.run("trace", entry, identity, low_ms, CHAIN_PAGE)
+            identity, chained = text(reply[0]), text(reply[1])
+            chained_ms = _whole(chained)
+            for found, fields in reply[2:]:
+                record = _record(text(found), _words(_pairs(fields)))
+                if record.at_ms < chained_ms:
+                    identity = ""
+                    break
+                yield record
+            if not identity:
+                break
+        if low_ms < chained_ms:
+            older = self.ledger(since_ms, high=str(chained_ms - 1))
+            yield from (record for record in older if record.entry == entry)
+
+    def ledger(
+        self, since_ms: int | None = None, *, newest_first: bool = True, high: str = "+"
+    ) -> Iterator[Record]:
+        """The ledger's records written at or after `since_ms` (Redis time), up to id `high`."""
+        key = self._caller.keys.ledger
+        low = "-" if since_ms is None else str(max(0, since_ms))
+        while True:
+            page = self._page(key, low, high, newest_first)
+            for identity, fields in page:
+                yield _record(text(identity), _words(fields))
+            if len(page) < LEDGER_PAGE:
+                return
+            last = text(page[-1][0])
+            low, high = (low, f"({last}") if newest_first else (f"({last}", high)
+
+    def _page(self, key: str, low: str, high: str, newest_first: bool) -> Sequence[Any]:
+        def read(client: Any) -> Sequence[Any]:
+            if newest_first:
+                return list(client.xrevrange(key, max=high, min=low, count=LEDGER_PAGE))
+            return list(client.xrange(key, min=low, max=high, count=LEDGER_PAGE))
+
+        return self._caller.do(read)
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=False))
+
+
+def _words(raw: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {text(key): text(value) for key, value in raw.items()}
+
+
+def _token(word: str) -> Token | None:
+    try:
+        return Token.parse(word)
+    except ValueError:
+        return None
+
+
+def _first_due(found: Sequence[tuple[bytes, float]]) -> tuple[str, int] | None:
+    due_ms = optional_ms(str(found[0][1])) if found else None
+    return None if due_ms is None else (text(found[0][0]), due_ms)
+
+
+def _circuits(raw: Mapping[bytes, bytes]) -> dict[str, Circuit]:
+    read = {name: Circuit.from_json(stored) for name, stored in _words(raw).items()}
+    return {name: circuit for name, circuit in read.items() if circuit is not None}
+
+
+def _object(told: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(told)
+    except Exception:  # of what a replica says of itself, nothing can be read
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _effective_ms(intent: bytes) -> int | None:
+    words = intent.split(b"\n", 3)
+    return int(words[2]) if len(words) > 3 and words[2].isdigit() and len(words[2]) < 17 else None
+
+
+def _histogram(raw: Mapping[bytes, bytes]) -> Lateness:
+    """What can be read of a histogram; a bucket that is no number is left out."""
+    found = _words(raw)
+    largest = _whole(found.pop("max", ""))
+    counts = {_whole(bucket): _whole(count) for bucket, count in found.items() if _is_whole(bucket)}
+    return Lateness({bucket: count for bucket, count in counts.items() if count}, largest)
+
+
+def _record(identity: str, fields: Mapping[str, str]) -> Record:
+    """One line of the ledger; what cannot be read of it is 0, an unknown outcome is a note."""
+    outcome = fields.get("outcome", "")
+    return Record(
+        entry=fields.get("entry", "?"),
+        slot_ms=_instant(fields.get("slot", "")),
+        outcome=Outcome(outcome) if outcome in _OUTCOMES else Outcome.NOTE,
+        reason=fields.get("reason", ""),
+        count=_whole(fields.get("count", "1")),
+        last_ms=_instant(fields.get("until", "")),
+        lease_epoch=_whole(fields.get("epoch", "")),
+        lateness_ms=_whole(fields.get("late", "")),
+        attempt=_whole(fields.get("attempt", "")),
+        at_ms=_instant(identity.partition("-")[0]),
+    )
+
+
+_OUTCOMES = frozenset(map(str, Outcome))
+_WHOLE = re.compile("[0-9]{1,15}", re.ASCII)
+
+
+def _is_whole(word: str) -> bool:
+    return _WHOLE.fullmatch(word) is not None
+
+
+def _whole(word: str) -> int:
+    return int(word) if _is_whole(word) else 0
+
+
+def _instant(word: str) -> int:
+    return optional_ms(word) or 0

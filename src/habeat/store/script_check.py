@@ -1,0 +1,161 @@
+"""Every script, run once against keys of its own, before this replica may lead.
+
+An ACL that allows LPUSH and not HSET would enqueue and then fail to claim: each retry a
+duplicate. So what is not allowed is found out here, by name, and such a replica stays inert.
+The keys stand apart (``{prefix}:probe:<nonce>:…``) and are deleted afterwards; they need no
+permission that the real ones do not need.
+"""
+
+from __future__ import annotations
+
+from habeat.core.entry import Entry
+from habeat.core.firing import Firing
+from habeat.core.lease import Fence, Observation, Token
+from habeat.entries.codec import digest_of, encode
+from habeat.ports import (
+    Claim,
+    Clock,
+    Departed,
+    DueEntry,
+    Intent,
+    Known,
+    Rendered,
+    Skip,
+    StoreUnavailable,
+    Won,
+)
+from habeat.schedules import every
+from habeat.store.calling import Caller
+from habeat.store.connection import Connections
+from habeat.store.dispatch import RedisDispatchStore
+from habeat.store.entries import EntryStore, Mark, Position, Removal, Write
+from habeat.store.inspection import Insight
+from habeat.store.key_repair import Mending
+from habeat.store.keys import Keys
+from habeat.store.leases import RedisElectionStore
+from habeat.store.name_index import REINDEX
+
+TTL_MS = 10_000
+#: The ledger is trimmed, and XTRIM needed, at every fifth heartbeat.
+TICKS_TO_TRIM = 5
+DAY_MS = 86_400_000
+MARK = Mark("probe", TTL_MS)
+
+
+def rehearse(connections: Connections, prefix: str, nonce: str, clock: Clock) -> None:
+    """Run every script; StoreUnavailable tells what is refused."""
+    keys = Keys(prefix, apart=f"probe:{nonce}:")
+    caller = Caller(connections, keys)
+    try:
+        _Rehearsal(caller, clock, nonce).run()
+    finally:
+        _clean(caller, keys)
+
+
+class _Rehearsal:
+    def __init__(self, caller: Caller, clock: Clock, nonce: str) -> None:
+        self._caller = caller
+        self._leases = RedisElectionStore(caller, clock, "rehearsal")
+        self._store = RedisDispatchStore(
+            caller, dedup_ttl_ms=TTL_MS, ledger_age_ms=DAY_MS, ledger_length=100
+        )
+        self._entries = EntryStore(caller)
+        self._insight = Insight(caller)
+        self._nonce = nonce
+
+    def run(self) -> None:
+        won = self._leases.acquire(self._nonce, TTL_MS, Known())
+        if not isinstance(won, Won):
+            raise StoreUnavailable("other", f"the rehearsal's lease is taken: {won.why}")
+        now_ms = won.now_us // 1_000
+        entry = Entry("probe", "probe", every(1), created_ms=now_ms)
+        stored = encode(entry)
+        position = Position(now_ms - 10, now_ms - 5, now_ms - 5)
+        self._entries.write([Write("probe", "", stored, owned=True, position=position)])
+        due = DueEntry("probe", now_ms - 5, digest_of(stored), now_ms - 10)
+        self._lead(won.token, due, now_ms)
+        self._others(won.token, now_ms, stored)
+
+    def _lead(self, token: Token, due: DueEntry, now_ms: int) -> None:
+        store, fence = self._store, Fence(token, TTL_MS)
+        for _ in range(TICKS_TO_TRIM):
+            store.tick(fence, 10, lost_after_ms=now_ms)
+        store.definitions(["probe"])
+        store.claim(fence, [_claim(due, due.due_ms, Rendered(b"probe"))], atomic=False)
+        store.recover(fence, 10)
+        store.mark(fence, Intent("probe", str(due.due_ms), 0, due.due_ms, "", b""), 5, "", 0)
+        store.circuits()
+        store.keep_circuits(fence, [("probe", "", None)])
+        store.asked(fence, 10)
+        store.put_off(fence, "inflight", ["probe"], due.due_ms)
+        store.settle(token, [Departed("probe", str(due.due_ms), due.due_ms, 1)])
+        following = DueEntry("probe", due.due_ms + 1, due.digest, due.due_ms)
+        store.claim(fence, [_claim(following, due.due_ms + 1, Rendered())], atomic=True)
+        last = DueEntry("probe", due.due_ms + 2, due.digest, due.due_ms + 1)
+        store.skip(fence, [_skip(last)])
+        moved = DueEntry("probe", due.due_ms + 3, due.digest, due.due_ms + 2)
+        store.defer(fence, moved, due.due_ms + 4)
+        store.quarantine(fence, moved, "rehearsal")
+        Mending(self._caller).run(token, TTL_MS, "probe")
+        self._entries.postpone("probe", due.due_ms, fence)
+
+    def _others(self, token: Token, now_ms: int, stored: bytes) -> None:
+        self._leases.observe()
+        seen = Observation(now_ms, None, 0, 0, None, 0, 0)
+        self._leases.steal(self._nonce, TTL_MS, Known(), "crash", seen)
+        self._leases.register(self._nonce, "{}", "probe", 1)
+        self._entries.declare("probe", ["probe"])
+        self._caller.do(lambda client: client.hset(self._caller.keys.configs, "gone", "1|0|0"))
+        self._entries.orphans(Fence(token, TTL_MS), TTL_MS, 10)
+        for at in (REINDEX, ("names", b"")):
+            self._entries.index.make(at, 10)
+        self._entries.index.page("probe", b"", 10)
+        removal = Removal("probe", digest_of(stored), None, None, "rehearsal")
+        self._entries.remove([removal], mark=MARK)
+        self._entries.recall(MARK)
+        self._insight.facts()
+        list(self._insight.ledger())
+        list(self._insight.ledger_of("probe"))
+        self._entries.sweep(Fence(token, TTL_MS), 10)
+        self._insight.lateness(["probe"])
+        self._leases.release(token, self._nonce)
+
+
+def _claim(due: DueEntry, slot_ms: int, rendered: Rendered) -> Claim:
+    firing = Firing("probe", slot_ms, slot_ms)
+    assert due.cursor_ms is not None
+    return Claim(
+        firing, due.digest, due.due_ms, due.cursor_ms, slot_ms + 1, slot_ms + 1, rendered, ""
+    )
+
+
+def _skip(due: DueEntry) -> Skip:
+    assert due.cursor_ms is not None
+    return Skip(
+        "probe",
+        due.digest,
+        due.due_ms,
+        due.cursor_ms,
+        due.due_ms,
+        due.due_ms + 1,
+        due.due_ms + 1,
+        "skipped",
+        "rehearsal",
+        due.due_ms,
+        1,
+    )
+
+
+def _clean(caller: Caller, keys: Keys) -> None:
+    made = [
+        *keys.fixed,
+        keys.declared("probe"),
+        keys.entry_lateness("probe"),
+        keys.call(MARK.name),
+        keys.last_records,
+        keys.names,
+    ]
+    try:
+        caller.do(lambda client: client.delete(*made))
+    except StoreUnavailable:
+        return
