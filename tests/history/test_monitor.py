@@ -17,8 +17,8 @@ from habeat.core.lease import Fence, Token
 from habeat.entries.codec import digest_of, encode
 from habeat.ports import Departed, Rendered
 from habeat.ports import Lost as NotHeld
+from habeat.ports.entries import Position, Write
 from habeat.store import scripting
-from habeat.store.entries import Position, Write
 from tests.history.checker import judge
 from tests.history.events import Arrival, Event, Expectation, Fault, Gap, Kind, Lost, ScriptEnd
 from tests.history.events import Write as Written

@@ -20,7 +20,7 @@ from habeat.client import Client
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.lease import Fence, Token
 from habeat.ports import Lost
-from habeat.store.entries import Write
+from habeat.ports.entries import Write
 from habeat.store.inspection import Insight
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.servers.redis_server import Server

@@ -22,10 +22,11 @@ from habeat.core.entry import Entry, Misfire
 from habeat.core.request import Order
 from habeat.entries import changes
 from habeat.entries.codec import encode_order
+from habeat.ports.entries import Stored
 from habeat.schedules import Schedule
 from habeat.schedules.schedule import to_ms
 from habeat.store.calling import Caller
-from habeat.store.entries import EntryStore, Stored
+from habeat.store.entries import EntryStore
 from tests.history.checker import judge
 from tests.history.events import Arrival, Expectation
 from tests.simulation.network import Clients, Direct

@@ -25,9 +25,10 @@ from habeat.clock import SystemClock
 from habeat.core.entry import Entry
 from habeat.entries.codec import encode
 from habeat.ports import Known, Won
+from habeat.ports.entries import Position, Write
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
-from habeat.store.entries import EntryStore, Position, Write
+from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
 from tests.servers.redis_server import Server

@@ -26,10 +26,11 @@ from habeat.core.firing import Firing
 from habeat.core.lease import Fence
 from habeat.entries.codec import encode
 from habeat.ports import Claim, Known, Rendered, StoreUnavailable, Won
+from habeat.ports.entries import Position, Write
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
 from habeat.store.dispatch import RedisDispatchStore
-from habeat.store.entries import EntryStore, Position, Write
+from habeat.store.entries import EntryStore
 from habeat.store.inspection import Insight
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore

@@ -33,10 +33,11 @@ from habeat.ports import (
     Rendered,
     StoreUnavailable,
 )
+from habeat.ports.entries import Position, Write
 from habeat.schedules import Interval
 from habeat.store.calling import Caller, text
 from habeat.store.dispatch import RedisDispatchStore
-from habeat.store.entries import EntryStore, Position, Write
+from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
 from tests.servers.redis_server import Server

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from habeat.client import Client
+from habeat.ports.entries import Removal
 from habeat.store import entries
-from habeat.store.entries import PAGE, Removal
+from habeat.store.entries import PAGE
 from habeat.store.name_index import REINDEX
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_bounded_calls import asked_for

@@ -13,9 +13,10 @@ import pytest
 from habeat import Client
 from habeat.client import LedgerRecord
 from habeat.core.entry import Entry
+from habeat.ports.entries import Position, Write
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
-from habeat.store.entries import EntryStore, Position, Write
+from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from tests.servers.processes import Processes, until
 from tests.servers.redis_server import Server

@@ -19,8 +19,8 @@ from habeat.core.lease import Fence, Token
 from habeat.engine.election import Attempt, LeaseLost
 from habeat.entries.codec import encode
 from habeat.ports import Lost
+from habeat.ports.entries import Position, Stored, Write
 from habeat.schedules import Interval
-from habeat.store.entries import Position, Stored, Write
 from habeat.store.leases import CONFIG_FORGOTTEN_MS
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.servers.redis_server import Server

@@ -11,7 +11,7 @@ import pytest
 from habeat.beat.declared.reconcile import LOOK_EVERY_US
 from habeat.entries.changes import removal
 from habeat.entries.codec import encode
-from habeat.store.entries import Write
+from habeat.ports.entries import Write
 from tests.integration.test_reconcile import (
     GOOD,
     app,

@@ -12,7 +12,7 @@ import pytest
 from habeat.beat.declared.seeding import COMPARED, SLICE, Seeding, Terms
 from habeat.engine.election import LeaseLost
 from habeat.ports import StoreUnavailable
-from habeat.store.entries import Position, Write
+from habeat.ports.entries import Position, Write
 from tests.integration.test_reconcile import GOOD, Deploy, app, bench, deploy, lead, stored
 
 __all__ = ["app", "bench", "deploy", "lead"]  # fixtures

@@ -13,7 +13,8 @@ from habeat.client import Client
 from habeat.client.history import moment
 from habeat.core.entry import Entry
 from habeat.ports import StoreUnavailable
-from habeat.store.entries import Conflict, EntryStore, Mark, Removal, Renaming, Write
+from habeat.ports.entries import Conflict, Mark, Removal, Renaming, Write
+from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from tests.integration.scripts.bench import Bench
 from tests.servers.redis_server import Server

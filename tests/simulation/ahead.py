@@ -1,4 +1,4 @@
-"""Calls that are sent now and read later, as `habeat.store.pipelining` makes them, over the network.
+"""Calls that are sent now and read later, as `habeat.store.pipelining` makes them, over a network.
 
 Each has a connection of its own: its request is on its way at once, the server runs it when it
 arrives, in any order with those on other connections, and the answer waits to be read. Meanwhile

@@ -19,9 +19,10 @@ from typing import Any
 from habeat.beat.declared.beat_schedule import Declared
 from habeat.core.entry import Delivery, Entry, EntryState, Misfire
 from habeat.entries import changes, codec
+from habeat.ports.entries import Stored
 from habeat.schedules import every
 from habeat.store.calling import Caller
-from habeat.store.entries import EntryStore, Stored
+from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from tests.history.checker import Verdict, judge
 from tests.history.events import Expectation, Fault, Kind

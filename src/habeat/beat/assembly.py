@@ -25,9 +25,9 @@ from habeat.beat.message.record import EntryRenderer
 from habeat.beat.preflight import Preflight
 from habeat.beat.schedule_threads import AskingThreads
 from habeat.beat.stopping import InterruptibleLine, Stopper
-from habeat.client.location import limits_of, policies_of
 from habeat.clock import SystemClock
 from habeat.config import Settings
+from habeat.config.from_app import limits_of, policies_of
 from habeat.core.lease import renew_after_ms
 from habeat.engine import Engine, EngineSettings
 from habeat.engine.election import Election, Pace

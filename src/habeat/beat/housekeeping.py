@@ -32,7 +32,8 @@ from habeat.engine.reporting import Once
 from habeat.entries import changes
 from habeat.errors import DefinitionError
 from habeat.ports import BrokerUnavailable, Clock, StoreUnavailable, Unfenced
-from habeat.store.entries import EntryStore, Stored, Write
+from habeat.ports.entries import Stored, Write
+from habeat.store.entries import EntryStore
 from habeat.store.inspection import Insight
 from habeat.store.leases import LIVE_WINDOW_MS, RedisElectionStore
 

@@ -16,7 +16,8 @@ from habeat.core.lease import Fence, Token
 from habeat.engine.fenced import Lead
 from habeat.entries import changes
 from habeat.ports import Lost, Unfenced
-from habeat.store.entries import PAGE, EntryStore, Stored, Write
+from habeat.ports.entries import Stored, Write
+from habeat.store.entries import PAGE, EntryStore
 from habeat.store.key_repair import Mended, Mending
 
 log = logging.getLogger("habeat")

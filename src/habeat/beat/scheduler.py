@@ -27,8 +27,8 @@ from habeat.beat.assembly import Station, build, redis_target_of
 from habeat.beat.declared.beat_schedule import Declared, declare
 from habeat.beat.gc_freeze import here_to_stay
 from habeat.beat.stopping import Stopper
-from habeat.client.location import limits_of
 from habeat.config import Settings
+from habeat.config.from_app import limits_of
 from habeat.engine.reporting import Once
 from habeat.errors import SettingsError
 from habeat.ports import StoreUnavailable

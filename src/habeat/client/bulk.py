@@ -28,7 +28,8 @@ from habeat.errors import (
     RevisionConflict,
     ValidationError,
 )
-from habeat.store.entries import PAGE, Stored
+from habeat.ports.entries import Stored
+from habeat.store.entries import PAGE
 
 #: So many entries may keep Redis and us busy for a second (it is less: see the measurements).
 PER_SECOND = 5_000

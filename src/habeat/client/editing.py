@@ -33,7 +33,7 @@ from habeat.errors import (
     RevisionConflict,
     ValidationError,
 )
-from habeat.store.entries import Stored
+from habeat.ports.entries import Stored
 
 Result = TypeVar("Result")
 

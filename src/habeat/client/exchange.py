@@ -38,9 +38,9 @@ from habeat.errors import (
     RevisionConflict,
     ValidationError,
 )
+from habeat.ports.entries import Stored, Write
 from habeat.printable import kind_of
 from habeat.schedules.schedule import to_ms
-from habeat.store.entries import Stored, Write
 
 EXPORT_VERSION = 1
 

@@ -26,8 +26,8 @@ from habeat.entries.changes import Edit
 from habeat.entries.fields import span_ms
 from habeat.entries.readable import shown
 from habeat.errors import NotAllowed, ValidationError
+from habeat.ports.entries import Stored
 from habeat.schedules import Schedule
-from habeat.store.entries import Stored
 
 #: The shortest gap is looked for among so many slots from now on.
 SLOTS_LOOKED_AT = 500

@@ -8,17 +8,16 @@ before it is configured.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from habeat.config import Settings
-from habeat.core.destinations import own_names
-from habeat.core.entry import Delivery, Misfire, Policies
+from habeat.config.from_app import limits_of, policies_of, timezone_of
+from habeat.core.destinations import key_base, own_names
+from habeat.core.entry import Policies
 from habeat.core.limits import Limits
 from habeat.errors import ValidationError
 from habeat.schedules.zone import zone_named
-from habeat.store.keys import Keys
 from habeat.store.target import RedisTarget, redis_target
 
 DEFAULT_LEDGER_AGE_MS = 86_400_000
@@ -66,38 +65,5 @@ def place_of_url(
         )
     zone = "UTC" if timezone is None else timezone
     zone_named(zone)
-    limits = Limits(own_names=own_names(Keys(prefix).base, ""))
+    limits = Limits(own_names=own_names(key_base(prefix), ""))
     return Place(redis_target(url, options), prefix, "", zone, limits=limits)
-
-
-def policies_of(settings: Settings) -> Policies:
-    """What entries of an app do unless they say otherwise."""
-    return Policies(
-        misfire=Misfire(settings.misfire),
-        misfire_grace_ms=settings.misfire_grace_ms,
-        misfire_limit=settings.misfire_limit,
-        delivery=Delivery(settings.delivery),
-        misfire_window_ms=settings.misfire_window_ms,
-        misfire_pace=settings.misfire_pace,
-    )
-
-
-def limits_of(settings: Settings, conf: Any) -> Limits:
-    """How large the app's entries may be, and where their messages may not go."""
-    sizes = {row.name for row in fields(Limits)} - {"own_names"}
-    base, transport = Keys(settings.key_prefix).base, conf.broker_transport_options or {}
-    own = own_names(base, str(transport.get("global_keyprefix") or ""))
-    return Limits(**{name: getattr(settings, name) for name in sizes}, own_names=own)
-
-
-def timezone_of(conf: Any) -> str:
-    """The IANA name of the zone in which an app's wall-clock schedules are meant."""
-    if conf.timezone:
-        return str(conf.timezone)
-    return "UTC" if conf.enable_utc else local_zone_name()
-
-
-def local_zone_name(localtime: Path = Path("/etc/localtime")) -> str:
-    """This host's zone by its IANA name; UTC where it cannot be told."""
-    parts = localtime.resolve().parts
-    return "/".join(parts[parts.index("zoneinfo") + 1 :]) if "zoneinfo" in parts else "UTC"

@@ -15,7 +15,7 @@ from habeat.core.entry import Entry, validated
 from habeat.entries.codec import decode_order, digest_of, encode, encode_order
 from habeat.entries.readable import shown
 from habeat.errors import DefinitionError
-from habeat.store.entries import Renaming, Stored
+from habeat.ports.entries import Renaming, Stored
 
 
 def renamed(old: Stored, new_name: str, orders: Mapping[str, bytes]) -> tuple[Renaming, Entry]:

@@ -14,8 +14,9 @@ from habeat.core.entry import Entry
 from habeat.entries.fields import tags_of
 from habeat.entries.readable import shown
 from habeat.errors import ValidationError
+from habeat.ports.entries import Snapshot, Stored
 from habeat.store.calling import text
-from habeat.store.entries import PAGE, Snapshot, Stored
+from habeat.store.entries import PAGE
 from habeat.store.name_index import REINDEX
 
 #: So many names in one slice of making the index, and so often it is made in one call.

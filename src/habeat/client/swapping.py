@@ -21,7 +21,8 @@ from typing import Generic, TypeVar
 
 from habeat.client.calls import Calls, Desk, Overtaken
 from habeat.ports import Unfenced
-from habeat.store.entries import Conflict, EntryStore, Mark
+from habeat.ports.entries import Conflict, Mark
+from habeat.store.entries import EntryStore
 
 Result = TypeVar("Result")
 

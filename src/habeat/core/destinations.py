@@ -18,6 +18,11 @@ _NAMES = ("queue", "exchange", "routing_key", "reply_to")
 BINDINGS = ("", "_kombu.binding.", "_kombu.binding_permanent.")
 
 
+def key_base(prefix: str) -> str:
+    """How every key of habeat's own begins; the braces keep them in one hash slot of a Cluster."""
+    return f"{{{prefix}}}:"
+
+
 def own_names(base: str, broker_prefix: str) -> tuple[str, ...]:
     """What the name of a queue or exchange begins with if its key begins with `base`.
 

@@ -22,11 +22,11 @@ from dataclasses import dataclass, replace
 
 from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import Outcome, SkippedRun
-from habeat.entries.codec import digest_of, encode
+from habeat.entries.codec import digest_of, encode, paused_json
 from habeat.entries.readable import shown
 from habeat.errors import DefinitionError
+from habeat.ports.entries import Position, Removal, Stored, Write
 from habeat.schedules.custom import Code
-from habeat.store.entries import Position, Removal, Stored, Write, paused_json
 
 #: Kinds that have to enumerate are counted up to here; the record then says "at least".
 COUNTED_AT_MOST = 10_000

@@ -286,3 +286,8 @@ def _pause(raw: str) -> Mapping[str, Any]:
         "at_ms": at_ms if shapes.is_instant(at_ms := told.get("at_ms")) else None,
         "until_ms": until_ms if shapes.is_instant(until_ms := told.get("until_ms")) else None,
     }
+
+
+def paused_json(reason: str, at_ms: int, until_ms: int | None = None) -> str:
+    """What :paused holds of an entry."""
+    return json.dumps({"reason": reason, "at_ms": at_ms, "until_ms": until_ms})

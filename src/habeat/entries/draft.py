@@ -18,7 +18,7 @@ from habeat.entries.codec import decode, encode, encode_checked
 from habeat.entries.fields import read_fields
 from habeat.entries.schedules import schedule_of
 from habeat.errors import ValidationError
-from habeat.store.entries import Stored
+from habeat.ports.entries import Stored
 
 
 def fields_of(name: str, given: Mapping[str, Any], timezone: str) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from habeat.core.entry import Entry
 from habeat.entries import shapes, storable
+from habeat.ports.entries import Stored
 from habeat.schedules import Schedule, from_json
-from habeat.store.entries import Stored
 
 NO_DEFINITION = "there is no definition: it was evicted or deleted by hand"
 

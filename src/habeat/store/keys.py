@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from habeat.core.destinations import key_base
+
 #: The keys that every script is given, in this order (scripts/common.lua unpacks them).
 FIXED = (
     "meta",
@@ -35,7 +37,7 @@ class Keys:
 
     def __init__(self, prefix: str, apart: str = "") -> None:
         self.prefix = prefix
-        self.base = f"{{{prefix}}}:{apart}"
+        self.base = key_base(prefix) + apart
         self.fixed = tuple(self.base + name for name in FIXED)
         (
             self.meta,

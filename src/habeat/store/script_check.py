@@ -24,11 +24,12 @@ from habeat.ports import (
     StoreUnavailable,
     Won,
 )
+from habeat.ports.entries import Mark, Position, Removal, Write
 from habeat.schedules import every
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections
 from habeat.store.dispatch import RedisDispatchStore
-from habeat.store.entries import EntryStore, Mark, Position, Removal, Write
+from habeat.store.entries import EntryStore
 from habeat.store.inspection import Insight
 from habeat.store.key_repair import Mending
 from habeat.store.keys import Keys

@@ -6,8 +6,9 @@ import pytest
 
 from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence, Token
+from habeat.entries.codec import paused_json
 from habeat.ports import Lost, Tick
-from habeat.store.entries import Removal, Write, paused_json
+from habeat.ports.entries import Removal, Write
 from tests.integration.scripts.bench import TTL_MS, Bench, Placed
 
 CIRCUIT = Circuit.opened(5, "no such exchange", 1_000)

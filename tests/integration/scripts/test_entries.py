@@ -8,8 +8,9 @@ import pytest
 
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.lease import Fence, Token
+from habeat.entries.codec import paused_json
 from habeat.ports import DueEntry, Lost, Statuses, Tick
-from habeat.store.entries import Conflict, Position, Removal, Write, paused_json
+from habeat.ports.entries import Conflict, Position, Removal, Write
 from tests.integration.scripts.bench import EVERY_MS, TTL_MS, Bench, Placed
 
 STALE_MS = 60_000

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from habeat.core.lease import Fence
+from habeat.entries.codec import paused_json
 from habeat.ports import Lost, StoreUnavailable
+from habeat.ports.entries import Conflict, Position, Removal, Renaming, Write
 from habeat.store.dispatch import RedisDispatchStore
-from habeat.store.entries import Conflict, Position, Removal, Renaming, Write, paused_json
 from tests.integration.scripts.bench import EVERY_MS, TTL_MS, Bench, Placed
 from tests.integration.scripts.test_entries import (
     declare,

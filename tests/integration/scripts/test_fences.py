@@ -11,7 +11,7 @@ from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence
 from habeat.entries.codec import digest_of
 from habeat.ports import Behind, Intent, Lost, Request
-from habeat.store.entries import Removal, Write
+from habeat.ports.entries import Removal, Write
 from tests.integration.scripts.bench import TTL_MS, Bench, Placed
 
 Call = Callable[[Bench, Fence, Placed], Any]

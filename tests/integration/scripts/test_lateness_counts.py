@@ -5,7 +5,7 @@ from __future__ import annotations
 from habeat.core.firing import Firing
 from habeat.core.lease import Token
 from habeat.ports import Claim, Departed, Request
-from habeat.store.entries import Removal
+from habeat.ports.entries import Removal
 from tests.integration.scripts.bench import EVERY_MS, Bench, Placed
 from tests.integration.scripts.test_claim import BOTH
 

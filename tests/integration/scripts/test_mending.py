@@ -8,7 +8,7 @@ import pytest
 
 from habeat.core.lease import Fence, Token
 from habeat.ports import Lost, Statuses
-from habeat.store.entries import Removal
+from habeat.ports.entries import Removal
 from habeat.store.key_repair import Mending
 from habeat.store.keys import FIXED
 from habeat.store.scripting import source

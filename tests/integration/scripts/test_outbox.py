@@ -104,7 +104,7 @@ def test_a_settle_of_several_counts_each(bench: Bench) -> None:
 
 def test_a_settle_does_not_bring_back_a_removed_entrys_histogram(bench: Bench) -> None:
     """B8: a deleted entry leaves an orphan for ever."""
-    from habeat.store.entries import Removal
+    from habeat.ports.entries import Removal
 
     token = bench.lead()
     placed = claimed(bench, token)

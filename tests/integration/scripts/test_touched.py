@@ -18,8 +18,9 @@ from habeat.beat.declared.seeding import SLICE
 from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence, Observation
 from habeat.ports import Departed, DueEntry, DueRequests, Intent, Known, Lost, Refused
+from habeat.ports.entries import Mark, Removal, Renaming, Write
 from habeat.store.dead_letters import DeadStore
-from habeat.store.entries import PAGE, Mark, Removal, Renaming, Write
+from habeat.store.entries import PAGE
 from habeat.store.key_repair import Mending
 from habeat.store.name_index import REINDEX
 from tests.conformance.steps import shipped

@@ -11,8 +11,8 @@ from kombu import Exchange, Queue
 from habeat.beat.broker.blame import Blame, blame
 from habeat.beat.declared.beat_schedule import declare
 from habeat.beat.message.unrouted import OwnKey
-from habeat.client.location import limits_of
 from habeat.config import Settings
+from habeat.config.from_app import limits_of
 from habeat.ports import PublishRefused
 from tests.unit.beat.conftest import make_app
 from tests.unit.beat.test_sending import FIRING, Bench

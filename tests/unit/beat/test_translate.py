@@ -17,7 +17,7 @@ from habeat.beat.declared.celery_schedules import (
     to_celery,
     to_schedule,
 )
-from habeat.client.location import timezone_of
+from habeat.config.from_app import timezone_of
 from habeat.errors import ValidationError
 from habeat.schedules import Cron, Crontab, Interval, Solar
 from habeat.schedules.custom import Asked, Told

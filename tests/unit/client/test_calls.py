@@ -11,7 +11,8 @@ import pytest
 
 from habeat.client import Client
 from habeat.client.calls import Calls, Overtaken
-from habeat.client.location import Place, local_zone_name, place_of_url, timezone_of
+from habeat.client.location import Place, place_of_url
+from habeat.config.from_app import local_zone_name, timezone_of
 from habeat.errors import RedisUnavailable, SettingsError, ValidationError
 from habeat.ports import StoreUnavailable
 from habeat.store.target import redis_target

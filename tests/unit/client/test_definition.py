@@ -14,7 +14,7 @@ from habeat.core.entry import Delivery, EntryState, Misfire
 from habeat.entries.codec import digest_of, encode
 from habeat.entries.draft import changed_entry, check_has_slots, new_entry
 from habeat.errors import DefinitionError, ValidationError
-from habeat.store.entries import Stored
+from habeat.ports.entries import Stored
 
 
 def made(**given: Any) -> Any:

@@ -15,9 +15,9 @@ from habeat.core.firing import Outcome
 from habeat.entries.changes import COUNTED_AT_MOST, addition, change, pause, removal, resume
 from habeat.entries.codec import decode, digest_of, encode
 from habeat.errors import DefinitionError
+from habeat.ports.entries import Position, Stored
 from habeat.schedules import Interval, Run, Schedule
 from habeat.schedules.custom import Code
-from habeat.store.entries import Position, Stored
 
 NOW = 1_800_000_000_500
 TEN = habeat.every(10, offset=0)

@@ -13,7 +13,7 @@ from habeat.core.limits import Limits, check_reason
 from habeat.entries.codec import digest_of, encode
 from habeat.entries.draft import changed_entry, new_entry
 from habeat.errors import ValidationError
-from habeat.store.entries import Stored
+from habeat.ports.entries import Stored
 
 SMALL = Limits(definition_bytes=400, description_chars=10, reason_chars=5, tag_count=2, tag_chars=3)
 GIVEN: Mapping[str, Any] = {"task": "proj.a", "schedule": habeat.every(10, offset=0)}

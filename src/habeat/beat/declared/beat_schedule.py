@@ -19,7 +19,7 @@ from celery import Celery
 
 from habeat.beat.declared.celery_schedules import LiveSchedule, to_schedule
 from habeat.beat.message.send_path import is_lazy
-from habeat.client.location import timezone_of
+from habeat.config.from_app import timezone_of
 from habeat.core.entry import Entry, validated
 from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.entries.codec import encode, encode_checked

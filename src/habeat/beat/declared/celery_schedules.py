@@ -18,7 +18,7 @@ from typing import Any
 from celery import Celery
 from celery import schedules as celery_schedules
 
-from habeat.client.location import timezone_of
+from habeat.config.from_app import timezone_of
 from habeat.errors import ValidationError
 from habeat.schedules import Crontab, Interval, Schedule, Solar
 from habeat.schedules.custom import Asked, Code, Told

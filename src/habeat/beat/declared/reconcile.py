@@ -23,7 +23,8 @@ from habeat.core.lease import Fence, Token
 from habeat.engine.fenced import Lead
 from habeat.entries import changes
 from habeat.ports import Unfenced
-from habeat.store.entries import EntryStore, Removal
+from habeat.ports.entries import Removal
+from habeat.store.entries import EntryStore
 from habeat.store.name_index import REINDEX
 
 log = logging.getLogger("habeat")

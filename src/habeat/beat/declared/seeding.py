@@ -26,7 +26,8 @@ from habeat.engine.fenced import Lead
 from habeat.engine.reporting import Once
 from habeat.entries import changes
 from habeat.entries.codec import is_declared_as
-from habeat.store.entries import EntryStore, Snapshot, Stored, Write
+from habeat.ports.entries import Snapshot, Stored, Write
+from habeat.store.entries import EntryStore
 
 COMPARED = 1_000
 SLICE = 200
