@@ -26,24 +26,24 @@ test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (abo
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 acceptance: $(VENV)/.has-test ## the slow suites: real processes killed, frozen and cut off
-	$(BIN)/python -m pytest -m slow --ignore=tests/chaos $(ARGS)
+	$(BIN)/python -m pytest -m slow --ignore=tests/system/chaos $(ARGS)
 
 SEEDS ?= 1000
 simulate: $(VENV)/.has-test ## the shipped engine and Lua under faults drawn from seeds: SEEDS=5000, or SEED=7 to see one
-	$(BIN)/python -m tests.simulation $(if $(SEED),show $(SEED),run $(SEEDS)) $(ARGS)
+	$(BIN)/python -m tests.verification.simulation $(if $(SEED),show $(SEED),run $(SEEDS)) $(ARGS)
 
 chaos: $(VENV)/.has-test ## real processes under faults, judged by the same checker
-	$(BIN)/python -m pytest tests/chaos -m slow $(ARGS)
+	$(BIN)/python -m pytest tests/system/chaos -m slow $(ARGS)
 
 model: $(VENV)/.has-test ## the protocol in Promela, exhaustively (needs spin and a C compiler)
-	$(BIN)/python -m tests.model $(ARGS)
+	$(BIN)/python -m tests.verification.model $(ARGS)
 
 mutations: $(VENV)/.has-test ## each safety device switched off must be caught
-	$(BIN)/python -m tests.mutations $(ARGS)
+	$(BIN)/python -m tests.verification.mutations $(ARGS)
 
 MINUTES ?= 10
 soak: $(VENV)/.has-test ## 10,000 entries, a random fault a minute: MINUTES=60
-	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+	$(BIN)/python -m tests.system.soak --minutes $(MINUTES) $(ARGS)
 
 lint: $(VENV)/.has-lint ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -55,7 +55,7 @@ types: $(VENV)/.has-lint ## mypy, strict
 imports: $(VENV)/.has-lint ## import-linter: the layers of the package
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.has-bench ## everything in docs/benchmarks.md, side by side: ARGS="--quick" for a smoke run
+bench: $(VENV)/.has-bench ## everything in docs/evidence/benchmarks.md, side by side: ARGS="--quick" for a smoke run
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove .venv and what the tools left behind

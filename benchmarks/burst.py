@@ -33,7 +33,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 from benchmarks import figures, plotting
 from benchmarks.running import (

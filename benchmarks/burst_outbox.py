@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from tests.servers.redis_server import Server, start_server, valkey_binary
+from tests.support.servers.redis_server import Server, start_server, valkey_binary
 
 from benchmarks import burst, figures, plotting
 from benchmarks.running import Run

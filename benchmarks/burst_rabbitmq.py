@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.servers.rabbitmq import start_rabbitmq
+from tests.support.servers.rabbitmq import start_rabbitmq
 
 from benchmarks import burst, figures, plotting
 from benchmarks.running import Run

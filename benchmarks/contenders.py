@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import redis
-from tests.servers.processes import CeleryProcess, Processes
-from tests.servers.redis_server import Server
+from tests.support.servers.processes import CeleryProcess, Processes
+from tests.support.servers.redis_server import Server
 
 _APP = """\
 from celery import Celery

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 import habeat
 

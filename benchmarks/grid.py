@@ -30,7 +30,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 from benchmarks import figures, plotting
 from benchmarks.running import Run, queue_of, stage

@@ -23,8 +23,8 @@ from functools import partial
 from typing import Any
 
 import psutil
-from tests.servers.processes import CeleryProcess
-from tests.servers.redis_server import Server
+from tests.support.servers.processes import CeleryProcess
+from tests.support.servers.redis_server import Server
 
 from benchmarks.running import Run, all_stored, cpu_s, stage, until, wait_until_quiet, wall_s
 from benchmarks.schedulers import CELERY, HABEAT, REDBEAT, Scheduler, available, entries, far

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import results
 
-PAGES = ("docs/benchmarks.md", "README.md")
+PAGES = ("docs/evidence/benchmarks.md", "README.md")
 _BLOCK = re.compile(r"(<!-- bench:([a-z_]+) -->\n)(.*?)(<!-- /bench:\2 -->)", re.DOTALL)
 
 

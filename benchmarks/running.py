@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
-from tests.servers.processes import CeleryProcess, Processes
-from tests.servers.redis_server import Server, start_server, valkey_binary
+from tests.support.servers.processes import CeleryProcess, Processes
+from tests.support.servers.redis_server import Server, start_server, valkey_binary
 
 from benchmarks.schedulers import MODULE, Scheduler, settings, write_app
 from benchmarks.watching import RedisQueue, Wire

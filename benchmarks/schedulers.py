@@ -26,7 +26,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 DAY_S = 86_400
 MODULE = "bench"

@@ -29,8 +29,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.servers.processes import CeleryProcess, Processes
-from tests.servers.redis_server import Server
+from tests.support.servers.processes import CeleryProcess, Processes
+from tests.support.servers.redis_server import Server
 
 from benchmarks.contenders import (
     Contender,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kombu import Connection
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 from benchmarks.figures import Sample
 

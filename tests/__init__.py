@@ -1,1 +1,7 @@
-"""The suites of habeat, by what they run on: unit, integration (real servers), and so on."""
+"""The suites of habeat; README.md beside this file says where a new test belongs."""
+
+from pathlib import Path
+
+#: The checkout, and its documentation.
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"

@@ -1,5 +1,5 @@
-"""Fixtures of every suite; the real servers live in `tests.servers`."""
+"""Fixtures of every suite; the real servers live in `tests.support.servers`."""
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.servers.plugin"]
+pytest_plugins = ["tests.support.servers.plugin"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from habeat.config import SETTINGS, Setting
+from tests import DOCS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)|!\[[^\]]*\]\(([^)\s]+)\)")
 TARGET = re.compile(r"`make ([a-z][a-z-]*)|^\s*(?:\$ )?make ([a-z][a-z-]*)", re.MULTILINE)
@@ -21,8 +21,8 @@ def name_of(page: Path) -> str:
 
 
 def settings_table() -> dict[str, list[str]]:
-    """The rows of the table in docs/settings.md by setting."""
-    lines = (ROOT / "docs" / "settings.md").read_text().splitlines()
+    """The rows of the table in docs/reference/settings.md by setting."""
+    lines = (DOCS / "reference" / "settings.md").read_text().splitlines()
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in lines

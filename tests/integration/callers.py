@@ -20,7 +20,7 @@ from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
-from tests.history.linear import UNKNOWN, Call
+from tests.verification.history.linear import UNKNOWN, Call
 
 PREFIX = "habeat:linear"
 WRITERS = ("write", "remove", "rename")

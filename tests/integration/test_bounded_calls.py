@@ -23,7 +23,7 @@ from habeat.ports import Lost
 from habeat.ports.entries import Write
 from habeat.store.inspection import Insight
 from tests.integration.scripts.bench import TTL_MS, Bench
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 PREFIX = "habeat:bench"
 

@@ -30,7 +30,7 @@ from tests.integration.test_client import (
     keys_of,
     outcomes,
 )
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 TEN = habeat.every(10, offset=0)
 HOUR = timedelta(hours=1)

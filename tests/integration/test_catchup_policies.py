@@ -27,12 +27,12 @@ from habeat.schedules import Schedule
 from habeat.schedules.schedule import to_ms
 from habeat.store.calling import Caller
 from habeat.store.entries import EntryStore
-from tests.history.checker import judge
-from tests.history.events import Arrival, Expectation
-from tests.simulation.network import Clients, Direct
-from tests.simulation.plan import SECOND, Plan
-from tests.simulation.run import Simulation
-from tests.simulation.world import Host
+from tests.verification.history.checker import judge
+from tests.verification.history.events import Arrival, Expectation
+from tests.verification.simulation.network import Clients, Direct
+from tests.verification.simulation.plan import SECOND, Plan
+from tests.verification.simulation.run import Simulation
+from tests.verification.simulation.world import Host
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS

@@ -31,7 +31,7 @@ from habeat.store.connection import Connections, redis_target
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 BASE = "{habeat:proj}:"
 

@@ -34,8 +34,8 @@ from habeat.store.entries import EntryStore
 from habeat.store.inspection import Insight
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
-from tests.servers.proxy import Proxy
-from tests.servers.redis_server import Server
+from tests.support.servers.proxy import Proxy
+from tests.support.servers.redis_server import Server
 
 PREFIX = "habeat:proj"
 BASE = "{habeat:proj}:"

@@ -13,8 +13,8 @@ from kombu import Connection, Exchange, Queue
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.envelope import Publication
 from habeat.ports import BrokerUnavailable, PublishRefused, PublishUnknown
-from tests.servers.proxy import Proxy
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.servers.proxy import Proxy
+from tests.support.servers.rabbitmq import RabbitMQ
 
 TIMEOUT_S = 5.0
 WORK = Queue("work", Exchange("work", type="direct"), routing_key="work")

@@ -13,7 +13,7 @@ from kombu import Connection, Exchange, Queue
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.envelope import Publication
 from habeat.ports import BrokerUnavailable, PublishUnknown
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.servers.rabbitmq import RabbitMQ
 
 TIMEOUT_S = 5.0
 WORK = Queue("work", Exchange("work", type="direct"), routing_key="work")

@@ -19,11 +19,11 @@ from habeat.store.connection import Connections, redis_target
 from habeat.store.faults import Fault, classify, is_down
 from habeat.store.keys import Keys
 from habeat.store.redis_clients import KEEPALIVE
-from tests.servers.children import until
-from tests.servers.cluster import Cluster
-from tests.servers.proxy import Proxy
-from tests.servers.redis_server import Server, redis62_binary, redis70_binary, valkey_binary
-from tests.servers.sentinel import Sentinels
+from tests.support.servers.children import until
+from tests.support.servers.cluster import Cluster
+from tests.support.servers.proxy import Proxy
+from tests.support.servers.redis_server import Server, redis62_binary, redis70_binary, valkey_binary
+from tests.support.servers.sentinel import Sentinels
 
 BINARIES = {"valkey": valkey_binary, "redis70": redis70_binary, "redis62": redis62_binary}
 CHANNEL = "{habeat:proj}:alive:nonce"

@@ -18,7 +18,7 @@ from habeat.store.dead_letters import read_dead
 from habeat.store.dispatch import RedisDispatchStore
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.integration.test_cli import Shell
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 SECRET = "a-token-that-nobody-may-see"
 MESSAGE = json.dumps(

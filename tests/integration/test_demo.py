@@ -20,10 +20,10 @@ from habeat.demo import keeper
 from habeat.demo.main import main
 from habeat.demo.tally import count
 from habeat.schedules import every
-from tests.servers.children import until
-from tests.servers.redis_server import Server
+from tests import ROOT
+from tests.support.servers.children import until
+from tests.support.servers.redis_server import Server
 
-ROOT = Path(__file__).resolve().parents[2]
 NOON_MS = 1_790_856_000_000
 NOON = "2026-10-01T12:00:0{}.000Z"
 

@@ -10,7 +10,7 @@ import pytest
 
 import habeat
 from habeat.errors import BulkError, EntryNotFound, NotAllowed
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 PREFIX = "habeat:guarded"
 PAST = datetime(2026, 1, 1, tzinfo=UTC)

@@ -40,7 +40,7 @@ from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 from tests.unit.engine.world import FakeCatalog
 
 TTL_MS = 1_000

@@ -6,13 +6,12 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
-from tests.history.linear import UNKNOWN, Call, linearizable
+from tests import ROOT
 from tests.integration.callers import names_of
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
+from tests.verification.history.linear import UNKNOWN, Call, linearizable
 
-ROOT = Path(__file__).parents[2]
 PROCESSES, THREADS, ROUNDS = 3, 3, 20
 
 

@@ -14,7 +14,7 @@ from habeat.store.entries import PAGE
 from habeat.store.name_index import REINDEX
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_bounded_calls import asked_for
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 PREFIX = "habeat:bench"
 #: In the order of their bytes, as Python sorts them by code points.

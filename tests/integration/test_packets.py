@@ -17,8 +17,8 @@ from habeat.beat.broker.envelope import Publication, seal
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.message.redis_packets import RedisPackets
 from habeat.ports import Answered, BrokerUnavailable, Parcel, PublishRefused, PublishUnknown
-from tests.servers.proxy import Proxy
-from tests.servers.redis_server import Server
+from tests.support.servers.proxy import Proxy
+from tests.support.servers.redis_server import Server
 
 TIMEOUT_MS = 5_000
 

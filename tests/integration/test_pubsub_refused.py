@@ -15,7 +15,7 @@ from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
 from habeat.store.keys import Keys
 from habeat.store.pubsub import REOPEN_EVERY_MS, RedisLine
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 from tests.unit.engine.world import FakeClock
 
 KEYS = Keys("habeat:line")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,10 +17,10 @@ from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
-from tests.servers.processes import Processes, until
-from tests.servers.redis_server import Server
+from tests import ROOT
+from tests.support.servers.processes import Processes, until
+from tests.support.servers.redis_server import Server
 
-ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"
 LONDON = ZoneInfo("Europe/London")
 QUEUES = {"morning-digest": "mail", "refresh-cache": "cache", "sunday-clean-up": "maintenance"}

@@ -23,7 +23,7 @@ from habeat.ports.entries import Position, Stored, Write
 from habeat.schedules import Interval
 from habeat.store.leases import CONFIG_FORGOTTEN_MS
 from tests.integration.scripts.bench import TTL_MS, Bench
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
 
 GOOD: dict[str, Any] = {"task": "proj.add", "schedule": 60, "args": (1, 2)}

@@ -12,14 +12,14 @@ from kombu import Connection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.servers.children import until
-from tests.servers.cluster import Cluster
-from tests.servers.needs import need
-from tests.servers.processes import Processes
-from tests.servers.proxy import Proxy
-from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.redis_server import Server, redis62_binary, redis70_binary, valkey_binary
-from tests.servers.sentinel import Sentinels
+from tests.support.servers.children import until
+from tests.support.servers.cluster import Cluster
+from tests.support.servers.needs import need
+from tests.support.servers.processes import Processes
+from tests.support.servers.proxy import Proxy
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.redis_server import Server, redis62_binary, redis70_binary, valkey_binary
+from tests.support.servers.sentinel import Sentinels
 
 BINARIES = {"valkey": valkey_binary, "redis70": redis70_binary, "redis62": redis62_binary}
 
@@ -167,7 +167,7 @@ def test_children_die_with_the_process_that_started_them(
     script = tmp_path / "parent.py"
     script.write_text(
         "import sys, time\n"
-        "from tests.servers.redis_server import start_server, valkey_binary\n"
+        "from tests.support.servers.redis_server import start_server, valkey_binary\n"
         f"server = start_server(valkey_binary(), dir={str(tmp_path)!r})\n"
         "print('port', server.port, flush=True)\n"
         "time.sleep(60)\n"

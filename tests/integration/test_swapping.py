@@ -17,7 +17,7 @@ from habeat.ports.entries import Conflict, Mark, Removal, Renaming, Write
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from tests.integration.scripts.bench import Bench
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 PREFIX = "habeat:bench"
 MARK = Mark("call:1", 60_000)

@@ -16,9 +16,9 @@ from habeat.ports import Recovered, Statuses, StoreUnavailable
 from habeat.store.calling import Caller
 from habeat.store.dispatch import RedisDispatchStore
 from tests.integration.scripts.bench import TTL_MS, Bench, One
-from tests.servers.children import until
-from tests.servers.cluster import CLUSTERED, Cluster, start_cluster
-from tests.servers.redis_server import HOST, Server, start_server, valkey_binary
+from tests.support.servers.children import until
+from tests.support.servers.cluster import CLUSTERED, Cluster, start_cluster
+from tests.support.servers.redis_server import HOST, Server, start_server, valkey_binary
 
 LIMITS = {"dedup_ttl_ms": 60_000, "ledger_age_ms": 86_400_000, "ledger_length": 100}
 Case = tuple[Bench, RedisDispatchStore, Server]

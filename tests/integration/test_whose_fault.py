@@ -9,7 +9,7 @@ import pytest
 
 from habeat.beat.message.kombu_redis import Capture
 from habeat.ports import BrokerUnavailable, PublishRefused, RenderFailed
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
 from tests.unit.beat.test_sending import FIRING, Bench
 

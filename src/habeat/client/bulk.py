@@ -2,8 +2,8 @@
 
 Everything is checked before anything is sent: each definition, names that come twice, names that
 are taken. What is wrong is told of each entry (BulkError). Then one script writes them all, so a
-reader sees none of them or all, and so does a leader. docs/decisions/0010-bulk-add.md has the
-measurements that made it one script and not many.
+reader sees none of them or all, and so does a leader. Decision 0010 has the measurements
+that made it one script and not many.
 """
 
 from __future__ import annotations

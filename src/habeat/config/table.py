@@ -1,7 +1,7 @@
 """The table of all settings: what each is called, what it may be, and what it means.
 
 One row per setting. Reading, validation, the check for unknown names and the documentation
-(`docs/settings.md`, held to this table by a test) all go by it, so a setting exists once.
+(`docs/reference/settings.md`, held to this table by a test) all go by it, so a setting exists once.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from tests.integration.hostile.values import (
     requests,
 )
 from tests.integration.hostile.world import CONTROL, World
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -18,7 +18,7 @@ import habeat
 from habeat.beat.scheduler import Scheduler
 from habeat.errors import HabeatError
 from habeat.store.keys import Keys
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
 
 PREFIX = "habeat:hostile"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.scripts.bench import Bench
-from tests.servers.redis_server import Server
+from tests.support.servers.redis_server import Server
 
 
 @pytest.fixture(params=["valkey", "redis70", "redis62"])

@@ -23,10 +23,10 @@ from habeat.store.dead_letters import DeadStore
 from habeat.store.entries import PAGE
 from habeat.store.key_repair import Mending
 from habeat.store.name_index import REINDEX
-from tests.conformance.steps import shipped
+from tests.integration.conformance.steps import shipped
 from tests.integration.scripts.bench import Bench
 from tests.integration.scripts.crowd import MANY, Crowd
-from tests.servers.redis_server import start_server, valkey_binary
+from tests.support.servers.redis_server import start_server, valkey_binary
 
 TTL_MS = 600_000
 #: What the largest call that habeat makes may touch.

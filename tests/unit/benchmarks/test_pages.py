@@ -33,7 +33,7 @@ def test_marks_come_in_pairs_and_name_a_table(name: str) -> None:
 
 
 def test_the_page_of_benchmarks_shows_every_table() -> None:
-    marks = MARK.findall((results.ROOT / "docs/benchmarks.md").read_text())
+    marks = MARK.findall((results.ROOT / "docs/evidence/benchmarks.md").read_text())
     assert {table for _, table in marks} == set(TABLES) - {"next_after"}
 
 

@@ -4,7 +4,7 @@ A recurrence is a frequency and an interval: every second week, say. That makes 
 of which every n-th is *in phase* with dtstart. In a period in phase the BY parts choose the days
 and the times; what they leave open comes from dtstart (`explicit`).
 
-python-dateutil is not used, only compared with (tests/oracles): it walks from dtstart to the
+python-dateutil is only an oracle of the tests: it walks from dtstart to the
 present for every answer, looks for an impossible rule's first slot until the year 9999, reads
 BYDAY=MO,1TU as "both", and drops the number in FREQ=WEEKLY;BYDAY=1MO without a word. Here a
 question about 2026 costs the same whether dtstart is of 2025 or of 1970: which periods are in

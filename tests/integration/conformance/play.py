@@ -1,0 +1,114 @@
+"""Draws a play from a seed: a thousand things that replicas, Clients and strangers might do.
+
+Most commands are sensible: made from the state as it is, as habeat's own code would make them.
+The others are stale (made from a state that was), foreign (another token), replayed (a call
+whose reply was lost is made again as it was), garbled, or harm (harm.py). The clock goes on by
+fractions of a second; at times it stands still, leaps over every TTL, or goes back.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+from tests.integration.conformance import draw_entries, draw_firings, draw_leases, harm
+from tests.integration.conformance.hand import NONCES, Hand
+from tests.integration.conformance.sides import State
+from tests.integration.conformance.steps import LISTEN, PLAIN, START_US, UNLISTEN, Step, Word
+from tests.integration.conformance.view import View
+
+#: How often each script is drawn.
+WEIGHTS = {
+    "claim": 14, "write": 9, "settle": 6, "recover": 4, "mark": 5, "tick": 7, "skip": 5,
+    "acquire": 6, "steal": 6, "register": 4, "prune": 3, "request": 4, "defer": 2, "read": 1,
+    "quarantine": 2, "release": 1, "observe": 3, "drop": 2, "remove": 4, "rename": 3, "recall": 2,
+    "trace": 3, "sweep": 2, "names": 3, "reindex": 5,
+    "samehost": 2, "postpone": 2, "mend": 6, "asked": 3, "put_off": 2, "circuits": 2, "resend": 3,
+}  # fmt: skip
+DRAWERS: dict[str, Callable[[Hand], tuple[Word, ...]]] = {
+    name: getattr(module, name)
+    for name in WEIGHTS
+    for module in (draw_entries, draw_firings, draw_leases)
+    if hasattr(module, name)
+}
+GARBAGE = ("", "x", "-1", "0")
+
+
+class Play:
+    """Draws the next step from the state that the last one left."""
+
+    def __init__(self, seed: int, digest: Callable[[bytes], str]) -> None:
+        self._chance = random.Random(seed)
+        self._digest = digest
+        self._now_us = START_US + self._chance.randrange(10**6)
+        self._seen: deque[State] = deque([{}], maxlen=8)
+        self._made: deque[Step] = deque(maxlen=8)
+        self._waiting: list[tuple[int, tuple[Word, ...]]] = [(0, ("SET", "not a list", "a string"))]
+
+    def next(self, state: State) -> Step:
+        """The step that follows, `state` being the present one."""
+        self._seen.append(state)
+        self._pass_time()
+        step = self._draw()
+        if step.name in WEIGHTS:
+            self._made.append(step)
+        return step
+
+    def _pass_time(self) -> None:
+        chance = self._chance
+        span = chance.choices(
+            ((0, 0), (0, 400), (1_000, 4_000), (5_000, 30_000), (-3_000, 0)), (15, 73, 9, 1, 2)
+        )[0]
+        self._now_us += int(chance.uniform(*span) * 1_000)
+
+    def _step(self, name: str, args: tuple[Word, ...]) -> Step:
+        return Step(self._now_us, name, args, deaf=self._chance.random() < 0.07)
+
+    def _draw(self) -> Step:
+        chance = self._chance
+        for waiting in self._waiting:
+            if waiting[0] <= 0 or chance.random() < 0.2:
+                self._waiting.remove(waiting)
+                return Step(self._now_us, PLAIN, waiting[1])
+        hand = Hand(chance, self._now_us // 1_000, View(self._believed(), self._digest))
+        kind = chance.random()
+        if kind < 0.05:
+            self._harm(hand)
+            return self._draw()
+        if kind < 0.08:
+            return Step(self._now_us, chance.choice((LISTEN, UNLISTEN)), (chance.choice(NONCES),))
+        if kind < 0.10:
+            return Step(self._now_us, PLAIN, draw_entries.declaration(hand))
+        if kind < 0.22 and self._made:
+            again = self._made[-1] if kind < 0.18 else chance.choice(self._made)
+            return self._step(again.name, again.args)
+        name = chance.choices([*WEIGHTS], [*WEIGHTS.values()])[0]
+        meta = hand.view.meta
+        if meta.get(b"schema", b"1") != b"1" and chance.random() < 0.2:
+            name = chance.choice(("acquire", "steal"))
+        if b"cluster" not in meta and hand.view.token and chance.random() < 0.6:
+            name = chance.choice(("acquire", "steal"))
+        if not hand.view.token and chance.random() < 0.6:
+            name = "acquire"
+        return self._step(name, self._garbled(name, DRAWERS[name](hand)))
+
+    def _believed(self) -> State:
+        return self._seen[-1] if self._chance.random() < 0.92 else self._chance.choice(self._seen)
+
+    def _harm(self, hand: Hand) -> None:
+        now, later = harm.draw(hand)
+        self._waiting += [(0, command) for command in now]
+        if self._chance.random() < 0.9:
+            self._waiting += [(1, command) for command in later]
+
+    def _garbled(self, name: str, words: tuple[Word, ...]) -> tuple[Word, ...]:
+        if not words or self._chance.random() > 0.02:
+            return words
+        if self._chance.random() < 0.2:
+            return words[: self._chance.randrange(len(words))]
+        at = self._chance.randrange(len(words))
+        if name == "claim":
+            # Not its counts: words read as others would have a server count to a moment in ms.
+            at = self._chance.choice([*range(6), *range(7, 20)])
+        return (*words[:at], self._chance.choice(GARBAGE), *words[at + 1 :])

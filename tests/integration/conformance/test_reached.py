@@ -1,0 +1,77 @@
+"""The random play gets everywhere: every answer that a script has, and every line of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from habeat.store.scripting import source
+from tests.integration.conformance.comparison import plain
+from tests.integration.conformance.gate import drawn, seeds
+from tests.integration.conformance.lines import WatchedModel, lines_to_run
+from tests.integration.conformance.statuses import STATUSES, statuses_in
+from tests.integration.conformance.steps import shipped
+
+#: (file, text of the line): why no play reaches it. Empty, and meant to stay so.
+UNREACHABLE: dict[tuple[str, str], str] = {}
+
+
+def _returns_of(name: str) -> str:
+    """What the header of a script says that it answers."""
+    header = re.match(r"(?:--.*\n)+", source(f"{name}.lua"))
+    assert header, f"{name}.lua has no header"
+    told = header[0].replace("\n--", "").partition("Returns")[2]
+    assert told, f"the header of {name}.lua does not say what it returns"
+    return told
+
+
+def _words_promised(name: str) -> set[str]:
+    """The words of `{'ok', …}` and of `(ok | replan)` in a header."""
+    told = _returns_of(name).partition("Replay:")[0]
+    quoted = re.findall(r"\{'(\w+)'", told)
+    listed = re.findall(r"\(([a-z]+(?: \| [a-z]+)+)\)|status: ([^.]*?) error", told)
+    return {*quoted, *(word.strip() for pair in listed for word in "|".join(pair).split("|"))} - {
+        ""
+    }
+
+
+def test_each_script_has_its_statuses_as_its_header_promises_them() -> None:
+    assert shipped() == STATUSES.keys()
+    for name, known in STATUSES.items():
+        first_words = {word.split()[0] for word in known} | known
+        missing = _words_promised(name) - first_words
+        assert not missing, f"{name}.lua may answer {missing}: add them to statuses.py"
+
+
+@pytest.fixture(scope="module")
+def played() -> tuple[WatchedModel, dict[str, set[str]]]:
+    """The model after the plays of all seeds, and the statuses that it gave."""
+    model = WatchedModel()
+    reached: dict[str, set[str]] = {name: set() for name in STATUSES}
+    for seed in seeds(120):
+        for step, outcome in zip(*drawn(seed, model), strict=True):
+            if step.name in STATUSES:
+                reached[step.name] |= statuses_in(step.name, plain(outcome.reply))
+    return model, reached
+
+
+def test_every_status_of_every_script_is_reached(played: Any) -> None:
+    _, reached = played
+    missed = {name: words - reached[name] for name, words in STATUSES.items()}
+    assert not any(missed.values()), {name: words for name, words in missed.items() if words}
+
+
+def test_every_line_of_every_script_is_reached(played: Any) -> None:
+    model, _ = played
+    run = model.lines_run()
+    lines = lines_to_run()
+    missed = {
+        where: text
+        for where, text in lines.items()
+        if where not in run and (where[0], text) not in UNREACHABLE
+    }
+    told = "\n".join(f"{file}:{at}: {text}" for (file, at), text in sorted(missed.items()))
+    assert not missed, f"{len(missed)} of {len(lines)} lines are reached by no play:\n{told}"
+    assert set(UNREACHABLE) <= {(file, text) for (file, _), text in lines.items()}

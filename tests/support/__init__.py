@@ -1,0 +1,1 @@
+"""What suites share: real servers, proxies, processes."""

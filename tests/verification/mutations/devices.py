@@ -1,0 +1,29 @@
+"""The table: every safety device, and the suite that must miss it."""
+
+from __future__ import annotations
+
+from tests.verification.mutations import (
+    in_client,
+    in_engine,
+    in_faults,
+    in_leadership,
+    in_protocol,
+    in_schedules,
+    in_scripts,
+    in_stored_values,
+)
+from tests.verification.mutations.device import Device
+
+#: By the part of habeat that they are in.
+PARTS: dict[str, list[Device]] = {
+    "Scripts: every check": in_scripts.ALL,
+    "Leadership: trust, watching, stopping": in_leadership.ALL,
+    "Dispatch, catch-up, edits": in_engine.ALL,
+    "Bulkheads: whose fault, whose key": in_faults.ALL,
+    "Calls of the Client": in_client.ALL,
+    "What is stored is hostile until decoded": in_stored_values.ALL,
+    "Schedules and the change of clocks": in_schedules.ALL,
+    "The protocol as a whole, by simulation": in_protocol.ALL,
+}
+
+DEVICES: list[Device] = [device for devices in PARTS.values() for device in devices]

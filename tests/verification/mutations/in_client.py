@@ -1,0 +1,189 @@
+"""The devices that keep the Client's calls apart: whose write was it, and how long may it take."""
+
+from __future__ import annotations
+
+from tests.verification.mutations.device import (
+    BOUNDED,
+    ENTRIES,
+    INDEX,
+    SCRIPTS,
+    SWAPPING,
+    TOUCHED,
+    Device,
+)
+
+
+def in_script(script: str, suite: str, name: str, protects: str, old: str, new: str) -> Device:
+    """A device in a script."""
+    return Device(name, protects, f"{SCRIPTS}/{script}.lua", old, new, suite)
+
+
+CALLERS = [
+    *(
+        in_script(
+            name,
+            SWAPPING,
+            f"{name}: mark kept",
+            "A call whose reply was lost returns what it did, and does it once",
+            f"remember({mark}, {keep})\n",
+            "",
+        )
+        for name, mark, keep in (
+            ("write", "mark", "ARGV[5]"),
+            ("remove", "mark", "ARGV[5]"),
+            ("rename", "ARGV[1]", "ARGV[2]"),
+        )
+    ),
+    *(
+        in_script(
+            name,
+            SWAPPING,
+            f"{name}: mark asked",
+            "A request that comes after its caller gave it up is refused",
+            f"local answered = answered_before({mark})\n",
+            "local answered = nil\n",
+        )
+        for name, mark in (("write", "mark"), ("remove", "mark"), ("rename", "ARGV[1]"))
+    ),
+    in_script(
+        "write",
+        SWAPPING,
+        "write: pause",
+        "Two callers that pause an entry lose nothing of each other",
+        "  if other_pause(name, pause) then\n    return true\n  end\n",
+        "",
+    ),
+    in_script(
+        "recall",
+        SWAPPING,
+        "recall: closes",
+        "What was asked about before it came is not done later",
+        "redis.call('SET', key, 'closed', 'PX', ARGV[2])\n",
+        "",
+    ),
+    Device(
+        "swap: own mark",
+        "Another caller's equal text is not taken for one's own write",
+        "client/swapping.py",
+        "            if desk.entries.recall(mark):\n",
+        "            if True:\n",
+        SWAPPING,
+    ),
+    Device(
+        "swap: asks first",
+        "A call whose reply was lost returns what it did, and does it once",
+        "client/swapping.py",
+        "        if unanswered is not None:\n",
+        "        if False:\n",
+        SWAPPING,
+    ),
+]
+
+BOUNDS = [
+    in_script(
+        "common",
+        BOUNDED,
+        "record: chained",
+        "An entry's history is found without reading everyone's",
+        "  redis.pcall('HSET', LAST_RECORDS, name, id)\n",
+        "",
+    ),
+    in_script(
+        "trace",
+        BOUNDED,
+        "trace: no circle",
+        "A garbled chain of records ends",
+        "id = comes_before(previous, id) and previous or ''",
+        "id = previous",
+    ),
+    in_script(
+        "leadership",
+        BOUNDED,
+        "lead: chains broken",
+        "Records that a leader of an older release wrote are in an entry's history",
+        "  elseif leader ~= chains then\n",
+        "  elseif false then\n",
+    ),
+    in_script(
+        "sweep",
+        BOUNDED,
+        "sweep: oldest record",
+        "An entry's chain is forgotten only when the ledger has none of its records",
+        "  if at < oldest_ms then\n",
+        "  if true then\n",
+    ),
+    in_script(
+        "sweep",
+        BOUNDED,
+        "sweep: token",
+        "I5: only the leader sweeps",
+        "if refused then",
+        "if false then",
+    ),
+    Device(
+        "calls: requests in time",
+        "A call sends no request when its time is up",
+        "client/calls.py",
+        "            self.budget.check()\n",
+        "            pass\n",
+        BOUNDED,
+    ),
+    Device(
+        "calls: one budget",
+        "All steps of a call together end within its timeout",
+        "client/calls.py",
+        "        bounded._budget = Budget(self._long_timeout_s + more_s)\n",
+        "        bounded._budget = Budget(10**9)\n",
+        BOUNDED,
+    ),
+    in_script(
+        "write",
+        INDEX,
+        "write: indexed",
+        "A new entry is listed",
+        "      index(name)\n",
+        "",
+    ),
+    in_script(
+        "remove",
+        INDEX,
+        "remove: unindexed",
+        "The index of names is made again only where it was harmed",
+        "  unindex(name)\n",
+        "",
+    ),
+    in_script(
+        "names",
+        INDEX,
+        "names: whole",
+        "An entry that an older release wrote is listed",
+        " or size ~= redis.call('HLEN', ENTRIES) then",
+        " then",
+    ),
+    in_script(
+        "reindex",
+        INDEX,
+        "reindex: no strangers",
+        "Names of what is no entry leave the index",
+        "    redis.call('ZREM', NAMES, name)\n",
+        "",
+    ),
+    in_script(
+        "prune",
+        TOUCHED,
+        "prune: slices",
+        "No script holds the server up, however many entries there are",
+        "'COUNT', math.max(1, tonumber(ARGV[5])))",
+        "'COUNT', 1000000)",
+    ),
+    in_script(
+        "prune",
+        ENTRIES,
+        "prune: another round",
+        "Looking for orphans goes on until a whole round finds none",
+        "elseif found > 0 then\n  redis.call('HSET', META, 'prune', '1')",
+        "elseif found > 0 then\n  redis.call('HDEL', META, 'prune')",
+    ),
+]
+
+ALL = [*CALLERS, *BOUNDS]

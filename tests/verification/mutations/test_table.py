@@ -1,0 +1,50 @@
+"""The table of devices says what is there. Whether each is missed, `make mutations` finds out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.verification.mutations import page
+from tests.verification.mutations.device import Device
+from tests.verification.mutations.devices import DEVICES
+
+SUITES = sorted(
+    {suite for d in DEVICES if not d.suite.startswith("simulate ") for suite in d.suite.split()}
+)
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.name)
+def test_the_device_stands_in_its_file_exactly_once(device: Device) -> None:
+    whole = (ROOT / "src/habeat" / device.file).read_text("utf-8")
+    assert whole.count(device.old) == 1, (
+        f"tests/verification/mutations must follow src: {device.name}"
+    )
+    assert device.new != device.old
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_suite_is_there(suite: str) -> None:
+    assert (ROOT / suite.partition("::")[0]).exists()
+
+
+def test_each_device_has_a_name_of_its_own() -> None:
+    names = Counter(device.name for device in DEVICES)
+    assert names.most_common(1)[0][1] == 1
+
+
+def test_every_script_that_writes_has_a_device() -> None:
+    shared = {"common.lua", "leadership.lua"}
+    reads_only = {"names.lua", "observe.lua", "read.lua", "samehost.lua"}
+    scripts = {path.name for path in (ROOT / "src/habeat/store/scripts").glob("*.lua")}
+    with_device = {Path(device.file).name for device in DEVICES}
+    assert scripts - reads_only - shared <= with_device
+
+
+def test_the_page_is_the_table() -> None:
+    assert page.PATH.read_text("utf-8") == page.text(), (
+        "write it anew: python -m tests.verification.mutations --write-docs"
+    )

@@ -1,0 +1,184 @@
+"""People who change the schedule during the storm, through the shipped client's own code.
+
+An edit is a short-lived process: it reads, plans and writes over the network, and repeats the
+whole attempt as `habeat.client.calls` does. An edit that lies in wait at a call of the leader
+happens beside network and time, between two steps of the leader: the narrowest race there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from habeat.client.by_hand import backfilled, triggered
+from habeat.client.calls import Overtaken, _may_pass
+from habeat.client.editing import Editing
+from habeat.client.guard import NO_GUARD
+from habeat.core.limits import DEFAULT_LIMITS
+from habeat.errors import HabeatError
+from habeat.store.calling import Caller
+from habeat.store.entries import EntryStore
+from tests.verification.history.events import Kind
+from tests.verification.simulation.model import ReplyError
+from tests.verification.simulation.network import Client, Clients, Direct
+from tests.verification.simulation.world import Host
+
+if TYPE_CHECKING:
+    from tests.verification.simulation.run import Simulation
+
+TIMEOUT_US = 5_000_000
+#: What somebody may take between reading and writing.
+SLOW_US = 500_000
+#: What two people do to the same entry, or one person in a row.
+PAIRS = (
+    *(("describe", "update"), ("update", "describe"), ("describe", "describe")),
+    *(("pause", "update"), ("pause", "update"), ("pause", "update"), ("pause", "resume")),
+    *(("remove", "update"), ("remove", "add"), ("disable", "update"), ("describe", "remove")),
+)
+
+
+class Calls:
+    """`client.calls.Calls` in virtual time."""
+
+    timeout_s = TIMEOUT_US / 1e6
+    guard = NO_GUARD
+
+    def __init__(self, sim: Simulation, host: Host | None) -> None:
+        client = Client(host, sim.network) if host else Direct(sim.server)
+        self.place = SimpleNamespace(
+            limits=DEFAULT_LIMITS, timezone="UTC", ledger_age_ms=86_400_000
+        )
+        self._host = host
+        self._desk: Any = SimpleNamespace(entries=EntryStore(Caller(Clients(client), sim.keys)))
+
+    def bounded(self, more_s: float = 0.0) -> Calls:
+        return self
+
+    def check(self, done: object) -> None:
+        """There is always time."""
+
+    def write(self, attempt: Callable[[Any], Any]) -> Any:
+        host = self._host
+        if host is None:
+            return attempt(self._desk)
+        ends_us = host.world.now_us + TIMEOUT_US
+        while True:
+            try:
+                return attempt(self._desk)
+            except (HabeatError, Overtaken) as error:
+                if not _may_pass(error) or host.world.now_us > ends_us:
+                    raise
+                host.sleep(10_000 + int(40_000 * host.world.random.random()))
+
+    read = write
+
+
+class People:
+    """Makes edits; what to do is drawn when it is done, for it depends on what is there."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        self._count = 0
+        #: Identities (entry, request id) of triggers that were accepted, and when.
+        self.asked: dict[tuple[str, str], int] = {}
+
+    def edit(self, at_once: bool, name: str = "", what: str = "") -> None:
+        """One change by somebody; at once, or over the network."""
+        self._count += 1
+        act, told = self._drawn(f"q{self._count}", name or self._any(), what)
+        if at_once:
+            self._do(act, told, None)
+        else:
+            person = Host(
+                self._sim.world, f"person{self._count}", lambda host: self._do(act, told, host)
+            )
+            if self._sim.world.random.random() < 0.7:  # a slow one: others are faster meanwhile
+                pause_us = int(SLOW_US * self._sim.world.random.random())
+                for call in ("write<", "rename<", "request<"):
+                    person.ambushes.append((call, lambda host: host.sleep(pause_us)))
+                person.ambushes.append(("remove<", lambda host: host.sleep(pause_us // 5)))
+
+    def pair(self, at_once: bool) -> None:
+        """Two changes of one entry: by two people who do not know of each other, or in a row."""
+        name, draw = self._any(), self._sim.world.random
+        first, second = draw.choice(PAIRS)
+        self.edit(at_once, name, first)
+        self.edit(at_once, name, second)
+
+    def edit_all(self, what: str) -> None:
+        """The same to every entry of the API, at once; "describe" makes a new revision, no more."""
+        for plan in self._sim.plan.entries:
+            if not plan.config:
+                self.edit(True, plan.name, what)
+
+    def _any(self) -> str:
+        """Mostly one of the API's: what the code declares can only be paused."""
+        draw, sim = self._sim.world.random, self._sim
+        own = [plan.name for plan in sim.plan.entries if not plan.config]
+        return draw.choice(own) if own and draw.random() < 0.8 else sim.any_name()
+
+    def resume(self, name: str) -> None:
+        """Take an entry out of quarantine, once it can be read again."""
+
+        def act(calls: Calls) -> None:
+            Editing(calls).resume(name, catch_up=False)  # type: ignore[arg-type]
+
+        Host(self._sim.world, f"{name} mended", lambda host: self._do(act, f"mend {name}", host))
+
+    def _do(self, act: Callable[[Calls], Any], told: str, host: Host | None) -> None:
+        sim = self._sim
+        sim.recorder.fault(Kind.EDIT, 0, "", told)
+        try:
+            act(Calls(sim, host))
+        except (HabeatError, ReplyError) as error:
+            sim.world.tell("somebody: %s: %s", told, error)
+        else:
+            sim.world.tell("somebody: %s: done", told)
+
+    def _drawn(self, request: str, name: str, what: str) -> tuple[Callable[[Calls], Any], str]:
+        random = self._sim.world.random
+        now_ms = self._sim.server.now_us() // 1_000
+        seconds = random.choice((0.3, 0.5, 1, 2))
+        until_ms = now_ms + random.choice((100, 300, 700, 1_200))
+        catch_up = random.random() < 0.3
+        start, end = _moment(now_ms - 4_000), _moment(now_ms - 500)
+        pace = random.choice((2.0, 20.0))
+        other = f"{name}x"
+
+        def trigger(calls: Calls) -> None:
+            triggered(calls, name, None, None, request)  # type: ignore[arg-type]
+            self.asked[name, request] = self._sim.world.now_us
+
+        def backfill(calls: Calls) -> None:
+            backfilled(calls, name, start, end, pace=pace, dry_run=False, request_id=request)  # type: ignore[arg-type]
+
+        given = {"task": "task", "schedule": seconds}
+        acts: list[tuple[str, Callable[[Editing], Any]]] = [
+            (f"update {name} to every {seconds} s", lambda e: e.update(name, None, given)),
+            (f"describe {name}", lambda e: e.update(name, None, {"description": request})),
+            (f"pause {name}", lambda e: e.pause(name, "", None)),
+            (f"pause {name} for a while", lambda e: e.pause(name, "", until_ms)),
+            (f"resume {name}", lambda e: e.resume(name, catch_up=catch_up)),
+            (f"remove {name}", lambda e: e.remove(name)),
+            (f"add {name}", lambda e: e.add(name, given, may_replace=True)),
+            (f"rename {name} to {other}", lambda e: e.rename(name, other)),
+            (f"rename {other} to {name}", lambda e: e.rename(other, name)),
+            (f"disable {name}", lambda e: e.update(name, None, {"enabled": False})),
+            (f"enable {name}", lambda e: e.update(name, None, {"enabled": True})),
+        ]
+        weights = (3, 1, 2, 5, 3, 1, 2, 1, 1, 1, 2, 4, 2)
+        if what:
+            told, act = next(found for found in acts if found[0].startswith(what))
+            return lambda calls: act(Editing(calls)), told  # type: ignore[arg-type]
+        told, act = random.choices([*acts, ("trigger", None), ("backfill", None)], weights)[0]
+        if told == "trigger":
+            return trigger, f"trigger {name} as {request}"
+        if told == "backfill":
+            return backfill, f"backfill {name} as {request}"
+        return lambda calls: act(Editing(calls)), told  # type: ignore[arg-type, misc]
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC)

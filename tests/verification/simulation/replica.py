@@ -1,0 +1,144 @@
+"""One replica: the shipped engine, election, stores, chores and reconciling, put together.
+
+It is what `habeat.beat.assembly` builds, less what belongs to Celery: the catalog has nothing in
+code, the publisher is the simulation's, and the process is a greenlet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from habeat.beat import housekeeping as shipped
+from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.reconcile import Reconcile
+from habeat.beat.key_upkeep import Upkeep
+from habeat.core.entry import Entry, Policies
+from habeat.core.lease import renew_after_ms
+from habeat.engine import Engine, EngineSettings, dispatch, outbox, recovery
+from habeat.engine.election import Election, Pace
+from habeat.entries import codec
+from habeat.ports import StoreUnavailable
+from habeat.store.dispatch import RedisDispatchStore
+from habeat.store.entries import EntryStore
+from habeat.store.inspection import Insight
+from habeat.store.key_repair import Mending
+from habeat.store.leases import RedisElectionStore
+from tests.verification.simulation.ahead import AsyncCaller
+from tests.verification.simulation.broker import Probe, Publisher
+from tests.verification.simulation.network import Client, Clients, Line
+from tests.verification.simulation.plan import Plan
+from tests.verification.simulation.world import Host
+
+if TYPE_CHECKING:
+    from tests.verification.simulation.run import Simulation
+
+APP = "sim"
+#: Between two turns of Celery's own loop.
+TURN_US = 20
+
+
+class Catalog:
+    """`planning.Catalog` with nothing in code."""
+
+    decode = staticmethod(lru_cache(maxsize=512)(codec.decode))
+    decode_order = staticmethod(codec.decode_order)
+    encode_order = staticmethod(codec.encode_order)
+
+    def resolve(self, entry: Entry) -> Entry:
+        return entry
+
+
+@dataclass
+class Parts:
+    """What a process is made of, for those who look into it."""
+
+    election: Election
+    leases: RedisElectionStore
+    engine: Engine
+
+
+@contextlib.contextmanager
+def engine_as_planned(plan: Plan) -> Iterator[None]:
+    """The engine with a plan's constants: a small storm then meets what a large one does."""
+    shipped = (recovery.ATTEMPTS_CAP, dispatch.ATOMIC_BATCH, dispatch.OUTBOX_BATCH, outbox.LITTLE)
+    recovery.ATTEMPTS_CAP = plan.attempts_cap
+    dispatch.ATOMIC_BATCH = dispatch.OUTBOX_BATCH = plan.batch
+    outbox.LITTLE = plan.little
+    try:
+        yield
+    finally:
+        recovery.ATTEMPTS_CAP, dispatch.ATOMIC_BATCH, dispatch.OUTBOX_BATCH, outbox.LITTLE = shipped
+
+
+def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
+    """A replica's parts, in the order in which `wiring.build` makes them."""
+    plan, clock = sim.plan, host
+    caller = AsyncCaller(Clients(Client(host, sim.network), sim.network), sim.keys)
+    leases = RedisElectionStore(caller, clock, APP, lambda: f"cluster of {host.nonce}")
+    election = Election(leases, clock, Pace(plan.ttl_ms, plan.crash_poll_ms), host.nonce)
+    store = RedisDispatchStore(
+        caller,
+        dedup_ttl_ms=plan.dedup_ms,
+        ledger_age_ms=86_400_000,
+        ledger_length=1_000_000,
+        wait_redis_replicas=int(plan.waits),
+    )
+    publisher = Publisher(host, sim.broker, atomic=plan.atomic)
+    entries = EntryStore(caller)
+    chores = shipped.Replica(
+        identity=shipped.Identity(host.nonce, host.name, 1, clock.wall_ms()),
+        election=election,
+        lease_store=leases,
+        entry_store=entries,
+        insight=Insight(caller),
+        publisher=publisher,  # type: ignore[arg-type]
+        broker=Probe(publisher),  # type: ignore[arg-type]
+        reconcile=Reconcile(entries, declared),
+        declared=declared,
+        upkeep=Upkeep(Mending(caller), entries, declared.fingerprint),
+        ttl_ms=plan.ttl_ms,
+        clock=clock,
+        broker_failures=lambda: sim.parts[host.name].engine.broker_failures,
+    )
+    line = Line(host, sim.network, [sim.keys.wake, sim.keys.alive(host.nonce)])
+    settings = EngineSettings(
+        plan.ttl_ms,
+        renew_after_ms(plan.ttl_ms),
+        plan.publish_timeout_ms,
+        Policies(),
+        outbox_window=plan.window,
+    )
+    engine = Engine(
+        election=election,
+        store=store,
+        line=line,
+        clock=clock,
+        publisher=publisher,
+        catalog=Catalog(),
+        housekeeping=chores,
+        settings=settings,
+        stopping=lambda: host.stopping,
+    )
+    return Parts(election, leases, engine)
+
+
+def live(sim: Simulation, host: Host, declared: Declared) -> None:
+    """The process from its start to its polite end."""
+    host.nonce = f"{host.wall_ms():012x}{host.name}"
+    sim.nonces[host.nonce] = host
+    parts = build(sim, host, declared)
+    sim.parts[host.name] = parts
+    while not host.stopping:
+        parts.engine.tick()
+        host.sleep(TURN_US)
+    token = parts.election.trust.token if parts.election.trust else None
+    try:
+        parts.leases.release(token, host.nonce)
+    except StoreUnavailable:
+        sim.world.tell("%s: could not release", host.name)
+    sim.world.tell("%s: stopped", host.name)
+    host.kill()

@@ -1,0 +1,18 @@
+"""Each life that was made for a planted bug is clean without one."""
+
+import pytest
+
+from tests.verification.simulation import lives
+from tests.verification.simulation.plan import Plan
+from tests.verification.simulation.run import Simulation
+
+LIVES = [lives.stops, lives.restores, lives.fails_over, lives.killed_unwaited, lives.settling_lost]
+SEEDS = 10
+
+
+@pytest.mark.parametrize("life", LIVES, ids=lambda life: life.__name__)
+def test_it_is_clean(life: lives.Life) -> None:
+    for seed in range(SEEDS):
+        plan: Plan = life(seed)
+        problems = Simulation(plan).run().problems
+        assert not problems, f"{seed}\n" + "\n".join(problems)

@@ -1,0 +1,64 @@
+"""Bugs planted on purpose are caught, each within a few seeds (planted.py has them all)."""
+
+import pytest
+
+from tests.verification.simulation.planted import BUGS, caught, planted
+from tests.verification.simulation.run import Simulation
+
+#: Bug -> the invariant that must be named.
+CAUGHT = {
+    "claim: the push comes last": "ledger",
+    "claim: the cursor is not moved": "I4",
+    "claim: the intent is not kept": "I7",
+    "fence: no script compares the token": "I5",
+    "recover: does not wait for the old trust": "I1",
+    "recover: counts the attempt": "RESTAMP",
+    "recover: loses the intent": "ledger",
+    "recovery: never": "LIVENESS",
+    "settle: the intent stays": "ledger",
+    "skip: no record": "ledger",
+    "catch-up: lost without a loss": "and nothing had been lost",
+    "tick: declares a loss that there was not": "lost",
+    "catch-up: the grace is too short": "recorded as missed (misfire",
+    "catch-up: not even the newest": "the newest of the slots",
+    "catch-up: a run one slot too long": "recorded as missed",
+    "expired: by the slot": "before its deadline",
+    "edit: due index written wrong": "nothing disturbed",
+    "claim: the due index loses what it has claimed": "neither claimed nor recorded",
+    "trust: anchored when the answer is read": "TRUST",
+    "settle: recorded twice": "ledger",
+    "catch-up: one less than the limit": "slots beyond the grace are newer",
+    "resume: at now, not at the pause's end": "its pause had been over",
+}
+
+#: The same of those that have a life of their own.
+IN_A_LIFE = {
+    "catch-up: all of an outage is lost": "LOST",
+    "release: nobody is told": "TAKEOVER",
+    "release: nobody listens": "TAKEOVER",
+    "wait: not after a claim": "COPIED",
+    "wait: not before a resend": "COPIED",
+    "fence: no script compares what its caller knows": "FORGOT",
+    "settle: what left is forgotten when the answer is lost": "I11",
+}
+SEEDS, LIVES = 30, 10
+#: Bugs that show in few seeds.
+MOST = {"resume: at now, not at the pause's end": 400}
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+def test_a_planted_bug_is_caught(name: str) -> None:
+    bug = next(bug for bug in BUGS if bug.name == name)
+    most = MOST.get(name, SEEDS)
+    seeds, problems = caught(bug, most)
+    assert seeds, f"not caught within {most} seeds"
+    assert any(CAUGHT[name] in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("name", IN_A_LIFE)
+def test_a_planted_bug_is_caught_in_its_life(name: str) -> None:
+    bug = next(bug for bug in BUGS if bug.name == name)
+    assert bug.life is not None
+    with planted(bug):
+        found = [Simulation(bug.plan(seed)).run().problems for seed in range(LIVES)]
+    assert any(IN_A_LIFE[name] in problem for problems in found for problem in problems), found

@@ -1,0 +1,63 @@
+"""A few seeds with every run of the tests; ``make simulate`` runs as many as one likes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.verification.simulation.model import Server, lua_state
+from tests.verification.simulation.plan import plan_of
+from tests.verification.simulation.run import Simulation
+from tests.verification.simulation.shrinking import options_of, shrunk, sign_of
+
+SEEDS = 120
+PORTION = 20
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, PORTION))
+def test_seeds(first: int) -> None:
+    for seed in range(first, first + PORTION):
+        problems = Simulation(plan_of(seed)).run().problems
+        assert not problems, f"python -m tests.verification.simulation show {seed}\n" + "\n".join(
+            problems
+        )
+
+
+def _log(seed: int, lua: str = "") -> list[str]:
+    simulation = Simulation(plan_of(seed), telling=True, server=Server(int, lua_state(lua)))
+    simulation.run()
+    assert simulation.world.log
+    return simulation.world.log
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_seed_replays_exactly(seed: int) -> None:
+    assert _log(seed) == _log(seed)
+    again = f"from {__name__} import _log; print(chr(10).join(_log({seed})))"
+    other = subprocess.run(
+        [sys.executable, "-c", again], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert other.stdout.splitlines() == _log(seed)
+
+
+def test_lua_and_luajit_give_the_same_runs() -> None:
+    pytest.importorskip("lupa.luajit21")
+    assert _log(5, "lua51") == _log(5, "luajit21")
+
+
+def test_a_failing_plan_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Down to the trouble that it takes, and the command tells what was left out."""
+    from tests.verification.simulation import shrinking
+
+    whole = plan_of(8)
+    needed = whole.troubles[0].number
+
+    def signs(plan: object) -> set[str]:
+        return {"I9"} if needed in [t.number for t in plan.troubles] else set()  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(shrinking, "signs_of", signs)
+    small = shrunk(whole, sign_of("I9: e1@1700000001000: sent twice"))
+    assert [trouble.number for trouble in small.troubles] == [needed]
+    assert len(small.entries) == 1
+    assert small.replicas == 1
+    assert options_of(small, whole).startswith("show 8 --without ")
