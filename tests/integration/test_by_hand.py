@@ -15,7 +15,7 @@ from habeat.client import Backfill, Client, RequestId
 from habeat.core.entry import Entry
 from habeat.core.limits import DEFAULT_LIMITS
 from habeat.core.request import BACKFILL_MAX
-from habeat.entries.codec import decode_order
+from habeat.entries.codec import decode_request
 from habeat.schedules.custom import Code
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
@@ -51,7 +51,7 @@ def beat(valkey: Server) -> Iterator[Beat]:
 
 def orders(server: Server) -> dict[str, Any]:
     found = server.admin.hgetall(BASE + "requests")
-    return {name.decode(): decode_order(raw) for name, raw in found.items()}
+    return {name.decode(): decode_request(raw) for name, raw in found.items()}
 
 
 # -- bounds -----------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ from habeat.client.history import moment
 from habeat.client.preview import COUNT_MAX, Span, instants_of
 from habeat.core.catchup import HISTORY_LOST
 from habeat.core.entry import Entry, Misfire
-from habeat.core.request import Order
+from habeat.core.request import Request
 from habeat.entries import changes
-from habeat.entries.codec import encode_order
+from habeat.entries.codec import encode_request
 from habeat.ports.entries import Stored
 from habeat.schedules import Schedule
 from habeat.schedules.schedule import to_ms
@@ -307,17 +307,19 @@ def test_a_trigger_and_a_backfill_fire_once_whatever_the_schedule_does() -> None
     before = len(bench.sent())
     end_ms = bench.now_ms - HOUR_MS
     orders = {
-        "t": Order("trigger", "e", bench.now_ms),
-        "b": Order("backfill", "e", 0, cursor_ms=end_ms - 30 * MINUTE_MS, end_ms=end_ms, pace=5.0),
+        "t": Request("trigger", "e", bench.now_ms),
+        "b": Request(
+            "backfill", "e", 0, cursor_ms=end_ms - 30 * MINUTE_MS, end_ms=end_ms, pace=5.0
+        ),
     }
     for identity, order in orders.items():
         for mark, word in (("m1", "ok"), ("m1", "ok"), ("m2", "known")):
-            asked = bench.entries.ask(identity, encode_order(order), 60_000, "e", mark)
+            asked = bench.entries.ask(identity, encode_request(order), 60_000, "e", mark)
             assert asked.word == word
     host = bench.start_replica()
     bench.play(20)
     for identity, order in orders.items():
-        asked = bench.entries.ask(identity, encode_order(order), 60_000, "e", "m3")
+        asked = bench.entries.ask(identity, encode_request(order), 60_000, "e", "m3")
         assert asked.word == "known"
     bench.play(5)
     stop(host)

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 import habeat
 from habeat.cli import habeat as group
 from habeat.client import Client
-from habeat.client.calls import Desk
+from habeat.client.calls import Session
 from habeat.clock import SystemClock
 from habeat.core.entry import Entry
 from habeat.entries.codec import encode
@@ -378,7 +378,7 @@ def test_redis_away_is_one_sentence_and_soon(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_bug_is_not_dressed_up_as_an_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(desk: Desk, *given: Any) -> Any:
+    def broken(desk: Session, *given: Any) -> Any:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr("habeat.client.looking.read_status", broken)

@@ -31,7 +31,7 @@ from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
-from habeat.store.inspection import Insight
+from habeat.store.inspection import Inspection
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
 from tests.support.servers.proxy import Proxy
@@ -913,16 +913,16 @@ def test_counters_read_in_the_middle_of_a_firing_are_looked_at_again(
 ) -> None:
     beat.lead()
     valkey.admin.hset(BASE + "meta", "claimed", 1)
-    real = Insight.facts
+    real = Inspection.facts
     looks: list[int] = []
 
-    def facts(insight: Insight) -> Any:
+    def facts(insight: Inspection) -> Any:
         found = real(insight)
         looks.append(1)
         valkey.admin.hset(BASE + "meta", "settled", 1)
         return found
 
-    monkeypatch.setattr(Insight, "facts", facts)
+    monkeypatch.setattr(Inspection, "facts", facts)
     assert client.status().healthy
     assert len(looks) == 2
 

@@ -10,10 +10,10 @@ import pytest
 from habeat.client import Client
 from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence, Token
-from habeat.core.request import Order
-from habeat.entries.codec import encode_order
+from habeat.core.request import Request
+from habeat.entries.codec import encode_request
 from habeat.errors import DeadNotFound, DeadUnreadable, EntryNotFound
-from habeat.ports import Intent, Recovered, Rendered, Request
+from habeat.ports import Intent, Recovered, Rendered, StoredRequest
 from habeat.store.dead_letters import read_dead
 from habeat.store.dispatch import RedisDispatchStore
 from tests.integration.scripts.bench import TTL_MS, Bench
@@ -63,7 +63,7 @@ def request_given_up(bench: Bench, token: Token, identity: str, raw: bytes) -> N
     bench.place("r") if not bench.admin.hexists(bench.keys.entries, "r") else None
     bench.caller.run("request", identity, raw, 60_000, "r")
     (request,) = [each for each in bench.requests() if each.identity == identity]
-    assert isinstance(request, Request)
+    assert isinstance(request, StoredRequest)
     bench.store.drop(Fence(token, TTL_MS), request, "r", 5, "request: no\nsuch \x1b[31m thing")
 
 
@@ -133,7 +133,7 @@ def test_what_only_its_process_could_send_is_not_sent_again(bench: Bench, client
 
 def test_a_request_is_made_again(bench: Bench, client: Client) -> None:
     token = bench.lead()
-    raw = encode_order(Order("trigger", "r", bench.now_ms, args=(SECRET,)))
+    raw = encode_request(Request("trigger", "r", bench.now_ms, args=(SECRET,)))
     request_given_up(bench, token, "r1", raw)
     (letter,) = client.dead("r")
     assert (letter.kind, letter.entry, letter.identity) == ("trigger", "r", "r1")
@@ -144,7 +144,7 @@ def test_a_request_is_made_again(bench: Bench, client: Client) -> None:
 
 
 def test_a_request_of_an_entry_that_is_gone_stays(bench: Bench, client: Client) -> None:
-    raw = encode_order(Order("trigger", "r", bench.now_ms))
+    raw = encode_request(Request("trigger", "r", bench.now_ms))
     request_given_up(bench, bench.lead(), "r1", raw)
     bench.admin.hdel(bench.keys.entries, "r")
     with pytest.raises(EntryNotFound):

@@ -14,7 +14,7 @@ from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
 from habeat.store.keys import Keys
-from habeat.store.pubsub import REOPEN_EVERY_MS, RedisLine
+from habeat.store.pubsub import REOPEN_EVERY_MS, RedisWakeChannel
 from tests.support.servers.redis_server import Server
 from tests.unit.engine.world import FakeClock
 
@@ -27,7 +27,7 @@ def test_no_room_for_a_subscriber_is_not_redis_being_away(
     server = private_server()
     connections, clock = Connections(redis_target(server.url())), FakeClock()
     caller = Caller(connections, KEYS)
-    line = RedisLine(connections, KEYS, "n1", clock)
+    line = RedisWakeChannel(connections, KEYS, "n1", clock)
     connected_as = caller.do(lambda client: client.client_id())
     admin = server.client()
     admin.config_set("maxclients", len(admin.client_list()))
@@ -49,7 +49,7 @@ def test_no_room_for_a_subscriber_is_not_redis_being_away(
 def test_a_server_that_answers_nothing_is_away(private_server: Callable[..., Server]) -> None:
     server = private_server()
     connections = Connections(redis_target(server.url()))
-    line = RedisLine(connections, KEYS, "n1", SystemClock())
+    line = RedisWakeChannel(connections, KEYS, "n1", SystemClock())
     server.stop()
     with pytest.raises(StoreUnavailable):
         line.open()

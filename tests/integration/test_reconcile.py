@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 from celery.schedules import crontab, schedule
 
-from habeat.beat.declared.beat_schedule import Declared, declare
+from habeat.beat.declared.beat_schedule import BeatSchedule, declare
 from habeat.beat.declared.reconcile import LOOK_EVERY_US, Reconcile
 from habeat.beat.declared.seeding import SLICE
 from habeat.core.entry import Entry
@@ -66,7 +66,7 @@ class Deploy:
 
     def __init__(self, bench: Bench, app: Celery, generation: int, given: dict[str, Any]) -> None:
         self.bench = bench
-        self.declared: Declared = declare(app, given)
+        self.declared: BeatSchedule = declare(app, given)
         self.generation = generation
         self.reconcile = Reconcile(bench.entries, self.declared)
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from celery import Celery
 
 from habeat.beat.broker.broker import Broker
-from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.reconcile import Reconcile
-from habeat.beat.definition_source import BeatCatalog
+from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.housekeeping import Identity, Replica
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.message.kombu_redis import CannotCapture
@@ -24,7 +24,7 @@ from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.message.record import EntryRenderer
 from habeat.beat.preflight import Preflight
 from habeat.beat.schedule_threads import AskingThreads
-from habeat.beat.stopping import InterruptibleLine, Stopper
+from habeat.beat.stopping import InterruptibleWakeChannel, Stopper
 from habeat.clock import SystemClock
 from habeat.config import Settings
 from habeat.config.from_app import limits_of, policies_of
@@ -36,17 +36,17 @@ from habeat.store.calling import Caller, text
 from habeat.store.connection import AnyRedis, Connections, RedisTarget, redis_target
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
-from habeat.store.inspection import Insight
+from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
-from habeat.store.pubsub import RedisLine
+from habeat.store.pubsub import RedisWakeChannel
 
 RELEASE_TIMEOUT_S = 1.0
 
 
 @dataclass
-class Station:
+class ReplicaParts:
     """The parts of one replica that its scheduler holds on to."""
 
     engine: Engine
@@ -54,7 +54,7 @@ class Station:
     preflight: Preflight
     connections: Connections
     keys: Keys
-    line: RedisLine
+    line: RedisWakeChannel
     broker: Broker
 
     def release(self) -> None:
@@ -105,11 +105,11 @@ def new_nonce(clock: SystemClock) -> str:
 def build(
     app: Celery,
     settings: Settings,
-    declared: Declared,
+    declared: BeatSchedule,
     apply_entry: Callable[..., None],
     stopper: Stopper,
     max_interval_s: float,
-) -> Station:
+) -> ReplicaParts:
     """Put a replica together."""
     clock = SystemClock()
     nonce = new_nonce(clock)
@@ -128,14 +128,14 @@ def build(
         dead_age_ms=settings.dead_age_ms,
         dead_length=settings.dead_length,
     )
-    line = RedisLine(connections, keys, nonce, clock)
+    line = RedisWakeChannel(connections, keys, nonce, clock)
     broker = Broker(
         app,
         settings.publish_timeout_ms / 1_000,
         now_ms=lambda: clock.monotonic_us() // 1_000,
         own_names=limits_of(settings, app.conf).own_names,
     )
-    catalog = BeatCatalog(declared)
+    catalog = BeatDefinitionSource(declared)
     publisher = CeleryPublisher(
         renderer=EntryRenderer(app, catalog, apply_entry, stopper.leaving),
         broker=broker,
@@ -153,7 +153,7 @@ def build(
         election=election,
         lease_store=leases,
         entry_store=entries,
-        insight=Insight(caller),
+        insight=Inspection(caller),
         publisher=publisher,
         broker=broker,
         reconcile=Reconcile(entries, declared),
@@ -166,7 +166,7 @@ def build(
     engine = Engine(
         election=election,
         store=store,
-        line=InterruptibleLine(line, stopper),
+        line=InterruptibleWakeChannel(line, stopper),
         clock=clock,
         publisher=publisher,
         catalog=catalog,
@@ -177,7 +177,7 @@ def build(
     )
     engine_cell.append(engine)
     preflight = Preflight(app, connections, caller, nonce, clock)
-    station = Station(engine, election, preflight, connections, keys, line, broker)
+    station = ReplicaParts(engine, election, preflight, connections, keys, line, broker)
     _drop_in_children(station)
     return station
 
@@ -234,7 +234,7 @@ def _same_server(caller: Caller, own_db: int) -> Callable[[int, str], str]:
     return read
 
 
-def _drop_in_children(station: Station) -> None:
+def _drop_in_children(station: ReplicaParts) -> None:
     held = weakref.ref(station)
 
     def drop() -> None:

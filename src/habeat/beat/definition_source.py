@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.core.entry import Entry
-from habeat.core.request import Order
+from habeat.core.request import Request
 from habeat.entries import codec
 
 
-class BeatCatalog:
-    """`planning.Catalog` over the codec and the declarations of this process."""
+class BeatDefinitionSource:
+    """`planning.DefinitionSource` over the codec and the declarations of this process."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: BeatSchedule) -> None:
         self._declared = declared
 
     def decode(self, name: str, stored: bytes) -> Entry:
@@ -30,11 +30,11 @@ class BeatCatalog:
             return entry
         return replace(entry, schedule=own.schedule)
 
-    def decode_order(self, stored: bytes) -> Order:
-        return codec.decode_order(stored)
+    def decode_request(self, stored: bytes) -> Request:
+        return codec.decode_request(stored)
 
-    def encode_order(self, order: Order) -> bytes:
-        return codec.encode_order(order)
+    def encode_request(self, order: Request) -> bytes:
+        return codec.encode_request(order)
 
     def code_parts(self, entry: Entry) -> dict[str, Any]:
         """The arguments and options that only code has, uncalled; empty for other entries."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def here_to_stay() -> Iterator[None]:
+def gc_frozen() -> Iterator[None]:
     """What is made meanwhile, and all that is there, is not looked through any more."""
     was_on = gc.isenabled()
     gc.disable()

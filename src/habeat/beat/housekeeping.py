@@ -21,20 +21,20 @@ from importlib import metadata
 from typing import Any
 
 from habeat.beat.broker.broker import Broker
-from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.core.lease import Fence
 from habeat.engine.election import Election, HistoryLost, LeaseLost
 from habeat.engine.fenced import Lead
-from habeat.engine.reporting import Once
+from habeat.engine.trouble_log import TroubleLog
 from habeat.entries import changes
 from habeat.errors import DefinitionError
 from habeat.ports import BrokerUnavailable, Clock, StoreUnavailable, Unfenced
 from habeat.ports.entries import Stored, Write
 from habeat.store.entries import EntryStore
-from habeat.store.inspection import Insight
+from habeat.store.inspection import Inspection
 from habeat.store.leases import LIVE_WINDOW_MS, RedisElectionStore
 
 log = logging.getLogger("habeat")
@@ -86,11 +86,11 @@ class Replica:
         election: Election,
         lease_store: RedisElectionStore,
         entry_store: EntryStore,
-        insight: Insight,
+        insight: Inspection,
         publisher: CeleryPublisher,
         broker: Broker,
         reconcile: Reconcile,
-        declared: Declared,
+        declared: BeatSchedule,
         upkeep: Upkeep,
         ttl_ms: int,
         clock: Clock,
@@ -109,7 +109,7 @@ class Replica:
         self._ttl_ms = ttl_ms
         self._clock = clock
         self._broker_failures = broker_failures
-        self._unended = Once()
+        self._unended = TroubleLog()
         self._registered_ms: int | None = None
         self._registered_as = ""
         self._names_kept = False

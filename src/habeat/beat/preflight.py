@@ -21,7 +21,7 @@ from celery import Celery
 from habeat.ports import Clock, StoreUnavailable
 from habeat.store.calling import Caller, text
 from habeat.store.connection import Connections
-from habeat.store.script_check import rehearse
+from habeat.store.script_check import check_scripts
 
 log = logging.getLogger("habeat")
 
@@ -116,7 +116,7 @@ class Preflight:
 
     def _permissions(self) -> str:
         try:
-            rehearse(self._connections, self._caller.keys.prefix, self._nonce, self._clock)
+            check_scripts(self._connections, self._caller.keys.prefix, self._nonce, self._clock)
         except StoreUnavailable as error:
             if error.fault != "denied":
                 raise

@@ -23,13 +23,13 @@ from billiard.process import current_process
 from celery.beat import ScheduleEntry, _Process
 from celery.beat import Scheduler as CeleryScheduler
 
-from habeat.beat.assembly import Station, build, redis_target_of
-from habeat.beat.declared.beat_schedule import Declared, declare
-from habeat.beat.gc_freeze import here_to_stay
+from habeat.beat.assembly import ReplicaParts, build, redis_target_of
+from habeat.beat.declared.beat_schedule import BeatSchedule, declare
+from habeat.beat.gc_freeze import gc_frozen
 from habeat.beat.stopping import Stopper
 from habeat.config import Settings
 from habeat.config.from_app import limits_of
-from habeat.engine.reporting import Once
+from habeat.engine.trouble_log import TroubleLog
 from habeat.errors import SettingsError
 from habeat.ports import StoreUnavailable
 
@@ -49,10 +49,10 @@ class Scheduler(CeleryScheduler):
 
     def __init__(self, app: Any, *args: Any, lazy: bool = False, **kwargs: Any) -> None:
         self._settings = _settings(app)
-        self._declared = Declared()
+        self._declared = BeatSchedule()
         self._stopper = Stopper()
-        self._trouble = Once()
-        self._station: Station | None = None
+        self._trouble = TroubleLog()
+        self._station: ReplicaParts | None = None
         self._station_pid = 0
         self._parent_pid: int | None = None
         self._released = False
@@ -73,7 +73,7 @@ class Scheduler(CeleryScheduler):
 
     def setup_schedule(self) -> None:
         """Translate what the code declares; name what cannot be, and go on."""
-        with here_to_stay():
+        with gc_frozen():
             self._declared = self._declarations()
         for name, why in self._declared.broken.items():
             log.error("habeat: entry %r of beat_schedule is not scheduled: %s", name, why)
@@ -126,7 +126,7 @@ class Scheduler(CeleryScheduler):
 
     # -- start ------------------------------------------------------------------------------
 
-    def _declarations(self) -> Declared:
+    def _declarations(self) -> BeatSchedule:
         given = dict(self.app.conf.beat_schedule or {})
         self.data: dict[str, Any] = {}
         self.install_default_entries(given)
@@ -157,7 +157,7 @@ class Scheduler(CeleryScheduler):
             raise SystemExit(1)
         _bar(station, barred)
 
-    def _preflight(self, station: Station) -> bool:
+    def _preflight(self, station: ReplicaParts) -> bool:
         try:
             _bar(station, station.preflight.run())
         except StoreUnavailable as error:
@@ -165,7 +165,7 @@ class Scheduler(CeleryScheduler):
             return False
         return True
 
-    def _own_station(self) -> Station:
+    def _own_station(self) -> ReplicaParts:
         """The parts of this replica, made in the process that uses them."""
         if self._station is None or self._station_pid != os.getpid():
             self._station = build(
@@ -207,7 +207,7 @@ class Scheduler(CeleryScheduler):
             raise SystemExit(1)
 
 
-def _bar(station: Station, why: str) -> None:
+def _bar(station: ReplicaParts, why: str) -> None:
     station.election.barred = why
     if why:
         log.error("habeat: inert standby: %s", why)

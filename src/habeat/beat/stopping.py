@@ -91,8 +91,8 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-class InterruptibleLine:
-    """A `ports.Line` whose wait a signal ends."""
+class InterruptibleWakeChannel:
+    """A `ports.WakeChannel` whose wait a signal ends."""
 
     def __init__(self, line: Any, stopper: Stopper) -> None:
         self._line = line

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from habeat.client.calls import Calls, Desk, Overtaken
+from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import Guard
-from habeat.client.location import Place
+from habeat.client.location import Location
 from habeat.client.selection import check_room
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry
@@ -35,7 +35,7 @@ from habeat.store.entries import PAGE
 PER_SECOND = 5_000
 
 
-def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
+def added(calls: RetryingCalls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
     """The new entries, in the order given; BulkError if one of them cannot be."""
     items = list(given)
     limits = calls.place.limits
@@ -44,7 +44,7 @@ def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
     if not items:
         return []
 
-    def plan(desk: Desk) -> Plan[list[Entry]]:
+    def plan(desk: Session) -> Plan[list[Entry]]:
         now_ms, found = _read(desk, [entry.name for entry in wanted])
         edits = _planned(wanted, found, now_ms, refused, calls.guard)
         check_room(calls, desk, found)
@@ -62,7 +62,7 @@ def added(calls: Calls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
         patient.close()
 
 
-def _checked(items: Sequence[Any], place: Place) -> tuple[list[Entry], dict[str, HabeatError]]:
+def _checked(items: Sequence[Any], place: Location) -> tuple[list[Entry], dict[str, HabeatError]]:
     wanted: dict[str, Entry] = {}
     errors: dict[str, HabeatError] = {}
     for at, item in enumerate(items):
@@ -78,7 +78,7 @@ def _checked(items: Sequence[Any], place: Place) -> tuple[list[Entry], dict[str,
     return list(wanted.values()), errors
 
 
-def _entry(name: Any, item: Any, place: Place) -> Entry:
+def _entry(name: Any, item: Any, place: Location) -> Entry:
     if not isinstance(item, Mapping):
         raise ValidationError("entry", item, "a mapping with the arguments of add")
     given = {key: value for key, value in item.items() if key != "name"}
@@ -88,7 +88,7 @@ def _entry(name: Any, item: Any, place: Place) -> Entry:
     return new_entry(name, given, place.timezone, place.limits)
 
 
-def _read(desk: Desk, names: Sequence[str]) -> tuple[int, list[Stored]]:
+def _read(desk: Session, names: Sequence[str]) -> tuple[int, list[Stored]]:
     """What there is under these names, and Redis' time after that."""
     found: list[Stored] = []
     now_ms = 0

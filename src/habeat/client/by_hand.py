@@ -15,13 +15,13 @@ from datetime import datetime
 from typing import Any, Self
 
 from habeat.client.budget import Check
-from habeat.client.calls import Calls, Desk
+from habeat.client.calls import RetryingCalls, Session
 from habeat.client.history import moment
 from habeat.client.preview import counted
 from habeat.core.entry import Entry
 from habeat.core.limits import within
-from habeat.core.request import BACKFILL_MAX, Order
-from habeat.entries.codec import encode_order
+from habeat.core.request import BACKFILL_MAX, Request
+from habeat.entries.codec import encode_request
 from habeat.entries.fields import arguments, keywords, pace_of
 from habeat.entries.readable import shown
 from habeat.errors import DefinitionError, EntryNotFound, ValidationError
@@ -66,7 +66,7 @@ class Backfill:
 
 
 def triggered(
-    calls: Calls,
+    calls: RetryingCalls,
     name: str,
     args: Sequence[Any] | None,
     kwargs: Mapping[str, Any] | None,
@@ -80,14 +80,14 @@ def triggered(
     except ValidationError as error:
         raise error.of_entry(name) from None
 
-    def order(entry: Entry, now_ms: int) -> Order:
-        return Order("trigger", entry.name, now_ms, positional, named)
+    def order(entry: Entry, now_ms: int) -> Request:
+        return Request("trigger", entry.name, now_ms, positional, named)
 
     return RequestId(identity, known=_ask(calls, name, identity, order))
 
 
 def backfilled(
-    calls: Calls,
+    calls: RetryingCalls,
     name: str,
     start: datetime,
     end: datetime,
@@ -108,7 +108,7 @@ def backfilled(
         raise error.of_entry(name) from None
     found: Run | None = None
 
-    def order(entry: Entry, now_ms: int) -> Order | None:
+    def order(entry: Entry, now_ms: int) -> Request | None:
         nonlocal found
         if end_ms > now_ms:
             allowed = f"not later than now ({moment(now_ms)}, by Redis' clock)"
@@ -116,7 +116,7 @@ def backfilled(
         found = _counted(entry, start_ms, end_ms, end, calls.check)
         if found is None or dry_run:
             return None
-        return Order("backfill", name, now_ms, cursor_ms=start_ms, end_ms=end_ms, pace=per_second)
+        return Request("backfill", name, now_ms, cursor_ms=start_ms, end_ms=end_ms, pace=per_second)
 
     known = _ask(calls, name, identity, order)
     return Backfill(
@@ -132,12 +132,12 @@ def backfilled(
 
 
 def _ask(
-    calls: Calls, name: str, identity: str, order: Callable[[Entry, int], Order | None]
+    calls: RetryingCalls, name: str, identity: str, order: Callable[[Entry, int], Request | None]
 ) -> bool:
     """Leave the order, if there is one; whether its id was known."""
     mark = secrets.token_hex(8)
 
-    def attempt(desk: Desk) -> bool:
+    def attempt(desk: Session) -> bool:
         snapshot = desk.entries.read([name])
         stored = snapshot.stored[0]
         calls.guard.check_name(name)
@@ -150,7 +150,7 @@ def _ask(
         if wanted is None:
             return False
         keep_ms = calls.place.ledger_age_ms
-        raw, most = encode_order(wanted), calls.place.limits.definition_bytes
+        raw, most = encode_request(wanted), calls.place.limits.definition_bytes
         within("request", len(raw), "bytes", most, "definition_bytes", name)
         asked = desk.entries.ask(identity, raw, keep_ms, name, mark)
         if asked.word == "gone":

@@ -30,14 +30,14 @@ from tenacity.nap import sleep as nap
 
 from habeat.client.budget import Budget
 from habeat.client.guard import NO_GUARD, Guard
-from habeat.client.location import Place
+from habeat.client.location import Location
 from habeat.errors import CallTimeout, ForeignState, HabeatError, RedisUnavailable
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
 from habeat.store.connection import AnyRedis, Connections
 from habeat.store.dead_letters import DeadStore
 from habeat.store.entries import EntryStore
-from habeat.store.inspection import Insight
+from habeat.store.inspection import Inspection
 from habeat.store.keys import Keys
 
 Result = TypeVar("Result")
@@ -56,10 +56,10 @@ class Overtaken(HabeatError):
         self.entry = entry
 
 
-class Desk:
+class Session:
     """What one attempt works with; borrowed, so nobody else uses it meanwhile."""
 
-    def __init__(self, place: Place, wait_s: float) -> None:
+    def __init__(self, place: Location, wait_s: float) -> None:
         self.place = place
         self._connections = Connections(
             place.target,
@@ -71,7 +71,7 @@ class Desk:
         self.budget: Budget | None = None
         caller = Caller(self, Keys(place.prefix))
         self.entries = EntryStore(caller)
-        self.insight = Insight(caller)
+        self.insight = Inspection(caller)
         self.dead = DeadStore(caller)
 
     def client(self) -> AnyRedis:
@@ -89,12 +89,12 @@ class Desk:
         self._connections.close()
 
 
-class Calls:
+class RetryingCalls:
     """Runs attempts at desks, with patience."""
 
     def __init__(
         self,
-        find_place: Callable[[], Place],
+        find_place: Callable[[], Location],
         timeout_s: float,
         sleep: Callable[[float], None] | None = None,
         guard: Guard = NO_GUARD,
@@ -105,8 +105,8 @@ class Calls:
         self._timeout_s = timeout_s
         self._long_timeout_s = timeout_s if long_timeout_s is None else long_timeout_s
         self._sleep = nap if sleep is None else sleep
-        self._place: Place | None = None
-        self._idle: deque[Desk] = deque()
+        self._place: Location | None = None
+        self._idle: deque[Session] = deque()
         self._ours = False
         self._budget: Budget | None = None
 
@@ -116,13 +116,13 @@ class Calls:
         return self._timeout_s
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Location:
         """Where the schedule lives; found when first asked for."""
         if self._place is None:
             self._place = self._find_place()
         return self._place
 
-    def bounded(self, more_s: float = 0.0) -> Calls:
+    def bounded(self, more_s: float = 0.0) -> RetryingCalls:
         """The same for one call of many steps: all together end within the timeout and `more_s`.
 
         Of calls that are bounded already the first budget holds.
@@ -143,7 +143,7 @@ class Calls:
         if self._budget is not None:
             self._budget.check(done)
 
-    def read(self, attempt: Callable[[Desk], Result]) -> Result:
+    def read(self, attempt: Callable[[Session], Result]) -> Result:
         """The result of an attempt that writes nothing; RedisUnavailable when the time is up."""
         patience = Budget(self._timeout_s)
         budget = self._budget or patience
@@ -167,26 +167,26 @@ class Calls:
         except StoreUnavailable as error:
             raise RedisUnavailable(self._sentence(error)) from error
 
-    def once(self, attempt: Callable[[Desk], Result]) -> Result:
+    def once(self, attempt: Callable[[Session], Result]) -> Result:
         """The same without a second try: for a look at what stands in a call's way at its end."""
         try:
             return self._at_desk(attempt, Budget(self._timeout_s))
         except StoreUnavailable as error:
             raise RedisUnavailable(self._sentence(error)) from error
 
-    def write(self, attempt: Callable[[Desk], Result]) -> Result:
+    def write(self, attempt: Callable[[Session], Result]) -> Result:
         """The same for an attempt that writes; ForeignState if the keys are not ours."""
 
-        def checked(desk: Desk) -> Result:
+        def checked(desk: Session) -> Result:
             self._check_owner(desk)
             return attempt(desk)
 
         return self.read(checked)
 
-    def patient(self, seconds: float) -> Calls:
+    def patient(self, seconds: float) -> RetryingCalls:
         """The same for one call whose steps take so much longer; to be closed by itself."""
         longer_s = self._timeout_s + 4 * seconds
-        longer = Calls(lambda: self.place, longer_s, self._sleep, self.guard)
+        longer = RetryingCalls(lambda: self.place, longer_s, self._sleep, self.guard)
         longer._ours = self._ours
         return longer
 
@@ -195,11 +195,11 @@ class Calls:
         while self._idle:
             self._idle.pop().close()
 
-    def _at_desk(self, attempt: Callable[[Desk], Result], budget: Budget) -> Result:
+    def _at_desk(self, attempt: Callable[[Session], Result], budget: Budget) -> Result:
         try:
             desk = self._idle.pop()
         except IndexError:
-            desk = Desk(self.place, self._timeout_s / 4)
+            desk = Session(self.place, self._timeout_s / 4)
         desk.budget = budget
         try:
             return attempt(desk)
@@ -216,7 +216,7 @@ class Calls:
             retry_error_callback=_last_error,
         )
 
-    def _check_owner(self, desk: Desk) -> None:
+    def _check_owner(self, desk: Session) -> None:
         if self._ours:
             return
         app, schema = desk.insight.belongs_to()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from habeat.client.calls import Calls, Desk, Overtaken
+from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.selection import Selection, pages_of
 from habeat.client.swapping import Plan, swap
 from habeat.entries.changes import removal
@@ -14,7 +14,7 @@ from habeat.errors import RevisionConflict, ValidationError
 BATCH = 100
 
 
-def clear(calls: Calls, selection: Selection) -> int:
+def clear(calls: RetryingCalls, selection: Selection) -> int:
     """Remove the API's entries that are meant; how many that were."""
     if not selection.prefix and not selection.tags:
         raise ValidationError("name", None, "a name, a prefix that is not empty, or tags")
@@ -27,8 +27,8 @@ def clear(calls: Calls, selection: Selection) -> int:
     return removed
 
 
-def _clear_batch(calls: Calls, selection: Selection, names: Sequence[str]) -> int:
-    def plan(desk: Desk) -> Plan[int]:
+def _clear_batch(calls: RetryingCalls, selection: Selection, names: Sequence[str]) -> int:
+    def plan(desk: Session) -> Plan[int]:
         snapshot = desk.entries.read(names)
         removals = [
             removal(stored, snapshot.now_ms)

@@ -14,13 +14,13 @@ from typing import Any, Literal, Self
 
 from habeat.client.bulk import added
 from habeat.client.by_hand import Backfill, RequestId, backfilled, triggered
-from habeat.client.calls import Calls
+from habeat.client.calls import RetryingCalls
 from habeat.client.clearing import clear
 from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
 from habeat.client.editing import Editing
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
 from habeat.client.guard import NO_GUARD, Guard
-from habeat.client.location import place_of_app, place_of_url
+from habeat.client.location import location_of_app, location_of_url
 from habeat.client.looking import Looking, ScheduleLike
 from habeat.client.selection import Selection
 from habeat.core.circuit import Circuit
@@ -70,15 +70,17 @@ class Client(Looking):
             if given_at_all and (type(seconds) not in (int, float) or not seconds > 0):  # type: ignore[operator]
                 raise ValidationError(field, seconds, "seconds more than 0")
         if isinstance(app, str):
-            place = place_of_url(app, prefix, options, timezone)
-            self._calls = Calls(lambda: place, timeout, sleep, guard, long_timeout)
+            place = location_of_url(app, prefix, options, timezone)
+            self._calls = RetryingCalls(lambda: place, timeout, sleep, guard, long_timeout)
         elif not hasattr(app, "main"):  # asking for its conf might load it
             raise ValidationError("app", app, "a Celery app, or the URL of a Redis")
         else:
             for field, given in (("prefix", prefix), ("options", options), ("timezone", timezone)):
                 if given is not None:
                     raise ValidationError(field, given, "left out: the app's settings say it")
-            self._calls = Calls(lambda: place_of_app(app), timeout, sleep, guard, long_timeout)
+            self._calls = RetryingCalls(
+                lambda: location_of_app(app), timeout, sleep, guard, long_timeout
+            )
         self._editing = Editing(self._calls)
 
     # -- changes ----------------------------------------------------------------------------

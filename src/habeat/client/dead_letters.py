@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from habeat.client.calls import Calls, Desk
+from habeat.client.calls import RetryingCalls, Session
 from habeat.client.history import moment
-from habeat.entries.codec import decode_order
+from habeat.entries.codec import decode_request
 from habeat.errors import DeadNotFound, DeadUnreadable, DefinitionError, EntryNotFound
 from habeat.store.dead_letters import DeadRecord
 
@@ -42,11 +42,11 @@ class DeadLetter:
 
 
 def letters(
-    calls: Calls, entry: str | None, older_than: timedelta | None, limit: int | None
+    calls: RetryingCalls, entry: str | None, older_than: timedelta | None, limit: int | None
 ) -> list[DeadLetter]:
     """Those of this entry that are older, the oldest first."""
 
-    def attempt(desk: Desk) -> list[DeadLetter]:
+    def attempt(desk: Session) -> list[DeadLetter]:
         found: list[DeadLetter] = []
         for record in _records(desk, entry, older_than):
             if limit is not None and len(found) >= limit:
@@ -57,15 +57,15 @@ def letters(
     return calls.read(attempt)
 
 
-def letter(calls: Calls, identity: str) -> DeadLetter:
+def letter(calls: RetryingCalls, identity: str) -> DeadLetter:
     """The one of this id; DeadNotFound."""
     return calls.read(lambda desk: letter_of(_found(desk, identity)))
 
 
-def resent(calls: Calls, identity: str) -> DeadLetter:
+def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
     """Let it be sent again; DeadNotFound, DeadUnreadable, EntryNotFound."""
 
-    def attempt(desk: Desk) -> DeadLetter:
+    def attempt(desk: Session) -> DeadLetter:
         record = _found(desk, identity)
         shown = letter_of(record)
         if not shown.resendable:
@@ -83,11 +83,11 @@ def resent(calls: Calls, identity: str) -> DeadLetter:
 
 
 def purged(
-    calls: Calls, identity: str | None, entry: str | None, older_than: timedelta | None
+    calls: RetryingCalls, identity: str | None, entry: str | None, older_than: timedelta | None
 ) -> int:
     """Remove one, or all of an entry that are older; how many were removed."""
 
-    def attempt(desk: Desk) -> int:
+    def attempt(desk: Session) -> int:
         if identity is not None:
             return desk.dead.purge([_found(desk, identity).field])
         fields = [record.field for record in _records(desk, entry, older_than)]
@@ -98,7 +98,9 @@ def purged(
     return calls.write(attempt)
 
 
-def _records(desk: Desk, entry: str | None, older_than: timedelta | None) -> Iterator[DeadRecord]:
+def _records(
+    desk: Session, entry: str | None, older_than: timedelta | None
+) -> Iterator[DeadRecord]:
     before_ms = None
     if older_than is not None:
         now_ms = desk.insight.now_us() // 1_000
@@ -113,7 +115,7 @@ def _records(desk: Desk, entry: str | None, older_than: timedelta | None) -> Ite
         start += PAGE
 
 
-def _found(desk: Desk, identity: str) -> DeadRecord:
+def _found(desk: Session, identity: str) -> DeadRecord:
     record = desk.dead.find(identity)
     if record is None:
         raise DeadNotFound(identity)
@@ -126,7 +128,7 @@ def letter_of(record: DeadRecord) -> DeadLetter:
     task = task_id = ""
     if record.request:
         try:
-            order = decode_order(record.message)
+            order = decode_request(record.message)
         except DefinitionError:
             kind, readable = "request", False
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from habeat.client.calls import Calls, Desk, Overtaken
+from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.renaming import renamed
 from habeat.client.selection import check_room
 from habeat.client.swapping import Plan, swap
@@ -44,7 +44,7 @@ PlanEdit = Callable[[Stored, int], Edit | None]
 class Editing:
     """The changes that a client makes to one entry at a time."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: RetryingCalls) -> None:
         self._calls = calls
 
     def add(self, name: str, given: Mapping[str, Any], *, may_replace: bool) -> Entry:
@@ -113,7 +113,7 @@ class Editing:
     def rename(self, name: str, new_name: str) -> Entry:
         """The entry under another name."""
 
-        def plan(desk: Desk) -> Plan[Entry]:
+        def plan(desk: Session) -> Plan[Entry]:
             snapshot = desk.entries.read([name, new_name])
             old, new = snapshot.stored
             found = self._existing(old)
@@ -134,7 +134,7 @@ class Editing:
     def remove(self, name: str) -> None:
         """The entry gone."""
 
-        def plan(desk: Desk) -> Plan[None]:
+        def plan(desk: Session) -> Plan[None]:
             snapshot = desk.entries.read([name])
             stored = snapshot.stored[0]
             # One that cannot be read is made again by the leader, once it is gone.
@@ -153,7 +153,7 @@ class Editing:
         return found
 
     def _edit(self, name: str, plan_edit: PlanEdit) -> Entry:
-        def plan(desk: Desk) -> Plan[Entry]:
+        def plan(desk: Session) -> Plan[Entry]:
             snapshot = desk.entries.read([name])
             stored = snapshot.stored[0]
             self._calls.guard.check_name(name)
@@ -167,7 +167,7 @@ class Editing:
 
         return self._swap(name, plan)
 
-    def _swap(self, name: str, plan: Callable[[Desk], Plan[Result]]) -> Result:
+    def _swap(self, name: str, plan: Callable[[Session], Plan[Result]]) -> Result:
         try:
             return swap(self._calls, plan)
         except Overtaken:

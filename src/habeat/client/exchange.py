@@ -17,10 +17,10 @@ from datetime import datetime
 from typing import Any
 
 from habeat.client.budget import Check
-from habeat.client.calls import Calls, Desk, Overtaken
+from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import Guard
 from habeat.client.history import moment
-from habeat.client.location import Place
+from habeat.client.location import Location
 from habeat.client.selection import check_room, pages_of, read
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry
@@ -86,7 +86,7 @@ class Wanted:
         return (None, None) if over else (self.paused, self.until_ms)
 
 
-def exported(calls: Calls) -> dict[str, Any]:
+def exported(calls: RetryingCalls) -> dict[str, Any]:
     """The document; plain JSON values only."""
     place = calls.place
     entries: list[dict[str, Any]] = []
@@ -125,7 +125,7 @@ def _unreadable(stored: Stored, error: HabeatError) -> dict[str, str]:
 
 
 def loaded(
-    calls: Calls, data: Any, *, dry_run: bool, progress: Progress | None = None
+    calls: RetryingCalls, data: Any, *, dry_run: bool, progress: Progress | None = None
 ) -> LoadReport:
     """Load a document; ValidationError if it is none."""
     calls = calls.bounded(_entries_in(data) / PER_SECOND)
@@ -180,7 +180,7 @@ def _written(entry: Entry) -> dict[str, Any]:
     return {"name": entry.name, **kept, **paused}
 
 
-def _wanted(data: Any, place: Place, check: Check) -> tuple[dict[str, Wanted], dict[str, str]]:
+def _wanted(data: Any, place: Location, check: Check) -> tuple[dict[str, Wanted], dict[str, str]]:
     """The document's entries by name, and those that cannot be read, with the reason."""
     if not isinstance(data, Mapping) or data.get("habeat_export") != EXPORT_VERSION:
         given = data.get("habeat_export") if isinstance(data, Mapping) else type(data).__name__
@@ -206,7 +206,7 @@ def _wanted(data: Any, place: Place, check: Check) -> tuple[dict[str, Wanted], d
     return wanted, refused
 
 
-def _one(name: Any, item: Any, place: Place) -> Wanted:
+def _one(name: Any, item: Any, place: Location) -> Wanted:
     if not isinstance(item, Mapping) or not isinstance(name, str):
         raise ValidationError("name", name, "an entry with a name")
     paused = item.get("paused")
@@ -248,7 +248,9 @@ def _until_ms(name: str, given: Any) -> int | None:
         raise ValidationError("paused_until", given, allowed, entry=name) from None
 
 
-def _planned(calls: Calls, wanted: Mapping[str, Wanted], refused: Mapping[str, str]) -> LoadReport:
+def _planned(
+    calls: RetryingCalls, wanted: Mapping[str, Wanted], refused: Mapping[str, str]
+) -> LoadReport:
     found: dict[str, list[str]] = {"added": [], "changed": [], "unchanged": []}
     refused, left = dict(refused), {}
     for batch in _batches(list(wanted.values())):
@@ -293,7 +295,7 @@ def _verdict(item: Wanted, stored: Stored, now_ms: int, guard: Guard) -> tuple[s
     return ("unchanged" if same else "changed"), ""
 
 
-def _write(calls: Calls, batch: Sequence[Wanted]) -> list[Stored]:
+def _write(calls: RetryingCalls, batch: Sequence[Wanted]) -> list[Stored]:
     """Add or change these in one write; the pauses of existing ones come afterwards."""
 
     def edit(item: Wanted, stored: Stored, now_ms: int) -> Edit | None:
@@ -304,7 +306,7 @@ def _write(calls: Calls, batch: Sequence[Wanted]) -> list[Stored]:
     return _edit_all(calls, batch, edit)
 
 
-def _set_pauses(calls: Calls, batch: Sequence[Wanted]) -> list[Stored]:
+def _set_pauses(calls: RetryingCalls, batch: Sequence[Wanted]) -> list[Stored]:
     """Pause and resume existing entries as the document has them."""
 
     def edit(item: Wanted, stored: Stored, now_ms: int) -> Edit | None:
@@ -319,13 +321,13 @@ def _set_pauses(calls: Calls, batch: Sequence[Wanted]) -> list[Stored]:
 
 
 def _edit_all(
-    calls: Calls,
+    calls: RetryingCalls,
     batch: Sequence[Wanted],
     edit: Callable[[Wanted, Stored, int], Edit | None],
 ) -> list[Stored]:
     """All of these edits or none; the entries that were changed, as they were before."""
 
-    def plan(desk: Desk) -> Plan[list[Stored]]:
+    def plan(desk: Session) -> Plan[list[Stored]]:
         snapshot = desk.entries.read([item.entry.name for item in batch])
         pairs = zip(batch, snapshot.stored, strict=True)
         edits = [(stored, edit(item, stored, snapshot.now_ms)) for item, stored in pairs]

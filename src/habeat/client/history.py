@@ -13,7 +13,7 @@ from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
 from habeat.errors import ValidationError
 from habeat.schedules.schedule import FIRST_MS, LAST_MS, to_ms
-from habeat.store.inspection import Insight, Record
+from habeat.store.inspection import Inspection, Record
 
 #: So many records are read between two looks at the clock.
 CHECK_EVERY = 50
@@ -66,7 +66,7 @@ def since_ms(since: Any, now_ms: int) -> int | None:
 
 
 def records(
-    insight: Insight, name: str | None, from_ms: int | None, limit: int, check: Check = unbounded
+    insight: Inspection, name: str | None, from_ms: int | None, limit: int, check: Check = unbounded
 ) -> list[LedgerRecord]:
     """The newest `limit` records, newest first; of one entry if it is named."""
     if type(limit) is not int or limit < 1:
@@ -76,7 +76,7 @@ def records(
 
 
 def drift_since(
-    insight: Insight, name: str | None, from_ms: int, check: Check = unbounded
+    insight: Inspection, name: str | None, from_ms: int, check: Check = unbounded
 ) -> list[Drift]:
     """Exact figures from the ledger, the worst first."""
     late: dict[str, list[int]] = {}
@@ -109,7 +109,7 @@ def moment(at_ms: int) -> datetime:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _of(insight: Insight, name: str | None, from_ms: int | None) -> Iterator[Record]:
+def _of(insight: Inspection, name: str | None, from_ms: int | None) -> Iterator[Record]:
     return insight.ledger(from_ms) if name is None else insight.ledger_of(name, from_ms)
 
 

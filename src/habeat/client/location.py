@@ -24,7 +24,7 @@ DEFAULT_LEDGER_AGE_MS = 86_400_000
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Everything a client has to know before it may ask Redis.
 
     `app_name` is "" where it is not known; `timezone` is the one for schedules that name none.
@@ -40,11 +40,11 @@ class Place:
     limits: Limits = field(default_factory=Limits)
 
 
-def place_of_app(app: Any) -> Place:
+def location_of_app(app: Any) -> Location:
     """The place that a Celery app's settings name; SettingsError if they name none."""
     settings = Settings.from_conf(app.conf, app_main=app.main)
     strict = not settings.redis_options_from_broker
-    return Place(
+    return Location(
         redis_target(settings.redis_url, settings.redis_options, strict=strict),
         settings.key_prefix,
         app.main or settings.key_prefix,
@@ -55,9 +55,9 @@ def place_of_app(app: Any) -> Place:
     )
 
 
-def place_of_url(
+def location_of_url(
     url: str, prefix: str | None, options: Mapping[str, Any] | None, timezone: str | None
-) -> Place:
+) -> Location:
     """The place under a URL; SettingsError and ValidationError name what is wrong."""
     if not isinstance(prefix, str) or not prefix or set(prefix) & set("{} \t\n"):
         raise ValidationError(
@@ -66,4 +66,4 @@ def place_of_url(
     zone = "UTC" if timezone is None else timezone
     zone_named(zone)
     limits = Limits(own_names=own_names(key_base(prefix), ""))
-    return Place(redis_target(url, options), prefix, "", zone, limits=limits)
+    return Location(redis_target(url, options), prefix, "", zone, limits=limits)

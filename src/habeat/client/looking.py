@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from habeat.client.calls import Calls, Desk
+from habeat.client.calls import RetryingCalls, Session
 from habeat.client.guard import Scope
 from habeat.client.history import (
     Drift,
@@ -39,7 +39,7 @@ Records = list[LedgerRecord]
 class Looking:
     """What `Client` tells; nothing here writes."""
 
-    _calls: Calls
+    _calls: RetryingCalls
 
     # -- entries ----------------------------------------------------------------------------
 
@@ -172,9 +172,9 @@ class Looking:
         return moment(self._calls.read(lambda desk: desk.insight.now_us()) // 1_000)
 
 
-def _lateness(names: Sequence[str], desk: Desk) -> dict[str, Lateness]:
+def _lateness(names: Sequence[str], desk: Session) -> dict[str, Lateness]:
     return desk.insight.lateness(names)
 
 
-def _from_ms(desk: Desk, since: datetime | timedelta | None) -> int | None:
+def _from_ms(desk: Session, since: datetime | timedelta | None) -> int | None:
     return None if since is None else since_ms(since, desk.insight.now_us() // 1_000)

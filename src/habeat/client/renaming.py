@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from habeat.core.entry import Entry, validated
-from habeat.entries.codec import decode_order, digest_of, encode, encode_order
+from habeat.entries.codec import decode_request, digest_of, encode, encode_request
 from habeat.entries.readable import shown
 from habeat.errors import DefinitionError
 from habeat.ports.entries import Renaming, Stored
@@ -44,8 +44,8 @@ def _moved(
 ) -> Iterator[tuple[str, str, bytes]]:
     for identity, raw in orders.items():
         try:
-            order = decode_order(raw)
+            order = decode_request(raw)
         except DefinitionError:
             continue  # the leader puts it aside
         if order.entry == name:
-            yield identity, digest_of(raw), encode_order(replace(order, entry=new_name))
+            yield identity, digest_of(raw), encode_request(replace(order, entry=new_name))

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from habeat.client.budget import Check
-from habeat.client.calls import Calls, Desk
+from habeat.client.calls import RetryingCalls, Session
 from habeat.core.entry import Entry
 from habeat.entries.fields import tags_of
 from habeat.entries.readable import shown
@@ -66,7 +66,7 @@ class Selection:
         )
 
 
-def check_room(calls: Calls, desk: Desk, found: Iterable[Stored]) -> None:
+def check_room(calls: RetryingCalls, desk: Session, found: Iterable[Stored]) -> None:
     """NotAllowed if the entries that are not there yet exceed what the guard's scope may have."""
     guard = calls.guard
     new = [stored.name for stored in found if not stored.exists]
@@ -81,7 +81,7 @@ def check_room(calls: Calls, desk: Desk, found: Iterable[Stored]) -> None:
     guard.check_room(new[0], present, len(new))
 
 
-def pages_of(calls: Calls, prefix: str = "") -> Iterator[list[str]]:
+def pages_of(calls: RetryingCalls, prefix: str = "") -> Iterator[list[str]]:
     """The names that begin with `prefix`, sorted, a page at a time.
 
     Among them those that a leader has set aside for having no definition any more.
@@ -100,11 +100,11 @@ def pages_of(calls: Calls, prefix: str = "") -> Iterator[list[str]]:
         aside, after = aside[ready:], found[-1]
 
 
-def _set_aside(desk: Desk, prefix: str) -> list[str]:
+def _set_aside(desk: Session, prefix: str) -> list[str]:
     return [name for name in desk.insight.set_aside() if name.startswith(prefix)]
 
 
-def _page(prefix: str, after: bytes, check: Check, desk: Desk) -> list[bytes]:
+def _page(prefix: str, after: bytes, check: Check, desk: Session) -> list[bytes]:
     """The names that follow; the index is made first where it is missing or not whole."""
     for _ in range(REINDEXINGS):
         found = desk.entries.index.page(prefix, after, PAGE)
@@ -119,7 +119,7 @@ def _page(prefix: str, after: bytes, check: Check, desk: Desk) -> list[bytes]:
     return names[bisect_right(names, after) :][:PAGE]
 
 
-def selected(calls: Calls, selection: Selection) -> Iterator[Entry]:
+def selected(calls: RetryingCalls, selection: Selection) -> Iterator[Entry]:
     """The entries that are meant, by name, each page read at one moment.
 
     The time that the caller takes between two entries is not counted.
@@ -135,7 +135,7 @@ def selected(calls: Calls, selection: Selection) -> Iterator[Entry]:
 
 
 def entries_of(
-    calls: Calls, names: list[str], only: Callable[[bytes], bool] | None = None
+    calls: RetryingCalls, names: list[str], only: Callable[[bytes], bool] | None = None
 ) -> list[Entry]:
     """These entries; what is gone since is left out, and what `only` says is not wanted."""
     if only is None:
@@ -149,6 +149,6 @@ def entries_of(
     ]
 
 
-def read(calls: Calls, names: list[str]) -> Snapshot:
+def read(calls: RetryingCalls, names: list[str]) -> Snapshot:
     """These entries at one moment, as stored."""
     return calls.read(lambda desk: desk.entries.read(names))

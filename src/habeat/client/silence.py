@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from habeat.core.firing import Outcome
-from habeat.store.inspection import Insight, Record
+from habeat.store.inspection import Inspection, Record
 
 #: Nothing sent for so long, while something was to be sent, is a problem. A takeover by the TTL
 #: and a retry of one entry are shorter.
@@ -22,7 +22,7 @@ _LEFT = (Outcome.SENT, Outcome.LATE)
 _FAILED = (Outcome.FAILED, Outcome.AMBIGUOUS)
 
 
-def silence(insight: Insight, now_ms: int, in_flight: int) -> str:
+def silence(insight: Inspection, now_ms: int, in_flight: int) -> str:
     """The problem in a sentence; "" while messages leave or nothing is due."""
     records = insight.newest(RECORDS_READ)
     silent_ms = _silent_ms(records, now_ms)

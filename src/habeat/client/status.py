@@ -12,7 +12,7 @@ from habeat.client.replicas import Leader, Replica, replica
 from habeat.client.silence import silence
 from habeat.core.circuit import Circuit
 from habeat.core.firing import LATE_AFTER_MS
-from habeat.store.inspection import Facts, Insight
+from habeat.store.inspection import Facts, Inspection
 from habeat.store.leases import LIVE_WINDOW_MS
 
 #: A replica's clock further off than this is told of: logs and `since` are misleading then.
@@ -112,7 +112,7 @@ class Status:
         return (*((leading,) if leading else ()), *self.standbys, *self.inert)
 
 
-def read_status(insight: Insight, grace_ms: int) -> Status:
+def read_status(insight: Inspection, grace_ms: int) -> Status:
     """Read it. The counters come from two keys, read one after the other while firings go on:
     a sum that is wrong at one look is only believed if it stays wrong."""
     facts = insight.facts()

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from habeat.client.calls import Calls, Desk, Overtaken
+from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.ports import Unfenced
 from habeat.ports.entries import Conflict, Mark
 from habeat.store.entries import EntryStore
@@ -41,12 +41,12 @@ class Plan(Generic[Result]):
     send: Send | None = None
 
 
-def swap(calls: Calls, plan: Callable[[Desk], Plan[Result]]) -> Result:
+def swap(calls: RetryingCalls, plan: Callable[[Session], Plan[Result]]) -> Result:
     """Read and plan by `plan`, write, return its result; Overtaken if others kept being faster."""
     marks = _marks(calls)
     unanswered: tuple[Mark, Result] | None = None
 
-    def attempt(desk: Desk) -> Result:
+    def attempt(desk: Session) -> Result:
         nonlocal unanswered
         if unanswered is not None:
             mark, result = unanswered
@@ -67,7 +67,7 @@ def swap(calls: Calls, plan: Callable[[Desk], Plan[Result]]) -> Result:
     return calls.write(attempt)
 
 
-def _marks(calls: Calls) -> itertools.chain[Mark]:
+def _marks(calls: RetryingCalls) -> itertools.chain[Mark]:
     keep_ms = max(KEEP_MS, int(calls.timeout_s * KEEP_TIMEOUTS * 1_000))
     call = secrets.token_hex(8)
     return itertools.chain(Mark(f"{call}:{number}", keep_ms) for number in itertools.count(1))

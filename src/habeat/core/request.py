@@ -20,7 +20,7 @@ BACKFILL_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Request:
     """A request for extra firings of one entry; instants are Unix milliseconds, UTC.
 
     A trigger uses `at_ms` as its slot and may change the arguments. A backfill fires the slots
@@ -49,7 +49,7 @@ class Order:
 
     def firings(
         self, entry: Entry, request: str, now_ms: int
-    ) -> Iterator[tuple[Firing, Order | None]]:
+    ) -> Iterator[tuple[Firing, Request | None]]:
         """What fires now, each with what is left of the order after it.
 
         The effective time is now: an `expires` counts from there, or a backfill of last week
@@ -58,7 +58,7 @@ class Order:
         if self.kind == "trigger":
             yield Firing(entry.name, self.at_ms, now_ms, request=request, asked=self.kind), None
             return
-        left: Order | None = self
+        left: Request | None = self
         burst = max(1, round(self.pace / BURSTS_PER_SECOND))
         for _ in range(burst):
             slot_ms = left.next_slot_ms(entry) if left is not None else None

@@ -12,7 +12,7 @@ from habeat.core.lateness import Lateness
 from habeat.demo.place import Place
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
-from habeat.store.inspection import Facts, Insight
+from habeat.store.inspection import Facts, Inspection
 from habeat.store.keys import Keys
 
 
@@ -47,7 +47,7 @@ class Watch:
         self._connections = Connections(
             redis_target(place.url, {}), socket_timeout_s=5, connect_timeout_s=5
         )
-        self._insight = Insight(Caller(self._connections, Keys(place.prefix)))
+        self._insight = Inspection(Caller(self._connections, Keys(place.prefix)))
         self._client = redis.Redis.from_url(place.url, socket_timeout=5)
 
     def now_us(self) -> int:

@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from habeat.engine.circuits import Circuits
+from habeat.engine.claim_results import ClaimResults
 from habeat.engine.election import Attempt, HistoryLost
 from habeat.engine.fenced import Lead
-from habeat.engine.verdicts import Verdicts
 from habeat.ports import Behind, Claim, DispatchStore, Sent, Statuses, Unfenced
 
 MOST_UNDER_WAY, MOST_FAR_UNDER_WAY = 2, 5
@@ -43,7 +43,7 @@ class _UnderWay:
 class AtomicClaims:
     """Claims batches; the claim carries the message."""
 
-    def __init__(self, store: DispatchStore, verdicts: Verdicts, circuits: Circuits) -> None:
+    def __init__(self, store: DispatchStore, verdicts: ClaimResults, circuits: Circuits) -> None:
         self._circuits = circuits
         self._store = store
         self._verdicts = verdicts

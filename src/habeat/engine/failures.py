@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from habeat.core.firing import Firing, Outcome
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import PlannedFiring
-from habeat.ports import Claim, DispatchStore, DueEntry, Request, Skip
+from habeat.ports import Claim, DispatchStore, DueEntry, Skip, StoredRequest
 
 log = logging.getLogger("habeat")
 
@@ -125,5 +125,5 @@ class Failures:
 
     def _drop(self, lead: Lead, failed: Failed, why: str) -> None:
         firing = failed.firing
-        request = Request(firing.request, failed.due.digest, b"")
+        request = StoredRequest(firing.request, failed.due.digest, b"")
         lead.call(lambda fence: self._store.drop(fence, request, firing.entry, firing.slot_ms, why))

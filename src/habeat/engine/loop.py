@@ -23,28 +23,27 @@ from functools import partial
 
 from habeat.core.lease import Fence
 from habeat.engine.atomic import AtomicClaims
+from habeat.engine.bulkhead import Bulkhead
 from habeat.engine.circuits import Circuits
+from habeat.engine.claim_results import ClaimResults
 from habeat.engine.dispatch import Dispatch, Dispatched
 from habeat.engine.election import Election, HistoryLost, LeaseLost
 from habeat.engine.fenced import Lead
-from habeat.engine.guard import Guard
 from habeat.engine.housekeeping import Housekeeping
 from habeat.engine.outbox import OutboxClaims, Sender
 from habeat.engine.outlook import DUE_PER_TICK, FIRINGS_PER_TICK, Outlook
-from habeat.engine.planning import Catalog, Plan, Planner
+from habeat.engine.planning import DefinitionSource, Plan, Planner
 from habeat.engine.prefetch import Ahead, ahead_ms
 from habeat.engine.recovery import Recovery
 from habeat.engine.rendering import Renderer
-from habeat.engine.reporting import Once
 from habeat.engine.requests import Requests
 from habeat.engine.setting_aside import SettingAside
 from habeat.engine.settings import EngineSettings
-from habeat.engine.verdicts import Verdicts
+from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import (
     BrokerUnavailable,
     Clock,
     DispatchStore,
-    Line,
     Publisher,
     ScheduleAsker,
     Skip,
@@ -52,6 +51,7 @@ from habeat.ports import (
     StoreUnavailable,
     Tick,
     Unfenced,
+    WakeChannel,
 )
 
 log = logging.getLogger("habeat")
@@ -82,10 +82,10 @@ class Engine:
         *,
         election: Election,
         store: DispatchStore,
-        line: Line,
+        line: WakeChannel,
         clock: Clock,
         publisher: Publisher,
-        catalog: Catalog,
+        catalog: DefinitionSource,
         housekeeping: Housekeeping,
         settings: EngineSettings,
         stopping: Callable[[], bool] = lambda: False,
@@ -110,7 +110,7 @@ class Engine:
         self._lead.renew = self._renew
         self._circuits = circuits = Circuits(store)
         renderer = Renderer(publisher, store, settings.policies.delivery, circuits)
-        verdicts = Verdicts(store, publisher, circuits)
+        verdicts = ClaimResults(store, publisher, circuits)
         bounds = (settings.publish_timeout_ms, settings.outbox_window)
         self._sender = Sender(store, publisher, *bounds, circuits)
         self._dispatch = Dispatch(
@@ -126,8 +126,8 @@ class Engine:
         )
         self._requests = Requests(store, catalog, self._planner, self._dispatch)
         self._recovery = Recovery(store, self._sender, circuits)
-        self._trouble = Once()
-        self._guard = Guard(self._trouble)
+        self._trouble = TroubleLog()
+        self._guard = Bulkhead(self._trouble)
         self._aside = SettingAside(store, self._trouble)
         self._failures = 0
         self._bugs = 0

@@ -53,10 +53,10 @@ from dataclasses import dataclass
 
 from habeat.core.entry import Delivery
 from habeat.engine.circuits import Circuits
+from habeat.engine.claim_results import ClaimResults
 from habeat.engine.election import Attempt
 from habeat.engine.fenced import Lead
-from habeat.engine.reporting import Once
-from habeat.engine.verdicts import Verdicts
+from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import (
     BrokerUnavailable,
     Claim,
@@ -108,7 +108,7 @@ class Sender:
         self._settling: Sent[int] | None = None
         #: How many of the departed are in the question that is out.
         self._asked = 0
-        self._refused = Once()
+        self._refused = TroubleLog()
 
     def ready(self, lead: Lead) -> None:
         """Make sure of the broker before anything is claimed; BrokerUnavailable."""
@@ -234,7 +234,7 @@ class _Claiming:
 class OutboxClaims:
     """Claims batches and publishes what was claimed."""
 
-    def __init__(self, store: DispatchStore, sender: Sender, verdicts: Verdicts) -> None:
+    def __init__(self, store: DispatchStore, sender: Sender, verdicts: ClaimResults) -> None:
         self._store = store
         self._sender = sender
         self._verdicts = verdicts

@@ -23,7 +23,7 @@ from typing import Protocol
 from habeat.core.catchup import Effort, Step, plan
 from habeat.core.entry import Entry, Policies
 from habeat.core.history import Loss
-from habeat.core.request import Order
+from habeat.core.request import Request
 from habeat.engine.custom_schedules import AskedHere, as_of_ms, out_of_bounds, verdict
 from habeat.engine.patience import COSTLY_MS, SLOW_MS, SLOW_TRIES, Slowness, Tries, pause_ms
 from habeat.engine.plan import Plan as Plan
@@ -45,7 +45,7 @@ MISSING_CODE = (
 )
 
 
-class Catalog(Protocol):
+class DefinitionSource(Protocol):
     """Where definitions come from: stored text, and what only code can express."""
 
     def decode(self, name: str, stored: bytes) -> Entry:
@@ -56,11 +56,11 @@ class Catalog(Protocol):
         """The entry with the parts that only code has; None if this code has them not."""
         ...
 
-    def decode_order(self, stored: bytes) -> Order:
+    def decode_request(self, stored: bytes) -> Request:
         """The order written as `stored`; DefinitionError."""
         ...
 
-    def encode_order(self, order: Order) -> bytes:
+    def encode_request(self, order: Request) -> bytes:
         """The order as stored."""
         ...
 
@@ -70,7 +70,7 @@ class Planner:
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: DefinitionSource,
         defaults: Policies,
         fetch: Callable[[Sequence[str]], Sequence[bytes | None]],
         asker: ScheduleAsker | None = None,

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
-from habeat.core.request import Order
+from habeat.core.request import Request
 from habeat.engine.dispatch import Dispatch, Dispatched
 from habeat.engine.fenced import Lead
-from habeat.engine.planning import Catalog, PlannedFiring, Planner
+from habeat.engine.planning import DefinitionSource, PlannedFiring, Planner
 from habeat.errors import DefinitionError
-from habeat.ports import DispatchStore, DueEntry, Request
+from habeat.ports import DispatchStore, DueEntry, StoredRequest
 
 REQUESTS_PER_TURN = 50
 #: Requests are planned one by one, as they are sent, and none is begun after this.
@@ -30,7 +30,7 @@ class Requests:
     """Carries out the requests that are due, a bounded part of them each turn."""
 
     def __init__(
-        self, store: DispatchStore, catalog: Catalog, planner: Planner, dispatch: Dispatch
+        self, store: DispatchStore, catalog: DefinitionSource, planner: Planner, dispatch: Dispatch
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -43,7 +43,9 @@ class Requests:
         sent = self._dispatch.send(lead, self._planned_all(lead, found.requests))
         return Dispatched(sent.count, sent.complete, sent.complete and bool(found.requests))
 
-    def _planned_all(self, lead: Lead, requests: Sequence[Request]) -> Iterator[PlannedFiring]:
+    def _planned_all(
+        self, lead: Lead, requests: Sequence[StoredRequest]
+    ) -> Iterator[PlannedFiring]:
         ends_ms = lead.now_ms() + TURN_MS
         orders = list(self._readable(lead, requests))
         entries = self._planner.find_all({order.entry for _, order in orders})
@@ -60,21 +62,23 @@ class Requests:
             else:
                 yield from planned
 
-    def _readable(self, lead: Lead, requests: Sequence[Request]) -> Iterator[tuple[Request, Order]]:
+    def _readable(
+        self, lead: Lead, requests: Sequence[StoredRequest]
+    ) -> Iterator[tuple[StoredRequest, Request]]:
         for request in requests:
             try:
-                yield request, self._catalog.decode_order(request.raw)
+                yield request, self._catalog.decode_request(request.raw)
             except DefinitionError as error:
                 self._drop(lead, request, error)
 
     def _planned(
-        self, lead: Lead, request: Request, order: Order, entry: Entry
+        self, lead: Lead, request: StoredRequest, order: Request, entry: Entry
     ) -> list[PlannedFiring]:
         planned: list[PlannedFiring] = []
         digest = request.digest
         entry = _applied(order, entry)
         for firing, left in self._firings(lead, request, order, entry):
-            remains = b"" if left is None else self._catalog.encode_order(left)
+            remains = b"" if left is None else self._catalog.encode_request(left)
             again_ms = None if left is None else left.not_before_ms
             due = DueEntry(entry.name, 0, digest, 0)
             planned.append(PlannedFiring(entry, due, firing, 0, 0, None, again_ms, remains))
@@ -84,20 +88,20 @@ class Requests:
         return planned
 
     def _firings(
-        self, lead: Lead, request: Request, order: Order, entry: Entry
-    ) -> list[tuple[Firing, Order | None]]:
+        self, lead: Lead, request: StoredRequest, order: Request, entry: Entry
+    ) -> list[tuple[Firing, Request | None]]:
         try:
             return list(order.firings(entry, request.identity, lead.now_ms()))
         except Exception as error:
             raise DefinitionError(order.entry, f"its schedule fails: {error!r}") from error
 
-    def _wait(self, lead: Lead, request: Request, order: Order, entry: Entry) -> None:
+    def _wait(self, lead: Lead, request: StoredRequest, order: Request, entry: Entry) -> None:
         """A backfill whose time has not come, or that has nothing left to do."""
         if order.next_slot_ms(entry) is None:
             raise DefinitionError(order.entry, "it has no slots left")
         put_off(self._store, lead, request, order.not_before_ms)
 
-    def _drop(self, lead: Lead, request: Request, error: DefinitionError) -> None:
+    def _drop(self, lead: Lead, request: StoredRequest, error: DefinitionError) -> None:
         lead.call(
             lambda fence: self._store.drop(
                 fence, request, error.entry, lead.now_ms(), f"request: {error.why}"
@@ -105,13 +109,13 @@ class Requests:
         )
 
 
-def _applied(order: Order, entry: Entry) -> Entry:
+def _applied(order: Request, entry: Entry) -> Entry:
     try:
         return order.applied(entry)
     except Exception as error:
         raise DefinitionError(order.entry, f"its arguments cannot be used: {error!r}") from error
 
 
-def put_off(store: DispatchStore, lead: Lead, request: Request, until_ms: int) -> None:
+def put_off(store: DispatchStore, lead: Lead, request: StoredRequest, until_ms: int) -> None:
     """Look at a request again at that instant."""
     lead.call(lambda fence: store.put_off(fence, "requests", [request.identity], until_ms))

@@ -11,7 +11,7 @@ import logging
 
 from habeat.engine.fenced import Lead
 from habeat.engine.plan import Plan
-from habeat.engine.reporting import Once
+from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import DispatchStore, DueEntry
 
 log = logging.getLogger("habeat")
@@ -22,7 +22,7 @@ UNRESOLVED_WAIT_MS = 30_000
 class SettingAside:
     """Carries out what a plan says of entries that do not fire."""
 
-    def __init__(self, store: DispatchStore, trouble: Once) -> None:
+    def __init__(self, store: DispatchStore, trouble: TroubleLog) -> None:
         self._store = store
         self._trouble = trouble
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 from kombu.utils import json
 
 from habeat.core.entry import Delivery, Entry, EntryState, Misfire
-from habeat.core.request import Order
+from habeat.core.request import Request
 from habeat.entries import shapes, storable
 from habeat.errors import DefinitionError, HabeatError, ValidationError
 from habeat.printable import kind_of, place
@@ -205,21 +205,21 @@ def _word(words: type[Misfire] | type[Delivery], field: str, given: str) -> Misf
         raise ValidationError(field, given, " or ".join(map(repr, map(str, words)))) from None
 
 
-def encode_order(order: Order) -> bytes:
+def encode_request(order: Request) -> bytes:
     """An order as stored; ValidationError, with the path, if it could not be read again."""
     for name in ("args", "kwargs"):
         if value := getattr(order, name):
             _check_storable(name, value, order.entry)
     written = _written({"v": VERSION, **asdict(order)}, order.entry)
     try:
-        decode_order(written)
+        decode_request(written)
     except DefinitionError as error:
         allowed = f"one that can be read back ({error.why})"
         raise ValidationError("request", kind_of(order), allowed, entry=order.entry) from error
     return written
 
 
-def decode_order(stored: bytes) -> Order:
+def decode_request(stored: bytes) -> Request:
     """The order written as `stored`; DefinitionError if it cannot be read."""
     try:
         data = _object(stored)
@@ -227,7 +227,7 @@ def decode_order(stored: bytes) -> Order:
         shapes.check(data, shapes.REQUEST)
         if data.get("args") is not None:
             data["args"] = tuple(data["args"])
-        return Order(**data)
+        return Request(**data)
     except Exception as why:  # whatever it is, it is this request's own trouble
         raise DefinitionError("?", f"the request cannot be read: {_told(why, stored)}") from why
 
@@ -290,4 +290,4 @@ def _pause(raw: str) -> Mapping[str, Any]:
 
 def paused_json(reason: str, at_ms: int, until_ms: int | None = None) -> str:
     """What :paused holds of an entry."""
-    return json.dumps({"reason": reason, "at_ms": at_ms, "until_ms": until_ms})
+    return plain_json.dumps({"reason": reason, "at_ms": at_ms, "until_ms": until_ms})

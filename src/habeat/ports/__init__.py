@@ -24,13 +24,13 @@ from habeat.ports.dispatch import Intent as Intent
 from habeat.ports.dispatch import Marked as Marked
 from habeat.ports.dispatch import Queue as Queue
 from habeat.ports.dispatch import Recovered as Recovered
-from habeat.ports.dispatch import Request as Request
 from habeat.ports.dispatch import Skip as Skip
 from habeat.ports.dispatch import Statuses as Statuses
+from habeat.ports.dispatch import StoredRequest as StoredRequest
 from habeat.ports.dispatch import Tick as Tick
 from habeat.ports.host import Clock as Clock
-from habeat.ports.host import Line as Line
 from habeat.ports.host import Sent as Sent
+from habeat.ports.host import WakeChannel as WakeChannel
 from habeat.ports.lease import Behind as Behind
 from habeat.ports.lease import ElectionStore as ElectionStore
 from habeat.ports.lease import Look as Look

@@ -103,7 +103,7 @@ class Departed:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class StoredRequest:
     """Extra firings that somebody asked for, as stored; `digest` names what is stored."""
 
     identity: str
@@ -116,7 +116,7 @@ class DueRequests:
     """Requests that are due, each entry's in its turn."""
 
     now_us: int
-    requests: Sequence[Request]
+    requests: Sequence[StoredRequest]
     heartbeat: int = 0
 
 
@@ -238,7 +238,7 @@ class DispatchStore(Protocol):
         ...
 
     def drop(
-        self, fence: Fence, request: Request, entry: str, slot_ms: int, why: str
+        self, fence: Fence, request: StoredRequest, entry: str, slot_ms: int, why: str
     ) -> Statuses | Unfenced: ...
 
     def circuits(self) -> Mapping[str, Circuit]:

@@ -29,7 +29,7 @@ class Clock(Protocol):
     def wall_ms(self) -> int: ...
 
 
-class Line(Protocol):
+class WakeChannel(Protocol):
     """The pub/sub connection: it is waited on, and its subscription shows that we live."""
 
     def open(self) -> bool:

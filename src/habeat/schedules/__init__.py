@@ -12,8 +12,8 @@ from habeat.schedules.crontab import Crontab, Field
 from habeat.schedules.interval import MINIMUM_MS, Interval
 from habeat.schedules.local import Fold, Gap
 from habeat.schedules.once import Once
+from habeat.schedules.recurrence.rrule import RRule
 from habeat.schedules.registry import from_json, register
-from habeat.schedules.rrule.rrule import RRule
 from habeat.schedules.schedule import LAST_MS, Remark, Run, Schedule, to_ms
 from habeat.schedules.solar import Solar
 

@@ -19,10 +19,10 @@ from habeat.ports import (
     Marked,
     Queue,
     Recovered,
-    Request,
     Sent,
     Skip,
     Statuses,
+    StoredRequest,
     StoreUnavailable,
     Tick,
     Unfenced,
@@ -162,7 +162,7 @@ class RedisDispatchStore:
             return refusal
         _, now_us, heartbeat, found = reply
         requests = [
-            Request(text(identity), digest_of(bytes(raw)), bytes(raw))
+            StoredRequest(text(identity), digest_of(bytes(raw)), bytes(raw))
             for identity, raw in zip(*[iter(found)] * 2, strict=True)
         ]
         return DueRequests(int(now_us), requests, int(heartbeat))
@@ -174,7 +174,7 @@ class RedisDispatchStore:
         return _statuses(self._caller.run("put_off", *fence.words, queue, until_ms, *named))
 
     def drop(
-        self, fence: Fence, request: Request, entry: str, slot_ms: int, why: str
+        self, fence: Fence, request: StoredRequest, entry: str, slot_ms: int, why: str
     ) -> Statuses | Unfenced:
         why = printable(why, self._error_chars)
         words = (request.identity, request.digest, entry, slot_ms, why)

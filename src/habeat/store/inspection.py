@@ -63,7 +63,7 @@ class Facts:
     circuits: Mapping[str, Circuit] = field(default_factory=dict)
 
 
-class Insight:
+class Inspection:
     """Reads; writes nothing."""
 
     def __init__(self, caller: Caller) -> None:

@@ -41,8 +41,8 @@ DEAF_MS = 2
 REOPEN_EVERY_MS = 1_000
 
 
-class RedisLine:
-    """`ports.Line` over one redis-py PubSub."""
+class RedisWakeChannel:
+    """`ports.WakeChannel` over one redis-py PubSub."""
 
     def __init__(self, connections: Connections, keys: Keys, nonce: str, clock: Clock) -> None:
         self._connections = connections

@@ -30,7 +30,7 @@ from habeat.store.calling import Caller
 from habeat.store.connection import Connections
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
-from habeat.store.inspection import Insight
+from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
@@ -43,17 +43,17 @@ DAY_MS = 86_400_000
 MARK = Mark("probe", TTL_MS)
 
 
-def rehearse(connections: Connections, prefix: str, nonce: str, clock: Clock) -> None:
+def check_scripts(connections: Connections, prefix: str, nonce: str, clock: Clock) -> None:
     """Run every script; StoreUnavailable tells what is refused."""
     keys = Keys(prefix, apart=f"probe:{nonce}:")
     caller = Caller(connections, keys)
     try:
-        _Rehearsal(caller, clock, nonce).run()
+        _ScriptCheck(caller, clock, nonce).run()
     finally:
         _clean(caller, keys)
 
 
-class _Rehearsal:
+class _ScriptCheck:
     def __init__(self, caller: Caller, clock: Clock, nonce: str) -> None:
         self._caller = caller
         self._leases = RedisElectionStore(caller, clock, "rehearsal")
@@ -61,7 +61,7 @@ class _Rehearsal:
             caller, dedup_ttl_ms=TTL_MS, ledger_age_ms=DAY_MS, ledger_length=100
         )
         self._entries = EntryStore(caller)
-        self._insight = Insight(caller)
+        self._insight = Inspection(caller)
         self._nonce = nonce
 
     def run(self) -> None:

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from habeat.core.entry import Entry
-from habeat.core.request import Order
+from habeat.core.request import Request
 from habeat.entries import shapes
-from habeat.entries.codec import encode, encode_order
+from habeat.entries.codec import encode, encode_request
 from habeat.schedules import every
 
 #: An argument, which no log line, error or listing of problems may repeat.
@@ -66,7 +66,7 @@ def definitions() -> list[bytes]:
 
 def requests(entry: str) -> list[bytes]:
     """The same of a request."""
-    plain = json.loads(encode_order(Order("backfill", entry, 5, end_ms=9)))
+    plain = json.loads(encode_request(Request("backfill", entry, 5, end_ms=9)))
     changed = [{**plain, field: value} for field in plain for value in JSON]
     paced = [_written({**plain, "pace": 1}).replace(b'"pace": 1', b'"pace": ' + pace)
              for pace in (b"1e18", b"NaN", b"Infinity", b"-1", b"0", b"1e-300")]  # fmt: skip

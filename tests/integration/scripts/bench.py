@@ -18,9 +18,9 @@ from habeat.ports import (
     Known,
     Lost,
     Rendered,
-    Request,
     Skip,
     Statuses,
+    StoredRequest,
     Won,
 )
 from habeat.ports.entries import Position, Write
@@ -199,10 +199,10 @@ class Bench:
         found = self.admin.hgetall(self.keys.inflight)
         return {text(k): text(v).split("\n") for k, v in found.items()}
 
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[StoredRequest]:
         """All that was asked for, due or not."""
         found = self.admin.hgetall(self.keys.requests)
-        return [Request(text(k), digest_of(raw), raw) for k, raw in found.items()]
+        return [StoredRequest(text(k), digest_of(raw), raw) for k, raw in found.items()]
 
     def fired(self, placed: Placed) -> str:
         return text(self.admin.get(self.keys.fired(placed.entry.name, placed.slot_ms)) or b"")

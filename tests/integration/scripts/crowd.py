@@ -12,7 +12,7 @@ from habeat.ports import Known, Won
 from habeat.store.calling import Caller
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
-from habeat.store.inspection import Insight
+from habeat.store.inspection import Inspection
 from habeat.store.leases import RedisElectionStore
 from habeat.store.pipelining import plain
 from habeat.store.scripting import script
@@ -76,7 +76,7 @@ class Crowd:
             self.caller, dedup_ttl_ms=60_000, ledger_age_ms=86_400_000, ledger_length=10**7
         )
         self.entries = EntryStore(self.caller)
-        self.insight = Insight(self.caller)
+        self.insight = Inspection(self.caller)
 
     def _fill(self) -> None:
         keys, numbers = self.bench.keys, range(MANY)

@@ -9,7 +9,7 @@ import pytest
 from habeat.core.firing import Firing
 from habeat.core.lease import Fence, Token
 from habeat.entries.codec import digest_of
-from habeat.ports import Departed, Rendered, Request
+from habeat.ports import Departed, Rendered, StoredRequest
 from tests.integration.scripts.bench import EVERY_MS, QUEUE, TTL_MS, Bench
 
 BOTH = pytest.mark.parametrize("atomic", [True, False], ids=["atomic", "outbox"])
@@ -387,7 +387,7 @@ def test_a_message_of_any_bytes_comes_back_as_it_was(bench: Bench) -> None:
 # -- orders ---------------------------------------------------------------------------------
 
 
-def order(bench: Bench, request: str, raw: bytes = b"order") -> Request:
+def order(bench: Bench, request: str, raw: bytes = b"order") -> StoredRequest:
     bench.admin.hset(bench.keys.requests, request, raw)
     (found,) = [r for r in bench.requests() if r.identity == request]
     return found

@@ -10,7 +10,7 @@ import pytest
 from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence
 from habeat.entries.codec import digest_of
-from habeat.ports import Behind, Intent, Lost, Request
+from habeat.ports import Behind, Intent, Lost, StoredRequest
 from habeat.ports.entries import Removal, Write
 from tests.integration.scripts.bench import TTL_MS, Bench, Placed
 
@@ -51,7 +51,7 @@ def _put_off(bench: Bench, fence: Fence, _: Placed) -> Any:
 
 def _drop(bench: Bench, fence: Fence, placed: Placed) -> Any:
     bench.admin.hset(bench.keys.requests, "r", b"raw")
-    request = Request("r", digest_of(b"raw"), b"raw")
+    request = StoredRequest("r", digest_of(b"raw"), b"raw")
     return bench.store.drop(fence, request, "e", 5, "why")
 
 

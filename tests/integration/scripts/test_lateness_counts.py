@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from habeat.core.firing import Firing
 from habeat.core.lease import Token
-from habeat.ports import Claim, Departed, Request
+from habeat.ports import Claim, Departed, StoredRequest
 from habeat.ports.entries import Removal
 from tests.integration.scripts.bench import EVERY_MS, Bench, Placed
 from tests.integration.scripts.test_claim import BOTH
@@ -90,7 +90,7 @@ def test_an_order_has_no_lateness(bench: Bench, atomic: bool) -> None:
     token, placed = bench.lead(), bench.place()
     bench.admin.hset(bench.keys.requests, "r1", b"order")
     (request,) = bench.requests()
-    assert isinstance(request, Request)
+    assert isinstance(request, StoredRequest)
     firing = Firing("e", placed.slot_ms - 7, placed.slot_ms, request="r1", asked="trigger")
     claim = bench.claim_of(placed, firing=firing, digest=request.digest)
     send(bench, token, placed, claim, atomic=atomic)

@@ -298,7 +298,7 @@ def test_waiting_for_redis_replicas_uses_up_no_attempts(bench: Bench) -> None:
 
 
 def test_an_order_that_cannot_be_carried_out_is_put_aside_once(bench: Bench) -> None:
-    from habeat.ports import Request
+    from habeat.ports import StoredRequest
 
     token, placed = bench.lead(), bench.place()
     reply = bench.caller.run("request", "r1", b"order", 60_000, "e")
@@ -306,7 +306,7 @@ def test_an_order_that_cannot_be_carried_out_is_put_aside_once(bench: Bench) -> 
     assert bench.caller.run("request", "r1", b"order", 60_000, "e")[0] == b"known"
     assert bench.caller.run("request", "r2", b"order", 60_000, "nobody")[0] == b"gone"
     (request,) = bench.requests()
-    stale = Request("r1", "0" * 40, b"")
+    stale = StoredRequest("r1", "0" * 40, b"")
     found = bench.store.drop(Fence(token, TTL_MS), stale, "e", placed.slot_ms, "why")
     assert isinstance(found, Statuses)
     assert found.words == ["replan"]

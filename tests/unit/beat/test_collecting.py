@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from habeat.beat.gc_freeze import here_to_stay
+from habeat.beat.gc_freeze import gc_frozen
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def as_before() -> Iterator[None]:
 
 def test_it_pauses_and_goes_on_and_leaves_alone_what_was_made() -> None:
     gc.enable()
-    with here_to_stay():
+    with gc_frozen():
         assert not gc.isenabled()
         made = [{"entry": number} for number in range(10)]
     assert gc.isenabled()
@@ -30,6 +30,6 @@ def test_it_pauses_and_goes_on_and_leaves_alone_what_was_made() -> None:
 @pytest.mark.parametrize("on", [True, False])
 def test_whoever_had_it_off_has_it_off(on: bool) -> None:
     (gc.enable if on else gc.disable)()
-    with pytest.raises(KeyError), here_to_stay():
+    with pytest.raises(KeyError), gc_frozen():
         raise KeyError
     assert gc.isenabled() is on

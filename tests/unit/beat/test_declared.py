@@ -16,7 +16,7 @@ from celery.schedules import crontab, schedule
 from kombu import Exchange, Queue
 
 from habeat.beat.declared.beat_schedule import declare
-from habeat.beat.definition_source import BeatCatalog
+from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.message.send_path import CANVAS
 from habeat.core.entry import Delivery, Misfire
 from habeat.entries.codec import decode, encode
@@ -158,7 +158,7 @@ def test_lazy_arguments_stay_a_matter_of_code_and_are_not_called(app: Celery) ->
     assert entry.from_code == ("args",)
     assert entry.args == ()
     assert called == []
-    parts = BeatCatalog(declared).code_parts(decode("a", encode(entry)))
+    parts = BeatDefinitionSource(declared).code_parts(decode("a", encode(entry)))
     assert parts["args"] == (1, lazy)
     assert called == []
 
@@ -186,7 +186,7 @@ def test_queues_and_exchanges_in_options_stay_a_matter_of_code(app: Celery) -> N
     declared = declare(app, {"a": {**GOOD, "options": {"queue": queue, "priority": 3}}})
     entry = declared.entries["a"]
     assert "options" in entry.from_code
-    parts = BeatCatalog(declared).code_parts(decode("a", encode(entry)))
+    parts = BeatDefinitionSource(declared).code_parts(decode("a", encode(entry)))
     assert parts["options"]["queue"] is queue
     assert parts["options"]["priority"] == 3
 
@@ -198,7 +198,7 @@ def test_a_schedule_class_is_looked_up_in_this_code(app: Celery) -> None:
     declared = declare(app, {"a": {**GOOD, "schedule": Mine(60)}})
     stored = decode("a", encode(declared.entries["a"]))
     assert stored.next_slot_ms(0) is None  # nobody computes wrong slots from what is stored
-    resolved = BeatCatalog(declared).resolve(stored)
+    resolved = BeatDefinitionSource(declared).resolve(stored)
     assert resolved is not None
     assert isinstance(resolved.schedule, Asked)
     assert resolved.schedule.ask(0, 60_000) == Told(True, 60_000)
@@ -210,9 +210,9 @@ def test_another_deploys_code_is_not_ours(app: Celery) -> None:
         pass
 
     theirs = declare(app, {"a": {**GOOD, "args": (9,), "schedule": Mine(60)}})
-    ours = BeatCatalog(declare(app, {"a": {**GOOD, "schedule": Mine(60)}}))
+    ours = BeatDefinitionSource(declare(app, {"a": {**GOOD, "schedule": Mine(60)}}))
     assert ours.resolve(theirs.entries["a"]) is None
-    assert BeatCatalog(declare(app, {})).resolve(theirs.entries["a"]) is None
+    assert BeatDefinitionSource(declare(app, {})).resolve(theirs.entries["a"]) is None
 
 
 # -- fingerprints -------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from habeat.beat.declared.beat_schedule import Declared, declare
+from habeat.beat.declared.beat_schedule import BeatSchedule, declare
 from habeat.beat.housekeeping import REGISTER_EVERY_MS, Identity, Replica
 from habeat.core.history import Loss
 from habeat.ports import Known, Registration
@@ -33,7 +33,9 @@ def _election() -> Any:
     return SimpleNamespace(known=Known("c", 1), won=None, holder=None, inert="", barred="", rank=0)
 
 
-def _replica(store: Store, clock: FakeClock, declared: Declared, election: Any = None) -> Replica:
+def _replica(
+    store: Store, clock: FakeClock, declared: BeatSchedule, election: Any = None
+) -> Replica:
     election = election or _election()
     publisher = SimpleNamespace(atomic=True, decided=True, why="", prepare=lambda _: None)
     given: Any = {

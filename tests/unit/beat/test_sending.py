@@ -15,7 +15,7 @@ from kombu.utils import json
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.envelope import Publication, unseal
 from habeat.beat.declared.beat_schedule import declare
-from habeat.beat.definition_source import BeatCatalog
+from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.message.kombu_redis import Capture
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.message.record import EntryRenderer
@@ -47,7 +47,7 @@ class Bench:
         self.app = app
         self.declared = declare(app, schedule or {})
         assert not self.declared.broken
-        catalog = BeatCatalog(self.declared)
+        catalog = BeatDefinitionSource(self.declared)
         self.clock = FakeClock()
         self.broker = Broker(app, 3.0, lambda: self.clock.us // 1_000)
         self.publisher = CeleryPublisher(

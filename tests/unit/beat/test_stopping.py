@@ -9,7 +9,7 @@ from types import FrameType
 
 import pytest
 
-from habeat.beat.stopping import InterruptibleLine, Stopper
+from habeat.beat.stopping import InterruptibleWakeChannel, Stopper
 
 
 class Log:
@@ -96,7 +96,7 @@ def test_a_handler_that_raises_ends_the_wait_and_leaves_no_trace(
             raise AssertionError("the wait goes on")
 
     with pytest.raises(SystemExit):
-        InterruptibleLine(Line(), stopper).wait(1_000)
+        InterruptibleWakeChannel(Line(), stopper).wait(1_000)
     assert not stopper.in_handler
     celerys.on_signal = lambda: None
     kill()

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from habeat.client import Client
-from habeat.client.calls import Calls, Overtaken
-from habeat.client.location import Place, place_of_url
+from habeat.client.calls import Overtaken, RetryingCalls
+from habeat.client.location import Location, location_of_url
 from habeat.config.from_app import local_zone_name, timezone_of
 from habeat.errors import RedisUnavailable, SettingsError, ValidationError
 from habeat.ports import StoreUnavailable
 from habeat.store.target import redis_target
 
-PLACE = Place(redis_target("redis://u:hush@nowhere:1/0"), "habeat:x", "", "UTC")
+PLACE = Location(redis_target("redis://u:hush@nowhere:1/0"), "habeat:x", "", "UTC")
 
 
 class Clock:
@@ -50,7 +50,7 @@ def failing(times: int, error: Exception) -> tuple[Callable[[Any], str], list[in
 
 @pytest.mark.parametrize("fault", ["unreachable", "read_only", "busy"])
 def test_what_may_pass_is_waited_for(fault: str, clock: Clock) -> None:
-    calls = Calls(lambda: PLACE, 5.0, clock.sleep)
+    calls = RetryingCalls(lambda: PLACE, 5.0, clock.sleep)
     attempt, turns = failing(4, StoreUnavailable(fault, "x"))
     assert calls.read(attempt) == "done"
     assert len(turns) == 5
@@ -65,7 +65,7 @@ def test_what_may_pass_is_waited_for(fault: str, clock: Clock) -> None:
 
 @pytest.mark.parametrize("fault", ["denied", "other", "out_of_memory"])
 def test_what_does_not_pass_is_told_at_once(fault: str, clock: Clock) -> None:
-    calls = Calls(lambda: PLACE, 5.0, clock.sleep)
+    calls = RetryingCalls(lambda: PLACE, 5.0, clock.sleep)
     attempt, turns = failing(1, StoreUnavailable(fault, "x"))
     with pytest.raises(RedisUnavailable, match="refused"):
         calls.read(attempt)
@@ -73,7 +73,7 @@ def test_what_does_not_pass_is_told_at_once(fault: str, clock: Clock) -> None:
 
 
 def test_who_was_overtaken_tries_again(clock: Clock) -> None:
-    calls = Calls(lambda: PLACE, 5.0, clock.sleep)
+    calls = RetryingCalls(lambda: PLACE, 5.0, clock.sleep)
     attempt, turns = failing(3, Overtaken("a"))
     assert calls.read(attempt) == "done"
     assert len(turns) == 4
@@ -82,12 +82,12 @@ def test_who_was_overtaken_tries_again(clock: Clock) -> None:
 def test_other_errors_pass_through(clock: Clock) -> None:
     attempt, turns = failing(1, KeyError("a bug"))
     with pytest.raises(KeyError):
-        Calls(lambda: PLACE, 5.0, clock.sleep).read(attempt)
+        RetryingCalls(lambda: PLACE, 5.0, clock.sleep).read(attempt)
     assert len(turns) == 1
 
 
 def test_each_call_has_a_desk_of_its_own_and_leaves_it_for_the_next() -> None:
-    calls = Calls(lambda: PLACE, 5.0)
+    calls = RetryingCalls(lambda: PLACE, 5.0)
     inner: list[Any] = []
 
     def attempt(desk: Any) -> Any:
@@ -134,7 +134,7 @@ def test_what_a_client_needs_to_know(given: dict[str, Any], field: str) -> None:
 def test_a_bad_url_or_option_is_refused_when_the_client_is_made() -> None:
     for url, options in (("http://h", None), ("redis://h:1/0", {"retry": 1})):
         with pytest.raises(SettingsError):
-            place_of_url(url, "habeat:x", options, None)
+            location_of_url(url, "habeat:x", options, None)
 
 
 def test_the_zone_of_an_app(tmp_path: Any) -> None:

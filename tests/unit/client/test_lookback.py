@@ -18,7 +18,7 @@ from habeat.store.inspection import Record
 
 
 class Ledger:
-    """Stands in for `Insight`."""
+    """Stands in for `Inspection`."""
 
     def __init__(self, *rows: tuple[str, Outcome, int]) -> None:
         self.rows = rows

@@ -7,21 +7,21 @@ from dataclasses import replace
 import pytest
 
 from habeat.core.entry import Entry
-from habeat.core.request import Order
+from habeat.core.request import Request
 from habeat.schedules import Interval
 
 NOW_MS = 1_750_000_000_000
 ENTRY = Entry("a", "task", Interval(1_000, 0), args=(1,), kwargs={"k": 1})
 
 
-def backfill(slots: int, **other: object) -> Order:
+def backfill(slots: int, **other: object) -> Request:
     """The `slots` seconds up to a moment long past."""
     end_ms = NOW_MS - 3_600_000
-    order = Order("backfill", "a", NOW_MS, cursor_ms=end_ms - slots * 1_000, end_ms=end_ms)
+    order = Request("backfill", "a", NOW_MS, cursor_ms=end_ms - slots * 1_000, end_ms=end_ms)
     return replace(order, **other)  # type: ignore[arg-type]
 
 
-def slots_of(order: Order | None, now_ms: int = NOW_MS) -> list[int]:
+def slots_of(order: Request | None, now_ms: int = NOW_MS) -> list[int]:
     """The slots that go at this moment, counted back from the last."""
     if order is None:
         return []
@@ -29,7 +29,7 @@ def slots_of(order: Order | None, now_ms: int = NOW_MS) -> list[int]:
 
 
 def test_a_trigger_is_one_firing_now_and_nothing_is_left() -> None:
-    ((firing, left),) = Order("trigger", "a", NOW_MS - 9).firings(ENTRY, "r", NOW_MS)
+    ((firing, left),) = Request("trigger", "a", NOW_MS - 9).firings(ENTRY, "r", NOW_MS)
     assert (firing.slot_ms, firing.effective_ms) == (NOW_MS - 9, NOW_MS)
     assert (firing.request, firing.asked) == ("r", "trigger")
     assert left is None
@@ -48,7 +48,7 @@ def test_a_backfill_goes_in_bursts_at_its_pace(pace: float, burst: int) -> None:
 
 
 def test_a_whole_backfill_is_each_slot_once_in_order_the_last_one_included() -> None:
-    left: Order | None = backfill(23, pace=50.0)
+    left: Request | None = backfill(23, pace=50.0)
     now_ms, slots = NOW_MS, []
     while left is not None:
         steps = list(left.firings(ENTRY, "r", now_ms))
@@ -74,8 +74,8 @@ def test_an_order_for_no_slots_fires_none() -> None:
 
 def test_arguments_of_an_order_take_the_place_of_the_entrys() -> None:
     coded = replace(ENTRY, from_code=("args", "schedule"))
-    assert Order("trigger", "a", 0).applied(coded) is coded
-    changed = Order("trigger", "a", 0, args=(), kwargs={"other": 2}).applied(coded)
+    assert Request("trigger", "a", 0).applied(coded) is coded
+    changed = Request("trigger", "a", 0, args=(), kwargs={"other": 2}).applied(coded)
     assert (changed.args, changed.kwargs) == ((), {"other": 2})
     assert changed.from_code == ("schedule",)
-    assert Order("trigger", "a", 0, kwargs={}).applied(ENTRY).args == (1,)
+    assert Request("trigger", "a", 0, kwargs={}).applied(ENTRY).args == (1,)

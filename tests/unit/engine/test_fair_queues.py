@@ -48,13 +48,13 @@ def test_paced_backfills_cost_nothing_while_they_wait() -> None:
     """Each is decoded when its next slot is due, and not at every look."""
     world = World(atomic=True)
     decoded: list[bytes] = []
-    decode = world.catalog.decode_order
+    decode = world.catalog.decode_request
 
     def counted(stored: bytes) -> object:
         decoded.append(stored)
         return decode(stored)
 
-    world.catalog.decode_order = counted  # type: ignore[method-assign, assignment]
+    world.catalog.decode_request = counted  # type: ignore[method-assign, assignment]
     now_ms = world.now_ms
     for n in range(150):
         world.add(f"e{n}", every_ms=60_000, ago_ms=0)

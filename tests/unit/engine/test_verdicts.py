@@ -6,7 +6,7 @@ import pytest
 
 from habeat.core.firing import Firing
 from habeat.engine.circuits import Circuits
-from habeat.engine.verdicts import Verdicts
+from habeat.engine.claim_results import ClaimResults
 from habeat.ports import Claim, Rendered
 from tests.unit.engine.world import World
 
@@ -22,7 +22,7 @@ def claim_of(world: World) -> Claim:
 def test_what_is_accounted_for_is_not_planned_again(word: str) -> None:
     world = World()
     world.tick()
-    judged = Verdicts(world.store, world.publisher, Circuits(world.store)).judge(
+    judged = ClaimResults(world.store, world.publisher, Circuits(world.store)).judge(
         world.engine._lead, claim_of(world), word, world.now_ms * 1_000
     )
     assert judged is (word in ACCOUNTED)
@@ -33,7 +33,7 @@ def test_an_early_answer_is_what_the_time_is_from_then_on() -> None:
     world = World()
     world.tick()
     lead, stepped_ms = world.engine._lead, world.now_ms - 5_000
-    verdicts = Verdicts(world.store, world.publisher, Circuits(world.store))
+    verdicts = ClaimResults(world.store, world.publisher, Circuits(world.store))
     verdicts.judge(lead, claim_of(world), "replan", stepped_ms * 1_000)
     assert lead.now_ms() == world.now_ms
     verdicts.judge(lead, claim_of(world), "early", stepped_ms * 1_000)

@@ -19,7 +19,7 @@ from habeat.core.entry import Delivery, Entry, Policies
 from habeat.core.firing import Firing
 from habeat.core.history import Loss
 from habeat.core.lease import Fence, Observation, Token
-from habeat.core.request import Order
+from habeat.core.request import Request
 from habeat.engine import Engine, EngineSettings
 from habeat.engine.election import Election, Pace
 from habeat.engine.fenced import Lead
@@ -43,9 +43,9 @@ from habeat.ports import (
     Recovered,
     Refused,
     Rendered,
-    Request,
     Skip,
     Statuses,
+    StoredRequest,
     StoreUnavailable,
     Tick,
     Unfenced,
@@ -143,12 +143,12 @@ class FakeCatalog:
     def resolve(self, entry: Entry) -> Entry | None:
         return None if entry.name in self.unresolved else entry
 
-    def decode_order(self, stored: bytes) -> Order:
+    def decode_request(self, stored: bytes) -> Request:
         if stored.startswith(b"garbage"):
             raise DefinitionError("?", "it is garbage")
-        return Order(**json.loads(stored))
+        return Request(**json.loads(stored))
 
-    def encode_order(self, order: Order) -> bytes:
+    def encode_request(self, order: Request) -> bytes:
         names = ("kind", "entry", "at_ms", "cursor_ms", "end_ms", "pace", "not_before_ms")
         return json.dumps({name: getattr(order, name) for name in names}).encode()
 
@@ -533,7 +533,7 @@ class FakeStore:
             for key in self._in_turns(self.orders, entry_of)[:limit]:
                 raw = self.orders[key]
                 digest = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
-                found.append(Request(key, digest, raw))
+                found.append(StoredRequest(key, digest, raw))
             return DueRequests(self.now_ms * 1_000, found)
 
         return self._fenced("asked", fence, act)
@@ -564,7 +564,7 @@ class FakeStore:
         return self._fenced("put_off", fence, act)
 
     def drop(
-        self, fence: Fence, request: Request, entry: str, slot_ms: int, why: str
+        self, fence: Fence, request: StoredRequest, entry: str, slot_ms: int, why: str
     ) -> Statuses | Unfenced:
         def act() -> Statuses:
             self.orders.pop(request.identity, None)

@@ -19,10 +19,10 @@ import pytest
 import habeat
 from habeat.errors import HabeatError, ScheduleTooExpensive, ValidationError
 from habeat.schedules import Crontab, RRule, search_budget
+from habeat.schedules.recurrence.ending import counted_end
+from habeat.schedules.recurrence.parse import WEEKDAYS
+from habeat.schedules.recurrence.parts import FREQUENCIES
 from habeat.schedules.registry import from_json
-from habeat.schedules.rrule.ending import counted_end
-from habeat.schedules.rrule.parse import WEEKDAYS
-from habeat.schedules.rrule.parts import FREQUENCIES
 from habeat.schedules.schedule import FIRST_MS, LAST_MS, Schedule
 
 NOW_MS = int(datetime(2026, 11, 28, tzinfo=UTC).timestamp() * 1_000)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from habeat.errors import ValidationError
 from habeat.schedules import Run, Schedule, cron, crontab, every, once, solar
-from habeat.schedules.rrule import rrule
+from habeat.schedules.recurrence import rrule
 from tests.unit.schedules.strategies import untimed
 
 BERLIN = ZoneInfo("Europe/Berlin")

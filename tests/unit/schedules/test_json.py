@@ -25,7 +25,7 @@ from habeat.schedules import (
     registry,
     solar,
 )
-from habeat.schedules.rrule import rrule
+from habeat.schedules.recurrence import rrule
 
 SCHEDULES = [
     every(30),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from habeat.errors import ValidationError
 from habeat.schedules import RRule, from_json
-from habeat.schedules.rrule import enumerate, rrule
+from habeat.schedules.recurrence import enumerate, rrule
 from tests.unit.schedules.strategies import untimed
 
 BERLIN = "Europe/Berlin"

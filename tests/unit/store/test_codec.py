@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from habeat.core.entry import Entry, EntryState, validated
-from habeat.core.request import Order
+from habeat.core.request import Request
 from habeat.entries import shapes, storable
 from habeat.entries.codec import (
     decode,
-    decode_order,
+    decode_request,
     encode,
     encode_checked,
-    encode_order,
+    encode_request,
     read_state,
     with_facts,
 )
@@ -26,7 +26,7 @@ from habeat.store.calling import optional_ms, text
 from habeat.store.pipelining import packed, wire
 
 PLAIN = json.loads(encode(Entry("e", "proj.a", every(5))))
-REQUEST = json.loads(encode_order(Order("backfill", "e", 5, end_ms=9)))
+REQUEST = json.loads(encode_request(Request("backfill", "e", 5, end_ms=9)))
 SECRET = "s3cret"
 
 HOSTILE: list[Any] = [
@@ -44,7 +44,7 @@ RAW = [
 
 @pytest.mark.parametrize("raw", RAW, ids=lambda raw: repr(raw[:20]))
 def test_what_is_no_record_of_ours(raw: bytes) -> None:
-    for read in (lambda: decode("e", raw), lambda: decode_order(raw)):
+    for read in (lambda: decode("e", raw), lambda: decode_request(raw)):
         with pytest.raises(DefinitionError) as caught:
             read()
         assert len(caught.value.why) < 600
@@ -70,8 +70,8 @@ def test_any_value_in_any_field_is_read_or_refused(field: str) -> None:
 @pytest.mark.parametrize("field", sorted(REQUEST))
 def test_any_value_in_any_field_of_a_request(field: str) -> None:
     raws = [json.dumps({**REQUEST, field: value}).encode() for value in HOSTILE]
-    found = [outcome(lambda raw=raw: decode_order(raw)) for raw in raws]
-    assert all(0 < each.pace <= 1_000 for each in found if isinstance(each, Order))
+    found = [outcome(lambda raw=raw: decode_request(raw)) for raw in raws]
+    assert all(0 < each.pace <= 1_000 for each in found if isinstance(each, Request))
     refused = [str(each) for each in found if isinstance(each, DefinitionError)]
     assert refused, f"no value of {field} is refused"
     assert not any(SECRET in told for told in refused)
@@ -88,7 +88,7 @@ def test_a_pace_beyond_all_measure_is_refused() -> None:
     for pace in ("1e18", "0", "-1", "NaN", "Infinity", '"fast"'):
         raw = json.dumps({**REQUEST, "pace": 1}).replace('"pace": 1', f'"pace": {pace}')
         with pytest.raises(DefinitionError, match="pace"):
-            decode_order(raw.encode())
+            decode_request(raw.encode())
 
 
 def test_the_path_to_what_cannot_be_read_is_named_and_not_the_value() -> None:
@@ -98,8 +98,8 @@ def test_the_path_to_what_cannot_be_read_is_named_and_not_the_value() -> None:
         decode("e", raw)
     assert SECRET not in str(caught.value)
     entry = Entry("e", "proj.a", every(5), kwargs=bad)
-    order = Order("trigger", "e", 5, kwargs=bad)
-    for refused in (lambda: encode_checked(entry), lambda: encode_order(order)):
+    order = Request("trigger", "e", 5, kwargs=bad)
+    for refused in (lambda: encode_checked(entry), lambda: encode_request(order)):
         with pytest.raises(ValidationError, match=r'kwargs\["amount"\]\[0\]') as given:
             refused()
         assert SECRET not in str(given.value)

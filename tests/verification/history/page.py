@@ -82,7 +82,8 @@ def _failed(simulation: Mapping[str, Any]) -> str:
     return (
         f"{told} ({', '.join(map(str, failed))}), and {len(again['failed_seeds'])} of these at "
         f"commit `{again['commit']}`, after what they had found was mended: defects "
-        "([which](../evidence/found-bugs.md)), and alarms that the simulation and its judges gave for nothing."
+        "([which](../evidence/found-bugs.md)), and alarms that the simulation and its judges gave "
+        "for nothing."
     )
 
 

@@ -316,7 +316,7 @@ SENDING_OUT = [
     Device(
         "dispatch: accounted for",
         "A duplicate is somebody else's slot, and no reason to plan again",
-        "engine/verdicts.py",
+        "engine/claim_results.py",
         'frozenset({"ok", "mine settled", "duplicate"})',
         'frozenset({"ok", "mine settled"})',
         VERDICTS,

@@ -72,7 +72,7 @@ ALL = [
     Device(
         "claims: the server's own words",
         "A claim that a full Redis refuses is not recorded as failed",
-        "engine/verdicts.py",
+        "engine/claim_results.py",
         "            if sign in word:\n",
         "            if False:\n",
         DISPATCH,
@@ -80,7 +80,7 @@ ALL = [
     Device(
         "claims: a refusal is over when one is taken",
         "An entry that Redis refuses is recorded as failed, however many of its slots are due",
-        "engine/verdicts.py",
+        "engine/claim_results.py",
         "        if accounted:",
         "        if True:",
         DISPATCH,

@@ -467,7 +467,7 @@ CONTENDING = [
     Device(
         "server time: early anchors anew",
         "C7: a clock of Redis that stepped back makes no loop spin",
-        "engine/verdicts.py",
+        "engine/claim_results.py",
         "            lead.anchor(now_us)\n",
         "            pass\n",
         VERDICTS,

@@ -32,7 +32,7 @@ ALL = [
     Device(
         "rrule: the count ends",
         "COUNT=n has n slots, found by arithmetic",
-        "schedules/rrule/ending.py",
+        "schedules/recurrence/ending.py",
         "nth_ms(self._slots, self._count - number, at_ms, end_ms)",
         "nth_ms(self._slots, self._count, at_ms, end_ms)",
         SEARCHES,
@@ -40,7 +40,7 @@ ALL = [
     Device(
         "rrule: what was counted is known",
         "A question that gives up leaves the next one less to do",
-        "schedules/rrule/ending.py",
+        "schedules/recurrence/ending.py",
         "at_ms, number = self._counted = end_ms, number + found",
         "at_ms, number = end_ms, number + found",
         SEARCHES,

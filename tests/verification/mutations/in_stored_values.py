@@ -172,7 +172,7 @@ ALL = [
     Device(
         "guard: a part fails by itself",
         "What cannot be read of requests, pauses or intents does not stop dispatch",
-        "engine/guard.py",
+        "engine/bulkhead.py",
         "            if not self.suspect(error):\n                raise\n",
         "            raise\n",
         GUARD,
@@ -188,7 +188,7 @@ ALL = [
     Device(
         "guard: once for each failure",
         "Keys that cannot be put right do not keep the loop busy",
-        "engine/guard.py",
+        "engine/bulkhead.py",
         "            self.suspicious = False  # to look again at once would find the same\n",
         "",
         GUARD,

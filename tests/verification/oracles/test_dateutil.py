@@ -14,7 +14,7 @@ from dateutil.rrule import rrulestr
 
 from habeat.errors import ValidationError
 from habeat.schedules import RRule
-from habeat.schedules.rrule.enumerate import SEARCH_YEARS
+from habeat.schedules.recurrence.enumerate import SEARCH_YEARS
 from tests.verification.oracles.world import APIA, FULL, ZONES, around, changes, ms, slots_ms
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")

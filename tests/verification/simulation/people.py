@@ -39,8 +39,8 @@ PAIRS = (
 )
 
 
-class Calls:
-    """`client.calls.Calls` in virtual time."""
+class RetryingCalls:
+    """`client.calls.RetryingCalls` in virtual time."""
 
     timeout_s = TIMEOUT_US / 1e6
     guard = NO_GUARD
@@ -53,7 +53,7 @@ class Calls:
         self._host = host
         self._desk: Any = SimpleNamespace(entries=EntryStore(Caller(Clients(client), sim.keys)))
 
-    def bounded(self, more_s: float = 0.0) -> Calls:
+    def bounded(self, more_s: float = 0.0) -> RetryingCalls:
         return self
 
     def check(self, done: object) -> None:
@@ -122,22 +122,24 @@ class People:
     def resume(self, name: str) -> None:
         """Take an entry out of quarantine, once it can be read again."""
 
-        def act(calls: Calls) -> None:
+        def act(calls: RetryingCalls) -> None:
             Editing(calls).resume(name, catch_up=False)  # type: ignore[arg-type]
 
         Host(self._sim.world, f"{name} mended", lambda host: self._do(act, f"mend {name}", host))
 
-    def _do(self, act: Callable[[Calls], Any], told: str, host: Host | None) -> None:
+    def _do(self, act: Callable[[RetryingCalls], Any], told: str, host: Host | None) -> None:
         sim = self._sim
         sim.recorder.fault(Kind.EDIT, 0, "", told)
         try:
-            act(Calls(sim, host))
+            act(RetryingCalls(sim, host))
         except (HabeatError, ReplyError) as error:
             sim.world.tell("somebody: %s: %s", told, error)
         else:
             sim.world.tell("somebody: %s: done", told)
 
-    def _drawn(self, request: str, name: str, what: str) -> tuple[Callable[[Calls], Any], str]:
+    def _drawn(
+        self, request: str, name: str, what: str
+    ) -> tuple[Callable[[RetryingCalls], Any], str]:
         random = self._sim.world.random
         now_ms = self._sim.server.now_us() // 1_000
         seconds = random.choice((0.3, 0.5, 1, 2))
@@ -147,11 +149,11 @@ class People:
         pace = random.choice((2.0, 20.0))
         other = f"{name}x"
 
-        def trigger(calls: Calls) -> None:
+        def trigger(calls: RetryingCalls) -> None:
             triggered(calls, name, None, None, request)  # type: ignore[arg-type]
             self.asked[name, request] = self._sim.world.now_us
 
-        def backfill(calls: Calls) -> None:
+        def backfill(calls: RetryingCalls) -> None:
             backfilled(calls, name, start, end, pace=pace, dry_run=False, request_id=request)  # type: ignore[arg-type]
 
         given = {"task": "task", "schedule": seconds}

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from habeat.beat import housekeeping as shipped
-from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.key_upkeep import Upkeep
 from habeat.core.entry import Entry, Policies
@@ -24,7 +24,7 @@ from habeat.entries import codec
 from habeat.ports import StoreUnavailable
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
-from habeat.store.inspection import Insight
+from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.leases import RedisElectionStore
 from tests.verification.simulation.ahead import AsyncCaller
@@ -41,12 +41,12 @@ APP = "sim"
 TURN_US = 20
 
 
-class Catalog:
-    """`planning.Catalog` with nothing in code."""
+class DefinitionSource:
+    """`planning.DefinitionSource` with nothing in code."""
 
     decode = staticmethod(lru_cache(maxsize=512)(codec.decode))
-    decode_order = staticmethod(codec.decode_order)
-    encode_order = staticmethod(codec.encode_order)
+    decode_request = staticmethod(codec.decode_request)
+    encode_request = staticmethod(codec.encode_request)
 
     def resolve(self, entry: Entry) -> Entry:
         return entry
@@ -74,7 +74,7 @@ def engine_as_planned(plan: Plan) -> Iterator[None]:
         recovery.ATTEMPTS_CAP, dispatch.ATOMIC_BATCH, dispatch.OUTBOX_BATCH, outbox.LITTLE = shipped
 
 
-def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
+def build(sim: Simulation, host: Host, declared: BeatSchedule) -> Parts:
     """A replica's parts, in the order in which `wiring.build` makes them."""
     plan, clock = sim.plan, host
     caller = AsyncCaller(Clients(Client(host, sim.network), sim.network), sim.keys)
@@ -94,7 +94,7 @@ def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
         election=election,
         lease_store=leases,
         entry_store=entries,
-        insight=Insight(caller),
+        insight=Inspection(caller),
         publisher=publisher,  # type: ignore[arg-type]
         broker=Probe(publisher),  # type: ignore[arg-type]
         reconcile=Reconcile(entries, declared),
@@ -118,7 +118,7 @@ def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
         line=line,
         clock=clock,
         publisher=publisher,
-        catalog=Catalog(),
+        catalog=DefinitionSource(),
         housekeeping=chores,
         settings=settings,
         stopping=lambda: host.stopping,
@@ -126,7 +126,7 @@ def build(sim: Simulation, host: Host, declared: Declared) -> Parts:
     return Parts(election, leases, engine)
 
 
-def live(sim: Simulation, host: Host, declared: Declared) -> None:
+def live(sim: Simulation, host: Host, declared: BeatSchedule) -> None:
     """The process from its start to its polite end."""
     host.nonce = f"{host.wall_ms():012x}{host.name}"
     sim.nonces[host.nonce] = host

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.core.entry import Delivery, Entry, EntryState, Misfire
 from habeat.entries import changes, codec
 from habeat.ports.entries import Stored
@@ -145,7 +145,7 @@ class Simulation:
                     for name in (plan.name, f"{plan.name}x"):  # and renamed by somebody
                         self.recorder.fault(Kind.POISON, 600 * SECOND, "", told, entry=name)
 
-    def _declared(self) -> Declared:
+    def _declared(self) -> BeatSchedule:
         """What the code declares now; each deploy changes the period of one entry."""
         found = {}
         config = [plan for plan in self.plan.entries if plan.config]
@@ -153,7 +153,7 @@ class Simulation:
             changed = number == self._deployed % 3 and self._deployed > 0
             plan = replace(plan, every_ms=900 + 100 * self._deployed) if changed else plan
             found[plan.name] = declared_of(plan)
-        return Declared(found)
+        return BeatSchedule(found)
 
     def start_replica(self) -> Host:
         """One more process."""

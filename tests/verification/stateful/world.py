@@ -19,7 +19,7 @@ from habeat.core.firing import Firing
 from habeat.engine import Engine, EngineSettings
 from habeat.engine.election import Election, Pace
 from habeat.engine.fenced import Lead
-from habeat.engine.reporting import Once
+from habeat.engine.trouble_log import TroubleLog
 from habeat.entries import changes, codec
 from habeat.ports import Answered, Parcel, Rendered
 from habeat.schedules import every
@@ -39,12 +39,12 @@ FOR_EVER_MS = 10**13
 TICKS_AT_MOST = 60
 
 
-class Catalog:
-    """`planning.Catalog` with nothing in code."""
+class DefinitionSource:
+    """`planning.DefinitionSource` with nothing in code."""
 
     decode = staticmethod(codec.decode)
-    decode_order = staticmethod(codec.decode_order)
-    encode_order = staticmethod(codec.encode_order)
+    decode_request = staticmethod(codec.decode_request)
+    encode_request = staticmethod(codec.encode_request)
 
     def resolve(self, entry: Entry) -> Entry:
         return entry
@@ -120,7 +120,7 @@ class Chores:
     def __init__(self, entries: EntryStore) -> None:
         self._replica = object.__new__(Replica)
         self._replica._entry_store = entries
-        self._replica._unended = Once()
+        self._replica._unended = TroubleLog()
 
     def each_tick(self, lead: Lead | None) -> int | None:
         return None
@@ -161,7 +161,7 @@ class World:
             line=Line(),
             clock=self.clock,
             publisher=self.publisher,
-            catalog=Catalog(),
+            catalog=DefinitionSource(),
             housekeeping=Chores(self.entries),
             settings=EngineSettings(FOR_EVER_MS, FOR_EVER_MS // 3, 500, Policies()),
         )

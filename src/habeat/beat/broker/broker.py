@@ -26,7 +26,7 @@ from habeat.beat.broker.blame import Blame, blame, told
 from habeat.beat.broker.confirms import ConfirmingChannel, Nacked, Ticket
 from habeat.beat.broker.connection import connection_of, was_closed
 from habeat.beat.broker.envelope import Publication
-from habeat.beat.broker.known_queues import DeclaredEntities
+from habeat.beat.broker.known_queues import KnownQueues
 from habeat.beat.broker.prober import probe_anew
 from habeat.beat.message.unrouted import check_declared, counting_deliveries, is_unrouted
 from habeat.ports import BrokerUnavailable, PublishRefused, PublishUnknown
@@ -57,7 +57,7 @@ class Broker:
         self._producer: Any = None
         self._confirming: ConfirmingChannel | None = None
         self._outlet: Any = None
-        self._declared = DeclaredEntities()
+        self._declared = KnownQueues()
         #: How long it took to connect, and the entries whose last message closed a connection.
         self._connect_ms = 0
         self._troubled: set[str] = set()
@@ -221,7 +221,7 @@ class Broker:
     def forget(self) -> None:
         """In a forked child: drop the object without a word to the broker."""
         self._connection = self._producer = self._outlet = self._confirming = None
-        self._declared = DeclaredEntities()
+        self._declared = KnownQueues()
 
     def _failed(self, error: Exception, timeout_s: float, entry: str = "") -> Exception:
         """What to raise for an error over a message; the connection is not used any more."""

@@ -89,7 +89,7 @@ class Recorder:
         self.release()
 
 
-class Hasty:
+class BoundedProducer:
     """A producer that neither retries nor waits longer than it may, whatever it is told."""
 
     def __init__(self, producer: Any, timeout_s: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 KEPT = 1_000
 
 
-class DeclaredEntities:
+class KnownQueues:
     """What has been declared over one connection or channel."""
 
     def __init__(self) -> None:

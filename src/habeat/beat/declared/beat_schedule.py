@@ -32,7 +32,7 @@ _ENTRY_KEYS = frozenset((*_CELERY_KEYS, *_IGNORED_KEYS, *OWN))
 
 
 @dataclass(frozen=True)
-class Declared:
+class BeatSchedule:
     """All entries of this deploy's code, and those that could not be made."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -48,7 +48,9 @@ class Declared:
         return whole.hexdigest()[:16]
 
 
-def declare(app: Celery, schedule: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> Declared:
+def declare(
+    app: Celery, schedule: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS
+) -> BeatSchedule:
     """Translate a beat_schedule; an entry beyond the limits is broken, by name."""
     entries: dict[str, Entry] = {}
     raw: dict[str, Mapping[str, Any]] = {}
@@ -62,7 +64,7 @@ def declare(app: Celery, schedule: Mapping[str, Any], limits: Limits = DEFAULT_L
             broken[name] = str(error.of_entry(""))
         except Exception as error:
             broken[name] = f"{type(error).__name__}: {error}"
-    return Declared(entries, raw, broken)
+    return BeatSchedule(entries, raw, broken)
 
 
 def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str, limits: Limits) -> Entry:

@@ -17,7 +17,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.seeding import COMPARED, SLICE, Seeding, Terms
 from habeat.core.lease import Fence, Token
 from habeat.engine.fenced import Lead
@@ -38,7 +38,7 @@ SWEPT = 500
 class Reconcile:
     """Seeds, changes and prunes config entries, a slice at a time."""
 
-    def __init__(self, store: EntryStore, declared: Declared) -> None:
+    def __init__(self, store: EntryStore, declared: BeatSchedule) -> None:
         self._store = store
         self._seeding = Seeding(store, declared)
         self._under: tuple[Token, str, Terms] | None = None

@@ -19,11 +19,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from habeat.beat.declared.beat_schedule import Declared
+from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.core.entry import Entry
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.engine.fenced import Lead
-from habeat.engine.reporting import Once
+from habeat.engine.trouble_log import TroubleLog
 from habeat.entries import changes
 from habeat.entries.codec import is_declared_as
 from habeat.ports.entries import Snapshot, Stored, Write
@@ -54,11 +54,11 @@ class Slice:
 class Seeding:
     """Seeds and changes config entries."""
 
-    def __init__(self, store: EntryStore, declared: Declared) -> None:
+    def __init__(self, store: EntryStore, declared: BeatSchedule) -> None:
         self._store = store
         self._declared = declared.entries
         self._names = sorted(declared.entries)
-        self._told = Once()
+        self._told = TroubleLog()
         self.clashes: set[str] = set()
         self.unreadable: set[str] = set()
         #: How many entries were made that had not been there; counted by whoever sets it to 0.

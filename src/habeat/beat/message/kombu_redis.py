@@ -23,7 +23,7 @@ from kombu.utils import json
 
 from habeat.beat.broker.broker import Broker, no_queue, way_of
 from habeat.beat.broker.envelope import Publication
-from habeat.beat.broker.known_queues import DeclaredEntities
+from habeat.beat.broker.known_queues import KnownQueues
 from habeat.beat.message.unrouted import OwnKey, check_declared
 
 Words = Sequence[bytes | str | int]
@@ -51,7 +51,7 @@ class Capture:
         self._channel: Any = None
         self._producer: Any = None
         self._connection: Any = None
-        self._declared = DeclaredEntities()
+        self._declared = KnownQueues()
 
     def commands(self, published: Sequence[Publication]) -> list[Words]:
         """The commands that enqueue these messages, in order."""
@@ -115,7 +115,7 @@ class Capture:
             self._channel = _capturing_channel(connection)
             self._producer = self._broker.producer.__class__(self._channel, auto_declare=False)
             self._connection = connection
-            self._declared = DeclaredEntities()
+            self._declared = KnownQueues()
         return self._producer
 
     def pool(self) -> Any:

@@ -12,7 +12,7 @@ from functools import partial
 
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.confirms import Ticket
-from habeat.beat.broker.envelope import Hasty, Publication, unseal
+from habeat.beat.broker.envelope import BoundedProducer, Publication, unseal
 from habeat.beat.message.kombu_redis import Words
 from habeat.beat.message.redis_packets import RedisPackets
 from habeat.ports import (
@@ -172,7 +172,7 @@ class Outgoing:
         if run is None:
             raise PublishRefused("only the replica that claimed it could send this one")
         try:
-            run(Hasty(self._broker.producer, timeout_ms / 1_000))
+            run(BoundedProducer(self._broker.producer, timeout_ms / 1_000))
         except RenderFailed as error:
             self._broker.discard()
             judged = self._broker.judged(error.__cause__ or error, timeout_ms / 1_000)

@@ -3,7 +3,7 @@
 That method is the one that Sentry's crons integration replaces on `celery.beat.Scheduler`, so
 it is called for each firing, with exactly the two positional arguments that it unpacks, and
 with an entry whose schedule is a Celery one. It swallows exceptions: the outcome is carried by
-`Sending`, which our `Scheduler.apply_async` fills in.
+`SendAttempt`, which our `Scheduler.apply_async` fills in.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from celery.beat import ScheduleEntry
 from habeat.beat.broker.blame import told
 from habeat.beat.broker.envelope import Publication, Recorder
 from habeat.beat.declared.celery_schedules import LiveSchedule, to_celery
-from habeat.beat.definition_source import BeatCatalog
+from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.message.send_path import evaluated, options_for, send
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
@@ -34,7 +34,7 @@ _EVER = datetime.fromtimestamp(0, UTC)
 class FiringEntry(ScheduleEntry):
     """What beat sees of an entry for one firing: a ScheduleEntry that knows its firing."""
 
-    def __init__(self, *, sending: Sending | None = None, **given: Any) -> None:
+    def __init__(self, *, sending: SendAttempt | None = None, **given: Any) -> None:
         super().__init__(**given)
         self.sending = sending
 
@@ -43,7 +43,7 @@ class FiringEntry(ScheduleEntry):
 
 
 @dataclass
-class Sending:
+class SendAttempt:
     """One run of the send path: what is to be sent, and what became of it."""
 
     app: Celery
@@ -81,7 +81,7 @@ class EntryRenderer:
     def __init__(
         self,
         app: Celery,
-        catalog: BeatCatalog,
+        catalog: BeatDefinitionSource,
         apply_entry: Callable[..., None],
         leaving: Callable[[BaseException], bool] = lambda _: False,
     ) -> None:
@@ -105,7 +105,7 @@ class EntryRenderer:
         self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, producer: Any
     ) -> None:
         """Run the send path to `producer`; RenderFailed."""
-        sending = Sending(self._app, entry, firing, task_id, lease_epoch)
+        sending = SendAttempt(self._app, entry, firing, task_id, lease_epoch)
         try:
             self._apply_entry(self._beat_entry(entry, sending), producer=producer)
         except BaseException as error:
@@ -119,7 +119,7 @@ class EntryRenderer:
         if not sending.done:
             raise RenderFailed("beat's apply_entry did not reach the send path")
 
-    def _beat_entry(self, entry: Entry, sending: Sending) -> FiringEntry:
+    def _beat_entry(self, entry: Entry, sending: SendAttempt) -> FiringEntry:
         parts = self._catalog.code_parts(entry)
         options = dict(parts.get("options", entry.options))
         if isinstance(options.get("headers"), dict):

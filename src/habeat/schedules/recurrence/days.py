@@ -12,7 +12,7 @@ from calendar import isleap, monthrange
 from collections.abc import Iterator
 from datetime import MAXYEAR, date
 
-from habeat.schedules.rrule.parts import EPOCH_ORDINAL, UNITS_S, Parts
+from habeat.schedules.recurrence.parts import EPOCH_ORDINAL, UNITS_S, Parts
 from habeat.schedules.search_budget import examined
 from habeat.schedules.zone import DAY_S
 

@@ -20,12 +20,12 @@ from typing import ClassVar, cast
 from habeat.errors import ScheduleTooExpensive, ValidationError
 from habeat.schedules import search_budget
 from habeat.schedules.local import Fold, Gap, LocalSchedule
+from habeat.schedules.recurrence import in_words
+from habeat.schedules.recurrence.ending import NoEnd, Until, before_ms, counted_end
+from habeat.schedules.recurrence.enumerate import SEARCH_YEARS, Recurrence
+from habeat.schedules.recurrence.parse import RuleText, local_seconds, read
+from habeat.schedules.recurrence.parts import explicit
 from habeat.schedules.registry import register
-from habeat.schedules.rrule import in_words
-from habeat.schedules.rrule.ending import NoEnd, Until, before_ms, counted_end
-from habeat.schedules.rrule.enumerate import SEARCH_YEARS, Recurrence
-from habeat.schedules.rrule.parse import RuleText, local_seconds, read
-from habeat.schedules.rrule.parts import explicit
 from habeat.schedules.zone import zone_named
 
 _SECOND = timedelta(seconds=1)

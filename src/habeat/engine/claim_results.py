@@ -21,7 +21,7 @@ SERVER_SAYS = {
 ACCOUNTED = frozenset({"ok", "mine settled", "duplicate"})
 
 
-class Verdicts:
+class ClaimResults:
     """Judges the claims that were refused, each by itself."""
 
     def __init__(self, store: DispatchStore, publisher: Publisher, circuits: Circuits) -> None:

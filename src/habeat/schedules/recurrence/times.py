@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Protocol
 
-from habeat.schedules.rrule.parts import UNITS_S, Parts
+from habeat.schedules.recurrence.parts import UNITS_S, Parts
 from habeat.schedules.search_budget import examined
 from habeat.schedules.zone import DAY_S
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from habeat.schedules import search_budget
-from habeat.schedules.rrule.enumerate import Recurrence
-from habeat.schedules.rrule.parts import Parts
+from habeat.schedules.recurrence.enumerate import Recurrence
+from habeat.schedules.recurrence.parts import Parts
 from habeat.schedules.wallclock import WallClock, nth_ms
 from habeat.schedules.zone import DAY_S, zone_named
 

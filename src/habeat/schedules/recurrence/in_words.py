@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from habeat.schedules import in_words
-from habeat.schedules.rrule.parts import UNITS_S, Parts
+from habeat.schedules.recurrence.parts import UNITS_S, Parts
 
 _UNITS = {
     "YEARLY": "year",

@@ -7,7 +7,7 @@ import logging
 log = logging.getLogger("habeat")
 
 
-class Once:
+class TroubleLog:
     """Remembers which troubles have been told."""
 
     def __init__(self) -> None:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from habeat.schedules.rrule.rrule import RRule
+from habeat.schedules.recurrence.rrule import RRule
 
 __all__ = ["RRule"]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from habeat.engine.election import HistoryLost, LeaseLost
-from habeat.engine.reporting import Once
+from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import BrokerUnavailable, StoreUnavailable
 
 Result = TypeVar("Result")
@@ -21,10 +21,10 @@ Result = TypeVar("Result")
 _OF_THE_TURN = (LeaseLost, HistoryLost, BrokerUnavailable)
 
 
-class Guard:
+class Bulkhead:
     """Runs parts, and keeps in mind whether something was amiss."""
 
-    def __init__(self, trouble: Once) -> None:
+    def __init__(self, trouble: TroubleLog) -> None:
         self._trouble = trouble
         #: Something that was read made a turn, or a part of one, fail.
         self.suspicious = False

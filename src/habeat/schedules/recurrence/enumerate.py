@@ -21,9 +21,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from math import gcd
 
-from habeat.schedules.rrule.days import MatchingDays, Period
-from habeat.schedules.rrule.parts import UNITS_S, Parts
-from habeat.schedules.rrule.times import DailyTimes, UnitTimes
+from habeat.schedules.recurrence.days import MatchingDays, Period
+from habeat.schedules.recurrence.parts import UNITS_S, Parts
+from habeat.schedules.recurrence.times import DailyTimes, UnitTimes
 from habeat.schedules.search_budget import examined
 from habeat.schedules.zone import DAY_S, LAST_S
 

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from habeat.errors import ValidationError
-from habeat.schedules.rrule.parts import FREQUENCIES, Parts
+from habeat.schedules.recurrence.parts import FREQUENCIES, Parts
 from habeat.schedules.zone import zone_named
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
