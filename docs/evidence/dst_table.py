@@ -18,8 +18,8 @@ HOUR = timedelta(hours=1)
 HEAD = f"""# What runs when the clocks change
 
 Printed by `python docs/evidence/dst_table.py` from the code that runs; the words are explained in
-[schedules](../concepts/schedules.md#when-the-clocks-change). All days are of {YEAR}, all times local.
-The tables show what runs from two hours before the change until two hours after it.
+[schedules](../concepts/schedules.md#when-the-clocks-change). All days are of {YEAR}, and all times
+are local. The tables show what runs from two hours before the change until two hours after it.
 
 - *gap*: it stands in for a local time that the clocks skipped;
 - *1st*, *2nd*: the local time comes twice, and this is the first or the second pass.

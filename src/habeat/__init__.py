@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from habeat.schedules import crontab as crontab
     from habeat.schedules import every as every
     from habeat.schedules import once as once
+    from habeat.schedules import rrule as rrule
     from habeat.schedules import solar as solar
-    from habeat.schedules.recurrence import rrule as rrule
 
 __version__ = "0.1.0"
 

@@ -13,8 +13,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from habeat.errors import ValidationError
-from habeat.schedules import Schedule, cron, crontab, every, once, solar
-from habeat.schedules.recurrence import rrule
+from habeat.schedules import Schedule, cron, crontab, every, once, rrule, solar
 from habeat.schedules.zone import zone_named
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")

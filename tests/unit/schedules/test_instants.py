@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from habeat.errors import ValidationError
-from habeat.schedules import Run, Schedule, cron, crontab, every, once, solar
-from habeat.schedules.recurrence import rrule
+from habeat.schedules import Run, Schedule, cron, crontab, every, once, rrule, solar
 from tests.unit.schedules.strategies import untimed
 
 BERLIN = ZoneInfo("Europe/Berlin")

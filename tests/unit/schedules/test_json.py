@@ -23,9 +23,9 @@ from habeat.schedules import (
     once,
     register,
     registry,
+    rrule,
     solar,
 )
-from habeat.schedules.recurrence import rrule
 
 SCHEDULES = [
     every(30),

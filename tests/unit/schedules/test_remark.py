@@ -7,8 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from habeat.schedules import Schedule, cron, crontab, every, once
-from habeat.schedules.recurrence import rrule
+from habeat.schedules import Schedule, cron, crontab, every, once, rrule
 
 BERLIN = "Europe/Berlin"
 MARCH, OCTOBER = ("2026-03-29T00:00", "2026-03-29T03:00"), ("2026-10-24T23:59", "2026-10-25T03:00")

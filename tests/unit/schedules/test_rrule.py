@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from habeat.errors import ValidationError
-from habeat.schedules import RRule, from_json
-from habeat.schedules.recurrence import enumerate, rrule
+from habeat.schedules import RRule, from_json, rrule
+from habeat.schedules.recurrence import enumerate
 from tests.unit.schedules.strategies import untimed
 
 BERLIN = "Europe/Berlin"
