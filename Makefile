@@ -22,8 +22,8 @@ help: ## print this list
 demo: $(VENV)/.has-demo ## three beats, a worker, leaders that die: watch nothing go wrong (about a minute)
 	@$(BIN)/habeat demo $(ARGS)
 
-test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (about seven minutes)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (about four minutes)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 acceptance: $(VENV)/.has-test ## the slow suites: real processes killed, frozen and cut off
 	$(BIN)/python -m pytest -m slow --ignore=tests/system/chaos $(ARGS)
