@@ -20,6 +20,14 @@ from habeat.ports import (
 from tests.unit.beat.conftest import make_app
 from tests.unit.beat.test_sending import FIRING, Bench
 
+
+class Strange:
+    """Nothing that can be stored or sent, with a name that is the same in every process."""
+
+    def __repr__(self) -> str:
+        return "Strange()"
+
+
 ADD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
 
 
@@ -133,9 +141,9 @@ OPTIONS: list[dict[str, Any]] = [
     {"expires": "strange"},
     {"countdown": "soon"},
     {"eta": "soon"},
-    {"queue": 5, "exchange": object()},
+    {"queue": 5, "exchange": Strange()},
     {"retry_policy": "x", "retry": True, "delivery_mode": "persistant"},
-    {"reply_to": object()},
+    {"reply_to": Strange()},
 ]
 
 

@@ -17,6 +17,13 @@ from habeat.errors import DefinitionError, ValidationError
 from habeat.ports.entries import Stored
 
 
+class Strange:
+    """Nothing that can be stored or sent, with a name that is the same in every process."""
+
+    def __repr__(self) -> str:
+        return "Strange()"
+
+
 def made(**given: Any) -> Any:
     return new_entry("a", {"task": "proj.a", "schedule": 300, **given}, "UTC")
 
@@ -41,7 +48,7 @@ REFUSED = [
     ("schedule", 1.00005),
     ("args", "abc"),
     ("args", {"a": 1}),
-    ("args[0]", [object()]),
+    ("args[0]", [Strange()]),
     ("args[0]", [float("nan")]),
     ("args[1]", [1, 2**2_100]),
     ('kwargs["a"]["b"]', {"a": {"b": "\ud800"}}),
@@ -49,7 +56,7 @@ REFUSED = [
     ('kwargs["a"][0]', {"a": [{"__type__": "no such", "__value__": 1}]}),
     ("kwargs", [1]),
     ("kwargs", {1: 2}),
-    ('kwargs["a"]', {"a": object()}),
+    ('kwargs["a"]', {"a": Strange()}),
     ("options", "queue"),
     ("options", {1: 2}),
     ("options.task_id", {"task_id": "x"}),
