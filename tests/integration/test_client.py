@@ -182,7 +182,7 @@ def test_what_is_added_is_got_back(kind: str, request: pytest.FixtureRequest) ->
 
 
 def test_the_first_slot_is_strictly_after_the_creation(client: Client) -> None:
-    """C3: an entry written from outside runs at once."""
+    """An entry written from outside runs at once."""
     before = client.server_time()
     entry = client.add("hourly", "proj.hourly", 3_600)
     assert entry.state.next_due is not None
@@ -272,7 +272,7 @@ def test_listing_by_prefix_tags_owner_and_state(client: Client, beat: Beat) -> N
 
 
 def test_only_another_schedule_re_anchors(client: Client, beat: Beat) -> None:
-    """C2: saving the same name resets an hourly timer to +1 h."""
+    """Saving the same name resets an hourly timer to +1 h."""
     client.add("hourly", "proj.hourly", 3_600, description="old")
     cursor_ms = beat.backdate("hourly", 1_000)
     due_ms = client.get("hourly").state.due_ms
@@ -409,7 +409,7 @@ def test_entries_of_beat_schedule_are_not_the_apis(client: Client, beat: Beat) -
 
 
 def test_removing_leaves_nothing_behind(client: Client, beat: Beat, valkey: Server) -> None:
-    """B8: a deleted entry leaves an orphan for ever."""
+    """A deleted entry leaves an orphan for ever."""
     beat.lead()
     client.add("a", "proj.a", habeat.every(10))
     beat.backdate("a", 20_000)
@@ -426,7 +426,7 @@ def test_removing_leaves_nothing_behind(client: Client, beat: Beat, valkey: Serv
 def test_an_entry_removed_meanwhile_is_not_brought_back(
     client: Client, valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """B8: neither by an update nor by a claim."""
+    """Neither by an update nor by a claim."""
     client.add("a", "proj.a", 60)
     other = Client(valkey.url(), prefix=PREFIX)
     between(monkeypatch, lambda: other.remove("a"))
@@ -479,7 +479,7 @@ GARBAGE = {
 def test_garbage_is_listed_as_quarantined_and_left_as_it_is(
     what: str, client: Client, valkey: Server
 ) -> None:
-    """B6: one bad entry kills RedBeat, or is deleted without a word."""
+    """One bad entry kills RedBeat, or is deleted without a word."""
     client.add("good", "proj.a", 60)
     valkey.admin.hset(BASE + "entries", "bad", GARBAGE[what])
     bad, good = client.list()
@@ -530,7 +530,7 @@ def test_what_a_leader_has_set_aside_is_resumed_from_now(
 def test_an_entry_whose_definition_vanished_is_shown_and_can_be_removed(
     client: Client, valkey: Server
 ) -> None:
-    """B6: an evicted hash makes its entry vanish."""
+    """An evicted hash makes its entry vanish."""
     client.add("a", "proj.a", 60)
     valkey.admin.hdel(BASE + "entries", "a")
     valkey.admin.hset(BASE + "quarantine", "a", "its definition is gone")

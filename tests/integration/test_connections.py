@@ -322,7 +322,7 @@ def test_a_fork_takes_no_part_in_the_parents_connections(
     request: pytest.FixtureRequest,
     connect: Callable[..., Connections],
 ) -> None:
-    """A15, A17: a child that held the socket would keep its dead parent alive in NUMSUB."""
+    """A child that held the socket would keep its dead parent alive in NUMSUB."""
     server, connections = _connected(kind, request, connect)
     connections.client().set(CHANNEL, "parent")
     pubsub = subscribe(connections)

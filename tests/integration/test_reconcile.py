@@ -137,7 +137,7 @@ def age(bench: Bench, name: str, ms: int) -> tuple[int, int]:
 # -- seeding --------------------------------------------------------------------------------
 
 
-def test_c3_a_new_entry_starts_at_its_first_slot_after_now(bench, lead, deploy) -> None:
+def test_a_new_entry_starts_at_its_first_slot_after_now(bench, lead, deploy) -> None:
     before = bench.now_ms
     deploy(a=GOOD).lead(lead)
     found = stored(bench, "a")
@@ -147,7 +147,7 @@ def test_c3_a_new_entry_starts_at_its_first_slot_after_now(bench, lead, deploy) 
     assert bench.ledger() == []
 
 
-def test_c2_seeding_an_identical_entry_touches_nothing(bench, lead, deploy) -> None:
+def test_seeding_an_identical_entry_touches_nothing(bench, lead, deploy) -> None:
     deploy(a=GOOD, b={**GOOD, "schedule": crontab()}).lead(lead)
     before = bench.everything()
     again = deploy(generation=2, b={**GOOD, "schedule": crontab()}, a=GOOD)
@@ -240,7 +240,7 @@ def test_an_entry_of_the_api_is_never_touched(bench, lead, deploy, caplog) -> No
     assert stored(bench, "b").exists
 
 
-def test_b6_what_cannot_be_read_is_left_alone(bench, lead, deploy, caplog) -> None:
+def test_what_cannot_be_read_is_left_alone(bench, lead, deploy, caplog) -> None:
     bench.admin.hset(bench.keys.entries, "a", b"garbage")
     deploy(a=GOOD, b=GOOD).lead(lead)
     assert bench.admin.hget(bench.keys.entries, "a") == b"garbage"

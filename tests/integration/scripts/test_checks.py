@@ -211,7 +211,7 @@ def test_who_has_lost_the_lease_puts_no_order_aside(bench: Bench) -> None:
 # -- tick -----------------------------------------------------------------------------------
 
 
-def test_b9_the_ledger_is_trimmed_whatever_else_raises_the_heartbeat(bench: Bench) -> None:
+def test_the_ledger_is_trimmed_whatever_else_raises_the_heartbeat(bench: Bench) -> None:
     """Four other beats to each tick, for as long as the load stays as it is."""
 
     def trims() -> int:

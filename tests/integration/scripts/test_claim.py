@@ -169,7 +169,7 @@ def test_a_slot_whose_key_exists_is_suppressed_and_recorded(bench: Bench, atomic
     assert bench.state()[4] == "0"
 
 
-def test_b10_a_queue_of_a_wrong_type_leaves_the_slot_unclaimed(bench: Bench) -> None:
+def test_a_queue_of_a_wrong_type_leaves_the_slot_unclaimed(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     bench.admin.set(QUEUE, "not a list")
     before = bench.everything()
@@ -207,7 +207,7 @@ def test_the_key_of_a_backfill_is_not_that_of_another_entrys_slot(bench: Bench) 
     assert bench.admin.exists(f"{bench.keys.base}fired:e:{placed.slot_ms}#r%3A7000")
 
 
-def test_b10_of_two_queues_neither_is_pushed_to_if_one_is_wrong(bench: Bench) -> None:
+def test_of_two_queues_neither_is_pushed_to_if_one_is_wrong(bench: Bench) -> None:
     """A group whose second message cannot be pushed must not send its first at every try."""
     token, placed = bench.lead(), bench.place()
     bench.admin.set("wrong", "not a list")
@@ -276,7 +276,7 @@ def test_out_of_memory_claims_nothing_and_sends_nothing(bench: Bench, atomic: bo
     assert words == ["ok", "ok"]
 
 
-def test_f8_out_of_memory_does_not_keep_a_leader_from_renewing(bench: Bench) -> None:
+def test_out_of_memory_does_not_keep_a_leader_from_renewing(bench: Bench) -> None:
     token = bench.lead()
     bench.shorten()
     bench.admin.config_set("maxmemory", 1)

@@ -159,7 +159,7 @@ def test_a_deferred_entry_keeps_its_cursor(bench: Bench) -> None:
     assert bench.due() is None
 
 
-def test_b6_a_quarantined_entry_keeps_its_definition_and_leaves_due(bench: Bench) -> None:
+def test_a_quarantined_entry_keeps_its_definition_and_leaves_due(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     bench.admin.hset(bench.keys.entries, "e", b"garbage")
     due = tick(bench, token).due[0]
@@ -219,7 +219,7 @@ def test_a_fenced_write_without_the_lease_writes_nothing(bench: Bench) -> None:
     assert bench.everything() == before
 
 
-def test_c2_a_write_without_a_position_keeps_cursor_and_due(bench: Bench) -> None:
+def test_a_write_without_a_position_keeps_cursor_and_due(bench: Bench) -> None:
     placed = bench.place()
     bench.entries.write([rewritten(placed)])
     assert (bench.cursor(), bench.due()) == (placed.cursor_ms, placed.slot_ms)
@@ -303,7 +303,7 @@ def test_a_change_that_was_planned_before_its_entry_was_set_aside_is_planned_ane
 # -- remove ---------------------------------------------------------------------------------
 
 
-def test_b8_a_removed_entry_leaves_nothing_behind(bench: Bench) -> None:
+def test_a_removed_entry_leaves_nothing_behind(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     bench.claim(token, bench.claim_of(placed))
     lost = SkippedRun(placed.slot_ms, placed.slot_ms, 1, Outcome.SKIPPED, "removed")
@@ -314,7 +314,7 @@ def test_b8_a_removed_entry_leaves_nothing_behind(bench: Bench) -> None:
     assert bench.ledger()[-1] == ("skipped", "removed", str(placed.slot_ms))
 
 
-def test_b8_a_removal_of_what_changed_meanwhile_is_a_conflict_for_all(bench: Bench) -> None:
+def test_a_removal_of_what_changed_meanwhile_is_a_conflict_for_all(bench: Bench) -> None:
     one, other = bench.place("one"), bench.place("other")
     before = bench.everything()
     removals = [

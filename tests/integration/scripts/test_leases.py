@@ -55,7 +55,7 @@ def test_i1_a_held_lease_is_refused_and_not_touched(bench: Bench) -> None:
     assert bench.pttl() <= 500
 
 
-def test_a13_a_nonce_that_begins_like_another_is_another(bench: Bench) -> None:
+def test_a_nonce_that_begins_like_another_is_another(bench: Bench) -> None:
     bench.lead("aabb")
     assert isinstance(bench.leases.acquire("aa", TTL_MS, Known()), Refused)
     assert isinstance(bench.leases.acquire("bb", TTL_MS, Known()), Refused)
@@ -234,7 +234,7 @@ def test_a_stuck_holder_is_stolen_from_by_compare_and_swap(bench: Bench) -> None
 
 
 @pytest.mark.parametrize("garbage", [b"no token", b"\xff\xfe:x", b"9" * 400 + b":aa", b":"])
-def test_a13_a_garbage_holder_is_stolen_from_as_a_stuck_one(bench: Bench, garbage: bytes) -> None:
+def test_a_garbage_holder_is_stolen_from_as_a_stuck_one(bench: Bench, garbage: bytes) -> None:
     """Written by hand, it has no TTL and no channel; nothing of a look may fail on it."""
     bench.lead("cc")
     bench.admin.set(bench.keys.lease, garbage)
@@ -248,14 +248,14 @@ def test_a13_a_garbage_holder_is_stolen_from_as_a_stuck_one(bench: Bench, garbag
     assert 0 < bench.pttl() <= TTL_MS
 
 
-def test_a19_a_steal_remembers_until_when_the_old_leader_may_trust_its_lease(bench: Bench) -> None:
+def test_a_steal_remembers_until_when_the_old_leader_may_trust_its_lease(bench: Bench) -> None:
     token = bench.lead("aa")
     bench.leases.steal("bb", TTL_MS, Known(), "stuck", seen_now(bench))
     until = int(bench.admin.hget(bench.keys.untrusted, str(token)).split(b"|")[0])
     assert TTL_MS - 1_000 < until - bench.now_ms <= TTL_MS
 
 
-def test_a16_a_lease_that_outlives_its_ttl_is_not_trusted_for_longer_than_that(
+def test_a_lease_that_outlives_its_ttl_is_not_trusted_for_longer_than_that(
     bench: Bench,
 ) -> None:
     token = bench.lead("aa")
@@ -287,7 +287,7 @@ def test_a_steal_is_refused_when_anything_moved(bench: Bench, what: str) -> None
     ("theirs", "ours", "taken"),
     [(False, True, True), (True, True, False), (False, False, False), (True, False, False)],
 )
-def test_a19_a_crash_needs_their_silence_and_our_own_voice(
+def test_a_crash_needs_their_silence_and_our_own_voice(
     bench: Bench, theirs: bool, ours: bool, taken: bool
 ) -> None:
     """Where SUBSCRIBE is refused to all, all would steal from all: 382 changes in 20 s."""
@@ -299,7 +299,7 @@ def test_a19_a_crash_needs_their_silence_and_our_own_voice(
         pubsub.close()
 
 
-def test_f9_where_numsub_is_denied_nobody_crashes_and_everything_else_works(bench: Bench) -> None:
+def test_where_numsub_is_denied_nobody_crashes_and_everything_else_works(bench: Bench) -> None:
     from habeat.store.calling import Caller
     from tests.integration.scripts.bench import One
 
@@ -355,7 +355,7 @@ def test_a_look_writes_nothing_and_sees_what_there_is(bench: Bench) -> None:
     pubsub.close()
 
 
-def test_a19_a_connection_made_anew_is_told_from_the_one_before(bench: Bench) -> None:
+def test_a_connection_made_anew_is_told_from_the_one_before(bench: Bench) -> None:
     """redis-py makes a closed connection anew without a word; what was heard is another's."""
     from habeat.store.calling import Caller
     from habeat.store.connection import Connections, redis_target

@@ -103,7 +103,7 @@ def test_a_settle_of_several_counts_each(bench: Bench) -> None:
 
 
 def test_a_settle_does_not_bring_back_a_removed_entrys_histogram(bench: Bench) -> None:
-    """B8: a deleted entry leaves an orphan for ever."""
+    """A deleted entry leaves an orphan for ever."""
     from habeat.ports.entries import Removal
 
     token = bench.lead()
@@ -149,7 +149,7 @@ def steal(bench: Bench, nonce: str) -> Token:
     return won.token
 
 
-def test_a19_the_intents_of_a_leader_that_may_live_wait_until_its_trust_is_over(
+def test_the_intents_of_a_leader_that_may_live_wait_until_its_trust_is_over(
     bench: Bench,
 ) -> None:
     token = bench.lead()
@@ -167,7 +167,7 @@ def test_a19_the_intents_of_a_leader_that_may_live_wait_until_its_trust_is_over(
     assert not bench.admin.exists(bench.keys.untrusted)
 
 
-def test_a19_two_steals_in_a_row_keep_both_distrusts(bench: Bench) -> None:
+def test_two_steals_in_a_row_keep_both_distrusts(bench: Bench) -> None:
     first = bench.lead("aa")
     claimed(bench, first, "a")
     second = steal(bench, "bb")

@@ -71,7 +71,7 @@ def test_a_plain_entry(app: Celery) -> None:
         (None, ""),
     ],
 )
-def test_b7_a_bad_entry_fails_alone_with_a_reason(app: Celery, bad: Any, told: str) -> None:
+def test_a_bad_entry_fails_alone_with_a_reason(app: Celery, bad: Any, told: str) -> None:
     found = declare(app, {"a": GOOD, "bad": bad, "z": GOOD})
     assert sorted(found.entries) == ["a", "z"]
     assert list(found.broken) == ["bad"]
@@ -94,7 +94,7 @@ ARGUMENTS = (
 )
 
 
-def test_b7_what_kombus_json_carries_comes_back_as_it_was(app: Celery) -> None:
+def test_what_kombus_json_carries_comes_back_as_it_was(app: Celery) -> None:
     entry = declare(app, {"a": {**GOOD, "args": ARGUMENTS}}).entries["a"]
     assert decode("a", encode(entry)).args == ARGUMENTS
 
@@ -126,7 +126,7 @@ def test_a_task_object_is_its_name(app: Celery) -> None:
     assert found.entries["a"].task == "proj.add"
 
 
-def test_e6_periodic_tasks_named_and_unnamed(app: Celery) -> None:
+def test_periodic_tasks_named_and_unnamed(app: Celery) -> None:
     add = app.tasks["proj.add"]
     app.add_periodic_task(10, add.s(1, 2), name="named")
     app.add_periodic_task(crontab(minute=5), add.s(3, 4))

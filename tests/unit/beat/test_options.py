@@ -14,7 +14,7 @@ from tests.unit.beat.conftest import make_app
 FIRING = Firing("a", 1_750_000_000_123, 1_750_000_000_623)
 
 
-def test_e5_what_is_given_is_not_changed() -> None:
+def test_what_is_given_is_not_changed() -> None:
     """Another firing of the same entry is made from the same dictionaries."""
     given: dict[str, Any] = {"headers": {"own": "yes"}, "queue": "q", "expires": 60}
     before = copy.deepcopy(given)

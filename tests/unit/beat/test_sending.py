@@ -107,13 +107,13 @@ def test_an_unregistered_task_is_sent_by_its_name(app: Celery) -> None:
 
 
 @pytest.mark.parametrize("expires", [30, 30.0, timedelta(seconds=30)])
-def test_e7_expires_is_absolute_from_the_effective_time(app: Celery, expires: Any) -> None:
+def test_expires_is_absolute_from_the_effective_time(app: Celery, expires: Any) -> None:
     message = one(app, options={"expires": expires})
     told = datetime.fromisoformat(head(message)["expires"])
     assert told == datetime.fromtimestamp((SLOT_MS + 500 + 30_000) / 1_000, UTC)
 
 
-def test_e7_the_tasks_own_expires_too(app: Celery) -> None:
+def test_the_tasks_own_expires_too(app: Celery) -> None:
     message = one(app, task="proj.expiring", args=())
     told = datetime.fromisoformat(head(message)["expires"])
     assert told == datetime.fromtimestamp((SLOT_MS + 500 + 30_000) / 1_000, UTC)
@@ -124,7 +124,7 @@ def test_an_expires_that_is_an_instant_stays_that_instant(app: Celery) -> None:
     assert datetime.fromisoformat(head(one(app, options={"expires": at}))["expires"]) == at
 
 
-def test_e5_the_entrys_dictionaries_are_never_changed(app: Celery) -> None:
+def test_the_entrys_dictionaries_are_never_changed(app: Celery) -> None:
     given = {
         "task": "proj.add",
         "schedule": 60,
@@ -328,7 +328,7 @@ def test_a_resend_carries_its_attempt_and_the_same_id() -> None:
     assert len({headers["habeat_slot"] for headers in found}) == 1
 
 
-def test_a4_all_messages_of_a_group_leave_within_the_one_time(
+def test_all_messages_of_a_group_leave_within_the_one_time(
     app: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each within its own would go on long after the trust in the lease has ended."""
@@ -348,9 +348,7 @@ def test_a4_all_messages_of_a_group_leave_within_the_one_time(
     assert timeouts == pytest.approx([1.0, 0.6, 0.2])
 
 
-def test_b2_what_goes_its_own_way_is_bounded_too(
-    app: Celery, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_goes_its_own_way_is_bounded_too(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
     """Celery's own send would be tried again for as long as `task_publish_retry_policy` says."""
 
     class Own(app.Task):  # type: ignore[name-defined,misc]

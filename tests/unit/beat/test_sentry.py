@@ -1,4 +1,4 @@
-"""E8: Sentry's crons integration patches `Scheduler.apply_entry`; it keeps working.
+"""Sentry's crons integration patches `Scheduler.apply_entry`; it keeps working.
 
 Sentry patches Celery for the whole process, so this runs in one of its own.
 """
@@ -77,12 +77,12 @@ def told() -> dict[str, object]:
     return found
 
 
-def test_e8_apply_entry_is_called_as_sentry_unpacks_it(told: dict[str, list[object]]) -> None:
+def test_apply_entry_is_called_as_sentry_unpacks_it(told: dict[str, list[object]]) -> None:
     """The scheduler and the entry, by position; Sentry's patch takes just these two."""
     assert told["calls"] == [[2, ["producer"]]] * 3
 
 
-def test_e8_sentrys_headers_arrive_beside_ours(
+def test_sentrys_headers_arrive_beside_ours(
     told: dict[str, dict[str, dict[str, object]]],
 ) -> None:
     for name in "ab":
@@ -93,7 +93,7 @@ def test_e8_sentrys_headers_arrive_beside_ours(
         assert headers["celery_beat_task"] is True
 
 
-def test_e8_a_check_in_is_made_for_what_celery_can_express(
+def test_a_check_in_is_made_for_what_celery_can_express(
     told: dict[str, list[dict[str, object]]],
 ) -> None:
     slugs = {check_in["monitor_slug"] for check_in in told["check_ins"]}

@@ -47,7 +47,7 @@ def kill(number: int = signal.SIGTERM) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a20_a_signal_at_work_is_a_flag_and_acted_on_when_the_turn_is_over(
+def test_a_signal_at_work_is_a_flag_and_acted_on_when_the_turn_is_over(
     stopper: Stopper, celerys: Log, number: int
 ) -> None:
     kill(number)

@@ -66,7 +66,7 @@ def test_a_crontabs_field_may_be_any_set_of_numbers(app: Celery, minutes: Any) -
     assert to_schedule(cs.crontab(minutes), app).minute == "15,45"  # type: ignore[attr-defined]
 
 
-def test_c11_a_crontab_ands_its_days(app: Celery) -> None:
+def test_a_crontab_ands_its_days(app: Celery) -> None:
     found = to_schedule(cs.crontab(0, 0, day_of_week="fri", day_of_month="13"), app)
     first = found.bound("e", "UTC").next_after(NOW)
     assert first is not None
@@ -81,11 +81,11 @@ def test_c11_a_crontab_ands_its_days(app: Celery) -> None:
         (lambda: datetime(2025, 1, 1), "Europe/Berlin"),  # naive: it says nothing of a zone
     ],
 )
-def test_c5_a_crontabs_own_zone_is_kept(app: Celery, nowfun: Any, zone: str) -> None:
+def test_a_crontabs_own_zone_is_kept(app: Celery, nowfun: Any, zone: str) -> None:
     assert to_schedule(cs.crontab(0, 9, nowfun=nowfun), app).tz == zone
 
 
-def test_c5_the_zone_of_django_celery_beats_crontab_is_kept(app: Celery) -> None:
+def test_the_zone_of_django_celery_beats_crontab_is_kept(app: Celery) -> None:
     class TzAwareCrontab(cs.crontab):
         def __init__(self, *args: Any, tz: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
@@ -257,7 +257,7 @@ def test_a_class_may_remember_something_and_the_users_object_stays_as_it_was(app
 # -- and back ---------------------------------------------------------------------------------
 
 
-def test_e8_what_celery_can_express_comes_back_as_celerys(app: Celery) -> None:
+def test_what_celery_can_express_comes_back_as_celerys(app: Celery) -> None:
     for given in (
         cs.schedule(90),
         cs.crontab(minute="*/5", hour="8-18"),

@@ -119,7 +119,7 @@ def test_the_help_names_every_command() -> None:
 
 
 def test_preload_options_of_the_app_are_taken() -> None:
-    """E1: Celery adds them to every command, and hands them over."""
+    """Celery adds them to every command, and hands them over."""
     app = Celery("proj", broker="redis://127.0.0.1:1/0")
     option = click.Option(["-Z", "--zone"])
     app.user_options["preload"].add(option)

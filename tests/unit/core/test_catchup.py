@@ -102,7 +102,7 @@ def test_latest_fires_the_newest_missed_slot_and_all_within_grace() -> None:
     ]
 
 
-def test_c12_all_fires_no_more_than_the_limit() -> None:
+def test_all_fires_no_more_than_the_limit() -> None:
     slots = tuple(NOW_MS - 100_000 * n for n in range(10, 0, -1))
     assert told(steps_of(entry(Fixed(slots)), 0, Misfire.ALL, keep=2)) == [
         ("misfire: limit", -1_000_000, 8),
@@ -111,7 +111,7 @@ def test_c12_all_fires_no_more_than_the_limit() -> None:
     ]
 
 
-def test_c12_a_limit_of_none_fires_none() -> None:
+def test_a_limit_of_none_fires_none() -> None:
     slots = (NOW_MS - 100_000, NOW_MS)
     found = told(steps_of(entry(Fixed(slots)), 0, Misfire.ALL, keep=0))
     assert found == [("misfire: limit", -100_000, 1), ("fire ", 0, 1)]
@@ -180,7 +180,7 @@ def test_a_long_run_of_a_rule_that_must_be_walked_comes_in_slices() -> None:
     assert found[-1].next_slot_ms is not None
 
 
-def test_c12_a_backlog_keeps_to_its_pace() -> None:
+def test_a_backlog_keeps_to_its_pace() -> None:
     slots = tuple(NOW_MS - 100_000 - 1_000 * n for n in range(20, 0, -1))
     found = steps_of(entry(Fixed(slots)), 0, Misfire.ALL)
     assert [step.not_before_ms - NOW_MS for step in found[:-1]] == [-NOW_MS] * 4

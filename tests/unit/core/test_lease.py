@@ -65,7 +65,7 @@ def test_garbage_in_place_of_a_token_is_none(text: str) -> None:
 
 
 @given(st.integers(1_000, 600_000), st.integers(0, 10**12), st.integers(0, 5_000))
-def test_a4_the_window_closes_before_the_lease_does(ttl: int, attempt: int, way_ms: int) -> None:
+def test_the_window_closes_before_the_lease_does(ttl: int, attempt: int, way_ms: int) -> None:
     """The request arrives `way_ms` after the attempt began: the lease ends that much later."""
     trust = Trust(TOKEN, attempt, ttl)
     lease_ends_ms = attempt + way_ms + ttl
@@ -74,7 +74,7 @@ def test_a4_the_window_closes_before_the_lease_does(ttl: int, attempt: int, way_
 
 
 @given(st.integers(1_000, 600_000))
-def test_a6_an_idle_leader_renews_well_inside_its_window(ttl: int) -> None:
+def test_an_idle_leader_renews_well_inside_its_window(ttl: int) -> None:
     window_ms = ttl - margin_ms(ttl)
     assert 0 < renew_after_ms(ttl) * 2 < window_ms
 
@@ -104,13 +104,13 @@ def test_a_living_holder_is_waited_for() -> None:
     assert set(conclude(*looks)) == {Action.WAIT}
 
 
-def test_a19_a_zero_never_preceded_by_a_listener_proves_nothing() -> None:
+def test_a_zero_never_preceded_by_a_listener_proves_nothing() -> None:
     """Where SUBSCRIBE is refused to everybody, everybody would steal from everybody."""
     looks = [seen(at, listeners=0, heartbeat=at) for at in range(0, 20_000, 55)]
     assert set(conclude(*looks)) == {Action.WAIT}
 
 
-def test_a19_the_listener_must_have_been_heard_over_this_connection() -> None:
+def test_the_listener_must_have_been_heard_over_this_connection() -> None:
     found = conclude(
         seen(0, listeners=1, connection=0),
         seen(250, listeners=0, connection=1),
@@ -119,7 +119,7 @@ def test_a19_the_listener_must_have_been_heard_over_this_connection() -> None:
     assert set(found) == {Action.WAIT}
 
 
-def test_a19_the_listener_must_have_been_that_holders() -> None:
+def test_the_listener_must_have_been_that_holders() -> None:
     found = conclude(
         seen(0, listeners=1),
         seen(250, listeners=0, holder="18:new"),
@@ -128,19 +128,19 @@ def test_a19_the_listener_must_have_been_that_holders() -> None:
     assert set(found) == {Action.WAIT}
 
 
-def test_a19_one_zero_is_looked_at_again() -> None:
+def test_one_zero_is_looked_at_again() -> None:
     found = conclude(seen(0), seen(250, listeners=0), seen(250 + SECOND_LOOK_MS - 1, listeners=0))
     assert found == [Action.WAIT, Action.LOOK_AGAIN, Action.LOOK_AGAIN]
 
 
-def test_a19_a_listener_between_the_two_looks_starts_anew() -> None:
+def test_a_listener_between_the_two_looks_starts_anew() -> None:
     found = conclude(
         seen(0), seen(250, listeners=0), seen(310, listeners=1), seen(370, listeners=0)
     )
     assert found == [Action.WAIT, Action.LOOK_AGAIN, Action.WAIT, Action.LOOK_AGAIN]
 
 
-def test_a19_a_heartbeat_between_the_two_looks_starts_anew() -> None:
+def test_a_heartbeat_between_the_two_looks_starts_anew() -> None:
     found = conclude(
         seen(0),
         seen(250, listeners=0),
@@ -168,19 +168,19 @@ def still(until_ms: int, step_ms: int, **other: object) -> list[Observation]:
     return [seen(at, pttl_ms=64_000, **other) for at in range(0, until_ms + 1, step_ms)]
 
 
-def test_a16_a_still_heartbeat_for_one_and_a_half_ttl_is_stuck() -> None:
+def test_a_still_heartbeat_for_one_and_a_half_ttl_is_stuck() -> None:
     """Redis' clock stepped back, so the lease does not run out."""
     found = conclude(*still(TTL_MS * 3 // 2, 250))
     assert found[-1] is Action.STEAL_STUCK
     assert set(found[:-1]) == {Action.WAIT}
 
 
-def test_a16_a_moving_heartbeat_is_never_stuck() -> None:
+def test_a_moving_heartbeat_is_never_stuck() -> None:
     found = conclude(*(replace(o, heartbeat=o.at_ms // 1_000) for o in still(60_000, 250)))
     assert set(found) == {Action.WAIT}
 
 
-def test_a16_the_longer_of_both_ttls_is_waited_for() -> None:
+def test_the_longer_of_both_ttls_is_waited_for() -> None:
     found = conclude(*still(TTL_MS * 3 // 2, 250, holder_ttl_ms=4 * TTL_MS))
     assert set(found) == {Action.WAIT}
 
@@ -193,7 +193,7 @@ def test_time_without_answers_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize("ttl_ms", [1_000, 6_000, 9_000, 30_000, 120_000])
-def test_a16_who_polls_slowly_sees_a_stuck_holder_too(ttl_ms: int) -> None:
+def test_who_polls_slowly_sees_a_stuck_holder_too(ttl_ms: int) -> None:
     """Those further back in the line look every third of a TTL, which may be long."""
     looks = still(ttl_ms * 3, ttl_ms // 3, holder_ttl_ms=ttl_ms)
     assert conclude(*looks, ttl_ms=ttl_ms)[-1] is Action.STEAL_STUCK

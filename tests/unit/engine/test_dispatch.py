@@ -104,7 +104,7 @@ def test_a_batch_that_takes_longer_to_render_than_the_trust_lasts_leaves(atomic:
 
 
 @pytest.mark.parametrize(("atomic", "most"), [(True, ATOMIC_BATCH), (False, OUTBOX_BATCH)])
-def test_d3_no_claim_is_longer_than_a_server_bears(atomic: bool, most: int) -> None:
+def test_no_claim_is_longer_than_a_server_bears(atomic: bool, most: int) -> None:
     world = World(atomic=atomic)
     for n in range(250):
         world.add(f"e{n}")
@@ -175,7 +175,7 @@ def test_a_burst_is_planned_over_several_ticks_and_each_slot_fires_once() -> Non
 # -- verdicts -------------------------------------------------------------------------------
 
 
-def test_b10_one_refused_queue_backs_off_and_hides_nobody(
+def test_one_refused_queue_backs_off_and_hides_nobody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World(atomic=True)
@@ -238,7 +238,7 @@ def test_what_the_server_says_of_itself_is_no_entrys_fault(
         "error The user executing the script can't run this command",
     ],
 )
-def test_f9_a_queue_that_may_not_be_pushed_to_gives_up_atomic(word: str) -> None:
+def test_a_queue_that_may_not_be_pushed_to_gives_up_atomic(word: str) -> None:
     world = World(atomic=True)
     world.add("a")
     world.store.words["a"] = word

@@ -82,7 +82,7 @@ def test_a_lost_reply_of_acquire_is_learnt_at_the_next_look(field: Field) -> Non
     assert one.won.already
 
 
-def test_a4_the_window_is_anchored_before_the_request(field: Field) -> None:
+def test_the_window_is_anchored_before_the_request(field: Field) -> None:
     one = field.replica("a")
     assert one.step()
     started = field.clock.us
@@ -97,7 +97,7 @@ def test_a4_the_window_is_anchored_before_the_request(field: Field) -> None:
     assert field.store.lease_ends_us // 1_000 > one.trust.until_ms
 
 
-def test_a4_a_leader_stalled_past_its_window_does_not_act(field: Field) -> None:
+def test_a_leader_stalled_past_its_window_does_not_act(field: Field) -> None:
     one = field.replica("a")
     assert one.step()
     field.clock.advance(5_001)
@@ -106,7 +106,7 @@ def test_a4_a_leader_stalled_past_its_window_does_not_act(field: Field) -> None:
     assert field.store.count("tick") == 0
 
 
-def test_a3_losing_the_lease_is_stepping_down_and_contending_again(field: Field) -> None:
+def test_losing_the_lease_is_stepping_down_and_contending_again(field: Field) -> None:
     one = field.replica("a")
     assert one.step()
     field.store.lease = "99:thief"
@@ -193,7 +193,7 @@ def test_a_crash_poll_of_zero_leaves_it_to_the_ttl() -> None:
 
 @pytest.mark.parametrize("crash_poll_ms", [0, 250])
 @pytest.mark.parametrize("rank", [0, 5])
-def test_a16_a_lease_that_outlives_its_leader_is_taken(crash_poll_ms: int, rank: int) -> None:
+def test_a_lease_that_outlives_its_leader_is_taken(crash_poll_ms: int, rank: int) -> None:
     """Redis' clock stepped back by an hour, and NUMSUB cannot be had."""
     field = Field(crash_poll_ms, ttl_ms=12_000)
     one, other = field.replica("a"), field.replica("b")
@@ -275,7 +275,7 @@ def test_who_resigned_stays_away_unless_nobody_wants_the_lease(field: Field) -> 
     assert TTL_MS * 1_000 <= field.clock.us - free <= 2 * TTL_MS * 1_000
 
 
-def test_a15_a_forked_child_leads_no_more_and_says_nothing(field: Field) -> None:
+def test_a_forked_child_leads_no_more_and_says_nothing(field: Field) -> None:
     one = field.replica("a")
     assert one.step()
     one.forget()

@@ -23,7 +23,7 @@ def slow_acquire(field: Field, ms: int) -> None:
     field.store.acquire = acquire  # type: ignore[method-assign]
 
 
-def test_a4_the_first_window_is_anchored_before_the_request_that_won_it() -> None:
+def test_the_first_window_is_anchored_before_the_request_that_won_it() -> None:
     field = Field()
     slow_acquire(field, 3_000)
     one, started_ms = field.replica("a"), field.clock.us // 1_000
@@ -32,7 +32,7 @@ def test_a4_the_first_window_is_anchored_before_the_request_that_won_it() -> Non
     assert one.trust.until_ms == started_ms + TTL_MS - margin_ms(TTL_MS)
 
 
-def test_a4_who_waited_longer_for_the_lease_than_it_lasts_does_not_lead_by_it() -> None:
+def test_who_waited_longer_for_the_lease_than_it_lasts_does_not_lead_by_it() -> None:
     field = Field()
     slow_acquire(field, TTL_MS)
     one = field.replica("a")
@@ -40,7 +40,7 @@ def test_a4_who_waited_longer_for_the_lease_than_it_lasts_does_not_lead_by_it() 
     assert not one.leading
 
 
-def test_a4_the_window_ends_at_the_millisecond() -> None:
+def test_the_window_ends_at_the_millisecond() -> None:
     field = Field()
     one = field.replica("a")
     assert one.step()

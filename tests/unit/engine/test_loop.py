@@ -23,7 +23,7 @@ def test_an_idle_leader_renews_once_a_second_and_does_nothing_else() -> None:
     assert world.store.count("acquire") == 1
 
 
-def test_c8_the_cadence_is_the_grid_whatever_a_publish_takes() -> None:
+def test_the_cadence_is_the_grid_whatever_a_publish_takes() -> None:
     world = World()
     world.add("a", every_ms=1_000)
     world.publisher.takes_ms = 50
@@ -33,7 +33,7 @@ def test_c8_the_cadence_is_the_grid_whatever_a_publish_takes() -> None:
     assert len(slots) >= 20
 
 
-def test_c9_a_wake_message_ends_the_wait() -> None:
+def test_a_wake_message_ends_the_wait() -> None:
     world = World()
     world.tick(2)
     world.add("new")
@@ -63,7 +63,7 @@ def test_i6_nothing_fires_early_by_redis_time(ms: int) -> None:
     assert min(early) >= 0
 
 
-def test_c7_a_clock_that_steps_back_refires_nothing_and_does_not_spin() -> None:
+def test_a_clock_that_steps_back_refires_nothing_and_does_not_spin() -> None:
     world = World(atomic=True)
     world.add("a", every_ms=1_000)
     world.run(5_000)
@@ -125,7 +125,7 @@ def test_a_loss_that_is_met_at_a_claim_is_declared_at_once(
     assert world.election.leading
 
 
-def test_a1_redis_away_is_a_growing_pause_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_redis_away_is_a_growing_pause_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     world = World()
     world.add("a", every_ms=1_000)
@@ -164,7 +164,7 @@ BUGS = [ValueError("bug"), KeyError("bug"), AssertionError(), RecursionError()]
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
 @pytest.mark.parametrize("where", ["tick", "claim", "observe", "acquire"])
-def test_e2_no_exception_leaves_the_tick(bug: Exception, where: str) -> None:
+def test_no_exception_leaves_the_tick(bug: Exception, where: str) -> None:
     def raises() -> None:
         raise bug
 
@@ -186,7 +186,7 @@ def failing(world: World, call: str) -> None:
     setattr(world.store, call, raises)
 
 
-def test_e2_the_same_bug_is_not_told_at_every_tick(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_same_bug_is_not_told_at_every_tick(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     failing(world, "tick")
     world.run(60_000)

@@ -21,7 +21,7 @@ def test_one_slot_is_claimed_published_and_settled() -> None:
     assert world.store.calls.index("claim") < world.store.calls.index("settle")
 
 
-def test_b3_nothing_is_claimed_while_the_broker_is_away() -> None:
+def test_nothing_is_claimed_while_the_broker_is_away() -> None:
     world = World()
     world.add("a")
     world.publisher.down = True
@@ -67,7 +67,7 @@ def test_a_lost_request_of_claim_costs_nothing() -> None:
     assert len(world.publisher.sent) == 1
 
 
-def test_a20_a_stop_in_a_batch_finishes_one_message_and_leaves_the_rest_to_the_heir() -> None:
+def test_a_stop_in_a_batch_finishes_one_message_and_leaves_the_rest_to_the_heir() -> None:
     world = World()
     for n in range(5):
         world.add(f"e{n}")
@@ -81,7 +81,7 @@ def test_a20_a_stop_in_a_batch_finishes_one_message_and_leaves_the_rest_to_the_h
     assert len(world.store.inflight) == 4  # settled is what left, and that only
 
 
-def test_a20_a_stop_during_the_claim_does_not_lose_what_may_go_only_once() -> None:
+def test_a_stop_during_the_claim_does_not_lose_what_may_go_only_once() -> None:
     """Left in flight it would be buried as ambiguous, and a SIGTERM is not a fault."""
     world = World()
     world.add("once", delivery=AT_MOST_ONCE)
@@ -172,7 +172,7 @@ def test_a_long_backlog_of_intents_leaves_without_a_pause() -> None:
     assert len({envelope for envelope, _ in world.publisher.sent}) == 3 * RECOVER_BATCH
 
 
-def test_a19_the_intents_of_a_leader_that_may_live_are_left_alone() -> None:
+def test_the_intents_of_a_leader_that_may_live_are_left_alone() -> None:
     world = World()
     keep_in_flight(world, 1, "theirs")
     world.store.untrusted["1:old"] = world.now_ms + 4_000
@@ -234,7 +234,7 @@ def test_a_publish_ends_inside_the_trust_window() -> None:
     assert len(set(world.publisher.sent)) == len(world.publisher.sent) == 30
 
 
-def test_a4_a_leader_that_lost_its_lease_in_a_batch_sends_no_more_than_its_trust_allows() -> None:
+def test_a_leader_that_lost_its_lease_in_a_batch_sends_no_more_than_its_trust_allows() -> None:
     world = World()
     for n in range(10):
         world.add(f"e{n}")

@@ -83,7 +83,7 @@ def test_what_makes_room_in_the_cache_is_not_of_the_same_page() -> None:
     assert len(world.store.outcomes("old")) == len(world.store.outcomes("new")) >= 4
 
 
-def test_b6_an_unreadable_entry_is_set_aside_once_and_the_others_fire() -> None:
+def test_an_unreadable_entry_is_set_aside_once_and_the_others_fire() -> None:
     world = World(atomic=True)
     world.add("a", every_ms=1_000)
     world.add("bad", every_ms=1_000)
@@ -95,7 +95,7 @@ def test_b6_an_unreadable_entry_is_set_aside_once_and_the_others_fire() -> None:
 
 
 @pytest.mark.parametrize("what", ["cursor", "definition"])
-def test_b6_an_entry_without_state_or_definition_is_set_aside(what: str) -> None:
+def test_an_entry_without_state_or_definition_is_set_aside(what: str) -> None:
     world = World(atomic=True)
     world.add("a")
     world.add("b")
@@ -108,7 +108,7 @@ def test_b6_an_entry_without_state_or_definition_is_set_aside(what: str) -> None
     assert [outcome for _, outcome in world.store.outcomes("b")] == ["sent"]
 
 
-def test_b6_many_unreadable_entries_do_not_fill_every_batch() -> None:
+def test_many_unreadable_entries_do_not_fill_every_batch() -> None:
     world = World(atomic=True)
     for n in range(700):
         world.add(f"bad{n}", ago_ms=5_000)
@@ -159,7 +159,7 @@ def test_an_entry_that_stands_at_a_wrong_instant_is_put_where_it_belongs() -> No
     assert [what for _, what in world.store.outcomes("a")] == ["sent"]
 
 
-def test_c10_an_exhausted_entry_is_looked_at_no_more() -> None:
+def test_an_exhausted_entry_is_looked_at_no_more() -> None:
     world = World(atomic=True)
     world.add("once", schedule=Once(world.now_ms))
     world.run(5_000)
@@ -169,7 +169,7 @@ def test_c10_an_exhausted_entry_is_looked_at_no_more() -> None:
 
 @pytest.mark.parametrize("misfire", list(Misfire))
 @pytest.mark.parametrize("ttl_ms", [1_000, 6_000])
-def test_c12_no_backlog_is_so_long_that_it_costs_the_lease(misfire: Misfire, ttl_ms: int) -> None:
+def test_no_backlog_is_so_long_that_it_costs_the_lease(misfire: Misfire, ttl_ms: int) -> None:
     """Two days of 300 rules that must be walked: more work than a lease is trusted for."""
     world = World(ttl_ms=ttl_ms, atomic=True, policies=Policies(misfire=misfire, misfire_limit=2))
     for n in range(300):

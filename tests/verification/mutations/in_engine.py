@@ -47,7 +47,7 @@ _THREADS = "beat/schedule_threads.py"
 SENDING_OUT = [
     Device(
         "outbox: broker before claim",
-        "B3: nothing is claimed while the broker is away",
+        "Nothing is claimed while the broker is away",
         _OUTBOX,
         "        self._sender.ready(lead)\n        attempt = lead.attempt()\n",
         "        attempt = lead.attempt()\n",
@@ -146,7 +146,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: a broker that fails ends it",
-        "B3: nothing more is published or claimed when the broker fails",
+        "Nothing more is published or claimed when the broker fails",
         _OUTBOX,
         "        if trouble is not None:\n            raise trouble\n",
         "",
@@ -275,7 +275,7 @@ SENDING_OUT = [
     ),
     Device(
         "dispatch: at most once alone",
-        "A20: what may go only once is claimed directly before its publish",
+        "What may go only once is claimed directly before its publish",
         "engine/dispatch.py",
         "not alone and len(batch) < OUTBOX_BATCH",
         "len(batch) < OUTBOX_BATCH",
@@ -427,7 +427,7 @@ SENDING_OUT = [
     ),
     Device(
         "planning: paced backlog",
-        "C12: a backlog keeps to its pace",
+        "A backlog keeps to its pace",
         _PLAN,
         "return max(entry.effective_ms(step.next_slot_ms), step.not_before_ms)",
         "return entry.effective_ms(step.next_slot_ms)",
@@ -451,7 +451,7 @@ SENDING_OUT = [
     ),
     Device(
         "message: entry's own dictionaries",
-        "E5: rendering changes nothing of the entry",
+        "Rendering changes nothing of the entry",
         "beat/message/send_path.py",
         'headers = dict(options.get("headers") or {})',
         'headers = options.get("headers") or {}',
@@ -459,7 +459,7 @@ SENDING_OUT = [
     ),
     Device(
         "message: absolute expires",
-        "E7: expires counts from the slot's time, not from the resend's",
+        "Expires counts from the slot's time, not from the resend's",
         "beat/message/send_path.py",
         'options["expires"] = datetime.fromtimestamp(at_ms / 1_000, UTC)',
         'options["expires"] = expires',
@@ -566,7 +566,7 @@ CATCHING_UP = [
     ),
     Device(
         "catch-up: limit",
-        "C12: no more misfires than the limit",
+        "No more misfires than the limit",
         _CATCHUP,
         "            if excess > 0:\n",
         "            if excess > 1:\n",
@@ -698,7 +698,7 @@ EDITING = [
     ),
     Device(
         "reconcile: unreadable is left alone",
-        "B6: what cannot be read is not overwritten",
+        "What cannot be read is not overwritten",
         _SEEDING,
         "        if found is None:\n",
         "        if found is None:\n"

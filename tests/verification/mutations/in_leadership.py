@@ -25,7 +25,7 @@ _HISTORY = "core/history.py"
 TRUST_WINDOW = [
     Device(
         "trust: margin",
-        "A4: the window closes before the lease does",
+        "The window closes before the lease does",
         _LEASE,
         "return self.attempt_ms + self.ttl_ms - margin_ms(self.ttl_ms)",
         "return self.attempt_ms + self.ttl_ms",
@@ -41,7 +41,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: anchored before the request (acquire)",
-        "A4: a slow reply does not lengthen the window",
+        "A slow reply does not lengthen the window",
         _ELECTION,
         "        attempt_ms = self._now_ms()\n        reply = attempt()\n",
         "        reply = attempt()\n        attempt_ms = self._now_ms()\n",
@@ -49,7 +49,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: anchored before the request (renewal)",
-        "A4: a slow reply does not lengthen the window",
+        "A slow reply does not lengthen the window",
         _ELECTION,
         "        return self.concluded(call(attempt.fence), attempt)\n",
         "        reply = call(attempt.fence)\n"
@@ -180,7 +180,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: at all",
-        "A4: a leader stalled past its window does not act",
+        "A leader stalled past its window does not act",
         _ELECTION,
         "return self.trust is not None and self.trust.left_ms(self._now_ms()) > 0",
         "return self.trust is not None",
@@ -188,7 +188,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: the last millisecond",
-        "A4: a window with nothing left is closed",
+        "A window with nothing left is closed",
         _ELECTION,
         "self.trust.left_ms(self._now_ms()) > 0",
         "self.trust.left_ms(self._now_ms()) >= 0",
@@ -196,7 +196,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: looked at before each call",
-        "A4: outside the window nothing is sent, not even a renewal",
+        "Outside the window nothing is sent, not even a renewal",
         _ELECTION,
         "if self.trust is None or not self.leading:",
         "if self.trust is None:",
@@ -220,7 +220,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: before each publish",
-        "A4: a message is not begun when too little trust is left",
+        "A message is not begun when too little trust is left",
         "engine/outbox.py",
         "        if spare_ms < LEAST_TRUST_MS:\n            return None\n",
         "",
@@ -228,7 +228,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: publish deadline",
-        "A4: a publish ends inside the window",
+        "A publish ends inside the window",
         "engine/outbox.py",
         "self._publisher.publish(packet, min(self._timeout_ms, spare_ms))",
         "self._publisher.publish(packet, self._timeout_ms)",
@@ -263,7 +263,7 @@ TRUST_WINDOW = [
 WATCH = [
     Device(
         "watch: heard before",
-        "A19: a zero never preceded by a listener proves nothing",
+        "A zero never preceded by a listener proves nothing",
         _LEASE,
         "zero = seen.listeners == 0 and seen_alive",
         "zero = seen.listeners == 0",
@@ -271,7 +271,7 @@ WATCH = [
     ),
     Device(
         "watch: heard over this connection",
-        "A19: what another connection heard proves nothing",
+        "What another connection heard proves nothing",
         _LEASE,
         "same_line = same_holder and seen.connection == self.connection",
         "same_line = same_holder",
@@ -279,7 +279,7 @@ WATCH = [
     ),
     Device(
         "watch: that holder's listener",
-        "A19: what an earlier holder's channel had proves nothing",
+        "What an earlier holder's channel had proves nothing",
         _LEASE,
         "same_line = same_holder and seen.connection == self.connection",
         "same_line = seen.connection == self.connection",
@@ -287,7 +287,7 @@ WATCH = [
     ),
     Device(
         "watch: second look",
-        "A19: one zero is looked at again",
+        "One zero is looked at again",
         _LEASE,
         "return Action.STEAL_CRASHED if looked_again else Action.LOOK_AGAIN",
         "return Action.STEAL_CRASHED",
@@ -295,7 +295,7 @@ WATCH = [
     ),
     Device(
         "watch: second look not too soon",
-        "A19: the two looks are 50 ms apart",
+        "The two looks are 50 ms apart",
         _LEASE,
         "looked_again = seen.at_ms - self.zero_since_ms >= SECOND_LOOK_MS",
         "looked_again = seen.at_ms - self.zero_since_ms > 0",
@@ -303,7 +303,7 @@ WATCH = [
     ),
     Device(
         "watch: heart between the looks",
-        "A19: a heartbeat between the two looks starts anew",
+        "A heartbeat between the two looks starts anew",
         _LEASE,
         "self.zero_since_ms if not moved and self.zero_since_ms else seen.at_ms",
         "self.zero_since_ms if self.zero_since_ms else seen.at_ms",
@@ -311,7 +311,7 @@ WATCH = [
     ),
     Device(
         "watch: listener between the looks",
-        "A19: a listener between the two looks starts anew",
+        "A listener between the two looks starts anew",
         _LEASE,
         "zero_since_ms=zero_since if zero else None,",
         "zero_since_ms=zero_since if zero else self.zero_since_ms,",
@@ -327,7 +327,7 @@ WATCH = [
     ),
     Device(
         "watch: stuck holder",
-        "A16: a lease that outlives its holder is taken",
+        "A lease that outlives its holder is taken",
         _LEASE,
         "if self.still_ms >= ttl_ms * 3 // 2:",
         "if False:",
@@ -335,7 +335,7 @@ WATCH = [
     ),
     Device(
         "watch: one and a half TTL",
-        "A16: a holder is not called stuck inside its TTL",
+        "A holder is not called stuck inside its TTL",
         _LEASE,
         "if self.still_ms >= ttl_ms * 3 // 2:",
         "if self.still_ms >= ttl_ms // 2:",
@@ -343,7 +343,7 @@ WATCH = [
     ),
     Device(
         "watch: stuck heart",
-        "A16: a moving heartbeat is never stuck",
+        "A moving heartbeat is never stuck",
         _LEASE,
         "still_ms=0 if moved else still_ms,",
         "still_ms=still_ms,",
@@ -359,7 +359,7 @@ WATCH = [
     ),
     Device(
         "watch: the longer TTL",
-        "A16: a holder with a longer TTL is waited for longer",
+        "A holder with a longer TTL is waited for longer",
         _LEASE,
         "watch._conclusion(seen, max(ttl_ms, seen.holder_ttl_ms))",
         "watch._conclusion(seen, ttl_ms)",
@@ -370,7 +370,7 @@ WATCH = [
 CONTENDING = [
     Device(
         "election: line before contending",
-        "A19: a leader's channel has a subscriber from the start",
+        "A leader's channel has a subscriber from the start",
         "engine/loop.py",
         "        if self._line.open():\n"
         "            self._election.look_now()\n"
@@ -425,7 +425,7 @@ CONTENDING = [
     ),
     Device(
         "election: a forked child",
-        "A15: a fork has one leader, not two",
+        "A fork has one leader, not two",
         _ELECTION,
         '        """Drop leadership without a word: this is a forked child."""\n'
         "        self.trust = None\n",
@@ -466,7 +466,7 @@ CONTENDING = [
     ),
     Device(
         "server time: early anchors anew",
-        "C7: a clock of Redis that stepped back makes no loop spin",
+        "A clock of Redis that stepped back makes no loop spin",
         "engine/claim_results.py",
         "            lead.anchor(now_us)\n",
         "            pass\n",
@@ -482,7 +482,7 @@ CONTENDING = [
     ),
     Device(
         "stop: only a flag at work",
-        "A20: a SIGTERM between publish and settle repeats nothing",
+        "A SIGTERM between publish and settle repeats nothing",
         "beat/stopping.py",
         "if self._waiting or self._pending is not None:",
         "if True:",
@@ -498,7 +498,7 @@ CONTENDING = [
     ),
     Device(
         "stop: the rest for the heir",
-        "A20: a stop in a burst finishes the packets under way",
+        "A stop in a burst finishes the packets under way",
         "engine/outbox.py",
         " and trouble is None and not (begun and lead.stopping()):",
         " and trouble is None:",
@@ -506,7 +506,7 @@ CONTENDING = [
     ),
     Device(
         "stop: what was claimed meanwhile",
-        "A20: a stop during a claim begins no packet",
+        "A stop during a claim begins no packet",
         "engine/outbox.py",
         "        if lead.stopping():\n            return complete and not parcels\n",
         "",
@@ -514,7 +514,7 @@ CONTENDING = [
     ),
     Device(
         "stop: at most once is finished",
-        "A20: a stop loses nothing that may go only once",
+        "A stop loses nothing that may go only once",
         "engine/outbox.py",
         "not (begun and lead.stopping()):",
         "not lead.stopping():",

@@ -207,7 +207,7 @@ ALL = [
     ),
     Device(
         "crontab: both days",
-        "C11: Celery's crontab ANDs its days",
+        "Celery's crontab ANDs its days",
         "schedules/crontab.py",
         '        of_week=_unless_all(values["day_of_week"], 7),\n',
         '        of_week=_unless_all(values["day_of_week"], 7),\n        either=True,\n',

@@ -24,8 +24,7 @@ $ make mutations ARGS="'claim: early' --show"  # with what the failing test said
 The suites are first run as they are, and must pass. All of them are part of `make test`, so a bug
 of these kinds that is planted in the source fails there, too. Those in the last table are caught
 by the simulation as well, which prints the history that led to it, to be read from top to bottom.
-Names such as I3 or A19 are those of the invariants and pitfalls that the
-tests are named after.
+I1 to I11 are the [invariants](../internals/invariants.md).
 
 To add a device: put a `Device` into one of the tables in `tests/verification/mutations`: its name,
 what it protects, the file, the text that is the device (it must stand there exactly once, which a

@@ -1,4 +1,4 @@
-"""Clocks that step (pitfalls C7, A16): no slot twice, none silently missing."""
+"""Clocks that step: no slot twice, none silently missing."""
 
 from dataclasses import replace
 
@@ -22,21 +22,21 @@ def _plan(seed: int, atomic: bool, kind: str, steps_s: tuple[int, ...]) -> Plan:
 @pytest.mark.parametrize("steps_s", BACK_AND_FORTH, ids=str)
 @pytest.mark.parametrize("atomic", [True, False], ids=["atomic", "outbox"])
 @pytest.mark.parametrize("seed", range(2))
-def test_c7_the_clock_of_redis_steps(steps_s: tuple[int, int], atomic: bool, seed: int) -> None:
+def test_the_clock_of_redis_steps(steps_s: tuple[int, int], atomic: bool, seed: int) -> None:
     problems = Simulation(_plan(seed, atomic, "redis clock", steps_s)).run().problems
     assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("steps_s", [(-3_600,), (3_600, -7_200)], ids=str)
 @pytest.mark.parametrize("seed", range(3))
-def test_c7_the_clock_of_a_beat_host_is_wrong(steps_s: tuple[int, ...], seed: int) -> None:
+def test_the_clock_of_a_beat_host_is_wrong(steps_s: tuple[int, ...], seed: int) -> None:
     """It is compared and shown, never decided by; also when it steps in the middle."""
     problems = Simulation(_plan(seed, False, "host clock", steps_s)).run().problems
     assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a16_an_heir_that_waits_does_not_wait_for_a_clock_that_steps_back(seed: int) -> None:
+def test_an_heir_that_waits_does_not_wait_for_a_clock_that_steps_back(seed: int) -> None:
     """Neither in Redis (how long intents are left alone) nor in its own loop (when to look)."""
     troubles = (
         Trouble(1, 500_000, "killed then clock", on="publish<"),
