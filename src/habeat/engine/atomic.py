@@ -24,7 +24,7 @@ from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
 from habeat.engine.election import Attempt, HistoryLost
 from habeat.engine.fenced import Lead
-from habeat.ports import Behind, Claim, DispatchStore, Sent, Statuses, Unfenced
+from habeat.ports import Behind, Claim, DispatchStore, PendingCall, Statuses, Unfenced
 
 MOST_UNDER_WAY, MOST_FAR_UNDER_WAY = 2, 5
 #: A batch for which nothing waits and that takes longer than this spends most of it on the way.
@@ -34,7 +34,7 @@ FAR_US = 5_000
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
     batch: Sequence[Claim]
-    claiming: Sent[Statuses | Unfenced]
+    claiming: PendingCall[Statuses | Unfenced]
     attempt: Attempt
     began_us: int
     alone: bool

@@ -64,10 +64,10 @@ from habeat.ports import (
     DispatchStore,
     Handed,
     Parcel,
+    PendingCall,
     Publisher,
     PublishRefused,
     PublishUnknown,
-    Sent,
     Statuses,
     Unfenced,
 )
@@ -105,7 +105,7 @@ class Sender:
         self._timeout_ms = timeout_ms
         self._window = window
         self._departed: list[Departed] = []
-        self._settling: Sent[int] | None = None
+        self._settling: PendingCall[int] | None = None
         #: How many of the departed are in the question that is out.
         self._asked = 0
         self._refused = TroubleLog()
@@ -227,7 +227,7 @@ def _packet(parcels: Sequence[Parcel]) -> Sequence[Parcel]:
 @dataclass(frozen=True, slots=True)
 class _Claiming:
     batch: Sequence[Claim]
-    sent: Sent[Statuses | Unfenced]
+    sent: PendingCall[Statuses | Unfenced]
     attempt: Attempt
 
 

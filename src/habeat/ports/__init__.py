@@ -29,7 +29,7 @@ from habeat.ports.dispatch import Statuses as Statuses
 from habeat.ports.dispatch import StoredRequest as StoredRequest
 from habeat.ports.dispatch import Tick as Tick
 from habeat.ports.host import Clock as Clock
-from habeat.ports.host import Sent as Sent
+from habeat.ports.host import PendingCall as PendingCall
 from habeat.ports.host import WakeChannel as WakeChannel
 from habeat.ports.lease import Behind as Behind
 from habeat.ports.lease import ElectionStore as ElectionStore

@@ -10,7 +10,7 @@ from habeat.core.circuit import Circuit
 from habeat.core.firing import Firing
 from habeat.core.history import Loss
 from habeat.core.lease import Fence, Token
-from habeat.ports.host import Sent
+from habeat.ports.host import PendingCall
 from habeat.ports.lease import Unfenced
 from habeat.ports.publisher import Rendered
 
@@ -196,13 +196,13 @@ class DispatchStore(Protocol):
 
     def send_claim(
         self, fence: Fence, claims: Sequence[Claim], *, atomic: bool
-    ) -> Sent[Statuses | Unfenced]:
+    ) -> PendingCall[Statuses | Unfenced]:
         """A claim whose answer is read later; StoreUnavailable if it cannot be sent."""
         ...
 
     def settle(self, token: Token, departed: Sequence[Departed]) -> int: ...
 
-    def send_settle(self, token: Token, departed: Sequence[Departed]) -> Sent[int]:
+    def send_settle(self, token: Token, departed: Sequence[Departed]) -> PendingCall[int]:
         """The same, its answer read later; StoreUnavailable if it cannot be sent."""
         ...
 

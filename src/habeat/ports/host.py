@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 Answer = TypeVar("Answer", covariant=True)
 
 
-class Sent(Protocol[Answer]):
+class PendingCall(Protocol[Answer]):
     """A call that is under way.
 
     `result` waits for its answer, `has_come` tells whether that would take no time, and `drop`

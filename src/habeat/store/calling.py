@@ -14,11 +14,16 @@ from habeat.schedules.schedule import FIRST_MS, LAST_MS
 from habeat.store.connection import AnyRedis
 from habeat.store.faults import REDIS_ERRORS, Fault, classify
 from habeat.store.keys import Keys
-from habeat.store.pipelining import Ahead, wire
+from habeat.store.pipelining import Exchange, wire
 from habeat.store.replica_wait import run_and_wait
 from habeat.store.scripting import script
 
 Result = TypeVar("Result")
+Read = TypeVar("Read")
+
+
+def _as_it_is(reply: Any) -> Any:
+    return reply
 
 
 class Clients(Protocol):
@@ -63,10 +68,10 @@ class Caller:
         """The same, for thousands of words: redis-py packs them more slowly than Redis runs."""
         return self.send(name, *args).result()
 
-    def send(self, name: str, *args: Any) -> Pending:
-        """The same call, sent at once and read by `Pending.result`."""
-        return Pending(
-            self, self.do(lambda client: Ahead(client, script(name), self.keys.fixed, args))
+    def send(self, name: str, *args: Any) -> ScriptCall[Any]:
+        """The same call, sent at once; its reply is read by `result`."""
+        return ScriptCall(
+            self, self.do(lambda client: Exchange(client, script(name), self.keys.fixed, args))
         )
 
     def do(self, act: Callable[[AnyRedis], Result]) -> Result:
@@ -84,40 +89,29 @@ class Caller:
         return StoreUnavailable(fault.value, str(error) or type(error).__name__)
 
 
-class Pending:
-    """A script call under way."""
+class ScriptCall(Generic[Result]):
+    """`ports.PendingCall` of a script: its errors are ours, and `read` makes its reply a value."""
 
-    def __init__(self, caller: Caller, ahead: Ahead) -> None:
+    def __init__(
+        self, caller: Caller, exchange: Exchange, read: Callable[[Any], Result] = _as_it_is
+    ) -> None:
         self._caller = caller
-        self._ahead = ahead
-
-    def result(self) -> Any:
-        """Its reply; StoreUnavailable."""
-        return self._caller.do(lambda _: self._ahead.result())
-
-    def has_come(self) -> bool:
-        return self._ahead.has_come()
-
-    def drop(self) -> Any:
-        """Nobody waits for it; its reply if that has come already, else None."""
-        return self._ahead.drop()
-
-
-class Awaited(Generic[Result]):
-    """`ports.Sent` of a script call under way, and how its reply is read."""
-
-    def __init__(self, pending: Pending, read: Callable[[Any], Result]) -> None:
-        self._pending = pending
+        self._exchange = exchange
         self._read = read
 
+    def read_by(self, read: Callable[[Any], Read]) -> ScriptCall[Read]:
+        """The same call, its reply read by `read`."""
+        return ScriptCall(self._caller, self._exchange, read)
+
     def result(self) -> Result:
-        return self._read(self._pending.result())
+        """Its reply; StoreUnavailable."""
+        return self._read(self._caller.do(lambda _: self._exchange.result()))
 
     def has_come(self) -> bool:
-        return self._pending.has_come()
+        return self._exchange.has_come()
 
     def drop(self) -> Result | None:
-        reply = self._pending.drop()
+        reply = self._exchange.drop()
         return None if reply is None else self._read(reply)
 
 
@@ -129,8 +123,8 @@ def unfenced(reply: Sequence[Any]) -> Unfenced | None:
     return Behind(int(reply[1]), int(reply[2])) if word == "behind" else None
 
 
-class Answer(Generic[Result]):
-    """`ports.Sent` of a call that has been answered already."""
+class AnsweredCall(Generic[Result]):
+    """`ports.PendingCall` of a call that has been answered already."""
 
     def __init__(self, reply: Result) -> None:
         self._reply = reply

@@ -17,9 +17,9 @@ from habeat.ports import (
     DueRequests,
     Intent,
     Marked,
+    PendingCall,
     Queue,
     Recovered,
-    Sent,
     Skip,
     Statuses,
     StoredRequest,
@@ -28,7 +28,7 @@ from habeat.ports import (
     Unfenced,
 )
 from habeat.printable import ERROR_MAX_CHARS, printable
-from habeat.store.calling import Answer, Awaited, Caller, blank, optional_ms, text, unfenced
+from habeat.store.calling import AnsweredCall, Caller, blank, optional_ms, text, unfenced
 from habeat.store.calling import statuses as _statuses
 from habeat.store.pipelining import Packed, wire
 
@@ -108,13 +108,12 @@ class RedisDispatchStore:
 
     def send_claim(
         self, fence: Fence, claims: Sequence[Claim], *, atomic: bool
-    ) -> Sent[Statuses | Unfenced]:
+    ) -> PendingCall[Statuses | Unfenced]:
         if self._wait_redis_replicas:  # WAIT follows the claim on its own connection
-            return Answer(self.claim(fence, claims, atomic=atomic))
+            return AnsweredCall(self.claim(fence, claims, atomic=atomic))
         head = self._claim_head(fence, claims, atomic)
         words = (each.readied or Packed.of(_claim_words(each)) for each in claims)
-        pending = self._caller.send("claim", *head, *words)
-        return Awaited(pending, _statuses)
+        return self._caller.send("claim", *head, *words).read_by(_statuses)
 
     def _claim_head(
         self, fence: Fence, claims: Sequence[Claim], atomic: bool
@@ -125,8 +124,8 @@ class RedisDispatchStore:
     def settle(self, token: Token, departed: Sequence[Departed]) -> int:
         return int(self._caller.run("settle", *_settle_words(token, departed)))
 
-    def send_settle(self, token: Token, departed: Sequence[Departed]) -> Sent[int]:
-        return Awaited(self._caller.send("settle", *_settle_words(token, departed)), int)
+    def send_settle(self, token: Token, departed: Sequence[Departed]) -> PendingCall[int]:
+        return self._caller.send("settle", *_settle_words(token, departed)).read_by(int)
 
     def skip(self, fence: Fence, skips: Sequence[Skip]) -> Statuses | Unfenced:
         words = [word for skip in skips for word in _skip_words(skip, self._error_chars)]

@@ -17,7 +17,7 @@ from habeat.core.firing import SkippedRun
 from habeat.core.lease import Fence
 from habeat.entries.codec import decode, digest_of, read_state, with_facts
 from habeat.errors import DefinitionError
-from habeat.ports import Sent, Statuses, Unfenced
+from habeat.ports import PendingCall, Statuses, Unfenced
 from habeat.ports.entries import (
     Conflict,
     Mark,
@@ -27,7 +27,7 @@ from habeat.ports.entries import (
     Stored,
     Write,
 )
-from habeat.store.calling import Awaited, Caller, blank, optional_ms, statuses, text, unfenced
+from habeat.store.calling import Caller, blank, optional_ms, statuses, text, unfenced
 from habeat.store.name_index import NameIndex, Orphans
 from habeat.store.pipelining import wire
 
@@ -92,11 +92,11 @@ class EntryStore:
 
     def send_write(
         self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
-    ) -> Sent[Conflict | Unfenced | None]:
+    ) -> PendingCall[Conflict | Unfenced | None]:
         """The same, sent at once and read later."""
         words = [word for write in writes for word in _write_words(write)]
-        sent = self._caller.send("write", *_fence(fence), *_mark(mark), len(writes), *words)
-        return Awaited(sent, _verdict)
+        head = (*_fence(fence), *_mark(mark), len(writes))
+        return self._caller.send("write", *head, *words).read_by(_verdict)
 
     def remove(
         self, removals: Sequence[Removal], fence: Fence | None = None, mark: Mark | None = None

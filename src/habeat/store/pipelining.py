@@ -25,8 +25,8 @@ from habeat.store.scripting import Script
 Word = bytes | str | int
 
 
-class Ahead:
-    """One call under way."""
+class Exchange:
+    """One request that is under way, and the connection that its answer comes by."""
 
     def __init__(
         self, client: Any, script: Script, keys: tuple[str, ...], args: tuple[Any, ...]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from habeat.core.lease import Token
 from habeat.ports import Known, Won
-from habeat.store.calling import Caller
+from habeat.store.calling import AnsweredCall, Caller
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
@@ -51,14 +51,11 @@ class Counting(Caller):
         return Answered(self.run(name, *args))
 
 
-class Answered:
-    """A call that has been answered already, as `calling.Pending`."""
+class Answered(AnsweredCall[Any]):
+    """A call that has been answered already, as `calling.ScriptCall`."""
 
-    def __init__(self, reply: Any) -> None:
-        self._reply = reply
-
-    def result(self) -> Any:
-        return self._reply
+    def read_by(self, read: Callable[[Any], Any]) -> AnsweredCall[Any]:
+        return AnsweredCall(read(self.result()))
 
 
 class Crowd:

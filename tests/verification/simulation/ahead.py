@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from habeat.store.calling import Caller, Pending
+from habeat.store.calling import Caller, ScriptCall
 from habeat.store.pipelining import plain
 from habeat.store.scripting import Script, script
 from tests.verification.simulation.model import ReplyError
@@ -29,16 +29,17 @@ if TYPE_CHECKING:
 class AsyncCaller(Caller):
     """`Caller` whose `send` is what it says."""
 
-    def send(self, name: str, *args: Any) -> Pending:
+    def send(self, name: str, *args: Any) -> ScriptCall[Any]:
         keys = self.keys.fixed
-        return Pending(self, self.do(lambda client: UnderWay(client, script(name), keys, args)))  # type: ignore[arg-type]
+        call = self.do(lambda client: UnderWay(client, script(name), keys, args))
+        return ScriptCall(self, call)  # type: ignore[arg-type]
 
     def run_packed(self, name: str, *args: Any) -> Any:
         return self.run(name, *args)
 
 
 class UnderWay:
-    """One call; as `habeat.store.pipelining.Ahead`."""
+    """One call; as `habeat.store.pipelining.Exchange`."""
 
     def __init__(
         self, client: Client, which: Script, keys: tuple[str, ...], args: tuple[Any, ...]
@@ -115,7 +116,7 @@ class UnderWay:
         if self._waiting:
             self._host.wake()
 
-    # -- habeat.store.pipelining.Ahead -------------------------------------------------------------
+    # -- habeat.store.pipelining.Exchange ---------------------------------------------------
 
     def result(self) -> Any:
         """The answer; it is waited for as long as a socket is."""
