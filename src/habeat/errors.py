@@ -6,7 +6,7 @@ field, what was given and what is allowed); the attributes carry the same facts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from habeat.printable import ERROR_MAX_CHARS, Kind, kind_of, printable, repr_of
 
@@ -91,6 +91,24 @@ class BulkError(HabeatError, ValueError):
             + "; ".join(shown)
             + rest
         )
+
+
+class BulkInterrupted(HabeatError):
+    """Some of many entries were added, then Redis did not answer or the time was up.
+
+    `added` are the names of those that were, `unknown` of those whose write was not answered; the
+    others were not added. `why` is the error that ended the call.
+    """
+
+    def __init__(
+        self, added: Sequence[str], unknown: Sequence[str], total: int, why: HabeatError
+    ) -> None:
+        self.added = tuple(added)
+        self.unknown = tuple(unknown)
+        self.total = total
+        self.why = why
+        doubt = f", of {len(self.unknown)} it is not known" if self.unknown else ""
+        super().__init__(f"{len(self.added)} of {total} entries were added{doubt}: {why}")
 
 
 class DefinitionError(HabeatError):

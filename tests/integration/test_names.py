@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from habeat.client import Client
+from habeat.core.entry import Entry
 from habeat.ports.entries import Removal
 from habeat.store import entries
-from habeat.store.entries import PAGE
 from habeat.store.name_index import REINDEX
+from habeat.store.pages import PAGE
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_bounded_calls import asked_for
 from tests.support.servers.redis_server import Server
@@ -171,12 +172,15 @@ def test_entries_that_are_not_meant_are_not_decoded(
     many = [{"name": f"{n:03}", "task": "t", "schedule": 60, "tags": ["no"]} for n in range(300)]
     client.add_many([*many, {"name": "yes", "task": "t", "schedule": 60, "tags": ["yes"]}])
     decoded: list[str] = []
-    real = entries.decode
+    real = entries._stored
 
-    def decode(name: str, *given: Any) -> Any:
-        decoded.append(name)
-        return real(name, *given)
+    def stored(name: str, parts: Sequence[bytes], decode: entries.Decode) -> entries.Stored:
+        def recorded(*given: Any) -> Entry:
+            decoded.append(name)
+            return decode(*given)
 
-    monkeypatch.setattr(entries, "decode", decode)
+        return real(name, parts, recorded)
+
+    monkeypatch.setattr(entries, "_stored", stored)
     assert listed(client, tags=["yes"]) == ["yes"]
     assert decoded == ["yes"]

@@ -19,6 +19,7 @@ from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.housekeeping import Identity, Replica
 from habeat.beat.key_upkeep import Upkeep
+from habeat.beat.kinds import LIMIT_MS, Kinds
 from habeat.beat.message.kombu_redis import CannotCapture
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.message.record import EntryRenderer
@@ -118,6 +119,7 @@ def build(
     caller = Caller(connections, keys)
     leases = RedisElectionStore(caller, clock, app.main or settings.key_prefix)
     election = Election(leases, clock, Pace(settings.lease_ttl_ms, settings.crash_poll_ms), nonce)
+    limits = limits_of(settings, app.conf)
     store = RedisDispatchStore(
         caller,
         dedup_ttl_ms=settings.dedup_ttl_ms,
@@ -127,15 +129,18 @@ def build(
         error_chars=settings.error_chars,
         dead_age_ms=settings.dead_age_ms,
         dead_length=settings.dead_length,
+        definition_bytes=limits.stored_bytes,
     )
     line = RedisWakeChannel(connections, keys, nonce, clock)
     broker = Broker(
         app,
         settings.publish_timeout_ms / 1_000,
         now_ms=lambda: clock.monotonic_us() // 1_000,
-        own_names=limits_of(settings, app.conf).own_names,
+        own_names=limits.own_names,
     )
-    catalog = BeatDefinitionSource(declared)
+    kinds = Kinds(min(LIMIT_MS, settings.lease_ttl_ms // 8))
+    declared = kinds.declared(declared)
+    catalog = BeatDefinitionSource(declared, kinds.decode, limits)
     publisher = CeleryPublisher(
         renderer=EntryRenderer(app, catalog, apply_entry, stopper.leaving),
         broker=broker,
@@ -146,7 +151,7 @@ def build(
         now_ms=lambda: clock.monotonic_us() // 1_000,
         template=settings.template,
     )
-    entries = EntryStore(caller)
+    entries = EntryStore(caller, kinds.decode)
     engine_cell: list[Engine] = []
     replica = Replica(
         identity=Identity.of_this_process(nonce, clock),

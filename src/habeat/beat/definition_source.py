@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.core.entry import Entry
+from habeat.core.limits import DEFAULT_LIMITS, Limits, too_large
 from habeat.core.request import Request
 from habeat.entries import codec
 
@@ -14,11 +16,23 @@ from habeat.entries import codec
 class BeatDefinitionSource:
     """`planning.DefinitionSource` over the codec and the declarations of this process."""
 
-    def __init__(self, declared: BeatSchedule) -> None:
+    def __init__(
+        self,
+        declared: BeatSchedule,
+        decode: Callable[[str, bytes], Entry] = codec.decode,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self._declared = declared
+        self._decode = decode
+        self._most_bytes = limits.stored_bytes
 
     def decode(self, name: str, stored: bytes) -> Entry:
-        return codec.decode(name, stored)
+        self._check_size(name, stored)
+        return self._decode(name, stored)
+
+    def _check_size(self, name: str, stored: bytes) -> None:
+        if len(stored) > self._most_bytes:
+            raise too_large(name, len(stored))
 
     def resolve(self, entry: Entry) -> Entry | None:
         if not entry.from_code:
@@ -31,6 +45,7 @@ class BeatDefinitionSource:
         return replace(entry, schedule=own.schedule)
 
     def decode_request(self, stored: bytes) -> Request:
+        self._check_size("?", stored)
         return codec.decode_request(stored)
 
     def encode_request(self, order: Request) -> bytes:

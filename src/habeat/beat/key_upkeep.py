@@ -17,8 +17,9 @@ from habeat.engine.fenced import Lead
 from habeat.entries import changes
 from habeat.ports import Lost, Unfenced
 from habeat.ports.entries import Stored, Write
-from habeat.store.entries import PAGE, EntryStore
+from habeat.store.entries import EntryStore
 from habeat.store.key_repair import Mended, Mending
+from habeat.store.pages import PAGE
 
 log = logging.getLogger("habeat")
 

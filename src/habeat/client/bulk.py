@@ -1,38 +1,46 @@
-"""Many new entries in one call, all or none: `client.add_many`.
+"""Many new entries in one call: `client.add_many`.
 
-Everything is checked before anything is sent: each definition, names that come twice, names that
-are taken. What is wrong is told of each entry (BulkError). Then one script writes them all, so a
-reader sees none of them or all, and so does a leader. Decision 0010 has the measurements
-that made it one script and not many.
+Everything is checked before anything is written: each definition, names that come twice, names that
+are taken, the guard's bound. What is wrong is told of each entry (BulkError), and none is added.
+
+Then the entries are written a batch at a time, each batch by one script: Redis does nothing else
+while a script runs, and the leader's claims have to wait for it. If one of the entries turns out to
+be taken meanwhile, those that were written are removed again. If Redis stops answering, or the time
+is up, that cannot be done: BulkInterrupted says which were added. See
+decision 0034.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import Guard
 from habeat.client.location import Location
-from habeat.client.selection import check_room
+from habeat.client.room import check_room, within_room
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry
 from habeat.core.limits import within
-from habeat.entries.changes import Edit, addition
+from habeat.entries.changes import Edit, addition, removal
 from habeat.entries.draft import check_has_slots, new_entry
 from habeat.entries.readable import shown
 from habeat.errors import (
     BulkError,
+    BulkInterrupted,
+    CallTimeout,
     EntryExists,
     HabeatError,
+    RedisUnavailable,
     RevisionConflict,
     ValidationError,
 )
 from habeat.ports.entries import Stored
-from habeat.store.entries import PAGE
+from habeat.store.pages import PAGE, WRITTEN
 
-#: So many entries may keep Redis and us busy for a second (it is less: see the measurements).
-PER_SECOND = 5_000
+#: A call is given a second more for so many entries.
+PER_SECOND = 1_000
 
 
 def added(calls: RetryingCalls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
@@ -43,23 +51,93 @@ def added(calls: RetryingCalls, given: Iterable[Mapping[str, Any]]) -> list[Entr
     wanted, refused = _checked(items, calls.place)
     if not items:
         return []
+    calls = calls.bounded(len(wanted) / PER_SECOND)
+    if refused or len(wanted) > WRITTEN:
+        calls.write(lambda desk: _planned_at(calls, desk, wanted, refused))
+    return _Adding(calls, wanted).run()
 
-    def plan(desk: Session) -> Plan[list[Entry]]:
-        now_ms, found = _read(desk, [entry.name for entry in wanted])
-        edits = _planned(wanted, found, now_ms, refused, calls.guard)
-        check_room(calls, desk, found)
-        writes = [edit.write for edit in edits]
-        return Plan(
-            [edit.entry for edit in edits], lambda store, mark: store.write(writes, None, mark)
-        )
 
-    patient = calls.patient(len(wanted) / PER_SECOND)
-    try:
-        return swap(patient, plan)
-    except Overtaken as error:
-        raise RevisionConflict(error.entry, None, None) from None
-    finally:
-        patient.close()
+class _Adding:
+    """Writes entries batch by batch, and knows how far it has come."""
+
+    def __init__(self, calls: RetryingCalls, wanted: Sequence[Entry]) -> None:
+        self._calls = calls
+        self._wanted = wanted
+        self._written: list[Edit] = []
+        #: The names of a batch of which it is not known whether it was written, or removed.
+        self._unknown: Sequence[str] = ()
+
+    def run(self) -> list[Entry]:
+        try:
+            for start in range(0, len(self._wanted), WRITTEN):
+                self._calls.check()
+                self._written += self._add(self._wanted[start : start + WRITTEN])
+        except (RedisUnavailable, CallTimeout) as error:
+            if self._written:
+                raise self._interrupted(error) from error
+            raise
+        except Exception:  # whatever it is: all of them or none
+            self._take_back()
+            raise
+        return [edit.entry for edit in self._written]
+
+    def _add(self, batch: Sequence[Entry]) -> Sequence[Edit]:
+        """Add these or none; BulkError and NotAllowed by what others have done meanwhile."""
+
+        def plan(desk: Session) -> Plan[Sequence[Edit]]:
+            self._unknown = ()
+            edits = _planned_at(self._calls, desk, batch, {}, len(self._wanted))
+            send = within_room(self._calls.guard, [edit.write for edit in edits])
+            self._unknown = _names_of(edits)
+            return Plan(edits, send)
+
+        try:
+            edits = swap(self._calls, plan)
+        except Overtaken as error:
+            raise RevisionConflict(error.entry, None, None) from None
+        self._unknown = ()
+        return edits
+
+    def _take_back(self) -> None:
+        """Remove what was written, unless it was changed since; BulkInterrupted if that fails."""
+        while self._written:
+            batch, self._written = self._written[-WRITTEN:], self._written[:-WRITTEN]
+            self._unknown = _names_of(batch)
+            try:
+                swap(self._calls, partial(_removal_of, batch))
+            except (RedisUnavailable, CallTimeout, Overtaken) as error:
+                raise self._interrupted(error) from error
+
+    def _interrupted(self, why: HabeatError) -> BulkInterrupted:
+        return BulkInterrupted(_names_of(self._written), self._unknown, len(self._wanted), why)
+
+
+def _names_of(edits: Sequence[Edit]) -> list[str]:
+    return [edit.entry.name for edit in edits]
+
+
+def _removal_of(written: Sequence[Edit], desk: Session) -> Plan[None]:
+    snapshot = desk.entries.read(_names_of(written))
+    pairs = zip(written, snapshot.stored, strict=True)
+    gone = [
+        removal(stored, snapshot.now_ms) for edit, stored in pairs if stored.digest == edit.digest
+    ]
+    return Plan(None, lambda store, mark: store.remove(gone, None, mark)) if gone else Plan(None)
+
+
+def _planned_at(
+    calls: RetryingCalls,
+    desk: Session,
+    wanted: Sequence[Entry],
+    refused: Mapping[str, HabeatError],
+    total: int | None = None,
+) -> list[Edit]:
+    """What to write as Redis is now; BulkError, NotAllowed."""
+    now_ms, found = _read(desk, [entry.name for entry in wanted])
+    total = len(wanted) + len(refused) if total is None else total
+    edits = _planned(wanted, found, now_ms, refused, calls.guard, total)
+    check_room(calls, desk, found)
+    return edits
 
 
 def _checked(items: Sequence[Any], place: Location) -> tuple[list[Entry], dict[str, HabeatError]]:
@@ -105,6 +183,7 @@ def _planned(
     now_ms: int,
     refused: Mapping[str, HabeatError],
     guard: Guard,
+    total: int,
 ) -> list[Edit]:
     """What to write; BulkError with what is wrong with any, those `refused` before included."""
     edits: list[Edit] = []
@@ -119,5 +198,5 @@ def _planned(
         except HabeatError as error:
             errors[entry.name] = error
     if errors:
-        raise BulkError(errors, len(wanted) + len(refused))
+        raise BulkError(errors, total)
     return edits

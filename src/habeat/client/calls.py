@@ -183,13 +183,6 @@ class RetryingCalls:
 
         return self.read(checked)
 
-    def patient(self, seconds: float) -> RetryingCalls:
-        """The same for one call whose steps take so much longer; to be closed by itself."""
-        longer_s = self._timeout_s + 4 * seconds
-        longer = RetryingCalls(lambda: self.place, longer_s, self._sleep, self.guard)
-        longer._ours = self._ours
-        return longer
-
     def close(self) -> None:
         """Disconnect what is not in use; a later call connects anew."""
         while self._idle:

@@ -10,8 +10,7 @@ from habeat.client.swapping import Plan, swap
 from habeat.entries.changes import removal
 from habeat.entries.readable import shown
 from habeat.errors import RevisionConflict, ValidationError
-
-BATCH = 100
+from habeat.store.pages import WRITTEN
 
 
 def clear(calls: RetryingCalls, selection: Selection) -> int:
@@ -21,8 +20,8 @@ def clear(calls: RetryingCalls, selection: Selection) -> int:
     calls = calls.bounded()
     removed = 0
     for page in pages_of(calls, selection.prefix):
-        for start in range(0, len(page), BATCH):
-            removed += _clear_batch(calls, selection, page[start : start + BATCH])
+        for start in range(0, len(page), WRITTEN):
+            removed += _clear_batch(calls, selection, page[start : start + WRITTEN])
             calls.check(f"{removed} entries were removed")
     return removed
 

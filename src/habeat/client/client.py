@@ -155,11 +155,12 @@ class Client(Looking):
         return self._editing.add(checked_name(name), given, may_replace=replace)
 
     def add_many(self, entries: Iterable[Mapping[str, Any]]) -> Entries:
-        """Add up to 10,000 entries, all or none; each a mapping with the arguments of `add`.
+        """Add up to 10,000 entries; each a mapping with the arguments of `add`.
 
         Everything is checked first. Raises BulkError, which says of each entry that is refused
-        what is wrong with it; then none was added. Redis is busy with it for 10 to 25 ms per
-        thousand, and the call may take a few seconds longer than others.
+        what is wrong with it; then none was added. The entries are written in batches. Raises
+        BulkInterrupted, which says how far it came, if Redis stops answering in between or the
+        time is up: a second more than other calls have for each thousand.
         """
         return added(self._calls, entries)
 

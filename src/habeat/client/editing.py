@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.renaming import renamed
-from habeat.client.selection import check_room
+from habeat.client.room import check_room, within_room
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry, instant
 from habeat.core.limits import check_reason
@@ -162,8 +162,7 @@ class Editing:
             check_room(self._calls, desk, [stored])
             if edit is None:
                 return Plan(shown(stored))
-            write = edit.write
-            return Plan(edit.entry, lambda store, mark: store.write([write], None, mark))
+            return Plan(edit.entry, within_room(self._calls.guard, [edit.write]))
 
         return self._swap(name, plan)
 

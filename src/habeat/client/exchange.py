@@ -13,44 +13,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
-from habeat.client.budget import Check
 from habeat.client.calls import Overtaken, RetryingCalls, Session
+from habeat.client.document import EXPORT_VERSION, Wanted, wanted_of
 from habeat.client.guard import Guard
 from habeat.client.history import moment
-from habeat.client.location import Location
-from habeat.client.selection import check_room, pages_of, read
+from habeat.client.room import check_room, within_room, without_room
+from habeat.client.selection import pages_of, read
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry
-from habeat.core.limits import check_reason
 from habeat.entries.affordable import check_affordable
 from habeat.entries.changes import Edit, addition, change, pause, resume
-from habeat.entries.codec import VERSION, decode, encode
-from habeat.entries.draft import storable
+from habeat.entries.codec import encode
 from habeat.entries.readable import shown
-from habeat.entries.tasks import options_of, task_of
-from habeat.errors import (
-    DefinitionError,
-    HabeatError,
-    NotAllowed,
-    RevisionConflict,
-    ValidationError,
-)
+from habeat.errors import DefinitionError, HabeatError, NotAllowed, RevisionConflict
 from habeat.ports.entries import Stored, Write
-from habeat.printable import kind_of
-from habeat.schedules.schedule import to_ms
-
-EXPORT_VERSION = 1
+from habeat.store.pages import WRITTEN
 
 #: A call is given a second more for so many entries.
 PER_SECOND = 500
 
-#: So many entries in one script: the server is held up for a millisecond or two.
-BATCH = 100
-
-_NOT_DEFINED = ("name", "paused", "paused_until")
 _NOT_EXPORTED = ("v", "rev", "created_ms", "generation", "fingerprint")
 
 Progress = Callable[[int, int], None]
@@ -70,20 +53,6 @@ class LoadReport:
     refused: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     written: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One entry of a document."""
-
-    entry: Entry
-    paused: str | None
-    until_ms: int | None = None
-
-    def pause_at(self, now_ms: int) -> tuple[str | None, int | None]:
-        """Reason and end of its pause, None and None if it has none or that is over."""
-        over = self.until_ms is not None and self.until_ms <= now_ms
-        return (None, None) if over else (self.paused, self.until_ms)
 
 
 def exported(calls: RetryingCalls) -> dict[str, Any]:
@@ -129,7 +98,7 @@ def loaded(
 ) -> LoadReport:
     """Load a document; ValidationError if it is none."""
     calls = calls.bounded(_entries_in(data) / PER_SECOND)
-    wanted, refused = _wanted(data, calls.place, calls.check)
+    wanted, refused = wanted_of(data, calls.place, calls.check)
     plan = _planned(calls, wanted, refused)
     if dry_run or plan.refused:
         return plan
@@ -180,74 +149,6 @@ def _written(entry: Entry) -> dict[str, Any]:
     return {"name": entry.name, **kept, **paused}
 
 
-def _wanted(data: Any, place: Location, check: Check) -> tuple[dict[str, Wanted], dict[str, str]]:
-    """The document's entries by name, and those that cannot be read, with the reason."""
-    if not isinstance(data, Mapping) or data.get("habeat_export") != EXPORT_VERSION:
-        given = data.get("habeat_export") if isinstance(data, Mapping) else type(data).__name__
-        raise ValidationError(
-            "habeat_export", given, f"{EXPORT_VERSION}, in a document made by export"
-        )
-    if not isinstance(data.get("entries"), list):
-        raise ValidationError("entries", type(data.get("entries")).__name__, "a list of entries")
-    wanted: dict[str, Wanted] = {}
-    refused: dict[str, str] = {}
-    for at, item in enumerate(data["entries"]):
-        check(f"{at} entries were read, none was written")
-        name = item.get("name") if isinstance(item, Mapping) else None
-        shown_name = name if isinstance(name, str) and name else f"entries[{at}]"
-        try:
-            if shown_name in wanted:
-                raise ValidationError("name", name, "each name once")
-            wanted[shown_name] = _one(name, item, place)
-        except DefinitionError as error:
-            refused[shown_name] = error.why
-        except HabeatError as error:
-            refused[shown_name] = str(error)
-    return wanted, refused
-
-
-def _one(name: Any, item: Any, place: Location) -> Wanted:
-    if not isinstance(item, Mapping) or not isinstance(name, str):
-        raise ValidationError("name", name, "an entry with a name")
-    paused = item.get("paused")
-    if paused is not None and not isinstance(paused, str):
-        raise ValidationError("paused", paused, "the reason, a text", entry=name)
-    until_ms = _until_ms(name, item.get("paused_until"))
-    for field_name in ("args", "tags"):
-        if not isinstance(item.get(field_name, []), list):
-            raise ValidationError(field_name, item[field_name], "a list", entry=name)
-    owner = item.get("owner", "api")
-    if owner not in ("api", "config"):
-        raise ValidationError("owner", owner, "'api' or 'config'", entry=name)
-    definition = {key: value for key, value in item.items() if key not in _NOT_DEFINED}
-    definition |= {"v": VERSION, "owner": owner, "rev": 1, "created_ms": 0}
-    entry = decode(name, _as_stored(name, definition))
-    entry = replace(entry, schedule=entry.schedule.bound(name, place.timezone))
-    if owner == "api":
-        entry = replace(entry, task=task_of(entry.task), options=options_of(entry.options))
-    storable(entry, place.limits)
-    check_reason(paused or "", place.limits, name)
-    return Wanted(entry, paused, until_ms)
-
-
-def _as_stored(name: str, definition: Mapping[str, Any]) -> bytes:
-    try:
-        return json.dumps(definition).encode()
-    except Exception as error:  # the document need not come from a JSON file
-        allowed = f"what JSON can carry ({type(error).__name__})"
-        raise ValidationError("definition", kind_of(definition), allowed, entry=name) from error
-
-
-def _until_ms(name: str, given: Any) -> int | None:
-    if given is None:
-        return None
-    try:
-        return to_ms("paused_until", datetime.fromisoformat(given))
-    except (ValidationError, ValueError, TypeError):
-        allowed = "a moment in ISO 8601 with an offset"
-        raise ValidationError("paused_until", given, allowed, entry=name) from None
-
-
 def _planned(
     calls: RetryingCalls, wanted: Mapping[str, Wanted], refused: Mapping[str, str]
 ) -> LoadReport:
@@ -264,9 +165,9 @@ def _planned(
                 left[name] = why
             else:
                 found[verdict].append(name)
-    return LoadReport(
-        tuple(found["added"]), tuple(found["changed"]), tuple(found["unchanged"]), refused, left
-    )
+    refused |= without_room(calls, found["added"])
+    added = tuple(name for name in found["added"] if name not in refused)
+    return LoadReport(added, tuple(found["changed"]), tuple(found["unchanged"]), refused, left)
 
 
 def _verdict(item: Wanted, stored: Stored, now_ms: int, guard: Guard) -> tuple[str, str]:
@@ -339,7 +240,7 @@ def _edit_all(
             return Plan([])
         return Plan(
             [stored for stored, each in edits if each is not None],
-            lambda store, mark: store.write(writes, None, mark),
+            within_room(calls.guard, writes),
         )
 
     try:
@@ -349,4 +250,4 @@ def _edit_all(
 
 
 def _batches(items: Sequence[Wanted]) -> Iterable[Sequence[Wanted]]:
-    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+    return (items[start : start + WRITTEN] for start in range(0, len(items), WRITTEN))

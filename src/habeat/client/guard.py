@@ -9,8 +9,9 @@ fire. It is part of the client, so no call site can forget it:
         min_interval=60))
 
 `prefix` and `tag` are the guard's scope. The client changes entries of its scope only, and lists no
-others. A signature is checked with everything nested in it, for a chain can carry any task to any
-queue. Errors are `NotAllowed`; nothing is written.
+others. With a tag, `max_entries` is checked before the write, and simultaneous calls may exceed it;
+without, it holds among them, too. A signature is checked with everything nested in it, for a chain
+can carry any task to any queue. Errors are `NotAllowed`; nothing is written.
 """
 
 from __future__ import annotations
@@ -109,8 +110,12 @@ class Guard:
     def check_room(self, name: str, present: int, more: int) -> None:
         """NotAllowed if `more` new entries exceed the number that the scope may have."""
         if self.max_entries is not None and present + more > self.max_entries:
-            allowed = f"at most {self.max_entries} entries; there are {present}"
-            raise NotAllowed(name, "max_entries", allowed)
+            raise self.no_room(name, present)
+
+    def no_room(self, name: str, present: int) -> NotAllowed:
+        """Why another entry is refused where there are so many."""
+        allowed = f"at most {self.max_entries} entries; there are {present}"
+        return NotAllowed(name, "max_entries", allowed)
 
     def _check_task(self, name: str, path: str, task: str) -> None:
         if not _matches(task, self.tasks):

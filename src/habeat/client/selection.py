@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from habeat.client.budget import Check
 from habeat.client.calls import RetryingCalls, Session
@@ -14,13 +14,14 @@ from habeat.core.entry import Entry
 from habeat.entries.fields import tags_of
 from habeat.entries.readable import shown
 from habeat.errors import ValidationError
-from habeat.ports.entries import Snapshot, Stored
+from habeat.ports.entries import Snapshot
 from habeat.store.calling import text
-from habeat.store.entries import PAGE
-from habeat.store.name_index import REINDEX
+from habeat.store.name_index import REINDEX, NameIndex
+from habeat.store.pages import INDEXED, PAGE
 
-#: So many names in one slice of making the index, and so often it is made in one call.
-REINDEXED = 200
+Found = TypeVar("Found")
+
+#: So often the index of names is made in one call.
 REINDEXINGS = 3
 
 CONDITIONS = ("active", "paused", "disabled", "quarantined", "exhausted")
@@ -66,21 +67,6 @@ class Selection:
         )
 
 
-def check_room(calls: RetryingCalls, desk: Session, found: Iterable[Stored]) -> None:
-    """NotAllowed if the entries that are not there yet exceed what the guard's scope may have."""
-    guard = calls.guard
-    new = [stored.name for stored in found if not stored.exists]
-    if guard.max_entries is None or not new:
-        return
-    names = [name for name in desk.entries.names() if guard.scope.has_name(name)]
-    present = len(names)
-    if guard.scope.tag:
-        pages = (names[start : start + PAGE] for start in range(0, len(names), PAGE))
-        found_there = (stored for page in pages for stored in desk.entries.read(page).stored)
-        present = sum(guard.scope.has(shown(stored)) for stored in found_there)
-    guard.check_room(new[0], present, len(new))
-
-
 def pages_of(calls: RetryingCalls, prefix: str = "") -> Iterator[list[str]]:
     """The names that begin with `prefix`, sorted, a page at a time.
 
@@ -105,18 +91,50 @@ def _set_aside(desk: Session, prefix: str) -> list[str]:
 
 
 def _page(prefix: str, after: bytes, check: Check, desk: Session) -> list[bytes]:
-    """The names that follow; the index is made first where it is missing or not whole."""
+    """The names that follow."""
+    found = _indexed(desk, check, lambda index: index.page(prefix, after, PAGE))
+    if found is not None:
+        return found
+    names = sorted(name.encode() for name in _names(desk, prefix))
+    return names[bisect_right(names, after) :][:PAGE]
+
+
+def name_pages(calls: RetryingCalls, desk: Session, prefix: str) -> Iterator[list[str]]:
+    """The names of the entries there are, page by page, within one attempt of a call."""
+    after, full = b"", True
+    while full:
+        found = _page(prefix, after, calls.check, desk)
+        full = len(found) == PAGE
+        if found:
+            yield [text(name) for name in found]
+            after = found[-1]
+
+
+def counted(calls: RetryingCalls, desk: Session, prefix: str) -> int:
+    """How many entries have names that begin so."""
+    found = _indexed(desk, calls.check, lambda index: index.count(prefix))
+    return len(_names(desk, prefix)) if found is None else found
+
+
+def _indexed(desk: Session, check: Check, ask: Callable[[NameIndex], Found | None]) -> Found | None:
+    """What the index says; it is made first where it is missing or not whole.
+
+    None if an older release, which does not keep the index, is writing all the time.
+    """
     for _ in range(REINDEXINGS):
-        found = desk.entries.index.page(prefix, after, PAGE)
+        found = ask(desk.entries.index)
         if found is not None:
             return found
         at = REINDEX
         while at[0] != "done":
-            at = desk.entries.index.make(at, REINDEXED)
+            at = desk.entries.index.make(at, INDEXED)
             check("the index of names is being made")
-    # An older release is writing all the time: without the index, then.
-    names = sorted(name.encode() for name in desk.entries.names() if name.startswith(prefix))
-    return names[bisect_right(names, after) :][:PAGE]
+    return None
+
+
+def _names(desk: Session, prefix: str) -> list[str]:
+    """Without the index: the names of all entries are read."""
+    return [name for name in desk.entries.names() if name.startswith(prefix)]
 
 
 def selected(calls: RetryingCalls, selection: Selection) -> Iterator[Entry]:

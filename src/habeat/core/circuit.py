@@ -1,6 +1,7 @@
 """The circuit of an entry that cannot be sent: refused, or impossible to build, again and again.
 
-After `OPENS_AFTER` failures in a row the circuit is open. The entry's slots then end as failed,
+After `OPENS_AFTER` failures in a row, or `SLOW_OPENS_AFTER` messages that took too long to build
+(core/slowness.py), the circuit is open. The entry's slots then end as failed,
 with the reason, without being rendered, claimed or published. Once in a while one slot is sent as a
 probe; the pause between two probes grows. A message that is taken closes the circuit, and so does
 an edit, a pause or a resume of the entry (scripts/write.lua).
@@ -14,6 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from habeat.printable import ERROR_MAX_CHARS, printable
 
 OPENS_AFTER = 5
+#: A message that takes too long holds up the others, so it has fewer tries.
+SLOW_OPENS_AFTER = 3
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 30_000, 600_000
 #: So much of why is repeated in each record of the ledger.
 REASON_MAX_CHARS = 200

@@ -2,7 +2,9 @@
 
 Entries are often made by code that passes on what its tenants typed. Definitions are read by every
 leader and hashed by Redis each time they fall due, so one of 20 MB would hold up all others. What
-exceeds a limit is refused at the call, with the size, the limit and the setting in the error.
+exceeds a limit is refused at the call, with the size, the limit and the setting in the error. A
+larger definition that was written into Redis by other means is set aside by its size, without being
+read.
 """
 
 from __future__ import annotations
@@ -11,8 +13,11 @@ from dataclasses import dataclass
 
 from habeat.core.destinations import check_destinations
 from habeat.core.entry import Entry
-from habeat.errors import ValidationError
+from habeat.errors import DefinitionError, ValidationError
 from habeat.printable import ERROR_MAX_CHARS, Kind
+
+#: What is added to a definition after it was checked: revision, fingerprint, time of creation.
+ADDED_BYTES = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,11 @@ class Limits:
     #: No setting: how the names of queues begin that lead to habeat's own keys.
     own_names: tuple[str, ...] = ()
 
+    @property
+    def stored_bytes(self) -> int:
+        """How large a definition may be where it is stored; a larger one is set aside unread."""
+        return self.definition_bytes + ADDED_BYTES
+
 
 DEFAULT_LIMITS = Limits()
 
@@ -42,6 +52,13 @@ def check_entry(entry: Entry, size_bytes: int, limits: Limits) -> None:
     within("tags", len(entry.tags), "tags", limits.tag_count, "tag_count", name)
     check_destinations(entry, limits.own_names)
     within("a tag", longest, "characters", limits.tag_chars, "tag_chars", name)
+
+
+def too_large(entry: str, size_bytes: int) -> DefinitionError:
+    """Why a definition was not read."""
+    return DefinitionError(
+        entry, f"it has {size_bytes} bytes, more than habeat_definition_bytes allows"
+    )
 
 
 def check_reason(reason: str, limits: Limits, entry: str = "") -> None:

@@ -4,6 +4,8 @@ Failures and successes are noted where they happen (rendering, claiming, publish
 written to Redis once, at the end of the turn: `:circuits` is the truth, and a new leader reads it.
 An edit closes a circuit in Redis; the leader learns of that when the entry is due next. Firings
 that somebody asked for by hand never open a circuit: they may have arguments of their own.
+
+A message that took too long to build counts as a failure, though it is sent (building.py).
 """
 
 from __future__ import annotations
@@ -11,16 +13,19 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
+from functools import partial
 
-from habeat.core.circuit import OPENS_AFTER, Circuit
+from habeat.core.circuit import OPENS_AFTER, SLOW_OPENS_AFTER, Circuit
 from habeat.core.firing import Outcome
-from habeat.core.lease import Token
+from habeat.core.lease import Fence, Token
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import Plan, PlannedFiring
-from habeat.ports import DispatchStore, DueEntry, Skip
+from habeat.ports import DispatchStore, DueEntry, Skip, Statuses, Unfenced
 
 log = logging.getLogger("habeat")
 
+#: So many are written by one script.
+KEPT = 100
 #: Entries whose failures are counted at once; beyond that the oldest counts are dropped.
 COUNTED = 10_000
 
@@ -34,16 +39,19 @@ class Circuits:
         self._open: dict[str, Circuit] = {}
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._whys: dict[str, str] = {}
-        self._sent: set[str] = set()
         self._digests: dict[str, str] = {}
         #: What differs from Redis: None is a circuit to close.
         self._unwritten: dict[str, Circuit | None] = {}
+        #: Entries whose last message took too long, and the one that may be built in this turn.
+        self._slow: OrderedDict[str, None] = OrderedDict()
+        self._slow_turn: str | None = None
         #: How often each entry has failed in this turn.
         self.failures: Counter[str] = Counter()
 
     def begin(self, lead: Lead, due: Sequence[DueEntry]) -> None:
         """A turn begins; `due` says which circuits Redis has of the entries that are due."""
         self.failures.clear()
+        self._slow_turn = None
         if lead.token != self._under:
             self._open = dict(self._store.circuits())
             self._under, self._unwritten = lead.token, {}
@@ -58,6 +66,7 @@ class Circuits:
             self._open[name] = stored
         elif self._open.pop(name, None) is not None:
             self._counts.pop(name, None)
+            self._slow.pop(name, None)
             log.warning("habeat: entry %r is sent again: it was edited", name)
 
     def refused(self, entry: str, identity: str, why: str) -> None:
@@ -74,9 +83,39 @@ class Circuits:
         if entry in self._open:
             self._open[entry] = self._unwritten[entry] = self._open[entry].failed(why)
 
+    def slow(self, entry: str, identity: str, why: str) -> None:
+        """A message of the entry was built, and that took too long."""
+        self._slow_turn = entry
+        self._slow[entry] = None
+        if len(self._slow) > COUNTED:
+            self._slow.popitem(last=False)
+        self.refused(entry, identity, why)
+
+    def quick(self, entry: str) -> None:
+        """A message of the entry was built in time."""
+        if self._slow:
+            self._slow.pop(entry, None)
+
+    def waits(self, entry: str) -> bool:
+        """Whether the entry is left for a later turn: of slow ones a turn builds one message."""
+        if entry not in self._slow:
+            return False
+        if self._slow_turn is None:
+            self._slow_turn = entry
+        return self._slow_turn != entry or self.failures[entry] > 0
+
+    def parted(
+        self, firings: Sequence[PlannedFiring]
+    ) -> tuple[Sequence[PlannedFiring], Sequence[PlannedFiring]]:
+        """These without those of slow entries, and those, which are sent when the others are."""
+        if not self._slow:
+            return firings, ()
+        quick = [firing for firing in firings if firing.entry.name not in self._slow]
+        return quick, [firing for firing in firings if firing.entry.name in self._slow]
+
     def sent(self, entry: str) -> None:
-        """A message of the entry was taken."""
-        if not self._counts and not self._open:
+        """A message of the entry was taken; that does not make up for a slow one."""
+        if entry in self._slow or not (self._counts or self._open):
             return
         self._counts.pop(entry, None)
         self._whys.pop(entry, None)
@@ -123,7 +162,7 @@ class Circuits:
         """The firings that are sent: the newest if it is a probe, else none."""
         name = firings[-1].entry.name
         probes: list[PlannedFiring] = []
-        if circuit.is_probed(now_ms):
+        if circuit.is_probed(now_ms) and not self.waits(name):
             self._open[name] = self._unwritten[name] = circuit.probed(now_ms)
             probes = [firings.pop()]
         if firings:
@@ -136,23 +175,30 @@ class Circuits:
     def write(self, lead: Lead) -> None:
         """Keep what has changed in Redis; say which circuits have opened."""
         for entry, count in list(self._counts.items()):
-            if count >= OPENS_AFTER and entry not in self._open:
+            opens_after = SLOW_OPENS_AFTER if entry in self._slow else OPENS_AFTER
+            if count >= opens_after and entry not in self._open:
                 self._opens(lead, entry, count)
-        if self._unwritten:
-            changes = [
-                (name, self._digests.get(name, ""), circuit)
-                for name, circuit in self._unwritten.items()
-            ]
-            lead.call(lambda fence: self._store.keep_circuits(fence, changes))
-            self._unwritten = {}
+        changes = [
+            (name, self._digests.get(name, ""), circuit)
+            for name, circuit in self._unwritten.items()
+        ]
+        for start in range(0, len(changes), KEPT):
+            lead.call(partial(self._keep, changes[start : start + KEPT]))
+        self._unwritten = {}
+
+    def _keep(
+        self, changes: Sequence[tuple[str, str, Circuit | None]], fence: Fence
+    ) -> Statuses | Unfenced:
+        return self._store.keep_circuits(fence, changes)
 
     def _opens(self, lead: Lead, entry: str, count: int) -> None:
         circuit = Circuit.opened(count, self._whys.get(entry, ""), lead.now_ms())
         self._open[entry] = self._unwritten[entry] = circuit
         log.error(
-            "habeat: entry %r failed %d times in a row (%s); its slots end as failed, the next try "
+            "habeat: entry %r %s %d times in a row (%s); its slots end as failed, the next try "
             "is in %d s",
             entry,
+            "took too long" if entry in self._slow else "failed",
             count,
             circuit.why,
             circuit.pause_ms // 1_000,

@@ -26,6 +26,8 @@ OUTBOX_BATCH = 50
 #: What a turn has not sent by then is left for the next: a tick shall end within a second or so,
 #: that a replica can say that it lives and a stop is heard, however long the backlog is.
 TURN_MS = 1_000
+#: A batch that takes longer to build is claimed as far as it has come: its first messages are due.
+BATCH_US = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,18 @@ class Dispatch:
         self._outbox = outbox
         self._sender = sender
 
-    def send(self, lead: Lead, firings: Iterable[PlannedFiring]) -> Dispatched:
-        """Claim all firings, or as many as one turn can. BrokerUnavailable."""
+    def send(self, lead: Lead, *parts: Iterable[PlannedFiring]) -> Dispatched:
+        """Claim all firings, or as many as one turn can. BrokerUnavailable.
+
+        Nothing of a part is built before the part before it has left.
+        """
+        sent = Dispatched()
+        for firings in parts:
+            if not sent.unfinished:
+                sent &= self._send(lead, firings)
+        return sent
+
+    def _send(self, lead: Lead, firings: Iterable[PlannedFiring]) -> Dispatched:
         count, complete, unfinished = 0, True, False
         ends_ms = lead.now_ms() + TURN_MS
         try:
@@ -107,17 +119,22 @@ def batches(claims: Iterable[Claim], lead: Lead) -> Iterator[list[Claim]]:
     """Runs of claims that leave together, none longer than their way of leaving bears.
 
     What has been rendered is claimed at once when trust gets short: a batch that takes longer
-    to render than the lease is trusted would never leave.
+    to render than the lease is trusted would never leave. The same when one message took long, so
+    that the others do not wait for more of its kind.
     """
     batch: list[Claim] = []
+    began_us = lead.monotonic_us()
     for claim in claims:
         if batch and not _goes_with(claim, batch):
             yield batch
             batch = []
         batch.append(claim)
-        if lead.trust_left_ms() < lead.ttl_ms // 2:
+        is_slow = lead.monotonic_us() - began_us > BATCH_US
+        if is_slow or lead.trust_left_ms() < lead.ttl_ms // 2:
             yield batch
             batch = []
+        if not batch:
+            began_us = lead.monotonic_us()
     if batch:
         yield batch
 

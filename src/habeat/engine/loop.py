@@ -23,6 +23,7 @@ from functools import partial
 
 from habeat.core.lease import Fence
 from habeat.engine.atomic import AtomicClaims
+from habeat.engine.building import Building
 from habeat.engine.bulkhead import Bulkhead
 from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
@@ -109,10 +110,11 @@ class Engine:
         )
         self._lead.renew = self._renew
         self._circuits = circuits = Circuits(store)
-        renderer = Renderer(publisher, store, settings.policies.delivery, circuits)
+        building = Building(circuits)
+        renderer = Renderer(publisher, store, settings.policies.delivery, circuits, building)
         verdicts = ClaimResults(store, publisher, circuits)
         bounds = (settings.publish_timeout_ms, settings.outbox_window)
-        self._sender = Sender(store, publisher, *bounds, circuits)
+        self._sender = Sender(store, publisher, *bounds, circuits, building)
         self._dispatch = Dispatch(
             renderer,
             AtomicClaims(store, verdicts, circuits),
@@ -270,7 +272,8 @@ class Engine:
             self._publisher.prepare(min(self._settings.publish_timeout_ms, lead.spare_ms()))
             resent = self._recover(found, planned)
             firings = [f for f in planned.firings if f.entry.name not in stale]
-            sent = self._dispatch.send(lead, firings) & self._carry_out(found, planned)
+            sent = self._dispatch.send(lead, *self._circuits.parted(firings))
+            sent &= self._carry_out(found, planned)
             if sent.unfinished:  # nothing is held meanwhile, for that would hold this up
                 planned.note_again(lead.now_ms())
             ahead = Dispatched() if sent.unfinished else self._outlook.run(lead, found, planned)

@@ -52,12 +52,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from habeat.core.entry import Delivery
+from habeat.engine.building import Building
 from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
 from habeat.engine.election import Attempt
 from habeat.engine.fenced import Lead
 from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import (
+    Answered,
     BrokerUnavailable,
     Claim,
     Departed,
@@ -98,8 +100,10 @@ class Sender:
         timeout_ms: int,
         window: int,
         circuits: Circuits,
+        building: Building,
     ) -> None:
         self._circuits = circuits
+        self._building = building
         self._store = store
         self._publisher = publisher
         self._timeout_ms = timeout_ms
@@ -165,6 +169,7 @@ class Sender:
         spare_ms = max(LEAST_TRUST_MS, lead.spare_ms())
         answers = packet.handed.answers(min(self._timeout_ms, spare_ms))
         now_ms = lead.now_ms()
+        self._measure(lead, packet, answers)
         trouble = None
         for parcel, answer in zip(packet.parcels, answers, strict=True):
             if answer is None:
@@ -178,6 +183,14 @@ class Sender:
             else:
                 self._tell(parcel.entry, parcel.identity, answer)
         return trouble
+
+    def _measure(self, lead: Lead, packet: _Packet, answers: Sequence[Answered]) -> None:
+        """What a task sends by itself is built only now; it leaves alone."""
+        code_us = packet.handed.code_us
+        if code_us is None or isinstance(answers[0], BrokerUnavailable):
+            return
+        parcel = packet.parcels[0]
+        self._building.built(parcel.entry, parcel.identity, code_us, lead.monotonic_us())
 
     def _tell(self, entry: str, identity: str, error: PublishRefused) -> None:
         if isinstance(error, PublishUnknown):

@@ -23,6 +23,7 @@ from typing import Protocol
 from habeat.core.catchup import Effort, Step, plan
 from habeat.core.entry import Entry, Policies
 from habeat.core.history import Loss
+from habeat.core.limits import too_large
 from habeat.core.request import Request
 from habeat.engine.custom_schedules import AskedHere, as_of_ms, out_of_bounds, verdict
 from habeat.engine.patience import COSTLY_MS, SLOW_MS, SLOW_TRIES, Slowness, Tries, pause_ms
@@ -235,7 +236,7 @@ class Planner:
         for item in due:
             if _key(item) in self._cache:
                 self._cache.move_to_end(_key(item))  # what makes room must not be of this page
-            elif item.digest:
+            elif item.digest and not item.large_bytes:
                 missing.append(item)
         if not missing:
             return
@@ -260,6 +261,8 @@ class Planner:
     def _entry(self, item: DueEntry) -> Entry | DefinitionError:
         if not item.digest:
             return DefinitionError(item.name, "there is none: it was evicted or deleted by hand")
+        if item.large_bytes:
+            return too_large(item.name, item.large_bytes)
         if item.cursor_ms is None:
             return DefinitionError(item.name, "its state (cursor) is gone or garbled")
         found = self._cache.get(_key(item))

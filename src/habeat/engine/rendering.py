@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from habeat.core.entry import Delivery, Entry
 from habeat.core.firing import Outcome
+from habeat.engine.building import Building
 from habeat.engine.circuits import Circuits
 from habeat.engine.failures import Failed, Failures
 from habeat.engine.fenced import Lead
@@ -41,8 +42,10 @@ class Renderer:
         store: DispatchStore,
         delivery: Delivery,
         circuits: Circuits,
+        building: Building,
     ) -> None:
         self._circuits = circuits
+        self._building = building
         self._publisher = publisher
         self._store = store
         self._delivery = delivery
@@ -66,6 +69,8 @@ class Renderer:
                 continue
             if self._circuits.gives_up(name) and not planned.firing.request:
                 continue
+            if self._circuits.waits(name):
+                continue
             try:
                 yield self._claim(lead, planned)
             except RenderBypassed as error:
@@ -82,13 +87,18 @@ class Renderer:
         """The claim of a firing that is not due yet, if its message can be made unseen."""
         if self._failures.waits(planned.entry.name):
             return None
+        began_us = lead.monotonic_us()
         rendered = self._publisher.foresee(
             planned.entry, planned.firing, lead.cluster, lead.token.epoch
         )
-        return None if rendered is None else self._store.ready(self._claim_of(planned, rendered))
+        if rendered is None:
+            return None
+        now_us = lead.monotonic_us()
+        self._building.own(planned.entry.name, now_us - began_us, now_us)
+        return self._store.ready(self._claim_of(planned, rendered))
 
     def _claim(self, lead: Lead, planned: PlannedFiring) -> Claim:
-        token = lead.token
+        token, began_us = lead.token, lead.monotonic_us()
         try:
             rendered = self._publisher.render(
                 planned.entry, planned.firing, lead.cluster, token.epoch
@@ -98,7 +108,17 @@ class Renderer:
         except Exception as error:  # whatever it is, it is this entry's own trouble
             raise without_arguments(error, planned.entry) from error
         self._failures.over(planned.entry.name)
+        self._measure(planned, rendered, began_us, lead.monotonic_us())
         return self._claim_of(planned, rendered)
+
+    def _measure(
+        self, planned: PlannedFiring, rendered: Rendered, began_us: int, now_us: int
+    ) -> None:
+        name = planned.entry.name
+        if rendered.code_us is not None:
+            self._building.built(name, planned.firing.identity, rendered.code_us, now_us)
+        elif rendered.repeatable:  # else its code has yet to run: see Sender
+            self._building.own(name, now_us - began_us, now_us)
 
     def _claim_of(self, planned: PlannedFiring, rendered: Rendered) -> Claim:
         return Claim(

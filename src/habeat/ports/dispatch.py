@@ -14,6 +14,9 @@ from habeat.ports.host import PendingCall
 from habeat.ports.lease import Unfenced
 from habeat.ports.publisher import Rendered
 
+#: In place of a digest, with the size in bytes behind it: a definition too large to be hashed.
+LARGE = "large:"
+
 
 @dataclass(frozen=True, slots=True)
 class DueEntry:
@@ -29,6 +32,11 @@ class DueEntry:
     fired: int = 0
     #: Set while nothing of it is sent, but for probes.
     circuit: Circuit | None = None
+
+    @property
+    def large_bytes(self) -> int:
+        """The size of a definition that is larger than it may be; 0 of any other."""
+        return int(self.digest.removeprefix(LARGE)) if self.digest.startswith(LARGE) else 0
 
 
 @dataclass(frozen=True, slots=True)

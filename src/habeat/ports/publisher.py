@@ -19,13 +19,15 @@ class Rendered:
     `envelope` (outbox) is the message in our own form, kept with the intent for a resend;
     `packet` (outbox, with a Redis broker) is the same message as the broker's Redis commands, for
     its first sending from this process, and may be empty;
-    not `repeatable` where only this process could send it.
+    not `repeatable` where only this process could send it;
+    `code_us` is how long code of others took to build it, None where none ran (yet).
     """
 
     envelope: bytes = b""
     commands: Sequence[Sequence[bytes | str | int]] = ()
     repeatable: bool = True
     packet: Sequence[Sequence[bytes | str | int]] = ()
+    code_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ Answered = PublishRefused | BrokerUnavailable | None
 
 class Handed(Protocol):
     """A packet of messages that was handed to the broker, whose answers are read later."""
+
+    @property
+    def code_us(self) -> int | None:
+        """How long a task's own code took to send this one message; None if Celery sent it."""
+        ...
 
     def answers(self, timeout_ms: int) -> Sequence[Answered]:
         """What became of each message, in order, once the broker has answered; never raises.

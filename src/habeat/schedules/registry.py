@@ -53,5 +53,15 @@ def from_json(data: object) -> Schedule:
     return cls.from_json(data)
 
 
+def is_foreign(cls: type[Schedule]) -> bool:
+    """Whether its code is not habeat's own, so that nothing bounds what it does."""
+    return not cls.__module__.startswith("habeat.")
+
+
+def foreign() -> list[str]:
+    """The kinds that others have registered."""
+    return [kind for kind, cls in _kinds.items() if is_foreign(cls)]
+
+
 def _path(cls: type[Schedule]) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"

@@ -9,6 +9,7 @@ from typing import Any
 from habeat.core.circuit import Circuit
 from habeat.core.history import Loss
 from habeat.core.lease import Fence, Token
+from habeat.core.limits import DEFAULT_LIMITS
 from habeat.entries.codec import digest_of, read_state
 from habeat.ports import (
     Claim,
@@ -30,11 +31,10 @@ from habeat.ports import (
 from habeat.printable import ERROR_MAX_CHARS, printable
 from habeat.store.calling import AnsweredCall, Caller, blank, optional_ms, text, unfenced
 from habeat.store.calling import statuses as _statuses
+from habeat.store.pages import DUE
 from habeat.store.pipelining import Packed, wire
 
 WAIT_TIMEOUT_MS = 200
-#: Of how many that are due some are taken in turns; more would keep the server busy for 2 ms.
-DUE_READ = 500
 DEAD_AGE_MS, DEAD_LENGTH = 604_800_000, 10_000
 
 
@@ -52,11 +52,14 @@ class RedisDispatchStore:
         error_chars: int = ERROR_MAX_CHARS,
         dead_age_ms: int = DEAD_AGE_MS,
         dead_length: int = DEAD_LENGTH,
+        definition_bytes: int = DEFAULT_LIMITS.stored_bytes,
     ) -> None:
         self._caller = caller
         self._dedup_ttl_ms = dedup_ttl_ms
         self._ledger = (ledger_age_ms, ledger_length)
         self._dead = (dead_age_ms, dead_length)
+        #: A definition larger than that is named by its size, and not read.
+        self._definition_bytes = definition_bytes
         self._wait_redis_replicas = wait_redis_replicas
         #: Reasons are stored printable, and no longer than this.
         self._error_chars = error_chars
@@ -75,7 +78,7 @@ class RedisDispatchStore:
         lost_after_ms: int | None = None,
     ) -> Tick | Unfenced:
         looks = (limit, *self._ledger, ahead_ms, offset, blank(lost_after_ms), *self._dead)
-        reply = self._caller.run("tick", *fence.words, *looks)
+        reply = self._caller.run("tick", *fence.words, *looks, self._definition_bytes)
         if refusal := unfenced(reply):
             return refusal
         _, now_us, beat, next_due, listeners, resend, loss, due, request, resumes = reply
@@ -132,7 +135,7 @@ class RedisDispatchStore:
         return _statuses(self._caller.run("skip", *fence.words, len(skips), *words))
 
     def recover(self, fence: Fence, limit: int) -> Recovered | Unfenced:
-        reply = self._run_copied("recover", *fence.words, limit, DUE_READ)
+        reply = self._run_copied("recover", *fence.words, limit, DUE)
         if refusal := unfenced(reply):
             return refusal
         _, now_us, heartbeat, waits, found = reply
@@ -156,7 +159,7 @@ class RedisDispatchStore:
         return Marked(attempt, word == "buried", int(reply[1]))
 
     def asked(self, fence: Fence, limit: int) -> DueRequests | Unfenced:
-        reply = self._caller.run("asked", *fence.words, limit, DUE_READ)
+        reply = self._caller.run("asked", *fence.words, limit, DUE)
         if refusal := unfenced(reply):
             return refusal
         _, now_us, heartbeat, found = reply

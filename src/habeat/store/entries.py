@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from habeat.core.entry import EntryState
+from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import SkippedRun
 from habeat.core.lease import Fence
-from habeat.entries.codec import decode, digest_of, read_state, with_facts
+from habeat.entries import codec
+from habeat.entries.codec import digest_of, read_state, with_facts
 from habeat.errors import DefinitionError
 from habeat.ports import PendingCall, Statuses, Unfenced
 from habeat.ports.entries import (
@@ -28,10 +29,11 @@ from habeat.ports.entries import (
     Write,
 )
 from habeat.store.calling import Caller, blank, optional_ms, statuses, text, unfenced
-from habeat.store.name_index import NameIndex, Orphans
+from habeat.store.name_index import Bound, Full, NameIndex, Orphans
+from habeat.store.pages import PAGE
 from habeat.store.pipelining import wire
 
-PAGE = 200
+Decode = Callable[[str, bytes, EntryState], Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,9 @@ class Asked:
 class EntryStore:
     """Entries by name, over the scripts."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, decode: Decode = codec.decode) -> None:
         self._caller = caller
+        self._decode = decode
         self.index = NameIndex(caller)
 
     def names(self) -> list[str]:
@@ -64,7 +67,7 @@ class EntryStore:
         """These entries at one moment; `only` those whose definition as stored is wanted."""
         reply = self._caller.run_packed("read", *names)
         stored = [
-            _stored(name, parts)
+            _stored(name, parts, self._decode)
             for name, parts in zip(names, reply[1:], strict=True)
             if only is None or only(bytes(parts[0]))
         ]
@@ -75,7 +78,7 @@ class EntryStore:
         key = self._caller.keys.state
         states: Any = self._caller.do(lambda client: client.hmget(key, list(map(wire, names))))
         return [
-            _stored(name, (b"", raw or b"", b"", b"", b""))
+            _stored(name, (b"", raw or b"", b"", b"", b""), self._decode)
             for name, raw in zip(names, states, strict=True)
         ]
 
@@ -94,9 +97,18 @@ class EntryStore:
         self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
     ) -> PendingCall[Conflict | Unfenced | None]:
         """The same, sent at once and read later."""
-        words = [word for write in writes for word in _write_words(write)]
-        head = (*_fence(fence), *_mark(mark), len(writes))
-        return self._caller.send("write", *head, *words).read_by(_verdict)
+        head = (*_fence(fence), *_mark(mark), *_writes_words(writes))
+        return self._caller.send("write", *head).read_by(_verdict)
+
+    def write_within(
+        self, bound: Bound, writes: Sequence[Write], mark: Mark | None = None
+    ) -> Conflict | Full | None:
+        """All of these changes, if the new entries among them stay within the bound."""
+        words = (*_writes_words(writes), bound.prefix, bound.most)
+        reply = self._caller.run_packed("write", *_fence(None), *_mark(mark), *words)
+        if text(reply[0]) == "full":
+            return Full(int(reply[1]))
+        return _unfenced_verdict(reply)
 
     def remove(
         self, removals: Sequence[Removal], fence: Fence | None = None, mark: Mark | None = None
@@ -126,9 +138,7 @@ class EntryStore:
             len(renaming.orders),
             *moved,
         )
-        outcome = _verdict(reply)
-        assert not isinstance(outcome, Unfenced)  # it is not fenced
-        return outcome
+        return _unfenced_verdict(reply)
 
     def postpone(self, name: str, until_ms: int | None, fence: Fence) -> Statuses | Unfenced:
         """Look at the end of a pause at `until_ms`; None: the pause has none. Fenced."""
@@ -152,10 +162,8 @@ class EntryStore:
         if int(self._caller.do(lambda client: client.scard(key))) >= len(names):
             return
         for start in range(0, len(names), 1_000):
-            self._add(key, names[start : start + 1_000])
-
-    def _add(self, key: str, names: Sequence[str]) -> None:
-        self._caller.do(lambda client: client.sadd(key, *map(wire, names)))
+            page = list(map(wire, names[start : start + 1_000]))
+            self._caller.do(lambda client: client.sadd(key, *page))  # noqa: B023
 
     def owned(self) -> int:
         """How many entries belong to configurations, readable or not."""
@@ -175,7 +183,7 @@ class EntryStore:
         return Orphans(map(text, reply[3:]), more=text(reply[2]) == "1")
 
 
-def _stored(name: str, parts: Sequence[bytes]) -> Stored:
+def _stored(name: str, parts: Sequence[bytes], decode: Decode) -> Stored:
     raw, state_raw, due, paused, quarantined = parts
     state = with_facts(
         read_state(text(state_raw)) or EntryState(),
@@ -201,6 +209,10 @@ def _fence(fence: Fence | None) -> tuple[str, int, int]:
 
 def _mark(mark: Mark | None) -> tuple[str, int]:
     return ("", 0) if mark is None else (mark.name, mark.keep_ms)
+
+
+def _writes_words(writes: Sequence[Write]) -> list[bytes | str | int]:
+    return [len(writes), *(word for write in writes for word in _write_words(write))]
 
 
 def _write_words(write: Write) -> Sequence[bytes | str | int]:
@@ -231,6 +243,12 @@ def _removal_words(removal: Removal) -> Sequence[str | int]:
     lost = removal.lost
     bounds = (0, 0, 0) if lost is None else (lost.first_ms, lost.last_ms, lost.count)
     return (removal.name, removal.digest, blank(removal.cursor_ms), removal.reason, *bounds)
+
+
+def _unfenced_verdict(reply: Sequence[bytes]) -> Conflict | None:
+    outcome = _verdict(reply)
+    assert not isinstance(outcome, Unfenced)  # it was sent without a fence
+    return outcome
 
 
 def _verdict(reply: Sequence[bytes]) -> Conflict | Unfenced | None:

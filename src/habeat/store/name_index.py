@@ -1,8 +1,9 @@
-"""Names of entries: the index by which they are listed, in order; and those that are orphans."""
+"""Names of entries: the index by which they are listed and counted; those that are orphans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from habeat.store.calling import Caller, text
 
@@ -21,10 +22,30 @@ class NameIndex:
         reply = self._caller.run("names", prefix, after, count)
         return [bytes(name) for name in reply[1:]] if text(reply[0]) == "ok" else None
 
+    def count(self, prefix: str) -> int | None:
+        """How many names begin so; None if the index has to be made again."""
+        reply = self._caller.run("count", prefix)
+        return int(reply[1]) if text(reply[0]) == "ok" else None
+
     def make(self, at: tuple[str, bytes], count: int) -> tuple[str, bytes]:
         """Make a slice of the index; where the next one begins, "done" at the end."""
         stage, begin = self._caller.run("reindex", *at, count)
         return text(stage), bytes(begin)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How many entries whose names begin with `prefix` there may be."""
+
+    prefix: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """There are `present` entries of that kind, and no room for more; nothing was written."""
+
+    present: int
 
 
 class Orphans(list[str]):

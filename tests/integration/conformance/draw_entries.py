@@ -61,7 +61,10 @@ def write(hand: Hand) -> Words:
     first = hand.one(missing) if missing and hand.odds(0.6) else hand.name()
     names = [first, *(hand.name() for _ in range(hand.one((0, 0, 1, 2))))]
     words = [word for name in names for word in _written(hand, name)]
-    return (*_fence(hand), *_mark(hand), len(names), *words)
+    bound: Words = ()
+    if hand.odds(0.3):
+        bound = (hand.one(("", "a", "b@")), hand.one((0, 1, 2, 9)))
+    return (*_fence(hand), *_mark(hand), len(names), *words, *bound)
 
 
 def remove(hand: Hand) -> Words:
@@ -100,6 +103,10 @@ def read(hand: Hand) -> Words:
 
 def names(hand: Hand) -> Words:
     return (hand.one(("", "", "a", "b@")), hand.one(("", "", *NAMES)), hand.one((1, 2, 50)))
+
+
+def count(hand: Hand) -> Words:
+    return (hand.one(("", "a", "b@", "é")),)
 
 
 def reindex(hand: Hand) -> Words:

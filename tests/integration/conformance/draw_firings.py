@@ -149,7 +149,9 @@ def defer(hand: Hand) -> Words:
 
 def quarantine(hand: Hand) -> Words:
     name = hand.one((hand.due_name(), hand.name()))
-    digest = hand.view.digest_of(name) if hand.odds(0.8) else "0" * 40
+    large = f"large:{len(hand.view.entries.get(name, b''))}"
+    others = ("0" * 40, large, "large:1")
+    digest = hand.view.digest_of(name) if hand.odds(0.7) else hand.one(others)
     return (*hand.fence(), name, digest, "why")
 
 

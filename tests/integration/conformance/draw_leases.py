@@ -57,7 +57,8 @@ def tick(hand: Hand) -> Words:
     dead: Words = hand.one(((10**9, 100), (10**9, 1), (2_000, 100)))
     if len(ends) == 1:
         ends += (0, "")
-    return (*hand.fence(), hand.one((0, 2, 10)), age_ms, length, *ends, *dead)
+    most_bytes = hand.one((60_000, 60_000, 15))
+    return (*hand.fence(), hand.one((0, 2, 10)), age_ms, length, *ends, *dead, most_bytes)
 
 
 def register(hand: Hand) -> Words:

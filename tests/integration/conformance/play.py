@@ -23,7 +23,7 @@ WEIGHTS = {
     "claim": 14, "write": 9, "settle": 6, "recover": 4, "mark": 5, "tick": 7, "skip": 5,
     "acquire": 6, "steal": 6, "register": 4, "prune": 3, "request": 4, "defer": 2, "read": 1,
     "quarantine": 2, "release": 1, "observe": 3, "drop": 2, "remove": 4, "rename": 3, "recall": 2,
-    "trace": 3, "sweep": 2, "names": 3, "reindex": 5,
+    "trace": 3, "sweep": 2, "names": 3, "count": 2, "reindex": 5,
     "samehost": 2, "postpone": 2, "mend": 6, "asked": 3, "put_off": 2, "circuits": 2, "resend": 3,
 }  # fmt: skip
 DRAWERS: dict[str, Callable[[Hand], tuple[Word, ...]]] = {

@@ -17,6 +17,7 @@ STATUSES: dict[str, frozenset[str]] = {
         "held | foreign app | foreign schema",
         "asked": "lost | behind | ok | ok with requests",
         "circuits": "lost | behind | ok",
+        "count": "stale | ok",
         "claim": "lost | behind | ok | duplicate | mine inflight | mine settled | early | "
         "replan | gone | error | a foreign type",
         "defer": "lost | behind | ok | replan",
@@ -48,7 +49,7 @@ STATUSES: dict[str, frozenset[str]] = {
         "sweep": "lost | behind | ok | ok and forgotten",
         "trace": "nothing | some | some and more",
         "tick": "lost | behind | ok",
-        "write": "lost | behind | ok | conflict | closed | a foreign type",
+        "write": "lost | behind | ok | conflict | full | closed | a foreign type",
     }.items()
 }
 

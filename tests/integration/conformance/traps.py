@@ -114,6 +114,11 @@ TRAPS |= {
             )
         ),
         ("ZRANGEBYLEX", "none", "-", "+"),
+        *(
+            ("ZLEXCOUNT", "z", *rest)
+            for rest in (("-", "+"), ("[b", "(b\u00ff"), ("(c", "(a"), ("b", "c"), ("-",))
+        ),
+        ("ZLEXCOUNT", "none", "-", "+"),
     ),
     "SET and what it does to a time": (
         ("SET", "s", "x", "PX", "100000"), ("SET", "s", "y"), ("PTTL", "s"),

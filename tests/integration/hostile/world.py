@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import redis
+from celery import Celery
 
 import habeat
 from habeat.beat.scheduler import Scheduler
@@ -40,8 +41,10 @@ class Errors(logging.Handler):
 class World:
     """The replica, the server, and the eyes of the test."""
 
-    def __init__(self, server: Server, schedule: dict[str, Any] | None = None) -> None:
-        app = make_app()
+    def __init__(
+        self, server: Server, schedule: dict[str, Any] | None = None, app: Celery | None = None
+    ) -> None:
+        app = app or make_app()
         app.conf.broker_url = app.conf.habeat_redis_url = server.url()
         app.conf.habeat_key_prefix = PREFIX
         app.conf.habeat_lease_ttl = 2

@@ -8,6 +8,7 @@ import pytest
 
 from habeat.core.lease import Fence, Observation, Token
 from habeat.ports import Departed, Intent, Known, Lost, Recovered, Rendered, Statuses, Won
+from habeat.store.pages import DUE
 from tests.integration.scripts.bench import TTL_MS, Bench, Placed
 
 CAP = 3
@@ -189,10 +190,10 @@ def test_a_released_lease_has_no_such_wait(bench: Bench) -> None:
 
 def test_many_intents_come_in_batches_and_none_twice(bench: Bench) -> None:
     token = bench.lead()
-    for n in range(300):
+    for n in range(DUE):
         bench.admin.hset(bench.keys.inflight, f"e@{n}", f"{token}\n0\n5\n/\n" + "m" * 100)
     found = [i.field for i in recover(bench, token, 1_000).intents]
-    assert len(found) == len(set(found)) == 300
+    assert len(found) == len(set(found)) == DUE
     assert len(recover(bench, token, 100).intents) == 100
 
 

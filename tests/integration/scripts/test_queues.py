@@ -187,4 +187,4 @@ def test_only_the_leader_looks_and_puts_off(bench: Bench, queue: str) -> None:
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("habeat.store.dispatch.DUE_READ", 10)
+    monkeypatch.setattr("habeat.store.dispatch.DUE", 10)

@@ -51,7 +51,12 @@ class Bench:
         self.clock = FakeClock()
         self.broker = Broker(app, 3.0, lambda: self.clock.us // 1_000)
         self.publisher = CeleryPublisher(
-            renderer=EntryRenderer(app, catalog, HabeatsShape(app).apply_entry),
+            renderer=EntryRenderer(
+                app,
+                catalog,
+                HabeatsShape(app).apply_entry,
+                monotonic_us=lambda: self.clock.us,
+            ),
             broker=self.broker,
             wanted="outbox",
             impossible="",

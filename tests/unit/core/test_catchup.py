@@ -294,7 +294,8 @@ def test_every_slot_between_cursor_and_now_is_accounted_for_exactly_once(case: C
 def test_what_fires_is_what_the_policy_says(case: Case) -> None:
     """An oracle that looks at every slot by itself."""
     policies, effective = case.policies, case.entry.effective_ms
-    alive = [slot for slot in case.slots() if slot > min(case.lost_ms, NOW_MS)]
+    lost_until_ms = min(case.lost_ms, NOW_MS)
+    alive = [slot for slot in case.slots() if effective(slot) > lost_until_ms]
     timely = [slot for slot in alive if effective(slot) >= NOW_MS - policies.misfire_grace_ms]
     beyond = alive[: len(alive) - len(timely)]
     if policies.misfire_window_ms is not None:

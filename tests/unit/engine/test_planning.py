@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pytest
 
 from habeat.core.entry import Misfire, Policies
-from habeat.engine.planning import CACHED_DEFINITIONS, LOOK_AGAIN_MS
+from habeat.core.history import Loss
+from habeat.engine.planning import CACHED_DEFINITIONS, LOOK_AGAIN_MS, Planner
+from habeat.ports import DueEntry
 from habeat.schedules import Interval, Once, Schedule
 from tests.unit.engine.world import Row, World
 
@@ -92,6 +95,24 @@ def test_an_unreadable_entry_is_set_aside_once_and_the_others_fire() -> None:
     assert world.store.count("quarantine") == 1
     assert world.store.rows["bad"].raw == b"garbage"
     assert len(world.store.outcomes("a")) >= 5
+
+
+def test_a_definition_that_is_too_large_is_set_aside_and_not_even_fetched() -> None:
+    world = World(atomic=True)
+    world.add("a")
+    fetched: list[str] = []
+
+    def fetch(names: Sequence[str]) -> Sequence[bytes | None]:
+        fetched.extend(names)
+        return world.store.definitions(names)
+
+    planner = Planner(world.catalog, Policies(), fetch)
+    fine = DueEntry("a", 5, world.store.rows["a"].digest, world.store.rows["a"].cursor_ms)
+    large = DueEntry("large", 5, "large:70000", 1)
+    planned = planner.plan([large, fine], now_ms=10, loss=Loss(), limit=5)
+    ((item, why),) = planned.unreadable
+    assert (item.name, fetched) == ("large", ["a"])
+    assert why == "it has 70000 bytes, more than habeat_definition_bytes allows"
 
 
 @pytest.mark.parametrize("what", ["cursor", "definition"])

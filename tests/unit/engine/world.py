@@ -603,6 +603,7 @@ class OnItsWay:
     names: Sequence[str]
     known: Sequence[Answered]
     later: bool = False
+    code_us: int | None = None
 
     def answers(self, timeout_ms: int) -> Sequence[Answered]:
         ends_us = self.publisher.clock.us + timeout_ms * 1_000
@@ -645,6 +646,8 @@ class FakePublisher:
         self.unconfirmed: dict[str, BrokerUnavailable | PublishRefused] = {}
         self.confirmed: list[str] = []
         self.render_takes_ms = 0.0
+        #: How long code of others takes over the message of an entry, where any does.
+        self.code_takes_ms: dict[str, float] = {}
         self.gave_up: list[str] = []
         self.unrepeatable: set[str] = set()
         self.on_publish: Callable[[], None] = lambda: None
@@ -668,9 +671,19 @@ class FakePublisher:
         if self.render_fails.get(entry.name):
             raise self.render_fails[entry.name].pop(0)
         words = f"{entry.name}@{firing.identity}"
+        if entry.name in self.unrepeatable:
+            return Rendered(words.encode(), repeatable=False)
+        code_us = self._run_code(entry.name)
         if self.atomic:
-            return Rendered(commands=[("LPUSH", "q", words)])
-        return Rendered(words.encode(), repeatable=entry.name not in self.unrepeatable)
+            return Rendered(commands=[("LPUSH", "q", words)], code_us=code_us)
+        return Rendered(words.encode(), code_us=code_us)
+
+    def _run_code(self, name: str) -> int | None:
+        takes_ms = self.code_takes_ms.get(name)
+        if takes_ms is None:
+            return None
+        self.clock.advance(takes_ms)
+        return round(takes_ms * 1_000)
 
     def refused_push(self, commands: Sequence[Sequence[Any]], why: str) -> bool:
         self.atomic = False
@@ -696,7 +709,8 @@ class FakePublisher:
             known.append(next((e for e in known if isinstance(e, BrokerUnavailable)), None))
             known[-1] = known[-1] or self._send(parcel)
         names = [parcel.entry for parcel in parcels]
-        return OnItsWay(self, names, known, self.confirms_later)
+        code_us = self._run_code(names[0]) if names[0] in self.unrepeatable else None
+        return OnItsWay(self, names, known, self.confirms_later, code_us)
 
     def _send(self, parcel: Parcel) -> Answered:
         fails = self.fails.get(parcel.entry)

@@ -16,6 +16,9 @@ ENTRY_CHECKS = "tests/integration/scripts/test_entry_checks.py"
 INDEX = "tests/integration/test_names.py"
 BOUNDED = "tests/integration/test_bounded_calls.py"
 TOUCHED = "tests/integration/scripts/test_touched.py"
+LARGE = "tests/integration/scripts/test_large_definitions.py"
+MANY_AT_ONCE = "tests/integration/test_add_many.py"
+ROOM = "tests/integration/test_room.py"
 SWAPPING = "tests/integration/test_swapping.py"
 MENDING = "tests/integration/scripts/test_mending.py"
 GUARD = "tests/unit/engine/test_guard.py"
@@ -66,15 +69,25 @@ INSTANTS = "tests/unit/schedules/test_instants.py"
 CRONTAB = "tests/unit/schedules/test_crontab.py"
 SEARCHES = "tests/unit/schedules/test_budget.py"
 BULKHEADS = "tests/unit/engine/test_bulkheads.py"
+BUILDING = "tests/unit/engine/test_building.py"
+KINDS = "tests/unit/beat/test_kinds.py"
+SLOWNESS = "tests/unit/core/test_slowness.py"
+CODE_TIME = "tests/unit/beat/test_code_time.py"
 ASKING = "tests/unit/beat/test_asking.py"
 COUNTING = "tests/unit/schedules/test_counting.py"
+
+#: Which promise a device keeps.
+ONCE = "once"
+NEVER_LOST = "never lost"
 
 
 @dataclass(frozen=True)
 class Device:
     """Switched off by replacing `old`, which stands exactly once in `file`, by `new`.
 
-    `file` is below src/habeat; `suite` is what pytest is told to run.
+    `file` is below src/habeat; `suite` is what pytest is told to run. `keeps` names the promise
+    that depends on it: without it, and without what stands behind it, a slot is sent twice (ONCE)
+    or ends neither sent nor in the ledger (NEVER_LOST).
     """
 
     name: str
@@ -83,3 +96,4 @@ class Device:
     old: str
     new: str
     suite: str
+    keeps: str = ""

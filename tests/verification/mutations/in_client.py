@@ -6,6 +6,10 @@ from tests.verification.mutations.device import (
     BOUNDED,
     ENTRIES,
     INDEX,
+    LARGE,
+    MANY_AT_ONCE,
+    PLANNING,
+    ROOM,
     SCRIPTS,
     SWAPPING,
     TOUCHED,
@@ -13,9 +17,17 @@ from tests.verification.mutations.device import (
 )
 
 
-def in_script(script: str, suite: str, name: str, protects: str, old: str, new: str) -> Device:
+def in_script(
+    script: str,
+    suite: str,
+    name: str,
+    protects: str,
+    old: str,
+    new: str,
+    keeps: str = "",
+) -> Device:
     """A device in a script."""
-    return Device(name, protects, f"{SCRIPTS}/{script}.lua", old, new, suite)
+    return Device(name, protects, f"{SCRIPTS}/{script}.lua", old, new, suite, keeps)
 
 
 CALLERS = [
@@ -153,12 +165,12 @@ BOUNDS = [
         "",
     ),
     in_script(
-        "names",
+        "common",
         INDEX,
-        "names: whole",
+        "index: whole",
         "An entry that an older release wrote is listed",
-        " or size ~= redis.call('HLEN', ENTRIES) then",
-        " then",
+        "\n    and redis.pcall('ZCARD', NAMES) == redis.call('HLEN', ENTRIES)",
+        "",
     ),
     in_script(
         "reindex",
@@ -184,6 +196,73 @@ BOUNDS = [
         "elseif found > 0 then\n  redis.call('HSET', META, 'prune', '1')",
         "elseif found > 0 then\n  redis.call('HDEL', META, 'prune')",
     ),
+    Device(
+        "pages: few are written at once",
+        "Nobody's slots wait for one caller's thousands of entries",
+        "store/pages.py",
+        "\nWRITTEN = 50\n",
+        "\nWRITTEN = 1_000\n",
+        TOUCHED,
+    ),
+    in_script(
+        "tick",
+        LARGE,
+        "tick: large definitions",
+        "A definition of 20 MB holds nobody up",
+        "digest_within(raw, most_bytes)",
+        "digest_of(raw)",
+    ),
+    in_script(
+        "common",
+        LARGE,
+        "quarantine: by its size",
+        "A definition of 20 MB is set aside without being hashed",
+        "  if size then\n",
+        "  if false then\n",
+    ),
+    Device(
+        "planning: large definitions",
+        "A definition that is too large is not fetched and decoded",
+        "engine/planning.py",
+        "item.digest and not item.large_bytes:",
+        "item.digest:",
+        PLANNING,
+    ),
 ]
 
-ALL = [*CALLERS, *BOUNDS]
+MANY = [
+    Device(
+        "add_many: checked first",
+        "What is wrong with one of many entries is found before the first is written",
+        "client/bulk.py",
+        "    if refused or len(wanted) > WRITTEN:\n",
+        "    if False:\n",
+        MANY_AT_ONCE,
+    ),
+    Device(
+        "add_many: taken back",
+        "Of many entries all are added or none, where Redis answers",
+        "client/bulk.py",
+        "            self._take_back()\n",
+        "",
+        MANY_AT_ONCE,
+    ),
+    Device(
+        "add_many: others' changes stay",
+        "What another caller has changed is not removed with the rest",
+        "client/bulk.py",
+        " if stored.digest == edit.digest",
+        "",
+        MANY_AT_ONCE,
+    ),
+    in_script(
+        "write",
+        ROOM,
+        "write: room",
+        "Simultaneous calls do not exceed what a guard allows",
+        "present + new > most and present or nil",
+        "nil",
+    ),
+]
+
+ALL = [*CALLERS, *BOUNDS, *MANY]

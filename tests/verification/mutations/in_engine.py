@@ -5,10 +5,12 @@ from __future__ import annotations
 from tests.verification.mutations.device import (
     ASKING,
     BACKLOGS,
+    BUILDING,
     BULKHEADS,
     CATCHUP,
     CATCHUP_EDGES,
     CIRCUITS_OPEN,
+    CODE_TIME,
     CONFIRMING,
     CONFIRMS,
     DISPATCH,
@@ -16,7 +18,10 @@ from tests.verification.mutations.device import (
     EXPIRY,
     FAIR_QUEUES,
     FIRING,
+    KINDS,
+    NEVER_LOST,
     OFFSETS,
+    ONCE,
     OPTIONS,
     OUTBOX,
     PLANNING,
@@ -26,6 +31,7 @@ from tests.verification.mutations.device import (
     REQUESTS,
     SEEDING,
     SENDING,
+    SLOWNESS,
     TASK_IDS,
     VERDICTS,
     WINDOW,
@@ -52,6 +58,7 @@ SENDING_OUT = [
         "        self._sender.ready(lead)\n        attempt = lead.attempt()\n",
         "        attempt = lead.attempt()\n",
         OUTBOX,
+        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: settled packet by packet",
@@ -60,6 +67,7 @@ SENDING_OUT = [
         "under_way.popleft())\n                    self._settle_soon(lead)\n",
         "under_way.popleft())\n",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: the window",
@@ -68,6 +76,7 @@ SENDING_OUT = [
         "return max(1, min(self._window // most, waiting // 2))",
         "return waiting",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: the window is shared",
@@ -76,6 +85,7 @@ SENDING_OUT = [
         "self._window // most, waiting // 2",
         "self._window, waiting // 2",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: one by one while little is due",
@@ -84,6 +94,7 @@ SENDING_OUT = [
         "        if waiting <= LITTLE:\n            return 1\n",
         "",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: packets under way",
@@ -92,6 +103,7 @@ SENDING_OUT = [
         "                if len(under_way) == most:\n",
         "                if len(under_way) == 5:\n",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: departed is remembered",
@@ -102,6 +114,7 @@ SENDING_OUT = [
         "            departed, self._departed = self._departed, []\n"
         "            self._store.settle(lead.last_token, departed)\n",
         OUTBOX,
+        keeps=ONCE,
     ),
     Device(
         "outbox: a settling is heard before it is forgotten",
@@ -110,6 +123,7 @@ SENDING_OUT = [
         "            settling.result()\n            del self._departed[: self._asked]\n",
         "            del self._departed[: self._asked]\n            settling.result()\n",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "outbox: own claim of a lost reply",
@@ -118,6 +132,7 @@ SENDING_OUT = [
         'if word in ("ok", "mine inflight"):',
         'if word == "ok":',
         VERDICTS,
+        keeps=ONCE,
     ),
     Device(
         "outbox: refused is not departed",
@@ -126,6 +141,7 @@ SENDING_OUT = [
         "            if answer is None:\n",
         "            if not isinstance(answer, BrokerUnavailable):\n",
         WINDOW,
+        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: unknown is not departed",
@@ -134,6 +150,7 @@ SENDING_OUT = [
         "            if answer is None:\n",
         "            if answer is None or isinstance(answer, BrokerUnavailable):\n",
         CONFIRMING,
+        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: the packets under way at the end",
@@ -143,6 +160,7 @@ SENDING_OUT = [
         "                trouble = self._take(lead, under_way.popleft()) or trouble\n",
         "            pass\n",
         CONFIRMING,
+        keeps=ONCE,
     ),
     Device(
         "outbox: a broker that fails ends it",
@@ -151,6 +169,7 @@ SENDING_OUT = [
         "        if trouble is not None:\n            raise trouble\n",
         "",
         WINDOW,
+        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: what is under way before what goes only once",
@@ -159,6 +178,7 @@ SENDING_OUT = [
         "        complete = self.finish(lead)\n        if not lead.may_go_on():\n",
         "        complete = True\n        if not lead.may_go_on():\n",
         WINDOW,
+        keeps=NEVER_LOST,
     ),
     Device(
         "planning: room in the cache",
@@ -184,6 +204,7 @@ SENDING_OUT = [
         "if multiple else {number}",
         "if number else set()",
         CONFIRMS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "confirms: a refusal",
@@ -192,6 +213,7 @@ SENDING_OUT = [
         '            raise Nacked("the broker refused the message")\n',
         "            return False\n",
         CONFIRMS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "recovery: at all",
@@ -200,6 +222,7 @@ SENDING_OUT = [
         "resent = self._guard.run(RECOVERY, partial(self._recovery.run, self._lead))",
         "resent = 0",
         OUTBOX,
+        keeps=NEVER_LOST,
     ),
     Device(
         "recovery: counted first",
@@ -208,6 +231,7 @@ SENDING_OUT = [
         "        elif marked.attempt:",
         "        else:",
         OUTBOX,
+        keeps=ONCE,
     ),
     Device(
         "recovery: at most once",
@@ -216,6 +240,7 @@ SENDING_OUT = [
         'bury = "at most once" if intent.delivery == Delivery.AT_MOST_ONCE else ""',
         'bury = ""',
         OUTBOX,
+        keeps=ONCE,
     ),
     Device(
         "recovery: paced",
@@ -237,9 +262,97 @@ SENDING_OUT = [
         "circuits: a probe closes it",
         "An entry that can be sent again is",
         "engine/circuits.py",
-        "        if circuit.is_probed(now_ms):",
+        "        if circuit.is_probed(now_ms) and not self.waits(name):",
         "        if False:",
         CIRCUITS_OPEN,
+    ),
+    Device(
+        "kinds: a time limit",
+        "A registered kind that never returns does not hold the loop",
+        "beat/kinds.py",
+        "if not (question.done.wait(half_s) or question.done.wait(half_s)):",
+        "if not question.done.wait():",
+        KINDS,
+    ),
+    Device(
+        "kinds: not begun again",
+        "One that hangs holds one thread",
+        "beat/kinds.py",
+        "        if key in self._hanging:",
+        "        if False:",
+        KINDS,
+    ),
+    Device(
+        "kinds: threads are bounded",
+        "Many that hang hold a bounded number of threads",
+        "beat/kinds.py",
+        "if len(self._hanging) >= GIVEN_UP_MAX:",
+        "if False:",
+        KINDS,
+    ),
+    Device(
+        "kinds: slots too",
+        "Not only reading a definition is bounded, but asking for its slots",
+        "beat/kinds.py",
+        "return replace(entry, schedule=Bounded(entry.schedule, key, self._calls))",
+        "return entry",
+        KINDS,
+    ),
+    Device(
+        "kinds: slots lead on",
+        "A slot that is not later than the last one is not planned again and again",
+        "beat/kinds.py",
+        "if slot_ms is not None and (type(slot_ms) is not int or slot_ms <= after_ms):",
+        "if False:",
+        KINDS,
+    ),
+    Device(
+        "building: slow among quick ones",
+        "An entry whose messages take long to build does not hold up the others for good",
+        "core/slowness.py",
+        "return Verdict.SLOW if took_us > TIMES * usual_us else Verdict.ALL_SLOW",
+        "return Verdict.ALL_SLOW",
+        BUILDING,
+    ),
+    Device(
+        "building: slow among slow ones",
+        "Where all messages are slow, no entry is blamed",
+        "core/slowness.py",
+        "return Verdict.SLOW if took_us > TIMES * usual_us else Verdict.ALL_SLOW",
+        "return Verdict.SLOW",
+        SLOWNESS,
+    ),
+    Device(
+        "building: one slow message a turn",
+        "Many slow entries delay the others by one message at a time",
+        "engine/circuits.py",
+        "return self._slow_turn != entry or self.failures[entry] > 0",
+        "return False",
+        BUILDING,
+    ),
+    Device(
+        "building: the others first",
+        "A message that is known to be slow is built when the others have left",
+        "engine/circuits.py",
+        "        if not self._slow:\n            return firings, ()\n",
+        "        if True:\n            return firings, ()\n",
+        BUILDING,
+    ),
+    Device(
+        "building: sent is not quick",
+        "A slow message that is taken does not close the circuit",
+        "engine/circuits.py",
+        "if entry in self._slow or not (self._counts or self._open):",
+        "if not (self._counts or self._open):",
+        BUILDING,
+    ),
+    Device(
+        "building: without the broker's time",
+        "A slow broker sets no entry aside",
+        "beat/message/record.py",
+        "self._monotonic_us() - began_us - producer.waited_us",
+        "self._monotonic_us() - began_us",
+        CODE_TIME,
     ),
     Device(
         "circuits: probes are seldom",
@@ -253,7 +366,7 @@ SENDING_OUT = [
         "circuits: kept for the next leader",
         "A takeover does not start all over",
         "engine/circuits.py",
-        "lead.call(lambda fence: self._store.keep_circuits(fence, changes))",
+        "lead.call(partial(self._keep, changes[start : start + KEPT]))",
         "pass",
         CIRCUITS_OPEN,
     ),
@@ -280,6 +393,7 @@ SENDING_OUT = [
         "not alone and len(batch) < OUTBOX_BATCH",
         "len(batch) < OUTBOX_BATCH",
         OUTBOX,
+        keeps=NEVER_LOST,
     ),
     Device(
         "dispatch: one way in a batch",
@@ -288,6 +402,7 @@ SENDING_OUT = [
         "    if atomic != bool(first.rendered.commands):\n        return False\n",
         "",
         DISPATCH,
+        keeps=ONCE,
     ),
     Device(
         "dispatch: not repeatable",
@@ -296,6 +411,7 @@ SENDING_OUT = [
         "        if not rendered.repeatable:\n            return Delivery.AT_MOST_ONCE\n",
         "",
         OUTBOX,
+        keeps=ONCE,
     ),
     Device(
         "dispatch: a failed slot holds up the later ones",
@@ -312,6 +428,7 @@ SENDING_OUT = [
         "[f for f in planned.firings if f.entry.name not in stale]",
         "list(planned.firings)",
         BACKLOGS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "dispatch: accounted for",
@@ -320,6 +437,7 @@ SENDING_OUT = [
         'frozenset({"ok", "mine settled", "duplicate"})',
         'frozenset({"ok", "mine settled"})',
         VERDICTS,
+        keeps=ONCE,
     ),
     Device(
         "planning: definition by digest",
@@ -424,6 +542,7 @@ SENDING_OUT = [
         "if isinstance(what, Firing) and has_expired(entry, what, now_ms):",
         "if False:",
         EXPIRY,
+        keeps=NEVER_LOST,
     ),
     Device(
         "planning: paced backlog",
@@ -440,6 +559,7 @@ SENDING_OUT = [
         'uuid.uuid5(_NAMESPACE, f"{cluster_id}/{self.entry}/{self.identity}")',
         "uuid.uuid4()",
         FIRING,
+        keeps=ONCE,
     ),
     Device(
         "task id: cluster, entry and slot",
@@ -448,6 +568,7 @@ SENDING_OUT = [
         'f"{cluster_id}/{self.entry}/{self.identity}"',
         'f"{cluster_id}/{self.entry}/{self.slot_ms}"',
         TASK_IDS,
+        keeps=ONCE,
     ),
     Device(
         "message: entry's own dictionaries",
@@ -472,6 +593,7 @@ SENDING_OUT = [
         "left = replace(left, cursor_ms=slot_ms, not_before_ms=now_ms + pause_ms)",
         "left = replace(left, not_before_ms=now_ms + pause_ms)",
         REQUESTS,
+        keeps=ONCE,
     ),
     Device(
         "order: end",
@@ -480,6 +602,7 @@ SENDING_OUT = [
         "slot_ms is not None and slot_ms <= self.end_ms",
         "slot_ms is not None and slot_ms < self.end_ms",
         REQUESTS,
+        keeps=NEVER_LOST,
     ),
 ]
 
@@ -491,6 +614,7 @@ CATCHING_UP = [
         "entry.effective_ms(slot_ms) <= now_ms:",
         "entry.effective_ms(slot_ms) < now_ms:",
         CATCHUP_EDGES,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: grace",
@@ -499,6 +623,7 @@ CATCHING_UP = [
         "self._last_misfire_ms = now_ms - policies.misfire_grace_ms - 1",
         "self._last_misfire_ms = now_ms - policies.misfire_grace_ms",
         CATCHUP_EDGES,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: grace compared",
@@ -515,6 +640,7 @@ CATCHING_UP = [
         "if effective_ms <= self._lost_until_ms:",
         "if False:",
         CATCHUP,
+        keeps=ONCE,
     ),
     Device(
         "catch-up: history's last slot",
@@ -523,6 +649,7 @@ CATCHING_UP = [
         "if effective_ms <= self._lost_until_ms:",
         "if effective_ms < self._lost_until_ms:",
         CATCHUP_EDGES,
+        keeps=ONCE,
     ),
     Device(
         "catch-up: what nobody can know is sent at most once",
@@ -531,6 +658,7 @@ CATCHING_UP = [
         "if effective_ms <= self._uncertain_until_ms:",
         "if False:",
         CATCHUP,
+        keeps=ONCE,
     ),
     Device(
         "catch-up: what nobody can know is sent at least once",
@@ -539,6 +667,7 @@ CATCHING_UP = [
         "= min(loss.declared_ms, now_ms) if once else 0",
         "= min(loss.declared_ms, now_ms)",
         CATCHUP,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: a loss noted ahead",
@@ -547,6 +676,7 @@ CATCHING_UP = [
         "self._lost_until_ms = min(loss.until_ms, now_ms)",
         "self._lost_until_ms = loss.until_ms",
         CATCHUP,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: window",
@@ -563,6 +693,7 @@ CATCHING_UP = [
         'return self._missed(self._count(cursor_ms, run.last_ms - 1), "misfire: latest")',
         'return self._missed(run, "misfire: latest")',
         CATCHUP_EDGES,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: limit",
@@ -571,6 +702,7 @@ CATCHING_UP = [
         "            if excess > 0:\n",
         "            if excess > 1:\n",
         CATCHUP_EDGES,
+        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: skip",
@@ -595,6 +727,7 @@ CATCHING_UP = [
         "if run.count > 1 and self._entry.effective_ms(run.last_ms) > effective_until_ms:",
         "if False:",
         CATCHUP_EDGES,
+        keeps=NEVER_LOST,
     ),
     Device(
         "offsets: before the next slot",
@@ -622,6 +755,7 @@ EDITING = [
         "        write = replace(write, lost=_lost(stored, now_ms, reason))\n",
         "",
         EDITS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "edit: a slot due right now",
@@ -630,6 +764,7 @@ EDITING = [
         "found = entry.count_between(cursor_ms, now_ms, limit)",
         "found = entry.count_between(cursor_ms, now_ms - 1, limit)",
         EDITS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "edit: only the schedule re-anchors",
@@ -646,6 +781,7 @@ EDITING = [
         "cursor_ms = max(after_ms, entry.state.cursor_ms)",
         "cursor_ms = after_ms",
         EDITS,
+        keeps=ONCE,
     ),
     Device(
         "edit: compares the cursor",
@@ -655,6 +791,7 @@ EDITING = [
         "            pause_digest",
         "position=position,\n            pause_digest",
         EDITS,
+        keeps=ONCE,
     ),
     Device(
         "edit: compares the pause",
@@ -671,6 +808,7 @@ EDITING = [
         'lost=None if catch_up else _lost(stored, now_ms, "paused"),',
         "lost=None,",
         EDITS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "edit: removal in the ledger",
@@ -679,6 +817,7 @@ EDITING = [
         "    lost = _lost(stored, now_ms, act)\n    cursor_ms",
         "    lost = None\n    cursor_ms",
         EDITS,
+        keeps=NEVER_LOST,
     ),
     Device(
         "reconcile: generation",

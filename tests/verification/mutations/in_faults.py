@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.verification.mutations.device import CLAIM, DISPATCH, SCRIPTS, Device
+from tests.verification.mutations.device import (
+    CLAIM,
+    DISPATCH,
+    NEVER_LOST,
+    ONCE,
+    SCRIPTS,
+    Device,
+)
 
 _BLAME = "tests/unit/beat/test_blame.py"
 _WHOSE = "tests/unit/beat/test_whose_fault.py"
@@ -68,6 +75,7 @@ ALL = [
         "        if is_unrouted(delivered):\n",
         "        if False:\n",
         _WHOSE,
+        keeps=NEVER_LOST,
     ),
     Device(
         "claims: the server's own words",
@@ -124,6 +132,7 @@ ALL = [
         '{escaped(self.request)}"',
         '{self.request}"',
         _IDENTITY,
+        keeps=ONCE,
     ),
     Device(
         "claim: separators",
@@ -132,6 +141,7 @@ ALL = [
         "'#' .. escaped(request)\n",
         "'#' .. request\n",
         CLAIM,
+        keeps=ONCE,
     ),
     Device(
         "pub/sub: commands go on",

@@ -7,6 +7,8 @@ from tests.verification.mutations.device import (
     ELECTION,
     ELECTION_TIMING,
     LOOP,
+    NEVER_LOST,
+    ONCE,
     OUTBOX,
     SENDING_TRUST,
     SERVER_TIME,
@@ -30,6 +32,7 @@ TRUST_WINDOW = [
         "return self.attempt_ms + self.ttl_ms - margin_ms(self.ttl_ms)",
         "return self.attempt_ms + self.ttl_ms",
         TRUST,
+        keeps=ONCE,
     ),
     Device(
         "trust: strictly inside",
@@ -38,6 +41,7 @@ TRUST_WINDOW = [
         "return self.left_ms(now_ms) > step_ms",
         "return self.left_ms(now_ms) >= step_ms",
         TRUST,
+        keeps=ONCE,
     ),
     Device(
         "trust: anchored before the request (acquire)",
@@ -46,6 +50,7 @@ TRUST_WINDOW = [
         "        attempt_ms = self._now_ms()\n        reply = attempt()\n",
         "        reply = attempt()\n        attempt_ms = self._now_ms()\n",
         ELECTION_TIMING,
+        keeps=ONCE,
     ),
     Device(
         "trust: anchored before the request (renewal)",
@@ -55,6 +60,7 @@ TRUST_WINDOW = [
         "        reply = call(attempt.fence)\n"
         "        return self.concluded(reply, replace(attempt, at_ms=self._now_ms()))\n",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "history: the heartbeat of every answer",
@@ -63,6 +69,7 @@ TRUST_WINDOW = [
         "if isinstance(reply, Beaten) and reply.heartbeat:",
         "if False:",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "history: a declared loss that is forgotten (leader)",
@@ -71,6 +78,7 @@ TRUST_WINDOW = [
         "forgotten = loss.declared_ms < self.known.loss.declared_ms",
         "forgotten = False",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "history: a declared loss that is forgotten (standby)",
@@ -79,6 +87,7 @@ TRUST_WINDOW = [
         "forgotten = found.loss.declared_ms < mine.loss.declared_ms",
         "forgotten = False",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "history: a lost loss is declared at once",
@@ -87,6 +96,7 @@ TRUST_WINDOW = [
         "self._election.heard(found, declared=lost_after_ms is not None)",
         "self._election.heard(found, declared=True)",
         LOOP,
+        keeps=ONCE,
     ),
     Device(
         "history: an answer that has come before the next batch",
@@ -97,6 +107,7 @@ TRUST_WINDOW = [
         "  # if the sending fails, all connections are closed\n",
         "",
         DISPATCH,
+        keeps=ONCE,
     ),
     Device(
         "history: an answer that has come when it is dropped",
@@ -105,6 +116,7 @@ TRUST_WINDOW = [
         "if isinstance(reply, Statuses | Behind):",
         "if False:",
         DISPATCH,
+        keeps=ONCE,
     ),
     Device(
         "history: our own token is back",
@@ -113,6 +125,7 @@ TRUST_WINDOW = [
         "token_came_back=reply.token == self._gone,",
         "token_came_back=False,",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "history: an answer says that our token is gone",
@@ -121,6 +134,7 @@ TRUST_WINDOW = [
         "self._gone = attempt.fence.token\n",
         "pass\n",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "history: a look shows that our token is gone",
@@ -129,6 +143,7 @@ TRUST_WINDOW = [
         "if self.won is not None and seen.holder != str(self.won.token):",
         "if self.won is not None and self.won.already is None:",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "history: two answers with one heartbeat",
@@ -137,6 +152,7 @@ TRUST_WINDOW = [
         "if heartbeat in self._heartbeats:",
         "if heartbeat == self.known.heartbeat:",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "wait: over the connection that wrote",
@@ -145,6 +161,7 @@ TRUST_WINDOW = [
         "    if pool is None:\n",
         "    if True:\n",
         "tests/integration/test_waiting.py",
+        keeps=ONCE,
     ),
     Device(
         "history: a refusal is remembered",
@@ -153,6 +170,7 @@ TRUST_WINDOW = [
         "            self.history.loss_suspected = True\n",
         "",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "history: a suspected loss survives a change of leader",
@@ -161,6 +179,7 @@ TRUST_WINDOW = [
         "            self.loss_suspected = True\n        else:\n            self.begin(found)",
         "        else:\n            self.begin(found)",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "loss: an answer of a Redis that knows less",
@@ -169,6 +188,7 @@ TRUST_WINDOW = [
         "if behind or self.loss_suspected:",
         "if self.loss_suspected:",
         ELECTION,
+        keeps=NEVER_LOST,
     ),
     Device(
         "loss: an answer while a loss is suspected (leader)",
@@ -177,6 +197,7 @@ TRUST_WINDOW = [
         "        if not self.loss_suspected:\n            answered_ms",
         "        if True:\n            answered_ms",
         ELECTION,
+        keeps=NEVER_LOST,
     ),
     Device(
         "trust: at all",
@@ -185,6 +206,7 @@ TRUST_WINDOW = [
         "return self.trust is not None and self.trust.left_ms(self._now_ms()) > 0",
         "return self.trust is not None",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "trust: the last millisecond",
@@ -193,6 +215,7 @@ TRUST_WINDOW = [
         "self.trust.left_ms(self._now_ms()) > 0",
         "self.trust.left_ms(self._now_ms()) >= 0",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "trust: looked at before each call",
@@ -201,6 +224,7 @@ TRUST_WINDOW = [
         "if self.trust is None or not self.leading:",
         "if self.trust is None:",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "trust: ended by a refusal",
@@ -209,6 +233,7 @@ TRUST_WINDOW = [
         "self._gone = attempt.fence.token\n            self._step_down(",
         "self._gone = attempt.fence.token\n            str(",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "trust: never shortened",
@@ -225,6 +250,7 @@ TRUST_WINDOW = [
         "        if spare_ms < LEAST_TRUST_MS:\n            return None\n",
         "",
         SENDING_TRUST,
+        keeps=ONCE,
     ),
     Device(
         "trust: publish deadline",
@@ -233,6 +259,7 @@ TRUST_WINDOW = [
         "self._publisher.publish(packet, min(self._timeout_ms, spare_ms))",
         "self._publisher.publish(packet, self._timeout_ms)",
         OUTBOX,
+        keeps=ONCE,
     ),
     Device(
         "trust: renewed when short",
@@ -268,6 +295,7 @@ WATCH = [
         "zero = seen.listeners == 0 and seen_alive",
         "zero = seen.listeners == 0",
         TRUST,
+        keeps=ONCE,
     ),
     Device(
         "watch: heard over this connection",
@@ -276,6 +304,7 @@ WATCH = [
         "same_line = same_holder and seen.connection == self.connection",
         "same_line = same_holder",
         TRUST,
+        keeps=ONCE,
     ),
     Device(
         "watch: that holder's listener",
@@ -284,6 +313,7 @@ WATCH = [
         "same_line = same_holder and seen.connection == self.connection",
         "same_line = seen.connection == self.connection",
         TRUST,
+        keeps=ONCE,
     ),
     Device(
         "watch: second look",
@@ -292,6 +322,7 @@ WATCH = [
         "return Action.STEAL_CRASHED if looked_again else Action.LOOK_AGAIN",
         "return Action.STEAL_CRASHED",
         TRUST,
+        keeps=ONCE,
     ),
     Device(
         "watch: second look not too soon",
@@ -300,6 +331,7 @@ WATCH = [
         "looked_again = seen.at_ms - self.zero_since_ms >= SECOND_LOOK_MS",
         "looked_again = seen.at_ms - self.zero_since_ms > 0",
         TRUST,
+        keeps=ONCE,
     ),
     Device(
         "watch: heart between the looks",
@@ -308,6 +340,7 @@ WATCH = [
         "self.zero_since_ms if not moved and self.zero_since_ms else seen.at_ms",
         "self.zero_since_ms if self.zero_since_ms else seen.at_ms",
         TRUST,
+        keeps=ONCE,
     ),
     Device(
         "watch: listener between the looks",
@@ -316,6 +349,7 @@ WATCH = [
         "zero_since_ms=zero_since if zero else None,",
         "zero_since_ms=zero_since if zero else self.zero_since_ms,",
         TRUST,
+        keeps=ONCE,
     ),
     Device(
         "watch: numsub unknown",
@@ -382,6 +416,7 @@ CONTENDING = [
         "            self._election.look_now()\n"
         "        if stepped:\n",
         LOOP,
+        keeps=ONCE,
     ),
     Device(
         "election: barred",
@@ -414,6 +449,7 @@ CONTENDING = [
         "heartbeat=max(mine.heartbeat, found.heartbeat),",
         "heartbeat=found.heartbeat,",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "election: an older history",
@@ -422,6 +458,7 @@ CONTENDING = [
         "if found.cluster != mine.cluster and found.epoch < mine.epoch:",
         "if False:",
         ELECTION_TIMING,
+        keeps=ONCE,
     ),
     Device(
         "election: a forked child",
@@ -431,6 +468,7 @@ CONTENDING = [
         "        self.trust = None\n",
         '        """Drop leadership without a word: this is a forked child."""\n',
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "election: resigned is resigned",
@@ -439,6 +477,7 @@ CONTENDING = [
         "        token = self.trust.token if self.trust else None\n        self.trust = None\n",
         "        token = self.trust.token if self.trust else None\n",
         ELECTION,
+        keeps=ONCE,
     ),
     Device(
         "election: polls off",
@@ -455,6 +494,7 @@ CONTENDING = [
         "return self.server_us + monotonic_us - self.monotonic_us",
         "return self.server_us + monotonic_us - self.monotonic_us + 1_000",
         SERVER_TIME,
+        keeps=ONCE,
     ),
     Device(
         "server time: wait rounded up",
@@ -487,6 +527,7 @@ CONTENDING = [
         "if self._waiting or self._pending is not None:",
         "if True:",
         STOPPING,
+        keeps=ONCE,
     ),
     Device(
         "stop: flag acted on",
@@ -503,6 +544,7 @@ CONTENDING = [
         " and trouble is None and not (begun and lead.stopping()):",
         " and trouble is None:",
         OUTBOX,
+        keeps=ONCE,
     ),
     Device(
         "stop: what was claimed meanwhile",
@@ -511,6 +553,7 @@ CONTENDING = [
         "        if lead.stopping():\n            return complete and not parcels\n",
         "",
         WINDOW,
+        keeps=ONCE,
     ),
     Device(
         "stop: at most once is finished",
@@ -519,6 +562,7 @@ CONTENDING = [
         "not (begun and lead.stopping()):",
         "not lead.stopping():",
         OUTBOX,
+        keeps=NEVER_LOST,
     ),
 ]
 

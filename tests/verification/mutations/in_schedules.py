@@ -8,6 +8,8 @@ from tests.verification.mutations.device import (
     FOLDS,
     HASHED,
     INTERVAL,
+    NEVER_LOST,
+    ONCE,
     ONE_BY_ONE,
     PITFALLS,
     SEARCHES,
@@ -52,6 +54,7 @@ ALL = [
         'fold = "both" if rule.interval_like else "first"',
         'fold = "both"',
         ONE_BY_ONE,
+        keeps=ONCE,
     ),
     Device(
         "fold: interval-like in both hours",
@@ -60,6 +63,7 @@ ALL = [
         'fold = "both" if rule.interval_like else "first"',
         'fold = "first"',
         ONE_BY_ONE,
+        keeps=NEVER_LOST,
     ),
     Device(
         "fold: first pass",
@@ -84,6 +88,7 @@ ALL = [
         'self._shifts = gap == "shift" and not rule.interval_like',
         "self._shifts = False",
         ONE_BY_ONE,
+        keeps=NEVER_LOST,
     ),
     Device(
         "gap: interval-like just goes on",

@@ -13,14 +13,24 @@ from tests.verification.mutations.device import (
     LATENESS,
     LEASE_CHECKS,
     LEASES,
+    NEVER_LOST,
+    ONCE,
     QUEUES,
     SCRIPTS,
     Device,
 )
 
 
-def _in(script: str, suite: str, name: str, protects: str, old: str, new: str) -> Device:
-    return Device(name, protects, f"{SCRIPTS}/{script}.lua", old, new, suite)
+def _in(
+    script: str,
+    suite: str,
+    name: str,
+    protects: str,
+    old: str,
+    new: str,
+    keeps: str = "",
+) -> Device:
+    return Device(name, protects, f"{SCRIPTS}/{script}.lua", old, new, suite, keeps)
 
 
 _FENCE = "local refused = fenced(ARGV[1], ARGV[2], ARGV[3])"
@@ -38,6 +48,7 @@ FENCES = [
         "I5: who has lost the lease claims nothing",
         "local refused = refusal(token, ARGV[3])",
         _NO_FENCE,
+        keeps=ONCE,
     ),
     _in(
         "common",
@@ -46,6 +57,7 @@ FENCES = [
         "I5: a fenced script compares the whole token",
         "if holder ~= token then",
         "if not holder then",
+        keeps=ONCE,
     ),
     _in(
         "common",
@@ -54,6 +66,7 @@ FENCES = [
         "A Redis that has lost data takes no claim, and nothing else",
         "if mine < tonumber(heartbeat) then",
         "if false then",
+        keeps=ONCE,
     ),
     _in(
         "common",
@@ -86,9 +99,26 @@ FENCES = [
         "I5: only the leader looks around",
         "local refused = fenced(token, ARGV[2], lost_after == '' and ARGV[3] or '0')",
         _NO_FENCE,
+        keeps=ONCE,
     ),
-    _in("skip", ENTRIES, "skip: token", "I5: only the leader skips", _FENCE, _NO_FENCE),
-    _in("mark", INTENTS, "mark: token", "I5: only the leader resends", _FENCE, _NO_FENCE),
+    _in(
+        "skip",
+        ENTRIES,
+        "skip: token",
+        "I5: only the leader skips",
+        _FENCE,
+        _NO_FENCE,
+        keeps=ONCE,
+    ),
+    _in(
+        "mark",
+        INTENTS,
+        "mark: token",
+        "I5: only the leader resends",
+        _FENCE,
+        _NO_FENCE,
+        keeps=ONCE,
+    ),
     _in(
         "recover",
         INTENTS,
@@ -96,6 +126,7 @@ FENCES = [
         "I5: only the leader recovers",
         _FENCE,
         _NO_FENCE,
+        keeps=ONCE,
     ),
     _in("defer", ENTRIES, "defer: token", "I5: only the leader defers", _FENCE, _NO_FENCE),
     _in("drop", CHECKS, "drop: token", "I5: only the leader drops an order", _FENCE, _NO_FENCE),
@@ -120,6 +151,7 @@ CLAIMS = [
         "I3: a slot at or before the cursor is a duplicate",
         "if tonumber(firing.slot) <= state.cursor then",
         "if false then",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -128,6 +160,7 @@ CLAIMS = [
         "I3: the slot that the cursor stands on has been claimed",
         "if tonumber(firing.slot) <= state.cursor then",
         "if tonumber(firing.slot) < state.cursor then",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -136,6 +169,7 @@ CLAIMS = [
         "I3: only a claim under this very token is one's own",
         "return fired and string.sub(fired, 1, #token + 1) == token .. '|'",
         "return fired and string.match(fired, ':(.*)|') == nonce_of(token)",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -160,6 +194,7 @@ CLAIMS = [
         "No slot between the planned cursor and this one is passed over",
         "\n      or state.cursor ~= tonumber(firing.cursor) then",
         " then",
+        keeps=NEVER_LOST,
     ),
     _in(
         "claim",
@@ -192,6 +227,7 @@ CLAIMS = [
         "I3: a slot that was sent before the cursor went back is not sent again",
         "return fired and 'suppress' or 'ok'",
         "return 'ok'",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -200,6 +236,7 @@ CLAIMS = [
         "I3: what was claimed is known by its own key, too",
         "  mark_fired(firing, 'settled')\n",
         "",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -208,6 +245,7 @@ CLAIMS = [
         "I3: who lost the reply of a claim learns that the intent is its own",
         "  mark_fired(firing, 'inflight')\n",
         "",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -217,6 +255,7 @@ CLAIMS = [
         "  record(firing.name, firing.slot, 'suppressed', 'fired before',"
         " 1, firing.slot, token, 0, 0)\n",
         "",
+        keeps=NEVER_LOST,
     ),
     _in(
         "claim",
@@ -245,6 +284,7 @@ CLAIMS = [
         "  if atomic then\n"
         "    push_all(ready)\n"
         "  end\n",
+        keeps=NEVER_LOST,
     ),
     _in(
         "claim",
@@ -253,6 +293,7 @@ CLAIMS = [
         "Of a group, nothing is sent when a part cannot be",
         "if pushes and not is_queue[key] then",
         "if false then",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -261,6 +302,7 @@ CLAIMS = [
         "I4: a claim moves the cursor",
         "    move_on(firing, firing.state, true)\n",
         "",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -285,6 +327,7 @@ CLAIMS = [
         "No message leaves that cannot be claimed",
         "if not own_keys_are_sound() then",
         "if false then",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -293,6 +336,7 @@ CLAIMS = [
         "I7: claimed = settled + abandoned + in flight",
         "  redis.call('HINCRBY', META, 'claimed', sent)\n",
         "",
+        keeps=NEVER_LOST,
     ),
     _in(
         "claim",
@@ -301,6 +345,7 @@ CLAIMS = [
         "An order's step is taken once",
         "return redis.sha1hex(raw) == firing.digest and 'ok' or 'replan'",
         "return 'ok'",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -309,6 +354,7 @@ CLAIMS = [
         "A slot of an order is sent once, also when a reply was lost",
         "    return is_ours(fired) and 'mine ' .. string.sub(fired, #token + 2) or 'duplicate'",
         "    return 'ok'",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -317,6 +363,7 @@ CLAIMS = [
         "An order that was carried out is gone",
         "    redis.call('HDEL', REQUESTS, firing.request)\n",
         "",
+        keeps=ONCE,
     ),
 ]
 
@@ -328,6 +375,7 @@ INTENT_SCRIPTS = [
         "I10, I9: what is settled is not sent again",
         "  redis.call('HDEL', INFLIGHT, field)\n",
         "",
+        keeps=ONCE,
     ),
     _in(
         "settle",
@@ -338,6 +386,7 @@ INTENT_SCRIPTS = [
         "    end\n    return\n",
         "      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt)\n"
         "    end\n    settled = settled + 1\n    return\n",
+        keeps=ONCE,
     ),
     _in(
         "settle",
@@ -347,6 +396,7 @@ INTENT_SCRIPTS = [
         "  record(name, slot, outcome_of(late, reason), reason, 1, slot,"
         " token, int(late), attempt)\n",
         "",
+        keeps=NEVER_LOST,
     ),
     _in(
         "settle",
@@ -363,6 +413,7 @@ INTENT_SCRIPTS = [
         "I3: who lost its reply of a claim learns that it is settled",
         "    redis.call('SET', key, token .. '|settled', 'PX', pttl)\n",
         "",
+        keeps=ONCE,
     ),
     _in(
         "mark",
@@ -371,6 +422,7 @@ INTENT_SCRIPTS = [
         "I9: no more publishes of a slot than the cap",
         "if ARGV[6] ~= '' or attempts > tonumber(ARGV[5]) then",
         "if ARGV[6] ~= '' then",
+        keeps=ONCE,
     ),
     _in(
         "mark",
@@ -379,6 +431,7 @@ INTENT_SCRIPTS = [
         "What may be sent at most once is never sent again",
         "if ARGV[6] ~= '' or attempts > tonumber(ARGV[5]) then",
         "if attempts > tonumber(ARGV[5]) then",
+        keeps=ONCE,
     ),
     _in(
         "mark",
@@ -387,6 +440,7 @@ INTENT_SCRIPTS = [
         "I9: each further publish is counted before it is made",
         "attempts = tonumber(attempts) + 1",
         "attempts = tonumber(attempts)",
+        keeps=ONCE,
     ),
     _in(
         "mark",
@@ -395,6 +449,7 @@ INTENT_SCRIPTS = [
         "I10: what is given up is in :dead",
         "  keep_dead(field, ARGV[6] ~= '' and ARGV[6] or 'attempts used up: ' .. ARGV[8], raw)\n",
         "",
+        keeps=NEVER_LOST,
     ),
     _in(
         "mark",
@@ -403,6 +458,7 @@ INTENT_SCRIPTS = [
         "I10: what is given up is sent no more",
         "  redis.call('HDEL', INFLIGHT, field)\n",
         "",
+        keeps=ONCE,
     ),
     _in(
         "mark",
@@ -411,6 +467,7 @@ INTENT_SCRIPTS = [
         "An intent of another token is not resent before it is recovered",
         "if owner ~= token then",
         "if false then",
+        keeps=ONCE,
     ),
     _in(
         "recover",
@@ -419,6 +476,7 @@ INTENT_SCRIPTS = [
         "Intents of a leader that may live wait until its trust has ended",
         "  elseif waits[owner] then",
         "  elseif false then",
+        keeps=ONCE,
     ),
     _in(
         "recover",
@@ -427,6 +485,7 @@ INTENT_SCRIPTS = [
         "Not before, and not never",
         "  if ends > NOW then",
         "  if ends > NOW + 3600000 then",
+        keeps=ONCE,
     ),
     _in(
         "recover",
@@ -435,6 +494,7 @@ INTENT_SCRIPTS = [
         "Takeovers use up no attempts of what was never sent",
         "table.concat({token, attempts, effective, kind, message}, '\\n'))",
         "table.concat({token, int(attempts + 1), effective, kind, message}, '\\n'))",
+        keeps=NEVER_LOST,
     ),
     _in(
         "recover",
@@ -443,6 +503,7 @@ INTENT_SCRIPTS = [
         "A recovered intent is the new leader's",
         "    if owner ~= token then",
         "    if false then",
+        keeps=NEVER_LOST,
     ),
     _in(
         "recover",
@@ -451,6 +512,7 @@ INTENT_SCRIPTS = [
         "One garbled record does not hold up all others",
         "    bury(field, raw)\n",
         "",
+        keeps=NEVER_LOST,
     ),
     _in(
         "recover",
@@ -491,6 +553,7 @@ INTENT_SCRIPTS = [
         "Requests and intents of an older release are found",
         "    if not redis.call('ZSCORE', index, page[2][i]) then",
         "    if false then",
+        keeps=NEVER_LOST,
     ),
     _in(
         "queues",
@@ -565,6 +628,7 @@ INTENT_SCRIPTS = [
         "Of two who resend, one does",
         "if not kept or redis.sha1hex(kept) ~= ARGV[2] then",
         "if not kept then",
+        keeps=ONCE,
     ),
     _in(
         "resend",
@@ -573,6 +637,7 @@ INTENT_SCRIPTS = [
         "I7: claimed = settled + abandoned + in flight",
         "  redis.call('HINCRBY', META, 'abandoned', -1)\n",
         "",
+        keeps=NEVER_LOST,
     ),
     _in(
         "resend",
@@ -581,6 +646,7 @@ INTENT_SCRIPTS = [
         "What is in flight is not put in flight twice",
         "if redis.call('HEXISTS', hash, field) == 1 then",
         "if false then",
+        keeps=ONCE,
     ),
     _in("put_off", QUEUES, "put_off: token", "I5: only the leader plans", _FENCE, _NO_FENCE),
     _in(
@@ -598,6 +664,7 @@ INTENT_SCRIPTS = [
         "An order that was replaced meanwhile is not dropped",
         "if not raw or redis.sha1hex(raw) ~= ARGV[5] then",
         "if not raw then",
+        keeps=NEVER_LOST,
     ),
     _in(
         "request",
@@ -606,6 +673,7 @@ INTENT_SCRIPTS = [
         "An order is not taken twice",
         "  return {'known', int(NOW_US), string.match(found, '^[^\\n]*')}",
         "  redis.call('HSET', REQUESTS, ARGV[1], ARGV[2])",
+        keeps=ONCE,
     ),
 ]
 
@@ -617,6 +685,7 @@ LEASE_SCRIPTS = [
         "I1: a lease that is held is left alone",
         "if holder then\n  return {'held'",
         "if false then\n  return {'held'",
+        keeps=ONCE,
     ),
     _in(
         "acquire",
@@ -625,6 +694,7 @@ LEASE_SCRIPTS = [
         "Who lost the reply of an acquisition has the same token",
         "if holder and nonce_of(holder) == nonce then",
         "if false then",
+        keeps=ONCE,
     ),
     _in(
         "acquire",
@@ -633,6 +703,7 @@ LEASE_SCRIPTS = [
         "An heir does not resend what the last leader has under way",
         "  distrust(leader, tonumber(old_ttl_ms or '') or tonumber(ttl_ms))\n",
         "",
+        keeps=ONCE,
     ),
     _in(
         "acquire",
@@ -649,6 +720,7 @@ LEASE_SCRIPTS = [
         "The last leader may have had a longer lease than the heir",
         "distrust(leader, tonumber(old_ttl_ms or '')",
         "distrust(leader, nil",
+        keeps=ONCE,
     ),
     _in(
         "acquire",
@@ -657,6 +729,7 @@ LEASE_SCRIPTS = [
         "What a snapshot says of the last leader excuses nobody",
         "if leader and (not over or history_since(known) == 'restored') then",
         "if leader and not over then",
+        keeps=ONCE,
     ),
     _in(
         "common",
@@ -665,6 +738,7 @@ LEASE_SCRIPTS = [
         "Slots that fell due after it are late, not lost",
         "local until_ms = answered > 0 and math.min(answered, NOW) or NOW",
         "local until_ms = NOW",
+        keeps=NEVER_LOST,
     ),
     _in(
         "common",
@@ -673,6 +747,7 @@ LEASE_SCRIPTS = [
         "A loss does not reach into the future",
         "answered > 0 and math.min(answered, NOW) or NOW",
         "answered > 0 and answered or NOW",
+        keeps=NEVER_LOST,
     ),
     _in(
         "leadership",
@@ -713,6 +788,7 @@ LEASE_SCRIPTS = [
         "I2: the token never repeats, also when Redis' clock is behind",
         "math.max(last + 1, NOW, known.epoch + 1)",
         "math.max(NOW, known.epoch + 1)",
+        keeps=ONCE,
     ),
     _in(
         "leadership",
@@ -721,6 +797,7 @@ LEASE_SCRIPTS = [
         "I2: the token never repeats, also after a loss of data",
         "math.max(last + 1, NOW, known.epoch + 1)",
         "math.max(last + 1, NOW)",
+        keeps=ONCE,
     ),
     _in(
         "leadership",
@@ -729,6 +806,7 @@ LEASE_SCRIPTS = [
         "A loss of data is declared",
         "return known.cluster == '' and 'first' or 'emptied'",
         "return 'first'",
+        keeps=ONCE,
     ),
     _in(
         "leadership",
@@ -737,6 +815,7 @@ LEASE_SCRIPTS = [
         "A snapshot restored is declared, or old cursors would fire again",
         "    return 'restored'",
         "    return 'continued'",
+        keeps=ONCE,
     ),
     _in(
         "leadership",
@@ -745,6 +824,7 @@ LEASE_SCRIPTS = [
         "A survivor of another cluster declares no loss",
         "or cluster == known.cluster and tonumber(heartbeat",
         "or tonumber(heartbeat",
+        keeps=NEVER_LOST,
     ),
     _in(
         "steal",
@@ -753,6 +833,7 @@ LEASE_SCRIPTS = [
         "I1: a steal is a compare-and-swap on the token seen",
         "if holder ~= seen then",
         "if false then",
+        keeps=ONCE,
     ),
     _in(
         "steal",
@@ -761,6 +842,7 @@ LEASE_SCRIPTS = [
         "I1: a holder whose heart moved is alive",
         "if (heartbeat or '0') ~= ARGV[11] then",
         "if false then",
+        keeps=ONCE,
     ),
     _in(
         "steal",
@@ -769,6 +851,7 @@ LEASE_SCRIPTS = [
         "A holder that listens has not crashed",
         "if theirs ~= 0 or not ours or ours < 1 then",
         "if not ours or ours < 1 then",
+        keeps=ONCE,
     ),
     _in(
         "steal",
@@ -777,6 +860,7 @@ LEASE_SCRIPTS = [
         "Where nobody can be heard, nobody is called dead",
         "if theirs ~= 0 or not ours or ours < 1 then",
         "if theirs ~= 0 then",
+        keeps=ONCE,
     ),
     _in(
         "steal",
@@ -785,6 +869,7 @@ LEASE_SCRIPTS = [
         "The successor knows until when the old leader may send",
         "distrust(holder, span_ms)",
         "",
+        keeps=ONCE,
     ),
     _in(
         "steal",
@@ -793,6 +878,7 @@ LEASE_SCRIPTS = [
         "A TTL that outlived its clock keeps no intent for an hour",
         "local span_ms = tonumber(old_ttl_ms or '') or tonumber(ttl_ms)",
         "local span_ms = redis.call('PTTL', LEASE)",
+        keeps=NEVER_LOST,
     ),
     _in(
         "steal",
@@ -809,6 +895,7 @@ LEASE_SCRIPTS = [
         "I1: a late release does not end the successor's lease",
         "if ARGV[1] == '' or redis.call('GET', LEASE) ~= ARGV[1] then",
         "if ARGV[1] == '' then",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -817,6 +904,7 @@ LEASE_SCRIPTS = [
         "A snapshot from after the last tick is noticed by the next one",
         "reply[3] = type(heartbeat) == 'number' and heartbeat or 0",
         "reply[3] = 0",
+        keeps=ONCE,
     ),
     _in(
         "tick",
@@ -833,6 +921,7 @@ LEASE_SCRIPTS = [
         "A snapshot restored under a live lease is declared",
         "if lost_after ~= '' then",
         "if false then",
+        keeps=ONCE,
     ),
     _in(
         "common",
@@ -884,6 +973,7 @@ ENTRY_SCRIPTS = [
         "I4: the cursor moves from where it was planned to move",
         "\n      or state.cursor ~= tonumber(cursor) then",
         " then",
+        keeps=ONCE,
     ),
     _in(
         "skip",
@@ -892,6 +982,7 @@ ENTRY_SCRIPTS = [
         "Every slot is in the ledger",
         "  record(name, first, outcome, reason, count, new_cursor, token, 0, 0)\n",
         "",
+        keeps=NEVER_LOST,
     ),
     _in(
         "defer",
@@ -906,7 +997,7 @@ ENTRY_SCRIPTS = [
         ENTRIES,
         "quarantine: as read",
         "An entry mended meanwhile is not set aside",
-        "if digest_of(raw) ~= ARGV[5] then",
+        "if not has_digest(raw, ARGV[5]) then",
         "if false then",
     ),
     _in(
@@ -932,6 +1023,7 @@ ENTRY_SCRIPTS = [
         "An edit that races a claim is planned again, and no slot counts twice",
         "return cursor ~= '' and (not state or int(state.cursor) ~= cursor)",
         "return false",
+        keeps=ONCE,
     ),
     _in(
         "write",
@@ -948,6 +1040,7 @@ ENTRY_SCRIPTS = [
         "A slot that an edit costs is in the ledger",
         "    record(name, first, outcome, reason, count, last, token, 0, 0)\n",
         "",
+        keeps=NEVER_LOST,
     ),
     _in(
         "write",
@@ -963,10 +1056,10 @@ ENTRY_SCRIPTS = [
         "write: all or nothing",
         "A conflict of one entry leaves all as they are",
         "  if in_conflict(unpack(ARGV, at, at + 8)) then\n"
-        "    return {'conflict', ARGV[at]}\n  end\nend\n"
-        "for i = 0, total - 1 do\n  local at = FIRST + i * FIELDS\n",
-        "  if in_conflict(unpack(ARGV, at, at + 8)) then\n"
         "    return {'conflict', ARGV[at]}\n  end\n",
+        "  if in_conflict(unpack(ARGV, at, at + 8)) then\n"
+        "    return {'conflict', ARGV[at]}\n  end\n"
+        "  write(unpack(ARGV, at, at + FIELDS - 1))\n",
     ),
     _in(
         "write",
@@ -991,6 +1084,7 @@ ENTRY_SCRIPTS = [
         "A removal that races a claim is planned again",
         "(ARGV[at + 2] ~= '' and (not state or int(state.cursor) ~= ARGV[at + 2]))",
         "false",
+        keeps=ONCE,
     ),
     _in(
         "remove",
@@ -999,6 +1093,7 @@ ENTRY_SCRIPTS = [
         "A slot that a removal costs is in the ledger",
         "    record(name, first, 'skipped', reason, count, last, token, 0, 0)\n",
         "",
+        keeps=NEVER_LOST,
     ),
     _in(
         "prune",
@@ -1042,6 +1137,7 @@ MORE = [
         "I4: of two slots of an entry in one batch the later is judged by the earlier's cursor",
         "  if names[firing.name] then\n    claim_wave()\n  end\n",
         "",
+        keeps=ONCE,
     ),
     _in(
         "rename",
@@ -1066,6 +1162,7 @@ MORE = [
         "An order that stepped on meanwhile does not step back",
         "if not request or redis.sha1hex(request) ~= ARGV[9 + 3 * i] then",
         "if not request then",
+        keeps=ONCE,
     ),
     _in(
         "rename",
@@ -1074,6 +1171,7 @@ MORE = [
         "A renamed entry does not fire twice",
         "redis.call('ZREM', DUE, old)\n",
         "",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -1086,6 +1184,7 @@ MORE = [
         "  end\n"
         "  if broker_db",
         "  end\n  if broker_db",
+        keeps=NEVER_LOST,
     ),
     _in(
         "claim",
@@ -1094,6 +1193,7 @@ MORE = [
         "An order for a slot neither blocks nor replaces the slot's own firing",
         "request == '' and slot or slot .. '#' .. escaped(request)",
         "slot",
+        keeps=ONCE,
     ),
     _in(
         "claim",
@@ -1118,6 +1218,7 @@ MORE = [
         "An entry is due at the slot after those skipped",
         "  write_due(name, next_due)\n",
         "",
+        keeps=NEVER_LOST,
     ),
     _in(
         "leadership",
@@ -1126,6 +1227,7 @@ MORE = [
         "A takeover is no loss of data",
         "if tonumber(epoch or '0') < known.epoch\n",
         "if tonumber(epoch or '0') <= known.epoch\n",
+        keeps=NEVER_LOST,
     ),
 ]
 

@@ -1,8 +1,8 @@
 """Who else notices that a device is gone: each is tried against suites beside its own.
 
-What protects "once" or "never lost" should be missed by two suites that do not share their fakes: a
-test of the device itself, and one that only sees what comes of it. Results are kept in a file, for
-a run takes hours; what is not in there was not tried.
+What keeps "once" or "never lost" (`Device.keeps`) must be caught by suites of two kinds, which do
+not share their fakes: a test of the device itself, and one that only sees what comes of it. Results
+are kept in a file, for a run takes hours; what is not in there was not tried.
 """
 
 from __future__ import annotations
@@ -25,6 +25,25 @@ SUITES = {
     "simulation": "simulate 100 --failures 1",
     "replays": "tests/verification/simulation/test_replays.py",
     "lives": "tests/verification/simulation/test_lives.py",
+    "windows": "tests/verification/simulation/test_windows.py",
+    "losses": " ".join(
+        f"tests/verification/simulation/test_{name}.py" for name in ("losses", "clocks")
+    ),
+    "servers": "tests/integration/test_catchup_policies.py tests/integration/test_client.py",
+    "oracles": "tests/verification/oracles",
+}
+
+#: What a suite runs the device against, by where its tests are; each kind has fakes of its own.
+KINDS = {
+    "tests/unit": "fakes",
+    "tests/integration": "servers",
+    "tests/integration/conformance": "model of Redis beside Redis",
+    "tests/verification/simulation": "simulation",
+    "simulate ": "simulation",
+    "tests/verification/history": "checker",
+    "tests/verification/oracles": "other programs",
+    "tests/stateful": "model of the schedule",
+    "tests/system/acceptance": "processes",
 }
 
 #: Device -> suite -> the first test or seed that failed, "" if none did.
@@ -34,6 +53,21 @@ Found = Mapping[str, Mapping[str, str]]
 def read() -> Found:
     """What was found out so far."""
     return json.loads(PATH.read_text("utf-8")) if PATH.exists() else {}  # type: ignore[no-any-return]
+
+
+def kinds(device: Device, devices: Sequence[Device], found: Found) -> set[str]:
+    """The kinds of suites that catch a device: its own, and what was found out.
+
+    A device that stands in the table once more, for another suite, is the same one.
+    """
+    same = (device.file, device.old, device.new)
+    own = [other.suite for other in devices if (other.file, other.old, other.new) == same]
+    more = [SUITES[name] for name, test in found.get(device.name, {}).items() if test]
+    return {_kind(suite) for suite in own + more}
+
+
+def _kind(suite: str) -> str:
+    return next(kind for where, kind in KINDS.items() if suite.startswith(where))
 
 
 def try_all(devices: Sequence[Device], names: Sequence[str], again: bool) -> int:
@@ -69,18 +103,26 @@ def _short(by: str) -> str:
     return " ".join(by.split()[:2]) if by.startswith("seed ") else by.partition("[")[0]
 
 
-_SECTION = """## Who else notices
+_SECTION = """## Which suites catch each
 
-What protects "once" or "never lost" should be missed by two suites that do not share their fakes.
-`make mutations ARGS="--suites replays,simulation"` tries each device against other suites, until
-one notices: `replays` makes every call of the shipped engine again under other circumstances
-(`simulation/test_replays.py`), `simulation` is 100 seeds; `unit`, `scripts`, `history`,
-`conformance` and `lives` can be named, too. The results are kept in `caught.json` beside it.
-Devices that are not listed were not tried. Where nobody of these notices, the tests named above do.
+A device keeps *once* or *never lost* if a slot is sent twice, or ends neither sent nor in the
+ledger, when the device and whatever stands behind it are gone. Such a device must be caught by
+suites of two kinds: a test of the device itself with fakes or a real Redis, and one that sees only
+what comes of it.
 
-| Device | Noticed by | Not by |
-|---|---|---|
+`make mutations ARGS="--suites lives,replays,simulation"` tries each device against other suites
+until one catches it. `replays` makes every call of the shipped engine again under other
+circumstances, `lives` brings about one situation exactly, `simulation` is 100 drawn seeds
+(`simulation/test_replays.py`, `simulation/lives.py`); `{suites}` can be named, too. The results are
+kept in `caught.json` beside the table. A device without results is caught by the tests named above
+and was not tried against others.
+
+| Device | Keeps | Caught by | Not by |
+|---|---|---|---|
 """
+
+#: Devices that only one kind of suite catches, each with the reason.
+ALONE: dict[str, str] = {}
 
 
 def section(devices: Sequence[Device]) -> str:
@@ -89,8 +131,27 @@ def section(devices: Sequence[Device]) -> str:
     rows = []
     for device in devices:
         by = found.get(device.name, {})
-        yes = ", ".join(name for name, test in by.items() if test)
+        yes = ", ".join([_own(device), *(name for name, test in by.items() if test)])
         no = ", ".join(name for name, test in by.items() if not test)
-        if by:
-            rows.append(f"| {device.name} | {yes} | {no} |\n")
-    return _SECTION + "".join(rows)
+        if by or device.keeps:
+            rows.append(f"| {device.name} | {device.keeps} | {yes} | {no} |\n")
+    others = [name for name in SUITES if name not in ("lives", "replays", "simulation")]
+    alone = ", but for those listed below it" if ALONE else ""
+    head = _SECTION.format(alone=alone, suites="`, `".join(others))
+    reasons = [f"- {name}: {why}\n" for name, why in ALONE.items()]
+    return (
+        head
+        + "".join(rows)
+        + ("\nCaught by one kind only:\n\n" if ALONE else "")
+        + "".join(reasons)
+    )
+
+
+def _own(device: Device) -> str:
+    """The suite of its own row, as short as it can be named."""
+    return ", ".join(
+        each.removeprefix("tests/").removesuffix(".py").replace("integration/", "")
+        for each in (
+            [device.suite] if device.suite.startswith("simulate ") else device.suite.split()
+        )
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.verification.mutations import page
+from tests.verification.mutations import page, suites
 from tests.verification.mutations.device import Device
 from tests.verification.mutations.devices import DEVICES
 
@@ -38,10 +38,23 @@ def test_each_device_has_a_name_of_its_own() -> None:
 
 def test_every_script_that_writes_has_a_device() -> None:
     shared = {"common.lua", "leadership.lua"}
-    reads_only = {"names.lua", "observe.lua", "read.lua", "samehost.lua"}
+    reads_only = {"count.lua", "names.lua", "observe.lua", "read.lua", "samehost.lua"}
     scripts = {path.name for path in (ROOT / "src/habeat/store/scripts").glob("*.lua")}
     with_device = {Path(device.file).name for device in DEVICES}
     assert scripts - reads_only - shared <= with_device
+
+
+KEEPING = [device for device in DEVICES if device.keeps]
+
+
+def test_what_was_found_out_is_of_devices_suites_and_tests_that_are_there() -> None:
+    names = {device.name for device in DEVICES}
+    for name, by in suites.read().items():
+        assert name in names
+        assert set(by) <= set(suites.SUITES)
+        files = [test.partition("::")[0] for test in by.values() if test.startswith("tests/")]
+        assert all((ROOT / file).exists() for file in files), name
+    assert set(suites.ALONE) <= {device.name for device in KEEPING}
 
 
 def test_the_page_is_the_table() -> None:

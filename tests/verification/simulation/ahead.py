@@ -57,6 +57,7 @@ class UnderWay:
         #: When the server ran it; 0: it has not.
         self._ran_us = 0
         self._network.watching.trusts(self._host)
+        self._sent_ms = self._network.conduct.sends(self._host, self._name, self._args)
         if self._network.down:
             raise RedisConnectionError("simulated: refused")
         self._network.flights.add(self)
@@ -164,6 +165,7 @@ class UnderWay:
         return came
 
     def _heard(self, reply: Any) -> None:
+        self._network.conduct.hears(self._host, self._name, self._args, reply, self._sent_ms)
         if self._name in TELLING and reply[0] == b"ok":
             self._network.watching.knows(self._host, self._ran_us)
 

@@ -26,6 +26,8 @@ from tests.verification.simulation.world import Host, World
 QUEUE = "queue"
 #: A queue whose key is no list: claims of entries that go there are refused one by one.
 BAD_QUEUE = "not-a-queue"
+#: The same of one part of a group, behind a part that could be sent.
+BAD_PART = "not-a-queue-of-a-group"
 
 
 class Broker:
@@ -54,6 +56,8 @@ class Broker:
 class OnItsWay:
     """`ports.Handed`: the broker has each that has no answer yet, and has not said so."""
 
+    code_us: int | None = None
+
     def __init__(self, publisher: Publisher, known: Sequence[Answered], confirmed: bool) -> None:
         self._publisher = publisher
         self._known = known
@@ -78,8 +82,16 @@ class Publisher:
     decided = True
     why = "simulated"
 
-    def __init__(self, host: Host, broker: Broker, *, atomic: bool) -> None:
+    def __init__(
+        self,
+        host: Host,
+        broker: Broker,
+        *,
+        atomic: bool,
+        begins: Callable[[Host, Sequence[Parcel]], None],
+    ) -> None:
         self._host = host
+        self._begins = begins
         self._broker = broker
         self.atomic = atomic
         self._connected = False
@@ -98,7 +110,10 @@ class Publisher:
         told = f"{entry.name} {firing.identity} {firing.task_id(cluster)} {entry.rev}"
         if self.atomic:
             queue = BAD_QUEUE if entry.task == "poisoned" else QUEUE
-            return Rendered(commands=[("LPUSH", queue, told)])
+            commands = [("LPUSH", queue, told)]
+            if entry.task == "group":
+                commands.append(("LPUSH", BAD_PART, told))
+            return Rendered(commands=commands)
         return Rendered(envelope=told.encode(), repeatable=entry.task != "its own way")
 
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
@@ -133,6 +148,7 @@ class Publisher:
     def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> OnItsWay:
         """One message after the other arrives, so a packet can be cut off anywhere."""
         ends_us = self._host.world.now_us + timeout_ms * 1_000
+        self._begins(self._host, parcels)
         known: list[Answered] = []
         failed: BrokerUnavailable | None = None
         for parcel in parcels:

@@ -446,6 +446,11 @@ function commands.ZRANGEBYLEX(a, n)
   return reply
 end
 
+function commands.ZLEXCOUNT(a, n)
+  if n ~= 3 then fail('ERR wrong number of arguments') end
+  return #commands.ZRANGEBYLEX(a, n)
+end
+
 -- sets --------------------------------------------------------------------------------------
 
 function commands.SADD(a, n)

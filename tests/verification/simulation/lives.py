@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.verification.simulation.plan import SECOND, Plan, Trouble, plan_of
+from tests.verification.simulation.plan import SECOND, EntryPlan, Plan, Trouble, plan_of
 
 #: A plan for each seed.
 Life = Callable[[int], Plan]
@@ -63,6 +63,152 @@ def settling_lost(seed: int) -> Plan:
         for n in range(1, 8)
     )
     return _with(plan_of(seed, atomic=False), *troubles)
+
+
+def joins_beside_the_unheard(seed: int) -> Plan:
+    """A newcomer finds a leader that it has never heard; nobody else is there."""
+    plan = _with(
+        plan_of(seed),
+        *_each(2, "unheard", us=700_000),
+        *_each(2, "join", first=11, later_us=20_000),
+    )
+    return replace(plan, replicas=1)
+
+
+def reconnects_beside_the_unheard(seed: int) -> Plan:
+    """A standby has heard its leader over a connection that it has lost since."""
+    return replace(
+        _with(plan_of(seed), *_each(3, "unheard over another line", us=850_000)), replicas=2
+    )
+
+
+def heirs_unheard(seed: int) -> Plan:
+    """A standby has heard the leader before this one."""
+    return _with(plan_of(seed), *_each(3, "unheard heir", us=800_000))
+
+
+def looks_twice_at_once(seed: int) -> Plan:
+    """A standby is called for between two looks at a leader that is not heard."""
+    return _with(plan_of(seed), *_each(3, "called between looks", us=500_000))
+
+
+def muted(seed: int) -> Plan:
+    """Nobody hears a leader that works: its heart beats between all looks."""
+    return _busy(_with(plan_of(seed), *_each(2, "muted", us=900_000)))
+
+
+def deafened(seed: int) -> Plan:
+    """A leader's line is cut, and open again before anybody has looked twice."""
+    return _with(plan_of(seed), *_each(8, "deafen", every_us=SECOND // 2))
+
+
+def frozen_at_the_edge(seed: int) -> Plan:
+    """A leader goes on when its window is over, and its lease is not or has just ended."""
+    plan = replace(plan_of(seed), ttl_ms=1_000)
+    places = ("", "tick>", "claim>", "", "claim<", "tick<")
+    troubles = tuple(
+        Trouble(n, n * 1_300_000, "freeze", place, us=700_000 + 37_000 * (seed % 10))
+        for n, place in enumerate(places[seed % 2 * 3 :][:3], 1)
+    )
+    return replace(_busy(_with(plan, *troubles)), ttl_ms=1_000)
+
+
+def overtaken(seed: int) -> Plan:
+    """The lease is gone while its holder works, and is told so by its next call."""
+    return _busy(_with(plan_of(seed), *_each(4, "evicted", every_us=900_000)))
+
+
+def yields(seed: int) -> Plan:
+    """The broker cannot be reached by the leader alone, which hands over."""
+    plan = _with(plan_of(seed, atomic=False), Trouble(1, 300_000, "broker cut", us=6 * SECOND))
+    return replace(_busy(plan), publish_timeout_ms=300)
+
+
+def stopped_only_once(seed: int) -> Plan:
+    """Stops in the midst of what may be sent at most once."""
+    plan = _with(
+        plan_of(seed, atomic=False),
+        *_each(3, "term", ("claim<", "claim>", "publish<", "publish>")[seed % 4]),
+    )
+    plan = _busy(plan)
+    entries = tuple(replace(each, at_most_once=n % 2 == 0) for n, each in enumerate(plan.entries))
+    return replace(plan, entries=entries)
+
+
+def stopped_in_a_burst(seed: int) -> Plan:
+    """Stops while a packet is under way, its settling, or the next claim."""
+    place = ("publish<", "publish>", "settle<", "claim<", "claim>")[seed % 5]
+    plan = _with(plan_of(seed, atomic=False), *_each(3, "term", place))
+    return replace(_busy(plan), window=3, little=1, batch=20)
+
+
+def dies_with_a_long_lease(seed: int) -> Plan:
+    """The clock steps back as a leader dies: its lease outlives it by a minute."""
+    kind, place = "dies as the clock steps back", ("publish<", "publish>", "claim>")[seed % 3]
+    plan = _busy(_with(plan_of(seed, atomic=False), Trouble(1, SECOND, kind, place)))
+    return replace(plan, never_back=False)
+
+
+def renames(seed: int) -> Plan:
+    """Every entry gets another name, at the moment of a claim or beside all else."""
+    return _busy(_with(plan_of(seed), *_each(1, "renamed", ("claim<", "")[seed % 2])))
+
+
+def asked_oddly(seed: int) -> Plan:
+    """Firings by hand, under ids that look like parts of a key."""
+    return _busy(_with(plan_of(seed), *_each(4, "asked oddly", every_us=SECOND // 5)))
+
+
+def half_a_group(seed: int) -> Plan:
+    """A message of several parts, of which one cannot be pushed."""
+    plan = _busy(_with(plan_of(seed, atomic=True), *_each(1, "term")))
+    entries = tuple(
+        replace(each, task="group" if n % 2 else "task") for n, each in enumerate(plan.entries)
+    )
+    return replace(plan, entries=entries)
+
+
+def restores_twice(seed: int) -> Plan:
+    """A second snapshot, from before the loss that was declared of the first."""
+    return _with(
+        plan_of(seed),
+        Trouble(1, SECOND, "restore", us=500_000),
+        Trouble(2, 1_450_000, "restore", us=90_000 + 40_000 * (seed % 5)),
+    )
+
+
+def _each(
+    times: int,
+    kind: str,
+    on: str = "",
+    us: int = 0,
+    first: int = 1,
+    every_us: int = SECOND,
+    later_us: int = 0,
+) -> tuple[Trouble, ...]:
+    """The same trouble several times, a second apart."""
+    return tuple(
+        Trouble(first + n, (n + 1) * every_us + later_us, kind, on, us) for n in range(times)
+    )
+
+
+def _busy(plan: Plan) -> Plan:
+    """Entries of the API that keep the leader at work, and are judged by the plainest rules."""
+    entries = tuple(
+        EntryPlan(f"b{n}", 300 + 100 * n, config=False, spread_ms=250, grace_ms=60_000)
+        for n in range(5)
+    )
+    return replace(plan, entries=entries)
+
+
+#: All of them; each is clean without a planted bug.
+ALL: tuple[Life, ...] = (
+    *(stops, restores, fails_over, killed_unwaited, settling_lost),
+    *(joins_beside_the_unheard, reconnects_beside_the_unheard, heirs_unheard),
+    *(looks_twice_at_once, muted, deafened, frozen_at_the_edge, overtaken, yields),
+    *(stopped_only_once, stopped_in_a_burst, dies_with_a_long_lease, renames),
+    *(asked_oddly, half_a_group, restores_twice),
+)
 
 
 def _with(plan: Plan, *troubles: Trouble) -> Plan:

@@ -76,6 +76,10 @@ class Network:
         self.on_script: Callable[[Host, str, Any], None] | None = None
         #: The same with the holder of the lease before it.
         self.watching: Any = None
+        #: Told of what each process sends and hears (conduct.py).
+        self.conduct: Any = None
+        #: Processes whose line cannot be opened, though commands are answered.
+        self.muted: set[str] = set()
         self.caller: Host | None = None
         #: Whether its request had been given up, and arrives now.
         self.late = False
@@ -194,7 +198,10 @@ class Client:
 
     def _script(self, name: str, sha: str, text: str | None, keys: Any, args: Any) -> Any:
         self._network.watching.trusts(self._host)
-        return self._carry(name, lambda: self.run(name, sha, text, keys, args))
+        sent_ms = self._network.conduct.sends(self._host, name, args)
+        reply = self._carry(name, lambda: self.run(name, sha, text, keys, args))
+        self._network.conduct.hears(self._host, name, args, reply, sent_ms)
+        return reply
 
     def run(self, name: str, sha: str, text: str | None, keys: Any, args: Any) -> Any:
         """Let the server run a script now."""
@@ -325,6 +332,7 @@ class Clients:
         """What was called and has not been read is gone with its connections."""
         if self._network is None or isinstance(self._client, Direct):
             return
+        self._network.conduct.reconnects(self._client.host)
         own = [flight for flight in self._network.flights if flight.host is self._client.host]
         for flight in sorted(own, key=lambda flight: flight.number):
             flight.close()
@@ -345,6 +353,9 @@ class Line:
 
     def open(self) -> bool:
         if self.is_open:
+            return False
+        self._network.conduct.opens(self.host)
+        if self.host.name in self._network.muted:
             return False
         self.host.sleep(self._network.latency_us())
         if not self._network.reaches(self.host):

@@ -113,6 +113,15 @@ class People:
             if not plan.config:
                 self.edit(True, plan.name, what)
 
+    def trigger(self, name: str, request: str) -> None:
+        """Somebody asks for a firing under an id of their own."""
+
+        def act(calls: RetryingCalls) -> None:
+            triggered(calls, name, None, None, request)  # type: ignore[arg-type]
+            self.asked[name, request] = self._sim.world.now_us
+
+        self._do(act, f"trigger {name} as {request}", None)
+
     def _any(self) -> str:
         """Mostly one of the API's: what the code declares can only be paused."""
         draw, sim = self._sim.world.random, self._sim

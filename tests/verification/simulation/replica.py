@@ -7,15 +7,18 @@ code, the publisher is the simulation's, and the process is a greenlet.
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from habeat.beat import housekeeping as shipped
+from habeat.beat import stopping as shipped_stopping
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.key_upkeep import Upkeep
+from habeat.beat.stopping import InterruptibleWakeChannel
 from habeat.core.entry import Entry, Policies
 from habeat.core.lease import renew_after_ms
 from habeat.engine import Engine, EngineSettings, dispatch, outbox, recovery
@@ -74,7 +77,22 @@ def engine_as_planned(plan: Plan) -> Iterator[None]:
         recovery.ATTEMPTS_CAP, dispatch.ATOMIC_BATCH, dispatch.OUTBOX_BATCH, outbox.LITTLE = shipped
 
 
-def build(sim: Simulation, host: Host, declared: BeatSchedule) -> Parts:
+class Stopper(shipped_stopping.Stopper):
+    """The shipped one; what Celery's handler does is to end the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before[signal.SIGTERM] = self._ends
+
+    def signal(self) -> None:
+        """A signal has come, wherever the process is."""
+        self._on_signal(signal.SIGTERM, None)
+
+    def _ends(self, *_: object) -> None:
+        raise SystemExit(0)
+
+
+def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper) -> Parts:
     """A replica's parts, in the order in which `wiring.build` makes them."""
     plan, clock = sim.plan, host
     caller = AsyncCaller(Clients(Client(host, sim.network), sim.network), sim.keys)
@@ -87,7 +105,7 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule) -> Parts:
         ledger_length=1_000_000,
         wait_redis_replicas=int(plan.waits),
     )
-    publisher = Publisher(host, sim.broker, atomic=plan.atomic)
+    publisher = Publisher(host, sim.broker, atomic=plan.atomic, begins=sim.conduct.publishes)
     entries = EntryStore(caller)
     chores = shipped.Replica(
         identity=shipped.Identity(host.nonce, host.name, 1, clock.wall_ms()),
@@ -115,13 +133,13 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule) -> Parts:
     engine = Engine(
         election=election,
         store=store,
-        line=line,
+        line=InterruptibleWakeChannel(line, stopper),
         clock=clock,
         publisher=publisher,
         catalog=DefinitionSource(),
         housekeeping=chores,
         settings=settings,
-        stopping=lambda: host.stopping,
+        stopping=lambda: stopper.requested,
     )
     return Parts(election, leases, engine)
 
@@ -130,11 +148,15 @@ def live(sim: Simulation, host: Host, declared: BeatSchedule) -> None:
     """The process from its start to its polite end."""
     host.nonce = f"{host.wall_ms():012x}{host.name}"
     sim.nonces[host.nonce] = host
-    parts = build(sim, host, declared)
+    stopper = Stopper()
+    host.on_signal = stopper.signal
+    parts = build(sim, host, declared, stopper)
     sim.parts[host.name] = parts
-    while not host.stopping:
-        parts.engine.tick()
-        host.sleep(TURN_US)
+    with contextlib.suppress(SystemExit):
+        while True:
+            parts.engine.tick()
+            stopper.act()
+            host.sleep(TURN_US)
     token = parts.election.trust.token if parts.election.trust else None
     try:
         parts.leases.release(token, host.nonce)

@@ -26,7 +26,8 @@ from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from tests.verification.history.checker import Verdict, judge
 from tests.verification.history.events import Expectation, Fault, Kind
-from tests.verification.simulation.broker import BAD_QUEUE, Broker
+from tests.verification.simulation.broker import BAD_PART, BAD_QUEUE, Broker
+from tests.verification.simulation.conduct import Conduct
 from tests.verification.simulation.model import Server
 from tests.verification.simulation.network import Clients, Direct, Network, texts
 from tests.verification.simulation.people import SLOW_US, People
@@ -114,6 +115,7 @@ class Simulation:
         #: When the storm ends; what is said to last longer, ends then.
         self.calm_us = self.world.start_us + CALM_BEFORE_US + plan.storm_us
         self.network.watching = self.watching = Watching(self)
+        self.network.conduct = self.conduct = Conduct(self)
         self.recorder = Recorder(self)
         self.broker = Broker(self.world, self.recorder.arrival)
         self.network.on_lost = self._lost_by_chance
@@ -144,6 +146,11 @@ class Simulation:
                     told = "its queue is no list"
                     for name in (plan.name, f"{plan.name}x"):  # and renamed by somebody
                         self.recorder.fault(Kind.POISON, 600 * SECOND, "", told, entry=name)
+        for plan in self.plan.entries:
+            if plan.task == "group":
+                self.server.call("SET", BAD_PART, "this is no list")
+                told = "a queue of its group is no list"
+                self.recorder.fault(Kind.POISON, 600 * SECOND, "", told, entry=plan.name)
 
     def _declared(self) -> BeatSchedule:
         """What the code declares now; each deploy changes the period of one entry."""
@@ -174,6 +181,8 @@ class Simulation:
         self.world.at(self.world.random.randrange(2 * SECOND), self.start_replica)
 
     def terminate(self, host: Host) -> None:
+        """SIGTERM; the second of a process would not wait, and is not sent."""
+        host.signalled |= not host.stopping
         host.stopping = True
         host.going()
         host.wake()
@@ -217,7 +226,10 @@ class Simulation:
         self.world.forget()
         for host in self.hosts:
             vars(host).clear()
-        for part in (self.recorder, self.watching, self.network, self.server, self.people):
+        for part in (
+            *(self.recorder, self.watching, self.network, self.server, self.people),
+            self.conduct,
+        ):
             vars(part).clear()
         vars(self).clear()
 
@@ -273,7 +285,8 @@ class Simulation:
         network.slow_us = 0
         self.not_lossy()
         self.server.limit()
-        self.server.call("DEL", BAD_QUEUE)  # what it was in the way of can be sent now
+        # What these were in the way of can be sent now.
+        self.server.call("DEL", BAD_QUEUE, BAD_PART)
         for host in self.hosts:
             host.ambushes.clear()
         while sum(host.alive and not host.stopping for host in self.hosts) < 2:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tests.verification.history.events import Kind
 from tests.verification.simulation.model import ReplyError
 from tests.verification.simulation.plan import SECOND, Trouble
+from tests.verification.simulation.staging import Staging
 from tests.verification.simulation.world import Host
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Act = Callable[[Trouble, Host], None]
 
 
-class Storm:
+class Storm(Staging):
     """Does what a plan says."""
 
     def __init__(self, sim: Simulation) -> None:

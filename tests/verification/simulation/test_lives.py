@@ -6,11 +6,10 @@ from tests.verification.simulation import lives
 from tests.verification.simulation.plan import Plan
 from tests.verification.simulation.run import Simulation
 
-LIVES = [lives.stops, lives.restores, lives.fails_over, lives.killed_unwaited, lives.settling_lost]
 SEEDS = 10
 
 
-@pytest.mark.parametrize("life", LIVES, ids=lambda life: life.__name__)
+@pytest.mark.parametrize("life", lives.ALL, ids=lambda life: life.__name__)
 def test_it_is_clean(life: lives.Life) -> None:
     for seed in range(SEEDS):
         plan: Plan = life(seed)

@@ -97,6 +97,9 @@ class Host:
         self.alive = True
         self.frozen = False
         self.stopping = False
+        #: A signal has come that it has not noticed yet; what it does then, at its next rest.
+        self.signalled = False
+        self.on_signal: Callable[[], None] = lambda: None
         #: When it was told to stop, or was killed.
         self.gone_us: int | None = None
         self.ended = False
@@ -144,6 +147,8 @@ class Host:
                 world.events += 1
                 if world.events > EVENTS_MAX:
                     raise Endless(f"{world.events} events in {wake_us - world.start_us} us")
+                if self.signalled:
+                    self._notice()
                 return
         self._sleeps += 1
         self._asleep = True
@@ -151,6 +156,12 @@ class Host:
         world.give_way()
         if not self.alive:
             raise Crashed
+        if self.signalled:
+            self._notice()
+
+    def _notice(self) -> None:
+        self.signalled = False
+        self.on_signal()
 
     def boundary(self, where: str) -> None:
         """A request or a reply is on its way: the worst moment for anything to happen."""

@@ -107,6 +107,8 @@ class Publisher:
 class Taken:
     """`ports.Handed`: the broker has them all."""
 
+    code_us: int | None = None
+
     def __init__(self, count: int) -> None:
         self._count = count
 

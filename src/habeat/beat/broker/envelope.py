@@ -10,7 +10,7 @@ and sent again, byte for byte, by another replica.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -40,6 +40,8 @@ class Recorder:
     """
 
     auto_declare = False
+    #: Nothing is waited for.
+    waited_us = 0
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -92,15 +94,22 @@ class Recorder:
 class BoundedProducer:
     """A producer that neither retries nor waits longer than it may, whatever it is told."""
 
-    def __init__(self, producer: Any, timeout_s: float) -> None:
+    def __init__(self, producer: Any, timeout_s: float, monotonic_us: Callable[[], int]) -> None:
         self._producer = producer
         self._timeout_s = timeout_s
+        self._monotonic_us = monotonic_us
+        #: How long the broker took.
+        self.waited_us = 0
 
     def publish(self, *args: Any, **given: Any) -> Any:
         """As the producer's, within the time."""
         given.pop("retry_policy", None)
         bounds = {"timeout": self._timeout_s, "confirm_timeout": self._timeout_s}
-        return self._producer.publish(*args, **{**given, **bounds, "retry": False})
+        began_us = self._monotonic_us()
+        try:
+            return self._producer.publish(*args, **{**given, **bounds, "retry": False})
+        finally:
+            self.waited_us += self._monotonic_us() - began_us
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._producer, name)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
-from habeat.beat.declared.seeding import COMPARED, SLICE, Seeding, Terms
+from habeat.beat.declared.seeding import COMPARED, Seeding, Terms
 from habeat.core.lease import Fence, Token
 from habeat.engine.fenced import Lead
 from habeat.entries import changes
@@ -26,13 +26,12 @@ from habeat.ports import Unfenced
 from habeat.ports.entries import Removal
 from habeat.store.entries import EntryStore
 from habeat.store.name_index import REINDEX
+from habeat.store.pages import INDEXED, ORPHANS, SWEPT
 
 log = logging.getLogger("habeat")
 
 LOOK_EVERY_US = 15_000_000
 STALE_MS = 60_000
-#: So many chains of records are looked at each time, whether the ledger still has their records.
-SWEPT = 500
 
 
 class Reconcile:
@@ -71,7 +70,7 @@ class Reconcile:
         if self._pruning:
             self._pruning = self._prune(lead)
         elif self._index_at is not None:
-            at = self._store.index.make(self._index_at, SLICE)
+            at = self._store.index.make(self._index_at, INDEXED)
             self._index_at = None if at[0] == "done" else at
         elif lead.monotonic_us() >= self._next_look_us:
             self._look(lead, terms)
@@ -104,7 +103,7 @@ class Reconcile:
 
     def _prune(self, lead: Lead) -> bool:
         """Look at a slice of the names; whether there are more to look at now."""
-        found = lead.call(lambda fence: self._store.orphans(fence, STALE_MS, SLICE))
+        found = lead.call(lambda fence: self._store.orphans(fence, STALE_MS, ORPHANS))
         if found:
             self._remove(lead, found)
         return found.more

@@ -1,7 +1,8 @@
 """Writing what this deploy's code declares, a slice at a time.
 
-Compared are up to a thousand definitions at once, by their fingerprints; written are up to two
-hundred. While the server writes one slice, the next is prepared if all of its entries are new.
+Compared are up to a thousand definitions at once, by their fingerprints; written are fewer
+(store/pages.py). While the server writes one slice, the next is prepared if all of its entries are
+new.
 An entry that is stored as declared is untouched, and not even read. A changed one keeps its
 cursor unless its *schedule* changed; then it starts at the first slot after now, and slots
 already due are recorded as skipped. An older deploy never overwrites a newer one's definition
@@ -28,9 +29,10 @@ from habeat.entries import changes
 from habeat.entries.codec import is_declared_as
 from habeat.ports.entries import Snapshot, Stored, Write
 from habeat.store.entries import EntryStore
+from habeat.store.pages import WRITTEN
 
 COMPARED = 1_000
-SLICE = 200
+SLICE = WRITTEN
 #: How long after a loss of data a missing entry counts as lost by it.
 RECENT_LOSS_MS = 60_000
 

@@ -60,9 +60,12 @@ Wait = Callable[[int], Answered]
 class OnItsWay:
     """`ports.Handed`: a packet, as one function for each message, which waits for its answer."""
 
-    def __init__(self, waits: Sequence[Wait], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, waits: Sequence[Wait], now_ms: Callable[[], int], code_us: int | None = None
+    ) -> None:
         self._waits = waits
         self._now_ms = now_ms
+        self.code_us = code_us
 
     def answers(self, timeout_ms: int) -> Sequence[Answered]:
         """What became of each message, all read within the time."""
@@ -78,10 +81,12 @@ class Outgoing:
         self._now_ms = now_ms
         #: How packets leave for a Redis broker; None where that is not known, or not needed.
         self.packets: RedisPackets | None = None
-        self._direct: dict[bytes, Callable[[object], None]] = {}
+        self._direct: dict[bytes, Callable[[object], int]] = {}
+        #: How long the code of the message took that was sent last, if only it could send it.
+        self._code_us: int | None = None
 
-    def keep(self, key: bytes, run: Callable[[object], None]) -> None:
-        """How to send what only this process can send, under its envelope."""
+    def keep(self, key: bytes, run: Callable[[object], int]) -> None:
+        """How to send what only this process can send, under its envelope; how long that took."""
         if len(self._direct) > DIRECT_KEPT:
             self._direct.clear()
         self._direct[key] = run
@@ -94,7 +99,9 @@ class Outgoing:
             alone = parcels[0].entry if len(parcels) == 1 else ""
             packet = self.packets.send(orders, ends_ms, alone)
             return OnItsWay([packet.answer] * len(parcels), self._now_ms)
-        return OnItsWay(self._by_kombu(parcels, orders, ends_ms), self._now_ms)
+        self._code_us = None
+        waits = self._by_kombu(parcels, orders, ends_ms)
+        return OnItsWay(waits, self._now_ms, self._code_us)
 
     def _by_kombu(
         self, parcels: Sequence[Parcel], orders: Sequence[Sequence[Words]], ends_ms: int
@@ -172,7 +179,10 @@ class Outgoing:
         if run is None:
             raise PublishRefused("only the replica that claimed it could send this one")
         try:
-            run(BoundedProducer(self._broker.producer, timeout_ms / 1_000))
+            producer = BoundedProducer(
+                self._broker.producer, timeout_ms / 1_000, lambda: self._now_ms() * 1_000
+            )
+            self._code_us = run(producer)
         except RenderFailed as error:
             self._broker.discard()
             judged = self._broker.judged(error.__cause__ or error, timeout_ms / 1_000)

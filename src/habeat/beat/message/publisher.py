@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from habeat.beat.broker.blame import Blame, blame, told
 from habeat.beat.broker.broker import Broker
@@ -166,7 +167,8 @@ class CeleryPublisher:
                 return filled
         if entry.name in self._own_way or self._goes_its_own_way(entry):
             return self._later(entry, firing, task_id, epoch)
-        return self._rendered(self._record(entry, firing, task_id, epoch))
+        rendered = self._rendered(self._record(entry, firing, task_id, epoch))
+        return replace(rendered, code_us=self._renderer.code_us)
 
     def _goes_its_own_way(self, entry: Entry) -> bool:
         """Asked once a turn for each task: to look a setting up takes Celery microseconds."""
@@ -254,11 +256,12 @@ class CeleryPublisher:
         """A task that goes its own way is sent for real, once it is claimed."""
         key = f"direct {entry.name}@{firing.identity}".encode()
 
-        def run(producer: object) -> None:
+        def run(producer: object) -> int:
             try:
                 self._renderer.run(entry, firing, task_id, epoch, producer)
             except RenderFailed as error:
                 raise without_arguments(error, entry) from (error.__cause__ or error)
+            return self._renderer.code_us
 
         self._outgoing.keep(key, run)
         return Rendered(envelope=key, repeatable=False)

@@ -22,10 +22,12 @@ from habeat.beat.broker.envelope import Publication, Recorder
 from habeat.beat.declared.celery_schedules import LiveSchedule, to_celery
 from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.message.send_path import evaluated, options_for, send
+from habeat.clock import SystemClock
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.ports import RenderFailed
 
+_CLOCK = SystemClock()
 SCHEDULES_KEPT = 1_000
 #: Nobody asks a firing when it last ran; left out, Celery would look at the clock for it.
 _EVER = datetime.fromtimestamp(0, UTC)
@@ -84,9 +86,13 @@ class EntryRenderer:
         catalog: BeatDefinitionSource,
         apply_entry: Callable[..., None],
         leaving: Callable[[BaseException], bool] = lambda _: False,
+        monotonic_us: Callable[[], int] = _CLOCK.monotonic_us,
     ) -> None:
         """`leaving` tells whether an exception is the one by which a signal ends the process."""
         self._leaving = leaving
+        self._monotonic_us = monotonic_us
+        #: How long the last run took, without waiting for the broker.
+        self.code_us = 0
         self._app = app
         self._catalog = catalog
         self._apply_entry = apply_entry
@@ -106,6 +112,7 @@ class EntryRenderer:
     ) -> None:
         """Run the send path to `producer`; RenderFailed."""
         sending = SendAttempt(self._app, entry, firing, task_id, lease_epoch)
+        began_us = self._monotonic_us()
         try:
             self._apply_entry(self._beat_entry(entry, sending), producer=producer)
         except BaseException as error:
@@ -114,6 +121,8 @@ class EntryRenderer:
             if self._leaving(error):
                 raise
             raise RenderFailed(told(error)) from error
+        finally:
+            self.code_us = self._monotonic_us() - began_us - producer.waited_us
         if sending.error is not None:
             raise RenderFailed(told(sending.error)) from sending.error
         if not sending.done:

@@ -100,6 +100,20 @@ local function digest_of(raw)
   return raw and raw ~= '' and redis.sha1hex(raw) or ''
 end
 
+-- In place of a digest: a definition that is larger than it may be is never hashed.
+local function digest_within(raw, most)
+  return raw and #raw > most and 'large:' .. int(#raw) or digest_of(raw)
+end
+
+-- Whether `raw` is what this digest names, or what stands in its place.
+local function has_digest(raw, digest)
+  local size = string.match(digest, '^large:(%d+)$')
+  if size then
+    return raw and int(#raw) == size
+  end
+  return digest_of(raw) == digest
+end
+
 local function epoch_of(token)
   return string.match(token, '^(%d+):') or '0'
 end
@@ -181,6 +195,31 @@ end
 
 local function unindex(name)
   redis.pcall('ZREM', NAMES, name)
+end
+
+-- The index is whole if it was made by reindex.lua once, for scripts keep it from then on. An older
+-- release does not: then it has as many names as there are entries only by accident.
+local function index_is_whole()
+  return redis.call('HGET', META, 'names') == '1'
+    and redis.pcall('ZCARD', NAMES) == redis.call('HLEN', ENTRIES)
+end
+
+-- The bounds of the names that begin so; no UTF-8 has the byte 255.
+local function names_from(prefix)
+  return prefix ~= '' and '[' .. prefix or '-'
+end
+
+local function names_to(prefix)
+  return prefix ~= '' and '(' .. prefix .. '\255' or '+'
+end
+
+-- How many entries have names that begin so; nil if the index has to be made again first.
+local function count_names(prefix)
+  if prefix == '' then
+    return redis.call('HLEN', ENTRIES)
+  end
+  return index_is_whole() and redis.call('ZLEXCOUNT', NAMES, names_from(prefix), names_to(prefix))
+    or nil
 end
 
 local function fired_key(name, identity)

@@ -2,8 +2,9 @@
 -- wants to be looked at next. The hash is the truth. A field without its place in the index is due
 -- now, whether an older release wrote it or the index was lost; a place without its field is dropped.
 
-local SWEPT = 100
-local SWEEP_EVERY = 50
+-- A tick may sweep three hashes and looks at what is due as well: all of it in less than 2 ms.
+local SWEPT = 50
+local SWEEP_EVERY, HASTENED = 50, 100
 local FURTHEST = 86400000  -- a moment later than this was never written by us
 
 local function is_index(key)
@@ -32,7 +33,7 @@ end
 -- The server's clock went back: what was to be looked at later than now is due, for its moment is
 -- one of the clock that was.
 local function hasten(index)
-  local later = redis.call('ZRANGEBYSCORE', index, '(' .. int(NOW), '+inf', 'LIMIT', 0, SWEPT)
+  local later = redis.call('ZRANGEBYSCORE', index, '(' .. int(NOW), '+inf', 'LIMIT', 0, HASTENED)
   for _, field in ipairs(later) do
     redis.call('ZADD', index, int(NOW), field)
   end
@@ -44,7 +45,7 @@ local function next_look(hash, index, progress, turn, went_back)
   if went_back then
     hasten(index)
   end
-  if turn % SWEEP_EVERY == 0 or redis.call('HLEN', hash) ~= redis.call('ZCARD', index) then
+  if turn % SWEEP_EVERY == 1 or redis.call('HLEN', hash) ~= redis.call('ZCARD', index) then
     sweep(hash, index, progress)
   end
   local first = redis.call('ZRANGEBYSCORE', index, '-inf', int(NOW + FURTHEST), 'WITHSCORES',

@@ -3,7 +3,9 @@
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many due entries at most, 5 ledger age ms,
 --      6 ledger length, 7 look ahead ms, 8 how many of the due to pass over,
 --      9 declares a loss of data: when the lost history last answered the caller, ms (0: it does
---        not know); '' if it suspects none, 10 dead age ms, 11 dead length
+--        not know); '' if it suspects none, 10 dead age ms, 11 dead length,
+--      12 how large a definition may be, bytes: a larger one is told by its size (large:<bytes>
+--        for its digest), for whoever leads sets it aside
 -- Returns {'ok', now us, heartbeat, next due ms ('' if none), own listeners (-1 unknown),
 --          when the next intent is to be resent ms ('' if none is in flight), {lost until ms,
 --          declared ms}, {name, due ms, digest, state, circuit ('' if it is closed), …}, when the
@@ -22,6 +24,8 @@ if lost_after ~= '' then
   declare_loss(tonumber(lost_after))
 end
 -- What was given up is kept for a while, and in bounded number.
+local FORGOTTEN = 50
+
 local function forget_dead(age, length)
   is_index(DEAD_AT)
   if redis.call('HLEN', DEAD) ~= redis.call('ZCARD', DEAD_AT) then
@@ -29,10 +33,10 @@ local function forget_dead(age, length)
   end
   local excess = redis.call('ZCARD', DEAD_AT) - tonumber(length)
   local old = redis.call('ZRANGEBYSCORE', DEAD_AT, '-inf', int(NOW - tonumber(age)),
-    'LIMIT', 0, SWEPT)
+    'LIMIT', 0, FORGOTTEN)
   if #old == 0 and excess > 0 then
     old = redis.call('ZRANGEBYSCORE', DEAD_AT, '-inf', '+inf', 'LIMIT', 0,
-      int(math.min(excess, SWEPT)))
+      int(math.min(excess, FORGOTTEN)))
   end
   for _, field in ipairs(old) do
     redis.call('HDEL', DEAD, field)
@@ -40,10 +44,12 @@ local function forget_dead(age, length)
   end
 end
 
+-- One of these chores a turn at most, for each takes a quarter of a millisecond.
 local turn = redis.call('HINCRBY', META, 'ticks', 1)
 if turn % 5 == 0 then
   redis.call('XTRIM', LEDGER, 'MINID', '~', int(NOW - tonumber(ARGV[5])))
   redis.call('XTRIM', LEDGER, 'MAXLEN', '~', ARGV[6])
+elseif turn % 5 == 3 then
   forget_dead(ARGV[10], ARGV[11])
 end
 local went_back = NOW + 1000 < (tonumber(redis.call('HGET', META, 'clock') or '') or 0)
@@ -52,7 +58,7 @@ local horizon = int(NOW + tonumber(ARGV[7]))
 local limit, offset = tonumber(ARGV[4]), tonumber(ARGV[8] or '0')
 local found = redis.call(
   'ZRANGEBYSCORE', DUE, '-inf', horizon, 'WITHSCORES', 'LIMIT', offset, limit)
-local circuits = redis.call('HLEN', CIRCUITS) > 0
+local circuits, most_bytes = redis.call('HLEN', CIRCUITS) > 0, tonumber(ARGV[12])
 local due = {}
 for i = 1, #found, 2 do
   local name, score = found[i], tonumber(found[i + 1])
@@ -64,7 +70,7 @@ for i = 1, #found, 2 do
   local raw = redis.call('HGET', ENTRIES, name)
   due[#due + 1] = name
   due[#due + 1] = found[i + 1]
-  due[#due + 1] = digest_of(raw)
+  due[#due + 1] = digest_within(raw, most_bytes)
   due[#due + 1] = redis.call('HGET', STATE, name) or ''
   due[#due + 1] = circuits and redis.call('HGET', CIRCUITS, name) or ''
 end

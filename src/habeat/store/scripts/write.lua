@@ -9,9 +9,12 @@
 --        the pause ms ('' if it is for a person to end),
 --        owned by config ('1' | '0'), cursor ms ('' to keep cursor and due), next slot ms,
 --        next due ms, and the slots that will not fire because of this write: outcome,
---        ('' if there are none), reason, first slot ms, last slot ms, count
--- Returns {'ok', now us} or {'conflict', name} or {'lost', holder} or {'closed'}
---      or {'behind', now us, heartbeat}
+--        ('' if there are none), reason, first slot ms, last slot ms, count.
+--      Then, where the number of entries is bounded: what their names begin with, and how many of
+--        those there may be. New entries beyond that are refused; while the index of names is not
+--        whole they are not counted here, and the caller has done so.
+-- Returns {'ok', now us} or {'conflict', name} or {'full', how many there are} or {'lost', holder}
+--      or {'closed'} or {'behind', now us, heartbeat}
 --
 -- Replay: a write whose mark is known is not done again, and is answered as before. Without a
 -- mark the caller finds its own definition in place of the one it expected: a conflict.
@@ -59,6 +62,18 @@ local function in_conflict(name, digest, cursor, pause, definition, paused, _, _
   return cursor ~= '' and (not state or int(state.cursor) ~= cursor)
 end
 
+-- How many entries of the bounded kind there are, if there is no room for the new ones; else nil.
+local function exceeded(prefix, most)
+  local new = 0
+  for i = 0, total - 1 do
+    if ARGV[FIRST + i * FIELDS + 1] == '' then
+      new = new + 1
+    end
+  end
+  local present = most and new > 0 and count_names(prefix)
+  return present and present + new > most and present or nil
+end
+
 local function write(name, digest, _, _, definition, paused, resume_at, owned, cursor, slot, due,
     outcome, reason, first, last, count)
   if definition ~= '' then
@@ -99,6 +114,11 @@ for i = 0, total - 1 do
   if in_conflict(unpack(ARGV, at, at + 8)) then
     return {'conflict', ARGV[at]}
   end
+end
+local bound_at = FIRST + total * FIELDS
+local present = exceeded(ARGV[bound_at], tonumber(ARGV[bound_at + 1] or ''))
+if present then
+  return {'full', present}
 end
 for i = 0, total - 1 do
   local at = FIRST + i * FIELDS

@@ -1,0 +1,68 @@
+"""Whether a guard's scope has room for more entries.
+
+How many entries a scope by prefix has is counted in the index of names, once before anything is
+written, and again by the script that writes: of simultaneous calls none gets past the bound. A
+scope by tag has to be counted by reading its entries, before the write only, so simultaneous calls
+may exceed that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from habeat.client.calls import RetryingCalls, Session
+from habeat.client.guard import Guard
+from habeat.client.selection import Selection, counted, name_pages
+from habeat.client.swapping import Send
+from habeat.entries.readable import shown
+from habeat.ports import Unfenced
+from habeat.ports.entries import Conflict, Mark, Stored, Write
+from habeat.store.entries import EntryStore
+from habeat.store.name_index import Bound, Full
+
+
+def check_room(calls: RetryingCalls, desk: Session, found: Iterable[Stored]) -> None:
+    """NotAllowed if the entries that are not there yet exceed what the guard's scope may have."""
+    guard = calls.guard
+    new = [stored.name for stored in found if not stored.exists]
+    if guard.max_entries is None or not new:
+        return
+    guard.check_room(new[0], _present(calls, desk), len(new))
+
+
+def without_room(calls: RetryingCalls, new: Sequence[str]) -> dict[str, str]:
+    """Those of these new names for which the scope has no room, each with the reason."""
+    guard = calls.guard
+    if guard.max_entries is None or not new:
+        return {}
+    present = calls.read(partial(_present, calls))
+    room = max(0, guard.max_entries - present)
+    return {name: str(guard.no_room(name, present)) for name in new[room:]}
+
+
+def _present(calls: RetryingCalls, desk: Session) -> int:
+    scope = calls.guard.scope
+    if not scope.tag:
+        return counted(calls, desk, scope.prefix)
+    wanted, present = Selection(scope.prefix, (scope.tag,)), 0
+    for page in name_pages(calls, desk, scope.prefix):
+        snapshot = desk.entries.read(page, wanted.may_have)
+        present += sum(scope.has(shown(stored)) for stored in snapshot.stored)
+    return present
+
+
+def within_room(guard: Guard, writes: Sequence[Write]) -> Send:
+    """Writes all of these or none; NotAllowed if others have filled the guard's scope meanwhile."""
+    if guard.max_entries is None or guard.scope.tag:
+        return lambda store, mark: store.write(writes, None, mark)
+    bound = Bound(guard.scope.prefix, guard.max_entries)
+
+    def send(store: EntryStore, mark: Mark) -> Conflict | Unfenced | None:
+        outcome = store.write_within(bound, writes, mark)
+        if not isinstance(outcome, Full):
+            return outcome
+        new = [write.name for write in writes if not write.digest]
+        raise guard.no_room(new[0], outcome.present)
+
+    return send

@@ -1,0 +1,160 @@
+"""How a replica conducts itself, whatever comes of it: judged by its own calls and their answers.
+
+The scripts refuse what a replica must not do, so a replica that does not keep its own rules seldom
+harms the history: a second device catches what the first lets through. Here each rule is held to
+by itself, from nothing but what the replica has sent and heard, over its own monotonic clock.
+
+LINE      it stood for election before it had tried to open its line, on which others hear it
+LOOKS     it called a leader crashed without having seen what pitfall A19 asks for: a listener of
+          that leader, over the connection by which it looks now, and then two looks at least 50 ms
+          apart without one, with the same heartbeat and nothing else between
+TOKEN     it went on with a lease that it had given back, or that it knew to be another's
+WINDOW    it went on with a lease after its window was over: TTL less margin from the moment before
+          the request that last extended it
+STOP      it began to send after it had been stopped: but for what may go only once and is claimed,
+          and one message that is sent again, whose attempt is counted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.verification.simulation.world import Host
+
+if TYPE_CHECKING:
+    from habeat.ports import Parcel
+    from tests.verification.simulation.run import Simulation
+
+CONTENDING = {"acquire", "steal"}
+#: Scripts that prove the lease: their first word is the token, or "" where a person calls. Not
+#: `mend`: it is called when a tick has failed, whatever is left of the lease.
+FENCED = {
+    *("tick", "claim", "skip", "mark", "recover", "defer", "drop", "quarantine", "prune"),
+    *("write", "remove", "asked", "put_off", "circuits", "sweep", "postpone"),
+}
+BETWEEN_LOOKS_MS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One answered look at the lease."""
+
+    at_ms: int
+    holder: bytes
+    heartbeat: int
+    listeners: int
+    connection: int
+
+    def like(self, other: Look) -> bool:
+        """Whether both are of one holder, over one connection."""
+        return (self.holder, self.connection) == (other.holder, other.connection)
+
+
+class Conduct:
+    """Looks on at what each replica sends and hears."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        #: By process: whether it has tried to open its line; its connection; its looks.
+        self._lined: set[str] = set()
+        self._connections: dict[str, int] = {}
+        self._looks: dict[str, list[Look]] = {}
+        #: (process, token) -> when the request that last extended it was sent, by its clock.
+        self._extended_ms: dict[tuple[str, str], int] = {}
+        self._over: set[tuple[str, str]] = set()
+        self._stopped: dict[str, int] = {}
+
+    def opens(self, host: Host) -> None:
+        """It subscribes to its channel, or tries to."""
+        self._lined.add(host.name)
+
+    def reconnects(self, host: Host) -> None:
+        """Its connection for commands is given up; the next one is another."""
+        self._connections[host.name] = self._connections.get(host.name, 0) + 1
+
+    # -- calls ------------------------------------------------------------------------------
+
+    def sends(self, host: Host, name: str, args: Sequence[Any]) -> int:
+        """It is about to send this; the moment, by its clock."""
+        now_ms = host.monotonic_us() // 1_000
+        if name in CONTENDING and host.name not in self._lined:
+            self._wrong(host, "LINE", f"{name} before its line was opened")
+        if name == "steal" and "crash" in args:
+            self._judge_looks(host)
+        if name == "release" and args[0]:
+            self._over.add((host.name, _text(args[0])))
+        if name in FENCED and args[0]:
+            self._judge_token(host, name, _text(args[0]), now_ms)
+        return now_ms
+
+    def hears(self, host: Host, name: str, args: Sequence[Any], reply: Any, sent_ms: int) -> None:
+        """It has read the answer."""
+        if name == "observe":
+            now_ms = host.monotonic_us() // 1_000
+            connection = self._connections.get(host.name, 0)
+            look = Look(now_ms, reply[0], int(reply[2]), int(reply[3]), connection)
+            self._looks.setdefault(host.name, []).append(look)
+        elif name in CONTENDING and reply[0] in (b"won", b"mine"):
+            token = host.name, _text(reply[1])
+            self._over.discard(token)
+            self._extended_ms[token] = sent_ms
+        elif name in FENCED and args[0]:
+            token = host.name, _text(args[0])
+            if reply[0] == b"lost":
+                self._over.add(token)
+            elif reply[0] == b"ok":
+                self._extended_ms[token] = max(sent_ms, self._extended_ms.get(token, 0))
+
+    def _judge_token(self, host: Host, name: str, token: str, now_ms: int) -> None:
+        if (host.name, token) in self._over:
+            self._wrong(host, "TOKEN", f"{name} by {token}, which it knows to be over")
+        began_ms = self._extended_ms.get((host.name, token))
+        ttl_ms = self._sim.plan.ttl_ms
+        left_ms = ttl_ms - min(1_000, ttl_ms // 4)
+        if began_ms is not None and now_ms >= began_ms + left_ms:
+            late_ms = now_ms - began_ms - left_ms
+            self._wrong(host, "WINDOW", f"{name} by {token}, {late_ms} ms after its window")
+
+    def _judge_looks(self, host: Host) -> None:
+        looks = self._looks.get(host.name, [])
+        last = looks[-1]
+        silent = len(looks)
+        while silent and _silent(looks[silent - 1], last):
+            silent -= 1
+        run = looks[silent:]
+        heard = [look for look in looks[:silent] if look.like(last) and look.listeners > 0]
+        if not heard:
+            self._wrong(host, "LOOKS", f"{last.holder!r} is called crashed, and was never heard")
+        if not run or run[-1].at_ms - run[0].at_ms < BETWEEN_LOOKS_MS:
+            told = looks[-3:]
+            self._wrong(host, "LOOKS", f"{last.holder!r} is called crashed after {told}")
+
+    # -- messages ---------------------------------------------------------------------------
+
+    def publishes(self, host: Host, parcels: Sequence[Parcel]) -> None:
+        """It begins a packet."""
+        if not host.stopping:
+            return
+        count = self._stopped[host.name] = self._stopped.get(host.name, 0) + 1
+        first = [each for each in parcels if each.attempt == 1 and not self._only_once(each.entry)]
+        if count > 1 or first:
+            told = ", ".join(f"{each.entry}@{each.identity}" for each in parcels)
+            self._wrong(host, "STOP", f"packet {count} after the stop: {told}")
+
+    def _only_once(self, entry: str) -> bool:
+        plans = {each.name: each for each in self._sim.plan.entries}
+        plan = plans.get(entry) or plans.get(entry.removesuffix("x"))  # renamed by somebody
+        return plan is None or plan.at_most_once or plan.task == "its own way"
+
+    def _wrong(self, host: Host, rule: str, told: str) -> None:
+        self._sim.watching.wrong(f"{rule}: {host.name}: {told}")
+
+
+def _silent(look: Look, last: Look) -> bool:
+    return look.like(last) and look.listeners == 0 and look.heartbeat == last.heartbeat
+
+
+def _text(word: Any) -> str:
+    return word.decode() if isinstance(word, bytes) else str(word)
