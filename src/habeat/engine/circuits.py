@@ -13,14 +13,13 @@ from __future__ import annotations
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from functools import partial
 
 from habeat.core.circuit import OPENS_AFTER, SLOW_OPENS_AFTER, Circuit
 from habeat.core.firing import Outcome
-from habeat.core.lease import Fence, Token
+from habeat.core.lease import Token
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import Plan, PlannedFiring
-from habeat.ports import DispatchStore, DueEntry, Skip, Statuses, Unfenced
+from habeat.ports import DispatchStore, DueEntry, Skip
 
 log = logging.getLogger("habeat")
 
@@ -183,13 +182,8 @@ class Circuits:
             for name, circuit in self._unwritten.items()
         ]
         for start in range(0, len(changes), KEPT):
-            lead.call(partial(self._keep, changes[start : start + KEPT]))
+            lead.store.keep_circuits(changes[start : start + KEPT])
         self._unwritten = {}
-
-    def _keep(
-        self, changes: Sequence[tuple[str, str, Circuit | None]], fence: Fence
-    ) -> Statuses | Unfenced:
-        return self._store.keep_circuits(fence, changes)
 
     def _opens(self, lead: Lead, entry: str, count: int) -> None:
         circuit = Circuit.opened(count, self._whys.get(entry, ""), lead.now_ms())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from habeat.engine.circuits import Circuits
 from habeat.engine.failures import Failed, Failures
 from habeat.engine.fenced import Lead
-from habeat.ports import Claim, DispatchStore, Publisher, StoreUnavailable
+from habeat.ports import Claim, Publisher, StoreUnavailable
 
 #: How servers say inside a script that an ACL forbids it; the wording differs by release.
 DENIED = ("NOPERM", "ACL failure", "user executing the script can't")
@@ -24,10 +24,10 @@ ACCOUNTED = frozenset({"ok", "mine settled", "duplicate"})
 class ClaimResults:
     """Judges the claims that were refused, each by itself."""
 
-    def __init__(self, store: DispatchStore, publisher: Publisher, circuits: Circuits) -> None:
+    def __init__(self, publisher: Publisher, circuits: Circuits) -> None:
         self._circuits = circuits
         self._publisher = publisher
-        self._failures = Failures(store)
+        self._failures = Failures()
 
     @property
     def any_failed(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from habeat.core.firing import Firing, Outcome
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import PlannedFiring
-from habeat.ports import Claim, DispatchStore, DueEntry, Skip, StoredRequest
+from habeat.ports import Claim, DueEntry, Skip, StoredRequest
 
 log = logging.getLogger("habeat")
 
@@ -59,8 +59,7 @@ class Failed:
 class Failures:
     """Sets entries aside whose firings cannot be sent, and ends those firings."""
 
-    def __init__(self, store: DispatchStore) -> None:
-        self._store = store
+    def __init__(self) -> None:
         self._tries: dict[str, _Tries] = {}
         self._told: set[str] = set()
 
@@ -100,7 +99,7 @@ class Failures:
             self.end(lead, failed, Outcome.FAILED, why)
         elif failed.head:
             until_ms = lead.now_ms() + WAIT_MS[count - 1]
-            lead.call(lambda fence: self._store.defer(fence, failed.due, until_ms))
+            lead.store.defer(failed.due, until_ms)
 
     def end(self, lead: Lead, failed: Failed, outcome: Outcome, why: str) -> None:
         """Record what became of the firing, and go on with the entry."""
@@ -121,9 +120,9 @@ class Failures:
             slot_ms,
             1,
         )
-        lead.call(lambda fence: self._store.skip(fence, [skip]))
+        lead.store.skip([skip])
 
     def _drop(self, lead: Lead, failed: Failed, why: str) -> None:
         firing = failed.firing
         request = StoredRequest(firing.request, failed.due.digest, b"")
-        lead.call(lambda fence: self._store.drop(fence, request, firing.entry, firing.slot_ms, why))
+        lead.store.drop(request, firing.entry, firing.slot_ms, why)

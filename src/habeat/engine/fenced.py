@@ -1,38 +1,109 @@
-"""What every part of a leader's tick shares: the lease, the clocks, the will to stop.
+"""What every part of a leader's tick shares: the fenced store, the lease, the clocks.
 
-`Lead` is handed to the dispatchers and to reconciling. Its `call` proves and extends the lease
-with each use; its `may_go_on` says whether the next piece of work should be begun at all.
+`Lead` is handed to the dispatchers and to reconciling. Each call of its `store` proves the lease
+and extends it; its `may_go_on` says whether the next piece of work should be begun at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence, Token
 from habeat.core.server_time import ServerTime
 from habeat.engine.election import Attempt, Election, LeaseLost
-from habeat.ports import Clock, Unfenced
+from habeat.ports import (
+    Claim,
+    Clock,
+    DispatchStore,
+    DueEntry,
+    DueRequests,
+    Intent,
+    Marked,
+    Queue,
+    Recovered,
+    Skip,
+    Statuses,
+    StoredRequest,
+    Tick,
+    Unfenced,
+)
 
 Reply = TypeVar("Reply")
+
+
+class FencedStore:
+    """The store as a leader uses it: each call carries the fence, and a refusal raises.
+
+    LeaseLost if another token holds the lease, HistoryLost if Redis has lost data.
+    What each call does is said in `ports.DispatchStore`.
+    """
+
+    def __init__(self, store: DispatchStore, election: Election) -> None:
+        self._store = store
+        self._call = election.fenced
+
+    def tick(
+        self, limit: int, ahead_ms: int = 0, offset: int = 0, lost_after_ms: int | None = None
+    ) -> Tick:
+        return self._call(lambda f: self._store.tick(f, limit, ahead_ms, offset, lost_after_ms))
+
+    def renew(self) -> Tick:
+        """Renew the lease, and read the time."""
+        return self.tick(0)
+
+    def claim(self, claims: Sequence[Claim], *, atomic: bool) -> Statuses:
+        return self._call(lambda f: self._store.claim(f, claims, atomic=atomic))
+
+    def skip(self, skips: Sequence[Skip]) -> Statuses:
+        return self._call(lambda f: self._store.skip(f, skips))
+
+    def recover(self, limit: int) -> Recovered:
+        return self._call(lambda f: self._store.recover(f, limit))
+
+    def mark(self, intent: Intent, cap: int, bury: str, pause_ms: int, why: str = "") -> Marked:
+        return self._call(lambda f: self._store.mark(f, intent, cap, bury, pause_ms, why))
+
+    def asked(self, limit: int) -> DueRequests:
+        return self._call(lambda f: self._store.asked(f, limit))
+
+    def put_off(self, queue: Queue, fields: Sequence[str], until_ms: int) -> Statuses:
+        return self._call(lambda f: self._store.put_off(f, queue, fields, until_ms))
+
+    def drop(self, request: StoredRequest, entry: str, slot_ms: int, why: str) -> Statuses:
+        return self._call(lambda f: self._store.drop(f, request, entry, slot_ms, why))
+
+    def keep_circuits(self, changes: Sequence[tuple[str, str, Circuit | None]]) -> Statuses:
+        return self._call(lambda f: self._store.keep_circuits(f, changes))
+
+    def defer(self, due: DueEntry, until_ms: int | None) -> Statuses:
+        return self._call(lambda f: self._store.defer(f, due, until_ms))
+
+    def quarantine(self, due: DueEntry, why: str) -> Statuses:
+        return self._call(lambda f: self._store.quarantine(f, due, why))
 
 
 class Lead:
     """A leader's footing during one tick."""
 
     def __init__(
-        self, election: Election, clock: Clock, ttl_ms: int, stopping: Callable[[], bool]
+        self,
+        election: Election,
+        store: DispatchStore,
+        clock: Clock,
+        ttl_ms: int,
+        stopping: Callable[[], bool],
     ) -> None:
         self._election = election
+        self.store = FencedStore(store, election)
         self._clock = clock
         self.ttl_ms = ttl_ms
         self.stopping = stopping
         self.server = ServerTime(0, 0)
-        #: Renews the lease; set by the loop, which knows the call for it.
-        self.renew: Callable[[], None] = lambda: None
 
     def call(self, fenced: Callable[[Fence], Reply | Unfenced]) -> Reply:
-        """Run a fenced call of the store; LeaseLost, HistoryLost."""
+        """Run a fenced call that is not of the dispatch's store; LeaseLost, HistoryLost."""
         return self._election.fenced(fenced)
 
     def keep(self) -> None:
@@ -41,7 +112,7 @@ class Lead:
         So no number of entries that each take their time costs the lease. LeaseLost.
         """
         if self.trust_left_ms() < self.ttl_ms // 2:
-            self.renew()
+            self.store.renew()
 
     def attempt(self) -> Attempt:
         """By what the answer to a request that is sent now is judged; LeaseLost."""

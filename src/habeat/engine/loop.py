@@ -21,7 +21,6 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from habeat.core.lease import Fence
 from habeat.engine.atomic import AtomicClaims
 from habeat.engine.building import Building
 from habeat.engine.bulkhead import Bulkhead
@@ -48,10 +47,8 @@ from habeat.ports import (
     Publisher,
     ScheduleAsker,
     Skip,
-    Statuses,
     StoreUnavailable,
     Tick,
-    Unfenced,
     WakeChannel,
 )
 
@@ -93,13 +90,12 @@ class Engine:
         asker: ScheduleAsker | None = None,
     ) -> None:
         self._election = election
-        self._store = store
         self._line = line
         self._clock = clock
         self._housekeeping = housekeeping
         self._settings = settings
         self._publisher = publisher
-        self._lead = Lead(election, clock, settings.ttl_ms, stopping)
+        self._lead = Lead(election, store, clock, settings.ttl_ms, stopping)
         self._planner = Planner(
             catalog,
             settings.policies,
@@ -108,11 +104,10 @@ class Engine:
             clock.monotonic_us,
             self._lead.keep,
         )
-        self._lead.renew = self._renew
         self._circuits = circuits = Circuits(store)
         building = Building(circuits)
         renderer = Renderer(publisher, store, settings.policies.delivery, circuits, building)
-        verdicts = ClaimResults(store, publisher, circuits)
+        verdicts = ClaimResults(publisher, circuits)
         bounds = (settings.publish_timeout_ms, settings.outbox_window)
         self._sender = Sender(store, publisher, *bounds, circuits, building)
         self._dispatch = Dispatch(
@@ -123,14 +118,12 @@ class Engine:
         )
         self._ahead = Ahead(renderer, self._dispatch, self._hold, election.time_us)
         self._ahead_ms = ahead_ms(settings.ttl_ms, settings.longest_wait_ms)
-        self._outlook = Outlook(
-            self._ahead, self._planner, election, store, self._ahead_ms, circuits
-        )
-        self._requests = Requests(store, catalog, self._planner, self._dispatch)
-        self._recovery = Recovery(store, self._sender, circuits)
+        self._outlook = Outlook(self._ahead, self._planner, election, self._ahead_ms, circuits)
+        self._requests = Requests(catalog, self._planner, self._dispatch)
+        self._recovery = Recovery(self._sender, circuits)
         self._trouble = TroubleLog()
         self._guard = Bulkhead(self._trouble)
-        self._aside = SettingAside(store, self._trouble)
+        self._aside = SettingAside(self._trouble)
         self._failures = 0
         self._bugs = 0
         self._repeats = 0
@@ -224,16 +217,9 @@ class Engine:
 
     def _look_around(self, lead: Lead) -> Tick:
         lost_after_ms = self._election.history.lost_after_ms
-        found = lead.call(
-            lambda fence: self._store.tick(
-                fence, DUE_PER_TICK, self._ahead_ms, lost_after_ms=lost_after_ms
-            )
-        )
+        found = lead.store.tick(DUE_PER_TICK, self._ahead_ms, lost_after_ms=lost_after_ms)
         self._election.heard(found, declared=lost_after_ms is not None)
         return found
-
-    def _renew(self) -> None:
-        self._lead.call(lambda fence: self._store.tick(fence, 0))
 
     def _wait_ms(self, planned: Plan, chores_ms: int | None) -> int:
         waits = [self._settings.renew_after_ms]
@@ -325,14 +311,11 @@ class Engine:
         stale: set[str] = set()
         for start in range(0, len(skips), SKIP_BATCH):
             batch = skips[start : start + SKIP_BATCH]
-            reply = self._lead.call(partial(self._skipped, batch))
+            reply = self._lead.store.skip(batch)
             stale |= {
                 skip.entry for skip, word in zip(batch, reply.words, strict=True) if word != "ok"
             }
         return stale
-
-    def _skipped(self, batch: Sequence[Skip], fence: Fence) -> Statuses | Unfenced:
-        return self._store.skip(fence, batch)
 
     # -- waiting ----------------------------------------------------------------------------
 

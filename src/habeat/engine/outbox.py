@@ -224,7 +224,7 @@ class Sender:
 
     def _renew_if_short(self, lead: Lead) -> None:
         if lead.trust_left_ms() < min(self._timeout_ms, lead.ttl_ms // 2):
-            lead.call(lambda fence: self._store.tick(fence, 0))
+            lead.store.renew()
 
 
 def _packet(parcels: Sequence[Parcel]) -> Sequence[Parcel]:
@@ -292,7 +292,7 @@ class OutboxClaims:
         if not lead.may_go_on():
             return False
         self._sender.ready(lead)
-        reply = lead.call(lambda fence: self._store.claim(fence, batch, atomic=False))
+        reply = lead.store.claim(batch, atomic=False)
         parcels, accounted = self._judged(lead, batch, reply)
         return self._sender.send(lead, parcels) == len(parcels) and accounted and complete
 

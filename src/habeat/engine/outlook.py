@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
-from habeat.core.lease import Fence
 from habeat.engine.circuits import Circuits
 from habeat.engine.dispatch import Dispatched
 from habeat.engine.election import Election
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import LOOKED_AT_MOST, Plan, Planner
 from habeat.engine.prefetch import Ahead
-from habeat.ports import DispatchStore, Tick, Unfenced
+from habeat.ports import Tick
 
 #: So that no look keeps the server busy for 2 ms.
 DUE_PER_TICK = 150
@@ -29,7 +27,6 @@ class Outlook:
         ahead: Ahead,
         planner: Planner,
         election: Election,
-        store: DispatchStore,
         ahead_ms: int,
         circuits: Circuits,
     ) -> None:
@@ -37,7 +34,6 @@ class Outlook:
         self._ahead = ahead
         self._planner = planner
         self._election = election
-        self._store = store
         self._ahead_ms = ahead_ms
         #: Whether Redis has lost data since the turn began.
         self._lost = False
@@ -68,7 +64,7 @@ class Outlook:
             and seen < LOOKED_AT_MOST
             and lead.until_ms(first_ms) > PAGE_MS
         ):
-            found = lead.call(partial(self._look_on, seen))
+            found = lead.store.tick(DUE_PER_TICK, self._ahead_ms, seen)
             if not self._hears(found):
                 self._lost = True
                 return
@@ -87,7 +83,7 @@ class Outlook:
 
     def _set_clock(self, lead: Lead) -> bool:
         """A short call, whose answer comes at once; False if Redis has lost data meanwhile."""
-        found = lead.call(lambda fence: self._store.tick(fence, 0))
+        found = lead.store.renew()
         lead.anchor(found.now_us)
         return self._hears(found)
 
@@ -96,6 +92,3 @@ class Outlook:
         known = self._election.known
         self._election.heard(found)
         return found.loss == known.loss
-
-    def _look_on(self, offset: int, fence: Fence) -> Tick | Unfenced:
-        return self._store.tick(fence, DUE_PER_TICK, self._ahead_ms, offset)

@@ -21,7 +21,7 @@ from habeat.core.entry import Delivery
 from habeat.engine.circuits import Circuits
 from habeat.engine.fenced import Lead
 from habeat.engine.outbox import Sender
-from habeat.ports import DispatchStore, Intent, Parcel
+from habeat.ports import Intent, Parcel
 
 log = logging.getLogger("habeat")
 
@@ -35,9 +35,8 @@ REFUSED_IN_A_TURN = 3
 class Recovery:
     """Resends intents whose messages may not have left, our own stale ones included."""
 
-    def __init__(self, store: DispatchStore, sender: Sender, circuits: Circuits) -> None:
+    def __init__(self, sender: Sender, circuits: Circuits) -> None:
         self._circuits = circuits
-        self._store = store
         self._sender = sender
 
     def run(self, lead: Lead) -> int:
@@ -46,7 +45,7 @@ class Recovery:
         What has left and could not be settled is settled first, or it would be resent.
         """
         self._sender.settle(lead)
-        found = lead.call(lambda fence: self._store.recover(fence, RECOVER_BATCH))
+        found = lead.store.recover(RECOVER_BATCH)
         if found.intents:
             self._resend_all(lead, found.intents)
         return len(found.intents)
@@ -66,16 +65,13 @@ class Recovery:
             self._sender.settle(lead)
         if left:
             until_ms = lead.now_ms() + FIRST_MS
-            lead.call(lambda fence: self._store.put_off(fence, "inflight", left, until_ms))
+            lead.store.put_off("inflight", left, until_ms)
 
     def _resend(self, lead: Lead, intent: Intent) -> None:
         bury = "at most once" if intent.delivery == Delivery.AT_MOST_ONCE else ""
         wait_ms = pause_ms(intent.attempts + 2)
-        marked = lead.call(
-            lambda fence: self._store.mark(
-                fence, intent, ATTEMPTS_CAP, bury, wait_ms, self._circuits.why(intent.entry)
-            )
-        )
+        why = self._circuits.why(intent.entry)
+        marked = lead.store.mark(intent, ATTEMPTS_CAP, bury, wait_ms, why)
         if marked.buried:
             log.error(
                 "habeat: the firing %s of %r was given up and is kept in :dead%s",

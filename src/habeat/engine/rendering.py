@@ -49,7 +49,7 @@ class Renderer:
         self._publisher = publisher
         self._store = store
         self._delivery = delivery
-        self._failures = Failures(store)
+        self._failures = Failures()
 
     @property
     def atomic(self) -> bool:

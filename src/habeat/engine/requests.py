@@ -19,7 +19,7 @@ from habeat.engine.dispatch import Dispatch, Dispatched
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import DefinitionSource, PlannedFiring, Planner
 from habeat.errors import DefinitionError
-from habeat.ports import DispatchStore, DueEntry, StoredRequest
+from habeat.ports import DueEntry, StoredRequest
 
 REQUESTS_PER_TURN = 50
 #: Requests are planned one by one, as they are sent, and none is begun after this.
@@ -29,17 +29,14 @@ TURN_MS = 500
 class Requests:
     """Carries out the requests that are due, a bounded part of them each turn."""
 
-    def __init__(
-        self, store: DispatchStore, catalog: DefinitionSource, planner: Planner, dispatch: Dispatch
-    ) -> None:
-        self._store = store
+    def __init__(self, catalog: DefinitionSource, planner: Planner, dispatch: Dispatch) -> None:
         self._catalog = catalog
         self._planner = planner
         self._dispatch = dispatch
 
     def run(self, lead: Lead) -> Dispatched:
         """Send what is due. `unfinished`: look again at once. BrokerUnavailable."""
-        found = lead.call(lambda fence: self._store.asked(fence, REQUESTS_PER_TURN))
+        found = lead.store.asked(REQUESTS_PER_TURN)
         sent = self._dispatch.send(lead, self._planned_all(lead, found.requests))
         return Dispatched(sent.count, sent.complete, sent.complete and bool(found.requests))
 
@@ -99,14 +96,10 @@ class Requests:
         """A backfill whose time has not come, or that has nothing left to do."""
         if order.next_slot_ms(entry) is None:
             raise DefinitionError(order.entry, "it has no slots left")
-        put_off(self._store, lead, request, order.not_before_ms)
+        lead.store.put_off("requests", [request.identity], order.not_before_ms)
 
     def _drop(self, lead: Lead, request: StoredRequest, error: DefinitionError) -> None:
-        lead.call(
-            lambda fence: self._store.drop(
-                fence, request, error.entry, lead.now_ms(), f"request: {error.why}"
-            )
-        )
+        lead.store.drop(request, error.entry, lead.now_ms(), f"request: {error.why}")
 
 
 def _applied(order: Request, entry: Entry) -> Entry:
@@ -114,8 +107,3 @@ def _applied(order: Request, entry: Entry) -> Entry:
         return order.applied(entry)
     except Exception as error:
         raise DefinitionError(order.entry, f"its arguments cannot be used: {error!r}") from error
-
-
-def put_off(store: DispatchStore, lead: Lead, request: StoredRequest, until_ms: int) -> None:
-    """Look at a request again at that instant."""
-    lead.call(lambda fence: store.put_off(fence, "requests", [request.identity], until_ms))

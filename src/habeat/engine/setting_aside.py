@@ -12,7 +12,7 @@ import logging
 from habeat.engine.fenced import Lead
 from habeat.engine.plan import Plan
 from habeat.engine.trouble_log import TroubleLog
-from habeat.ports import DispatchStore, DueEntry
+from habeat.ports import DueEntry
 
 log = logging.getLogger("habeat")
 
@@ -22,8 +22,7 @@ UNRESOLVED_WAIT_MS = 30_000
 class SettingAside:
     """Carries out what a plan says of entries that do not fire."""
 
-    def __init__(self, store: DispatchStore, trouble: TroubleLog) -> None:
-        self._store = store
+    def __init__(self, trouble: TroubleLog) -> None:
         self._trouble = trouble
 
     def run(self, lead: Lead, planned: Plan) -> None:
@@ -44,9 +43,9 @@ class SettingAside:
         self._defer(lead, due, lead.now_ms() + pause_ms)
 
     def _quarantine(self, lead: Lead, due: DueEntry, why: str) -> None:
-        reply = lead.call(lambda fence: self._store.quarantine(fence, due, why))
+        reply = lead.store.quarantine(due, why)
         if reply.words[0] == "ok":
             log.error("habeat: entry %r is quarantined, untouched: %s", due.name, why)
 
     def _defer(self, lead: Lead, due: DueEntry, until_ms: int | None) -> None:
-        lead.call(lambda fence: self._store.defer(fence, due, until_ms))
+        lead.store.defer(due, until_ms)

@@ -22,7 +22,7 @@ def claim_of(world: World) -> Claim:
 def test_what_is_accounted_for_is_not_planned_again(word: str) -> None:
     world = World()
     world.tick()
-    judged = ClaimResults(world.store, world.publisher, Circuits(world.store)).judge(
+    judged = ClaimResults(world.publisher, Circuits(world.store)).judge(
         world.engine._lead, claim_of(world), word, world.now_ms * 1_000
     )
     assert judged is (word in ACCOUNTED)
@@ -33,7 +33,7 @@ def test_an_early_answer_is_what_the_time_is_from_then_on() -> None:
     world = World()
     world.tick()
     lead, stepped_ms = world.engine._lead, world.now_ms - 5_000
-    verdicts = ClaimResults(world.store, world.publisher, Circuits(world.store))
+    verdicts = ClaimResults(world.publisher, Circuits(world.store))
     verdicts.judge(lead, claim_of(world), "replan", stepped_ms * 1_000)
     assert lead.now_ms() == world.now_ms
     verdicts.judge(lead, claim_of(world), "early", stepped_ms * 1_000)

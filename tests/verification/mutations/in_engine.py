@@ -366,7 +366,7 @@ SENDING_OUT = [
         "circuits: kept for the next leader",
         "A takeover does not start all over",
         "engine/circuits.py",
-        "lead.call(partial(self._keep, changes[start : start + KEPT]))",
+        "lead.store.keep_circuits(changes[start : start + KEPT])",
         "pass",
         CIRCUITS_OPEN,
     ),
