@@ -1,4 +1,4 @@
-"""`--write-docs`: the fault matrix of docs/concepts/guarantees.md."""
+"""`--write-docs` writes the fault matrix, docs/evidence/fault-matrix.md."""
 
 from __future__ import annotations
 

@@ -62,53 +62,56 @@ EXPLANATIONS: dict[Kind, Explanation] = {
     Kind.KILL: Explanation(
         Hits.EARLIER,
         True,
-        "A leader killed after the broker took its messages and before their settling was sent: "
-        "the successor finds the intents and sends them again, under the same task ids.",
+        "The leader was killed after the broker took its messages and before it sent their "
+        "settling. The successor finds the intents and sends them again, with the same task "
+        "ids.",
     ),
     Kind.FREEZE: Explanation(
         Hits.EITHER,
         True,
-        "A leader frozen longer than its lease: between publish and settle its message is sent "
-        "again by the successor; between its last look at the trust window and the socket, its "
-        "own stale message follows when it wakes.",
+        "The leader was frozen for longer than its lease. If it froze between publish and "
+        "settle, its successor sends the message again. If it froze between its last check of "
+        "the trust window and the write to the socket, its own stale message follows when it "
+        "wakes.",
         itself=True,
     ),
     Kind.TERM: Explanation(
         Hits.NOBODY,
         False,
-        "A polite stop finishes and settles the messages that it has under way, then gives the "
-        "lease back.",
+        "A stopping leader finishes and settles the messages it has under way, then releases "
+        "the lease.",
     ),
     Kind.CUT_OFF: Explanation(
         Hits.EARLIER,
         True,
-        "A leader that no longer reaches Redis may still publish inside its trust window and "
-        "cannot settle; its lease ends, and the successor sends the intent again.",
+        "A leader that can no longer reach Redis may still publish within its trust window but "
+        "cannot settle. When its lease ends, the successor sends the intent again.",
     ),
     Kind.BROKER_CUT: Explanation(
         Hits.EITHER,
         True,
-        "The broker may have taken the message whose confirmation never came, or may get it "
-        "late from the network, after it was sent again.",
+        "The broker may have taken the message whose confirmation never arrived, or may receive"
+        " it late from the network, after it was sent again.",
         itself=True,
     ),
     Kind.LOST_REQUEST: Explanation(
         Hits.EARLIER,
         True,
-        "A settle that did not arrive is repeated before anything is recovered, unless the lease "
-        "has gone to somebody else by then.",
+        "A settling that did not arrive is repeated before anything is recovered, unless "
+        "another replica has the lease by then.",
     ),
     Kind.LOST_REPLY: Explanation(
         Hits.NOBODY,
         True,
-        "Redis did what was asked: a claim without a reply is published once by recovery, a "
-        "settle without a reply has settled, a mark without a reply only uses up an attempt.",
+        "Redis did what it was asked to do. A claim without a reply is published once, by "
+        "recovery; a settling without a reply has settled; a mark without a reply only uses up "
+        "an attempt.",
     ),
     Kind.CONFIRM_LOST: Explanation(
         Hits.EARLIER,
         True,
-        "The broker has the message and the sender does not know it: it is sent again under "
-        "the same task id; one that may not be repeated is recorded as ambiguous.",
+        "The broker has the message and the sender does not know. It is sent again with the "
+        "same task id; a message that may not be repeated is recorded as ambiguous.",
         itself=True,
     ),
     Kind.HOST_CLOCK: Explanation(
@@ -119,110 +122,112 @@ EXPLANATIONS: dict[Kind, Explanation] = {
     Kind.PUBSUB_CUT: Explanation(
         Hits.NOBODY,
         True,
-        "A live leader looks dead and loses its lease; its intents are left alone until its trust "
-        "has ended. One that may be sent only once and was not yet published ends as ambiguous.",
+        "A live leader looks dead and loses its lease. Its intents are left alone until it can "
+        "no longer trust that lease. An intent that may be sent only once and was not published"
+        " yet ends as ambiguous.",
     ),
     Kind.REDIS_DOWN: Explanation(
         Hits.ANY,
         True,
-        "What was published and could not be settled is sent again, if another replica is "
-        "faster to lead when Redis is back.",
+        "Messages that were published and could not be settled are sent again if another "
+        "replica leads first once Redis is back.",
     ),
     Kind.REDIS_SLOW: Explanation(
         Hits.ANY,
         True,
-        "A settle that is under way while the lease runs out may be overtaken by the recovery of "
-        "the successor.",
+        "A settling under way while the lease runs out may be overtaken by the successor's "
+        "recovery.",
     ),
     Kind.REDIS_OOM: Explanation(
         Hits.NOBODY,
         True,
-        "A claim is refused whole; settling and renewing begin with a write that needs no memory, "
-        "and Redis then lets the rest of the script through.",
+        "A claim is refused as a whole. Settling and renewing begin with a write that needs no "
+        "memory, after which Redis lets the rest of the script through.",
     ),
     Kind.REDIS_READONLY: Explanation(
         Hits.ANY,
         True,
-        "Neither settle nor renewal is taken; when writes are, another replica may lead and "
-        "recover before the old leader has settled.",
+        "Redis accepts neither settling nor renewal. Once it accepts writes again, another "
+        "replica may lead and recover before the old leader has settled.",
     ),
     Kind.REDIS_RESTORED: Explanation(
         Hits.NOBODY,
         True,
-        "Claims or settlings made after the snapshot are forgotten: an intent in it is sent "
-        "again. Slots up to the last answer of the lost history are recorded, not fired; after it "
-        "the entry's delivery decides.",
+        "Claims and settlings made after the snapshot are forgotten, so an intent that the "
+        "snapshot contains is sent again. Slots up to the last answer of the lost history are "
+        "recorded and do not fire; for later slots the entry's delivery decides.",
         loses=True,
     ),
     Kind.REDIS_EMPTIED: Explanation(
         Hits.NOBODY,
         True,
-        "No intent and no cursor is left, and entries made anew start at the first slot after "
-        "the loss: nothing is sent again but requests that somebody makes again.",
+        "No intent and no cursor is left, and recreated entries start at the first slot after "
+        "the loss. Nothing is sent again, except requests that a caller repeats.",
         loses=True,
     ),
     Kind.REDIS_FAILOVER: Explanation(
         Hits.ANY,
         True,
-        "As Redis being down; and writes that the new primary never got are lost, claims and "
-        "settlings among them (habeat_wait_redis_replicas narrows this).",
+        "As when Redis is down; in addition, writes that the new primary never received are "
+        "lost, claims and settlings among them (habeat_wait_redis_replicas narrows this).",
         loses=True,
     ),
     Kind.REDIS_CLOCK: Explanation(
         Hits.NOBODY,
         True,
         "A step forward ends the lease in Redis while its holder, by its own monotonic clock, "
-        "still trusts it: the successor leaves its intents alone for a lease. Slots can come to "
-        "lie beyond their grace.",
+        "still trusts it. The successor leaves the holder's intents alone for one lease. Slots "
+        "can fall outside their grace.",
     ),
     Kind.EVICTED: Explanation(
         Hits.NOBODY,
         True,
-        "A lease that is gone before its time changes hands while its holder still trusts it: the "
-        "claims of that one fail, and its intents are left alone for a lease. One that may be sent "
-        "only once and was not yet published ends as ambiguous.",
+        "A lease that disappears early changes hands while its holder still trusts it. The "
+        "holder's claims fail, and its intents are left alone for one lease. An intent that may"
+        " be sent only once and was not published yet ends as ambiguous.",
     ),
     Kind.BROKER_DOWN: Explanation(
         Hits.ANY,
         True,
-        "A broker that goes down between taking a message and confirming it leaves its sender in "
-        "the dark; it is sent again.",
+        "A broker that goes down after taking a message and before confirming it leaves the "
+        "sender without an answer; the message is sent again.",
         itself=True,
     ),
     Kind.BROKER_HANGS: Explanation(
         Hits.ANY,
         True,
-        "A publish that timed out may be carried out when the broker wakes, after it was sent "
-        "again.",
+        "A publish that timed out may still be carried out when the broker recovers, after the "
+        "message was sent again.",
         itself=True,
     ),
     Kind.BROKER_LOST: Explanation(
         Hits.NOBODY,
         True,
-        "A broker that loses what it has accepted is not noticed: the ledger says sent.",
+        "habeat does not notice when a broker loses a message it has accepted: the ledger says "
+        "sent.",
     ),
     Kind.NOBODY: Explanation(
         Hits.NOBODY,
         True,
-        "Slots that fell due while no replica ran are found late, or beyond their grace.",
+        "Slots that fell due while no replica ran are found late, or after their grace.",
     ),
     Kind.EDIT: Explanation(
         Hits.NOBODY,
         True,
-        "An edit compares with the cursor that it read, and records the due slots that will not "
-        "fire; what is in flight still goes out, once. A pause that is taken up where it began "
-        "leaves its slots to the catch-up policy.",
+        "An edit compares the entry's cursor with the one it read, and records the due slots "
+        "that will not fire. What is in flight is still sent, once. If a pause is resumed where"
+        " it began, the catch-up policy decides about its slots.",
     ),
     Kind.DEPLOY: Explanation(
         Hits.NOBODY,
         True,
-        "Only the leader reconciles, and an older deploy never overwrites a newer one's entries; "
-        "an entry that the leader's code cannot resolve waits.",
+        "Only the leader reconciles, and an older deploy never overwrites the entries of a "
+        "newer one. An entry that the leader's code cannot resolve waits.",
     ),
     Kind.POISON: Explanation(
         Hits.NOBODY,
         True,
-        "One bad entry is quarantined or fails by itself; the others do not notice.",
+        "A bad entry is quarantined or fails on its own; the others are not affected.",
     ),
 }
 

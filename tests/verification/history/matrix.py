@@ -1,9 +1,9 @@
-"""The rows of the fault matrix in docs/concepts/guarantees.md: what each fault may cost.
+"""The rows of the fault matrix in docs/evidence/fault-matrix.md: what each fault may cost.
 
-Why, and whether it may cause a repeat at all, is said by explanations.py, by which histories are
-judged too: the page cannot promise what the checker does not demand. Here are the words, the bound
-on lateness, and the tests that show it. `python -m tests.verification.history --write-docs`
-writes the page.
+Why, and whether a fault may cause a repeat at all, comes from explanations.py, by which histories
+are judged too: the page cannot promise what the checker does not check. This file has the words,
+the bound on lateness, and the tests that show it.
+`python -m tests.verification.history --write-docs` writes the page.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tests.verification.history.events import Kind
 
 TTL = "`habeat_lease_ttl`"
-FIRES_LATE = "fires late; beyond the grace by `misfire`"
+FIRES_LATE = "none within the grace; older slots follow `habeat_misfire`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,16 @@ _STORM = "verification/simulation/storm.py"
 ROWS: dict[Kind, Row] = {
     Kind.KILL: Row(
         "leader killed (SIGKILL, out of memory)",
-        "messages that had left and were not settled: at most one while little is due (RabbitMQ: "
-        "two), at most `habeat_outbox_window` (50) in a burst",
+        "messages sent and not yet settled: at most one while little is due (two on RabbitMQ), at "
+        "most `habeat_outbox_window` (50) in a burst",
         "none within the grace",
         "0.6 s; in flight with the outbox: one lease",
         ("system/chaos/test_failpoints.py", "system/acceptance/test_kills.py", _STORM),
     ),
     Kind.FREEZE: Row(
         "leader frozen (SIGSTOP, a stalled host)",
-        "messages that had left and were not settled, or the packet it was about to write: at most "
-        "as many as a kill",
+        "messages sent and not yet settled, or the packet it was about to write: at most as many "
+        "as after a kill",
         "none within the grace",
         f"{TTL} + 1 s",
         ("system/chaos/test_failpoints.py", "system/acceptance/test_freezes.py", _STORM),
@@ -55,7 +55,7 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.CUT_OFF: Row(
         "leader cut off from Redis",
-        "messages that had left and could not be settled: at most twice as many as a kill",
+        "messages sent that could not be settled: at most twice as many as after a kill",
         "none within the grace",
         f"{TTL} + 1 s",
         ("system/chaos/test_partitions.py", _STORM),
@@ -64,47 +64,47 @@ ROWS: dict[Kind, Row] = {
         "leader cut off from the broker",
         "messages whose confirmation was lost",
         "none within the grace",
-        "until another replica's broker answers: some seconds",
+        "until another replica reaches the broker: some seconds",
         ("system/chaos/test_partitions.py", "system/acceptance/test_broker_trouble.py"),
     ),
     Kind.LOST_REQUEST: Row(
-        "a request to Redis lost on the way",
-        "only if the lease goes to another before the settling is repeated",
+        "request to Redis lost on the way",
+        "only if another replica takes the lease before the settling is repeated",
         "none within the grace",
-        "a socket's time limit (up to 2 s)",
+        "a socket timeout (up to 2 s)",
         (_STORM,),
     ),
     Kind.LOST_REPLY: Row(
-        "a reply of Redis lost on the way",
+        "reply from Redis lost on the way",
         "none",
         "none within the grace",
-        "a socket's time limit (up to 2 s)",
+        "a socket timeout (up to 2 s)",
         (_STORM,),
     ),
     Kind.CONFIRM_LOST: Row(
-        "the broker took a message, its confirmation was lost",
-        "that message, once for each attempt, at most 10",
+        "broker took a message, confirmation lost",
+        "that message, once per attempt, at most 10 times",
         "at most once: recorded as ambiguous",
-        "none: the message had left",
+        "none: the message was sent",
         ("system/chaos/test_broker_trouble.py", _STORM),
     ),
     Kind.PUBSUB_CUT: Row(
-        "the leader's pub/sub connection cut",
+        "leader's pub/sub connection cut",
         "none",
-        "at most once: one in flight may end as ambiguous",
+        "at most once: a firing in flight may end as ambiguous",
         "0.6 s; in flight with the outbox: one lease",
         ("system/chaos/test_random.py", _STORM),
     ),
     Kind.REDIS_DOWN: Row(
         "Redis away (killed, restarted with its data)",
-        "what had left and could not be settled",
+        "messages sent that could not be settled",
         "none within the grace",
         "until it answers, + 1 s",
         ("system/chaos/test_redis_trouble.py", "system/acceptance/test_outages.py", _STORM),
     ),
     Kind.REDIS_SLOW: Row(
         "Redis slow, or paused",
-        "what had left and whose settling was under way",
+        "messages whose settling was under way",
         "none within the grace",
         "until it answers, + 1 s",
         ("system/chaos/test_redis_trouble.py", "system/acceptance/test_outages.py", _STORM),
@@ -113,18 +113,18 @@ ROWS: dict[Kind, Row] = {
         "Redis out of memory (noeviction)",
         "none",
         "none within the grace",
-        "until it takes writes, + 1 s",
+        "until it accepts writes, + 1 s",
         ("system/chaos/test_redis_trouble.py", _STORM),
     ),
     Kind.REDIS_READONLY: Row(
         "Redis read-only",
-        "what had left and could not be settled",
+        "messages sent that could not be settled",
         "none within the grace",
-        "until it takes writes, + 1 s",
+        "until it accepts writes, + 1 s",
         ("system/chaos/test_redis_trouble.py", _STORM),
     ),
     Kind.REDIS_RESTORED: Row(
-        "an old snapshot of Redis restored",
+        "old snapshot of Redis restored",
         "intents that the snapshot still has",
         "slots up to the last answer of the lost history: recorded as *history lost*",
         "none afterwards",
@@ -139,48 +139,48 @@ ROWS: dict[Kind, Row] = {
     ),
     Kind.REDIS_FAILOVER: Row(
         "Redis failed over (Sentinel, Cluster)",
-        "what had left and whose claim or settling was not copied",
+        "messages whose claim or settling was not copied",
         "slots whose records were not copied",
         "until the new primary answers, + 1 s",
         ("system/chaos/test_failovers.py", "system/acceptance/test_transports.py", _STORM),
     ),
     Kind.REDIS_CLOCK: Row(
-        "the clock of Redis' host stepped",
+        "clock of Redis' host stepped",
         "none",
         FIRES_LATE,
         "backward: the step; forward: the step, at once",
         ("system/chaos/test_clocks.py", "verification/simulation/test_clocks.py", _STORM),
     ),
     Kind.EVICTED: Row(
-        "the lease evicted or deleted",
+        "lease evicted or deleted",
         "none",
         "none within the grace",
         "1 s; in flight with the outbox: one lease",
         ("integration/scripts/test_heirs.py", _STORM),
     ),
     Kind.HOST_CLOCK: Row(
-        "the wall clock of a beat's host stepped",
+        "wall clock of a beat's host stepped",
         "none",
         "none",
         "none",
         ("system/chaos/test_clocks.py", "verification/simulation/test_clocks.py", _STORM),
     ),
     Kind.BROKER_DOWN: Row(
-        "the broker away (killed, restarted)",
-        "messages that it took and did not confirm",
+        "broker away (killed, restarted)",
+        "messages it took and did not confirm",
         "none within the grace",
-        "until it takes messages, + 1 s",
+        "until it accepts messages, + 1 s",
         ("system/chaos/test_broker_trouble.py", "system/acceptance/test_outages.py", _STORM),
     ),
     Kind.BROKER_HANGS: Row(
-        "the broker hangs",
+        "broker hangs",
         "messages that timed out and were taken after all",
         "none within the grace",
-        "until it takes messages, + 1 s",
+        "until it accepts messages, + 1 s",
         ("system/chaos/test_broker_trouble.py", "system/acceptance/test_broker_trouble.py", _STORM),
     ),
     Kind.BROKER_LOST: Row(
-        "the broker loses what it has accepted",
+        "broker loses what it has accepted",
         "none",
         "**not seen**: the ledger says sent",
         "not seen",
@@ -194,24 +194,24 @@ ROWS: dict[Kind, Row] = {
         ("integration/test_catchup_policies.py",),
     ),
     Kind.EDIT: Row(
-        "an entry edited, paused, removed as it falls due",
+        "entry edited, paused or removed as it falls due",
         "none",
         "recorded as skipped, with the reason",
         "none",
         ("verification/stateful/test_public_api.py", _STORM),
     ),
     Kind.DEPLOY: Row(
-        "a rolling deploy, two versions of the code at once",
+        "rolling deploy, two versions of the code at once",
         "none",
-        "an entry that only the other version knows waits",
+        "none; an entry that only the other version knows waits",
         "0.1 s at each change of leader",
         ("system/chaos/test_deploys.py", _STORM),
     ),
     Kind.POISON: Row(
-        "a definition that cannot be read, a message that cannot be built",
+        "unreadable definition, or a message that cannot be built",
         "none",
-        "that entry alone: quarantined, or recorded as failed",
-        "none for the others",
+        "only that entry: quarantined, or recorded as failed",
+        "none for other entries",
         ("system/chaos/test_poison.py", "system/acceptance/test_foreign_state.py", _STORM),
     ),
 }

@@ -1,4 +1,4 @@
-"""Writes the fault matrix, with what was measured, into docs/concepts/guarantees.md.
+"""Writes the fault matrix, with what was measured, into docs/evidence/fault-matrix.md.
 
 The figures come from two files that are kept beside the page: what a million seeds of the
 simulation added up to, and what one run of `make chaos` did to real processes.
@@ -17,13 +17,13 @@ from tests.verification.history.events import Kind
 from tests.verification.history.explanations import EXPLANATIONS
 from tests.verification.history.matrix import ROWS, Row
 
-PAGE = ROOT / "docs/concepts/guarantees.md"
+PAGE = ROOT / "docs/evidence/fault-matrix.md"
 FIGURES = ROOT / "docs/evidence/figures"
 BEGIN, END = "<!-- fault matrix: begin -->", "<!-- fault matrix: end -->"
 
 
 def written(page: str, simulation: Mapping[str, Any], chaos: Mapping[str, Any]) -> str:
-    """The page with the matrix made anew."""
+    """The page with a newly written matrix."""
     before, _, rest = page.partition(BEGIN)
     _, found, after = rest.partition(END)
     if not found:
@@ -50,7 +50,7 @@ def matrix(simulation: Mapping[str, Any], chaos: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
         *(_line(kind, row, simulation, real) for kind, row in ROWS.items()),
         "",
-        "Why that is so, row by row:",
+        "The reasons, row by row:",
         "",
         *(f"- **{row.fault}**: {EXPLANATIONS[kind].why}" for kind, row in ROWS.items()),
     ]
@@ -59,31 +59,30 @@ def matrix(simulation: Mapping[str, Any], chaos: Mapping[str, Any]) -> str:
 
 def _summary(simulation: Mapping[str, Any], chaos: Mapping[str, Any]) -> str:
     counts = simulation["counts"]
-    messages = sum(told["messages"] for told in chaos.values())
-    repeated = sum(told["duplicates"] for told in chaos.values())
+    messages = sum(run["messages"] for run in chaos.values())
+    repeated = sum(run["duplicates"] for run in chaos.values())
     return (
-        f"Simulated: {counts['seeds']:,} seeds at commit `{simulation['commit']}` on "
-        f"{simulation['date'][:10]}, {sum(simulation['faults'].values()):,} faults and other "
-        f"events, {counts['messages']:,} messages, {_failed(simulation)} "
-        f"Real processes (`make chaos`): {len(chaos)} scenarios, {messages:,} messages, "
-        f"{repeated} repeated, each explained, on a machine with two cores, with leases of "
-        "2 s, not the default 6. *Late by at most* is what that fault alone costs. "
-        "*Measured* counts a firing for every fault that was at work between its slot and its "
-        "message, and most scenarios have several at once: its p99 and its longest takeover are "
-        "upper bounds, not that fault's own."
+        f"**Simulated** ({simulation['date'][:10]}, commit `{simulation['commit']}`): "
+        f"{counts['seeds']:,} seeds, {sum(simulation['faults'].values()):,} faults and other "
+        f"events, {counts['messages']:,} messages. {_failed(simulation)}\n\n"
+        f"**Real processes** (`make chaos`, two cores, leases of 2 s instead of the default 6 s): "
+        f"{len(chaos)} scenarios, {messages:,} messages, {repeated} repeats, each explained by a "
+        "fault.\n\n"
+        "*Measured* attributes a firing to every fault that was at work between its slot and its "
+        "message. Most scenarios have several faults at once, so the p99 and the longest takeover "
+        "of a row are upper bounds for that fault."
     )
 
 
 def _failed(simulation: Mapping[str, Any]) -> str:
     failed, again = simulation["failed_seeds"], simulation.get("again")
-    told = f"{len(failed)} seeds failed"
+    result = f"{len(failed)} seeds failed"
     if not failed or again is None:
-        return f"{told}."
+        return f"{result}."
     return (
-        f"{told} ({', '.join(map(str, failed))}), and {len(again['failed_seeds'])} of these at "
-        f"commit `{again['commit']}`, after what they had found was mended: defects "
-        "([which](../evidence/found-bugs.md)), and alarms that the simulation and its judges gave "
-        "for nothing."
+        f"{result} ({', '.join(map(str, failed))}): some found [defects](found-bugs.md), the "
+        "others were false alarms of the simulation or its judge. Of these seeds, "
+        f"{len(again['failed_seeds'])} still fail at commit `{again['commit']}`, after the fixes."
     )
 
 
@@ -104,7 +103,7 @@ def _line(kind: Kind, row: Row, simulation: Mapping[str, Any], real: Mapping[str
 
 
 def anchor(kind: Kind) -> str:
-    """What the README links to."""
+    """The anchor of a row, to which the README links."""
     return kind.name.lower().replace("_", "-")
 
 
@@ -117,19 +116,19 @@ def _measured(kind: Kind, simulation: Mapping[str, Any], real: Mapping[str, Any]
     faults = simulation["faults"].get(kind.name, 0)
     if faults:
         repeats = simulation["duplicates_explained"].get(kind.name, 0)
-        parts.append(f"simulated {faults:,}x: {repeats:,} repeats")
+        parts.append(f"simulated {faults:,} times: {repeats:,} repeats")
     found = real.get(kind.name)
     if found:
-        parts.append(f"real {found['times']}x{found['takeover']}{found['late']}")
+        parts.append(f"real {found['times']} times{found['takeover']}{found['late']}")
     return "; ".join(parts)
 
 
 def _real(chaos: Mapping[str, Any]) -> dict[str, Any]:
-    """Of each kind: how often it was done to real processes, and how long nobody led then."""
+    """For each kind: how often real processes were hit, and how long no replica led afterwards."""
     times: dict[str, int] = {}
     takeovers: dict[str, list[int]] = {}
-    for told in chaos.values():
-        for fault in told["faults"]:
+    for run in chaos.values():
+        for fault in run["faults"]:
             times[fault["kind"]] = times.get(fault["kind"], 0) + 1
             if fault["takeover_ms"] is not None:
                 takeovers.setdefault(fault["kind"], []).append(fault["takeover_ms"])
@@ -144,11 +143,11 @@ def _real(chaos: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _late(chaos: Mapping[str, Any], kind: str) -> str:
-    """The largest p99 of those scenarios; other faults may have been at work at the same time."""
+    """The largest p99 of these scenarios; other faults may have been at work at the same time."""
     found = [
-        told["lateness_ms"][kind]["p99"] for told in chaos.values() if kind in told["lateness_ms"]
+        run["lateness_ms"][kind]["p99"] for run in chaos.values() if kind in run["lateness_ms"]
     ]
-    return f", p99 late at most {_span(max(found))}" if found else ""
+    return f", late p99 at most {_span(max(found))}" if found else ""
 
 
 def _takeover(found: list[int]) -> str:
