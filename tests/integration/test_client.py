@@ -25,7 +25,7 @@ from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.lease import Fence
 from habeat.entries.codec import encode
-from habeat.ports import Claim, Known, Rendered, StoreUnavailable, Won
+from habeat.ports import Claim, Expected, Known, Next, Rendered, StoreUnavailable, Won
 from habeat.ports.entries import Position, Write
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
@@ -110,11 +110,8 @@ class Beat:
         following_ms = entry.next_slot_ms(state.next_slot_ms)
         claim = Claim(
             Firing(name, state.next_slot_ms, state.next_slot_ms),
-            stored.digest,
-            state.due_ms,
-            state.cursor_ms,
-            following_ms,
-            following_ms,
+            Expected(stored.digest, state.due_ms, state.cursor_ms),
+            Next(following_ms, following_ms),
             Rendered(),
             "at_least_once",
         )

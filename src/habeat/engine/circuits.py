@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
 from habeat.core.circuit import OPENS_AFTER, SLOW_OPENS_AFTER, Circuit
-from habeat.core.firing import Outcome
+from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.lease import Token
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import Plan, PlannedFiring
@@ -152,7 +152,7 @@ class Circuits:
         """What is due soon is looked at when it is due."""
         for firing in planned.ahead:
             if firing.entry.name in self._open:
-                planned.note_again(firing.planned_due_ms)
+                planned.note_again(firing.expected.due_ms)
         planned.ahead[:] = [f for f in planned.ahead if f.entry.name not in self._open]
 
     def _held(
@@ -166,7 +166,7 @@ class Circuits:
             probes = [firings.pop()]
         if firings:
             planned.skips.append(_run_of(firings, circuit.reason))
-            if firings[-1].next_due_ms is None:  # no slot is left that could close it
+            if firings[-1].next.due_ms is None:  # no slot is left that could close it
                 self._open.pop(name)
                 self._unwritten[name] = None
         return probes
@@ -202,16 +202,6 @@ class Circuits:
 def _run_of(firings: Sequence[PlannedFiring], reason: str) -> Skip:
     """One record for these slots of one entry, which follow each other."""
     first, last = firings[0], firings[-1]
-    return Skip(
-        first.entry.name,
-        first.due.digest,
-        first.planned_due_ms,
-        first.cursor_ms,
-        last.firing.slot_ms,
-        last.next_slot_ms,
-        last.next_due_ms,
-        Outcome.FAILED.value,
-        reason,
-        first.firing.slot_ms,
-        len(firings),
-    )
+    last_ms = last.firing.slot_ms
+    run = SkippedRun(first.firing.slot_ms, last_ms, len(firings), Outcome.FAILED, reason)
+    return Skip(first.entry.name, first.expected, last.next, run, last_ms)

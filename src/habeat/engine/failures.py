@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from habeat.core.firing import Firing, Outcome
+from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import PlannedFiring
-from habeat.ports import Claim, DueEntry, Skip, StoredRequest
+from habeat.ports import Claim, DueEntry, Expected, Next, Skip, StoredRequest
 
 log = logging.getLogger("habeat")
 
@@ -35,25 +35,20 @@ class Failed:
     """A firing that cannot be sent, and where its entry goes on; `head` if it is the next due."""
 
     firing: Firing
-    due: DueEntry
-    next_slot_ms: int | None
-    next_due_ms: int | None
+    expected: Expected
+    next: Next
     head: bool = True
 
     @classmethod
     def of_plan(cls, planned: PlannedFiring) -> Failed:
         """One that was planned."""
-        due = planned.due
-        here = DueEntry(planned.entry.name, planned.planned_due_ms, due.digest, planned.cursor_ms)
-        head = planned.planned_due_ms == due.due_ms
-        return cls(planned.firing, here, planned.next_slot_ms, planned.next_due_ms, head)
+        head = planned.expected.due_ms == planned.due.due_ms
+        return cls(planned.firing, planned.expected, planned.next, head)
 
     @classmethod
     def of_claim(cls, claim: Claim) -> Failed:
         """One that was not taken."""
-        entry = claim.firing.entry
-        here = DueEntry(entry, claim.planned_due_ms, claim.digest, claim.cursor_ms)
-        return cls(claim.firing, here, claim.next_slot_ms, claim.next_due_ms)
+        return cls(claim.firing, claim.expected, claim.next)
 
 
 class Failures:
@@ -99,7 +94,8 @@ class Failures:
             self.end(lead, failed, Outcome.FAILED, why)
         elif failed.head:
             until_ms = lead.now_ms() + WAIT_MS[count - 1]
-            lead.store.defer(failed.due, until_ms)
+            at = failed.expected
+            lead.store.defer(DueEntry(name, at.due_ms, at.digest, at.cursor_ms), until_ms)
 
     def end(self, lead: Lead, failed: Failed, outcome: Outcome, why: str) -> None:
         """Record what became of the firing, and go on with the entry."""
@@ -107,22 +103,11 @@ class Failures:
             self._drop(lead, failed, why)
             return
         slot_ms = failed.firing.slot_ms
-        skip = Skip(
-            failed.firing.entry,
-            failed.due.digest,
-            failed.due.due_ms,
-            failed.due.cursor_ms or 0,
-            slot_ms,
-            failed.next_slot_ms,
-            failed.next_due_ms,
-            outcome.value,
-            why,
-            slot_ms,
-            1,
-        )
+        run = SkippedRun(slot_ms, slot_ms, 1, outcome, why)
+        skip = Skip(failed.firing.entry, failed.expected, failed.next, run, slot_ms)
         lead.store.skip([skip])
 
     def _drop(self, lead: Lead, failed: Failed, why: str) -> None:
         firing = failed.firing
-        request = StoredRequest(firing.request, failed.due.digest, b"")
+        request = StoredRequest(firing.request, failed.expected.digest, b"")
         lead.store.drop(request, firing.entry, firing.slot_ms, why)

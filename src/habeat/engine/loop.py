@@ -269,7 +269,7 @@ class Engine:
             self._circuits.write(lead)
             self._broker_failed(error)
             for firing in planned.ahead:
-                planned.note_again(firing.planned_due_ms)
+                planned.note_again(firing.expected.due_ms)
             return planned
         if firings or sent.count or ahead.count or resent:  # else nothing was learnt of it
             self.broker_failures = 0

@@ -47,7 +47,7 @@ class Outlook:
         self._lost = False
         for page in self._pages(lead, found, planned):
             for left in self._ahead.prepare(lead, page.ahead):
-                planned.note_again(left.planned_due_ms)
+                planned.note_again(left.expected.due_ms)
         if self._lost:
             return Dispatched(complete=False)
         return self._ahead.send(lead, self._set_clock, planned.again_ms)
@@ -57,7 +57,7 @@ class Outlook:
         yield planned
         if not planned.ahead or len(found.due) > len(planned.ahead):
             return  # what was due has gone meanwhile: the pages are not what they were
-        first_ms, seen = planned.ahead[0].planned_due_ms, len(found.due)
+        first_ms, seen = planned.ahead[0].expected.due_ms, len(found.due)
         while (
             len(found.due) >= DUE_PER_TICK
             and self._ahead.has_room

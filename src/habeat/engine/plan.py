@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from habeat.core.catchup import Step, has_expired
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing, Outcome, SkippedRun
-from habeat.ports import DueEntry, Skip
+from habeat.ports import DueEntry, Expected, Next, Skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +15,11 @@ class PlannedFiring:
     """A firing with the facts that must still hold when it is claimed."""
 
     entry: Entry
+    #: As the tick found the entry; `expected` is where its earlier steps have brought it since.
     due: DueEntry
     firing: Firing
-    planned_due_ms: int
-    cursor_ms: int
-    next_slot_ms: int | None
-    next_due_ms: int | None
+    expected: Expected
+    next: Next
     #: What is left of the order that this firing is part of; empty for the schedule's own.
     remains: bytes = b""
 
@@ -88,10 +87,10 @@ def add_step(
     result: Plan,
     entry: Entry,
     item: DueEntry,
+    *,
     step: Step,
-    cursor_ms: int,
-    due_ms: int,
-    next_due_ms: int | None,
+    expected: Expected,
+    after: Next,
     now_ms: int,
 ) -> None:
     """Sort one step into skips or firings; a firing that has expired is a skip."""
@@ -99,22 +98,6 @@ def add_step(
     if isinstance(what, Firing) and has_expired(entry, what, now_ms):
         what = SkippedRun(what.slot_ms, what.slot_ms, 1, Outcome.SKIPPED, "expired")
     if isinstance(what, Firing):
-        result.firings.append(
-            PlannedFiring(entry, item, what, due_ms, cursor_ms, step.next_slot_ms, next_due_ms)
-        )
+        result.firings.append(PlannedFiring(entry, item, what, expected, after))
     else:
-        result.skips.append(
-            Skip(
-                entry.name,
-                item.digest,
-                due_ms,
-                cursor_ms,
-                step.cursor_ms,
-                step.next_slot_ms,
-                next_due_ms,
-                what.outcome.value,
-                what.reason,
-                what.first_ms,
-                what.count,
-            )
-        )
+        result.skips.append(Skip(entry.name, expected, after, what, step.cursor_ms))

@@ -31,7 +31,7 @@ from habeat.engine.plan import Plan as Plan
 from habeat.engine.plan import PlannedFiring as PlannedFiring
 from habeat.engine.plan import add_step, due_after
 from habeat.errors import DefinitionError
-from habeat.ports import DueEntry, ScheduleAsker
+from habeat.ports import DueEntry, Expected, Next, ScheduleAsker
 from habeat.schedules.custom import Asked, Code
 
 #: As many as are looked ahead at: what a burst needs is then read once, a second before it.
@@ -210,8 +210,9 @@ class Planner:
             result.misplaced.append((item, found.due_ms))
         else:
             step = Step(found.firing, found.firing.slot_ms, found.due_ms)
-            cursor_ms = item.cursor_ms or 0
-            add_step(result, entry, item, step, cursor_ms, item.due_ms, found.due_ms, now_ms)
+            expected = Expected(item.digest, item.due_ms, item.cursor_ms or 0)
+            after = Next(found.due_ms, found.due_ms)
+            add_step(result, entry, item, step=step, expected=expected, after=after, now_ms=now_ms)
             result.note_next(found.due_ms)
         return not (found.failed or found.waits)
 
@@ -293,16 +294,17 @@ class Planner:
             effort=self._effort,
             enough=lambda: self._monotonic_us() - began_us > COSTLY_MS * 1_000,
         )
-        cursor_ms, due_ms = item.cursor_ms, item.due_ms
+        expected = Expected(item.digest, item.due_ms, item.cursor_ms)
         for step in steps:
-            next_due_ms = due_after(entry, step)
-            add_step(result, entry, item, step, cursor_ms, due_ms, next_due_ms, now_ms)
-            cursor_ms = step.cursor_ms
-            due_ms = next_due_ms if next_due_ms is not None else due_ms
+            after = Next(step.next_slot_ms, due_after(entry, step))
+            add_step(result, entry, item, step=step, expected=expected, after=after, now_ms=now_ms)
+            due_ms = expected.due_ms if after.due_ms is None else after.due_ms
+            expected = Expected(item.digest, due_ms, step.cursor_ms)
         if steps:
-            result.note_next(next_due_ms)
+            result.note_next(after.due_ms)
             return
-        following_ms = None if entry.runs_left(item.fired) == 0 else entry.next_slot_ms(cursor_ms)
+        spent = entry.runs_left(item.fired) == 0
+        following_ms = None if spent else entry.next_slot_ms(item.cursor_ms)
         right_due_ms = None if following_ms is None else entry.effective_ms(following_ms)
         result.note_next(right_due_ms)
         result.misplaced.append((item, right_due_ms))

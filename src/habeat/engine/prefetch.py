@@ -19,7 +19,7 @@ from habeat.engine.dispatch import Dispatch, Dispatched, batches
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import PlannedFiring
 from habeat.engine.rendering import Renderer
-from habeat.ports import Claim
+from habeat.ports import Claim, Expected
 
 AHEAD_MOST_MS = 1_000
 #: What is held is not due later than this, unless Redis' clock was set back: then the turn ends.
@@ -37,7 +37,7 @@ CLOCK_US, CLOCK_MOST_US = 5_000, 250_000
 #: much after the instant is not asked for, so a far server is asked once or not at all.
 NEAR_US, ASKED_AT_MOST, LATE_US = 2_000, 12, 100
 
-Key = tuple[str, str, str, int, int]
+Key = tuple[str, str, Expected]
 
 
 def ahead_ms(ttl_ms: int, longest_wait_ms: int) -> int:
@@ -109,11 +109,11 @@ class Ahead:
         when something else is to be done; the rest stays prepared. BrokerUnavailable.
         """
         self._kept, self._found = self._found, {}
-        waiting = sorted(self._kept.items(), key=lambda item: item[1].planned_due_ms)
+        waiting = sorted(self._kept.items(), key=lambda item: item[1].expected.due_ms)
         self._complete, self._sent = True, 0
         self._set_clock = set_clock
         try:
-            for due_ms, group in groupby(waiting, lambda item: item[1].planned_due_ms):
+            for due_ms, group in groupby(waiting, lambda item: item[1].expected.due_ms):
                 later = until_ms is not None and due_ms > until_ms
                 if later or not self._held(lead, due_ms):
                     break
@@ -180,5 +180,4 @@ class Ahead:
 
 
 def _key(planned: PlannedFiring) -> Key:
-    due = planned.due
-    return due.name, due.digest, planned.firing.identity, planned.planned_due_ms, planned.cursor_ms
+    return planned.entry.name, planned.firing.identity, planned.expected

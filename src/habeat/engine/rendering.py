@@ -123,11 +123,8 @@ class Renderer:
     def _claim_of(self, planned: PlannedFiring, rendered: Rendered) -> Claim:
         return Claim(
             planned.firing,
-            planned.due.digest,
-            planned.planned_due_ms,
-            planned.cursor_ms,
-            planned.next_slot_ms,
-            planned.next_due_ms,
+            planned.expected,
+            planned.next,
             rendered,
             self._delivery_of(planned, rendered),
             planned.remains,

@@ -19,7 +19,7 @@ from habeat.engine.dispatch import Dispatch, Dispatched
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import DefinitionSource, PlannedFiring, Planner
 from habeat.errors import DefinitionError
-from habeat.ports import DueEntry, StoredRequest
+from habeat.ports import DueEntry, Expected, Next, StoredRequest
 
 REQUESTS_PER_TURN = 50
 #: Requests are planned one by one, as they are sent, and none is begun after this.
@@ -78,7 +78,8 @@ class Requests:
             remains = b"" if left is None else self._catalog.encode_request(left)
             again_ms = None if left is None else left.not_before_ms
             due = DueEntry(entry.name, 0, digest, 0)
-            planned.append(PlannedFiring(entry, due, firing, 0, 0, None, again_ms, remains))
+            expected, after = Expected(digest, 0, 0), Next(None, again_ms)
+            planned.append(PlannedFiring(entry, due, firing, expected, after, remains))
             digest = hashlib.sha1(remains, usedforsecurity=False).hexdigest()
         if not planned:
             self._wait(lead, request, order, entry)

@@ -20,8 +20,10 @@ from habeat.ports.dispatch import Departed as Departed
 from habeat.ports.dispatch import DispatchStore as DispatchStore
 from habeat.ports.dispatch import DueEntry as DueEntry
 from habeat.ports.dispatch import DueRequests as DueRequests
+from habeat.ports.dispatch import Expected as Expected
 from habeat.ports.dispatch import Intent as Intent
 from habeat.ports.dispatch import Marked as Marked
+from habeat.ports.dispatch import Next as Next
 from habeat.ports.dispatch import Queue as Queue
 from habeat.ports.dispatch import Recovered as Recovered
 from habeat.ports.dispatch import Skip as Skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from habeat.core.circuit import Circuit
-from habeat.core.firing import Firing
+from habeat.core.firing import Firing, SkippedRun
 from habeat.core.history import Loss
 from habeat.core.lease import Fence, Token
 from habeat.ports.host import PendingCall
@@ -57,15 +57,29 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What an entry was planned from, and what must still hold when the script runs."""
+
+    digest: str
+    due_ms: int
+    cursor_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Where an entry goes on: its next slot and when that is due; None where there is none."""
+
+    slot_ms: int | None
+    due_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """One firing to claim, with all that must still be true when the script runs."""
+    """One firing to claim."""
 
     firing: Firing
-    digest: str
-    planned_due_ms: int
-    cursor_ms: int
-    next_slot_ms: int | None
-    next_due_ms: int | None
+    expected: Expected
+    next: Next
     rendered: Rendered
     delivery: str
     #: What is left of the request once this firing is claimed; empty if nothing is.
@@ -76,19 +90,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """One run of slots that will not fire, with all that must still be true."""
+    """One run of slots that will not fire: from its first to where the cursor goes."""
 
     entry: str
-    digest: str
-    planned_due_ms: int
-    cursor_ms: int
+    expected: Expected
+    next: Next
+    run: SkippedRun
     new_cursor_ms: int
-    next_slot_ms: int | None
-    next_due_ms: int | None
-    outcome: str
-    reason: str
-    first_ms: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True)

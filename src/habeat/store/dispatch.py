@@ -248,13 +248,13 @@ def _claim_words(claim: Claim) -> list[Any]:
     firing = claim.firing
     words = [
         firing.entry,
-        claim.digest,
-        claim.planned_due_ms,
-        claim.cursor_ms,
+        claim.expected.digest,
+        claim.expected.due_ms,
+        claim.expected.cursor_ms,
         firing.slot_ms,
         firing.effective_ms,
-        blank(claim.next_slot_ms),
-        blank(claim.next_due_ms),
+        blank(claim.next.slot_ms),
+        blank(claim.next.due_ms),
         firing.reason,
         claim.delivery,
         claim.rendered.envelope,
@@ -271,16 +271,16 @@ def _claim_words(claim: Claim) -> list[Any]:
 def _skip_words(skip: Skip, error_chars: int) -> Sequence[Any]:
     return (
         skip.entry,
-        skip.digest,
-        skip.planned_due_ms,
-        skip.cursor_ms,
+        skip.expected.digest,
+        skip.expected.due_ms,
+        skip.expected.cursor_ms,
         skip.new_cursor_ms,
-        blank(skip.next_slot_ms),
-        blank(skip.next_due_ms),
-        skip.outcome,
-        printable(skip.reason, error_chars),
-        skip.first_ms,
-        skip.count,
+        blank(skip.next.slot_ms),
+        blank(skip.next.due_ms),
+        skip.run.outcome.value,
+        printable(skip.run.reason, error_chars),
+        skip.run.first_ms,
+        skip.run.count,
     )
 
 

@@ -9,7 +9,7 @@ permission that the real ones do not need.
 from __future__ import annotations
 
 from habeat.core.entry import Entry
-from habeat.core.firing import Firing
+from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.lease import Fence, Observation, Token
 from habeat.entries.codec import digest_of, encode
 from habeat.ports import (
@@ -17,8 +17,10 @@ from habeat.ports import (
     Clock,
     Departed,
     DueEntry,
+    Expected,
     Intent,
     Known,
+    Next,
     Rendered,
     Skip,
     StoreUnavailable,
@@ -125,25 +127,19 @@ class _ScriptCheck:
 def _claim(due: DueEntry, slot_ms: int, rendered: Rendered) -> Claim:
     firing = Firing("probe", slot_ms, slot_ms)
     assert due.cursor_ms is not None
-    return Claim(
-        firing, due.digest, due.due_ms, due.cursor_ms, slot_ms + 1, slot_ms + 1, rendered, ""
-    )
+    expected = Expected(due.digest, due.due_ms, due.cursor_ms)
+    return Claim(firing, expected, Next(slot_ms + 1, slot_ms + 1), rendered, "")
 
 
 def _skip(due: DueEntry) -> Skip:
     assert due.cursor_ms is not None
+    due_ms = due.due_ms
     return Skip(
         "probe",
-        due.digest,
-        due.due_ms,
-        due.cursor_ms,
-        due.due_ms,
-        due.due_ms + 1,
-        due.due_ms + 1,
-        "skipped",
-        "rehearsal",
-        due.due_ms,
-        1,
+        Expected(due.digest, due_ms, due.cursor_ms),
+        Next(due_ms + 1, due_ms + 1),
+        SkippedRun(due_ms, due_ms, 1, Outcome.SKIPPED, "rehearsal"),
+        due_ms,
     )
 
 

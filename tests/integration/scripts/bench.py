@@ -9,14 +9,16 @@ from typing import Any
 from redis.client import PubSub
 
 from habeat.core.entry import Entry
-from habeat.core.firing import Firing
+from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.lease import Fence, Token
 from habeat.entries.codec import digest_of, encode
 from habeat.ports import (
     Claim,
     DueEntry,
+    Expected,
     Known,
     Lost,
+    Next,
     Rendered,
     Skip,
     Statuses,
@@ -50,6 +52,26 @@ class One:
 
     def reset(self) -> None:
         self.resets += 1
+
+
+#: Where the parts of a claim or skip are that tests change.
+PARTS = {
+    "digest": ("expected", "digest"),
+    "planned_due_ms": ("expected", "due_ms"),
+    "cursor_ms": ("expected", "cursor_ms"),
+    "next_slot_ms": ("next", "slot_ms"),
+    "next_due_ms": ("next", "due_ms"),
+    "count": ("run", "count"),
+}
+
+
+def changed(item: Any, **parts: Any) -> Any:
+    """A claim or skip with some parts replaced."""
+    for name, value in parts.items():
+        outer, inner = PARTS.get(name, (name, ""))
+        part = replace(getattr(item, outer), **{inner: value}) if inner else value
+        item = replace(item, **{outer: part})
+    return item
 
 
 @dataclass
@@ -116,15 +138,12 @@ class Bench:
         message = f"message {placed.entry.name} {firing.slot_ms}".encode()
         claim = Claim(
             firing=firing,
-            digest=placed.digest,
-            planned_due_ms=placed.slot_ms,
-            cursor_ms=placed.cursor_ms,
-            next_slot_ms=following,
-            next_due_ms=following,
+            expected=Expected(placed.digest, placed.slot_ms, placed.cursor_ms),
+            next=Next(following, following),
             rendered=Rendered(message, [("LPUSH", queue, message)]),
             delivery="at_least_once",
         )
-        return replace(claim, **other)
+        return changed(claim, **other)
 
     def claim(self, token: Token, *claims: Claim, atomic: bool = True) -> Sequence[str]:
         reply = self.store.claim(Fence(token, TTL_MS), claims, atomic=atomic)
@@ -143,18 +162,12 @@ class Bench:
         following = placed.slot_ms + EVERY_MS
         skip = Skip(
             placed.entry.name,
-            placed.digest,
+            Expected(placed.digest, placed.slot_ms, placed.cursor_ms),
+            Next(following, following),
+            SkippedRun(placed.slot_ms, placed.slot_ms, 1, Outcome.MISSED, "misfire: skip"),
             placed.slot_ms,
-            placed.cursor_ms,
-            placed.slot_ms,
-            following,
-            following,
-            "missed",
-            "misfire: skip",
-            placed.slot_ms,
-            1,
         )
-        return replace(skip, **other)
+        return changed(skip, **other)
 
     def due_of(self, placed: Placed) -> DueEntry:
         return DueEntry(placed.entry.name, placed.slot_ms, placed.digest, placed.cursor_ms)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from habeat.core.firing import Firing
 from habeat.core.lease import Fence
 from habeat.ports import Departed, Lost, Rendered, Statuses
-from tests.integration.scripts.bench import TTL_MS, Bench
+from tests.integration.scripts.bench import TTL_MS, Bench, changed
 from tests.integration.scripts.test_claim import BOTH, order
 from tests.integration.scripts.test_outbox import claimed, left, recover
 
@@ -106,7 +104,7 @@ def test_the_count_of_an_entry_counts_each_claim(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place(ago_ms=3_000)
     for n in range(3):
         slot_ms = placed.slot_ms + n * 1_000
-        claim = replace(
+        claim = changed(
             bench.claim_of(placed, firing=Firing("e", slot_ms, slot_ms)),
             planned_due_ms=slot_ms,
             cursor_ms=placed.cursor_ms if n == 0 else slot_ms - 1_000,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from habeat.core.firing import Firing
 from habeat.core.lease import Fence, Token
 from habeat.entries.codec import digest_of
 from habeat.ports import Departed, Rendered, StoredRequest
-from tests.integration.scripts.bench import EVERY_MS, QUEUE, TTL_MS, Bench
+from tests.integration.scripts.bench import EVERY_MS, QUEUE, TTL_MS, Bench, changed
 
 BOTH = pytest.mark.parametrize("atomic", [True, False], ids=["atomic", "outbox"])
 
@@ -115,11 +113,11 @@ def test_what_changed_since_it_was_planned_is_planned_again(
     token, placed = bench.lead(), bench.place()
     claim = bench.claim_of(placed)
     if what == "digest":
-        claim = replace(claim, digest="0" * 40)
+        claim = changed(claim, digest="0" * 40)
     elif what == "due":
         bench.admin.zadd(bench.keys.due, {"e": placed.slot_ms - 1})
     elif what == "cursor":
-        claim = replace(claim, cursor_ms=placed.cursor_ms - 1)
+        claim = changed(claim, cursor_ms=placed.cursor_ms - 1)
     else:
         bench.admin.zrem(bench.keys.due, "e")
     before = bench.everything()
@@ -201,8 +199,8 @@ def test_the_key_of_a_backfill_is_not_that_of_another_entrys_slot(bench: Bench) 
     bench.admin.set(theirs, "1:other|settled", px=60_000)
     raw = b"{}"
     bench.admin.hset(bench.keys.requests, "r:7000", raw)
-    claim = bench.claim_of(placed, firing=replace(bench.claim_of(placed).firing, request="r:7000"))
-    claim = replace(claim, digest=digest_of(raw))
+    claim = bench.claim_of(placed, firing=changed(bench.claim_of(placed).firing, request="r:7000"))
+    claim = changed(claim, digest=digest_of(raw))
     assert bench.claim(token, claim) == ["ok"]
     assert bench.admin.exists(f"{bench.keys.base}fired:e:{placed.slot_ms}#r%3A7000")
 
@@ -322,7 +320,7 @@ def test_i4_two_slots_of_one_entry_in_one_batch_move_the_cursor_twice(bench: Ben
     token, placed = bench.lead(), bench.place(ago_ms=EVERY_MS)
     first = bench.claim_of(placed)
     second_ms = placed.slot_ms + EVERY_MS
-    second = replace(
+    second = changed(
         bench.claim_of(placed, firing=Firing("e", second_ms, second_ms)),
         planned_due_ms=second_ms,
         cursor_ms=placed.slot_ms,
@@ -416,7 +414,7 @@ def test_an_order_steps_by_what_is_left_of_it(bench: Bench, atomic: bool) -> Non
     request = order(bench, "r1", b"two slots")
     firing = Firing("e", placed.slot_ms - 7, bench.now_ms, request="r1", asked="backfill")
     claim = bench.claim_of(placed, firing=firing, digest=request.digest, remains=b"one slot")
-    assert bench.claim(token, replace(claim, digest="0" * 40), atomic=atomic) == ["replan"]
+    assert bench.claim(token, changed(claim, digest="0" * 40), atomic=atomic) == ["replan"]
     assert bench.claim(token, claim, atomic=atomic) == ["ok"]
     (left,) = bench.requests()
     assert left.raw == b"one slot"

@@ -11,7 +11,7 @@ from habeat.core.lease import Fence, Token
 from habeat.entries.codec import paused_json
 from habeat.ports import DueEntry, Lost, Statuses, Tick
 from habeat.ports.entries import Conflict, Position, Removal, Write
-from tests.integration.scripts.bench import EVERY_MS, TTL_MS, Bench, Placed
+from tests.integration.scripts.bench import EVERY_MS, TTL_MS, Bench, Placed, changed
 
 STALE_MS = 60_000
 
@@ -114,11 +114,11 @@ def test_a_stale_skip_changes_nothing(bench: Bench, what: str) -> None:
     token, placed = bench.lead(), bench.place()
     skip = bench.skip_of(placed)
     if what == "digest":
-        skip = replace(skip, digest="0" * 40)
+        skip = changed(skip, digest="0" * 40)
     elif what == "due":
-        skip = replace(skip, planned_due_ms=placed.slot_ms + 1)
+        skip = changed(skip, planned_due_ms=placed.slot_ms + 1)
     elif what == "cursor":
-        skip = replace(skip, cursor_ms=placed.cursor_ms + 1)
+        skip = changed(skip, cursor_ms=placed.cursor_ms + 1)
     else:
         bench.admin.hdel(bench.keys.entries, "e")
     before = bench.everything()
@@ -129,7 +129,7 @@ def test_a_stale_skip_changes_nothing(bench: Bench, what: str) -> None:
 
 def test_skips_of_several_entries_are_judged_one_by_one(bench: Bench) -> None:
     token, one, other = bench.lead(), bench.place("one"), bench.place("other")
-    stale = replace(bench.skip_of(one), digest="0" * 40)
+    stale = changed(bench.skip_of(one), digest="0" * 40)
     found = words(bench.store.skip(Fence(token, TTL_MS), [stale, bench.skip_of(other)]))
     assert found == ["replan", "ok"]
 

@@ -7,7 +7,7 @@ import pytest
 from habeat.core.firing import Firing
 from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
-from habeat.ports import Claim, Rendered
+from habeat.ports import Claim, Expected, Next, Rendered
 from tests.unit.engine.world import World
 
 ACCOUNTED = {"ok", "mine settled", "duplicate"}
@@ -15,7 +15,9 @@ ACCOUNTED = {"ok", "mine settled", "duplicate"}
 
 def claim_of(world: World) -> Claim:
     firing = Firing("a", world.now_ms, world.now_ms)
-    return Claim(firing, "", world.now_ms, 0, None, None, Rendered(b"m"), "at_least_once")
+    return Claim(
+        firing, Expected("", world.now_ms, 0), Next(None, None), Rendered(b"m"), "at_least_once"
+    )
 
 
 @pytest.mark.parametrize("word", ["ok", "mine settled", "duplicate", "early", "replan", "gone"])

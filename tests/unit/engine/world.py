@@ -406,12 +406,12 @@ class FakeStore:
             raw = self.orders.get(firing.request)
             if raw is None:
                 return "gone"
-            if hashlib.sha1(raw, usedforsecurity=False).hexdigest() != claim.digest:
+            if hashlib.sha1(raw, usedforsecurity=False).hexdigest() != claim.expected.digest:
                 return "replan"
             self.orders.pop(firing.request)
             if claim.remains:
                 self.orders[firing.request] = claim.remains
-                self.looks[firing.request] = claim.next_due_ms or self.now_ms
+                self.looks[firing.request] = claim.next.due_ms or self.now_ms
         else:
             row = self.rows.get(firing.entry)
             if row is None or row.cursor_ms is None:
@@ -420,11 +420,11 @@ class FakeStore:
                 mine = self.fired.get(identity, "").startswith(token + "|")
                 return "mine " + self.fired[identity].split("|")[1] if mine else "duplicate"
             at = (row.digest, row.due_ms, row.cursor_ms)
-            if at != (claim.digest, claim.planned_due_ms, claim.cursor_ms):
+            if at != (claim.expected.digest, claim.expected.due_ms, claim.expected.cursor_ms):
                 return "replan"
             if self.now_ms < firing.effective_ms:
                 return "early"
-            row.cursor_ms, row.due_ms = firing.slot_ms, claim.next_due_ms
+            row.cursor_ms, row.due_ms = firing.slot_ms, claim.next.due_ms
             row.fired += 1
         if atomic:
             self.fired[identity] = token + "|settled"
@@ -466,10 +466,11 @@ class FakeStore:
         if row is None:
             return "gone"
         at = (row.digest, row.due_ms, row.cursor_ms)
-        if at != (skip.digest, skip.planned_due_ms, skip.cursor_ms):
+        if at != (skip.expected.digest, skip.expected.due_ms, skip.expected.cursor_ms):
             return "replan"
-        row.cursor_ms, row.due_ms = skip.new_cursor_ms, skip.next_due_ms
-        self.record(skip.entry, skip.first_ms, skip.outcome, skip.reason, skip.count)
+        row.cursor_ms, row.due_ms = skip.new_cursor_ms, skip.next.due_ms
+        run = skip.run
+        self.record(skip.entry, run.first_ms, run.outcome.value, run.reason, run.count)
         return "ok"
 
     def recover(self, fence: Fence, limit: int) -> Recovered | Unfenced:
