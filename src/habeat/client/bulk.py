@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
-from habeat.client.guard import Guard
 from habeat.client.location import Location
 from habeat.client.room import check_room, within_room
 from habeat.client.swapping import Plan, swap
@@ -52,8 +51,7 @@ def added(calls: RetryingCalls, given: Iterable[Mapping[str, Any]]) -> list[Entr
     if not items:
         return []
     calls = calls.bounded(len(wanted) / PER_SECOND)
-    if refused or len(wanted) > WRITTEN:
-        calls.write(lambda desk: _planned_at(calls, desk, wanted, refused))
+    calls.write(lambda desk: _check(calls, desk, wanted, refused))
     return _Adding(calls, wanted).run()
 
 
@@ -86,7 +84,7 @@ class _Adding:
 
         def plan(desk: Session) -> Plan[Sequence[Edit]]:
             self._unknown = ()
-            edits = _planned_at(self._calls, desk, batch, {}, len(self._wanted))
+            edits = self._edits(desk, batch)
             send = within_room(self._calls.guard, [edit.write for edit in edits])
             self._unknown = _names_of(edits)
             return Plan(edits, send)
@@ -97,6 +95,15 @@ class _Adding:
             raise RevisionConflict(error.entry, None, None) from None
         self._unknown = ()
         return edits
+
+    def _edits(self, desk: Session, batch: Sequence[Entry]) -> list[Edit]:
+        """What to write as Redis is now."""
+        snapshot = desk.entries.read([entry.name for entry in batch])
+        pairs = list(zip(batch, snapshot.stored, strict=True))
+        taken = {stored.name: _taken(stored) for _, stored in pairs if stored.exists}
+        if taken:
+            raise BulkError(taken, len(self._wanted))
+        return [addition(stored, entry, snapshot.now_ms) for entry, stored in pairs]
 
     def _take_back(self) -> None:
         """Remove what was written, unless it was changed since; BulkInterrupted if that fails."""
@@ -123,21 +130,6 @@ def _removal_of(written: Sequence[Edit], desk: Session) -> Plan[None]:
         removal(stored, snapshot.now_ms) for edit, stored in pairs if stored.digest == edit.digest
     ]
     return Plan(None, lambda store, mark: store.remove(gone, None, mark)) if gone else Plan(None)
-
-
-def _planned_at(
-    calls: RetryingCalls,
-    desk: Session,
-    wanted: Sequence[Entry],
-    refused: Mapping[str, HabeatError],
-    total: int | None = None,
-) -> list[Edit]:
-    """What to write as Redis is now; BulkError, NotAllowed."""
-    now_ms, found = _read(desk, [entry.name for entry in wanted])
-    total = len(wanted) + len(refused) if total is None else total
-    edits = _planned(wanted, found, now_ms, refused, calls.guard, total)
-    check_room(calls, desk, found)
-    return edits
 
 
 def _checked(items: Sequence[Any], place: Location) -> tuple[list[Entry], dict[str, HabeatError]]:
@@ -177,26 +169,24 @@ def _read(desk: Session, names: Sequence[str]) -> tuple[int, list[Stored]]:
     return now_ms, found
 
 
-def _planned(
-    wanted: Sequence[Entry],
-    found: Sequence[Stored],
-    now_ms: int,
-    refused: Mapping[str, HabeatError],
-    guard: Guard,
-    total: int,
-) -> list[Edit]:
-    """What to write; BulkError with what is wrong with any, those `refused` before included."""
-    edits: list[Edit] = []
+def _check(
+    calls: RetryingCalls, desk: Session, wanted: Sequence[Entry], refused: Mapping[str, HabeatError]
+) -> None:
+    """BulkError with what is wrong with any, those `refused` before included; NotAllowed."""
+    now_ms, found = _read(desk, [entry.name for entry in wanted])
     errors = dict(refused)
     for entry, stored in zip(wanted, found, strict=True):
         try:
             if stored.exists:
-                raise EntryExists(entry.name, shown(stored).owner)
+                raise _taken(stored)
             check_has_slots(entry, now_ms)
-            guard.check(entry, now_ms)
-            edits.append(addition(stored, entry, now_ms))
+            calls.guard.check(entry, now_ms)
         except HabeatError as error:
             errors[entry.name] = error
     if errors:
-        raise BulkError(errors, total)
-    return edits
+        raise BulkError(errors, len(wanted) + len(refused))
+    check_room(calls, desk, found)
+
+
+def _taken(stored: Stored) -> EntryExists:
+    return EntryExists(stored.name, shown(stored).owner)

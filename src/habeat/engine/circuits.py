@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from habeat.core.circuit import OPENS_AFTER, SLOW_OPENS_AFTER, Circuit
 from habeat.core.firing import Outcome, SkippedRun
@@ -22,6 +23,8 @@ from habeat.engine.planning import Plan, PlannedFiring
 from habeat.ports import DispatchStore, DueEntry, Skip
 
 log = logging.getLogger("habeat")
+
+Item = TypeVar("Item")
 
 #: So many are written by one script.
 KEPT = 100
@@ -41,7 +44,8 @@ class Circuits:
         self._digests: dict[str, str] = {}
         #: What differs from Redis: None is a circuit to close.
         self._unwritten: dict[str, Circuit | None] = {}
-        #: Entries whose last message took too long, and the one that may be built in this turn.
+        #: Entries whose last message took too long, the latest at the end; and the one that has
+        #: this turn for itself.
         self._slow: OrderedDict[str, None] = OrderedDict()
         self._slow_turn: str | None = None
         #: How often each entry has failed in this turn.
@@ -57,6 +61,7 @@ class Circuits:
         self._digests = {item.name: item.digest for item in due}
         for item in due:
             self._learn(item.name, item.circuit)
+        self._open_what_failed(lead)  # the last turn may have ended early
 
     def _learn(self, name: str, stored: Circuit | None) -> None:
         if name in self._unwritten:
@@ -73,19 +78,20 @@ class Circuits:
         self.failures[entry] += 1
         if "#" in identity:
             return
-        count = self._counts.pop(entry, 0) + 1
-        self._counts[entry] = count
+        if entry in self._open:
+            self._open[entry] = self._unwritten[entry] = self._open[entry].failed(why)
+            return
+        self._counts[entry] = self._counts.pop(entry, 0) + 1
         self._whys[entry] = why
         while len(self._counts) > COUNTED:
             oldest, _ = self._counts.popitem(last=False)
             self._whys.pop(oldest, None)
-        if entry in self._open:
-            self._open[entry] = self._unwritten[entry] = self._open[entry].failed(why)
 
     def slow(self, entry: str, identity: str, why: str) -> None:
         """A message of the entry was built, and that took too long."""
         self._slow_turn = entry
         self._slow[entry] = None
+        self._slow.move_to_end(entry)
         if len(self._slow) > COUNTED:
             self._slow.popitem(last=False)
         self.refused(entry, identity, why)
@@ -104,13 +110,18 @@ class Circuits:
         return self._slow_turn != entry or self.failures[entry] > 0
 
     def parted(
-        self, firings: Sequence[PlannedFiring]
-    ) -> tuple[Sequence[PlannedFiring], Sequence[PlannedFiring]]:
-        """These without those of slow entries, and those, which are sent when the others are."""
+        self, items: Sequence[Item], entry_of: Callable[[Item], str]
+    ) -> tuple[Sequence[Item], Sequence[Item]]:
+        """What is not of slow entries, and what is; of these first who has waited longest.
+
+        The second part is sent when the first has left.
+        """
         if not self._slow:
-            return firings, ()
-        quick = [firing for firing in firings if firing.entry.name not in self._slow]
-        return quick, [firing for firing in firings if firing.entry.name in self._slow]
+            return items, ()
+        rank = {name: at for at, name in enumerate(self._slow)}
+        slow = [item for item in items if entry_of(item) in rank]
+        slow.sort(key=lambda item: rank[entry_of(item)])
+        return [item for item in items if entry_of(item) not in rank], slow
 
     def sent(self, entry: str) -> None:
         """A message of the entry was taken; that does not make up for a slow one."""
@@ -173,30 +184,39 @@ class Circuits:
 
     def write(self, lead: Lead) -> None:
         """Keep what has changed in Redis; say which circuits have opened."""
-        for entry, count in list(self._counts.items()):
-            opens_after = SLOW_OPENS_AFTER if entry in self._slow else OPENS_AFTER
-            if count >= opens_after and entry not in self._open:
-                self._opens(lead, entry, count)
+        self._open_what_failed(lead)
         changes = [
             (name, self._digests.get(name, ""), circuit)
             for name, circuit in self._unwritten.items()
         ]
         for start in range(0, len(changes), KEPT):
-            lead.store.keep_circuits(changes[start : start + KEPT])
+            part = changes[start : start + KEPT]
+            lead.store.keep_circuits(part)
+            for name, _, circuit in part:
+                self._written(name, circuit)
         self._unwritten = {}
 
-    def _opens(self, lead: Lead, entry: str, count: int) -> None:
-        circuit = Circuit.opened(count, self._whys.get(entry, ""), lead.now_ms())
-        self._open[entry] = self._unwritten[entry] = circuit
-        log.error(
-            "habeat: entry %r %s %d times in a row (%s); its slots end as failed, the next try "
-            "is in %d s",
-            entry,
-            "took too long" if entry in self._slow else "failed",
-            count,
-            circuit.why,
-            circuit.pause_ms // 1_000,
-        )
+    def _open_what_failed(self, lead: Lead) -> None:
+        for entry, count in self._counts.items():
+            opens_after = SLOW_OPENS_AFTER if entry in self._slow else OPENS_AFTER
+            if count >= opens_after and entry not in self._open:
+                circuit = Circuit.opened(count, self._whys.get(entry, ""), lead.now_ms())
+                self._open[entry] = self._unwritten[entry] = circuit
+
+    def _written(self, entry: str, circuit: Circuit | None) -> None:
+        """The circuit counts for itself from now on."""
+        count = self._counts.pop(entry, 0)
+        self._whys.pop(entry, None)
+        if count and circuit is not None:
+            log.error(
+                "habeat: entry %r %s %d times in a row (%s); its slots end as failed, the next try "
+                "is in %d s",
+                entry,
+                "took too long" if entry in self._slow else "failed",
+                count,
+                circuit.why,
+                circuit.pause_ms // 1_000,
+            )
 
 
 def _run_of(firings: Sequence[PlannedFiring], reason: str) -> Skip:

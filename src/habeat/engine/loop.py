@@ -119,7 +119,7 @@ class Engine:
         self._ahead = Ahead(renderer, self._dispatch, self._hold, election.time_us)
         self._ahead_ms = ahead_ms(settings.ttl_ms, settings.longest_wait_ms)
         self._outlook = Outlook(self._ahead, self._planner, election, self._ahead_ms, circuits)
-        self._requests = Requests(catalog, self._planner, self._dispatch)
+        self._requests = Requests(catalog, self._planner, self._dispatch, circuits)
         self._recovery = Recovery(self._sender, circuits)
         self._trouble = TroubleLog()
         self._guard = Bulkhead(self._trouble)
@@ -252,13 +252,15 @@ class Engine:
         lead = self._lead
         self._circuits.begin(lead, found.due)
         self._circuits.hold_back(planned, lead.now_ms())
+        self._circuits.write(lead)  # before a probe: it may take longer than the lease
         self._aside.run(lead, planned)
         stale = self._skip(planned.skips)
         try:
             self._publisher.prepare(min(self._settings.publish_timeout_ms, lead.spare_ms()))
             resent = self._recover(found, planned)
             firings = [f for f in planned.firings if f.entry.name not in stale]
-            sent = self._dispatch.send(lead, *self._circuits.parted(firings))
+            parts = self._circuits.parted(firings, lambda firing: firing.entry.name)
+            sent = self._dispatch.send(lead, *parts)
             sent &= self._carry_out(found, planned)
             if sent.unfinished:  # nothing is held meanwhile, for that would hold this up
                 planned.note_again(lead.now_ms())

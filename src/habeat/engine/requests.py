@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.request import Request
+from habeat.engine.circuits import Circuits
 from habeat.engine.dispatch import Dispatch, Dispatched
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import DefinitionSource, PlannedFiring, Planner
@@ -29,7 +30,14 @@ TURN_MS = 500
 class Requests:
     """Carries out the requests that are due, a bounded part of them each turn."""
 
-    def __init__(self, catalog: DefinitionSource, planner: Planner, dispatch: Dispatch) -> None:
+    def __init__(
+        self,
+        catalog: DefinitionSource,
+        planner: Planner,
+        dispatch: Dispatch,
+        circuits: Circuits,
+    ) -> None:
+        self._circuits = circuits
         self._catalog = catalog
         self._planner = planner
         self._dispatch = dispatch
@@ -37,14 +45,15 @@ class Requests:
     def run(self, lead: Lead) -> Dispatched:
         """Send what is due. `unfinished`: look again at once. BrokerUnavailable."""
         found = lead.store.asked(REQUESTS_PER_TURN)
-        sent = self._dispatch.send(lead, self._planned_all(lead, found.requests))
+        readable = list(self._readable(lead, found.requests))
+        parts = self._circuits.parted(readable, lambda each: each[1].entry)
+        sent = self._dispatch.send(lead, *(self._planned_all(lead, part) for part in parts))
         return Dispatched(sent.count, sent.complete, sent.complete and bool(found.requests))
 
     def _planned_all(
-        self, lead: Lead, requests: Sequence[StoredRequest]
+        self, lead: Lead, orders: Sequence[tuple[StoredRequest, Request]]
     ) -> Iterator[PlannedFiring]:
         ends_ms = lead.now_ms() + TURN_MS
-        orders = list(self._readable(lead, requests))
         entries = self._planner.find_all({order.entry for _, order in orders})
         for request, order in orders:
             if lead.now_ms() >= ends_ms:

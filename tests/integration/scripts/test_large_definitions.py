@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from habeat.client import Client
 from habeat.core.lease import Fence
 from habeat.core.limits import DEFAULT_LIMITS
+from habeat.errors import ValidationError
 from habeat.ports import Statuses, Tick
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.integration.scripts.crowd import Counting
@@ -70,3 +72,17 @@ def test_one_that_was_replaced_meanwhile_is_not_set_aside(bench: Bench) -> None:
     outcome = bench.store.quarantine(fence, tick.due[0], "too large")
     assert isinstance(outcome, Statuses)
     assert outcome.words == ["replan"]
+
+
+def test_what_may_be_added_is_never_too_large_where_it_is_stored(bench: Bench) -> None:
+    """habeat adds to a definition after the check: the time of creation, for example."""
+    with Client(bench.server.url(), prefix=bench.keys.prefix) as client:
+        size = DEFAULT_LIMITS.definition_bytes
+        while True:
+            try:
+                client.add("e", "t", 60, kwargs={"x": "y" * size})
+                break
+            except ValidationError:
+                size -= 1
+    stored = bench.admin.hstrlen(bench.keys.entries, "e")
+    assert DEFAULT_LIMITS.definition_bytes < stored <= MOST

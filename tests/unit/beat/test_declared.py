@@ -15,11 +15,13 @@ from celery.beat import BeatLazyFunc, ScheduleEntry
 from celery.schedules import crontab, schedule
 from kombu import Exchange, Queue
 
-from habeat.beat.declared.beat_schedule import declare
+from habeat.beat.declared.beat_schedule import BeatSchedule, declare
 from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.message.send_path import CANVAS
 from habeat.core.entry import Delivery, Misfire
+from habeat.core.limits import Limits
 from habeat.entries.codec import decode, encode
+from habeat.errors import DefinitionError
 from habeat.schedules.custom import Asked, Told
 
 GOOD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
@@ -304,3 +306,14 @@ def test_an_entry_says_the_same_as_add_does(app: Celery) -> None:
     assert (entry.tags, entry.description, entry.enabled) == (("nightly",), "what", False)
     plain = declare(app, {"none": GOOD}).entries["none"]
     assert found.entries["none"] == plain
+
+
+@pytest.mark.parametrize("decode", ["decode", "decode_order"])
+def test_what_is_larger_than_the_limit_is_not_decoded(decode: str) -> None:
+    catalog = BeatDefinitionSource(BeatSchedule(), limits=Limits(definition_bytes=1_000))
+    given = ("a",) if decode == "decode" else ()
+    most = Limits(definition_bytes=1_000).stored_bytes
+    with pytest.raises(DefinitionError, match=f"it has {most + 1} bytes, more than"):
+        getattr(catalog, decode)(*given, b" " * (most + 1))
+    with pytest.raises(DefinitionError, match="Expecting value"):
+        getattr(catalog, decode)(*given, b" " * most)

@@ -214,3 +214,50 @@ def test_requests_of_a_slow_entry_open_no_circuit_and_go_one_a_turn() -> None:
     assert world.store.orders == {}
     assert world.store.open_circuits == {}
     assert max(lateness) <= SLOW_MS + 50
+
+
+def test_slow_ones_with_much_to_do_take_turns() -> None:
+    world = World(atomic=True)
+    world.add("good", every_ms=1_000)
+    world.run(2_500)
+    for name in ("bad", "worse"):
+        slow(world, name, every_ms=3_600_000)
+        world.store.rows[name].due_ms = world.now_ms + 3_600_000
+        for number in range(20):
+            ask(world, f"{name}{number:02}", kind="trigger", entry=name)
+    world.run(60_000)
+    built = [name for name in world.publisher.rendered if name != "good"]
+    assert sorted(built) == ["bad"] * 20 + ["worse"] * 20
+    assert abs(built[:20].count("bad") - 10) <= 2
+
+
+def test_requests_of_slow_entries_do_not_delay_those_of_others() -> None:
+    world = World(atomic=True)
+    world.add("good", every_ms=3_600_000)
+    world.run(2_500)
+    slow(world, "bad", every_ms=3_600_000)
+    world.store.rows["bad"].due_ms = world.now_ms + 3_600_000
+    for number in range(20):
+        ask(world, f"bad{number:02}", kind="trigger", entry="bad")
+    world.run(3_000)
+    before = world.publisher.rendered.count("good")
+    ask(world, "good", kind="trigger", entry="good")
+    world.run(1_100)
+    assert world.publisher.rendered.count("good") == before + 1
+    assert len(world.store.orders) >= 10
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_one_that_takes_longer_than_the_lease_is_set_aside_too(atomic: bool) -> None:
+    """Its turns end with the lease lost, each of them."""
+    world = World(ttl_ms=1_000, atomic=atomic)
+    world.add("good", every_ms=1_000)
+    world.run(2_500)
+    slow(world, "bad")
+    world.publisher.code_takes_ms["bad"] = 3_000
+    built, lateness = builds(world), late(world, "good")
+    world.run(130_000)
+    assert "bad" in world.store.open_circuits
+    assert len(built) == SLOW_OPENS_AFTER + 2, "and two probes"
+    assert len(lateness) >= 125
+    assert sum(each > 50 for each in lateness) <= 4 * len(built)
