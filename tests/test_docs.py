@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -107,3 +108,36 @@ def test_no_page_names_a_setting_that_does_not_exist() -> None:
     for page in PAGES:
         for name in re.findall(r"`(?:app\.conf\.)?(habeat_[a-z_]+)`", page.read_text()):
             assert name in known or others.match(name), f"{name_of(page)} names {name}"
+
+
+# What the code fills in: values, and words that it takes from a table.
+FILLED_IN = re.compile(
+    r"…|'|\(|\)|[:;,]|\bN\b|\b\d+\b"
+    r"|\b(?:atomic|outbox|RedBeat|unreachable|read only|out of memory|denied|now)\b"
+)
+
+
+def logged_lines() -> list[str]:
+    """The log lines that the operations guide explains."""
+    page = (DOCS / "guides" / "operations.md").read_text()
+    page = page.partition("### Stored values")[0]
+    return [
+        line
+        for row in re.findall(r"^\| (`.*?) \| ", page, re.MULTILINE)
+        for line in re.findall(r"`([^`]+)`", row)
+    ]
+
+
+def test_the_log_lines_that_are_explained_are_those_of_the_code() -> None:
+    """By their longest part that is not filled in, which must be a text of the code."""
+    texts = [
+        node.value
+        for file in (ROOT / "src" / "habeat").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    lines = logged_lines()
+    assert len(lines) > 50
+    for line in lines:
+        part = max((part.strip() for part in FILLED_IN.split(line)), key=len)
+        assert any(part in text for text in texts), f"operations.md explains {line!r}"
