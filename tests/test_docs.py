@@ -113,7 +113,7 @@ def test_no_page_names_a_setting_that_does_not_exist() -> None:
 # What the code fills in: values, and words that it takes from a table.
 FILLED_IN = re.compile(
     r"…|'|\(|\)|[:;,]|\bN\b|\b\d+\b"
-    r"|\b(?:atomic|outbox|RedBeat|unreachable|read only|out of memory|denied|now)\b"
+    r"|\b(?:atomic|outbox|RedBeat|unreachable|read only|out of memory|denied|was due)\b"
 )
 
 
