@@ -1,11 +1,11 @@
 """habeat: a highly available scheduler for Celery beat.
 
-Start several beats with ``-S habeat.Scheduler``; one leads, the others stand by, and every
+Run several beat processes with ``-S habeat.Scheduler``: one leads, the others stand by, and every
 slot of every entry fires once.
 
-The public names are loaded when they are first asked for, so that ``import habeat`` has no
-side effects and does not import Celery. (The table below is read by name on purpose: a plain
-import statement here would tie every module of the package to the Celery adapter.)
+The public names are loaded on first use, so ``import habeat`` has no side effects and does not
+import Celery. They are looked up in a table on purpose: a plain import statement here would make
+every module of the package depend on the Celery adapter.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The only reader of clocks; everybody else is given one.
+"""The only module that reads clocks; all others receive one.
 
-The monotonic clock counts the time a host is suspended where the system has such a clock
-(CLOCK_BOOTTIME on Linux): a laptop that slept for an hour must not believe its lease.
+Where the system has such a clock (CLOCK_BOOTTIME on Linux), the monotonic clock includes the time
+that a host is suspended: a laptop that slept for an hour must not trust its lease.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ class SystemClock:
         self._source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
     def monotonic_us(self) -> int:
-        """Microseconds since some fixed moment; never steps back."""
+        """Microseconds since some fixed moment; never goes backwards."""
         return time.clock_gettime_ns(self._source) // 1_000
 
     def wall_ms(self) -> int:
-        """This host's idea of the Unix time, only compared and shown, never decided by."""
+        """This host's Unix time in ms: for comparing and showing, never for decisions."""
         return time.time_ns() // 1_000_000

@@ -1,7 +1,7 @@
 """Every error that habeat raises on purpose: a sentence for a person, and data for a program.
 
-All of them are `HabeatError`. The sentence is complete by itself (it names the entry, the
-field, what was given and what is allowed); the attributes carry the same facts.
+All of them are `HabeatError`. The sentence is complete by itself: it names the entry and the
+field, what was given, and what was expected. The attributes carry the same facts.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from habeat.printable import ERROR_MAX_CHARS, Kind, kind_of, printable, repr_of
 
-#: What a task or a message carries: an error names the place, never the value.
+#: Fields whose values may be secret: an error names the place, never the value.
 _PRIVATE = ("args", "kwargs", "headers", "options.headers")
 
 
 class HabeatError(Exception):
-    """The root of all errors raised by habeat; its text is one printable line of bounded length."""
+    """The base of all habeat errors; its text is one printable line of bounded length."""
 
-    #: How long the text may be; the rest is cut.
+    #: The text is cut after this many characters.
     max_chars = ERROR_MAX_CHARS
 
     def __str__(self) -> str:
@@ -25,12 +25,12 @@ class HabeatError(Exception):
 
 
 class SettingsError(HabeatError):
-    """A setting that cannot work; beat refuses to start with it.
+    """A setting is invalid; beat does not start.
 
     `setting` is the name of the Celery setting, e.g. ``habeat_lease_ttl``.
     """
 
-    max_chars = 4_000  # it may list all settings
+    max_chars = 4_000  # the text may list all settings
 
     def __init__(self, setting: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -38,26 +38,34 @@ class SettingsError(HabeatError):
 
 
 class ValidationError(HabeatError, ValueError):
-    """A field of an entry or of a schedule that is not allowed.
+    """A field of an entry or of a schedule is invalid.
 
-    `entry` may be empty when a schedule is checked by itself.
+    `allowed` says what was expected. `entry` is empty when a schedule is checked on its own.
+    `problem` replaces the start of the sentence where "invalid <field> <value>" would mislead, for
+    example when the field is missing.
     """
 
-    def __init__(self, field: str, given: object, allowed: str, *, entry: str = "") -> None:
+    def __init__(
+        self, field: str, given: object, allowed: str, *, entry: str = "", problem: str = ""
+    ) -> None:
         self.field = field
         self.given = kind_of(given) if _is_private(field) else given
         self.allowed = allowed
         self.entry = entry
+        self._problem = problem
         super().__init__(self._sentence())
 
     def _sentence(self) -> str:
         of = f"entry {repr_of(self.entry)}: " if self.entry else ""
-        given = str(self.given) if isinstance(self.given, Kind) else repr_of(self.given)
-        return f"{of}{self.field} is {given}, allowed: {self.allowed}"
+        if self._problem:
+            return f"{of}{self._problem}: expected {self.allowed}"
+        if isinstance(self.given, Kind):
+            return f"{of}invalid {self.field}: expected {self.allowed}, got {self.given}"
+        return f"{of}invalid {self.field} {repr_of(self.given)}: expected {self.allowed}"
 
     def of_entry(self, entry: str) -> ValidationError:
-        """The same error, told of a named entry."""
-        return type(self)(self.field, self.given, self.allowed, entry=entry)
+        """The same error, with the entry's name in it."""
+        return type(self)(self.field, self.given, self.allowed, entry=entry, problem=self._problem)
 
 
 def _is_private(field: str) -> bool:
@@ -65,16 +73,16 @@ def _is_private(field: str) -> bool:
 
 
 class ScheduleTooExpensive(ValidationError):
-    """A schedule whose next slot takes too long to find.
+    """The next slot of a schedule takes too long to find.
 
-    How much is examined is counted, so that every replica gives up at the same point.
+    The search counts its steps instead of the time, so every replica gives up at the same point.
     """
 
 
 class BulkError(HabeatError, ValueError):
-    """Some of many entries cannot be added, so none was; `errors` has the reason for each.
+    """Some entries of a bulk call are invalid, so none was added; `errors` has each reason.
 
-    It is keyed by the entry's name, by its place (``entries[3]``) where it has none.
+    Its keys are the entries' names, or their positions (``entries[3]``) where they have none.
     """
 
     SHOWN = 5
@@ -87,7 +95,7 @@ class BulkError(HabeatError, ValueError):
         more = len(self.errors) - len(shown)
         rest = f"; and {more} more" if more else ""
         super().__init__(
-            f"{len(self.errors)} of {total} entries are refused, none was added: "
+            f"{len(self.errors)} of {total} entries are invalid, so none was added: "
             + "; ".join(shown)
             + rest
         )
@@ -112,16 +120,16 @@ class BulkInterrupted(HabeatError):
 
 
 class DefinitionError(HabeatError):
-    """A stored definition that this version cannot read; its entry is quarantined."""
+    """This version cannot read a stored definition; the entry is quarantined."""
 
     def __init__(self, entry: str, why: str) -> None:
-        super().__init__(f"entry {entry!r}: the stored definition cannot be read: {why}")
+        super().__init__(f"entry {entry!r}: cannot read the stored definition: {why}")
         self.entry = entry
         self.why = why
 
 
 class EntryNotFound(HabeatError, LookupError):
-    """No entry has this name."""
+    """There is no entry with this name."""
 
     def __init__(self, entry: str) -> None:
         super().__init__(f"there is no entry named {entry!r}")
@@ -129,15 +137,15 @@ class EntryNotFound(HabeatError, LookupError):
 
 
 class EntryExists(HabeatError):
-    """An entry has this name already, and `replace` was not asked for."""
+    """There is already an entry with this name, and `replace` was not set."""
 
     def __init__(self, entry: str, owner: str) -> None:
         how = (
-            "it is declared in beat_schedule, change it there"
+            "it is declared in beat_schedule, so change it there"
             if owner == "config"
             else "use replace=True or update()"
         )
-        super().__init__(f"an entry named {entry!r} exists already: {how}")
+        super().__init__(f"an entry named {entry!r} already exists: {how}")
         self.entry = entry
         self.owner = owner
 
@@ -145,11 +153,12 @@ class EntryExists(HabeatError):
 class NotAllowed(HabeatError):
     """The client's guard does not allow this; nothing was written.
 
-    `field` is what it is about, `allowed` what would be.
+    `field` is what the guard objects to, `allowed` what it expects instead.
     """
 
     def __init__(self, entry: str, field: str, allowed: str) -> None:
-        super().__init__(f"entry {entry!r}: {field} is not allowed here, allowed: {allowed}")
+        of = f"entry {entry!r}: " if entry else ""
+        super().__init__(f"{of}the client's guard does not allow this {field}: expected {allowed}")
         self.entry = entry
         self.field = field
         self.allowed = allowed
@@ -158,44 +167,46 @@ class NotAllowed(HabeatError):
 class OwnedByConfig(HabeatError):
     """The entry is declared in beat_schedule, which the API does not change.
 
-    `act` is what was asked for: update or remove.
+    `act` is the requested operation: update or remove.
     """
 
     def __init__(self, entry: str, act: str) -> None:
         super().__init__(
-            f"entry {entry!r} is declared in beat_schedule: {act} it there "
-            "(the API may only pause and resume it)"
+            f"entry {entry!r} is declared in beat_schedule, so {act} it there: "
+            "the API may only pause and resume it"
         )
         self.entry = entry
         self.act = act
 
 
 class RevisionConflict(HabeatError):
-    """The entry was changed by somebody else since it was read."""
+    """The entry has changed since it was read."""
 
     def __init__(self, entry: str, expected_rev: int | None, found_rev: int | None) -> None:
-        found = "it is gone" if found_rev is None else f"it is at revision {found_rev}"
-        wanted = "" if expected_rev is None else f", not at {expected_rev}"
-        super().__init__(f"entry {entry!r} has changed: {found}{wanted}; read it again")
+        found = "it was removed" if found_rev is None else f"it is at revision {found_rev}"
+        wanted = "" if expected_rev is None else f", not {expected_rev}"
+        super().__init__(
+            f"entry {entry!r} has changed since it was read: {found}{wanted}; read it again"
+        )
         self.entry = entry
         self.expected_rev = expected_rev
         self.found_rev = found_rev
 
 
 class RedisUnavailable(HabeatError):
-    """Redis did not answer within the time allowed; nothing is known of the call's effect."""
+    """Redis did not answer in time; the call may or may not have taken effect."""
 
 
 class CallTimeout(HabeatError):
-    """A call of the Client was not finished in its time, though Redis answered.
+    """A call of the Client did not finish in time, although Redis answered.
 
-    `seconds` is the client's timeout, `done` how far the call came ("" where that is unknown).
+    `seconds` is the client's timeout, `done` how far the call got ("" where that is unknown).
     """
 
     def __init__(self, seconds: float, done: str = "") -> None:
         so_far = f" ({done})" if done else ""
         super().__init__(
-            f"the call was not finished within {seconds:g} s{so_far}: ask for less, or give the "
+            f"the call did not finish within {seconds:g} s{so_far}: request less, or give the "
             "client a longer timeout"
         )
         self.seconds = seconds
@@ -203,18 +214,20 @@ class CallTimeout(HabeatError):
 
 
 class DeadNotFound(HabeatError, LookupError):
-    """Nothing that was given up has this id; it may have been resent, purged or trimmed."""
+    """No dead letter has this id; it may have been resent, purged or trimmed."""
 
     def __init__(self, id: str) -> None:
-        super().__init__(f"nothing that was given up has the id {id!r}: see `habeat dead list`")
+        super().__init__(
+            f"no firing or request with the id {id!r} was given up: see `habeat dead list`"
+        )
         self.id = id
 
 
 class DeadUnreadable(HabeatError):
-    """What was given up cannot be sent again: its message cannot be read, or it is under way."""
+    """A dead letter cannot be resent: its message is unreadable, or it is already being sent."""
 
     def __init__(self, id: str, why: str = "its message cannot be read") -> None:
-        super().__init__(f"{id!r} cannot be sent again: {why}")
+        super().__init__(f"cannot resend {id!r}: {why}")
         self.id = id
         self.why = why
 
@@ -223,39 +236,39 @@ class ForeignState(HabeatError):
     """The keys under this prefix belong to another app or to another schema version."""
 
 
-# -- what the world did: raised behind the ports, and handled by the engine ----------------
+# -- failures of Redis, the broker and Celery: raised behind the ports, handled by the engine --
 
 
 class StoreUnavailable(HabeatError):
-    """Redis did not answer, or refused to write; nothing is known of the call's effect.
+    """Redis did not answer, or refused to write; the call may or may not have taken effect.
 
     `fault` is one word for the log: unreachable, read_only, out_of_memory, denied, busy, other.
     """
 
     def __init__(self, fault: str, detail: str) -> None:
-        how = "answers with an error" if fault == "other" else f"is {fault.replace('_', ' ')}"
+        how = "returned an error" if fault == "other" else f"is {fault.replace('_', ' ')}"
         super().__init__(f"Redis {how}: {detail}")
         self.fault = fault
 
 
 class BrokerUnavailable(HabeatError):
-    """The broker did not take the message in time; it may or may not have it."""
+    """The broker did not confirm the message in time; it may or may not have it."""
 
 
 class PublishRefused(HabeatError):
-    """The broker is there and refuses this one message; others are not concerned."""
+    """The broker is up but refuses this one message; other messages are not affected."""
 
 
 class PublishUnknown(PublishRefused):
-    """The connection failed under this message, and the broker is well: it may have the message.
+    """The connection failed while sending this message, but the broker is up and may have it.
 
-    It stays in flight and is sent again, by a new connection.
+    The message stays in flight and is resent over a new connection.
     """
 
 
 class RenderFailed(HabeatError):
-    """Celery could not build this entry's message; the broker has no part in it."""
+    """Celery could not build this entry's message; the broker is not involved."""
 
 
 class RenderBypassed(RenderFailed):
-    """Celery sent the message itself, or lost it: its fate is unknown."""
+    """Celery sent the message itself or lost it: it is unknown whether it was sent."""

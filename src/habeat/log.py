@@ -1,8 +1,8 @@
-"""The ``habeat`` logger: each record is one line, whatever the texts in it contain.
+"""The ``habeat`` logger: each record is one line, whatever text it contains.
 
-Names of entries, error texts of users' classes and what is stored in Redis end up in log lines. The
-filter below makes the finished message printable (`habeat.printable`), so that no text can
-start a line of its own, and gives each line of a traceback a margin for the same reason.
+Log lines contain entry names, error texts from users' classes, and values stored in Redis. The
+filter below makes the finished message printable (`habeat.printable`), so that no value can forge a
+log line of its own. It indents each line of a traceback for the same reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MARGIN = "  | "
 
 
 class OneLine(logging.Filter):
-    """Escapes what a record says, before any handler sees it."""
+    """Escapes a record's message and traceback before any handler sees them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = printable(record.getMessage(), MESSAGE_MAX_CHARS), None
@@ -28,7 +28,7 @@ class OneLine(logging.Filter):
 
 
 def keep_to_one_line() -> None:
-    """Make the logger's records printable; done once, when the package is imported."""
+    """Install the filter on the logger; called once, when the package is imported."""
     log = logging.getLogger("habeat")
     if not any(isinstance(each, OneLine) for each in log.filters):
         log.addFilter(OneLine())

@@ -1,13 +1,13 @@
-"""Text from elsewhere, made safe to print: one line, bounded, with nothing that acts on a terminal.
+"""Make untrusted text safe to print: one line, bounded, without terminal control characters.
 
 Names, descriptions, reasons, error texts and stored values come from users, from their tenants and
-from whoever can write to Redis. A newline in one of them would forge a log line, ESC would reach
-the terminal, a bidirectional mark would change the order of what is read, and a lone surrogate
-cannot be encoded at all. Each of these appears as its Python escape instead (``\\n``, ``\\x1b``,
-``\\u202e``), as in `repr`. Everything printed goes through this file; stored data stays as it is.
+from anyone who can write to Redis. A newline in one of them would forge a log line, ESC would reach
+the terminal, a bidirectional mark would change the reading order, and a lone surrogate cannot be
+encoded at all. Each of these is printed as its Python escape (``\\n``, ``\\x1b``, ``\\u202e``), as
+in `repr`. Everything printed goes through this file; stored data stays unchanged.
 
 Values of arguments and headers are never printed. An error names the place, as in
-``kwargs["token"]`` (`place`), and the type of what is there (`kind_of`).
+``kwargs["token"]`` (`place`), and the type of the value (`kind_of`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-#: Error texts and reasons are cut here; the start names the problem.
+#: Error texts and reasons are cut to this length; the start names the problem.
 ERROR_MAX_CHARS = 500
 VALUE_MAX_CHARS = 120
 
-#: Shorter ones (numbers, flags) are no secrets, and would be found in every text.
+#: Shorter values (numbers, flags) are not secret, and would match in almost any text.
 LEAST_QUOTED_CHARS = 4
 LEAVES_AT_MOST = 1_000
 DEPTH_AT_MOST = 20
@@ -29,9 +29,9 @@ _CUT = "…"
 
 
 def printable(text: str, max_chars: int | None = None) -> str:
-    """`text` on one line with every character visible, cut to `max_chars` if that is given."""
+    """`text` on one line with every character visible, cut to `max_chars` if given."""
     if max_chars is not None:
-        text = text[: max_chars + 1]  # what is cut off needs no escaping
+        text = text[: max_chars + 1]  # escaping the rest would be wasted work
     if not text.isprintable():
         text = "".join(map(_visible, text))
     if max_chars is not None and len(text) > max_chars:
@@ -40,9 +40,9 @@ def printable(text: str, max_chars: int | None = None) -> str:
 
 
 def printable_json(value: object) -> str:
-    """`value` as indented JSON that any terminal and any encoding can carry, and that reads back.
+    """`value` as indented JSON that is safe for any terminal and encoding, and parses back.
 
-    Only strings of the value can hold such characters, so each becomes a JSON escape.
+    Unprintable characters can occur only inside strings, so each becomes a JSON escape.
     """
     written = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     if written.replace("\n", "").isprintable():
@@ -53,24 +53,24 @@ def printable_json(value: object) -> str:
 
 
 def repr_of(value: object, max_chars: int = VALUE_MAX_CHARS) -> str:
-    """The `repr` of a value that may be printed, cut; a `repr` that fails is named by its type."""
+    """The `repr` of a printable value, cut to `max_chars`; its type if `repr` itself fails."""
     if isinstance(value, str | bytes) and len(value) > max_chars:
         value = value[:max_chars]
         return printable(repr(value)) + _CUT
     try:
         return printable(repr(value), max_chars)
-    except Exception:  # the class is the user's
+    except Exception:  # a user's class may raise anything
         return f"a {type(value).__name__}"
 
 
 class Kind(str):
-    """The type or the size of a value, in place of the value; printed without quotes."""
+    """The type or size of a value, shown instead of the value; printed without quotes."""
 
     __slots__ = ()
 
 
 def kind_of(value: object) -> Kind:
-    """The type of a value that must not be printed, with its article; a `Kind` stays as it is."""
+    """The type of a secret value, with its article; a `Kind` is returned unchanged."""
     if isinstance(value, Kind):
         return value
     name = printable(type(value).__name__, VALUE_MAX_CHARS)
@@ -78,7 +78,7 @@ def kind_of(value: object) -> Kind:
 
 
 def place(root: str, path: Iterable[str | int] = ()) -> str:
-    """Where in the arguments something is: ``kwargs["token"]``, ``args[0]["to"]``."""
+    """The path to a value in the arguments: ``kwargs["token"]``, ``args[0]["to"]``."""
     steps = (
         f"[{step}]" if isinstance(step, int) else f'["{printable(step, 80)}"]' for step in path
     )
@@ -86,10 +86,10 @@ def place(root: str, path: Iterable[str | int] = ()) -> str:
 
 
 def redacted(text: str, **roots: object) -> str:
-    """`text` with the values of these arguments replaced by their places.
+    """`text` with the values of these arguments replaced by their paths.
 
-    Error texts of other people's code often quote what they were given, and are logged and stored.
-    `roots` are by name: ``redacted(text, args=…, kwargs=…, headers=…)``. Values too short to
+    Error texts from other code often quote their arguments, and habeat logs and stores those texts.
+    `roots` are named: ``redacted(text, args=…, kwargs=…, headers=…)``. Values too short to
     identify anything stay.
     """
     leaves = itertools.islice(_leaves(roots), LEAVES_AT_MOST)
@@ -100,7 +100,7 @@ def redacted(text: str, **roots: object) -> str:
 
 
 def _leaves(roots: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """The values inside, with their places; breadth first, no deeper than definitions go."""
+    """The values inside, with their paths; breadth first, at most as deep as definitions go."""
     level: list[tuple[str, object]] = list(roots.items())
     for _ in range(DEPTH_AT_MOST):
         inside: list[tuple[str, object]] = []
@@ -115,7 +115,7 @@ def _leaves(roots: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 
 def _forms(value: object) -> Iterator[str]:
-    """How a text may quote the value."""
+    """The forms in which a text may quote the value."""
     if isinstance(value, str | bytes | int | float) and not isinstance(value, bool):
         for form in {str(value), repr(value), repr(value)[1:-1]}:
             if len(form) >= LEAST_QUOTED_CHARS:

@@ -192,8 +192,8 @@ def test_impossible_values_are_refused_by_name(setting: str, value: object) -> N
 
 def test_a_ttl_below_what_renewal_needs_says_so() -> None:
     assert str(refused(habeat_lease_ttl=0.5)) == (
-        "habeat_lease_ttl is 0.5: it must be seconds as a number or a timedelta, at least 1 "
-        "(below what renewal needs)"
+        "invalid habeat_lease_ttl 0.5: expected seconds as a number or a timedelta, at least 1 "
+        "(renewal needs that long)"
     )
 
 
@@ -236,7 +236,7 @@ def test_atomic_needs_a_redis_as_broker() -> None:
 def test_unknown_names_are_refused_with_a_guess(wrong: str, meant: str) -> None:
     error = refused(**{wrong: 1})
     assert error.setting == wrong
-    assert str(error) == f"there is no setting {wrong}: did you mean {meant}?"
+    assert str(error) == f"unknown setting {wrong} (did you mean {meant}?)"
 
 
 def test_an_unknown_name_like_no_other_lists_those_that_exist() -> None:
@@ -440,7 +440,7 @@ def test_the_broker_of_the_environment_is_the_broker(monkeypatch: pytest.MonkeyP
 
 
 def test_celerys_own_default_broker_is_no_redis() -> None:
-    with pytest.raises(SettingsError, match="no Redis to be found"):
+    with pytest.raises(SettingsError, match="habeat has no Redis"):
         of_app(Celery("proj"))
 
 

@@ -1,7 +1,7 @@
-"""The command line: a thin face on `habeat.client`.
+"""The command line: a thin layer over `habeat.client`.
 
-``celery -A proj habeat …`` is `habeat`, a click group that Celery finds by its entry point; the
-console script ``habeat`` is in `habeat.cli.main`.
+``celery -A proj habeat …`` runs `habeat`, a click group that Celery finds through its entry point.
+The console script ``habeat`` is in `habeat.cli.main`.
 """
 
 from habeat.cli.group import habeat

@@ -1,4 +1,4 @@
-"""``trigger`` and ``backfill``: extra firings, asked for by hand."""
+"""``trigger`` and ``backfill``: request extra firings."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from habeat.client import Backfill, Client
 from habeat.core.request import BACKFILL_PACE
 
 request_option = click.option(
-    "--request-id", metavar="ID", help="Ask once: a second call with this id does nothing."
+    "--request-id", metavar="ID", help="Make retries safe: a second call with this id does nothing."
 )
 
 
 @command("trigger")
 @click.argument("name")
-@click.option("--args", type=JSON_LIST, help="Other positional arguments, a JSON list.")
-@click.option("--kwargs", type=JSON_OBJECT, help="Other keyword arguments, a JSON object.")
+@click.option("--args", type=JSON_LIST, help="Positional arguments for this firing, a JSON list.")
+@click.option("--kwargs", type=JSON_OBJECT, help="Keyword arguments for it, a JSON object.")
 @request_option
 @json_option
 def trigger_command(
@@ -36,17 +36,19 @@ def trigger_command(
     if as_json:
         say_json({"entry": name, "request_id": str(request), "known": request.known})
     elif request.known:
-        say(f"request {request} was made before; nothing is done again")
+        say(f"request {request} was already made; nothing was sent again")
     else:
-        say(f"{name} will fire as soon as a leader sees it, request {request}")
+        say(f"{name} will fire as soon as a leader sees the request ({request})")
 
 
 @command("backfill")
 @click.argument("name")
-@click.option("--from", "start", type=SINCE, required=True, help="After this (ISO 8601, or 2d).")
-@click.option("--to", "end", type=SINCE, help="Up to this, itself included; default: now.")
-@click.option("--pace", default=BACKFILL_PACE, show_default=True, help="Firings a second.")
-@click.option("--dry-run", is_flag=True, help="Only say how many slots it would be.")
+@click.option(
+    "--from", "start", type=SINCE, required=True, help="Slots after this (ISO 8601, or 2d for ago)."
+)
+@click.option("--to", "end", type=SINCE, help="Slots up to and including this; default: now.")
+@click.option("--pace", default=BACKFILL_PACE, show_default=True, help="Firings per second.")
+@click.option("--dry-run", is_flag=True, help="Only show how many slots would fire.")
 @request_option
 @json_option
 def backfill_command(
@@ -59,7 +61,7 @@ def backfill_command(
     request_id: str | None,
     as_json: bool,
 ) -> None:
-    """Fire the slots of a span of the past once more, at a pace."""
+    """Fire the slots of a past period again, at a limited pace."""
     now = client.server_time()
     report = client.backfill(
         name,
@@ -77,7 +79,7 @@ def backfill_command(
 
 def _sentence(report: Backfill) -> str:
     if report.first is None or report.last is None:
-        return f"{report.entry} has no slots in that span; nothing is done"
+        return f"{report.entry} has no slots in that period; nothing will fire"
     what = (
         f"{plural(report.count, 'slot')} of {report.entry}, "
         f"{exact(report.first)} to {exact(report.last)} UTC, {span(report.seconds)} at this pace"
@@ -85,5 +87,5 @@ def _sentence(report: Backfill) -> str:
     if report.dry_run:
         return f"would fire {what}"
     if report.known:
-        return f"request {report.request_id} was made before; nothing is done again"
-    return f"will fire {what}, request {report.request_id}"
+        return f"request {report.request_id} was already made; nothing was sent again"
+    return f"will fire {what} (request {report.request_id})"

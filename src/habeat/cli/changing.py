@@ -21,8 +21,8 @@ from habeat.core.entry import Entry
 @click.argument("task")
 @schedule_options
 @entry_options
-@click.option("--disabled", is_flag=True, help="Do not fire yet.")
-@click.option("--replace", is_flag=True, help="Change the entry if there is one of this name.")
+@click.option("--disabled", is_flag=True, help="Add it disabled: it does not fire yet.")
+@click.option("--replace", is_flag=True, help="Replace an existing entry with this name.")
 @json_option
 def add_command(
     client: Client,
@@ -33,10 +33,10 @@ def add_command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Add an entry that sends TASK by a schedule: --every, --cron, --rrule …."""
+    """Add an entry that sends TASK on a schedule: --every, --cron, --rrule …"""
     schedule = schedule_from(given, client.timezone, name)
     if schedule is None:
-        raise click.UsageError("say when: --every, --cron, --rrule …")
+        raise click.UsageError("missing schedule: give --every, --cron, --rrule …")
     entry = client.add(
         name,
         task,
@@ -53,9 +53,9 @@ def add_command(
 @click.option("--task", help="The task to send.")
 @schedule_options
 @entry_options
-@click.option("--no-tags", is_flag=True, help="Take all tags away.")
-@click.option("--enable/--disable", "enabled", default=None, help="Fire, or do not.")
-@click.option("--rev", type=int, help="Only if the entry is at this revision.")
+@click.option("--no-tags", is_flag=True, help="Remove all tags.")
+@click.option("--enable/--disable", "enabled", default=None, help="Whether the entry fires.")
+@click.option("--rev", type=int, help="Update only if the entry is at this revision.")
 @json_option
 def update_command(
     client: Client,
@@ -67,29 +67,29 @@ def update_command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Change what is said of an entry; the rest stays.
+    """Change the given fields of an entry; the others stay.
 
-    --option and --queue change the options that they name; --option NAME= takes one away.
+    --option and --queue change only the options that they name; --option NAME= removes one.
     --tag replaces all tags.
     """
     changes = fields_from(given, client.timezone)
     if "options" in changes:
         entry = client.get(name)
         changes["options"] = options_changed(entry.options, given)
-        rev = entry.rev if rev is None else rev  # or a change made meanwhile would be undone
+        rev = entry.rev if rev is None else rev  # else this would undo a concurrent change
     schedule = schedule_from(given, client.timezone, name)
     more = {"task": task, "schedule": schedule, "enabled": enabled, "tags": () if no_tags else None}
     changes |= {field: value for field, value in more.items() if value is not None}
     if not changes:
-        raise click.UsageError("say what to change; see --help")
+        raise click.UsageError("nothing to change: give at least one option; see --help")
     _say_entry(client, client.update(name, rev=rev, **changes), as_json)
 
 
 @command("remove")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--prefix", default="", help="All of the API's whose name begins so.")
-@click.option("--tag", "tags", multiple=True, help="All of the API's with this tag.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--prefix", default="", help="Entries of the API whose names start with this.")
+@click.option("--tag", "tags", multiple=True, help="Entries of the API with this tag.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 def remove_command(
     client: Client, names: Sequence[str], prefix: str, tags: Sequence[str], yes: bool, as_json: bool
@@ -113,17 +113,19 @@ def remove_command(
 @click.argument("new_name")
 @json_option
 def rename_command(client: Client, name: str, new_name: str, as_json: bool) -> None:
-    """Give an entry another name; it keeps its rhythm and its count."""
+    """Rename an entry; it keeps its slots and its count of firings."""
     _say_entry(client, client.rename(name, new_name), as_json)
 
 
 @command("pause")
 @click.argument("name")
-@click.option("--reason", default="", help="Why; shown with the entry.")
-@click.option("--until", type=SINCE, help="Until then (ISO 8601), or for so long: 30m, 2h, 1d.")
+@click.option("--reason", default="", help="The reason, shown with the entry.")
+@click.option(
+    "--until", type=SINCE, help="When the pause ends (ISO 8601), or how long it lasts: 30m, 2h, 1d."
+)
 @json_option
 def pause_command(client: Client, name: str, reason: str, until: Any, as_json: bool) -> None:
-    """Stop an entry until it is resumed, or until a moment."""
+    """Pause an entry until it is resumed, or until a given time."""
     end = None if until is None else ahead(until, client.server_time())
     _say_entry(client, client.pause(name, reason, end), as_json)
 
@@ -136,13 +138,13 @@ def pause_command(client: Client, name: str, reason: str, until: Any, as_json: b
     type=click.Choice(["now", "paused"]),
     default="now",
     show_default=True,
-    help="Where it goes on: now, or where it stopped, with catch-up.",
+    help="Continue from now, or from where it was paused, with catch-up.",
 )
 @json_option
 def resume_command(
     client: Client, name: str, begin: Literal["now", "paused"], as_json: bool
 ) -> None:
-    """Let a paused or quarantined entry go on."""
+    """Resume a paused or quarantined entry."""
     _say_entry(client, client.resume(name, begin), as_json)
 
 
@@ -150,7 +152,7 @@ def _be_sure(client: Client, prefix: str, tags: Sequence[str], yes: bool) -> Non
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("removing many at once needs --yes where nobody can be asked")
+        raise click.UsageError("removing by prefix or tag without a terminal needs --yes")
     count = sum(1 for _ in client.list(prefix=prefix, tags=tags, owner="api"))
     click.confirm(f"remove {entries_counted(count)}?", abort=True, err=True)
 

@@ -1,4 +1,4 @@
-"""``dead``: firings and requests that were given up. Arguments are never shown."""
+"""``dead``: firings and requests that were given up. Their arguments are never shown."""
 
 from __future__ import annotations
 
@@ -19,24 +19,27 @@ ID = click.argument("identity", metavar="ID")
 def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
     entry = click.option("--entry", help="Only those of this entry.")
     age = click.option(
-        "--older-than", type=SPAN, metavar="SPAN", help="Only those given up so long ago: 15m, 2d."
+        "--older-than",
+        type=SPAN,
+        metavar="SPAN",
+        help="Only those given up longer ago than this: 15m, 2d.",
     )
     return entry(age(function))
 
 
 @click.group("dead", cls=click.Group)
 def dead_command() -> None:
-    """Firings and requests that were given up: list, show, resend or purge them."""
+    """List, show, resend or purge firings and requests that were given up."""
 
 
 @command("list")
 @_filters
-@click.option("--limit", default=50, show_default=True, help="How many at most.")
+@click.option("--limit", default=50, show_default=True, help="Show at most this many.")
 @json_option
 def list_dead(
     client: Client, entry: str | None, older_than: timedelta | None, limit: int, as_json: bool
 ) -> None:
-    """Those that were given up, the oldest first."""
+    """List what was given up, oldest first."""
     found = client.dead(entry, older_than=older_than, limit=limit)
     if as_json:
         say_json(found)
@@ -50,7 +53,7 @@ def list_dead(
 @ID
 @json_option
 def show_dead(client: Client, identity: str, as_json: bool) -> None:
-    """One of them: why and when it was given up. Its arguments are not shown."""
+    """Show when and why one was given up. Its arguments are not shown."""
     letter = client.dead_letter(identity)
     if as_json:
         say_json(letter)
@@ -68,7 +71,7 @@ def show_dead(client: Client, identity: str, as_json: bool) -> None:
             ("task", letter.task or "unknown"),
             ("task id", letter.task_id or "unknown"),
             ("size", f"{letter.size} bytes"),
-            ("resend", "possible" if letter.resendable else "not possible: it cannot be read"),
+            ("resend", "possible" if letter.resendable else "not possible: it is unreadable"),
         ]
     )
 
@@ -77,18 +80,18 @@ def show_dead(client: Client, identity: str, as_json: bool) -> None:
 @ID
 @json_option
 def resend_dead(client: Client, identity: str, as_json: bool) -> None:
-    """Send it again: a firing with the same task id, a request as it was made."""
+    """Resend a firing with the same task id, or a request unchanged."""
     letter = client.resend(identity)
     if as_json:
         say_json({"id": letter.id, "entry": letter.entry, "resent": True})
     else:
-        say(f"{letter.id} is sent again as soon as a leader sees it")
+        say(f"{letter.id} will be resent as soon as a leader sees it")
 
 
 @command("purge")
 @click.argument("identity", metavar="[ID]", required=False)
 @_filters
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 def purge_dead(
     client: Client,
@@ -98,17 +101,17 @@ def purge_dead(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Remove one, or all that the options select; without options, all."""
+    """Delete one record, or all that the options select; without options, all records."""
     if identity is not None and (entry is not None or older_than is not None):
         raise click.UsageError("give either an ID or options")
     if not yes:
         count = 1 if identity else len(client.dead(entry, older_than=older_than, limit=None))
-        click.confirm(f"Remove {plural(count, 'record')} for good?", abort=True, err=True)
+        click.confirm(f"Permanently delete {plural(count, 'record')}?", abort=True, err=True)
     count = client.purge_dead(identity or "", entry=entry, older_than=older_than)
     if as_json:
         say_json({"purged": count})
     else:
-        say(f"{plural(count, 'record')} removed")
+        say(f"deleted {plural(count, 'record')}")
 
 
 def _rows(found: Sequence[DeadLetter], client: Client) -> None:

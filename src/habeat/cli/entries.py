@@ -1,4 +1,4 @@
-"""``list`` and ``show``: the entries."""
+"""``list`` and ``show``."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ RECORDS_SHOWN = 5
 
 
 @command("list")
-@click.option("--prefix", default="", help="Names that begin so.")
-@click.option("--tag", "tags", multiple=True, help="With this tag; several: with all of them.")
-@click.option("--owner", type=click.Choice(OWNERS), help="From the API or from beat_schedule.")
-@click.option("--state", type=click.Choice(CONDITIONS), help="In this state.")
+@click.option("--prefix", default="", help="Entries whose names start with this.")
+@click.option("--tag", "tags", multiple=True, help="Entries with this tag; repeat for all of them.")
+@click.option("--owner", type=click.Choice(OWNERS), help="api, or config for beat_schedule.")
+@click.option("--state", type=click.Choice(CONDITIONS), help="Entries in this state.")
 @json_option
 def list_command(
     client: Client,
@@ -49,7 +49,7 @@ def list_command(
     state: str | None,
     as_json: bool,
 ) -> None:
-    """The entries, by name."""
+    """List entries by name."""
     entries = list(client.list(prefix=prefix, tags=tags, owner=owner, state=state))
     if as_json:
         say_json(entries)
@@ -57,7 +57,7 @@ def list_command(
     if not entries:
         filtered = prefix or tags or owner or state
         say(
-            "no entry is like that; without the options all are listed"
+            "no entry matches; leave the options out to list all"
             if filtered
             else "no entries yet; add one: celery -A proj habeat add NAME TASK --every 300"
         )
@@ -83,7 +83,7 @@ def list_command(
 @click.argument("name")
 @json_option
 def show_command(client: Client, name: str, as_json: bool) -> None:
-    """One entry: every field, its next slots, and what became of the last ones."""
+    """Show every field of an entry, its next slots and its latest outcomes."""
     entry = client.get(name)
     now = client.server_time()
     slots = client.preview(name, SLOTS_SHOWN)
@@ -110,7 +110,7 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
     if slots:
         instant_rows(slots, now)
     else:
-        say("  none: the schedule has no slot left, or cannot be read")
+        say("  none: the schedule has no slots left, or is unreadable")
     say()
     say("last records")
     if records:
@@ -142,7 +142,7 @@ def _fields(entry: Entry, policies: Policies, now: datetime) -> Iterator[tuple[s
     yield "enabled", "yes" if entry.enabled else "no"
     yield from _bounds(entry, now)
     yield "catch-up", promise(policies)
-    yield "delivery", str(entry.delivery or "as the app's setting")
+    yield "delivery", str(entry.delivery or "the app's default")
     yield "message", _message(entry)
     if entry.from_code:
         yield "from code", ", ".join(entry.from_code)
@@ -167,12 +167,12 @@ def _condition(entry: Entry, now: datetime) -> str:
 
 def _next_due(entry: Entry, now: datetime) -> str:
     if entry.condition == "paused" and entry.state.next_due is None:
-        return "none while it is paused"
+        return "none while paused"
     return full(entry.state.next_due, now)
 
 
 def _bounds(entry: Entry, now: datetime) -> Iterator[tuple[str, str]]:
-    """What is said of an entry beside its schedule; only what is said."""
+    """Bounds and offsets; only those that are set."""
     for label, at_ms in (("start", entry.start_ms), ("end", entry.end_ms)):
         if at_ms is not None:
             yield label, full(instant(at_ms), now)
@@ -191,7 +191,7 @@ def _of_runs(entry: Entry) -> str:
 
 
 def _message(entry: Entry) -> str:
-    """How its messages come to be, as far as this process can tell: by its own app."""
+    """How the entry's messages are built, judging by this process's own app."""
     app = click.get_current_context().obj.app
     if app.conf.get("habeat_template") is False:
         return "built by Celery each time: habeat_template is False"
@@ -199,7 +199,7 @@ def _message(entry: Entry) -> str:
         why = why_not_app(app) or why_not_entry(app, entry)
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
-    return f"built by Celery each time: {why}" if why else "made from a template"
+    return f"built by Celery each time: {why}" if why else "built from a template"
 
 
 def _json(value: Any) -> str:

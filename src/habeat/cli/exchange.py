@@ -1,4 +1,4 @@
-"""``export`` and ``load``: all entries as one JSON document, and back."""
+"""``export`` and ``load``: write all entries to one JSON document, and read them back."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from habeat.printable import printable_json
 
 @command("export")
 @click.option(
-    "--output", "-o", type=click.File("w", encoding="utf-8", lazy=True), help="To a file."
+    "--output", "-o", type=click.File("w", encoding="utf-8", lazy=True), help="Write to a file."
 )
-@click.option("--json", "as_json", is_flag=True, help="It is JSON anyway.")
+@click.option("--json", "as_json", is_flag=True, help="No effect: the output is always JSON.")
 def export_command(client: Client, output: IO[str] | None, as_json: bool) -> None:
     """Print all entries as JSON, for `load`."""
     data = client.export()
@@ -31,14 +31,14 @@ def export_command(client: Client, output: IO[str] | None, as_json: bool) -> Non
 
 @command("load")
 @click.argument("file", type=click.File("r", encoding="utf-8"))
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @json_option
 def load_command(client: Client, file: IO[str], dry_run: bool, as_json: bool) -> None:
-    """Add and change entries as an exported FILE has them (- is stdin); others stay."""
+    """Add and change entries to match an exported FILE (- for stdin); other entries stay."""
     try:
         data = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"it is no JSON: {error}", param_hint="FILE") from None
+        raise click.BadParameter(f"not JSON: {error}", param_hint="FILE") from None
     report = client.load(data, dry_run, progress=_progress if on_a_terminal() else None)
     if as_json:
         say_json(report)
@@ -49,7 +49,7 @@ def load_command(client: Client, file: IO[str], dry_run: bool, as_json: bool) ->
 
 
 def on_a_terminal() -> bool:
-    """Whether somebody watches stderr."""
+    """Whether stderr is a terminal."""
     return sys.stderr.isatty()
 
 
@@ -69,10 +69,10 @@ def _say_report(report: LoadReport) -> None:
             doing = what if what == "unchanged" else would + what
             say(f"{entries_counted(len(names))} {doing}")
     if report.left:
-        say(f"{entries_counted(len(report.left))} of beat_schedule left to the code")
+        say(f"{entries_counted(len(report.left))} left unchanged: declared in beat_schedule")
     for name, why in report.refused.items():
         say(f"refused: {name}: {why}")
     if report.refused:
         say("nothing was written")
     elif not (report.added or report.changed or report.unchanged or report.left):
-        say("the document holds no entries")
+        say("the document has no entries")

@@ -1,4 +1,4 @@
-"""What ``add`` and ``update`` say of an entry beside its schedule, in terms of the API."""
+"""The options of ``add`` and ``update`` other than the schedule, as arguments of the API."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from habeat.cli.words import (
 )
 from habeat.core.entry import Delivery, Misfire
 
-#: Said for a policy that shall follow the app's settings again.
+#: The value that makes a policy follow the app's settings again.
 DEFAULT = "default"
-#: Said for a bound or an offset that shall be none.
+#: The value that removes a bound or an offset.
 NONE = "none"
 
 _SPANS = ("jitter", "spread", "deadline", "misfire_grace", "misfire_window")
@@ -30,7 +30,7 @@ _NUMBERS: tuple[tuple[str, Callable[[str], float]], ...] = (
 
 
 def entry_options(function: Callable[..., None]) -> Callable[..., None]:
-    """The options; `fields_from` reads them."""
+    """Add the options to a command; `fields_from` reads them."""
     options = (
         click.option("--args", type=JSON_LIST, help="Positional arguments, a JSON list."),
         click.option("--kwargs", type=JSON_OBJECT, help="Keyword arguments, a JSON object."),
@@ -40,25 +40,37 @@ def entry_options(function: Callable[..., None]) -> Callable[..., None]:
             "options",
             multiple=True,
             metavar="NAME=VALUE",
-            help="An option of apply_async: expires=60, priority=3 …; NAME= (update): none.",
+            help="An option of apply_async: expires=60, priority=3 …; NAME= removes it (update).",
         ),
-        click.option("--tag", "tags", multiple=True, help="A tag; may be given several times."),
-        click.option("--description", help="What it is for."),
-        click.option("--start", metavar="WHEN", help="No slot before this moment (ISO 8601)."),
-        click.option("--end", metavar="WHEN", help="No slot after this moment."),
-        click.option("--max-runs", metavar="N", help="How often it fires at most."),
-        click.option("--jitter", metavar="SPAN", help="Put each firing off by a part of this."),
-        click.option("--spread", metavar="SPAN", help="Put all firings off, by its own part."),
-        click.option("--deadline", metavar="SPAN", help="Messages older than this do not run."),
+        click.option("--tag", "tags", multiple=True, help="A tag; can be repeated."),
+        click.option("--description", help="What the entry is for."),
+        click.option("--start", metavar="WHEN", help="No slots before this time (ISO 8601)."),
+        click.option("--end", metavar="WHEN", help="No slots after this time."),
+        click.option("--max-runs", metavar="N", help="Fire at most this often."),
         click.option(
-            "--misfire", type=click.Choice([*map(str, Misfire), DEFAULT]), help="Missed slots."
+            "--jitter", metavar="SPAN", help="Delay each firing by a varying part of this."
         ),
-        click.option("--misfire-grace", metavar="SPAN", help="Until when a slot is only late."),
+        click.option(
+            "--spread", metavar="SPAN", help="Delay all firings by one fixed part of this."
+        ),
+        click.option(
+            "--deadline", metavar="SPAN", help="Workers discard messages older than this."
+        ),
+        click.option(
+            "--misfire",
+            type=click.Choice([*map(str, Misfire), DEFAULT]),
+            help="Which missed slots fire.",
+        ),
+        click.option(
+            "--misfire-grace", metavar="SPAN", help="A slot this late still fires normally."
+        ),
         click.option("--misfire-limit", metavar="N", help="How many slots 'all' fires at most."),
         click.option("--misfire-window", metavar="SPAN", help="Slots older than this never fire."),
-        click.option("--misfire-pace", metavar="N", help="How many slots 'all' fires a second."),
+        click.option("--misfire-pace", metavar="N", help="How many slots 'all' fires per second."),
         click.option(
-            "--delivery", type=click.Choice([*map(str, Delivery), DEFAULT]), help="After a crash."
+            "--delivery",
+            type=click.Choice([*map(str, Delivery), DEFAULT]),
+            help="Whether to resend when a crash leaves it unclear if a message was sent.",
         ),
     )
     for option in reversed(options):
@@ -67,7 +79,7 @@ def entry_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def fields_from(given: Mapping[str, Any], timezone: str) -> dict[str, Any]:
-    """The API's arguments for what was said of an entry."""
+    """The API's arguments for the options that were given."""
     plain = ("args", "kwargs", "description")
     found = {name: given[name] for name in plain if given[name] is not None}
     options = option_values(given["options"])
@@ -86,7 +98,7 @@ def fields_from(given: Mapping[str, Any], timezone: str) -> dict[str, Any]:
 
 
 def options_changed(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The stored options with those changed that were given; ``NAME=`` takes one away."""
+    """The stored options with the given changes; ``NAME=`` removes an option."""
     written = dict(pair.partition("=")[::2] for pair in given["options"])
     changed = {**stored, **option_values(given["options"])}
     left = {name: value for name, value in changed.items() if written.get(name) != ""}
@@ -111,7 +123,7 @@ def _reader(name: str, read: Callable[[str], Any], what: str) -> Callable[[str],
             value = None
         if value is None:
             hint = f"--{name.replace('_', '-')}"
-            raise click.BadParameter(f"{text!r} is no {what[2:]}, and not 'none'", param_hint=hint)
+            raise click.BadParameter(f"{text!r}: expected {what}, or 'none'", param_hint=hint)
         return value
 
     return checked

@@ -1,9 +1,14 @@
-"""``celery -A proj habeat``: the group, and what all its commands have in common.
+"""``celery -A proj habeat``: the command group, and what its commands share.
 
-Exit codes: 0 done; 1 the thing asked about is bad (unhealthy, not found, there already, changed
-meanwhile, Redis away, an entry of beat_schedule that the API may not change, a document that `load`
-refuses); 2 wrong usage, a value that is not allowed included, or a setting that cannot work. What
-habeat has to complain of is one sentence on stderr, without a traceback.
+Exit codes:
+
+- 0: done.
+- 1: the check or the request failed. The scheduler is unhealthy, an entry was not found, exists
+  already or was changed meanwhile, Redis is unavailable, the API may not change an entry of
+  beat_schedule, or `load` refused a document.
+- 2: wrong usage, an invalid value, or an invalid setting.
+
+Errors are one sentence on stderr, without a traceback.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from habeat.errors import HabeatError, SettingsError, ValidationError
 BAD = 1
 WRONG_USAGE = 2
 
-#: Where the commands are, in the order in which the help shows them.
+#: The module of each command, in the order of the help.
 COMMANDS = {
     "status": "watching",
     "health": "watching",
@@ -45,12 +50,12 @@ COMMANDS = {
 }
 
 
-#: How long a command of many steps may take (`export`, `simulate` …): a person can stop it.
+#: The time limit of commands with many steps (`export`, `simulate` …); a user can interrupt them.
 LONG_TIMEOUT_S = 120.0
 
 
 class Commands(click.Group):
-    """Loads a command when it is asked for: a `celery worker` has no use for them."""
+    """Imports a command only when it is used: `celery worker` does not need them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -65,7 +70,7 @@ class Commands(click.Group):
 
 
 class HabeatCommand(CeleryCommand):
-    """A command whose errors are sentences."""
+    """A command that prints habeat's errors as one sentence and sets the exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -80,11 +85,11 @@ class HabeatCommand(CeleryCommand):
 @click.pass_context
 @handle_preload_options
 def habeat(ctx: click.Context, **_: Any) -> None:
-    """The schedule that habeat keeps: who leads, what is due, and changes to it."""
+    """Inspect and change the schedule: which replica leads, what is due, what was sent."""
 
 
 def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a command that is given a Client of the app as its first argument."""
+    """Make a command that receives a Client of the app as its first argument."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @click.pass_context
@@ -93,7 +98,7 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
                 function(client, **given)
 
         run.__doc__ = function.__doc__
-        # Where click's decorators have left the parameters.
+        # click's decorators have stored the options and arguments in this attribute.
         run.__dict__["__click_params__"] = getattr(function, "__click_params__", [])
         return click.command(name, cls=HabeatCommand)(run)
 
@@ -101,7 +106,7 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
 
 def bad() -> None:
-    """End the command with the exit code for something bad."""
+    """Exit with status 1: the check or the request failed."""
     click.get_current_context().exit(BAD)
 
 

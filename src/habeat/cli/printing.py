@@ -1,7 +1,7 @@
-"""How things look: tables that fit 80 columns, times near and far, JSON.
+"""Output of the commands: tables that fit the terminal, times with their distance, JSON.
 
-Times are those of this host's zone, with the distance from now behind them ("in 4m"); `now` is
-Redis' clock, so a host whose own clock is off shows the right distances. JSON has UTC.
+Times are in this host's time zone, followed by the distance from now ("in 4m"). `now` is Redis'
+clock, so the distances are right even if the host's own clock is off. JSON uses UTC.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def say(text: str = "") -> None:
-    """A line on stdout, with nothing in it that acts on the terminal."""
+    """Print a line on stdout, without terminal control characters."""
     click.echo(printable(text))
 
 
 def say_json(value: Any) -> None:
-    """A value as JSON on stdout."""
+    """Print a value as JSON on stdout."""
     click.echo(printable_json(plain(value)))
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold of entries, of what a client returns, and of what they hold."""
+    """Entries, results of the Client and the values in them, as JSON types."""
     if isinstance(value, Entry):
         return entry_json(value)
     if isinstance(value, datetime):
@@ -56,7 +56,7 @@ def iso(at: datetime) -> str:
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:
-    """An entry with its condition and state; times in UTC, spans with their unit."""
+    """An entry with its condition and state; times in UTC, durations in ms."""
     state = entry.state
     created = instant(entry.created_ms or None)
     return {
@@ -99,7 +99,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
 
 
 def span(seconds: float) -> str:
-    """A span of time in its largest unit, and the next one where that says more: "1h 5m"."""
+    """A duration in its largest unit, and in the next one below ten of it: "1h 5m", "12h"."""
     whole = int(abs(seconds))
     for place, (unit, size) in enumerate(_UNITS):
         count, rest = divmod(whole, size)
@@ -111,7 +111,7 @@ def span(seconds: float) -> str:
 
 
 def relative(at: datetime, now: datetime) -> str:
-    """The distance of a moment: "in 4m", "12s ago", "now"."""
+    """How far a time is from now: "in 4m", "12s ago", "now"."""
     seconds = (at - now).total_seconds()
     if abs(seconds) < 1:
         return "now"
@@ -119,14 +119,14 @@ def relative(at: datetime, now: datetime) -> str:
 
 
 def when(at: datetime | None, now: datetime) -> str:
-    """A moment in this host's zone, short, with its distance; "-" for none."""
+    """A time in this host's zone, short, with its distance; "-" for none."""
     if at is None:
         return "-"
     return f"{short(at, now)} ({relative(at, now)})"
 
 
 def short(at: datetime, now: datetime) -> str:
-    """A moment in this host's zone, with no more of a date than it needs."""
+    """A time in this host's zone, with only as much of the date as it needs."""
     local = at.astimezone()
     if abs(at - now) < timedelta(hours=12):
         return f"{local:%H:%M:%S}"
@@ -136,13 +136,13 @@ def short(at: datetime, now: datetime) -> str:
 
 
 def exact(at: datetime) -> str:
-    """A moment as its own zone has it, with milliseconds where there are any."""
+    """A time in its own zone, with milliseconds if it has any."""
     fraction = f".{at.microsecond // 1_000:03}" if at.microsecond >= 1_000 else ""
     return f"{at:%Y-%m-%d %H:%M:%S}{fraction}"
 
 
 def full(at: datetime | None, now: datetime) -> str:
-    """A moment in this host's zone with everything, and its distance; "never" for none."""
+    """A complete time in this host's zone, with its distance; "never" for none."""
     if at is None:
         return "never"
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z} ({relative(at, now)})"
@@ -174,7 +174,7 @@ def table(
     elastic: Sequence[int] = (),
     right: Sequence[int] = (),
 ) -> None:
-    """A table on stdout. The `elastic` columns give way, in turn, where it gets too wide."""
+    """Print a table on stdout. If it is too wide, the `elastic` columns shrink, in this order."""
     lines = [tuple(headings), *(tuple(printable(str(cell)) for cell in row) for row in rows)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(headings))]
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - shutil.get_terminal_size().columns
@@ -193,7 +193,7 @@ def _cell(text: str, width: int, right: bool) -> str:
 
 
 def pairs(rows: Iterable[tuple[str, str | Sequence[str]]]) -> None:
-    """Labels and what they stand for; of several lines, all but the first are set in."""
+    """Print labels with their values; further lines of a value are indented."""
     found = [(label, [text] if isinstance(text, str) else list(text)) for label, text in rows]
     width = max((len(label) for label, _ in found), default=0)
     for label, lines in found:

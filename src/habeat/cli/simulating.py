@@ -1,4 +1,4 @@
-"""``simulate``: the whole schedule over a period, and where it piles up."""
+"""``simulate``: the whole schedule over a period, and where firings pile up."""
 
 from __future__ import annotations
 
@@ -19,20 +19,27 @@ NAMES = 3
 
 
 @command("simulate")
-@click.option("--from", "start", type=SINCE, help="From this moment (ISO 8601); default: now.")
-@click.option("--to", "end", type=SINCE, help="To this (ISO 8601, or a span); default: 1d later.")
-@click.option("--spread", metavar="SPAN", help="Reckon the same with this spread beside it.")
+@click.option("--from", "start", type=SINCE, help="Start of the period (ISO 8601); default: now.")
+@click.option(
+    "--to",
+    "end",
+    type=SINCE,
+    help="End of the period (ISO 8601, or its length); default: 1d later.",
+)
+@click.option("--spread", metavar="SPAN", help="Also show the result with this spread.")
 @json_option
 def simulate_command(
     client: Client, start: Any, end: Any, spread: str | None, as_json: bool
 ) -> None:
-    """Firings per minute of all entries over a period; what a spread would do about peaks."""
+    """Count firings per minute over a period, and show what a spread does to the peaks."""
     now = client.server_time()
     begin = now if start is None else ahead(start, now)
     until = begin + timedelta(days=1) if end is None else ahead(end, begin)
     seconds = None if spread is None else seconds_of(spread)
     if spread is not None and seconds is None:
-        raise click.BadParameter(f"{spread!r} is no span such as 60 or 5m", param_hint="--spread")
+        raise click.BadParameter(
+            f"{spread!r}: expected a span such as 60 or 5m", param_hint="--spread"
+        )
     found = client.simulate(begin, until, spread=seconds)
     if as_json:
         say_json(_plain(found))
@@ -68,17 +75,17 @@ def _say(found: Simulation) -> None:
     say(
         f"{entries_counted(found.entries)}, {plural(load.firings, 'firing')} in "
         f"{plural(minutes, 'minute')}: {load.firings / minutes:.3g} a minute, "
-        f"{load.highest} in the fullest"
+        f"{load.highest} in the busiest"
     )
     if found.left_out:
-        say(f"not in it: {entries_counted(len(found.left_out))} (see --json)")
+        say(f"not included: {entries_counted(len(found.left_out))} (see --json)")
     if not load.firings:
         return
     say()
     for line in _histogram(found):
         say(line)
     say()
-    say("fullest minutes")
+    say("busiest minutes")
     for peak in load.peaks:
         names = [f"{name} ({count})" if count > 1 else name for name, count in peak.entries.items()]
         rest = peak.firings - sum(list(peak.entries.values())[:NAMES])
@@ -87,17 +94,20 @@ def _say(found: Simulation) -> None:
         say(f"  {peak.at.astimezone():%a %H:%M}  {peak.firings}  {shown}{more}")
     if other is not None:
         say()
-        say(f"with that spread the fullest minute has {other.highest} instead of {load.highest}")
+        say(
+            f"with that spread the busiest minute has {other.highest} firings "
+            f"instead of {load.highest}"
+        )
 
 
 def _histogram(found: Simulation) -> Iterator[str]:
-    """The fullest minute of each stretch of time, so that no peak is averaged away."""
+    """The busiest minute of each stretch of time, so that no peak is averaged away."""
     minutes = len(found.load.per_minute)
     width = -(-minutes // ROWS)
     plain = _highest(found.load.per_minute, width)
     spread = _highest(found.with_spread.per_minute, width) if found.with_spread else None
     most = max(plain)
-    yield f"firings in the fullest minute of each {plural(width, 'minute')}" + (
+    yield f"firings in the busiest minute of every {plural(width, 'minute')}" + (
         ", and with the spread" if spread else ""
     )
     for place, count in enumerate(plain):

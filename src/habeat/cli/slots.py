@@ -1,4 +1,4 @@
-"""``preview``, ``history`` and ``drift``: slots to come, slots gone by, and how late they were."""
+"""``preview``, ``history`` and ``drift``: future slots, past outcomes, and lateness."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from habeat.client import Client, Drift, Instant, LedgerRecord
 @click.argument("name", required=False)
 @schedule_options
 @click.option("--count", type=int, help="How many slots; default: 10, or all with --until.")
-@click.option("--start", type=MOMENT, help="After this moment (ISO 8601) instead of now.")
-@click.option("--until", type=SINCE, help="Up to this moment (ISO 8601), or for so long: 2h, 1d.")
+@click.option("--start", type=MOMENT, help="Slots after this time (ISO 8601); default: now.")
+@click.option(
+    "--until", type=SINCE, help="Slots up to this time (ISO 8601), or within a span: 2h, 1d."
+)
 @json_option
 def preview_command(
     client: Client,
@@ -30,7 +32,7 @@ def preview_command(
     as_json: bool,
     **given: object,
 ) -> None:
-    """The next slots of an entry, or of a schedule given by --every, --cron …"""
+    """Show the next slots of an entry, or of a schedule given by --every, --cron …"""
     schedule = schedule_from(given, client.timezone)
     if (name is None) == (schedule is None):
         raise click.UsageError("give either the NAME of an entry or a schedule")
@@ -42,25 +44,27 @@ def preview_command(
     elif slots:
         instant_rows(slots, client.server_time())
     else:
-        say("no slots: there are none in that time, or the schedule cannot be read")
+        say("no slots: there are none in that period, or the schedule is unreadable")
 
 
 @command("history")
 @click.argument("name", required=False)
-@click.option("--since", type=SINCE, help="A moment (ISO 8601), or how long ago: 15m, 2h, 1d.")
-@click.option("--limit", default=20, show_default=True, help="How many records at most.")
+@click.option(
+    "--since", type=SINCE, help="From this time (ISO 8601), or how long ago: 15m, 2h, 1d."
+)
+@click.option("--limit", default=20, show_default=True, help="Show at most this many records.")
 @json_option
 def history_command(
     client: Client, name: str | None, since: datetime | None, limit: int, as_json: bool
 ) -> None:
-    """What became of slots, the newest first: of one entry, or of all."""
+    """Show the outcomes of slots, newest first, of one entry or of all."""
     records = client.history(name, since, limit)
     if as_json:
         say_json(records)
     elif records:
         record_rows(records, client.server_time(), with_entry=name is None)
     else:
-        say("no records: nothing was due since then (or the name is another)")
+        say("no records: nothing was due in that time, or no entry has that name")
 
 
 @command("drift")
@@ -68,11 +72,11 @@ def history_command(
 @click.option(
     "--since",
     type=SINCE,
-    help="Only firings since (ISO 8601, or 15m, 2h, 1d), reckoned from the ledger.",
+    help="Only firings since this time (ISO 8601, or 15m, 2h, 1d), computed from the ledger.",
 )
 @json_option
 def drift_command(client: Client, name: str | None, since: datetime | None, as_json: bool) -> None:
-    """How late messages left after their effective time, the worst entries first."""
+    """Show how late messages were sent after their effective time, worst entries first."""
     rows = client.drift(name, since)
     if as_json:
         say_json(rows)
@@ -80,7 +84,7 @@ def drift_command(client: Client, name: str | None, since: datetime | None, as_j
         drift_rows(rows)
     else:
         say(
-            "no slot has fired yet (triggers and backfills are not counted); "
+            "no slot has fired yet (triggers and backfills do not count); "
             "see: celery -A proj habeat status"
         )
 
@@ -98,7 +102,7 @@ def instant_json(slot: Instant) -> dict[str, Any]:
 
 
 def instant_rows(slots: Sequence[Instant], now: datetime) -> None:
-    """Slots as a table, in their own zone and in UTC, with what is special about them."""
+    """Print slots as a table, in their own zone and in UTC, with their marks."""
     rows = []
     for slot in slots:
         in_utc = slot.nominal.utcoffset() == timedelta(0)
@@ -119,7 +123,7 @@ def instant_rows(slots: Sequence[Instant], now: datetime) -> None:
 
 
 def record_rows(records: Sequence[LedgerRecord], now: datetime, *, with_entry: bool) -> None:
-    """Ledger records as a table."""
+    """Print ledger records as a table."""
     headings = ("SLOT", "OUTCOME", "LATE", "REASON")
     rows = [_record_row(record, now) for record in records]
     if with_entry:
@@ -141,7 +145,7 @@ def _record_row(record: LedgerRecord, now: datetime) -> tuple[str, str, str, str
 
 
 def drift_rows(rows: Sequence[Drift]) -> None:
-    """Lateness as a table."""
+    """Print lateness as a table."""
     table(
         ("ENTRY", "COUNT", "P50", "P99", "MAX"),
         [

@@ -1,4 +1,4 @@
-"""``status`` and ``health``: how the whole is doing, for a person and for a probe."""
+"""``status`` and ``health``: the state of the scheduler, for people and for probes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from habeat.errors import RedisUnavailable
 
 #: How a leader came to lead, in words.
 CAUSES = {
-    "first": "the first of all",
-    "released": "after a release",
-    "expired": "after the lease ran out",
-    "crash": "after a crash",
-    "stuck": "after the leader stood still",
+    "first": "the first leader",
+    "released": "after the previous leader gave up its lease",
+    "expired": "after the lease expired",
+    "crash": "after the previous leader crashed",
+    "stuck": "after the previous leader froze",
 }
 
 Lines = str | Sequence[str]
@@ -38,7 +38,7 @@ START_ONE = "start one: celery -A proj beat -S habeat.Scheduler"
 @command("status")
 @json_option
 def status_command(client: Client, as_json: bool) -> None:
-    """Who leads, who stands by, what is due, and what does not add up."""
+    """Show the leader, the standbys, what is due, and any problems."""
     status = client.status()
     if as_json:
         say_json({**_plain(status), "redis": client.redis})
@@ -53,8 +53,10 @@ def status_command(client: Client, as_json: bool) -> None:
 @command("health")
 @json_option
 def health_command(client: Client, as_json: bool) -> None:
-    """Exit status 0 if a leader lives, nothing is overdue beyond its grace, every firing is
-    accounted for, no entry fails again and again, and nothing that was given up waits for you.
+    """Exit with status 0 if the scheduler is healthy.
+
+    That means: there is a live leader, nothing is overdue beyond its grace, every firing is
+    accounted for, no entry keeps failing, and no firing or request was given up.
     """
     try:
         status = client.status()
@@ -106,7 +108,7 @@ def _rows(status: Status) -> Iterator[tuple[str, Lines]]:
     yield "overdue", entries_counted(status.overdue) if status.overdue else "none"
     yield "accounting", _accounting(status)
     if status.clock_skew_ms is not None:
-        yield "clock skew", f"{status.clock_skew_ms} ms at most, against Redis"
+        yield "clock skew", f"at most {status.clock_skew_ms} ms from Redis"
     if status.tzdata:
         yield "tz data", ", ".join(status.tzdata)
     if status.history_lost:
@@ -133,7 +135,7 @@ def _some(replicas: Sequence[Replica], status: Status) -> Lines:
 
 
 def _one(replica: Replica, quiet_ms: int | None) -> str:
-    """A replica, why it is inert, and whether it may be gone."""
+    """A replica, why it is inert, and how long it has been silent."""
     heard = "" if quiet_ms is None else f"last heard {quiet_ms // 1_000} s ago"
     return ", ".join(part for part in (replica.where, replica.inert, heard) if part)
 
@@ -157,7 +159,7 @@ def _accounting(status: Status) -> str:
 
 
 def circuit_line(circuit: Circuit) -> str:
-    """Why an entry is not sent, and when it is tried next."""
+    """Why an entry's firings are not sent, and when the next probe is."""
     since, probe = moment(circuit.since_ms), moment(circuit.probe_ms)
     return (
         f"failed {plural(circuit.count, 'time')} in a row since {exact(since)} UTC "
@@ -166,7 +168,7 @@ def circuit_line(circuit: Circuit) -> str:
 
 
 def circuit_json(circuit: Circuit) -> dict[str, object]:
-    """The same for a program."""
+    """The same, for programs."""
     return {
         "since": moment(circuit.since_ms),
         "count": circuit.count,

@@ -1,4 +1,4 @@
-"""What is written on the command line, in terms of the API: schedules, moments, JSON."""
+"""Values on the command line as arguments of the API: schedules, times, JSON."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_ye
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
 else:
-    ParamType = click.ParamType  # which older releases do not subscript
+    ParamType = click.ParamType  # older releases of click cannot subscript it
 
 
 class Moment(ParamType):
-    """ISO 8601; without an offset it is a time of this host's zone."""
+    """A time in ISO 8601; without an offset, in this host's zone."""
 
     name = "ISO 8601"
 
@@ -38,13 +38,15 @@ class Moment(ParamType):
         try:
             return datetime.fromisoformat(value).astimezone()
         except ValueError:
-            self.fail(f"{value!r} is no moment in ISO 8601, such as 2026-03-29T02:30", param, ctx)
+            self.fail(
+                f"{value!r}: expected a time in ISO 8601, such as 2026-03-29T02:30", param, ctx
+            )
 
 
 class Since(Moment):
-    """A moment, or a span of time: before now for what was, after now for what will be."""
+    """A time, or a span: before now for the past, after now for the future."""
 
-    name = "moment or span"
+    name = "time or span"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         seconds = seconds_of(value) if isinstance(value, str) else None
@@ -63,7 +65,7 @@ class Span(ParamType):
             return value
         seconds = seconds_of(value)
         if seconds is None or seconds > 1e10:
-            self.fail(f"{value!r} is no span of time, such as 90s, 15m or 2d", param, ctx)
+            self.fail(f"{value!r}: expected a span such as 90s, 15m or 2d", param, ctx)
         return timedelta(seconds=seconds)
 
 
@@ -81,31 +83,31 @@ class Json(ParamType):
         try:
             found = json.loads(value)
         except (ValueError, RecursionError) as error:
-            self.fail(f"{value!r} is no JSON: {error}", param, ctx)
+            self.fail(f"{value!r} is not JSON: {error}", param, ctx)
         if not isinstance(found, self._kind):
-            self.fail(f"{value!r} is not {self._what}", param, ctx)
+            self.fail(f"{value!r}: expected {self._what}", param, ctx)
         return found
 
 
 def ago(given: datetime | timedelta, now: datetime) -> datetime:
-    """A moment, or so long before now."""
+    """The given time, or the time that far before now."""
     return now - given if isinstance(given, timedelta) else given
 
 
 def ahead(given: datetime | timedelta, begin: datetime) -> datetime:
-    """A moment, or so long after another."""
+    """The given time, or the time that far after `begin`."""
     return begin + given if isinstance(given, timedelta) else given
 
 
 MOMENT = Moment()
 SINCE = Since()
 SPAN = Span()
-JSON_LIST = Json(list, "a list, such as [1, 2]")
-JSON_OBJECT = Json(dict, 'an object, such as {"a": 1}')
+JSON_LIST = Json(list, "a JSON list, such as [1, 2]")
+JSON_OBJECT = Json(dict, 'a JSON object, such as {"a": 1}')
 
 
 def seconds_of(text: str) -> float | None:
-    """The seconds of "300", "5m" or "1h30m"; None if it is no span of time."""
+    """The seconds of "300", "5m" or "1h30m"; None if the text is not a span."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     parts = _SPAN.findall(text)
@@ -115,7 +117,7 @@ def seconds_of(text: str) -> float | None:
 
 
 def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
-    """The options that name a schedule; `schedule_from` reads them."""
+    """Add the schedule options to a command; `schedule_from` reads them."""
     options = (
         click.option("--every", metavar="SPAN", help="A period: 300 (seconds), 90s, 5m, 1h30m."),
         click.option("--cron", metavar="EXPR", help='A cron expression: "0 8 * * mon-fri".'),
@@ -124,12 +126,20 @@ def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
             metavar="FIELDS",
             help='Celery\'s crontab: "minute=0 hour=8 day_of_week=1-5".',
         ),
-        click.option("--rrule", metavar="TEXT", help="A rule of RFC 5545 with its DTSTART."),
-        click.option("--at", metavar="WHEN", help="Once, at a moment in ISO 8601."),
-        click.option("--solar", nargs=3, metavar="EVENT LAT LON", help="An event of the sun."),
-        click.option("--tz", metavar="ZONE", help="Its time zone; default: the app's."),
-        click.option("--gap", metavar="POLICY", help="Times that the clocks skip: shift, skip."),
-        click.option("--fold", metavar="POLICY", help="Those that come twice: auto, first …"),
+        click.option("--rrule", metavar="TEXT", help="An RFC 5545 rule with its DTSTART."),
+        click.option("--at", metavar="WHEN", help="Once, at this time (ISO 8601)."),
+        click.option(
+            "--solar", nargs=3, metavar="EVENT LAT LON", help="A solar event: sunrise 52.5 13.4."
+        ),
+        click.option("--tz", metavar="ZONE", help="The schedule's time zone; default: the app's."),
+        click.option(
+            "--gap", metavar="POLICY", help="Local times that a clock change skips: shift or skip."
+        ),
+        click.option(
+            "--fold",
+            metavar="POLICY",
+            help="Local times that a clock change repeats: auto, first, last or both.",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -137,26 +147,28 @@ def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def schedule_from(given: Mapping[str, Any], timezone: str, entry: str = "") -> Schedule | None:
-    """The schedule that the options name; None if they name none.
+    """The schedule that the options describe; None if they describe none.
 
-    What is wrong with it is said of `entry`.
+    Errors name the entry `entry`.
     """
     named = {kind: given[kind] for kind in _MAKERS if given.get(kind)}
     if len(named) > 1:
-        raise click.UsageError("give one schedule, not " + " and ".join(f"--{k}" for k in named))
+        raise click.UsageError(
+            "give only one schedule, not " + " and ".join(f"--{k}" for k in named)
+        )
     tz = given.get("tz")
     policies = {name: given[name] for name in ("gap", "fold") if given.get(name)}
     if not named:
         if tz is not None:
-            raise click.UsageError("--tz belongs to --cron, --crontab, --rrule or --at")
+            raise click.UsageError("--tz needs --cron, --crontab, --rrule or --at")
         if policies:
-            raise click.UsageError("--gap and --fold belong to --cron, --crontab or --rrule")
+            raise click.UsageError("--gap and --fold need --cron, --crontab or --rrule")
         return None
     ((kind, written),) = named.items()
     if tz is not None and kind not in ("cron", "crontab", "rrule", "at"):
-        raise click.UsageError(f"--tz does not go with --{kind}")
+        raise click.UsageError(f"--tz cannot be used with --{kind}")
     if policies and kind not in ("cron", "crontab", "rrule"):
-        raise click.UsageError(f"--gap and --fold do not go with --{kind}")
+        raise click.UsageError(f"--gap and --fold cannot be used with --{kind}")
     try:
         schedule: Any = _MAKERS[kind](written, tz, timezone)
         return dataclasses.replace(schedule, **policies)  # type: ignore[no-any-return]
@@ -168,7 +180,7 @@ def _every(written: str, tz: str | None, timezone: str) -> Schedule:
     seconds = seconds_of(written)
     if seconds is None:
         raise click.BadParameter(
-            f"{written!r} is no span such as 300, 5m or 1h30m", param_hint="--every"
+            f"{written!r}: expected a span such as 300, 5m or 1h30m", param_hint="--every"
         )
     return every(seconds)
 
@@ -182,7 +194,7 @@ def _crontab(written: str, tz: str | None, timezone: str) -> Schedule:
     unknown = [name for name in fields if name not in _CRONTAB_FIELDS or not fields[name]]
     if unknown or not fields:
         raise click.BadParameter(
-            f"{written!r}: write FIELD=VALUE with {', '.join(_CRONTAB_FIELDS)}",
+            f"{written!r}: expected FIELD=VALUE, the fields being {', '.join(_CRONTAB_FIELDS)}",
             param_hint="--crontab",
         )
     return crontab(**fields, tz=tz)
@@ -193,12 +205,12 @@ def _at(written: str, tz: str | None, timezone: str) -> Schedule:
 
 
 def moment_in(written: str, zone: str) -> datetime:
-    """A moment in ISO 8601; without an offset it is a time of the zone."""
+    """A time in ISO 8601; without an offset, in `zone`."""
     try:
         at = datetime.fromisoformat(written)
     except ValueError:
         raise click.UsageError(
-            f"{written!r} is no moment in ISO 8601, such as 2026-03-29T02:30"
+            f"{written!r}: expected a time in ISO 8601, such as 2026-03-29T02:30"
         ) from None
     if at.tzinfo is None:
         zone_named(zone)
@@ -216,7 +228,8 @@ def _solar(written: tuple[str, str, str], tz: str | None, timezone: str) -> Sche
         lat, lon = map(float, place)
     except ValueError:
         raise click.BadParameter(
-            f"{' '.join(place)!r} is no latitude and longitude in degrees", param_hint="--solar"
+            f"{' '.join(place)!r}: expected latitude and longitude in degrees",
+            param_hint="--solar",
         ) from None
     return solar(event, lat, lon)
 
@@ -232,12 +245,12 @@ _MAKERS: dict[str, Callable[[Any, str | None, str], Schedule]] = {
 
 
 def option_values(written: tuple[str, ...]) -> dict[str, Any]:
-    """``k=v`` pairs; a value that is JSON is read as such, any other is a text."""
+    """The options in ``k=v`` pairs; values that are not JSON are taken as text."""
     found: dict[str, Any] = {}
     for pair in written:
         name, sign, value = pair.partition("=")
         if not sign or not name:
-            raise click.BadParameter(f"{pair!r}: write NAME=VALUE", param_hint="--option")
+            raise click.BadParameter(f"{pair!r}: expected NAME=VALUE", param_hint="--option")
         try:
             found[name] = json.loads(value)
         except (ValueError, RecursionError):

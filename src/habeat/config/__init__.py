@@ -1,7 +1,7 @@
 """The settings: Celery's configuration, read once into one frozen, validated `Settings`.
 
-Nothing else in habeat reads the configuration. Values come by ``conf.get``; defaults are
-never added to Celery's configuration, for `app.add_defaults` overrides what the user set.
+Nothing else in habeat reads the configuration. Values are read with ``conf.get``; defaults are
+never added to Celery's configuration, because `app.add_defaults` overrides what the user set.
 Celery itself is not imported here.
 """
 
@@ -19,7 +19,7 @@ from habeat.errors import SettingsError
 
 __all__ = ["SETTINGS", "Setting", "Settings"]
 
-# Read apart from the others, for each depends on more than its own value.
+# These are read separately, because each depends on more than its own value.
 _DERIVED = ("habeat_redis_url", "habeat_redis_options", "habeat_key_prefix")
 
 
@@ -27,10 +27,10 @@ _DERIVED = ("habeat_redis_url", "habeat_redis_options", "habeat_key_prefix")
 class Settings:
     """Every setting of one app; the fields are the settings without their prefix.
 
-    Times are milliseconds. `redis_from_broker` tells that `redis_url` is the broker's; then
-    `redis_options` are kombu's transport options (its `broker_use_ssl` under the key "ssl"),
-    unless `habeat_redis_options` was given: `redis_options_from_broker` tells. URL and options
-    are left out of the repr: they may hold a password.
+    Times are milliseconds. If `redis_from_broker` is true, `redis_url` is the broker's. If
+    `redis_options_from_broker` is true too, `redis_options` are kombu's transport options, with
+    its `broker_use_ssl` under the key "ssl"; otherwise they are `habeat_redis_options`. The repr
+    omits URL and options, which may contain a password.
     """
 
     redis_url: str = field(repr=False)
@@ -69,8 +69,8 @@ class Settings:
     def from_conf(cls, conf: Conf, *, app_main: str | None) -> Settings:
         """Read `app.conf` (or a dict) of an app named `app_main`.
 
-        Raises SettingsError, in one sentence that names the setting, for the first value or
-        name that cannot work.
+        Raises SettingsError for the first invalid value or name, in one sentence that names the
+        setting.
         """
         check_names(conf)
         values: dict[str, Any] = {
@@ -94,12 +94,12 @@ class Settings:
 
 def _key_prefix(given: object, app_main: str | None) -> str:
     row = BY_NAME["habeat_key_prefix"]
-    # An app made in a script is called __main__ wherever it runs: that tells no two apart.
+    # Every app created in a script is named __main__, so that name would not keep two apps apart.
     if given is None and app_main in (None, "", "__main__"):
         raise SettingsError(
             row.name,
-            "the app has no name of its own, so two apps could take each other's schedule: "
-            f"name it, Celery('proj'), or set {row.name}",
+            "the app has no name of its own, so its keys could collide with those of another app: "
+            f"name it, as in Celery('proj'), or set {row.name}",
         )
     return str(row.read(f"habeat:{app_main}" if given is None else given))
 
@@ -109,13 +109,13 @@ def _check_times(settings: Settings) -> None:
     if settings.crash_poll_ms * 2 >= settings.lease_ttl_ms:
         raise SettingsError(
             "habeat_crash_poll",
-            f"habeat_crash_poll is {settings.crash_poll_ms / 1000:g} s: it must be less than "
-            f"half of habeat_lease_ttl ({ttl_s:g} s), or 0 for off",
+            f"invalid habeat_crash_poll {settings.crash_poll_ms / 1000:g} s: expected less than "
+            f"half of habeat_lease_ttl ({ttl_s:g} s), or 0 to switch it off",
         )
     if settings.dedup_ttl_ms < settings.lease_ttl_ms:
         raise SettingsError(
             "habeat_dedup_ttl",
-            f"habeat_dedup_ttl is {settings.dedup_ttl_ms / 1000:g} s: it must be at least "
+            f"invalid habeat_dedup_ttl {settings.dedup_ttl_ms / 1000:g} s: expected at least "
             f"habeat_lease_ttl ({ttl_s:g} s)",
         )
 
@@ -127,11 +127,11 @@ def _check_dispatch(settings: Settings, broker_is_redis: bool) -> None:
         raise SettingsError(
             "habeat_dispatch",
             "habeat_dispatch is 'atomic' and habeat_wait_redis_replicas is "
-            f"{settings.wait_redis_replicas}: Redis cannot wait for its replicas inside a "
-            "script, so choose 'auto' or 'outbox', or wait for none",
+            f"{settings.wait_redis_replicas}, but Redis cannot wait for its replicas inside a "
+            "script: choose 'auto' or 'outbox', or set habeat_wait_redis_replicas to 0",
         )
     if not broker_is_redis:
         raise SettingsError(
             "habeat_dispatch",
-            "habeat_dispatch is 'atomic' and the broker is not a Redis: choose 'auto' or 'outbox'",
+            "habeat_dispatch is 'atomic', but the broker is not a Redis: choose 'auto' or 'outbox'",
         )

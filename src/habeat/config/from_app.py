@@ -1,4 +1,4 @@
-"""What is read off a Celery app for its entries: policies, limits, and the time zone."""
+"""What an app's configuration says about its entries: policies, limits and the time zone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from habeat.core.limits import Limits
 
 
 def policies_of(settings: Settings) -> Policies:
-    """What entries of an app do unless they say otherwise."""
+    """The policies of entries that do not set their own."""
     return Policies(
         misfire=Misfire(settings.misfire),
         misfire_grace_ms=settings.misfire_grace_ms,
@@ -25,7 +25,7 @@ def policies_of(settings: Settings) -> Policies:
 
 
 def limits_of(settings: Settings, conf: Any) -> Limits:
-    """How large the app's entries may be, and where their messages may not go."""
+    """The size limits of the app's entries, and the key names their messages must not use."""
     sizes = {row.name for row in fields(Limits)} - {"own_names"}
     transport = conf.broker_transport_options or {}
     moved = str(transport.get("global_keyprefix") or "")
@@ -34,13 +34,13 @@ def limits_of(settings: Settings, conf: Any) -> Limits:
 
 
 def timezone_of(conf: Any) -> str:
-    """The IANA name of the zone in which an app's wall-clock schedules are meant."""
+    """The IANA name of the time zone that an app's wall-clock schedules use."""
     if conf.timezone:
         return str(conf.timezone)
     return "UTC" if conf.enable_utc else local_zone_name()
 
 
 def local_zone_name(localtime: Path = Path("/etc/localtime")) -> str:
-    """This host's zone by its IANA name; UTC where it cannot be told."""
+    """The IANA name of this host's time zone; UTC if it cannot be determined."""
     parts = localtime.resolve().parts
     return "/".join(parts[parts.index("zoneinfo") + 1 :]) if "zoneinfo" in parts else "UTC"

@@ -1,8 +1,8 @@
-"""Where the Redis is: `habeat_redis_url`, or else the broker if that is a Redis.
+"""Which Redis to use: `habeat_redis_url`, or else the broker if that is a Redis.
 
-The state lives in exactly one Redis (one server, or one group of Sentinels). kombu takes a
-list of brokers and moves on to the next when one fails; a scheduler that did so would start
-again without its memory. So a list is refused unless it names Sentinels.
+The state lives in exactly one Redis: one server, or one group of Sentinels. kombu accepts a list
+of brokers and moves on to the next when one fails; a scheduler that did so would lose its state.
+So a list is refused unless it names Sentinels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from habeat.config.table import BY_NAME
 from habeat.errors import SettingsError
 
 SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix", "redis+socket", "sentinel")
-# kombu has no unix://, it calls the same thing redis+socket://; valkey:// it does not know
+# kombu calls unix:// redis+socket://, and does not know valkey://.
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 
 _NAME = "habeat_redis_url"
@@ -27,8 +27,8 @@ _NAME = "habeat_redis_url"
 class RedisLocation:
     """A URL and its options, and for each whether it is the broker's.
 
-    Options from the broker are in kombu's words (`broker_transport_options`, and
-    `broker_use_ssl` under "ssl"), and many of them are of no concern here.
+    Options from the broker have kombu's names (`broker_transport_options`, and
+    `broker_use_ssl` under "ssl"); many of them do not concern this connection.
     """
 
     url: str
@@ -38,7 +38,7 @@ class RedisLocation:
 
 
 def redis_location(conf: Conf) -> RedisLocation:
-    """Find the Redis in a configuration, or raise SettingsError."""
+    """The Redis that a configuration names; SettingsError if there is none."""
     url = BY_NAME[_NAME].read(conf.get(_NAME))
     own: Any = BY_NAME["habeat_redis_options"].read(conf.get("habeat_redis_options"))
     if url is not None:
@@ -55,9 +55,8 @@ def broker_is_redis(conf: Conf) -> bool:
 
 
 def _broker(conf: Conf) -> str:
-    """The broker that beat writes to, as one text; Celery's own default if none is named."""
-    # The attributes of app.conf heed CELERY_BROKER_URL, and `celery -b`, which sets it; its
-    # get() does neither.
+    """The broker that beat writes to, its URLs joined by ";"; Celery's default if none is set."""
+    # app.conf.broker_write_url respects CELERY_BROKER_URL, which `celery -b` sets; get() does not.
     url: Any = getattr(conf, "broker_write_url", None)
     url = url or conf.get("broker_write_url") or conf.get("broker_url") or "amqp://"
     return ";".join(map(str, url)) if isinstance(url, list | tuple) else str(url)
@@ -79,21 +78,24 @@ def _one_server(source: str, text: str, schemes: tuple[str, ...]) -> str:
     if len(urls) > 1 and kinds != {"sentinel"}:
         raise SettingsError(
             _NAME,
-            f"{source} names {len(urls)} servers, and the schedule lives in one Redis: "
-            f"name that one by {_NAME}",
+            f"{source} names {len(urls)} servers, but the schedule lives in one Redis: "
+            f"set {_NAME} to that one",
         )
     return ";".join(urls)
 
 
 def _no_redis(source: str, kind: str) -> SettingsError:
     known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-    shown = f"{kind}://" if kind else "of no known kind"
     if source == _NAME:
-        return SettingsError(_NAME, f"{_NAME} is {shown}: it must begin with one of {known}")
+        shown = f"{kind}://" if kind else "without a scheme"
+        return SettingsError(
+            _NAME, f"invalid {_NAME} ({shown}): expected a URL that begins with one of {known}"
+        )
+    shown = f"{kind}://" if kind else "not a URL"
     return SettingsError(
         _NAME,
-        f"there is no Redis to be found: the broker is {shown} and {_NAME} is not set; "
-        f"set it to one that begins with {known}",
+        f"habeat has no Redis: the broker is {shown} and {_NAME} is not set; "
+        f"set it to a URL that begins with one of {known}",
     )
 
 
@@ -102,6 +104,6 @@ def _split(text: str) -> list[str]:
 
 
 def _scheme(url: str) -> str:
-    """What stands before ``://``, in lower case; never more of a URL, it may hold a password."""
+    """The scheme of a URL in lower case, and never more of it: the rest may contain a password."""
     before, mark, _ = url.partition("://")
     return before.lower() if mark else ""

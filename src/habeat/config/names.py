@@ -1,12 +1,12 @@
-"""Settings that nobody would read: misspelled names, and names in the wrong spelling.
+"""Refuse settings that would have no effect: unknown names, and names in the wrong case.
 
-Celery keeps whatever it is given and ignores what it does not know. A setting that is
-ignored in silence is worse than none, so a `habeat_*` name that cannot take effect is refused.
+Celery keeps any setting and ignores the ones it does not know. A setting that is silently ignored
+is worse than none, so a `habeat_*` name that cannot take effect is refused.
 
-What Celery reads depends on how the configuration was made:
+Which names Celery reads depends on how the configuration was made:
 
-- without a namespace the lower-case name alone; `HABEAT_LEASE_TTL` is kept and never read;
-- with `namespace="CELERY"` both `CELERY_HABEAT_LEASE_TTL` and the lower-case name.
+- without a namespace, only the lower-case name; `HABEAT_LEASE_TTL` is kept and never read;
+- with `namespace="CELERY"`, both `CELERY_HABEAT_LEASE_TTL` and the lower-case name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from habeat.errors import SettingsError
 
 
 class Conf(Protocol):
-    """What is needed of `app.conf`; a dict will do as well."""
+    """The part of `app.conf` that is used here; a dict has it too."""
 
     def get(self, key: str, default: Any = None, /) -> Any: ...
 
@@ -29,9 +29,9 @@ class Conf(Protocol):
 
 
 def check_names(conf: Conf) -> None:
-    """Raise SettingsError for the first name under habeat's prefix that is not read."""
+    """Raise SettingsError for the first `habeat_*` name that would have no effect."""
     keys = [key for key in conf.keys() if isinstance(key, str)]  # noqa: SIM118
-    # Celery knows its namespace only once it has loaded; listing the keys has made it load.
+    # Celery sets its namespace when it loads the configuration, which listing the keys triggers.
     namespace = getattr(conf, "prefix", None) or ""
     for key in sorted(keys):
         name = _bare(key, namespace)
@@ -41,18 +41,18 @@ def check_names(conf: Conf) -> None:
 
 def _check(conf: Conf, key: str, name: str, namespace: str) -> None:
     if name not in BY_NAME:
-        raise SettingsError(key, f"there is no setting {key}{_did_you_mean(name, namespace)}")
+        raise SettingsError(key, f"unknown setting {key}{_did_you_mean(name, namespace)}")
     if key in (name, _spelled(name, namespace)):
         return
-    # A variable of the user's own beside the setting itself, which is what takes effect.
+    # The setting itself is set as well and takes effect; this key is the user's own variable.
     if conf.get(name) is not None:
         return
     right = _spelled(name, namespace)
-    raise SettingsError(key, f"{key} is not read by Celery in this spelling: write {right}")
+    raise SettingsError(key, f"Celery does not read {key} in this spelling: write {right}")
 
 
 def _bare(key: str, namespace: str) -> str | None:
-    """The `habeat_*` name that was meant by a key; None if the key is none of ours."""
+    """The `habeat_*` name that a key means; None if the key is not habeat's."""
     lower = key.lower()
     for prefix in ("", namespace.lower(), "celery_"):
         if lower.startswith(prefix + PREFIX):
@@ -61,7 +61,7 @@ def _bare(key: str, namespace: str) -> str | None:
 
 
 def _spelled(name: str, namespace: str) -> str:
-    """The name as it is written in a configuration with this namespace ("" for none)."""
+    """The name as written in a configuration with this namespace ("" for none)."""
     full = namespace + name
     return full.upper() if namespace.isupper() else full
 
@@ -70,5 +70,5 @@ def _did_you_mean(name: str, namespace: str) -> str:
     bare_names = [known.removeprefix(PREFIX) for known in BY_NAME]
     near = difflib.get_close_matches(name.removeprefix(PREFIX), bare_names, n=1, cutoff=0.5)
     if near:
-        return f": did you mean {_spelled(PREFIX + near[0], namespace)}?"
-    return "; the settings that exist are " + ", ".join(BY_NAME)
+        return f" (did you mean {_spelled(PREFIX + near[0], namespace)}?)"
+    return ": expected one of " + ", ".join(BY_NAME)

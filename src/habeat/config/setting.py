@@ -1,6 +1,6 @@
-"""One setting as a user writes it: reading a value, or refusing it in a sentence.
+"""One setting as a user writes it: how its value is read, and why a value is refused.
 
-A user writes durations in seconds (or as a timedelta); inside they are whole milliseconds.
+Users write durations in seconds or as a timedelta; inside they are whole milliseconds.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ PREFIX = "habeat_"
 
 Kind = Literal["duration", "count", "rate", "choice", "text", "url", "options", "path", "switch"]
 
-# Beyond this nothing is a duration any more, but a unit mistaken for another one.
+# A longer duration is surely a mistaken unit.
 LONGEST_S = 10 * 365 * 86_400
-# What one leader can be asked for, a second.
+# The highest rate that a setting or an entry may request of a leader.
 FASTEST_PER_S = 1_000
 
 
@@ -30,8 +30,8 @@ FASTEST_PER_S = 1_000
 class Setting:
     """One setting as a user writes it.
 
-    `default` and `least` are in the user's unit: seconds for a duration. `because` is the
-    reason of a lower bound. With `off_at_zero`, 0 is allowed besides `least` and more.
+    `default` and `least` are in the user's unit: seconds for a duration. `because` explains the
+    lower bound. With `off_at_zero`, 0 is allowed as well as values from `least` up.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Setting:
 
     @property
     def attribute(self) -> str:
-        """The name of the field of `Settings`: without the prefix, with its unit."""
+        """The field of `Settings`: the name without the prefix, with its unit."""
         bare = self.name.removeprefix(PREFIX)
         return f"{bare}_ms" if self.kind == "duration" else bare
 
     @property
     def allowed(self) -> str:
-        """What is allowed, in words that fit behind "it must be"."""
+        """What is allowed, worded to follow "expected"."""
         off = "0 (off) or " if self.off_at_zero else ""
         why = f" ({self.because})" if self.because else ""
         match self.kind:
@@ -70,14 +70,14 @@ class Setting:
             case "path":
                 return "the path of a file"
             case "text":
-                return "text without braces and white space"
+                return "text without braces or whitespace"
             case "switch":
                 return "True or False"
 
     def read(self, given: object) -> object:
-        """Turn what the user wrote into the value kept in `Settings`; None is the default.
+        """The value kept in `Settings` for what the user wrote; None means the default.
 
-        Raises SettingsError in one sentence when it is not allowed.
+        Raises SettingsError, in one sentence, if the value is not allowed.
         """
         value = self.default if given is None else given
         if value is None:
@@ -103,10 +103,10 @@ class Setting:
                 return self._switch(value)
 
     def refusal(self, value: object) -> SettingsError:
-        """The error for a value that is not allowed; it never shows what may be a secret."""
+        """The error for a value that is not allowed; it never shows a value that may be secret."""
         secret = self.kind in ("url", "options")
         shown = f"of type {type(value).__name__}" if secret else repr(value)
-        return SettingsError(self.name, f"{self.name} is {shown}: it must be {self.allowed}")
+        return SettingsError(self.name, f"invalid {self.name} {shown}: expected {self.allowed}")
 
     def _duration_ms(self, value: object) -> int:
         if isinstance(value, timedelta):
@@ -119,7 +119,9 @@ class Setting:
         if not math.isfinite(seconds) or (seconds < self.least and not off):
             raise self.refusal(value)
         if seconds > LONGEST_S:
-            raise SettingsError(self.name, f"{self.name} is {value!r}: more than ten years")
+            raise SettingsError(
+                self.name, f"invalid {self.name} {value!r}: expected at most ten years"
+            )
         return round(seconds * 1000)
 
     def _count(self, value: object) -> int:
@@ -156,7 +158,7 @@ class Setting:
         return path
 
     def _text(self, value: object) -> str:
-        # Braces would end the hash tag that keeps all keys in one hash slot of a Cluster.
+        # A brace would end the hash tag that keeps all keys in one hash slot of a Cluster.
         if not isinstance(value, str) or not re.fullmatch(r"[^\s{}]+", value):
             raise self.refusal(value)
         return value

@@ -1,7 +1,7 @@
-"""The table of all settings: what each is called, what it may be, and what it means.
+"""The table of all settings: name, kind, default, meaning and bounds.
 
-One row per setting. Reading, validation, the check for unknown names and the documentation
-(`docs/reference/settings.md`, held to this table by a test) all go by it, so a setting exists once.
+A setting is defined here only: reading, validation and the check for unknown names use this table,
+and a test compares `docs/reference/settings.md` with it.
 """
 
 from __future__ import annotations
@@ -16,34 +16,35 @@ SETTINGS: tuple[Setting, ...] = (
         "habeat_redis_url",
         "url",
         None,
-        "The Redis that keeps the schedule and its state; the broker, if that is a Redis.",
+        "The Redis that stores the schedule and its state; by default the broker, if that is a "
+        "Redis.",
     ),
     Setting(
         "habeat_redis_options",
         "options",
         None,
-        "Options of that connection; the broker's own, if the Redis is the broker.",
+        "Options of that connection; by default the broker's, if the Redis is the broker.",
     ),
     Setting(
         "habeat_key_prefix",
         "text",
         None,
-        "What the names of all keys begin with; `habeat:` and the app's name.",
+        "The prefix of all key names; by default `habeat:` and the app's name.",
     ),
     Setting(
         "habeat_lease_ttl",
         "duration",
         6.0,
-        "How long a leader that was cut off may hold the others up.",
+        "How long a leader that froze or was cut off can delay a takeover.",
         least=1,
-        because="below what renewal needs",
+        because="renewal needs that long",
     ),
     Setting(
         "habeat_crash_poll",
         "duration",
         0.25,
-        "How often the two nearest standbys look whether the leader's connection is still there; "
-        "0 is never.",
+        "How often the two nearest standbys check that the leader is still connected; 0 means "
+        "never.",
         least=0.01,
         off_at_zero=True,
     ),
@@ -51,81 +52,82 @@ SETTINGS: tuple[Setting, ...] = (
         "habeat_dedup_ttl",
         "duration",
         300,
-        "How long the key of one firing is kept, beside the cursor, which is kept for ever.",
+        "How long the key of one firing is kept, in addition to the cursor, which is kept forever.",
         least=1,
     ),
     Setting(
         "habeat_dispatch",
         "choice",
         "auto",
-        "Whether claim and enqueue are one script (atomic) or two steps (outbox).",
+        "Whether claiming and enqueuing are one script (atomic) or separate steps (outbox).",
         choices=("auto", "atomic", "outbox"),
     ),
     Setting(
         "habeat_delivery",
         "choice",
         "at_least_once",
-        "What the outbox does with a firing whose fate a crash left unknown.",
+        "What to do when a crash leaves it unclear whether a message was sent: resend it with the "
+        "same task id, or drop it.",
         choices=("at_least_once", "at_most_once"),
     ),
     Setting(
         "habeat_misfire",
         "choice",
         "latest",
-        "Which of the slots that were missed for longer than the grace still fire.",
+        "Which slots still fire after being missed for longer than the grace.",
         choices=("latest", "all", "skip"),
     ),
     Setting(
         "habeat_misfire_grace",
         "duration",
         60,
-        "How late a slot may be and still fires as if nothing had happened.",
+        "How late a slot may be and still fire normally.",
     ),
     Setting(
         "habeat_misfire_limit",
         "count",
         1000,
-        "How many missed slots of one entry `all` fires at most.",
+        "The maximum number of missed slots that `all` fires for one entry.",
         least=1,
     ),
     Setting(
         "habeat_misfire_window",
         "duration",
         None,
-        "How old a missed slot may be and still fires; without it the age does not matter.",
+        "How old a missed slot may be and still fire; no limit by default.",
     ),
     Setting(
         "habeat_misfire_pace",
         "rate",
         50,
-        "How many missed slots of one entry `all` fires in a second.",
+        "How many missed slots of one entry `all` fires per second.",
     ),
     Setting(
         "habeat_wait_redis_replicas",
         "count",
         0,
-        "How many Redis replicas must have a claim before its message leaves.",
+        "How many Redis replicas must have a claim before its message is sent.",
     ),
     Setting(
         "habeat_publish_timeout",
         "duration",
         3,
-        "How long one attempt to give a message to the broker may take.",
+        "How long one attempt to publish a message may take.",
         least=0.01,
     ),
     Setting(
         "habeat_outbox_window",
         "count",
         50,
-        "How many messages of a burst the outbox may have on their way at once; a crash repeats "
-        "no more than these.",
+        "How many messages of a burst the outbox may send before they are settled; a crash repeats "
+        "at most these.",
         least=1,
     ),
     Setting(
         "habeat_template",
         "switch",
         True,
-        "Whether a message may be made from a template learned from Celery's own; see below.",
+        "Whether messages may be built from templates learned from Celery's own; see below.",
     ),
     Setting(
         "habeat_ledger_age",
@@ -138,77 +140,77 @@ SETTINGS: tuple[Setting, ...] = (
         "habeat_ledger_length",
         "count",
         1_000_000,
-        "How many records the ledger keeps at most.",
+        "The maximum number of records in the ledger.",
         least=1,
     ),
     Setting(
         "habeat_dead_age",
         "duration",
         604_800,
-        "How long a firing or request that was given up is kept for `habeat dead`.",
+        "How long firings and requests that were given up are kept for `habeat dead`.",
         least=1,
     ),
     Setting(
         "habeat_dead_length",
         "count",
         10_000,
-        "How many of them are kept at most; the oldest go first.",
+        "The maximum number of those that are kept; the oldest are removed first.",
         least=1,
     ),
     Setting(
         "habeat_definition_bytes",
         "count",
         65_536,
-        "How large a stored definition or request may be, in bytes.",
+        "The maximum size of a stored definition or request, in bytes.",
         least=1,
     ),
     Setting(
         "habeat_description_chars",
         "count",
         2_000,
-        "How long a description may be.",
+        "The maximum length of a description, in characters.",
         least=1,
     ),
     Setting(
         "habeat_reason_chars",
         "count",
         500,
-        "How long the reason of a pause may be.",
+        "The maximum length of a pause's reason, in characters.",
         least=1,
     ),
     Setting(
         "habeat_tag_count",
         "count",
         50,
-        "How many tags an entry may have.",
+        "The maximum number of tags per entry.",
         least=1,
     ),
     Setting(
         "habeat_tag_chars",
         "count",
         100,
-        "How long a tag may be.",
+        "The maximum length of a tag, in characters.",
         least=1,
     ),
     Setting(
         "habeat_bulk_entries",
         "count",
         10_000,
-        "How many entries one call of `add_many` may add.",
+        "The maximum number of entries that one call of `add_many` may add.",
         least=1,
     ),
     Setting(
         "habeat_error_chars",
         "count",
         500,
-        "How long the text of an error may be where it is stored; the rest is cut.",
+        "The maximum length of a stored error text, in characters; the rest is cut.",
         least=1,
     ),
     Setting(
         "habeat_heartbeat_file",
         "path",
         None,
-        "A file that every tick touches, of leader and standby: the liveness probe.",
+        "A file that every tick of every replica touches, for liveness probes.",
     ),
 )
 

@@ -1,10 +1,10 @@
-"""How large an entry and what belongs to it may be; each limit is a setting.
+"""How large an entry and its texts may be; each limit is a setting.
 
-Entries are often made by code that passes on what its tenants typed. Definitions are read by every
-leader and hashed by Redis each time they fall due, so one of 20 MB would hold up all others. What
-exceeds a limit is refused at the call, with the size, the limit and the setting in the error. A
-larger definition that was written into Redis by other means is set aside by its size, without being
-read.
+Entries are often created by code that passes on what its tenants typed. Every leader reads the
+definitions, and Redis hashes them each time they fall due, so one of 20 MB would delay all others.
+A call that exceeds a limit is refused; the error names the size, the limit and the setting. A
+larger definition that was written into Redis by other means is quarantined because of its size,
+without being read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ADDED_BYTES = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes of UTF-8 and in characters; `error_chars` is for texts of errors as stored."""
+    """Sizes in bytes of UTF-8 and in characters; `error_chars` limits stored error texts."""
 
     definition_bytes: int = 65_536
     description_chars: int = 2_000
@@ -31,12 +31,12 @@ class Limits:
     tag_chars: int = 100
     bulk_entries: int = 10_000
     error_chars: int = ERROR_MAX_CHARS
-    #: No setting: how the names of queues begin that lead to habeat's own keys.
+    #: Not a setting: prefixes of the queue names that would map to habeat's own keys.
     own_names: tuple[str, ...] = ()
 
     @property
     def stored_bytes(self) -> int:
-        """How large a definition may be where it is stored; a larger one is set aside unread."""
+        """The maximum size of a stored definition; a larger one is quarantined unread."""
         return self.definition_bytes + ADDED_BYTES
 
 
@@ -44,30 +44,30 @@ DEFAULT_LIMITS = Limits()
 
 
 def check_entry(entry: Entry, size_bytes: int, limits: Limits) -> None:
-    """ValidationError if the entry, stored in `size_bytes`, exceeds a limit."""
+    """Raise ValidationError if the entry, stored in `size_bytes`, exceeds a limit."""
     name, longest = entry.name, max(map(len, entry.tags), default=0)
     within("definition", size_bytes, "bytes", limits.definition_bytes, "definition_bytes", name)
     chars = len(entry.description)
     within("description", chars, "characters", limits.description_chars, "description_chars", name)
     within("tags", len(entry.tags), "tags", limits.tag_count, "tag_count", name)
     check_destinations(entry, limits.own_names)
-    within("a tag", longest, "characters", limits.tag_chars, "tag_chars", name)
+    within("tag", longest, "characters", limits.tag_chars, "tag_chars", name)
 
 
 def too_large(entry: str, size_bytes: int) -> DefinitionError:
-    """Why a definition was not read."""
+    """The error for a definition that is too large to be read."""
     return DefinitionError(
         entry, f"it has {size_bytes} bytes, more than habeat_definition_bytes allows"
     )
 
 
 def check_reason(reason: str, limits: Limits, entry: str = "") -> None:
-    """ValidationError if the reason of a pause is too long."""
+    """Raise ValidationError if the reason of a pause is too long."""
     within("reason", len(reason), "characters", limits.reason_chars, "reason_chars", entry)
 
 
 def within(what: str, size: int, unit: str, most: int, setting: str, entry: str = "") -> None:
-    """ValidationError naming the setting if `size` is more than `most`."""
+    """Raise ValidationError, which names the setting, if `size` is more than `most`."""
     if size > most:
-        allowed = f"at most {most} (habeat_{setting})"
+        allowed = f"at most {most} {unit} (habeat_{setting})"
         raise ValidationError(what, Kind(f"{size} {unit}"), allowed, entry=entry)

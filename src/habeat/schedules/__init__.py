@@ -1,4 +1,4 @@
-"""Schedules: rules that yield slots. The functions here make them from what people write."""
+"""Schedules: rules that yield slots. These functions make them from what users write."""
 
 from __future__ import annotations
 
@@ -43,17 +43,18 @@ def every(
     offset: float | timedelta | None = None,
     align: Literal["own", "epoch"] = "own",
 ) -> Interval:
-    """Every so many seconds (at least 0.1), `offset` seconds after the grid of the Unix epoch.
+    """Every `seconds` (at least 0.1), `offset` seconds after multiples counted from the Unix epoch.
 
-    From a minute up an entry gets an offset of its own when none is given; align="epoch" keeps
-    it on the grid. Raises ValidationError for fractions of a millisecond.
+    Without an offset, an entry with a period of a minute or more gets its own; align="epoch" keeps
+    it on the multiples. Raises ValidationError for fractions of a millisecond.
     """
     every_ms = _whole_ms("seconds", seconds)
     offset_ms = None if offset is None else _whole_ms("offset", offset)
-    if not MINIMUM_MS <= every_ms <= LAST_MS:  # said in the words of this call, not of the JSON
-        raise ValidationError("seconds", seconds, f"{MINIMUM_MS / 1000:g} or more")
+    # Interval checks this too, but its error would name the JSON fields instead of the arguments.
+    if not MINIMUM_MS <= every_ms <= LAST_MS:
+        raise ValidationError("seconds", seconds, f"at least {MINIMUM_MS / 1000:g}")
     if offset_ms is not None and not 0 <= offset_ms < every_ms:
-        raise ValidationError("offset", offset, f"0 to less than the period ({seconds})")
+        raise ValidationError("offset", offset, f"0 or more, and less than the period ({seconds})")
     return Interval(every_ms, offset_ms, align)
 
 
@@ -61,7 +62,7 @@ def cron(expression: str, tz: str | None = None, gap: Gap = "shift", fold: Fold 
     """A cron expression of 5 fields, or of 6 with the seconds first, in the zone `tz`.
 
     Without a `tz` the entry's zone is used. `gap` and `fold` say what happens to local times
-    that are missing or come twice. Raises ValidationError naming the field.
+    that a clock change skips or repeats. Raises ValidationError, which names the field.
     """
     return Cron(expression, tz, gap, fold)
 
@@ -77,7 +78,7 @@ def crontab(
     gap: Gap = "shift",
     fold: Fold = "auto",
 ) -> Crontab:
-    """Celery's crontab: the same fields, all of which must match; and a zone, see `cron`."""
+    """Celery's crontab with a zone: all fields must match; `tz`, `gap` and `fold` as for `cron`."""
     return Crontab(minute, hour, day_of_week, day_of_month, month_of_year, tz, gap, fold)
 
 
@@ -95,9 +96,9 @@ def rrule(
 ) -> RRule:
     """A recurrence rule of RFC 5545, such as ``"FREQ=MONTHLY;BYDAY=1MO"``, in the zone `tz`.
 
-    It begins at `dtstart`, an aware datetime, from which it takes the time of day and all else
-    that the text leaves open; or at a DTSTART in the text. One of them is required. `gap` and
-    `fold` as for `cron`. Raises ValidationError naming the part of the text.
+    It begins at `dtstart`, an aware datetime, or at a DTSTART in the text; one of them is required.
+    The time of day and everything else that the text leaves open is taken from it. `gap` and
+    `fold` work as for `cron`. Raises ValidationError, which names the part of the text.
     """
     if isinstance(dtstart, str):
         raise ValidationError("dtstart", dtstart, "a datetime with a timezone")
@@ -105,9 +106,9 @@ def rrule(
 
 
 def solar(event: str, lat: float, lon: float) -> Solar:
-    """An event of the sun, named as in Celery: sunrise, solar_noon, sunset, dawn_civil …
+    """A solar event, named as in Celery: sunrise, solar_noon, sunset, dawn_civil …
 
-    `lat` and `lon` in degrees, north and east positive. Computing needs ``habeat[solar]``.
+    `lat` and `lon` are degrees, north and east positive. Computing slots needs ``habeat[solar]``.
     """
     return Solar(event, lat, lon)
 
@@ -119,7 +120,7 @@ def _whole_ms(field: str, value: object) -> int:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         try:
             ms = round(value * 1000)
-            # 0.1 s is no exact float: what counts is the decimal number that was written.
+            # 0.1 is not exact as a float, so check the decimal number that was written.
             whole = Fraction(str(value)) * 1000 == ms
         except (OverflowError, ValueError):
             whole = False

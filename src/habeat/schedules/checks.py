@@ -1,4 +1,4 @@
-"""Checks that several kinds of schedule make of their fields."""
+"""Checks of fields that several kinds of schedule share."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from habeat.errors import ValidationError
 
 
 def whole(field: str, value: object, low: int, high: int) -> int:
-    """An integer within bounds (a bool is none); ValidationError otherwise."""
+    """`value` if it is an integer within bounds and not a bool; ValidationError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ValidationError(field, value, f"a whole number from {low} to {high}")
     return value
 
 
 def real(field: str, value: object, low: float, high: float) -> float:
-    """A number within bounds, not NaN; ValidationError otherwise."""
+    """`value` as a float if it is a number within bounds, not NaN; ValidationError otherwise."""
     if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
         return float(value)
     raise ValidationError(field, value, f"a number from {low:g} to {high:g}")
 
 
 def one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
-    """One of a few words; ValidationError otherwise."""
+    """Raise ValidationError unless `value` is one of `allowed`."""
     if not isinstance(value, str) or value not in allowed:
         raise ValidationError(field, value, " or ".join(repr(word) for word in allowed))

@@ -1,17 +1,17 @@
 """Cron expressions: five fields, or six with the seconds first.
 
-croniter parses, field by field; which days and times that means, and when they come, is decided
-here. Day of the month and day of the week are combined as Vixie cron does it: either may match,
-unless one of the two begins with a star, then both must.
+croniter parses each field; this module decides which days and times the fields mean and when they
+occur. Day of month and day of week combine as in Vixie cron: either may match, unless one of the
+two fields begins with a star; then both must match.
 
-`15W` is the Monday to Friday nearest to the 15th, in the same month (the 1st, a Saturday, makes it
-the 3rd); `LW` is the last Monday to Friday. croniter knows neither: they are taken out before.
-`5L` is read as `L5`, the last Friday, for other crons write it so.
+`15W` is the weekday (Monday to Friday) nearest to the 15th in the same month; for `1W`, a 1st on a
+Saturday gives the 3rd. `LW` is the last weekday of the month. croniter knows neither, so they are
+removed before it parses. `5L` is read as `L5`, the last Friday, because other crons write it so.
 
 `H` is a value hashed from the entry's name, so that a hundred nightly jobs do not all start at
-02:00; it is known only once the schedule is bound to an entry. Refused by name are `R` (a value
-drawn anew in every process: replicas would disagree) and ranges such as ``5-5`` (croniter reads
-those as the whole field, other crons as 5).
+02:00; it is known only once the schedule is bound to an entry. Two forms are refused by name: `R`,
+because each process would draw another random value and replicas would disagree, and ranges such
+as ``5-5``, which croniter reads as the whole field and other crons as 5.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from habeat.schedules.local import Fold, Gap, LocalSchedule
 from habeat.schedules.registry import register
 from habeat.schedules.schedule import Schedule
 
-#: More than every value of every field, written out.
+#: Enough to list every value of every field.
 TEXT_MAX_CHARS = 2_000
 
 _NAMES = ("second", "minute", "hour", "day_of_month", "month", "day_of_week")
 _RANGES = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 _OWN = {
-    "day_of_month": ", L (the last), 15W and LW (the nearest weekday)",
-    "month": " or jan to dec",
-    "day_of_week": " or sun to sat (Sunday is 0 or 7), 5#2 (the second Friday), L5 (the last)",
+    "day_of_month": ", L (the last day), 15W or LW (the nearest weekday)",
+    "month": ", jan–dec",
+    "day_of_week": ", sun–sat (Sunday is 0 or 7), 5#2 (the second Friday), L5 (the last)",
 }
 _MACROS = {
     "@yearly": "0 0 1 1 *",
@@ -60,10 +60,10 @@ _NTH = re.compile(r"\w+(-\w+)?#\d+|l\d", re.ASCII)
 @register
 @dataclass(frozen=True, repr=False)
 class Cron(LocalSchedule):
-    """A cron expression with a zone and policies for the change of clocks.
+    """A cron expression with a zone and policies for clock changes.
 
-    `hash_id` is what `H` is hashed from; `bound` sets it to the entry's name where the expression
-    has an `H`. Raises ValidationError, naming the field, for what cannot be read.
+    `hash_id` is what `H` is hashed from; `bound` sets it to the entry's name if the expression has
+    an `H`. Raises ValidationError, which names the field, for an invalid expression.
     """
 
     kind: ClassVar[str] = "cron"
@@ -80,14 +80,14 @@ class Cron(LocalSchedule):
         if self.hash_id is not None and not isinstance(self.hash_id, str):
             raise ValidationError("hash_id", self.hash_id, "a string, or None")
         object.__setattr__(self, "expression", " ".join(self.expression.split()))
-        # An H without a name is read with some name, to find what is wrong with it early.
+        # Without a name, parse an H with any name, to find errors now and not when it is bound.
         name = self.hash_id if self.hash_id is not None else ""
         self._follow(_rule(self.expression, tuple(fields), name))
         if self._needs_name():
             object.__setattr__(self, "_next", self._refuse)
 
     def bound(self, name: str, timezone: str) -> Schedule:
-        """The same rule with its zone written down, and the name that `H` is hashed from."""
+        """The same rule with an explicit zone, and with the name that `H` is hashed from."""
         changes: dict[str, Any] = {"tz": timezone} if self.tz is None else {}
         if self._needs_name():
             changes["hash_id"] = name
@@ -103,7 +103,7 @@ class Cron(LocalSchedule):
 
     def _refuse(self, after_ms: int) -> int | None:
         raise ValidationError(
-            "expression", self.expression, "an H only with an entry's name: bound(name, timezone)"
+            "expression", self.expression, "an entry's name for the H: call bound(name, timezone)"
         )
 
 
@@ -113,7 +113,7 @@ def _fields(expression: object) -> list[str]:
         raise ValidationError("expression", expression, "a cron expression as a string")
     if len(expression) > TEXT_MAX_CHARS:
         raise ValidationError(
-            "expression", f"{expression[:50]}…", f"{TEXT_MAX_CHARS} characters at most"
+            "expression", f"{expression[:50]}…", f"at most {TEXT_MAX_CHARS} characters"
         )
     text = expression.strip().lower()
     fields = _MACROS.get(text, text).split()
@@ -146,7 +146,7 @@ def _rule(expression: str, fields: tuple[str, ...], hash_id: str) -> Rule:
         nearest=nearest,
     )
     if not days.possible():
-        allowed = f"a day that month {fields[4]!r} has (in {expression!r})"
+        allowed = f"a day that occurs in month {fields[4]!r} (in {expression!r})"
         raise ValidationError("day_of_month", fields[3], allowed)
     return Rule(
         days,
@@ -157,14 +157,15 @@ def _rule(expression: str, fields: tuple[str, ...], hash_id: str) -> Rule:
     )
 
 
-# croniter takes 70 us for a field, and many entries share the few that there are.
+# croniter takes 70 µs per field, and most entries share a few different fields.
 @lru_cache(maxsize=4096)
 def _parsed(
     index: int, field: str, hash_id: str | None
 ) -> tuple[tuple[Any, ...], tuple[tuple[int, int], ...]]:
-    """What croniter makes of one field, the others being stars; and its n-th weekdays."""
+    """The values of one field as croniter reads it, and its n-th weekdays as (weekday, n)."""
+    # Parse the field alone, with stars for the others.
     stars = ["*"] * 6
-    # Any H for a day of the month is one that every month has.
+    # An H for the day of month must yield a day that every month has.
     stars[index] = "h(1-28)" if index == 3 and field == "h" else field
     try:
         expanded, nth = croniter.expand(
@@ -183,7 +184,7 @@ def _parsed(
 
 
 def _without_nearest(field: str) -> tuple[str, tuple[int, ...]]:
-    """The days of the month that croniter can read, and those with a W."""
+    """The days of month that croniter can read, and the days with a W."""
     nearest = [_NEAREST.fullmatch(part) for part in field.split(",")]
     days = {LAST if match[1] == "l" else int(match[1]) for match in nearest if match}
     plain = [part for part in field.split(",") if not _NEAREST.fullmatch(part)]
@@ -191,7 +192,7 @@ def _without_nearest(field: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _last_first(field: str) -> str:
-    """The last Friday as croniter wants it, L5, where it is written 5L or FRIL."""
+    """The field with 5L or FRIL, the last Friday, rewritten to croniter's L5."""
 
     def turned(part: str) -> str:
         match = _LAST_OF_WEEK.fullmatch(part)
@@ -210,25 +211,25 @@ def _numbers(values: tuple[Any, ...], index: int) -> tuple[int, ...]:
 
 
 def _check_wording(name: str, field: str) -> None:
-    """Refuse by name what croniter would read in a way of its own, or lose."""
+    """Refuse forms that croniter would misread or drop."""
     parts = field.split(",")
     if any(part.startswith("r") for part in parts):
-        raise ValidationError(name, field, "no R: it differs in each process; H is stable")
+        raise ValidationError(name, field, "H instead of R, which differs in each process")
     days_with_w = [part for part in parts if "w" in part and name == "day_of_month"]
     if not all(map(_NEAREST.fullmatch, days_with_w)):
-        raise ValidationError(name, field, "W behind a single day or L only: 15W, 1W,15W, LW")
+        raise ValidationError(name, field, "W only after a single day or L: 15W, 1W,15W, LW")
     if any(_EQUAL_RANGE.fullmatch(part) for part in parts):
-        raise ValidationError(name, field, "no range of one value: write the value, or *")
+        raise ValidationError(name, field, "a single value or *, not a range of one value")
     if name == "day_of_week":
         nth = [_NTH.fullmatch(part) is not None for part in _last_first(field).split(",")]
         if any(nth) and not all(nth):
-            raise ValidationError(name, field, "either plain days or # and L, not both")
+            raise ValidationError(name, field, "either plain days, or days with # or L, not both")
 
 
 def _refused(index: int, field: str) -> ValidationError:
     low, high = _RANGES[index]
     own = _OWN.get(_NAMES[index], "")
-    allowed = f"{low} to {high}{own}, *, lists, ranges, steps, H"
+    allowed = f"{low}–{high}{own}, *, lists, ranges, steps or H"
     return ValidationError(_NAMES[index], field, allowed)
 
 
@@ -237,5 +238,5 @@ def _is_hashed(field: str) -> bool:
 
 
 def _counts_elapsed_time(field: str) -> bool:
-    # The range in H(0-29) is what the one value is chosen from.
+    # H(0-29) is one value chosen from a range, not a range.
     return any(sign in re.sub(r"\(.*\)", "", field) for sign in "*-/")

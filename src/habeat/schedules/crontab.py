@@ -1,11 +1,11 @@
 """Celery's crontab.
 
-Its five fields are ANDed (a day must match the day of the week *and* the day of the month), which
-no cron string can say; so it is a kind of its own and is never turned into one. The fields mean
-what `celery.schedules.crontab` makes of them. Stricter only where Celery ignores what it did not
-understand: rubbish after a range or a step, and month or weekday names in other fields.
+Its five fields are ANDed: a day must match the day of week *and* the day of month. No cron string
+can express that, so crontab is a kind of its own and is never converted to one. The fields have
+the same meaning as in `celery.schedules.crontab`. This parser is stricter only where Celery
+silently ignores invalid text: anything after a range or a step, and names in the wrong field.
 
-Celery's own way to the next time loses the repeated hour in autumn. That is not copied: see
+Celery's own search for the next time loses the repeated hour in autumn. This one does not: see
 `wallclock`.
 """
 
@@ -25,7 +25,7 @@ from habeat.schedules.registry import register
 
 Field = int | str | Iterable[int]
 
-#: More than every value of a field, written out.
+#: Enough to list every value of a field.
 FIELD_MAX_CHARS = 1_000
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -40,7 +40,7 @@ _PART = re.compile(
 
 
 class _Scale(NamedTuple):
-    """The values a field can take. A name counts by its first three letters, as in Celery."""
+    """The values that a field can have. Only a name's first three letters count, as in Celery."""
 
     low: int
     high: int
@@ -59,10 +59,10 @@ _SCALES = {
 @register
 @dataclass(frozen=True, repr=False, init=False)
 class Crontab(LocalSchedule):
-    """Celery's crontab with a zone and policies for the change of clocks.
+    """Celery's crontab with a zone and policies for clock changes.
 
     A field is a number, a string or an iterable of numbers, and is kept as a string. Sunday is 0.
-    Raises ValidationError, naming the field, for what Celery's crontab does not allow.
+    Raises ValidationError, which names the field, for what Celery's crontab does not allow.
     """
 
     kind: ClassVar[str] = "crontab"
@@ -96,9 +96,10 @@ class Crontab(LocalSchedule):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The schedule that `to_json` described; of what is all text, equal ones are one object.
+        """The schedule that `to_json` returned.
 
-        To make one takes longer than to read all else of an entry, and thousands are due at :00.
+        Equal definitions share one object if all their values are text: making one takes longer
+        than reading the rest of an entry, and thousands are due at :00.
         """
         if _is_all_text(data):
             return cast(Self, _of_text(cls, tuple(data.items())))
@@ -117,7 +118,7 @@ def _of_text(cls: type[Crontab], items: tuple[tuple[str, Any], ...]) -> Crontab:
 def expand(field: str, spec: str) -> tuple[int, ...]:
     """The sorted values of one field's expression, e.g. ``"1-5,*/15"``.
 
-    Raises ValidationError naming the field.
+    Raises ValidationError, which names the field.
     """
     values: set[int] = set()
     for part in spec.split(","):
@@ -139,7 +140,7 @@ def _expand_part(field: str, part: str, spec: str) -> list[int]:
     last = _number(field, match["high"], spec) if match["high"] else first
     if first <= last:
         return list(range(first, last + 1, step))
-    return [*range(first, high + 1), *range(low, last + 1)][::step]  # fri-mon, 22-2
+    return [*range(first, high + 1), *range(low, last + 1)][::step]  # wraps: fri-mon, 22-2
 
 
 def _number(field: str, text: str, spec: str) -> int:
@@ -156,9 +157,9 @@ def _number(field: str, text: str, spec: str) -> int:
 
 
 def _written(field: str, spec: object) -> str:
-    """A field's value as the string that it is kept as."""
+    """A field's value as the string that is stored."""
     if isinstance(spec, str) and len(spec) > FIELD_MAX_CHARS:
-        raise ValidationError(field, f"{spec[:50]}…", f"{FIELD_MAX_CHARS} characters at most")
+        raise ValidationError(field, f"{spec[:50]}…", f"at most {FIELD_MAX_CHARS} characters")
     if isinstance(spec, str):
         return ",".join(part.strip() for part in spec.lower().split(","))
     if isinstance(spec, int) and not isinstance(spec, bool):
@@ -173,15 +174,15 @@ def _written(field: str, spec: object) -> str:
 
 def _refused(field: str, given: object) -> ValidationError:
     low, high, names = _SCALES[field]
-    named = f" or {names[0]} to {names[-1]}" if names else ""
-    sunday = ", Sunday is 0" if field == "day_of_week" else ""
-    example = f"'{low}', '{low + 1}-{low + 3}', '{low},{low + 2}', '*/2'"
-    return ValidationError(field, given, f"{low} to {high}{named}{sunday}, written like {example}")
+    named = f" or {names[0]}–{names[-1]}" if names else ""
+    sunday = " (Sunday is 0)" if field == "day_of_week" else ""
+    example = f"'{low}', '{low + 1}-{low + 3}', '{low},{low + 2}' or '*/2'"
+    return ValidationError(field, given, f"{low}–{high}{named}{sunday}, such as {example}")
 
 
 @lru_cache(RULES_KEPT)
 def _rule(specs: tuple[str, ...]) -> Rule:
-    """The rule of these fields: thousands of entries say the same few."""
+    """The rule of these fields, cached: thousands of entries share a few."""
     fields = dict(zip(_SCALES, specs, strict=True))
     values = {name: expand(name, spec) for name, spec in fields.items()}
     days = Days(
@@ -191,7 +192,7 @@ def _rule(specs: tuple[str, ...]) -> Rule:
     )
     if not days.possible():
         day, month = fields["day_of_month"], fields["month_of_year"]
-        raise ValidationError("day_of_month", day, f"a day that month_of_year {month!r} can have")
+        raise ValidationError("day_of_month", day, f"a day that occurs in month_of_year {month!r}")
     timed = fields["hour"] + fields["minute"]
     interval_like = any(sign in timed for sign in "*-/")
     return Rule(days, values["hour"], values["minute"], interval_like=interval_like)

@@ -1,8 +1,8 @@
-"""A schedule that only code can express: a class of the user's own, found in beat_schedule.
+"""A schedule that only code can express: a user's own class in beat_schedule.
 
-What is stored is its name, for people. A replica that has the code asks it whether it is due, when
-it said that it wants to be asked. It is never enumerated: what it answers may depend on the world,
-and asking may take a query of a database.
+Only its name is stored, for people to read. A replica that has the code calls it to learn whether
+it is due, at the times that it requested. It is never enumerated: its answers may depend on
+anything, and a call may take a database query.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import ClassVar
 from habeat.schedules.registry import register
 from habeat.schedules.schedule import Schedule
 
-#: Two questions to one schedule are never closer than this, as the slots of our own intervals.
+#: The shortest time between two calls of one schedule; our own intervals have the same minimum.
 LEAST_GAP_MS = 100
 
 
 @register
 @dataclass(frozen=True, repr=False)
 class Code(Schedule):
-    """Stands for the schedule of an entry in beat_schedule; `what` is its class and repr."""
+    """Stands for a schedule that only code has; `what` is its class and repr."""
 
     kind: ClassVar[str] = "code"
 
@@ -36,18 +36,18 @@ class Code(Schedule):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a schedule of code answered: whether it is due, and after how long to ask again."""
+    """A custom schedule's answer: whether it is due, and after how many ms to ask again."""
 
     due: bool
     again_ms: int
 
 
 class Asked(Code):
-    """The schedule itself, on a replica that has its code."""
+    """The custom schedule itself, on a replica that has its code."""
 
     @abstractmethod
     def ask(self, last_ms: int, now_ms: int) -> Told:
-        """Whether it is due at `now_ms`, having last been due at `last_ms`; UTC.
+        """Whether it is due at `now_ms`, if it was last due at `last_ms` (Unix ms).
 
-        This runs the user's code: it may raise anything, or not return.
+        This runs the user's code, which may raise anything or never return.
         """

@@ -1,9 +1,8 @@
 """A cron-like rule over naive local time: which seconds of which days.
 
 Local time here is a whole number of seconds since 1970-01-01 00:00 as if there were no zones,
-and a day is a whole number of days since then. No datetime is made on the way to a slot: the
-days of the month last asked for are kept as a sorted tuple, the minutes of a day as another,
-and finding the next one is two bisections.
+and a day is a whole number of days since then. Finding a slot creates no datetime: the days of the
+last month and the minutes of a day are sorted tuples, and the next slot takes two bisections.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from habeat.schedules.search_budget import examined
 from habeat.schedules.zone import DAY_S, LAST_S
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-_LAST_DAY = LAST_S // DAY_S - 1  # a day less than UTC's own limit: any offset still fits
+_LAST_DAY = LAST_S // DAY_S - 1  # a day before UTC's own limit leaves room for any offset
 
-# A month is one of 28 kinds at most: seven weekdays to begin with, in a leap year or another. These
-# years have all of them.
+# A month depends on its first weekday and on whether the year is a leap year. These 28 years have
+# all combinations.
 _YEARS_OF_EVERY_KIND = range(2000, 2028)
 
 LAST = -1
@@ -30,12 +29,12 @@ LAST = -1
 
 @dataclass(frozen=True)
 class Days:
-    """Which days: months, and days of the month and/or days of the week.
+    """The days of a rule: months, days of month and days of week.
 
-    `of_month` and `of_week` are None for "any". `of_month` may hold LAST for the last day. Sunday
-    is 0. `nth_of_week` holds (weekday, n) for the n-th such weekday of a month, or LAST. `nearest`
-    holds days of the month, or LAST, of which the nearest Monday to Friday of the month is meant.
-    `either` is Vixie cron's rule: the day of the month or the day of the week, not both.
+    `of_month` and `of_week` are None for "any"; `of_month` may contain LAST. Sunday is 0.
+    `nth_of_week` has (weekday, n) for the n-th such weekday of a month; n may be LAST. `nearest`
+    has days of month, or LAST, that stand for the nearest Monday to Friday in the same month.
+    With `either`, Vixie cron's rule, day of month or day of week must match; otherwise both must.
     """
 
     months: tuple[int, ...]
@@ -64,7 +63,7 @@ class Days:
 
     @staticmethod
     def _nearest(day: int, first_weekday: int, length: int) -> int:
-        """The Monday to Friday nearest to a day, in its month; 0 if the month has no such day."""
+        """The Monday to Friday nearest to a day in the same month; 0 if the month lacks the day."""
         day = length if day == LAST else day
         if day > length:
             return 0
@@ -83,7 +82,7 @@ class Days:
         return self.of_week is None or weekday in self.of_week
 
     def possible(self) -> bool:
-        """Whether any day at all matches (the 30th of February does not)."""
+        """Whether any day matches: 30 February does not."""
         return any(
             next(self.matching(year, month), 0)
             for year in _YEARS_OF_EVERY_KIND
@@ -114,12 +113,12 @@ def _minutes_of_day(hours: tuple[int, ...], minutes: tuple[int, ...]) -> tuple[i
     return tuple(hour * 60 + minute for hour in hours for minute in minutes)
 
 
-#: Rules are shared by the schedules that say the same; so many of a kind are kept.
+#: Equal schedules share one rule; each cache of rules has this many.
 RULES_KEPT = 1_024
 
 
 class Rule:
-    """Seconds, minutes and hours (sorted, each at least one value) on certain days."""
+    """Seconds, minutes and hours on certain days; each is sorted and not empty."""
 
     __slots__ = (
         "_at_first_s",
@@ -151,7 +150,7 @@ class Rule:
         self._month = _Month(0, 0, ())
 
     def after(self, local_s: int) -> int | None:
-        """The first matching local second strictly after this one; None past the year 9999."""
+        """The first matching local second strictly after `local_s`; None past the year 9999."""
         day, second = divmod(local_s + 1, DAY_S)
         month = self._month
         if not month.first_day <= day < month.end_day:
@@ -170,7 +169,7 @@ class Rule:
         return self._in_later_month(month.end_day)
 
     def count(self, begin_s: int, end_s: int) -> int:
-        """How many matching local seconds there are from `begin_s` to before `end_s`."""
+        """The number of matching local seconds in ``begin_s <= second < end_s``."""
         (begin_day, begin), (end_day, end) = divmod(begin_s, DAY_S), divmod(end_s, DAY_S)
         whole_days, day = 0, begin_day
         while day < end_day:
@@ -187,7 +186,7 @@ class Rule:
         )
 
     def _before_on_day(self, day: int, second_of_day: int) -> int:
-        """How many matching seconds a day has before `second_of_day`."""
+        """The number of matching seconds of a day before `second_of_day`."""
         days = self._month_of(day).days
         at = bisect_left(days, day)
         if at == len(days) or days[at] != day:
@@ -199,7 +198,7 @@ class Rule:
         return i * len(seconds) + (bisect_left(seconds, second) if in_minute else 0)
 
     def _on_day(self, second_of_day: int) -> int:
-        """The first matching second of a day from `second_of_day` on, or -1."""
+        """The first matching second of a day at or after `second_of_day`; -1 if there is none."""
         minute, second = divmod(second_of_day, 60)
         minutes, seconds = self._minutes_of_day, self.seconds
         i = bisect_left(minutes, minute)
@@ -213,7 +212,7 @@ class Rule:
         return minutes[i] * 60 + seconds[0] if i < len(minutes) else -1
 
     def _in_later_month(self, day: int) -> int | None:
-        """The first match on `day`, the first of a month, or later."""
+        """The first match on or after `day`, which is the first of a month."""
         while day <= _LAST_DAY:
             examined()
             month = self._month_of(day)

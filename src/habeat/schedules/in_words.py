@@ -1,4 +1,4 @@
-"""Schedules in words, for people who do not read cron."""
+"""Descriptions of schedules for people who do not read cron."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MONTHS = (
 )
 NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", LAST: "last"}
 
-# As many times of day as can be listed before a pattern says it better.
+# List up to this many times of day; describe more by a pattern.
 _TIMES_LISTED = 4
 
 
@@ -35,7 +35,7 @@ def duration(ms: int) -> str:
 
 
 def period(ms: int) -> str:
-    """A period after the word "every", in the largest unit that divides it: "90 seconds"."""
+    """A period to follow "every", in the largest unit that divides it: "90 seconds", "hour"."""
     unit, unit_ms = next(found for found in _UNITS if ms % found[1] == 0)
     return _counted(ms // unit_ms, unit).removeprefix("1 ")
 
@@ -46,7 +46,7 @@ def rule(rule: Rule) -> str:
 
 
 def times_of_day(hours: tuple[int, ...], minutes: tuple[int, ...], seconds: tuple[int, ...]) -> str:
-    """Times of day, listed or by a pattern: "at 09:00 and 17:00"."""
+    """Times of day as a list or a pattern: "at 09:00 and 17:00"."""
     return _times(Rule(Days(tuple(range(1, 13))), hours, minutes, seconds, interval_like=False))
 
 
@@ -129,7 +129,7 @@ def _months(days: Days) -> str:
 
 
 def _cycle(values: Sequence[int], size: int, unit: str) -> str:
-    """ "every 5 minutes" if the values are evenly spread over the field, else nothing."""
+    """ "every 5 minutes" if the values are evenly spread over the field, else ""."""
     step = size // len(values)
     if len(values) == 1 or tuple(values) != tuple(range(0, size, step)) or size % step:
         return ""
@@ -141,7 +141,7 @@ def _numbered(word: str, unit: str, values: Sequence[int]) -> str:
 
 
 def runs(values: Sequence[int], named: Callable[[int], str]) -> Iterable[str]:
-    """The values by name, three or more in a row as "a to c"."""
+    """The values by name; three or more in a row become "a to c"."""
     start = 0
     for i, value in enumerate(values):
         if i + 1 < len(values) and values[i + 1] == value + 1 and value != LAST:
@@ -160,7 +160,7 @@ def _nearest(day: int) -> str:
 
 
 def ordinal(day: int) -> str:
-    """The day of a month as an ordinal number: "1st", "22nd", "last day of the month"."""
+    """A day of month as an ordinal: "1st", "22nd", "last day of the month"."""
     if day == LAST:
         return "last day of the month"
     ending = "th" if 10 < day < 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")

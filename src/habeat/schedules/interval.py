@@ -1,8 +1,8 @@
-"""Fixed periods, on a grid.
+"""Fixed periods on a grid.
 
 The slots are ``offset + n * period`` counted from the Unix epoch, not "the last run plus the
-period": so the cadence cannot slip by what a publish takes, a step of the clock moves nothing,
-and a replica that has lost all state still computes the same slots.
+period". So publishing delays do not add up, a clock step moves no slot, and a replica that has lost
+all state still computes the same slots.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from habeat.schedules.schedule import LAST_MS, Run, Schedule, check_limit
 
 MINIMUM_MS = 100
 
-# Below a minute nobody reads the minute hand, and from here on everything would fall on :00.
+# From this period on, entries without own offsets would all fire at :00 of a minute.
 OWN_OFFSET_FROM_MS = 60_000
 
 
 @register
 @dataclass(frozen=True, repr=False)
 class Interval(Schedule):
-    """Every `every_ms` milliseconds (at least 100), `offset_ms` after the Unix epoch's grid.
+    """Every `every_ms` milliseconds (at least 100), `offset_ms` after multiples since the epoch.
 
-    Without an offset the entry gets one of its own when it is bound, unless align="epoch".
+    Without an offset, `bound` chooses one from the entry's name, unless align="epoch".
     """
 
     kind: ClassVar[str] = "interval"
@@ -51,7 +51,7 @@ class Interval(Schedule):
         return slot_ms if slot_ms <= LAST_MS else None
 
     def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
-        """The run of ``after_ms < slot <= until_ms``, by arithmetic, its first `limit` slots."""
+        """The slots in ``after_ms < slot <= until_ms`` as a run, at most the first `limit`."""
         check_limit(limit)
         first_ms = self.next_after_ms(after_ms)
         until_ms = min(until_ms, LAST_MS)
@@ -63,7 +63,7 @@ class Interval(Schedule):
         return Run(steps + 1, first_ms, first_ms + steps * self.every_ms)
 
     def bound(self, name: str, timezone: str) -> Interval:
-        """The same period with its offset written down; `timezone` plays no part."""
+        """The same period with an explicit offset; `timezone` has no effect."""
         if self.offset_ms is not None:
             return self
         own = self.align == "own" and self.every_ms >= OWN_OFFSET_FROM_MS
@@ -77,5 +77,5 @@ class Interval(Schedule):
 def _own_offset_ms(name: str, every_ms: int) -> int:
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
     offset_ms = int.from_bytes(digest, "big") % every_ms
-    # Whole seconds, because people read these instants in logs.
+    # Whole seconds are easier to read in logs.
     return offset_ms - offset_ms % 1000

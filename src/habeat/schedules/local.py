@@ -1,4 +1,4 @@
-"""What the kinds that follow a wall clock have in common: a zone and its gaps and folds."""
+"""The base of schedules that follow a wall clock: a zone with its gaps and folds."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _FOLD_WORDS = {
 
 
 class LocalSchedule(Schedule):
-    """A schedule of local times. `tz` None means: not said yet, and UTC until it is bound.
+    """A schedule of local times. With `tz` None, UTC applies until the schedule is bound.
 
-    A kind's ``__init__`` or ``__post_init__`` calls `_follow` once its fields are set.
+    A kind's ``__init__`` or ``__post_init__`` calls `_follow` after setting its fields.
     """
 
     tz: str | None
     gap: Gap
     fold: Fold
 
-    # Not fields of the dataclass: worked out from them, and no part of equality.
+    # Derived from the dataclass fields, and not part of equality.
     _rule: CountingRule
     _clock: WallClock
     _next: Callable[[int], int | None]
 
     def next_after_ms(self, after_ms: int) -> int | None:
-        """See `Schedule.next_after_ms`; ScheduleTooExpensive if the search is too long."""
+        """See `Schedule.next_after_ms`; ScheduleTooExpensive if the search takes too long."""
         search_budget.begin()
         try:
             return self._next(after_ms)
@@ -48,7 +48,7 @@ class LocalSchedule(Schedule):
             raise self._too_expensive(after_ms) from None
 
     def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
-        """See `Schedule.count_between`; it is counted by arithmetic. ScheduleTooExpensive."""
+        """See `Schedule.count_between`; computed by arithmetic. Raises ScheduleTooExpensive."""
         check_limit(limit)
         first_ms = self.next_after_ms(after_ms)
         if first_ms is None or first_ms > until_ms:
@@ -68,20 +68,20 @@ class LocalSchedule(Schedule):
         return until_ms
 
     def _count(self, after_ms: int, until_ms: int) -> int:
-        """The slots with ``after < slot <= until``, as if the schedule had no end."""
+        """The number of slots in ``after < slot <= until``, as if the schedule had no end."""
         return self._clock.count(self._rule, after_ms, until_ms)
 
     def _too_expensive(self, after_ms: int) -> ScheduleTooExpensive:
         return ScheduleTooExpensive(
-            "schedule", self, f"a rule whose slots after {moment(after_ms)} are found sooner"
+            "schedule", self, f"a rule whose next slot after {moment(after_ms)} is found sooner"
         )
 
     def remark(self, slot_ms: int) -> Remark:
-        """What the clocks did to a slot; see `WallClock.remark`."""
+        """How a clock change affects a slot; see `WallClock.remark`."""
         return self._clock.remark(slot_ms)
 
     def bound(self, name: str, timezone: str) -> Schedule:
-        """The same rule in the zone `timezone`, unless it has one of its own."""
+        """The same rule in the zone `timezone`, unless it has its own."""
         return self if self.tz is not None else self._with(tz=timezone)
 
     def describe(self) -> str:
@@ -89,7 +89,7 @@ class LocalSchedule(Schedule):
         return f"{rule}{self._place()}"
 
     def _place(self) -> str:
-        """The zone and, where they are not the usual ones, the policies: ", UTC, gap skipped"."""
+        """The zone, and the policies that are not the defaults: ", UTC, gap skipped"."""
         zone = f", {self.tz}" if self.tz else ""
         gap = ", gap skipped" if self.gap == "skip" else ""
         return f"{zone}{gap}{_FOLD_WORDS[self.fold]}"
@@ -102,7 +102,7 @@ class LocalSchedule(Schedule):
         object.__setattr__(self, "_next", clock.next_after_ms)
 
     def _with(self, **changes: Any) -> Schedule:
-        # cast: an ABC is no type to make; whoever inherits is a concrete dataclass.
+        # cast: mypy refuses to call an abstract class, but the subclass is a concrete dataclass.
         return cast(Any, type(self))(**{**self._fields(), **changes})  # type: ignore[no-any-return]
 
     def _tzinfo(self) -> tzinfo:

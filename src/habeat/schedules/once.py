@@ -13,7 +13,7 @@ from habeat.schedules.schedule import FIRST_MS, LAST_MS, Schedule
 @register
 @dataclass(frozen=True, repr=False)
 class Once(Schedule):
-    """One slot, at `at_ms` (milliseconds of UTC since the Unix epoch)."""
+    """One slot, at `at_ms` (Unix milliseconds, UTC)."""
 
     kind: ClassVar[str] = "once"
     arithmetic: ClassVar[bool] = True

@@ -1,13 +1,13 @@
-"""Which kinds of schedule there are, so that a stored definition finds its class again.
+"""The registry of schedule kinds, by which a stored definition finds its class.
 
-A kind of your own is a frozen dataclass derived from `Schedule`, registered by the decorator:
+To add a kind, derive a frozen dataclass from `Schedule` and register it with the decorator:
 
     @register
     @dataclass(frozen=True)
     class Tides(Schedule):
         kind: ClassVar[str] = "tides"
 
-It has to be registered in every process that reads the entry: the replicas and the clients.
+Register it in every process that reads the entry: replicas and clients.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _kinds: dict[str, type[Schedule]] = {}
 
 
 def register(cls: type[_Kind]) -> type[_Kind]:
-    """Make a kind known under its `kind`; a class decorator.
+    """Register a class under its `kind`; a class decorator.
 
-    Raises ValidationError when another class has the name already.
+    Raises ValidationError if another class has the same kind.
     """
     kind = getattr(cls, "kind", None)
     if not isinstance(kind, str) or not kind:
-        raise ValidationError("kind", kind, f"{cls.__name__} needs a name that is not empty")
+        raise ValidationError("kind", kind, f"a non-empty string as the kind of {cls.__name__}")
     known = _kinds.get(kind)
-    # The same class again is a module that was reloaded.
+    # The same path again means that a module was reloaded.
     if known is not None and _path(known) != _path(cls):
-        raise ValidationError("kind", kind, f"a name not taken yet ({_path(known)} has it)")
+        raise ValidationError("kind", kind, f"an unused name; {_path(known)} has this one")
     _kinds[kind] = cls
     return cls
 
 
 def from_json(data: object) -> Schedule:
-    """The schedule of a stored definition, whatever its kind.
+    """The schedule of a stored definition, of any kind.
 
-    Raises ValidationError for an unknown kind and for all that the kind itself refuses.
+    Raises ValidationError for an unknown kind and for values that the kind refuses.
     """
     if not isinstance(data, Mapping):
         raise ValidationError("schedule", data, "an object with a kind")

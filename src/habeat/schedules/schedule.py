@@ -1,11 +1,11 @@
-"""What every kind of schedule can do.
+"""The interface of every kind of schedule.
 
-A schedule is a pure calculator of slots. A slot is an instant of UTC in whole milliseconds
-since the Unix epoch; the rule is asked "which is the first one strictly after this instant?"
-and never looks at a clock. When there is no later one the answer is `None`.
+A schedule is a pure calculator of slots and never reads a clock. A slot is an instant in whole Unix
+milliseconds, UTC. The basic operation returns the first slot strictly after an instant, or None if
+there is no later one.
 
-Inside habeat instants are integers (`next_after_ms`, `count_between`). Aware datetimes are for
-people (`next_after`, `between`); naive ones are refused, because nobody can know what they mean.
+Inside habeat, instants are integers (`next_after_ms`, `count_between`). For people there are aware
+datetimes (`next_after`, `between`); naive ones are refused, because they are ambiguous.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from habeat.errors import ValidationError
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
-# A slot is shown in UTC and in the schedule's own zone, so both must fit into a datetime. A day
-# less than what a datetime can hold leaves room for any offset; later than this is exhaustion.
+# A slot is shown in UTC and in the schedule's own zone, so both must fit into a datetime. Stopping
+# a day before a datetime's limits leaves room for any offset. After LAST_MS there are no slots.
 FIRST_MS = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // _MS
 LAST_MS = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // _MS - 1
 
@@ -32,7 +32,7 @@ Remark = Literal["", "gap", "fold first", "fold second"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive slots of one schedule: how many, and the first and the last of them."""
+    """Consecutive slots of one schedule: their number, the first and the last."""
 
     count: int
     first_ms: int
@@ -40,13 +40,13 @@ class Run:
 
 
 def check_limit(limit: int | None) -> None:
-    """ValidationError if `limit` is no count."""
+    """Raise ValidationError unless `limit` is a positive count or None."""
     if limit is not None and limit < 1:
-        raise ValidationError("limit", limit, "a whole number from 1, or None")
+        raise ValidationError("limit", limit, "a whole number, 1 or more, or None")
 
 
 class Schedule(ABC):
-    """A rule that yields slots. Kinds are frozen dataclasses, equal when their fields are."""
+    """A rule that yields slots. Kinds are frozen dataclasses, equal if their fields are equal."""
 
     kind: ClassVar[str]
 
@@ -55,9 +55,9 @@ class Schedule(ABC):
 
     @abstractmethod
     def next_after_ms(self, after_ms: int) -> int | None:
-        """The first slot strictly after `after_ms`; None when there is no later one.
+        """The first slot strictly after `after_ms`; None if there is no later one.
 
-        Both are milliseconds of UTC since the Unix epoch.
+        Both are Unix milliseconds, UTC.
         """
 
     @abstractmethod
@@ -65,44 +65,44 @@ class Schedule(ABC):
         """The rule in words, e.g. ``every 5 minutes``."""
 
     def remark(self, slot_ms: int) -> Remark:
-        """What a change of the clocks did to a slot, for people who wonder at its local time.
+        """How a clock change affects a slot, to explain its local time to people.
 
-        "gap": it stands in for a local time that the clocks skip. "fold first" and "fold
-        second": its local time comes twice, and this is the first or the second pass. The
-        question is about a slot; for other instants the answer means nothing.
+        "gap": it replaces a local time that a clock change skips. "fold first" and "fold second":
+        its local time occurs twice, and this is the first or the second pass. The answer is
+        meaningful for slots only.
         """
         return ""
 
     def bound(self, name: str, timezone: str) -> Schedule:
-        """The same rule with everything explicit that was left to the entry.
+        """The same rule with everything explicit that depends on the entry.
 
-        `name` is the entry's, `timezone` the IANA name to use where no zone was given.
-        Returns self when there is nothing to fill in.
+        `name` is the entry's name, `timezone` the IANA name to use if the rule has no zone.
+        Returns self if there is nothing to fill in.
         """
         return self
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """The first slot strictly after an aware datetime; None when there is no later one.
+        """The first slot strictly after an aware datetime; None if there is no later one.
 
-        The answer is in the schedule's zone where it has one, else in UTC. Raises
-        ValidationError for a naive datetime.
+        The result is in the schedule's zone if it has one, else in UTC. Raises ValidationError for
+        a naive datetime.
         """
         slot_ms = self.next_after_ms(to_ms("instant", instant))
         return None if slot_ms is None else self._shown(slot_ms)
 
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """The slots with ``start < slot <= end``, half-open as `next_after` is.
+        """The slots in ``start < slot <= end``, half-open like `next_after`.
 
         So the windows (a, b] and (b, c] share no slot and lose none. Raises ValidationError
-        for a naive datetime, at the call.
+        for a naive datetime when it is called.
         """
         return self._between_ms(to_ms("start", start), to_ms("end", end))
 
     def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
-        """The slots with ``after_ms < slot <= until_ms`` as one run; None if there are none.
+        """The slots in ``after_ms < slot <= until_ms`` as one run; None if there are none.
 
-        With a `limit` the run ends after that many slots; call again with
-        `after_ms=run.last_ms` to go on. It bounds the work of a kind that has to enumerate.
+        With a `limit` the run ends after that many slots; call again with `after_ms=run.last_ms`
+        to continue. The limit bounds the work of a kind that has to enumerate its slots.
         """
         check_limit(limit)
         count, first_ms, last_ms = 0, 0, after_ms
@@ -116,12 +116,12 @@ class Schedule(ABC):
         return Run(count, first_ms, last_ms) if count else None
 
     def to_json(self) -> dict[str, Any]:
-        """The definition as JSON can carry it: every field, and the kind."""
+        """The definition as JSON types: the kind and every field."""
         return {"kind": self.kind, **self._fields()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The schedule that `to_json` described.
+        """The schedule that `to_json` returned.
 
         Raises ValidationError for unknown or missing keys and for values that the constructor
         refuses.
@@ -135,14 +135,24 @@ class Schedule(ABC):
         names = [field.name for field in known]
         for key in given:
             if key not in names:
-                raise ValidationError(str(key), given[key], f"no such key: only {', '.join(names)}")
+                raise ValidationError(
+                    str(key),
+                    given[key],
+                    "one of " + ", ".join(names),
+                    problem=f"unknown key {str(key)!r} of a {cls.kind} schedule",
+                )
         for field in known:
             if field.name not in given and field.default is dataclasses.MISSING:
-                raise ValidationError(field.name, None, f"a {cls.kind} schedule must have it")
+                raise ValidationError(
+                    field.name,
+                    None,
+                    f"a value, because {cls.kind} schedules require it",
+                    problem=f"{field.name} is missing",
+                )
         return cls(**given)
 
     def __repr__(self) -> str:
-        """The call that would make it, without the arguments that have their default."""
+        """The call that makes it, without arguments that equal their defaults."""
         given = ", ".join(
             f"{field.name}={getattr(self, field.name)!r}"
             for field in dataclasses.fields(cast(Any, self))
@@ -151,7 +161,7 @@ class Schedule(ABC):
         return f"{type(self).__name__}({given})"
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
-        # What a schedule has worked out for itself stays behind when it is copied or pickled.
+        # Copies and pickles do not include derived attributes; the constructor derives them again.
         return type(self), tuple(self._fields().values())
 
     def _fields(self) -> dict[str, Any]:
@@ -172,12 +182,12 @@ class Schedule(ABC):
 
 
 def moment(at_ms: int) -> datetime:
-    """An instant as an aware datetime, for people; the nearest that a datetime can hold."""
+    """An instant as an aware datetime, clamped to what a datetime can represent."""
     return _EPOCH + min(max(at_ms, FIRST_MS), LAST_MS) * _MS
 
 
 def to_ms(field: str, instant: object) -> int:
-    """Milliseconds of UTC, rounded down; ValidationError unless it is an aware datetime."""
+    """Unix milliseconds, rounded down; ValidationError unless `instant` is an aware datetime."""
     if not isinstance(instant, datetime) or instant.utcoffset() is None:
         raise ValidationError(field, instant, "a datetime with a timezone")
     return (instant - _EPOCH) // _MS

@@ -1,29 +1,29 @@
-"""How much searching one question to a schedule may take.
+"""A budget for the search that one call to a schedule may do.
 
-A schedule finds its next slot by looking at candidates: days, months, periods, segments of a zone.
-For an ordinary rule these are a few; some texts make it thousands of years' worth. So every search
-counts what it examines, and gives up when a question has used up its budget. Steps are counted
-instead of time: the answer is then the same on every replica, however busy its host is.
+A schedule finds its next slot by examining candidates: days, months, periods, segments of a zone.
+An ordinary rule needs a few; some rules would need thousands of years' worth. So every search
+counts its candidates and gives up when the call has used up its budget. It counts steps instead of
+time, so the result is the same on every replica, however busy its host is.
 
-A step stands for some microseconds of work, and a whole budget for some tens of milliseconds.
+A step is some microseconds of work, and a whole budget some tens of milliseconds.
 """
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 
-#: For one question: "which slot comes next?"
+#: The budget for finding the next slot.
 STEPS = 10_000
-#: For counting the slots of a span, which is asked for rarely.
+#: The budget for counting the slots of a span, which is rarely needed.
 COUNT_STEPS = 5 * STEPS
 
 
 class TooManySteps(Exception):
-    """The budget of a question is used up; becomes ScheduleTooExpensive, which names the rule."""
+    """A call has used up its budget; it is reported as ScheduleTooExpensive."""
 
 
 class _Meter:
-    """What the searches of one thread have examined, and at which count the present one ends."""
+    """The number of steps a thread has used so far, and the number at which to give up."""
 
     __slots__ = ("limit", "spent")
 
@@ -38,20 +38,20 @@ _meters: ContextVar[_Meter] = ContextVar("habeat_schedule_steps")
 def _meter() -> _Meter:
     try:
         return _meters.get()
-    except LookupError:  # the first question of this thread
+    except LookupError:  # the first call in this thread
         meter = _Meter()
         _meters.set(meter)
         return meter
 
 
 def begin(steps: int = STEPS) -> None:
-    """A new question: from here on it may examine so many candidates."""
+    """Start a new call, which may use this many steps."""
     meter = _meter()
     meter.limit = meter.spent + steps
 
 
 def examined(steps: int = 1) -> None:
-    """Count candidates; TooManySteps if the question has examined more than it may."""
+    """Count steps; raise TooManySteps if the call has used more than its budget."""
     meter = _meter()
     meter.spent += steps
     if meter.spent > meter.limit:
@@ -59,5 +59,5 @@ def examined(steps: int = 1) -> None:
 
 
 def spent() -> int:
-    """How many candidates were examined in this thread so far: the difference is what counts."""
+    """The number of steps this thread has used so far; callers compare two readings."""
     return _meter().spent

@@ -1,9 +1,9 @@
-"""Sunrise, sunset and their like, at a place. Needs ephem: the extra ``habeat[solar]``.
+"""Sunrise, sunset and other solar events at a place. Needs ephem: the extra ``habeat[solar]``.
 
-ephem finds an event by iterating, so that the same sunrise comes out a few hundredths of a second
-apart when it is searched from different instants. A slot must be the same whoever computes it
-and from wherever. So the search always starts at fixed instants, the mean solar midnights of the
-place, and the result is rounded to whole seconds.
+ephem iterates to find an event, so the same sunrise differs by a few hundredths of a second when
+the search starts from different instants. A slot must not depend on the replica that computes it
+or on the starting point. So the search always starts at fixed instants, the mean solar midnights of
+the place, and the result is rounded to whole seconds.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _HOUR_MS = 3_600_000
 # ephem counts days from noon of 1899-12-31.
 _UNIX_EPOCH_IN_EPHEM = 25567.5
 
-# Near the poles an event may be absent for most of a year; one absent for a longer time than this
-# never comes.
+# Near the poles an event may be absent for most of a year. If it is absent for longer than this, it
+# never occurs.
 _SEARCH_DAYS = 400
 
-#: A day near the poles takes ephem a quarter of a millisecond. The search of all days fits.
+#: A day near the poles takes ephem 0.25 ms; with this cost a search of all days fits the budget.
 _STEPS_A_DAY = 20
 
-#: Days whose events are kept: near the poles the same days are searched for every question.
+#: How many days' events are cached: near the poles every call searches the same days.
 _DAYS_KEPT = 4_096
 
 
 class _Event(NamedTuple):
-    """How ephem is asked: its method, the sun's altitude, by centre or by upper limb."""
+    """ephem's method, the sun's altitude, and whether it means the sun's centre or upper limb."""
 
     method: str
     horizon: str
@@ -60,9 +60,9 @@ _EVENTS = {
 @register
 @dataclass(frozen=True, repr=False)
 class Solar(Schedule):
-    """An event of the sun at a latitude and longitude in degrees, north and east positive.
+    """A solar event at a latitude and longitude in degrees, north and east positive.
 
-    Without ephem a Solar can be made, stored and shown, but asking it for a slot raises
+    Without ephem a Solar can be created, stored and shown, but computing a slot raises
     ValidationError.
     """
 
@@ -80,7 +80,7 @@ class Solar(Schedule):
     def next_after_ms(self, after_ms: int) -> int | None:
         search_budget.begin()
         after_ms = max(after_ms, FIRST_MS)
-        midnight_ms = round(-self.lon * 240) * 1000  # in whole seconds; a degree is 240
+        midnight_ms = round(-self.lon * 240) * 1000  # in whole seconds: a degree is 240 s
         day = (after_ms - midnight_ms) // _DAY_MS
         for start_ms in range(midnight_ms + day * _DAY_MS, LAST_MS - _DAY_MS, _DAY_MS):
             if start_ms > after_ms + _SEARCH_DAYS * _DAY_MS:
@@ -99,7 +99,7 @@ class Solar(Schedule):
 
 @lru_cache(_DAYS_KEPT)
 def _slots_of_day(event: str, lat: float, lon: float, start_ms: int) -> tuple[int, ...]:
-    """The events within a day of mean solar time; two are possible when they come earlier."""
+    """The events in a day of mean solar time: two if they come earlier each day."""
     ephem = _ephem()
     asked, sun, observer = _EVENTS[event], ephem.Sun(), ephem.Observer()
     observer.lat, observer.lon = str(lat), str(lon)
@@ -111,7 +111,7 @@ def _slots_of_day(event: str, lat: float, lon: float, start_ms: int) -> tuple[in
         try:
             found_ms = _from_ephem(search(sun, start=_to_ephem(from_ms), **options))
         except ephem.CircumpolarError:
-            # Not before the next true midnight, which may come soon.
+            # No event before the next true midnight, which may be soon.
             midnight = observer.next_antitransit(sun, start=_to_ephem(from_ms))
             from_ms = max(from_ms, _from_ephem(midnight)) + 1000
             continue
@@ -134,5 +134,8 @@ def _ephem() -> Any:
         return importlib.import_module("ephem")
     except ImportError:
         raise ValidationError(
-            "kind", "solar", "only where ephem is installed: pip install 'habeat[solar]'"
+            "kind",
+            "solar",
+            "the package ephem: pip install 'habeat[solar]'",
+            problem="cannot compute the slots of a solar schedule",
         ) from None

@@ -1,18 +1,18 @@
-"""From local time to UTC: what a wall-clock rule does where the clocks are changed.
+"""From local time to UTC: how a wall-clock rule behaves around clock changes.
 
-A rule matches naive local times; a zone is a row of segments of constant offset. Within one
-segment local time and UTC differ by a constant, so a rule's slots in it are the rule's matches
-in the segment's own local range. What is left to decide is only what happens at the seams.
+A rule matches naive local times; a zone is a sequence of segments with a constant offset. Within a
+segment, local time and UTC differ by a constant, so the rule's slots are its matches in the
+segment's local range. Only the transitions between segments need decisions.
 
-Two sorts of rule mean different things by the same words. An *interval-like* one (a star, a range
-or a step in its seconds, minutes or hours) counts elapsed time: "every 15 minutes". A *fixed* one
-names times of day: "at 02:30".
+Two sorts of rule differ there. An *interval-like* rule (a star, a range or a step in its seconds,
+minutes or hours) counts elapsed time: "every 15 minutes". A *fixed* rule names times of day: "at
+02:30".
 
-- Gap, spring: local times are missing. An interval-like rule just goes on with what exists. A
-  fixed one whose time is missing fires once, at the first instant after the gap, or not at all
-  with gap="skip". Several missing times make one slot: they would be the same instant.
-- Fold, autumn: local times come twice. With fold="auto" an interval-like rule fires in both
-  passes, a fixed one in the first only. "first", "last" and "both" say so for either sort.
+- Gap, in spring: local times are missing. An interval-like rule continues with the times that
+  exist. A fixed rule whose time is missing fires once, at the first instant after the gap, or not
+  at all with gap="skip". Several missing times make one slot, because they would coincide.
+- Fold, in autumn: local times occur twice. With fold="auto" an interval-like rule fires in both
+  passes, a fixed rule only in the first. "first", "last" and "both" override this for either sort.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from habeat.schedules.schedule import Remark
 from habeat.schedules.search_budget import examined
 from habeat.schedules.zone import DAY_S, FIRST_S, LAST_S, Segment, Zone
 
-#: Where a zone has not been asked yet, a segment takes up to a year's worth of probes.
+#: The first use of a segment takes up to a year's worth of probes of the zone.
 _SEGMENT_STEPS, _COUNTED_SEGMENT_STEPS = 100, 20
 
 _GAPS = ("shift", "skip")
 _FOLDS = ("auto", "first", "last", "both")
 
 
-# start_s, end_s and offset_s of a segment; begin and end of the local times used in it.
+# A segment's start_s, end_s and offset_s; begin and end of the local times used in it.
 _Window = tuple[int, int, int, int, int]
 
 
@@ -42,21 +42,21 @@ class LocalRule(Protocol):
     interval_like: bool
 
     def after(self, local_s: int, /) -> int | None:
-        """The first matching local second strictly after this one; None when there is none."""
+        """The first matching local second strictly after `local_s`; None if there is none."""
 
 
 class CountingRule(LocalRule, Protocol):
-    """A rule that can tell how many matches a span has without walking them."""
+    """A rule that can count the matches of a span without enumerating them."""
 
     def count(self, begin_s: int, end_s: int, /) -> int:
-        """The matching local seconds from `begin_s` to before `end_s`."""
+        """The number of matching local seconds in ``begin_s <= second < end_s``."""
 
 
 def nth_ms(count: Callable[[int, int], int], number: int, after_ms: int, until_ms: int) -> int:
-    """The slot of this number after an instant, of which there are so many until another one.
+    """The `number`-th slot after `after_ms`; there are at least that many up to `until_ms`.
 
-    By bisection: `count` gives the slots in ``after < slot <= until``, and is asked about half as
-    long a span each time.
+    Found by bisection: `count` returns the number of slots in ``after < slot <= until``, and each
+    call halves the span.
     """
     low_s, high_s = after_ms // 1000, until_ms // 1000
     while high_s - low_s > 1:
@@ -92,7 +92,7 @@ class WallClock:
             after_s = max(after_s, FIRST_S)
             if after_s > LAST_S:
                 return None
-            # The segment of the last question is kept: the next one is mostly about it, too.
+            # Keep the segment: the next call is usually about the same one.
             window = self._window = self._window_of(self._zone.segment_at(after_s))
         _, _, offset_s, first, end = window
         local_s = after_s + offset_s
@@ -104,7 +104,7 @@ class WallClock:
         return self._in_later_segment(self._zone.segment_at(after_s), local_s, found)
 
     def count(self, rule: CountingRule, after_ms: int, until_ms: int) -> int:
-        """How many slots there are with ``after < slot <= until``; `rule` is this clock's own."""
+        """The number of slots in ``after < slot <= until``; `rule` is this clock's own."""
         begin_s = max(after_ms // 1000 + 1, FIRST_S)
         end_s = min(until_ms // 1000, LAST_S) + 1
         total = 0
@@ -123,7 +123,7 @@ class WallClock:
         return total
 
     def remark(self, slot_ms: int) -> Remark:
-        """Whether a slot stands in for a missing time, or its local time comes twice."""
+        """Whether a slot replaces a missing local time, or its local time occurs twice."""
         slot_s = min(max(slot_ms // 1000, FIRST_S), LAST_S)
         segment = self._zone.segment_at(slot_s)
         local_s = slot_s + segment.offset_s
@@ -134,16 +134,15 @@ class WallClock:
         return "fold first" if local_s >= segment.repeat_from else ""
 
     def _in_later_segment(self, segment: Segment, local_s: int, found: int | None) -> int | None:
-        """The first slot after `segment`, in which nothing is left after `local_s`.
+        """The first slot after `segment`, which has no more slots after `local_s`.
 
-        `found` is the rule's next match after `local_s`, whatever the zone; None if it is over.
-        (Not so from within a fold: what matched there matches again.)
+        `found` is the rule's next match after `local_s`, regardless of the zone; None if there is
+        none. Within a fold, None does not end the search, because earlier matches occur again.
         """
         while found is not None or local_s >= segment.repeat_from:
             from_s = segment.end_s
             if found is not None and local_s < segment.repeat_from:
-                # Nothing matches before `found`, so the segments until shortly before it need
-                # not be looked at.
+                # Nothing matches before `found`, so skip the segments until shortly before it.
                 from_s = max(from_s, found - segment.offset_s - 2 * DAY_S)
             if from_s > LAST_S:
                 return None
@@ -159,7 +158,7 @@ class WallClock:
         return None
 
     def _shifts_to(self, segment: Segment) -> bool:
-        """Whether the first instant of a segment stands in for a time missing before it."""
+        """Whether the first instant of a segment replaces a time missing before it."""
         begin = segment.start_s + segment.offset_s
         if not self._shifts or segment.missing_from >= begin:
             return False

@@ -1,14 +1,14 @@
-"""A time zone as stretches of constant UTC offset.
+"""A time zone as segments of constant UTC offset.
 
-The standard library answers "what is the offset at this instant?", one datetime at a time. To
-enumerate wall-clock slots fast, and to see gaps and folds before they come, habeat wants the
-opposite: the instants at which the offset changes. They are found by probing the offset once a
-day and bisecting where two probes differ; a change of name or of the DST flag alone is no change.
+The standard library returns the offset at an instant, one datetime at a time. To enumerate
+wall-clock slots fast, and to see gaps and folds in advance, habeat needs the opposite: the instants
+at which the offset changes. It probes the offset once a day and bisects where two probes differ. A
+change of only the zone's abbreviation or DST flag is not a transition.
 
-Segments are worked out per block of 2**25 s, about a year, and kept. A segment that crosses the
-end of a block is cut there, but what it knows about its own beginning and end (the repeated and
-the missing local times) comes from the true transitions, seen two days beyond the block; no
-offset in the tz database ever jumped by more than a day.
+Segments are computed and cached per block of 2**25 s, about a year. A segment that crosses the end
+of a block is cut there, but its repeated and missing local times come from the true transitions,
+which are searched up to two days beyond the block. No offset in the tz database ever jumped by more
+than a day.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _BLOCKS_KEPT = 256
 class Segment(NamedTuple):
     """``start_s <= t < end_s`` in UTC, where local time is ``t + offset_s``.
 
-    The local times of a segment run from `start_s + offset_s` to `end_s + offset_s`, and
-    - those before `repeat_until` are a fold's second pass (none if that is before the begin),
-    - those from `repeat_from` on are a fold's first pass (none if that is at the end or later),
-    - those from `missing_from` to the begin do not exist (none if that is the begin itself).
+    Its local times run from `start_s + offset_s` to `end_s + offset_s`:
+    - those before `repeat_until` are the second pass of a fold (none if it is before the start);
+    - those from `repeat_from` on are the first pass of a fold (none if it is at the end or later);
+    - those from `missing_from` to the start do not exist (none if it equals the start).
     """
 
     start_s: int
@@ -51,14 +51,14 @@ class Segment(NamedTuple):
 
 
 class Zone:
-    """One named zone; made by `zone_named`."""
+    """A named zone; get one from `zone_named`."""
 
     def __init__(self, info: ZoneInfo) -> None:
         self.info = info
         self._blocks: dict[int, tuple[Segment, ...]] = {}
 
     def segment_at(self, instant_s: int) -> Segment:
-        """The segment that holds an instant, in whole seconds of UTC."""
+        """The segment that contains an instant, in whole seconds of UTC."""
         block = instant_s >> _BLOCK_BITS
         segments = self._blocks.get(block)
         if segments is None:
@@ -89,7 +89,7 @@ class Zone:
             before_s = offset_s
 
     def _transitions(self, low_s: int, high_s: int) -> Iterator[int]:
-        """The instants in ``low_s < t <= high_s`` from which another offset holds."""
+        """The instants in ``low_s < t <= high_s`` at which the offset changes."""
         before_s = self._offset_s(low_s)
         for probe_s in range(low_s, high_s, DAY_S):
             after_s = self._offset_s(min(probe_s + DAY_S, high_s))
@@ -115,8 +115,8 @@ class Zone:
 
 
 def zone_named(name: object) -> Zone:
-    """The zone of an IANA name; ValidationError (field ``tz``) when there is none."""
-    # "localtime" is a zone on many hosts, and another one on each of them.
+    """The zone with an IANA name; ValidationError (field ``tz``) if there is none."""
+    # "localtime" exists on many hosts but differs between them.
     if isinstance(name, str) and name != "localtime":
         try:
             return _zone(name)

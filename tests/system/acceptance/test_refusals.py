@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(100)]
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown setting": ({"habeat_lease_tll": 5}, "did you mean habeat_lease_ttl?"),
-    "a TTL of 0": ({"habeat_lease_ttl": 0}, "habeat_lease_ttl is 0: it must be"),
+    "a TTL of 0": ({"habeat_lease_ttl": 0}, "invalid habeat_lease_ttl 0: expected"),
     "a TTL below what renewal needs": ({"habeat_lease_ttl": 0.5}, "at least 1"),
-    "an impossible poll": ({"habeat_crash_poll": 5}, "habeat_crash_poll is 5 s"),
+    "an impossible poll": ({"habeat_crash_poll": 5}, "invalid habeat_crash_poll 5 s"),
     "an unknown word": ({"habeat_misfire": "sometimes"}, "'latest', 'all', 'skip'"),
 }
 
@@ -34,7 +34,7 @@ def test_settings(tmp_path: Path, processes: Processes, valkey: Server, wrong: s
 
 def test_no_redis_to_be_found(tmp_path: Path, processes: Processes) -> None:
     write_app(tmp_path, {"broker_url": "amqp://guest:s3cret@localhost//"}, entries(1))
-    _assert_refused(processes, tmp_path, "there is no Redis to be found")
+    _assert_refused(processes, tmp_path, "habeat has no Redis")
 
 
 def test_an_app_without_a_name(tmp_path: Path, processes: Processes, valkey: Server) -> None:

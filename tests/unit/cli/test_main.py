@@ -40,7 +40,7 @@ def test_who_looks_for_another_command_is_told_where_it_is(
     for word, told in (("status", True), ("--dance", False)):
         with pytest.raises(SystemExit):
             main([word])
-        where = "(the others need an app: celery -A proj habeat status)"
+        where = "(all other commands need an app: celery -A proj habeat status)"
         assert (where in capsys.readouterr().err) is told
 
 

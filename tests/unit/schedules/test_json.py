@@ -160,7 +160,7 @@ def test_a_kind_asked_directly_refuses_what_is_no_object(data: Any) -> None:
 
 
 def test_a_kind_reads_only_its_own() -> None:
-    with pytest.raises(ValidationError, match="kind is 'once'"):
+    with pytest.raises(ValidationError, match="invalid kind 'once'"):
         type(every(1)).from_json({"kind": "once", "at_ms": 5})
 
 
@@ -205,6 +205,6 @@ def test_a_kind_cannot_take_anothers_name() -> None:
     class Nameless(Doubling):
         kind: ClassVar[str] = ""
 
-    for cls, message in ((Other, "Cron has it"), (Nameless, "Nameless")):
+    for cls, message in ((Other, "Cron has this one"), (Nameless, "Nameless")):
         with pytest.raises(ValidationError, match=message):
             register(cls)

@@ -1,4 +1,4 @@
-"""Recurrence rules of RFC 5545: parsed, enumerated by arithmetic, and put into words."""
+"""Recurrence rules of RFC 5545: parsing, enumeration by arithmetic, and description."""
 
 from __future__ import annotations
 

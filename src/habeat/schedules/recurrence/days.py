@@ -1,7 +1,7 @@
 """Which days a recurrence may fall on, and which periods are in phase with its dtstart.
 
-A day is a whole number of days since 1970-01-01. Every BY part about days is a condition on the
-single day; a numbered weekday (1MO) is counted within the month, or within the year where the
+A day is a whole number of days since 1970-01-01. Every BY part about days is a condition on a
+single day. A numbered weekday (1MO) is counted within the month, or within the year if the
 frequency is yearly and there is no BYMONTH.
 """
 
@@ -16,10 +16,10 @@ from habeat.schedules.recurrence.parts import EPOCH_ORDINAL, UNITS_S, Parts
 from habeat.schedules.search_budget import examined
 from habeat.schedules.zone import DAY_S
 
-#: A year and its neighbours, which BYSETPOS asks for again and again; some 100 bytes a month.
+#: A year and its neighbours, which BYSETPOS needs repeatedly; about 100 bytes a month.
 _MONTHS_KEPT = 24
 
-#: Beyond this month there are no dates.
+#: There are no dates from this month on.
 _END_MONTH = (MAXYEAR + 1) * 12
 
 
@@ -30,7 +30,7 @@ class MatchingDays:
         self._parts = parts
         self._of_year = parts.freq == "YEARLY" and not parts.by_month
         self._months: dict[int, bytes] = {}
-        #: A week's number takes several dates to work out.
+        #: Computing a week's number takes several dates.
         self._steps_a_month = 10 if parts.by_week_no else 2
         #: Whether every day matches.
         self.all = not (
@@ -42,7 +42,7 @@ class MatchingDays:
         )
 
     def first_from(self, day: int, end_day: int) -> int | None:
-        """The first matching day in ``day <= found <= end_day``."""
+        """The first matching day in ``day <= found <= end_day``; None if there is none."""
         if day > end_day:
             return None
         month = _month_index(day)
@@ -71,7 +71,7 @@ class MatchingDays:
         return found
 
     def _in_month(self, month: int) -> bytes:
-        """The matching days of a month, 1 to 31."""
+        """The matching days of a month, 1–31, as bytes."""
         days = self._months.get(month)
         if days is None:
             if len(self._months) >= _MONTHS_KEPT:
@@ -111,7 +111,7 @@ class MatchingDays:
         return (weekday, nth) in wanted or (weekday, nth_last) in wanted
 
     def _week(self, day: int) -> bool:
-        """Whether the number of the day's week is wanted; week 1 is the first with four days."""
+        """Whether the day's week number matches; week 1 is the first with at least four days."""
         start = _week_start(day, self._parts.wkst)
         year = date.fromordinal(min(start + 3 + EPOCH_ORDINAL, date.max.toordinal())).year
         first, following = (self._first_week(y) for y in (year, year + 1))
@@ -120,14 +120,14 @@ class MatchingDays:
         )
 
     def _first_week(self, year: int) -> int:
-        """The day on which week 1 of a year begins: the week that has 4 January."""
-        # The year 10000 begins 365 days after 9999.
+        """The first day of week 1 of a year, the week that contains 4 January."""
+        # date() ends at year 9999; the year 10000 begins 365 days later.
         fourth = date(min(year, MAXYEAR), 1, 4).toordinal() + 365 * (year > MAXYEAR) - EPOCH_ORDINAL
         return _week_start(fourth, self._parts.wkst)
 
 
 class Period:
-    """The years, months, weeks, days or units of a day, of which every n-th is in phase."""
+    """The periods of a rule (years, months, weeks, days or units); every n-th is in phase."""
 
     def __init__(self, parts: Parts, start_s: int) -> None:
         self._freq = parts.freq
@@ -140,9 +140,9 @@ class Period:
             self._start = self._index(start_s // DAY_S)
 
     def in_phase_from(self, day: int) -> int:
-        """The first day from `day` on that is of a period in phase, or contains one.
+        """The first day from `day` on that belongs to a period in phase, or contains one.
 
-        It may be later than any date.
+        It may be later than the last date.
         """
         if self._freq in UNITS_S:
             behind = (self._start - day * self._units) % self._interval
@@ -152,9 +152,9 @@ class Period:
         return self._first_day(index + behind) if behind else day
 
     def around(self, day: int) -> tuple[int, int]:
-        """The first day of the period that `day` is of, and the first of the next period.
+        """The first day of the period that contains `day`, and the first of the next period.
 
-        `day` is a date that there is: later ones are of no period.
+        `day` must be a valid date; later days belong to no period.
         """
         index = self._index(day)
         return self._first_day(index), self._first_day(index + 1)
@@ -177,19 +177,19 @@ class Period:
             case "MONTHLY":
                 return _first_of(index)
             case "WEEKLY":
-                # The weeks of one start of the week all leave the same rest.
+                # Weeks with the same first weekday all have the same remainder modulo 7.
                 return index * 7 + (self._wkst - 3) % 7
             case _:
                 return index
 
 
 def _counted_in(wanted: tuple[int, ...], number: int, length: int) -> bool:
-    """Whether a number is wanted, counted from the front or, negative, from the back."""
+    """Whether a number is in `wanted`, counted from the start or, if negative, from the end."""
     return number in wanted or number - length - 1 in wanted
 
 
 def _week_start(day: int, wkst: int) -> int:
-    return day - (day + 3 - wkst) % 7  # 1970-01-01 was a Thursday, number 3
+    return day - (day + 3 - wkst) % 7  # 1970-01-01 was a Thursday, weekday 3
 
 
 def _month_index(day: int) -> int:
@@ -200,6 +200,6 @@ def _month_index(day: int) -> int:
 def _first_of(month: int) -> int:
     year, month = divmod(month, 12)
     if year > MAXYEAR:
-        # Beyond every end that is asked for.
+        # There are no such dates; any value later than every limit will do.
         return date.max.toordinal() + 1 - EPOCH_ORDINAL + (year - MAXYEAR - 1) * 366 + month * 31
     return date(max(year, 1), month + 1, 1).toordinal() - EPOCH_ORDINAL

@@ -1,7 +1,7 @@
-"""What ends a recurrence rule: an instant, or a number of slots.
+"""The end of a recurrence rule: an instant, or a number of slots.
 
-COUNT is arithmetic. To find the last slot of COUNT=100000 by going there took ten seconds for a
-rule with a slot a month, and that was whenever its definition was read.
+The last slot of a COUNT is found by arithmetic. Enumerating COUNT=100000 of a rule with one slot a
+month took ten seconds each time its definition was read.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from habeat.schedules.recurrence.parts import Parts
 from habeat.schedules.wallclock import WallClock, nth_ms
 from habeat.schedules.zone import DAY_S, zone_named
 
-#: Slots are counted by spans, of which this long a one takes a few thousand steps at most. Where
-#: it takes few, the next one is twice as long.
+#: Slots are counted span by span. A span of this length takes a few thousand steps at most; if it
+#: takes few, the next span is twice as long.
 _SPAN_MS = 128 * DAY_S * 1000
 _CHEAP_STEPS = 200
 
 
 class NoEnd:
-    """Nothing ends the rule, or its own parts do (an UNTIL in local time)."""
+    """The rule has no end, or its own parts end it (an UNTIL in local time)."""
 
     def by(self, instant_ms: int) -> int:
-        """An instant, or the end of the rule if that is earlier."""
+        """`instant_ms`, or the end of the rule if that is earlier."""
         return instant_ms
 
 
@@ -39,18 +39,18 @@ class Until(NoEnd):
 
 
 class CountedEnd(NoEnd):
-    """A COUNT: the rule ends with its n-th slot, and excluded ones count.
+    """A COUNT: the rule ends with its n-th slot; excluded slots count.
 
-    How many slots a span has is arithmetic. Up to where they were counted is remembered, so that
-    each question goes on from there; and it is counted span by span, so that even a question that
-    uses up its budget leaves the next one less to do.
+    The number of slots in a span is arithmetic. The count so far is remembered, so each call
+    continues from there. Counting span by span means that even a call that uses up its budget
+    leaves less work for the next.
     """
 
     def __init__(self, count: int, start_ms: int, rule: Recurrence, clock: WallClock) -> None:
         self._count = count
         self._rule = rule
         self._clock = clock
-        #: An instant, and how many slots there are up to it: fewer than the count.
+        #: An instant, and the number of slots up to it, which is less than the count.
         self._counted = (start_ms, 0)
         self._last_ms: int | None = None
 
@@ -60,7 +60,7 @@ class CountedEnd(NoEnd):
         return instant_ms if self._last_ms is None else min(instant_ms, self._last_ms)
 
     def _count_to(self, until_ms: int) -> None:
-        """Go on to an instant, or to the last slot."""
+        """Continue counting up to an instant, or to the last slot."""
         span_ms = _SPAN_MS
         at_ms, number = self._counted
         while at_ms < until_ms:
@@ -78,13 +78,13 @@ class CountedEnd(NoEnd):
 
 
 def before_ms(start_s: int) -> int:
-    """An instant before a local time, in whatever zone that is."""
+    """An instant before a local time, in any zone."""
     return (start_s - 2 * DAY_S) * 1000
 
 
 @lru_cache(maxsize=1024)
 def counted_end(parts: Parts, start_s: int, tz: str, gap: str, fold: str) -> CountedEnd:
-    """Shared by the schedules that say the same: what one has counted, the others know."""
+    """The end of a rule with a COUNT; equal rules share one, and so what it has counted."""
     rule = Recurrence(parts, start_s)
     clock = WallClock(rule, zone_named(tz), gap, fold)
     return CountedEnd(parts.count or 0, before_ms(start_s), rule, clock)

@@ -1,19 +1,19 @@
 """RFC 5545 recurrences over naive local time.
 
-A recurrence is a frequency and an interval: every second week, say. That makes a row of periods
-of which every n-th is *in phase* with dtstart. In a period in phase the BY parts choose the days
-and the times; what they leave open comes from dtstart (`explicit`).
+A recurrence has a frequency and an interval, such as every second week. Together they define a
+sequence of periods, of which every n-th is *in phase* with dtstart. In such a period the BY parts
+choose the days and times; whatever they leave open comes from dtstart (`parts.explicit`).
 
-python-dateutil is only an oracle of the tests: it walks from dtstart to the
-present for every answer, looks for an impossible rule's first slot until the year 9999, reads
-BYDAY=MO,1TU as "both", and drops the number in FREQ=WEEKLY;BYDAY=1MO without a word. Here a
-question about 2026 costs the same whether dtstart is of 2025 or of 1970: which periods are in
-phase is a division, and which days of a month match is worked out once a month (`recurrence_days`).
+python-dateutil is only an oracle in the tests. It walks from dtstart to the present for every
+answer, searches for the first slot of an impossible rule until the year 9999, reads BYDAY=MO,1TU as
+"both", and silently drops the number in FREQ=WEEKLY;BYDAY=1MO. Here, finding a slot in 2026 costs
+the same whether dtstart is in 2025 or 1970: a division finds the periods in phase, and the matching
+days of a month are computed once (`days`).
 
-What a search examines is counted (`budget`), and no list of BY parts is multiplied out: neither the
-time nor the memory that a rule takes depends on how its text is made up.
+Every search counts its steps (`search_budget`), and no list of BY parts is multiplied out, so
+neither the time nor the memory of a rule depends on how its text is composed.
 
-COUNT is not looked at here: it counts slots, and what is a slot is decided by the zone (`rrule`).
+COUNT is not handled here. It counts slots, and the zone decides what is a slot (`ending`).
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from habeat.schedules.zone import DAY_S, LAST_S
 
 _END_S = LAST_S - 2 * DAY_S  # room for any offset
 
-# The calendar repeats after 400 years: a rule without a slot in them has none, with an interval
-# of one; with a longer one it may, and nobody waits for it.
+# The calendar repeats after 400 years. With an interval of one, a rule without a slot in them has
+# none at all; with a longer interval it may have one later, which is too late to matter.
 SEARCH_YEARS = 400
 _SEARCH_DAYS = SEARCH_YEARS * 365 + 97
 
-# With an interval of one, two generations of every kind of year are enough, wherever they begin: a
-# century without its leap year is only in one of them.
+# With an interval of one, 60 years contain every kind of year wherever they begin, even if a
+# century year without a leap day is among them.
 _EVERY_YEAR_DAYS = 60 * 366
 
 
 class Recurrence:
-    """The local seconds of a rule whose parts are explicit; dtstart is `start_s`."""
+    """The slots of a rule with explicit parts, in local seconds; dtstart is `start_s`."""
 
     def __init__(
         self, parts: Parts, start_s: int, excluded_s: frozenset[int] = frozenset()
@@ -55,12 +55,12 @@ class Recurrence:
 
     @property
     def possible(self) -> bool:
-        """Whether there is a slot in the `SEARCH_YEARS` after dtstart. TooManySteps."""
+        """Whether there is a slot within `SEARCH_YEARS` of dtstart; may raise TooManySteps."""
         end_s = min(self._start_s + _repeats_after(self.parts) * DAY_S, _END_S)
         return self._slots.first_from(self._start_s, end_s) is not None
 
     def after(self, local_s: int) -> int | None:
-        """The first slot strictly after a local second; None when there is no later one."""
+        """The first slot strictly after a local second; None if there is no later one."""
         found = max(local_s, self._start_s - 1)
         while found < self._end_s:
             slot = self._slots.first_from(found + 1, self._end_s)
@@ -71,7 +71,7 @@ class Recurrence:
         return None
 
     def count(self, begin_s: int, end_s: int) -> int:
-        """How many slots there are from `begin_s` to before `end_s`, without walking them."""
+        """The number of slots in ``begin_s <= slot < end_s``, without enumerating them."""
         begin_s, end_s = max(begin_s, self._start_s), min(end_s, self._end_s + 1)
         if begin_s >= end_s:
             return 0
@@ -80,7 +80,7 @@ class Recurrence:
         return self._slots.count(begin_s, end_s) - without
 
     def _excluded_in_order(self) -> list[int]:
-        """Those of the excluded times that would be slots."""
+        """The excluded times that would otherwise be slots, in order."""
         if self._excluded_slots is None:
             self._excluded_slots = [
                 second
@@ -91,7 +91,7 @@ class Recurrence:
 
 
 def _repeats_after(parts: Parts) -> int:
-    """After so many days the rule has shown all that it has; no more than is searched."""
+    """The number of days within which a possible rule has a slot, limited to the search range."""
     by_date = parts.by_month or parts.by_month_day or parts.by_year_day or parts.by_week_no
     if parts.freq in ("YEARLY", "MONTHLY") or by_date:
         return _EVERY_YEAR_DAYS if parts.interval == 1 else _SEARCH_DAYS
@@ -101,13 +101,13 @@ def _repeats_after(parts: Parts) -> int:
 
 
 class _Slots:
-    """What the rule has from dtstart on, whatever ends it."""
+    """The slots of the rule from dtstart on, regardless of its end."""
 
     def __init__(self, parts: Parts, start_s: int) -> None:
         self._days = MatchingDays(parts)
         self._period = Period(parts, start_s)
         self._times: DailyTimes | UnitTimes
-        # A position in a day or less is one among its times: see DailyTimes and UnitTimes.
+        # Positions within a day or a smaller unit are applied by DailyTimes and UnitTimes.
         self._positions: tuple[int, ...] = ()
         if parts.freq in UNITS_S:
             self._times = UnitTimes(parts, start_s)
@@ -116,13 +116,13 @@ class _Slots:
             self._positions = parts.by_set_pos if parts.freq != "DAILY" else ()
 
     def first_from(self, from_s: int, end_s: int) -> int | None:
-        """The first slot in ``from_s <= slot <= end_s``."""
+        """The first slot in ``from_s <= slot <= end_s``; None if there is none."""
         find = self._first_picked if self._positions else self._first_of_all
         slot = find(from_s, end_s)
         return slot if slot is not None and slot <= end_s else None
 
     def count(self, begin_s: int, end_s: int) -> int:
-        """How many slots there are in ``begin_s <= slot < end_s``."""
+        """The number of slots in ``begin_s <= slot < end_s``."""
         if self._positions:
             return self._picked_before(begin_s, end_s)
         (begin_day, begin), (end_day, end) = divmod(begin_s, DAY_S), divmod(end_s, DAY_S)
@@ -132,7 +132,7 @@ class _Slots:
             + self._before_on_day(end_day, end)
         )
 
-    # -- all that match ---------------------------------------------------------------------
+    # -- without BYSETPOS: every match is a slot ---------------------------------------------
 
     def _first_of_all(self, from_s: int, end_s: int) -> int | None:
         (day, second), end_day = divmod(from_s, DAY_S), end_s // DAY_S
@@ -151,7 +151,7 @@ class _Slots:
         return None
 
     def _on_days(self, first_day: int, end_day: int) -> int:
-        """How many slots whole days have."""
+        """The number of slots on whole days."""
         if isinstance(self._times, UnitTimes) and self._times.steady and self._days.all:
             return self._times.of_days(first_day, end_day)
         number, day = 0, first_day
@@ -174,7 +174,7 @@ class _Slots:
         in_phase = self._period.in_phase_from(day) == day
         return in_phase and self._days.first_from(day, day) == day
 
-    # -- those at BYSETPOS, which needs the whole of a period --------------------------------
+    # -- with BYSETPOS: the whole period is needed to find the positions ---------------------
 
     def _first_picked(self, from_s: int, end_s: int) -> int | None:
         day, end_day = from_s // DAY_S, end_s // DAY_S

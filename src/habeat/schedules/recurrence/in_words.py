@@ -1,4 +1,4 @@
-"""Recurrence rules in words."""
+"""Descriptions of recurrence rules for people."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def rule(parts: Parts) -> str:
-    """How often, on which days and at what times: "every 2 weeks on Mondays at 09:00"."""
+    """Frequency, days and times: "every 2 weeks on Mondays at 09:00"."""
     said = [_how_often(parts), _months(parts), _weeks(parts), *_days(parts), _times(parts)]
     return " ".join(part for part in said if part) + _positions(parts)
 
 
 def end(parts: Parts) -> str:
-    """What ends it: ", 10 times" or ", until 2026-12-31 23:59:59 UTC"."""
+    """The end of the rule: ", 10 times", ", until 2026-12-31 23:59:59 UTC" or ""."""
     if parts.count is not None:
         return ", once" if parts.count == 1 else f", {parts.count} times"
     if parts.until_ms is not None:

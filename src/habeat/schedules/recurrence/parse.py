@@ -1,12 +1,12 @@
-"""Reading a recurrence rule as RFC 5545 writes it.
+"""Parse a recurrence rule in the syntax of RFC 5545.
 
     DTSTART;TZID=Europe/Berlin:20260105T090000
     RRULE:FREQ=MONTHLY;BYDAY=1MO
     EXDATE:20260202T090000
 
-One RRULE, with or without its name; DTSTART and EXDATE lines, or the rule alone. What is refused
-is refused by the name of its part, and nothing is guessed: other readers take BYHOUR=25 for no
-hour at all, or 1MO in a weekly rule for every Monday.
+The text has one RRULE, with or without that name, and optional DTSTART and EXDATE lines. Errors
+name the invalid part, and nothing is guessed: other parsers read BYHOUR=25 as no hour at all, or
+1MO in a weekly rule as every Monday.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 
 
 class _Numbers(NamedTuple):
-    """A part that is a list of numbers; `back` if they may be counted from the end."""
+    """A part that is a list of numbers; with `back` they may count from the end."""
 
     field: str
     low: int
@@ -55,13 +55,13 @@ _KNOWN = ("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", *_LISTS)
 
 
 class Moment(NamedTuple):
-    """A local time in whole seconds, and its zone; None where the text names none."""
+    """A local time in whole seconds, and its zone; None if the text names none."""
 
     local_s: int
     tz: str | None
 
     def instant_ms(self) -> int:
-        """The instant, of a moment with a zone; of a time that comes twice the first one."""
+        """The instant in Unix ms; requires a zone. For a repeated local time, the first pass."""
         local = _EPOCH + timedelta(seconds=self.local_s)
         offset = zone_named(self.tz).info.utcoffset(local) or timedelta(0)
         return (self.local_s - int(offset.total_seconds())) * 1000
@@ -69,7 +69,7 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class RuleText:
-    """What a text says; `rule` is its RRULE and its EXDATEs, without DTSTART."""
+    """A parsed text; `rule` is its RRULE and EXDATEs, without DTSTART."""
 
     rule: str
     parts: Parts
@@ -78,7 +78,7 @@ class RuleText:
 
 
 def read(text: object) -> RuleText:
-    """Take a text apart; ValidationError names the part that cannot be read."""
+    """Parse a text; ValidationError names the part that is invalid."""
     if not isinstance(text, str) or not text.isascii() or not text.strip():
         raise ValidationError("text", text, "a recurrence rule, such as 'FREQ=DAILY;INTERVAL=2'")
     rules: list[str] = []
@@ -98,19 +98,21 @@ def read(text: object) -> RuleText:
                 kept.append(":".join([";".join(["EXDATE", *parameters]), value.upper()]))
             case other:
                 raise ValidationError(
-                    other, line, "only one RRULE, DTSTART and EXDATE; make others their own entry"
+                    other, line, "RRULE, DTSTART or EXDATE; use another entry for other rules"
                 )
     if len(rules) != 1:
-        raise ValidationError("RRULE", text, "exactly one; make others their own entry")
+        raise ValidationError(
+            "RRULE", text, "exactly one RRULE per entry", problem=f"found {len(rules)} RRULEs"
+        )
     if len(starts) > 1:
-        raise ValidationError("DTSTART", text, "one")
+        raise ValidationError("DTSTART", text, "only one DTSTART")
     return RuleText(
         "\n".join([*rules, *kept]), _parts(rules[0]), starts[0] if starts else None, tuple(excluded)
     )
 
 
 def local_seconds(local: datetime) -> int:
-    """A naive local time as seconds since 1970-01-01 00:00 there, rounded down."""
+    """A naive local time as seconds since 1970-01-01 00:00 local time, rounded down."""
     return (local - _EPOCH).days * 86_400 + (local - _EPOCH).seconds
 
 
@@ -121,13 +123,13 @@ def _parts(rule: str) -> Parts:
         if name not in _KNOWN:
             raise ValidationError(name or "text", part, "one of " + ", ".join(_KNOWN))
         if name in given:
-            raise ValidationError(name, value, "said once")
+            raise ValidationError(name, value, f"only one {name}")
         given[name] = value
     fields: dict[str, Any] = {}
     for name, value in given.items():
         fields |= _field(name, value)
     if "freq" not in fields:
-        raise ValidationError("FREQ", None, " or ".join(FREQUENCIES))
+        raise ValidationError("FREQ", None, " or ".join(FREQUENCIES), problem="FREQ is missing")
     parts = Parts(**fields)
     _check_together(parts, given)
     return parts
@@ -155,18 +157,18 @@ def _field(name: str, value: str) -> dict[str, Any]:
 
 
 def _check_together(parts: Parts, given: dict[str, str]) -> None:
-    """What RFC 5545 excludes, where other readers silently drop one or the other."""
+    """Refuse combinations that RFC 5545 excludes and other parsers silently reduce."""
     if parts.count is not None and "UNTIL" in given:
-        raise ValidationError("COUNT", given["COUNT"], "either COUNT or UNTIL")
+        raise ValidationError("COUNT", given["COUNT"], "either COUNT or UNTIL, not both")
     numbered = any(n for _, n in parts.by_day)
     if numbered and (parts.freq not in ("YEARLY", "MONTHLY") or parts.by_week_no):
-        allowed = "no numbers such as 1MO: only with FREQ=MONTHLY, or YEARLY without BYWEEKNO"
+        allowed = "numbers such as 1MO only with FREQ=MONTHLY, or with YEARLY without BYWEEKNO"
         raise ValidationError("BYDAY", given["BYDAY"], allowed)
     if parts.by_week_no and (parts.freq != "YEARLY" or not parts.by_day):
-        allowed = "only with FREQ=YEARLY and with a BYDAY that says which days of the week"
+        allowed = "BYWEEKNO only with FREQ=YEARLY and a BYDAY for the days of those weeks"
         raise ValidationError("BYWEEKNO", given["BYWEEKNO"], allowed)
     if parts.by_set_pos and not any(part.startswith("BY") and part != "BYSETPOS" for part in given):
-        raise ValidationError("BYSETPOS", given["BYSETPOS"], "only with another BY part")
+        raise ValidationError("BYSETPOS", given["BYSETPOS"], "BYSETPOS only with another BY part")
 
 
 def _by_day(value: str, day: str) -> tuple[int, int]:
@@ -174,7 +176,7 @@ def _by_day(value: str, day: str) -> tuple[int, int]:
     before, name, behind = match.groups() if match else ("", "", "")
     number = int(before or behind or 0)
     if match is None or (before and behind) or ((before or behind) and not 1 <= abs(number) <= 53):
-        raise ValidationError("BYDAY", value, "MO to SU, with a number before for one: 1MO, -1FR")
+        raise ValidationError("BYDAY", value, "MO, TU, WE, TH, FR, SA or SU, or such as 1MO, -1FR")
     return WEEKDAYS.index(name), number
 
 
@@ -183,7 +185,7 @@ def _listed(name: str, number: str, value: str) -> int:
     found = int(number) if _NUMBER.fullmatch(number) else None
     if found is None or not (low <= found <= high or (back and low <= -found <= high)):
         backwards = f", or -{high} to -{low} from the end" if back else ""
-        raise ValidationError(name, value, f"{low} to {high}{backwards}, with commas between")
+        raise ValidationError(name, value, f"{low}–{high}{backwards}, separated by commas")
     return found
 
 
@@ -220,4 +222,4 @@ def _moment(name: str, value: str, tz: str | None) -> Moment:
             pass
         else:
             return Moment(local_seconds(local), "UTC" if match[3] else tz)
-    raise ValidationError(name, value, "a time such as 20261231T235959, with a Z behind for UTC")
+    raise ValidationError(name, value, "a time such as 20261231T235959, or with a final Z for UTC")

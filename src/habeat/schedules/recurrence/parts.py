@@ -17,9 +17,9 @@ UNITS_S = {"HOURLY": 3600, "MINUTELY": 60, "SECONDLY": 1}
 
 @dataclass(frozen=True)
 class Parts:
-    """A rule of RFC 5545; a BY part that is empty says nothing.
+    """A rule of RFC 5545; an empty BY part sets no condition.
 
-    Monday is 0. `by_day` holds (weekday, n), with n = 0 for "every". `until_s` is in local
+    Monday is 0. `by_day` has (weekday, n), with n = 0 for "every". `until_s` is in local
     time, `until_ms` an instant; a rule has one of them, or a `count`, or no end.
     """
 
@@ -41,7 +41,7 @@ class Parts:
 
 
 def explicit(parts: Parts, start_s: int) -> Parts:
-    """The same rule with all that it takes from dtstart (in local seconds) written down."""
+    """The same rule with explicit values for everything it takes from dtstart (local seconds)."""
     day, second = divmod(start_s, DAY_S)
     unit_s = UNITS_S.get(parts.freq, DAY_S)
     changes: dict[str, tuple[object, ...]] = {}

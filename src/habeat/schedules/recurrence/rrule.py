@@ -1,14 +1,14 @@
-"""Recurrence rules of RFC 5545, in a zone: what calendars and RedBeat call an rrule.
+"""Recurrence rules of RFC 5545 in a zone: what calendars and RedBeat call an rrule.
 
-The rule recurs in local time, so that 09:00 stays 09:00 all year; which instants of UTC that makes
-is decided by the same policies for gaps and folds as for cron (`wallclock`). A rule that is HOURLY,
-MINUTELY or SECONDLY counts elapsed time; a rarer one names times of day, in BYHOUR or by its
+The rule recurs in local time, so 09:00 stays 09:00 all year. The same policies for gaps and folds
+as for cron decide which instants of UTC that gives (`wallclock`). An HOURLY, MINUTELY or SECONDLY
+rule counts elapsed time (interval-like); a DAILY or rarer one names times of day, by BYHOUR or its
 dtstart, and is fixed.
 
-COUNT counts slots: COUNT=10 of an hourly rule is ten firings also where an hour comes twice.
+COUNT counts slots: COUNT=10 of an hourly rule is ten firings even if an hour occurs twice.
 
-A rule has no phase without its beginning: `dtstart` has to be said, and the clock is never asked
-for it. It is a local time. As an aware datetime it is converted to the zone, once that is known.
+Without its start a rule has no phase, so `dtstart` is required and is never taken from the clock.
+It is a local time; an aware datetime is converted to the zone as soon as the zone is known.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SECOND = timedelta(seconds=1)
 
 
 class _Ended(LocalSchedule):
-    """Beside the fields of the dataclass: what ends the rule, and instants that are left out."""
+    """Attributes beside the dataclass fields: the rule's end, and the excluded instants."""
 
     _end: NoEnd
     _elsewhere: frozenset[int]
@@ -41,12 +41,12 @@ class _Ended(LocalSchedule):
 @register
 @dataclass(frozen=True, repr=False)
 class RRule(_Ended):
-    """A recurrence rule with its beginning, a zone and policies for the change of clocks.
+    """A recurrence rule with its start, a zone and policies for clock changes.
 
-    `text` is the RRULE, with EXDATE lines if wished; a DTSTART in it moves to `dtstart`, its TZID
-    to `tz`. `dtstart` is kept as local time ("2026-01-05T09:00:00"), or with its offset as long
-    as there is no zone. Raises ValidationError, naming the part, for what cannot be read, and for
-    a rule that never has a slot.
+    `text` is the RRULE and optional EXDATE lines; a DTSTART in it moves to `dtstart`, its TZID to
+    `tz`. `dtstart` is kept as local time ("2026-01-05T09:00:00"), or with its offset while there
+    is no zone. Raises ValidationError, which names the part, for invalid text, and for a rule that
+    never has a slot.
     """
 
     kind: ClassVar[str] = "rrule"
@@ -59,19 +59,21 @@ class RRule(_Ended):
     fold: Fold = "auto"
 
     def __post_init__(self) -> None:
-        told = read(self.text)
-        tz = _zone_of(told, self.tz)
-        start = _start(told, self.dtstart, tz)
+        parsed = read(self.text)
+        tz = _zone_of(parsed, self.tz)
+        start = _start(parsed, self.dtstart, tz)
         dtstart = start.isoformat(timespec="seconds")
-        for name, value in {"text": told.rule, "tz": tz, "dtstart": dtstart}.items():
+        for name, value in {"text": parsed.rule, "tz": tz, "dtstart": dtstart}.items():
             object.__setattr__(self, name, value)
         start_s = local_seconds(start.replace(tzinfo=None))
-        parts = explicit(told.parts, start_s)
-        here = {moment.local_s for moment in told.excluded if moment.tz in (None, tz)}
+        parts = explicit(parsed.parts, start_s)
+        here = {moment.local_s for moment in parsed.excluded if moment.tz in (None, tz)}
         rule = Recurrence(parts, start_s, frozenset(here))
-        _check_possible(rule, told.rule)
+        _check_possible(rule, parsed.rule)
         self._follow(rule)
-        elsewhere = {moment.instant_ms() for moment in told.excluded if moment.tz not in (None, tz)}
+        elsewhere = {
+            moment.instant_ms() for moment in parsed.excluded if moment.tz not in (None, tz)
+        }
         end = NoEnd() if parts.until_ms is None else Until(parts.until_ms)
         if parts.count is not None:
             end = counted_end(parts, start_s, tz or "UTC", self.gap, self.fold)
@@ -80,10 +82,10 @@ class RRule(_Ended):
         if elsewhere or type(end) is not NoEnd:
             object.__setattr__(self, "_next", self._next_kept)
         if self.next_after_ms(before_ms(start_s)) is None:
-            raise _refused_end(told.rule, dtstart)
+            raise _refused_end(parsed.rule, dtstart)
 
     def _next_kept(self, after_ms: int) -> int | None:
-        """The next slot that is not excluded and not after the end."""
+        """The next slot that is neither excluded nor after the end."""
         slot_ms = self._clock.next_after_ms(after_ms)
         while slot_ms is not None and slot_ms in self._elsewhere:
             slot_ms = self._clock.next_after_ms(slot_ms)
@@ -106,7 +108,7 @@ class RRule(_Ended):
 
 
 def _check_possible(rule: Recurrence, text: str) -> None:
-    """ValidationError for a rule that never has a slot, or whose first slot takes too long."""
+    """Raise ValidationError if the rule never has a slot, or finding the first takes too long."""
     search_budget.begin()
     try:
         if rule.possible:
@@ -115,39 +117,41 @@ def _check_possible(rule: Recurrence, text: str) -> None:
         raise ScheduleTooExpensive(
             "text", text, "a rule whose first slot is found sooner"
         ) from None
-    allowed = f"a rule with a slot in the {SEARCH_YEARS} years after its dtstart"
+    allowed = f"a rule with a slot within {SEARCH_YEARS} years after its dtstart"
     raise ValidationError("text", text, allowed)
 
 
 def _refused_end(rule: str, dtstart: str) -> ValidationError:
-    """For a rule that is over, or has nothing left, before its first slot."""
+    """The error for a rule that ends before its first slot, or whose slots are all excluded."""
     until = [part for part in rule.partition("\n")[0].split(";") if part.startswith("UNTIL=")]
     field, given = ("UNTIL", until[0].removeprefix("UNTIL=")) if until else ("text", rule)
-    return ValidationError(field, given, f"at least one slot from dtstart ({dtstart}) to the end")
+    return ValidationError(
+        field, given, f"at least one slot between dtstart ({dtstart}) and the end"
+    )
 
 
-def _zone_of(told: RuleText, tz: object) -> str | None:
-    """The schedule's zone: the one given, or the one that DTSTART is written in."""
+def _zone_of(parsed: RuleText, tz: object) -> str | None:
+    """The schedule's zone: `tz`, or else the zone of DTSTART."""
     if tz is not None:
         zone_named(tz)
-    named = told.start.tz if told.start else None
-    # A DTSTART in UTC is an instant, which any zone can show; one with a TZID is local time.
+    named = parsed.start.tz if parsed.start else None
+    # A DTSTART in UTC is an instant and fits any zone; one with a TZID is local time there.
     if tz is None or named in (None, "UTC", tz):
         return named if tz is None else str(tz)
     raise ValidationError("tz", tz, f"{named!r}, the TZID of DTSTART, or None")
 
 
-def _start(told: RuleText, dtstart: object, tz: str | None) -> datetime:
-    """The beginning: naive local time, or aware as long as there is no zone."""
-    if told.start is not None:
+def _start(parsed: RuleText, dtstart: object, tz: str | None) -> datetime:
+    """The rule's start: naive local time, or aware if there is no zone yet."""
+    if parsed.start is not None:
         if dtstart is not None:
             raise ValidationError("dtstart", dtstart, "None, because the text has a DTSTART")
-        moment = told.start
+        moment = parsed.start
         start = datetime(1970, 1, 1) + (moment.local_s * _SECOND)
         try:
             return _local(start.replace(tzinfo=UTC), tz) if moment.tz == "UTC" else start
         except OverflowError:
-            allowed = "an instant that its zone can show, from year 1 to 9999"
+            allowed = "a time between the years 1 and 9999 in its zone"
             raise ValidationError("DTSTART", start.isoformat(), allowed) from None
     try:
         given = datetime.fromisoformat(dtstart) if isinstance(dtstart, str) else dtstart
@@ -155,12 +159,12 @@ def _start(told: RuleText, dtstart: object, tz: str | None) -> datetime:
             return _local(given, tz)
     except (ValueError, OverflowError):
         pass
-    allowed = "a datetime with a timezone (or a DTSTART in the text): the rule counts from it"
+    allowed = "a datetime with a timezone, or a DTSTART in the text, as the start of the rule"
     raise ValidationError("dtstart", dtstart, allowed)
 
 
 def _local(start: datetime, tz: str | None) -> datetime:
-    """Naive in the zone; as long as there is none, an aware one stays aware, in UTC."""
+    """An aware `start` as naive local time in the zone, or in UTC if there is no zone yet."""
     start = start.replace(microsecond=0)
     if start.tzinfo is None:
         return start

@@ -1,7 +1,7 @@
-"""The times of a day that a recurrence names, found by arithmetic and never written out.
+"""The times of day of a recurrence, found by arithmetic and never listed.
 
-BYHOUR, BYMINUTE and BYSECOND name up to 86,400 times of a day. A rule keeps the three lists and
-computes the n-th time, or how many there are before a second, when it is asked.
+BYHOUR, BYMINUTE and BYSECOND give up to 86,400 times of a day. A rule keeps the three lists and
+computes the n-th time, or the number of times before a second, when needed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Values = tuple[int, ...]
 
 _HOURS, _SIXTY = tuple(range(24)), tuple(range(60))
 
-#: Of the units of a day that BY parts allow, groups of 60 that cost as much as one step.
+#: How many groups of 60 units count as one step of the search budget.
 _GROUPS_A_STEP = 4
-#: For how many rests the number of units in a day is kept.
+#: For how many remainders the number of units in a day is cached.
 _RESTS_KEPT = 16
 
 
@@ -29,10 +29,10 @@ class Times(Protocol):
     def __len__(self) -> int: ...
 
     def at(self, place: int, /) -> int:
-        """The time at a place, counted from 0."""
+        """The time at a position, counted from 0."""
 
     def before(self, second: int, /) -> int:
-        """How many times are earlier than a second of the day."""
+        """The number of times before a second of the day."""
 
 
 class ByParts:
@@ -66,7 +66,7 @@ class ByParts:
 
 
 class Picked:
-    """The times at the positions of BYSETPOS, 732 of them at most."""
+    """The times at the positions of BYSETPOS, at most 732."""
 
     __slots__ = ("_times",)
 
@@ -85,9 +85,9 @@ class Picked:
 
 
 class DailyTimes:
-    """The times of a rule that is daily or rarer: the same ones every day."""
+    """The times of a rule that is DAILY or rarer: the same every day."""
 
-    #: Whether every day has slots, by arithmetic from one unit in phase to the next.
+    #: Whether all units are allowed, so that the slots of whole days can be counted by arithmetic.
     steady = False
 
     def __init__(self, parts: Parts) -> None:
@@ -97,20 +97,20 @@ class DailyTimes:
         self.of_a_day = times
 
     def first_from(self, day: int, second: int) -> int:
-        """The first time from a second of the day on, or -1."""
+        """The first time at or after a second of the day; -1 if there is none."""
         place = self.of_a_day.before(second)
         return self.of_a_day.at(place) if place < len(self.of_a_day) else -1
 
     def before(self, day: int, second: int) -> int:
-        """How many times a day has before a second."""
+        """The number of times of a day before a second."""
         return self.of_a_day.before(second)
 
 
 class UnitTimes:
-    """The times of a rule by hours, minutes or seconds; they depend on the day.
+    """The times of an HOURLY, MINUTELY or SECONDLY rule; they depend on the day.
 
-    A day has so many units. In phase on a day are those with a certain rest modulo the interval.
-    Each unit in phase then has the same offsets: the BYMINUTE and BYSECOND of an hour.
+    A day consists of units. Those in phase on a day have a certain remainder modulo the interval.
+    Each unit in phase has the same offsets: BYMINUTE and BYSECOND within an hour, for example.
     """
 
     def __init__(self, parts: Parts, start_s: int) -> None:
@@ -126,7 +126,7 @@ class UnitTimes:
         self.steady = self._allowed is None
 
     def first_from(self, day: int, second: int) -> int:
-        """The first time from a second of the day on, or -1."""
+        """The first time at or after a second of the day; -1 if there is none."""
         if not len(self._offsets):
             return -1
         unit, within_s = divmod(second, self._unit_s)
@@ -140,7 +140,7 @@ class UnitTimes:
         return -1 if found < 0 else found * self._unit_s + self._offsets.at(0)
 
     def before(self, day: int, second: int) -> int:
-        """How many times a day has before a second."""
+        """The number of times of a day before a second."""
         unit, within_s = divmod(second, self._unit_s)
         rest = self._rest(day)
         number = self._units_before(rest, unit) * len(self._offsets)
@@ -149,7 +149,7 @@ class UnitTimes:
         return number
 
     def of_days(self, first_day: int, end_day: int) -> int:
-        """How many times these days have together, of a steady rule."""
+        """The number of times on these days together, for a steady rule."""
         first, end = (
             -((self._start_unit - day * self._units) // self._interval)
             for day in (first_day, end_day)
@@ -160,7 +160,7 @@ class UnitTimes:
         return (self._start_unit - day * self._units) % self._interval
 
     def _unit_from(self, rest: int, unit: int) -> int:
-        """The first unit of a day from one on that is allowed and in phase, or -1."""
+        """The first unit of a day at or after `unit` that is allowed and in phase; else -1."""
         if self._allowed is not None:
             return self._allowed.first(rest, unit)
         found = unit + (rest - unit) % self._interval
@@ -175,8 +175,8 @@ class UnitTimes:
 class _Allowed:
     """The units of a day that the BY parts allow, in groups of 60 units.
 
-    In each group those in phase are a question of the rest that the group leaves: the values of
-    the last list are kept by theirs.
+    Which units of a group are in phase depends on the group's remainder modulo the interval, so the
+    values of the last list are indexed by their remainders.
     """
 
     def __init__(self, groups: ByParts, values: Values, interval: int, units: int) -> None:
@@ -200,7 +200,7 @@ class _Allowed:
         return -1
 
     def before(self, rest: int, unit: int) -> int:
-        """How many there are before a unit; of whole days the last few answers are kept."""
+        """The number of units before a unit; the last few results for whole days are cached."""
         if unit < self._units:
             return self._counted(rest, unit)
         number = self._in_a_day.get(rest)
@@ -222,8 +222,8 @@ class _Allowed:
 
 
 def _allowed_units(parts: Parts, unit_s: int) -> _Allowed | None:
-    """What the BY parts allow; None if that is every unit."""
-    every = (24, 60, 60)  # a list of all values allows what no list allows
+    """The units that the BY parts allow; None if that is every unit."""
+    every = (24, 60, 60)  # a list of all values is the same as no list
     lists = (parts.by_hour, parts.by_minute, parts.by_second)
     by = [
         () if len(values) == all_of else values for values, all_of in zip(lists, every, strict=True)
