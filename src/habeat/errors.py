@@ -102,10 +102,10 @@ class BulkError(HabeatError, ValueError):
 
 
 class BulkInterrupted(HabeatError):
-    """Some of many entries were added, then Redis did not answer or the time was up.
+    """A bulk call added some entries, then Redis did not answer or the time ran out.
 
-    `added` are the names of those that were, `unknown` of those whose write was not answered; the
-    others were not added. `why` is the error that ended the call.
+    `added` has the names of the entries that were added, `unknown` of those whose write was not
+    answered; the others were not added. `why` is the error that ended the call.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class BulkInterrupted(HabeatError):
         self.unknown = tuple(unknown)
         self.total = total
         self.why = why
-        doubt = f", of {len(self.unknown)} it is not known" if self.unknown else ""
+        doubt = f" and {len(self.unknown)} may have been" if self.unknown else ""
         super().__init__(f"{len(self.added)} of {total} entries were added{doubt}: {why}")
 
 

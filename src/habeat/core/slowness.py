@@ -1,12 +1,12 @@
-"""Whether building one entry's message takes too long, compared with its neighbours.
+"""Whether building one entry's message takes too long compared with other entries.
 
-A message is built by code of others: a Task subclass, receivers of `before_task_publish`, lazy
-arguments, serializers. Where that takes long for one entry, the others wait at each of its slots.
+Code other than habeat's builds a message: a Task subclass, receivers of `before_task_publish`, lazy
+arguments, serializers. If that is slow for one entry, all others wait at each of its slots.
 
-Time alone would blame sound entries whenever the host is short of CPU. So a message is slow if it
-took more than `SLOW_US` *and* far longer than those of other entries lately. Where building takes
-long for nearly all of them, the cause is none of theirs. One slow message proves nothing either,
-for the process may have been stopped meanwhile: the engine counts them in a row.
+Time alone would blame healthy entries whenever the host is short of CPU. So a message is slow only
+if it took more than `SLOW_US` *and* far longer than the recent messages of other entries. If nearly
+all are slow, no single entry is the cause. One slow message proves nothing either, because the
+process may have been suspended meanwhile; the engine counts them in a row.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from __future__ import annotations
 from collections import OrderedDict
 from enum import Enum, auto
 
-#: What building one message may take; see `engine.patience` for planning.
+#: How long building one message may take; see `engine.patience` for planning.
 SLOW_US = 200_000
-#: As many times as long as for the quickest quarter of the neighbours is too long.
+#: A message is slow if it took this many times as long as the fastest quarter of the others.
 TIMES = 20
-#: Entries whose last message was built within this time are neighbours.
+#: Only entries whose last message was built within this time are compared.
 LATELY_US = 300_000_000
-#: So many entries are remembered.
+#: How many entries' durations are kept.
 KEPT = 1_000
 
 
 class Verdict(Enum):
-    """What the time that a message took says."""
+    """The conclusion from how long a message took."""
 
     FINE = auto()
     SLOW = auto()
-    #: Too long, and nearly as long for the others.
+    #: Too long, but the other entries' messages take nearly as long.
     ALL_SLOW = auto()
 
 
 class Durations:
-    """How long the last message of each entry took."""
+    """How long it took to build the last message of each entry."""
 
     def __init__(self) -> None:
         self._last: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def note(self, entry: str, took_us: int, now_us: int) -> None:
-        """Remember the message of an entry, as a measure for the others."""
+        """Record how long an entry's message took, for comparison with others."""
         self._last.pop(entry, None)
         self._last[entry] = (took_us, now_us)
         if len(self._last) > KEPT:
             self._last.popitem(last=False)
 
     def judge(self, entry: str, took_us: int, now_us: int) -> Verdict:
-        """The verdict on a message that took so long; fine where there is nobody to wait for it."""
+        """The verdict on a message that took `took_us`; fine if there are no other entries."""
         if took_us <= SLOW_US:
             return Verdict.FINE
         others = sorted(

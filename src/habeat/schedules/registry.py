@@ -54,12 +54,12 @@ def from_json(data: object) -> Schedule:
 
 
 def is_foreign(cls: type[Schedule]) -> bool:
-    """Whether its code is not habeat's own, so that nothing bounds what it does."""
+    """Whether the class is not habeat's own, so its run time is not bounded."""
     return not cls.__module__.startswith("habeat.")
 
 
 def foreign() -> list[str]:
-    """The kinds that others have registered."""
+    """The kinds that other packages have registered."""
     return [kind for kind, cls in _kinds.items() if is_foreign(cls)]
 
 
