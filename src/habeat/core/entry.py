@@ -259,7 +259,7 @@ def _amounts(entry: Entry) -> list[tuple[str, object, str, bool]]:
         (
             "end",
             instant(bounds[1]),
-            "an instant after start",
+            "an instant after the start",
             None in bounds or bool(bounds[0] < bounds[1]),  # type: ignore[operator]
         ),
     ]
