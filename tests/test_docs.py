@@ -1,17 +1,41 @@
-"""What the documentation says of settings, files and make targets is so."""
+"""What the documentation says of settings, files, commands and make targets is so.
+
+Its Python compiles, its configuration is accepted, its command lines are parsed by the commands
+that they name. The examples of schedules run in tests/unit/schedules/test_pages.py, the examples of
+the Python API in tests/integration/test_docs_examples.py.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
+import shlex
+import tomllib
+import types
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 
+import click
 import pytest
+from celery import Celery
+from celery.bin.beat import beat
+from celery.bin.worker import worker
 
-from habeat.config import SETTINGS, Setting
+from habeat.cli import habeat
+from habeat.config import SETTINGS, Setting, Settings
 from tests import DOCS, ROOT
 
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *DOCS.rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+        *(ROOT / "changelog.d").glob("*.md"),
+        ROOT / "tests/README.md",
+    ]
+)
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)|!\[[^\]]*\]\(([^)\s]+)\)")
 TARGET = re.compile(r"`make ([a-z][a-z-]*)|^\s*(?:\$ )?make ([a-z][a-z-]*)", re.MULTILINE)
@@ -141,3 +165,160 @@ def test_the_log_lines_that_are_explained_are_those_of_the_code() -> None:
     for line in lines:
         part = max((part.strip() for part in FILLED_IN.split(line)), key=len)
         assert any(part in text for text in texts), f"operations.md explains {line!r}"
+
+
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in one language, those of a list item without their indent."""
+    return [dedent(text) for _, found, text in BLOCK.findall(page.read_text()) if found == language]
+
+
+def pages_with(language: str) -> list[Path]:
+    return [page for page in PAGES if blocks(page, language)]
+
+
+@pytest.mark.parametrize("page", pages_with("python"), ids=name_of)
+def test_every_block_of_python_compiles(page: Path) -> None:
+    for number, block in enumerate(blocks(page, "python")):
+        compile(block, f"{name_of(page)}, block {number}", "exec", dont_inherit=True)
+
+
+def configuration() -> Iterator[tuple[Path, str]]:
+    """The blocks that configure an app: by `app.conf.…`, or as a Django project's settings."""
+    for page in pages_with("python"):
+        for block in blocks(page, "python"):
+            if re.match(
+                r"(app\.conf\.|CELERY_|from celery\.schedules import crontab\n\nCELERY_)", block
+            ):
+                yield page, block
+
+
+def test_every_configuration_is_accepted() -> None:
+    found = list(configuration())
+    assert len(found) >= 7
+    for page, block in found:
+        app = Celery("proj", broker="redis://localhost:6379/0", set_as_current=False)
+        names: dict[str, object] = {"app": app}
+        exec(compile(block, name_of(page), "exec", dont_inherit=True), names)
+        settings = types.SimpleNamespace(**{k: v for k, v in names.items() if k.isupper()})
+        if vars(settings):
+            app = Celery("proj", set_as_current=False)
+            app.config_from_object(settings, namespace="CELERY")
+            assert app.conf.beat_scheduler == "habeat.Scheduler"
+        assert Settings.from_conf(app.conf, app_main="proj")
+
+
+def command_lines() -> Iterator[tuple[Path, list[str]]]:
+    """Each command of the console blocks, and each `celery -A proj habeat …` in the text."""
+    for page in PAGES:
+        for block in blocks(page, "console"):
+            for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+                yield page, shlex.split(line, comments=True)
+        text = BLOCK.sub("", page.read_text())
+        for line in re.findall(r"`(celery -A proj [^`…]*)`", text):
+            yield page, shlex.split(line)
+
+
+def parse(command: click.Command, name: str, given: list[str], parent: click.Context) -> None:
+    """Parse without running. A name without its arguments is a mention, and only has to exist."""
+    if isinstance(command, click.Group):
+        found = command.get_command(parent, given[0]) if given else None
+        assert found or not given, f"{name} has no command {given[0]}"
+        if found:
+            parse(found, given[0], given[1:], parent)
+    elif given:
+        command.make_context(name, list(given), parent=parent)
+
+
+def test_every_command_line_is_one_that_its_command_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "schedule.json").touch()
+    monkeypatch.chdir(tmp_path)
+    parent = click.Context(habeat, obj=types.SimpleNamespace(app=Celery("proj"), no_color=True))
+    celery: dict[str, click.Command] = {"habeat": habeat, "beat": beat, "worker": worker}
+    seen = set()
+    for page, words in command_lines():
+        while "=" in words[0]:
+            words = words[1:]
+        seen.add(words[0])
+        match words:
+            case ["celery", "-A", "proj", name, *given]:
+                try:
+                    parse(celery[name], name, given, parent)
+                except click.ClickException as error:
+                    pytest.fail(f"{name_of(page)}: {shlex.join(words)}: {error.format_message()}")
+            case ["python" | ".venv/bin/python", "-m", module, *_]:
+                assert find_spec(module), f"{name_of(page)}: {shlex.join(words)}"
+            case ["python" | ".venv/bin/python", script, *_]:
+                assert (ROOT / script).exists(), f"{name_of(page)}: {shlex.join(words)}"
+            case ["make" | "pip" | "find" | "redis-cli" | ".venv/bin/towncrier", *_]:
+                pass  # make: see above
+            case _:
+                pytest.fail(f"{name_of(page)}: nothing checks {shlex.join(words)}")
+    assert {"celery", "make", "pip"} <= seen
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    """Each cell of its comparison that cites a table of docs/evidence/benchmarks.md."""
+    readme = (ROOT / "README.md").read_text()
+    rows = {
+        cells[0].strip(): [re.sub(r" \(.*", "", cell.strip()) for cell in cells[1:]]
+        for cells in (
+            line.strip("| ").split(" | ") for line in readme.splitlines() if line.startswith("| ")
+        )
+    }
+    contenders = ("habeat", "redbeat", "django-celery-beat", "celery")
+    burst = figures("burst", "10,000 entries")
+    quoted = rows["10,000 entries due at once, messages a second"]
+    assert quoted == [burst[name][0] for name in contenders]
+
+    grid = figures("grid", "1,000 entries")
+    quoted = rows["1,000 entries of 1 s, fired within a minute"]
+    measured = [grid[name][0] for name in ("habeat", "redbeat", "celery")]
+    assert quoted == [
+        f"{float(cell.rstrip(' %')):.0f} %" if cell else "not measured"
+        for cell in (*measured[:2], "", measured[2])
+    ]
+
+    changes = figures("changes", "1,000 entries")
+    quoted = rows["from that change to its message"]
+    add, save = changes["habeat (add)"][2], changes["redbeat, save"][2]
+    assert quoted[:2] == [f"{float(add):.0f} ms", f"{float(save) / 1000:.1f} s"]
+
+    kills = [figures("takeover", "signals")[name][2] for name in ("habeat", "redbeat")]
+    quoted = rows["without a leader after a SIGKILL, median"]
+    seconds = [float(cell.replace(",", "")) / 1000 for cell in kills]
+    assert quoted[0] == f"{seconds[0]:.2f} s"
+    assert quoted[1].startswith(f"{seconds[1]:.1f} s")
+
+
+def figures(table: str, titled: str) -> dict[str, list[str]]:
+    """The rows of a table of the benchmarks by contender, without remarks in parentheses."""
+    page = (DOCS / "evidence" / "benchmarks.md").read_text()
+    block = page.partition(f"<!-- bench:{table} -->")[2].partition("<!-- /bench")[0]
+    titles = re.split(r"^(\*\*.*\*\*)$", block, flags=re.MULTILINE)
+    body = next(
+        body for title, body in zip(titles[1::2], titles[2::2], strict=True) if titled in title
+    )
+    found = {}
+    for line in body.splitlines():
+        if line.startswith("| "):
+            name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+            found[re.sub(r" \(.* after 40 s\)", "", name)] = cells
+    return found
+
+
+def test_the_fragments_of_the_changelog_are_of_kinds_that_it_has() -> None:
+    folder = ROOT / "changelog.d"
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["towncrier"]
+    kinds = [kind["directory"] for kind in config["type"]]
+    described = re.findall(r"^\| `(\w+)` \|", (folder / "README.md").read_text(), re.MULTILINE)
+    assert described == kinds
+    for file in folder.iterdir():
+        if file.name not in ("README.md", Path(config["template"]).name):
+            assert re.fullmatch(rf"[a-z0-9-]+\.(?:{'|'.join(kinds)})\.md", file.name), file.name
+            assert file.read_text().strip(), f"{file.name} is empty"
+    assert config["start_string"] in (ROOT / config["filename"]).read_text()
