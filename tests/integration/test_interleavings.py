@@ -249,10 +249,10 @@ class Replica:
         self.engine = Engine(
             election=self.election,
             store=store,
-            line=self.line,
+            wake_channel=self.line,
             clock=clock,
             publisher=self.publisher,
-            catalog=RealCatalog(),
+            definitions=RealCatalog(),
             housekeeping=NoChores(),
             settings=EngineSettings(TTL_MS, TTL_MS // 3, 300, Policies(misfire_grace_ms=400)),
             stopping=lambda: self.stopping,

@@ -171,10 +171,10 @@ def build(
     engine = Engine(
         election=election,
         store=store,
-        line=InterruptibleWakeChannel(line, stopper),
+        wake_channel=InterruptibleWakeChannel(line, stopper),
         clock=clock,
         publisher=publisher,
-        catalog=catalog,
+        definitions=catalog,
         housekeeping=replica,
         settings=_engine_settings(settings, max_interval_s),
         stopping=lambda: stopper.requested,

@@ -43,10 +43,12 @@ class _UnderWay:
 class AtomicClaims:
     """Claims batches; the claim carries the message."""
 
-    def __init__(self, store: DispatchStore, verdicts: ClaimResults, circuits: Circuits) -> None:
+    def __init__(
+        self, store: DispatchStore, claim_results: ClaimResults, circuits: Circuits
+    ) -> None:
         self._circuits = circuits
         self._store = store
-        self._verdicts = verdicts
+        self._claim_results = claim_results
         self._under_way: deque[_UnderWay] = deque()
         #: How long a batch took that was sent while no other was under way.
         self._took_us = 0
@@ -80,8 +82,8 @@ class AtomicClaims:
         for claim, word in zip(sent.batch, reply.words, strict=True):
             if word == "ok":
                 self._circuits.sent(claim.firing.entry)
-            if word != "ok" or self._verdicts.any_failed:
-                complete &= self._verdicts.judge(lead, claim, word, reply.now_us)
+            if word != "ok" or self._claim_results.any_failed:
+                complete &= self._claim_results.judge(lead, claim, word, reply.now_us)
         return complete
 
     def drop(self, lead: Lead) -> None:

@@ -31,9 +31,8 @@ from habeat.engine.election import Election, HistoryLost, LeaseLost
 from habeat.engine.fenced import Lead
 from habeat.engine.housekeeping import Housekeeping
 from habeat.engine.outbox import OutboxClaims, Sender
-from habeat.engine.outlook import DUE_PER_TICK, FIRINGS_PER_TICK, Outlook
 from habeat.engine.planning import DefinitionSource, Plan, Planner
-from habeat.engine.prefetch import Ahead, ahead_ms
+from habeat.engine.prefetch import DUE_PER_TICK, FIRINGS_PER_TICK, Lookahead, Prefetch, ahead_ms
 from habeat.engine.recovery import Recovery
 from habeat.engine.rendering import Renderer
 from habeat.engine.requests import Requests
@@ -80,24 +79,24 @@ class Engine:
         *,
         election: Election,
         store: DispatchStore,
-        line: WakeChannel,
+        wake_channel: WakeChannel,
         clock: Clock,
         publisher: Publisher,
-        catalog: DefinitionSource,
+        definitions: DefinitionSource,
         housekeeping: Housekeeping,
         settings: EngineSettings,
         stopping: Callable[[], bool] = lambda: False,
         asker: ScheduleAsker | None = None,
     ) -> None:
         self._election = election
-        self._line = line
+        self._wake_channel = wake_channel
         self._clock = clock
         self._housekeeping = housekeeping
         self._settings = settings
         self._publisher = publisher
         self._lead = Lead(election, store, clock, settings.ttl_ms, stopping)
         self._planner = Planner(
-            catalog,
+            definitions,
             settings.policies,
             store.definitions,
             asker,
@@ -107,22 +106,24 @@ class Engine:
         self._circuits = circuits = Circuits(store)
         building = Building(circuits)
         renderer = Renderer(publisher, store, settings.policies.delivery, circuits, building)
-        verdicts = ClaimResults(publisher, circuits)
+        claim_results = ClaimResults(publisher, circuits)
         bounds = (settings.publish_timeout_ms, settings.outbox_window)
         self._sender = Sender(store, publisher, *bounds, circuits, building)
         self._dispatch = Dispatch(
             renderer,
-            AtomicClaims(store, verdicts, circuits),
-            OutboxClaims(store, self._sender, verdicts),
+            AtomicClaims(store, claim_results, circuits),
+            OutboxClaims(store, self._sender, claim_results),
             self._sender,
         )
-        self._ahead = Ahead(renderer, self._dispatch, self._hold, election.time_us)
+        self._prefetch = Prefetch(renderer, self._dispatch, self._hold, election.time_us)
         self._ahead_ms = ahead_ms(settings.ttl_ms, settings.longest_wait_ms)
-        self._outlook = Outlook(self._ahead, self._planner, election, self._ahead_ms, circuits)
-        self._requests = Requests(catalog, self._planner, self._dispatch, circuits)
+        self._lookahead = Lookahead(
+            self._prefetch, self._planner, election, self._ahead_ms, circuits
+        )
+        self._requests = Requests(definitions, self._planner, self._dispatch, circuits)
         self._recovery = Recovery(self._sender, circuits)
         self._trouble = TroubleLog()
-        self._guard = Bulkhead(self._trouble)
+        self._bulkhead = Bulkhead(self._trouble)
         self._aside = SettingAside(self._trouble)
         self._failures = 0
         self._bugs = 0
@@ -149,7 +150,7 @@ class Engine:
             self._trouble.error(
                 "redis", "habeat: %s; not dispatching until it answers again", error
             )
-            self._guard.suspect(error)
+            self._bulkhead.suspect(error)
             return self._back_off()
         except (LeaseLost, HistoryLost):
             return 0
@@ -158,7 +159,7 @@ class Engine:
                 "bug", "habeat: a tick failed (%r); the next one goes on", error, traceback=True
             )
             self._bugs += 1
-            self._guard.suspect(error)
+            self._bulkhead.suspect(error)
             if self._bugs % BUGS_BEFORE_YIELD == 0:
                 self._give_way()
             return self._back_off()
@@ -178,9 +179,9 @@ class Engine:
         return BACKOFF_MS[min(self._failures, len(BACKOFF_MS)) - 1]
 
     def _turn(self) -> int:
-        self._guard.mend(self._mend)
+        self._bulkhead.mend(self._mend)
         self._sender.settle(self._lead)
-        if self._line.open():
+        if self._wake_channel.open():
             self._election.look_now()
         looks = self._election.looks
         if self._election.step():
@@ -190,8 +191,8 @@ class Engine:
         if self._election.looks > looks:
             self._redis_answers()
         self.broker_failures = 0
-        self._ahead.forget()
-        self._guard.run(CHORE, partial(self._housekeeping.each_tick, None))
+        self._prefetch.forget()
+        self._bulkhead.run(CHORE, partial(self._housekeeping.each_tick, None))
         return self._election.wait_ms()
 
     def _mend(self) -> None:
@@ -207,12 +208,12 @@ class Engine:
         self._woken = False
         lead.anchor(found.now_us)
         if found.resumes:
-            self._guard.run(RESUMING, partial(self._housekeeping.resume, lead, found.resumes))
+            self._bulkhead.run(RESUMING, partial(self._housekeeping.resume, lead, found.resumes))
         planned = self._act_on(found)
         if found.listeners == 0:
-            self._line.resubscribe()
-            self._line.open()
-        chores_ms = self._guard.run(CHORE, partial(self._housekeeping.each_tick, lead))
+            self._wake_channel.resubscribe()
+            self._wake_channel.open()
+        chores_ms = self._bulkhead.run(CHORE, partial(self._housekeeping.each_tick, lead))
         return 0 if self._woken else self._wait_ms(planned, chores_ms)
 
     def _look_around(self, lead: Lead) -> Tick:
@@ -264,7 +265,7 @@ class Engine:
             sent &= self._carry_out(found, planned)
             if sent.unfinished:  # nothing is held meanwhile, for that would hold this up
                 planned.note_again(lead.now_ms())
-            ahead = Dispatched() if sent.unfinished else self._outlook.run(lead, found, planned)
+            ahead = Dispatched() if sent.unfinished else self._lookahead.run(lead, found, planned)
             planned.sent_ahead = ahead.count > 0
             self._circuits.write(lead)
         except BrokerUnavailable as error:
@@ -285,14 +286,14 @@ class Engine:
 
     def _hold(self, timeout_ms: float) -> bool:
         """Wait for prepared firings to be due; True if somebody wakes us, who must be heard."""
-        self._woken = bool(self._line.wait(timeout_ms))
+        self._woken = bool(self._wake_channel.wait(timeout_ms))
         return self._woken
 
     def _recover(self, found: Tick, planned: Plan) -> int:
         """Resend the intents that are due; how many there were."""
         if not planned.is_time(found.resend_ms, self._lead.now_ms()):
             return 0
-        resent = self._guard.run(RECOVERY, partial(self._recovery.run, self._lead))
+        resent = self._bulkhead.run(RECOVERY, partial(self._recovery.run, self._lead))
         planned.note_again(self._lead.now_ms() + (BACKOFF_MS[-1] if resent is None else 0))
         return resent or 0
 
@@ -300,7 +301,7 @@ class Engine:
         """Send the requests that are due."""
         if not planned.is_time(found.request_ms, self._lead.now_ms()):
             return Dispatched()
-        return self._guard.run(REQUESTS, partial(self._requests.run, self._lead)) or Dispatched()
+        return self._bulkhead.run(REQUESTS, partial(self._requests.run, self._lead)) or Dispatched()
 
     def _broker_failed(self, error: BrokerUnavailable) -> None:
         self.broker_failures += 1
@@ -323,7 +324,7 @@ class Engine:
 
     def _listen(self, timeout_ms: int) -> None:
         try:
-            said = self._line.wait(timeout_ms)
+            said = self._wake_channel.wait(timeout_ms)
         except StoreUnavailable:
             return
         if "released" in said:

@@ -247,10 +247,10 @@ class _Claiming:
 class OutboxClaims:
     """Claims batches and publishes what was claimed."""
 
-    def __init__(self, store: DispatchStore, sender: Sender, verdicts: ClaimResults) -> None:
+    def __init__(self, store: DispatchStore, sender: Sender, claim_results: ClaimResults) -> None:
         self._store = store
         self._sender = sender
-        self._verdicts = verdicts
+        self._claim_results = claim_results
         self._claiming: _Claiming | None = None
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
@@ -309,5 +309,5 @@ class OutboxClaims:
                     Parcel(firing.entry, firing.identity, rendered.envelope, 1, rendered.packet)
                 )
             else:
-                complete &= self._verdicts.judge(lead, claim, word, reply.now_us)
+                complete &= self._claim_results.judge(lead, claim, word, reply.now_us)
         return parcels, complete

@@ -71,7 +71,7 @@ class Planner:
 
     def __init__(
         self,
-        catalog: DefinitionSource,
+        definitions: DefinitionSource,
         defaults: Policies,
         fetch: Callable[[Sequence[str]], Sequence[bytes | None]],
         asker: ScheduleAsker | None = None,
@@ -86,7 +86,7 @@ class Planner:
         self._slowness = Slowness()
         #: What it took to read the definitions of this page that took long.
         self._read_us: dict[str, int] = {}
-        self._catalog = catalog
+        self._definitions = definitions
         self._defaults = defaults
         self._fetch = fetch
         self._cache: OrderedDict[tuple[str, str], Entry | DefinitionError] = OrderedDict()
@@ -184,7 +184,7 @@ class Planner:
         room: int,
     ) -> bool:
         """Plan one entry; whether its schedule did what it should."""
-        entry = self._catalog.resolve(found)
+        entry = self._definitions.resolve(found)
         if entry is None:
             result.unresolved.append((item, MISSING_CODE))
             return False
@@ -227,7 +227,9 @@ class Planner:
             return DefinitionError(name, "there is none")
         found = self._decoded(name, stored)
         try:
-            entry = found if isinstance(found, DefinitionError) else self._catalog.resolve(found)
+            entry = (
+                found if isinstance(found, DefinitionError) else self._definitions.resolve(found)
+            )
         except Exception as error:
             return DefinitionError(name, f"its schedule fails: {error!r}")
         return DefinitionError(name, MISSING_CODE) if entry is None else entry
@@ -253,7 +255,7 @@ class Planner:
 
     def _decoded(self, name: str, stored: bytes) -> Entry | DefinitionError:
         try:
-            return self._catalog.decode(name, stored)
+            return self._definitions.decode(name, stored)
         except DefinitionError as error:
             return error
         except Exception as error:  # whatever it is, it is this entry's own trouble

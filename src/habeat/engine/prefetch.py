@@ -12,14 +12,16 @@ taken from here. What a tick does not find any more is forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 
+from habeat.engine.circuits import Circuits
 from habeat.engine.dispatch import Dispatch, Dispatched, batches
+from habeat.engine.election import Election
 from habeat.engine.fenced import Lead
-from habeat.engine.planning import PlannedFiring
+from habeat.engine.planning import LOOKED_AT_MOST, Plan, PlannedFiring, Planner
 from habeat.engine.rendering import Renderer
-from habeat.ports import Claim, Expected
+from habeat.ports import Claim, Expected, Tick
 
 AHEAD_MOST_MS = 1_000
 #: What is held is not due later than this, unless Redis' clock was set back: then the turn ends.
@@ -37,6 +39,12 @@ CLOCK_US, CLOCK_MOST_US = 5_000, 250_000
 #: much after the instant is not asked for, so a far server is asked once or not at all.
 NEAR_US, ASKED_AT_MOST, LATE_US = 2_000, 12, 100
 
+#: So that no look keeps the server busy for 2 ms.
+DUE_PER_TICK = 150
+FIRINGS_PER_TICK = 2_000
+#: With less than this left, no further page of what will be due soon is looked for.
+PAGE_MS = 20
+
 Key = tuple[str, str, Expected]
 
 
@@ -45,7 +53,7 @@ def ahead_ms(ttl_ms: int, longest_wait_ms: int) -> int:
     return min(AHEAD_MOST_MS, ttl_ms // 6, longest_wait_ms)
 
 
-class Ahead:
+class Prefetch:
     """Prepares firings, holds them, and sends them when they are due."""
 
     def __init__(
@@ -177,6 +185,81 @@ class Ahead:
             lead.sharpen(self._time_us())
             took_us = lead.monotonic_us() - began_us
         return True
+
+
+class Lookahead:
+    """Prepares what will be due soon, and sends it when it is."""
+
+    def __init__(
+        self,
+        prefetch: Prefetch,
+        planner: Planner,
+        election: Election,
+        ahead_ms: int,
+        circuits: Circuits,
+    ) -> None:
+        self._circuits = circuits
+        self._prefetch = prefetch
+        self._planner = planner
+        self._election = election
+        self._ahead_ms = ahead_ms
+        #: Whether Redis has lost data since the turn began.
+        self._lost = False
+
+    def run(self, lead: Lead, found: Tick, planned: Plan) -> Dispatched:
+        """Prepare, hold, send. BrokerUnavailable.
+
+        Nothing is held beyond the instant at which something unprepared is to be looked at.
+        """
+        self._prefetch.begin(lead)
+        self._lost = False
+        for page in self._pages(lead, found, planned):
+            for left in self._prefetch.prepare(lead, page.ahead):
+                planned.note_again(left.expected.due_ms)
+        if self._lost:
+            return Dispatched(complete=False)
+        return self._prefetch.send(lead, self._set_clock, planned.again_ms)
+
+    def _pages(self, lead: Lead, found: Tick, planned: Plan) -> Iterator[Plan]:
+        """What the tick has found due soon; then the next pages, while time and room last."""
+        yield planned
+        if not planned.ahead or len(found.due) > len(planned.ahead):
+            return  # what was due has gone meanwhile: the pages are not what they were
+        first_ms, seen = planned.ahead[0].expected.due_ms, len(found.due)
+        while (
+            len(found.due) >= DUE_PER_TICK
+            and self._prefetch.has_room
+            and seen < LOOKED_AT_MOST
+            and lead.until_ms(first_ms) > PAGE_MS
+        ):
+            found = lead.store.tick(DUE_PER_TICK, self._ahead_ms, seen)
+            if not self._hears(found):
+                self._lost = True
+                return
+            page = self._planner.plan(
+                found.due,
+                now_ms=lead.now_ms(),
+                loss=found.loss,
+                limit=FIRINGS_PER_TICK,
+            )
+            planned.note_next(page.next_due_ms)
+            planned.note_next(found.next_due_ms)
+            self._circuits.hold_back_ahead(page)
+            planned.note_again(page.again_ms)
+            seen += len(found.due)
+            yield page
+
+    def _set_clock(self, lead: Lead) -> bool:
+        """A short call, whose answer comes at once; False if Redis has lost data meanwhile."""
+        found = lead.store.renew()
+        lead.anchor(found.now_us)
+        return self._hears(found)
+
+    def _hears(self, found: Tick) -> bool:
+        """Whether no loss was declared since the tick that this turn goes by. HistoryLost."""
+        known = self._election.known
+        self._election.heard(found)
+        return found.loss == known.loss
 
 
 def _key(planned: PlannedFiring) -> Key:

@@ -32,13 +32,13 @@ class Requests:
 
     def __init__(
         self,
-        catalog: DefinitionSource,
+        definitions: DefinitionSource,
         planner: Planner,
         dispatch: Dispatch,
         circuits: Circuits,
     ) -> None:
         self._circuits = circuits
-        self._catalog = catalog
+        self._definitions = definitions
         self._planner = planner
         self._dispatch = dispatch
 
@@ -51,69 +51,69 @@ class Requests:
         return Dispatched(sent.count, sent.complete, sent.complete and bool(found.requests))
 
     def _planned_all(
-        self, lead: Lead, orders: Sequence[tuple[StoredRequest, Request]]
+        self, lead: Lead, requests: Sequence[tuple[StoredRequest, Request]]
     ) -> Iterator[PlannedFiring]:
         ends_ms = lead.now_ms() + TURN_MS
-        entries = self._planner.find_all({order.entry for _, order in orders})
-        for request, order in orders:
+        entries = self._planner.find_all({request.entry for _, request in requests})
+        for stored, request in requests:
             if lead.now_ms() >= ends_ms:
                 return
-            entry = entries[order.entry]
+            entry = entries[request.entry]
             try:
                 if isinstance(entry, DefinitionError):
                     raise entry
-                planned = self._planned(lead, request, order, entry)
+                planned = self._planned(lead, stored, request, entry)
             except DefinitionError as error:
-                self._drop(lead, request, error)
+                self._drop(lead, stored, error)
             else:
                 yield from planned
 
     def _readable(
-        self, lead: Lead, requests: Sequence[StoredRequest]
+        self, lead: Lead, found: Sequence[StoredRequest]
     ) -> Iterator[tuple[StoredRequest, Request]]:
-        for request in requests:
+        for stored in found:
             try:
-                yield request, self._catalog.decode_request(request.raw)
+                yield stored, self._definitions.decode_request(stored.raw)
             except DefinitionError as error:
-                self._drop(lead, request, error)
+                self._drop(lead, stored, error)
 
     def _planned(
-        self, lead: Lead, request: StoredRequest, order: Request, entry: Entry
+        self, lead: Lead, stored: StoredRequest, request: Request, entry: Entry
     ) -> list[PlannedFiring]:
         planned: list[PlannedFiring] = []
-        digest = request.digest
-        entry = _applied(order, entry)
-        for firing, left in self._firings(lead, request, order, entry):
-            remains = b"" if left is None else self._catalog.encode_request(left)
+        digest = stored.digest
+        entry = _applied(request, entry)
+        for firing, left in self._firings(lead, stored, request, entry):
+            remains = b"" if left is None else self._definitions.encode_request(left)
             again_ms = None if left is None else left.not_before_ms
             due = DueEntry(entry.name, 0, digest, 0)
             expected, after = Expected(digest, 0, 0), Next(None, again_ms)
             planned.append(PlannedFiring(entry, due, firing, expected, after, remains))
             digest = hashlib.sha1(remains, usedforsecurity=False).hexdigest()
         if not planned:
-            self._wait(lead, request, order, entry)
+            self._wait(lead, stored, request, entry)
         return planned
 
     def _firings(
-        self, lead: Lead, request: StoredRequest, order: Request, entry: Entry
+        self, lead: Lead, stored: StoredRequest, request: Request, entry: Entry
     ) -> list[tuple[Firing, Request | None]]:
         try:
-            return list(order.firings(entry, request.identity, lead.now_ms()))
+            return list(request.firings(entry, stored.identity, lead.now_ms()))
         except Exception as error:
-            raise DefinitionError(order.entry, f"its schedule fails: {error!r}") from error
+            raise DefinitionError(request.entry, f"its schedule fails: {error!r}") from error
 
-    def _wait(self, lead: Lead, request: StoredRequest, order: Request, entry: Entry) -> None:
+    def _wait(self, lead: Lead, stored: StoredRequest, request: Request, entry: Entry) -> None:
         """A backfill whose time has not come, or that has nothing left to do."""
-        if order.next_slot_ms(entry) is None:
-            raise DefinitionError(order.entry, "it has no slots left")
-        lead.store.put_off("requests", [request.identity], order.not_before_ms)
+        if request.next_slot_ms(entry) is None:
+            raise DefinitionError(request.entry, "it has no slots left")
+        lead.store.put_off("requests", [stored.identity], request.not_before_ms)
 
-    def _drop(self, lead: Lead, request: StoredRequest, error: DefinitionError) -> None:
-        lead.store.drop(request, error.entry, lead.now_ms(), f"request: {error.why}")
+    def _drop(self, lead: Lead, stored: StoredRequest, error: DefinitionError) -> None:
+        lead.store.drop(stored, error.entry, lead.now_ms(), f"request: {error.why}")
 
 
-def _applied(order: Request, entry: Entry) -> Entry:
+def _applied(request: Request, entry: Entry) -> Entry:
     try:
-        return order.applied(entry)
+        return request.applied(entry)
     except Exception as error:
-        raise DefinitionError(order.entry, f"its arguments cannot be used: {error!r}") from error
+        raise DefinitionError(request.entry, f"its arguments cannot be used: {error!r}") from error

@@ -20,7 +20,7 @@ from habeat.engine.circuits import KEPT
 from habeat.engine.dispatch import ATOMIC_BATCH, OUTBOX_BATCH
 from habeat.engine.loop import SKIP_BATCH
 from habeat.engine.outbox import SETTLE_BATCH
-from habeat.engine.outlook import DUE_PER_TICK
+from habeat.engine.prefetch import DUE_PER_TICK
 from habeat.engine.recovery import RECOVER_BATCH
 from habeat.engine.requests import REQUESTS_PER_TURN
 from habeat.ports import Departed, DueEntry, DueRequests, Intent, Known, Lost, Recovered, Refused

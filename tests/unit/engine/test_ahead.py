@@ -9,7 +9,7 @@ import pytest
 
 from habeat.core.history import Loss
 from habeat.engine.dispatch import TURN_MS
-from habeat.engine.prefetch import ASKED_AT_MOST, NEAR_US, PREPARED_AT_MOST, Ahead, ahead_ms
+from habeat.engine.prefetch import ASKED_AT_MOST, NEAR_US, PREPARED_AT_MOST, Prefetch, ahead_ms
 from tests.unit.engine.world import World
 
 
@@ -132,9 +132,9 @@ def test_holding_costs_neither_the_lease_nor_the_end_of_a_tick() -> None:
 def test_no_more_is_prepared_than_may_be_kept() -> None:
     assert PREPARED_AT_MOST == 10_000
     world = foreseeing()
-    ahead: Ahead = world.engine._ahead
-    ahead._found = dict.fromkeys(range(PREPARED_AT_MOST))  # type: ignore[arg-type]
-    assert not ahead.has_room
+    prefetch: Prefetch = world.engine._prefetch
+    prefetch._found = dict.fromkeys(range(PREPARED_AT_MOST))  # type: ignore[arg-type]
+    assert not prefetch.has_room
 
 
 def test_a_tick_ends_though_the_backlog_is_long() -> None:

@@ -11,7 +11,7 @@ from habeat.core.entry import Policies
 from habeat.core.lease import Fence
 from habeat.engine.dispatch import ATOMIC_BATCH, OUTBOX_BATCH
 from habeat.engine.failures import ATTEMPTS
-from habeat.engine.outlook import DUE_PER_TICK
+from habeat.engine.prefetch import DUE_PER_TICK
 from habeat.ports import (
     BrokerUnavailable,
     RenderBypassed,

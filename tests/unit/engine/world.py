@@ -773,10 +773,10 @@ class World:
         self.engine = Engine(
             election=self.election,
             store=self.store,
-            line=self.line,
+            wake_channel=self.line,
             clock=self.clock,
             publisher=self.publisher,
-            catalog=self.catalog,
+            definitions=self.catalog,
             housekeeping=self.chores,
             settings=EngineSettings(
                 ttl_ms=self.ttl_ms,

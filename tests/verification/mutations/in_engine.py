@@ -219,7 +219,7 @@ SENDING_OUT = [
         "recovery: at all",
         "An intent whose leader died is sent",
         "engine/loop.py",
-        "resent = self._guard.run(RECOVERY, partial(self._recovery.run, self._lead))",
+        "resent = self._bulkhead.run(RECOVERY, partial(self._recovery.run, self._lead))",
         "resent = 0",
         OUTBOX,
         keeps=NEVER_LOST,

@@ -406,13 +406,13 @@ CONTENDING = [
         "election: line before contending",
         "A leader's channel has a subscriber from the start",
         "engine/loop.py",
-        "        if self._line.open():\n"
+        "        if self._wake_channel.open():\n"
         "            self._election.look_now()\n"
         "        looks = self._election.looks\n"
         "        if self._election.step():\n",
         "        looks = self._election.looks\n"
         "        stepped = self._election.step()\n"
-        "        if self._line.open():\n"
+        "        if self._wake_channel.open():\n"
         "            self._election.look_now()\n"
         "        if stepped:\n",
         LOOP,

@@ -181,7 +181,7 @@ ALL = [
         "guard: our keys are suspected",
         "After a failure that Redis is not to blame for, our own keys are looked at",
         "engine/loop.py",
-        "            self._guard.suspect(error)\n            return",
+        "            self._bulkhead.suspect(error)\n            return",
         "            return",
         GUARD,
     ),

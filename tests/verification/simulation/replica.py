@@ -133,10 +133,10 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
     engine = Engine(
         election=election,
         store=store,
-        line=InterruptibleWakeChannel(line, stopper),
+        wake_channel=InterruptibleWakeChannel(line, stopper),
         clock=clock,
         publisher=publisher,
-        catalog=DefinitionSource(),
+        definitions=DefinitionSource(),
         housekeeping=chores,
         settings=settings,
         stopping=lambda: stopper.requested,

@@ -160,10 +160,10 @@ class World:
             store=RedisDispatchStore(
                 caller, dedup_ttl_ms=DEDUP_MS, ledger_age_ms=IDS_KEPT_MS, ledger_length=10**6
             ),
-            line=Line(),
+            wake_channel=Line(),
             clock=self.clock,
             publisher=self.publisher,
-            catalog=DefinitionSource(),
+            definitions=DefinitionSource(),
             housekeeping=Chores(self.entries),
             settings=EngineSettings(FOR_EVER_MS, FOR_EVER_MS // 3, 500, Policies()),
         )
