@@ -191,10 +191,10 @@ def test_the_first_slot_is_strictly_after_the_creation(client: Client) -> None:
 
 def test_a_schedule_without_a_slot_to_come_is_refused(client: Client) -> None:
     past = habeat.once(client.server_time() - timedelta(seconds=1))
-    with pytest.raises(errors.ValidationError, match="slot still to come"):
+    with pytest.raises(errors.ValidationError, match="slot in the future"):
         client.add("once", "proj.once", past)
     client.add("once", "proj.once", habeat.once(client.server_time() + timedelta(days=1)))
-    with pytest.raises(errors.ValidationError, match="slot still to come"):
+    with pytest.raises(errors.ValidationError, match="slot in the future"):
         client.update("once", schedule=past)
 
 

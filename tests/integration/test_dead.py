@@ -256,7 +256,7 @@ def test_the_command_line_lists_shows_resends_and_purges(bench: Bench, shell: Sh
     assert "no such id" not in shell.fails(1, "dead", "resend", field)
     assert shell("dead", "purge", stdin="n\n").exit_code == 1
     assert len(shell.json("dead", "list")) == 1
-    assert "Remove 1 record" in shell("dead", "purge", stdin="y\n").stderr
+    assert "Permanently delete 1 record" in shell("dead", "purge", stdin="y\n").stderr
     assert shell.json("dead", "purge", "--yes") == {"purged": 0}
     assert "nothing was given up" in shell.ok("dead", "list")
     assert shell.fails(2, "dead", "purge", "x", "--entry", "e")

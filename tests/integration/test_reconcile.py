@@ -330,7 +330,7 @@ def test_slots_of_a_definition_that_was_deleted_by_hand_are_accounted_for(
     bench.admin.hdel(bench.keys.entries, "a")
     deploy(a={**GOOD, "schedule": 1}).lead(lead)
     (record,) = bench.ledger("a")
-    assert record == ("skipped", "its definition was gone", str(first_ms))
+    assert record == ("skipped", "its definition was missing", str(first_ms))
     assert stored(bench, "a").state.cursor_ms > cursor_ms
 
 

@@ -66,7 +66,7 @@ class Setting:
             case "url":
                 return "a URL, or a list of the URLs of one group of Sentinels"
             case "options":
-                return "a mapping with text keys"
+                return "a mapping with string keys"
             case "path":
                 return "the path of a file"
             case "text":

@@ -212,16 +212,16 @@ def _checks(entry: Entry) -> list[tuple[str, object, str, bool]]:
             "a list or tuple",
             isinstance(entry.args, (list, tuple)),
         ),
-        ("kwargs", entry.kwargs, "a mapping with text keys", _text_keys(entry.kwargs)),
-        ("options", entry.options, "a mapping with text keys", _text_keys(entry.options)),
+        ("kwargs", entry.kwargs, "a mapping with string keys", _text_keys(entry.kwargs)),
+        ("options", entry.options, "a mapping with string keys", _text_keys(entry.options)),
         ("enabled", entry.enabled, "True or False", isinstance(entry.enabled, bool)),
         (
             "tags",
             entry.tags,
-            "a list of texts",
+            "a list of strings",
             all(_is_text(tag) for tag in entry.tags),
         ),
-        ("description", entry.description, "a text", isinstance(entry.description, str)),
+        ("description", entry.description, "a string", isinstance(entry.description, str)),
         *_amounts(entry),
     ]
 
@@ -231,7 +231,7 @@ def _amounts(entry: Entry) -> list[tuple[str, object, str, bool]]:
     whole = _at_least(entry.start_ms, FIRST_MS) and _at_least(entry.end_ms, FIRST_MS)
     bounds = (entry.start_ms, entry.end_ms) if whole else (None, None)
     return [
-        ("start and end", (entry.start_ms, entry.end_ms), "instants, whole milliseconds", whole),
+        ("start and end", (entry.start_ms, entry.end_ms), "instants in whole milliseconds", whole),
         ("misfire_grace", entry.misfire_grace_ms, seconds, _at_least(entry.misfire_grace_ms, 0)),
         (
             "misfire_window",
@@ -248,11 +248,11 @@ def _amounts(entry: Entry) -> list[tuple[str, object, str, bool]]:
         (
             "misfire_pace",
             entry.misfire_pace,
-            "more than 0, and at most 1000, firings a second",
+            "firings per second, more than 0 and at most 1000",
             entry.misfire_pace is None
             or (_is_number(entry.misfire_pace) and 0 < entry.misfire_pace <= PACE_MAX),
         ),
-        ("max_runs", entry.max_runs, "a whole number from 1", _at_least(entry.max_runs, 1)),
+        ("max_runs", entry.max_runs, "a whole number, 1 or more", _at_least(entry.max_runs, 1)),
         ("jitter", entry.jitter_ms, seconds, _is_whole(entry.jitter_ms, 0)),
         ("spread", entry.spread_ms, seconds, _is_whole(entry.spread_ms, 0)),
         ("deadline", entry.deadline_ms, "more than 0 seconds", _at_least(entry.deadline_ms, 1)),

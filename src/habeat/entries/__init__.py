@@ -1,5 +1,4 @@
-"""A definition as text, as an object, and as a change: what the store keeps of an entry.
+"""An entry's definition as stored text, as an object, and as a planned change.
 
-`client` and `beat` both use it: a change to an entry is planned by the same rules, wherever it
-comes from.
+Both `client` and `beat` use this package, so the same rules plan a change wherever it comes from.
 """

@@ -1,19 +1,19 @@
-"""What each change writes: from an entry as read, and Redis' time, to one Write or Removal.
+"""Plan what a change writes: from an entry as read, and Redis' time, to one Write or Removal.
 
 Pure: nothing here reads a clock or sends anything. The rules:
 
-- Only a change of *schedule* re-anchors an entry. Other changes keep its cursor and the instant
-  at which it is due, so saving an hourly entry again does not put it off.
-- Slots that are due and not yet claimed, and will not fire because of the change, go to the
-  ledger in the same write: one run, with count, bounds and the reason. An entry that was not
-  scheduled anyway (paused, disabled, quarantined) has that as the reason; the slots of a pause
-  are counted when it ends, or left to the catch-up policy if it is taken up where it began.
-- From then on the cursor stands at the present, and the next slot is strictly later. A cursor
-  never goes back, whatever the clock of Redis does.
-- An entry that has run as often as it may has no slots any more, and none that could be lost.
+- Only a change of the *schedule* resets an entry's position. Other changes keep its cursor and its
+  due time, so saving an hourly entry again does not delay it.
+- Due slots that are not claimed yet, and that will not fire because of the change, are recorded in
+  the ledger by the same write: one run with count, bounds and reason. If the entry was not
+  scheduled anyway (paused, disabled, quarantined), that is the reason. The slots of a pause are
+  recorded when it ends, or left to the catch-up policy if the entry resumes from its old cursor.
+- After that the cursor is at the present, and the next slot is strictly later. A cursor never
+  moves back, whatever Redis' clock does.
+- An exhausted entry (`max_runs` used up) has no more slots, so none can be lost.
 
-The writes compare: with the definition that was read, and with the cursor where slots are at
-stake, so that a leader that claims meanwhile makes the write fail, and it is planned again.
+Each write compares: the definition with the one that was read, and, where slots may be lost, the
+cursor too. If a leader claims in between, the write fails and is planned again.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from habeat.errors import DefinitionError
 from habeat.ports.entries import Position, Removal, Stored, Write
 from habeat.schedules.custom import Code
 
-#: Kinds that have to enumerate are counted up to here; the record then says "at least".
+#: Slots of kinds that must enumerate are counted up to here; the record then says "at least".
 COUNTED_AT_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One write; the entry as it is written, and its state once that is done."""
+    """One write, the entry that it writes, and the entry's state after it."""
 
     write: Write
     written: Entry
@@ -42,12 +42,12 @@ class Edit:
 
     @property
     def entry(self) -> Entry:
-        """The entry as it stands then."""
+        """The entry with its state after the write."""
         return replace(self.written, state=self.state)
 
     @property
     def digest(self) -> str:
-        """By which the written definition is known; "" where that is not touched."""
+        """The digest of the written definition; "" if the definition does not change."""
         return digest_of(self.write.definition) if self.write.definition else ""
 
 
@@ -58,22 +58,25 @@ def addition(
     paused: str | None = None,
     until_ms: int | None = None,
 ) -> Edit:
-    """A new entry, whose first slot is strictly after `now_ms`; paused from the start if said."""
+    """A new entry whose first slot is strictly after `now_ms`.
+
+    With a reason in `paused`, which may be "", it starts paused, at most until `until_ms`.
+    """
     entry = replace(wanted, rev=1, created_ms=now_ms, state=EntryState(), generation=0)
     write = _added(stored, entry, encode(entry), now_ms)
     state = _placed(EntryState(), _from(entry, now_ms), paused is not None)
     if paused is not None:
         state = replace(state, paused=paused, paused_at_ms=now_ms, paused_until_ms=until_ms)
-        told = paused_json(paused, now_ms, until_ms)
-        write = replace(write, paused=told, resume_at_ms=until_ms)
+        pause_json = paused_json(paused, now_ms, until_ms)
+        write = replace(write, paused=pause_json, resume_at_ms=until_ms)
     return Edit(write, entry, state)
 
 
 def seeded(stored: Stored, declared: Entry, now_ms: int, generation: int) -> Write:
-    """The write of a new entry that code declares, which has no state yet.
+    """The write for a new entry declared in code, which has no state yet.
 
-    `generation` is that of its configuration. Nobody asks for the entry as written, and a hundred
-    thousand copies of it would take a second.
+    `generation` is its configuration's. It returns only the write: no caller needs the entry, and
+    copying a hundred thousand of them would take a second.
     """
     definition = encode(declared, rev=1, created_ms=now_ms, generation=generation)
     return _added(stored, declared, definition, now_ms)
@@ -92,10 +95,10 @@ def _added(stored: Stored, entry: Entry, definition: bytes, now_ms: int) -> Writ
 
 
 def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
-    """The stored entry turned into `wanted`; None if it is that already."""
+    """The edit that turns the stored entry into `wanted`; None if they are equal."""
     old = shown(stored)
     wanted = replace(wanted, owner=old.owner, created_ms=old.created_ms or now_ms)
-    if old.owner == "api":  # a definition of the code is the code's alone
+    if old.owner == "api":  # unknown keys survive; a declared entry is what the code declares
         wanted = replace(wanted, extra={**old.extra, **wanted.extra})
     if old.condition != "quarantined" and encode(replace(wanted, rev=old.rev)) == encode(old):
         return None
@@ -108,9 +111,10 @@ def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
         position = _from(entry, now_ms)
         write = replace(write, lost=_lost(stored, now_ms, reason))
     elif old.state.cursor_ms and any(_differ(old, entry, name) for name in _DUE):
+        # Same slots with other due times: keep the cursor, compute the due time again.
         position = _from(entry, old.state.cursor_ms)
     if position is not None:
-        # Its slots are recorded as those of a pause, so the pause must still be there.
+        # If its slots are recorded as those of a pause, that pause must still exist.
         write = replace(
             write,
             cursor_ms=old.state.cursor_ms or None,
@@ -122,18 +126,21 @@ def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
 
 
 def pause(stored: Stored, reason: str, now_ms: int, until_ms: int | None = None) -> Edit | None:
-    """The entry paused until then, or until it is resumed; None if it is, for the same reason."""
+    """The edit that pauses the entry, until `until_ms` if given.
+
+    None if it is already paused with the same reason and end.
+    """
     old = shown(stored)
     state = old.state
     if (state.paused, state.paused_until_ms) == (reason, until_ms):
         return None
-    # Another reason does not make it another pause.
+    # A new reason does not restart the pause.
     at_ms = state.paused_at_ms if state.paused is not None else now_ms
-    told = paused_json(reason, at_ms or now_ms, until_ms)
+    pause_json = paused_json(reason, at_ms or now_ms, until_ms)
     write = Write(
         stored.name,
         stored.digest,
-        paused=told,
+        paused=pause_json,
         resume_at_ms=until_ms,
         pause_digest=stored.pause_digest,
     )
@@ -143,7 +150,7 @@ def pause(stored: Stored, reason: str, now_ms: int, until_ms: int | None = None)
             write,
             cursor_ms=state.cursor_ms or None,
             position=position,
-            # What only code can count, its leader accounts for when the pause is over.
+            # Only the leader's code can count these slots; it records them when the pause ends.
             lost=None if isinstance(old.schedule, Code) else _lost(stored, now_ms, "paused"),
         )
         state = _placed(state, position, True)
@@ -152,16 +159,16 @@ def pause(stored: Stored, reason: str, now_ms: int, until_ms: int | None = None)
 
 
 def resume(stored: Stored, now_ms: int, *, catch_up: bool = False) -> Edit | None:
-    """The entry going on from now, out of a pause or out of quarantine; None if it goes on.
+    """The edit that resumes a paused or quarantined entry from now; None if it is neither.
 
-    With `catch_up` it goes on where it stopped, and its policy decides about the slots since.
-    DefinitionError if it still cannot be read.
+    With `catch_up` it resumes from where it stopped, and its policy decides about the slots since.
+    Raises DefinitionError if the definition is still unreadable.
     """
     old = shown(stored)
     if old.state.paused is None and old.state.quarantined is None:
         return None
     if stored.entry is None:
-        raise DefinitionError(stored.name, stored.unreadable or "there is none")
+        raise DefinitionError(stored.name, stored.unreadable or "it is missing")
     write = Write(
         stored.name,
         stored.digest,
@@ -190,9 +197,9 @@ def resume(stored: Stored, now_ms: int, *, catch_up: bool = False) -> Edit | Non
 
 
 def indexed(stored: Stored) -> Write | None:
-    """The place of an entry in the index, which was lost; None if it has none, or has it.
+    """The write that restores an entry's lost place in the indexes; None if it needs none.
 
-    Its cursor stays. One of the code is noted as such again.
+    Its cursor stays. A declared entry is marked as such again.
     """
     entry, state = stored.entry, stored.state
     if entry is None or not state.cursor_ms or state.quarantined is not None:
@@ -212,21 +219,21 @@ def indexed(stored: Stored) -> Write | None:
 
 
 def removal(stored: Stored, now_ms: int, act: str = "removed") -> Removal:
-    """The entry gone, its due slots accounted for."""
+    """The removal of the entry, with its due slots recorded."""
     lost = _lost(stored, now_ms, act)
     cursor_ms = stored.state.cursor_ms or None
     return Removal(stored.name, stored.digest, cursor_ms, lost, lost.reason if lost else act)
 
 
 def rescheduled(old: Entry, new: Entry) -> bool:
-    """Whether its slots are others: another schedule, start or end."""
-    # What only code can express is equal where it is stored as the same.
+    """Whether the slots differ: another schedule, start or end."""
+    # Compare the stored forms: two objects of a custom schedule need not compare equal.
     other = old.schedule.to_json() != new.schedule.to_json()
     return other or any(_differ(old, new, name) for name in _WHEN)
 
 
 def _reason_of_change(old: Entry, new: Entry) -> str:
-    """Why slots may be lost by this change; "" if none are and the cursor stays."""
+    """Why this change may lose slots; "" if it loses none and the cursor stays."""
     if old.state.quarantined is not None:
         return "quarantined"
     if rescheduled(old, new) or _is_spent(old) != _is_spent(new):
@@ -234,7 +241,7 @@ def _reason_of_change(old: Entry, new: Entry) -> str:
     return "" if old.enabled == new.enabled else "disabled"
 
 
-#: What an entry's slots depend on beside its schedule, and what says only when they are due.
+#: What the slots depend on beside the schedule; and what affects only when they are due.
 _WHEN = ("start_ms", "end_ms")
 _DUE = ("jitter_ms", "spread_ms")
 
@@ -244,30 +251,30 @@ def _differ(old: Entry, new: Entry, name: str) -> bool:
 
 
 def _is_spent(entry: Entry) -> bool:
-    """Whether it has run as often as it may."""
+    """Whether `max_runs` is used up."""
     return entry.runs_left(entry.state.fired) == 0
 
 
 def _from(entry: Entry, after_ms: int) -> Position:
-    """The cursor at `after_ms`, and the first slot after it if the entry is to have one."""
+    """The position with the cursor at `after_ms`, or at the entry's cursor if that is later."""
     cursor_ms = max(after_ms, entry.state.cursor_ms)
     if _is_spent(entry):
         return Position(cursor_ms, None, None)
     if isinstance(entry.schedule, Code):
-        # Its slots are known to a leader that has the code: that one puts it right.
+        # Only a leader that has the code knows the slots; it corrects the position.
         return Position(cursor_ms, None, cursor_ms if entry.enabled else None)
     try:
         slot_ms = entry.next_slot_ms(cursor_ms)
         due_ms = None if slot_ms is None else entry.effective_ms(slot_ms)
     except Exception:
-        # Its schedule fails, which is this entry's fault and no reason to refuse the edit. The
-        # leader looks at it at once, logs the error and tries again later.
+        # A failing schedule is no reason to refuse the edit. The entry is due at once, so the
+        # leader plans it, logs the error and retries later.
         slot_ms, due_ms = None, cursor_ms
     return Position(cursor_ms, slot_ms, due_ms if entry.enabled else None)
 
 
 def _stop(entry: Entry, now_ms: int) -> Position:
-    """Nothing due any more; the cursor at `now_ms`, up to where slots are accounted for."""
+    """The position with nothing due; the cursor is at `now_ms`: earlier slots are recorded."""
     if isinstance(entry.schedule, Code):
         return Position(entry.state.cursor_ms or now_ms, None, None)
     return replace(_from(entry, now_ms), due_ms=None)
@@ -283,9 +290,9 @@ def _placed(state: EntryState, position: Position, paused: bool) -> EntryState:
 
 
 def _lost(stored: Stored, now_ms: int, act: str) -> SkippedRun | None:
-    """The slots up to `now_ms` that nobody claimed, as one run; None if there are none."""
+    """The unclaimed slots up to `now_ms` as one run; None if there are none."""
     entry, cursor_ms = shown(stored), stored.state.cursor_ms
-    # Without a readable cursor nobody can tell which slots are unaccounted for.
+    # Without a readable cursor it is unknown which slots are unaccounted for.
     if not cursor_ms or cursor_ms >= now_ms or _is_spent(entry):
         return None
     reason = entry.condition if entry.condition in _UNSCHEDULED else act
@@ -295,23 +302,23 @@ def _lost(stored: Stored, now_ms: int, act: str) -> SkippedRun | None:
 
 
 def _left_behind(stored: Stored, entry: Entry, now_ms: int) -> SkippedRun | None:
-    """The slots since the cursor of a definition that somebody deleted under its state."""
+    """The slots since the cursor, if the definition was deleted while its state remained."""
     cursor_ms = stored.state.cursor_ms
     if stored.exists or not cursor_ms or cursor_ms >= now_ms or isinstance(entry.schedule, Code):
         return None
-    return _counted(entry, cursor_ms, now_ms, "its definition was gone")
+    return _counted(entry, cursor_ms, now_ms, "its definition was missing")
 
 
 def _counted(entry: Entry, cursor_ms: int, now_ms: int, reason: str) -> SkippedRun | None:
     limit = None if entry.schedule.arithmetic else COUNTED_AT_MOST
     try:
         found = entry.count_between(cursor_ms, now_ms, limit)
-    except Exception:  # its schedule fails: that must not keep it from being edited or removed
+    except Exception:  # a failing schedule must not prevent an edit or a removal
         return _run(now_ms, now_ms, 1, f"{reason}; slots not counted")
     if found is None:
         return None
     if limit is not None and found.count >= limit:
-        return _run(found.first_ms, now_ms, found.count, f"{reason}; at least so many")
+        return _run(found.first_ms, now_ms, found.count, f"{reason}; at least this many")
     return _run(found.first_ms, found.last_ms, found.count, reason)
 
 

@@ -1,10 +1,10 @@
 """Entries as stored: versioned JSON, and the short records of :state.
 
-The JSON is kombu's, so arguments may hold what Celery's own messages may: datetime, UUID,
-Decimal. What cannot be written raises ValidationError naming the entry; what cannot be read
-raises DefinitionError, whose entry is then quarantined. Keys of version 1 that this code does
-not know were written by a later release: they are kept in `Entry.extra` and written back as they
-were. A higher version is refused.
+The JSON is kombu's, so arguments may contain what Celery's own messages may: datetime, UUID,
+Decimal. Writing an invalid value raises ValidationError, which names the entry. Reading an invalid
+definition raises DefinitionError, and the entry is quarantined. Keys of version 1 that this code
+does not know come from a later release: they are kept in `Entry.extra` and written back unchanged.
+A higher version is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from habeat.schedules import registry
 
 VERSION = 1
 
-#: Instants have 15 digits at most (the year 9999).
+#: Instants have at most 15 digits (the year 9999).
 _STATE = re.compile(
     r"(-?[0-9]{1,15})\|(-?[0-9]{1,15}|)\|([^|]*)\|([0-9]{0,15})\|([0-9]{1,15})\Z", re.DOTALL
 )
@@ -57,17 +57,17 @@ _PLAIN = (
 )
 _TUPLES = ("args", "tags", "from_code")
 _KNOWN = frozenset((*_PLAIN, *_TUPLES, "v", "schedule", "misfire", "delivery"))
-#: What people put their own values into.
+#: Fields that contain users' values.
 _CHECKED = ("args", "kwargs", "options", "task", "description", "tags")
 _ALWAYS = ("task", "owner", "rev", "created_ms")
 
-#: What `json.dumps` and `json.loads` make anew for each call.
+#: `json.dumps` and `json.loads` would create these again at each call.
 _ENCODER = json.JSONEncoder(sort_keys=True, allow_nan=False)
 _DECODER = JSONDecoder(object_hook=json.object_hook)
 
 _NOTHING = object()
 _UNSET = Entry("", "", cast(Any, None))
-#: What is left out of a stored definition, for it is so anyway.
+#: Fields that are left out of a stored definition if they have these values.
 _DEFAULTS = tuple(
     (name, _NOTHING if name in _ALWAYS else getattr(_UNSET, name))
     for name in (*_PLAIN, *_TUPLES, "misfire", "delivery")
@@ -75,14 +75,14 @@ _DEFAULTS = tuple(
 
 
 def digest_of(stored: bytes) -> str:
-    """The name by which scripts compare stored definitions."""
+    """The digest by which scripts compare stored definitions."""
     return hashlib.sha1(stored, usedforsecurity=False).hexdigest()
 
 
 def encode(entry: Entry, **instead: int) -> bytes:
-    """The entry's definition as stored, with these fields instead of its own.
+    """The entry's stored definition; `instead` replaces some of its fields.
 
-    ValidationError, with the path, if a value cannot be stored (`storable`).
+    Raises ValidationError, with the path, if a value cannot be stored (see `storable`).
     """
     for name in _CHECKED:
         if value := getattr(entry, name):
@@ -98,7 +98,7 @@ def encode(entry: Entry, **instead: int) -> bytes:
 
 
 def encode_checked(entry: Entry) -> bytes:
-    """The same, read once more as the leader will; what it could not read is refused here."""
+    """The same, checked by reading it back as a leader will; ValidationError if that fails."""
     written = encode(entry)
     try:
         decode(entry.name, written)
@@ -106,7 +106,7 @@ def encode_checked(entry: Entry) -> bytes:
         raise ValidationError(
             "definition",
             kind_of(entry),
-            f"one that can be read back ({error.why})",
+            f"one that can be read back: {error.why}",
             entry=entry.name,
         ) from error
     return written
@@ -120,7 +120,7 @@ def _check_storable(name: str, value: Any, entry: str) -> None:
 
 
 def _at(value: Any, path: storable.Path) -> Any:
-    """What stands at the path; where that leads nowhere (a key that is no text), the whole."""
+    """The value at the path, or at the longest part of it that exists."""
     for step in path:
         try:
             value = value[step]
@@ -132,43 +132,46 @@ def _at(value: Any, path: storable.Path) -> Any:
 def _written(data: Mapping[str, Any], entry: str) -> bytes:
     try:
         return str(_ENCODER.encode(data)).encode()
-    except Exception as error:  # a subclass of dict or str may do as it likes
+    except Exception as error:  # a user's subclass of dict or str may raise anything
         allowed = f"what JSON can carry ({type(error).__name__})"
         raise ValidationError("definition", kind_of(data), allowed, entry=entry) from error
 
 
 def decode(name: str, stored: bytes, state: EntryState | None = None) -> Entry:
-    """The entry written as `stored`, at this state; DefinitionError if it cannot be read."""
+    """The entry in a stored definition, with this state; DefinitionError if it is unreadable."""
     try:
         data = _object(stored)
         _check_name(name)
         shapes.check(data, shapes.DEFINITION)
         return _entry(name, data, state or EntryState())
-    except Exception as why:  # whatever it is, it is this entry's own trouble
-        raise DefinitionError(name, _told(why, stored)) from why
+    except Exception as why:  # any error concerns this entry only
+        raise DefinitionError(name, _in_words(why, stored)) from why
 
 
 def _object(stored: bytes) -> dict[str, Any]:
-    """A stored record of our version."""
+    """The JSON object in a stored record of this version."""
     data = _DECODER.decode(stored.decode())
     if not isinstance(data, dict):
         raise ValidationError("definition", kind_of(data), "a JSON object")
     if data.get("v") != VERSION:
-        raise ValidationError("v", kind_of(data.get("v")), f"{VERSION} (this release of habeat)")
-    if stored.count(b"[") + stored.count(b"{") > storable.MAX_DEPTH:  # else it cannot be so deep
+        raise ValidationError(
+            "v", kind_of(data.get("v")), f"version {VERSION}, which this release of habeat reads"
+        )
+    # With fewer brackets than this it cannot be too deep: skip the search.
+    if stored.count(b"[") + stored.count(b"{") > storable.MAX_DEPTH:
         for path, allowed in storable.faults(data):
             raise ValidationError(place("definition", path), kind_of(None), allowed)
     return data
 
 
 def _check_name(name: str) -> None:
-    """A name that is not UTF-8 cannot be part of a task's id; text() keeps its bytes."""
+    """Refuse a name that is not UTF-8: it cannot be part of a task id."""
     if not name.isascii() and storable.has_surrogates(name):
         raise ValidationError("name", name, "UTF-8")
 
 
-def _told(why: Exception, stored: bytes) -> str:
-    """What is wrong, without the values of arguments."""
+def _in_words(why: Exception, stored: bytes) -> str:
+    """The error in words, without the values of arguments."""
     if isinstance(why, HabeatError | plain_json.JSONDecodeError | UnicodeDecodeError):
         return str(why)
     if isinstance(why, KeyError):
@@ -178,11 +181,11 @@ def _told(why: Exception, stored: bytes) -> str:
 
 
 def _unrevived(stored: bytes) -> str:
-    """The path to what kombu's decoder refuses, "" if it is not that."""
+    """The path to the value that kombu's decoder refuses; "" if there is another cause."""
     try:
         data = plain_json.loads(stored)
         return next((place(str(p[0]), p[1:]) for p, _ in storable.faults(data) if p), "")
-    except Exception:  # the first reading has failed already
+    except Exception:  # it is not JSON at all; the caller reports the first error
         return ""
 
 
@@ -205,22 +208,22 @@ def _word(words: type[Misfire] | type[Delivery], field: str, given: str) -> Misf
         raise ValidationError(field, given, " or ".join(map(repr, map(str, words)))) from None
 
 
-def encode_request(order: Request) -> bytes:
-    """An order as stored; ValidationError, with the path, if it could not be read again."""
+def encode_request(request: Request) -> bytes:
+    """The request as stored; ValidationError, with the path, if it could not be read back."""
     for name in ("args", "kwargs"):
-        if value := getattr(order, name):
-            _check_storable(name, value, order.entry)
-    written = _written({"v": VERSION, **asdict(order)}, order.entry)
+        if value := getattr(request, name):
+            _check_storable(name, value, request.entry)
+    written = _written({"v": VERSION, **asdict(request)}, request.entry)
     try:
         decode_request(written)
     except DefinitionError as error:
-        allowed = f"one that can be read back ({error.why})"
-        raise ValidationError("request", kind_of(order), allowed, entry=order.entry) from error
+        allowed = f"one that can be read back: {error.why}"
+        raise ValidationError("request", kind_of(request), allowed, entry=request.entry) from error
     return written
 
 
 def decode_request(stored: bytes) -> Request:
-    """The order written as `stored`; DefinitionError if it cannot be read."""
+    """The request in a stored record; DefinitionError if it is unreadable."""
     try:
         data = _object(stored)
         del data["v"]
@@ -228,12 +231,12 @@ def decode_request(stored: bytes) -> Request:
         if data.get("args") is not None:
             data["args"] = tuple(data["args"])
         return Request(**data)
-    except Exception as why:  # whatever it is, it is this request's own trouble
-        raise DefinitionError("?", f"the request cannot be read: {_told(why, stored)}") from why
+    except Exception as why:  # any error concerns this request only
+        raise DefinitionError("?", f"the request is unreadable: {_in_words(why, stored)}") from why
 
 
 def read_state(raw: str) -> EntryState | None:
-    """A record of :state; None if it cannot be read, as common.lua's state_of decides it."""
+    """A record of :state; None if it is unreadable, by the same rules as state_of in common.lua."""
     match = _STATE.match(raw)
     if match is None:
         return None
@@ -251,7 +254,7 @@ def read_state(raw: str) -> EntryState | None:
 def is_declared_as(stored: bytes | None, fingerprint: str) -> bool:
     """Whether a stored definition came from a declaration with this fingerprint.
 
-    By its text: reading a hundred thousand definitions takes seconds, this a few milliseconds.
+    It searches the text: parsing a hundred thousand definitions would take seconds.
     """
     return stored is not None and f'"fingerprint": "{fingerprint}"'.encode() in stored
 
@@ -259,35 +262,35 @@ def is_declared_as(stored: bytes | None, fingerprint: str) -> bool:
 def with_facts(
     state: EntryState, *, due_ms: int | None, paused: str, quarantined: str
 ) -> EntryState:
-    """The state with what stands beside it in other keys."""
+    """The state completed with what other keys say about the entry."""
     if not paused and not quarantined and due_ms == state.due_ms:
-        return state  # a hundred thousand times at a start
-    told = _pause(paused)
+        return state  # avoid a copy: this runs for every entry at a start
+    pause = _pause(paused)
     return replace(
         state,
         due_ms=due_ms,
-        paused=told["reason"] if paused else None,
-        paused_at_ms=told["at_ms"],
-        paused_until_ms=told["until_ms"],
+        paused=pause["reason"] if paused else None,
+        paused_at_ms=pause["at_ms"],
+        paused_until_ms=pause["until_ms"],
         quarantined=quarantined or None,
     )
 
 
 def _pause(raw: str) -> Mapping[str, Any]:
-    """What :paused holds; what cannot be read of it is a pause all the same."""
+    """The value of :paused. An unreadable value is still a pause, without reason and end."""
     try:
         data = plain_json.loads(raw) if raw else {}
-    except Exception:  # whatever it is: it stands where pauses stand
+    except Exception:  # anything stored in :paused is a pause
         data = {}
-    told = data if isinstance(data, dict) else {}
-    reason = told.get("reason", "")
+    pause = data if isinstance(data, dict) else {}
+    reason = pause.get("reason", "")
     return {
         "reason": reason if isinstance(reason, str) else "",
-        "at_ms": at_ms if shapes.is_instant(at_ms := told.get("at_ms")) else None,
-        "until_ms": until_ms if shapes.is_instant(until_ms := told.get("until_ms")) else None,
+        "at_ms": at_ms if shapes.is_instant(at_ms := pause.get("at_ms")) else None,
+        "until_ms": until_ms if shapes.is_instant(until_ms := pause.get("until_ms")) else None,
     }
 
 
 def paused_json(reason: str, at_ms: int, until_ms: int | None = None) -> str:
-    """What :paused holds of an entry."""
+    """An entry's value in :paused."""
     return plain_json.dumps({"reason": reason, "at_ms": at_ms, "until_ms": until_ms})

@@ -1,7 +1,7 @@
-"""From the arguments of `add` and `update` to the fields of an Entry, each one checked.
+"""Turn the arguments of `add` and `update` into a checked Entry.
 
-What is wrong is said at the call, naming entry, field, what was given and what is allowed, and
-before anything is sent to Redis.
+Every error is raised before anything is sent to Redis. It names the entry and the field, what was
+given, and what was expected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from habeat.ports.entries import Stored
 
 
 def fields_of(name: str, given: Mapping[str, Any], timezone: str) -> dict[str, Any]:
-    """The fields of an Entry for what was given; ValidationError."""
+    """The fields of an Entry for the given arguments; ValidationError if one is invalid."""
     checked_name(name)
     try:
         fields = read_fields(given)
@@ -34,11 +34,12 @@ def fields_of(name: str, given: Mapping[str, Any], timezone: str) -> dict[str, A
 
 
 def checked_name(name: Any) -> str:
-    """The name of an entry that there may be; ValidationError."""
+    """`name` if an entry may be called that; ValidationError otherwise."""
     if not isinstance(name, str) or not name:
         raise ValidationError("name", name, "an entry's name")
     try:
-        name.encode("utf-8", "surrogateescape")  # a name of other bytes can be acted on as well
+        # surrogateescape: an entry whose stored name is not UTF-8 can still be removed by it.
+        name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         raise ValidationError("name", name, "an entry's name, without lone surrogates") from None
     return name
@@ -47,12 +48,12 @@ def checked_name(name: Any) -> str:
 def new_entry(
     name: str, given: Mapping[str, Any], timezone: str, limits: Limits = DEFAULT_LIMITS
 ) -> Entry:
-    """An entry of the API made of these arguments; ValidationError."""
+    """A new entry of the API from these arguments; ValidationError if one is invalid."""
     return storable(Entry(name=name, owner="api", **fields_of(name, given, timezone)), limits)
 
 
 def storable(entry: Entry, limits: Limits) -> Entry:
-    """The entry, if all of it is allowed and can be stored; ValidationError."""
+    """`entry` if all of it is valid and can be stored; ValidationError otherwise."""
     check_entry(validated(entry), len(encode_checked(entry)), limits)
     return entry
 
@@ -60,10 +61,10 @@ def storable(entry: Entry, limits: Limits) -> Entry:
 def changed_entry(
     stored: Stored, given: Mapping[str, Any], timezone: str, limits: Limits = DEFAULT_LIMITS
 ) -> Entry:
-    """The stored entry with these changes; one that cannot be read is mended by them.
+    """The stored entry with these changes, which may repair an unreadable one.
 
-    ValidationError for a change that is not allowed; DefinitionError where the entry still
-    cannot be read.
+    Raises ValidationError for an invalid change, and DefinitionError if the entry is still
+    unreadable.
     """
     fields = fields_of(stored.name, given, timezone)
     entry = _mended(stored, fields) if stored.entry is None else replace(stored.entry, **fields)
@@ -71,33 +72,33 @@ def changed_entry(
 
 
 def check_has_slots(entry: Entry, now_ms: int) -> None:
-    """ValidationError for an entry that would never fire, or that no leader could afford."""
+    """Raise ValidationError if the entry would never fire, or if no leader could afford it."""
     after_ms = now_ms if entry.start_ms is None else max(now_ms, entry.start_ms - 1)
     first_ms = check_affordable(entry, after_ms)
     if first_ms is None:
-        begins = "" if after_ms == now_ms else " from its start on"
+        begins = "" if after_ms == now_ms else " after its start"
         raise ValidationError(
             "schedule",
             entry.schedule.describe(),
-            f"one with a slot still to come{begins}",
+            f"one with a slot in the future{begins}",
             entry=entry.name,
         )
     if entry.end_ms is not None and first_ms > entry.end_ms:
         raise ValidationError(
             "end",
             instant(entry.end_ms),
-            f"the next slot ({instant(first_ms)}) or later, else it would never fire",
+            f"the next slot ({instant(first_ms)}) or later, or the entry would never fire",
             entry=entry.name,
         )
 
 
 def _mended(stored: Stored, fields: Mapping[str, Any]) -> Entry:
-    """The unreadable definition with the changed parts put in their stored form."""
+    """The unreadable definition with the changed fields replaced in their stored form."""
     blank: dict[str, Any] = {"task": "?", "schedule": _ANY}
     changes = json.loads(encode(Entry(name=stored.name, **{**blank, **fields})))
     try:
         data = json.loads(stored.raw)
-    except Exception:  # of what cannot be parsed, nothing is kept
+    except Exception:  # it is not JSON, so there is nothing to keep
         data = None
     kept = {key: changes[key] for key in ("v", "owner", "rev", "created_ms")}
     kept |= data if isinstance(data, dict) else {}

@@ -1,13 +1,13 @@
-"""What people give for the fields of an entry, each one read and checked.
+"""Read and check the values that users give for the fields of an entry.
 
-The names are those of `Client.add`, which are also the keys that an entry of beat_schedule may
-have. Spans are seconds or a timedelta, instants are datetimes with a timezone, and inside all are
-whole milliseconds. What is wrong is a ValidationError with field, what was given, and what is
-allowed.
+The names are the arguments of `Client.add`, which an entry of beat_schedule may use as keys too.
+Users give spans as seconds or a timedelta, and instants as datetimes with a timezone; inside, both
+are whole milliseconds. Invalid values raise ValidationError.
 """
 
 from __future__ import annotations
 
+import difflib
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -26,44 +26,52 @@ Reader = Callable[[Any], Any]
 
 
 def read_fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an Entry for what was given; ValidationError."""
+    """The fields of an Entry for the given values; ValidationError if one is invalid."""
     fields: dict[str, Any] = {}
     for key, value in given.items():
         if key not in READERS:
-            raise ValidationError(str(key), value, "no such field: only " + ", ".join(READERS))
+            raise _unknown(str(key), value)
         field, read = READERS[key]
         fields[field] = read(value)
     return fields
 
 
+def _unknown(name: str, value: Any) -> ValidationError:
+    near = difflib.get_close_matches(name, READERS, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return ValidationError(
+        name, value, "one of " + ", ".join(READERS), problem=f"unknown field {name!r}{hint}"
+    )
+
+
 def arguments(given: Any) -> tuple[Any, ...]:
-    """Positional arguments of a task."""
+    """Positional arguments of a task; ValidationError unless they are a list or tuple."""
     if not isinstance(given, list | tuple):
         raise ValidationError("args", given, "a list or tuple")
     return tuple(given)
 
 
 def keywords(given: Any) -> dict[str, Any]:
-    """Keyword arguments of a task."""
+    """Keyword arguments of a task; ValidationError unless they are a mapping by name."""
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise ValidationError("kwargs", given, "a mapping with text keys")
+        raise ValidationError("kwargs", given, "a mapping with string keys")
     return dict(given)
 
 
 def tags_of(given: Any) -> tuple[str, ...]:
-    """Tags, each once, in the order given; ValidationError for a single text."""
+    """Tags without duplicates, in the given order; ValidationError for a single string."""
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise ValidationError("tags", given, "a list of texts")
+        raise ValidationError("tags", given, "a list of strings")
     tags = tuple(dict.fromkeys(given))
     if not all(isinstance(tag, str) and tag and tag.isprintable() for tag in tags):
-        raise ValidationError("tags", given, "a list of texts")
+        raise ValidationError("tags", given, "a list of non-empty, printable strings")
     return tags
 
 
 def span_ms(field: str, given: Any, *, least_ms: int = 0, allowed: str = "") -> int:
-    """A span of time in milliseconds, at least `least_ms` and at most ten years."""
+    """A span in ms, from `least_ms` to ten years; `allowed` is added to the error's text."""
     seconds = given.total_seconds() if isinstance(given, timedelta) else given
     if type(seconds) in (int, float) and math.isfinite(seconds):
         span = round(seconds * 1_000)
@@ -71,16 +79,16 @@ def span_ms(field: str, given: Any, *, least_ms: int = 0, allowed: str = "") -> 
             return span
     amount = "0 or more" if not least_ms else "more than 0"
     raise ValidationError(
-        field, given, f"seconds or a timedelta, {amount}, ten years at most{allowed}"
+        field, given, f"seconds or a timedelta, {amount} and at most ten years{allowed}"
     )
 
 
 def pace_of(field: str, given: Any, allowed: str = "") -> float:
-    """Firings a second."""
+    """A pace in firings per second; `allowed` is added to the error's text."""
     if type(given) in (int, float) and 0 < given <= PACE_MAX:
         return float(given)
     raise ValidationError(
-        field, given, f"firings a second, more than 0 and at most {PACE_MAX:g}{allowed}"
+        field, given, f"firings per second, more than 0 and at most {PACE_MAX:g}{allowed}"
     )
 
 
@@ -111,7 +119,9 @@ def _word(field: str, words: type[Word]) -> Reader:
             return words(given)
         except ValueError:
             allowed = ", ".join(repr(str(word)) for word in words)
-            raise ValidationError(field, given, f"{allowed}, or None for the app's") from None
+            raise ValidationError(
+                field, given, f"{allowed}, or None for the app's default"
+            ) from None
 
     return _optional(read)
 
@@ -121,10 +131,10 @@ def _instant(field: str) -> Reader:
 
 
 def _as_given(given: Any) -> Any:
-    return given  # `core.entry.validated` looks at it
+    return given  # `core.entry.validated` checks it
 
 
-#: For each name: the field of Entry, and how to read it.
+#: The field of Entry for each name, and the function that reads it.
 READERS: dict[str, tuple[str, Reader]] = {
     "task": ("task", task_of),
     "schedule": ("schedule", schedule_of),
@@ -153,5 +163,5 @@ READERS: dict[str, tuple[str, Reader]] = {
 
 _CELERYS = ("task", "schedule", "args", "kwargs", "options")
 
-#: What an entry of beat_schedule may have beside the keys that are Celery's.
+#: Keys that an entry of beat_schedule may have in addition to Celery's own.
 OWN = tuple(name for name in READERS if name not in _CELERYS)

@@ -1,8 +1,8 @@
-"""An entry that cannot be read, shown with whatever can be read of it.
+"""An unreadable entry, shown with the fields that can be read.
 
-It is listed and got like any other, with the condition "quarantined"; its schedule is a kind
-that has no slots. Nothing of it is ever written back: a repair goes by `update`, or by `add`
-with `replace=True`.
+It can be listed and fetched like any other, with the condition "quarantined"; its schedule is a
+kind without slots. It is never written back: repair it with `update`, or with `add` and
+`replace=True`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from habeat.entries import shapes, storable
 from habeat.ports.entries import Stored
 from habeat.schedules import Schedule, from_json
 
-NO_DEFINITION = "there is no definition: it was evicted or deleted by hand"
+NO_DEFINITION = "there is no definition: it was evicted or deleted from Redis"
 
 
 @dataclass(frozen=True, repr=False)
 class Unreadable(Schedule):
-    """Stands for a schedule that cannot be read; `why` says what is wrong with it."""
+    """Replaces a schedule that cannot be read; `why` is the reason."""
 
     kind: ClassVar[str] = "unreadable"
 
@@ -32,11 +32,11 @@ class Unreadable(Schedule):
         return None
 
     def describe(self) -> str:
-        return "cannot be read"
+        return "unreadable"
 
 
 def shown(stored: Stored) -> Entry:
-    """The entry as stored, or as much of it as can be read."""
+    """The stored entry, or as much of it as can be read."""
     if stored.entry is not None:
         return stored.entry
     why = stored.unreadable or NO_DEFINITION
@@ -62,14 +62,14 @@ _READABLE = ("task", "args", "kwargs", "options", "tags", "description", "rev", 
 
 
 def _is_sound(key: str, value: Any) -> bool:
-    """Whether a field is what it should be, and can be printed."""
+    """Whether a field has the right type and can be printed."""
     return shapes.DEFINITION[key][0](value) and next(storable.faults(value), None) is None
 
 
 def _object(raw: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(raw)
-    except Exception:  # of what cannot be parsed, nothing is shown
+    except Exception:  # it is not JSON, so there is nothing to show
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -77,5 +77,5 @@ def _object(raw: bytes) -> Mapping[str, Any]:
 def _schedule(data: Mapping[str, Any], why: str) -> Schedule:
     try:
         return from_json(data.get("schedule"))
-    except Exception:  # whatever a kind of schedule makes of it
+    except Exception:  # a registered kind may raise anything
         return Unreadable(why)

@@ -1,7 +1,7 @@
-"""What people give as a schedule: one of habeat's, a period, or one of Celery's.
+"""Read what users give as a schedule: one of habeat's, a period, or one of Celery's.
 
-Celery's own kinds are known by where they come from, and read without importing Celery. A class
-derived from one of them may mean anything and is refused: it belongs into beat_schedule.
+Celery's own kinds are recognised by their module and read without importing Celery. A class derived
+from one of them may behave differently, so it is refused here: it belongs in beat_schedule.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PERIOD_ALLOWED = "seconds or a timedelta, 0.1 s or more, in whole milliseconds"
 
 
 def schedule_of(given: Any) -> Schedule:
-    """The schedule meant by `given`; ValidationError (field ``schedule``) if there is none."""
+    """The schedule for `given`; ValidationError (field ``schedule``) if it is not one."""
     if isinstance(given, Schedule):
         return given
     if isinstance(given, int | float | timedelta) and not isinstance(given, bool):
@@ -29,7 +29,7 @@ def schedule_of(given: Any) -> Schedule:
         return _of_celery(given)
     if callable(getattr(given, "remaining_estimate", None)):
         raise ValidationError(
-            "schedule", given, "a schedule of habeat's; one that only code has: in beat_schedule"
+            "schedule", given, "a habeat schedule; put custom schedule classes in beat_schedule"
         )
     raise ValidationError(
         "schedule", given, "seconds, a timedelta or a schedule such as habeat.cron('0 8 * * *')"
@@ -37,7 +37,7 @@ def schedule_of(given: Any) -> Schedule:
 
 
 def _of_celery(given: Any) -> Schedule:
-    """The same in habeat as one of Celery's own schedules."""
+    """habeat's equivalent of one of Celery's own schedules."""
     if hasattr(given, "_orig_minute"):
         return Crontab(**{name: getattr(given, f"_orig_{name}") for name in _CRONTAB_FIELDS})
     if hasattr(given, "event"):

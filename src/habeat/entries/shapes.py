@@ -1,9 +1,9 @@
-"""What each field of a stored record has to look like.
+"""The required type and range of each field of a stored record.
 
-Whoever can write to Redis can put any JSON into any field. A record whose fields have been checked
-here is safe to plan, compare, add up and print; one that fails is unreadable as a whole, by the
-name of the field, and its entry or request is set aside. Only what is there is checked: a start
-with a hundred thousand entries reads as many definitions.
+Anyone who can write to Redis can put any JSON into any field. A record that passes these checks is
+safe to plan, compare, add up and print. One that fails is unreadable as a whole: the error names
+the field, the entry is quarantined, and a request is given up. Only fields that are present are
+checked, because a start with a hundred thousand entries reads as many definitions.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from habeat.errors import ValidationError
 from habeat.printable import kind_of
 from habeat.schedules.schedule import FIRST_MS, LAST_MS
 
-#: Counters and revisions; below it a double holds every whole number, and so does Lua.
+#: The limit of counters and revisions: a double, and so Lua, is exact up to here.
 WHOLE_MAX = 2**53
 
 Check = tuple[Callable[[Any], bool], str]
 
 
 def is_whole(value: object, least: int = 0, most: int = WHOLE_MAX) -> bool:
-    """Whether `value` is an integer (a bool is none) within these bounds."""
+    """Whether `value` is an integer within these bounds, and not a bool."""
     return type(value) is int and least <= value <= most
 
 
 def is_instant(value: object) -> bool:
-    """Whether `value` is Unix milliseconds that a datetime can show."""
+    """Whether `value` is Unix milliseconds that a datetime can represent."""
     return is_whole(value, FIRST_MS, LAST_MS)
 
 
@@ -63,26 +63,28 @@ DEFINITION: Mapping[str, Check] = {
     "kwargs": _kind(dict, "a JSON object"),
     "options": _kind(dict, "a JSON object"),
     "enabled": _kind(bool, "true or false"),
-    "tags": (_texts, "a list of texts"),
-    "description": _kind(str, "a text"),
+    "tags": (_texts, "a list of strings"),
+    "description": _kind(str, "a string"),
     "owner": (lambda value: value in ("api", "config"), "'api' or 'config'"),
     "misfire": _kind(str, "a policy"),
     "delivery": _kind(str, "a policy"),
     "misfire_grace_ms": _SPAN,
     "misfire_window_ms": _SPAN,
     "misfire_limit": _or_none(*_COUNT),
-    "misfire_pace": _or_none(_is_pace, f"more than 0, at most {PACE_MAX:g}"),
+    "misfire_pace": _or_none(_is_pace, f"more than 0 and at most {PACE_MAX:g}"),
     "start_ms": _or_none(*_INSTANT),
     "end_ms": _or_none(*_INSTANT),
-    "max_runs": _or_none(lambda value: is_whole(value, 1), "a whole number from 1"),
+    "max_runs": _or_none(lambda value: is_whole(value, 1), "a whole number, 1 or more"),
     "jitter_ms": (lambda value: is_whole(value, 0, LAST_MS), "whole milliseconds, 0 or more"),
     "spread_ms": (lambda value: is_whole(value, 0, LAST_MS), "whole milliseconds, 0 or more"),
-    "deadline_ms": _or_none(lambda value: is_whole(value, 1, LAST_MS), "whole milliseconds from 1"),
-    "from_code": (_texts, "a list of texts"),
+    "deadline_ms": _or_none(
+        lambda value: is_whole(value, 1, LAST_MS), "whole milliseconds, 1 or more"
+    ),
+    "from_code": (_texts, "a list of strings"),
     "rev": _COUNT,
     "created_ms": _INSTANT,
     "generation": _COUNT,
-    "fingerprint": _kind(str, "a text"),
+    "fingerprint": _kind(str, "a string"),
 }
 
 REQUEST: Mapping[str, Check] = {
@@ -93,13 +95,13 @@ REQUEST: Mapping[str, Check] = {
     "kwargs": _or_none(lambda value: isinstance(value, dict), "a JSON object"),
     "cursor_ms": _INSTANT,
     "end_ms": _INSTANT,
-    "pace": (_is_pace, f"more than 0, at most {PACE_MAX:g}, firings a second"),
+    "pace": (_is_pace, f"firings per second, more than 0 and at most {PACE_MAX:g}"),
     "not_before_ms": _INSTANT,
 }
 
 
 def check(data: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
-    """ValidationError for the first field of `data` that is not as it must be."""
+    """Raise ValidationError for the first field of `data` that fails its check."""
     for name, value in data.items():
         found = checks.get(name)
         if found is not None and not found[0](value):

@@ -1,10 +1,10 @@
-"""Which arguments can be stored: they have to come back as they were given.
+"""Which arguments can be stored: those that can be read back unchanged.
 
-Arguments are stored as kombu's JSON, and whoever reads a definition or a request runs kombu's
-decoder over it. That decoder takes every object with the keys ``__type__`` and ``__value__`` for
-one of its own, and Python refuses to read numbers of thousands of digits; so some values can be
-written and never be read again. They are refused at the call, by the path to them and without
-the value: arguments are nobody's to print.
+Arguments are stored as kombu's JSON, and every reader of a definition or request runs kombu's
+decoder on it. That decoder treats any object with the keys ``__type__`` and ``__value__`` as its
+own, and Python refuses to parse numbers with thousands of digits. So some values can be written but
+never read again. A call with such a value is refused; the error names the path and not the value,
+because arguments are never printed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 from kombu.utils import json
 
-#: Deeper than this nobody nests by intent, and some decoder on the way gives up.
+#: Deeper nesting is not intentional, and some decoders refuse it.
 MAX_DEPTH = 100
-#: About 600 decimal digits; Python can be set to read no more than 640.
+#: About 600 decimal digits; Python's own limit can be set as low as 640.
 MAX_BITS = 2_000
 _SMALL = 2**63
 
@@ -28,9 +28,9 @@ _ENCODER = json.JSONEncoder(allow_nan=False)
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether `value` is of JSON's own types and surely storable: nearly all are, and this is fast.
+    """Whether `value` has only JSON's own types and is surely storable: a fast check for most.
 
-    False means that `faults` has to look.
+    False means that `faults` must be called.
     """
     kind = type(value)
     if kind is str:
@@ -50,9 +50,9 @@ def is_plain(value: Any, depth: int = 0) -> bool:
 
 
 def faults(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """The places in `value` that cannot be stored, each with the reason."""
+    """The paths in `value` that cannot be stored, each with what was expected there."""
     if len(path) > MAX_DEPTH:
-        yield path[:3], f"nested at most {MAX_DEPTH} levels deep"
+        yield path[:3], f"values nested at most {MAX_DEPTH} levels deep"
     elif isinstance(value, Mapping):
         yield from _faults_of_mapping(value, path)
     elif isinstance(value, list | tuple):
@@ -64,10 +64,10 @@ def faults(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 def _faults_of_mapping(value: Mapping[Any, Any], path: Path) -> Iterator[tuple[Path, str]]:
     if len({isinstance(key, str) for key in value}) > 1:
-        yield path, "an object whose keys are all texts"  # they are sorted
+        yield path, "an object with only string keys"  # mixed keys cannot be sorted
     for key, each in value.items():
         if not isinstance(key, str | int | float | None):
-            yield path, "an object whose keys are texts"
+            yield path, "an object with string keys"
         step = key if isinstance(key, str | int) else type(key).__name__
         if isinstance(key, str) and has_surrogates(key):
             yield (*path, key), "a key without lone surrogates"
@@ -75,7 +75,7 @@ def _faults_of_mapping(value: Mapping[Any, Any], path: Path) -> Iterator[tuple[P
     if value.keys() == _TYPED and not _is_revived(value):
         yield (
             path,
-            "an object that kombu's JSON can read back (it has the keys __type__, __value__)",
+            "an object that kombu's JSON can read back, unlike this one with __type__, __value__",
         )
 
 
@@ -83,12 +83,12 @@ def _fault(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return ""
     if isinstance(value, str):
-        return "a text without lone surrogates" if has_surrogates(value) else ""
+        return "a string without lone surrogates" if has_surrogates(value) else ""
     if isinstance(value, int):
         return "a whole number of at most 600 digits" if value.bit_length() > MAX_BITS else ""
     try:
         _ENCODER.encode(value)
-    except Exception as error:  # the class, and its __json__, are the user's
+    except Exception as error:  # a user's class and its __json__ may raise anything
         known = "a finite number" if isinstance(value, float) else "what JSON can carry"
         also = ", datetime, UUID and Decimal"
         return f"{known}{'' if isinstance(value, float) else also} ({type(error).__name__})"
@@ -96,7 +96,7 @@ def _fault(value: Any) -> str:
 
 
 def has_surrogates(text: str) -> bool:
-    """Whether `text` has halves of surrogate pairs, which no encoding can carry."""
+    """Whether `text` has lone surrogates, which no encoding can represent."""
     if text.isascii():
         return False
     try:
@@ -109,6 +109,6 @@ def has_surrogates(text: str) -> bool:
 def _is_revived(value: Mapping[str, Any]) -> bool:
     try:
         json.object_hook(dict(value))
-    except Exception:  # whatever a decoder that was registered may raise
+    except Exception:  # a registered decoder may raise anything
         return False
     return True

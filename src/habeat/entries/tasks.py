@@ -1,8 +1,8 @@
-"""What people give as a task, and the options to send it with.
+"""Read what users give as a task and as its options.
 
-Celery's objects are recognised by their looks, since a client must not need Celery: a task has
-a `name`, a signature or canvas is a dict with a "task". A canvas is kept as plain JSON, with all
-that is nested in it (the tasks of a group, the header and body of a chord).
+Celery's objects are recognised by their attributes, because a client must not need Celery: a task
+has a `name`, a signature or canvas is a dict with a "task". A canvas is kept as plain JSON with
+everything nested in it: the tasks of a group, the header and body of a chord.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from habeat.errors import ValidationError
 
 _TASK_ALLOWED = "a task's name, a task or a signature"
 
-#: What `apply_async` is given by habeat itself, or what no stored entry can carry.
+#: Options of `apply_async` that habeat sets itself, or that cannot be stored.
 _REFUSED = {
-    "task_id": "left out: habeat gives each firing an id of its own",
-    "args": "left out: args is an argument of its own",
-    "kwargs": "left out: kwargs is an argument of its own",
-    "producer": "left out: habeat publishes by itself",
-    "connection": "left out: habeat publishes by itself",
-    "publisher": "left out: habeat publishes by itself",
+    "task_id": "options without task_id: habeat gives each firing its own",
+    "args": "options without args, which is an argument of its own",
+    "kwargs": "options without kwargs, which is an argument of its own",
+    "producer": "options without producer: habeat publishes with its own",
+    "connection": "options without connection: habeat uses its own",
+    "publisher": "options without publisher: habeat publishes by itself",
 }
 
 
@@ -38,7 +38,9 @@ def task_of(given: Any) -> str | dict[str, Any]:
             try:
                 return {str(key): _plain(value) for key, value in given.items()}
             except RecursionError:
-                raise ValidationError("task", given["task"], "a signature less deep") from None
+                raise ValidationError(
+                    "task", given["task"], "a signature with less nesting"
+                ) from None
     elif isinstance(name := getattr(given, "name", None), str) and name and callable(given):
         return name
     raise ValidationError("task", given, _TASK_ALLOWED)
@@ -53,11 +55,11 @@ def _plain(value: Any) -> Any:
 
 
 def options_of(given: Any) -> dict[str, Any]:
-    """The options of `apply_async`; ValidationError names the one that is not allowed."""
+    """The options of `apply_async`; ValidationError names the invalid one."""
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise ValidationError("options", given, "a mapping with text keys")
+        raise ValidationError("options", given, "a mapping with string keys")
     options = {name: value for name, value in given.items() if value is not None}
     for name, value in options.items():
         if name in _REFUSED:
@@ -95,7 +97,7 @@ def _text(value: Any) -> bool:
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "countdown": (lambda value: _number(value) and value >= 0, "seconds, 0 or more"),
-    "expires": (_expiry, "seconds more than 0, or a datetime with a timezone"),
+    "expires": (_expiry, "more than 0 seconds, or a datetime with a timezone"),
     "eta": (_aware, "a datetime with a timezone"),
     "priority": (
         lambda value: _number(value) and isinstance(value, int) and 0 <= value <= 255,
@@ -103,12 +105,12 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "headers": (
         lambda value: isinstance(value, Mapping) and all(isinstance(key, str) for key in value),
-        "a mapping with text keys",
+        "a mapping with string keys",
     ),
     "queue": (_text, "a queue's name"),
-    "routing_key": (_text, "a text"),
+    "routing_key": (_text, "a non-empty string"),
     "exchange": (lambda value: isinstance(value, str), "an exchange's name"),
     "serializer": (_text, "a serializer's name"),
-    "time_limit": (lambda value: _number(value) and value > 0, "seconds more than 0"),
-    "soft_time_limit": (lambda value: _number(value) and value > 0, "seconds more than 0"),
+    "time_limit": (lambda value: _number(value) and value > 0, "more than 0 seconds"),
+    "soft_time_limit": (lambda value: _number(value) and value > 0, "more than 0 seconds"),
 }

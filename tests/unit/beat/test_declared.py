@@ -30,7 +30,7 @@ GOOD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
 def test_an_entry_beyond_the_limits_is_named_and_the_others_go_on(app: Celery) -> None:
     found = declare(app, {"big": {**GOOD, "kwargs": {"x": "y" * 70_000}}, "a": GOOD})
     assert list(found.entries) == ["a"]
-    assert "at most 65536 (habeat_definition_bytes)" in found.broken["big"]
+    assert "at most 65536 bytes (habeat_definition_bytes)" in found.broken["big"]
 
 
 def test_a_plain_entry(app: Celery) -> None:

@@ -232,7 +232,7 @@ def test_counting_has_an_end() -> None:
     gone = removal(in_memory(Walked(1_000), behind_ms), NOW)
     assert gone.lost is not None
     assert (gone.lost.count, gone.lost.last_ms) == (COUNTED_AT_MOST, NOW)
-    assert gone.lost.reason == "removed; at least so many"
+    assert gone.lost.reason == "removed; at least this many"
     each_second = habeat.rrule("FREQ=SECONDLY", tz="UTC", dtstart=datetime(2020, 1, 1, tzinfo=UTC))
     for schedule in (habeat.every(1), each_second):
         whole = removal(stored(entry_of(schedule), behind_ms=behind_ms), NOW)

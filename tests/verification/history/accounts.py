@@ -17,7 +17,7 @@ from tests.verification.history.leases import Leases
 from tests.verification.history.reasons import Reasons
 from tests.verification.history.standing import Standing
 
-_UNCOUNTED = ("not counted", "at least so many")
+_UNCOUNTED = ("not counted", "at least this many")
 _TOLD_AT_MOST = 5
 
 #: first slot, last slot, how many, whether it says how many

@@ -32,7 +32,7 @@ from tests.verification.history.standing import Standing
 #: By how much the clock of a leader, anchored at its last look, may be behind what the server's was
 #: shortly before: a step back since then is not in it yet.
 _ANCHORED_US = 3_000_000
-_SUFFIXES = ("; slots not counted", "; at least so many")
+_SUFFIXES = ("; slots not counted", "; at least this many")
 _DEFAULT_LIMIT = 1_000
 
 
@@ -52,7 +52,7 @@ class Reasons:
             "disabled": self._disabled,
             "paused": self._paused,
             "quarantined": self._quarantined,
-            "its definition was gone": self._gone,
+            "its definition was missing": self._gone,
             "removed": self._removed,
             "pruned": self._removed,
             "fired before": self._suppressed,

@@ -29,7 +29,7 @@ ALL = [
         "stored: any exception",
         "A definition that cannot be read is its entry's own trouble",
         _CODEC,
-        "    except Exception as why:  # whatever it is, it is this entry's own trouble\n",
+        "    except Exception as why:  # any error concerns this entry only\n",
         "    except (HabeatError, KeyError, TypeError, ValueError) as why:\n",
         READING,
     ),

@@ -263,7 +263,7 @@ class Model:
 
     def check_has_slots(self, row: Row) -> None:
         if row.next_after(self.now_ms) is None:
-            raise errors.ValidationError("schedule", None, "one with a slot still to come")
+            raise errors.ValidationError("schedule", None, "one with a slot in the future")
 
     def record(self, entry: str, slot_ms: int, outcome: str, reason: str) -> None:
         self.expected.records.append(Record(entry, slot_ms, outcome, reason))
