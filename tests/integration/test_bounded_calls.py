@@ -330,12 +330,12 @@ def test_what_made_a_call_be_repeated_is_told_when_the_time_is_up(
     clock = running(0.0)
     turns: list[float] = []
 
-    def attempt(desk: Any) -> Any:
+    def attempt(session: Any) -> Any:
         turns.append(clock.now_s)
         if len(turns) == 1:
             raise errors.StoreUnavailable("unreachable", "gone")
         clock.now_s += 10.0
-        return desk.insight.now_us()
+        return session.insight.now_us()
 
     with pytest.raises(errors.RedisUnavailable, match="did not answer within 5 s"):
         client._calls.read(attempt)

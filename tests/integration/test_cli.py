@@ -380,7 +380,7 @@ def test_redis_away_is_one_sentence_and_soon(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_bug_is_not_dressed_up_as_an_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(desk: Session, *given: Any) -> Any:
+    def broken(session: Session, *given: Any) -> Any:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr("habeat.client.looking.read_status", broken)

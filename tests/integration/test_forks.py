@@ -19,12 +19,12 @@ def world(valkey: Server) -> Iterator[World]:
 
 
 def test_a_forked_child_of_a_leader_does_not_lead(world: World) -> None:
-    assert world.station.election.leading
+    assert world.parts.election.leading
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:  # no assertions here: what the child finds it writes into the pipe
         try:
-            os.write(write_end, f"leads: {world.station.election.leading}".encode())
+            os.write(write_end, f"leads: {world.parts.election.leading}".encode())
         finally:
             os._exit(0)
     os.close(write_end)
@@ -32,5 +32,5 @@ def test_a_forked_child_of_a_leader_does_not_lead(world: World) -> None:
     os.close(read_end)
     os.waitpid(child, 0)
     assert said == b"leads: False"
-    assert world.station.election.leading
+    assert world.parts.election.leading
     world.fires()

@@ -279,7 +279,7 @@ def test_the_time_limit_of_the_connection_is_put_back(
     here = replica(redis70.url(), 5.0)
     here.send([parcel("a"), parcel("b")], 300)
     assert here.publisher._outgoing.packets is not None
-    pool = here.publisher._outgoing.packets._capture.pool()
+    pool = here.publisher._outgoing.packets._command_recorder.pool()
     connection = pool.get_connection()
     assert connection._sock.gettimeout() == connection.socket_timeout == 5.0
     pool.release(connection)

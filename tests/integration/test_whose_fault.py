@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from habeat.beat.message.kombu_redis import Capture
+from habeat.beat.message.kombu_redis import CommandRecorder
 from habeat.ports import BrokerUnavailable, PublishRefused, RenderFailed
 from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
@@ -29,7 +29,7 @@ class Case:
         self.bench = Bench(make_app(broker_url=url), {"good": ADD, "bad": bad})
         self.publisher = self.bench.publisher
         if atomic:
-            self.publisher._capture = Capture(self.bench.broker)
+            self.publisher._command_recorder = CommandRecorder(self.bench.broker)
 
     def send(self, name: str) -> None:
         rendered = self.publisher.render(self.bench.declared.entries[name], FIRING, "cluster", 1)

@@ -20,7 +20,7 @@ from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.housekeeping import Identity, Replica
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.kinds import LIMIT_MS, Kinds
-from habeat.beat.message.kombu_redis import CannotCapture
+from habeat.beat.message.kombu_redis import CannotRecord
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.message.record import EntryRenderer
 from habeat.beat.preflight import Preflight
@@ -106,7 +106,7 @@ def new_nonce(clock: SystemClock) -> str:
 def build(
     app: Celery,
     settings: Settings,
-    declared: BeatSchedule,
+    beat_schedule: BeatSchedule,
     apply_entry: Callable[..., None],
     stopper: Stopper,
     max_interval_s: float,
@@ -139,10 +139,10 @@ def build(
         own_names=limits.own_names,
     )
     kinds = Kinds(min(LIMIT_MS, settings.lease_ttl_ms // 8))
-    declared = kinds.declared(declared)
-    catalog = BeatDefinitionSource(declared, kinds.decode, limits)
+    beat_schedule = kinds.declared(beat_schedule)
+    definitions = BeatDefinitionSource(beat_schedule, kinds.decode, limits)
     publisher = CeleryPublisher(
-        renderer=EntryRenderer(app, catalog, apply_entry, stopper.leaving),
+        renderer=EntryRenderer(app, definitions, apply_entry, stopper.leaving),
         broker=broker,
         wanted=settings.dispatch,
         impossible=_why_not_atomic(app, settings),
@@ -152,7 +152,6 @@ def build(
         template=settings.template,
     )
     entries = EntryStore(caller, kinds.decode)
-    engine_cell: list[Engine] = []
     replica = Replica(
         identity=Identity.of_this_process(nonce, clock),
         election=election,
@@ -161,12 +160,13 @@ def build(
         insight=Inspection(caller),
         publisher=publisher,
         broker=broker,
-        reconcile=Reconcile(entries, declared),
-        declared=declared,
-        upkeep=Upkeep(Mending(caller), entries, declared.fingerprint),
+        reconcile=Reconcile(entries, beat_schedule),
+        beat_schedule=beat_schedule,
+        upkeep=Upkeep(Mending(caller), entries, beat_schedule.fingerprint),
         ttl_ms=settings.lease_ttl_ms,
         clock=clock,
-        broker_failures=lambda: engine_cell[0].broker_failures,
+        # Called during a tick only, when the engine below exists.
+        broker_failures=lambda: engine.broker_failures,
     )
     engine = Engine(
         election=election,
@@ -174,17 +174,16 @@ def build(
         wake_channel=InterruptibleWakeChannel(line, stopper),
         clock=clock,
         publisher=publisher,
-        definitions=catalog,
+        definitions=definitions,
         housekeeping=replica,
         settings=_engine_settings(settings, max_interval_s),
         stopping=lambda: stopper.requested,
         asker=AskingThreads(clock),
     )
-    engine_cell.append(engine)
     preflight = Preflight(app, connections, caller, nonce, clock)
-    station = ReplicaParts(engine, election, preflight, connections, keys, line, broker)
-    _drop_in_children(station)
-    return station
+    parts = ReplicaParts(engine, election, preflight, connections, keys, line, broker)
+    _drop_in_children(parts)
+    return parts
 
 
 def redis_target_of(settings: Settings) -> RedisTarget:
@@ -233,14 +232,14 @@ def _same_server(caller: Caller, own_db: int) -> Callable[[int, str], str]:
             return text(caller.run("samehost", database, own_db, key))
         except StoreUnavailable as error:
             if error.fault in ("denied", "other"):
-                raise CannotCapture(f"the broker's database cannot be read ({error})") from error
+                raise CannotRecord(f"the broker's database cannot be read ({error})") from error
             raise
 
     return read
 
 
-def _drop_in_children(station: ReplicaParts) -> None:
-    held = weakref.ref(station)
+def _drop_in_children(parts: ReplicaParts) -> None:
+    held = weakref.ref(parts)
 
     def drop() -> None:
         found = held()

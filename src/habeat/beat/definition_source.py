@@ -18,11 +18,11 @@ class BeatDefinitionSource:
 
     def __init__(
         self,
-        declared: BeatSchedule,
+        beat_schedule: BeatSchedule,
         decode: Callable[[str, bytes], Entry] = codec.decode,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._declared = declared
+        self._beat_schedule = beat_schedule
         self._decode = decode
         self._most_bytes = limits.stored_bytes
 
@@ -37,7 +37,7 @@ class BeatDefinitionSource:
     def resolve(self, entry: Entry) -> Entry | None:
         if not entry.from_code:
             return entry
-        own = self._declared.entries.get(entry.name)
+        own = self._beat_schedule.entries.get(entry.name)
         if own is None or own.fingerprint != entry.fingerprint:
             return None
         if "schedule" not in entry.from_code:
@@ -48,12 +48,12 @@ class BeatDefinitionSource:
         self._check_size("?", stored)
         return codec.decode_request(stored)
 
-    def encode_request(self, order: Request) -> bytes:
-        return codec.encode_request(order)
+    def encode_request(self, request: Request) -> bytes:
+        return codec.encode_request(request)
 
     def code_parts(self, entry: Entry) -> dict[str, Any]:
         """The arguments and options that only code has, uncalled; empty for other entries."""
-        raw = self._declared.raw.get(entry.name, {}) if entry.from_code else {}
+        raw = self._beat_schedule.raw.get(entry.name, {}) if entry.from_code else {}
         parts: dict[str, Any] = {}
         if "args" in entry.from_code:
             parts["args"] = raw.get("args") or ()

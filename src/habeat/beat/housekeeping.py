@@ -90,7 +90,7 @@ class Replica:
         publisher: CeleryPublisher,
         broker: Broker,
         reconcile: Reconcile,
-        declared: BeatSchedule,
+        beat_schedule: BeatSchedule,
         upkeep: Upkeep,
         ttl_ms: int,
         clock: Clock,
@@ -104,7 +104,7 @@ class Replica:
         self._publisher = publisher
         self._broker = broker
         self._reconcile = reconcile
-        self._declared = declared
+        self._beat_schedule = beat_schedule
         self._upkeep = upkeep
         self._ttl_ms = ttl_ms
         self._clock = clock
@@ -222,18 +222,20 @@ class Replica:
         if not stale and role == self._registered_as and same_history:
             return
         if not self._names_kept:
-            self._entry_store.declare(self._declared.fingerprint, sorted(self._declared.entries))
+            self._entry_store.declare(
+                self._beat_schedule.fingerprint, sorted(self._beat_schedule.entries)
+            )
         found = self._lease_store.register(
             self._identity.nonce,
             json.dumps(self._told(role)),
-            self._declared.fingerprint,
-            len(self._declared.entries),
+            self._beat_schedule.fingerprint,
+            len(self._beat_schedule.entries),
             self._generation if same_cluster else 0,
         )
-        self._election.rank = found.rank
+        self._election.placed(found.rank)
         self._generation = found.generation
         # Names that were forgotten meanwhile would stop all pruning: they are told again, next.
-        self._names_kept = found.names >= len(self._declared.entries)
+        self._names_kept = found.names >= len(self._beat_schedule.entries)
         self._skew_ms = self._clock.wall_ms() - found.now_us // 1_000
         self._registered_ms, self._registered_as = now_ms, role
         self._cluster, self._lost_ms = known.cluster, known.loss.declared_ms
@@ -253,10 +255,10 @@ class Replica:
             "dispatch": ("atomic" if publisher.atomic else "outbox") if publisher.decided else "",
             "dispatch_why": publisher.why,
             "skew_ms": self._skew_ms,
-            "config": self._declared.fingerprint,
-            "declared": len(self._declared.entries),
+            "config": self._beat_schedule.fingerprint,
+            "declared": len(self._beat_schedule.entries),
             "clashes": sorted(self._reconcile.clashes)[:100],
-            "unstorable": dict(list(self._declared.broken.items())[:100]),
+            "unstorable": dict(list(self._beat_schedule.broken.items())[:100]),
             "inert": self._election.inert or self._election.barred,
             "broker_ok_ms": self._broker_ok_ms,
         }

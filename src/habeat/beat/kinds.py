@@ -173,10 +173,10 @@ class Kinds:
         except TimeoutError as error:
             raise DefinitionError(name, f"its schedule cannot be read: {error}") from error
 
-    def declared(self, declared: BeatSchedule) -> BeatSchedule:
+    def declared(self, beat_schedule: BeatSchedule) -> BeatSchedule:
         """What the code declares, within the same bounds."""
-        entries = {name: self._bounded(each, name) for name, each in declared.entries.items()}
-        return replace(declared, entries=entries)
+        entries = {name: self._bounded(each, name) for name, each in beat_schedule.entries.items()}
+        return replace(beat_schedule, entries=entries)
 
     def _bounded(self, entry: Entry, key: Hashable) -> Entry:
         if isinstance(entry.schedule, Code) or not registry.is_foreign(type(entry.schedule)):

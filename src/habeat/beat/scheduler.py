@@ -49,11 +49,11 @@ class Scheduler(CeleryScheduler):
 
     def __init__(self, app: Any, *args: Any, lazy: bool = False, **kwargs: Any) -> None:
         self._settings = _settings(app)
-        self._declared = BeatSchedule()
+        self._beat_schedule = BeatSchedule()
         self._stopper = Stopper()
         self._trouble = TroubleLog()
-        self._station: ReplicaParts | None = None
-        self._station_pid = 0
+        self._parts: ReplicaParts | None = None
+        self._parts_pid = 0
         self._parent_pid: int | None = None
         self._released = False
         super().__init__(app, *args, lazy=lazy, **kwargs)
@@ -74,8 +74,8 @@ class Scheduler(CeleryScheduler):
     def setup_schedule(self) -> None:
         """Translate what the code declares; name what cannot be, and go on."""
         with gc_frozen():
-            self._declared = self._declarations()
-        for name, why in self._declared.broken.items():
+            self._beat_schedule = self._declarations()
+        for name, why in self._beat_schedule.broken.items():
             log.error("habeat: entry %r of beat_schedule is not scheduled: %s", name, why)
         self._refuse_early()
 
@@ -84,13 +84,13 @@ class Scheduler(CeleryScheduler):
         self._touch_heartbeat()
         self._stop_if_orphaned()
         self._stopper.install()
-        station = self._own_station()
-        if station.preflight.done or self._preflight(station):
-            station.preflight.look_again()
-            station.engine.tick()
+        parts = self._own_parts()
+        if parts.preflight.done or self._preflight(parts):
+            parts.preflight.look_again()
+            parts.engine.tick()
         else:
             with self._stopper.waiting():
-                station.line.wait(500)
+                parts.line.wait(500)
         self._stopper.act()
         return 0.0
 
@@ -113,15 +113,15 @@ class Scheduler(CeleryScheduler):
         Inside a handler that has interrupted the wait, what is waited on stays open: Celery
         calls once more when the stack is unwound.
         """
-        station = self._station if self._station_pid == os.getpid() else None
-        if station is not None and not self._released:
+        parts = self._parts if self._parts_pid == os.getpid() else None
+        if parts is not None and not self._released:
             self._released = True
-            station.release()
+            parts.release()
         if self._stopper.in_handler:
             return
-        self._station = None
-        if station is not None:
-            station.close()
+        self._parts = None
+        if parts is not None:
+            parts.close()
         super().close()
 
     # -- start ------------------------------------------------------------------------------
@@ -145,9 +145,9 @@ class Scheduler(CeleryScheduler):
 
     def _refuse_early(self) -> None:
         """A Redis that must be refused is refused at start, if it answers at once."""
-        station = self._own_station()
+        parts = self._own_parts()
         try:
-            barred = station.preflight.run()
+            barred = parts.preflight.run()
         except StoreUnavailable as error:
             log.warning("habeat: starting without Redis: %s", error)
             return
@@ -155,29 +155,29 @@ class Scheduler(CeleryScheduler):
             # Celery logs an Exception that leaves a starting beat with its traceback.
             log.critical("habeat refuses to start: %s", barred)
             raise SystemExit(1)
-        _bar(station, barred)
+        _bar(parts, barred)
 
-    def _preflight(self, station: ReplicaParts) -> bool:
+    def _preflight(self, parts: ReplicaParts) -> bool:
         try:
-            _bar(station, station.preflight.run())
+            _bar(parts, parts.preflight.run())
         except StoreUnavailable as error:
             log.debug("habeat: preflight waits for Redis: %s", error)
             return False
         return True
 
-    def _own_station(self) -> ReplicaParts:
+    def _own_parts(self) -> ReplicaParts:
         """The parts of this replica, made in the process that uses them."""
-        if self._station is None or self._station_pid != os.getpid():
-            self._station = build(
+        if self._parts is None or self._parts_pid != os.getpid():
+            self._parts = build(
                 self.app,
                 self._settings,
-                self._declared,
+                self._beat_schedule,
                 self.apply_entry,
                 self._stopper,
                 self.max_interval,
             )
-            self._station_pid = os.getpid()
-        return self._station
+            self._parts_pid = os.getpid()
+        return self._parts
 
     # -- the process ------------------------------------------------------------------------
 
@@ -207,8 +207,8 @@ class Scheduler(CeleryScheduler):
             raise SystemExit(1)
 
 
-def _bar(station: ReplicaParts, why: str) -> None:
-    station.election.barred = why
+def _bar(parts: ReplicaParts, why: str) -> None:
+    parts.election.bar(why)
     if why:
         log.error("habeat: inert standby: %s", why)
 

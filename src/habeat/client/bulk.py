@@ -45,13 +45,13 @@ PER_SECOND = 1_000
 def added(calls: RetryingCalls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
     """The new entries, in the order given; BulkError if one of them cannot be."""
     items = list(given)
-    limits = calls.place.limits
+    limits = calls.location.limits
     within("add_many", len(items), "entries", limits.bulk_entries, "bulk_entries")
-    wanted, refused = _checked(items, calls.place)
+    wanted, refused = _checked(items, calls.location)
     if not items:
         return []
     calls = calls.bounded(len(wanted) / PER_SECOND)
-    calls.write(lambda desk: _check(calls, desk, wanted, refused))
+    calls.write(lambda session: _check(calls, session, wanted, refused))
     return _Adding(calls, wanted).run()
 
 
@@ -82,9 +82,9 @@ class _Adding:
     def _add(self, batch: Sequence[Entry]) -> Sequence[Edit]:
         """Add these or none; BulkError and NotAllowed by what others have done meanwhile."""
 
-        def plan(desk: Session) -> Plan[Sequence[Edit]]:
+        def plan(session: Session) -> Plan[Sequence[Edit]]:
             self._unknown = ()
-            edits = self._edits(desk, batch)
+            edits = self._edits(session, batch)
             send = within_room(self._calls.guard, [edit.write for edit in edits])
             self._unknown = _names_of(edits)
             return Plan(edits, send)
@@ -96,9 +96,9 @@ class _Adding:
         self._unknown = ()
         return edits
 
-    def _edits(self, desk: Session, batch: Sequence[Entry]) -> list[Edit]:
+    def _edits(self, session: Session, batch: Sequence[Entry]) -> list[Edit]:
         """What to write as Redis is now."""
-        snapshot = desk.entries.read([entry.name for entry in batch])
+        snapshot = session.entries.read([entry.name for entry in batch])
         pairs = list(zip(batch, snapshot.stored, strict=True))
         taken = {stored.name: _taken(stored) for _, stored in pairs if stored.exists}
         if taken:
@@ -123,8 +123,8 @@ def _names_of(edits: Sequence[Edit]) -> list[str]:
     return [edit.entry.name for edit in edits]
 
 
-def _removal_of(written: Sequence[Edit], desk: Session) -> Plan[None]:
-    snapshot = desk.entries.read(_names_of(written))
+def _removal_of(written: Sequence[Edit], session: Session) -> Plan[None]:
+    snapshot = session.entries.read(_names_of(written))
     pairs = zip(written, snapshot.stored, strict=True)
     gone = [
         removal(stored, snapshot.now_ms) for edit, stored in pairs if stored.digest == edit.digest
@@ -132,7 +132,9 @@ def _removal_of(written: Sequence[Edit], desk: Session) -> Plan[None]:
     return Plan(None, lambda store, mark: store.remove(gone, None, mark)) if gone else Plan(None)
 
 
-def _checked(items: Sequence[Any], place: Location) -> tuple[list[Entry], dict[str, HabeatError]]:
+def _checked(
+    items: Sequence[Any], location: Location
+) -> tuple[list[Entry], dict[str, HabeatError]]:
     wanted: dict[str, Entry] = {}
     errors: dict[str, HabeatError] = {}
     for at, item in enumerate(items):
@@ -142,38 +144,41 @@ def _checked(items: Sequence[Any], place: Location) -> tuple[list[Entry], dict[s
             if label in wanted or label in errors:
                 label = f"entries[{at}]"
                 raise ValidationError("name", name, "each name once", entry=str(name))
-            wanted[label] = _entry(name, item, place)
+            wanted[label] = _entry(name, item, location)
         except HabeatError as error:
             errors[label] = error
     return list(wanted.values()), errors
 
 
-def _entry(name: Any, item: Any, place: Location) -> Entry:
+def _entry(name: Any, item: Any, location: Location) -> Entry:
     if not isinstance(item, Mapping):
         raise ValidationError("entry", item, "a mapping with the arguments of add")
     given = {key: value for key, value in item.items() if key != "name"}
     for required in ("task", "schedule"):
         if required not in given:
             raise ValidationError(required, None, "must be given", entry=str(name or ""))
-    return new_entry(name, given, place.timezone, place.limits)
+    return new_entry(name, given, location.timezone, location.limits)
 
 
-def _read(desk: Session, names: Sequence[str]) -> tuple[int, list[Stored]]:
+def _read(session: Session, names: Sequence[str]) -> tuple[int, list[Stored]]:
     """What there is under these names, and Redis' time after that."""
     found: list[Stored] = []
     now_ms = 0
     for start in range(0, len(names), PAGE):
-        snapshot = desk.entries.read(names[start : start + PAGE])
+        snapshot = session.entries.read(names[start : start + PAGE])
         found += snapshot.stored
         now_ms = snapshot.now_ms
     return now_ms, found
 
 
 def _check(
-    calls: RetryingCalls, desk: Session, wanted: Sequence[Entry], refused: Mapping[str, HabeatError]
+    calls: RetryingCalls,
+    session: Session,
+    wanted: Sequence[Entry],
+    refused: Mapping[str, HabeatError],
 ) -> None:
     """BulkError with what is wrong with any, those `refused` before included; NotAllowed."""
-    now_ms, found = _read(desk, [entry.name for entry in wanted])
+    now_ms, found = _read(session, [entry.name for entry in wanted])
     errors = dict(refused)
     for entry, stored in zip(wanted, found, strict=True):
         try:
@@ -185,7 +190,7 @@ def _check(
             errors[entry.name] = error
     if errors:
         raise BulkError(errors, len(wanted) + len(refused))
-    check_room(calls, desk, found)
+    check_room(calls, session, found)
 
 
 def _taken(stored: Stored) -> EntryExists:

@@ -80,10 +80,10 @@ def triggered(
     except ValidationError as error:
         raise error.of_entry(name) from None
 
-    def order(entry: Entry, now_ms: int) -> Request:
+    def request(entry: Entry, now_ms: int) -> Request:
         return Request("trigger", entry.name, now_ms, positional, named)
 
-    return RequestId(identity, known=_ask(calls, name, identity, order))
+    return RequestId(identity, known=_ask(calls, name, identity, request))
 
 
 def backfilled(
@@ -108,7 +108,7 @@ def backfilled(
         raise error.of_entry(name) from None
     found: Run | None = None
 
-    def order(entry: Entry, now_ms: int) -> Request | None:
+    def request(entry: Entry, now_ms: int) -> Request | None:
         nonlocal found
         if end_ms > now_ms:
             allowed = f"not later than now ({moment(now_ms)}, by Redis' clock)"
@@ -118,7 +118,7 @@ def backfilled(
             return None
         return Request("backfill", name, now_ms, cursor_ms=start_ms, end_ms=end_ms, pace=per_second)
 
-    known = _ask(calls, name, identity, order)
+    known = _ask(calls, name, identity, request)
     return Backfill(
         name,
         found.count if found else 0,
@@ -132,13 +132,13 @@ def backfilled(
 
 
 def _ask(
-    calls: RetryingCalls, name: str, identity: str, order: Callable[[Entry, int], Request | None]
+    calls: RetryingCalls, name: str, identity: str, request: Callable[[Entry, int], Request | None]
 ) -> bool:
     """Leave the order, if there is one; whether its id was known."""
     mark = secrets.token_hex(8)
 
-    def attempt(desk: Session) -> bool:
-        snapshot = desk.entries.read([name])
+    def attempt(session: Session) -> bool:
+        snapshot = session.entries.read([name])
         stored = snapshot.stored[0]
         calls.guard.check_name(name)
         if not stored.exists:
@@ -146,13 +146,13 @@ def _ask(
         calls.guard.check_scope(shown(stored))
         if stored.entry is None:
             raise DefinitionError(name, stored.unreadable)
-        wanted = order(stored.entry, snapshot.now_ms)
+        wanted = request(stored.entry, snapshot.now_ms)
         if wanted is None:
             return False
-        keep_ms = calls.place.ledger_age_ms
-        raw, most = encode_request(wanted), calls.place.limits.definition_bytes
+        keep_ms = calls.location.ledger_age_ms
+        raw, most = encode_request(wanted), calls.location.limits.definition_bytes
         within("request", len(raw), "bytes", most, "definition_bytes", name)
-        asked = desk.entries.ask(identity, raw, keep_ms, name, mark)
+        asked = session.entries.ask(identity, raw, keep_ms, name, mark)
         if asked.word == "gone":
             raise EntryNotFound(name)
         if asked.entry != name:

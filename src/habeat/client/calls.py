@@ -59,17 +59,17 @@ class Overtaken(HabeatError):
 class Session:
     """What one attempt works with; borrowed, so nobody else uses it meanwhile."""
 
-    def __init__(self, place: Location, wait_s: float) -> None:
-        self.place = place
+    def __init__(self, location: Location, wait_s: float) -> None:
+        self.location = location
         self._connections = Connections(
-            place.target,
+            location.target,
             socket_timeout_s=wait_s,
             connect_timeout_s=wait_s,
             client_name="habeat-client",
         )
-        #: What each request is held to; that of the call which has borrowed the desk.
+        #: What each request is held to; that of the call which has borrowed the session.
         self.budget: Budget | None = None
-        caller = Caller(self, Keys(place.prefix))
+        caller = Caller(self, Keys(location.prefix))
         self.entries = EntryStore(caller)
         self.insight = Inspection(caller)
         self.dead = DeadStore(caller)
@@ -90,22 +90,22 @@ class Session:
 
 
 class RetryingCalls:
-    """Runs attempts at desks, with patience."""
+    """Runs attempts at sessions, with patience."""
 
     def __init__(
         self,
-        find_place: Callable[[], Location],
+        find_location: Callable[[], Location],
         timeout_s: float,
         sleep: Callable[[float], None] | None = None,
         guard: Guard = NO_GUARD,
         long_timeout_s: float | None = None,
     ) -> None:
         self.guard = guard
-        self._find_place = find_place
+        self._find_location = find_location
         self._timeout_s = timeout_s
         self._long_timeout_s = timeout_s if long_timeout_s is None else long_timeout_s
         self._sleep = nap if sleep is None else sleep
-        self._place: Location | None = None
+        self._location: Location | None = None
         self._idle: deque[Session] = deque()
         self._ours = False
         self._budget: Budget | None = None
@@ -116,11 +116,11 @@ class RetryingCalls:
         return self._timeout_s
 
     @property
-    def place(self) -> Location:
+    def location(self) -> Location:
         """Where the schedule lives; found when first asked for."""
-        if self._place is None:
-            self._place = self._find_place()
-        return self._place
+        if self._location is None:
+            self._location = self._find_location()
+        return self._location
 
     def bounded(self, more_s: float = 0.0) -> RetryingCalls:
         """The same for one call of many steps: all together end within the timeout and `more_s`.
@@ -153,7 +153,7 @@ class RetryingCalls:
         def attempted() -> Result:
             nonlocal failed
             try:
-                return self._at_desk(attempt, budget)
+                return self._in_session(attempt, budget)
             except CallTimeout:
                 if failed is None:
                     raise
@@ -170,16 +170,16 @@ class RetryingCalls:
     def once(self, attempt: Callable[[Session], Result]) -> Result:
         """The same without a second try: for a look at what stands in a call's way at its end."""
         try:
-            return self._at_desk(attempt, Budget(self._timeout_s))
+            return self._in_session(attempt, Budget(self._timeout_s))
         except StoreUnavailable as error:
             raise RedisUnavailable(self._sentence(error)) from error
 
     def write(self, attempt: Callable[[Session], Result]) -> Result:
         """The same for an attempt that writes; ForeignState if the keys are not ours."""
 
-        def checked(desk: Session) -> Result:
-            self._check_owner(desk)
-            return attempt(desk)
+        def checked(session: Session) -> Result:
+            self._check_owner(session)
+            return attempt(session)
 
         return self.read(checked)
 
@@ -188,17 +188,17 @@ class RetryingCalls:
         while self._idle:
             self._idle.pop().close()
 
-    def _at_desk(self, attempt: Callable[[Session], Result], budget: Budget) -> Result:
+    def _in_session(self, attempt: Callable[[Session], Result], budget: Budget) -> Result:
         try:
-            desk = self._idle.pop()
+            session = self._idle.pop()
         except IndexError:
-            desk = Session(self.place, self._timeout_s / 4)
-        desk.budget = budget
+            session = Session(self.location, self._timeout_s / 4)
+        session.budget = budget
         try:
-            return attempt(desk)
+            return attempt(session)
         finally:
-            desk.budget = None
-            self._idle.append(desk)
+            session.budget = None
+            self._idle.append(session)
 
     def _retrying(self, is_over: Callable[[], bool]) -> Retrying:
         return Retrying(
@@ -209,24 +209,24 @@ class RetryingCalls:
             retry_error_callback=_last_error,
         )
 
-    def _check_owner(self, desk: Session) -> None:
+    def _check_owner(self, session: Session) -> None:
         if self._ours:
             return
-        app, schema = desk.insight.belongs_to()
+        app, schema = session.insight.belongs_to()
         if schema and schema != SCHEMA:
             raise ForeignState(
-                f"the keys under {self.place.prefix!r} have schema {schema}, and this release of "
-                f"habeat writes schema {SCHEMA}: use the release that the beats run"
+                f"the keys under {self.location.prefix!r} have schema {schema}, but this release "
+                f"of habeat writes schema {SCHEMA}: use the release that the beats run"
             )
-        if app and self.place.app_name and app != self.place.app_name:
+        if app and self.location.app_name and app != self.location.app_name:
             raise ForeignState(
-                f"the keys under {self.place.prefix!r} belong to another app ({app}), not to "
-                f"{self.place.app_name}: give this one a habeat_key_prefix of its own"
+                f"the keys under {self.location.prefix!r} belong to another app ({app}), not to "
+                f"{self.location.app_name}: give this one a habeat_key_prefix of its own"
             )
         self._ours = bool(app)
 
     def _sentence(self, error: StoreUnavailable) -> str:
-        where = f"Redis at {self.place.target}"
+        where = f"Redis at {self.location.target}"
         match error.fault:
             case "unreachable":
                 return f"{where} did not answer within {self._timeout_s:g} s ({error})"

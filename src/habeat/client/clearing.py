@@ -27,8 +27,8 @@ def clear(calls: RetryingCalls, selection: Selection) -> int:
 
 
 def _clear_batch(calls: RetryingCalls, selection: Selection, names: Sequence[str]) -> int:
-    def plan(desk: Session) -> Plan[int]:
-        snapshot = desk.entries.read(names)
+    def plan(session: Session) -> Plan[int]:
+        snapshot = session.entries.read(names)
         removals = [
             removal(stored, snapshot.now_ms)
             for stored in snapshot.stored

@@ -70,8 +70,8 @@ class Client(Looking):
             if given_at_all and (type(seconds) not in (int, float) or not seconds > 0):  # type: ignore[operator]
                 raise ValidationError(field, seconds, "seconds more than 0")
         if isinstance(app, str):
-            place = location_of_url(app, prefix, options, timezone)
-            self._calls = RetryingCalls(lambda: place, timeout, sleep, guard, long_timeout)
+            location = location_of_url(app, prefix, options, timezone)
+            self._calls = RetryingCalls(lambda: location, timeout, sleep, guard, long_timeout)
         elif not hasattr(app, "main"):  # asking for its conf might load it
             raise ValidationError("app", app, "a Celery app, or the URL of a Redis")
         else:
@@ -274,7 +274,7 @@ class Client(Looking):
 
     def circuit(self, name: str) -> Circuit | None:
         """Why an entry is not sent at present; None unless it failed again and again."""
-        return self._calls.read(lambda desk: desk.insight.circuit(name))
+        return self._calls.read(lambda session: session.insight.circuit(name))
 
     # -- what was given up --------------------------------------------------------------------
 
@@ -327,12 +327,12 @@ class Client(Looking):
     @property
     def timezone(self) -> str:
         """The IANA name of the zone for schedules that name none."""
-        return self._calls.place.timezone
+        return self._calls.location.timezone
 
     @property
     def redis(self) -> str:
         """The Redis and the key prefix, for people; no password."""
-        return f"{self._calls.place.target}, keys {self._calls.place.prefix}"
+        return f"{self._calls.location.target}, keys {self._calls.location.prefix}"
 
     def close(self) -> None:
         """Disconnect. A later call connects anew."""

@@ -46,9 +46,9 @@ def letters(
 ) -> list[DeadLetter]:
     """Those of this entry that are older, the oldest first."""
 
-    def attempt(desk: Session) -> list[DeadLetter]:
+    def attempt(session: Session) -> list[DeadLetter]:
         found: list[DeadLetter] = []
-        for record in _records(desk, entry, older_than):
+        for record in _records(session, entry, older_than):
             if limit is not None and len(found) >= limit:
                 break
             found.append(letter_of(record))
@@ -59,18 +59,18 @@ def letters(
 
 def letter(calls: RetryingCalls, identity: str) -> DeadLetter:
     """The one of this id; DeadNotFound."""
-    return calls.read(lambda desk: letter_of(_found(desk, identity)))
+    return calls.read(lambda session: letter_of(_found(session, identity)))
 
 
 def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
     """Let it be sent again; DeadNotFound, DeadUnreadable, EntryNotFound."""
 
-    def attempt(desk: Session) -> DeadLetter:
-        record = _found(desk, identity)
+    def attempt(session: Session) -> DeadLetter:
+        record = _found(session, identity)
         shown = letter_of(record)
         if not shown.resendable:
             raise DeadUnreadable(identity)
-        word = desk.dead.resend(_of_entry(record, shown.entry))
+        word = session.dead.resend(_of_entry(record, shown.entry))
         if word == "gone":
             raise EntryNotFound(shown.entry)
         if word == "there":
@@ -87,26 +87,27 @@ def purged(
 ) -> int:
     """Remove one, or all of an entry that are older; how many were removed."""
 
-    def attempt(desk: Session) -> int:
+    def attempt(session: Session) -> int:
         if identity is not None:
-            return desk.dead.purge([_found(desk, identity).field])
-        fields = [record.field for record in _records(desk, entry, older_than)]
+            return session.dead.purge([_found(session, identity).field])
+        fields = [record.field for record in _records(session, entry, older_than)]
         return sum(
-            desk.dead.purge(fields[start : start + PAGE]) for start in range(0, len(fields), PAGE)
+            session.dead.purge(fields[start : start + PAGE])
+            for start in range(0, len(fields), PAGE)
         )
 
     return calls.write(attempt)
 
 
 def _records(
-    desk: Session, entry: str | None, older_than: timedelta | None
+    session: Session, entry: str | None, older_than: timedelta | None
 ) -> Iterator[DeadRecord]:
     before_ms = None
     if older_than is not None:
-        now_ms = desk.insight.now_us() // 1_000
+        now_ms = session.insight.now_us() // 1_000
         before_ms = now_ms - older_than // timedelta(milliseconds=1)
     start = 0
-    while page := desk.dead.page(start, PAGE):
+    while page := session.dead.page(start, PAGE):
         for record in page:
             if before_ms is not None and (record.at_ms or 0) > before_ms:
                 return
@@ -115,8 +116,8 @@ def _records(
         start += PAGE
 
 
-def _found(desk: Session, identity: str) -> DeadRecord:
-    record = desk.dead.find(identity)
+def _found(session: Session, identity: str) -> DeadRecord:
+    record = session.dead.find(identity)
     if record is None:
         raise DeadNotFound(identity)
     return record
@@ -128,11 +129,11 @@ def letter_of(record: DeadRecord) -> DeadLetter:
     task = task_id = ""
     if record.request:
         try:
-            order = decode_request(record.message)
+            request = decode_request(record.message)
         except DefinitionError:
             kind, readable = "request", False
         else:
-            kind, entry, slot_ms = order.kind, order.entry, order.at_ms
+            kind, entry, slot_ms = request.kind, request.entry, request.at_ms
     else:
         task, task_id, readable = _headers(record)
     suffix = record.field.rpartition("@")[2] if not record.request else record.request

@@ -41,7 +41,9 @@ class Wanted:
         return (None, None) if over else (self.paused, self.until_ms)
 
 
-def wanted_of(data: Any, place: Location, check: Check) -> tuple[dict[str, Wanted], dict[str, str]]:
+def wanted_of(
+    data: Any, location: Location, check: Check
+) -> tuple[dict[str, Wanted], dict[str, str]]:
     """The document's entries by name, and those that cannot be read, with the reason."""
     if not isinstance(data, Mapping) or data.get("habeat_export") != EXPORT_VERSION:
         given = data.get("habeat_export") if isinstance(data, Mapping) else type(data).__name__
@@ -59,7 +61,7 @@ def wanted_of(data: Any, place: Location, check: Check) -> tuple[dict[str, Wante
         try:
             if shown_name in wanted:
                 raise ValidationError("name", name, "each name once")
-            wanted[shown_name] = _one(name, item, place)
+            wanted[shown_name] = _one(name, item, location)
         except DefinitionError as error:
             refused[shown_name] = error.why
         except HabeatError as error:
@@ -67,7 +69,7 @@ def wanted_of(data: Any, place: Location, check: Check) -> tuple[dict[str, Wante
     return wanted, refused
 
 
-def _one(name: Any, item: Any, place: Location) -> Wanted:
+def _one(name: Any, item: Any, location: Location) -> Wanted:
     if not isinstance(item, Mapping) or not isinstance(name, str):
         raise ValidationError("name", name, "an entry with a name")
     paused = item.get("paused")
@@ -83,11 +85,11 @@ def _one(name: Any, item: Any, place: Location) -> Wanted:
     definition = {key: value for key, value in item.items() if key not in _NOT_DEFINED}
     definition |= {"v": VERSION, "owner": owner, "rev": 1, "created_ms": 0}
     entry = decode(name, _as_stored(name, definition))
-    entry = replace(entry, schedule=entry.schedule.bound(name, place.timezone))
+    entry = replace(entry, schedule=entry.schedule.bound(name, location.timezone))
     if owner == "api":
         entry = replace(entry, task=task_of(entry.task), options=options_of(entry.options))
-    storable(entry, place.limits)
-    check_reason(paused or "", place.limits, name)
+    storable(entry, location.limits)
+    check_reason(paused or "", location.limits, name)
     return Wanted(entry, paused, until_ms)
 
 

@@ -49,8 +49,8 @@ class Editing:
 
     def add(self, name: str, given: Mapping[str, Any], *, may_replace: bool) -> Entry:
         """A new entry; with `may_replace` an existing one becomes what was given."""
-        place = self._calls.place
-        wanted = new_entry(name, given, place.timezone, place.limits)
+        location = self._calls.location
+        wanted = new_entry(name, given, location.timezone, location.limits)
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
             old = shown(stored)
@@ -65,7 +65,7 @@ class Editing:
 
     def update(self, name: str, rev: int | None, changes: Mapping[str, Any]) -> Entry:
         """The entry with some fields changed, if it is at `rev`."""
-        place = self._calls.place
+        location = self._calls.location
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
             old = _existing(stored)
@@ -73,7 +73,7 @@ class Editing:
                 raise OwnedByConfig(name, "update")
             if rev is not None and old.rev != rev:
                 raise RevisionConflict(name, rev, old.rev)
-            wanted = changed_entry(stored, changes, place.timezone, place.limits)
+            wanted = changed_entry(stored, changes, location.timezone, location.limits)
             if rescheduled(old, wanted):
                 check_has_slots(wanted, now_ms)
             return change(stored, wanted, now_ms)
@@ -82,7 +82,7 @@ class Editing:
 
     def pause(self, name: str, reason: str, until_ms: int | None) -> Entry:
         """The entry paused; what is not said of a pause stays as it is."""
-        check_reason(reason, self._calls.place.limits, name)
+        check_reason(reason, self._calls.location.limits, name)
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
             state = _existing(stored).state
@@ -113,8 +113,8 @@ class Editing:
     def rename(self, name: str, new_name: str) -> Entry:
         """The entry under another name."""
 
-        def plan(desk: Session) -> Plan[Entry]:
-            snapshot = desk.entries.read([name, new_name])
+        def plan(session: Session) -> Plan[Entry]:
+            snapshot = session.entries.read([name, new_name])
             old, new = snapshot.stored
             found = self._existing(old)
             if found.owner == "config":
@@ -125,7 +125,7 @@ class Editing:
                 return Plan(found)
             if new.exists:
                 raise EntryExists(new_name, shown(new).owner)
-            renaming, entry = renamed(old, new_name, desk.entries.orders())
+            renaming, entry = renamed(old, new_name, session.entries.orders())
             self._calls.guard.check(entry, snapshot.now_ms)
             return Plan(entry, lambda store, mark: store.rename(renaming, mark))
 
@@ -134,8 +134,8 @@ class Editing:
     def remove(self, name: str) -> None:
         """The entry gone."""
 
-        def plan(desk: Session) -> Plan[None]:
-            snapshot = desk.entries.read([name])
+        def plan(session: Session) -> Plan[None]:
+            snapshot = session.entries.read([name])
             stored = snapshot.stored[0]
             # One that cannot be read is made again by the leader, once it is gone.
             if self._existing(stored).owner == "config" and stored.entry is not None:
@@ -153,13 +153,13 @@ class Editing:
         return found
 
     def _edit(self, name: str, plan_edit: PlanEdit) -> Entry:
-        def plan(desk: Session) -> Plan[Entry]:
-            snapshot = desk.entries.read([name])
+        def plan(session: Session) -> Plan[Entry]:
+            snapshot = session.entries.read([name])
             stored = snapshot.stored[0]
             self._calls.guard.check_name(name)
             edit = plan_edit(stored, snapshot.now_ms)
             self._calls.guard.check_change(stored, edit, snapshot.now_ms)
-            check_room(self._calls, desk, [stored])
+            check_room(self._calls, session, [stored])
             if edit is None:
                 return Plan(shown(stored))
             return Plan(edit.entry, within_room(self._calls.guard, [edit.write]))
@@ -173,7 +173,7 @@ class Editing:
             raise RevisionConflict(name, None, self._rev_of(name)) from None
 
     def _rev_of(self, name: str) -> int | None:
-        stored = self._calls.once(lambda desk: desk.entries.read([name])).stored[0]
+        stored = self._calls.once(lambda session: session.entries.read([name])).stored[0]
         return shown(stored).rev if stored.exists else None
 
 

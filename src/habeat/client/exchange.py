@@ -57,11 +57,11 @@ class LoadReport:
 
 def exported(calls: RetryingCalls) -> dict[str, Any]:
     """The document; plain JSON values only."""
-    place = calls.place
+    location = calls.location
     entries: list[dict[str, Any]] = []
     unreadable: list[dict[str, str]] = []
     calls = calls.bounded()
-    at_ms = calls.read(lambda desk: desk.insight.now_us()) // 1_000
+    at_ms = calls.read(lambda session: session.insight.now_us()) // 1_000
     for page in pages_of(calls):
         calls.check(f"{len(entries)} entries were read")
         for stored in read(calls, page).stored:
@@ -74,7 +74,7 @@ def exported(calls: RetryingCalls) -> dict[str, Any]:
     return {
         "habeat_export": EXPORT_VERSION,
         "exported_at": moment(at_ms).isoformat(timespec="milliseconds"),
-        "prefix": place.prefix,
+        "prefix": location.prefix,
         "entries": entries,
         **({"unreadable": unreadable} if unreadable else {}),
     }
@@ -98,7 +98,7 @@ def loaded(
 ) -> LoadReport:
     """Load a document; ValidationError if it is none."""
     calls = calls.bounded(_entries_in(data) / PER_SECOND)
-    wanted, refused = wanted_of(data, calls.place, calls.check)
+    wanted, refused = wanted_of(data, calls.location, calls.check)
     plan = _planned(calls, wanted, refused)
     if dry_run or plan.refused:
         return plan
@@ -228,13 +228,13 @@ def _edit_all(
 ) -> list[Stored]:
     """All of these edits or none; the entries that were changed, as they were before."""
 
-    def plan(desk: Session) -> Plan[list[Stored]]:
-        snapshot = desk.entries.read([item.entry.name for item in batch])
+    def plan(session: Session) -> Plan[list[Stored]]:
+        snapshot = session.entries.read([item.entry.name for item in batch])
         pairs = zip(batch, snapshot.stored, strict=True)
         edits = [(stored, edit(item, stored, snapshot.now_ms)) for item, stored in pairs]
         for stored, each in edits:
             calls.guard.check_change(stored, each, snapshot.now_ms)
-        check_room(calls, desk, snapshot.stored)
+        check_room(calls, session, snapshot.stored)
         writes: list[Write] = [each.write for _, each in edits if each is not None]
         if not writes:
             return Plan([])

@@ -41,7 +41,7 @@ class Location:
 
 
 def location_of_app(app: Any) -> Location:
-    """The place that a Celery app's settings name; SettingsError if they name none."""
+    """The location that a Celery app's settings name; SettingsError if they name none."""
     settings = Settings.from_conf(app.conf, app_main=app.main)
     strict = not settings.redis_options_from_broker
     return Location(
@@ -58,7 +58,7 @@ def location_of_app(app: Any) -> Location:
 def location_of_url(
     url: str, prefix: str | None, options: Mapping[str, Any] | None, timezone: str | None
 ) -> Location:
-    """The place under a URL; SettingsError and ValidationError name what is wrong."""
+    """The location under a URL; SettingsError and ValidationError name what is wrong."""
     if not isinstance(prefix, str) or not prefix or set(prefix) & set("{} \t\n"):
         raise ValidationError(
             "prefix", prefix, "the key prefix of the app's beats, such as 'habeat:proj'"

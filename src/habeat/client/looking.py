@@ -84,7 +84,7 @@ class Looking:
         span = Span.checked(self.server_time() if start is None else start, end, count)
         if entry is not None:
             return instants_of(entry, span, calls.check)
-        schedule = in_zone(schedule_of(name_or_schedule), self._calls.place.timezone)
+        schedule = in_zone(schedule_of(name_or_schedule), self._calls.location.timezone)
         return instants(schedule, span, calls.check)
 
     def simulate(
@@ -109,7 +109,7 @@ class Looking:
 
     def policies(self, entry: Entry) -> Policies:
         """How an entry's missed slots are caught up with: its own policies over the app's."""
-        return entry.policies(self._calls.place.policies)
+        return entry.policies(self._calls.location.policies)
 
     def _check_scope(self, name: str | None) -> None:
         """EntryNotFound or NotAllowed if the guard's scope does not have this name's past."""
@@ -135,8 +135,8 @@ class Looking:
         calls = self._calls.bounded()
         if since is not None:
             rows = calls.read(
-                lambda desk: drift_since(
-                    desk.insight, name, _from_ms(desk, since) or 0, calls.check
+                lambda session: drift_since(
+                    session.insight, name, _from_ms(session, since) or 0, calls.check
                 )
             )
             if not rows and name is not None:
@@ -159,22 +159,24 @@ class Looking:
         self._check_scope(name)
         calls = self._calls.bounded()
         return calls.read(
-            lambda desk: records(desk.insight, name, _from_ms(desk, since), limit, calls.check)
+            lambda session: records(
+                session.insight, name, _from_ms(session, since), limit, calls.check
+            )
         )
 
     def status(self) -> Status:
         """Who leads, who stands by, what is due, and what does not add up."""
-        grace_ms = self._calls.place.policies.misfire_grace_ms
-        return self._calls.read(lambda desk: read_status(desk.insight, grace_ms))
+        grace_ms = self._calls.location.policies.misfire_grace_ms
+        return self._calls.read(lambda session: read_status(session.insight, grace_ms))
 
     def server_time(self) -> datetime:
         """Redis' clock, by which everything is decided; aware, UTC."""
-        return moment(self._calls.read(lambda desk: desk.insight.now_us()) // 1_000)
+        return moment(self._calls.read(lambda session: session.insight.now_us()) // 1_000)
 
 
-def _lateness(names: Sequence[str], desk: Session) -> dict[str, Lateness]:
-    return desk.insight.lateness(names)
+def _lateness(names: Sequence[str], session: Session) -> dict[str, Lateness]:
+    return session.insight.lateness(names)
 
 
-def _from_ms(desk: Session, since: datetime | timedelta | None) -> int | None:
-    return None if since is None else since_ms(since, desk.insight.now_us() // 1_000)
+def _from_ms(session: Session, since: datetime | timedelta | None) -> int | None:
+    return None if since is None else since_ms(since, session.insight.now_us() // 1_000)

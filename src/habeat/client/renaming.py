@@ -18,7 +18,7 @@ from habeat.errors import DefinitionError
 from habeat.ports.entries import Renaming, Stored
 
 
-def renamed(old: Stored, new_name: str, orders: Mapping[str, bytes]) -> tuple[Renaming, Entry]:
+def renamed(old: Stored, new_name: str, requests: Mapping[str, bytes]) -> tuple[Renaming, Entry]:
     """What to write, and the entry as it is then; ValidationError for a name that cannot be."""
     found = shown(old)
     entry = validated(replace(found, name=new_name, rev=found.rev + 1))
@@ -33,19 +33,19 @@ def renamed(old: Stored, new_name: str, orders: Mapping[str, bytes]) -> tuple[Re
         new_name,
         encode(entry),
         state.due_ms,
-        list(_moved(found.name, new_name, orders)),
-        len(orders),
+        list(_moved(found.name, new_name, requests)),
+        len(requests),
     )
     return renaming, entry
 
 
 def _moved(
-    name: str, new_name: str, orders: Mapping[str, bytes]
+    name: str, new_name: str, requests: Mapping[str, bytes]
 ) -> Iterator[tuple[str, str, bytes]]:
-    for identity, raw in orders.items():
+    for identity, raw in requests.items():
         try:
-            order = decode_request(raw)
+            request = decode_request(raw)
         except DefinitionError:
             continue  # the leader puts it aside
-        if order.entry == name:
-            yield identity, digest_of(raw), encode_request(replace(order, entry=new_name))
+        if request.entry == name:
+            yield identity, digest_of(raw), encode_request(replace(request, entry=new_name))

@@ -22,13 +22,13 @@ from habeat.store.entries import EntryStore
 from habeat.store.name_index import Bound, Full
 
 
-def check_room(calls: RetryingCalls, desk: Session, found: Iterable[Stored]) -> None:
+def check_room(calls: RetryingCalls, session: Session, found: Iterable[Stored]) -> None:
     """NotAllowed if the entries that are not there yet exceed what the guard's scope may have."""
     guard = calls.guard
     new = [stored.name for stored in found if not stored.exists]
     if guard.max_entries is None or not new:
         return
-    guard.check_room(new[0], _present(calls, desk), len(new))
+    guard.check_room(new[0], _present(calls, session), len(new))
 
 
 def without_room(calls: RetryingCalls, new: Sequence[str]) -> dict[str, str]:
@@ -41,13 +41,13 @@ def without_room(calls: RetryingCalls, new: Sequence[str]) -> dict[str, str]:
     return {name: str(guard.no_room(name, present)) for name in new[room:]}
 
 
-def _present(calls: RetryingCalls, desk: Session) -> int:
+def _present(calls: RetryingCalls, session: Session) -> int:
     scope = calls.guard.scope
     if not scope.tag:
-        return counted(calls, desk, scope.prefix)
+        return counted(calls, session, scope.prefix)
     wanted, present = Selection(scope.prefix, (scope.tag,)), 0
-    for page in name_pages(calls, desk, scope.prefix):
-        snapshot = desk.entries.read(page, wanted.may_have)
+    for page in name_pages(calls, session, scope.prefix):
+        snapshot = session.entries.read(page, wanted.may_have)
         present += sum(scope.has(shown(stored)) for stored in snapshot.stored)
     return present
 

@@ -72,7 +72,7 @@ def pages_of(calls: RetryingCalls, prefix: str = "") -> Iterator[list[str]]:
 
     Among them those that a leader has set aside for having no definition any more.
     """
-    aside = sorted(set(calls.read(lambda desk: _set_aside(desk, prefix))))
+    aside = sorted(set(calls.read(lambda session: _set_aside(session, prefix))))
     after = b""
     while True:
         found = calls.read(partial(_page, prefix, after, calls.check))
@@ -86,55 +86,57 @@ def pages_of(calls: RetryingCalls, prefix: str = "") -> Iterator[list[str]]:
         aside, after = aside[ready:], found[-1]
 
 
-def _set_aside(desk: Session, prefix: str) -> list[str]:
-    return [name for name in desk.insight.set_aside() if name.startswith(prefix)]
+def _set_aside(session: Session, prefix: str) -> list[str]:
+    return [name for name in session.insight.set_aside() if name.startswith(prefix)]
 
 
-def _page(prefix: str, after: bytes, check: Check, desk: Session) -> list[bytes]:
+def _page(prefix: str, after: bytes, check: Check, session: Session) -> list[bytes]:
     """The names that follow."""
-    found = _indexed(desk, check, lambda index: index.page(prefix, after, PAGE))
+    found = _indexed(session, check, lambda index: index.page(prefix, after, PAGE))
     if found is not None:
         return found
-    names = sorted(name.encode() for name in _names(desk, prefix))
+    names = sorted(name.encode() for name in _names(session, prefix))
     return names[bisect_right(names, after) :][:PAGE]
 
 
-def name_pages(calls: RetryingCalls, desk: Session, prefix: str) -> Iterator[list[str]]:
+def name_pages(calls: RetryingCalls, session: Session, prefix: str) -> Iterator[list[str]]:
     """The names of the entries there are, page by page, within one attempt of a call."""
     after, full = b"", True
     while full:
-        found = _page(prefix, after, calls.check, desk)
+        found = _page(prefix, after, calls.check, session)
         full = len(found) == PAGE
         if found:
             yield [text(name) for name in found]
             after = found[-1]
 
 
-def counted(calls: RetryingCalls, desk: Session, prefix: str) -> int:
+def counted(calls: RetryingCalls, session: Session, prefix: str) -> int:
     """How many entries have names that begin so."""
-    found = _indexed(desk, calls.check, lambda index: index.count(prefix))
-    return len(_names(desk, prefix)) if found is None else found
+    found = _indexed(session, calls.check, lambda index: index.count(prefix))
+    return len(_names(session, prefix)) if found is None else found
 
 
-def _indexed(desk: Session, check: Check, ask: Callable[[NameIndex], Found | None]) -> Found | None:
+def _indexed(
+    session: Session, check: Check, ask: Callable[[NameIndex], Found | None]
+) -> Found | None:
     """What the index says; it is made first where it is missing or not whole.
 
     None if an older release, which does not keep the index, is writing all the time.
     """
     for _ in range(REINDEXINGS):
-        found = ask(desk.entries.index)
+        found = ask(session.entries.index)
         if found is not None:
             return found
         at = REINDEX
         while at[0] != "done":
-            at = desk.entries.index.make(at, INDEXED)
+            at = session.entries.index.make(at, INDEXED)
             check("the index of names is being made")
     return None
 
 
-def _names(desk: Session, prefix: str) -> list[str]:
+def _names(session: Session, prefix: str) -> list[str]:
     """Without the index: the names of all entries are read."""
-    return [name for name in desk.entries.names() if name.startswith(prefix)]
+    return [name for name in session.entries.names() if name.startswith(prefix)]
 
 
 def selected(calls: RetryingCalls, selection: Selection) -> Iterator[Entry]:
@@ -159,7 +161,7 @@ def entries_of(
     if only is None:
         snapshot = read(calls, names)
     else:
-        snapshot = calls.read(lambda desk: desk.entries.read(names, only))
+        snapshot = calls.read(lambda session: session.entries.read(names, only))
     return [
         shown(stored)
         for stored in snapshot.stored
@@ -169,4 +171,4 @@ def entries_of(
 
 def read(calls: RetryingCalls, names: list[str]) -> Snapshot:
     """These entries at one moment, as stored."""
-    return calls.read(lambda desk: desk.entries.read(names))
+    return calls.read(lambda session: session.entries.read(names))

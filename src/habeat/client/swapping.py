@@ -46,19 +46,19 @@ def swap(calls: RetryingCalls, plan: Callable[[Session], Plan[Result]]) -> Resul
     marks = _marks(calls)
     unanswered: tuple[Mark, Result] | None = None
 
-    def attempt(desk: Session) -> Result:
+    def attempt(session: Session) -> Result:
         nonlocal unanswered
         if unanswered is not None:
             mark, result = unanswered
-            if desk.entries.recall(mark):
+            if session.entries.recall(mark):
                 return result
             unanswered = None
-        planned = plan(desk)
+        planned = plan(session)
         if planned.send is None:
             return planned.result
         mark = next(marks)
         unanswered = mark, planned.result
-        outcome = planned.send(desk.entries, mark)
+        outcome = planned.send(session.entries, mark)
         unanswered = None
         if isinstance(outcome, Conflict):
             raise Overtaken(outcome.name)

@@ -86,7 +86,7 @@ class Election:
         self.trust: Trust | None = None
         self.won: Won | None = None
         self.history = Knowledge()
-        self.rank = 0
+        self._rank = 0
         self.inert: str = ""
         self._asked = False
         #: Our token, once we were told that it holds the lease no more.
@@ -97,8 +97,22 @@ class Election:
         self._next_look_ms = 0
         self._sits_out_until_ms = 0
         self._free_since_ms: int | None = None
-        #: Why this replica must not lead, "" if it may.
-        self.barred = ""
+        self._barred = ""
+
+    # -- what the replica finds out ---------------------------------------------------------
+
+    @property
+    def barred(self) -> str:
+        """Why this replica must not lead; "" if it may."""
+        return self._barred
+
+    def bar(self, why: str) -> None:
+        """Keep this replica from leading for this reason; "" lets it lead again."""
+        self._barred = why
+
+    def placed(self, rank: int) -> None:
+        """Set this replica's rank; those with the lowest ranks watch closely for a crash."""
+        self._rank = rank
 
     # -- what the engine asks ---------------------------------------------------------------
 
@@ -293,7 +307,7 @@ class Election:
         self._next_look_ms = 0
 
     def _poll_ms(self) -> int:
-        close = self.rank < CLOSE_WATCHERS and self._pace.crash_poll_ms > 0
+        close = self._rank < CLOSE_WATCHERS and self._pace.crash_poll_ms > 0
         slow_ms = self._pace.ttl_ms // 3
         return min(self._pace.crash_poll_ms, slow_ms) if close else slow_ms
 

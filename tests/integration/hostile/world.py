@@ -57,15 +57,15 @@ class World:
         logging.getLogger("habeat").addHandler(self.errors)
         scheduler = Scheduler(app, lazy=True)
         scheduler.setup_schedule()
-        self.station = scheduler._own_station()
-        self.station.preflight.run()
+        self.parts = scheduler._own_parts()
+        self.parts.preflight.run()
         self.client.add(CONTROL, "proj.tick", EVERY_MS / 1_000, options={"queue": QUEUE})
         self.turn_until(lambda: self.left() >= 3)
 
     def close(self) -> None:
         logging.getLogger("habeat").removeHandler(self.errors)
-        self.station.release()
-        self.station.close()
+        self.parts.release()
+        self.parts.close()
         self.client.close()
         self.admin.close()
 
@@ -74,13 +74,13 @@ class World:
     def turn(self, seconds: float) -> None:
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
-            self.station.engine.tick()
+            self.parts.engine.tick()
 
     def turn_until(self, done: Callable[[], bool], seconds: float = 20) -> None:
         ends = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < ends, self.errors.lines[-5:]
-            self.station.engine.tick()
+            self.parts.engine.tick()
 
     def fires(self, slots: int = 5) -> None:
         """Turn until so many more have left."""

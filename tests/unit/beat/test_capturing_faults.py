@@ -17,7 +17,7 @@ ADD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
 
 
 class Captured:
-    """In place of Capture: where the app's messages go, and what it meets."""
+    """In place of CommandRecorder: where the app's messages go, and what it meets."""
 
     def __init__(self) -> None:
         self.queue = "celery"
@@ -39,7 +39,7 @@ class Case:
         self.bench = Bench(app, {"a": ADD})
         self.publisher = self.bench.publisher
         self.captured = Captured()
-        self.publisher._capture = self.captured  # type: ignore[assignment]
+        self.publisher._command_recorder = self.captured  # type: ignore[assignment]
         self.publisher._wanted = "auto"
         self.publisher.atomic = True
         self.publisher.templates = None

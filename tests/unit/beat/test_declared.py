@@ -308,12 +308,12 @@ def test_an_entry_says_the_same_as_add_does(app: Celery) -> None:
     assert found.entries["none"] == plain
 
 
-@pytest.mark.parametrize("decode", ["decode", "decode_order"])
+@pytest.mark.parametrize("decode", ["decode", "decode_request"])
 def test_what_is_larger_than_the_limit_is_not_decoded(decode: str) -> None:
-    catalog = BeatDefinitionSource(BeatSchedule(), limits=Limits(definition_bytes=1_000))
+    definitions = BeatDefinitionSource(BeatSchedule(), limits=Limits(definition_bytes=1_000))
     given = ("a",) if decode == "decode" else ()
     most = Limits(definition_bytes=1_000).stored_bytes
     with pytest.raises(DefinitionError, match=f"it has {most + 1} bytes, more than"):
-        getattr(catalog, decode)(*given, b" " * (most + 1))
+        getattr(definitions, decode)(*given, b" " * (most + 1))
     with pytest.raises(DefinitionError, match="Expecting value"):
-        getattr(catalog, decode)(*given, b" " * most)
+        getattr(definitions, decode)(*given, b" " * most)

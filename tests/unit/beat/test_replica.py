@@ -30,7 +30,9 @@ class Store:
 
 
 def _election() -> Any:
-    return SimpleNamespace(known=Known("c", 1), won=None, holder=None, inert="", barred="", rank=0)
+    return SimpleNamespace(
+        known=Known("c", 1), won=None, holder=None, inert="", barred="", placed=lambda _: None
+    )
 
 
 def _replica(
@@ -47,7 +49,7 @@ def _replica(
         "publisher": publisher,
         "broker": SimpleNamespace(probe=lambda _: None),
         "reconcile": SimpleNamespace(clashes=set()),
-        "declared": declared,
+        "beat_schedule": declared,
         "upkeep": SimpleNamespace(step=lambda *_: None, entries_lost=False),
         "ttl_ms": 6_000,
         "clock": clock,

@@ -16,7 +16,7 @@ from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.envelope import Publication, unseal
 from habeat.beat.declared.beat_schedule import declare
 from habeat.beat.definition_source import BeatDefinitionSource
-from habeat.beat.message.kombu_redis import Capture
+from habeat.beat.message.kombu_redis import CommandRecorder
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.message.record import EntryRenderer
 from habeat.beat.message.send_path import goes_its_own_way, iso
@@ -47,13 +47,13 @@ class Bench:
         self.app = app
         self.declared = declare(app, schedule or {})
         assert not self.declared.broken
-        catalog = BeatDefinitionSource(self.declared)
+        definitions = BeatDefinitionSource(self.declared)
         self.clock = FakeClock()
         self.broker = Broker(app, 3.0, lambda: self.clock.us // 1_000)
         self.publisher = CeleryPublisher(
             renderer=EntryRenderer(
                 app,
-                catalog,
+                definitions,
                 HabeatsShape(app).apply_entry,
                 monotonic_us=lambda: self.clock.us,
             ),
@@ -287,9 +287,9 @@ def test_the_outbox_touches_nothing_of_kombus_inside_where_the_broker_is_not_red
             if isinstance(value, type) and issubclass(value, Exception):
                 continue
             monkeypatch.setattr(capture, name, used)
-    monkeypatch.setattr(publisher, "Capture", used)
-    monkeypatch.setattr(Capture, "commands", used)
-    monkeypatch.setattr(Capture, "check_shape", used)
+    monkeypatch.setattr(publisher, "CommandRecorder", used)
+    monkeypatch.setattr(CommandRecorder, "commands", used)
+    monkeypatch.setattr(CommandRecorder, "check_shape", used)
     bench = Bench(app, {"a": {"task": "proj.add", "schedule": 60, "args": (1, 2)}})
     rendered = bench.publisher.render(bench.declared.entries["a"], FIRING, "cluster", 1)
     assert rendered.commands == ()

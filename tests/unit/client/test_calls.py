@@ -39,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def failing(times: int, error: Exception) -> tuple[Callable[[Any], str], list[int]]:
     turns: list[int] = []
 
-    def attempt(desk: Any) -> str:
+    def attempt(session: Any) -> str:
         turns.append(1)
         if len(turns) <= times:
             raise error
@@ -90,13 +90,13 @@ def test_each_call_has_a_desk_of_its_own_and_leaves_it_for_the_next() -> None:
     calls = RetryingCalls(lambda: PLACE, 5.0)
     inner: list[Any] = []
 
-    def attempt(desk: Any) -> Any:
+    def attempt(session: Any) -> Any:
         inner.append(calls.read(lambda other: other))
-        return desk
+        return session
 
     outer = calls.read(attempt)
     assert inner[0] is not outer
-    assert calls.read(lambda desk: desk) in (outer, inner[0])
+    assert calls.read(lambda session: session) in (outer, inner[0])
     calls.close()
 
 

@@ -141,7 +141,7 @@ def test_a_released_lease_is_taken_at_once(field: Field) -> None:
 def test_an_expired_lease_is_looked_for_when_it_ends(field: Field) -> None:
     """Not a poll later: the standby knows the PTTL."""
     one, other = field.replica("a"), field.replica("b")
-    other.rank = 9  # far back in the line: it polls every third of a TTL
+    other.placed(9)  # far back in the line: it polls every third of a TTL
     assert one.step()
     ends = field.store.lease_ends_us
     field.run(other, 3 * TTL_MS)
@@ -155,7 +155,7 @@ def test_two_replicas_close_to_the_lead_watch_closely_and_the_rest_do_not(field:
     waits = []
     for rank in range(4):
         standby = field.replica(f"s{rank}")
-        standby.rank = rank
+        standby.placed(rank)
         standby.step()
         waits.append(standby.wait_ms())
     assert waits == [250, 250, TTL_MS // 3, TTL_MS // 3]
@@ -197,7 +197,7 @@ def test_a_lease_that_outlives_its_leader_is_taken(crash_poll_ms: int, rank: int
     """Redis' clock stepped back by an hour, and NUMSUB cannot be had."""
     field = Field(crash_poll_ms, ttl_ms=12_000)
     one, other = field.replica("a"), field.replica("b")
-    other.rank = rank
+    other.placed(rank)
     assert one.step()
     field.store.listeners = None
     field.store.lease_ends_us += 3_600 * 1_000_000
@@ -252,7 +252,7 @@ def test_a_foreign_state_is_found_out_though_the_lease_is_held(
 
 def test_a_barred_replica_never_contends(field: Field) -> None:
     one = field.replica("a")
-    one.barred = "Redis evicts entries"
+    one.bar("Redis evicts entries")
     field.run(one, 3 * TTL_MS)
     assert field.store.count("acquire") == 0
     assert field.store.count("observe") > 2

@@ -93,7 +93,7 @@ class Stopper(shipped_stopping.Stopper):
 
 
 def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper) -> Parts:
-    """A replica's parts, in the order in which `wiring.build` makes them."""
+    """A replica's parts, in the order in which `assembly.build` makes them."""
     plan, clock = sim.plan, host
     caller = AsyncCaller(Clients(Client(host, sim.network), sim.network), sim.keys)
     leases = RedisElectionStore(caller, clock, APP, lambda: f"cluster of {host.nonce}")
@@ -116,7 +116,7 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
         publisher=publisher,  # type: ignore[arg-type]
         broker=Probe(publisher),  # type: ignore[arg-type]
         reconcile=Reconcile(entries, declared),
-        declared=declared,
+        beat_schedule=declared,
         upkeep=Upkeep(Mending(caller), entries, declared.fingerprint),
         ttl_ms=plan.ttl_ms,
         clock=clock,

@@ -57,7 +57,7 @@ class Broker:
         self._producer: Any = None
         self._confirming: ConfirmingChannel | None = None
         self._outlet: Any = None
-        self._declared = KnownQueues()
+        self._known_queues = KnownQueues()
         #: How long it took to connect, and the entries whose last message closed a connection.
         self._connect_ms = 0
         self._troubled: set[str] = set()
@@ -144,7 +144,7 @@ class Broker:
     ) -> Ticket | None:
         ends_ms = self._now_ms() + round(timeout_s * 1_000)
         way = way_of(message.arguments)
-        known = confirming.knows(way) and self._declared.knows(message.arguments.get("declare"))
+        known = confirming.knows(way) and self._known_queues.knows(message.arguments.get("declare"))
         if known and _entry_of(message) not in self._troubled:
             self._hand_over(message, attempt, timeout_s)
             return confirming.published(_entry_of(message))
@@ -155,7 +155,7 @@ class Broker:
         return None
 
     def _hand_over(self, message: Publication, attempt: int, timeout_s: float) -> None:
-        arguments = self._declared.without_known(message.arguments)
+        arguments = self._known_queues.without_known(message.arguments)
         headers = dict(arguments.pop("headers", None) or {})
         if "habeat_attempt" in headers:
             headers["habeat_attempt"] = attempt
@@ -171,7 +171,7 @@ class Broker:
             confirm_timeout=timeout_s,
             **arguments,
         )
-        self._declared.add(arguments["declare"])
+        self._known_queues.add(arguments["declare"])
         if is_unrouted(delivered):
             exchange, routing_key = way_of(arguments)
             raise PublishRefused(no_queue(exchange, routing_key))
@@ -221,7 +221,7 @@ class Broker:
     def forget(self) -> None:
         """In a forked child: drop the object without a word to the broker."""
         self._connection = self._producer = self._outlet = self._confirming = None
-        self._declared = KnownQueues()
+        self._known_queues = KnownQueues()
 
     def _failed(self, error: Exception, timeout_s: float, entry: str = "") -> Exception:
         """What to raise for an error over a message; the connection is not used any more."""

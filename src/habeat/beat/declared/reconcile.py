@@ -37,9 +37,9 @@ STALE_MS = 60_000
 class Reconcile:
     """Seeds, changes and prunes config entries, a slice at a time."""
 
-    def __init__(self, store: EntryStore, declared: BeatSchedule) -> None:
+    def __init__(self, store: EntryStore, beat_schedule: BeatSchedule) -> None:
         self._store = store
-        self._seeding = Seeding(store, declared)
+        self._seeding = Seeding(store, beat_schedule)
         self._under: tuple[Token, str, Terms] | None = None
         self._next_look_us = 0
         #: How many entries of the code there were, without those that the seeding has made.

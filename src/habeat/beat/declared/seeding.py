@@ -56,10 +56,10 @@ class Slice:
 class Seeding:
     """Seeds and changes config entries."""
 
-    def __init__(self, store: EntryStore, declared: BeatSchedule) -> None:
+    def __init__(self, store: EntryStore, beat_schedule: BeatSchedule) -> None:
         self._store = store
-        self._declared = declared.entries
-        self._names = sorted(declared.entries)
+        self._declared = beat_schedule.entries
+        self._names = sorted(beat_schedule.entries)
         self._told = TroubleLog()
         self.clashes: set[str] = set()
         self.unreadable: set[str] = set()

@@ -1,15 +1,16 @@
 """The one module that knows kombu's inside: a message as the Redis commands that enqueue it.
 
-Nothing else depends on what is assumed here, and it tests itself: `Capture.check` captures a
-probe message and decodes it, and proves that broker and schedule are one server by writing
-through the one connection and reading through the other. On any surprise (kombu changed shape,
-an ACL, another server, a Cluster) it says why, and the outbox is used. To delete this module,
-delete it and its use in publisher.py.
+No other module depends on these assumptions, and this one checks them itself.
+`CommandRecorder.check` records a probe message and decodes it. It then writes a key through the
+broker's connection and reads it through the schedule's, which proves that both are one server. If
+anything is unexpected (kombu has changed shape, an ACL, another server, a Cluster), it says why,
+and the outbox is used. To remove the atomic dispatch, delete this module and its use in
+publisher.py.
 
-How: a kombu channel of our own connection whose `basic_publish` gives the channel a client that
-keeps LPUSH, PUBLISH and PEXPIRE instead of sending them; all else (declaring queues, looking up
-bindings) goes to the broker as usual. So routing, priorities, key prefixes and fan-out are
-kombu's own.
+How it works: on a kombu channel of our own connection, `basic_publish` runs with a client that
+records LPUSH, PUBLISH and PEXPIRE instead of sending them. Everything else (declaring queues,
+looking up bindings) goes to the broker as usual. Routing, priorities, key prefixes and fan-out are
+therefore kombu's own.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ Words = Sequence[bytes | str | int]
 PROBE_TTL_MS = 10_000
 
 
-class CannotCapture(Exception):
+class CannotRecord(Exception):
     """Why the atomic dispatch is not possible; a sentence for the log."""
 
 
-class CaptureUncertain(Exception):
+class RecordingUncertain(Exception):
     """The question could not be asked just now; ask again."""
 
 
@@ -43,7 +44,7 @@ class NoQueue(Exception):
     """A message that kombu would drop without a word: no queue is bound where it goes."""
 
 
-class Capture:
+class CommandRecorder:
     """Turns publications into Redis commands, by kombu's own hand."""
 
     def __init__(self, broker: Broker) -> None:
@@ -51,13 +52,13 @@ class Capture:
         self._channel: Any = None
         self._producer: Any = None
         self._connection: Any = None
-        self._declared = KnownQueues()
+        self._known_queues = KnownQueues()
 
     def commands(self, published: Sequence[Publication]) -> list[Words]:
         """The commands that enqueue these messages, in order."""
         producer = self._bound_producer()
         kept: list[Words] = []
-        self._channel.habeat_kept = kept
+        self._channel.habeat_recorded = kept
         for message in published:
             before = len(kept)
             check_declared(message.arguments.get("declare"), self._broker.own_names)
@@ -66,9 +67,9 @@ class Capture:
                 content_type=message.content_type,
                 content_encoding=message.content_encoding,
                 retry=False,
-                **self._declared.without_known(message.arguments),
+                **self._known_queues.without_known(message.arguments),
             )
-            self._declared.add(message.arguments.get("declare"))
+            self._known_queues.add(message.arguments.get("declare"))
             if len(kept) == before:
                 raise NoQueue(no_queue(*way_of(message.arguments)))
             self._check_keys(kept[before:])
@@ -92,14 +93,14 @@ class Capture:
         """Prove that capturing works here; the broker's database.
 
         `same_server(db, key)` reads a key through the schedule's connection. Raises
-        CannotCapture, or CaptureUncertain when Redis or the broker did not answer.
+        CannotRecord, or RecordingUncertain when Redis or the broker did not answer.
         """
         try:
             self._bound_producer()
-        except CannotCapture:
+        except CannotRecord:
             raise
         except Exception as error:
-            raise CaptureUncertain(f"{type(error).__name__}: {error}") from error
+            raise RecordingUncertain(f"{type(error).__name__}: {error}") from error
         self.check_shape()
         database = self._database()
         self._check_server(database, same_server)
@@ -112,10 +113,10 @@ class Capture:
     def _bound_producer(self) -> Any:
         connection = self._broker.connection
         if self._producer is None or self._connection is not connection:
-            self._channel = _capturing_channel(connection)
+            self._channel = _recording_channel(connection)
             self._producer = self._broker.producer.__class__(self._channel, auto_declare=False)
             self._connection = connection
-            self._declared = KnownQueues()
+            self._known_queues = KnownQueues()
         return self._producer
 
     def pool(self) -> Any:
@@ -124,7 +125,7 @@ class Capture:
         return self._channel.pool
 
     def check_shape(self) -> None:
-        """Capture a probe message and decode it; CannotCapture."""
+        """CommandRecorder a probe message and decode it; CannotRecord."""
         probe = f"habeat.probe.{secrets.token_hex(8)}"
         try:
             commands = self.commands([_to_queue(probe)])
@@ -138,17 +139,17 @@ class Capture:
                 and sent["properties"]["delivery_info"]["routing_key"] == probe
             )
         except Exception as error:
-            raise CannotCapture(
+            raise CannotRecord(
                 f"kombu's Redis transport has an unknown shape ({type(error).__name__}: {error})"
             ) from error
         if not shaped:
-            raise CannotCapture("kombu's Redis transport has an unknown shape")
+            raise CannotRecord("kombu's Redis transport has an unknown shape")
 
     def _database(self) -> int:
         try:
             return int(self._channel.pool.connection_kwargs.get("db") or 0)
         except Exception as error:
-            raise CannotCapture("the broker's database cannot be told") from error
+            raise CannotRecord("the broker's database cannot be told") from error
 
     def _check_server(self, database: int, same_server: Callable[[int, str], str]) -> None:
         key, nonce = f"habeat.probe.{secrets.token_hex(8)}", secrets.token_hex(16)
@@ -164,7 +165,7 @@ class Capture:
             with contextlib.suppress(Exception):
                 client.delete(key)
         if seen != nonce:
-            raise CannotCapture("schedule and broker are not the same Redis server")
+            raise CannotRecord("schedule and broker are not the same Redis server")
 
 
 def _to_queue(name: str) -> Publication:
@@ -175,26 +176,26 @@ def _to_queue(name: str) -> Publication:
 def _judged(error: Exception) -> Exception:
     text = str(error)
     if "NOPERM" in text or "permission" in text.lower():
-        return CannotCapture(f"the broker's user may not write a probe key ({text})")
-    return CaptureUncertain(f"{type(error).__name__}: {text}")
+        return CannotRecord(f"the broker's user may not write a probe key ({text})")
+    return RecordingUncertain(f"{type(error).__name__}: {text}")
 
 
-def _capturing_channel(connection: Any) -> Any:
+def _recording_channel(connection: Any) -> Any:
     """A channel of this connection that keeps what it would enqueue."""
     transport = connection.transport
     base = getattr(transport, "Channel", None)
     if base is None or not all(
         hasattr(base, name) for name in ("_put", "_put_fanout", "_create_client", "basic_publish")
     ):
-        raise CannotCapture("the broker's transport is not kombu's Redis transport")
+        raise CannotRecord("the broker's transport is not kombu's Redis transport")
     connection.connect()
-    return type("CapturingChannel", (_Capturing, base), {})(connection.connection)
+    return type("RecordingChannel", (_RecordingChannel, base), {})(connection.connection)
 
 
-class _Capturing:
+class _RecordingChannel:
     """Mixed into kombu's Redis channel."""
 
-    habeat_kept: list[Words]
+    habeat_recorded: list[Words]
     _habeat_publishing = False
     _habeat_reader: Any = None
 
@@ -212,14 +213,14 @@ class _Capturing:
             return super()._create_client(asynchronous=asynchronous)  # type: ignore[misc]
         if self._habeat_reader is None:  # to make one takes longer than all the rest
             self._habeat_reader = super()._create_client()  # type: ignore[misc]
-        return _Keeper(self._habeat_reader, self.habeat_kept)
+        return _RecordingClient(self._habeat_reader, self.habeat_recorded)
 
     @contextlib.contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
         yield client or self._create_client()
 
 
-class _Keeper:
+class _RecordingClient:
     """A client that keeps writes, and reads for real."""
 
     def __init__(self, client: Any, kept: list[Words]) -> None:
@@ -238,13 +239,13 @@ class _Keeper:
     def smembers(self, key: str) -> Any:
         return self._client.smembers(key)
 
-    def pipeline(self, *_: Any, **__: Any) -> _Keeper:
+    def pipeline(self, *_: Any, **__: Any) -> _RecordingClient:
         return self
 
     def execute(self) -> None:
         """A pipeline of kept commands has nothing to do."""
 
-    def __enter__(self) -> _Keeper:
+    def __enter__(self) -> _RecordingClient:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -94,27 +94,27 @@ class Outgoing:
     def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> Handed:
         """Send a packet, all within the time; what fails is in the answers."""
         ends_ms = self._now_ms() + timeout_ms
-        orders = [self._order(parcel, ends_ms) for parcel in parcels]
-        if self.packets is not None and all(orders):
+        commands = [self._commands_of(parcel, ends_ms) for parcel in parcels]
+        if self.packets is not None and all(commands):
             alone = parcels[0].entry if len(parcels) == 1 else ""
-            packet = self.packets.send(orders, ends_ms, alone)
+            packet = self.packets.send(commands, ends_ms, alone)
             return OnItsWay([packet.answer] * len(parcels), self._now_ms)
         self._code_us = None
-        waits = self._by_kombu(parcels, orders, ends_ms)
+        waits = self._by_kombu(parcels, commands, ends_ms)
         return OnItsWay(waits, self._now_ms, self._code_us)
 
     def _by_kombu(
-        self, parcels: Sequence[Parcel], orders: Sequence[Sequence[Words]], ends_ms: int
+        self, parcels: Sequence[Parcel], commands: Sequence[Sequence[Words]], ends_ms: int
     ) -> Sequence[Wait]:
         """One by one what kombu has to publish.
 
         The others are answered before: a message that is refused costs the broker's connection.
         """
         answers: dict[int, Wait | Answered] = {}
-        captured = [at for at, order in enumerate(orders) if order]
-        if self.packets is not None and captured:
-            packet = self.packets.send([orders[at] for at in captured], ends_ms)
-            for at in captured:
+        recorded = [at for at, one in enumerate(commands) if one]
+        if self.packets is not None and recorded:
+            packet = self.packets.send([commands[at] for at in recorded], ends_ms)
+            for at in recorded:
                 answers[at] = packet.answer(max(0, ends_ms - self._now_ms()))
         failed = next((a for a in answers.values() if isinstance(a, BrokerUnavailable)), None)
         for at, parcel in enumerate(parcels):
@@ -123,7 +123,7 @@ class Outgoing:
                 failed = failed or (answer if isinstance(answer, BrokerUnavailable) else None)
         return [_wait(answers[at]) for at in range(len(parcels))]
 
-    def _order(self, parcel: Parcel, ends_ms: int) -> Sequence[Words]:
+    def _commands_of(self, parcel: Parcel, ends_ms: int) -> Sequence[Words]:
         """The commands that enqueue it at a Redis broker; none where kombu has to publish it."""
         if self._broker.is_troubled(parcel.entry):
             return ()

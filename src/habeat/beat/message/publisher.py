@@ -15,7 +15,13 @@ from dataclasses import replace
 from habeat.beat.broker.blame import Blame, blame, told
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.envelope import Publication, seal
-from habeat.beat.message.kombu_redis import CannotCapture, Capture, CaptureUncertain, NoQueue, Words
+from habeat.beat.message.kombu_redis import (
+    CannotRecord,
+    CommandRecorder,
+    NoQueue,
+    RecordingUncertain,
+    Words,
+)
 from habeat.beat.message.outgoing import Outgoing
 from habeat.beat.message.record import EntryRenderer
 from habeat.beat.message.redis_packets import RedisPackets
@@ -56,7 +62,7 @@ class CeleryPublisher:
     ) -> None:
         self._renderer = renderer
         self._broker = broker
-        self._capture: Capture | None = None
+        self._command_recorder: CommandRecorder | None = None
         self._wanted = wanted
         self._impossible = impossible
         self._same_server = same_server
@@ -99,20 +105,20 @@ class CeleryPublisher:
         self._in_packets = in_packets
 
     def _probe(self) -> None:
-        capture = Capture(self._broker)
+        recorder = CommandRecorder(self._broker)
         try:
-            database = capture.check(self._same_server)
-        except CannotCapture as reason:
+            database = recorder.check(self._same_server)
+        except CannotRecord as reason:
             if self._wanted == "atomic":
                 raise BrokerUnavailable(
                     f"habeat_dispatch is 'atomic', and that cannot be: {reason}"
                 ) from reason
             self._decide(False, str(reason))
-        except (CaptureUncertain, StoreUnavailable) as error:
+        except (RecordingUncertain, StoreUnavailable) as error:
             self._broker.discard()
             raise BrokerUnavailable(f"the dispatch cannot be decided yet: {error}") from error
         else:
-            self._capture = capture
+            self._command_recorder = recorder
             self._use_database(database)
             self._decide(True, f"schedule and broker are one Redis (broker database {database})")
 
@@ -127,7 +133,7 @@ class CeleryPublisher:
         Their queues are served by the outbox from now on, if the choice was left to us. So is
         everything, if one of them is the app's default queue and no other.
         """
-        if self._wanted == "atomic" or self._capture is None:
+        if self._wanted == "atomic" or self._command_recorder is None:
             return False
         queues, default = {str(words[1]) for words in commands}, self._default_queue()
         if queues == {default}:
@@ -147,12 +153,12 @@ class CeleryPublisher:
 
     def _default_queue(self) -> str:
         try:
-            return "" if self._capture is None else self._capture.default_queue()
+            return "" if self._command_recorder is None else self._command_recorder.default_queue()
         except Exception:
             return ""  # it cannot be told just now: then only these queues are concerned
 
     def _give_up_atomic(self, why: str) -> None:
-        self._capture = None
+        self._command_recorder = None
         if self.templates is not None:
             self.templates.forget()
         self._decide(False, why)
@@ -215,8 +221,8 @@ class CeleryPublisher:
                 raise BrokerUnavailable(str(error)) from gone
 
     def _rendered(self, published: list[Publication]) -> Rendered:
-        if self._capture is not None:
-            commands = self._captured(self._capture, published)
+        if self._command_recorder is not None:
+            commands = self._commands_of(self._command_recorder, published)
             if not self._is_denied(commands):
                 return Rendered(commands=commands)
         try:
@@ -227,7 +233,9 @@ class CeleryPublisher:
         packet = packets.commands(published, 1) if packets is not None else ()
         return Rendered(envelope=envelope, packet=packet)
 
-    def _captured(self, capture: Capture, published: list[Publication]) -> Sequence[Words]:
+    def _commands_of(
+        self, recorder: CommandRecorder, published: list[Publication]
+    ) -> Sequence[Words]:
         """The commands that enqueue these messages, each of them somewhere.
 
         Nothing is sent by it. So what a connection fails under is tried once more by a new one,
@@ -235,7 +243,7 @@ class CeleryPublisher:
         """
         for last in (False, True):
             try:
-                return capture.commands(published)
+                return recorder.commands(published)
             except NoQueue as error:
                 raise RenderFailed(str(error)) from error
             except Exception as error:

@@ -83,7 +83,7 @@ class EntryRenderer:
     def __init__(
         self,
         app: Celery,
-        catalog: BeatDefinitionSource,
+        definitions: BeatDefinitionSource,
         apply_entry: Callable[..., None],
         leaving: Callable[[BaseException], bool] = lambda _: False,
         monotonic_us: Callable[[], int] = _CLOCK.monotonic_us,
@@ -94,7 +94,7 @@ class EntryRenderer:
         #: How long the last run took, without waiting for the broker.
         self.code_us = 0
         self._app = app
-        self._catalog = catalog
+        self._definitions = definitions
         self._apply_entry = apply_entry
         #: A crontab takes longer to make than a message; equal schedules share one.
         self._as_celery = lru_cache(maxsize=SCHEDULES_KEPT)(lambda each: to_celery(each, app))
@@ -129,7 +129,7 @@ class EntryRenderer:
             raise RenderFailed("beat's apply_entry did not reach the send path")
 
     def _beat_entry(self, entry: Entry, sending: SendAttempt) -> FiringEntry:
-        parts = self._catalog.code_parts(entry)
+        parts = self._definitions.code_parts(entry)
         options = dict(parts.get("options", entry.options))
         if isinstance(options.get("headers"), dict):
             options["headers"] = dict(options["headers"])

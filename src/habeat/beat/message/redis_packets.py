@@ -27,7 +27,7 @@ from redis.exceptions import RedisError, ResponseError
 from habeat.beat.broker.blame import Blame, blame, told
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.envelope import Publication
-from habeat.beat.message.kombu_redis import CannotCapture, Capture, Words
+from habeat.beat.message.kombu_redis import CannotRecord, CommandRecorder, Words
 from habeat.ports import Answered, BrokerUnavailable, PublishRefused, PublishUnknown
 from habeat.store.pipelining import packed, taken
 
@@ -38,7 +38,7 @@ class RedisPackets:
     def __init__(self, broker: Broker, now_ms: Callable[[], int]) -> None:
         self._broker = broker
         self._now_ms = now_ms
-        self._capture = Capture(broker)
+        self._command_recorder = CommandRecorder(broker)
         self._checked: Any = None
         self._why_not = ""
 
@@ -53,12 +53,12 @@ class RedisPackets:
                 self._why_not = "the broker is not Redis"
                 return False
             try:
-                self._capture.check_shape()
-            except CannotCapture as reason:
+                self._command_recorder.check_shape()
+            except CannotRecord as reason:
                 self._why_not = str(reason)
                 return False
             except Exception:  # whatever it is, kombu's publish meets it too and says what it is
-                self._capture.discard()
+                self._command_recorder.discard()
                 return False
             self._checked = connection
         return True
@@ -68,22 +68,22 @@ class RedisPackets:
         if not self.ready:
             return ()
         try:
-            return self._capture.commands([_at(message, attempt) for message in published])
+            return self._command_recorder.commands([_at(message, attempt) for message in published])
         except (OSError, redis.ConnectionError, redis.TimeoutError):
             self._broker.discard()  # who asks next would wait as long
             return ()
         except Exception:  # the same: it is left to kombu's publish, which is judged
-            self._capture.discard()
+            self._command_recorder.discard()
             return ()
 
-    def send(self, orders: Sequence[Sequence[Words]], ends_ms: int, alone: str = "") -> Packet:
+    def send(self, per_message: Sequence[Sequence[Words]], ends_ms: int, alone: str = "") -> Packet:
         """Write the commands of these messages; what fails is in the answers.
 
         `alone` is the entry of a message that is sent by itself.
         """
-        packet = Packet(self._broker, [len(order) for order in orders], self._now_ms, alone)
-        request = b"".join(packed(words) for each in orders for words in each)
-        packet.write(self._capture.pool, request, ends_ms)
+        packet = Packet(self._broker, [len(each) for each in per_message], self._now_ms, alone)
+        request = b"".join(packed(words) for each in per_message for words in each)
+        packet.write(self._command_recorder.pool, request, ends_ms)
         return packet
 
 
