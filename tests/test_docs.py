@@ -322,3 +322,35 @@ def test_the_fragments_of_the_changelog_are_of_kinds_that_it_has() -> None:
             assert re.fullmatch(rf"[a-z0-9-]+\.(?:{'|'.join(kinds)})\.md", file.name), file.name
             assert file.read_text().strip(), f"{file.name} is empty"
     assert config["start_string"] in (ROOT / config["filename"]).read_text()
+
+
+DECISIONS = sorted((DOCS / "internals" / "decisions").glob("[0-9]*.md"))
+STATUS = re.compile(
+    r"(?:accepted(?:, in part replaced by .+)?|replaced by \[\d{4}\].+)\. "
+    r"Date: \d{4}-\d\d-\d\d\.(?: Replaces .+\.)?"
+)
+
+
+@pytest.mark.parametrize("record", DECISIONS, ids=lambda record: record.stem)
+def test_a_decision_has_the_form_that_all_have(record: Path) -> None:
+    """Title, status and date, then what was decided, the alternatives, and the cost."""
+    title, status, _ = record.read_text().split("\n\n", 2)
+    assert re.fullmatch(rf"# {record.name[:4]}: \S.*", title)
+    assert STATUS.fullmatch(" ".join(status.removeprefix("Status: ").split())), status
+    parts = re.findall(r"^#+ (.*)$", record.read_text(), re.MULTILINE)[1:]
+    assert [part for part in parts if part not in ("Problem", "Evidence")] == [
+        "Decision",
+        "Alternatives",
+        "Cost",
+    ]
+    assert parts.index("Decision") == parts.count("Problem")
+    assert "Evidence" not in parts or parts[-1] == "Evidence"
+
+
+def test_every_decision_is_in_the_index_under_one_subject() -> None:
+    index = (DOCS / "internals" / "decisions" / "README.md").read_text()
+    listed = dict(re.findall(r"^\| \[\d{4}\]\(([^)]+)\) \| (.*) \|$", index, re.MULTILINE))
+    assert len(re.findall(r"^\| \[\d", index, re.MULTILINE)) == len(DECISIONS)
+    for record in DECISIONS:
+        title = record.read_text().partition("\n")[0].partition(": ")[2]
+        assert listed[record.name].startswith(title), record.name
