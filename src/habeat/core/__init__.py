@@ -1,1 +1,1 @@
-"""The pure core: what is due, who may act, what became of it. No I/O, no clocks, no Celery."""
+"""The pure core: what is due, which replica may act, and outcomes. No I/O, clocks or Celery."""

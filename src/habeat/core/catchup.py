@@ -1,19 +1,20 @@
 """Catch-up: which slots of an entry fire now, which never will, and where the cursor goes.
 
-One pure function, `plan`. It walks the slots after the cursor and looks at a bounded number of
-them, so a leader can renew its lease between slices; what one slice decides is persisted by
-moving the cursor, and the next slice goes on from there by the same rules. Runs of slots that
-will not fire are counted by the schedule (arithmetically where it can), never kept one by one.
+One pure function, `plan`. It walks the slots after the cursor and examines a bounded number of
+them, so that a leader can renew its lease between slices. Moving the cursor persists what a slice
+decided, and the next slice continues from there by the same rules. Runs of slots that will not fire
+are counted by the schedule (by arithmetic where it can), never listed one by one.
 
-The rules (design §6), in the order in which they apply:
+The rules, in the order in which they apply:
 
 1. A slot that fell due up to `Loss.until_ms` belongs to a history that Redis lost: missed.
-2. Of one that fell due after that, up to `Loss.declared_ms`, nobody knows whether it was claimed
-   (core/history.py). Where it may be sent at most once it is ambiguous; else the rules below hold.
+2. For a slot that fell due after that, up to `Loss.declared_ms`, it is unknown whether it was
+   claimed (core/history.py). With at_most_once delivery it is ambiguous; otherwise the rules below
+   apply.
 3. A slot whose effective time is within the grace fires.
-4. Beyond the grace it is a misfire. Beyond the window, where there is one, it is missed.
+4. Beyond the grace it is a misfire. Beyond the window, if there is one, it is missed.
 5. ``skip`` misses it; ``latest`` fires the newest misfire and misses the others; ``all`` fires
-   the newest `misfire_limit` at `misfire_pace` a second and misses the older ones.
+   the newest `misfire_limit` at `misfire_pace` per second and misses the older ones.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from habeat.schedules.schedule import Run
 
 SLICE = 1_000
 
-#: Of a kind whose slots have to be enumerated, no more than this many old ones fire under ``all``.
+#: Under ``all``, at most this many misfires fire if the slots of the kind must be enumerated.
 ENUMERATED_AT_MOST = 10_000
 
 HISTORY_LOST = "history lost"
@@ -39,12 +40,12 @@ HISTORY_UNCERTAIN = "history uncertain"
 
 @dataclass(slots=True)
 class Effort:
-    """How many slots had to be enumerated, over several plans."""
+    """The number of slots that were enumerated, over several plans."""
 
     slots: int = 0
 
 
-#: A backlog leaves in bursts of a tenth of a second's worth of its pace.
+#: A backlog is sent in bursts, each a tenth of a second's worth of its pace.
 BURSTS_PER_SECOND = 10
 
 
@@ -52,8 +53,8 @@ BURSTS_PER_SECOND = 10
 class Step:
     """One move of the cursor: a firing, or a run of slots that will not fire.
 
-    `next_slot_ms` is the first slot after it, None when the schedule is exhausted;
-    `not_before_ms` keeps the rest of a backlog to its pace.
+    `next_slot_ms` is the first slot after it, None if there is none; the rest of a backlog must
+    not fire before `not_before_ms`, which enforces its pace.
     """
 
     what: Firing | SkippedRun
@@ -74,11 +75,11 @@ def plan(
     effort: Effort | None = None,
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Step]:
-    """What becomes of the entry's slots that are due at `now_ms`, oldest first.
+    """The steps for the entry's slots that are due at `now_ms`, oldest first.
 
-    `fired` is how often it has fired before. At most `limit` steps, and no more once a slice of
-    slots has been looked at, or once `enough` says that it has taken its time; the caller plans
-    again from the last step's cursor.
+    `fired` is how often the entry has fired before. Planning stops after `limit` steps, after a
+    slice of enumerated slots, or when `enough` returns true because the time is used up; the caller
+    plans again from the last step's cursor.
     """
     planner = _Planner(entry, policies, now_ms, loss, fired)
     steps: list[Step] = []
@@ -97,26 +98,26 @@ def plan(
 
 
 def promise(policies: Policies) -> str:
-    """The rules above in a sentence, for one entry's policies."""
-    late = f"a slot up to {in_words.duration(policies.misfire_grace_ms)} late fires"
+    """The rules above in one sentence, for an entry's policies."""
+    late = f"fires slots up to {in_words.duration(policies.misfire_grace_ms)} late"
     match policies.misfire:
         case Misfire.LATEST:
-            older = "of older ones the newest"
+            older = "and the newest of the older ones"
         case Misfire.ALL:
             older = (
-                f"of older ones the newest {policies.misfire_limit}, "
-                f"{policies.misfire_pace:g} a second"
+                f"and the newest {policies.misfire_limit} of the older ones, "
+                f"{policies.misfire_pace:g} per second"
             )
         case Misfire.SKIP:
-            older = "older ones do not"
+            older = "and no older ones"
     window_ms = policies.misfire_window_ms
     if window_ms is None or policies.misfire is Misfire.SKIP:
         return f"{late}, {older}"
-    return f"{late}, {older}, none older than {in_words.duration(window_ms)}"
+    return f"{late}, {older}, but none older than {in_words.duration(window_ms)}"
 
 
 def has_expired(entry: Entry, firing: Firing, now_ms: int) -> bool:
-    """Whether its deadline or `expires`, counted from the effective time, is over."""
+    """Whether its deadline or `expires`, counted from the effective time, has passed."""
     if entry.deadline_ms is not None and firing.effective_ms + entry.deadline_ms <= now_ms:
         return True
     expires = entry.options.get("expires")
@@ -132,7 +133,7 @@ def has_expired(entry: Entry, firing: Firing, now_ms: int) -> bool:
 
 
 class _Planner:
-    """Decides one step at a time; remembers the burst and the runs that are left."""
+    """Decides one step at a time; keeps track of the burst and of the runs left."""
 
     def __init__(
         self, entry: Entry, policies: Policies, now_ms: int, loss: Loss, fired: int
@@ -143,10 +144,10 @@ class _Planner:
         self._lost_until_ms = min(loss.until_ms, now_ms)
         once = policies.delivery is Delivery.AT_MOST_ONCE
         self._uncertain_until_ms = min(loss.declared_ms, now_ms) if once else 0
-        #: The last instant that lies beyond the grace.
+        #: The last instant beyond the grace: a slot due up to here is a misfire.
         self._last_misfire_ms = now_ms - policies.misfire_grace_ms - 1
         window_ms = policies.misfire_window_ms
-        # Within the grace a slot fires, however short the window is.
+        # A slot within the grace fires even if the window is shorter than the grace.
         self._window_begins_ms = (
             0 if window_ms is None else min(now_ms - window_ms, self._last_misfire_ms + 1)
         )
@@ -154,26 +155,31 @@ class _Planner:
         self._burst = max(1, round(policies.misfire_pace / BURSTS_PER_SECOND))
         self._in_burst = 0
         self._runs_left = entry.runs_left(fired)
-        #: How many slots had to be enumerated so far.
+        #: The number of slots enumerated so far.
         self.looked_at = 0
 
     def next_slot_ms(self, after_ms: int) -> int | None:
-        """The next slot, unless the entry has run as often as it may."""
+        """The next slot; None if `max_runs` is used up."""
         return None if self._runs_left == 0 else self._entry.next_slot_ms(after_ms)
 
     def step(self, cursor_ms: int, slot_ms: int) -> Step:
-        """What becomes of `slot_ms`, the first slot after the cursor; it is due."""
+        """The step for `slot_ms`, the first slot after the cursor, which is due."""
         effective_ms = self._entry.effective_ms(slot_ms)
+        # Rule 1: it may have been claimed in the lost history.
         if effective_ms <= self._lost_until_ms:
             return self._missed(self._until(cursor_ms, self._lost_until_ms), HISTORY_LOST)
+        # Rule 2: unknown whether it was claimed.
         if effective_ms <= self._uncertain_until_ms:
             run = self._until(cursor_ms, self._uncertain_until_ms)
             return self._missed(run, HISTORY_UNCERTAIN, Outcome.AMBIGUOUS)
+        # Rule 3: within the grace.
         if effective_ms > self._last_misfire_ms:
             return self._firing(slot_ms)
+        # Rule 4: a misfire, and too old for the window.
         if effective_ms < self._window_begins_ms:
             run = self._until(cursor_ms, self._window_begins_ms - 1)
             return self._missed(run, "misfire: window")
+        # Rule 5: the policy decides.
         match self._policies.misfire:
             case Misfire.SKIP:
                 return self._missed(self._misfires(cursor_ms), "misfire: skip")
@@ -183,9 +189,10 @@ class _Planner:
                 return self._all(cursor_ms, slot_ms)
 
     def _latest(self, cursor_ms: int) -> Step:
-        """Miss what is not the newest misfire; a single one left is the newest, and fires."""
+        """Miss all but the newest misfire; the only one left is the newest, and fires."""
         run = self._misfires(cursor_ms)
         following_ms = self._entry.next_slot_ms(run.last_ms)
+        # A run that ends early, after a slice, is followed by another misfire: all of it is missed.
         if following_ms is not None and (
             self._entry.effective_ms(following_ms) <= self._last_misfire_ms
         ):
@@ -195,7 +202,7 @@ class _Planner:
         return self._missed(self._count(cursor_ms, run.last_ms - 1), "misfire: latest")
 
     def _all(self, cursor_ms: int, slot_ms: int) -> Step:
-        """Miss what is older than the newest `misfire_limit` misfires; fire the rest, paced."""
+        """Miss all but the newest `misfire_limit` misfires; fire those at the policy's pace."""
         keep = self._policies.misfire_limit
         if not self._entry.schedule.arithmetic:
             keep = min(keep, ENUMERATED_AT_MOST)
@@ -222,8 +229,8 @@ class _Planner:
     def _until(self, cursor_ms: int, effective_until_ms: int, beyond: int = 0) -> Run:
         """The run of slots whose *effective* times are not after an instant.
 
-        Effective times keep the order of slots and lie before the next slot, so only the last
-        slot of the run may have to be left out.
+        Effective times keep the order of slots and are before the next slot, so at most the last
+        slot of the run has to be left out.
         """
         run = self._count(cursor_ms, effective_until_ms, beyond)
         if run.count > 1 and self._entry.effective_ms(run.last_ms) > effective_until_ms:
@@ -231,16 +238,16 @@ class _Planner:
         return run
 
     def _count(self, cursor_ms: int, until_ms: int, beyond: int = 0) -> Run:
-        """The run of slots in (cursor, until]; who must enumerate stops after a slice."""
+        """The run of slots in (cursor, until]; kinds that must enumerate stop after a slice."""
         limit = None if self._entry.schedule.arithmetic else SLICE + beyond
         run = self._entry.count_between(cursor_ms, until_ms, limit)
-        assert run is not None, "the caller has seen a slot in this span"
+        assert run is not None, "the caller has found a slot in this span"
         self.looked_at += 0 if self._entry.schedule.arithmetic else run.count
         return run
 
     def _firing(self, slot_ms: int, misfire: str = "") -> Step:
         firing = Firing(self._entry.name, slot_ms, self._entry.effective_ms(slot_ms), misfire)
-        # One that has expired is not sent, so it is none of the runs that the entry may have.
+        # An expired firing is not sent, so it does not count towards max_runs.
         if self._runs_left is not None and not has_expired(self._entry, firing, self._now_ms):
             self._runs_left -= 1
         return self._step(firing, slot_ms)

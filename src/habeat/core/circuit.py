@@ -1,10 +1,10 @@
-"""The circuit of an entry that cannot be sent: refused, or impossible to build, again and again.
+"""The circuit of an entry whose messages keep being refused, or cannot be built.
 
 After `OPENS_AFTER` failures in a row, or `SLOW_OPENS_AFTER` messages that took too long to build
-(core/slowness.py), the circuit is open. The entry's slots then end as failed,
-with the reason, without being rendered, claimed or published. Once in a while one slot is sent as a
-probe; the pause between two probes grows. A message that is taken closes the circuit, and so does
-an edit, a pause or a resume of the entry (scripts/write.lua).
+(core/slowness.py), the circuit opens. The entry's slots then end as failed, with the reason,
+without being rendered, claimed or published. From time to time one slot is sent as a probe, with
+growing pauses between probes. A message that the broker accepts closes the circuit, and so does an
+edit, a pause or a resume of the entry (scripts/write.lua).
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from dataclasses import asdict, dataclass, replace
 from habeat.printable import ERROR_MAX_CHARS, printable
 
 OPENS_AFTER = 5
-#: A message that takes too long holds up the others, so it has fewer tries.
+#: A slow message delays all other entries, so it gets fewer attempts.
 SLOW_OPENS_AFTER = 3
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 30_000, 600_000
-#: So much of why is repeated in each record of the ledger.
+#: The part of `why` that is repeated in each ledger record.
 REASON_MAX_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """Open since then, after so many failures, and when the next slot is sent as a probe.
+    """An open circuit: since when, after how many failures, why, and when it is probed next.
 
-    Instants are Unix milliseconds by Redis' clock. `why` is printable, and bounded.
+    Instants are Unix milliseconds of Redis' clock. `why` is printable and bounded.
     """
 
     since_ms: int
@@ -37,35 +37,35 @@ class Circuit:
 
     @classmethod
     def opened(cls, count: int, why: str, now_ms: int) -> Circuit:
-        """One that opens now."""
+        """A circuit that opens now."""
         text = printable(why, ERROR_MAX_CHARS)
         return cls(now_ms, count, text, now_ms + FIRST_PAUSE_MS, FIRST_PAUSE_MS)
 
     def probed(self, now_ms: int) -> Circuit:
-        """The same once a probe is about to be sent; it is not repeated before the pause ends."""
+        """The circuit when a probe is about to be sent: the next one follows after the pause."""
         pause_ms = min(2 * self.pause_ms, LONGEST_PAUSE_MS)
         return replace(self, probe_ms=now_ms + pause_ms, pause_ms=pause_ms)
 
     def failed(self, why: str) -> Circuit:
-        """The same after one more failure."""
+        """The circuit after one more failure."""
         return replace(self, count=self.count + 1, why=printable(why, ERROR_MAX_CHARS))
 
     def is_probed(self, now_ms: int) -> bool:
-        """Whether the next slot is to be sent; also if the clock was set back since."""
+        """Whether to send the next slot as a probe; also true if the clock was set back."""
         return now_ms >= self.probe_ms or now_ms < self.probe_ms - LONGEST_PAUSE_MS
 
     @property
     def reason(self) -> str:
-        """What the ledger says of a slot that ends here."""
+        """The reason in the ledger for slots that fail because the circuit is open."""
         return printable(f"circuit open: {self.why}", REASON_MAX_CHARS)
 
     def to_json(self) -> str:
-        """As stored in :circuits."""
+        """The circuit as stored in :circuits."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, stored: str) -> Circuit | None:
-        """As read from :circuits; None if it cannot be read."""
+        """The circuit read from :circuits; None if it is unreadable."""
         try:
             data = json.loads(stored)
             since_ms, count, probe_ms, pause_ms = (

@@ -1,8 +1,8 @@
-"""Where the messages of an entry go, as its definition says: queues, exchanges, routing keys.
+"""The destinations of an entry's messages: queues, exchanges and routing keys.
 
-A queue on Redis is a key, and so is an exchange's table of bindings. One that begins like habeat's
-own keys would write into the schedule's state, so it is refused when an entry is added, when its
-message is built, and in the claim script.
+On Redis, a queue is a key, and so is an exchange's table of bindings. A destination that maps to
+one of habeat's own keys would write into the schedule's state. So it is refused when an entry is
+added, when its message is built, and in the claim script.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from habeat.core.entry import Entry
 from habeat.errors import ValidationError
 
 _NAMES = ("queue", "exchange", "routing_key", "reply_to")
-#: Where kombu keeps the bindings of an exchange on Redis.
+#: Prefixes of kombu's keys on Redis: none for queues, these for the bindings of exchanges.
 BINDINGS = ("", "_kombu.binding.", "_kombu.binding_permanent.")
 
 
 def key_base(prefix: str) -> str:
-    """How every key of habeat's own begins; the braces keep them in one hash slot of a Cluster."""
+    """The prefix of all habeat keys; its braces keep them in one hash slot of a Cluster."""
     return f"{{{prefix}}}:"
 
 
 def own_names(base: str, broker_prefix: str) -> tuple[str, ...]:
-    """What the name of a queue or exchange begins with if its key begins with `base`.
+    """The prefixes of queue and exchange names whose keys begin with `base`.
 
-    `broker_prefix` is kombu's global_keyprefix, which stands before each of its keys.
+    `broker_prefix` is kombu's global_keyprefix, which precedes each of its keys.
     """
     found = []
     for binding in BINDINGS:
@@ -39,15 +39,15 @@ def own_names(base: str, broker_prefix: str) -> tuple[str, ...]:
 
 
 def check_destinations(entry: Entry, own: tuple[str, ...]) -> None:
-    """ValidationError if a queue or exchange of the entry leads to a key of habeat's own."""
+    """Raise ValidationError if a queue or exchange of the entry maps to one of habeat's keys."""
     for path, name in destinations(entry):
         if name.startswith(own):
-            allowed = "another name: it leads to a key of habeat's own"
+            allowed = "another name, because this one maps to one of habeat's own keys"
             raise ValidationError(path, name, allowed, entry=entry.name)
 
 
 def destinations(entry: Entry) -> Iterator[tuple[str, str]]:
-    """Path and name of each, those of nested signatures included."""
+    """The path and name of each destination, including those of nested signatures."""
     yield from _of_options("options", entry.options)
     if isinstance(entry.task, Mapping):
         yield from _nested("task", entry.task)
@@ -75,12 +75,12 @@ def _nested(path: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _holds_signatures(value: Any) -> bool:
-    """A chain keeps its tasks among its keyword arguments."""
+    """Whether kwargs contain signatures, as those of a chain, group or chord do."""
     return isinstance(value, Mapping) and bool({"tasks", "header", "body"} & set(value))
 
 
 def _texts(value: Any) -> Iterable[str]:
-    """The names in an option: a text, or a queue or exchange described by a mapping."""
+    """The names in an option: a string, or a queue or exchange described by a mapping."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

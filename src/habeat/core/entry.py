@@ -1,7 +1,7 @@
-"""An entry: what to send, when, and by which policies; and what Redis knows of it.
+"""An entry: what to send, when, and by which policies; and its state in Redis.
 
-`Entry` is the definition, `EntryState` the runtime facts that a read finds beside it. Both are
-values: nothing here reads a clock or a network.
+`Entry` is the definition, `EntryState` the runtime state that is read with it. Both are values:
+nothing here reads a clock or a network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PACE_MAX = 1_000.0
 
 Owner = Literal["config", "api"]
 
-#: The policies that an entry may set for itself, as its fields are named.
+#: The fields of policies that an entry may set for itself.
 POLICIES = (
     "misfire",
     "misfire_grace_ms",
@@ -33,7 +33,7 @@ POLICIES = (
 
 
 class Misfire(enum.StrEnum):
-    """What to do with slots found later than their grace allows (design §6)."""
+    """What to do with slots found later than their grace (see core/catchup.py)."""
 
     LATEST = "latest"
     ALL = "all"
@@ -41,7 +41,7 @@ class Misfire(enum.StrEnum):
 
 
 class Delivery(enum.StrEnum):
-    """What the outbox does with a firing whose fate is unknown after a crash."""
+    """What to do when a crash leaves it unclear whether a message was sent: resend or drop it."""
 
     AT_LEAST_ONCE = "at_least_once"
     AT_MOST_ONCE = "at_most_once"
@@ -49,15 +49,15 @@ class Delivery(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The policies of one entry after the app's defaults are filled in."""
+    """The policies of one entry, with the app's defaults filled in."""
 
     misfire: Misfire = Misfire.LATEST
     misfire_grace_ms: int = 60_000
     misfire_limit: int = 1_000
     delivery: Delivery = Delivery.AT_LEAST_ONCE
-    #: Misfires older than this are missed whatever the policy says; None for no such limit.
+    #: Misfires older than this are missed regardless of the policy; None for no limit.
     misfire_window_ms: int | None = None
-    #: How many misfires of one entry fire in a second under ``all``.
+    #: How many misfires of one entry fire per second under ``all``.
     misfire_pace: float = 50.0
 
 
@@ -68,7 +68,7 @@ def instant(at_ms: int | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class EntryState:
-    """What is known of an entry at the moment it was read."""
+    """The state of an entry at the moment it was read; the instants are Unix ms."""
 
     cursor_ms: int = 0
     next_slot_ms: int | None = None
@@ -93,10 +93,10 @@ class EntryState:
 class Entry:
     """A named definition: task, arguments, schedule, policies.
 
-    `task` is a task's name, or a signature as a mapping (a canvas). Policies that are None
+    `task` is a task's name, or a signature or canvas as a mapping. Policies that are None
     follow the app's setting. `from_code` names the parts ("args", "schedule") that only code
-    can express; the leader looks them up in its own beat_schedule. `extra` holds the keys of the
-    stored definition that this release does not know: a newer one wrote them, and they are
+    can express; the leader looks them up in its own beat_schedule. `extra` has the keys of the
+    stored definition that this release does not know: a newer release wrote them, and they are
     written back unchanged.
     """
 
@@ -131,12 +131,12 @@ class Entry:
     state: EntryState = field(default_factory=EntryState, compare=False)
 
     def policies(self, defaults: Policies) -> Policies:
-        """The entry's own policies over the app's."""
+        """The entry's own policies, with `defaults` for those it does not set."""
         own = {name: value for name in POLICIES if (value := getattr(self, name)) is not None}
         return replace(defaults, **own) if own else defaults
 
     def effective_ms(self, slot_ms: int) -> int:
-        """When the firing of `slot_ms` is due: the slot, its spread and its jitter."""
+        """When the firing of `slot_ms` is due: the slot plus its spread and its jitter."""
         if not self.jitter_ms and not self.spread_ms:
             return slot_ms
         following_ms = self.schedule.next_after_ms(slot_ms)
@@ -153,7 +153,7 @@ class Entry:
         return slot_ms
 
     def count_between(self, after_ms: int, until_ms: int, limit: int | None = None) -> Run | None:
-        """The slots with ``after < slot <= until`` as one run; see `Schedule.count_between`."""
+        """The slots in ``after < slot <= until`` as one run; see `Schedule.count_between`."""
         if self.start_ms is not None:
             after_ms = max(after_ms, self.start_ms - 1)
         if self.end_ms is not None:
@@ -161,7 +161,7 @@ class Entry:
         return self.schedule.count_between(after_ms, until_ms, limit)
 
     def runs_left(self, fired: int) -> int | None:
-        """How many firings remain of `max_runs`; None if they are not limited."""
+        """How many firings are left of `max_runs`; None if there is no limit."""
         return None if self.max_runs is None else max(0, self.max_runs - fired)
 
     @property
@@ -177,12 +177,12 @@ class Entry:
 
     @property
     def task_name(self) -> str:
-        """The task's name, for a signature the name of its task or canvas."""
+        """The task's name; for a signature, the name of its task or canvas."""
         return self.task if isinstance(self.task, str) else str(self.task.get("task", "?"))
 
 
 def validated(entry: Entry) -> Entry:
-    """`entry` if every field is allowed; else ValidationError naming the field."""
+    """`entry` if every field is valid; otherwise ValidationError, which names the field."""
     for name, given, allowed, ok in _checks(entry):
         if not ok:
             raise ValidationError(name, given, allowed, entry=entry.name)

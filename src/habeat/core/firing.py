@@ -1,12 +1,12 @@
-"""A firing: the dispatch of one (entry, slot), and the ways it can end.
+"""A firing: the dispatch of one (entry, slot), and its possible outcomes.
 
     due ── claim ──► in flight ── publish, settle ──► settled
      │                   │
      │                   └── attempts used up, or may not be repeated ──► abandoned
      └── skip ──► skipped
 
-With the atomic dispatch claim and settle are one step. The task id is a function of
-(cluster, entry, slot), so a resend after a crash carries the same id.
+With atomic dispatch, claim and settle are one step. The task id is a function of
+(cluster, entry, slot), so a resend after a crash has the same id.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import uuid
 from dataclasses import dataclass
 
-#: A firing whose message left later than this after its effective time is called late.
+#: A firing is late if its message was sent more than this after its effective time.
 LATE_AFTER_MS = 1_000
 
 _SEPARATORS = re.compile(r"[%#/:@\x00-\x1f\x7f]")
@@ -24,7 +24,7 @@ _NAMESPACE = uuid.UUID("6d3cf8a0-5b0c-5f0e-9d3e-0d7a8c1f4e21")
 
 
 class Outcome(enum.StrEnum):
-    """What a ledger record says became of a slot."""
+    """The outcome in a ledger record; NOTE marks a remark that is not an outcome."""
 
     SENT = "sent"
     LATE = "late"
@@ -37,7 +37,7 @@ class Outcome(enum.StrEnum):
 
 
 class FiringState(enum.StrEnum):
-    """Where a firing stands; the table below names every step there is."""
+    """The state of a firing; TRANSITIONS has every possible step."""
 
     DUE = "due"
     IN_FLIGHT = "inflight"
@@ -62,35 +62,35 @@ class Firing:
     entry: str
     slot_ms: int
     effective_ms: int
-    #: "" for a slot within its grace; else the catch-up policy that made it fire.
+    #: "" for a slot within its grace; otherwise the catch-up policy that made it fire.
     misfire: str = ""
-    #: The id of the request that asked for it by hand; "" for a slot of the schedule.
+    #: The id of the request for this firing; "" for a slot of the schedule.
     request: str = ""
-    #: Why it was asked for: "trigger" or "backfill".
+    #: The kind of request: "trigger" or "backfill".
     asked: str = ""
 
     @property
     def identity(self) -> str:
-        """What names this firing within its entry: the slot, and the request if there is one.
+        """The firing's unique name within its entry: the slot, and the request if there is one.
 
-        It is put behind the entry's name, with a separator, to make keys and task ids. Both are
-        texts of the user's: so in the request's id the separators are escaped, and the last one
-        in a key is the one that was put there.
+        Keys and task ids are the entry's name, a separator and this. Users choose both names, so
+        separators in the request's id are escaped: the last separator in a key is always the one
+        that habeat added.
         """
         return f"{self.slot_ms}#{escaped(self.request)}" if self.request else str(self.slot_ms)
 
     @property
     def reason(self) -> str:
-        """What the ledger says beside "sent" or "late"."""
+        """The reason in the ledger, next to "sent" or "late"."""
         return f"misfire: {self.misfire}" if self.misfire else self.asked
 
     def task_id(self, cluster_id: str) -> str:
-        """The id of this firing's task, the same at every attempt."""
+        """The task id of this firing, the same for every attempt."""
         return str(uuid.uuid5(_NAMESPACE, f"{cluster_id}/{self.entry}/{self.identity}"))
 
 
 def escaped(request: str) -> str:
-    """A request's id without separators; `escaped` of scripts/common.lua is the same."""
+    """A request's id with its separators escaped, as `escaped` in scripts/common.lua does."""
     return _SEPARATORS.sub(lambda found: f"%{ord(found[0]):02X}", request)
 
 

@@ -1,21 +1,22 @@
-"""What a replica knows of Redis' history, how it notices a loss, and what a loss means for slots.
+"""What a replica knows of Redis' history, how it detects a loss, and what a loss means for slots.
 
-Redis can lose what it acknowledged: a snapshot is restored, or a failover promotes a primary that
-lacks the last writes. A fenced call carries the heartbeat that its caller knows, and a Redis that
-knows less refuses it. What a heartbeat cannot show is *suspected* here: two answers with the same
-one, a declared loss that is forgotten, a token of ours that comes back.
+Redis can lose acknowledged writes: a snapshot is restored, or a failover promotes a primary that
+lacks the last writes. A fenced call carries the heartbeat that its caller knows, and a Redis with a
+lower one refuses the call. Losses that a heartbeat cannot show are *suspected* here: two answers
+with the same heartbeat, a declared loss that is forgotten, or an old token of ours that comes back.
 
-The next tick of a leader that was refused, or that suspects a loss, *declares* it. Two instants of
-Redis' time bound what was lost:
+The next tick of a leader that was refused, or that suspects a loss, *declares* the loss. Two
+instants of Redis' time bound it:
 
 `Loss.until_ms`
     The latest instant at which the lost history answered the replica that declares the loss. A
-    slot up to it may have been claimed, so it never fires again from a cursor that went back.
+    slot up to it may have been claimed, so it never fires again from a cursor that moved back.
 `Loss.declared_ms`
-    The moment of the declaration. Between the two the old primary may have answered a leader that
-    died with it, or nobody: an entry's `delivery` decides there. Slots after it are merely late.
+    The moment of the declaration. Between the two, the old primary may or may not have answered a
+    leader that died with it: an entry's `delivery` decides about these slots. Later slots are
+    simply late.
 
-Where the first is not known (the declarer was never answered), both are the same instant.
+If the first is unknown, because the declarer never got an answer, both are the same instant.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 
-#: So many heartbeats of answers are compared: more than there are ever calls under way.
+#: How many heartbeats of past answers are compared; more than the calls that can be pending.
 ANSWERS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The last loss that was declared; zeros if there was none."""
+    """The last declared loss; zeros if there was none."""
 
     until_ms: int = 0
     declared_ms: int = 0
@@ -40,7 +41,7 @@ NO_LOSS = Loss()
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a history; a store that knows less has lost data.
+    """What is known about a history; a store that knows less has lost data.
 
     `answered_ms` is the latest instant, by Redis' clock, at which this history answered; 0 if it
     never did.
@@ -54,33 +55,33 @@ class Known:
 
 
 class Knowledge:
-    """The most that was ever known, until the loss of it has been declared."""
+    """The most recent knowledge of the history, kept until its loss is declared."""
 
     def __init__(self) -> None:
         self.known = Known()
-        #: Redis may have lost data, and this has not been declared yet.
+        #: Whether Redis may have lost data and the loss is not declared yet.
         self.loss_suspected = False
         self._heartbeats: deque[int] = deque(maxlen=ANSWERS_KEPT)
 
     @property
     def lost_after_ms(self) -> int | None:
-        """If a loss is to be declared: when the lost history last answered us (0: never)."""
+        """When the lost history last answered us (0: never), if a loss must be declared."""
         return self.known.answered_ms if self.loss_suspected else None
 
     def looked(self, found: Known) -> None:
-        """A standby has looked."""
+        """Take in what a standby has read."""
         mine = self.known
         if not found.cluster and mine.cluster:
-            return  # emptied: the next acquisition declares it
+            return  # Redis was emptied: the next acquisition declares the loss
         if found.cluster != mine.cluster and found.epoch < mine.epoch:
-            return  # an older history has taken the place of ours: likewise
+            return  # an older history replaced ours: the next acquisition declares the loss
         if found.cluster != mine.cluster or found.loss.declared_ms > mine.loss.declared_ms:
-            self.known, self.loss_suspected = found, False  # somebody has declared the loss
+            self.known, self.loss_suspected = found, False  # another replica declared the loss
             return
         forgotten = found.loss.declared_ms < mine.loss.declared_ms
         self.loss_suspected |= forgotten
         behind = found.epoch < mine.epoch or found.heartbeat < mine.heartbeat
-        if behind or self.loss_suspected:  # not an answer of the history that we know
+        if behind or self.loss_suspected:  # the answer may come from another history
             found = replace(found, answered_ms=0)
         self.known = replace(
             found,
@@ -90,10 +91,10 @@ class Knowledge:
         )
 
     def counted(self, heartbeat: int) -> None:
-        """A fenced call was answered with this heartbeat.
+        """Take in the heartbeat of the answer to a fenced call.
 
-        Each call moves it, so two answers with the same one are of two histories: a snapshot from
-        between the calls was restored between them. They may be read in any order.
+        Each call increments it, so two answers with the same heartbeat come from two histories: an
+        older state was restored between the calls. Answers may be read in any order.
         """
         if heartbeat in self._heartbeats:
             self.loss_suspected = True
@@ -101,28 +102,28 @@ class Knowledge:
         self.known = replace(self.known, heartbeat=max(self.known.heartbeat, heartbeat))
 
     def answered(self, now_us: int) -> None:
-        """This history has answered us; not if it may be another one."""
+        """Record that this history answered at `now_us`, unless it may be another history."""
         if not self.loss_suspected:
             answered_ms = max(self.known.answered_ms, now_us // 1_000)
             self.known = replace(self.known, answered_ms=answered_ms)
 
     def remembers(self, loss: Loss) -> bool:
-        """Whether Redis remembers the loss that was last declared.
+        """Whether Redis remembers the last declared loss.
 
-        What came back may be older than that loss, and its heartbeat above ours.
+        A restored state can be older than that loss and still have a higher heartbeat than ours.
         """
         forgotten = loss.declared_ms < self.known.loss.declared_ms
         self.loss_suspected |= forgotten
         return not forgotten
 
     def begin(self, found: Known) -> None:
-        """We lead, or a loss was declared: nothing more than `found` is expected from now on."""
+        """Start from `found`, because we lead now or a loss was declared."""
         self.known, self.loss_suspected = found, False
         self._heartbeats.clear()
         self._heartbeats.append(found.heartbeat)
 
     def won(self, found: Known, *, declared: bool, token_came_back: bool) -> None:
-        """We lead; what acquiring the lease has not declared is still suspected."""
+        """Take in a won lease; a loss that the acquisition did not declare stays suspected."""
         same = found.cluster == self.known.cluster
         suspected = token_came_back or self.loss_suspected
         if not declared and (suspected or (same and not self.remembers(found.loss))):

@@ -1,9 +1,9 @@
 """A mergeable histogram of lateness, in milliseconds.
 
-Buckets are exact up to 256 ms; above, each power of two is cut into 128 parts, so a bucket's
-value is at most 0.8 % below what was recorded. Histograms add up bucket by bucket, whichever
-replica counted. `bucket_of` is also written in Lua, in ``store/scripts/common.lua``: a
-conformance test holds the two to each other.
+Buckets are exact up to 256 ms; above that, each power of two is split into 128 parts, so a
+bucket's value is at most 0.8 % below the recorded one. Histograms from different replicas add up
+bucket by bucket. `bucket_of` also exists in Lua, in ``store/scripts/common.lua``; a conformance
+test compares the two.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PARTS = 128
 
 
 def bucket_of(lateness_ms: int) -> int:
-    """The lower bound of the bucket that counts `lateness_ms`; negative counts as 0."""
+    """The lower bound of the bucket for `lateness_ms`; a negative value counts as 0."""
     if lateness_ms < EXACT_BELOW_MS:
         return max(0, lateness_ms)
     width = 1 << (lateness_ms.bit_length() - PARTS.bit_length())
@@ -35,7 +35,7 @@ class Lateness:
         return sum(self.counts.values())
 
     def quantile_ms(self, fraction: float) -> int:
-        """The smallest bucket at or below which `fraction` of the firings lie; 0 if none."""
+        """The smallest bucket such that `fraction` of the firings are in or below it; 0 if none."""
         wanted = fraction * self.count
         reached = 0
         for bucket in sorted(self.counts):

@@ -4,29 +4,29 @@ What this file guarantees
 -------------------------
 A replica acts as leader only inside its *trust window*: from the moment it **started** the
 attempt that won or extended the lease until that moment plus the lease's TTL, less a margin.
-The request took time to arrive, so the lease in Redis always ends after the window does. The
-window is measured on one monotonic clock that counts suspend; Redis' and the host's wall
-clocks have no part in it. The window saves work and stops stale messages of the outbox; what
-makes a second claim impossible is the token, which every writing script compares.
+The request took time to arrive, so the lease in Redis always ends after the window. The window
+is measured on one monotonic clock that includes suspend; the wall clocks of Redis and of the host
+are not used. The window saves work and stops stale messages of the outbox. It does not prevent a
+second claim: the token does, which every writing script compares.
 
 A standby *watches*. It may take the lease of a holder that still has one in two cases only:
 
 ``crash``
-    The holder's own channel has lost its last subscriber: its process, or its connection,
-    is gone. A zero counts only after this same connection has read at least one subscriber
-    for that same token, and only if a second look at least `SECOND_LOOK_MS` later reads zero
-    again while the heartbeat stood still. (Without the first rule, a server that refuses
-    SUBSCRIBE to everybody makes everybody steal from everybody.)
+    The holder's own channel has lost its last subscriber: its process or its connection is gone.
+    A zero counts only after this same connection has read at least one subscriber for that same
+    token, and only if a second look at least `SECOND_LOOK_MS` later reads zero again while the
+    heartbeat did not move. Without the first rule, all replicas would steal from each other on a
+    server that refuses SUBSCRIBE.
 ``stuck``
-    Token and heartbeat have stood still for 1.5 TTL of *answered* polls on the watcher's own
-    clock. Redis TTLs follow the server's wall clock, which can step back and make a lease
+    Token and heartbeat have not moved for 1.5 TTL of *answered* polls on the watcher's own
+    clock. Redis' TTLs follow the server's wall clock, which can step back and make a lease
     outlive its holder by an hour. Time without answers (Redis paused, network cut) proves
     nothing and is not counted.
 
-In all other cases the standby waits: for ``released``, or for the TTL to run out.
+In all other cases the standby waits until the lease is released or expires.
 
-A lease can also be gone while its holder still trusts it: evicted, deleted by hand, or ended by a
-step of the clock of Redis' host. No watcher can tell that from a lease that ran out. So an heir
+A lease can also vanish while its holder still trusts it: it is evicted, deleted, or ended by a
+clock step on Redis' host. A watcher cannot distinguish that from an expired lease. So an heir
 leaves the last leader's intents alone for one TTL, unless that leader gave its lease back
 (acquire.lua, steal.lua). The claims of such a holder fail at once.
 """
@@ -37,18 +37,18 @@ import enum
 from dataclasses import dataclass
 
 SECOND_LOOK_MS = 50
-#: An epoch is a time in ms, or little more; Lua counts exactly up to 2 ** 53.
+#: An epoch is a time in ms or slightly more; Lua is exact up to 2 ** 53.
 EPOCH_DIGITS = 16
 MARGIN_MAX_MS = 1_000
 RENEW_MAX_MS = 1_000
-#: Two answered polls further apart than this, and than half a TTL (who is not first in line
-#: looks every third), leave the time between them uncounted.
+#: The time between two answered polls does not count if it is more than this and more than half a
+#: TTL. Standbys that are not first in line look every third of a TTL.
 ANSWER_GAP_MS = 2_500
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Token:
-    """``lease epoch:nonce``; compared whole, for after a loss of data a number can repeat."""
+    """``lease epoch:nonce``; compared as a whole, because an epoch can repeat after data loss."""
 
     epoch: int
     nonce: str
@@ -58,7 +58,7 @@ class Token:
 
     @classmethod
     def parse(cls, text: str) -> Token | None:
-        """The token written as `text`, None if it is none: whatever holds a key may be garbage."""
+        """The token in `text`; None if it is not one, because a key may contain garbage."""
         epoch, colon, nonce = text.partition(":")
         short = len(epoch) <= EPOCH_DIGITS
         if not (colon and nonce and short and epoch.isascii() and epoch.isdigit()):
@@ -68,9 +68,9 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What a leader proves with a call, and what it knows when it sends the call.
+    """What a leader sends with each call: its token, and the heartbeat that it knows.
 
-    A Redis whose heartbeat is below `heartbeat` has lost data, and refuses the call.
+    A Redis with a lower heartbeat has lost data and refuses the call.
     """
 
     token: Token
@@ -79,17 +79,17 @@ class Fence:
 
     @property
     def words(self) -> tuple[str, int, int]:
-        """As the scripts take it."""
+        """The fence as the scripts' arguments."""
         return str(self.token), self.ttl_ms, self.heartbeat
 
 
 def margin_ms(ttl_ms: int) -> int:
-    """How long before the lease's end a leader stops trusting it: 1 s, less for short TTLs."""
+    """How long before its end a leader stops trusting the lease: 1 s, less for short TTLs."""
     return min(MARGIN_MAX_MS, ttl_ms // 4)
 
 
 def renew_after_ms(ttl_ms: int) -> int:
-    """How long an idle leader waits between two renewals."""
+    """How long an idle leader waits between two renewals, in ms."""
     return min(RENEW_MAX_MS, ttl_ms // 3)
 
 
@@ -109,11 +109,11 @@ class Trust:
         return self.attempt_ms + self.ttl_ms - margin_ms(self.ttl_ms)
 
     def left_ms(self, now_ms: int) -> int:
-        """What is left of the window; never negative."""
+        """The time left in the window; never negative."""
         return max(0, self.until_ms - now_ms)
 
     def covers(self, now_ms: int, step_ms: int) -> bool:
-        """Whether a step that may take `step_ms` ends inside the window."""
+        """Whether a step of up to `step_ms` would end inside the window."""
         return self.left_ms(now_ms) > step_ms
 
     def renewed(self, attempt_ms: int) -> Trust:
@@ -122,7 +122,7 @@ class Trust:
 
 
 class Action(enum.Enum):
-    """What a standby does after a look at the lease."""
+    """What a standby does after looking at the lease."""
 
     WAIT = "wait"
     LOOK_AGAIN = "look again"
@@ -135,8 +135,8 @@ class Action(enum.Enum):
 class Observation:
     """One answered look at the lease.
 
-    `listeners` is the subscriber count of the holder's channel, None where it cannot be had.
-    `connection` changes whenever the connection that asked was made anew.
+    `listeners` is the subscriber count of the holder's channel, None if it is not available.
+    `connection` changes whenever the connection used for looking is replaced.
     """
 
     at_ms: int
@@ -150,7 +150,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a standby has seen of the present holder so far."""
+    """What a standby has observed of the current holder."""
 
     holder: str | None = None
     heartbeat: int = -1
@@ -161,7 +161,7 @@ class Watch:
     zero_since_ms: int | None = None
 
     def after(self, seen: Observation, *, ttl_ms: int) -> tuple[Watch, Action]:
-        """The watch after one more observation, and what may be concluded from it."""
+        """The watch after one more observation, and the action that it allows."""
         if seen.holder is None:
             return Watch(heartbeat=seen.heartbeat), Action.ACQUIRE
         watch = self._following(seen, max(ANSWER_GAP_MS, ttl_ms // 2))
@@ -171,9 +171,11 @@ class Watch:
         same_holder = seen.holder == self.holder
         moved = not same_holder or seen.heartbeat != self.heartbeat
         same_line = same_holder and seen.connection == self.connection
+        # A zero counts only if this connection has seen a subscriber of the same token before.
         seen_alive = (self.seen_alive and same_line) or bool(seen.listeners)
         zero = seen.listeners == 0 and seen_alive
         zero_since = self.zero_since_ms if not moved and self.zero_since_ms else seen.at_ms
+        # Time without answers proves nothing, so a long gap between two polls does not count.
         elapsed_ms = seen.at_ms - self.last_ms
         still_ms = self.still_ms + (elapsed_ms if elapsed_ms <= gap_ms else 0)
         return Watch(

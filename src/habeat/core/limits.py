@@ -16,7 +16,7 @@ from habeat.core.entry import Entry
 from habeat.errors import DefinitionError, ValidationError
 from habeat.printable import ERROR_MAX_CHARS, Kind
 
-#: What is added to a definition after it was checked: revision, fingerprint, time of creation.
+#: Room for what is added after the check: revision, fingerprint, time of creation.
 ADDED_BYTES = 1_024
 
 

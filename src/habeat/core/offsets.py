@@ -1,7 +1,7 @@
 """Deliberate offsets: spread, hashed from the entry, and jitter, hashed from (entry, slot).
 
-Every replica computes the same ones. Together they are always less than the gap to the next
-slot, so effective times keep the order of their slots.
+Every replica computes the same offsets. Together they are always less than the time to the next
+slot, so effective times keep the order of the slots.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def jitter_ms(entry: str, slot_ms: int, at_most_ms: int) -> int:
 def offset_ms(
     entry: str, slot_ms: int, most_spread_ms: int, most_jitter_ms: int, room_ms: int
 ) -> int:
-    """Both offsets of one slot, at most `room_ms`, which is what there is before the next slot.
+    """Both offsets of one slot, together at most `room_ms`, the time before the next slot.
 
-    What is cut is the range to choose from: were it the result, all entries with a spread much
-    longer than their period would meet in one instant, just before their next slot.
+    It limits the range to choose from and not the result. Otherwise all entries whose spread is
+    much longer than their period would fire at the same instant, just before their next slot.
     """
     always_ms = spread_ms(entry, min(most_spread_ms, room_ms))
     return always_ms + jitter_ms(entry, slot_ms, min(most_jitter_ms, room_ms - always_ms))

@@ -1,8 +1,8 @@
-"""Firings that a person asks for: a trigger (once, now) or a backfill (slots of the past).
+"""Requests for extra firings: a trigger (once, now) or a backfill (past slots).
 
-An order moves no cursor. A backfill goes through its slots at its pace; what is left of it after
-each firing is stored with the claim, so that no slot of it is sent twice and none is forgotten,
-whoever carries it on.
+A request moves no cursor. A backfill works through its slots at its pace. Each claim also stores
+what is left of the request, so no slot is sent twice and none is forgotten, whichever replica
+continues it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Request:
     """A request for extra firings of one entry; instants are Unix milliseconds, UTC.
 
     A trigger uses `at_ms` as its slot and may change the arguments. A backfill fires the slots
-    after `cursor_ms` up to `end_ms`, at most `pace` a second, none before `not_before_ms`.
+    after `cursor_ms` up to `end_ms`, at most `pace` per second, none before `not_before_ms`.
     """
 
     kind: Literal["trigger", "backfill"]
@@ -38,7 +38,7 @@ class Request:
     not_before_ms: int = 0
 
     def applied(self, entry: Entry) -> Entry:
-        """The entry with the arguments of this order."""
+        """The entry with the arguments of this request."""
         changed = {
             name: value for name in ("args", "kwargs") if (value := getattr(self, name)) is not None
         }
@@ -50,10 +50,10 @@ class Request:
     def firings(
         self, entry: Entry, request: str, now_ms: int
     ) -> Iterator[tuple[Firing, Request | None]]:
-        """What fires now, each with what is left of the order after it.
+        """The firings that are due now, each with what is left of the request after it.
 
-        The effective time is now: an `expires` counts from there, or a backfill of last week
-        would be expired before it is sent.
+        Their effective time is now, because `expires` counts from it: otherwise a backfill of last
+        week would expire before it is sent.
         """
         if self.kind == "trigger":
             yield Firing(entry.name, self.at_ms, now_ms, request=request, asked=self.kind), None
@@ -71,6 +71,6 @@ class Request:
             left = after
 
     def next_slot_ms(self, entry: Entry) -> int | None:
-        """The next slot to backfill; None when all are done."""
+        """The next slot to backfill; None if all are done."""
         slot_ms = entry.next_slot_ms(self.cursor_ms)
         return slot_ms if slot_ms is not None and slot_ms <= self.end_ms else None

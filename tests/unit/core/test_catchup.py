@@ -345,18 +345,18 @@ def test_a_window_shorter_than_the_grace_takes_nothing_from_it() -> None:
 @pytest.mark.parametrize(
     ("policies", "sentence"),
     [
-        (Policies(), "a slot up to 1 minute late fires, of older ones the newest"),
+        (Policies(), "fires slots up to 1 minute late, and the newest of the older ones"),
         (
             Policies(misfire=Misfire.ALL, misfire_limit=7, misfire_pace=0.5),
-            "a slot up to 1 minute late fires, of older ones the newest 7, 0.5 a second",
+            "fires slots up to 1 minute late, and the newest 7 of the older ones, 0.5 per second",
         ),
         (
             Policies(misfire=Misfire.SKIP, misfire_grace_ms=0, misfire_window_ms=5),
-            "a slot up to 0 seconds late fires, older ones do not",
+            "fires slots up to 0 seconds late, and no older ones",
         ),
         (
             Policies(misfire_window_ms=86_400_000),
-            "a slot up to 1 minute late fires, of older ones the newest, none older than 1 day",
+            "fires slots up to 1 minute late, and the newest of the older ones, but none older than 1 day",
         ),
     ],
 )
