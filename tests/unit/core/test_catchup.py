@@ -356,7 +356,8 @@ def test_a_window_shorter_than_the_grace_takes_nothing_from_it() -> None:
         ),
         (
             Policies(misfire_window_ms=86_400_000),
-            "fires slots up to 1 minute late, and the newest of the older ones, but none older than 1 day",
+            "fires slots up to 1 minute late, and the newest of the older ones, "
+            "but none older than 1 day",
         ),
     ],
 )
