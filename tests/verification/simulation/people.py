@@ -47,7 +47,7 @@ class RetryingCalls:
 
     def __init__(self, sim: Simulation, host: Host | None) -> None:
         client = Client(host, sim.network) if host else Direct(sim.server)
-        self.place = SimpleNamespace(
+        self.location = SimpleNamespace(
             limits=DEFAULT_LIMITS, timezone="UTC", ledger_age_ms=86_400_000
         )
         self._host = host
