@@ -117,7 +117,7 @@ def _one(
 def tables(data: dict[str, Any]) -> list[Table]:
     """One table: median and maximum of each signal, and the ratio."""
     columns = ("contender", *(f"{s.name} {what}" for s in SIGNALS for what in ("median", "max")))
-    table = Table(f"Nobody leads for (ms), {data['times']} signals of each kind", columns)
+    table = Table(f"Time without a leader (ms), {data['times']} signals of each kind", columns)
     figures = {
         name: [of(by_signal[each.name]) for each in SIGNALS for of in (statistics.median, max)]
         for name, by_signal in data["milliseconds"].items()

@@ -354,3 +354,14 @@ def test_every_decision_is_in_the_index_under_one_subject() -> None:
     for record in DECISIONS:
         title = record.read_text().partition("\n")[0].partition(": ")[2]
         assert listed[record.name].startswith(title), record.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    """`engine/loop.py` is below src/habeat or below tests, `loop.py` anywhere."""
+    for name in re.findall(r"`([\w./]+\.(?:py|lua))`", page.read_text()):
+        tops = ("", "src/habeat", "src/habeat/store", "tests", "tests/verification")
+        found = any((ROOT / top / name).exists() for top in tops)
+        if not found and "/" not in name:
+            found = any(any((ROOT / top).rglob(name)) for top in ("src", "tests", "docs"))
+        assert found, f"{name_of(page)} names {name}"

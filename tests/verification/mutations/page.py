@@ -8,28 +8,26 @@ from tests.verification.mutations.devices import DEVICES, PARTS
 
 PATH = DOCS / "evidence" / "mutations.md"
 
-_HEAD = """# What each check is for, and who notices when it is gone
+_HEAD = """# Safety devices, and the tests that notice their absence
 
 Every safety device of habeat below is a piece of text in `src/habeat`. `make mutations` switches
-each of them off in a copy of the source, one at a time, runs the tests named beside it, and
-expects them to fail. A device that nobody misses would be one that is not needed, or not tested;
-then the command ends with 1.
+each of them off in a copy of the source, one at a time, and runs the tests beside it, which must
+fail. If they pass, the device is either unnecessary or untested, and the command exits with 1.
 
 ```console
 $ make mutations                               # all {count}
-$ make mutations ARGS="claim: trust:"          # those whose names begin so
-$ make mutations ARGS="'claim: early' --show"  # with what the failing test said
+$ make mutations ARGS="claim: trust:"          # those whose names begin with one of these
+$ make mutations ARGS="'claim: early' --show"  # with the output of the failing test
 ```
 
-The suites are first run as they are, and must pass. All of them are part of `make test`, so a bug
-of these kinds that is planted in the source fails there, too. Those in the last table are caught
-by the simulation as well, which prints the history that led to it, to be read from top to bottom.
-I1 to I11 are the [invariants](../internals/invariants.md).
+The suites first run unchanged and must pass. All of them are part of `make test`, so such a bug in
+the source fails there too. The simulation also catches the devices of the last table, and prints
+the history that led to the failure. I1 to I11 are the [invariants](../internals/invariants.md).
 
-To add a device: put a `Device` into one of the tables in `tests/verification/mutations`: its name,
-what it protects, the file, the text that is the device (it must stand there exactly once, which a
-test checks, so that the table cannot go stale), what to put in its place, and the tests that must
-fail. Then `python -m tests.verification.mutations --write-docs` writes this page anew.
+To add a device, put a `Device` into one of the tables in `tests/verification/mutations`: its name,
+what it protects, the file, the text of the device, the replacement, and the tests that must fail.
+The text must occur exactly once in the file; a test checks this, so the table cannot become
+outdated. Then `python -m tests.verification.mutations --write-docs` writes this page again.
 """
 
 

@@ -106,16 +106,16 @@ def _short(by: str) -> str:
 _SECTION = """## Which suites catch each
 
 A device keeps *once* or *never lost* if a slot is sent twice, or ends neither sent nor in the
-ledger, when the device and whatever stands behind it are gone. Such a device must be caught by
-suites of two kinds: a test of the device itself with fakes or a real Redis, and one that sees only
-what comes of it.
+ledger, when the device and everything behind it are gone. Such a device must be caught by suites of
+two kinds: a test of the device itself with fakes or a real Redis, and one that sees only the
+outcome.
 
 `make mutations ARGS="--suites lives,replays,simulation"` tries each device against other suites
-until one catches it. `replays` makes every call of the shipped engine again under other
-circumstances, `lives` brings about one situation exactly, `simulation` is 100 drawn seeds
-(`simulation/test_replays.py`, `simulation/lives.py`); `{suites}` can be named, too. The results are
-kept in `caught.json` beside the table. A device without results is caught by the tests named above
-and was not tried against others.
+until one catches it. `replays` repeats every call of the shipped engine under different
+circumstances, `lives` stages one situation exactly, and `simulation` runs 100 seeds
+(`simulation/test_replays.py`, `simulation/lives.py`); `{suites}` can be named too. The results are
+in `caught.json` beside the table. A device without results is caught by the tests named above and
+was not tried against others.
 
 | Device | Keeps | Caught by | Not by |
 |---|---|---|---|
