@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import re
-import runpy
 import shlex
 import tomllib
 import types
@@ -17,7 +16,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
-from xml.etree import ElementTree
 
 import click
 import pytest
@@ -27,7 +25,6 @@ from celery.bin.worker import worker
 
 from habeat.cli import habeat
 from habeat.config import SETTINGS, Setting, Settings
-from habeat.demo.stage import Scene
 from tests import DOCS, ROOT
 
 PAGES = sorted(
@@ -368,20 +365,3 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
         if not found and "/" not in name:
             found = any(any((ROOT / top).rglob(name)) for top in ("src", "tests", "docs"))
         assert found, f"{name_of(page)} names {name}"
-
-
-def test_the_picture_of_the_demo_shows_one_frame_after_the_other() -> None:
-    """As docs/images/demo_picture.py draws it, and as it is in the repository."""
-    draw = runpy.run_path(str(DOCS / "images" / "demo_picture.py"))["picture"]
-    scenes = [
-        Scene("habeat demo", "localhost", 40.0, news=[(float(n), f"event {n}")]) for n in range(3)
-    ]
-    kept = (DOCS / "images" / "demo.svg").read_text()
-    for svg, least in ((draw(scenes), 3), (kept, 8)):
-        assert ElementTree.fromstring(svg).tag.endswith("svg")
-        frames = re.findall(r'<g id="frame(\d+)"', svg)
-        assert frames == [str(number) for number in range(len(frames))]
-        assert len(frames) >= least
-        assert not re.search(r'(?:href|src)="http', svg), "a picture may load nothing"
-    assert "event&#160;2" in draw(scenes)
-    assert "localhost" in kept

@@ -112,10 +112,6 @@ class Trust:
         """The time left in the window; never negative."""
         return max(0, self.until_ms - now_ms)
 
-    def covers(self, now_ms: int, step_ms: int) -> bool:
-        """Whether a step of up to `step_ms` would end inside the window."""
-        return self.left_ms(now_ms) > step_ms
-
     def renewed(self, attempt_ms: int) -> Trust:
         """The window after an extension whose attempt started at `attempt_ms`."""
         return Trust(self.token, max(self.attempt_ms, attempt_ms), self.ttl_ms)

@@ -1,8 +1,9 @@
-"""Failures of a single entry: retried a few times after growing pauses, then recorded as failed.
+"""An entry's own failures: tried a few times with growing pauses, then recorded as failed.
 
-The message could not be built, or Redis refused it. Either way, no other entry waits. Attempts are
-counted in this process only; another leader starts counting afresh. One log line reports the first
-failure and one the recovery, however many slots fail in between.
+Whether its message could not be built or Redis would not take it: it is the entry's own trouble,
+and no other waits for it. The tries are remembered by this process only; another leader tries
+from the start. One log line tells that the trouble began and one that it is over, however many
+slots it lasts.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ log = logging.getLogger("habeat")
 
 ATTEMPTS = 3
 WAIT_MS = (1_000, 4_000)
-#: How many failing entries are remembered as logged.
-LOGGED_AT_MOST = 10_000
+#: So many entries are remembered to have failed.
+TOLD_AT_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,7 @@ class _Tries:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A firing that cannot be sent, and where its entry continues.
-
-    `head` means that it is the first of its entry's planned firings, so the entry can be deferred.
-    """
+    """A firing that cannot be sent, and where its entry goes on; `head` if it is the next due."""
 
     firing: Firing
     expected: Expected
@@ -43,41 +41,41 @@ class Failed:
 
     @classmethod
     def of_plan(cls, planned: PlannedFiring) -> Failed:
-        """From a planned firing whose message could not be built."""
+        """One that was planned."""
         head = planned.expected.due_ms == planned.due.due_ms
         return cls(planned.firing, planned.expected, planned.next, head)
 
     @classmethod
     def of_claim(cls, claim: Claim) -> Failed:
-        """From a claim that Redis refused."""
+        """One that was not taken."""
         return cls(claim.firing, claim.expected, claim.next)
 
 
 class Failures:
-    """Defers entries whose firings cannot be sent, and ends those firings after some attempts."""
+    """Sets entries aside whose firings cannot be sent, and ends those firings."""
 
     def __init__(self) -> None:
         self._tries: dict[str, _Tries] = {}
-        self._logged: set[str] = set()
+        self._told: set[str] = set()
 
     @property
     def any(self) -> bool:
-        """Whether any entry has failed and not recovered since."""
-        return bool(self._logged)
+        """Whether some entry has failed of late."""
+        return bool(self._told)
 
     def waits(self, name: str) -> bool:
-        """Whether this entry has failed and will be retried."""
+        """Whether this entry has failed and is to be tried again."""
         return name in self._tries
 
     def over(self, name: str) -> None:
-        """Note that a message of this entry was built, or accepted; log it if it had failed."""
+        """A message of this entry has been made, or taken."""
         self._tries.pop(name, None)
-        if name in self._logged:
-            self._logged.discard(name)
+        if name in self._told:
+            self._told.discard(name)
             log.warning("habeat: entry %r can be sent again", name)
 
     def set_aside(self, lead: Lead, failed: Failed, why: str) -> None:
-        """Retry the firing later, or end it after the last attempt; end a request at once."""
+        """Try it later, or end it; a request is ended at once."""
         name, slot_ms = failed.firing.entry, failed.firing.slot_ms
         if failed.firing.request:
             log.error("habeat: a request for %r cannot be sent: %s", name, why)
@@ -86,21 +84,21 @@ class Failures:
         before = self._tries.get(name)
         count = before.count + 1 if before and before.slot_ms == slot_ms else 1
         self._tries[name] = _Tries(slot_ms, count)
-        if name not in self._logged:
-            if len(self._logged) >= LOGGED_AT_MOST:
-                self._logged.clear()
-            self._logged.add(name)
+        if name not in self._told:
+            if len(self._told) >= TOLD_AT_MOST:
+                self._told.clear()
+            self._told.add(name)
             log.error("habeat: entry %r cannot be sent: %s", name, why)
         if count >= ATTEMPTS:
             self._tries.pop(name, None)
             self.end(lead, failed, Outcome.FAILED, why)
-        elif failed.head:  # a later firing waits anyway, until the ones before it are dealt with
+        elif failed.head:
             until_ms = lead.now_ms() + WAIT_MS[count - 1]
             at = failed.expected
             lead.store.defer(DueEntry(name, at.due_ms, at.digest, at.cursor_ms), until_ms)
 
     def end(self, lead: Lead, failed: Failed, outcome: Outcome, why: str) -> None:
-        """Record the outcome of the firing, and move its entry on."""
+        """Record what became of the firing, and go on with the entry."""
         if failed.firing.request:
             self._drop(lead, failed, why)
             return

@@ -1,4 +1,4 @@
-"""The settings that the loop uses."""
+"""What the loop needs of the settings."""
 
 from __future__ import annotations
 

@@ -85,11 +85,8 @@ def test_a_late_reply_to_an_early_attempt_does_not_shorten_the_window() -> None:
     assert trust.renewed(6_000).until_ms == trust.until_ms + 1_000
 
 
-def test_a_step_is_covered_only_if_it_ends_inside() -> None:
-    trust = Trust(TOKEN, 0, TTL_MS)
-    assert trust.covers(0, 4_999)
-    assert not trust.covers(0, 5_000)
-    assert trust.left_ms(10_000) == 0
+def test_of_a_window_that_is_over_nothing_is_left() -> None:
+    assert Trust(TOKEN, 0, TTL_MS).left_ms(10_000) == 0
 
 
 # -- the watch: what is never a reason -------------------------------------------------------

@@ -58,7 +58,6 @@ SENDING_OUT = [
         "        self._sender.ready(lead)\n        attempt = lead.attempt()\n",
         "        attempt = lead.attempt()\n",
         OUTBOX,
-        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: settled packet by packet",
@@ -132,7 +131,6 @@ SENDING_OUT = [
         'if word in ("ok", "mine inflight"):',
         'if word == "ok":',
         VERDICTS,
-        keeps=ONCE,
     ),
     Device(
         "outbox: refused is not departed",
@@ -169,7 +167,6 @@ SENDING_OUT = [
         "        if trouble is not None:\n            raise trouble\n",
         "",
         WINDOW,
-        keeps=NEVER_LOST,
     ),
     Device(
         "outbox: what is under way before what goes only once",
@@ -185,7 +182,7 @@ SENDING_OUT = [
         "Entries are not set aside for what another page has read",
         _PLANNING,
         "                self._cache.move_to_end(_key(item))"
-        "  # never evict an entry of this page\n",
+        "  # what makes room must not be of this page\n",
         "                pass\n",
         PLANNING,
     ),
@@ -350,7 +347,7 @@ SENDING_OUT = [
         "building: longer than the lease",
         "An entry whose message costs the lease each time is set aside, too",
         "engine/circuits.py",
-        "        self._open_what_failed(lead)  # the last turn may not have got that far\n",
+        "        self._open_what_failed(lead)  # the last turn may have ended early\n",
         "",
         BUILDING,
     ),
@@ -358,8 +355,8 @@ SENDING_OUT = [
         "building: a probe is written first",
         "A probe that costs the lease is not repeated at once",
         "engine/loop.py",
-        "        self._circuits.write(lead)\n        self._aside.run(lead, planned)",
-        "        self._aside.run(lead, planned)",
+        "        self._circuits.write(lead)  # before a probe: it may take longer than the lease\n",
+        "",
         BUILDING,
     ),
     Device(
@@ -398,8 +395,8 @@ SENDING_OUT = [
         "circuits: not by hand",
         "A trigger with bad arguments does not stop its entry",
         "engine/circuits.py",
-        '        if "#" in identity:\n            return',
-        "        if False:\n            return",
+        '        if "#" in identity:\n            return\n',
+        "",
         CIRCUITS_OPEN,
     ),
     Device(
@@ -452,16 +449,14 @@ SENDING_OUT = [
         "[f for f in planned.firings if f.entry.name not in stale]",
         "list(planned.firings)",
         BACKLOGS,
-        keeps=NEVER_LOST,
     ),
     Device(
         "dispatch: accounted for",
-        "A duplicate is another claim's slot, and no reason to plan again",
+        "A duplicate is somebody else's slot, and no reason to plan again",
         "engine/claim_results.py",
         'frozenset({"ok", "mine settled", "duplicate"})',
         'frozenset({"ok", "mine settled"})',
         VERDICTS,
-        keeps=ONCE,
     ),
     Device(
         "planning: definition by digest",
@@ -545,7 +540,7 @@ SENDING_OUT = [
     ),
     Device(
         "asking: one thread an entry",
-        "A schedule that hangs is not called again until it returns",
+        "An entry whose schedule hangs is not asked again until it returns",
         _THREADS,
         "if due.name in self._hanging:",
         "if False:",
@@ -566,7 +561,6 @@ SENDING_OUT = [
         "if isinstance(what, Firing) and has_expired(entry, what, now_ms):",
         "if False:",
         EXPIRY,
-        keeps=NEVER_LOST,
     ),
     Device(
         "planning: paced backlog",
@@ -621,7 +615,7 @@ SENDING_OUT = [
     ),
     Device(
         "order: end",
-        "A backfill ends at the requested slot, which it includes",
+        "A backfill ends where it was told to, that slot included",
         "core/request.py",
         "slot_ms is not None and slot_ms <= self.end_ms",
         "slot_ms is not None and slot_ms < self.end_ms",
@@ -638,7 +632,6 @@ CATCHING_UP = [
         "entry.effective_ms(slot_ms) <= now_ms:",
         "entry.effective_ms(slot_ms) < now_ms:",
         CATCHUP_EDGES,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: grace",
@@ -647,7 +640,6 @@ CATCHING_UP = [
         "self._last_misfire_ms = now_ms - policies.misfire_grace_ms - 1",
         "self._last_misfire_ms = now_ms - policies.misfire_grace_ms",
         CATCHUP_EDGES,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: grace compared",
@@ -691,7 +683,6 @@ CATCHING_UP = [
         "= min(loss.declared_ms, now_ms) if once else 0",
         "= min(loss.declared_ms, now_ms)",
         CATCHUP,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: a loss noted ahead",
@@ -700,7 +691,6 @@ CATCHING_UP = [
         "self._lost_until_ms = min(loss.until_ms, now_ms)",
         "self._lost_until_ms = loss.until_ms",
         CATCHUP,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: window",
@@ -717,7 +707,6 @@ CATCHING_UP = [
         'return self._missed(self._count(cursor_ms, run.last_ms - 1), "misfire: latest")',
         'return self._missed(run, "misfire: latest")',
         CATCHUP_EDGES,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: limit",
@@ -726,7 +715,6 @@ CATCHING_UP = [
         "            if excess > 0:\n",
         "            if excess > 1:\n",
         CATCHUP_EDGES,
-        keeps=NEVER_LOST,
     ),
     Device(
         "catch-up: skip",
@@ -751,7 +739,6 @@ CATCHING_UP = [
         "if run.count > 1 and self._entry.effective_ms(run.last_ms) > effective_until_ms:",
         "if False:",
         CATCHUP_EDGES,
-        keeps=NEVER_LOST,
     ),
     Device(
         "offsets: before the next slot",
@@ -871,7 +858,7 @@ EDITING = [
     ),
     Device(
         "reconcile: fenced",
-        "I5: a leader that lost the lease changes no entry",
+        "I5: who has lost the lease changes no entry",
         _SEEDING,
         "sent = self._store.send_write(writes, attempt.fence)",
         "sent = self._store.send_write(writes)",
@@ -936,7 +923,7 @@ EDITING = [
     ),
     Device(
         "reconcile: fewer than before",
-        "An entry of the code that was removed is recreated",
+        "An entry of the code that somebody has removed is made anew",
         _RECONCILE,
         "owned < self._owned + self._seeding.made or",
         "owned < 0 or",

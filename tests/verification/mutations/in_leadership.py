@@ -35,15 +35,6 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "trust: strictly inside",
-        "A step that ends with the window does not fit into it",
-        _LEASE,
-        "return self.left_ms(now_ms) > step_ms",
-        "return self.left_ms(now_ms) >= step_ms",
-        TRUST,
-        keeps=ONCE,
-    ),
-    Device(
         "trust: anchored before the request (acquire)",
         "A slow reply does not lengthen the window",
         _ELECTION,
@@ -100,18 +91,18 @@ TRUST_WINDOW = [
     ),
     Device(
         "history: an answer that has come before the next batch",
-        "What it says of the history is noticed, even if the connection is then closed",
+        "What it tells of the history is heard, though the connection is closed then",
         "engine/atomic.py",
         "        while self._under_way and self._under_way[0].claiming.has_come():\n"
-        "            # Read first: if sending fails, all connections are closed, this one too.\n"
-        "            complete &= self._read(lead)\n",
+        "            complete &= self._read(lead)"
+        "  # if the sending fails, all connections are closed\n",
         "",
         DISPATCH,
         keeps=ONCE,
     ),
     Device(
         "history: an answer that has come when it is dropped",
-        "What it says of the history is noticed, even if no call waits for it",
+        "What it tells of the history is heard, though nobody waits for it",
         "engine/atomic.py",
         "if isinstance(reply, Statuses | Behind):",
         "if False:",
@@ -197,7 +188,6 @@ TRUST_WINDOW = [
         "        if not self.loss_suspected:\n            answered_ms",
         "        if True:\n            answered_ms",
         ELECTION,
-        keeps=NEVER_LOST,
     ),
     Device(
         "trust: at all",
@@ -228,7 +218,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: ended by a refusal",
-        "I5: a leader that learns that the lease is another's stops leading",
+        "I5: who is told that the lease is another's leads no more",
         _ELECTION,
         "self._gone = attempt.fence.token\n            self._step_down(",
         "self._gone = attempt.fence.token\n            str(",
@@ -335,7 +325,7 @@ WATCH = [
     ),
     Device(
         "watch: heart between the looks",
-        "A heartbeat between the two looks starts the check again",
+        "A heartbeat between the two looks starts anew",
         _LEASE,
         "self.zero_since_ms if not moved and self.zero_since_ms else seen.at_ms",
         "self.zero_since_ms if self.zero_since_ms else seen.at_ms",
@@ -344,7 +334,7 @@ WATCH = [
     ),
     Device(
         "watch: listener between the looks",
-        "A listener between the two looks starts the check again",
+        "A listener between the two looks starts anew",
         _LEASE,
         "zero_since_ms=zero_since if zero else None,",
         "zero_since_ms=zero_since if zero else self.zero_since_ms,",
@@ -428,7 +418,7 @@ CONTENDING = [
     ),
     Device(
         "election: sitting out",
-        "A replica that resigned does not contend for a while",
+        "Who resigned stays away for a while",
         _ELECTION,
         "return now_ms < self._sits_out_until_ms and not unwanted",
         "return False",
@@ -436,7 +426,7 @@ CONTENDING = [
     ),
     Device(
         "election: not for ever",
-        "A replica that resigned contends again if no other takes the lease",
+        "Who resigned comes back when nobody wants the lease",
         _ELECTION,
         "return now_ms < self._sits_out_until_ms and not unwanted",
         "return now_ms < self._sits_out_until_ms",
@@ -444,7 +434,7 @@ CONTENDING = [
     ),
     Device(
         "election: the most ever known",
-        "A restored snapshot is noticed by a replica that knew more",
+        "A snapshot restored is noticed by who knew better",
         _HISTORY,
         "heartbeat=max(mine.heartbeat, found.heartbeat),",
         "heartbeat=found.heartbeat,",
@@ -453,7 +443,7 @@ CONTENDING = [
     ),
     Device(
         "election: an older history",
-        "A snapshot of another, older cluster is noticed by a replica that knew more",
+        "A snapshot of another, older cluster is noticed by who knew better",
         _HISTORY,
         "if found.cluster != mine.cluster and found.epoch < mine.epoch:",
         "if False:",
@@ -464,15 +454,15 @@ CONTENDING = [
         "election: a forked child",
         "A fork has one leader, not two",
         _ELECTION,
-        '        """In a forked child: drop leadership without telling Redis."""\n'
+        '        """Drop leadership without a word: this is a forked child."""\n'
         "        self.trust = None\n",
-        '        """In a forked child: drop leadership without telling Redis."""\n',
+        '        """Drop leadership without a word: this is a forked child."""\n',
         ELECTION,
         keeps=ONCE,
     ),
     Device(
         "election: resigned is resigned",
-        "I1: a leader that released the lease no longer acts on it",
+        "I1: who gave the lease back acts on it no more",
         _ELECTION,
         "        token = self.trust.token if self.trust else None\n        self.trust = None\n",
         "        token = self.trust.token if self.trust else None\n",
@@ -494,7 +484,6 @@ CONTENDING = [
         "return self.server_us + monotonic_us - self.monotonic_us",
         "return self.server_us + monotonic_us - self.monotonic_us + 1_000",
         SERVER_TIME,
-        keeps=ONCE,
     ),
     Device(
         "server time: wait rounded up",

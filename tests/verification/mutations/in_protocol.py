@@ -17,6 +17,7 @@ _SEEN = {
     "recovery: at all": 20,
     "skip: record": 50,
     "edit: due slots in the ledger": 200,
+    "edit: cursor never goes back": 200,
 }
 
 

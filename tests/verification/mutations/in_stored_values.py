@@ -27,7 +27,7 @@ ALL = [
     ),
     Device(
         "stored: any exception",
-        "A definition that cannot be read affects only its own entry",
+        "A definition that cannot be read is its entry's own trouble",
         _CODEC,
         "    except Exception as why:  # any error concerns this entry only\n",
         "    except (HabeatError, KeyError, TypeError, ValueError) as why:\n",
@@ -83,7 +83,7 @@ ALL = [
     ),
     Device(
         "mend: renamed, not deleted",
-        "A value under a key of habeat's may belong to another program",
+        "What stands under a key of ours may be somebody's",
         _COMMON,
         "redis.pcall('RENAME', key, aside).err and '' or aside",
         "redis.pcall('DEL', key) == 0 and '' or aside",
@@ -189,7 +189,7 @@ ALL = [
         "guard: once for each failure",
         "Keys that cannot be put right do not keep the loop busy",
         "engine/bulkhead.py",
-        "            self.suspicious = False  # another repair right away would find the same\n",
+        "            self.suspicious = False  # to look again at once would find the same\n",
         "",
         GUARD,
     ),

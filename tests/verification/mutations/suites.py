@@ -31,6 +31,12 @@ SUITES = {
     ),
     "servers": "tests/integration/test_catchup_policies.py tests/integration/test_client.py",
     "oracles": "tests/verification/oracles",
+    "stateful": "tests/stateful",
+    "store": "tests/unit/store",
+    "orders": "tests/integration/test_by_hand.py tests/integration/test_backfill_ends.py",
+    "faults": "tests/integration/test_whose_fault.py",
+    "confirms": "tests/integration/test_confirms.py",
+    "forks": "tests/integration/test_forks.py",
 }
 
 #: What a suite runs the device against, by where its tests are; each kind has fakes of its own.
@@ -108,7 +114,7 @@ _SECTION = """## Which suites catch each
 A device keeps *once* or *never lost* if a slot is sent twice, or ends neither sent nor in the
 ledger, when the device and everything behind it are gone. Such a device must be caught by suites of
 two kinds: a test of the device itself with fakes or a real Redis, and one that sees only the
-outcome.
+outcome. `tests/verification/mutations/test_table.py` holds the table to that{alone}.
 
 `make mutations ARGS="--suites lives,replays,simulation"` tries each device against other suites
 until one catches it. `replays` repeats every call of the shipped engine under different
@@ -122,7 +128,17 @@ was not tried against others.
 """
 
 #: Devices that only one kind of suite catches, each with the reason.
-ALONE: dict[str, str] = {}
+_TWO_LOSSES = "no life brings a loss of data between two claims that are both under way"
+ALONE: dict[str, str] = {
+    "history: an answer that has come before the next batch": _TWO_LOSSES,
+    "history: an answer that has come when it is dropped": _TWO_LOSSES,
+    "history: two answers with one heartbeat": _TWO_LOSSES,
+    "outbox: one by one while little is due": "what a kill may repeat is judged by the window only",
+    "outbox: what is under way before what goes only once": "a stop would have to meet two batches",
+    "dispatch: one way in a batch": "in a run of the simulation all messages go one way",
+    "catch-up: history's last slot": "its case is a slot in the very millisecond of a loss",
+    "catch-up: what nobody can know is sent at most once": "the loss explains the repeat as well",
+}
 
 
 def section(devices: Sequence[Device]) -> str:

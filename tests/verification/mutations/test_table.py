@@ -47,6 +47,15 @@ def test_every_script_that_writes_has_a_device() -> None:
 KEEPING = [device for device in DEVICES if device.keeps]
 
 
+@pytest.mark.parametrize("device", KEEPING, ids=lambda device: device.name)
+def test_two_kinds_of_suites_catch_what_keeps_a_promise(device: Device) -> None:
+    kinds = suites.kinds(device, DEVICES, suites.read())
+    wanted = 1 if device.name in suites.ALONE else 2
+    told = f"caught by {kinds} only: write a second test, then record it with --suites"
+    assert len(kinds) >= 2 or wanted == 1, told
+    assert len(kinds) == 1 or wanted == 2, f"{device.name} is not alone any more"
+
+
 def test_what_was_found_out_is_of_devices_suites_and_tests_that_are_there() -> None:
     names = {device.name for device in DEVICES}
     for name, by in suites.read().items():

@@ -148,7 +148,7 @@ class UnderWay:
         if came is None or isinstance(came, Exception):
             self._unheard()
             return None
-        self._heard(came)
+        self._heard(came, dropped=True)
         return came
 
     def close(self) -> None:
@@ -164,8 +164,9 @@ class UnderWay:
         self._network.flights.discard(self)
         return came
 
-    def _heard(self, reply: Any) -> None:
-        self._network.conduct.hears(self._host, self._name, self._args, reply, self._sent_ms)
+    def _heard(self, reply: Any, dropped: bool = False) -> None:
+        if not dropped or reply[0] == b"ok":  # of what is dropped a refusal need not be noted
+            self._network.conduct.hears(self._host, self._name, self._args, reply, self._sent_ms)
         if self._name in TELLING and reply[0] == b"ok":
             self._network.watching.knows(self._host, self._ran_us)
 

@@ -37,6 +37,9 @@ class Broker:
         self.world = world
         self.arrived = arrived
         self.down = False
+        self._ids: dict[tuple[str, str, str], str] = {}
+        #: Task ids of messages that cannot be kept: only who has built one can send it.
+        self.only_here: set[str] = set()
         self.cut_off: set[str] = set()
         #: While it hangs, whoever sends waits in vain; the message may be taken at the end.
         self.hangs_until_us = 0
@@ -48,6 +51,12 @@ class Broker:
         self.unrenderable: dict[str, str] = {}
         self.lose_this = False
         self.on_lost: Callable[[Host, int], None] = lambda host, until_us: None
+
+    def made(self, cluster: str, entry: str, identity: str, task_id: str) -> None:
+        """A message was built; of one firing all have the same id, whoever builds them."""
+        known = self._ids.setdefault((cluster, entry, identity), task_id)
+        if known != task_id:
+            raise AssertionError(f"{entry}@{identity} has the task ids {known} and {task_id}")
 
     def reaches(self, host: Host) -> bool:
         return not self.down and host.name not in self.cut_off
@@ -88,7 +97,7 @@ class Publisher:
         broker: Broker,
         *,
         atomic: bool,
-        begins: Callable[[Host, Sequence[Parcel]], None],
+        begins: Callable[[Host, Sequence[Parcel], int], None],
     ) -> None:
         self._host = host
         self._begins = begins
@@ -107,14 +116,18 @@ class Publisher:
             raise ZeroDivisionError("simulated")
         if how:
             raise RenderFailed("simulated")
-        told = f"{entry.name} {firing.identity} {firing.task_id(cluster)} {entry.rev}"
+        task_id = firing.task_id(cluster)
+        self._broker.made(cluster, entry.name, firing.identity, task_id)
+        told = f"{entry.name} {firing.identity} {task_id} {entry.rev}"
         if self.atomic:
             queue = BAD_QUEUE if entry.task == "poisoned" else QUEUE
             commands = [("LPUSH", queue, told)]
             if entry.task == "group":
                 commands.append(("LPUSH", BAD_PART, told))
             return Rendered(commands=commands)
-        return Rendered(envelope=told.encode(), repeatable=entry.task != "its own way")
+        repeatable = entry.task != "its own way"
+        (self._broker.only_here.discard if repeatable else self._broker.only_here.add)(task_id)
+        return Rendered(envelope=told.encode(), repeatable=repeatable)
 
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
         """As from a template: made unseen, for half of the entries."""
@@ -148,7 +161,7 @@ class Publisher:
     def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> OnItsWay:
         """One message after the other arrives, so a packet can be cut off anywhere."""
         ends_us = self._host.world.now_us + timeout_ms * 1_000
-        self._begins(self._host, parcels)
+        self._begins(self._host, parcels, timeout_ms)
         known: list[Answered] = []
         failed: BrokerUnavailable | None = None
         for parcel in parcels:
@@ -179,6 +192,8 @@ class Publisher:
         if timeout_ms <= 0:
             raise BrokerUnavailable("simulated: the packet took too long")
         entry, identity, task_id, _ = envelope.decode().split(" ")
+        if attempt > 1 and task_id in broker.only_here:
+            raise AssertionError(f"{entry}@{identity} is sent again, and cannot be repeated")
         host.sleep(30 + int(970 * world.random.random()))
         host.boundary("publish<")
         if broker.slow_us > 1_000:

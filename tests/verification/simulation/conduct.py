@@ -11,16 +11,19 @@ LOOKS     it called a leader crashed without having seen what pitfall A19 asks f
 TOKEN     it went on with a lease that it had given back, or that it knew to be another's
 WINDOW    it went on with a lease after its window was over: TTL less margin from the moment before
           the request that last extended it
+SEND      it began a message whose deadline lies outside its window, or that it hardly gave time
 STOP      it began to send after it had been stopped: but for what may go only once and is claimed,
           and one message that is sent again, whose attempt is counted
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.verification.simulation.memory import Memory
 from tests.verification.simulation.world import Host
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ FENCED = {
     *("write", "remove", "asked", "put_off", "circuits", "sweep", "postpone"),
 }
 BETWEEN_LOOKS_MS = 50
+LEAST_FOR_A_MESSAGE_MS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Conduct:
         self._extended_ms: dict[tuple[str, str], int] = {}
         self._over: set[tuple[str, str]] = set()
         self._stopped: dict[str, int] = {}
+        self._memories: defaultdict[str, Memory] = defaultdict(Memory)
 
     def opens(self, host: Host) -> None:
         """It subscribes to its channel, or tries to."""
@@ -81,41 +86,58 @@ class Conduct:
         now_ms = host.monotonic_us() // 1_000
         if name in CONTENDING and host.name not in self._lined:
             self._wrong(host, "LINE", f"{name} before its line was opened")
-        if name == "steal" and "crash" in args:
+        if name == "steal" and "crash" in map(_text, args):
             self._judge_looks(host)
         if name == "release" and args[0]:
             self._over.add((host.name, _text(args[0])))
         if name in FENCED and args[0]:
             self._judge_token(host, name, _text(args[0]), now_ms)
+            if why := self._memories[host.name].omits(name, args):
+                self._wrong(host, "DECLARE", f"{why}, and it goes on as before")
         return now_ms
 
     def hears(self, host: Host, name: str, args: Sequence[Any], reply: Any, sent_ms: int) -> None:
         """It has read the answer."""
+        if name == "observe" and self._leads(host):
+            return  # it wants to know the time, and uses nothing else
         if name == "observe":
             now_ms = host.monotonic_us() // 1_000
             connection = self._connections.get(host.name, 0)
             look = Look(now_ms, reply[0], int(reply[2]), int(reply[3]), connection)
             self._looks.setdefault(host.name, []).append(look)
+            self._memories[host.name].looked(reply)
+            for who, token in self._extended_ms:
+                if who == host.name and token.encode() != look.holder:
+                    self._over.add((who, token))
         elif name in CONTENDING and reply[0] in (b"won", b"mine"):
             token = host.name, _text(reply[1])
+            self._memories[host.name].led(reply, token in self._over)
             self._over.discard(token)
             self._extended_ms[token] = sent_ms
         elif name in FENCED and args[0]:
             token = host.name, _text(args[0])
-            if reply[0] == b"lost":
+            self._memories[host.name].answered(name, args, reply)
+            # A claim that is waited for is answered here and read by the engine later.
+            if reply[0] == b"lost" and not (name == "claim" and self._sim.plan.waits):
                 self._over.add(token)
             elif reply[0] == b"ok":
                 self._extended_ms[token] = max(sent_ms, self._extended_ms.get(token, 0))
 
+    def _window_ms(self, host: Host, token: str) -> int | None:
+        """When the window of a token ends, by the clock of its holder."""
+        began_ms, ttl_ms = self._extended_ms.get((host.name, token)), self._sim.plan.ttl_ms
+        return None if began_ms is None else began_ms + ttl_ms - min(1_000, ttl_ms // 4)
+
+    def _leads(self, host: Host) -> bool:
+        parts = self._sim.parts.get(host.name)
+        return parts is not None and parts.election.leading
+
     def _judge_token(self, host: Host, name: str, token: str, now_ms: int) -> None:
         if (host.name, token) in self._over:
             self._wrong(host, "TOKEN", f"{name} by {token}, which it knows to be over")
-        began_ms = self._extended_ms.get((host.name, token))
-        ttl_ms = self._sim.plan.ttl_ms
-        left_ms = ttl_ms - min(1_000, ttl_ms // 4)
-        if began_ms is not None and now_ms >= began_ms + left_ms:
-            late_ms = now_ms - began_ms - left_ms
-            self._wrong(host, "WINDOW", f"{name} by {token}, {late_ms} ms after its window")
+        ends_ms = self._window_ms(host, token)
+        if ends_ms is not None and now_ms >= ends_ms:
+            self._wrong(host, "WINDOW", f"{name} by {token}, {now_ms - ends_ms} ms after its end")
 
     def _judge_looks(self, host: Host) -> None:
         looks = self._looks.get(host.name, [])
@@ -133,8 +155,9 @@ class Conduct:
 
     # -- messages ---------------------------------------------------------------------------
 
-    def publishes(self, host: Host, parcels: Sequence[Parcel]) -> None:
-        """It begins a packet."""
+    def publishes(self, host: Host, parcels: Sequence[Parcel], timeout_ms: int) -> None:
+        """It begins a packet, which is to have left within this time."""
+        self._judge_deadline(host, timeout_ms)
         if not host.stopping:
             return
         count = self._stopped[host.name] = self._stopped.get(host.name, 0) + 1
@@ -142,6 +165,15 @@ class Conduct:
         if count > 1 or first:
             told = ", ".join(f"{each.entry}@{each.identity}" for each in parcels)
             self._wrong(host, "STOP", f"packet {count} after the stop: {told}")
+
+    def _judge_deadline(self, host: Host, timeout_ms: int) -> None:
+        mine = [token for name, token in self._extended_ms if name == host.name]
+        ends_ms = max(self._window_ms(host, token) or 0 for token in mine)
+        over_ms = host.monotonic_us() // 1_000 + timeout_ms - ends_ms
+        if over_ms > 0:
+            self._wrong(host, "SEND", f"a deadline {over_ms} ms behind the end of the window")
+        if timeout_ms < LEAST_FOR_A_MESSAGE_MS:
+            self._wrong(host, "SEND", f"a message is begun and has {timeout_ms} ms")
 
     def _only_once(self, entry: str) -> bool:
         plans = {each.name: each for each in self._sim.plan.entries}

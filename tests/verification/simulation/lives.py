@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.verification.simulation.plan import SECOND, EntryPlan, Plan, Trouble, plan_of
+from tests.verification.simulation.plan import CROWD, SECOND, EntryPlan, Plan, Trouble, plan_of
 
 #: A plan for each seed.
 Life = Callable[[int], Plan]
@@ -67,11 +67,7 @@ def settling_lost(seed: int) -> Plan:
 
 def joins_beside_the_unheard(seed: int) -> Plan:
     """A newcomer finds a leader that it has never heard; nobody else is there."""
-    plan = _with(
-        plan_of(seed),
-        *_each(2, "unheard", us=700_000),
-        *_each(2, "join", first=11, later_us=20_000),
-    )
+    plan = _with(plan_of(seed), *_each(2, "unheard by a newcomer", us=700_000))
     return replace(plan, replicas=1)
 
 
@@ -125,21 +121,33 @@ def yields(seed: int) -> Plan:
 
 
 def stopped_only_once(seed: int) -> Plan:
-    """Stops in the midst of what may be sent at most once."""
-    plan = _with(
-        plan_of(seed, atomic=False),
-        *_each(3, "term", ("claim<", "claim>", "publish<", "publish>")[seed % 4]),
-    )
-    plan = _busy(plan)
-    entries = tuple(replace(each, at_most_once=n % 2 == 0) for n, each in enumerate(plan.entries))
-    return replace(plan, entries=entries)
+    """Stops in the midst of what may be sent at most once, all of it or every other entry.
+
+    Long enough after the start that what had been there before explains nothing any more.
+    """
+    place = ("claim>", "publish<", "claim>", "publish>", "claim<")[seed % 5]
+    troubles = (Trouble(n, (4 + n) * SECOND, "term", place) for n in (1, 2, 3))
+    plan = _busy(_with(plan_of(seed, atomic=False), *troubles))
+    if seed >= 5:  # several are due at once
+        plan = replace(plan, entries=CROWD, little=1, batch=20)
+    once = [place == "claim>" or n % 2 == 0 for n in range(len(plan.entries))]
+    pairs = zip(plan.entries, once, strict=True)
+    entries = tuple(replace(each, at_most_once=it) for each, it in pairs)
+    return replace(plan, entries=entries, storm_us=8 * SECOND, ttl_ms=1_000)
 
 
 def stopped_in_a_burst(seed: int) -> Plan:
     """Stops while a packet is under way, its settling, or the next claim."""
     place = ("publish<", "publish>", "settle<", "claim<", "claim>")[seed % 5]
     plan = _with(plan_of(seed, atomic=False), *_each(3, "term", place))
-    return replace(_busy(plan), window=3, little=1, batch=20)
+    return replace(plan, entries=CROWD, window=3, little=1, batch=20)
+
+
+def dies_with_what_cannot_be_kept(seed: int) -> Plan:
+    """A leader is killed with messages on their way that nobody else can send."""
+    place = ("publish>", "claim>", "settle<")[seed % 3]
+    plan = _busy(_with(plan_of(seed, atomic=False), *_each(3, "kill", place)))
+    return replace(plan, entries=tuple(replace(each, task="its own way") for each in plan.entries))
 
 
 def dies_with_a_long_lease(seed: int) -> Plan:
@@ -152,6 +160,27 @@ def dies_with_a_long_lease(seed: int) -> Plan:
 def renames(seed: int) -> Plan:
     """Every entry gets another name, at the moment of a claim or beside all else."""
     return _busy(_with(plan_of(seed), *_each(1, "renamed", ("claim<", "")[seed % 2])))
+
+
+def renews_late(seed: int) -> Plan:
+    """A renewal before a message is answered when hardly any of the window is left."""
+    troubles = tuple(
+        Trouble(
+            n, n * 1_500_000, "renews late", "claim>", us=500_000, amount=440_000 + 9_000 * seed
+        )
+        for n in (1, 2)
+    )
+    plan = _busy(_with(plan_of(seed, atomic=False), *troubles))
+    return replace(plan, ttl_ms=1_000, little=1, window=3)
+
+
+def outlives_its_lease(seed: int) -> Plan:
+    """The lease is gone while a message of its holder takes its time, and an heir is there."""
+    plan = _with(
+        plan_of(seed, atomic=False),
+        *_each(2, "evicted slow", "publish<", us=900_000, every_us=3 * SECOND // 2),
+    )
+    return replace(_busy(plan), publish_timeout_ms=3_000)
 
 
 def asked_oddly(seed: int) -> Plan:
@@ -175,6 +204,36 @@ def restores_twice(seed: int) -> Plan:
         Trouble(1, SECOND, "restore", us=500_000),
         Trouble(2, 1_450_000, "restore", us=90_000 + 40_000 * (seed % 5)),
     )
+
+
+def emptied_for_a_while(seed: int) -> Plan:
+    """A leader is told that its lease is gone, and then finds it again."""
+    trouble = Trouble(1 + seed % 2, 1_500_000, "emptied for a while", us=780_000 + 20_000 * seed)
+    return replace(_busy(_with(plan_of(seed), trouble)), ttl_ms=1_000)
+
+
+def old_after_emptied(seed: int) -> Plan:
+    """A snapshot of an older cluster takes the place of one that began empty."""
+    restored = Trouble(1, SECOND, "restore", us=1_500_000)
+    emptied = Trouble(2, 2 * SECOND, "empty", on="claim>")
+    return _busy(_with(plan_of(seed), restored, emptied))
+
+
+def restores_between_calls(seed: int) -> Plan:
+    """A snapshot from between two claims takes the place of what the second did."""
+    plan = _with(plan_of(seed), *_each(3, "restored call", "claim<"))
+    return replace(plan, entries=CROWD)
+
+
+def restored_as_it_dies(seed: int) -> Plan:
+    """The leader dies as a snapshot is restored: only who stood by has seen what is lost."""
+    plan = _with(
+        plan_of(seed),
+        Trouble(1, SECOND, "restore", us=500_000),
+        Trouble(2, 1_450_000, "restore", us=300_000 + 40_000 * (seed % 4)),
+        Trouble(3, 1_449_000 + 300_000 + 40_000 * (seed % 4), "kill"),
+    )
+    return _busy(plan)
 
 
 def _each(
@@ -207,7 +266,16 @@ ALL: tuple[Life, ...] = (
     *(joins_beside_the_unheard, reconnects_beside_the_unheard, heirs_unheard),
     *(looks_twice_at_once, muted, deafened, frozen_at_the_edge, overtaken, yields),
     *(stopped_only_once, stopped_in_a_burst, dies_with_a_long_lease, renames),
-    *(asked_oddly, half_a_group, restores_twice),
+    dies_with_what_cannot_be_kept,
+    *(
+        renews_late,
+        outlives_its_lease,
+        asked_oddly,
+        half_a_group,
+        restores_twice,
+        emptied_for_a_while,
+        restored_as_it_dies,
+    ),
 )
 
 

@@ -96,7 +96,7 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
     """A replica's parts, in the order in which `assembly.build` makes them."""
     plan, clock = sim.plan, host
     caller = AsyncCaller(Clients(Client(host, sim.network), sim.network), sim.keys)
-    leases = RedisElectionStore(caller, clock, APP, lambda: f"cluster of {host.nonce}")
+    leases = RedisElectionStore(caller, clock, APP, lambda: _cluster_of(host))
     election = Election(leases, clock, Pace(plan.ttl_ms, plan.crash_poll_ms), host.nonce)
     store = RedisDispatchStore(
         caller,
@@ -142,6 +142,11 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
         stopping=lambda: stopper.requested,
     )
     return Parts(election, leases, engine)
+
+
+def _cluster_of(host: Host) -> str:
+    """Another one at each moment; who made it stands at its end."""
+    return f"cluster {(host.world.now_us - host.world.start_us) // 1_000} of {host.nonce}"
 
 
 def live(sim: Simulation, host: Host, declared: BeatSchedule) -> None:

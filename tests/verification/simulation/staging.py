@@ -34,14 +34,15 @@ class Staging:
     _others_at: Callable[[str, Host, Callable[[Host], None]], None]
     _step_clock: Callable[[int], None]
 
-    def _join(self, trouble: Trouble, host: Host) -> None:
-        """One more replica, which has seen nothing so far."""
-        self._sim.start_replica()
-
     def _unheard(self, trouble: Trouble, host: Host) -> None:
         """Alive, and it looks like a dead one: not heard, and its heart stands still."""
         self._deafen(trouble, host)
         self._freeze(trouble, host)
+
+    def _unheard_by_a_newcomer(self, trouble: Trouble, host: Host) -> None:
+        """The same, and one more replica comes, which has seen nothing so far."""
+        self._unheard(trouble, host)
+        self._sim.start_replica()
 
     def _unheard_over_another_line(self, trouble: Trouble, host: Host) -> None:
         """The same, while a standby that has heard it loses its connection for commands."""
@@ -81,6 +82,12 @@ class Staging:
         """It leaves an intent and a lease that would live for a minute more."""
         self._kill(trouble, host)
         self._step_clock(-60_000)
+
+    def _renews_late(self, trouble: Trouble, host: Host) -> None:
+        """What it trusts is half over after a claim, and nearly so when its renewal is answered."""
+        self._freeze(trouble, host)
+        later = Trouble(trouble.number, trouble.at_us, "freeze", us=trouble.amount)
+        host.ambushes.append(("tick>", partial(self._freeze, later)))
 
     def _asked_oddly(self, trouble: Trouble, host: Host) -> None:
         """Triggers whose ids have in them what separates the parts of a key."""

@@ -292,6 +292,23 @@ class Storm(Staging):
         self._sim.server.empty()
         self._sim.recorder.lost("it was emptied")
 
+    def _emptied_for_a_while(self, trouble: Trouble, host: Host) -> None:
+        """Redis is empty when it answers once, and what had been there comes back before it looks.
+
+        It is told so by a claim, or by a look when its window is over.
+        """
+        call = "claim" if trouble.number % 2 else "observe"
+
+        def empty(_: Host) -> None:
+            self._snapshots[trouble.number] = (self._world.now_us, self._sim.server.snapshot())
+            self._empty(trouble, host)
+            back = "observe<" if call == "claim" else "observe>"
+            host.ambushes.append((back, partial(self._restore, trouble)))
+
+        host.ambushes.append((f"{call}<", empty))
+        if call == "observe":
+            self._freeze(trouble, host)
+
     def _redis_down(self, trouble: Trouble, host: Host) -> None:
         self._fault(Kind.REDIS_DOWN, trouble.us + self._network.timeout_us)
         self._unreachable(trouble.us)

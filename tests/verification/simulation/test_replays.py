@@ -229,7 +229,7 @@ def _by_a_token_that_follows(trial: Trial) -> None:
     """The same process leads anew: what it claimed before is not its own claim of now."""
     if trial.name != "claim":
         return
-    again = f"99:{str(trial.args[0]).partition(':')[2]}"
+    again = f"99:{_raw(trial.args[0]).decode().partition(':')[2]}"
     with trial.apart():
         done = [n for n, word in enumerate(trial.statuses(trial.again())) if word == b"ok"]
         trial.call("SET", trial.sim.keys.lease, again, "PX", 1_000)
@@ -302,10 +302,10 @@ def _epochs(trial: Trial) -> None:
 
 def _unheard(trial: Trial) -> None:
     """Who has no subscriber cannot tell that another has none."""
-    if trial.name != "steal" or "crash" not in trial.args:
+    if trial.name != "steal" or b"crash" not in map(_raw, trial.args):
         return
     server: Any = trial.server
-    own = trial.sim.keys.alive(trial.args[0]).encode()
+    own = trial.sim.keys.alive(_raw(trial.args[0]).decode()).encode()
     with trial.apart():
         server._lua.listen(server._server, own, 0)
         reply = trial.again()
@@ -401,6 +401,97 @@ def _skipped(trial: Trial) -> None:
         for name, next_due in wanted.items():
             if next_due and int(found.get(name, 0)) != int(next_due):
                 trial.fails(f"leaves the slot due that it has skipped {wanted}", found)
+
+
+def _only_once(trial: Trial) -> None:
+    """What may not be repeated is buried at the first attempt to send it again."""
+    if trial.name != "mark":
+        return
+    with trial.apart():
+        trial.args[5] = "may have left"
+        reply = trial.again()
+        if reply[0] == b"ok":
+            trial.fails("of what may not be repeated", reply)
+
+
+def _requested(trial: Trial) -> None:
+    """An id is used once: nothing is asked for when another call comes with it."""
+    if trial.name != "claim":
+        return
+    keys, found = trial.sim.keys, script("request")
+    names = trial.call("HKEYS", keys.entries)
+    if not names:
+        return
+    with trial.apart():
+
+        def ask(order: str, mark: str) -> bytes:
+            words = ("q", order, 60_000, names[0], mark)
+            reply: list[bytes] = trial.server.evalsha(found.sha, found.text, keys.fixed, words)
+            return reply[0]
+
+        told = [ask("one", "a"), ask("one", "a"), ask("other", "b")]
+        if told != [b"ok", b"ok", b"known"] or trial.call("HGET", keys.requests, "q") != b"one":
+            trial.fails("and a request is made twice", told)
+
+
+def _led_before(trial: Trial, nonce: str) -> Any:
+    """The answer to an acquisition of a lease that is free, by this process."""
+    trial.call("DEL", trial.sim.keys.lease)
+    trial.args[0] = nonce
+    return trial.again()
+
+
+def _heirs(trial: Trial) -> None:
+    """Whose intents an heir leaves alone: those of the last leader, for the TTL that it had."""
+    if trial.name != "acquire":
+        return
+    keys, found = trial.sim.keys, script("release")
+    with trial.apart():
+        first = _led_before(trial, "one")
+        if first[0] != b"won":
+            return
+        trial.call("HSET", keys.meta, "lease_ttl", 60_000)
+        _led_before(trial, "other")
+        kept = dict(_pairs(trial, keys.untrusted)).get(first[1], b"")
+        if kept.partition(b"|")[2] != b"60000":
+            trial.fails("after one of a longer lease", kept)
+    with trial.apart():  # it was given back, says a history that went back
+        first = _led_before(trial, "one")
+        trial.server.evalsha(found.sha, found.text, keys.fixed, [first[1], "one"])
+        trial.args[4:7] = [first[3], _epoch_of(first), 1 << 40]
+        reply = _led_before(trial, "other")
+        if reply[5] != b"restored" or first[1] not in dict(_pairs(trial, keys.untrusted)):
+            trial.fails("of a history that went back", reply)
+    with trial.apart():  # what is known of another history says nothing of this one
+        _led_before(trial, "one")
+        trial.args[4:7] = ["a cluster that was", 0, 1 << 40]
+        reply = _led_before(trial, "other")
+        if reply[5] != b"continued":
+            trial.fails("by somebody who knows another history", reply)
+
+
+def _declared(trial: Trial) -> None:
+    """A loss that is declared does not reach into the future, whatever its bound."""
+    if trial.name != "tick":
+        return
+    with trial.apart():
+        now_ms = trial.server.now_us() // 1_000
+        trial.args[8] = now_ms + HOUR_US // 1_000
+        reply = trial.again()
+        lost_ms = int(trial.call("HGET", trial.sim.keys.meta, "history_lost") or 0)
+        if reply[0] == b"ok" and not 0 < lost_ms <= now_ms:
+            trial.fails("declares a loss of what is to come", lost_ms)
+
+
+def _tells_its_heartbeat(trial: Trial) -> None:
+    """The answer says how the heartbeat stands: by that a leader notices what was lost."""
+    if trial.name not in ("claim", "tick", "skip"):
+        return
+    with trial.apart():
+        reply = trial.again()
+        heartbeat = int(trial.call("HGET", trial.sim.keys.meta, "heartbeat") or 0)
+        if reply[0] == b"ok" and int(reply[2]) != heartbeat:
+            trial.fails(f"at heartbeat {heartbeat}", reply)
 
 
 def _unreadable(trial: Trial) -> None:
@@ -556,6 +647,11 @@ CHECKS: list[Callable[[Trial], None]] = [
     _asked_twice,
     _renamed,
     _skipped,
+    _only_once,
+    _requested,
+    _heirs,
+    _declared,
+    _tells_its_heartbeat,
     _unreadable,
     _of_an_older_release,
     _foreign_key,
