@@ -1,4 +1,4 @@
-"""``habeat demo``: three beats, a worker, leaders that die, and a count of every slot."""
+"""``habeat demo``: run three beats and a worker, kill the leaders, and count every slot."""
 
 from habeat.demo.main import main
 

@@ -1,4 +1,4 @@
-"""The demo's processes, seen from the demo: it asks the keeper, who is their parent."""
+"""The demo's processes, controlled through the keeper, which is their parent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_PATH = 95
 
 
 class DemoFailed(Exception):
-    """The demo cannot go on; the sentence says why, and `log` is the end of a child's output."""
+    """The demo cannot continue; the text says why, and `log` is the end of a child's output."""
 
     def __init__(self, sentence: str, log: str = "") -> None:
         super().__init__(sentence)
@@ -30,7 +30,7 @@ class DemoFailed(Exception):
 
 
 class Children:
-    """A folder, and processes whose output is kept there; both are gone after `close`."""
+    """Processes and a folder for their output; `close` ends and removes both."""
 
     def __init__(self) -> None:
         self.folder = _new_folder()
@@ -47,33 +47,33 @@ class Children:
     def start(
         self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> int:
-        """Start a process under a name, again if it has ended; its process id."""
+        """Start a process under a name, or restart one that has ended; returns its process id."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
-        # What they put aside themselves goes with the folder.
+        # Their temporary files are removed with the folder.
         kept |= {"TMPDIR": str(self.folder), **(environment or {})}
         answer = self._ask("start", name=name, command=list(command), environment=kept)
         self.pids[name] = int(answer["pid"])
         return self.pids[name]
 
     def signal(self, name: str, number: int) -> None:
-        """Send a signal; nothing happens if the process has ended."""
+        """Send a signal; no effect if the process has ended."""
         self._ask("signal", name=name, number=int(number))
 
     def exits(self) -> dict[str, int | None]:
-        """The exit status of each process, None for one that runs."""
+        """The exit status of each process; None while it runs."""
         found: dict[str, int | None] = self._ask("state")["exits"]
         return found
 
     def runs(self, name: str) -> bool:
-        """Whether the process runs (also if it is stopped)."""
+        """Whether the process exists; true also while it is stopped by a signal."""
         return self.exits()[name] is None
 
     def clean_at_the_end(self, url: str, patterns: Sequence[str]) -> None:
-        """Have keys deleted from a Redis that outlives the demo."""
+        """Have the keeper delete these keys at the end, in a Redis that outlives the demo."""
         self._ask("clean", url=url, patterns=list(patterns))
 
     def tail(self, name: str) -> str:
-        """The last lines that a process has written."""
+        """The last lines of a process's output."""
         path = self.folder / f"{name}.log"
         if not path.exists():
             return ""
@@ -81,27 +81,27 @@ class Children:
         return "\n".join([f"--- {name}", *lines])
 
     def close(self) -> None:
-        """End all of them and remove the folder; returns when that is done."""
+        """End all processes and remove the folder; returns when that is done."""
         if self._keeper.stdin is not None:
             with contextlib.suppress(OSError):
                 self._keeper.stdin.close()
         self._keeper.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)  # should the keeper have been killed
+        shutil.rmtree(self.folder, ignore_errors=True)  # in case the keeper was killed
 
-    def _ask(self, act: str, **told: Any) -> dict[str, Any]:
+    def _ask(self, act: str, **arguments: Any) -> dict[str, Any]:
         assert self._keeper.stdin is not None
         assert self._keeper.stdout is not None
         try:
-            self._keeper.stdin.write(json.dumps({"act": act, **told}) + "\n")
+            self._keeper.stdin.write(json.dumps({"act": act, **arguments}) + "\n")
             self._keeper.stdin.flush()
             line = self._keeper.stdout.readline()
         except OSError:
             line = ""
         if not line:
-            raise DemoFailed("the process that keeps the demo's processes has ended")
+            raise DemoFailed("the parent of the demo's processes has ended")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise DemoFailed(f"{act} {told.get('name', '')}: {answer['error']}")
+            raise DemoFailed(f"{act} {arguments.get('name', '')}: {answer['error']}")
         return answer
 
 

@@ -1,4 +1,4 @@
-"""The schedule of the demo. Every moment has a slot of some entry in it."""
+"""The demo's schedule: at every moment some entry has a slot nearby."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PERIODS_S: dict[str, float] = {
 
 
 def _schedules() -> dict[str, Schedule]:
-    """An offset each, so that no leader can die in a quiet moment."""
+    """The entries' schedules, with different offsets so that there is never a quiet moment."""
     made: dict[str, Schedule] = {
         name: every(period_s, offset=i * 0.125 % period_s)
         for i, (name, period_s) in enumerate(_PERIODS_S.items())

@@ -1,13 +1,13 @@
-"""The keeper: the parent of all processes of the demo, so that nothing outlives it.
+"""The keeper: the parent of all the demo's processes, so that none outlives the demo.
 
-The demo talks to it over a pipe, one line of JSON to and fro. However the demo ends (done,
-Ctrl-C, SIGTERM, SIGKILL, a closed terminal), the kernel closes the pipe; the keeper reads the
-end of it, kills the processes with all that they have started, deletes the demo's keys from a
-Redis that is not its own, and removes the folder. It is in a session of its own, so a Ctrl-C
-does not reach it. Should the keeper itself be killed, its children go too where the kernel
-knows how to (Linux).
+The demo talks to it over a pipe, with one line of JSON for each request and answer. However the
+demo ends (normally, Ctrl-C, SIGTERM, SIGKILL, a closed terminal), the kernel closes the pipe. The
+keeper then reads the end of the pipe, kills the processes with everything that they have started,
+deletes the demo's keys from a Redis that the demo did not start, and removes the folder. It runs in
+its own session, so Ctrl-C does not reach it. If the keeper itself is killed, its children are
+killed too where the kernel supports that (Linux).
 
-It is run as a file and imports nothing of the package, for it has to be quick.
+It is run as a file and imports nothing from the package, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Keeper:
         self._cleaning: dict[str, Any] = {}
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Do what was asked; whatever goes wrong is an answer too."""
+        """Carry out a request; errors are returned in the answer."""
         acts: dict[str, Callable[..., dict[str, Any]]] = {
             "start": self._start,
             "signal": self._signal,
@@ -66,7 +66,7 @@ class Keeper:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 cwd=self._folder,
-                process_group=0,  # with what it starts, it can be killed as one
+                process_group=0,  # so that it can be killed with everything it starts
                 preexec_fn=self._die_with_keeper,
             )
         self._children[name] = child
@@ -79,11 +79,11 @@ class Keeper:
         return {}
 
     def _state(self) -> dict[str, Any]:
-        """The exit status of each process; null for one that runs."""
+        """The exit status of each process; null while it runs."""
         for name, child in list(self._children.items()):
             status = child.poll()
             if status is not None:
-                # At once, and never again: later its id may be that of a stranger.
+                # Kill its group now and never later: another process may get the same id.
                 del self._children[name]
                 self._kill(child)
                 self._exits[name] = status
@@ -98,7 +98,7 @@ class Keeper:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait(5)
         except (OSError, subprocess.SubprocessError):
-            return  # gone, the group as well
+            return  # the process and its group no longer exist
 
     def _die_with_keeper(self) -> None:
         if self._libc is not None:
@@ -114,11 +114,11 @@ def _delete_keys(url: str, patterns: list[str]) -> None:
                 for key in client.scan_iter(pattern, count=1000):
                     client.delete(key)
     except (redis.RedisError, OSError) as error:
-        print(f"habeat: the demo's keys stay in Redis: {error}", file=sys.stderr)
+        print(f"habeat: cannot delete the demo's keys from Redis: {error}", file=sys.stderr)
 
 
 def serve(folder: Path) -> None:
-    """Answer until the pipe is closed or we are told to end; then clean up."""
+    """Answer until the pipe is closed or SIGTERM arrives; then clean up."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # not SIG_IGN: the children would inherit it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -126,7 +126,7 @@ def serve(folder: Path) -> None:
     try:
         for line in sys.stdin:
             print(json.dumps(keeper.answer(json.loads(line))), flush=True)
-    except BrokenPipeError:  # the demo went before it had its answer
+    except BrokenPipeError:  # the demo ended before it read its answer
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The demo without a terminal: a line for each thing that happens, and one every few seconds."""
+"""The demo without a terminal: one line for each event, and a summary every few seconds."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Lines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """There is nothing to put back."""
+        """Nothing to restore."""
 
     def show(self, scene: Scene) -> None:
-        """Every few seconds, how things stand."""
+        """Print a summary every few seconds."""
         view = scene.view
         if view is None or not view.overall.count:
             return
@@ -40,13 +40,13 @@ class Lines:
         late = view.overall
         self._line(
             at_s,
-            f"   {scene.leader or 'nobody'} leads; {view.enqueued} sent, {view.runs} run, "
-            f"{view.repeated} twice; lateness p50 {late.quantile_ms(0.5)} ms, "
+            f"   leader: {scene.leader or 'none'}; {view.enqueued} sent, {view.runs} run, "
+            f"{view.repeated} run twice; lateness p50 {late.quantile_ms(0.5)} ms, "
             f"p99 {late.quantile_ms(0.99)} ms, max {late.max_ms} ms",
         )
 
     def news(self, scene: Scene, at_s: float, text: str) -> None:
-        """Something has happened."""
+        """Print an event."""
         self._line(at_s, text)
 
     def _line(self, at_s: float, text: str) -> None:

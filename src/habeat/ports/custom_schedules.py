@@ -1,4 +1,4 @@
-"""Asking a schedule class of the user's own, outside the loop."""
+"""Asking a user's own schedule class whether it is due, outside the loop."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from habeat.schedules.custom import Asked, Told
 
 @dataclass(frozen=True, slots=True)
 class ScheduleAnswer:
-    """What a schedule of code said when it was asked at `at_ms`, Redis time.
+    """The answer of a custom schedule that was asked at `at_ms`, Redis' time.
 
-    While it has said nothing, `told` is None; `failed` says why there will be no answer.
+    `told` is None while there is no answer yet; `failed` says why there will be none.
     """
 
     at_ms: int
@@ -22,11 +22,11 @@ class ScheduleAnswer:
 
 
 class ScheduleAsker(Protocol):
-    """Asks schedules of the user's code, elsewhere than in the loop, each with a time limit."""
+    """Asks custom schedules outside the loop, each with a time limit."""
 
     def ask(self, due: DueEntry, schedule: Asked, now_ms: int) -> ScheduleAnswer:
-        """The answer for an entry as it stands; asks if that was not done yet.
+        """The answer for an entry so far; asks the schedule if it has not been asked yet.
 
-        Returns at once. An answer "due" is repeated until the entry's cursor has moved.
+        Returns at once. The answer "due" is repeated until the entry's cursor has moved.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a leader asks of the store: what is due, claims, settlings, intents and requests."""
+"""A leader's calls to the store: what is due, claims, settling, intents and requests."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from habeat.ports.host import PendingCall
 from habeat.ports.lease import Unfenced
 from habeat.ports.publisher import Rendered
 
-#: In place of a digest, with the size in bytes behind it: a definition too large to be hashed.
+#: The prefix that, with the size in bytes, replaces the digest of a definition too large to hash.
 LARGE = "large:"
 
 
 @dataclass(frozen=True, slots=True)
 class DueEntry:
-    """An entry that is due, as the tick found it; `digest` names its stored definition.
+    """A due entry as the tick read it; `digest` identifies its stored definition.
 
-    `cursor_ms` is None where its state cannot be read; `fired` is how often it has fired.
+    `cursor_ms` is None if its state is unreadable; `fired` is how often it has fired.
     """
 
     name: str
@@ -30,35 +30,35 @@ class DueEntry:
     digest: str
     cursor_ms: int | None
     fired: int = 0
-    #: Set while nothing of it is sent, but for probes.
+    #: Set while the circuit is open: only probes are sent.
     circuit: Circuit | None = None
 
     @property
     def large_bytes(self) -> int:
-        """The size of a definition that is larger than it may be; 0 of any other."""
+        """The size of the definition if it is too large; otherwise 0."""
         return int(self.digest.removeprefix(LARGE)) if self.digest.startswith(LARGE) else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What a leader sees in one look around."""
+    """What a leader reads in one tick."""
 
     now_us: int
     heartbeat: int
     next_due_ms: int | None
     listeners: int | None
-    #: When the next intent in flight wants to be sent again; None if none does.
+    #: When the next intent in flight must be resent; None if there is none.
     resend_ms: int | None
     loss: Loss
     due: Sequence[DueEntry]
-    #: When the next request wants to be looked at.
+    #: When the next request is due; None if there is none.
     request_ms: int | None = None
     resumes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What an entry was planned from, and what must still hold when the script runs."""
+    """What a plan is based on, and what must still hold when the script runs."""
 
     digest: str
     due_ms: int
@@ -67,7 +67,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Where an entry goes on: its next slot and when that is due; None where there is none."""
+    """An entry's next slot and when it is due; None if there is none."""
 
     slot_ms: int | None
     due_ms: int | None
@@ -82,15 +82,15 @@ class Claim:
     next: Next
     rendered: Rendered
     delivery: str
-    #: What is left of the request once this firing is claimed; empty if nothing is.
+    #: What is left of the request after this firing is claimed; empty if nothing is.
     remains: bytes = b""
-    #: What the store has made of it before it was due (`DispatchStore.ready`), for itself.
+    #: What the store prepared before it was due (`DispatchStore.ready`); only the store uses it.
     readied: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """One run of slots that will not fire: from its first to where the cursor goes."""
+    """A run of slots that will not fire, and the cursor after it."""
 
     entry: str
     expected: Expected
@@ -101,7 +101,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Statuses:
-    """A word for each firing asked about, in order."""
+    """One status word for each item of the call, in order."""
 
     now_us: int
     words: Sequence[str]
@@ -110,7 +110,7 @@ class Statuses:
 
 @dataclass(frozen=True, slots=True)
 class Departed:
-    """A message that left: when (Redis time), and at which attempt."""
+    """A message that was sent: when (Redis' time), and at which attempt."""
 
     entry: str
     identity: str
@@ -120,7 +120,7 @@ class Departed:
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """Extra firings that somebody asked for, as stored; `digest` names what is stored."""
+    """A request for extra firings as stored; `digest` identifies the stored text."""
 
     identity: str
     digest: str
@@ -129,7 +129,7 @@ class StoredRequest:
 
 @dataclass(frozen=True, slots=True)
 class DueRequests:
-    """Requests that are due, each entry's in its turn."""
+    """Requests that are due; the entries take turns."""
 
     now_us: int
     requests: Sequence[StoredRequest]
@@ -138,7 +138,7 @@ class DueRequests:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A claimed firing of the outbox whose message may not have left."""
+    """A claimed firing of the outbox whose message may not have been sent."""
 
     entry: str
     identity: str
@@ -154,7 +154,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Intents that are ours to resend; others wait until `wait_until_ms`."""
+    """Intents to resend now; the others wait until `wait_until_ms`."""
 
     now_us: int
     wait_until_ms: int | None
@@ -164,9 +164,9 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """An intent about to be sent again: the attempt's number, 0 if it must not be sent.
+    """An intent about to be resent: the number of the attempt, 0 if it must not be sent.
 
-    Then it was `buried`, or it is gone: its message had left, and somebody else has settled it.
+    In that case it was `buried`, or it no longer exists, because it has been settled meanwhile.
     """
 
     attempt: int
@@ -174,16 +174,16 @@ class Marked:
     heartbeat: int = 0
 
 
-#: Answers that say how the heartbeat stands; what a leader has seen of it must never go back.
+#: Answers with the heartbeat, which must never go back for a leader.
 Beaten = Tick | Statuses | Recovered | Marked | DueRequests
 
 
-#: What waits until it is due, beside the entries.
+#: The queues, other than the entries, whose items wait until they are due.
 Queue = Literal["requests", "inflight"]
 
 
 class DispatchStore(Protocol):
-    """What a leader needs; all fenced but `settle` and `definitions`."""
+    """A leader's calls to the store; those with a `fence` are fenced."""
 
     def tick(
         self,
@@ -193,10 +193,10 @@ class DispatchStore(Protocol):
         offset: int = 0,
         lost_after_ms: int | None = None,
     ) -> Tick | Unfenced:
-        """What is due, or will be within `ahead_ms`: so many entries, after the first `offset`.
+        """What is due, or will be within `ahead_ms`: up to `limit` entries after `offset` others.
 
-        With `lost_after_ms` it declares a loss of data: the caller suspects one, and that is when
-        the lost history last answered it (0 if that is not known).
+        With `lost_after_ms` it declares a loss of data that the caller suspects; the value is when
+        the lost history last answered the caller, 0 if unknown.
         """
         ...
 
@@ -207,7 +207,7 @@ class DispatchStore(Protocol):
     ) -> Statuses | Unfenced: ...
 
     def ready(self, claim: Claim) -> Claim:
-        """The same claim, with all done for its sending that can be done before it is due."""
+        """The same claim, with everything prepared that can be before it is due."""
         ...
 
     def send_claim(
@@ -219,7 +219,7 @@ class DispatchStore(Protocol):
     def settle(self, token: Token, departed: Sequence[Departed]) -> int: ...
 
     def send_settle(self, token: Token, departed: Sequence[Departed]) -> PendingCall[int]:
-        """The same, its answer read later; StoreUnavailable if it cannot be sent."""
+        """The same, with the answer read later; StoreUnavailable if it cannot be sent."""
         ...
 
     def skip(self, fence: Fence, skips: Sequence[Skip]) -> Statuses | Unfenced: ...
@@ -235,22 +235,21 @@ class DispatchStore(Protocol):
         pause_ms: int,
         why: str = "",
     ) -> Marked | Unfenced:
-        """Count an attempt; at the cap, or if `bury` says why it may not be repeated, end it.
+        """Count an attempt; give the intent up at the cap, or if `bury` has a reason to.
 
-        `why` the last attempt failed is kept with what is ended.
-
-        If this attempt fails too, the intent is not recovered again before the pause is over.
+        `why` is the reason of the last failure and is kept with an intent that is given up. If this
+        attempt fails too, the intent is recovered again only after `pause_ms`.
         """
         ...
 
     def asked(self, fence: Fence, limit: int) -> DueRequests | Unfenced:
-        """Requests that are due, in turns between the entries that they are for."""
+        """Requests that are due; the entries they are for take turns."""
         ...
 
     def put_off(
         self, fence: Fence, queue: Queue, fields: Sequence[str], until_ms: int
     ) -> Statuses | Unfenced:
-        """Look at these at that instant: requests by their id, intents by their field."""
+        """Postpone these items to `until_ms`: requests by their id, intents by their field."""
         ...
 
     def drop(
@@ -258,13 +257,13 @@ class DispatchStore(Protocol):
     ) -> Statuses | Unfenced: ...
 
     def circuits(self) -> Mapping[str, Circuit]:
-        """Those that are open, by entry."""
+        """The open circuits, by entry."""
         ...
 
     def keep_circuits(
         self, fence: Fence, changes: Sequence[tuple[str, str, Circuit | None]]
     ) -> Statuses | Unfenced:
-        """Open or close circuits: name, digest of the definition that failed, None to close."""
+        """Open or close circuits: entry, digest of its failed definition, and None to close."""
         ...
 
     def defer(self, fence: Fence, due: DueEntry, until_ms: int | None) -> Statuses | Unfenced: ...

@@ -1,4 +1,4 @@
-"""Entries as they are read and written: what the store returns, and what a change writes."""
+"""Entries as the store reads and writes them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from habeat.core.firing import SkippedRun
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One entry as read: definition, facts, and what a write must compare with.
+    """One entry as read: its definition, its state, and the digests that a write compares.
 
-    `entry` is None where there is none, and where it cannot be read (`unreadable` says why,
-    and `raw` is what was found).
+    `entry` is None if there is none, or if it is unreadable: then `unreadable` is the reason, and
+    `raw` is the stored text.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Stored:
     state: EntryState
     unreadable: str = ""
     raw: bytes = b""
-    #: Of what :paused holds, "-" where the entry is not paused.
+    #: The digest of the entry's value in :paused; "-" if it is not paused.
     pause_digest: str = "-"
 
     @property
@@ -41,7 +41,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where an entry stands after a write: cursor, first slot after it, when that is due."""
+    """An entry's position after a write: the cursor, the next slot, and when it is due."""
 
     cursor_ms: int
     next_slot_ms: int | None
@@ -50,11 +50,12 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One change of one entry. Parts left out stay as they are.
+    """A change of one entry. Parts that are not set stay unchanged.
 
-    `paused`: None keeps, "" resumes, else the reason's JSON; `resume_at_ms` ends the pause by
-    itself; `pause_digest` is that of the pause as it was read, "" where it does not matter. `lost`
-    are the slots that will not fire because of this write.
+    `paused`: None keeps the pause, "" ends it, any other value is the JSON of a new one.
+    `resume_at_ms` is when the pause ends by itself. `pause_digest` is the digest of the pause as it
+    was read, "" if it does not matter. `lost` is the run of slots that this write prevents from
+    firing.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """One entry to remove, and its due slots that will not fire."""
+    """The removal of one entry, with its due slots that will not fire."""
 
     name: str
     digest: str
@@ -96,14 +97,14 @@ class Renaming:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Somebody else changed this entry since it was read; nothing was written."""
+    """The entry has changed since it was read; nothing was written."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Names one attempt at a write, so that it can be asked about for `keep_ms`."""
+    """Identifies one attempt at a write, so that its result can be looked up for `keep_ms`."""
 
     name: str
     keep_ms: int

@@ -1,4 +1,4 @@
-"""What a process has of its own: its clocks, the connection that wakes it, calls under way."""
+"""Parts of a process: its clocks, its wake channel, its pending calls."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ Answer = TypeVar("Answer", covariant=True)
 
 
 class PendingCall(Protocol[Answer]):
-    """A call that is under way.
+    """A call whose answer is read later.
 
-    `result` waits for its answer, `has_come` tells whether that would take no time, and `drop`
-    waits no longer: it tells what has come already.
+    `result` waits for the answer; `has_come` says whether it is there already; `drop` stops waiting
+    and returns the answer if it has arrived.
     """
 
     def result(self) -> Answer: ...
@@ -30,16 +30,16 @@ class Clock(Protocol):
 
 
 class WakeChannel(Protocol):
-    """The pub/sub connection: it is waited on, and its subscription shows that we live."""
+    """The pub/sub connection: it wakes the loop, and its subscription shows that we are alive."""
 
     def open(self) -> bool:
-        """Subscribe (again); True if that had to be done, so state must be read anew."""
+        """Subscribe if necessary; True if it was, because messages may have been missed."""
         ...
 
     def wait(self, timeout_ms: float) -> frozenset[str]:
-        """Wait until something is said or the time is up; drains all that was said."""
+        """Wait for a message or the timeout; return all messages that have arrived."""
         ...
 
     def resubscribe(self) -> None:
-        """Throw the connection away; the next `open` makes it anew."""
+        """Drop the connection; the next `open` makes a new one."""
         ...

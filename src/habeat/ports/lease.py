@@ -1,4 +1,4 @@
-"""What the election asks of the store: the lease and its neighbours, and the answers as values."""
+"""The election's calls to the store, for the lease and the replicas, and their results."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from habeat.core.lease import Observation, Token
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The lease is not ours: `holder` is the token that has it, "" if none."""
+    """The lease is not ours: `holder` is the token that holds it, "" if there is none."""
 
     holder: str
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """Redis knows less than the caller of a fenced call: it has lost data, and did nothing."""
+    """Redis knows less than the caller of a fenced call: it has lost data and did nothing."""
 
     now_us: int
     heartbeat: int
@@ -43,7 +43,7 @@ class Won:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The lease is not to be had. `foreign` is set where it never will be, as things stand."""
+    """The lease cannot be taken; `foreign` if it never can be, given the state in Redis."""
 
     why: str
     foreign: bool = False
@@ -51,7 +51,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A standby's look: the observation, and what Redis says of its history."""
+    """A standby's look: the observation, and what Redis knows of its history."""
 
     seen: Observation
     known: Known
@@ -60,7 +60,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Where a replica stands among the live ones, and how many of its names are kept."""
+    """A replica's rank among the live ones, its generation, and how many of its names are kept."""
 
     now_us: int
     rank: int
@@ -69,7 +69,7 @@ class Registration:
 
 
 class ElectionStore(Protocol):
-    """What the election needs: the lease and its neighbours, a script each."""
+    """The election's calls; each is one script."""
 
     def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
         """Take the lease if it is free."""
@@ -86,5 +86,5 @@ class ElectionStore(Protocol):
     def register(
         self, nonce: str, info: str, fingerprint: str, declared: int, generation: int = 0
     ) -> Registration:
-        """`generation` is what this process was given before in this history, 0 if nothing."""
+        """Register; `generation` is what this process got before in this history, 0 if nothing."""
         ...

@@ -1,4 +1,4 @@
-"""Celery's side: builds the message of a firing, and with the outbox sends it."""
+"""The Celery side: it builds the message of a firing, and with the outbox sends it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from habeat.errors import BrokerUnavailable, PublishRefused
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A message ready to leave.
+    """A message that is ready to be sent.
 
-    `commands` (atomic) are the broker's Redis commands, words as they go over the wire;
-    `envelope` (outbox) is the message in our own form, kept with the intent for a resend;
-    `packet` (outbox, with a Redis broker) is the same message as the broker's Redis commands, for
-    its first sending from this process, and may be empty;
-    not `repeatable` where only this process could send it;
-    `code_us` is how long code of others took to build it, None where none ran (yet).
+    `commands` (atomic) are the broker's Redis commands, word by word as sent to the server.
+    `envelope` (outbox) is the message in our own form, stored with the intent for a resend.
+    `packet` (outbox with a Redis broker) is the same message as the broker's Redis commands, for
+    the first attempt by this process; it may be empty.
+    `repeatable` is false if only this process can send it.
+    `code_us` is how long code other than habeat's took to build it; None if none has run yet.
     """
 
     envelope: bytes = b""
@@ -32,7 +32,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """The message of a claimed firing on its way to the broker, at its n-th attempt."""
+    """The message of a claimed firing, to be published at this attempt."""
 
     entry: str
     identity: str
@@ -41,12 +41,12 @@ class Parcel:
     packet: Sequence[Sequence[bytes | str | int]] = ()
 
 
-#: What became of one message: taken (None), refused for its own sake, or unknown.
+#: The result for one message: accepted (None), refused because of the message, or unknown.
 Answered = PublishRefused | BrokerUnavailable | None
 
 
 class Handed(Protocol):
-    """A packet of messages that was handed to the broker, whose answers are read later."""
+    """A packet of messages handed to the broker; its answers are read later."""
 
     @property
     def code_us(self) -> int | None:
@@ -54,48 +54,48 @@ class Handed(Protocol):
         ...
 
     def answers(self, timeout_ms: int) -> Sequence[Answered]:
-        """What became of each message, in order, once the broker has answered; never raises.
+        """The result for each message, in order, when the broker has answered; never raises.
 
-        A message without an answer within the time is BrokerUnavailable: it may have arrived.
+        A message without an answer in time gets BrokerUnavailable: it may have arrived.
         """
         ...
 
 
 class Publisher(Protocol):
-    """Celery's side: builds messages, and with the outbox sends them."""
+    """The Celery side: it builds messages, and with the outbox sends them."""
 
-    #: True when the store's claim carries the message itself.
+    #: Whether the store's claim carries the message itself.
     atomic: bool
 
     @property
     def packets(self) -> int:
-        """How many packets may be under way at once: 2 where the broker confirms later."""
+        """How many packets may be sent before the first is confirmed: 2 with delayed confirms."""
         ...
 
     def prepare(self, timeout_ms: int) -> None:
-        """Decide which dispatch is possible, if that is still open; BrokerUnavailable."""
+        """Decide which dispatch is possible, unless that is decided; BrokerUnavailable."""
         ...
 
     def render(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered:
         """The message of a firing; RenderFailed if the entry cannot be sent at all.
 
-        With commands it leaves by the atomic claim, else by the outbox.
+        With `commands` the atomic claim sends it, otherwise the outbox does.
         """
         ...
 
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
-        """The message of a firing that is not due yet; None unless it can be made unseen."""
+        """The message of a firing that is not due yet; None if other code would notice."""
         ...
 
     def refused_push(self, commands: Sequence[Sequence[bytes | str | int]], why: str) -> bool:
-        """The claim may not enqueue where these go: use the outbox there, if that is allowed."""
+        """The claim may not enqueue to these keys; returns whether the outbox is used instead."""
         ...
 
     def connect(self, timeout_ms: int) -> None: ...
 
     def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> Handed:
-        """Hand a packet of messages to the broker, all within the time; never raises.
+        """Hand a packet of messages to the broker within the time; never raises.
 
-        What fails on the way is in the answers. Nothing leaves after the time is over.
+        Failures are in the answers. Nothing is sent after the timeout.
         """
         ...

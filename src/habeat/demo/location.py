@@ -1,4 +1,4 @@
-"""Where one run of the demo lives in Redis: its URL, and what the names of its keys begin with."""
+"""Where one run of the demo keeps its data: the URL of a Redis, and the prefix of its keys."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _URL, _NAME, _TTL = "HABEAT_DEMO_URL", "HABEAT_DEMO_NAME", "HABEAT_DEMO_LEASE_TT
 
 
 @dataclass(frozen=True)
-class Place:
-    """`name` is this run's own, so nothing else in that Redis is touched."""
+class Location:
+    """A Redis, and a `name` unique to this run, so that no other keys there are touched."""
 
     url: str
     name: str
     lease_ttl_s: float = LEASE_TTL_S
 
     @classmethod
-    def on(cls, url: str) -> Place:
-        """A new place; SettingsError for a URL that the demo does not take."""
+    def on(cls, url: str) -> Location:
+        """A new location; SettingsError for a URL that the demo does not support."""
         if not url.startswith(("redis://", "rediss://", "unix://")):
             raise SettingsError(
                 "HABEAT_REDIS_URL",
@@ -32,28 +32,28 @@ class Place:
         return cls(url, f"habeat-demo-{secrets.token_hex(4)}")
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Place:
-        """The place that the demo gave its children."""
+    def from_environment(cls, environment: Mapping[str, str]) -> Location:
+        """The location that the demo passed to its processes."""
         ttl_s = float(environment.get(_TTL, LEASE_TTL_S))
         return cls(environment[_URL], environment[_NAME], ttl_s)
 
     def environment(self) -> dict[str, str]:
-        """What `from_environment` reads."""
+        """The variables that `from_environment` reads."""
         return {_URL: self.url, _NAME: self.name, _TTL: str(self.lease_ttl_s)}
 
     @property
     def broker_url(self) -> str:
-        """The same Redis in kombu's words."""
+        """The same Redis as a URL for kombu."""
         return self.url.replace("unix://", "redis+socket://", 1)
 
     @property
     def prefix(self) -> str:
-        """What habeat's own keys begin with (inside braces)."""
+        """The prefix of habeat's own keys, which is put in braces."""
         return self.name
 
     @property
     def broker_prefix(self) -> str:
-        """What the broker's keys begin with."""
+        """The prefix of the broker's keys."""
         return f"{self.name}:broker:"
 
     @property
@@ -63,10 +63,10 @@ class Place:
 
     @property
     def tally(self) -> str:
-        """The hash in which the worker counts: "slot entry" → how often it ran."""
+        """The hash in which the worker counts runs: "slot entry" → number."""
         return f"{self.name}:tally"
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """All keys of this run, as SCAN's MATCH has them."""
+        """The patterns of all keys of this run, for SCAN's MATCH."""
         return f"{self.name}:*", f"{{{self.name}}}:*"
