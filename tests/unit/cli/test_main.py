@@ -50,7 +50,7 @@ def test_the_seconds_of_a_demo_are_bounded(given: str, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as done:
         demo.main(["--seconds", given])
     assert done.value.code == 2
-    assert capsys.readouterr().err.endswith("argument --seconds: 15–3600\n")
+    assert capsys.readouterr().err.endswith(": expected 15–3600\n")
 
 
 def test_the_demo_gets_its_own_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
