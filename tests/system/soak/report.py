@@ -54,7 +54,8 @@ class Report:
             "",
             f"**{self.verdict}**",
             "",
-            f"{self.entries} entries, {self.dispatch} dispatch, seed {self.seed}.",
+            f"{self.entries} entries, {self.dispatch} dispatch, seed {self.seed}. A random fault "
+            "about once a minute; the accounting is checked every second. Written by `make soak`.",
             "",
             *_table(("where", "what"), self.where.items()),
             "",

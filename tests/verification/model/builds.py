@@ -110,9 +110,9 @@ TWO = "never two messages of a slot"
 COUNTS = "claimed = settled + abandoned + in flight"
 WAYS_OUT = "in flight leads to settled or dead, nowhere else"
 ENDS = "every slot ends settled or dead"
-LEADER = "somebody leads in the end"
+LEADER = "a replica leads in the end"
 EVERY_RUN_ENDS = "every run ends"
-NOBODYS = "nobody trusts a lease that is gone"
+NOBODYS = "no replica trusts a lease that is gone"
 
 DEFECTS = (
     Defect("NO_TOKEN_CHECK", "no script compares the token", (DUPLICATE, LIVE_TOKEN)),
@@ -127,7 +127,7 @@ DEFECTS = (
     Defect("NO_LEFTOVERS", "what could not be settled is forgotten", (DUPLICATE,)),
     Defect("SETTLES_TWICE", "settling counts an intent that is gone", (COUNTS,), others=2),
     Defect("COUNT_AT_RESTAMP", "recovering counts the attempt", ("what is buried was tried",)),
-    Defect("NO_RECOVERY", "nobody recovers intents", (ENDS,)),
+    Defect("NO_RECOVERY", "intents are not recovered", (ENDS,)),
     Defect("NO_RESTAMP", "recovering leaves the old token", (EVERY_RUN_ENDS,), cycles=True),
     Defect("NO_TAKEOVER", "a lease neither ends nor can be taken", (ENDS, LEADER)),
     Defect("BLIND_RELEASE", "a release does not compare the token", (NOBODYS,), others=2),

@@ -223,7 +223,7 @@ inline acquire(me) {
     token_of[me] = lease; trust[me] = true
   :: else ->
 #ifndef EARLY_EXPIRY
-    assert(!LAST_TRUSTED);                        /* nobody trusts a lease that is gone */
+    assert(!LAST_TRUSTED);                        /* no replica trusts a lease that is gone */
 #endif
     untrusted = (DISTRUSTS -> untrusted | BIT(epoch) : untrusted);
     lead(me)
@@ -656,7 +656,7 @@ proctype Judge() {
 end_judge:
   atomic { timeout ->
     assert(ACCOUNTED_FOR);                        /* every slot ends settled or dead */
-    assert(LED) }                                 /* somebody leads in the end */
+    assert(LED) }                                 /* a replica leads in the end */
 }
 
 init {
