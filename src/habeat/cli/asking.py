@@ -20,7 +20,9 @@ request_option = click.option(
 @command("trigger")
 @click.argument("name")
 @click.option("--args", type=JSON_LIST, help="Positional arguments for this firing, a JSON list.")
-@click.option("--kwargs", type=JSON_OBJECT, help="Keyword arguments for it, a JSON object.")
+@click.option(
+    "--kwargs", type=JSON_OBJECT, help="Keyword arguments for this firing, a JSON object."
+)
 @request_option
 @json_option
 def trigger_command(
@@ -44,9 +46,13 @@ def trigger_command(
 @command("backfill")
 @click.argument("name")
 @click.option(
-    "--from", "start", type=SINCE, required=True, help="Slots after this (ISO 8601, or 2d for ago)."
+    "--from",
+    "start",
+    type=SINCE,
+    required=True,
+    help="Slots after this time (ISO 8601), or how long ago: 2d.",
 )
-@click.option("--to", "end", type=SINCE, help="Slots up to and including this; default: now.")
+@click.option("--to", "end", type=SINCE, help="Slots up to and including this time; default: now.")
 @click.option("--pace", default=BACKFILL_PACE, show_default=True, help="Firings per second.")
 @click.option("--dry-run", is_flag=True, help="Only show how many slots would fire.")
 @request_option

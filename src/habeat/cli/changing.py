@@ -33,10 +33,15 @@ def add_command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Add an entry that sends TASK on a schedule: --every, --cron, --rrule …"""
+    """Add an entry that sends TASK on a schedule.
+
+    Give the schedule with --every, --cron, --crontab, --rrule, --at or --solar.
+    """
     schedule = schedule_from(given, client.timezone, name)
     if schedule is None:
-        raise click.UsageError("missing schedule: give --every, --cron, --rrule …")
+        raise click.UsageError(
+            "missing schedule: give --every, --cron, --crontab, --rrule, --at or --solar"
+        )
     entry = client.add(
         name,
         task,

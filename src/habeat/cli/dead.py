@@ -29,7 +29,10 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group("dead", cls=click.Group)
 def dead_command() -> None:
-    """List, show, resend or purge firings and requests that were given up."""
+    """List, show, resend or purge what was given up.
+
+    That is a firing or a request whose attempts are used up, or that cannot be carried out.
+    """
 
 
 @command("list")
@@ -39,7 +42,7 @@ def dead_command() -> None:
 def list_dead(
     client: Client, entry: str | None, older_than: timedelta | None, limit: int, as_json: bool
 ) -> None:
-    """List what was given up, oldest first."""
+    """List firings and requests that were given up, oldest first."""
     found = client.dead(entry, older_than=older_than, limit=limit)
     if as_json:
         say_json(found)
@@ -101,7 +104,10 @@ def purge_dead(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Delete one record, or all that the options select; without options, all records."""
+    """Delete one record, or all that the options select.
+
+    Without an ID and options, it deletes all records.
+    """
     if identity is not None and (entry is not None or older_than is not None):
         raise click.UsageError("give either an ID or options")
     if not yes:

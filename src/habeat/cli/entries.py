@@ -37,7 +37,9 @@ RECORDS_SHOWN = 5
 
 @command("list")
 @click.option("--prefix", default="", help="Entries whose names start with this.")
-@click.option("--tag", "tags", multiple=True, help="Entries with this tag; repeat for all of them.")
+@click.option(
+    "--tag", "tags", multiple=True, help="Entries with this tag; repeat to require several."
+)
 @click.option("--owner", type=click.Choice(OWNERS), help="api, or config for beat_schedule.")
 @click.option("--state", type=click.Choice(CONDITIONS), help="Entries in this state.")
 @json_option
@@ -83,7 +85,7 @@ def list_command(
 @click.argument("name")
 @json_option
 def show_command(client: Client, name: str, as_json: bool) -> None:
-    """Show every field of an entry, its next slots and its latest outcomes."""
+    """Show an entry, its next slots and its latest outcomes."""
     entry = client.get(name)
     now = client.server_time()
     slots = client.preview(name, SLOTS_SHOWN)

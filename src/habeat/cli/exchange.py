@@ -34,7 +34,10 @@ def export_command(client: Client, output: IO[str] | None, as_json: bool) -> Non
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @json_option
 def load_command(client: Client, file: IO[str], dry_run: bool, as_json: bool) -> None:
-    """Add and change entries to match an exported FILE (- for stdin); other entries stay."""
+    """Add and change entries to match an exported FILE.
+
+    FILE may be - for stdin. Entries that are not in it stay unchanged.
+    """
     try:
         data = json.load(file)
     except (ValueError, RecursionError) as error:

@@ -31,7 +31,10 @@ NAMES = 3
 def simulate_command(
     client: Client, start: Any, end: Any, spread: str | None, as_json: bool
 ) -> None:
-    """Count firings per minute over a period, and show what a spread does to the peaks."""
+    """Count firings per minute over a period, and find the peaks.
+
+    --spread also shows what that spread would do to the peaks.
+    """
     now = client.server_time()
     begin = now if start is None else ahead(start, now)
     until = begin + timedelta(days=1) if end is None else ahead(end, begin)

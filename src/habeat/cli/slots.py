@@ -32,7 +32,10 @@ def preview_command(
     as_json: bool,
     **given: object,
 ) -> None:
-    """Show the next slots of an entry, or of a schedule given by --every, --cron …"""
+    """Show the next slots of an entry or of a schedule.
+
+    Give either the NAME of an entry, or a schedule with --every, --cron and so on.
+    """
     schedule = schedule_from(given, client.timezone)
     if (name is None) == (schedule is None):
         raise click.UsageError("give either the NAME of an entry or a schedule")
@@ -57,7 +60,10 @@ def preview_command(
 def history_command(
     client: Client, name: str | None, since: datetime | None, limit: int, as_json: bool
 ) -> None:
-    """Show the outcomes of slots, newest first, of one entry or of all."""
+    """Show the outcomes of slots, newest first.
+
+    Without a NAME, it shows the outcomes of all entries.
+    """
     records = client.history(name, since, limit)
     if as_json:
         say_json(records)
@@ -76,7 +82,10 @@ def history_command(
 )
 @json_option
 def drift_command(client: Client, name: str | None, since: datetime | None, as_json: bool) -> None:
-    """Show how late messages were sent after their effective time, worst entries first."""
+    """Show how late messages were sent, worst entries first.
+
+    Lateness counts from a firing's effective time. Without a NAME, it shows all entries.
+    """
     rows = client.drift(name, since)
     if as_json:
         say_json(rows)

@@ -75,6 +75,7 @@ def _one_server(source: str, text: str, schemes: tuple[str, ...]) -> str:
     kinds = {_scheme(url) for url in urls}
     if not kinds <= set(schemes):
         raise _no_redis(source, sorted(kinds - set(schemes))[0])
+    # A second server would be a second, empty state; several Sentinels name one server.
     if len(urls) > 1 and kinds != {"sentinel"}:
         raise SettingsError(
             _NAME,

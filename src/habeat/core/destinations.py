@@ -67,6 +67,7 @@ def _nested(path: str, value: Any) -> Iterator[tuple[str, str]]:
         for key, each in value.items():
             if key == "options" and isinstance(each, Mapping):
                 yield from _of_options(f"{path}.options", each)
+            # Arguments are the user's own values, unless a canvas keeps its signatures there.
             elif key not in ("args", "kwargs") or _holds_signatures(each):
                 yield from _nested(f"{path}.{key}", each)
     elif isinstance(value, list | tuple):

@@ -28,7 +28,7 @@ In all other cases the standby waits until the lease is released or expires.
 A lease can also vanish while its holder still trusts it: it is evicted, deleted, or ended by a
 clock step on Redis' host. A watcher cannot distinguish that from an expired lease. So an heir
 leaves the last leader's intents alone for one TTL, unless that leader gave its lease back
-(acquire.lua, steal.lua). The claims of such a holder fail at once.
+(acquire.lua, steal.lua). The claims of such a holder fail immediately.
 """
 
 from __future__ import annotations
@@ -185,9 +185,11 @@ class Watch:
         )
 
     def _conclusion(self, seen: Observation, ttl_ms: int) -> Action:
+        # crash: the subscriber is gone, and a second look confirms it.
         if self.zero_since_ms is not None:
             looked_again = seen.at_ms - self.zero_since_ms >= SECOND_LOOK_MS
             return Action.STEAL_CRASHED if looked_again else Action.LOOK_AGAIN
+        # stuck: neither token nor heartbeat moved for 1.5 TTL of answered polls.
         if self.still_ms >= ttl_ms * 3 // 2:
             return Action.STEAL_STUCK
         return Action.WAIT

@@ -27,6 +27,7 @@ def offset_ms(
     It limits the range to choose from and not the result. Otherwise all entries whose spread is
     much longer than their period would fire at the same instant, just before their next slot.
     """
+    # Spread first; jitter then chooses from the room that is left.
     always_ms = spread_ms(entry, min(most_spread_ms, room_ms))
     return always_ms + jitter_ms(entry, slot_ms, min(most_jitter_ms, room_ms - always_ms))
 

@@ -59,6 +59,7 @@ class Request:
             yield Firing(entry.name, self.at_ms, now_ms, request=request, asked=self.kind), None
             return
         left: Request | None = self
+        # At most a tenth of a second's worth at once; the rest waits until `not_before_ms`.
         burst = max(1, round(self.pace / BURSTS_PER_SECOND))
         for _ in range(burst):
             slot_ms = left.next_slot_ms(entry) if left is not None else None

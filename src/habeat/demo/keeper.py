@@ -36,7 +36,7 @@ class Keeper:
         self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
         self._cleaning: dict[str, Any] = {}
 
-    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Carry out a request; errors are returned in the answer."""
         acts: dict[str, Callable[..., dict[str, Any]]] = {
             "start": self._start,
@@ -45,7 +45,7 @@ class Keeper:
             "clean": self._clean_at_the_end,
         }
         try:
-            return acts[asked.pop("act")](**asked)
+            return acts[request.pop("act")](**request)
         except (OSError, subprocess.SubprocessError) as error:
             return {"error": f"{type(error).__name__}: {error}"}
 

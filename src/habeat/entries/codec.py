@@ -153,6 +153,7 @@ def _object(stored: bytes) -> dict[str, Any]:
     data = _DECODER.decode(stored.decode())
     if not isinstance(data, dict):
         raise ValidationError("definition", kind_of(data), "a JSON object")
+    # Unlike an unknown key, another version may change the meaning of the keys that we know.
     if data.get("v") != VERSION:
         raise ValidationError(
             "v", kind_of(data.get("v")), f"version {VERSION}, which this release of habeat reads"

@@ -83,7 +83,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Renaming:
-    """One entry to get another name. `orders` are those for it: id, digest, and written anew."""
+    """The renaming of one entry. `orders` are its requests: id, digest, and the new text."""
 
     name: str
     digest: str

@@ -135,13 +135,14 @@ def _rule(expression: str, fields: tuple[str, ...], hash_id: str) -> Rule:
         for index, field in enumerate(readable)
     ]
     seconds, minutes, hours, of_month, months, of_week = (values for values, _ in parsed)
-    if not plain_days:
+    if not plain_days:  # only days with a W, which `nearest` has
         of_month = ()
     days = Days(
         months=_numbers(months, 4),
         of_month=None if of_month == _ALL else _numbers(of_month, 3),
         of_week=None if of_week == _ALL else _numbers(of_week, 5),
         nth_of_week=parsed[5][1],
+        # Vixie cron: either day field may match, unless one begins with a star; then both must.
         either=not fields[3].startswith(("*", "?")) and not fields[5].startswith(("*", "?")),
         nearest=nearest,
     )

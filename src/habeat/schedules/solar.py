@@ -101,11 +101,11 @@ class Solar(Schedule):
 def _slots_of_day(event: str, lat: float, lon: float, start_ms: int) -> tuple[int, ...]:
     """The events in a day of mean solar time: two if they come earlier each day."""
     ephem = _ephem()
-    asked, sun, observer = _EVENTS[event], ephem.Sun(), ephem.Observer()
+    spec, sun, observer = _EVENTS[event], ephem.Sun(), ephem.Observer()
     observer.lat, observer.lon = str(lat), str(lon)
-    observer.elevation, observer.pressure, observer.horizon = 0, 0, asked.horizon
-    search = getattr(observer, asked.method)
-    options = {"use_center": True} if asked.use_center else {}
+    observer.elevation, observer.pressure, observer.horizon = 0, 0, spec.horizon
+    search = getattr(observer, spec.method)
+    options = {"use_center": True} if spec.use_center else {}
     from_ms, end_ms, slots = float(start_ms), start_ms + _DAY_MS, []
     while from_ms < end_ms:
         try:

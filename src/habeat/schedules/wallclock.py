@@ -75,10 +75,12 @@ class WallClock:
     def __init__(self, rule: LocalRule, zone: Zone, gap: str, fold: str) -> None:
         checks.one_of("gap", gap, _GAPS)
         checks.one_of("fold", fold, _FOLDS)
+        # Elapsed time goes on in both passes of a fold; a time of day is meant once.
         if fold == "auto":
             fold = "both" if rule.interval_like else "first"
         self._rule = rule
         self._zone = zone
+        # In a gap an interval-like rule continues with the times that exist: nothing to shift.
         self._shifts = gap == "shift" and not rule.interval_like
         self._first_pass = fold != "last"
         self._second_pass = fold != "first"

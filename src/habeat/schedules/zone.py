@@ -70,6 +70,7 @@ class Zone:
 
     def _segments(self, block: int) -> Iterator[Segment]:
         block_start_s, block_end_s = block << _BLOCK_BITS, (block + 1) << _BLOCK_BITS
+        # Two days beyond the block, so that segments cut at its edges know their transitions.
         low_s, high_s = block_start_s - 2 * DAY_S, block_end_s + 2 * DAY_S
         edges = [low_s, *self._transitions(low_s, high_s), high_s]
         before_s = self._offset_s(low_s)

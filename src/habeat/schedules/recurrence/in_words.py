@@ -22,8 +22,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def rule(parts: Parts) -> str:
     """Frequency, days and times: "every 2 weeks on Mondays at 09:00"."""
-    said = [_how_often(parts), _months(parts), _weeks(parts), *_days(parts), _times(parts)]
-    return " ".join(part for part in said if part) + _positions(parts)
+    words = [_how_often(parts), _months(parts), _weeks(parts), *_days(parts), _times(parts)]
+    return " ".join(part for part in words if part) + _positions(parts)
 
 
 def end(parts: Parts) -> str:
@@ -52,15 +52,15 @@ def _weeks(parts: Parts) -> str:
 
 
 def _days(parts: Parts) -> list[str]:
-    said = []
+    words = []
     if parts.by_year_day:
-        said.append(f"{_numbered('on day', parts.by_year_day)} of the year")
+        words.append(f"{_numbered('on day', parts.by_year_day)} of the year")
     if parts.by_month_day:
         ordered = sorted(parts.by_month_day, key=lambda day: (day < 0, day))
-        said.append("on the " + in_words.joined([_day_of_month(day) for day in ordered]))
+        words.append("on the " + in_words.joined([_day_of_month(day) for day in ordered]))
     if parts.by_day:
-        said.append(_by_day(parts))
-    return said
+        words.append(_by_day(parts))
+    return words
 
 
 def _by_day(parts: Parts) -> str:
@@ -76,14 +76,14 @@ def _times(parts: Parts) -> str:
     unit_s = UNITS_S.get(parts.freq)
     if unit_s is None:
         return in_words.times_of_day(parts.by_hour, parts.by_minute, parts.by_second)
-    said = []
+    words = []
     if parts.by_second and (unit_s == 1 or parts.by_second != (0,)):
-        said.append(_numbered("at second", parts.by_second))
+        words.append(_numbered("at second", parts.by_second))
     if parts.by_minute:
-        said.append(_numbered("at minute", parts.by_minute))
+        words.append(_numbered("at minute", parts.by_minute))
     if parts.by_hour:
-        said.append(_numbered("of hour", parts.by_hour))
-    return " ".join(said)
+        words.append(_numbered("of hour", parts.by_hour))
+    return " ".join(words)
 
 
 def _positions(parts: Parts) -> str:
