@@ -1,1 +1,1 @@
-"""The schedule's home in Redis: connections, keys, codec and scripts."""
+"""The schedule in Redis: connections, keys and scripts, behind the ports."""

@@ -1,7 +1,7 @@
-"""One call to Redis: a script or a few plain commands, with our keys and our errors.
+"""Calls to Redis: a script or a few plain commands, with habeat's keys and errors.
 
-A call is sent once. What went wrong is told as `StoreUnavailable` with a word for the fault;
-whether to try again is for the caller, who knows what time is left to it.
+Each call is sent once. A failure raises `StoreUnavailable`, which names the fault. The caller
+decides whether to retry, because only the caller knows how much time is left.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _as_it_is(reply: Any) -> Any:
 
 
 class Clients(Protocol):
-    """Where the client for commands comes from; `Connections`, or one client by itself."""
+    """Supplies the client for commands: `Connections`, or a wrapper around a single client."""
 
     def client(self) -> AnyRedis: ...
 
@@ -44,20 +44,20 @@ class Caller:
 
     @property
     def connection(self) -> int:
-        """Changes whenever a connection may have been made anew: what was heard is another's.
+        """A number that changes whenever the connection may have been replaced.
 
-        redis-py makes a closed connection of its pool anew without an error; `Connections`
-        counts those.
+        Observations from before the change may come from another server. redis-py reopens closed
+        connections of its pool without an error; `Connections` counts those as well.
         """
         return self._lost + int(getattr(self._connections, "made", 0))
 
     def run(self, name: str, *args: Any) -> Any:
-        """The reply of the shipped script `name`."""
+        """Run the shipped script `name` and return its reply. StoreUnavailable."""
         words = tuple(map(wire, args))
         return self.do(lambda client: script(name).run(client, self.keys.fixed, *words))
 
     def run_copied(self, name: str, *args: Any, wanted: int, timeout_ms: int) -> tuple[Any, int]:
-        """The reply, and how many Redis replicas have what the script wrote within the time."""
+        """The reply, and how many Redis replicas acknowledged the script's writes in time."""
 
         def act(client: AnyRedis) -> tuple[Any, int]:
             return run_and_wait(client, script(name), self.keys.fixed, args, wanted, timeout_ms)
@@ -65,17 +65,19 @@ class Caller:
         return self.do(act)
 
     def run_packed(self, name: str, *args: Any) -> Any:
-        """The same, for thousands of words: redis-py packs them more slowly than Redis runs."""
+        """Like `run`, for thousands of words: redis-py would take longer to pack them than Redis
+        to run the script.
+        """
         return self.send(name, *args).result()
 
     def send(self, name: str, *args: Any) -> ScriptCall[Any]:
-        """The same call, sent at once; its reply is read by `result`."""
+        """Send the call now; `result` reads its reply later. StoreUnavailable."""
         return ScriptCall(
             self, self.do(lambda client: Exchange(client, script(name), self.keys.fixed, args))
         )
 
     def do(self, act: Callable[[AnyRedis], Result]) -> Result:
-        """The result of a few plain commands; StoreUnavailable if Redis fails."""
+        """Run `act` with the client and return its result. StoreUnavailable if Redis fails."""
         try:
             return act(self._connections.client())
         except REDIS_ERRORS as error:
@@ -90,7 +92,7 @@ class Caller:
 
 
 class ScriptCall(Generic[Result]):
-    """`ports.PendingCall` of a script: its errors are ours, and `read` makes its reply a value."""
+    """`ports.PendingCall` of a script: translates errors, and converts the reply with `read`."""
 
     def __init__(
         self, caller: Caller, exchange: Exchange, read: Callable[[Any], Result] = _as_it_is
@@ -100,11 +102,11 @@ class ScriptCall(Generic[Result]):
         self._read = read
 
     def read_by(self, read: Callable[[Any], Read]) -> ScriptCall[Read]:
-        """The same call, its reply read by `read`."""
+        """The same call, with `read` converting its reply."""
         return ScriptCall(self._caller, self._exchange, read)
 
     def result(self) -> Result:
-        """Its reply; StoreUnavailable."""
+        """Wait for the reply and return it. StoreUnavailable."""
         return self._read(self._caller.do(lambda _: self._exchange.result()))
 
     def has_come(self) -> bool:
@@ -116,7 +118,7 @@ class ScriptCall(Generic[Result]):
 
 
 def unfenced(reply: Sequence[Any]) -> Unfenced | None:
-    """Why a fenced script refused the call, None if it did not."""
+    """Why a fenced script refused the call; None if it did not."""
     word = text(reply[0])
     if word == "lost":
         return Lost(text(reply[1]))
@@ -124,7 +126,7 @@ def unfenced(reply: Sequence[Any]) -> Unfenced | None:
 
 
 class AnsweredCall(Generic[Result]):
-    """`ports.PendingCall` of a call that has been answered already."""
+    """`ports.PendingCall` of a call that has already been answered."""
 
     def __init__(self, reply: Result) -> None:
         self._reply = reply
@@ -140,16 +142,16 @@ class AnsweredCall(Generic[Result]):
 
 
 def text(raw: bytes | str | int) -> str:
-    """A reply's word as text, never an error.
+    """A word of a reply as text; never raises.
 
-    Bytes that are not UTF-8 are kept as lone surrogates, and `wire` makes the same bytes of them:
-    the name of an entry has to lead back to it, whatever it is made of.
+    Bytes that are not UTF-8 become lone surrogates, and `wire` turns those back into the same
+    bytes: every name must lead back to its entry, whatever bytes it consists of.
     """
     return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else str(raw)
 
 
 def optional_ms(raw: bytes | str | int) -> int | None:
-    """Milliseconds, or None for the empty word and for what is no instant."""
+    """Milliseconds; None for the empty word and for anything that is not a valid instant."""
     word = text(raw)
     try:
         found = int(float(word)) if word else None
@@ -159,12 +161,12 @@ def optional_ms(raw: bytes | str | int) -> int | None:
 
 
 def blank(value: int | None) -> int | str:
-    """The other way around: the empty word for None."""
+    """The reverse: the empty word for None."""
     return "" if value is None else value
 
 
 def statuses(reply: Sequence[Any]) -> Statuses | Unfenced:
-    """The answer of a fenced script that has a word for each item."""
+    """The reply of a fenced script that returns one word per item."""
     if refusal := unfenced(reply):
         return refusal
     return Statuses(int(reply[1]), [text(word) for word in reply[3:]], int(reply[2]))

@@ -1,21 +1,22 @@
-"""Clients for the schedule's Redis, made so that no call hangs and none is sent twice.
+"""Clients for the schedule's Redis, configured so that no call hangs and none is sent twice.
 
-redis-py's defaults suit a web request, not a lease. Depending on the constructor a call is
-repeated up to ten times, with seconds of waiting between, and a repeated script runs twice; a
-Sentinel that hangs costs as much again; RESP3's maintenance notifications stretch time limits
-that the trust in a lease is reckoned with. So everything is said here: no retries, a limit on
-each wait, RESP2, raw bytes.
+redis-py's defaults suit a web request, not a lease. Depending on the constructor, a call is retried
+up to ten times with seconds in between, and a retried script runs twice. A Sentinel that hangs
+costs as much again. RESP3 maintenance notifications extend timeouts that the trust in a lease
+relies on. So every option is set explicitly here: no retries, a limit on each wait, RESP2, raw
+bytes.
 
-**Forks.** A child that holds its parent's socket keeps the parent alive in the eyes of Redis:
-crash detection by connection (NUMSUB) would never see the parent die. Each live socket is known
-here, and the child closes its copies at once, without a word to the server: `shutdown()` would
-end the parent's connection too. The parent's client objects are then kept, unused, until the
-child ends, since their destructors may want a lock that another thread held at the fork.
+**Forks.** If a child process holds its parent's socket, Redis keeps that connection open when the
+parent dies, and crash detection by connection (NUMSUB) never notices. So this module keeps track of
+each live socket, and a child closes its copies at once. It sends nothing to the server:
+`shutdown()` would also end the parent's connection. The parent's client objects are kept unused
+until the child ends, because their destructors may need a lock that another thread held at the
+time of the fork.
 
-**Cluster.** All our keys have one hash tag and so one owner. Commands find it by key; a plain
-pub/sub connection does not, and NUMSUB counts subscribers of one node only. So `pubsub` goes to
-the owner of the key, and stays there: after an error, or when the leader's own count reads 0,
-close it and take a new one.
+**Cluster.** All of habeat's keys share one hash tag, so one node owns them. Commands find that node
+by key. A plain pub/sub connection does not, and NUMSUB counts the subscribers of one node only. So
+`pubsub` connects to the owner of the key and stays there. After an error, or when the leader's own
+listener count reads 0, close it and take a new one.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ AnyRedis = redis.Redis | RedisCluster
 
 
 class Connections:
-    """The clients of one process for one target, made when first asked for.
+    """The clients of one process for one target, created when first used.
 
-    Limits are in seconds and hold for each wait, connecting or reading, not for a whole call;
-    the name lookup of a host is the operating system's, and is not bounded. Errors are those
-    of redis-py (see `faults`), and none is raised by `reset`, `close` and `drop_after_fork`.
+    Limits are in seconds. They apply to each wait (connecting or reading), not to a whole call.
+    Host name lookup is left to the operating system and not bounded. Errors are redis-py's (see
+    `faults`); `reset`, `close` and `drop_after_fork` raise none.
     """
 
     _client: AnyRedis | None
@@ -75,15 +76,15 @@ class Connections:
         self._limits = Limits(connect_timeout_s, socket_timeout_s)
         self._client_name = str(target.checked_options.get("client_name", client_name))
         self._inherited: list[object] = []
-        #: Rises with each connection made, also those that redis-py makes anew without a word.
+        #: Number of connections made, including those that redis-py silently reopens.
         self.made = 0
         self._forget()
         _drop_in_children(self)
 
     def client(self) -> AnyRedis:
-        """The client for commands and scripts. Ask each time: `reset` may replace it.
+        """The client for commands and scripts. Do not keep it: `reset` may replace it.
 
-        Of a Cluster it is made with a first look at the hash slots, which is I/O.
+        Creating the client of a Cluster reads the hash slots, which is I/O.
         """
         self._own_process()
         if self._client is None:
@@ -91,7 +92,7 @@ class Connections:
         return self._client
 
     def pubsub(self, key: str) -> PubSub:
-        """A subscriber with a connection of its own, on the server that owns `key`."""
+        """A subscriber with its own connection, to the server that owns `key`."""
         self._own_process()
         pool = self._pool_for(key)
         self._pools.add(pool)
@@ -100,9 +101,9 @@ class Connections:
     def short_lived(self, timeout_s: float, key: str | None = None) -> AnyRedis:
         """A client with a new connection, for one call that must end within `timeout_s`.
 
-        It shares nothing with the others, so a signal handler may use it whatever it has
-        interrupted. It goes to the server last known, without asking Sentinel or the Cluster
-        again (for the latter `key` is needed). Close it after use.
+        It shares nothing with other clients, so a signal handler can use it whatever it has
+        interrupted. It connects to the last known server without asking Sentinel or the Cluster
+        again; for a Cluster, that needs `key`. Close it after use.
         """
         self._own_process()
         limits = short_limits(timeout_s, self._target)
@@ -114,13 +115,12 @@ class Connections:
             return cluster_client(self._target, arguments)
         else:
             pool = self._pool(arguments, lambda: sentinels(self._target, limits, self._met_briefly))
-        return redis.Redis.from_pool(pool)  # which the client closes with itself
+        return redis.Redis.from_pool(pool)  # closing the client also closes the pool
 
     def reset(self) -> None:
-        """Disconnect everything, also the subscribers, e.g. from a master that was demoted.
+        """Disconnect everything, including subscribers: for example, from a demoted master.
 
-        What was handed out connects anew at its next use; of a Cluster, take a new client and
-        new subscribers.
+        Clients and subscribers reconnect when next used. For a Cluster, take new ones.
         """
         self._own_process()
         for pool in list(self._pools):
@@ -133,14 +133,14 @@ class Connections:
             _quietly(client.connection_pool.disconnect)
 
     def close(self) -> None:
-        """Disconnect everything and forget it; a later call starts afresh."""
+        """Disconnect and forget everything; a later call starts from scratch."""
         self.reset()
         for sentinel in self._sentinel.sentinels if self._sentinel else ():
             _quietly(sentinel.close)
         self._forget()
 
     def drop_after_fork(self) -> None:
-        """In a forked child: close the inherited sockets, silently, and forget the clients."""
+        """In a forked child: close inherited sockets, sending nothing, and forget the clients."""
         for connection in list(self._live):
             inherited: socket.socket | None = connection._sock
             connection._sock = None
@@ -194,7 +194,7 @@ class Connections:
         return node.host, int(node.port)
 
     def _last_known(self, key: str | None) -> tuple[str, int] | None:
-        """Where the last call went, if that is known without asking anybody."""
+        """Where the last call went, if that is known without I/O."""
         if isinstance(self._client, RedisCluster):
             with contextlib.suppress(redis.RedisError):
                 return None if key is None else self._owner(key)
@@ -206,7 +206,7 @@ class Connections:
         return connection_arguments(self._target, self._limits, self._met)
 
     def _met(self, connection: AbstractConnection, *, handshake: bool = True) -> None:
-        """redis-py calls this for each new connection, in place of its own handshake."""
+        """Called by redis-py for each new connection, in place of its own handshake."""
         self.made += 1
         self._met_briefly(connection, handshake=handshake)
         name = self._client_name
@@ -231,7 +231,7 @@ _watching: list[bool] = []
 
 
 def _drop_in_children(connections: Connections) -> None:
-    """Have `drop_after_fork` called in each child; nothing is registered at import."""
+    """Make each forked child call `drop_after_fork`; nothing is registered at import."""
     _everywhere.add(connections)
     if not _watching:
         _watching.append(True)

@@ -1,7 +1,7 @@
-"""What was given up, as it is kept in :dead: firings and requests, with when and why.
+"""Records of :dead: firings and requests that were given up, with the time and the reason.
 
-A value is a first line ``dead <moment ms> <why>``, then what was kept: an intent of the outbox, or
-a request. One of an older release has no first line.
+A value starts with a line ``dead <ms> <why>``, followed by the intent of the outbox or the request.
+Values written by older releases lack that first line.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _REQUEST = "request "
 
 @dataclass(frozen=True, slots=True)
 class DeadRecord:
-    """One record of :dead. `message` is the message of a firing or the text of a request.
+    """One record of :dead. `message` is the message of a firing, or the text of a request.
 
-    `attempts` is None where the record cannot be read. `at_ms` is None for an older release's.
+    `attempts` is 0 for requests, and None if the record cannot be read. `at_ms` is None for records
+    of older releases.
     """
 
     field: str
@@ -42,7 +43,7 @@ class DeadRecord:
 
     @property
     def kept(self) -> bytes:
-        """As it is written for the next attempt: of nobody, never tried, to be repeated."""
+        """The value to store for the next attempt: no token, no attempts, at least once."""
         if self.request:
             return self.message
         head = f"\n0\n{self.effective_ms}\n{self.reason}/at_least_once\n"
@@ -50,18 +51,18 @@ class DeadRecord:
 
 
 class DeadStore:
-    """Reads and removes records of :dead, and lets them be sent again."""
+    """Reads, removes and resends records of :dead."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
     def count(self) -> int:
-        """How many there are."""
+        """The number of records."""
         key = self._caller.keys.dead
         return int(self._caller.do(lambda client: client.hlen(key)))
 
     def page(self, start: int, count: int) -> list[DeadRecord]:
-        """Records by age, the oldest first; those without a moment are found once it is set."""
+        """Records by age, oldest first; one that :dead_at lacks appears once it is indexed."""
         keys = self._caller.keys
         fields: Any = self._caller.do(
             lambda client: client.zrange(keys.dead_at, start, start + count - 1)
@@ -69,13 +70,13 @@ class DeadStore:
         return [each for each in map(self._read, fields, self._values(fields)) if each is not None]
 
     def find(self, field: str) -> DeadRecord | None:
-        """The record of this field."""
+        """The record of this field; None if there is none."""
         stored = _stored(field)
         (value,) = self._values([stored])
         return self._read(stored, value)
 
     def purge(self, fields: Sequence[str]) -> int:
-        """Remove these; how many were there."""
+        """Remove these records; returns how many existed."""
         keys = self._caller.keys
         if not fields:
             return 0
@@ -85,7 +86,7 @@ class DeadStore:
         return gone
 
     def resend(self, record: DeadRecord) -> str:
-        """Let it be sent again: ok, changed, there or gone."""
+        """Resend the record; returns ok, changed, there or gone (see resend.lua)."""
         slot_ms = record.slot_ms or 0
         reply = self._caller.run(
             "resend",
@@ -109,7 +110,7 @@ class DeadStore:
 
 
 def _stored(name: str) -> bytes:
-    """A name as it is stored; one that is not UTF-8 has kept its bytes (calling.text)."""
+    """A name as stored; a name that is not UTF-8 keeps its bytes (see calling.text)."""
     try:
         return name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -117,7 +118,7 @@ def _stored(name: str) -> bytes:
 
 
 def read_dead(field: str, value: bytes) -> DeadRecord:
-    """The record kept under this field."""
+    """Parse the value stored under this field."""
     head = _HEAD.match(value)
     raw = value[head.end() :] if head else value
     at_ms = int(head[1]) if head else None

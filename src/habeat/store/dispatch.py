@@ -1,4 +1,4 @@
-"""The leader's side of the store: tick, claim, settle, skip, recover, and setting aside."""
+"""The store as the dispatching leader uses it: tick, claim, settle, skip, recover, quarantine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DEAD_AGE_MS, DEAD_LENGTH = 604_800_000, 10_000
 
 
 class RedisDispatchStore:
-    """`ports.DispatchStore` over the scripts."""
+    """`ports.DispatchStore`, implemented by the scripts."""
 
     def __init__(
         self,
@@ -58,15 +58,15 @@ class RedisDispatchStore:
         self._dedup_ttl_ms = dedup_ttl_ms
         self._ledger = (ledger_age_ms, ledger_length)
         self._dead = (dead_age_ms, dead_length)
-        #: A definition larger than that is named by its size, and not read.
+        #: A larger definition is reported by its size and not read.
         self._definition_bytes = definition_bytes
         self._wait_redis_replicas = wait_redis_replicas
-        #: Reasons are stored printable, and no longer than this.
+        #: Stored reasons are made printable and cut to this length.
         self._error_chars = error_chars
         self._databases: tuple[int | str, int | str] = ("", "")
 
     def use_databases(self, broker: int, own: int) -> None:
-        """Tell the claim script in which database of this server the broker's queues are."""
+        """Set the numbers of the broker's database and habeat's own, for the claim script."""
         self._databases = (broker, own)
 
     def tick(
@@ -112,7 +112,7 @@ class RedisDispatchStore:
     def send_claim(
         self, fence: Fence, claims: Sequence[Claim], *, atomic: bool
     ) -> PendingCall[Statuses | Unfenced]:
-        if self._wait_redis_replicas:  # WAIT follows the claim on its own connection
+        if self._wait_redis_replicas:  # WAIT must follow the claim on the same connection
             return AnsweredCall(self.claim(fence, claims, atomic=atomic))
         head = self._claim_head(fence, claims, atomic)
         words = (each.readied or Packed.of(_claim_words(each)) for each in claims)
@@ -207,7 +207,7 @@ class RedisDispatchStore:
         return _statuses(self._caller.run("quarantine", *fence.words, *words))
 
     def _run_copied(self, name: str, *words: Any) -> Any:
-        """What is written before a publish: WAIT follows it where that was asked for."""
+        """Run a script that writes before a publish; WAIT follows it if that is configured."""
         wanted = self._wait_redis_replicas
         if not wanted:
             return self._caller.run(name, *words)
@@ -220,7 +220,8 @@ class RedisDispatchStore:
         wanted = self._wait_redis_replicas
         if have < wanted:
             raise StoreUnavailable(
-                "unreachable", f"{have} of {wanted} Redis replicas have what a message needs"
+                "unreachable",
+                f"only {have} of {wanted} Redis replicas acknowledged a write in time",
             )
 
 

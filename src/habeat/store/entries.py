@@ -1,9 +1,9 @@
-"""Reading and writing entries: the store's side of the Client and of reconciling.
+"""Reads and writes entries, for the Client and for reconciling.
 
-Every write is a compare-and-swap on the stored definition (by digest), on the pause where that is
-written, and on the cursor where slots are at stake; `Conflict` names the entry that changed
-meanwhile and nothing is written. A write with a `Mark` can be asked about by `recall` when its
-reply was lost.
+Every write is a compare-and-swap. It compares the digest of the stored definition; the pause, if
+the write changes it; and the cursor, if slots are at stake. If an entry has changed meanwhile,
+nothing is written, and `Conflict` names that entry. If the reply to a write with a `Mark` is lost,
+`recall` tells whether the write was done.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ Decode = Callable[[str, bytes, EntryState], Entry]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What became of a request: ok, known or gone; and the entry that its id is for."""
+    """The result of making a request: ok, known or gone; and the entry that its id belongs to."""
 
     word: str
     entry: str
 
 
 class EntryStore:
-    """Entries by name, over the scripts."""
+    """Entries by name, read and written by the scripts."""
 
     def __init__(self, caller: Caller, decode: Decode = codec.decode) -> None:
         self._caller = caller
@@ -58,13 +58,13 @@ class EntryStore:
         return sorted(text(name) for name in self._caller.do(lambda c: c.hkeys(entries)))
 
     def definitions(self, names: Sequence[str]) -> list[bytes | None]:
-        """What is stored under these names, as it is."""
+        """The stored definitions of these names, not decoded; None for a missing one."""
         entries = self._caller.keys.entries
         found: Any = self._caller.do(lambda client: client.hmget(entries, list(map(wire, names))))
         return list(found)
 
     def read(self, names: Sequence[str], only: Callable[[bytes], bool] | None = None) -> Snapshot:
-        """These entries at one moment; `only` those whose definition as stored is wanted."""
+        """A consistent snapshot of these entries; `only` selects by the stored definition."""
         reply = self._caller.run_packed("read", *names)
         stored = [
             _stored(name, parts, self._decode)
@@ -74,7 +74,7 @@ class EntryStore:
         return Snapshot(int(reply[0]) // 1_000, stored)
 
     def absent(self, names: Sequence[str]) -> list[Stored]:
-        """Entries of which no definition is stored: their state, where one was left behind."""
+        """Entries without a stored definition, with their state if one was left behind."""
         key = self._caller.keys.state
         states: Any = self._caller.do(lambda client: client.hmget(key, list(map(wire, names))))
         return [
@@ -83,27 +83,27 @@ class EntryStore:
         ]
 
     def pages(self, names: Sequence[str]) -> Iterator[Stored]:
-        """These entries, read a page at a time."""
+        """These entries, read page by page; each page is consistent in itself."""
         for start in range(0, len(names), PAGE):
             yield from self.read(names[start : start + PAGE]).stored
 
     def write(
         self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
     ) -> Conflict | Unfenced | None:
-        """All of these changes or none; fenced if a fence is given."""
+        """Make all of these changes or none; fenced if a fence is given."""
         return self.send_write(writes, fence, mark).result()
 
     def send_write(
         self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
     ) -> PendingCall[Conflict | Unfenced | None]:
-        """The same, sent at once and read later."""
+        """The same call, sent now and read later."""
         head = (*_fence(fence), *_mark(mark), *_writes_words(writes))
         return self._caller.send("write", *head).read_by(_verdict)
 
     def write_within(
         self, bound: Bound, writes: Sequence[Write], mark: Mark | None = None
     ) -> Conflict | Full | None:
-        """All of these changes, if the new entries among them stay within the bound."""
+        """Make all of these changes, unless their new entries would exceed the bound."""
         words = (*_writes_words(writes), bound.prefix, bound.most)
         reply = self._caller.run_packed("write", *_fence(None), *_mark(mark), *words)
         if text(reply[0]) == "full":
@@ -113,17 +113,17 @@ class EntryStore:
     def remove(
         self, removals: Sequence[Removal], fence: Fence | None = None, mark: Mark | None = None
     ) -> Conflict | Unfenced | None:
-        """Remove all of these or none."""
+        """Remove all of these entries or none."""
         words = [word for removal in removals for word in _removal_words(removal)]
         reply = self._caller.run("remove", *_fence(fence), *_mark(mark), len(removals), *words)
         return _verdict(reply)
 
     def recall(self, mark: Mark) -> bool:
-        """Whether the write with this mark was done; if it was not, it never will be."""
+        """Whether the write with this mark was done. If not, it will be refused from now on."""
         return text(self._caller.run("recall", mark.name, mark.keep_ms)[0]) == "done"
 
     def rename(self, renaming: Renaming, mark: Mark | None = None) -> Conflict | None:
-        """Move an entry, with all that is known of it, to another name."""
+        """Move an entry to another name, with its state and its requests."""
         moved = [word for order in renaming.orders for word in order]
         reply = self._caller.run(
             "rename",
@@ -141,23 +141,23 @@ class EntryStore:
         return _unfenced_verdict(reply)
 
     def postpone(self, name: str, until_ms: int | None, fence: Fence) -> Statuses | Unfenced:
-        """Look at the end of a pause at `until_ms`; None: the pause has none. Fenced."""
+        """Check the end of a pause again at `until_ms`; None: the pause has no end. Fenced."""
         reply = self._caller.run("postpone", *_fence(fence), name, blank(until_ms))
         return statuses(reply)
 
     def orders(self) -> dict[str, bytes]:
-        """What was asked for by hand and is not done yet, by request id."""
+        """Requests that are not carried out yet, by request id."""
         key = self._caller.keys.requests
         found: Any = self._caller.do(lambda client: client.hgetall(key))
         return {text(identity): bytes(raw) for identity, raw in found.items()}
 
     def ask(self, identity: str, order: bytes, keep_ms: int, entry: str, mark: str) -> Asked:
-        """Ask for extra firings, once for an id; `mark` makes a repeated call known as such."""
+        """Store a request, once per id; `mark` identifies a repeated call as the same one."""
         reply = self._caller.run("request", identity, order, keep_ms, entry, mark)
         return Asked(text(reply[0]), text(reply[2]) if len(reply) > 2 else entry)
 
     def declare(self, fingerprint: str, names: Sequence[str]) -> None:
-        """Keep the names that a configuration declares, unless they are there already."""
+        """Store the names that a configuration declares, unless they are stored already."""
         key = self._caller.keys.declared(fingerprint)
         if int(self._caller.do(lambda client: client.scard(key))) >= len(names):
             return
@@ -166,17 +166,20 @@ class EntryStore:
             self._caller.do(lambda client: client.sadd(key, *page))  # noqa: B023
 
     def owned(self) -> int:
-        """How many entries belong to configurations, readable or not."""
+        """The number of entries that belong to configurations, readable or not."""
         key = self._caller.keys.owned
         return int(self._caller.do(lambda client: client.scard(key)))
 
     def sweep(self, fence: Fence, slice_size: int) -> int | Unfenced:
-        """Forget chains of which the ledger has no record any more, in the next slice; how many."""
+        """Forget the chains whose records have all left the ledger, in the next slice.
+
+        Returns how many were forgotten.
+        """
         reply = self._caller.run("sweep", *fence.words, slice_size)
         return unfenced(reply) or int(reply[2])
 
     def orphans(self, fence: Fence, stale_ms: int, slice_size: int) -> Orphans | Unfenced:
-        """Config entries that no live replica declares any more, among the next `slice_size`."""
+        """Config entries that no live replica declares any more, within the next slice."""
         reply = self._caller.run("prune", *fence.words, stale_ms, slice_size)
         if refusal := unfenced(reply):
             return refusal
@@ -254,6 +257,6 @@ def _unfenced_verdict(reply: Sequence[bytes]) -> Conflict | None:
 def _verdict(reply: Sequence[bytes]) -> Conflict | Unfenced | None:
     if text(reply[0]) == "conflict":
         return Conflict(text(reply[1]))
-    if text(reply[0]) == "closed":  # it comes after its caller has asked what became of it
+    if text(reply[0]) == "closed":  # its caller has already asked for the result (recall)
         return Conflict("")
     return unfenced(reply)

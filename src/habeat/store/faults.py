@@ -1,16 +1,15 @@
-"""What kind of trouble an exception of redis-py tells of.
+"""Classifies the exceptions of redis-py by what they say about Redis.
 
-redis-py has classes for some error codes and none for others, and which ones has changed:
-NOREPLICAS, MISCONF and BUSY are plain ResponseErrors everywhere; OOM and NOPERM are so in old
-releases; CLUSTERDOWN has a class in old releases only on a Cluster client. The refusals of
-logging in are ConnectionErrors. An error raised inside a script comes wrapped, and how depends
-on the server::
+redis-py has classes for some error codes only, and the set has changed over time. NOREPLICAS,
+MISCONF and BUSY are always plain ResponseErrors. OOM and NOPERM are in old releases. CLUSTERDOWN
+has a class in old releases only on a Cluster client. Login failures are ConnectionErrors. Errors
+raised inside a script are wrapped, in a way that depends on the server's version::
 
     6.2   Error running script (call to f_8a…): @user_script:1: @user_script: 1: -OOM command …
     7.0   OOM command not allowed when used memory > 'maxmemory'. script: 8a…, on @user_script:1.
 
-So the code is looked for where it can stand: it is the class, or the first word, or the first
-word after the wrapping.
+So the code is looked for in all three places: the class, the first word, and the first word after
+the wrapping.
 """
 
 from __future__ import annotations
@@ -40,29 +39,29 @@ class Fault(enum.Enum):
     """What a failed call says about Redis."""
 
     UNREACHABLE = "unreachable"
-    """No answer, or one that says to come back: loading, a failover, hash slots in motion.
-    Unless the server said so, nothing is known of what the call did."""
+    """No answer, or one that says to come back later: loading, a failover, moving hash slots.
+    If there was no answer, the call may or may not have been executed."""
 
     READ_ONLY = "read_only"
-    """It answers and takes no writes: a demoted master, too few Redis replicas in touch
+    """It answers but accepts no writes: a demoted master, too few connected Redis replicas
     (min-replicas-to-write), or a disk that it cannot save to."""
 
     OUT_OF_MEMORY = "out_of_memory"
-    """It answers and refuses writes that need memory (maxmemory)."""
+    """It answers but refuses writes that need memory (maxmemory)."""
 
     DENIED = "denied"
-    """Wrong or missing password, or an ACL that does not allow the command, key or channel."""
+    """A wrong or missing password, or an ACL that denies the command, key or channel."""
 
     BUSY = "busy"
-    """A script, of whomever, has been running too long, and nothing else is served."""
+    """A script, not necessarily habeat's, has been running too long and blocks everything else."""
 
     OTHER = "other"
-    """A mistake in what was asked: nothing that waiting would mend."""
+    """The call itself is wrong; waiting would not help."""
 
 
-# RedisClusterException is no RedisError, and sockets and credential providers raise OSError.
+# RedisClusterException is not a RedisError, and sockets and credential providers raise OSError.
 REDIS_ERRORS: tuple[type[Exception], ...] = (redis.RedisError, RedisClusterException, OSError)
-"""For `except`: everything that a call through redis-py may raise on account of Redis."""
+"""For `except`: everything that a call through redis-py may raise because of Redis."""
 
 _BY_CLASS: tuple[tuple[tuple[type[Exception], ...], Fault], ...] = (
     ((AuthenticationError, AuthorizationError, NoPermissionError), Fault.DENIED),
@@ -101,7 +100,7 @@ _CODE_IN_SCRIPT = re.compile(r":\s*-([A-Z]+)\s")
 
 
 def classify(error: BaseException) -> Fault:
-    """Name the fault behind `error`, an exception of redis-py, of a socket, or ours."""
+    """The fault behind `error`: an exception of redis-py, of a socket, or of habeat."""
     for classes, fault in _BY_CLASS:
         if isinstance(error, classes):
             return fault
@@ -112,11 +111,11 @@ def classify(error: BaseException) -> Fault:
 
 
 def is_down(error: BaseException) -> bool:
-    """Whether to come back later: what failed may work then, with nothing changed by anybody."""
+    """Whether the same call may work later without anyone changing anything."""
     return classify(error) in (Fault.UNREACHABLE, Fault.READ_ONLY, Fault.BUSY)
 
 
-# The last, e.g. SlotNotCoveredError or "Redis Cluster cannot be connected".
+# The last two are, for example, SlotNotCoveredError or "Redis Cluster cannot be connected".
 _NO_ANSWER = (
     redis.ConnectionError,
     redis.TimeoutError,

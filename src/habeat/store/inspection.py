@@ -1,4 +1,4 @@
-"""What the keys tell a person: who leads, which replicas live, what became of slots, how late."""
+"""What people want to see: who leads, which replicas are live, outcomes of slots, lateness."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from habeat.store.pipelining import wire
 
 LEDGER_PAGE = 500
 SCANNED = 500
-#: How many records of a chain one script follows; each is looked up by itself.
+#: How many records of a chain one script call follows; each needs a lookup of its own.
 CHAIN_PAGE = 50
-#: How many intents are looked at to see whether they get stuck.
+#: How many intents are sampled to see whether they are stuck.
 SAMPLED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of the ledger: what became of a slot, or of a run of them.
+    """One record of the ledger: the outcome of a slot, or of a run of slots.
 
-    Instants are Unix milliseconds, UTC. `at_ms` is when it was written (Redis time),
-    `last_ms` the last slot of the run, `lateness_ms` of a firing that left.
+    Instants are Unix milliseconds, UTC. `at_ms` is when the record was written (Redis time),
+    `last_ms` is the last slot of the run, and `lateness_ms` belongs to a firing that was sent.
     """
 
     entry: str
@@ -45,7 +45,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything `status` is made of, read in one round trip."""
+    """Everything that `status` shows; all but the time is read in one round trip."""
 
     now_us: int
     meta: Mapping[str, str]
@@ -64,13 +64,13 @@ class Facts:
 
 
 class Inspection:
-    """Reads; writes nothing."""
+    """Read-only queries."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
     def facts(self) -> Facts:
-        """The state of the whole cluster of replicas."""
+        """The state of all replicas together."""
         keys = self._caller.keys
 
         def read(client: Any) -> Sequence[Any]:
@@ -112,7 +112,7 @@ class Inspection:
             meta=_words(meta),
             holder=_token(text(lease)) if lease else None,
             pttl_ms=int(pttl),
-            replicas={name: _object(told) for name, told in _words(replicas).items()},
+            replicas={name: _object(stored) for name, stored in _words(replicas).items()},
             seen_ms={text(nonce): optional_ms(str(at)) or 0 for nonce, at in seen},
             entries=int(entries),
             due=int(due),
@@ -125,13 +125,13 @@ class Inspection:
         )
 
     def newest(self, count: int) -> list[Record]:
-        """The newest records of the ledger, the newest first."""
+        """The most recent records of the ledger, newest first."""
         key = self._caller.keys.ledger
         found: Any = self._caller.do(lambda client: client.xrevrange(key, count=count))
         return [_record(text(identity), _words(fields)) for identity, fields in found]
 
     def has_waited_in_flight(self, since_ms: int) -> bool:
-        """Whether one of a few messages in flight has been due since before `since_ms`."""
+        """Whether any of a few sampled intents has been due since before `since_ms`."""
         key = self._caller.keys.inflight
         found: Any = self._caller.do(lambda client: client.hscan(key, 0, count=SAMPLED))
         dues = (_effective_ms(raw) for raw in found[1].values())
@@ -142,19 +142,19 @@ class Inspection:
         return int(self._caller.run("read")[0])
 
     def belongs_to(self) -> tuple[str, str]:
-        """App and schema of the state under our prefix; "" where nobody has led yet."""
+        """App and schema that own the keys under our prefix; "" if no replica has led yet."""
         meta = self._caller.keys.meta
         app, schema = self._caller.do(lambda client: client.hmget(meta, "app", "schema"))
         return text(app or b""), text(schema or b"")
 
     def quarantined(self) -> dict[str, str]:
-        """The entries set aside by a leader, and why."""
+        """The quarantined entries, and why."""
         key = self._caller.keys.quarantine
         found: Any = self._caller.do(lambda client: client.hgetall(key))
         return _words(found)
 
     def set_aside(self) -> Iterator[str]:
-        """The names of the entries set aside by a leader."""
+        """The names of the quarantined entries."""
         key, cursor = self._caller.keys.quarantine, 0
         while True:
             at = cursor
@@ -164,18 +164,18 @@ class Inspection:
                 return
 
     def circuit(self, name: str) -> Circuit | None:
-        """The circuit of this entry, if it is open."""
+        """The circuit of this entry; None if it is closed."""
         key = self._caller.keys.circuits
         found: Any = self._caller.do(lambda client: client.hget(key, name))
         return None if found is None else Circuit.from_json(text(found))
 
     def overdue(self, before_ms: int) -> int:
-        """How many entries have been due since before `before_ms` (Redis time)."""
+        """The number of entries that have been due since before `before_ms` (Redis time)."""
         key = self._caller.keys.due
         return int(self._caller.do(lambda client: client.zcount(key, "-inf", f"({before_ms}")))
 
     def lateness(self, entries: Sequence[str]) -> dict[str, Lateness]:
-        """The histogram of each entry; only those that ever fired."""
+        """The histograms of these entries; those that never fired are left out."""
         keys = self._caller.keys
 
         def read(client: Any) -> Sequence[Any]:
@@ -188,15 +188,15 @@ class Inspection:
         return {entry: _histogram(raw) for entry, raw in zip(entries, found, strict=True) if raw}
 
     def overall_lateness(self) -> Lateness:
-        """The histogram over all entries, removed ones included."""
+        """The histogram over all entries, including removed ones."""
         key = self._caller.keys.lateness
         found: Any = self._caller.do(lambda client: client.hgetall(key))
         return _histogram(found)
 
     def ledger_of(self, entry: str, since_ms: int | None = None) -> Iterator[Record]:
-        """The records of one entry, newest first, without reading everyone's.
+        """The records of one entry, newest first, without reading those of other entries.
 
-        Records of before they were chained, by an older release, are looked for among all.
+        An older release did not chain its records; those are searched for in the whole ledger.
         """
         low_ms, identity = max(0, since_ms or 0), ""
         while True:
@@ -218,7 +218,7 @@ class Inspection:
     def ledger(
         self, since_ms: int | None = None, *, newest_first: bool = True, high: str = "+"
     ) -> Iterator[Record]:
-        """The ledger's records written at or after `since_ms` (Redis time), up to id `high`."""
+        """The records written at or after `since_ms` (Redis time), up to record id `high`."""
         key = self._caller.keys.ledger
         low = "-" if since_ms is None else str(max(0, since_ms))
         while True:
@@ -264,10 +264,10 @@ def _circuits(raw: Mapping[bytes, bytes]) -> dict[str, Circuit]:
     return {name: circuit for name, circuit in read.items() if circuit is not None}
 
 
-def _object(told: str) -> Mapping[str, Any]:
+def _object(stored: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(told)
-    except Exception:  # of what a replica says of itself, nothing can be read
+        found = json.loads(stored)
+    except Exception:  # an unreadable record of a replica is shown as empty
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -278,7 +278,7 @@ def _effective_ms(intent: bytes) -> int | None:
 
 
 def _histogram(raw: Mapping[bytes, bytes]) -> Lateness:
-    """What can be read of a histogram; a bucket that is no number is left out."""
+    """The readable part of a histogram; a bucket that is not a number is left out."""
     found = _words(raw)
     largest = _whole(found.pop("max", ""))
     counts = {_whole(bucket): _whole(count) for bucket, count in found.items() if _is_whole(bucket)}
@@ -286,7 +286,7 @@ def _histogram(raw: Mapping[bytes, bytes]) -> Lateness:
 
 
 def _record(identity: str, fields: Mapping[str, str]) -> Record:
-    """One line of the ledger; what cannot be read of it is 0, an unknown outcome is a note."""
+    """One record of the ledger; unreadable numbers become 0, an unknown outcome becomes a note."""
     outcome = fields.get("outcome", "")
     return Record(
         entry=fields.get("entry", "?"),

@@ -1,4 +1,4 @@
-"""Having the cluster's own keys put right: `mend.lua`, and what it says it has done."""
+"""Repairs habeat's own keys by `mend.lua`, and reports what was repaired."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from habeat.store.calling import Caller, text
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """One thing put right: `what` is foreign, counter, due, resume or seen.
+    """One repair: `what` is foreign, counter, due, resume or seen.
 
-    `which` is the key (without our prefix), the counter, or the entry; `how` the name under which
-    a foreign key is kept ("" if it could not be renamed), or the number that a counter starts from.
+    `which` is the key (without our prefix), the counter, the entry or the replica. `how` is the
+    name under which a foreign key is kept ("" if it could not be renamed), or the number that a
+    counter starts from.
     """
 
     what: str
@@ -30,7 +31,10 @@ class Mending:
         self._caller = caller
 
     def run(self, token: Token | None, ttl_ms: int, fingerprint: str) -> Sequence[Mended] | Lost:
-        """What was put right; without a token only where nobody holds the lease."""
+        """Repair the keys, and return what was repaired.
+
+        Without a token, Lost if any replica holds the lease.
+        """
         reply = self._caller.run("mend", str(token or ""), ttl_ms, fingerprint)
         if text(reply[0]) == "lost":
             return Lost(text(reply[1]))

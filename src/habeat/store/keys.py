@@ -1,10 +1,10 @@
-"""The names of all keys and channels. They share one hash tag: one hash slot of a Cluster."""
+"""The names of all keys and channels. They share a hash tag, so a Cluster has them in one slot."""
 
 from __future__ import annotations
 
 from habeat.core.destinations import key_base
 
-#: The keys that every script is given, in this order (scripts/common.lua unpacks them).
+#: The keys passed to every script, in this order (scripts/common.lua unpacks them).
 FIXED = (
     "meta",
     "lease",
@@ -33,7 +33,7 @@ FIXED = (
 
 
 class Keys:
-    """The keys under one prefix; `apart` sets a second family of them aside, for a probe."""
+    """The keys under one prefix; `apart` gives a separate set of them, for the script check."""
 
     def __init__(self, prefix: str, apart: str = "") -> None:
         self.prefix = prefix
@@ -72,27 +72,27 @@ class Keys:
 
     @property
     def last_records(self) -> str:
-        """Where each entry's newest record is in the ledger."""
+        """The id of each entry's newest record in the ledger."""
         return f"{self.base}ledger_last"
 
     def alive(self, nonce: str) -> str:
-        """The channel that a replica stays subscribed to while its process lives."""
+        """The channel that a replica is subscribed to while its process lives."""
         return f"{self.base}alive:{nonce}"
 
     def fired(self, entry: str, slot_ms: int) -> str:
-        """The (entry, slot) key."""
+        """Remembers that this slot of the entry was claimed."""
         return f"{self.base}fired:{entry}:{slot_ms}"
 
     def request(self, identity: str) -> str:
-        """Remembers that a request for extra firings was made, so that it is made once."""
+        """Remembers the id of a request, so that the request is made only once."""
         return f"{self.base}request:{identity}"
 
     def call(self, mark: str) -> str:
-        """Remembers that a write of a Client was done, or that it may not be done any more."""
+        """Remembers that a Client's write was done, or that it must not be done any more."""
         return f"{self.base}call:{mark}"
 
     def entry_lateness(self, entry: str) -> str:
-        """The histogram of one entry's lateness."""
+        """The lateness histogram of one entry."""
         return f"{self.base}lateness:{entry}"
 
     def declared(self, fingerprint: str) -> str:

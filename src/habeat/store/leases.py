@@ -1,4 +1,4 @@
-"""The election's side of the store: lease, steal, look, release, register."""
+"""The store as the election uses it: acquire, steal, observe, release, register."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROTATION_PAUSE_MS = 60_000
 
 
 class RedisElectionStore:
-    """`ports.ElectionStore` over the scripts."""
+    """`ports.ElectionStore`, implemented by the scripts."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class RedisElectionStore:
         return Registration(*(int(each) for each in reply[:4]))
 
     def may_rotate(self) -> bool:
-        """Whether leadership may be handed on for broker trouble: once a minute in all."""
+        """Whether a leader may hand over because of its broker: once a minute in all."""
         key = self._caller.keys.base + "rotation"
         return bool(
             self._caller.do(lambda client: client.set(key, "1", nx=True, px=ROTATION_PAUSE_MS))
@@ -95,7 +95,7 @@ def _attempt_reply(reply: Sequence[Any]) -> Won | Refused:
         held, now_us, cluster, heartbeat, history, until, declared = map(text, reply[1:])
         token = Token.parse(held)
         if token is None:
-            return Refused(f"the lease is held by {held!r}, which is no token")
+            return Refused(f"the lease is held by {held!r}, which is not a valid token")
         return Won(
             token,
             int(now_us),
@@ -116,10 +116,10 @@ def _attempt_reply(reply: Sequence[Any]) -> Won | Refused:
 
 
 def _holder(raw: bytes | str) -> str:
-    """What holds the lease: a token is ASCII, and of garbage no byte may be lost (`_raw`)."""
+    """The value of the lease. A token is ASCII; any other bytes must survive for `_raw`."""
     return raw if isinstance(raw, str) else raw.decode("latin-1")
 
 
 def _raw(holder: str) -> bytes:
-    """The same again as stored, to be compared with."""
+    """The stored bytes again, for the script to compare with."""
     return holder.encode("latin-1")

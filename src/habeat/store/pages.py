@@ -1,22 +1,22 @@
-"""How many items one script call goes through.
+"""How many items one script call processes.
 
-Redis does nothing else while a script runs, and the leader's claims have to wait for it. What goes
-through many items does so page by page, a call for each, and each of these sizes keeps a call well
-under 2 ms (docs/internals/decisions/0034-scripts-are-short.md has the measurements).
-tests/integration/scripts/test_touched.py counts what every script touches with them.
+Redis does nothing else while a script runs, so the leader's claims have to wait for it. Work on
+many items is done page by page, with one call per page. These sizes keep each call well under 2 ms
+(measurements: docs/internals/decisions/0034-scripts-are-short.md).
+tests/integration/scripts/test_touched.py counts what every script touches with these sizes.
 """
 
 from __future__ import annotations
 
-#: Entries read with all that is known of them: five lookups for each.
+#: Entries read with their state: five lookups each.
 PAGE = 100
-#: Entries written or removed: some ten commands for each, and their text goes over the wire.
+#: Entries written or removed: about ten commands each, and their definitions are transferred.
 WRITTEN = 50
-#: Names looked at, each compared with what every live configuration declares.
+#: Names checked for orphans: each is compared with the names of every live configuration.
 ORPHANS = 200
-#: Names put into their index, or looked up for it.
+#: Names added to or checked against their index.
 INDEXED = 200
-#: Chains of records looked at, whether the ledger has any of their records.
+#: Chains checked for records that are still in the ledger.
 SWEPT = 200
-#: Of so many requests or intents that are due, some are taken in turns between their entries.
+#: Due requests or intents read to pick some of them, alternating between entries.
 DUE = 250

@@ -1,13 +1,13 @@
-"""A script call that is sent now and read later, so that its caller can work meanwhile.
+"""Script calls that are sent now and read later, so that the caller can work in between.
 
-The same as `Caller.run`, in two halves: one connection of the pool is taken, the request is
-written to it, and only `result` waits for the answer. Between the two the server works on this
-batch and we on the next. A call that is never read (its caller failed on the way) costs its
-connection, unless it has been answered: `drop` closes it, for an answer left in it would be taken
-for that of another call.
+This is `Caller.run` in two halves. The first takes a connection from the pool and writes the
+request to it; only `result` waits for the reply. In between, the server works on this batch, and
+the caller on the next. If the caller fails and never reads the reply, `drop` closes the connection,
+because another call would take the unread reply for its own. If the reply has already arrived,
+`drop` reads it and keeps the connection.
 
-Only a plain client has such a connection to give; of a Cluster, and of anything that is not
-redis-py's, the call is made at once, and `result` only hands the answer out.
+Only a plain redis-py client can lend a connection like this. With a Cluster or another client, the
+call is made at once, and `result` just returns the reply.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Word = bytes | str | int
 
 
 class Exchange:
-    """One request that is under way, and the connection that its answer comes by."""
+    """A request that is under way, and the connection on which its reply arrives."""
 
     def __init__(
         self, client: Any, script: Script, keys: tuple[str, ...], args: tuple[Any, ...]
@@ -48,7 +48,7 @@ class Exchange:
             raise
 
     def result(self) -> Any:
-        """The answer, or the error that the call ended with."""
+        """Wait for the reply and return it, or raise the error of the call."""
         connection, self._connection = self._connection, None
         if connection is None:
             return self._reply
@@ -56,20 +56,20 @@ class Exchange:
             return connection.read_response()
         except NoScriptError:
             pass
-        except AttributeError as error:  # redis-py's parser, where another call has closed it
+        except AttributeError as error:  # redis-py's parser, if another call closed the connection
             raise redis.ConnectionError("the connection was closed meanwhile") from error
         finally:
             self._pool.release(connection)
         return self._again()
 
     def has_come(self) -> bool:
-        """Whether the answer is there to be read, over a connection that may yet be closed."""
+        """Whether the reply can be read without waiting; False if the connection was closed."""
         with contextlib.suppress(RedisError, OSError, AttributeError):
             return self._connection is not None and bool(self._connection.can_read(timeout=0))
         return False
 
     def drop(self) -> Any:
-        """Wait no longer; what it was answered if that has come already, else None."""
+        """Stop waiting; returns the reply if it has already arrived, otherwise None."""
         connection, self._connection = self._connection, None
         if connection is None:
             return self._reply
@@ -86,7 +86,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Words of a request that have been packed before the request is made."""
+    """Words of a request, packed before the request is made."""
 
     words: Sequence[Word]
     raw: bytes
@@ -97,7 +97,7 @@ class Packed:
 
 
 def packed(words: Iterable[Word | Packed]) -> bytes:
-    """A request as it goes over the wire (RESP); redis-py takes three times as long for a batch."""
+    """A request in wire format (RESP); for a batch, three times as fast as redis-py."""
     parts, count = [], 0
     for word in words:
         if isinstance(word, Packed):
@@ -110,7 +110,7 @@ def packed(words: Iterable[Word | Packed]) -> bytes:
 
 
 def plain(words: Iterable[Word | Packed]) -> Iterator[Word]:
-    """The same words, each by itself, for a client that packs them again."""
+    """The same words unpacked, for a client that packs them itself."""
     for word in words:
         if isinstance(word, Packed):
             yield from word.words
@@ -119,12 +119,12 @@ def plain(words: Iterable[Word | Packed]) -> Iterator[Word]:
 
 
 def wire(word: Word) -> bytes:
-    """A word as bytes; the reverse of `calling.text` for what is not UTF-8."""
+    """A word as bytes: the reverse of `calling.text`, also for bytes that are not UTF-8."""
     if type(word) is bytes:
         return word
     try:
         return str(word).encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a lone surrogate that never was a byte: it can only be shown
+    except UnicodeEncodeError:  # a lone surrogate that does not stand for a byte: escape it
         return str(word).encode("utf-8", "backslashreplace")
 
 
@@ -134,7 +134,7 @@ def _packed(word: Word) -> bytes:
 
 
 def taken(pool: Any) -> Any:
-    """A connection; redis-py before 5.3 wants to know for which command."""
+    """A connection of the pool; redis-py before 5.3 requires the name of a command."""
     try:
         return pool.get_connection()
     except TypeError:

@@ -1,16 +1,18 @@
-"""The pub/sub connection: what a replica waits on, and by which others hear that it lives.
+"""The pub/sub connection: a replica waits on it, and others see by it that the replica is alive.
 
-One connection is subscribed to the cluster's wake channel and to the replica's own channel;
-while it is open the kernel answers for us, and the moment the process dies it does not.
-Waiting happens on its socket. `get_message` looks into the client's buffer before it sleeps,
-so a second message that came in the same packet is not slept over. It sleeps by poll(2), in whole
-milliseconds and rounded up; so the last of a wait is slept deaf, and what is held leaves on time.
+One connection is subscribed to the wake channel and to the replica's own channel. The kernel keeps
+it open while the process lives, and closes it the moment the process dies.
 
-An idle connection is PINGed, because NATs forget idle flows and a half-open socket says
-nothing; a PING unanswered for `PING_PATIENCE_MS` closes it. Where SUBSCRIBE is not allowed the
-line is deaf: waiting is then just waiting, and takeover goes by the TTL. Where it cannot be opened
-just now (maxclients) and commands are answered, it is deaf for a while and tries again: dispatch
-goes on, by the connection that works.
+The replica waits on the connection's socket. `get_message` checks the client's buffer before it
+sleeps, so a second message in the same packet is not missed. It sleeps by poll(2), which rounds up
+to whole milliseconds. So the last part of a wait sleeps without listening, and held claims leave on
+time.
+
+An idle connection is PINGed, because NATs forget idle flows, and a half-open socket shows no error.
+If a PING is not answered within `PING_PATIENCE_MS`, the connection is closed. If SUBSCRIBE is not
+allowed, the channel is deaf: waiting only sleeps, and a takeover waits for the TTL. If the
+connection cannot be opened (maxclients) while commands work, the channel is deaf for a while and
+then tries again, and dispatch continues on the connection for commands.
 """
 
 from __future__ import annotations
@@ -35,14 +37,14 @@ log = logging.getLogger("habeat")
 PING_EVERY_MS = 10_000
 PING_PATIENCE_MS = 5_000
 SUBSCRIBE_PATIENCE_MS = 1_000
-#: How long before its end a wait stops listening, and only sleeps.
+#: How long before its end a wait stops listening and only sleeps.
 DEAF_MS = 2
-#: How long a line that could not be opened waits before it tries again.
+#: How long to wait after the connection could not be opened, before the next try.
 REOPEN_EVERY_MS = 1_000
 
 
 class RedisWakeChannel:
-    """`ports.WakeChannel` over one redis-py PubSub."""
+    """`ports.WakeChannel`, on one redis-py PubSub."""
 
     def __init__(self, connections: Connections, keys: Keys, nonce: str, clock: Clock) -> None:
         self._connections = connections
@@ -97,15 +99,15 @@ class RedisWakeChannel:
                 log.debug("habeat: closing the pub/sub connection failed", exc_info=True)
 
     def forget(self) -> None:
-        """In a forked child: drop the object; its socket is closed with the connections."""
+        """In a forked child: drop the object; `Connections` closes its socket."""
         self._pubsub = None
 
     def _not_opened(self, error: Exception) -> None:
-        """Wait a while if commands are answered all the same; StoreUnavailable if they are not."""
+        """Retry after a while if Redis still answers commands; otherwise StoreUnavailable."""
         try:
             self._connections.client().exists(self._keys.meta)
         except REDIS_ERRORS:
-            # Of a Cluster, or behind a Sentinel, the server that is known may be gone for good.
+            # With a Cluster or Sentinel, the server we know of may be gone for good.
             self._connections.reset()
             raise StoreUnavailable(classify(error).value, str(error)) from error
         self._closed_until_ms = self._now_ms() + REOPEN_EVERY_MS
@@ -149,7 +151,7 @@ class RedisWakeChannel:
         return said
 
     def _waited(self, pubsub: PubSub, timeout_ms: float) -> Any:
-        """The first message within the time, if there is one."""
+        """The first message within `timeout_ms`, or None."""
         ends_us = self._clock.monotonic_us() + int(timeout_ms * 1_000)
         heard_ms = int(timeout_ms) - DEAF_MS
         if heard_ms > 0:

@@ -1,7 +1,7 @@
-"""Making redis-py's pools and clients, alike in the releases from 5.0.3 to 8.1.
+"""Creates redis-py pools and clients that behave alike in redis-py 5.0.3 to 8.1.
 
-Pools are made directly, not by `Redis(...)` or `from_url`: what those fill in differs between
-releases, and these arguments go to the connection as they stand.
+Pools are created directly, not by `Redis(...)` or `from_url`, whose defaults differ between
+releases. This way, the arguments reach the connection unchanged.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from habeat.store.target import OPTIONS_SETTING, TLS_OPTIONS, RedisTarget
 
 Met = Callable[..., None]
 Pool = ConnectionPool
-#: A connection of the pool may idle for hours. NATs forget idle flows, and by the kernel's own
-#: settings the first probe would come after two.
+#: A pooled connection may be idle for hours. NATs forget idle flows, and with the kernel's default
+#: the first keepalive probe would be sent only after two hours.
 KEEPALIVE = {
     getattr(socket, option): value
     for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
@@ -44,13 +44,13 @@ _FOR_A_CONNECTION = _TCP_ONLY | {"username", "password", "credential_provider"}
 
 @dataclass(frozen=True)
 class Limits:
-    """How long one wait may last, in seconds."""
+    """How long a single wait may last, in seconds."""
 
     connect_s: float
     read_s: float
 
     def arguments(self) -> dict[str, Any]:
-        """Everything that decides how long a call may take, in redis-py's words."""
+        """All arguments that determine how long a call may take, as redis-py names them."""
         return {
             "socket_connect_timeout": self.connect_s,
             "socket_timeout": self.read_s,
@@ -62,9 +62,9 @@ class Limits:
 
 
 def short_limits(timeout_s: float, target: RedisTarget) -> Limits:
-    """Share `timeout_s` among the waits of one call on a new connection.
+    """Divide `timeout_s` among the waits of one call on a new connection.
 
-    They are connecting and the call, and where wanted TLS, AUTH and SELECT.
+    These are connecting and the call itself, plus TLS, AUTH and SELECT if they are needed.
     """
     options = target.checked_options
     login = any(name in options for name in ("password", "credential_provider"))
@@ -73,7 +73,7 @@ def short_limits(timeout_s: float, target: RedisTarget) -> Limits:
 
 
 def connection_arguments(target: RedisTarget, limits: Limits, met: Met) -> dict[str, Any]:
-    """The arguments of each connection to Redis, whichever way it is found."""
+    """The arguments of each connection to Redis, however its address is found."""
     chosen = {k: v for k, v in target.checked_options.items() if k in _FOR_A_CONNECTION}
     if target.address.path:
         chosen = {k: v for k, v in chosen.items() if k not in _TCP_ONLY}
@@ -88,14 +88,14 @@ def connection_arguments(target: RedisTarget, limits: Limits, met: Met) -> dict[
 
 
 def unnamed() -> dict[str, Any]:
-    """Arguments that spare a connection the two questions with which redis-py names itself."""
+    """Arguments that save the two requests by which redis-py reports its name and version."""
     if "driver_info" in inspect.signature(AbstractConnection.__init__).parameters:
         return {"driver_info": None}
     return {"lib_name": None, "lib_version": None}
 
 
 def plain_pool(target: RedisTarget, arguments: dict[str, Any], host: str, port: int) -> Pool:
-    """A pool for one server: of `target` itself if that is a socket's path."""
+    """A pool for one server; if `target` is a Unix socket, host and port are ignored."""
     if target.address.path:
         return ConnectionPool(_UnixConnection, path=target.address.path, **arguments)
     kind = redis.SSLConnection if target.tls else redis.Connection
@@ -110,7 +110,7 @@ def sentinel_pool(target: RedisTarget, sentinel: Sentinel, arguments: dict[str, 
 
 
 def sentinels(target: RedisTarget, limits: Limits, met: Met) -> Sentinel:
-    """The Sentinels of `target`, each wait bounded like those for Redis itself."""
+    """The Sentinels of `target`, with the same limit on each wait as for Redis itself."""
     options = target.checked_options
     known = inspect.signature(redis.Redis.__init__).parameters
     given = {k: v for k, v in dict(options.get("sentinel_kwargs") or {}).items() if k in known}
@@ -122,9 +122,9 @@ def sentinels(target: RedisTarget, limits: Limits, met: Met) -> Sentinel:
 
 
 def cluster_client(target: RedisTarget, arguments: dict[str, Any]) -> RedisCluster:
-    """A Cluster client that tries once. Looks at the hash slots, which is I/O.
+    """A Cluster client that does not retry. Creating it reads the hash slots, which is I/O.
 
-    It puts up with hash slots of others that nobody serves: ours are all with one node.
+    It tolerates hash slots that no node serves, because all of ours are on one node.
     """
     met = arguments.pop("redis_connect_func")
     arguments["redis_connect_func"] = functools.partial(met, handshake=False)
@@ -142,7 +142,7 @@ def cluster_client(target: RedisTarget, arguments: dict[str, Any]) -> RedisClust
 
 
 def as_redis_error(error: RedisClusterException) -> redis.RedisError:
-    """What is behind a RedisClusterException, which is no RedisError and says little."""
+    """The cause of a RedisClusterException, which itself is not a RedisError and says little."""
     cause = error.__cause__
     return cause if isinstance(cause, redis.RedisError) else redis.ConnectionError(str(error))
 
@@ -156,7 +156,7 @@ class _Cluster(RedisCluster):
 
 
 class _UnixConnection(redis.UnixDomainSocketConnection):
-    """Old releases forget the time limit of a Unix socket in their constructor."""
+    """Sets the timeout of a Unix socket, which the constructor of old releases ignores."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)  # type: ignore[no-untyped-call]
@@ -169,10 +169,11 @@ def _tls(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in chosen:
         if name not in accepted:
             raise SettingsError(
-                OPTIONS_SETTING, f"{OPTIONS_SETTING}: redis-py {redis.__version__} has no {name!r}"
+                OPTIONS_SETTING,
+                f"{OPTIONS_SETTING}: redis-py {redis.__version__} does not support {name!r}",
             )
     required = chosen.setdefault("ssl_cert_reqs", "required") != "none"
-    # Old releases do not look at the name in the certificate unless told to; and without a
-    # certificate that is verified, looking at the name is refused.
+    # Old releases check the host name in the certificate only on request, and refuse to do so if
+    # the certificate itself is not verified.
     chosen["ssl_check_hostname"] = required and chosen.get("ssl_check_hostname", True)
     return chosen

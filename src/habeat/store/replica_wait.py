@@ -1,10 +1,10 @@
-"""A script and the WAIT for its writes, over one connection.
+"""Runs a script and the WAIT for its writes on the same connection.
 
-WAIT counts the Redis replicas that have the writes *of its own connection*. Over another one, and
-over one that redis-py has made anew in between, it answers for no writes at all: every connected
-Redis replica counts then, a frozen one too. In a Cluster it has to go to the node that ran the
-script, while redis-py sends it to any. So both requests are written to one connection of that node,
-and both answers are read from it.
+WAIT counts the Redis replicas that have the writes made *on its own connection*. On another
+connection, or one that redis-py has reopened in between, there are no writes to wait for, so every
+connected Redis replica counts, even a frozen one. In a Cluster, WAIT must go to the node that ran
+the script, but redis-py sends it to any node. So both requests are written to one connection of
+that node, and both replies are read from it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ELSEWHERE = (AskError, ClusterDownError, MovedError, TryAgainError)
 def run_and_wait(
     client: Any, script: Script, keys: tuple[str, ...], args: tuple[Any, ...], wanted: int, ms: int
 ) -> tuple[Any, int]:
-    """The reply of the script, and how many Redis replicas have what it wrote."""
+    """The script's reply, and how many Redis replicas have its writes."""
     pool = _pool(client, keys[0])
     if pool is None:
         return script.run(client, keys, *args), int(client.wait(wanted, ms))
@@ -36,10 +36,10 @@ def run_and_wait(
             reply, have = _both(connection, ("EVALSHA", script.sha, *words), wait)
         except NoScriptError:
             reply, have = _both(connection, ("EVAL", script.text, *words), wait)
-    except _ELSEWHERE as error:  # the Cluster is looked at anew
+    except _ELSEWHERE as error:  # a ConnectionError makes the caller read the Cluster again
         raise redis.ConnectionError(f"another node has the hash slot now ({error})") from error
     except (redis.ConnectionError, redis.TimeoutError, OSError):
-        connection.disconnect()  # an answer left in it would be taken for that of another call
+        connection.disconnect()  # another call would take an unread reply for its own
         raise
     finally:
         pool.release(connection)
@@ -65,7 +65,7 @@ def _both(connection: Any, call: tuple[Any, ...], wait: tuple[Any, ...]) -> tupl
 
 
 def _pool(client: Any, key: str) -> Any:
-    """The pool of the server that runs our scripts; None of a client that is not redis-py's."""
+    """The pool of the server that runs our scripts; None for a client other than redis-py's."""
     if type(client) is redis.Redis:
         return client.connection_pool
     if not isinstance(client, RedisCluster):

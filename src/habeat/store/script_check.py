@@ -1,9 +1,9 @@
-"""Every script, run once against keys of its own, before this replica may lead.
+"""Runs every script once, on keys of its own, before this replica may lead.
 
-An ACL that allows LPUSH and not HSET would enqueue and then fail to claim: each retry a
-duplicate. So what is not allowed is found out here, by name, and such a replica stays inert.
-The keys stand apart (``{prefix}:probe:<nonce>:…``) and are deleted afterwards; they need no
-permission that the real ones do not need.
+With an ACL that allows LPUSH but not HSET, a claim would enqueue its message and then fail, and
+each retry would send a duplicate. So missing permissions are detected here, and such a replica
+stays inert. The keys are separate (``{prefix}:probe:<nonce>:…``) and deleted afterwards; they need
+no permissions that the real keys do not need.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from habeat.store.leases import RedisElectionStore
 from habeat.store.name_index import REINDEX
 
 TTL_MS = 10_000
-#: The ledger is trimmed, and XTRIM needed, at every fifth heartbeat.
+#: Every fifth heartbeat trims the ledger, so five ticks make sure that XTRIM is checked.
 TICKS_TO_TRIM = 5
 DAY_MS = 86_400_000
 MARK = Mark("probe", TTL_MS)
 
 
 def check_scripts(connections: Connections, prefix: str, nonce: str, clock: Clock) -> None:
-    """Run every script; StoreUnavailable tells what is refused."""
+    """Run every script. StoreUnavailable names what was denied."""
     keys = Keys(prefix, apart=f"probe:{nonce}:")
     caller = Caller(connections, keys)
     try:
@@ -58,18 +58,18 @@ def check_scripts(connections: Connections, prefix: str, nonce: str, clock: Cloc
 class _ScriptCheck:
     def __init__(self, caller: Caller, clock: Clock, nonce: str) -> None:
         self._caller = caller
-        self._leases = RedisElectionStore(caller, clock, "rehearsal")
+        self._leases = RedisElectionStore(caller, clock, "script check")
         self._store = RedisDispatchStore(
             caller, dedup_ttl_ms=TTL_MS, ledger_age_ms=DAY_MS, ledger_length=100
         )
         self._entries = EntryStore(caller)
-        self._insight = Inspection(caller)
+        self._inspection = Inspection(caller)
         self._nonce = nonce
 
     def run(self) -> None:
         won = self._leases.acquire(self._nonce, TTL_MS, Known())
         if not isinstance(won, Won):
-            raise StoreUnavailable("other", f"the rehearsal's lease is taken: {won.why}")
+            raise StoreUnavailable("other", f"the script check cannot take its lease: {won.why}")
         now_ms = won.now_us // 1_000
         entry = Entry("probe", "probe", every(1), created_ms=now_ms)
         stored = encode(entry)
@@ -98,7 +98,7 @@ class _ScriptCheck:
         store.skip(fence, [_skip(last)])
         moved = DueEntry("probe", due.due_ms + 3, due.digest, due.due_ms + 2)
         store.defer(fence, moved, due.due_ms + 4)
-        store.quarantine(fence, moved, "rehearsal")
+        store.quarantine(fence, moved, "script check")
         Mending(self._caller).run(token, TTL_MS, "probe")
         self._entries.postpone("probe", due.due_ms, fence)
 
@@ -113,14 +113,14 @@ class _ScriptCheck:
         for at in (REINDEX, ("names", b"")):
             self._entries.index.make(at, 10)
         self._entries.index.page("probe", b"", 10)
-        removal = Removal("probe", digest_of(stored), None, None, "rehearsal")
+        removal = Removal("probe", digest_of(stored), None, None, "script check")
         self._entries.remove([removal], mark=MARK)
         self._entries.recall(MARK)
-        self._insight.facts()
-        list(self._insight.ledger())
-        list(self._insight.ledger_of("probe"))
+        self._inspection.facts()
+        list(self._inspection.ledger())
+        list(self._inspection.ledger_of("probe"))
         self._entries.sweep(Fence(token, TTL_MS), 10)
-        self._insight.lateness(["probe"])
+        self._inspection.lateness(["probe"])
         self._leases.release(token, self._nonce)
 
 
@@ -138,7 +138,7 @@ def _skip(due: DueEntry) -> Skip:
         "probe",
         Expected(due.digest, due_ms, due.cursor_ms),
         Next(due_ms + 1, due_ms + 1),
-        SkippedRun(due_ms, due_ms, 1, Outcome.SKIPPED, "rehearsal"),
+        SkippedRun(due_ms, due_ms, 1, Outcome.SKIPPED, "script check"),
         due_ms,
     )
 

@@ -1,8 +1,8 @@
-"""Loads the Lua scripts that the package ships and runs them by their digest.
+"""Loads the Lua scripts shipped with the package, and runs them by their digest.
 
-A script file says in its header what it includes (``-- include: leadership.lua``);
-``common.lua`` stands in front of all. Raw EVALSHA does not recover from NOSCRIPT, which is
-what a restarted or failed-over server answers, so `run` does.
+A script names the files it includes in its header (``-- include: leadership.lua``). ``common.lua``
+is prepended to every script. After a restart or failover, the server no longer knows the digest and
+answers NOSCRIPT; `Script.run` then sends the text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _INCLUDE = re.compile(r"^-- include: (\S+)$", re.MULTILINE)
 
 
 class Evaluator(Protocol):
-    """The part of a Redis client that runs scripts."""
+    """The methods of a Redis client that run scripts."""
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any: ...
 
@@ -28,20 +28,20 @@ class Evaluator(Protocol):
 
 
 def source(name: str) -> str:
-    """The text of a shipped file, as it stands."""
+    """The text of a shipped script file, without its includes."""
     return (resources.files("habeat.store") / "scripts" / name).read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script, ready to run: its whole text and the digest Redis knows it by."""
+    """One script, ready to run: its complete text, and the digest by which Redis knows it."""
 
     name: str
     text: str
     sha: str
 
     def run(self, client: Evaluator, keys: tuple[str, ...], *args: Any) -> Any:
-        """Run it; the text is sent only where the server does not have it."""
+        """Run the script; its text is sent only if the server does not have it."""
         try:
             return client.evalsha(self.sha, len(keys), *keys, *args)
         except NoScriptError:
@@ -50,7 +50,7 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """The script `name`.lua with what it includes."""
+    """The script `name`.lua with its includes."""
     body = source(f"{name}.lua")
     parts = [source("common.lua"), *(source(f) for f in _INCLUDE.findall(body)), body]
     text = "\n".join(parts)

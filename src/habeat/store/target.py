@@ -1,15 +1,15 @@
-"""How to reach the schedule's Redis: a URL with its options, checked once, shown without secrets.
+"""How to reach the schedule's Redis: a URL and options, checked once and shown without secrets.
 
-The options are those of redis-py that concern a connection, and a few of our own and kombu's:
+The options are redis-py's options of a connection, and a few of habeat's and kombu's:
 
 - ``cluster``: True for a Redis Cluster;
 - ``master_name``, ``sentinel_kwargs``, ``min_other_sentinels``: for ``sentinel://``;
 - ``ssl``: True, or a mapping as in Celery's ``broker_use_ssl``, to speak TLS;
 - ``credential_provider``: an object, a class, or the dotted path of one.
 
-They stand in `habeat_redis_options`, where a word that is not known is refused (`strict`), or
-they are the broker's transport options, most of which are kombu's own affair and passed over.
-Time limits and retries are habeat's: the trust in a lease is reckoned with them.
+They come from `habeat_redis_options`, where an unknown option is refused (`strict`), or from the
+broker's transport options, most of which concern only kombu and are ignored. Timeouts and retries
+cannot be set, because the trust in a lease depends on them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _STRUCTURE = frozenset(
     ("cluster", "master_name", "sentinel_kwargs", "min_other_sentinels", "credential_provider")
 )
 _KNOWN = TLS_OPTIONS | _PLAIN | _STRUCTURE
-# kombu has it by default; with no retries at all it means nothing.
+# Set by kombu by default; without retries it has no effect.
 _PASSED_OVER = frozenset(("retry_on_timeout",))
 _HABEATS_OWN = frozenset(
     (
@@ -64,12 +64,12 @@ class RedisTarget:
 
     @cached_property
     def address(self) -> Address:
-        """The URL taken apart; raises SettingsError if it is broken."""
+        """The parsed URL. SettingsError if it is invalid."""
         return parse_url(self.url)
 
     @cached_property
     def checked_options(self) -> Mapping[str, Any]:
-        """The options that concern us, from the URL's query and `options`, which goes first."""
+        """The options that habeat uses, from `options` and the URL's query; `options` win."""
         return _merged(self.address, self.options)
 
     @property
@@ -101,9 +101,9 @@ class RedisTarget:
 def redis_target(
     url: str, options: Mapping[str, Any] | None = None, *, strict: bool = True
 ) -> RedisTarget:
-    """Check a URL and its options. `strict` refuses options that are not known to habeat.
+    """Check a URL and its options. `strict` refuses options that habeat does not know.
 
-    Raises SettingsError, of `habeat_redis_url` or `habeat_redis_options`.
+    SettingsError for `habeat_redis_url` or `habeat_redis_options`.
     """
     given = dict(options or {})
     target = RedisTarget(url, given)
@@ -117,21 +117,27 @@ def _refuse_unknown(given: Mapping[str, Any]) -> None:
     nested = given.get("ssl")
     for name in (*given, *(nested if isinstance(nested, Mapping) else ())):
         if name in _HABEATS_OWN:
-            raise _bad(f"{name!r} cannot be set: habeat sets it itself")
+            raise _bad(f"{name!r} cannot be set, because habeat sets it itself: remove it")
         if name not in _KNOWN | _PASSED_OVER | {"ssl"}:
-            raise _bad(f"{name!r} is not known, allowed are: {', '.join(sorted(_KNOWN | {'ssl'}))}")
+            raise _bad(
+                f"unknown option {name!r}: expected one of {', '.join(sorted(_KNOWN | {'ssl'}))}"
+            )
 
 
 def _check_together(target: RedisTarget) -> None:
     address, options = target.address, target.checked_options
     if address.sentinel and not options.get("master_name"):
-        raise _bad("'master_name' is needed with a sentinel:// URL")
+        raise _bad("a sentinel:// URL needs the option 'master_name'")
     if target.cluster and (address.sentinel or address.path):
         raise _bad("'cluster' needs a URL that begins with redis:// or rediss://")
     if target.cluster and address.db:
-        raise SettingsError(SETTING, f"{SETTING} names database {address.db}: a Cluster has only 0")
+        raise SettingsError(
+            SETTING, f"{SETTING} names database {address.db}, but a Cluster has only database 0"
+        )
     if len(address.hosts) > 1 and not (address.sentinel or target.cluster):
-        raise SettingsError(SETTING, f"{SETTING} names several servers: name the one of habeat")
+        raise SettingsError(
+            SETTING, f"{SETTING} names several servers: name only the one that habeat is to use"
+        )
 
 
 def _merged(address: Address, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -158,23 +164,23 @@ def _typed(options: dict[str, Any]) -> dict[str, Any]:
             options[name] = options[name].lower() not in _FALSE
     name = str(options.get("client_name", ""))
     if any(character <= " " for character in name):
-        raise _bad("'client_name' may not hold spaces")
+        raise _bad("invalid 'client_name': expected no spaces or control characters")
     if "credential_provider" in options:
         options["credential_provider"] = _provider(options["credential_provider"])
-        options.pop("password", None)  # redis-py wants the one or the other
+        options.pop("password", None)  # redis-py refuses both at once
         options.pop("username", None)
     return options
 
 
 def _cert_reqs(given: Any) -> str:
-    """``CERT_REQUIRED``, ``required``, ``ssl.CERT_REQUIRED`` and 2 are all the same."""
-    if isinstance(given, int):  # ssl.VerifyMode is one
+    """Normalize: ``CERT_REQUIRED``, ``required``, ``ssl.CERT_REQUIRED`` and 2 mean the same."""
+    if isinstance(given, int):  # ssl.VerifyMode is an int
         text = ssl.VerifyMode(given).name if given in tuple(ssl.VerifyMode) else ""
     else:
         text = str(given)
     text = text.lower().removeprefix("cert_")
     if text not in _CERT_REQS:
-        raise _bad(f"'ssl_cert_reqs' is {given!r}, allowed: {', '.join(_CERT_REQS)}")
+        raise _bad(f"invalid 'ssl_cert_reqs' {given!r}: expected one of {', '.join(_CERT_REQS)}")
     return text
 
 
@@ -182,7 +188,10 @@ def _provider(given: Any) -> Any:
     found = _imported(given) if isinstance(given, str) else given
     made = found() if isinstance(found, type) else found
     if not callable(getattr(made, "get_credentials", None)):
-        raise _bad(f"'credential_provider' is {type(made).__name__}, without get_credentials()")
+        raise _bad(
+            f"invalid 'credential_provider' of type {type(made).__name__}: expected an object with "
+            "get_credentials()"
+        )
     return made
 
 
@@ -191,7 +200,9 @@ def _imported(path: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise _bad(f"'credential_provider' is {path!r}, which cannot be imported") from error
+        raise _bad(
+            f"invalid 'credential_provider' {path!r}: expected a dotted path that can be imported"
+        ) from error
 
 
 def _bad(why: str) -> SettingsError:

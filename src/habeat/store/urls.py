@@ -1,16 +1,16 @@
-"""Reading the URL of a Redis, in redis-py's forms and in kombu's.
+"""Parses the URL of a Redis, in redis-py's and kombu's forms.
 
 =====================================================  ======================================
 ``redis://[[user]:password@]host[:port][/db]``         ``valkey://`` means the same
 ``rediss://…?ssl_cert_reqs=required&ssl_ca_certs=…``   TLS; ``valkeys://`` means the same
 ``unix://[[user]:password@]/path?db=1``
-``redis+socket:///path?virtual_host=1``                kombu's word for the line above
-``sentinel://[[user]:password@]host[:26379][/db]``     more Sentinels follow after ``;``; the
-                                                       user is that of Redis, not of Sentinel
+``redis+socket:///path?virtual_host=1``                kombu's form of the line above
+``sentinel://[[user]:password@]host[:26379][/db]``     more Sentinels may follow after ``;``;
+                                                       the user is for Redis, not for Sentinel
 =====================================================  ======================================
 
-User, password, host and path are percent-decoded. No part of a URL that may be a password, nor
-what might be one when the URL is broken, is ever put in an error's sentence.
+User, password, host and path are percent-decoded. Errors never quote a part of the URL that is a
+password, or that might be one if the URL is malformed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _IN_A_PASSWORD = "in a password, the characters / ? # % @ : ; must be percent-en
 
 @dataclass(frozen=True)
 class Address:
-    """What a URL says. `hosts` are Sentinels if `sentinel`; with a `path` there are none."""
+    """A parsed URL. `hosts` are Sentinels if `sentinel`; with a `path` there are none."""
 
     scheme: str
     hosts: tuple[tuple[str, int], ...] = ()
@@ -51,7 +51,7 @@ class Address:
         return self.scheme == _SENTINEL
 
     def safe_url(self) -> str:
-        """The URL with its password hidden, and without its query."""
+        """The URL with its password hidden and without its query."""
         user = quote(self.username or "", safe="")
         secret = ":**" if self.password is not None else ""
         who = f"{user}{secret}@" if user or secret else ""
@@ -63,13 +63,15 @@ class Address:
 
 
 def parse_url(url: str) -> Address:
-    """Read `url`, or raise SettingsError with a sentence that shows no password."""
+    """Parse `url`. SettingsError, whose text shows no password, if it is invalid."""
     text = url.strip()
     scheme, mark, _ = text.partition("://")
     scheme = scheme.lower()
     if not mark or scheme not in _SCHEMES:
         known = ", ".join(f"{each}://" for each in _SCHEMES)
-        raise SettingsError(SETTING, f"{SETTING} does not begin with one of {known}")
+        raise SettingsError(
+            SETTING, f"invalid {SETTING}: expected a URL that begins with one of {known}"
+        )
     parts = [_split(each, scheme) for each in _several(text, scheme)]
     if scheme in _UNIX:
         return _unix(parts[0], scheme)
@@ -77,13 +79,13 @@ def parse_url(url: str) -> Address:
 
 
 def _several(text: str, scheme: str) -> list[str]:
-    """The URLs of a list; a part that names no scheme has the first one's."""
+    """The URLs of a list; a part without a scheme has that of the first."""
     if scheme in _UNIX:
-        return [text]  # a path may hold a semicolon
+        return [text]  # a path may contain a semicolon
     parts = [part.strip() for part in text.split(";") if part.strip()]
     whole = [part if "://" in part else f"{scheme}://{part}" for part in parts]
     if any(part.partition("://")[0].lower() != scheme for part in whole):
-        raise _broken(scheme, f"is followed by URLs of another kind ({_IN_A_PASSWORD})")
+        raise _broken(scheme, f"is followed by URLs of another scheme; {_IN_A_PASSWORD}")
     return whole
 
 
@@ -91,12 +93,10 @@ def _split(text: str, scheme: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port
-    except ValueError:  # its message quotes what may be a piece of the password
-        raise _broken(
-            scheme, f"has a host or port that cannot be read ({_IN_A_PASSWORD})"
-        ) from None
+    except ValueError:  # its message may quote a part of the password
+        raise _broken(scheme, f"has an invalid host or port; {_IN_A_PASSWORD}") from None
     if parts.fragment or ("@" in parts.path + parts.query and not parts.username):
-        raise _broken(scheme, f"cannot be read ({_IN_A_PASSWORD})")
+        raise _broken(scheme, f"cannot be parsed; {_IN_A_PASSWORD}")
     return parts
 
 
@@ -135,7 +135,7 @@ def _named_db(query: dict[str, str]) -> str:
 def _number(db: str, scheme: str) -> int:
     text = db.strip("/")
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise _broken(scheme, "must end in the number of a database, as in /0")
+        raise _broken(scheme, "must end with a database number, as in /0")
     return int(text)
 
 
