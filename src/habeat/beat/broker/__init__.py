@@ -1,1 +1,1 @@
-"""The app's broker: connections that never wait for ever, confirms, and whose fault an error is."""
+"""The app's broker: connections with time limits, confirms, and what an error is to blame on."""

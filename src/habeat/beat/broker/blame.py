@@ -1,16 +1,16 @@
-"""Whose fault is it that a message could not be sent: the connection's, or the entry's?
+"""Decide why a message could not be sent: because of its entry, or because of the broker.
 
-kombu cannot be asked. Its `connection_errors` mix what a socket raises with what a misspelt option
-raises (with Redis, kombu 5.7 lists KeyError), and they miss what the cloud libraries raise. So the
-question is put the other way round:
+kombu's own classification is of no use here. Its `connection_errors` contain errors of the user's
+options (with Redis, kombu 5.7 lists KeyError) and lack the errors of the cloud libraries. So errors
+are classified by what a connection cannot raise:
 
-entry       an error that no connection raises (TypeError, KeyError, …), or an answer of the broker
-            to this one message: the channel was closed, the queue is no list, an ACL forbids it.
-server      the server says about itself that it serves nobody: full, read-only, loading, busy, or
-            it does not let us in.
+entry       an error that no connection raises (TypeError, KeyError, …), or the broker's answer to
+            this one message: the channel was closed, the queue is not a list, an ACL forbids it.
+server      the server reports that it serves no client: full, read-only, loading, busy, or it
+            refuses the login.
 suspect     everything else: sockets, timeouts, the connection classes of redis-py and py-amqp, and
-            classes that are not known here. The connection may be gone, or the message may have
-            made the server close it. Only a probe that has nothing of the entry in it can tell.
+            unknown classes. The connection may be gone, or the message may have made the server
+            close it. Only a probe without any data of the entry can tell.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ TOLD_AT_MOST = 500
 
 
 class Blame(enum.Enum):
-    """Who is to blame for an error; see above."""
+    """What an error is to blame on; see above."""
 
     ENTRY = "entry"
     SERVER = "server"
     SUSPECT = "suspect"
 
 
-#: What programs raise over their arguments, and no connection does.
+#: Errors raised for bad arguments, and never by a connection.
 _MISTAKES: tuple[type[BaseException], ...] = (
     TypeError,
     ValueError,
@@ -61,7 +61,7 @@ _MISTAKES: tuple[type[BaseException], ...] = (
     SerializerNotInstalled,
     NotBoundError,
     MessageStateError,
-    InconsistencyError,  # of py-amqp's connection errors, and raised for a table of bindings
+    InconsistencyError,  # py-amqp calls it a connection error, but it is raised for bindings
     ChannelError,
 )
 
@@ -69,7 +69,7 @@ _SERVER_SAYS = frozenset((Fault.UNREACHABLE, Fault.READ_ONLY, Fault.OUT_OF_MEMOR
 
 
 def blame(error: BaseException) -> Blame:
-    """Judge an error that was met while something of an entry was being built or sent."""
+    """What to blame for an error raised while a message was built or sent."""
     if isinstance(error, _MISTAKES) and not isinstance(error, OSError):
         return Blame.ENTRY
     cause = innermost(error)
@@ -80,10 +80,10 @@ def blame(error: BaseException) -> Blame:
 
 
 def _of_redis(error: redis.RedisError) -> Blame:
-    """Redis' own words for its state are believed; a lost connection has to be probed."""
+    """Believe what Redis says about its own state; a lost connection has to be probed."""
     fault = classify(error)
     if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
-        refused = fault is Fault.DENIED  # at the handshake: the password, for everybody
+        refused = fault is Fault.DENIED  # at the handshake: a wrong password, for every message
         loading = isinstance(error, redis.BusyLoadingError)
         return Blame.SERVER if refused or loading else Blame.SUSPECT
     if fault in _SERVER_SAYS or str(error).startswith("NOAUTH"):
@@ -92,7 +92,7 @@ def _of_redis(error: redis.RedisError) -> Blame:
 
 
 def innermost(error: BaseException) -> BaseException:
-    """What a wrapper of kombu's wraps; any other error is what it is."""
+    """The error that kombu's wrappers wrap; any other error itself."""
     for each in _wrapped(error):
         error = each
     return error
@@ -111,7 +111,7 @@ def _wrapped(error: BaseException) -> Iterator[BaseException]:
 
 
 def told(error: BaseException) -> str:
-    """The error in a few words; a wrapper's cause says more than the wrapper."""
+    """The error in a few words: the cause instead of kombu's wrapper, which says less."""
     shown = innermost(error)
     kind = type(shown).__name__
     return f"{kind}: {shown}"[:TOLD_AT_MOST] if str(shown) else kind

@@ -1,15 +1,15 @@
-"""The broker, reached by Celery's and kombu's public calls only, every wait bounded.
+"""Publish to the broker through Celery's and kombu's public calls, with a bound on every wait.
 
-A connection of our own is made when first needed and thrown away after any error: a producer
-cached on a half-open socket is how beats freeze without a word. RabbitMQ confirms each message,
-and is waited for when the next one has been handed over (confirms.py). Not so the first message
-to each destination, nor the one before it: a queue or exchange that is refused closes the channel,
-and with it what is known of messages that were on their way.
+A separate connection is opened when first needed and dropped after any error, because a producer on
+a half-open socket makes a beat hang silently. RabbitMQ confirms each message; the confirmation is
+awaited after the next message was handed over (confirms.py). The first message to each destination
+is sent with no other message unconfirmed and is confirmed before the next: if its queue or exchange
+is refused, the channel closes, and the fate of all unconfirmed messages would be unknown.
 
-A failure is the broker's only if the broker says so or a probe confirms it (blame.py, prober.py).
-What else fails is the fault of the message in hand. Its entry's later messages are then sent with
-nothing else on its way, until one is taken: a message that makes the server close the connection
-costs the others nothing.
+The broker is blamed for a failure only if it says so itself or a probe confirms it (blame.py,
+prober.py). Otherwise, the current message is at fault. Later messages of its entry are then sent
+with no other message on its way, until one is taken. So a message that makes the server close the
+connection does not harm the others.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from habeat.beat.broker.prober import probe_anew
 from habeat.beat.message.unrouted import check_declared, counting_deliveries, is_unrouted
 from habeat.ports import BrokerUnavailable, PublishRefused, PublishUnknown
 
-#: How long a connection that is to be closed is listened to for confirmations.
+#: How long to wait for outstanding confirmations before closing a connection.
 LAST_WORDS_MS = 200
-#: A probe by a new connection may take this long, or so many times what the last one took.
+#: A probe over a new connection may take this long, or this many times the last connect.
 PROBE_AT_LEAST_MS, PROBE_PATIENCE = 500, 3
 TROUBLED_KEPT = 1_000
 
@@ -48,7 +48,7 @@ class Broker:
         now_ms: Callable[[], int],
         own_names: tuple[str, ...] = (),
     ) -> None:
-        """No message is sent to a queue or exchange whose name begins with one of `own_names`."""
+        """Messages to a queue or exchange whose name begins with one of `own_names` are refused."""
         self.app = app
         self.own_names = own_names
         self._now_ms = now_ms
@@ -58,35 +58,36 @@ class Broker:
         self._confirming: ConfirmingChannel | None = None
         self._outlet: Any = None
         self._known_queues = KnownQueues()
-        #: How long it took to connect, and the entries whose last message closed a connection.
+        #: How long the last connect took, and the entries whose message may have closed a
+        #: connection.
         self._connect_ms = 0
         self._troubled: set[str] = set()
 
     @property
     def connection(self) -> Connection:
-        """The connection, not necessarily connected."""
+        """The connection; it may not be connected."""
         if self._connection is None:
             self._connection = connection_of(self.app, self.timeout_s)
         return self._connection
 
     @property
     def producer(self) -> Any:
-        """A producer on it; connects when it is used."""
+        """A producer on the connection; it connects when used."""
         if self._producer is None:
             self._producer = self.app.amqp.Producer(self.connection, auto_declare=False)
         return self._producer
 
     @property
     def confirms_later(self) -> bool:
-        """Whether the broker says later that it has a message."""
+        """Whether the broker confirms a message after the publish has returned."""
         connection = self.connection
         wanted = connection.transport_options.get("confirm_publish")
         return bool(wanted and ConfirmingChannel.fits(connection))
 
     def connect(self, timeout_s: float) -> None:
-        """Make sure of a connection within the time; BrokerUnavailable."""
+        """Connect within `timeout_s`, unless connected; BrokerUnavailable."""
         if self._connection is not None and was_closed(self._connection):
-            self.discard()  # while nothing was sent: no message is lost with it
+            self.discard()  # now, while no message can be lost with it
         connection = self.connection
         if connection.connected:
             return
@@ -105,7 +106,7 @@ class Broker:
         self._connect_ms = self._now_ms() - began_ms
 
     def probe(self, timeout_s: float) -> None:
-        """Ask the broker whether it is there, also over a connection already open."""
+        """Check that the broker answers, also over an open connection; BrokerUnavailable."""
         self.connect(timeout_s)
         try:
             self.connection.channel().close()
@@ -114,13 +115,13 @@ class Broker:
             raise BrokerUnavailable(told(error)) from error
 
     def publish(self, message: Publication, attempt: int, timeout_s: float) -> Ticket | None:
-        """Send one message; BrokerUnavailable, or PublishRefused if only this one is at fault.
+        """Send one message; BrokerUnavailable, or PublishRefused if only this message is at fault.
 
-        With a ticket the broker has yet to say that it has taken it: see `wait_for`.
+        Returns a ticket if the broker has not confirmed the message yet: see `wait_for`.
         """
         try:
             self._open_outlet()
-        except Exception as error:  # nothing of the message was in it
+        except Exception as error:  # the message was not involved
             self.discard()
             raise BrokerUnavailable(told(error)) from error
         try:
@@ -177,7 +178,7 @@ class Broker:
             raise PublishRefused(no_queue(exchange, routing_key))
 
     def wait_for(self, ticket: Ticket, timeout_s: float) -> None:
-        """Until the broker has taken it; BrokerUnavailable, PublishRefused."""
+        """Wait until the broker has taken the message; BrokerUnavailable, PublishRefused."""
         try:
             if ticket.channel is not self._confirming:
                 if not ticket.channel.awaits(ticket.number):
@@ -193,15 +194,15 @@ class Broker:
             raise self._failed(error, timeout_s) from error
 
     def _listen(self, confirming: ConfirmingChannel, ends_ms: int, number: int = 0) -> None:
-        """Until the broker has said what became of this message; 0: of all."""
+        """Wait until the broker has answered this message; with 0, all messages."""
         while confirming.awaits(number):
             left_ms = ends_ms - self._now_ms()
             if left_ms <= 0:
-                raise TimeoutError("the broker has not confirmed in time")
+                raise TimeoutError("the broker did not confirm in time")
             confirming.listen(left_ms / 1_000)
 
     def _open_outlet(self) -> None:
-        """Have a producer to publish on: one that need not wait for confirmations, if it can be."""
+        """Open the producer to publish with; if possible, one that does not wait for confirms."""
         if self._outlet is None:
             if self.confirms_later:
                 self._confirming = ConfirmingChannel(self.connection)
@@ -210,27 +211,27 @@ class Broker:
                 self._outlet = self.producer
 
     def discard(self) -> None:
-        """Throw the connection away; the next use makes a new one."""
+        """Drop the connection; the next use opens a new one."""
         connection = self._connection
         self.forget()
         if connection is not None:
-            # AMQP says good-bye and waits for an answer; a broker that hangs gives none.
+            # AMQP waits for an answer to its close, which a hanging broker never sends.
             with contextlib.suppress(Exception):
                 connection.collect(socket_timeout=0.1)
 
     def forget(self) -> None:
-        """In a forked child: drop the object without a word to the broker."""
+        """In a forked child: forget the connection without sending anything to the broker."""
         self._connection = self._producer = self._outlet = self._confirming = None
         self._known_queues = KnownQueues()
 
     def _failed(self, error: Exception, timeout_s: float, entry: str = "") -> Exception:
-        """What to raise for an error over a message; the connection is not used any more."""
-        # A closed channel has said all that it will; one that is open may still confirm.
+        """What to raise for an error met with a message; drops the connection."""
+        # A closed channel sends nothing more; an open one may still confirm other messages.
         heard_out = isinstance(error, ChannelError)
         if blame(error) is Blame.ENTRY and self._confirming is not None and not heard_out:
-            with contextlib.suppress(Exception):  # what was on its way is not at fault
+            with contextlib.suppress(Exception):  # the other messages are not at fault
                 self._listen(self._confirming, self._now_ms() + LAST_WORDS_MS)
-        # Any of the messages that were on their way may have made the server hang up.
+        # Any unconfirmed message may have made the server close the connection.
         suspects = set() if self._confirming is None else self._confirming.open_entries()
         self.discard()
         judged = self.judged(error, timeout_s)
@@ -240,19 +241,19 @@ class Broker:
         return judged
 
     def suspect(self, entry: str) -> None:
-        """A message of this entry was on a connection that failed: the next is sent alone."""
+        """Send this entry's next message alone: one was on its way when the connection failed."""
         if len(self._troubled) >= TROUBLED_KEPT:
             self._troubled.clear()
         self._troubled.add(entry)
 
     def is_troubled(self, entry: str) -> bool:
-        """Whether the messages of this entry are to be sent with nothing else on its way."""
+        """Whether this entry's messages must be sent with no other message on its way."""
         return entry in self._troubled
 
     def judged(self, error: BaseException, timeout_s: float) -> BrokerUnavailable | PublishRefused:
-        """Whose fault an error is that was met over a message: the broker's, or the message's.
+        """Blame an error on the broker (BrokerUnavailable) or on the message (PublishRefused).
 
-        A suspected broker is probed by a new connection, with nothing of the message in it.
+        If the broker is suspect, it is probed over a new connection, without any of the message.
         """
         found = blame(error)
         if found is Blame.ENTRY:
@@ -266,13 +267,13 @@ class Broker:
         return PublishUnknown(f"the connection failed, though the broker answers: {told(error)}")
 
     def ask_anew(self, timeout_s: float) -> None:
-        """Whether the broker takes messages, by a connection of its own; BrokerUnavailable."""
+        """Probe over a new connection whether the broker takes messages; BrokerUnavailable."""
         patience_ms = max(PROBE_AT_LEAST_MS, PROBE_PATIENCE * self._connect_ms)
         probe_anew(self.app, min(timeout_s, patience_ms / 1_000), self._now_ms)
 
 
 def no_queue(exchange: str, routing_key: str) -> str:
-    """Where a message would go that goes nowhere."""
+    """Why a message would reach no queue."""
     return f"no queue is bound to exchange {exchange!r} with routing key {routing_key!r}"
 
 
@@ -282,6 +283,6 @@ def _entry_of(message: Publication) -> str:
 
 
 def way_of(arguments: Mapping[str, Any]) -> tuple[str, str]:
-    """Where a message goes: what is refused of one may well be accepted of another."""
+    """A message's exchange and routing key: the broker may refuse one destination only."""
     exchange = arguments.get("exchange") or ""
     return str(getattr(exchange, "name", exchange)), str(arguments.get("routing_key") or "")

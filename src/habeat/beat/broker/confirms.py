@@ -1,16 +1,16 @@
-"""Publisher confirms of RabbitMQ, waited for while the next message is on its way.
+"""RabbitMQ's publisher confirms, awaited while the next message is on its way.
 
-py-amqp's own way is to wait for the confirmation of each message before the next may leave: about
-a millisecond each, in which neither side does anything. Here is a channel, in confirm mode, on
-which a publish does not wait. The broker numbers what is published on a channel from 1 on, and
-acknowledges or refuses a number, or all up to it.
+py-amqp waits for the confirmation of each message before it sends the next: about a millisecond
+each, in which both sides are idle. On this channel, which is in confirm mode, a publish does not
+wait. The broker numbers the messages published on a channel from 1 and acknowledges or refuses one
+number, or all numbers up to it.
 
     published ──ack──► taken
         │ └────nack──► refused
-        └── the channel or its connection fails: nobody knows
+        └── the channel or its connection fails: unknown
 
-Of a message that nobody knows of, the intent stays in flight, as after any publish that failed.
-Other transports have done with a message when the publish returns (Redis, SQS).
+If it is unknown whether a message was taken, its intent stays in flight, as after any failed
+publish. With other transports (Redis, SQS), a message is taken when the publish returns.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ WAYS_KEPT = 10_000
 
 
 class Nacked(Exception):
-    """The broker refused a message that had been published: its queue is full, say."""
+    """The broker refused a published message, for example because its queue is full."""
 
 
 class ConfirmingChannel:
-    """A channel of py-amqp that tells what has become of each message."""
+    """A py-amqp channel that tracks the broker's answer to each message."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.channel: Any = connection.channel()
-        # Where the connection confirms, its channels are given the publish that waits.
+        # With `confirm_publish`, py-amqp gives its channels a publish that waits: remove it.
         self.channel.__dict__.pop("basic_publish", None)
         self._last = 0
-        #: Of each message that the broker has yet to speak of, whose it is.
+        #: The messages not answered yet, by number, each with its entry.
         self._open: dict[int, str] = {}
         self._refused: set[int] = set()
         self._ways: set[tuple[str, str]] = set()
@@ -51,34 +51,34 @@ class ConfirmingChannel:
         return bool(transport.driver_type == "amqp" and transport.driver_name == "py-amqp")
 
     def published(self, entry: str = "") -> Ticket:
-        """A message of this entry has been published; what to ask for it by."""
+        """Register that a message of this entry was published; returns its ticket."""
         self._last += 1
         self._open[self._last] = entry
         return Ticket(self, self._last)
 
     def open_entries(self) -> set[str]:
-        """Whose messages the broker has yet to speak of."""
+        """The entries whose messages the broker has not answered yet."""
         return set(self._open.values()) - {""}
 
     def awaits(self, number: int) -> bool:
-        """Whether nothing has been heard of this message yet, or (0) of one of them; Nacked."""
+        """Whether this message is still unanswered; with 0, whether any is. Nacked."""
         if number in self._refused:
             self._refused.discard(number)
             raise Nacked("the broker refused the message")
         return number in self._open if number else bool(self._open)
 
     def knows(self, way: tuple[str, str]) -> bool:
-        """Whether a message to this exchange, with this routing key, has been taken before."""
+        """Whether the broker has taken a message with this exchange and routing key before."""
         return way in self._ways
 
     def learn(self, way: tuple[str, str]) -> None:
-        """One has."""
+        """Remember that the broker has taken one."""
         if len(self._ways) >= WAYS_KEPT:
             self._ways.clear()
         self._ways.add(way)
 
     def listen(self, timeout_s: float) -> None:
-        """Take in what the broker says next; TimeoutError."""
+        """Read and process what the broker sends next; TimeoutError."""
         self._connection.drain_events(timeout=timeout_s)
 
     def _acked(self, number: int, multiple: bool) -> None:

@@ -1,7 +1,7 @@
-"""Connections to the app's broker, none of which waits for ever.
+"""Connections to the app's broker, all with time limits.
 
-Sockets of the transports that we know (Redis, AMQP) are given time limits; for the others the
-connection's own timeout is what there is. What the app has set itself stays as it is.
+The sockets of known transports (Redis, AMQP) get timeouts; other transports have only kombu's
+connect timeout. Options that the app sets itself are not changed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from kombu import Connection
 
 _REDIS = ("redis", "rediss", "sentinel", "valkey", "valkeys")
 _AMQP = ("amqp", "amqps", "pyamqp")
-#: What a broker says by itself: confirmations, heartbeats, that it is blocked.
+#: The most unread events to process: confirmations, heartbeats, "blocked".
 HEARD_AT_MOST = 100
 
 
 def connection_of(app: Celery, timeout_s: float) -> Connection:
-    """A connection to where the app publishes, not connected yet."""
+    """A new connection to the broker that the app publishes to, not connected yet."""
     connection = app.connection_for_write(connect_timeout=timeout_s)
     scheme = (connection.transport_cls or "").partition("+")[0]
     connection.transport_options = {
@@ -38,10 +38,10 @@ def _limits(scheme: str, timeout_s: float) -> dict[str, Any]:
 
 
 def was_closed(connection: Connection) -> bool:
-    """Whether the other side of an open AMQP connection has closed it meanwhile.
+    """Whether the broker has closed an AMQP connection that we still have open.
 
-    Looked at before anything is sent: a message written to a closed connection is lost, and
-    neither that message nor its entry is to blame. redis-py looks by itself.
+    Check it before sending: a message written to a closed connection is lost, and neither the
+    message nor its entry is to blame. For Redis, redis-py does the same check itself.
     """
     if (connection.transport_cls or "").partition("+")[0] not in _AMQP or not connection.connected:
         return False

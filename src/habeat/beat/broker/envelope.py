@@ -1,10 +1,10 @@
-"""A message in our own form, between Celery, which builds it, and a broker, which takes it.
+"""habeat's own form of a message, between Celery, which builds it, and the broker, which takes it.
 
-`Recorder` stands where Celery expects a producer: Celery's own send path runs to its end
-(routing, signals, Task subclasses, canvas), and what it would have published is kept. Only the
-public call `Producer.publish` is imitated; nothing of kombu's inside is touched. An envelope
-holds everything that was published for one firing, in order, so that it can be kept in Redis
-and sent again, byte for byte, by another replica.
+`Recorder` replaces the producer that Celery expects. Celery's own send path runs to its end
+(routing, signals, Task subclasses, canvas), and the recorder keeps what it would have published. It
+imitates only the public call `Producer.publish` and uses none of kombu's internals. An envelope
+holds all messages of one firing, in order, so that Redis can store it and another replica can send
+the same bytes again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One call of `Producer.publish`, its body serialised already."""
+    """One call of `Producer.publish`, with its body already serialised."""
 
     body: bytes | str
     content_type: str
@@ -33,14 +33,14 @@ class Publication:
 
 
 class Recorder:
-    """Takes the place of a producer and keeps what is published.
+    """Replaces a producer, and keeps what is published.
 
-    It has the connection and channel that Celery and result backends ask a producer for; both
+    Celery and result backends use a producer's connection and channel. The recorder has both; they
     connect only when used.
     """
 
     auto_declare = False
-    #: Nothing is waited for.
+    #: It never waits for the broker.
     waited_us = 0
 
     def __init__(self, connection: Connection) -> None:
@@ -65,7 +65,7 @@ class Recorder:
         confirm_timeout: float | None = None,
         **arguments: Any,
     ) -> None:
-        """Keep one message. Retrying and time limits are ours to decide, and are dropped."""
+        """Keep one message; its retry and timeout options are dropped, as habeat sets its own."""
         if content_type is None:
             content_type, content_encoding, body = dumps(body, serializer=serializer or "json")
         kept = {name: value for name, value in arguments.items() if value is not None}
@@ -77,10 +77,10 @@ class Recorder:
         )
 
     def maybe_declare(self, entity: Any, *_: Any, **__: Any) -> None:
-        """Entities are declared when a message is published for real."""
+        """Do nothing: entities are declared when the message is really published."""
 
     def release(self) -> None:
-        """A producer can be released."""
+        """Do nothing, as there is nothing to release."""
 
     close = release
 
@@ -92,17 +92,17 @@ class Recorder:
 
 
 class BoundedProducer:
-    """A producer that neither retries nor waits longer than it may, whatever it is told."""
+    """A producer that never retries and waits `timeout_s` at most, whatever its caller asks for."""
 
     def __init__(self, producer: Any, timeout_s: float, monotonic_us: Callable[[], int]) -> None:
         self._producer = producer
         self._timeout_s = timeout_s
         self._monotonic_us = monotonic_us
-        #: How long the broker took.
+        #: How long the broker took, in microseconds.
         self.waited_us = 0
 
     def publish(self, *args: Any, **given: Any) -> Any:
-        """As the producer's, within the time."""
+        """`Producer.publish`, without retries and within the time limit."""
         given.pop("retry_policy", None)
         bounds = {"timeout": self._timeout_s, "confirm_timeout": self._timeout_s}
         began_us = self._monotonic_us()
@@ -116,7 +116,7 @@ class BoundedProducer:
 
 
 def seal(published: list[Publication]) -> bytes:
-    """The envelope of these messages; TypeError or ValueError if a header is no JSON."""
+    """The envelope of these messages; TypeError or ValueError if JSON cannot hold a header."""
     return str(
         json.dumps({"v": VERSION, "messages": [_sealed(message) for message in published]})
     ).encode()
@@ -126,7 +126,7 @@ def unseal(envelope: bytes) -> list[Publication]:
     """The messages of an envelope; ValueError if it cannot be read."""
     data = json.loads(envelope)
     if not isinstance(data, dict) or data.get("v") != VERSION:
-        raise ValueError("an envelope of another version")
+        raise ValueError(f"unknown version of envelope: expected {VERSION}")
     return [_unsealed(message) for message in data["messages"]]
 
 
@@ -173,7 +173,7 @@ def _unsealed(data: Mapping[str, Any]) -> Publication:
 
 @lru_cache(maxsize=256)
 def _entity(written: str) -> Queue | Exchange:
-    """One object for each queue or exchange, so that it is seen to have been declared."""
+    """One object per queue or exchange, so that `KnownQueues` recognises it as declared."""
     return _unsealed_entity(json.loads(written))
 
 

@@ -1,7 +1,7 @@
 """Queues and exchanges that were declared already.
 
-To learn that from kombu costs as much as the message: it binds a copy of each queue to see. They
-are known by identity, and kept for that: as long as one is here its id is nobody else's.
+kombu can tell, but binds a copy of each queue to find out, which costs as much as the message. Here
+they are recognised by `id`. They are kept, too, so that no other object can get the same id.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class KnownQueues:
         return all(id(entity) in self._known for entity in entities or ())
 
     def without_known(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """A publish's arguments, to declare only what has not been."""
+        """A publish's arguments, with `declare` reduced to what was not declared yet."""
         declare = arguments.get("declare") or ()
         return {**arguments, "declare": [each for each in declare if id(each) not in self._known]}
 
     def add(self, entities: Iterable[Any] | None) -> None:
-        """These have been declared."""
+        """Remember that these were declared."""
         if len(self._known) > KEPT:
             self._known.clear()
         for entity in entities or ():

@@ -1,9 +1,9 @@
-"""Does the broker take messages? Asked with a connection of its own and nothing of any entry.
+"""Probe whether the broker takes messages: over a new connection, without any entry's data.
 
-Redis is PINGed by kombu when a channel is made. RabbitMQ under its memory alarm shakes hands,
-opens channels and takes nothing; so there a message is published that nobody gets: to the default
-exchange, for a queue that does not exist. RabbitMQ drops it and confirms. An answer that refuses it
-(an ACL) is an answer, too.
+On Redis, kombu sends a PING when a channel is created. RabbitMQ under a memory alarm accepts
+connections and channels but takes no messages. So a message is published there that reaches no
+consumer: to the default exchange, for a queue that does not exist. RabbitMQ drops and confirms it.
+A refusal (for example by an ACL) also shows that the broker answers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from habeat.ports import BrokerUnavailable
 
 
 def probe_anew(app: Celery, timeout_s: float, now_ms: Callable[[], int]) -> None:
-    """Returns if the broker takes messages; BrokerUnavailable."""
+    """Return if the broker takes messages, else raise BrokerUnavailable."""
     connection = None
     try:
         connection = connection_of(app, timeout_s)
@@ -39,7 +39,7 @@ def probe_anew(app: Celery, timeout_s: float, now_ms: Callable[[], int]) -> None
         else:
             connection.channel().close()
     except (ChannelError, Nacked):
-        return  # refused, by a broker that is there
+        return  # refused, so the broker answers
     except Exception as error:
         raise BrokerUnavailable(told(error)) from error
     finally:
@@ -59,5 +59,5 @@ def _confirmed(
     while confirming.awaits(number):
         left_ms = ends_ms - now_ms()
         if left_ms <= 0:
-            raise TimeoutError("the broker has not confirmed in time")
+            raise TimeoutError("the broker did not confirm in time")
         confirming.listen(left_ms / 1_000)

@@ -1,1 +1,1 @@
-"""What the code declares: `beat_schedule`, translated, and written to Redis."""
+"""The entries of `beat_schedule`: translated, and written to Redis."""

@@ -1,9 +1,10 @@
-"""What this deploy's code declares: beat_schedule, translated entry by entry.
+"""This deploy's beat_schedule, translated entry by entry.
 
-Entries named in `app.conf.beat_schedule` (``add_periodic_task`` puts its own there) and Celery's
-default one. An entry that cannot be translated or stored is named with its reason, and the rest
-go on. What only code can express stays here: lazy arguments and schedule classes of the user's
-own; the stored definition says so, and a leader looks them up in its own declarations.
+It has the entries of `app.conf.beat_schedule`, where ``add_periodic_task`` puts its own, and
+Celery's default entry. An entry that cannot be translated or stored is reported with the reason,
+and the others are used. Lazy arguments and the user's schedule classes exist only in code and
+cannot be stored. The stored definition says which parts those are, and a leader takes them from its
+own code.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _ENTRY_KEYS = frozenset((*_CELERY_KEYS, *_IGNORED_KEYS, *OWN))
 
 @dataclass(frozen=True)
 class BeatSchedule:
-    """All entries of this deploy's code, and those that could not be made."""
+    """The entries of this deploy's code; `broken` has those that cannot be used, with the reason."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class BeatSchedule:
 
     @cached_property
     def fingerprint(self) -> str:
-        """One word for the whole configuration; replicas of one deploy agree on it."""
+        """A hash of the whole beat_schedule, the same on all replicas of one deploy."""
         whole = hashlib.sha1(usedforsecurity=False)
         for name in sorted(self.entries):
             whole.update(f"{name}\0{self.entries[name].fingerprint}\0".encode())
@@ -51,7 +52,7 @@ class BeatSchedule:
 def declare(
     app: Celery, schedule: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS
 ) -> BeatSchedule:
-    """Translate a beat_schedule; an entry beyond the limits is broken, by name."""
+    """Translate a beat_schedule; entries that are invalid or exceed the limits are in `broken`."""
     entries: dict[str, Entry] = {}
     raw: dict[str, Mapping[str, Any]] = {}
     broken: dict[str, str] = {}
@@ -96,10 +97,10 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str, limits: 
 
 
 def _stored(entry: Entry, limits: Limits) -> Entry:
-    """The entry with its fingerprint: the digest of what would be stored of it.
+    """The entry with its fingerprint, a digest of its stored form.
 
-    Options may hold queues and exchanges as objects: those stay a matter of code. Not so
-    `expires`, by which the planner tells that a late firing is not worth sending.
+    Options may hold queues and exchanges as objects; then the options exist only in code. `expires`
+    is stored even so, because the planner needs it to skip firings that are too late to send.
     """
     try:
         written = encode_checked(entry) if entry.args or entry.kwargs else encode(entry)
@@ -111,12 +112,12 @@ def _stored(entry: Entry, limits: Limits) -> Entry:
         written = encode(entry)
     check_entry(entry, len(written), limits)
     fingerprint = hashlib.sha1(written, usedforsecurity=False).hexdigest()
-    object.__setattr__(entry, "fingerprint", fingerprint)  # nobody has seen it yet
+    object.__setattr__(entry, "fingerprint", fingerprint)  # safe: the entry is not shared yet
     return entry
 
 
 def _options(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """With `expires` in seconds: a timedelta cannot be stored."""
+    """The options, with `expires` in seconds, because a timedelta cannot be stored."""
     options = dict(given or {})
     if isinstance(expires := options.get("expires"), timedelta):
         options["expires"] = expires.total_seconds()
@@ -128,6 +129,6 @@ def _task(task: Any) -> Any:
 
 
 def _own(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands beside Celery's keys; None is what it is for `Client.add`: the default."""
+    """habeat's own fields of an entry; None means the default, as for `Client.add`."""
     found = {key: given[key] for key in OWN if given.get(key) is not None}
     return read_fields(found)

@@ -1,9 +1,9 @@
-"""Celery's schedules and beat_schedule, in habeat's terms and back.
+"""Translate Celery's schedules into habeat's, and back.
 
-Fixed kinds are translated by their exact type: a subclass may mean anything, so it stays a
-matter of code, asked for its slots through Celery's own interface. Celery's crontab ANDs its
-fields and is never turned into a cron string. Its zone is its own where it has one (a `nowfun`
-that returns aware datetimes, a `tz` attribute as django-celery-beat's has), else the app's.
+Only the exact types of Celery's own schedules are translated. A subclass may behave differently, so
+it remains code, and Celery's own interface asks it whether it is due. Celery's crontab ANDs its
+fields and is never turned into a cron string. Its zone is its own if it has one (a `nowfun` that
+returns aware datetimes, or a `tz` attribute as in django-celery-beat), else the app's.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from habeat.errors import ValidationError
 from habeat.schedules import Crontab, Interval, Schedule, Solar
 from habeat.schedules.custom import Asked, Code, Told
 
-#: When a schedule of the user's own is asked again that does not say when: as often as Celery's
-#: beat looks at the longest (`beat_max_loop_interval`).
+#: The delay until a user's schedule class is asked again if it names none: the longest time between
+#: two checks of Celery's beat (`beat_max_loop_interval`).
 ASK_AGAIN_MS = 300_000
-#: No answer puts the next question off for longer.
+#: The longest delay that such a schedule may ask for.
 LONGEST_S = 366 * 86_400
 
 _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 
 
 def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = False) -> Schedule:
-    """The habeat schedule of anything that beat_schedule may hold; ValidationError.
+    """The habeat schedule for anything that beat_schedule may hold; ValidationError.
 
-    `zone` is that of the app, where it is known already; `relative` is the entry's own word for
-    "on the round hour, not from the start".
+    `zone` is the app's, if it is known already. `relative` is the entry's flag of that name: slots
+    on round times instead of counted from the start.
     """
     if isinstance(given, Schedule):
         return given
@@ -63,11 +63,11 @@ def _crontab(given: Any, zone: str) -> Crontab:
     fields["tz"] = zone
     try:
         return _crontab_of(**fields)
-    except TypeError:  # a list or set of numbers cannot be looked up
+    except TypeError:  # a list or set of numbers is not hashable, so it cannot be cached
         return Crontab(**fields)
 
 
-#: Thousands of entries share a few times of day.
+#: Cached, because thousands of entries share a few times of day.
 _crontab_of = lru_cache(maxsize=1_000, typed=True)(Crontab)
 
 
@@ -99,11 +99,11 @@ def _name_of(zone: tzinfo) -> str:
 
 @dataclass(frozen=True, repr=False)
 class LiveSchedule(Asked):
-    """A schedule class of the user's own, asked through Celery's interface.
+    """A schedule class of the user, asked through Celery's interface.
 
-    It is stored as `Code`. It is asked on a copy, which is kept, so that a class may remember
-    something between two questions. Where it has no `nowfun`, its clock is set to the instant asked
-    about, in the app's timezone, as Celery's `app.now()`.
+    It is stored as `Code`. A copy is asked and kept, so that the class may remember something
+    between two questions. If it has no `nowfun`, its clock is set to the instant in question, in
+    the app's timezone, as Celery's `app.now()` would be.
     """
 
     schedule: Any
@@ -121,7 +121,7 @@ class LiveSchedule(Asked):
 
     @cached_property
     def _copy(self) -> Any:
-        # Not by copy.copy: Celery's `__reduce__` forgets what a subclass has added.
+        # Not copy.copy: Celery's `__reduce__` loses attributes that a subclass has added.
         own = object.__new__(type(self.schedule))
         vars(own).update(vars(self.schedule))
         return own
@@ -131,18 +131,18 @@ class LiveSchedule(Asked):
 
 
 def _again_ms(seconds: object) -> int:
-    """When to ask again, of what `is_due` says; TypeError or ValueError for what is no number."""
+    """The delay that `is_due` asks for, in milliseconds; TypeError or ValueError if it is none."""
     if seconds is None:
         return ASK_AGAIN_MS
     if not isinstance(seconds, int | float) or seconds != seconds:
-        raise TypeError(f"is_due says to ask again in {type(seconds).__name__}, not in seconds")
+        raise TypeError(f"is_due must return seconds as a number, not {type(seconds).__name__}")
     return math.ceil(min(max(seconds, 0), LONGEST_S) * 1_000)
 
 
 def to_celery(schedule: Schedule, app: Celery) -> Any:
-    """The Celery schedule that says the same, for those who look at entries (Sentry's crons).
+    """The equivalent Celery schedule, for code that inspects entries, such as Sentry's crons.
 
-    Where Celery has none, the nearest thing: an interval of a day that is never asked.
+    If Celery has none, an interval of a day as a placeholder, which is never asked.
     """
     if isinstance(schedule, Interval):
         return celery_schedules.schedule(timedelta(milliseconds=schedule.every_ms), app=app)

@@ -1,14 +1,14 @@
-"""Bringing Redis in line with what this deploy's code declares. Only the leader does it.
+"""Bring Redis in line with this deploy's beat_schedule. Only the leader does so.
 
-In slices, one a tick, so that dispatch goes on and the lease is renewed between them. What is
-declared is seeded first (seeding.py); then, now and again, what nobody declares is pruned: an
-entry gone from the code is removed when no live replica has declared it for a minute. Entries
-made through the API are never touched.
+It works in slices, one per tick, so that dispatch continues and the lease is renewed between them.
+The entries of beat_schedule are seeded first (seeding.py). After that, entries that are no longer
+declared are pruned at intervals: an entry is removed once no live replica has declared it for a
+minute. Entries made through the API are never touched.
 
-An entry of the code can be removed by hand only if it cannot be read: that is how a person has it
-made anew. The leader sees that entries of the code have become fewer, or that what it had left
-alone under a declared name is gone, and seeds again. It looks every now and then by its own clock:
-Redis' may be set back.
+A person can remove an entry of beat_schedule only if it cannot be read; it is then created again.
+The leader notices that there are fewer entries of beat_schedule, or that an entry which kept a
+declared one from being stored is gone, and seeds again. It checks at intervals by its own clock,
+because Redis' clock may be set back.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ STALE_MS = 60_000
 
 
 class Reconcile:
-    """Seeds, changes and prunes config entries, a slice at a time."""
+    """Adds, changes and prunes the entries of beat_schedule, a slice at a time."""
 
     def __init__(self, store: EntryStore, beat_schedule: BeatSchedule) -> None:
         self._store = store
         self._seeding = Seeding(store, beat_schedule)
         self._under: tuple[Token, str, Terms] | None = None
         self._next_look_us = 0
-        #: How many entries of the code there were, without those that the seeding has made.
+        #: How many entries of beat_schedule Redis had, without those added by seeding since.
         self._owned = 0
-        #: Whether names are being looked through, a slice each time.
+        #: Whether pruning is under way: a slice of the names each time.
         self._pruning = False
-        #: Where the index of names goes on to be made; None: it is whole.
+        #: Where building the index of names continues; None if it is complete.
         self._index_at: tuple[str, bytes] | None = None
 
     @property
     def clashes(self) -> set[str]:
-        """Names declared here that belong to entries of the API."""
+        """Names in this beat_schedule that entries made through the API have taken."""
         return self._seeding.clashes
 
     def again(self) -> None:
-        """Entries are gone from Redis, or what tells whose they are: seed all of it again."""
+        """Seed everything again: entries, or the record of their owners, are gone from Redis."""
         self._under = None
 
     def slice(self, lead: Lead, *, generation: int, history_lost_ms: int) -> int | None:
@@ -82,7 +82,7 @@ class Reconcile:
         self._next_look_us = lead.monotonic_us() + LOOK_EVERY_US
 
     def _look(self, lead: Lead, terms: Terms) -> None:
-        """Now and again: what is declared and has been removed, then what is not declared."""
+        """At intervals: seed again if declared entries were removed, else start pruning."""
         self._next_look_us = lead.monotonic_us() + LOOK_EVERY_US
         owned = self._store.owned()
         if owned < self._owned + self._seeding.made or self._way_is_free():
@@ -95,14 +95,14 @@ class Reconcile:
             self._pruning = self._prune(lead)
 
     def _way_is_free(self) -> bool:
-        """Whether something is gone that has stood in a declared entry's way."""
+        """Whether an entry that kept a declared one from being stored is gone."""
         names = sorted(self._seeding.clashes | self._seeding.unreadable)[:COMPARED]
         return bool(names) and None in self._store.definitions(names)
 
     # -- pruning ----------------------------------------------------------------------------
 
     def _prune(self, lead: Lead) -> bool:
-        """Look at a slice of the names; whether there are more to look at now."""
+        """Prune a slice of the names; returns whether more are left."""
         found = lead.call(lambda fence: self._store.orphans(fence, STALE_MS, ORPHANS))
         if found:
             self._remove(lead, found)
@@ -118,7 +118,7 @@ class Reconcile:
         if removals:
             removed = lead.call(partial(self._removed, removals))
             if not removed:
-                return  # one of them was changed meanwhile: at the next look
+                return  # one of them was changed in the meantime: try again at the next look
             self._owned -= len(removals)
             log.warning(
                 "habeat: removed %d entries that no live replica declares any more: %s",

@@ -1,18 +1,20 @@
-"""Writing what this deploy's code declares, a slice at a time.
+"""Write this deploy's beat_schedule to Redis, a slice at a time.
 
-Compared are up to a thousand definitions at once, by their fingerprints; written are fewer
-(store/pages.py). While the server writes one slice, the next is prepared if all of its entries are
-new.
-An entry that is stored as declared is untouched, and not even read. A changed one keeps its
-cursor unless its *schedule* changed; then it starts at the first slot after now, and slots
-already due are recorded as skipped. An older deploy never overwrites a newer one's definition
-(the configuration's generation tells), entries made through the API are never touched, and what
-cannot be read stays as it is.
+Up to a thousand definitions are compared at once, by their fingerprints. A slice to write is
+smaller (store/pages.py). While the server writes one slice, the next is prepared if all of its
+entries are new.
 
-Each write compares with what was read, so a slice that was prepared a tick ago does no harm: if
-somebody has added one of its entries since, nothing of it is written, and its page is compared
-anew. So it is after an error, when nobody knows whether it was written. Entries that are stored
-are read and written in one go, for the leader itself claims their slots between the ticks.
+An entry that is stored as declared is not touched, and not even read. A changed entry keeps its
+cursor unless its *schedule* changed. In that case, it starts at the first slot after now, and slots
+already due are recorded as skipped. An older deploy never overwrites the definition of a newer one,
+which it recognises by its generation. Entries made through the API are never touched, and
+definitions that cannot be read stay as they are.
+
+Each write compares with what was read, so a slice that was prepared a tick ago does no harm. If one
+of its entries was added since then, nothing of the slice is written, and its page is compared
+again. The same happens after an error, when it is unknown whether the slice was written. Entries
+that exist are read and written in the same tick, because the leader claims their slots between
+ticks.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ RECENT_LOSS_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Under which seeding goes on: our configuration's generation, and the last loss of data."""
+    """What seeding depends on: the generation of our beat_schedule, and the last loss of data."""
 
     generation: int = 0
     history_lost_ms: int = 0
@@ -47,14 +49,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Writes that are ready, and where the page begins that they are of."""
+    """Writes that are ready, and where their page begins."""
 
     page_at: int
     writes: Sequence[Write]
 
 
 class Seeding:
-    """Seeds and changes config entries."""
+    """Adds and changes the entries of beat_schedule."""
 
     def __init__(self, store: EntryStore, beat_schedule: BeatSchedule) -> None:
         self._store = store
@@ -63,27 +65,27 @@ class Seeding:
         self._told = TroubleLog()
         self.clashes: set[str] = set()
         self.unreadable: set[str] = set()
-        #: How many entries were made that had not been there; counted by whoever sets it to 0.
+        #: How many entries were added since `Reconcile` last set this to 0.
         self.made = 0
         self.begin(Terms())
 
     def begin(self, terms: Terms) -> None:
-        """All of it once more."""
+        """Start again with the first page."""
         self._terms = terms
         self.clashes, self.unreadable = set(), set()
         self._go_back(0)
 
     def _go_back(self, page_at: int) -> None:
         self._page_at = self._next_page_at = page_at
-        #: Those of the page that have yet to be looked at, and what is known of those of it that
-        #: are not stored: a state may have been left behind.
+        #: The entries of the page that are left to write, and the state of those not stored, as a
+        #: state may remain without a definition.
         self._left: Sequence[str] = ()
         self._absent: dict[str, Stored] = {}
         self._ready: Slice | None = None
 
     @property
     def is_done(self) -> bool:
-        """Whether all is stored that is to be stored."""
+        """Whether everything that should be stored is stored."""
         return self._ready is None and not self._may_prepare
 
     @property
@@ -91,7 +93,7 @@ class Seeding:
         return bool(self._left) or self._next_page_at < len(self._names)
 
     def step(self, lead: Lead) -> bool:
-        """Write a slice, and prepare the next one meanwhile; whether there is more to do.
+        """Write a slice and prepare the next one in the meantime; returns whether more is left.
 
         LeaseLost, StoreUnavailable.
         """
@@ -107,13 +109,13 @@ class Seeding:
         return not self.is_done
 
     def _next_is_of(self) -> int:
-        """Where the page begins that the next slice is of."""
+        """Where the page of the next slice begins."""
         if self._ready is not None:
             return self._ready.page_at
         return self._page_at if self._left else self._next_page_at
 
     def _write(self, lead: Lead, writes: Sequence[Write]) -> bool:
-        """False if an entry was changed meanwhile."""
+        """Write these; False if an entry was changed in the meantime."""
         attempt = lead.attempt()
         sent = self._store.send_write(writes, attempt.fence)
         try:
@@ -127,7 +129,10 @@ class Seeding:
         return written
 
     def _prepare_ahead(self, lead: Lead) -> None:
-        """Have the next slice ready if all of it is new: of what is stored, slots are claimed."""
+        """Prepare the next slice if all of its entries are new.
+
+        Entries that exist have to be read later, as their slots are claimed between ticks.
+        """
         if not self._left and self._may_prepare:
             self._turn_page()
         if self._left and self._are_new(self._left[:SLICE]):
@@ -136,14 +141,14 @@ class Seeding:
     # -- preparing --------------------------------------------------------------------------
 
     def _prepared(self, lead: Lead, *, alone: bool = True) -> Slice:
-        """The next slice; `alone` if no call is under way, so that the lease may be renewed."""
+        """The next slice; `alone` means that no call is under way, so the lease may be renewed."""
         if not self._left:
             self._turn_page()
         names, self._left = self._left[:SLICE], self._left[SLICE:]
         return Slice(self._page_at, self._writes(lead, names, alone) if names else ())
 
     def _turn_page(self) -> None:
-        """Compare the next page; left are those that are not stored as declared."""
+        """Compare the next page; entries that are not stored as declared are left to write."""
         at = self._next_page_at
         page = self._names[at : at + COMPARED]
         found = dict(zip(page, self._store.definitions(page), strict=True))
@@ -179,13 +184,13 @@ class Seeding:
         return self._store.read(names)
 
     def _tried(self, stored: Stored, now_ms: int, lost_lately: bool) -> Write | None:
-        """The write of one entry; a schedule that cannot be asked is its own trouble."""
+        """The write for one entry; an error of its schedule is logged and fails only this entry."""
         try:
             return self._write_of(stored, now_ms, lost_lately)
         except Exception as error:
             self._told.error(
                 stored.name,
-                "habeat: entry %r of beat_schedule is not stored, its schedule fails: %r",
+                "habeat: entry %r of beat_schedule is not stored, because its schedule fails: %r",
                 stored.name,
                 error,
             )
@@ -200,8 +205,8 @@ class Seeding:
             self.unreadable.add(stored.name)
             self._told.error(
                 stored.name,
-                "habeat: entry %r is in beat_schedule, and what is stored of it cannot be read "
-                "(%s); it is left as it is, remove it to have it made anew",
+                "habeat: entry %r is in beat_schedule, but its stored definition cannot be read "
+                "(%s); it is left unchanged: remove it to have it stored again",
                 stored.name,
                 stored.unreadable,
             )
@@ -210,8 +215,8 @@ class Seeding:
             self.clashes.add(stored.name)
             self._told.error(
                 stored.name,
-                "habeat: entry %r of beat_schedule is not used: one of the same name was made "
-                "through the API",
+                "habeat: entry %r of beat_schedule is not used: the API has an entry of the same "
+                "name; rename one of them",
                 stored.name,
             )
             return None

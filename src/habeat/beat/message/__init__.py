@@ -1,1 +1,1 @@
-"""From a firing to its message: built by Celery, learned as a template, or captured as commands."""
+"""From a firing to its message: built by Celery, made from a template, or recorded as commands."""

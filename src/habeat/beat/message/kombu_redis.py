@@ -1,4 +1,4 @@
-"""The one module that knows kombu's inside: a message as the Redis commands that enqueue it.
+"""The only module that knows kombu's internals: a message as the Redis commands that enqueue it.
 
 No other module depends on these assumptions, and this one checks them itself.
 `CommandRecorder.check` records a probe message and decodes it. It then writes a key through the
@@ -33,19 +33,19 @@ PROBE_TTL_MS = 10_000
 
 
 class CannotRecord(Exception):
-    """Why the atomic dispatch is not possible; a sentence for the log."""
+    """Why messages cannot be recorded as commands; a sentence for the log."""
 
 
 class RecordingUncertain(Exception):
-    """The question could not be asked just now; ask again."""
+    """Redis or the broker did not answer, so it is not known yet; check again later."""
 
 
 class NoQueue(Exception):
-    """A message that kombu would drop without a word: no queue is bound where it goes."""
+    """kombu would silently drop this message: no queue is bound to its destination."""
 
 
 class CommandRecorder:
-    """Turns publications into Redis commands, by kombu's own hand."""
+    """Has kombu turn publications into Redis commands, and records those."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -55,7 +55,7 @@ class CommandRecorder:
         self._known_queues = KnownQueues()
 
     def commands(self, published: Sequence[Publication]) -> list[Words]:
-        """The commands that enqueue these messages, in order."""
+        """The commands that enqueue these messages, in order; NoQueue, OwnKey."""
         producer = self._bound_producer()
         kept: list[Words] = []
         self._channel.habeat_recorded = kept
@@ -76,7 +76,7 @@ class CommandRecorder:
         return kept
 
     def _check_keys(self, commands: Sequence[Words]) -> None:
-        """OwnKey if one goes to a key of habeat's own, say by a binding that another has made."""
+        """OwnKey if a command writes to a key of habeat's own, for example by a foreign binding."""
         prefix = str(getattr(self._channel, "global_keyprefix", "") or "")
         for words in commands:
             name = str(words[1]).removeprefix(prefix)
@@ -84,13 +84,13 @@ class CommandRecorder:
                 raise OwnKey(name)
 
     def default_queue(self) -> str:
-        """The key of the app's default queue, as it stands in a command."""
+        """The key of the app's default queue, as it appears in a command."""
         name = str(self._broker.app.conf.task_default_queue)
         (words,) = self.commands([_to_queue(name)])
         return str(words[1])
 
     def check(self, same_server: Callable[[int, str], str]) -> int:
-        """Prove that capturing works here; the broker's database.
+        """The broker's database number, once recording is proven to work here.
 
         `same_server(db, key)` reads a key through the schedule's connection. Raises
         CannotRecord, or RecordingUncertain when Redis or the broker did not answer.
@@ -107,7 +107,7 @@ class CommandRecorder:
         return database
 
     def discard(self) -> None:
-        """Forget the channel; the next use makes a new one on the broker's connection."""
+        """Drop the channel; the next use opens a new one on the broker's connection."""
         self._channel = self._producer = self._connection = None
 
     def _bound_producer(self) -> Any:
@@ -120,12 +120,12 @@ class CommandRecorder:
         return self._producer
 
     def pool(self) -> Any:
-        """The connections that kombu would send by."""
+        """The connection pool that kombu sends with."""
         self._bound_producer()
         return self._channel.pool
 
     def check_shape(self) -> None:
-        """CommandRecorder a probe message and decode it; CannotRecord."""
+        """Record a probe message and decode it; CannotRecord."""
         probe = f"habeat.probe.{secrets.token_hex(8)}"
         try:
             commands = self.commands([_to_queue(probe)])
@@ -149,7 +149,7 @@ class CommandRecorder:
         try:
             return int(self._channel.pool.connection_kwargs.get("db") or 0)
         except Exception as error:
-            raise CannotRecord("the broker's database cannot be told") from error
+            raise CannotRecord("the broker's database number cannot be found out") from error
 
     def _check_server(self, database: int, same_server: Callable[[int, str], str]) -> None:
         key, nonce = f"habeat.probe.{secrets.token_hex(8)}", secrets.token_hex(16)
@@ -181,7 +181,7 @@ def _judged(error: Exception) -> Exception:
 
 
 def _recording_channel(connection: Any) -> Any:
-    """A channel of this connection that keeps what it would enqueue."""
+    """A channel of this connection that records what it would enqueue."""
     transport = connection.transport
     base = getattr(transport, "Channel", None)
     if base is None or not all(
@@ -211,7 +211,7 @@ class _RecordingChannel:
     def _create_client(self, asynchronous: bool = False) -> Any:
         if not self._habeat_publishing:
             return super()._create_client(asynchronous=asynchronous)  # type: ignore[misc]
-        if self._habeat_reader is None:  # to make one takes longer than all the rest
+        if self._habeat_reader is None:  # creating a client takes longer than everything else here
             self._habeat_reader = super()._create_client()  # type: ignore[misc]
         return _RecordingClient(self._habeat_reader, self.habeat_recorded)
 
@@ -221,7 +221,7 @@ class _RecordingChannel:
 
 
 class _RecordingClient:
-    """A client that keeps writes, and reads for real."""
+    """A client that records writes and really executes reads."""
 
     def __init__(self, client: Any, kept: list[Words]) -> None:
         self._client = client
@@ -243,19 +243,19 @@ class _RecordingClient:
         return self
 
     def execute(self) -> None:
-        """A pipeline of kept commands has nothing to do."""
+        """Nothing to do: the commands were recorded one by one."""
 
     def __enter__(self) -> _RecordingClient:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing was opened."""
+        """Nothing to close."""
 
     def _keep(self, *words: Any) -> None:
         self._kept.append(tuple(_prefixed(self._client, words)))
 
 
 def _prefixed(client: Any, words: Sequence[Any]) -> Sequence[Any]:
-    """The words after kombu's global_keyprefix has been put before the key."""
+    """The words with kombu's global_keyprefix added to the key."""
     prefix = getattr(client, "_prefix_args", None)
     return words if prefix is None else list(prefix(list(words)))

@@ -1,8 +1,8 @@
-"""The outbox' way out: a packet of messages to the broker, and what became of each.
+"""How the outbox sends: a packet of messages goes to the broker, and each gets an answer.
 
-To a Redis broker a packet goes as commands (packets.py). What cannot be sent so, and everything
-for another broker, is published by kombu, one message after the other; what a task sends by
-itself goes through a producer that is bounded.
+To a Redis broker, a packet is sent as commands (redis_packets.py). Messages that cannot be recorded
+as commands, and all messages to other brokers, are published by kombu, one after another. A task
+that sends its message itself does so through a producer with time limits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from habeat.ports import (
 from habeat.printable import redacted
 
 DIRECT_KEPT = 1_000
-#: What Celery and habeat put into a message's headers themselves; no secrets.
+#: The headers that Celery and habeat set themselves; they hold no secrets.
 CELERYS_HEADERS = frozenset(
     [
         "lang",
@@ -58,7 +58,7 @@ Wait = Callable[[int], Answered]
 
 
 class OnItsWay:
-    """`ports.Handed`: a packet, as one function for each message, which waits for its answer."""
+    """`ports.Handed` for one packet: for each message, a function that waits for its answer."""
 
     def __init__(
         self, waits: Sequence[Wait], now_ms: Callable[[], int], code_us: int | None = None
@@ -68,7 +68,7 @@ class OnItsWay:
         self.code_us = code_us
 
     def answers(self, timeout_ms: int) -> Sequence[Answered]:
-        """What became of each message, all read within the time."""
+        """What became of each message; waits `timeout_ms` at most for all of them together."""
         ends_ms = self._now_ms() + timeout_ms
         return [wait(max(0, ends_ms - self._now_ms())) for wait in self._waits]
 
@@ -79,20 +79,23 @@ class Outgoing:
     def __init__(self, broker: Broker, now_ms: Callable[[], int]) -> None:
         self._broker = broker
         self._now_ms = now_ms
-        #: How packets leave for a Redis broker; None where that is not known, or not needed.
+        #: How packets are sent to a Redis broker; None while that is unknown or not needed.
         self.packets: RedisPackets | None = None
         self._direct: dict[bytes, Callable[[object], int]] = {}
-        #: How long the code of the message took that was sent last, if only it could send it.
+        #: How long the task's own code took for the last message that only it could send.
         self._code_us: int | None = None
 
     def keep(self, key: bytes, run: Callable[[object], int]) -> None:
-        """How to send what only this process can send, under its envelope; how long that took."""
+        """Keep `run` for a message that only this process can send, under its envelope.
+
+        `run` sends the message and returns how long its code took, in microseconds.
+        """
         if len(self._direct) > DIRECT_KEPT:
             self._direct.clear()
         self._direct[key] = run
 
     def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> Handed:
-        """Send a packet, all within the time; what fails is in the answers."""
+        """Send a packet within `timeout_ms`; failures are in the answers."""
         ends_ms = self._now_ms() + timeout_ms
         commands = [self._commands_of(parcel, ends_ms) for parcel in parcels]
         if self.packets is not None and all(commands):
@@ -106,9 +109,10 @@ class Outgoing:
     def _by_kombu(
         self, parcels: Sequence[Parcel], commands: Sequence[Sequence[Words]], ends_ms: int
     ) -> Sequence[Wait]:
-        """One by one what kombu has to publish.
+        """Publish one by one what only kombu can publish; send the rest as commands first.
 
-        The others are answered before: a message that is refused costs the broker's connection.
+        The commands are answered before kombu publishes, because a refused message costs the
+        broker's connection.
         """
         answers: dict[int, Wait | Answered] = {}
         recorded = [at for at, one in enumerate(commands) if one]
@@ -124,7 +128,7 @@ class Outgoing:
         return [_wait(answers[at]) for at in range(len(parcels))]
 
     def _commands_of(self, parcel: Parcel, ends_ms: int) -> Sequence[Words]:
-        """The commands that enqueue it at a Redis broker; none where kombu has to publish it."""
+        """The commands that enqueue it on a Redis broker; empty if kombu has to publish it."""
         if self._broker.is_troubled(parcel.entry):
             return ()
         if parcel.packet and parcel.attempt == 1:
@@ -134,10 +138,10 @@ class Outgoing:
         try:
             return self.packets.commands(unseal(parcel.envelope), parcel.attempt)
         except Exception:
-            return ()  # it is refused when it is published
+            return ()  # kombu's publish meets the same error and reports it
 
     def _publish_one(self, parcel: Parcel, ends_ms: int) -> Wait | Answered:
-        """By kombu: what became of it, or a function that waits for the broker's word."""
+        """Publish by kombu; returns the answer, or a function that waits for the broker's."""
         try:
             if _is_direct(parcel.envelope):
                 self._publish_direct(parcel.envelope, ends_ms - self._now_ms())
@@ -152,12 +156,12 @@ class Outgoing:
             messages = unseal(parcel.envelope)
         except Exception as error:
             why = type(error).__name__  # its text may hold an argument
-            raise PublishRefused(f"the kept message cannot be read ({why})") from error
+            raise PublishRefused(f"the stored message cannot be read ({why})") from error
         tickets: list[Ticket] = []
         for message in messages:
             left_ms = ends_ms - self._now_ms()
             if left_ms <= 0:
-                raise BrokerUnavailable("it took too long to take all messages of one packet")
+                raise BrokerUnavailable("the broker did not take all messages of a packet in time")
             try:
                 ticket = self._broker.publish(message, parcel.attempt, left_ms / 1_000)
             except PublishRefused as error:
@@ -177,7 +181,7 @@ class Outgoing:
     def _publish_direct(self, envelope: bytes, timeout_ms: int) -> None:
         run = self._direct.pop(envelope, None)
         if run is None:
-            raise PublishRefused("only the replica that claimed it could send this one")
+            raise PublishRefused("only the replica that claimed this firing could send it")
         try:
             producer = BoundedProducer(
                 self._broker.producer, timeout_ms / 1_000, lambda: self._now_ms() * 1_000
@@ -187,12 +191,12 @@ class Outgoing:
             self._broker.discard()
             judged = self._broker.judged(error.__cause__ or error, timeout_ms / 1_000)
             if type(judged) is PublishRefused:
-                judged = PublishRefused(str(error))  # in words without arguments
+                judged = PublishRefused(str(error))  # this text does not contain arguments
             raise judged from error
 
 
 def _without_headers(error: PublishRefused, message: Publication) -> PublishRefused:
-    """The refusal without the values of the user's own headers, which py-amqp quotes."""
+    """The refusal without the values of the user's own headers, which py-amqp quotes in it."""
     headers = message.arguments.get("headers") or {}
     own = {name: value for name, value in headers.items() if name not in CELERYS_HEADERS}
     return type(error)(redacted(str(error), headers=own))

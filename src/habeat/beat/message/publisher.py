@@ -1,9 +1,9 @@
-"""`ports.Publisher` for Celery: which dispatch is used, rendering, and the outbox's sending.
+"""`ports.Publisher` for Celery: choose the dispatch, render messages, send for the outbox.
 
-``habeat_dispatch = "auto"`` is decided by probing, when broker and Redis answer; until then
-nothing is dispatched. A probe that could not be made is made again; only an answer settles the
-matter. The decision and its reason are logged once. A queue that an ACL forbids to the claim is
-served by the outbox; so is everything, if it is the app's default queue.
+``habeat_dispatch = "auto"`` is decided by a probe, once broker and Redis answer. Nothing is
+dispatched before that, and a probe without an answer is repeated. The decision and its reason are
+logged once. If an ACL forbids the claim to push to a queue, the outbox serves that queue; if that
+queue is the app's default one, the outbox serves everything.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ DENIED_KEPT = 1_000
 
 
 class CeleryPublisher:
-    """Renders through beat's send path; sends by the claim itself, or through kombu."""
+    """Renders through beat's send path, and sends with the claim or through kombu."""
 
     def __init__(
         self,
@@ -68,10 +68,10 @@ class CeleryPublisher:
         self._same_server = same_server
         self._use_database = use_database
         self._now_ms = now_ms
-        #: Entries that were found to go their own way, and what this turn knows of tasks.
+        #: Entries found to bypass the recorder, and, for this turn, why each task does ("" if not).
         self._own_way: set[str] = set()
         self._by_task: dict[str, str] = {}
-        #: Queues that the claim may not push to: their messages leave by the outbox.
+        #: Queues that the claim may not push to: the outbox sends their messages.
         self._denied: set[str] = set()
         self.templates = Templates(broker.app, self._record, self._rendered) if template else None
         self._outgoing = Outgoing(broker, now_ms)
@@ -83,7 +83,7 @@ class CeleryPublisher:
     # -- which dispatch ---------------------------------------------------------------------
 
     def prepare(self, timeout_ms: int) -> None:
-        """Decide the dispatch if that is still open; BrokerUnavailable."""
+        """Choose the dispatch if that is still open; BrokerUnavailable."""
         self._by_task.clear()
         self._look_at_packets()
         if self.templates is not None:
@@ -97,7 +97,10 @@ class CeleryPublisher:
         self._probe()
 
     def _look_at_packets(self) -> None:
-        """Templates know the packet of a message, or they do not: other ones are learned then."""
+        """Forget all templates when packets become available or cease to be.
+
+        A template either includes the packet of a message or does not.
+        """
         packets = self._outgoing.packets
         in_packets = packets is not None and packets.ready
         if in_packets != self._in_packets and self.templates is not None:
@@ -111,7 +114,7 @@ class CeleryPublisher:
         except CannotRecord as reason:
             if self._wanted == "atomic":
                 raise BrokerUnavailable(
-                    f"habeat_dispatch is 'atomic', and that cannot be: {reason}"
+                    f"habeat_dispatch is 'atomic', which is not possible here: {reason}"
                 ) from reason
             self._decide(False, str(reason))
         except (RecordingUncertain, StoreUnavailable) as error:
@@ -128,24 +131,25 @@ class CeleryPublisher:
         log.warning("habeat: dispatch is %s: %s", "atomic" if atomic else "outbox", why)
 
     def refused_push(self, commands: Sequence[Words], why: str) -> bool:
-        """The claim may not push to where these go; False if it has to.
+        """Have the outbox serve these queues, to which the claim may not push.
 
-        Their queues are served by the outbox from now on, if the choice was left to us. So is
-        everything, if one of them is the app's default queue and no other.
+        If they are only the app's default queue, the outbox serves everything from now on. Returns
+        False where the settings demand atomic dispatch; then nothing changes.
         """
         if self._wanted == "atomic" or self._command_recorder is None:
             return False
         queues, default = {str(words[1]) for words in commands}, self._default_queue()
         if queues == {default}:
-            self._give_up_atomic(f"the queue may not be pushed to ({why})")
+            self._give_up_atomic(f"Redis does not let the claim push to the default queue ({why})")
             return True
         if len(self._denied) > DENIED_KEPT:
             self._denied.clear()
-        queues.discard(default)  # others go there: only what goes elsewhere, too, is not captured
+        # Keep the default queue atomic: only messages that also go elsewhere use the outbox.
+        queues.discard(default)
         self._denied |= queues
         log.warning(
-            "habeat: Redis does not let the claim push to %s (%s): messages for it leave by "
-            "the outbox; all others leave with the claim as before",
+            "habeat: Redis does not let the claim push to %s (%s): the outbox sends the messages "
+            "for it; all others leave with the claim as before",
             ", ".join(map(repr, sorted(queues))),
             why,
         )
@@ -155,7 +159,7 @@ class CeleryPublisher:
         try:
             return "" if self._command_recorder is None else self._command_recorder.default_queue()
         except Exception:
-            return ""  # it cannot be told just now: then only these queues are concerned
+            return ""  # unknown for now: then only the refused queues move to the outbox
 
     def _give_up_atomic(self, why: str) -> None:
         self._command_recorder = None
@@ -177,7 +181,10 @@ class CeleryPublisher:
         return replace(rendered, code_us=self._renderer.code_us)
 
     def _goes_its_own_way(self, entry: Entry) -> bool:
-        """Asked once a turn for each task: to look a setting up takes Celery microseconds."""
+        """Whether this entry's task bypasses the recorder; cached per task for one turn.
+
+        Celery takes microseconds to look a setting up.
+        """
         if not isinstance(entry.task, str):
             return bool(goes_its_own_way(self._broker.app, entry.task))
         if entry.task not in self._by_task:
@@ -185,19 +192,22 @@ class CeleryPublisher:
         return bool(self._by_task[entry.task])
 
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
-        """Only from a template: of that nobody is told, so it may be made and thrown away."""
+        """The message of a firing that is not due yet, from a template; None without one.
+
+        No signal or user code sees a message made from a template, so it may be discarded.
+        """
         if self.templates is None or not self.decided or entry.name in self._own_way:
             return None
         task_id = firing.task_id(cluster)
         try:
             filled = self.templates.render(entry, firing, task_id, epoch, at_once=True)
         except Exception:
-            return None  # when it is due, it is told
+            return None  # `render` meets the same error when it is due, and reports it
         denied = filled is not None and self._is_denied(filled.commands)
         return None if denied else filled
 
     def _record(self, entry: Entry, firing: Firing, task_id: str, epoch: int) -> list[Publication]:
-        """What Celery would publish; RenderFailed, and RenderBypassed if nothing came by."""
+        """What Celery would publish; RenderFailed, and RenderBypassed if nothing was recorded."""
         try:
             published = self._renderer.record(
                 entry, firing, task_id, epoch, self._broker.connection
@@ -207,11 +217,11 @@ class CeleryPublisher:
             raise
         if not published:
             self._own_way.add(entry.name)
-            raise RenderBypassed("Celery sent it past the recorder, or not at all")
+            raise RenderBypassed("Celery bypassed the recorder, or sent nothing")
         return published
 
     def _blame_broker(self, error: RenderFailed) -> None:
-        """BrokerUnavailable if the broker is why it failed: a result backend may speak to it."""
+        """BrokerUnavailable if the broker caused the failure: a result backend may have used it."""
         cause = error.__cause__
         if cause is not None and blame(cause) is Blame.SUSPECT:
             try:
@@ -236,10 +246,10 @@ class CeleryPublisher:
     def _commands_of(
         self, recorder: CommandRecorder, published: list[Publication]
     ) -> Sequence[Words]:
-        """The commands that enqueue these messages, each of them somewhere.
+        """The commands that enqueue these messages; RenderFailed if one would reach no queue.
 
-        Nothing is sent by it. So what a connection fails under is tried once more by a new one,
-        before anybody is blamed.
+        Recording sends nothing. So after a connection error it is repeated once on a new
+        connection, before the broker or the entry is blamed.
         """
         for last in (False, True):
             try:
@@ -261,7 +271,7 @@ class CeleryPublisher:
         return any(words[1] in self._denied for words in commands)
 
     def _later(self, entry: Entry, firing: Firing, task_id: str, epoch: int) -> Rendered:
-        """A task that goes its own way is sent for real, once it is claimed."""
+        """For a task that bypasses the recorder: really send it, after the claim."""
         key = f"direct {entry.name}@{firing.identity}".encode()
 
         def run(producer: object) -> int:
@@ -277,20 +287,24 @@ class CeleryPublisher:
     # -- sending ----------------------------------------------------------------------------
 
     def connect(self, timeout_ms: int) -> None:
-        """Make sure of the broker within the time; BrokerUnavailable."""
+        """Connect to the broker within `timeout_ms`; BrokerUnavailable."""
         self._broker.connect(max(timeout_ms, 1) / 1_000)
 
     @property
     def packets(self) -> int:
-        """Two where the broker confirms later: one is written while the other is confirmed."""
+        """How many packets may be on their way.
+
+        Two if the broker confirms later: the next is sent while the previous one awaits
+        confirmation.
+        """
         return 2 if self._broker.confirms_later else 1
 
     def publish(self, parcels: Sequence[Parcel], timeout_ms: int) -> Handed:
-        """Send a packet, all within the time; what fails is in the answers."""
+        """Send a packet within `timeout_ms`; failures are in the answers."""
         return self._outgoing.publish(parcels, timeout_ms)
 
     def discard(self) -> None:
-        """Throw the broker's connection away."""
+        """Drop the broker's connection."""
         self._broker.discard()
 
 

@@ -1,9 +1,9 @@
-"""Rendering one firing through beat's own `apply_entry`.
+"""Render one firing through beat's own `apply_entry`.
 
-That method is the one that Sentry's crons integration replaces on `celery.beat.Scheduler`, so
-it is called for each firing, with exactly the two positional arguments that it unpacks, and
-with an entry whose schedule is a Celery one. It swallows exceptions: the outcome is carried by
-`SendAttempt`, which our `Scheduler.apply_async` fills in.
+Sentry's crons integration replaces that method on `celery.beat.Scheduler`. So it is called for each
+firing, with exactly the two positional arguments that the replacement unpacks, and with an entry
+whose schedule is one of Celery's. It swallows exceptions; `SendAttempt`, which our
+`Scheduler.apply_async` fills in, carries the outcome.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from habeat.ports import RenderFailed
 
 _CLOCK = SystemClock()
 SCHEDULES_KEPT = 1_000
-#: Nobody asks a firing when it last ran; left out, Celery would look at the clock for it.
+#: Nothing reads when a firing last ran. Without a value, Celery would read the clock.
 _EVER = datetime.fromtimestamp(0, UTC)
 
 
 class FiringEntry(ScheduleEntry):
-    """What beat sees of an entry for one firing: a ScheduleEntry that knows its firing."""
+    """The ScheduleEntry that beat gets for one firing; it carries the firing's `SendAttempt`."""
 
     def __init__(self, *, sending: SendAttempt | None = None, **given: Any) -> None:
         super().__init__(**given)
@@ -46,7 +46,7 @@ class FiringEntry(ScheduleEntry):
 
 @dataclass
 class SendAttempt:
-    """One run of the send path: what is to be sent, and what became of it."""
+    """One run of the send path: what to send, and the result."""
 
     app: Celery
     entry: Entry
@@ -58,7 +58,7 @@ class SendAttempt:
     published: list[Publication] = field(default_factory=list)
 
     def run(self, entry: ScheduleEntry, producer: Any) -> Any:
-        """Called by `Scheduler.apply_async`, with the entry as others may have decorated it."""
+        """Called by `Scheduler.apply_async` with the entry, which other code may have wrapped."""
         try:
             args, kwargs = evaluated(entry.args, entry.kwargs)
             options = options_for(
@@ -88,21 +88,21 @@ class EntryRenderer:
         leaving: Callable[[BaseException], bool] = lambda _: False,
         monotonic_us: Callable[[], int] = _CLOCK.monotonic_us,
     ) -> None:
-        """`leaving` tells whether an exception is the one by which a signal ends the process."""
+        """`leaving` says whether an exception is the one with which a signal ends the process."""
         self._leaving = leaving
         self._monotonic_us = monotonic_us
-        #: How long the last run took, without waiting for the broker.
+        #: How long the last run took, in microseconds, without waiting for the broker.
         self.code_us = 0
         self._app = app
         self._definitions = definitions
         self._apply_entry = apply_entry
-        #: A crontab takes longer to make than a message; equal schedules share one.
+        #: Creating a crontab takes longer than building a message, so equal schedules share one.
         self._as_celery = lru_cache(maxsize=SCHEDULES_KEPT)(lambda each: to_celery(each, app))
 
     def record(
         self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, connection: Any
     ) -> list[Publication]:
-        """The messages of a firing; RenderFailed. Empty if Celery sent them past the recorder."""
+        """The messages of a firing; RenderFailed. Empty if Celery bypassed the recorder."""
         recorder = Recorder(connection)
         self.run(entry, firing, task_id, lease_epoch, recorder)
         return recorder.published
@@ -116,8 +116,8 @@ class EntryRenderer:
         try:
             self._apply_entry(self._beat_entry(entry, sending), producer=producer)
         except BaseException as error:
-            # SystemExit of the entry's code, which may not end beat; only a signal may. Or raised
-            # by what others have put around this call.
+            # Raised by code that wraps this call, or a SystemExit of the entry's code. That must
+            # not end beat: only a signal may.
             if self._leaving(error):
                 raise
             raise RenderFailed(told(error)) from error

@@ -1,17 +1,19 @@
-"""A window of messages to a Redis broker as one packet: the outbox' fast way.
+"""The outbox's fast path: send several messages to a Redis broker as one packet.
 
-kombu enqueues a message with a call of its own and waits for the answer. Here the messages of a
-window are turned into the commands that enqueue them (capture.py; the same commands), written to
-a connection of kombu's own pool in one go, and the answers are read together. The answer to each
-command belongs to the message that it enqueues: one that the server refuses (WRONGTYPE, NOPERM)
-is that message's failure, and the others have arrived. What the server says of itself (READONLY,
-OOM) is the broker's failure. If the connection fails, every message without an answer of its own
-may or may not have arrived, and a probe tells whether the broker is to blame (blame.py). If it is
-not, one of them is, and nobody knows which: they are sent again one by one, and the entry whose
-message then closes a connection is left to kombu's publish until one of its messages is taken.
+kombu enqueues each message with a separate call and waits for the answer. Here, kombu's commands
+for several messages are recorded (kombu_redis.py), written to a connection of kombu's own pool in
+one go, and their answers are read together. The answer to each command belongs to the message that
+it enqueues. If the server refuses a command (WRONGTYPE, NOPERM), only that message has failed, and
+the others have arrived. If the server refuses because of its own state (READONLY, OOM), the broker
+has failed.
 
-What cannot be captured is left to kombu's own publish, by `CeleryPublisher`. To delete this
-module, delete it and its use in publisher.py.
+If the connection fails, each message without an answer may or may not have arrived. A probe then
+shows whether the broker is to blame (blame.py). If it is not, one of the messages is, but it is not
+known which. They are sent again one by one. The entry whose message then closes a connection is
+left to kombu's publish until one of its messages is taken.
+
+`Outgoing` leaves messages that cannot be recorded to kombu's publish. To remove this path, delete
+this module and its use in publisher.py and outgoing.py.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from habeat.store.pipelining import packed, taken
 
 
 class RedisPackets:
-    """Sends captured messages in packets, over the broker's own connections."""
+    """Sends recorded messages in packets, over the broker's own connections."""
 
     def __init__(self, broker: Broker, now_ms: Callable[[], int]) -> None:
         self._broker = broker
@@ -44,7 +46,7 @@ class RedisPackets:
 
     @property
     def ready(self) -> bool:
-        """Whether messages can be captured now: only over a connection that is there."""
+        """Whether messages can be recorded now; False while the broker is not connected."""
         connection = self._broker.connection
         if self._why_not or not connection.connected:
             return False
@@ -57,29 +59,29 @@ class RedisPackets:
             except CannotRecord as reason:
                 self._why_not = str(reason)
                 return False
-            except Exception:  # whatever it is, kombu's publish meets it too and says what it is
+            except Exception:  # kombu's publish meets the same error and reports it
                 self._command_recorder.discard()
                 return False
             self._checked = connection
         return True
 
     def commands(self, published: Sequence[Publication], attempt: int) -> Sequence[Words]:
-        """The commands that enqueue these messages; none where only kombu can tell."""
+        """The commands that enqueue these messages; empty if kombu has to publish them."""
         if not self.ready:
             return ()
         try:
             return self._command_recorder.commands([_at(message, attempt) for message in published])
         except (OSError, redis.ConnectionError, redis.TimeoutError):
-            self._broker.discard()  # who asks next would wait as long
+            self._broker.discard()  # else the next call would wait as long
             return ()
-        except Exception:  # the same: it is left to kombu's publish, which is judged
+        except Exception:  # left to kombu's publish, whose error is judged
             self._command_recorder.discard()
             return ()
 
     def send(self, per_message: Sequence[Sequence[Words]], ends_ms: int, alone: str = "") -> Packet:
-        """Write the commands of these messages; what fails is in the answers.
+        """Write the commands of these messages; failures are in the answers.
 
-        `alone` is the entry of a message that is sent by itself.
+        `alone` is the entry's name if its message is the only one.
         """
         packet = Packet(self._broker, [len(each) for each in per_message], self._now_ms, alone)
         request = b"".join(packed(words) for each in per_message for words in each)
@@ -88,7 +90,7 @@ class RedisPackets:
 
 
 class Packet:
-    """Messages on their way to a Redis broker; `answer` reads what became of the next one."""
+    """Messages on their way to a Redis broker; `answer` reads the result of the next one."""
 
     def __init__(
         self, broker: Broker, sizes: Sequence[int], now_ms: Callable[[], int], alone: str
@@ -103,7 +105,7 @@ class Packet:
         self._failed: BrokerUnavailable | PublishRefused | None = None
 
     def write(self, pool_of: Callable[[], Any], request: bytes, ends_ms: int) -> None:
-        """Send it all, within the time."""
+        """Send the whole packet before `ends_ms`; an error becomes the answer to every message."""
         try:
             self._pool = pool_of()
             self._connection = taken(self._pool)
@@ -113,7 +115,7 @@ class Packet:
             self._fail(error, ends_ms)
 
     def answer(self, timeout_ms: int) -> Answered:
-        """What became of the next message, in the order in which they were sent."""
+        """The result of the next message, in the order in which they were sent."""
         ends_ms = self._now_ms() + timeout_ms
         refused: PublishRefused | None = None
         for _ in range(self._sizes.pop()):
@@ -136,17 +138,17 @@ class Packet:
     def _limit(self, ends_ms: int) -> None:
         left_ms = ends_ms - self._now_ms()
         if left_ms <= 0:
-            raise TimeoutError("the broker has not answered in time")
+            raise TimeoutError("the broker did not answer in time")
         self._connection._sock.settimeout(left_ms / 1_000)
 
     def _release(self) -> None:
-        """Everything has been answered: the connection goes back, with its own time limit."""
+        """Return the connection to the pool with its own timeout, as every answer was read."""
         connection, self._connection = self._connection, None
         connection._sock.settimeout(connection.socket_timeout)
         self._pool.release(connection)
 
     def _fail(self, error: Exception, ends_ms: int) -> Answered:
-        """What all messages are told that have no answer of their own."""
+        """The answer to every message that has none of its own."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(RedisError, OSError):
@@ -154,7 +156,7 @@ class Packet:
             self._pool.release(connection)
         self._broker.discard()
         suspect: Exception = error
-        if isinstance(error, (AttributeError, TimeoutError)):  # closed by somebody, or no answer
+        if isinstance(error, (AttributeError, TimeoutError)):  # the socket was closed, or no answer
             suspect = redis.ConnectionError(told(error))
         left_s = max(0, ends_ms - self._now_ms()) / 1_000
         self._failed = self._broker.judged(suspect, left_s)

@@ -1,10 +1,10 @@
-"""Celery's own send path, run for one firing.
+"""Run Celery's own send path for one firing.
 
-What is sent is what beat would send: `task.apply_async` for a registered task, `send_task` for
-a name that this process does not know, the canvas' own `apply_async` for a chain, group or
-chord. Added are the firing's task id, its headers, and an `expires` that is absolute, counted
-from the effective time and not from the moment of sending. The entry's own dictionaries are
-never changed.
+The message is the one that beat would send: by `task.apply_async` for a registered task, by
+`send_task` for a name that this process does not know, and by the canvas's own `apply_async` for a
+chain, group or chord. habeat adds the firing's task id, its headers, and an absolute `expires`,
+which counts from the effective time and not from the moment of sending. The entry's own
+dictionaries are never changed.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def send(
 ) -> Any:
     """Send through Celery, to `producer`.
 
-    Joining results is denied meanwhile: else a Redis result backend would subscribe to every
-    task id, and nobody would ever read what comes (celery/celery#6963).
+    Joining results is denied in the meantime. Otherwise, a Redis result backend would subscribe to
+    every task id, and nothing would ever read the replies (celery/celery#6963).
     """
     with denied_join_result(), everything_to(app, producer):
         canvas = as_canvas(app, task, args, kwargs)
@@ -56,11 +56,11 @@ def send(
 
 @contextmanager
 def everything_to(app: Celery, producer: Any) -> Iterator[None]:
-    """While it lasts, whatever this thread sends through the app goes to `producer`.
+    """In this block, everything that this thread sends through the app goes to `producer`.
 
-    A chain and a chord do not hand the producer that they are given on to their tasks, which
-    then ask the app for one. Other threads (a worker's, under ``-B`` with a pool of threads)
-    get their own as ever.
+    A chain and a chord do not pass the producer that they get on to their tasks, which then ask
+    the app for one. Other threads still get their own, for example a worker's under ``-B`` with a
+    pool of threads.
     """
     ours = threading.get_ident()
     usual = app.producer_or_acquire
@@ -78,7 +78,7 @@ def everything_to(app: Celery, producer: Any) -> Iterator[None]:
 
 
 def as_canvas(app: Celery, task: str | Mapping[str, Any], args: Any, kwargs: Any) -> Any | None:
-    """The signature to apply, where the entry's task is one; None for a plain task."""
+    """The signature to apply if the entry's task is one; None for a plain task."""
     if isinstance(task, Mapping):
         signature = app.signature(dict(task))
         return signature.clone(args, kwargs) if args or kwargs else signature
@@ -99,7 +99,7 @@ def options_for(
     task_id: str,
     lease_epoch: int,
 ) -> dict[str, Any]:
-    """The options to send with: the entry's, and what makes this firing itself."""
+    """The options to send with: the entry's, plus the firing's task id, headers and expiry."""
     options = dict(given)
     headers = dict(options.get("headers") or {})
     headers["celery_beat_task"] = True
@@ -126,7 +126,7 @@ def _expires_of_task(app: Celery, entry: Entry) -> Any:
 
 
 def evaluated(args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
-    """Lazy arguments called, as Celery's beat does for each firing."""
+    """The arguments with lazy ones called, as Celery's beat does for each firing."""
     return [_called(value) for value in args or ()], {
         name: _called(value) for name, value in (kwargs or {}).items()
     }
@@ -137,13 +137,13 @@ def _called(value: Any) -> Any:
 
 
 def is_lazy(args: Any, kwargs: Any) -> bool:
-    """Whether an argument is computed anew for each firing."""
+    """Whether an argument is computed for each firing."""
     values = [*(args or ()), *(kwargs or {}).values()]
     return any(isinstance(value, BeatLazyFunc) for value in values)
 
 
 def goes_its_own_way(app: Celery, task: str | Mapping[str, Any]) -> str:
-    """Why what this task publishes cannot be taken from Celery's send path; "" if it can."""
+    """Why this task's messages cannot be recorded on Celery's send path; "" if they can."""
     if app.conf.task_always_eager:
         return "task_always_eager runs the task in this process"
     registered = app.tasks.get(task) if isinstance(task, str) else None

@@ -1,15 +1,15 @@
-"""A message with holes: what is the same in every message of a shape, and what is not.
+"""A message with placeholders: which parts all messages of a shape share, and which differ.
 
-Celery takes a few hundred microseconds to build a message, and for the firings of most entries
-it builds the same one again: same task, options and routing. So a template is learned from two
-messages that Celery has built: one for a firing that does not exist, with *marks* in place of
-everything that a firing brings along, and one for a real firing. What was a mark in the first
-must be the real value in the second; all else must be the same, except a UUID that is fresh in
-each (the delivery tag). Then the second has been foretold from the first, byte for byte, and
-others are made by filling in their values. Whatever does not fit is told by `NotTaken`.
+Celery takes a few hundred microseconds to build a message, and for most entries it builds the same
+message for each firing: same task, options and routing. So a template is learned from two messages
+that Celery has built. One is for a firing that does not exist, with *marks* in place of everything
+that belongs to a firing. The other is for a real firing. Where the first has a mark, the second
+must have the real value. Everything else must be equal, except for a UUID that is new in each (the
+delivery tag). The first message then predicts the second, byte for byte, and further messages are
+made by filling in their values. `NotTaken` says what does not fit.
 
-Nothing is known here of the format of a message, except that the body begins with kombu's own
-JSON of (arguments, keyword arguments); that too is compared.
+Nothing here depends on the format of a message, except that the body begins with kombu's own JSON
+of (arguments, keyword arguments). That is compared, too.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Words = Sequence[bytes | str | int]
 
 
 class NotTaken(Exception):
-    """Why messages of this shape are left to Celery; a few words for a person."""
+    """Why Celery has to build the messages of this shape; a few words for `habeat show`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What one firing brings along, as text."""
+    """The values of one firing, as text."""
 
     name: str
     task_id: str
@@ -49,7 +49,7 @@ class Values:
 
 
 def marks() -> dict[str, str]:
-    """Values that no real firing has. The quote and the letter show how text is escaped."""
+    """Values that no real firing has. The `"` and the `é` show how text is escaped."""
     return {
         "name": f'"habeat é {secrets.token_hex(12)}',
         "task_id": str(uuid.uuid4()),
@@ -59,7 +59,7 @@ def marks() -> dict[str, str]:
 
 
 def tail_of_body(body: bytes | str, args: Any, kwargs: Any) -> str:
-    """What follows the arguments in a body; NotTaken if it does not begin with them."""
+    """What follows the arguments in the body; NotTaken if the body does not begin with them."""
     begins = json.dumps((args, kwargs))[:-1]
     if not isinstance(body, str) or not body.startswith(begins):
         raise NotTaken("its body is not kombu's JSON of the arguments")
@@ -67,26 +67,26 @@ def tail_of_body(body: bytes | str, args: Any, kwargs: Any) -> str:
 
 
 def body_of(args: Any, kwargs: Any, tail: str) -> str:
-    """The body of other arguments."""
+    """A body with these arguments."""
     return str(json.dumps((args, kwargs))[:-1]) + tail
 
 
 class Template:
-    """The commands that enqueue a message, with holes in their words."""
+    """The commands that enqueue a message, with placeholders ("holes") in their words."""
 
     def __init__(self, marked: Sequence[Words], values: Values) -> None:
         self._commands = [[_pieces(word, values) for word in command] for command in marked]
 
     def foretells(self, real: Sequence[Words], values: Values) -> None:
-        """Find the tag by comparing with a real message; NotTaken if anything else differs."""
+        """Find the delivery tag by comparing with a real message; NotTaken if more differs."""
         if [len(command) for command in real] != [len(command) for command in self._commands]:
-            raise NotTaken("another number of commands each time")
+            raise NotTaken("the number of commands differs from message to message")
         for pieces, command in zip(self._commands, real, strict=True):
             for at, word in enumerate(command):
                 pieces[at] = _compared(pieces[at], word, values)
 
     def fill(self, values: Values) -> list[list[bytes | str | int]]:
-        """The commands that enqueue the message of these values."""
+        """The commands that enqueue the message with these values."""
         tag = str(uuid.uuid4())
         return [
             [_filled(word, values, tag) if type(word) is _Holed else word for word in command]
@@ -96,14 +96,14 @@ class Template:
 
 @dataclass(slots=True)
 class _Holed:
-    """One word: `texts` around holes; hole i, of kind `holes[i]`, follows texts[i]."""
+    """One word of a command: hole i, of kind `holes[i]`, follows `texts[i]`."""
 
     texts: list[str]
     holes: list[tuple[str, Callable[[str], str]]]
 
 
 def escaped(text: str) -> str:
-    """As it stands inside a JSON string."""
+    """The text as it appears inside a JSON string."""
     return encode_basestring_ascii(text)[1:-1]
 
 
@@ -127,7 +127,7 @@ _KINDS: Mapping[str, tuple[Callable[[str], str], ...]] = {
 
 
 def _pieces(word: bytes | str | int, values: Values) -> Any:
-    """A word cut at the marks in it."""
+    """A word, split at its marks."""
     if not isinstance(word, str):
         return word
     holes = {
@@ -140,7 +140,7 @@ def _pieces(word: bytes | str | int, values: Values) -> Any:
 
 
 def _compared(found: Any, word: bytes | str | int, values: Values) -> Any:
-    """The same word of the real message, walked along the pieces; its fresh UUIDs are tags."""
+    """The pieces of a word, checked against the real message; UUIDs that differ become tags."""
     if type(found) is not _Holed:
         if found != word:
             raise NotTaken("more than the firing's own values differs from message to message")
@@ -156,7 +156,7 @@ def _compared(found: Any, word: bytes | str | int, values: Values) -> Any:
             kind, encode = found.holes[at]
             value = encode(getattr(values, kind))
             if not rest.startswith(value):
-                raise NotTaken(f"its {kind} stands in it in an unknown form")
+                raise NotTaken(f"it contains its {kind} in an unknown form")
             rest = rest[len(value) :]
             holes.append((kind, encode))
     if rest:
@@ -165,7 +165,10 @@ def _compared(found: Any, word: bytes | str | int, values: Values) -> Any:
 
 
 def _walk(text: str, rest: str) -> tuple[list[str], str]:
-    """Walk `text` along `rest`: the texts around UUIDs that differ, and what is left of `rest`."""
+    """Match `text` against the start of `rest`.
+
+    Returns the parts of `text` around UUIDs that differ, and what is left of `rest`.
+    """
     real = rest[: len(text)]
     if real == text:
         return [text], rest[len(text) :]

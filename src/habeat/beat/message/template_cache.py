@@ -1,12 +1,13 @@
-"""The fast path: firings rendered from templates, learned by shape.
+"""The fast path: render firings from templates, one per shape.
 
-A *shape* is what entries share whose messages differ by a firing's own values only: the task and
-the options. It is learned at its second firing (what fires once a day is not worth it) and kept,
-under a bound; learned anew now and then, for routes and queues may change. A reason not to take
-it is kept in the same way, and told by `why`.
+Entries have the same *shape* if they share the task and the options, so that their messages differ
+only in the firing's own values. A shape is learned at its second firing, because an entry that
+fires once a day is not worth it. A bounded number of shapes is kept, and each is learned again now
+and then, because routes and queues may change. If a shape cannot be learned, the reason is kept in
+the same way; `why` returns it.
 
-Off by ``habeat_template = False``. To delete it: this module, template.py, reasons.py and their
-use in publisher.py.
+``habeat_template = False`` turns this off. To remove it, delete this module, template.py,
+template_limits.py and their use in publisher.py.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from habeat.core.firing import Firing
 from habeat.ports import BrokerUnavailable, Rendered
 
 SHAPES_KEPT = 1_000
-#: Learned anew after so many messages.
+#: A template is learned again after this many messages.
 FILLED_AT_MOST = 50_000
-#: The marked firing's values that are numbers: an instant, and a lease epoch that never was.
+#: The marks that are numbers: an instant, and a lease epoch that no leader has had.
 _MARKED_SLOT_MS = 7_258_118_399_123
 _MARKED_EPOCH = 7_777_777_123_456_789
-#: For these texts Python's repr and Celery's saferepr are one.
+#: For these texts, Python's repr and Celery's saferepr are the same.
 _PLAIN = re.compile(r"[ !#-&(-\[\]-~]*").fullmatch
 _PLAIN_CHARS = 60
 
@@ -56,7 +57,7 @@ class _Learned:
 
 
 class Templates:
-    """Renders firings from templates where that is possible."""
+    """Renders firings from templates, where possible."""
 
     def __init__(self, app: Celery, record: Record, finish: Finish) -> None:
         self._app = app
@@ -64,24 +65,24 @@ class Templates:
         self._finish = finish
         self._shapes: OrderedDict[Hashable, _Learned | str | None] = OrderedDict()
         self._why_not_app = ""
-        #: How many messages were made from templates.
+        #: The number of messages made from templates.
         self.filled = 0
 
     def look(self) -> None:
-        """Before some firings: whether the app allows it at all (signals, patches)."""
+        """Before a batch of firings: check whether the app allows templates (signals, patches)."""
         try:
             self._why_not_app = why_not_app(self._app)
-        except Exception as error:  # of a result backend that cannot be made, say
+        except Exception as error:  # for example, a result backend that cannot be created
             self._why_not_app = f"{type(error).__name__}: {error}"
         if self._why_not_app:
             self._shapes.clear()
 
     def forget(self) -> None:
-        """The connection, and so perhaps the queues, are others: learn all anew."""
+        """Forget all templates: the connection changed, and with it perhaps the queues."""
         self._shapes.clear()
 
     def why(self, entry: Entry) -> str:
-        """Why this entry's messages are built by Celery each time; "" if they are not."""
+        """Why Celery builds each of this entry's messages; "" if templates are used."""
         known = self._shapes.get(_shape(entry))
         return (
             self._why_not_app
@@ -92,9 +93,9 @@ class Templates:
     def render(
         self, entry: Entry, firing: Firing, task_id: str, epoch: int, *, at_once: bool = False
     ) -> Rendered | None:
-        """The firing's message; None where Celery has to build it.
+        """The firing's message; None if Celery has to build it.
 
-        A shape is learned at its second firing, or `at_once`.
+        A shape is learned at its second firing; with `at_once`, at the first.
         """
         if self._why_not_app or entry.deadline_ms is not None or entry.from_code:
             return None
@@ -118,7 +119,7 @@ class Templates:
             try:
                 known.check(*entry.args, **entry.kwargs)
             except TypeError:
-                return None  # Celery says it better
+                return None  # wrong arguments: Celery's own error says it better
         known.left -= 1
         self.filled += 1
         values = Values(
@@ -143,7 +144,7 @@ class Templates:
             return None
         published = self._record(entry, firing, task_id, epoch)
         if len(published) != 1:
-            self._keep(shape, "it is more than one message")
+            self._keep(shape, "each firing sends more than one message")
             return self._finish(published)
         rendered = self._finish(published)
         try:
@@ -151,7 +152,7 @@ class Templates:
         except NotTaken as reason:
             self._keep(shape, str(reason))
         except BrokerUnavailable:
-            pass  # this message is made; the shape is learned another time
+            pass  # this message is ready; the shape is learned another time
         except Exception as error:
             self._keep(shape, f"it cannot be built twice ({type(error).__name__})")
         return rendered
@@ -166,7 +167,7 @@ class Templates:
         rendered: Rendered,
     ) -> _Learned:
         if published[0].content_type != "application/json":
-            raise NotTaken(f"its serializer makes {published[0].content_type}")
+            raise NotTaken(f"its serializer produces {published[0].content_type}")
         args, kwargs = entry.args, entry.kwargs
         tail = tail_of_body(published[0].body, args, kwargs)
         body = body_of(args, kwargs, tail)
@@ -211,7 +212,7 @@ class Templates:
         ), values
 
     def _with_reprs(self, entry: Entry, made: Publication, values: Values) -> Publication:
-        """The two texts of the arguments are too short to be found: marks take their place."""
+        """Put marks in place of argsrepr and kwargsrepr, which are too short to be found."""
         headers = dict(made.arguments["headers"])
         for name, given in (("argsrepr", entry.args), ("kwargsrepr", entry.kwargs)):
             if headers.get(name) != self._repr(given, f"{name}_maxsize"):
@@ -220,7 +221,7 @@ class Templates:
         return replace(made, arguments={**made.arguments, "headers": headers})
 
     def _repr(self, value: Any, size: str) -> str:
-        """As Celery writes arguments into a header."""
+        """The arguments as Celery writes them into a header."""
         given = (
             list(value) or () if isinstance(value, tuple) else dict(value)
         )  # as `evaluated` does
@@ -244,7 +245,7 @@ def _shape(entry: Entry) -> Hashable:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is short, flat and without anything that the two might quote differently."""
+    """Whether repr and saferepr surely agree: short, flat, and nothing that needs escaping."""
     if type(value) is dict:
         parts = [*value, *value.values()]
     elif type(value) is list:

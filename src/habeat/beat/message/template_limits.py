@@ -1,8 +1,8 @@
-"""Why a message must be built by Celery each time, and cannot be made from a template.
+"""When Celery has to build each message, because a template cannot.
 
-Somebody may want to see or to change each message (signals, patched classes, a router that is a
-function), the message depends on the moment it is sent (countdown, expiry) or on more than the
-firing (lazy arguments, a canvas). Each reason is a few words, for `celery … habeat show`.
+Other code may see or change each message (signals, patched classes, a router that is a function).
+Or the message depends on the moment of sending (countdown, expiry) or on more than the firing (lazy
+arguments, a canvas). Each reason is a few words, for `celery … habeat show`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from kombu.messaging import Producer
 from habeat.beat.message.send_path import CANVAS, goes_its_own_way
 from habeat.core.entry import Entry
 
-#: Options by which a message depends on the moment of sending, or is not ours to take apart.
+#: Options that make a message depend on the moment of sending, and others that a template cannot
+#: fill.
 _MOMENT = ("countdown", "eta", "expires")
 _OTHER = ("argsrepr", "kwargsrepr", "link", "link_error", "stamped_headers", "producer")
 _STOCK = tuple(str(Path(next(iter(package.__path__)))) for package in (celery, kombu))
@@ -53,7 +54,7 @@ def why_not_entry(app: Celery, entry: Entry) -> str:
     if own_way:
         return own_way
     if {"args", "options"} & set(entry.from_code):
-        return "parts of it only code can express"
+        return "it has parts that only code can express"
     task = app.tasks.get(entry.task)
     if entry.deadline_ms is not None or getattr(task, "expires", None) is not None:
         return "its expiry is counted from the moment of sending"
@@ -94,7 +95,7 @@ def _patched(app: Celery) -> str:
 
 
 def _is_stock(owner: Any, name: str) -> bool:
-    """Whether this is the function that Celery or kombu ships, not wrapped and not replaced."""
+    """Whether this is Celery's or kombu's own function, neither wrapped nor replaced."""
     found = inspect.getattr_static(owner, name, None)
     if found is None:
         return True

@@ -1,10 +1,10 @@
-"""Where kombu puts a message, on a broker where it does the routing itself: nowhere, and where not.
+"""Watch kombu's routing: refuse messages that reach no queue, or a key of habeat's own.
 
-RabbitMQ routes by itself. On Redis, SQS, in memory and in files kombu's channel looks the queues up
-and puts the message into each. Where there is none it drops the message and says nothing; and a
-binding may lead to a queue that is a key of habeat's own. So its puts are watched. They are the two
-methods that each transport of this kind defines; a channel without them is one that routes
-elsewhere.
+RabbitMQ routes messages itself. On Redis, SQS, in memory and in files, kombu's channel looks up the
+queues and puts the message into each. If there is no queue, it silently drops the message; and a
+binding may lead to a queue that is a key of habeat's own. So its puts are counted and checked. Each
+such transport defines the same two methods for them; a channel without those methods leaves routing
+to the broker.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PUTS = ("_put", "_put_fanout")
 
 
 class Deliveries:
-    """How many queues or subscribers of an exchange were served since `since`."""
+    """`count`: how many puts there were; `since`: the count when watching last began."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -23,16 +23,16 @@ class Deliveries:
 
 
 class OwnKey(ValueError):
-    """A queue or exchange that leads to a key of habeat's own."""
+    """A queue or exchange leads to a key of habeat's own."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name!r} leads to a key of habeat's own")
 
 
 def counting_deliveries(channel: Any, own: tuple[str, ...]) -> Deliveries | None:
-    """Begin to count what this channel puts; None where it does not route by itself.
+    """Start counting this channel's puts; None if kombu does not route on it.
 
-    A put to a name that begins with one of `own` is an OwnKey.
+    A put to a name that begins with one of `own` then raises OwnKey.
     """
     found: Deliveries | None = channel.__dict__.get("habeat_deliveries")
     if found is None:
@@ -47,7 +47,7 @@ def counting_deliveries(channel: Any, own: tuple[str, ...]) -> Deliveries | None
 
 
 def check_declared(entities: Any, own: tuple[str, ...]) -> None:
-    """OwnKey if the declaration of one of these would write to such a name."""
+    """OwnKey if declaring one of these would write to a name that begins with one of `own`."""
     for entity in entities or ():
         exchange = getattr(entity, "exchange", None)
         for name in (getattr(entity, "name", ""), getattr(exchange, "name", "")):
@@ -56,7 +56,7 @@ def check_declared(entities: Any, own: tuple[str, ...]) -> None:
 
 
 def is_unrouted(found: Deliveries | None) -> bool:
-    """Whether nothing was put anywhere since."""
+    """Whether there was no put since the last `counting_deliveries`."""
     return found is not None and found.count == found.since
 
 
