@@ -34,7 +34,7 @@ _ENTRY_KEYS = frozenset((*_CELERY_KEYS, *_IGNORED_KEYS, *OWN))
 
 @dataclass(frozen=True)
 class BeatSchedule:
-    """The entries of this deploy's code; `broken` has those that cannot be used, with the reason."""
+    """The entries of this deploy's code; `broken` has those that cannot be used, and why."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     raw: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
