@@ -116,8 +116,8 @@ class EntryRenderer:
         try:
             self._apply_entry(self._beat_entry(entry, sending), producer=producer)
         except BaseException as error:
-            # SystemExit of the entry's code must not end beat; only a signal may. Or the error comes
-            # from code that wraps this call.
+            # SystemExit of the entry's code must not end beat; only a signal may. Or the error
+            # comes from code that wraps this call.
             if self._leaving(error):
                 raise
             raise RenderFailed(told(error)) from error
