@@ -1,6 +1,7 @@
-"""One replica, put together: settings, connections, stores, election, engine.
+"""Build one replica: settings, connections, stores, election, engine.
 
-Made in the process that runs the loop, at its first tick; making it connects to nothing.
+A replica is built at the first tick, in the process that runs the loop. Building it connects to
+nothing.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ RELEASE_TIMEOUT_S = 1.0
 
 @dataclass
 class ReplicaParts:
-    """The parts of one replica that its scheduler holds on to."""
+    """The parts of one replica that its scheduler keeps."""
 
     engine: Engine
     election: Election
@@ -59,7 +60,7 @@ class ReplicaParts:
     broker: Broker
 
     def release(self) -> None:
-        """Give the lease back over a connection of its own, within a second; never raises."""
+        """Release the lease over a separate connection, within a second; never raises."""
         token = self.election.trust.token if self.election.trust else None
         self.election.forget()
         try:
@@ -73,20 +74,20 @@ class ReplicaParts:
             return
 
     def close(self) -> None:
-        """Close what is open; the lease should have been given back before."""
+        """Close all connections. Call `release` first."""
         self.line.resubscribe()
         self.connections.close()
         self.broker.discard()
 
     def drop_after_fork(self) -> None:
-        """In a forked child: lead no more, and leave the parent's connections alone."""
+        """In a forked child: stop leading, and leave the parent's connections alone."""
         self.election.forget()
         self.line.forget()
         self.broker.forget()
 
 
 class _Single:
-    """Connections that are one given client."""
+    """Presents one given client as `Connections`."""
 
     def __init__(self, client: AnyRedis) -> None:
         self._client = client
@@ -95,11 +96,11 @@ class _Single:
         return self._client
 
     def reset(self) -> None:
-        """The client is closed by its owner."""
+        """Nothing to do: the client's owner closes it."""
 
 
 def new_nonce(clock: SystemClock) -> str:
-    """A nonce for one process start; those of earlier starts sort first."""
+    """A nonce for one process start; nonces of earlier starts sort first."""
     return f"{clock.wall_ms():012x}{secrets.token_hex(6)}"
 
 
@@ -111,7 +112,7 @@ def build(
     stopper: Stopper,
     max_interval_s: float,
 ) -> ReplicaParts:
-    """Put a replica together."""
+    """Build a replica."""
     clock = SystemClock()
     nonce = new_nonce(clock)
     connections = _connections(settings)
@@ -215,7 +216,7 @@ def _engine_settings(settings: Settings, max_interval_s: float) -> EngineSetting
 
 
 def _why_not_atomic(app: Celery, settings: Settings) -> str:
-    """Why the atomic dispatch is out of the question, "" if it has to be probed."""
+    """Why atomic dispatch is impossible; "" if only a probe can tell."""
     if settings.wait_redis_replicas:
         return "habeat_wait_redis_replicas is set, and WAIT cannot run in a script"
     if redis_target_of(settings).cluster:

@@ -1,4 +1,4 @@
-"""Where the planner gets entries from: the stored text, and this deploy's code beside it."""
+"""Where the planner gets entries from: the stored text, completed from this deploy's code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from habeat.entries import codec
 
 
 class BeatDefinitionSource:
-    """`planning.DefinitionSource` over the codec and the declarations of this process."""
+    """`planning.DefinitionSource`, from the codec and this process's beat_schedule."""
 
     def __init__(
         self,
@@ -52,7 +52,10 @@ class BeatDefinitionSource:
         return codec.encode_request(request)
 
     def code_parts(self, entry: Entry) -> dict[str, Any]:
-        """The arguments and options that only code has, uncalled; empty for other entries."""
+        """The arguments and options that exist only in code, lazy ones not yet called.
+
+        Empty for other entries.
+        """
         raw = self._beat_schedule.raw.get(entry.name, {}) if entry.from_code else {}
         parts: dict[str, Any] = {}
         if "args" in entry.from_code:

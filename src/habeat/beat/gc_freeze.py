@@ -1,9 +1,9 @@
-"""The garbage collector, kept away from a schedule that is there to stay.
+"""Keep the garbage collector away from a schedule that lives as long as the process.
 
-A hundred thousand entries are a few million objects, and none of them is garbage before the beat
-ends. While they are made the collector would look through all of them again and again, for a
-quarter of the time that a start takes; and later once in a while, for half a second in which
-nothing is sent. So it pauses while they are made, and leaves them alone from then on.
+A hundred thousand entries are a few million objects, and none of them becomes garbage before beat
+exits. While they are created, the collector would scan all of them repeatedly, which takes a
+quarter of the startup time. Later it would occasionally scan them for half a second, in which
+nothing is sent. So the collector pauses while they are created and ignores them from then on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_frozen() -> Iterator[None]:
-    """What is made meanwhile, and all that is there, is not looked through any more."""
+    """Exclude from collection every object that exists when the block ends."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,10 +1,11 @@
-"""A replica's chores beside dispatch: to say that it lives, to reconcile, to hand over.
+"""A replica's work besides dispatch: register itself, reconcile the entries, hand over.
 
-Registration tells the others and `status` what this replica is; where it stands in line decides
-how closely it watches the leader. A standby keeps a warm connection to the broker: its takeover
-is quick, and its word that the broker works for *it* is what a leader with a failing one yields
-to. That happens at most once a minute in all, and the leader that yielded stays away for a
-while, unless nobody else wants the lease.
+Registration shows the other replicas and `status` what this replica is. Its rank among them decides
+how closely it watches the leader. A standby keeps a connection to the broker open, so that it can
+take over quickly, and registers when the broker last answered it. A leader whose own broker
+connection fails hands over to such a standby. All replicas together hand over at most once a
+minute. The leader that handed over then does not compete for a while, unless no other replica takes
+the lease.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ PROBE_TIMEOUT_MS = 700
 FAILURES_BEFORE_YIELD = 3
 SIT_OUT_MS = 60_000
 PROBE_FRESH_MS = 30_000
-#: How long after a pause that could not be ended the next try is.
+#: The delay before retrying a resume that failed.
 PAUSE_RETRY_MS = 60_000
 
 
@@ -53,7 +54,8 @@ PAUSE_RETRY_MS = 60_000
 def version_of(package: str) -> str:
     """The installed version of a distribution; "" if it is not installed.
 
-    Read once: that takes a millisecond, and what this process has imported does not change.
+    It is cached: reading it takes a millisecond, and a running process keeps the version that it
+    imported.
     """
     try:
         return metadata.version(package)
@@ -63,7 +65,7 @@ def version_of(package: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What does not change while the process lives."""
+    """What stays the same for the life of the process."""
 
     nonce: str
     host: str
@@ -72,7 +74,7 @@ class Identity:
 
     @classmethod
     def of_this_process(cls, nonce: str, clock: Clock) -> Identity:
-        """Made in the process that runs the loop."""
+        """The identity of the current process; call it in the process that runs the loop."""
         return cls(nonce, socket.gethostname(), os.getpid(), clock.wall_ms())
 
 
@@ -147,19 +149,19 @@ class Replica:
         self._upkeep.look(token, self._ttl_ms, self._now_ms())
 
     def resume(self, lead: Lead, names: Sequence[str]) -> None:
-        """End pauses whose time is over; the slots up to their end are accounted for."""
+        """End the pauses whose time is over, and account for their slots as skipped."""
         snapshot = self._entry_store.read(names)
         for stored in snapshot.stored:
             try:
                 self._end_pause(lead, stored, snapshot.now_ms)
             except (StoreUnavailable, LeaseLost, HistoryLost):
                 raise
-            except Exception as error:  # its definition cannot be read, or its schedule fails
+            except Exception as error:  # an unreadable definition, or a schedule that raises
                 why = error.why if isinstance(error, DefinitionError) else repr(error)
                 self._unended.error(
                     stored.name,
-                    "habeat: the pause of entry %r is over and cannot be ended, next try in %d s; "
-                    "update, replace or remove the entry: %s",
+                    "habeat: the pause of entry %r is over, but the entry cannot be resumed; next "
+                    "try in %d s; update, replace or remove the entry: %s",
                     stored.name,
                     PAUSE_RETRY_MS // 1_000,
                     why,
@@ -169,7 +171,7 @@ class Replica:
     def _end_pause(self, lead: Lead, stored: Stored, now_ms: int) -> None:
         state = stored.state
         if state.paused is None or (state.paused_until_ms or 0) > now_ms:
-            self._postpone(lead, stored, state.paused_until_ms)  # :resume is wrong about it
+            self._postpone(lead, stored, state.paused_until_ms)  # :resume had the wrong time
             return
         edit = changes.resume(stored, min(state.paused_until_ms or now_ms, now_ms))
         if edit is not None and lead.call(partial(self._resumed, edit.write)):
@@ -192,8 +194,9 @@ class Replica:
         self._led_under = token
         won = self._election.won
         if lead is not None and won is not None:
-            told = {
-                "emptied": "; Redis was emptied: history lost, entries are made anew",
+            loss = {
+                "emptied": "; Redis was emptied: history lost, the entries of beat_schedule are "
+                "created again",
                 "restored": "; Redis went back in time: slots up to its last answer count as lost",
             }
             log.warning(
@@ -201,11 +204,12 @@ class Replica:
                 won.token.epoch,
                 self._identity.host,
                 self._identity.pid,
-                told.get(won.history, ""),
+                loss.get(won.history, ""),
             )
         else:
-            holder = self._election.holder or "nobody yet"
-            log.warning("habeat: standing by; the lease is held by %s", holder)
+            holder = self._election.holder
+            held = f"the lease is held by {holder}" if holder else "no replica holds the lease yet"
+            log.warning("habeat: standing by; %s", held)
 
     def _register_if_due(self, lead: Lead | None) -> None:
         now_ms = self._now_ms()
@@ -217,7 +221,7 @@ class Replica:
         stale = self._registered_ms is None or now_ms - self._registered_ms >= REGISTER_EVERY_MS
         known = self._election.known
         same_cluster = self._cluster == known.cluster
-        # What was lost may have been a later deploy, or ours: which one is the newest is asked.
+        # After a loss of data, register again: Redis may have forgotten which deploy is the newest.
         same_history = same_cluster and self._lost_ms == known.loss.declared_ms
         if not stale and role == self._registered_as and same_history:
             return
@@ -227,20 +231,21 @@ class Replica:
             )
         found = self._lease_store.register(
             self._identity.nonce,
-            json.dumps(self._told(role)),
+            json.dumps(self._facts(role)),
             self._beat_schedule.fingerprint,
             len(self._beat_schedule.entries),
             self._generation if same_cluster else 0,
         )
         self._election.placed(found.rank)
         self._generation = found.generation
-        # Names that were forgotten meanwhile would stop all pruning: they are told again, next.
+        # Without these names in Redis, nothing would be pruned: declare them again at the next
+        # turn.
         self._names_kept = found.names >= len(self._beat_schedule.entries)
         self._skew_ms = self._clock.wall_ms() - found.now_us // 1_000
         self._registered_ms, self._registered_as = now_ms, role
         self._cluster, self._lost_ms = known.cluster, known.loss.declared_ms
 
-    def _told(self, role: str) -> dict[str, Any]:
+    def _facts(self, role: str) -> dict[str, Any]:
         publisher = self._publisher
         return {
             "host": self._identity.host,
@@ -272,7 +277,7 @@ class Replica:
             self._publisher.prepare(PROBE_TIMEOUT_MS)
             self._broker.probe(PROBE_TIMEOUT_MS / 1_000)
         except BrokerUnavailable as error:
-            log.info("habeat: the broker does not answer this standby: %s", error)
+            log.info("habeat: this standby does not reach the broker: %s", error)
             self._broker_ok_ms = None
         else:
             self._broker_ok_ms = self._clock.wall_ms() - self._skew_ms
@@ -287,17 +292,17 @@ class Replica:
         facts = self._insight.facts()
         now_ms = facts.now_us // 1_000
         return any(
-            told.get("role") == "standby"
+            other.get("role") == "standby"
             and now_ms - facts.seen_ms.get(nonce, 0) <= LIVE_WINDOW_MS
-            and now_ms - (told.get("broker_ok_ms") or 0) <= PROBE_FRESH_MS
-            for nonce, told in facts.replicas.items()
+            and now_ms - (other.get("broker_ok_ms") or 0) <= PROBE_FRESH_MS
+            for nonce, other in facts.replicas.items()
             if nonce != self._identity.nonce
         )
 
     def _yield(self) -> None:
         log.warning(
-            "habeat: the broker takes no messages from this replica, and it answers a standby: "
-            "handing over, and staying away for %d s",
+            "habeat: the broker takes no messages from this replica, but answers a standby: "
+            "handing over, and not competing for the lease for %d s",
             SIT_OUT_MS // 1_000,
         )
         self._election.resign(SIT_OUT_MS)

@@ -1,9 +1,9 @@
-"""Keeping the cluster's own keys usable, whoever else has written to them.
+"""Repair habeat's own keys if another program has written to them.
 
-The leader looks every few seconds, and at once after a tick that failed; a replica that does not
-lead looks when it fails to read what it needs and nobody holds the lease. Each repair is one log
-line. What is lost with a key that was overwritten cannot be brought back, but the index of what is
-due follows from the entries: it is written again, a slice at a time.
+The leader checks them every few seconds, and at once after a tick that failed. Another replica
+checks them when it cannot read what it needs and no replica holds the lease. Each repair is one log
+line. The contents of an overwritten key are lost. The index of what is due can be derived from the
+entries, so it is rebuilt, a slice at a time.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from habeat.store.pages import PAGE
 log = logging.getLogger("habeat")
 
 EVERY_MS = 5_000
-#: Keys that follow from the entries. Not so :paused: who was paused stays idle until a person acts.
+#: Keys that can be derived from the entries. `:paused` cannot: an entry whose pause was lost with
+#: it stays idle until a person acts on it.
 INDEXED = ("due", "owned")
 
 
 class Upkeep:
-    """Looks after the keys, and writes the index again where it was lost."""
+    """Checks and repairs the keys, and rebuilds the index where it was lost."""
 
     def __init__(self, mending: Mending, entries: EntryStore, fingerprint: str) -> None:
         self._mending = mending
@@ -37,11 +38,11 @@ class Upkeep:
         self._fingerprint = fingerprint
         self._next_ms = 0
         self._left: list[str] | None = None
-        #: Set when entries were lost that the code declares.
+        #: Set when entries of beat_schedule were lost; reset by the caller that seeds them again.
         self.entries_lost = False
 
     def look(self, token: Token | None, ttl_ms: int, now_ms: int) -> None:
-        """Have the keys put right, and say what was wrong."""
+        """Repair the keys, and log each repair."""
         self._next_ms = now_ms + EVERY_MS
         found = self._mending.run(token, ttl_ms, self._fingerprint)
         if isinstance(found, Lost):
@@ -55,7 +56,10 @@ class Upkeep:
             self._left = None if token is None else self._entries.names()
 
     def step(self, lead: Lead, now_ms: int) -> int | None:
-        """A look if it is time, and a slice of the index; 0 if there is more to do at once."""
+        """Check the keys if it is time, and rebuild a slice of the index.
+
+        Returns 0 if more of the index is left to rebuild, else None.
+        """
         if now_ms >= self._next_ms:
             self.look(lead.token, lead.ttl_ms, now_ms)
         if not self._left:
@@ -65,10 +69,10 @@ class Upkeep:
         return 0 if self._left else None
 
     def _index(self, lead: Lead, names: Sequence[str]) -> None:
-        """Give these entries their places in the index, and their owners."""
+        """Put these entries, and their owners, back into the index."""
         snapshot = self._entries.read(names)
         for write in filter(None, map(_placing, snapshot.stored)):
-            # By itself: one that has changed meanwhile has its place already.
+            # One write per entry: a conflict means that the entry was changed and so indexed again.
             lead.call(partial(self._written, write))
 
     def _written(self, write: Write, fence: Fence) -> bool | Unfenced:
@@ -77,10 +81,10 @@ class Upkeep:
 
 
 def _placing(stored: Stored) -> Write | None:
-    """What puts an entry into the index; None if it is there, or has no place there."""
+    """The write that puts an entry into the index; None if none is needed."""
     try:
         return changes.indexed(stored)
-    except Exception:  # its schedule fails: it is named when somebody acts on it
+    except Exception:  # its schedule raises: that is logged when the entry is next used
         return None
 
 
@@ -88,17 +92,17 @@ def _sentence(mended: Mended) -> str:
     match mended.what:
         case "foreign" if mended.how:
             return (
-                f"the key {mended.which!r} was of a foreign type; it is kept as {mended.how!r}, "
-                "and habeat goes on with an empty one"
+                f"the key {mended.which!r} had a foreign type; it was renamed to {mended.how!r}, "
+                "and habeat continues with an empty key"
             )
         case "foreign":
             return (
-                f"the key {mended.which!r} is of a foreign type and cannot be renamed: allow "
+                f"the key {mended.which!r} has a foreign type and cannot be renamed: allow "
                 "RENAME, or rename it by hand"
             )
         case "counter":
-            return f"the counter {mended.which!r} was no number; it starts again at {mended.how}"
+            return f"the counter {mended.which!r} was not a number; it restarts at {mended.how}"
         case "seen":
-            return f"replica {mended.which!r} was seen in the future; it is forgotten"
+            return f"replica {mended.which!r} was last seen in the future; it was removed"
         case _:
-            return f"entry {mended.which!r} was {mended.what} at no instant; it is looked at now"
+            return f"entry {mended.which!r} was {mended.what} at an invalid time; it is checked now"

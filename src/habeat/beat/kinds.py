@@ -1,12 +1,13 @@
-"""Kinds of schedule that others have registered: their code runs in a thread, for a bounded time.
+"""Registered kinds of schedule: run their code in a thread, for a bounded time.
 
 habeat's own kinds bound their searches. A registered kind may compute for minutes, query a
-database, or never return, when it is asked for its next slot or made from a stored definition. The
-loop waits `limit_ms` for it and goes on. The question has then failed; its entry waits, longer each
-time (engine/patience.py), and is not asked again while the old question is still running.
+database, or never return, when it computes its next slot or is created from a stored definition.
+The loop waits `limit_ms` for it and then continues. That call has failed: its entry waits, longer
+each time (engine/patience.py), and its schedule is not called again while the old call is still
+running.
 
-Python cannot stop a thread, so it is given up and replaced. It still takes its share of the CPU
-while it computes; one that keeps the interpreter's lock in a C call holds up the process after all.
+Python cannot stop a thread, so the thread is abandoned and replaced. It still uses CPU time while
+it computes, and one that holds the interpreter's lock in a C call still blocks the process.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from habeat.schedules.custom import Code
 from habeat.schedules.schedule import Remark, Run, Schedule
 
 LIMIT_MS = 500
-#: With so many threads given up, no registered kind is asked any more.
+#: Once this many threads are abandoned, no registered kind is called any more.
 GIVEN_UP_MAX = 100
 
 Answer = TypeVar("Answer")
 
 
 class _Question:
-    """Something to compute; the thread that does so fills in what came of it."""
+    """Something to compute; the thread that computes it stores the answer or the error here."""
 
     def __init__(self, run: Callable[[], Any]) -> None:
         self._run = run
@@ -45,10 +46,10 @@ class _Question:
         self.error: BaseException | None = None
 
     def work(self) -> None:
-        """Compute; whatever comes of it is the answer."""
+        """Compute, and keep the answer or the error."""
         try:
             self.answer = self._run()
-        except BaseException as error:  # SystemExit as well: it is this entry's trouble alone
+        except BaseException as error:  # SystemExit too: only this entry may fail
             self.error = error
         self.done.set()
 
@@ -57,7 +58,7 @@ Inbox = SimpleQueue[_Question | None]
 
 
 class BoundedCalls:
-    """Runs code of others in a thread, and waits so long at most; for the loop's thread only."""
+    """Runs foreign code in a thread, for `limit_ms` at most; for the loop's thread only."""
 
     def __init__(self, limit_ms: int = LIMIT_MS) -> None:
         self._limit_ms = limit_ms
@@ -65,27 +66,27 @@ class BoundedCalls:
         self._hanging: dict[Hashable, _Question] = {}
 
     def call(self, key: Hashable, run: Callable[[], Answer]) -> Answer:
-        """What `run` returns or raises; TimeoutError if it takes too long, or still does.
+        """What `run` returns or raises; TimeoutError if this call or an earlier one takes too long.
 
-        `key` is what hangs with it: at most one thread for each.
+        A `key` holds up one thread at most: while its earlier call hangs, no other is begun.
         """
         for each in [key for key, question in self._hanging.items() if question.done.is_set()]:
             del self._hanging[each]
         if key in self._hanging:
             raise TimeoutError(self._hangs())
         if len(self._hanging) >= GIVEN_UP_MAX:
-            raise TimeoutError(f"{GIVEN_UP_MAX} schedules do not answer; no other one is asked")
+            raise TimeoutError(f"{GIVEN_UP_MAX} schedules do not answer; no others are called")
         question = _Question(run)
         inbox, self._inbox = self._inbox or _started(), None
         inbox.put(question)
         try:
-            # In two parts: if the process is stopped meanwhile, that uses up one of them.
+            # Two waits: if the process is suspended (SIGSTOP), that uses up only one of them.
             half_s = self._limit_ms / 2_000
             if not (question.done.wait(half_s) or question.done.wait(half_s)):
                 self._hanging[key] = question
                 raise TimeoutError(self._hangs())
         except BaseException:
-            inbox.put(None)  # the thread ends, if ever it gets there
+            inbox.put(None)  # the thread ends, should its call ever return
             raise
         self._inbox = inbox
         if question.error is not None:
@@ -114,9 +115,9 @@ def _work(inbox: Inbox) -> None:
 
 
 class Bounded(Schedule):
-    """A schedule of a registered kind, asked in a thread."""
+    """A schedule of a registered kind, called in a thread."""
 
-    #: Never registered: it is stored as what it stands for.
+    #: Never registered: it is stored as the schedule that it wraps.
     kind: ClassVar[str] = "bounded"
 
     def __init__(self, inner: Schedule, key: Hashable, calls: BoundedCalls) -> None:
@@ -128,7 +129,10 @@ class Bounded(Schedule):
         return self._calls.call(self._key, run)
 
     def next_after_ms(self, after_ms: int) -> int | None:
-        """TimeoutError, and ValueError for an answer that would be asked for again and again."""
+        """The next slot; TimeoutError, and ValueError for an answer that is not after `after_ms`.
+
+        With such an answer, the loop would never advance.
+        """
         slot_ms = self._call(partial(self.inner.next_after_ms, after_ms))
         if slot_ms is not None and (type(slot_ms) is not int or slot_ms <= after_ms):
             raise ValueError(f"the slot after {after_ms} cannot be {slot_ms!r}")
@@ -154,13 +158,13 @@ class Bounded(Schedule):
 
 
 class Kinds:
-    """Makes entries from stored definitions, those of registered kinds within bounds."""
+    """Decodes entries; the code of registered kinds runs for a bounded time."""
 
     def __init__(self, limit_ms: int = LIMIT_MS) -> None:
         self._calls = BoundedCalls(limit_ms)
 
     def decode(self, name: str, stored: bytes, state: EntryState | None = None) -> Entry:
-        """As the codec's; DefinitionError, also if it takes too long."""
+        """The same as `codec.decode`; DefinitionError also if it takes too long."""
         foreign = registry.foreign()
         if not foreign:
             return codec.decode(name, stored, state)
@@ -174,11 +178,11 @@ class Kinds:
             raise DefinitionError(name, f"its schedule cannot be read: {error}") from error
 
     def declared(self, beat_schedule: BeatSchedule) -> BeatSchedule:
-        """What the code declares, within the same bounds."""
+        """beat_schedule, with its registered kinds bounded in the same way."""
         entries = {name: self._bounded(each, name) for name, each in beat_schedule.entries.items()}
         return replace(beat_schedule, entries=entries)
 
     def _bounded(self, entry: Entry, key: Hashable) -> Entry:
         if isinstance(entry.schedule, Code) or not registry.is_foreign(type(entry.schedule)):
-            return entry  # what is a matter of code is asked elsewhere (asking.py)
+            return entry  # schedules that exist only in code are bounded by schedule_threads.py
         return replace(entry, schedule=Bounded(entry.schedule, key, self._calls))

@@ -1,12 +1,13 @@
-"""What is checked once, when Redis answers for the first time, before this replica may lead.
+"""The checks that run once, when Redis first answers, before this replica may lead.
 
-Refused at a first install, and a loud warning later: a memory policy (``allkeys-*``) that evicts
-entries. A ``volatile-*`` policy can evict the lease and the recent firings' keys, which costs a
-change of leader and nothing else: a warning that names them. The policy is read from INFO, for
-managed servers have no CONFIG. It can be changed while beat runs, so it is looked at again once a
-minute, and a change is logged. Then every script is rehearsed against keys of its own. Last, the
-schedules of other schedulers in sight are counted: they are not imported, and nobody should
-find that out later.
+An ``allkeys-*`` memory policy evicts entries: it is refused at the first installation and logged as
+an error later. A ``volatile-*`` policy can evict the lease and the keys of recent firings, which
+costs a change of leader and nothing else, so it is logged as a warning. The policy is read from
+INFO, because managed servers have no CONFIG. It can be changed while beat runs, so it is read again
+once a minute, and a change is logged.
+
+Then every script is run against keys of its own, to see whether the user may run it. Last, entries
+of other schedulers are counted. They are not imported, and a log line says so from the start.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from habeat.store.script_check import check_scripts
 log = logging.getLogger("habeat")
 
 LOOK_EVERY_MS = 60_000
-#: What a memory policy means, by how dangerous it is (`_danger`).
+#: What a memory policy means, indexed by how dangerous it is (`_danger`).
 MEANING = (
     "nothing is evicted",
-    "when memory is full Redis may evict the lease (a change of leader) and the keys of recent "
+    "when memory is full, Redis may evict the lease (a change of leader) and the keys of recent "
     "firings; entries are safe",
-    "when memory is full Redis may evict any key, entries included; set it to noeviction",
+    "when memory is full, Redis may evict any key, entries included; set it to noeviction",
 )
 
 
 class Preflight:
-    """Runs until it has been through once."""
+    """Runs the checks; `done` once they have completed."""
 
     def __init__(
         self, app: Celery, connections: Connections, caller: Caller, nonce: str, clock: Clock
@@ -51,7 +52,7 @@ class Preflight:
         self._looked_ms = 0
 
     def run(self) -> str:
-        """Why this replica must not lead, "" if it may; StoreUnavailable: ask again."""
+        """Why this replica must not lead; "" if it may. After StoreUnavailable, call it again."""
         barred = self._memory_policy() or self._permissions()
         self._others_in_sight()
         self.done = True
@@ -60,7 +61,7 @@ class Preflight:
     # -- memory -----------------------------------------------------------------------------
 
     def look_again(self) -> None:
-        """Log a memory policy that was changed while this replica runs; cheap, and never raises."""
+        """Log a memory policy that was changed while this replica runs; cheap, never raises."""
         now_ms = self._clock.monotonic_us() // 1_000
         if now_ms - self._looked_ms < LOOK_EVERY_MS:
             return
@@ -82,14 +83,14 @@ class Preflight:
         if policy.startswith("allkeys-"):
             sentence = (
                 f"Redis evicts any key when its memory is full (maxmemory-policy {policy}), "
-                "entries included: use noeviction, or a Redis of its own for the schedule"
+                "entries included: set noeviction, or use a separate Redis for the schedule"
             )
             if not self._installed():
                 return sentence
             log.error("habeat: %s", sentence)
         elif policy.startswith("volatile-"):
             log.warning(
-                "habeat: maxmemory-policy is %s: when memory is full Redis may evict the lease "
+                "habeat: maxmemory-policy is %s: when memory is full, Redis may evict the lease "
                 "(a change of leader) and the keys of recent firings; entries are safe",
                 policy,
             )
@@ -97,14 +98,14 @@ class Preflight:
 
     def _policy(self) -> str:
         try:
-            told = self._caller.do(lambda client: client.info("memory"))
+            info = self._caller.do(lambda client: client.info("memory"))
         except StoreUnavailable as error:
             if error.fault != "denied":
                 raise
-            log.info("habeat: INFO is not allowed; the memory policy is not known")
+            log.info("habeat: the Redis user may not run INFO; the memory policy is unknown")
             return ""
-        # A Cluster's client answers per node.
-        nodes = [told, *(node for node in told.values() if isinstance(node, dict))]
+        # A Cluster client returns one INFO per node.
+        nodes = [info, *(node for node in info.values() if isinstance(node, dict))]
         policies = [str(node["maxmemory_policy"]) for node in nodes if "maxmemory_policy" in node]
         return max(policies, key=_danger, default="")
 
@@ -120,7 +121,7 @@ class Preflight:
         except StoreUnavailable as error:
             if error.fault != "denied":
                 raise
-            return f"Redis does not allow what habeat needs ({error})"
+            return f"the Redis user lacks a right that habeat needs ({error})"
         return ""
 
     # -- others -----------------------------------------------------------------------------
@@ -129,9 +130,7 @@ class Preflight:
         for what, count in (("RedBeat", self._redbeat), ("django-celery-beat", _django_rows)):
             found = _quietly(count)
             if found:
-                log.warning(
-                    "habeat: %d entries of %s are in sight; they are NOT imported", found, what
-                )
+                log.warning("habeat: found %d entries of %s; they are NOT imported", found, what)
 
     def _redbeat(self) -> int:
         prefix = self._app.conf.get("redbeat_key_prefix") or "redbeat:"
@@ -150,7 +149,7 @@ def _django_rows() -> int:
 
 
 def _quietly(count: Callable[[], int]) -> int:
-    """A count for a hint: whatever goes wrong with it is nobody's trouble."""
+    """A count that only serves a log line: if it fails, 0."""
     try:
         return count()
     except Exception as error:

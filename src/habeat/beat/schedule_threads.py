@@ -1,12 +1,12 @@
-"""Asks schedules of the user's code, in threads of their own.
+"""Call `is_due` of the user's schedule classes in separate threads.
 
-`is_due` may look at a file, query a database, or hang. The loop only leaves a question here and
-looks for its answer later. A few threads take the questions in turn.
+`is_due` may read a file, query a database, or hang. The loop only queues a question here and picks
+up its answer later. A few threads work through the queue.
 
-A question that has taken `limit_ms` has failed. Python cannot stop its thread, so the thread is
-given up and replaced; it ends once the question returns. Until then its entry is not asked again,
-so an entry holds one such thread at most. With `GIVEN_UP_MAX` of them no question is begun: then
-all schedules of code wait, and all other entries go on.
+A question fails after `limit_ms`. Python cannot stop its thread, so the thread is abandoned and
+replaced; it ends when `is_due` returns. Until then, that entry is not asked again, so an entry
+holds up one thread at most. Once `GIVEN_UP_MAX` threads are abandoned, no more questions are asked:
+all entries with such schedules wait, and all other entries continue.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from habeat.schedules.custom import Asked, Told
 log = logging.getLogger("habeat")
 
 LIMIT_MS = 5_000
-#: At work at the same time; a thread is started when a question finds none idle.
+#: The most threads at work at once; one is started when a question finds no thread idle.
 THREADS_MAX = 32
 GIVEN_UP_MAX = 100
 
 
 @dataclass(eq=False)
 class _Question:
-    """One question about an entry as it stands; the thread that asks it fills in the answer."""
+    """One question about an entry in its current state; its thread fills in the answer."""
 
     name: str
     about: tuple[str, int | None]
@@ -45,15 +45,15 @@ class _Question:
         return self.told is not None or bool(self.failed)
 
     def run(self, last_ms: int) -> None:
-        """Ask; whatever comes of it is the answer."""
+        """Ask, and keep the answer or the failure."""
         try:
             self.told = self.schedule.ask(last_ms, self.at_ms)
-        except BaseException as error:  # SystemExit as well: it is this entry's trouble alone
+        except BaseException as error:  # SystemExit too: only this entry may fail
             self.failed = f"its schedule fails: {error!r}"
 
 
 class AskingThreads:
-    """`ports.ScheduleAsker` with threads; itself used by the loop's thread only."""
+    """`ports.ScheduleAsker` with threads. Its methods are called by the loop's thread only."""
 
     def __init__(self, clock: Clock, limit_ms: int = LIMIT_MS) -> None:
         self._clock = clock
@@ -73,18 +73,18 @@ class AskingThreads:
             return ScheduleAnswer(now_ms, failed=self._hangs())
         found = self._questions.get(due.name)
         if found is not None and found.done and found.about != about:
-            del self._questions[due.name]  # asked before an edit: it says nothing of the entry now
+            del self._questions[due.name]  # asked before an edit: the answer no longer applies
             found = None
         if found is None:
             if len(self._hanging) >= GIVEN_UP_MAX:
-                why = f"{GIVEN_UP_MAX} schedules of code do not answer; no other one is asked"
+                why = f"{GIVEN_UP_MAX} schedule classes do not answer; no others are asked"
                 return ScheduleAnswer(now_ms, failed=why)
             found = self._questions[due.name] = _Question(due.name, about, schedule, now_ms)
             self._leave(found)
         return self._answer(found)
 
     def _answer(self, question: _Question) -> ScheduleAnswer:
-        # One that is due stays so until it was claimed, and the cursor says that.
+        # An answer "due" is kept until the slot is claimed, which the cursor (in `about`) shows.
         if question.done and not (question.told and question.told.due):
             del self._questions[question.name]
         return ScheduleAnswer(question.at_ms, question.told, question.failed)
@@ -118,7 +118,7 @@ class AskingThreads:
             threading.Thread(target=self._work, name="habeat schedules", daemon=True).start()
 
     def _work(self) -> None:
-        """A thread: ask one question after the other, until one of them was given up."""
+        """The body of a thread: ask one question after another, until one is given up."""
         question = None
         while question is None or not question.given_up:
             with self._is_waiting:

@@ -1,13 +1,13 @@
-"""`habeat.Scheduler`: the class that ``celery beat -S`` is given.
+"""`habeat.Scheduler`: the class to pass to ``celery beat -S``.
 
-Celery's `Service` makes it (twice: once lazily, for the banner), calls `tick` for ever, and
-`close` when it ends, out of a signal handler and then again. All the work is the engine's; this
-class is what Celery sees of it. `__init__` does no I/O, with one exception: a first try whether
-Redis must be refused. `tick` never raises an Exception and waits on its own, so it always says
-"no delay".
+Celery's `Service` creates it twice (the first time lazily, for the banner), calls `tick` in a loop,
+and calls `close` at the end: from a signal handler, and then once more. The engine does all the
+work; this class is its face towards Celery. `__init__` does no I/O, except for one check whether
+Redis must be refused. `tick` never raises an Exception. It does its own waiting, so it always
+returns a delay of 0.
 
-Two methods of Celery's are used by others and keep their shape: `apply_entry`, which is never
-overridden, and `apply_async`, which runs the send path for one firing.
+Other code relies on two of Celery's methods, so their signatures stay the same: `apply_entry`,
+which is never overridden, and `apply_async`, which runs the send path for one firing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = logging.getLogger("habeat")
 
 
 class RefusedAtStart(SettingsError, click.ClickException):
-    """A start that is refused, shown by the command line as one sentence."""
+    """Beat refuses to start; the command line shows the reason as one sentence."""
 
     def __init__(self, setting: str, sentence: str) -> None:
         click.ClickException.__init__(self, sentence)
@@ -45,7 +45,7 @@ class RefusedAtStart(SettingsError, click.ClickException):
 
 
 class Scheduler(CeleryScheduler):
-    """Beat's scheduler, with as many replicas as you start."""
+    """A scheduler for celery beat that may run in any number of processes."""
 
     def __init__(self, app: Any, *args: Any, lazy: bool = False, **kwargs: Any) -> None:
         self._settings = _settings(app)
@@ -72,7 +72,7 @@ class Scheduler(CeleryScheduler):
         )
 
     def setup_schedule(self) -> None:
-        """Translate what the code declares; name what cannot be, and go on."""
+        """Translate beat_schedule; log each entry that cannot be translated, and keep the rest."""
         with gc_frozen():
             self._beat_schedule = self._declarations()
         for name, why in self._beat_schedule.broken.items():
@@ -80,7 +80,7 @@ class Scheduler(CeleryScheduler):
         self._refuse_early()
 
     def tick(self, *_: Any, **__: Any) -> float:
-        """One turn of the loop, waiting included."""
+        """Run one turn of the loop, including its wait."""
         self._touch_heartbeat()
         self._stop_if_orphaned()
         self._stopper.install()
@@ -97,21 +97,21 @@ class Scheduler(CeleryScheduler):
     def apply_async(
         self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **kwargs: Any
     ) -> Any:
-        """Send one firing through Celery; entries that are not ours, as Celery does."""
+        """Send one firing through Celery; for an entry that is not ours, do what Celery does."""
         sending = getattr(entry, "sending", None)
         if sending is None:
             return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
         return sending.run(entry, producer)
 
     def should_sync(self) -> bool:
-        """There is nothing to sync: the state of record is in Redis."""
+        """Always False: the state is in Redis, so there is nothing to sync."""
         return False
 
     def close(self) -> None:
-        """Release the lease first, then the connections; again does nothing.
+        """Release the lease, then close the connections. A second call does nothing.
 
-        Inside a handler that has interrupted the wait, what is waited on stays open: Celery
-        calls once more when the stack is unwound.
+        In a signal handler that interrupted the wait, the connections stay open, because the wait
+        still uses them. Celery calls `close` again when the stack is unwound.
         """
         parts = self._parts if self._parts_pid == os.getpid() else None
         if parts is not None and not self._released:
@@ -144,7 +144,7 @@ class Scheduler(CeleryScheduler):
         return declare(self.app, {**defaults, **given}, limits_of(self._settings, self.app.conf))
 
     def _refuse_early(self) -> None:
-        """A Redis that must be refused is refused at start, if it answers at once."""
+        """Refuse to start on an unsuitable Redis, if it answers at once."""
         parts = self._own_parts()
         try:
             barred = parts.preflight.run()
@@ -152,7 +152,7 @@ class Scheduler(CeleryScheduler):
             log.warning("habeat: starting without Redis: %s", error)
             return
         if "maxmemory-policy" in barred:
-            # Celery logs an Exception that leaves a starting beat with its traceback.
+            # SystemExit: Celery would log an Exception with its traceback.
             log.critical("habeat refuses to start: %s", barred)
             raise SystemExit(1)
         _bar(parts, barred)
@@ -161,12 +161,12 @@ class Scheduler(CeleryScheduler):
         try:
             _bar(parts, parts.preflight.run())
         except StoreUnavailable as error:
-            log.debug("habeat: preflight waits for Redis: %s", error)
+            log.debug("habeat: the checks before leading wait for Redis: %s", error)
             return False
         return True
 
     def _own_parts(self) -> ReplicaParts:
-        """The parts of this replica, made in the process that uses them."""
+        """The parts of this replica, built in the process that uses them."""
         if self._parts is None or self._parts_pid != os.getpid():
             self._parts = build(
                 self.app,
@@ -182,7 +182,7 @@ class Scheduler(CeleryScheduler):
     # -- the process ------------------------------------------------------------------------
 
     def _touch_heartbeat(self) -> None:
-        """The liveness file: it does not fail because Redis did."""
+        """Touch the liveness file, whether Redis answers or not."""
         path = self._settings.heartbeat_file
         if not path:
             return
@@ -196,7 +196,7 @@ class Scheduler(CeleryScheduler):
             self._trouble.over("heartbeat", "habeat: habeat_heartbeat_file is touched again")
 
     def _stop_if_orphaned(self) -> None:
-        """Under ``worker -B`` a beat whose worker is gone must not go on sending."""
+        """Under ``worker -B``, exit when the worker is gone, so that nothing more is sent."""
         if _Process is None or not isinstance(current_process(), _Process):
             return
         parent = os.getppid()

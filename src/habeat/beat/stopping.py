@@ -1,10 +1,10 @@
-"""SIGTERM and SIGINT, taken at a moment that suits.
+"""Handle SIGTERM and SIGINT at a safe moment.
 
-Celery's handler calls the scheduler's `close` inside the handler and raises. In the middle of a
-publish that would leave a message sent and not settled, and the successor would send it again.
-So ours stands in front of Celery's: while the loop waits, Celery's runs at once; else only a
-flag is set, the message under way is finished, and Celery's runs when the turn is over. A second
-signal does not wait. Nothing here logs: a handler must not.
+Celery's handler calls the scheduler's `close` and raises. In the middle of a publish, that would
+leave a message sent but not settled, and the next leader would send it again. So our handler runs
+first. While the loop waits, it calls Celery's handler at once. Otherwise it only sets a flag: the
+current message is finished, and Celery's handler runs at the end of the turn. A second signal is
+handled at once. Nothing here logs, because logging is not safe in a signal handler.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopper:
-    """Stands in front of the handlers that are installed when it is."""
+    """Wraps the signal handlers that were in place before it was installed."""
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
         self._waiting = False
         self._pending: int | None = None
-        #: Whether a handler is running that has interrupted the wait.
+        #: Whether a handler that interrupted the wait is running.
         self.in_handler = False
         self._leaving: BaseException | None = None
 
     def leaving(self, error: BaseException) -> bool:
-        """Whether it is by this exception that a handler ends the process."""
+        """Whether this is the exception with which a handler ends the process."""
         return error is self._leaving
 
     @property
     def requested(self) -> bool:
-        """Whether a signal has come that has not been acted on."""
+        """Whether a signal has arrived and not been handled yet."""
         return self._pending is not None
 
     def install(self) -> None:
-        """Take the place of the present handlers; only a main thread can."""
+        """Replace the current handlers; does nothing outside the main thread."""
         if self._before or threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:
@@ -53,7 +53,7 @@ class Stopper:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """While the loop waits, a signal is acted on at once."""
+        """While the loop waits in this block, a signal is handled at once."""
         self._waiting = True
         try:
             self.act()
@@ -62,7 +62,7 @@ class Stopper:
             self._waiting = False
 
     def act(self) -> None:
-        """Run the handler of a signal that has come meanwhile."""
+        """Run the handler of a signal that has arrived in the meantime."""
         number, self._pending = self._pending, None
         if number is not None:
             self._handler(number)(number, None)
@@ -87,12 +87,12 @@ class Stopper:
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
-    """What SIGTERM means where nobody has said so: end, but through the finally clauses."""
+    """SIGTERM's default action here: exit, but run the `finally` clauses."""
     raise SystemExit(0)
 
 
 class InterruptibleWakeChannel:
-    """A `ports.WakeChannel` whose wait a signal ends."""
+    """A `ports.WakeChannel` whose wait ends when a signal arrives."""
 
     def __init__(self, line: Any, stopper: Stopper) -> None:
         self._line = line

@@ -298,7 +298,7 @@ def test_keys_of_a_foreign_type(world: World, make: Callable[[Any, str], Any]) -
     for name in HARMLESS:
         kept = world.admin.keys(world.keys.base + f"foreign:{name}:*")
         assert len(kept) == 1, f"{name} is kept, not deleted"
-        assert any(f"'{name}' was of a foreign type" in line for line in world.errors.lines)
+        assert any(f"'{name}' had a foreign type" in line for line in world.errors.lines)
 
 
 @pytest.mark.parametrize("name", ["due", "inflight", "ledger", "meta", "lease"])

@@ -148,5 +148,5 @@ def test_threads_that_are_given_up_are_bounded(
             begun(schedule)
         clock.advance(LIMIT_MS + 1)
     refused = asker.ask(due("good"), Scripted("?", lambda: DUE), NOW_MS)
-    assert "no other one is asked" in refused.failed
+    assert "no others are asked" in refused.failed
     assert threading.active_count() - before <= GIVEN_UP_MAX

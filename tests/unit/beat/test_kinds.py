@@ -25,7 +25,7 @@ SHORT_MS, LONG_MS = 30, 60_000
 class Tides(Schedule):
     """Every second, and slow to say so if the test wants."""
 
-    kind: ClassVar[str] = "tides"
+    kind: ClassVar[str] = "tide table"
     does: ClassVar[Callable[[str], None]] = staticmethod(lambda what: None)
 
     every_ms: int = 1_000
@@ -115,7 +115,7 @@ def test_the_threads_that_are_given_up_are_bounded(gate: threading.Event) -> Non
         with pytest.raises(TimeoutError):
             calls.call(number, lambda: gate.wait(20))
     begun: list[int] = []
-    with pytest.raises(TimeoutError, match="no other one is asked"):
+    with pytest.raises(TimeoutError, match="no others are called"):
         calls.call("one more", lambda: begun.append(1))
     assert begun == []
 
