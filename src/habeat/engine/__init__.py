@@ -1,4 +1,4 @@
-"""The engine: one tick, top to bottom, over the ports."""
+"""The engine: the loop of one replica, written against the ports."""
 
 from habeat.engine.loop import Engine
 from habeat.engine.settings import EngineSettings

@@ -1,16 +1,18 @@
-"""The atomic dispatch: schedule and broker are one Redis, one script claims and enqueues.
+"""Atomic dispatch: schedule and broker are the same Redis, and one script claims and enqueues.
 
-The script answers for each firing of a batch. Nothing is in flight between two batches, so
-there is nothing to recover, and a leader that lost its lease finds that its whole batch was
-refused. The lost reply of a claim needs no care: the next tick reads the cursors, and they have
-moved.
+The script returns a status for each firing of a batch. No firing is ever in flight, so there is
+nothing to recover. If the leader has lost its lease, the script refuses the whole batch. If the
+reply to a claim is lost, nothing has to be done: the next tick reads the cursors, which show
+whether the claim ran.
 
-A batch is sent before the answer to the one before is read: while Redis works on one, the next
-is rendered and packed, and the server waits for us half as often. Two batches at most are under
-way, to a far server five (Redis may run them all before it answers the first), and the trust in the
-lease is anchored to the moment each was sent. They travel by connections of their own, so a later
-one may arrive first; where both have firings of the same entry, those of the later one are then
-refused, and planned again.
+Each batch is sent before the reply to the previous one is read. While Redis runs one batch, the
+next is rendered and packed, so Redis waits for us half as often. At most two batches are under
+way, or five if the server is far away; Redis may run all of them before its first reply arrives.
+Each reply extends the trust in the lease from the moment its own batch was sent.
+
+Each batch uses its own connection, so a later batch may reach Redis before an earlier one. If both
+contain firings of the same entry, the script refuses those in the later batch, and they are
+planned again.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from habeat.engine.fenced import Lead
 from habeat.ports import Behind, Claim, DispatchStore, PendingCall, Statuses, Unfenced
 
 MOST_UNDER_WAY, MOST_FAR_UNDER_WAY = 2, 5
-#: A batch for which nothing waits and that takes longer than this spends most of it on the way.
+#: If a batch that is alone under way takes longer than this, most of the time is spent on the
+#: network: the server is far away.
 FAR_US = 5_000
 
 
@@ -41,7 +44,7 @@ class _UnderWay:
 
 
 class AtomicClaims:
-    """Claims batches; the claim carries the message."""
+    """Claims batches of firings; each claim carries its message."""
 
     def __init__(
         self, store: DispatchStore, claim_results: ClaimResults, circuits: Circuits
@@ -50,14 +53,15 @@ class AtomicClaims:
         self._store = store
         self._claim_results = claim_results
         self._under_way: deque[_UnderWay] = deque()
-        #: How long a batch took that was sent while no other was under way.
+        #: Round trip of the last batch that was alone under way.
         self._took_us = 0
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
-        """Send a batch; False if some of the ones *before* must be planned again."""
+        """Send a batch; False if firings of *earlier* batches must be planned again."""
         complete = True
         while self._under_way and self._under_way[0].claiming.has_come():
-            complete &= self._read(lead)  # if the sending fails, all connections are closed
+            # Read first: if sending fails, all connections are closed, this one too.
+            complete &= self._read(lead)
         attempt, began_us, alone = lead.attempt(), lead.monotonic_us(), not self._under_way
         claiming = self._store.send_claim(attempt.fence, batch, atomic=True)
         self._under_way.append(_UnderWay(batch, claiming, attempt, began_us, alone))
@@ -67,7 +71,7 @@ class AtomicClaims:
         return complete
 
     def finish(self, lead: Lead) -> bool:
-        """Read the answers that are still out; False if some must be planned again."""
+        """Read all outstanding replies; False if some firings must be planned again."""
         complete = True
         while self._under_way:
             complete &= self._read(lead)
@@ -87,13 +91,14 @@ class AtomicClaims:
         return complete
 
     def drop(self, lead: Lead) -> None:
-        """Something failed meanwhile: nobody waits for answers; the cursors tell what they were.
+        """After a failure: stop waiting for replies. The cursors will show which claims ran.
 
-        What has come already is heard: it may tell of a loss of data.
+        Replies that have already arrived are still read, because they may report a loss of data.
         """
         while self._under_way:
             sent = self._under_way.popleft()
             reply = sent.claiming.drop()
             if isinstance(reply, Statuses | Behind):
-                with contextlib.suppress(HistoryLost):  # remembered; the turn is over anyway
+                # The election remembers the loss, and this turn is ending anyway.
+                with contextlib.suppress(HistoryLost):
                     lead.concluded(reply, sent.attempt)

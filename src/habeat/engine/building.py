@@ -1,9 +1,11 @@
-"""What becomes of an entry whose messages take too long to build (core/slowness.py).
+"""Entries whose messages take too long to build (core/slowness.py).
 
-A slow message is sent all the same. After a few in a row the entry's circuit opens: its slots end
-as failed, and one is built as a probe after pauses that grow, until one is quick or the entry is
-edited (circuits.py). Until then, and for probes, entries that are known to be slow come last in a
-turn, one message in all, so the others are late by one slow message at most.
+A slow message is still sent. After a few in a row, the entry's circuit opens (circuits.py): its
+slots end as failed, except for a probe after growing pauses. The circuit closes when a probe is
+built in time or the entry is edited.
+
+Entries known to be slow are handled last in a turn, probes included, and a turn builds only one
+slow message. So other entries are delayed by at most one slow message.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from habeat.core.slowness import SLOW_US, TIMES, Durations, Verdict
 from habeat.engine.circuits import Circuits
 from habeat.engine.trouble_log import TroubleLog
 
-#: So long after the last slow message of all, it is over.
+#: After this long without "all slow", the problem counts as over.
 OVER_US = 60_000_000
 
 _ALL_SLOW = (
@@ -23,7 +25,7 @@ _ALL_SLOW = (
 
 
 class Building:
-    """Measures how long messages take, and says which entries are slow."""
+    """Measures how long messages take to build, and reports slow entries to the circuits."""
 
     def __init__(self, circuits: Circuits) -> None:
         self._circuits = circuits
@@ -32,12 +34,12 @@ class Building:
         self._all_slow_us = 0
 
     def own(self, entry: str, took_us: int, now_us: int) -> None:
-        """A message was built by habeat alone, and took so long: a measure for the others."""
+        """Record a message that only habeat's code built: the baseline for all others."""
         self._durations.note(entry, took_us, now_us)
         self._circuits.quick(entry)
 
     def built(self, entry: str, identity: str, code_us: int, now_us: int) -> None:
-        """Code of others took so long over a message of the entry."""
+        """Judge a message that other code helped to build; `code_us` is the time it took."""
         verdict = self._durations.judge(entry, code_us, now_us)
         self._durations.note(entry, code_us, now_us)
         if verdict is Verdict.SLOW:

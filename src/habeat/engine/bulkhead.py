@@ -1,9 +1,10 @@
-"""Parts of a turn that fail by themselves.
+"""Isolates the parts of a turn, so that one failing part does not stop the others.
 
-Whoever can write to Redis can make one of our reads fail, again and again. A part of a turn that
-can be left out is: it is named once, and the rest of the turn goes on. What concerns the turn as a
-whole passes through: the lease, Redis itself, the broker. After any failure that was not one of
-those, the cluster's own keys are suspected, and looked at before the next turn.
+A garbled value in Redis can make the same read fail in every turn. If a part of the turn can be
+left out, it is: the failure is logged once, and the rest of the turn continues. Failures that
+concern the whole turn pass through: a lost lease, lost history, and an unavailable Redis or broker.
+
+Any other failure makes habeat's own keys suspect; they are checked before the next turn.
 """
 
 from __future__ import annotations
@@ -17,26 +18,30 @@ from habeat.ports import BrokerUnavailable, StoreUnavailable
 
 Result = TypeVar("Result")
 
-#: What a part cannot answer for by itself.
+#: Failures that end the whole turn.
 _OF_THE_TURN = (LeaseLost, HistoryLost, BrokerUnavailable)
 
 
 class Bulkhead:
-    """Runs parts, and keeps in mind whether something was amiss."""
+    """Runs parts of a turn, and remembers whether stored values are suspect."""
 
     def __init__(self, trouble: TroubleLog) -> None:
         self._trouble = trouble
-        #: Something that was read made a turn, or a part of one, fail.
+        #: Whether a turn, or a part of one, may have failed because of a stored value.
         self.suspicious = False
 
     def suspect(self, error: Exception) -> bool:
-        """Whether `error` can come from what is stored; remembered if so."""
+        """Whether a stored value may have caused `error`; if so, that is remembered."""
         passing = isinstance(error, StoreUnavailable) and error.fault != "other"
         self.suspicious |= not passing
         return not passing
 
     def run(self, what: str, act: Callable[[], Result]) -> Result | None:
-        """What `act` returns, None if it failed for a reason of its own."""
+        """Run one part and return its result; None if it failed on its own (which is logged).
+
+        Raises what concerns the whole turn: LeaseLost, HistoryLost, BrokerUnavailable, and
+        StoreUnavailable unless its fault is "other".
+        """
         try:
             result = act()
         except _OF_THE_TURN:
@@ -52,8 +57,8 @@ class Bulkhead:
         return result
 
     def mend(self, act: Callable[[], None]) -> None:
-        """Have our own keys looked at if they are suspected, once for each failure."""
+        """Run `act`, which repairs habeat's own keys, if they are suspect: once per failure."""
         if self.suspicious:
             self.suspicious = False
-            self.run("looking after our own keys", act)
-            self.suspicious = False  # to look again at once would find the same
+            self.run("repairing habeat's own keys", act)
+            self.suspicious = False  # another repair right away would find the same

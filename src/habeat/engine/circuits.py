@@ -1,11 +1,12 @@
-"""Which entries are not sent at present, because they failed again and again (core/circuit.py).
+"""Circuits: entries that are not sent for now, because they failed repeatedly (core/circuit.py).
 
-Failures and successes are noted where they happen (rendering, claiming, publishing, resending) and
-written to Redis once, at the end of the turn: `:circuits` is the truth, and a new leader reads it.
-An edit closes a circuit in Redis; the leader learns of that when the entry is due next. Firings
-that somebody asked for by hand never open a circuit: they may have arguments of their own.
+Failures and successes are counted where they happen: rendering, claiming, publishing, resending.
+They are written to Redis once, at the end of the turn. `:circuits` is the authoritative copy, and a
+new leader starts from it. An edit closes a circuit in Redis; the leader notices when the entry is
+next due.
 
-A message that took too long to build counts as a failure, though it is sent (building.py).
+Firings requested by hand never open a circuit, because they may have other arguments. A message
+that took too long to build counts as a failure, although it is sent (building.py).
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ log = logging.getLogger("habeat")
 
 Item = TypeVar("Item")
 
-#: So many are written by one script.
+#: Circuits written by one script call.
 KEPT = 100
-#: Entries whose failures are counted at once; beyond that the oldest counts are dropped.
+#: Entries whose failures are counted at the same time; beyond that, the oldest count is dropped.
 COUNTED = 10_000
 
 
@@ -42,17 +43,17 @@ class Circuits:
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._whys: dict[str, str] = {}
         self._digests: dict[str, str] = {}
-        #: What differs from Redis: None is a circuit to close.
+        #: Changes that Redis does not have yet; None means the circuit is to be closed.
         self._unwritten: dict[str, Circuit | None] = {}
-        #: Entries whose last message took too long, the latest at the end; and the one that has
-        #: this turn for itself.
+        #: Entries whose last message took too long, the most recent last; and the only one of them
+        #: that may build a message in this turn.
         self._slow: OrderedDict[str, None] = OrderedDict()
         self._slow_turn: str | None = None
         #: How often each entry has failed in this turn.
         self.failures: Counter[str] = Counter()
 
     def begin(self, lead: Lead, due: Sequence[DueEntry]) -> None:
-        """A turn begins; `due` says which circuits Redis has of the entries that are due."""
+        """Start a turn; `due` carries the stored circuits of the entries that are due."""
         self.failures.clear()
         self._slow_turn = None
         if lead.token != self._under:
@@ -61,7 +62,7 @@ class Circuits:
         self._digests = {item.name: item.digest for item in due}
         for item in due:
             self._learn(item.name, item.circuit)
-        self._open_what_failed(lead)  # the last turn may have ended early
+        self._open_what_failed(lead)  # the last turn may not have got that far
 
     def _learn(self, name: str, stored: Circuit | None) -> None:
         if name in self._unwritten:
@@ -74,10 +75,10 @@ class Circuits:
             log.warning("habeat: entry %r is sent again: it was edited", name)
 
     def refused(self, entry: str, identity: str, why: str) -> None:
-        """A firing of the schedule could not be built, or was refused."""
+        """Count a failure: the firing could not be built, or Redis or the broker refused it."""
         self.failures[entry] += 1
         if "#" in identity:
-            return
+            return  # requested by hand: it says nothing about the schedule's firings
         if entry in self._open:
             self._open[entry] = self._unwritten[entry] = self._open[entry].failed(why)
             return
@@ -88,7 +89,7 @@ class Circuits:
             self._whys.pop(oldest, None)
 
     def slow(self, entry: str, identity: str, why: str) -> None:
-        """A message of the entry was built, and that took too long."""
+        """Count a message that was built but took too long."""
         self._slow_turn = entry
         self._slow[entry] = None
         self._slow.move_to_end(entry)
@@ -97,12 +98,12 @@ class Circuits:
         self.refused(entry, identity, why)
 
     def quick(self, entry: str) -> None:
-        """A message of the entry was built in time."""
+        """Note that a message of the entry was built in time."""
         if self._slow:
             self._slow.pop(entry, None)
 
     def waits(self, entry: str) -> bool:
-        """Whether the entry is left for a later turn: of slow ones a turn builds one message."""
+        """Whether the entry has to wait for a later turn: a turn builds one slow message in all."""
         if entry not in self._slow:
             return False
         if self._slow_turn is None:
@@ -112,9 +113,9 @@ class Circuits:
     def parted(
         self, items: Sequence[Item], entry_of: Callable[[Item], str]
     ) -> tuple[Sequence[Item], Sequence[Item]]:
-        """What is not of slow entries, and what is; of these first who has waited longest.
+        """Split `items` into those of other entries and those of slow ones.
 
-        The second part is sent when the first has left.
+        The second part is sent after the first, starting with the entry that has waited longest.
         """
         if not self._slow:
             return items, ()
@@ -124,7 +125,8 @@ class Circuits:
         return [item for item in items if entry_of(item) not in rank], slow
 
     def sent(self, entry: str) -> None:
-        """A message of the entry was taken; that does not make up for a slow one."""
+        """Note that Redis or the broker accepted a message of the entry, and close its circuit."""
+        # A slow message is accepted as well; that must not reset the count of slow ones.
         if entry in self._slow or not (self._counts or self._open):
             return
         self._counts.pop(entry, None)
@@ -134,18 +136,18 @@ class Circuits:
             log.warning("habeat: entry %r is sent again: the broker took a message of it", entry)
 
     def why(self, entry: str) -> str:
-        """Why its last attempt failed, "" if that is not known here."""
+        """Why the entry's last attempt failed; "" if this process does not know."""
         circuit = self._open.get(entry)
         return self._whys.get(entry) or (circuit.why if circuit else "")
 
     def gives_up(self, entry: str) -> bool:
-        """Whether nothing more of this entry is to be tried in this turn."""
+        """Whether to try nothing more of this entry in this turn."""
         return self.failures[entry] > 0 and (
             entry in self._open or self._counts.get(entry, 0) >= OPENS_AFTER
         )
 
     def hold_back(self, planned: Plan, now_ms: int) -> None:
-        """Let the slots of open circuits end as failed, but for a probe once in a while."""
+        """Turn the firings of open circuits into failed slots, except for an occasional probe."""
         if not self._open:
             return
         by_entry: dict[str, list[PlannedFiring]] = {}
@@ -160,7 +162,7 @@ class Circuits:
         self.hold_back_ahead(planned)
 
     def hold_back_ahead(self, planned: Plan) -> None:
-        """What is due soon is looked at when it is due."""
+        """Do not prefetch firings of open circuits; they are looked at when they are due."""
         for firing in planned.ahead:
             if firing.entry.name in self._open:
                 planned.note_again(firing.expected.due_ms)
@@ -169,7 +171,7 @@ class Circuits:
     def _held(
         self, planned: Plan, circuit: Circuit, firings: list[PlannedFiring], now_ms: int
     ) -> list[PlannedFiring]:
-        """The firings that are sent: the newest if it is a probe, else none."""
+        """The firings to send: the newest one if a probe is due, otherwise none."""
         name = firings[-1].entry.name
         probes: list[PlannedFiring] = []
         if circuit.is_probed(now_ms) and not self.waits(name):
@@ -177,13 +179,13 @@ class Circuits:
             probes = [firings.pop()]
         if firings:
             planned.skips.append(_run_of(firings, circuit.reason))
-            if firings[-1].next.due_ms is None:  # no slot is left that could close it
+            if firings[-1].next.due_ms is None:  # there is no later slot that could close it
                 self._open.pop(name)
                 self._unwritten[name] = None
         return probes
 
     def write(self, lead: Lead) -> None:
-        """Keep what has changed in Redis; say which circuits have opened."""
+        """Write changes to Redis, and log the circuits that have opened."""
         self._open_what_failed(lead)
         changes = [
             (name, self._digests.get(name, ""), circuit)
@@ -204,7 +206,7 @@ class Circuits:
                 self._open[entry] = self._unwritten[entry] = circuit
 
     def _written(self, entry: str, circuit: Circuit | None) -> None:
-        """The circuit counts for itself from now on."""
+        """Stop counting the entry's failures (its circuit counts them now), and log an opening."""
         count = self._counts.pop(entry, 0)
         self._whys.pop(entry, None)
         if count and circuit is not None:
@@ -220,7 +222,7 @@ class Circuits:
 
 
 def _run_of(firings: Sequence[PlannedFiring], reason: str) -> Skip:
-    """One record for these slots of one entry, which follow each other."""
+    """One ledger record for consecutive slots of one entry."""
     first, last = firings[0], firings[-1]
     last_ms = last.firing.slot_ms
     run = SkippedRun(first.firing.slot_ms, last_ms, len(firings), Outcome.FAILED, reason)

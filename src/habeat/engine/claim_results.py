@@ -1,4 +1,4 @@
-"""What a claim's answer means, where the answer is not "ok"."""
+"""What to do about a claim whose status is not "ok"."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from habeat.engine.failures import Failed, Failures
 from habeat.engine.fenced import Lead
 from habeat.ports import Claim, Publisher, StoreUnavailable
 
-#: How servers say inside a script that an ACL forbids it; the wording differs by release.
+#: How Redis reports inside a script that an ACL denies a command; the wording varies by release.
 DENIED = ("NOPERM", "ACL failure", "user executing the script can't")
-#: What the server says of itself: no entry is to blame, and every claim would meet the same.
+#: Errors about the server itself. No entry is to blame, and every other claim would fail as well.
 SERVER_SAYS = {
     "OOM ": "out_of_memory",
     "READONLY": "read_only",
@@ -17,12 +17,12 @@ SERVER_SAYS = {
     "NOREPLICAS": "read_only",
 }
 
-#: The slot is accounted for: by us, or by somebody before us.
+#: Statuses of a slot that is accounted for, whether this leader claimed it or an earlier one.
 ACCOUNTED = frozenset({"ok", "mine settled", "duplicate"})
 
 
 class ClaimResults:
-    """Judges the claims that were refused, each by itself."""
+    """Handles the status of each claim separately."""
 
     def __init__(self, publisher: Publisher, circuits: Circuits) -> None:
         self._circuits = circuits
@@ -31,18 +31,23 @@ class ClaimResults:
 
     @property
     def any_failed(self) -> bool:
-        """Whether claims that were taken are to be judged, too: an entry's trouble may be over."""
+        """Whether "ok" claims have to be judged as well, because an entry may have recovered."""
         return self._failures.any
 
     def judge(self, lead: Lead, claim: Claim, word: str, now_us: int) -> bool:
-        """True if the slot is accounted for, False if its entry must be planned again."""
+        """True if the slot is dealt with; False if its entry must be planned again.
+
+        StoreUnavailable if the status reports a fault of the server itself.
+        """
         if word.startswith("error "):
             self._error(lead, claim, word)
             return True
         if word == "early":
+            # Our idea of Redis' time was ahead of it.
             lead.anchor(now_us)
         accounted = word in ACCOUNTED
-        if accounted:  # a later slot of an entry that was just refused has to be planned again
+        # Not accounted for: for example, a later slot of an entry that was refused just before.
+        if accounted:
             self._failures.over(claim.firing.entry)
         return accounted
 

@@ -1,10 +1,10 @@
-"""Schedules of the user's code: what an answer means for their entry.
+"""Schedules implemented by the user's code: what their answer means for the entry.
 
-Such a schedule says whether it is due now and when it wants to be asked again, as Celery's
-`is_due`. Due means one firing, whose slot is the instant of the question in Redis' time. However
-long nobody asked, it is one firing. Grace, jitter and spread do not apply.
+Like Celery's `is_due`, such a schedule returns whether it is due now and when to ask again. "Due"
+means one firing, however long ago the schedule was last asked. Its slot is the instant in Redis'
+time that the question was about. Grace, jitter and spread do not apply.
 
-The questions are asked by `ports.ScheduleAsker`, in another thread: one that hangs or queries a
+`ports.ScheduleAsker` calls the schedule in another thread, so a schedule that hangs or queries a
 slow database delays only its own entry.
 """
 
@@ -17,32 +17,33 @@ from habeat.core.firing import Firing
 from habeat.ports import DueEntry, ScheduleAnswer
 from habeat.schedules.custom import LEAST_GAP_MS, Asked
 
-#: While an answer is awaited, the entry is looked at again after the time it has waited so far.
+#: While the answer is pending, the entry is checked again after as long as it has waited so far,
+#: but not sooner than this.
 SOON_MS = 5
-#: From here on it is put off instead, so that it takes no place among what is due.
+#: After this wait the entry is deferred instead, so that it does not take up room among due ones.
 PATIENT_MS = 300
 PUT_OFF_MS = 1_000
-#: So little later than it wanted to be asked, a schedule is asked as of that instant: else one that
-#: computes its slots would slip by a few milliseconds each time.
+#: A schedule that is asked no later than this after its due time is asked as of the due time.
+#: Otherwise, a schedule that computes its slots would drift by a few milliseconds each time.
 AS_OF_DUE_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of the entry now: it fires, is due at another time, waits or fails."""
+    """What happens to the entry: it fires, is due at another time, waits, or has failed."""
 
     firing: Firing | None = None
-    #: When it is due again; None where it never is.
+    #: When it is due again; None: never.
     due_ms: int | None = None
-    #: Look again then, and leave it where it is.
+    #: When to look again, without changing when it is due.
     look_ms: int | None = None
-    #: The answer is not there yet, so nobody knows whether it goes well.
+    #: The answer is still pending, so the call may yet fail.
     waits: bool = False
     failed: str = ""
 
 
 class AskedHere:
-    """Asks in this very thread: for tests, where nothing hangs."""
+    """Calls the schedule in the current thread; for tests, where nothing hangs."""
 
     def ask(self, due: DueEntry, schedule: Asked, now_ms: int) -> ScheduleAnswer:
         try:
@@ -52,23 +53,26 @@ class AskedHere:
 
 
 def out_of_bounds(entry: Entry, due: DueEntry, now_ms: int) -> Verdict | None:
-    """For an entry that is not to be asked now: it has not begun, or is over."""
+    """The verdict for an entry that must not be asked now; None if it may be.
+
+    It has not started yet, has ended, has no runs left, or its cursor is not in the past.
+    """
     if entry.start_ms is not None and now_ms < entry.start_ms:
         return Verdict(due_ms=entry.start_ms)
-    if now_ms <= (due.cursor_ms or 0):  # just made, or Redis' clock was set back
+    if now_ms <= (due.cursor_ms or 0):  # just created, or Redis' clock was set back
         return Verdict(due_ms=(due.cursor_ms or 0) + LEAST_GAP_MS)
     over = entry.end_ms is not None and now_ms > entry.end_ms
     return Verdict() if over or entry.runs_left(due.fired) == 0 else None
 
 
 def as_of_ms(due: DueEntry, now_ms: int) -> int:
-    """The instant that a question is about: after the cursor, for it may become the slot."""
+    """The instant the question is about. It may become the slot, so it is after the cursor."""
     in_time = 0 <= now_ms - due.due_ms <= AS_OF_DUE_MS and due.due_ms > (due.cursor_ms or 0)
     return due.due_ms if in_time else now_ms
 
 
 def verdict(entry: Entry, due: DueEntry, answer: ScheduleAnswer, now_ms: int) -> Verdict:
-    """What an answer, or that there is none yet, means for the entry."""
+    """What the answer means for the entry, including an answer that is still pending."""
     if answer.failed:
         return Verdict(failed=answer.failed)
     if answer.told is None:

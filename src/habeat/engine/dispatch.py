@@ -1,9 +1,9 @@
-"""From planned firings to claims, in batches that leave by one way.
+"""Turns planned firings into batches of claims, each for one of the two dispatches.
 
-A firing rendered to Redis commands leaves by the atomic claim, any other by the outbox. Within
-one entry the order of slots is kept: batches go out in the order in which they were rendered.
-A firing that may be sent at most once is claimed alone, directly before its publish, so that a
-polite stop loses none.
+A firing that is rendered to Redis commands goes through the atomic claim, any other through the
+outbox. Batches are sent in the order in which they were rendered, so the slots of one entry stay in
+order. In the outbox, an at-most-once firing is claimed alone, directly before it is published, so
+that a graceful stop loses none.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from habeat.engine.planning import PlannedFiring
 from habeat.engine.rendering import Renderer
 from habeat.ports import Claim
 
-#: So that no call keeps the server busy for 2 ms: a claim takes a busy core 50 microseconds and
-#: more. A larger batch would hardly save anything, and its first message is seen with its last.
+#: Keeps each call under 2 ms of the server's time: a claim takes 50 µs or more on a busy core.
+#: Larger batches would save little, and no message of a batch is visible before its last one.
 ATOMIC_BATCH = 20
 OUTBOX_BATCH = 50
-#: What a turn has not sent by then is left for the next: a tick shall end within a second or so,
-#: that a replica can say that it lives and a stop is heard, however long the backlog is.
+#: After this, the rest waits for the next turn. However long the backlog, a tick must end within
+#: about a second, so that the replica can report that it is alive and notice a stop.
 TURN_MS = 1_000
-#: A batch that takes longer to build is claimed as far as it has come: its first messages are due.
+#: A batch that takes longer to build is claimed as far as it is built: its first messages are due.
 BATCH_US = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """What became of planned firings: how many were claimed or refused, and what is left to do.
+    """The result of sending planned firings.
 
-    Not `complete`: some must be planned again. `unfinished`: some are left for the next turn.
+    `count` firings were claimed or refused. If not `complete`, some must be planned again. If
+    `unfinished`, some are left for the next turn.
     """
 
     count: int = 0
@@ -65,9 +66,9 @@ class Dispatch:
         self._sender = sender
 
     def send(self, lead: Lead, *parts: Iterable[PlannedFiring]) -> Dispatched:
-        """Claim all firings, or as many as one turn can. BrokerUnavailable.
+        """Send all firings, or as many as fit into one turn. BrokerUnavailable.
 
-        Nothing of a part is built before the part before it has left.
+        No message of a part is built before the previous part has been sent.
         """
         sent = Dispatched()
         for firings in parts:
@@ -94,20 +95,21 @@ class Dispatch:
         return Dispatched(count, complete, unfinished)
 
     def finish(self, lead: Lead) -> bool:
-        """Wait for what is under way; False if some must be planned again."""
+        """Wait for everything under way; False if some firings must be planned again."""
         complete = self._atomic.finish(lead)
         complete &= self._outbox.finish(lead)
         self._sender.settle(lead)
         return complete
 
     def drop(self, lead: Lead) -> None:
-        """At the end, however it came: nothing stays under way."""
+        """Clean up after success or failure: nothing stays under way."""
         self._atomic.drop(lead)
         self._outbox.drop(lead)
         self._sender.settle(lead)
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
-        """Claim a batch that leaves by one way; False if some must be planned again."""
+        """Claim a batch of one dispatch; False if some firings must be planned again."""
+        # What is under way by the other dispatch finishes first: an entry's slots stay in order.
         if batch[0].rendered.commands:
             complete = self._outbox.finish(lead)
             return self._atomic.claim(lead, batch) and complete
@@ -116,11 +118,11 @@ class Dispatch:
 
 
 def batches(claims: Iterable[Claim], lead: Lead) -> Iterator[list[Claim]]:
-    """Runs of claims that leave together, none longer than their way of leaving bears.
+    """Group claims into batches of one dispatch, no longer than that dispatch allows.
 
-    What has been rendered is claimed at once when trust gets short: a batch that takes longer
-    to render than the lease is trusted would never leave. The same when one message took long, so
-    that the others do not wait for more of its kind.
+    A batch is cut short when the trust in the lease is half over: a batch that took longer to
+    render than the lease is trusted could never be sent. It is also cut when rendering was slow, so
+    that finished messages do not wait for more slow ones.
     """
     batch: list[Claim] = []
     began_us = lead.monotonic_us()

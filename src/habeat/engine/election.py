@@ -1,20 +1,21 @@
-"""Who leads: the lease over the store, one step at a time.
+"""Who leads: takes and keeps the lease, one step at a time.
 
     standby ──look──► free ──acquire──► leader ──release, trust ended, refused──► standby
        │                                  ▲
        └── crash or stuck ──steal─────────┘
 
-A step does at most one look and one attempt. Whatever fails, the answer is "not leader": an
-error is never a reason to lead. Losing the lease costs a change of leader and no more: the
-same object contends again at its next step, with the same nonce.
+A step reads the lease at most once and tries to take it at most once. If anything fails, the result
+is "not leader": an error is never a reason to lead. Losing the lease costs a change of leader and
+nothing else. The same object competes again at its next step, with the same nonce.
 
-The line (own channel) is opened *before* contending, so that a leader's channel always has a
-subscriber while its process lives (core/lease.py tells why).
+The wake channel, with the replica's own channel, is opened *before* competing. So a leader's
+channel has a subscriber for as long as its process lives (core/lease.py explains why that matters).
 
-Data can be lost at any moment. Each fenced call carries the heartbeat that we know, and a Redis
-that knows less refuses it (`Behind`). What that cannot show is remembered as `loss_suspected`: two
-answers with one heartbeat, a token of ours that comes back, a declared loss that is forgotten. The
-next tick of a leader that was refused or suspects a loss declares one (core/history.py).
+Redis can lose data at any moment. Each fenced call carries the highest heartbeat this replica
+knows, and a Redis that knows less refuses the call (`Behind`). Some losses do not show that way:
+two replies with the same heartbeat, a token of ours that reappears, a declared loss that is
+forgotten. They set `loss_suspected`. A leader that was refused or suspects a loss declares the loss
+in its next tick (core/history.py).
 """
 
 from __future__ import annotations
@@ -47,21 +48,21 @@ Reply = TypeVar("Reply")
 
 FOREIGN_RETRY_MS = 5_000
 SECOND_LOOK_MS = 55
-#: How many replicas, counted from the front of the line, watch for a crash closely.
+#: How many standbys, by rank, watch closely for a crash of the leader.
 CLOSE_WATCHERS = 2
 
 
 class LeaseLost(HabeatError):
-    """The lease is not ours any more; what was not claimed by now is somebody else's."""
+    """This replica no longer holds the lease; what it has not claimed is for the next leader."""
 
 
 class HistoryLost(HabeatError):
-    """Redis has lost data that we know of; the turn is over, and the next tick declares it."""
+    """Redis lost data this replica has seen. The turn ends; the next tick declares the loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A fenced request that is about to be sent; its trust is anchored to `at_ms`."""
+    """A fenced request about to be sent; its reply extends the trust from `at_ms`."""
 
     fence: Fence
     at_ms: int
@@ -69,7 +70,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long a lease lives and how often a standby looks, in milliseconds."""
+    """How long a lease lasts and how often a close standby looks at it, in milliseconds."""
 
     ttl_ms: int
     crash_poll_ms: int
@@ -89,9 +90,9 @@ class Election:
         self._rank = 0
         self.inert: str = ""
         self._asked = False
-        #: Our token, once we were told that it holds the lease no more.
+        #: Our last token, once Redis has reported that it no longer holds the lease.
         self._gone: Token | None = None
-        #: How many looks at the lease were answered.
+        #: How many looks at the lease Redis has answered.
         self.looks = 0
         self._watch = Watch()
         self._next_look_ms = 0
@@ -118,16 +119,16 @@ class Election:
 
     @property
     def leading(self) -> bool:
-        """Whether the trust window is open at this moment."""
+        """Whether this replica leads: its trust window is still open."""
         return self.trust is not None and self.trust.left_ms(self._now_ms()) > 0
 
     @property
     def holder(self) -> str | None:
-        """The token last seen in Redis, our own included."""
+        """The token last seen as the lease's holder; it may be our own."""
         return str(self.trust.token) if self.trust else self._watch.holder
 
     def step(self) -> bool:
-        """Look, and try for the lease where that is allowed; True if we lead."""
+        """Look at the lease, and try to take it if that is allowed; True if this replica leads."""
         if self.leading:
             return True
         if self.trust is not None:
@@ -141,33 +142,31 @@ class Election:
         return max(0, self._next_look_ms - self._now_ms())
 
     def look_now(self) -> None:
-        """Something was said (``released``): the next step looks at once."""
+        """Make the next step look at the lease at once, for example because it was released."""
         self._next_look_ms = 0
 
     def time_us(self) -> int:
-        """Redis' time: a look, of which nothing else is used. StoreUnavailable."""
-        return self._store.observe().now_us
+        """Redis' time in microseconds. StoreUnavailable."""
+        return self._store.observe().now_us  # a look at the lease; only its time is used
 
     def fenced(self, call: Callable[[Fence], Reply | Unfenced]) -> Reply:
-        """Run a call that proves and extends the lease; LeaseLost if it is not ours, HistoryLost.
+        """Run a call that proves and extends the lease, and return its reply.
 
-        The window is anchored to the moment before the request was sent.
+        LeaseLost if another token holds the lease; HistoryLost if Redis has lost data. The trust
+        is extended from the moment before the request was sent.
         """
         attempt = self.attempt()
         return self.concluded(call(attempt.fence), attempt)
 
     def attempt(self) -> Attempt:
-        """Before a fenced request is sent: what its answer is judged by."""
+        """The fence and the start time of a request about to be sent. LeaseLost."""
         if self.trust is None or not self.leading:
             raise LeaseLost("the trust window is over")
         fence = Fence(self.trust.token, self._pace.ttl_ms, self.known.heartbeat)
         return Attempt(fence, self._now_ms())
 
     def concluded(self, reply: Reply | Unfenced, attempt: Attempt) -> Reply:
-        """What the request of that attempt was answered, whenever it is read.
-
-        LeaseLost, HistoryLost.
-        """
+        """The reply to the request of `attempt`, even if read later. LeaseLost, HistoryLost."""
         if isinstance(reply, Behind):
             self.history.loss_suspected = True
             raise HistoryLost(f"heartbeat {reply.heartbeat}, known {attempt.fence.heartbeat}")
@@ -189,11 +188,11 @@ class Election:
 
     @property
     def known(self) -> Known:
-        """The most that we know of Redis' history."""
+        """The most recent state of Redis' history that this replica knows of."""
         return self.history.known
 
     def heard(self, found: Tick, *, declared: bool = False) -> None:
-        """What a tick of ours has found, `declared` if it was to declare a loss. HistoryLost."""
+        """Take in what a tick found; `declared` if that tick declared a loss. HistoryLost."""
         if not declared and not self.history.remembers(found.loss):
             raise HistoryLost("a declared loss is not remembered")
         known = replace(self.known, loss=found.loss)
@@ -209,7 +208,7 @@ class Election:
             self.history.begin(replace(known, heartbeat=found.heartbeat, answered_ms=answered_ms))
 
     def resign(self, sit_out_ms: int = 0) -> None:
-        """Give the lease back, and stay away from it for a while."""
+        """Release the lease, and do not compete for it for `sit_out_ms`."""
         token = self.trust.token if self.trust else None
         self.trust = None
         self._sits_out_until_ms = self._now_ms() + sit_out_ms
@@ -218,7 +217,7 @@ class Election:
         self._store.release(token, self.nonce)
 
     def forget(self) -> None:
-        """Drop leadership without a word: this is a forked child."""
+        """In a forked child: drop leadership without telling Redis."""
         self.trust = None
         self._next_look_ms = 0
 
@@ -233,7 +232,7 @@ class Election:
         if self.won is not None and seen.holder != str(self.won.token):
             self._gone = self.won.token
         if not self._pace.crash_poll_ms:
-            seen = replace(seen, listeners=None)  # 0 is "off": the TTL alone decides
+            seen = replace(seen, listeners=None)  # crash detection is off: only the TTL decides
         self._watch, action = self._watch.after(seen, ttl_ms=self._pace.ttl_ms)
         if action is Action.LOOK_AGAIN:
             self._next_look_ms = self._now_ms() + SECOND_LOOK_MS
@@ -243,9 +242,10 @@ class Election:
         if self.barred or self._sits_out(look.seen.holder is None):
             return
         if self._is_ours(look.seen.holder):
-            action = Action.ACQUIRE  # ours still: only the trust in it had ended
+            action = Action.ACQUIRE  # still ours: only our trust in it had ended
         if not self._asked or self.inert:
-            action = Action.ACQUIRE  # whose keys these are is told though the lease is held
+            # Even if the lease is held, the reply shows whether the keys belong to another app.
+            action = Action.ACQUIRE
         if action is Action.ACQUIRE:
             self._attempt(lambda: self._store.acquire(self.nonce, self._pace.ttl_ms, self.known))
         elif action in (Action.STEAL_CRASHED, Action.STEAL_STUCK):
@@ -260,7 +260,7 @@ class Election:
         return token is not None and token.nonce == self.nonce
 
     def _sits_out(self, free: bool) -> bool:
-        """Whether to leave the lease to others: not for ever, if nobody takes it."""
+        """Whether to leave the lease to others; not if it stays free for a whole TTL."""
         now_ms = self._now_ms()
         if not free:
             self._free_since_ms = None
@@ -287,7 +287,7 @@ class Election:
                 reply.cluster, reply.token.epoch, reply.heartbeat, reply.loss, reply.now_us // 1_000
             ),
             declared=reply.history in ("emptied", "restored"),
-            token_came_back=reply.token == self._gone,  # only data that had been lost does that
+            token_came_back=reply.token == self._gone,  # only restored data can bring it back
         )
         self._gone = None
         self.trust = Trust(reply.token, attempt_ms, self._pace.ttl_ms)

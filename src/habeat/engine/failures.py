@@ -1,9 +1,8 @@
-"""An entry's own failures: tried a few times with growing pauses, then recorded as failed.
+"""Failures of a single entry: retried a few times after growing pauses, then recorded as failed.
 
-Whether its message could not be built or Redis would not take it: it is the entry's own trouble,
-and no other waits for it. The tries are remembered by this process only; another leader tries
-from the start. One log line tells that the trouble began and one that it is over, however many
-slots it lasts.
+The message could not be built, or Redis refused it. Either way, no other entry waits. Attempts are
+counted in this process only; another leader starts counting afresh. One log line reports the first
+failure and one the recovery, however many slots fail in between.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ log = logging.getLogger("habeat")
 
 ATTEMPTS = 3
 WAIT_MS = (1_000, 4_000)
-#: So many entries are remembered to have failed.
-TOLD_AT_MOST = 10_000
+#: How many failing entries are remembered as logged.
+LOGGED_AT_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,10 @@ class _Tries:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A firing that cannot be sent, and where its entry goes on; `head` if it is the next due."""
+    """A firing that cannot be sent, and where its entry continues.
+
+    `head` means that it is the first of its entry's planned firings, so the entry can be deferred.
+    """
 
     firing: Firing
     expected: Expected
@@ -41,41 +43,41 @@ class Failed:
 
     @classmethod
     def of_plan(cls, planned: PlannedFiring) -> Failed:
-        """One that was planned."""
+        """From a planned firing whose message could not be built."""
         head = planned.expected.due_ms == planned.due.due_ms
         return cls(planned.firing, planned.expected, planned.next, head)
 
     @classmethod
     def of_claim(cls, claim: Claim) -> Failed:
-        """One that was not taken."""
+        """From a claim that Redis refused."""
         return cls(claim.firing, claim.expected, claim.next)
 
 
 class Failures:
-    """Sets entries aside whose firings cannot be sent, and ends those firings."""
+    """Defers entries whose firings cannot be sent, and ends those firings after some attempts."""
 
     def __init__(self) -> None:
         self._tries: dict[str, _Tries] = {}
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     @property
     def any(self) -> bool:
-        """Whether some entry has failed of late."""
-        return bool(self._told)
+        """Whether any entry has failed and not recovered since."""
+        return bool(self._logged)
 
     def waits(self, name: str) -> bool:
-        """Whether this entry has failed and is to be tried again."""
+        """Whether this entry has failed and will be retried."""
         return name in self._tries
 
     def over(self, name: str) -> None:
-        """A message of this entry has been made, or taken."""
+        """Note that a message of this entry was built, or accepted; log it if it had failed."""
         self._tries.pop(name, None)
-        if name in self._told:
-            self._told.discard(name)
+        if name in self._logged:
+            self._logged.discard(name)
             log.warning("habeat: entry %r can be sent again", name)
 
     def set_aside(self, lead: Lead, failed: Failed, why: str) -> None:
-        """Try it later, or end it; a request is ended at once."""
+        """Retry the firing later, or end it after the last attempt; end a request at once."""
         name, slot_ms = failed.firing.entry, failed.firing.slot_ms
         if failed.firing.request:
             log.error("habeat: a request for %r cannot be sent: %s", name, why)
@@ -84,21 +86,21 @@ class Failures:
         before = self._tries.get(name)
         count = before.count + 1 if before and before.slot_ms == slot_ms else 1
         self._tries[name] = _Tries(slot_ms, count)
-        if name not in self._told:
-            if len(self._told) >= TOLD_AT_MOST:
-                self._told.clear()
-            self._told.add(name)
+        if name not in self._logged:
+            if len(self._logged) >= LOGGED_AT_MOST:
+                self._logged.clear()
+            self._logged.add(name)
             log.error("habeat: entry %r cannot be sent: %s", name, why)
         if count >= ATTEMPTS:
             self._tries.pop(name, None)
             self.end(lead, failed, Outcome.FAILED, why)
-        elif failed.head:
+        elif failed.head:  # a later firing waits anyway, until the ones before it are dealt with
             until_ms = lead.now_ms() + WAIT_MS[count - 1]
             at = failed.expected
             lead.store.defer(DueEntry(name, at.due_ms, at.digest, at.cursor_ms), until_ms)
 
     def end(self, lead: Lead, failed: Failed, outcome: Outcome, why: str) -> None:
-        """Record what became of the firing, and go on with the entry."""
+        """Record the outcome of the firing, and move its entry on."""
         if failed.firing.request:
             self._drop(lead, failed, why)
             return

@@ -1,7 +1,7 @@
-"""What every part of a leader's tick shares: the fenced store, the lease, the clocks.
+"""What all parts of a leader's tick share: the fenced store, the lease, the clocks.
 
-`Lead` is handed to the dispatchers and to reconciling. Each call of its `store` proves the lease
-and extends it; its `may_go_on` says whether the next piece of work should be begun at all.
+`Lead` is passed to the dispatches and to reconciling. Each call to its `store` proves the lease and
+extends it. Its `may_go_on` says whether to start the next piece of work.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ Reply = TypeVar("Reply")
 class FencedStore:
     """The store as a leader uses it: each call carries the fence, and a refusal raises.
 
-    LeaseLost if another token holds the lease, HistoryLost if Redis has lost data.
-    What each call does is said in `ports.DispatchStore`.
+    LeaseLost if another token holds the lease, HistoryLost if Redis has lost data. The calls are
+    documented in `ports.DispatchStore`.
     """
 
     def __init__(self, store: DispatchStore, election: Election) -> None:
@@ -50,7 +50,7 @@ class FencedStore:
         return self._call(lambda f: self._store.tick(f, limit, ahead_ms, offset, lost_after_ms))
 
     def renew(self) -> Tick:
-        """Renew the lease, and read the time."""
+        """Renew the lease, and read Redis' time."""
         return self.tick(0)
 
     def claim(self, claims: Sequence[Claim], *, atomic: bool) -> Statuses:
@@ -85,7 +85,7 @@ class FencedStore:
 
 
 class Lead:
-    """A leader's footing during one tick."""
+    """The lease, the fenced store and the clocks, as one leader uses them in its ticks."""
 
     def __init__(
         self,
@@ -103,78 +103,82 @@ class Lead:
         self.server = ServerTime(0, 0)
 
     def call(self, fenced: Callable[[Fence], Reply | Unfenced]) -> Reply:
-        """Run a fenced call that is not of the dispatch's store; LeaseLost, HistoryLost."""
+        """Run a fenced call of another store than the dispatch's. LeaseLost, HistoryLost."""
         return self._election.fenced(fenced)
 
     def keep(self) -> None:
-        """Between two entries: renew the lease if it is half over.
+        """Renew the lease if it is half over. LeaseLost.
 
-        So no number of entries that each take their time costs the lease. LeaseLost.
+        Called between two entries, so that many slow entries together cannot cost the lease.
         """
         if self.trust_left_ms() < self.ttl_ms // 2:
             self.store.renew()
 
     def attempt(self) -> Attempt:
-        """By what the answer to a request that is sent now is judged; LeaseLost."""
+        """The fence and the start time of a request about to be sent. LeaseLost."""
         return self._election.attempt()
 
     def concluded(self, reply: Reply | Unfenced, attempt: Attempt) -> Reply:
-        """The answer to the request of that attempt; LeaseLost, HistoryLost."""
+        """The reply to the request of `attempt`. LeaseLost, HistoryLost."""
         return self._election.concluded(reply, attempt)
 
     def anchor(self, now_us: int) -> None:
-        """An answer has just arrived that was given at `now_us`, Redis time."""
+        """Set our idea of Redis' time: a reply that was made at `now_us` has just arrived."""
         self.server = ServerTime(now_us, self._clock.monotonic_us())
 
     def sharpen(self, now_us: int) -> None:
-        """The same, where it comes nearer: no answer tells more than the time, most tell less."""
+        """The same, but only if it moves our idea of Redis' time forward.
+
+        By the time a reply arrives, Redis' clock has moved on, so our idea is never too far ahead.
+        The largest value is the most accurate.
+        """
         at_us = self._clock.monotonic_us()
         if now_us > self.server.now_us(at_us):
             self.server = ServerTime(now_us, at_us)
 
     def monotonic_us(self) -> int:
-        """Our own clock, for how long something takes."""
+        """This process's monotonic clock, to measure how long something takes."""
         return self._clock.monotonic_us()
 
     def now_ms(self) -> int:
-        """Redis' time, as well as it is known here."""
+        """Redis' time, as accurately as it is known here."""
         return self.server.now_ms(self._clock.monotonic_us())
 
     def until_ms(self, instant_ms: int) -> int:
-        """How long from now to an instant of Redis' time."""
+        """How long it is until an instant of Redis' time."""
         return self.server.until_ms(instant_ms, self._clock.monotonic_us())
 
     def until_us(self, instant_ms: int) -> int:
-        """The same in microseconds: what is held is to leave on time, not a millisecond late."""
+        """The same in microseconds: a held claim must not leave a millisecond late."""
         return self.server.until_us(instant_ms, self._clock.monotonic_us())
 
     def trust_left_ms(self) -> int:
-        """What is left of the trust window."""
+        """How much of the trust window is left."""
         trust = self._election.trust
         return 0 if trust is None else trust.left_ms(self._clock.monotonic_us() // 1_000)
 
     def spare_ms(self) -> int:
-        """What a step outside Redis may take, so that a renewal still fits into the window.
+        """How long a step outside Redis may take, so that a renewal still fits into the window.
 
-        A broker that hangs would else cost the lease, again and again.
+        Without this limit, a broker that hangs would cost the lease again and again.
         """
         return max(0, self.trust_left_ms() - self.ttl_ms // 4)
 
     def may_go_on(self) -> bool:
-        """Whether new work may begin: we lead, and nobody has asked us to stop."""
+        """Whether new work may start: this replica leads and is not stopping."""
         return self._election.leading and not self.stopping()
 
     @property
     def token(self) -> Token:
-        """Our token; LeaseLost if there is none."""
+        """Our token. LeaseLost if there is none."""
         trust = self._election.trust
         if trust is None:
-            raise LeaseLost("the lease was lost on the way")
+            raise LeaseLost("the lease was lost during the turn")
         return trust.token
 
     @property
     def last_token(self) -> Token:
-        """The token that we lead by or last led by: what has left was sent under it."""
+        """The token of our current or last leadership, under which messages were sent."""
         won = self._election.won
         if won is None:
             raise LeaseLost("this replica has never led")
@@ -182,5 +186,5 @@ class Lead:
 
     @property
     def cluster(self) -> str:
-        """The id of the cluster that we lead; part of every task's id."""
+        """The id of the cluster that this replica leads; part of every task id."""
         return self._election.known.cluster

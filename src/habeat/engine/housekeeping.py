@@ -1,4 +1,4 @@
-"""What else a replica does in its loop, beside dispatching."""
+"""What a replica does in its loop apart from dispatching."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from habeat.engine.fenced import Lead
 
 
 class Housekeeping(Protocol):
-    """What else a replica does in its loop: says that it lives; as a leader, reconciles."""
+    """Chores of the loop: a replica registers that it is alive; a leader also reconciles."""
 
     def each_tick(self, lead: Lead | None) -> int | None:
-        """Do what is due of it; how long until there is more, in ms (None: no hurry)."""
+        """Do the chores that are due; return the time until the next in ms (None: no hurry)."""
         ...
 
     def mend(self, lead: Lead | None) -> None:
-        """Something that was read made a turn fail: put right what is wrong with our own keys."""
+        """Repair habeat's own keys, after a stored value may have made a turn fail."""
         ...
 
     def resume(self, lead: Lead, names: Sequence[str]) -> None:
-        """End the pauses of these entries: their time is over."""
+        """End the pauses of these entries, because their time is over."""
         ...

@@ -1,17 +1,21 @@
-"""One tick, top to bottom.
+"""The loop: one tick, from top to bottom.
 
-    open the line ─ step the election ─┬─ leading: look around, recover, plan, skip, send
-                                       └─ standing by: nothing
-    wait on the line until something is due, the lease wants renewal, or something is said
+    open the wake channel ─ step the election ─┬─ leading: read what is due, plan, skip,
+                                               │           resend, send, carry out requests
+                                               └─ standing by: nothing
+    wait on the wake channel until something is due, the lease needs renewal, or a message arrives
 
-`tick` never raises an Exception. Redis away: no dispatch, a pause that grows to a second, one
-log line when it starts and one when it ends. Broker away: nothing is claimed, the slots stay
-due, and after repeated failures the leader yields once to a standby whose own probe of the
-broker works. Any other exception is a bug of ours: it is logged, the next tick goes on, and
-after a few in a row the lease is given to somebody else.
+`tick` never raises an Exception:
 
-Everything runs in one thread, so that this function over the ports is the whole protocol: the
-simulator runs the very same code.
+- Redis is unavailable: nothing is dispatched, and the pause before the next tick grows to a second.
+  One log line when it starts, one when it ends.
+- The broker is unavailable: nothing is claimed, and slots stay due. After repeated failures, the
+  leader hands over once to a standby that can reach the broker.
+- Any other exception is a bug in habeat. It is logged, and the next tick runs as usual. After a few
+  in a row, the leader hands over.
+
+Everything runs in one thread, so this loop over the ports is the whole protocol, and the simulator
+runs exactly this code.
 """
 
 from __future__ import annotations
@@ -55,14 +59,14 @@ log = logging.getLogger("habeat")
 
 SKIP_BATCH = 50
 BACKOFF_MS = (50, 100, 200, 500, 1_000)
-#: After so many ticks that failed for a reason of our own, another replica is let try.
+#: After this many ticks in a row that failed because of a bug, another replica may try.
 BUGS_BEFORE_YIELD = 3
 GIVE_WAY_MS = 10_000
-#: How often in a row what could not be claimed is planned again without a pause.
+#: How often in a row refused claims and skips are planned again without a pause.
 AT_ONCE = 10
 REPEAT_PAUSE_MS = 100
 
-#: The parts of a turn that may fail by themselves, as the log names them.
+#: The parts of a turn that may fail on their own, as named in the log.
 CHORE, RESUMING, REQUESTS, RECOVERY = (
     "a chore",
     "ending pauses",
@@ -135,7 +139,7 @@ class Engine:
         """One turn of the loop, waiting included; about a second at most."""
         began_us = self._clock.monotonic_us()
         wait_ms = self._guarded()
-        spent_ms = (self._clock.monotonic_us() - began_us) // 1_000  # holding is waiting too
+        spent_ms = (self._clock.monotonic_us() - began_us) // 1_000  # holding counts as waiting
         wait_ms = min(wait_ms, self._settings.longest_wait_ms - spent_ms)
         if wait_ms > 0 and not self._lead.stopping():
             self._listen(wait_ms)
@@ -143,7 +147,7 @@ class Engine:
     # -- the turn ---------------------------------------------------------------------------
 
     def _guarded(self) -> int:
-        """One turn; how long to wait after it."""
+        """Run one turn and handle its failure; returns how long to wait after it, in ms."""
         try:
             wait_ms = self._turn()
         except StoreUnavailable as error:
@@ -168,7 +172,7 @@ class Engine:
         return wait_ms
 
     def _give_way(self) -> None:
-        """A leader whose ticks fail would keep the lease and send nothing: let another try."""
+        """Hand over: a leader whose ticks fail would keep the lease and send nothing."""
         if self._election.leading:
             log.error("habeat: %d ticks failed in a row; handing over", self._bugs)
             with contextlib.suppress(StoreUnavailable):
@@ -186,7 +190,8 @@ class Engine:
         looks = self._election.looks
         if self._election.step():
             wait_ms = self._leader_turn()
-            self._redis_answers()  # only now: to lead by the trust that is left asks nobody
+            # Not before the turn: leading on the trust that is left does not involve Redis.
+            self._redis_answers()
             return wait_ms
         if self._election.looks > looks:
             self._redis_answers()
@@ -225,7 +230,7 @@ class Engine:
     def _wait_ms(self, planned: Plan, chores_ms: int | None) -> int:
         waits = [self._settings.renew_after_ms]
         if planned.next_due_ms is not None:
-            # Where nothing could be prepared, to look ahead once more would find the same.
+            # If nothing could be prefetched, looking ahead again would find the same firings.
             in_vain = planned.again_ms is not None and not planned.sent_ahead
             early_ms = 0 if in_vain else self._ahead_ms
             waits.append(self._lead.until_ms(planned.next_due_ms - early_ms))
@@ -242,7 +247,7 @@ class Engine:
     # -- dispatch ---------------------------------------------------------------------------
 
     def _act_on(self, found: Tick) -> Plan:
-        """Act on what is due; what comes next is noted in the plan."""
+        """Plan and dispatch what is due; the plan notes what comes next."""
         planned = self._planner.plan(
             found.due,
             now_ms=self._lead.now_ms(),
@@ -253,7 +258,9 @@ class Engine:
         lead = self._lead
         self._circuits.begin(lead, found.due)
         self._circuits.hold_back(planned, lead.now_ms())
-        self._circuits.write(lead)  # before a probe: it may take longer than the lease
+        # Before a probe is built: that may cost the lease, and then an unrecorded probe would be
+        # repeated at once.
+        self._circuits.write(lead)
         self._aside.run(lead, planned)
         stale = self._skip(planned.skips)
         try:
@@ -263,7 +270,7 @@ class Engine:
             parts = self._circuits.parted(firings, lambda firing: firing.entry.name)
             sent = self._dispatch.send(lead, *parts)
             sent &= self._carry_out(found, planned)
-            if sent.unfinished:  # nothing is held meanwhile, for that would hold this up
+            if sent.unfinished:  # hold nothing now, or the rest of the backlog would wait for it
                 planned.note_again(lead.now_ms())
             ahead = Dispatched() if sent.unfinished else self._lookahead.run(lead, found, planned)
             planned.sent_ahead = ahead.count > 0
@@ -274,7 +281,7 @@ class Engine:
             for firing in planned.ahead:
                 planned.note_again(firing.expected.due_ms)
             return planned
-        if firings or sent.count or ahead.count or resent:  # else nothing was learnt of it
+        if firings or sent.count or ahead.count or resent:  # otherwise the broker was not used
             self.broker_failures = 0
             self._trouble.over("broker", "habeat: the broker takes messages again")
         in_vain = stale or not (sent & ahead).complete
@@ -285,12 +292,12 @@ class Engine:
         return planned
 
     def _hold(self, timeout_ms: float) -> bool:
-        """Wait for prepared firings to be due; True if somebody wakes us, who must be heard."""
+        """Wait until held firings are due; True if a message on the wake channel ended the wait."""
         self._woken = bool(self._wake_channel.wait(timeout_ms))
         return self._woken
 
     def _recover(self, found: Tick, planned: Plan) -> int:
-        """Resend the intents that are due; how many there were."""
+        """Resend the intents that are due; returns how many there were."""
         if not planned.is_time(found.resend_ms, self._lead.now_ms()):
             return 0
         resent = self._bulkhead.run(RECOVERY, partial(self._recovery.run, self._lead))
@@ -310,7 +317,7 @@ class Engine:
         )
 
     def _skip(self, skips: Sequence[Skip]) -> set[str]:
-        """Record what will not fire; the names of entries that must be planned again."""
+        """Record slots that will not fire; returns the entries that must be planned again."""
         stale: set[str] = set()
         for start in range(0, len(skips), SKIP_BATCH):
             batch = skips[start : start + SKIP_BATCH]

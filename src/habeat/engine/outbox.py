@@ -1,48 +1,50 @@
-"""The outbox dispatch, for every broker that is not the schedule's own Redis.
+"""Outbox dispatch, for any broker that is not the schedule's own Redis.
 
-    render ─ claim (the intent is kept, with its message) ─ publish ─ taken ─ settle
+    render ─ claim (stores the intent, with its message) ─ publish ─ confirm ─ settle
 
-What happens when each step fails:
+What happens if a step fails:
 
-render       the entry waits or ends as failed (render.py); nothing was claimed.
-claim        refused: somebody else's slot, or the plan is stale. Reply lost: the intent is in
-             flight, and is recovered with the same task id.
-publish      each message has an answer of its own. One that is refused stays in flight by itself,
-             and the rest of its packet goes on. If the connection fails, what was answered
-             before is settled, and all else stays in flight. Nothing more is claimed until the
-             broker answers again.
-taken        the broker's word that it has a message. None came, or it was lost: the same.
-settle       not fenced, for a publish is a fact. Reply lost or process killed: the intent is
-             resent with the same task id by whoever recovers it: this is the duplicate that
-             at-least-once allows, and all that a crash can make.
+render       The firing is retried later or ends as failed (rendering.py). Nothing was claimed.
+claim        Refused: someone else has the slot, or the plan is stale. Reply lost: the intent is in
+             flight, and recovery resends it with the same task id.
+publish      Each message gets its own answer. A refused message stays in flight, and the rest of
+             its packet continues. If the connection fails, messages confirmed before that are
+             settled, and all others stay in flight. Nothing more is claimed until the broker
+             answers again.
+confirm      The broker's confirmation is missing or lost: as for publish.
+settle       Not fenced: a published message cannot be unpublished. If the reply is lost or the
+             process is killed, recovery resends the intent with the same task id. This is the
+             duplicate that at-least-once delivery allows, and the only kind a crash can cause.
 
-**The window.** Messages that were handed to the broker and whose settling has not been sent are
-in the window, and they are what a crash may repeat. It follows the backlog:
+**The window.** A message is in the window from the moment it is handed to the broker until the
+call that settles it has been sent. The messages in the window are those a crash may repeat. The
+window grows with the backlog:
 
-- While little is due (`LITTLE` messages or fewer wait) a packet is one message, and its settling
-  is sent before the next one leaves. Where the broker confirms later (RabbitMQ) two packets are
-  under way: the next message leaves while the one before awaits its confirmation.
-- In a burst a packet is half of what waits, up to `habeat_outbox_window` messages (half of that
-  where two packets are under way) and `PACKET_BYTES`. Its answers are read together, and what the
-  broker has taken is settled with one call.
+- While little is due (`LITTLE` messages or fewer are waiting), a packet is one message, and it is
+  settled before the next one is sent. If the broker confirms later (RabbitMQ), two packets are
+  under way: the next message is sent while the previous one awaits its confirmation.
+- In a burst, a packet is half of the waiting messages, at most `habeat_outbox_window` messages
+  (half of that if two packets are under way) and `PACKET_BYTES`. Its answers are read together, and
+  the confirmed messages are settled with one call.
 
-So a crash repeats at most `habeat_outbox_window` messages (50), and one (RabbitMQ: two) while
-little is due; each keeps its task id. The repeats that a crash makes possible at each point:
+So a crash repeats at most `habeat_outbox_window` messages (50), and only one (RabbitMQ: two) while
+little is due. Each keeps its task id. Depending on when the process dies, a crash may repeat:
 
-after a claim, before its packet     none: those messages have not left, and leave late
-while a packet is being written      the part of the packet that reached the broker
-before a packet's settling is sent   all of the packet; where two are under way, of both
-after that                           none, unless Redis never gets the call
+after a claim, before its packet       nothing: the claimed messages are only sent late
+while a packet is being written        the part of the packet that reached the broker
+before a packet's settling is sent     the whole packet, or both if two are under way
+after that                             nothing, unless Redis never receives the call
 
-The claims of the next batch are sent before the present one is published, so Redis works while
-the broker does. A claimed message whose process dies before its packet leaves is sent late, by the
-heir, and once. When the broker fails, at most one further batch is claimed already.
+The claims of the next batch are sent before the current batch is published, so Redis and the
+broker work at the same time. If the process dies between a message's claim and its packet, the heir
+sends the message: late, but once. When the broker fails, at most one more batch has been claimed.
 
-Before each packet the trust window is looked at; the packet must end inside it. Where less is
-left than a packet may take, the lease is renewed first. A stop lets the packets under way finish,
-has them settled, and leaves what was claimed to the heir. A firing that may be sent at most once
-is claimed alone, with nothing else under way, directly before its publish, and a stop waits for
-it: none is lost by one.
+Each packet must finish within the trust window, so the window is checked before each one, and the
+lease is renewed first if less is left than a packet may take. A stop lets the packets under way
+finish and settles them; messages that are claimed but not sent are left to the heir.
+
+An at-most-once firing is claimed alone, with nothing else under way, directly before it is
+published. A stop waits for it, so a stop never loses one.
 """
 
 from __future__ import annotations
@@ -74,13 +76,13 @@ from habeat.ports import (
     Unfenced,
 )
 
-#: Below this much trust a packet is not begun.
+#: With less trust than this left, no packet is started.
 LEAST_TRUST_MS = 50
-#: As long as no more messages than this wait, each leaves by itself.
+#: Up to this many waiting messages are sent one by one.
 LITTLE = 10
-#: A packet is cut at this size: writing it must not take long.
+#: Limit of a packet's size, so that writing it does not take long.
 PACKET_BYTES = 256 * 1024
-#: So that no settling keeps the server busy for 2 ms.
+#: Messages settled by one call: keeps it under 2 ms of the server's time.
 SETTLE_BATCH = 50
 
 
@@ -91,7 +93,7 @@ class _Packet:
 
 
 class Sender:
-    """Hands messages to the broker inside the trust window, and settles what has left."""
+    """Publishes messages within the trust window, and settles those the broker has accepted."""
 
     def __init__(
         self,
@@ -110,21 +112,22 @@ class Sender:
         self._window = window
         self._departed: list[Departed] = []
         self._settling: PendingCall[int] | None = None
-        #: How many of the departed are in the question that is out.
+        #: How many of the departed messages the outstanding settle call covers.
         self._asked = 0
         self._refused = TroubleLog()
 
     def ready(self, lead: Lead) -> None:
-        """Make sure of the broker before anything is claimed; BrokerUnavailable."""
+        """Connect to the broker before anything is claimed. BrokerUnavailable."""
         self._renew_if_short(lead)
         self._publisher.connect(min(self._timeout_ms, lead.spare_ms()))
 
     def send(self, lead: Lead, parcels: Sequence[Parcel], behind: int = 0) -> int:
-        """Publish these messages; how many of them were begun, before a stop or for want of trust.
+        """Publish these messages, and return how many were handed to the broker.
 
-        `behind` is how many more wait after them. Of what was begun, what the broker has taken is
-        settled or about to be; the rest stays in flight. A stop does not hold up the first packet.
-        BrokerUnavailable, when all that is known has been noted.
+        Fewer than given if a stop was requested (the first packet is sent all the same) or too
+        little trust is left. `behind` is the number of messages that wait after these. Accepted
+        messages are settled, or about to be; the others stay in flight. BrokerUnavailable is raised
+        only after all answers have been recorded.
         """
         most = min(self._publisher.packets, self._window)
         size = self._size(len(parcels) + behind, most)
@@ -151,13 +154,13 @@ class Sender:
         return begun
 
     def _size(self, waiting: int, most: int) -> int:
-        """How many messages may leave together, where so many packets are under way at most."""
+        """How many messages a packet may hold, if at most `most` packets are under way."""
         if waiting <= LITTLE:
             return 1
         return max(1, min(self._window // most, waiting // 2))
 
     def _hand_over(self, lead: Lead, packet: Sequence[Parcel]) -> Handed | None:
-        """Give a packet to the broker; None if the trust left does not suffice."""
+        """Start to publish a packet; None if too little trust is left."""
         self._renew_if_short(lead)
         spare_ms = lead.spare_ms()
         if spare_ms < LEAST_TRUST_MS:
@@ -165,7 +168,7 @@ class Sender:
         return self._publisher.publish(packet, min(self._timeout_ms, spare_ms))
 
     def _take(self, lead: Lead, packet: _Packet) -> BrokerUnavailable | None:
-        """Wait for the broker's answers, within the trust, and note each by itself."""
+        """Wait for the broker's answers within the trust window, and record each one."""
         spare_ms = max(LEAST_TRUST_MS, lead.spare_ms())
         answers = packet.handed.answers(min(self._timeout_ms, spare_ms))
         now_ms = lead.now_ms()
@@ -185,11 +188,11 @@ class Sender:
         return trouble
 
     def _measure(self, lead: Lead, packet: _Packet, answers: Sequence[Answered]) -> None:
-        """What a task sends by itself is built only now; it leaves alone."""
+        """Measure a message that the task's own code builds while sending it."""
         code_us = packet.handed.code_us
         if code_us is None or isinstance(answers[0], BrokerUnavailable):
             return
-        parcel = packet.parcels[0]
+        parcel = packet.parcels[0]  # such a message is always alone in its packet
         self._building.built(parcel.entry, parcel.identity, code_us, lead.monotonic_us())
 
     def _tell(self, entry: str, identity: str, error: PublishRefused) -> None:
@@ -201,7 +204,7 @@ class Sender:
         self._refused.error(entry, "habeat: the broker refuses entry %r: %s", entry, error)
 
     def _settle_soon(self, lead: Lead) -> None:
-        """Have settled what the broker has; the answer is read later."""
+        """Send the call that settles accepted messages; its reply is read later."""
         self._heard()
         if self._departed:
             asked = self._departed[:SETTLE_BATCH]
@@ -209,14 +212,14 @@ class Sender:
             self._asked = len(asked)
 
     def settle(self, lead: Lead) -> None:
-        """Record what has left so far; kept for the next try if Redis does not answer."""
+        """Settle everything the broker has accepted; kept for the next try if Redis fails."""
         self._heard()
         while self._departed:
             self._store.settle(lead.last_token, self._departed[:SETTLE_BATCH])
             del self._departed[:SETTLE_BATCH]
 
     def _heard(self) -> None:
-        """Read the answer that is out; what it settled is done with, once it has come."""
+        """Read the reply to the outstanding settle call, then forget what it settled."""
         settling, self._settling = self._settling, None
         if settling is not None:
             settling.result()
@@ -228,7 +231,7 @@ class Sender:
 
 
 def _packet(parcels: Sequence[Parcel]) -> Sequence[Parcel]:
-    """The first of these, up to the size of a packet."""
+    """The first parcels, up to `PACKET_BYTES`; at least one."""
     room = PACKET_BYTES
     for number, parcel in enumerate(parcels):
         room -= len(parcel.envelope)
@@ -245,7 +248,7 @@ class _Claiming:
 
 
 class OutboxClaims:
-    """Claims batches and publishes what was claimed."""
+    """Claims batches, and publishes the claimed messages."""
 
     def __init__(self, store: DispatchStore, sender: Sender, claim_results: ClaimResults) -> None:
         self._store = store
@@ -254,9 +257,10 @@ class OutboxClaims:
         self._claiming: _Claiming | None = None
 
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
-        """Send a batch's claim and publish the batch before it; False if some must be replanned.
+        """Send the claim of a batch, and publish the previous batch.
 
-        Raises BrokerUnavailable with nothing claimed that is not kept as an intent.
+        False if some firings must be planned again. BrokerUnavailable; whatever has been claimed by
+        then is stored as intents.
         """
         if batch[0].delivery == Delivery.AT_MOST_ONCE:
             return self._claim_alone(lead, batch)
@@ -267,12 +271,12 @@ class OutboxClaims:
         return before is None or self._publish(lead, before, len(batch))
 
     def finish(self, lead: Lead) -> bool:
-        """Publish the batch whose claim is under way; False if some must be planned again."""
+        """Publish the batch whose claim is under way; False if some firings must be replanned."""
         last, self._claiming = self._claiming, None
         return last is None or self._publish(lead, last, 0)
 
     def drop(self, lead: Lead) -> None:
-        """Something failed meanwhile: what was claimed stays in flight, and is recovered."""
+        """After a failure: claimed messages stay in flight, and recovery resends them."""
         last, self._claiming = self._claiming, None
         if last is not None:
             reply = last.sent.drop()
@@ -282,12 +286,13 @@ class OutboxClaims:
     def _publish(self, lead: Lead, claiming: _Claiming, behind: int) -> bool:
         reply = lead.concluded(claiming.sent.result(), claiming.attempt)
         parcels, complete = self._judged(lead, claiming.batch, reply)
+        # A stop leaves what was claimed to the heir.
         if lead.stopping():
             return complete and not parcels
         return self._sender.send(lead, parcels, behind) == len(parcels) and complete
 
     def _claim_alone(self, lead: Lead, batch: Sequence[Claim]) -> bool:
-        """Directly before its publish, with nothing under way; a stop waits for it."""
+        """Claim an at-most-once firing directly before its publish, with nothing else under way."""
         complete = self.finish(lead)
         if not lead.may_go_on():
             return False
@@ -299,11 +304,12 @@ class OutboxClaims:
     def _judged(
         self, lead: Lead, batch: Sequence[Claim], reply: Statuses
     ) -> tuple[Sequence[Parcel], bool]:
-        """The messages of what is claimed now, and whether all else is accounted for."""
+        """The messages of the claimed firings, and whether all others are accounted for."""
         parcels: list[Parcel] = []
         complete = True
         for claim, word in zip(batch, reply.words, strict=True):
             if word in ("ok", "mine inflight"):
+                # "mine inflight": we claimed it before, and the reply was lost.
                 firing, rendered = claim.firing, claim.rendered
                 parcels.append(
                     Parcel(firing.entry, firing.identity, rendered.envelope, 1, rendered.packet)

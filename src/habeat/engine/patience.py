@@ -1,7 +1,7 @@
-"""How long an entry waits that fails or takes too long: longer each time.
+"""How long an entry waits after it failed or took too long: longer each time.
 
-The tries are remembered by this process only, for a bounded number of entries; another leader
-begins with the first try.
+Attempts are counted in this process only, for a bounded number of entries. Another leader starts
+counting afresh.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Sequence
 
 from habeat.ports import DueEntry
 
-#: After the first failure, the second …; from then on the last.
+#: The pause after the first failure, the second, and so on; the last one from then on.
 PAUSES_MS = (1_000, 4_000, 16_000, 60_000)
-#: What one entry may take of a tick; one that took longer this often is quarantined.
+#: How long planning one entry may take. An entry that takes longer this many times in a row is
+#: quarantined.
 SLOW_MS = 200
 SLOW_TRIES = 5
-#: Entries that took more than this are planned last. When they have taken so long a time together,
-#: the tick plans no more.
+#: Entries that took longer than this are costly and planned last. Once they have together taken
+#: their share of a tick, the tick plans nothing more.
 COSTLY_MS = 20
 COSTLY_PER_TICK_MS = 200
 
@@ -25,12 +26,12 @@ _KEPT = 10_000
 
 
 def pause_ms(tries: int) -> int:
-    """How long to wait after so many tries."""
+    """How long to wait after this many attempts."""
     return PAUSES_MS[min(tries, len(PAUSES_MS)) - 1]
 
 
 class Tries:
-    """How often in a row entries have failed, or were slow, with the definition they have."""
+    """How often in a row entries have failed or were slow; an edit starts a new count."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()
@@ -39,7 +40,7 @@ class Tries:
         return (due.name, due.digest) in self._counts
 
     def another(self, due: DueEntry) -> int:
-        """Count one more; how many there are now."""
+        """Count one more, and return the count."""
         key = (due.name, due.digest)
         count = self._counts.pop(key, 0) + 1
         self._counts[key] = count
@@ -48,45 +49,45 @@ class Tries:
         return count
 
     def over(self, due: DueEntry) -> bool:
-        """It went well; whether it had not before."""
+        """Reset the count after a success; True if there were failures before."""
         return self._counts.pop((due.name, due.digest), None) is not None
 
 
 class Slowness:
-    """Which entries take their time when they are planned."""
+    """Which entries take long to plan."""
 
     def __init__(self) -> None:
         self._too_slow = Tries()
-        #: Of the entries that were planned last, whether they were costly.
+        #: Whether each of the most recently planned entries was costly.
         self._costly: OrderedDict[str, bool] = OrderedDict()
         self._is_any_costly = False
         self._spent_us = 0
 
     def begin(self) -> None:
-        """A new tick, with its share for those that are costly."""
+        """Start a tick with a full share for costly entries."""
         self._spent_us = 0
 
     def costly_last(self, due: Sequence[DueEntry]) -> Sequence[DueEntry]:
-        """Those that are known to be cheap, those that nobody has planned, then the costly ones."""
+        """`due` with entries known to be cheap first, then unknown ones, then costly ones."""
         if not self._is_any_costly:
             return due
         order = {False: 0, None: 1, True: 2}
         return sorted(due, key=lambda item: order[self._costly.get(item.name)])
 
     def is_costly(self, item: DueEntry) -> bool:
-        """Whether planning it took long the last time."""
+        """Whether planning this entry took long the last time."""
         return self._costly.get(item.name) is True
 
     @property
     def is_spent(self) -> bool:
-        """Whether the costly ones had their share: what is left waits for the next tick.
+        """Whether costly entries have used up their share, so the rest waits for the next tick.
 
-        That follows at once, and plans those first that are known to be cheap.
+        That tick follows at once, and again plans the entries known to be cheap first.
         """
         return self._spent_us > COSTLY_PER_TICK_MS * 1_000
 
     def measured(self, item: DueEntry, took_us: int) -> int:
-        """Remember what planning an entry took; how often in a row it was too long."""
+        """Record how long planning an entry took; returns how often in a row it was too long."""
         is_costly = took_us > COSTLY_MS * 1_000
         if self._costly.get(item.name) is not is_costly:
             self._costly[item.name] = is_costly

@@ -1,4 +1,4 @@
-"""What one tick will do: a value that the planner fills and the loop carries out."""
+"""The plan of one tick: the planner fills it, and the loop carries it out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from habeat.ports import DueEntry, Expected, Next, Skip
 
 @dataclass(frozen=True, slots=True)
 class PlannedFiring:
-    """A firing with the facts that must still hold when it is claimed."""
+    """A firing, with the facts that must still hold when it is claimed."""
 
     entry: Entry
-    #: As the tick found the entry; `expected` is where its earlier steps have brought it since.
+    #: The entry as the tick found it; `expected` is its position after the steps planned before.
     due: DueEntry
     firing: Firing
     expected: Expected
     next: Next
-    #: What is left of the order that this firing is part of; empty for the schedule's own.
+    #: What remains of the request this firing belongs to; empty for firings of the schedule.
     remains: bytes = b""
 
 
@@ -32,26 +32,27 @@ class Plan:
     firings: list[PlannedFiring] = field(default_factory=list)
     unreadable: list[tuple[DueEntry, str]] = field(default_factory=list)
     unresolved: list[tuple[DueEntry, str]] = field(default_factory=list)
-    #: What fails by itself: why, and how long it waits.
+    #: Entries that fail on their own: why, and how long they wait (ms).
     failing: list[tuple[DueEntry, str, int]] = field(default_factory=list)
-    #: Entries that had failed and no longer do.
+    #: Entries that had failed and now work again.
     recovered: list[str] = field(default_factory=list)
+    #: Entries whose stored due time is wrong, and the right one (None: never due).
     misplaced: list[tuple[DueEntry, int | None]] = field(default_factory=list)
     next_due_ms: int | None = None
-    #: Firings that are not due yet, but so soon that they are better prepared now.
+    #: Firings that will be due so soon that their messages are prepared now.
     ahead: list[PlannedFiring] = field(default_factory=list)
-    #: Whether any of them have been sent.
+    #: Whether any of them were sent.
     sent_ahead: bool = False
-    #: When to look again for what cannot be prepared, and not before.
+    #: When to look again for work that could not be prepared.
     again_ms: int | None = None
 
     def note_again(self, due_ms: int | None) -> None:
-        """Remember the earliest instant at which to look for what is not prepared."""
+        """Note when to look for unprepared work; the earliest instant counts."""
         if due_ms is not None and (self.again_ms is None or due_ms < self.again_ms):
             self.again_ms = due_ms
 
     def add(self, other: Plan) -> None:
-        """Add what was planned for one more entry."""
+        """Add the plan of one more entry."""
         self.skips += other.skips
         self.firings += other.firings
         self.unreadable += other.unreadable
@@ -64,20 +65,20 @@ class Plan:
         self.note_again(other.again_ms)
 
     def is_time(self, due_ms: int | None, now_ms: int) -> bool:
-        """Whether something else is due; if it will be, that is remembered."""
+        """Whether other work is due now; if it will be due later, that instant is noted."""
         if due_ms is None or due_ms <= now_ms:
             return due_ms is not None
         self.note_again(due_ms)
         return False
 
     def note_next(self, due_ms: int | None) -> None:
-        """Remember the earliest instant at which something is due again."""
+        """Note when something is due; the earliest instant counts."""
         if due_ms is not None and (self.next_due_ms is None or due_ms < self.next_due_ms):
             self.next_due_ms = due_ms
 
 
 def due_after(entry: Entry, step: Step) -> int | None:
-    """When the entry is due again after a step; a backlog keeps to its pace."""
+    """When the entry is due again after a step; a backlog is spread out by its pace."""
     if step.next_slot_ms is None:
         return None
     return max(entry.effective_ms(step.next_slot_ms), step.not_before_ms)
@@ -93,7 +94,7 @@ def add_step(
     after: Next,
     now_ms: int,
 ) -> None:
-    """Sort one step into skips or firings; a firing that has expired is a skip."""
+    """Add one step to the plan as a skip or a firing; an expired firing becomes a skip."""
     what = step.what
     if isinstance(what, Firing) and has_expired(entry, what, now_ms):
         what = SkippedRun(what.slot_ms, what.slot_ms, 1, Outcome.SKIPPED, "expired")

@@ -1,15 +1,16 @@
-"""From what a tick found due to what is to be done about it.
+"""Turns what a tick found due into a plan: which slots fire and which do not.
 
-For every due entry: its definition (from a bounded cache, by the digest of what is stored, so
-an edit is never missed), then catch-up, then two lists: runs of slots that will not fire, and
-firings to render and claim. Within one entry, skips always come before firings: what is lost,
-beyond its grace or expired is older than what fires. An entry that cannot be read is set
-aside; one that only another deploy's code can resolve waits; neither holds up the others.
+For every due entry, the planner reads the definition and applies catch-up. The result is two lists:
+runs of slots that will not fire, and firings to render and claim. Definitions come from a bounded
+cache, keyed by the digest of the stored text, so an edit is never missed. Within one entry, skips
+come before firings, because slots that are lost, beyond their grace or expired are older than those
+that fire.
 
-Nor does one whose planning takes long: it is measured by a clock that is handed in. The first time
-that is only counted, for the process may have been stopped meanwhile. From the second time on the
-entry waits, each time longer, and after `SLOW_TRIES` it is quarantined. Entries that are known to
-take their time come last, and end the tick's planning when they have had their share of it.
+No entry holds up the others. One that cannot be read is quarantined. One that needs code this
+replica lacks waits. One whose planning takes too long is only counted the first time, because the
+process may have been suspended meanwhile; from the second time on it waits, each time longer, and
+after `SLOW_TRIES` times it is quarantined. Entries known to be costly are planned last, and the
+tick stops planning when they have used up their share of it.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, Expected, Next, ScheduleAsker
 from habeat.schedules.custom import Asked, Code
 
-#: As many as are looked ahead at: what a burst needs is then read once, a second before it.
+#: The cache holds as many definitions as the lookahead covers, so those of a burst are read once,
+#: a second before it.
 CACHED_DEFINITIONS = LOOKED_AT_MOST = 10_000
-#: An entry that was disabled by hand may be enabled by hand.
+#: When to look again at an entry that is disabled but still indexed as due.
 LOOK_AGAIN_MS = 30_000
-#: Slots enumerated in one tick; what is left waits for the next, under a lease just renewed.
+#: Slots enumerated in one tick. The rest waits for the next tick, which renews the lease first.
 SLOTS_PER_TICK = 20_000
 
 MISSING_CODE = (
@@ -47,27 +49,27 @@ MISSING_CODE = (
 
 
 class DefinitionSource(Protocol):
-    """Where definitions come from: stored text, and what only code can express."""
+    """Where definitions come from: the stored text, and the parts that only code can express."""
 
     def decode(self, name: str, stored: bytes) -> Entry:
-        """The entry written as `stored`; DefinitionError if it cannot be read."""
+        """The entry that `stored` describes; DefinitionError if it cannot be read."""
         ...
 
     def resolve(self, entry: Entry) -> Entry | None:
-        """The entry with the parts that only code has; None if this code has them not."""
+        """The entry, completed with the parts from code; None if this replica's code lacks them."""
         ...
 
     def decode_request(self, stored: bytes) -> Request:
-        """The order written as `stored`; DefinitionError."""
+        """The request that `stored` describes; DefinitionError if it cannot be read."""
         ...
 
-    def encode_request(self, order: Request) -> bytes:
-        """The order as stored."""
+    def encode_request(self, request: Request) -> bytes:
+        """The request in its stored form."""
         ...
 
 
 class Planner:
-    """Plans ticks; keeps nothing but the definitions it read last."""
+    """Plans ticks; caches definitions, and remembers which entries failed or were slow."""
 
     def __init__(
         self,
@@ -78,13 +80,13 @@ class Planner:
         monotonic_us: Callable[[], int] = lambda: 0,
         between: Callable[[], None] = lambda: None,
     ) -> None:
-        """`between` is called between two entries, to renew the lease if need be."""
+        """`between` is called between two entries; it renews the lease if necessary."""
         self._asker = asker or AskedHere()
         self._monotonic_us = monotonic_us
         self._between = between
         self._tries = Tries()
         self._slowness = Slowness()
-        #: What it took to read the definitions of this page that took long.
+        #: How long it took to decode each definition that this page had to fetch.
         self._read_us: dict[str, int] = {}
         self._definitions = definitions
         self._defaults = defaults
@@ -93,7 +95,7 @@ class Planner:
         self._effort = Effort()
 
     def plan(self, due: Sequence[DueEntry], *, now_ms: int, loss: Loss, limit: int) -> Plan:
-        """What to do about `due` at `now_ms` (Redis time), at most `limit` firings."""
+        """The plan for `due` at `now_ms` (Redis time), with at most `limit` firings."""
         self._read_us = {}
         self._load(due)
         result = Plan()
@@ -102,7 +104,7 @@ class Planner:
         for item in self._slowness.costly_last(due):
             ahead = item.due_ms > now_ms
             if self._slowness.is_spent or (ahead and self._slowness.is_costly(item)):
-                result.note_again(max(item.due_ms, now_ms))  # it is planned when it is due
+                result.note_again(max(item.due_ms, now_ms))  # plan it when it is due
                 continue
             began_us = self._monotonic_us()
             mine = Plan()
@@ -127,25 +129,26 @@ class Planner:
             result.note_next(item.due_ms)
 
     def _measured(self, mine: Plan, item: DueEntry, took_us: int) -> Plan:
-        """The entry's plan, or that it is set aside because it took too long."""
+        """The entry's plan; or one that defers or quarantines it, if planning took too long."""
         tries = self._slowness.measured(item, took_us)
-        if tries < 2:
+        if tries < 2:  # once may be an accident: the process may have been suspended meanwhile
             return mine
-        why = f"planning it takes longer than the {SLOW_MS} ms it may take"
+        why = f"planning it takes longer than {SLOW_MS} ms"
         if tries >= SLOW_TRIES:
-            took = f"{tries} times in a row, and {took_us // 1_000} ms the last time"
-            return Plan(unreadable=[(item, f"{why}, {took}")])
+            took = f"{tries} times in a row; the last time, it took {took_us // 1_000} ms"
+            return Plan(unreadable=[(item, f"{why}: {took}")])
         return Plan(failing=[(item, why, pause_ms(tries - 1))])
 
     def _plan_ahead(self, result: Plan, found: Entry, item: DueEntry, loss: Loss) -> None:
-        """Plan an entry as of the moment at which it will be due, if all it does is fire once.
+        """Plan an entry as of the instant at which it will be due, if it will simply fire once.
 
-        One with a backlog, or one that was put off, is left until then.
+        An entry that failed before, skips slots or has several firings is planned when it is due.
         """
         then = Plan()
-        waits = item in self._tries or isinstance(found.schedule, Code)  # asked when it is due
+        # A schedule of code answers for the present, so it can only be asked when it is due.
+        waits = item in self._tries or isinstance(found.schedule, Code)
         if not waits:
-            with contextlib.suppress(Exception):  # it fails again when it is due, and is named then
+            with contextlib.suppress(Exception):  # fails again when it is due, and is logged then
                 self._plan_resolved(then, found, item, item.due_ms, loss, 2)
         if len(then.firings) == 1 and not then.skips:
             result.ahead += then.firings
@@ -162,7 +165,7 @@ class Planner:
         loss: Loss,
         room: int,
     ) -> None:
-        """Plan one entry; whatever is wrong with its schedule is its own trouble."""
+        """Plan one entry; any exception of its schedule makes only this entry fail."""
         try:
             well = self._plan_resolved(result, found, item, now_ms, loss, room)
         except Exception as error:
@@ -183,7 +186,7 @@ class Planner:
         loss: Loss,
         room: int,
     ) -> bool:
-        """Plan one entry; whether its schedule did what it should."""
+        """Plan one entry; True if its schedule worked as it should."""
         entry = self._definitions.resolve(found)
         if entry is None:
             result.unresolved.append((item, MISSING_CODE))
@@ -196,7 +199,7 @@ class Planner:
     def _plan_asked(
         self, result: Plan, entry: Entry, schedule: Asked, item: DueEntry, now_ms: int
     ) -> bool:
-        """Ask a schedule of code whether it is due; see `asking`."""
+        """Ask a schedule of code whether it is due (custom_schedules.py)."""
         found = out_of_bounds(entry, item, now_ms)
         if found is None:
             answer = self._asker.ask(item, schedule, as_of_ms(item, now_ms))
@@ -217,7 +220,7 @@ class Planner:
         return not (found.failed or found.waits)
 
     def find_all(self, names: Iterable[str]) -> dict[str, Entry | DefinitionError]:
-        """The entries of these names as stored now, or why there is none to use."""
+        """The entries of these names as stored now, or the error that makes one unusable."""
         wanted = sorted(names)
         stored = self._fetch(wanted) if wanted else []
         return {name: self._found(name, raw) for name, raw in zip(wanted, stored, strict=True)}
@@ -238,7 +241,7 @@ class Planner:
         missing: list[DueEntry] = []
         for item in due:
             if _key(item) in self._cache:
-                self._cache.move_to_end(_key(item))  # what makes room must not be of this page
+                self._cache.move_to_end(_key(item))  # never evict an entry of this page
             elif item.digest and not item.large_bytes:
                 missing.append(item)
         if not missing:
@@ -258,7 +261,7 @@ class Planner:
             return self._definitions.decode(name, stored)
         except DefinitionError as error:
             return error
-        except Exception as error:  # whatever it is, it is this entry's own trouble
+        except Exception as error:  # any exception concerns this entry only
             return DefinitionError(name, type(error).__name__)
 
     def _entry(self, item: DueEntry) -> Entry | DefinitionError:
@@ -281,7 +284,7 @@ class Planner:
         room: int,
     ) -> None:
         assert item.cursor_ms is not None
-        if not entry.enabled:  # by hand, for an edit of ours takes it off the index itself
+        if not entry.enabled:  # changed by hand in Redis: habeat's own edits also unindex the entry
             result.misplaced.append((item, now_ms + LOOK_AGAIN_MS))
             return
         policies, began_us = entry.policies(self._defaults), self._monotonic_us()

@@ -1,13 +1,17 @@
-"""Looking ahead: what will be due within a second is prepared now, and claimed when it is due.
+"""Prepares the messages of firings due within a second, and claims them when they are due.
 
-What is late then is the claim and not the building of messages. A prepared firing is a claim that
-has not been sent: an edit, a pause or another leader meanwhile is told by the script, as ever, and
-one that is dropped (somebody woke us, the lease was lost) has left no trace. So only messages that
-nobody sees being made are prepared: those made from a template. The others are built when due.
+So the time it takes to build messages does not make firings late. A prepared firing is just a claim
+that has not been sent. If the entry was edited or paused meanwhile, or another replica leads, the
+claim script refuses it as usual. If the claim is dropped, because the leader was woken up or lost
+the lease, it leaves no trace. That is also why only messages from a template are prepared: no other
+code sees them being built. All other messages are built when they are due.
 
-Prepared claims outlive the turn that made them. Whoever wakes the leader (an entry was added, and
-may be due at once) ends the holding; the next tick finds the same firings due soon, and they are
-taken from here. What a tick does not find any more is forgotten.
+Prepared claims outlive the turn that made them. A message on the wake channel ends the holding,
+because a new entry may be due at once. The next tick finds the same firings due soon, and their
+prepared claims are used. What a tick no longer finds is forgotten.
+
+`Lookahead` decides what to prepare, page by page of what the tick found; `Prefetch` holds the
+claims and sends them on time.
 """
 
 from __future__ import annotations
@@ -24,37 +28,39 @@ from habeat.engine.rendering import Renderer
 from habeat.ports import Claim, Expected, Tick
 
 AHEAD_MOST_MS = 1_000
-#: What is held is not due later than this, unless Redis' clock was set back: then the turn ends.
+#: A held claim is due sooner than this, unless Redis' clock was set back; in that case the turn
+#: ends.
 LONGEST_US = 2 * AHEAD_MOST_MS * 1_000
-#: A claim takes some 4 KB with its message, once as it is and once packed.
+#: Each prepared claim takes about 4 KB: its message as it is, and once more packed.
 PREPARED_AT_MOST = 10_000
 
-#: So long before the first is due the time is asked for once more: twice as long as that took the
-#: last time, within these. The tick's answer took as long to come as the tick takes, and so late
-#: would everything leave; and whoever has just answered is awake.
+#: Redis' time is read again this long before the first due time: twice as long as the last reading
+#: took, clamped to these bounds. The tick's reply took as long to arrive as the whole tick, and
+#: claims timed by it would all be that late. Besides, a server that has just answered is awake.
 CLOCK_US, CLOCK_MOST_US = 5_000, 250_000
 
-#: So long before the first is due the time is asked for again and again: nobody oversleeps then, on
-#: either side, and the answer that came quickest tells the time best. An answer that would come so
-#: much after the instant is not asked for, so a far server is asked once or not at all.
+#: In the last `NEAR_US` before the first due time, Redis' time is read repeatedly. This keeps both
+#: sides awake, and the quickest reply gives the most accurate time. No reading is started whose
+#: reply would arrive more than `LATE_US` after the due time, so a distant server is asked once or
+#: not at all.
 NEAR_US, ASKED_AT_MOST, LATE_US = 2_000, 12, 100
 
-#: So that no look keeps the server busy for 2 ms.
+#: Entries read by one tick: keeps the script under 2 ms of the server's time.
 DUE_PER_TICK = 150
 FIRINGS_PER_TICK = 2_000
-#: With less than this left, no further page of what will be due soon is looked for.
+#: With less time than this before the first due time, no further page is read.
 PAGE_MS = 20
 
 Key = tuple[str, str, Expected]
 
 
 def ahead_ms(ttl_ms: int, longest_wait_ms: int) -> int:
-    """How far to look ahead: holding must neither cost the lease nor keep a tick from ending."""
+    """How far to look ahead: holding must neither cost the lease nor make a tick too long."""
     return min(AHEAD_MOST_MS, ttl_ms // 6, longest_wait_ms)
 
 
 class Prefetch:
-    """Prepares firings, holds them, and sends them when they are due."""
+    """Prepares firings, holds their claims, and sends them when they are due."""
 
     def __init__(
         self,
@@ -73,7 +79,7 @@ class Prefetch:
         self._sent = 0
         self._complete = True
         self._set_clock: Callable[[Lead], bool] | None = None
-        #: How long it took to ask for the time, and how long before a due time it is asked for.
+        #: How long the last reading of Redis' time took; how long before a due time one starts.
         self._took_us, self._early_us = 0, CLOCK_MOST_US
 
     @property
@@ -82,9 +88,9 @@ class Prefetch:
         return len(self._found) < PREPARED_AT_MOST
 
     def begin(self, lead: Lead) -> None:
-        """A new look: what it does not find again is forgotten.
+        """Start a new look ahead; what it does not find again will be forgotten.
 
-        So is all of it under another lease epoch, which messages name, or another dispatch.
+        Everything is forgotten under a new lease epoch (messages contain it) or another dispatch.
         """
         under = (lead.token.epoch, self._renderer.atomic)
         if under != self._under:
@@ -92,11 +98,11 @@ class Prefetch:
         self._found = {}
 
     def forget(self) -> None:
-        """We do not lead (any more)."""
+        """Drop everything, because this replica does not lead."""
         self._kept = {}
 
     def prepare(self, lead: Lead, planned: Iterable[PlannedFiring]) -> list[PlannedFiring]:
-        """Prepare these; those that have to wait until they are due."""
+        """Prepare these firings; returns those that cannot be prepared before they are due."""
         left: list[PlannedFiring] = []
         for each in planned:
             key = _key(each)
@@ -110,11 +116,11 @@ class Prefetch:
     def send(
         self, lead: Lead, set_clock: Callable[[Lead], bool], until_ms: int | None = None
     ) -> Dispatched:
-        """Claim what is prepared, as it falls due.
+        """Claim each prepared firing when it is due. BrokerUnavailable.
 
-        `set_clock` is called once, before the first wait; False from it is a reason to look again.
-        Ends early when somebody wakes or stops us, and before what is due later than `until_ms`,
-        when something else is to be done; the rest stays prepared. BrokerUnavailable.
+        `set_clock` is called once, before the first wait; if it returns False, the result is not
+        complete. Ends early when a message or a stop arrives, and before the first firing due after
+        `until_ms`, when other work is due. The rest stays prepared.
         """
         self._kept, self._found = self._found, {}
         waiting = sorted(self._kept.items(), key=lambda item: item[1].expected.due_ms)
@@ -142,7 +148,7 @@ class Prefetch:
         return complete
 
     def _held(self, lead: Lead, due_ms: int) -> bool:
-        """Wait until then, with nothing under way; False if something else is to be done first."""
+        """Wait until `due_ms` with nothing under way; False if other work comes first."""
         if lead.until_us(due_ms) > 0:
             self._complete &= self._dispatch.finish(lead)
         return self._clock_set(lead, due_ms) and self._waited(lead, due_ms, 0) and lead.may_go_on()
@@ -156,13 +162,13 @@ class Prefetch:
         return True
 
     def _clock_set(self, lead: Lead, due_ms: int) -> bool:
-        """Ask for the time before the first is due; False if all is to be looked at anew."""
+        """Read Redis' time shortly before the first due time; False to end the holding."""
         if self._set_clock is None:
             return True
         if not self._waited(lead, due_ms, self._early_us):
             return False
         too_late_us = min(max(self._took_us, CLOCK_US // 2), self._early_us // 2)
-        if lead.until_us(due_ms) < too_late_us:
+        if lead.until_us(due_ms) < too_late_us:  # the reply might come too late
             return True
         set_clock, self._set_clock = self._set_clock, None
         began_us = lead.monotonic_us()
@@ -174,7 +180,7 @@ class Prefetch:
         return self._waited(lead, due_ms, NEAR_US) and self._counted_down(lead, due_ms)
 
     def _counted_down(self, lead: Lead, due_ms: int) -> bool:
-        """Ask for the time until it has come, as long as an answer comes in time."""
+        """Read Redis' time repeatedly until it is due, while replies still arrive in time."""
         took_us = self._took_us
         for _ in range(ASKED_AT_MOST):
             if not lead.may_go_on():
@@ -188,7 +194,7 @@ class Prefetch:
 
 
 class Lookahead:
-    """Prepares what will be due soon, and sends it when it is."""
+    """Chooses the firings to prepare, page by page of what the leader's tick finds due soon."""
 
     def __init__(
         self,
@@ -207,9 +213,9 @@ class Lookahead:
         self._lost = False
 
     def run(self, lead: Lead, found: Tick, planned: Plan) -> Dispatched:
-        """Prepare, hold, send. BrokerUnavailable.
+        """Prepare, hold and send. BrokerUnavailable.
 
-        Nothing is held beyond the instant at which something unprepared is to be looked at.
+        Nothing is held beyond the next instant at which unprepared work is due.
         """
         self._prefetch.begin(lead)
         self._lost = False
@@ -221,10 +227,10 @@ class Lookahead:
         return self._prefetch.send(lead, self._set_clock, planned.again_ms)
 
     def _pages(self, lead: Lead, found: Tick, planned: Plan) -> Iterator[Plan]:
-        """What the tick has found due soon; then the next pages, while time and room last."""
+        """The firings that the tick found due soon, then further pages while time and room last."""
         yield planned
         if not planned.ahead or len(found.due) > len(planned.ahead):
-            return  # what was due has gone meanwhile: the pages are not what they were
+            return  # entries of this page were due and have moved since, so offsets have shifted
         first_ms, seen = planned.ahead[0].expected.due_ms, len(found.due)
         while (
             len(found.due) >= DUE_PER_TICK
@@ -250,13 +256,13 @@ class Lookahead:
             yield page
 
     def _set_clock(self, lead: Lead) -> bool:
-        """A short call, whose answer comes at once; False if Redis has lost data meanwhile."""
+        """Renew the lease and read Redis' time by a short call; False if a loss was declared."""
         found = lead.store.renew()
         lead.anchor(found.now_us)
         return self._hears(found)
 
     def _hears(self, found: Tick) -> bool:
-        """Whether no loss was declared since the tick that this turn goes by. HistoryLost."""
+        """Take in another tick; False if a loss was declared since this turn began. HistoryLost."""
         known = self._election.known
         self._election.heard(found)
         return found.loss == known.loss

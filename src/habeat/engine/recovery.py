@@ -1,14 +1,14 @@
-"""Resending the intents of the outbox whose messages may not have left.
+"""Resends intents of the outbox whose messages may not have been sent.
 
     recover (restamp) ─ mark (count the attempt) ─ publish ─ settle
 
-A new leader does this for those of its predecessor, and a live one for its own stale intents,
-whichever dispatch is in use now. The store hands out those that are due, in turns between their
-entries. After each attempt an intent waits, longer each time (core/backoff.py), and an entry whose
-messages are refused has few attempts in one turn, so that no entry waits for another's.
+A new leader recovers its predecessor's intents, and a running leader its own stale ones, whichever
+dispatch is in use now. The store returns those that are due, alternating between entries. After
+each attempt an intent waits, longer each time (core/backoff.py). An entry whose messages are
+refused gets only a few attempts per turn, so it does not hold up the others.
 
-An intent that may be sent at most once is not sent again but buried as ambiguous; one whose
-attempts are used up is buried as failed; both are kept in :dead for a person.
+An at-most-once intent is not resent; it is given up as ambiguous. An intent whose attempts are used
+up is given up as failed. Both are kept in :dead, where a person can resend or delete them.
 """
 
 from __future__ import annotations
@@ -26,24 +26,22 @@ from habeat.ports import Intent, Parcel
 log = logging.getLogger("habeat")
 
 RECOVER_BATCH = 100
-#: The first attempt is not marked: that of the claim.
+#: How many attempts are marked: all but the first, which follows the claim.
 ATTEMPTS_CAP = ATTEMPTS - 1
-#: After so many refused messages of one entry, its others are left for a second.
+#: After this many refused messages of one entry in a turn, its other intents wait for a second.
 REFUSED_IN_A_TURN = 3
 
 
 class Recovery:
-    """Resends intents whose messages may not have left, our own stale ones included."""
+    """Resends intents whose messages may not have been sent, including our own stale ones."""
 
     def __init__(self, sender: Sender, circuits: Circuits) -> None:
         self._circuits = circuits
         self._sender = sender
 
     def run(self, lead: Lead) -> int:
-        """Resend a batch of those that are due; how many there were. BrokerUnavailable.
-
-        What has left and could not be settled is settled first, or it would be resent.
-        """
+        """Resend a batch of the intents that are due; returns its size. BrokerUnavailable."""
+        # Settle first whatever was sent but could not be settled; otherwise it would be resent.
         self._sender.settle(lead)
         found = lead.store.recover(RECOVER_BATCH)
         if found.intents:

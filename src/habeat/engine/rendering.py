@@ -1,6 +1,6 @@
-"""Rendering firings, and what to do about an entry whose message cannot be built.
+"""Renders planned firings into claims, and handles entries whose messages cannot be built.
 
-A failure to render is the entry's own (failures.py). A failure of the broker never counts here.
+A failure to render concerns one entry (failures.py). An unavailable broker never counts as one.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from habeat.printable import redacted
 
 log = logging.getLogger("habeat")
 
-#: So many requests of one entry may fail in a turn; its others are left for the next.
+#: After this many failed requests of one entry in a turn, its other requests wait for the next.
 FAILED_REQUESTS = 3
 
 
 class Renderer:
-    """Turns planned firings into claims; sets aside what cannot be rendered."""
+    """Turns planned firings into claims; defers or ends those that cannot be rendered."""
 
     def __init__(
         self,
@@ -53,14 +53,15 @@ class Renderer:
 
     @property
     def atomic(self) -> bool:
-        """Whether messages leave with the claim."""
+        """Whether messages are sent by the claim itself."""
         return self._publisher.atomic
 
     def claims(self, lead: Lead, firings: Iterable[PlannedFiring]) -> Iterator[Claim]:
-        """The claims of all that can be rendered.
+        """The claims of all firings that can be rendered.
 
-        A failed slot holds up its entry's later ones, which are planned again. Requests do not
-        wait for each other, but those of one entry may not spend the turn on failing.
+        After a failed slot, the entry's later slots are left out, and planned again. Requests do
+        not wait for each other, but after `FAILED_REQUESTS` failures the entry's other requests
+        wait for the next turn.
         """
         failed: Counter[str] = Counter()
         for planned in firings:
@@ -84,7 +85,10 @@ class Renderer:
                 self._failures.set_aside(lead, Failed.of_plan(planned), str(error))
 
     def prepared(self, lead: Lead, planned: PlannedFiring) -> Claim | None:
-        """The claim of a firing that is not due yet, if its message can be made unseen."""
+        """The claim of a firing that is not due yet; None if it cannot be prepared.
+
+        Only messages from a template are prepared, because no other code sees them being built.
+        """
         if self._failures.waits(planned.entry.name):
             return None
         began_us = lead.monotonic_us()
@@ -105,7 +109,7 @@ class Renderer:
             )
         except BrokerUnavailable:
             raise
-        except Exception as error:  # whatever it is, it is this entry's own trouble
+        except Exception as error:  # any other exception concerns this entry only
             raise without_arguments(error, planned.entry) from error
         self._failures.over(planned.entry.name)
         self._measure(planned, rendered, began_us, lead.monotonic_us())
@@ -117,7 +121,7 @@ class Renderer:
         name = planned.entry.name
         if rendered.code_us is not None:
             self._building.built(name, planned.firing.identity, rendered.code_us, now_us)
-        elif rendered.repeatable:  # else its code has yet to run: see Sender
+        elif rendered.repeatable:  # otherwise its code runs while it is sent: see Sender._measure
             self._building.own(name, now_us - began_us, now_us)
 
     def _claim_of(self, planned: PlannedFiring, rendered: Rendered) -> Claim:
@@ -137,7 +141,7 @@ class Renderer:
 
 
 def without_arguments(error: Exception, entry: Entry) -> RenderFailed:
-    """The failure in words to log and to store: code of others quotes what it was given."""
+    """The failure as it may be logged and stored, without the arguments it may quote."""
     text = str(error) if isinstance(error, RenderFailed) else f"{type(error).__name__}: {error}"
     headers = entry.options.get("headers")
     text = redacted(text, args=entry.args, kwargs=entry.kwargs, headers=headers)

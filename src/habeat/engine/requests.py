@@ -1,10 +1,11 @@
-"""Carrying out requests: extra firings that somebody asked for (core/request.py).
+"""Carries out requests: extra firings made by a trigger or a backfill (core/request.py).
 
-They go the same way as the schedule's own: rendered, claimed, sent. What differs is the claim,
-which steps the stored request instead of a cursor. The store hands them out when they are due, in
-turns between their entries, so a request never waits for another entry's. One that cannot be
-carried out (its entry is gone or unreadable, its message cannot be built) is dropped with a record
-and kept in :dead.
+They are rendered, claimed and sent like the firings of the schedule, except that the claim advances
+the stored request instead of a cursor. The store returns requests when they are due, alternating
+between entries, so no request waits for those of another entry.
+
+A request that cannot be carried out is dropped: its entry is gone or unreadable, or its message
+cannot be built. It leaves a record in the ledger and is kept in :dead.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, Expected, Next, StoredRequest
 
 REQUESTS_PER_TURN = 50
-#: Requests are planned one by one, as they are sent, and none is begun after this.
+#: Requests are planned one by one while they are sent; after this, the turn plans no more.
 TURN_MS = 500
 
 
 class Requests:
-    """Carries out the requests that are due, a bounded part of them each turn."""
+    """Carries out due requests, a bounded number per turn."""
 
     def __init__(
         self,
@@ -43,7 +44,10 @@ class Requests:
         self._dispatch = dispatch
 
     def run(self, lead: Lead) -> Dispatched:
-        """Send what is due. `unfinished`: look again at once. BrokerUnavailable."""
+        """Send the requests that are due. `unfinished` means: look again at once.
+
+        BrokerUnavailable.
+        """
         found = lead.store.asked(REQUESTS_PER_TURN)
         readable = list(self._readable(lead, found.requests))
         parts = self._circuits.parted(readable, lambda each: each[1].entry)
@@ -103,7 +107,7 @@ class Requests:
             raise DefinitionError(request.entry, f"its schedule fails: {error!r}") from error
 
     def _wait(self, lead: Lead, stored: StoredRequest, request: Request, entry: Entry) -> None:
-        """A backfill whose time has not come, or that has nothing left to do."""
+        """Defer a backfill that has nothing to send now; DefinitionError if it has no slot left."""
         if request.next_slot_ms(entry) is None:
             raise DefinitionError(request.entry, "it has no slots left")
         lead.store.put_off("requests", [stored.identity], request.not_before_ms)

@@ -1,8 +1,8 @@
-"""Entries that a tick finds due and that cannot fire now: they are quarantined, or wait.
+"""Due entries that cannot fire now: they are quarantined, or they wait.
 
-One that cannot be read is quarantined, and so is one whose planning takes too long again and again.
-One that fails waits, each time longer, and one that needs another deploy's code waits a fixed time.
-Each is logged once when it begins to wait and once when it goes on.
+An entry is quarantined if it cannot be read or if planning it repeatedly takes too long. An entry
+that fails waits, each time longer. One that needs another deploy's code waits a fixed time. A wait
+is logged once when it starts and once when it ends.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ UNRESOLVED_WAIT_MS = 30_000
 
 
 class SettingAside:
-    """Carries out what a plan says of entries that do not fire."""
+    """Carries out the part of a plan that concerns entries that do not fire."""
 
     def __init__(self, trouble: TroubleLog) -> None:
         self._trouble = trouble
 
     def run(self, lead: Lead, planned: Plan) -> None:
-        """Quarantine or put off. LeaseLost, StoreUnavailable."""
+        """Quarantine or defer the entries. LeaseLost, StoreUnavailable."""
         for due, why in planned.unreadable:
             self._quarantine(lead, due, why)
         for due, why in planned.unresolved:

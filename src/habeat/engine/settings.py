@@ -1,4 +1,4 @@
-"""What the loop needs of the settings."""
+"""The settings that the loop uses."""
 
 from __future__ import annotations
 

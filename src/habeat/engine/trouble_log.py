@@ -1,4 +1,4 @@
-"""Log lines that are written once when trouble starts and once when it is over."""
+"""Logs each problem once when it starts and once when it ends."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ log = logging.getLogger("habeat")
 
 
 class TroubleLog:
-    """Remembers which troubles have been told."""
+    """Remembers the last line logged about each subject."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
     def error(self, subject: str, text: str, *args: object, traceback: bool = False) -> None:
-        """Log the trouble of `subject`, unless the same line was the last one about it."""
+        """Log a problem of `subject`, unless the last line about it was the same."""
         line = text % args
-        if self._told.get(subject) != line:
-            self._told[subject] = line
+        if self._logged.get(subject) != line:
+            self._logged[subject] = line
             log.error(line, exc_info=traceback)
 
     def over(self, subject: str, text: str = "", *args: object) -> None:
-        """The trouble of `subject` has ended; say so if it had been told."""
-        if self._told.pop(subject, None) is not None and text:
+        """End the problem of `subject`; log `text` if the problem had been logged."""
+        if self._logged.pop(subject, None) is not None and text:
             log.warning(text, *args)

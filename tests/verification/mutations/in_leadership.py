@@ -94,8 +94,8 @@ TRUST_WINDOW = [
         "What it tells of the history is heard, though the connection is closed then",
         "engine/atomic.py",
         "        while self._under_way and self._under_way[0].claiming.has_come():\n"
-        "            complete &= self._read(lead)"
-        "  # if the sending fails, all connections are closed\n",
+        "            # Read first: if sending fails, all connections are closed, this one too.\n"
+        "            complete &= self._read(lead)\n",
         "",
         DISPATCH,
         keeps=ONCE,
@@ -454,9 +454,9 @@ CONTENDING = [
         "election: a forked child",
         "A fork has one leader, not two",
         _ELECTION,
-        '        """Drop leadership without a word: this is a forked child."""\n'
+        '        """In a forked child: drop leadership without telling Redis."""\n'
         "        self.trust = None\n",
-        '        """Drop leadership without a word: this is a forked child."""\n',
+        '        """In a forked child: drop leadership without telling Redis."""\n',
         ELECTION,
         keeps=ONCE,
     ),

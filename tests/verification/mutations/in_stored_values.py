@@ -189,7 +189,7 @@ ALL = [
         "guard: once for each failure",
         "Keys that cannot be put right do not keep the loop busy",
         "engine/bulkhead.py",
-        "            self.suspicious = False  # to look again at once would find the same\n",
+        "            self.suspicious = False  # another repair right away would find the same\n",
         "",
         GUARD,
     ),
