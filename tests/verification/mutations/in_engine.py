@@ -452,7 +452,7 @@ SENDING_OUT = [
     ),
     Device(
         "dispatch: accounted for",
-        "A duplicate is somebody else's slot, and no reason to plan again",
+        "A duplicate is another claim's slot, and no reason to plan again",
         "engine/claim_results.py",
         'frozenset({"ok", "mine settled", "duplicate"})',
         'frozenset({"ok", "mine settled"})',
@@ -540,7 +540,7 @@ SENDING_OUT = [
     ),
     Device(
         "asking: one thread an entry",
-        "An entry whose schedule hangs is not asked again until it returns",
+        "A schedule that hangs is not called again until it returns",
         _THREADS,
         "if due.name in self._hanging:",
         "if False:",
@@ -615,7 +615,7 @@ SENDING_OUT = [
     ),
     Device(
         "order: end",
-        "A backfill ends where it was told to, that slot included",
+        "A backfill ends at the requested slot, which it includes",
         "core/request.py",
         "slot_ms is not None and slot_ms <= self.end_ms",
         "slot_ms is not None and slot_ms < self.end_ms",
@@ -858,7 +858,7 @@ EDITING = [
     ),
     Device(
         "reconcile: fenced",
-        "I5: who has lost the lease changes no entry",
+        "I5: a leader that lost the lease changes no entry",
         _SEEDING,
         "sent = self._store.send_write(writes, attempt.fence)",
         "sent = self._store.send_write(writes)",
@@ -923,7 +923,7 @@ EDITING = [
     ),
     Device(
         "reconcile: fewer than before",
-        "An entry of the code that somebody has removed is made anew",
+        "An entry of the code that was removed is recreated",
         _RECONCILE,
         "owned < self._owned + self._seeding.made or",
         "owned < 0 or",

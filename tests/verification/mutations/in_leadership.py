@@ -91,7 +91,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "history: an answer that has come before the next batch",
-        "What it tells of the history is heard, though the connection is closed then",
+        "What it says of the history is noticed, even if the connection is then closed",
         "engine/atomic.py",
         "        while self._under_way and self._under_way[0].claiming.has_come():\n"
         "            # Read first: if sending fails, all connections are closed, this one too.\n"
@@ -102,7 +102,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "history: an answer that has come when it is dropped",
-        "What it tells of the history is heard, though nobody waits for it",
+        "What it says of the history is noticed, even if no call waits for it",
         "engine/atomic.py",
         "if isinstance(reply, Statuses | Behind):",
         "if False:",
@@ -218,7 +218,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: ended by a refusal",
-        "I5: who is told that the lease is another's leads no more",
+        "I5: a leader that learns that the lease is another's stops leading",
         _ELECTION,
         "self._gone = attempt.fence.token\n            self._step_down(",
         "self._gone = attempt.fence.token\n            str(",
@@ -325,7 +325,7 @@ WATCH = [
     ),
     Device(
         "watch: heart between the looks",
-        "A heartbeat between the two looks starts anew",
+        "A heartbeat between the two looks starts the check again",
         _LEASE,
         "self.zero_since_ms if not moved and self.zero_since_ms else seen.at_ms",
         "self.zero_since_ms if self.zero_since_ms else seen.at_ms",
@@ -334,7 +334,7 @@ WATCH = [
     ),
     Device(
         "watch: listener between the looks",
-        "A listener between the two looks starts anew",
+        "A listener between the two looks starts the check again",
         _LEASE,
         "zero_since_ms=zero_since if zero else None,",
         "zero_since_ms=zero_since if zero else self.zero_since_ms,",
@@ -418,7 +418,7 @@ CONTENDING = [
     ),
     Device(
         "election: sitting out",
-        "Who resigned stays away for a while",
+        "A replica that resigned does not contend for a while",
         _ELECTION,
         "return now_ms < self._sits_out_until_ms and not unwanted",
         "return False",
@@ -426,7 +426,7 @@ CONTENDING = [
     ),
     Device(
         "election: not for ever",
-        "Who resigned comes back when nobody wants the lease",
+        "A replica that resigned contends again if no other takes the lease",
         _ELECTION,
         "return now_ms < self._sits_out_until_ms and not unwanted",
         "return now_ms < self._sits_out_until_ms",
@@ -434,7 +434,7 @@ CONTENDING = [
     ),
     Device(
         "election: the most ever known",
-        "A snapshot restored is noticed by who knew better",
+        "A restored snapshot is noticed by a replica that knew more",
         _HISTORY,
         "heartbeat=max(mine.heartbeat, found.heartbeat),",
         "heartbeat=found.heartbeat,",
@@ -443,7 +443,7 @@ CONTENDING = [
     ),
     Device(
         "election: an older history",
-        "A snapshot of another, older cluster is noticed by who knew better",
+        "A snapshot of another, older cluster is noticed by a replica that knew more",
         _HISTORY,
         "if found.cluster != mine.cluster and found.epoch < mine.epoch:",
         "if False:",
@@ -462,7 +462,7 @@ CONTENDING = [
     ),
     Device(
         "election: resigned is resigned",
-        "I1: who gave the lease back acts on it no more",
+        "I1: a leader that released the lease no longer acts on it",
         _ELECTION,
         "        token = self.trust.token if self.trust else None\n        self.trust = None\n",
         "        token = self.trust.token if self.trust else None\n",

@@ -156,7 +156,7 @@ ALL = [
     ),
     Device(
         "interval: grid",
-        "Slots stay on the grid, whatever instant is asked from",
+        "Slots stay on the grid, whatever instant the search starts from",
         _INTERVAL,
         "slot_ms = after_ms - since_slot_ms + self.every_ms",
         "slot_ms = after_ms + self.every_ms",

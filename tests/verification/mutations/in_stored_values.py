@@ -27,7 +27,7 @@ ALL = [
     ),
     Device(
         "stored: any exception",
-        "A definition that cannot be read is its entry's own trouble",
+        "A definition that cannot be read affects only its own entry",
         _CODEC,
         "    except Exception as why:  # any error concerns this entry only\n",
         "    except (HabeatError, KeyError, TypeError, ValueError) as why:\n",
@@ -83,7 +83,7 @@ ALL = [
     ),
     Device(
         "mend: renamed, not deleted",
-        "What stands under a key of ours may be somebody's",
+        "A value under a key of habeat's may belong to another program",
         _COMMON,
         "redis.pcall('RENAME', key, aside).err and '' or aside",
         "redis.pcall('DEL', key) == 0 and '' or aside",
