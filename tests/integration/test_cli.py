@@ -383,7 +383,7 @@ def test_a_bug_is_not_dressed_up_as_an_error(shell: Shell, monkeypatch: pytest.M
     def broken(session: Session, *given: Any) -> Any:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("habeat.client.looking.read_status", broken)
+    monkeypatch.setattr("habeat.client.client.read_status", broken)
     context = CLIContext(shell.app, no_color=True, workdir=None)
     done = CliRunner().invoke(group, ["status"], obj=context)
     assert isinstance(done.exception, ZeroDivisionError)

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
-from habeat.client.renaming import renamed
 from habeat.client.room import check_room, within_room
+from habeat.client.selection import Selection, pages_of
 from habeat.client.swapping import Plan, swap
-from habeat.core.entry import Entry, instant
+from habeat.core.entry import Entry, instant, validated
 from habeat.core.limits import check_reason
 from habeat.entries.changes import (
     Edit,
@@ -23,6 +24,7 @@ from habeat.entries.changes import (
     rescheduled,
     resume,
 )
+from habeat.entries.codec import decode_request, digest_of, encode, encode_request
 from habeat.entries.draft import changed_entry, check_has_slots, new_entry
 from habeat.entries.readable import shown
 from habeat.errors import (
@@ -33,7 +35,8 @@ from habeat.errors import (
     RevisionConflict,
     ValidationError,
 )
-from habeat.ports.entries import Stored
+from habeat.ports.entries import Renaming, Stored
+from habeat.store.pages import WRITTEN
 
 Result = TypeVar("Result")
 
@@ -182,3 +185,76 @@ def _existing(stored: Stored) -> Entry:
     if not stored.exists and stored.state.quarantined is None:
         raise EntryNotFound(stored.name)
     return shown(stored)
+
+
+# -- renaming -------------------------------------------------------------------------------
+
+
+def renamed(old: Stored, new_name: str, requests: Mapping[str, bytes]) -> tuple[Renaming, Entry]:
+    """What to write, and the entry as it is then; ValidationError for a name that cannot be."""
+    found = shown(old)
+    entry = validated(replace(found, name=new_name, rev=found.rev + 1))
+    state = found.state
+    if state.due_ms is not None and state.next_slot_ms is not None:
+        state = replace(state, due_ms=entry.effective_ms(state.next_slot_ms))
+    entry = replace(entry, state=state)
+    renaming = Renaming(
+        found.name,
+        old.digest,
+        state.cursor_ms or None,
+        new_name,
+        encode(entry),
+        state.due_ms,
+        list(_moved(found.name, new_name, requests)),
+        len(requests),
+    )
+    return renaming, entry
+
+
+def _moved(
+    name: str, new_name: str, requests: Mapping[str, bytes]
+) -> Iterator[tuple[str, str, bytes]]:
+    for identity, raw in requests.items():
+        try:
+            request = decode_request(raw)
+        except DefinitionError:
+            continue  # the leader puts it aside
+        if request.entry == name:
+            yield identity, digest_of(raw), encode_request(replace(request, entry=new_name))
+
+
+# -- removing many --------------------------------------------------------------------------
+
+
+def clear(calls: RetryingCalls, selection: Selection) -> int:
+    """Remove the API's entries that are meant; how many that were."""
+    if not selection.prefix and not selection.tags:
+        raise ValidationError("name", None, "a name, a prefix that is not empty, or tags")
+    calls = calls.bounded()
+    removed = 0
+    for page in pages_of(calls, selection.prefix):
+        for start in range(0, len(page), WRITTEN):
+            removed += _clear_batch(calls, selection, page[start : start + WRITTEN])
+            calls.check(f"{removed} entries were removed")
+    return removed
+
+
+def _clear_batch(calls: RetryingCalls, selection: Selection, names: Sequence[str]) -> int:
+    def plan(session: Session) -> Plan[int]:
+        snapshot = session.entries.read(names)
+        removals = [
+            removal(stored, snapshot.now_ms)
+            for stored in snapshot.stored
+            if (stored.exists or stored.state.quarantined is not None)
+            and shown(stored).owner == "api"
+            and selection.has(shown(stored))
+            and calls.guard.scope.has(shown(stored))
+        ]
+        if not removals:
+            return Plan(0)
+        return Plan(len(removals), lambda store, mark: store.remove(removals, None, mark))
+
+    try:
+        return swap(calls, plan)
+    except Overtaken as error:
+        raise RevisionConflict(error.entry, None, None) from None
