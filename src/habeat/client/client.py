@@ -1,8 +1,11 @@
-"""The Client: what Python code, the command line and a dashboard call.
+"""The Client: the API for Python code, the command line and dashboards.
 
-It is made for web requests: no connection is made before the first call, each call ends within
-a few seconds whatever Redis does, threads may share one client, and a fork may go on using it.
+It is built for web requests. It connects at the first call, each call ends within a few seconds
+whatever Redis does, threads may share one client, and a forked process may continue to use it.
 Celery is not needed and not imported.
+
+This file is long because it is one subject: the class has one method for each call of the public
+API, with its documentation. The work is done in the other modules of this package.
 """
 
 from __future__ import annotations
