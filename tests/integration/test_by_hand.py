@@ -486,7 +486,7 @@ def test_what_is_wrong_is_told_of_each_and_nothing_is_added(client: Client, beat
     assert told.total == 13
     assert str(told).startswith("8 of 13 entries are invalid, so none was added: no-task: ")
     assert "invalid misfire_pace 0: expected" in str(told.errors["pace"])
-    assert "each name once" in str(told.errors["entries[9]"])
+    assert "each name only once" in str(told.errors["entries[9]"])
     past = habeat.once(datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(errors.BulkError) as caught:
         client.add_many(

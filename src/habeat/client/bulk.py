@@ -143,7 +143,7 @@ def _checked(
         try:
             if label in wanted or label in errors:
                 label = f"entries[{at}]"
-                raise ValidationError("name", name, "each name once", entry=str(name))
+                raise ValidationError("name", name, "each name only once", entry=str(name))
             wanted[label] = _entry(name, item, location)
         except HabeatError as error:
             errors[label] = error
@@ -156,7 +156,9 @@ def _entry(name: Any, item: Any, location: Location) -> Entry:
     given = {key: value for key, value in item.items() if key != "name"}
     for required in ("task", "schedule"):
         if required not in given:
-            raise ValidationError(required, None, "must be given", entry=str(name or ""))
+            raise ValidationError(
+                required, None, "a value", entry=str(name or ""), problem=f"{required} is missing"
+            )
     return new_entry(name, given, location.timezone, location.limits)
 
 

@@ -92,7 +92,7 @@ class Client:
         for field, seconds in (("timeout", timeout), ("long_timeout", long_timeout)):
             given_at_all = seconds is not None or field == "timeout"
             if given_at_all and (type(seconds) not in (int, float) or not seconds > 0):  # type: ignore[operator]
-                raise ValidationError(field, seconds, "seconds more than 0")
+                raise ValidationError(field, seconds, "more than 0 seconds")
         if isinstance(app, str):
             location = location_of_url(app, prefix, options, timezone)
             self._calls = RetryingCalls(lambda: location, timeout, sleep, guard, long_timeout)
@@ -101,7 +101,7 @@ class Client:
         else:
             for field, given in (("prefix", prefix), ("options", options), ("timezone", timezone)):
                 if given is not None:
-                    raise ValidationError(field, given, "left out: the app's settings say it")
+                    raise ValidationError(field, given, "no value: the app's settings have it")
             self._calls = RetryingCalls(
                 lambda: location_of_app(app), timeout, sleep, guard, long_timeout
             )
@@ -341,7 +341,7 @@ class Client:
         if name is None:
             return clear(self._calls, selection)
         if selection != Selection():
-            raise ValidationError("name", name, "left out where prefix or tags are given")
+            raise ValidationError("name", name, "no name together with prefix or tags")
         self._editing.remove(checked_name(name))
         return 1
 
@@ -361,7 +361,7 @@ class Client:
         ValidationError.
         """
         if not isinstance(reason, str):
-            raise ValidationError("reason", reason, "a text", entry=name)
+            raise ValidationError("reason", reason, "a string", entry=name)
         try:
             until_ms = None if until is None else to_ms("until", until)
         except ValidationError as error:

@@ -60,7 +60,7 @@ def wanted_of(
         shown_name = name if isinstance(name, str) and name else f"entries[{at}]"
         try:
             if shown_name in wanted:
-                raise ValidationError("name", name, "each name once")
+                raise ValidationError("name", name, "each name only once")
             wanted[shown_name] = _one(name, item, location)
         except DefinitionError as error:
             refused[shown_name] = error.why

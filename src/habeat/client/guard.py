@@ -127,7 +127,7 @@ class Guard:
             if value is None or option in _ALWAYS:
                 continue
             if self.queues is not None and option in _WAYS:
-                raise NotAllowed(name, f"{where}.{option}", "left out: only a queue is chosen")
+                raise NotAllowed(name, f"{where}.{option}", "only a queue")
             if self.options is not None and option not in self.options:
                 raise NotAllowed(name, f"{where}.{option}", "options " + _listed(self.options))
         queue = options.get("queue")
@@ -196,7 +196,7 @@ def _listed(words: Words) -> str:
 
 def _text(field: str, given: object) -> str:
     if not isinstance(given, str):
-        raise ValidationError(f"guard.{field}", given, "a text")
+        raise ValidationError(f"guard.{field}", given, "a string")
     return given
 
 

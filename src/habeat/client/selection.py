@@ -43,7 +43,7 @@ class Selection:
     ) -> Selection:
         """A filter of these words; ValidationError for one that does not exist."""
         if not isinstance(prefix, str):
-            raise ValidationError("prefix", prefix, "a text")
+            raise ValidationError("prefix", prefix, "a string")
         for field, given, allowed in (("owner", owner, OWNERS), ("state", condition, CONDITIONS)):
             if given is not None and given not in allowed:
                 raise ValidationError(field, given, " or ".join(map(repr, allowed)))

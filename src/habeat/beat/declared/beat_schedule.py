@@ -71,10 +71,16 @@ def declare(
 def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str, limits: Limits) -> Entry:
     unknown = sorted(set(given) - _ENTRY_KEYS)
     if unknown:
-        raise ValidationError(unknown[0], given[unknown[0]], "no such key", entry=name)
+        allowed = "one of " + ", ".join(sorted(_ENTRY_KEYS))
+        problem = f"unknown key {str(unknown[0])!r}"
+        raise ValidationError(
+            str(unknown[0]), given[unknown[0]], allowed, entry=name, problem=problem
+        )
     for required in ("task", "schedule"):
         if required not in given:
-            raise ValidationError(required, None, "must be given", entry=name)
+            raise ValidationError(
+                required, None, "a value", entry=name, problem=f"{required} is missing"
+            )
     relative = bool(given.get("relative"))
     schedule = to_schedule(given["schedule"], app, zone=zone, relative=relative).bound(name, zone)
     args, kwargs = given.get("args") or (), given.get("kwargs") or {}
