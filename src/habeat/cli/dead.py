@@ -43,11 +43,11 @@ def list_dead(
     client: Client, entry: str | None, older_than: timedelta | None, limit: int, as_json: bool
 ) -> None:
     """List firings and requests that were given up, oldest first."""
-    found = client.dead(entry, older_than=older_than, limit=limit)
+    letters = client.dead(entry, older_than=older_than, limit=limit)
     if as_json:
-        say_json(found)
-    elif found:
-        _rows(found, client)
+        say_json(letters)
+    elif letters:
+        _rows(letters, client)
     else:
         say("nothing was given up")
 
@@ -120,7 +120,7 @@ def purge_dead(
         say(f"deleted {plural(count, 'record')}")
 
 
-def _rows(found: Sequence[DeadLetter], client: Client) -> None:
+def _rows(letters: Sequence[DeadLetter], client: Client) -> None:
     now = client.server_time()
     table(
         ("ID", "KIND", "GIVEN UP", "ATTEMPTS", "WHY"),
@@ -132,7 +132,7 @@ def _rows(found: Sequence[DeadLetter], client: Client) -> None:
                 "?" if letter.attempts is None else str(letter.attempts),
                 letter.why,
             )
-            for letter in found
+            for letter in letters
         ],
         elastic=(4, 0),
         right=(3,),

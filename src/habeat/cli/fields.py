@@ -81,20 +81,20 @@ def entry_options(function: Callable[..., None]) -> Callable[..., None]:
 def fields_from(given: Mapping[str, Any], timezone: str) -> dict[str, Any]:
     """The API's arguments for the options that were given."""
     plain = ("args", "kwargs", "description")
-    found = {name: given[name] for name in plain if given[name] is not None}
+    fields = {name: given[name] for name in plain if given[name] is not None}
     options = option_values(given["options"])
     if given["queue"] is not None:
         options["queue"] = given["queue"]
     if options:
-        found["options"] = options
+        fields["options"] = options
     if given["tags"]:
-        found["tags"] = given["tags"]
+        fields["tags"] = given["tags"]
     for name in ("misfire", "delivery"):
         if given[name] is not None:
-            found[name] = None if given[name] == DEFAULT else given[name]
+            fields[name] = None if given[name] == DEFAULT else given[name]
     for name, read in _written(given, timezone):
-        found[name] = None if given[name] in (DEFAULT, NONE) else read(given[name])
-    return found
+        fields[name] = None if given[name] in (DEFAULT, NONE) else read(given[name])
+    return fields
 
 
 def options_changed(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

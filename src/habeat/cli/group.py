@@ -64,8 +64,8 @@ class Commands(click.Group):
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
-        found = importlib.import_module(f"habeat.cli.{module}")
-        command: click.Command = getattr(found, f"{cmd_name}_command")
+        loaded = importlib.import_module(f"habeat.cli.{module}")
+        command: click.Command = getattr(loaded, f"{cmd_name}_command")
         return command
 
 

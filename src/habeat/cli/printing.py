@@ -194,9 +194,9 @@ def _cell(text: str, width: int, right: bool) -> str:
 
 def pairs(rows: Iterable[tuple[str, str | Sequence[str]]]) -> None:
     """Print labels with their values; further lines of a value are indented."""
-    found = [(label, [text] if isinstance(text, str) else list(text)) for label, text in rows]
-    width = max((len(label) for label, _ in found), default=0)
-    for label, lines in found:
+    labelled = [(label, [text] if isinstance(text, str) else list(text)) for label, text in rows]
+    width = max((len(label) for label, _ in labelled), default=0)
+    for label, lines in labelled:
         first, *more = lines or [""]
         say(f"{label.ljust(width)}{GAP}{first}".rstrip())
         for line in more:

@@ -43,23 +43,23 @@ def simulate_command(
         raise click.BadParameter(
             f"{spread!r}: expected a span such as 60 or 5m", param_hint="--spread"
         )
-    found = client.simulate(begin, until, spread=seconds)
+    simulation = client.simulate(begin, until, spread=seconds)
     if as_json:
-        say_json(_plain(found))
+        say_json(_plain(simulation))
     else:
-        _say(found)
+        _say(simulation)
 
 
-def _plain(found: Simulation) -> dict[str, Any]:
-    spread = found.spread
+def _plain(simulation: Simulation) -> dict[str, Any]:
+    spread = simulation.spread
     return {
-        "start": found.start,
-        "end": found.end,
-        "entries": found.entries,
-        "left_out": found.left_out,
-        **_load(found.load),
+        "start": simulation.start,
+        "end": simulation.end,
+        "entries": simulation.entries,
+        "left_out": simulation.left_out,
+        **_load(simulation.load),
         "spread_ms": None if spread is None else round(spread.total_seconds() * 1_000),
-        "with_spread": None if found.with_spread is None else _load(found.with_spread),
+        "with_spread": None if simulation.with_spread is None else _load(simulation.with_spread),
     }
 
 
@@ -72,20 +72,20 @@ def _load(load: Load) -> dict[str, Any]:
     }
 
 
-def _say(found: Simulation) -> None:
-    load, other = found.load, found.with_spread
+def _say(simulation: Simulation) -> None:
+    load, other = simulation.load, simulation.with_spread
     minutes = len(load.per_minute)
     say(
-        f"{entries_counted(found.entries)}, {plural(load.firings, 'firing')} in "
+        f"{entries_counted(simulation.entries)}, {plural(load.firings, 'firing')} in "
         f"{plural(minutes, 'minute')}: {load.firings / minutes:.3g} a minute, "
         f"{load.highest} in the busiest"
     )
-    if found.left_out:
-        say(f"not included: {entries_counted(len(found.left_out))} (see --json)")
+    if simulation.left_out:
+        say(f"not included: {entries_counted(len(simulation.left_out))} (see --json)")
     if not load.firings:
         return
     say()
-    for line in _histogram(found):
+    for line in _histogram(simulation):
         say(line)
     say()
     say("busiest minutes")
@@ -103,18 +103,18 @@ def _say(found: Simulation) -> None:
         )
 
 
-def _histogram(found: Simulation) -> Iterator[str]:
+def _histogram(simulation: Simulation) -> Iterator[str]:
     """The busiest minute of each stretch of time, so that no peak is averaged away."""
-    minutes = len(found.load.per_minute)
+    minutes = len(simulation.load.per_minute)
     width = -(-minutes // ROWS)
-    plain = _highest(found.load.per_minute, width)
-    spread = _highest(found.with_spread.per_minute, width) if found.with_spread else None
+    plain = _highest(simulation.load.per_minute, width)
+    spread = _highest(simulation.with_spread.per_minute, width) if simulation.with_spread else None
     most = max(plain)
     yield f"firings in the busiest minute of every {plural(width, 'minute')}" + (
         ", and with the spread" if spread else ""
     )
     for place, count in enumerate(plain):
-        at = (found.start + timedelta(minutes=place * width)).astimezone()
+        at = (simulation.start + timedelta(minutes=place * width)).astimezone()
         bar = "#" * -(-count * BAR // most)
         beside = f"  {spread[place]}" if spread else ""
         yield f"  {at:%a %H:%M}  {bar.ljust(BAR)}  {count}{beside}".rstrip()

@@ -178,9 +178,9 @@ def circuit_json(circuit: Circuit) -> dict[str, object]:
 
 
 def _troubled(status: Status) -> Iterator[tuple[str, Lines]]:
-    for label, found in (("quarantined", status.quarantined), ("unstorable", status.unstorable)):
-        if found:
-            yield label, [f"{name}: {why}" for name, why in sorted(found.items())]
+    for label, reasons in (("quarantined", status.quarantined), ("unstorable", status.unstorable)):
+        if reasons:
+            yield label, [f"{name}: {why}" for name, why in sorted(reasons.items())]
     if status.circuits:
         yield (
             "not sent",

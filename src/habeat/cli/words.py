@@ -81,12 +81,12 @@ class Json(ParamType):
         if not isinstance(value, str):
             return value
         try:
-            found = json.loads(value)
+            parsed = json.loads(value)
         except (ValueError, RecursionError) as error:
             self.fail(f"{value!r} is not JSON: {error}", param, ctx)
-        if not isinstance(found, self._kind):
+        if not isinstance(parsed, self._kind):
             self.fail(f"{value!r}: expected {self._what}", param, ctx)
-        return found
+        return parsed
 
 
 def ago(given: datetime | timedelta, now: datetime) -> datetime:
@@ -246,13 +246,13 @@ _MAKERS: dict[str, Callable[[Any, str | None, str], Schedule]] = {
 
 def option_values(written: tuple[str, ...]) -> dict[str, Any]:
     """The options in ``k=v`` pairs; values that are not JSON are taken as text."""
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for pair in written:
         name, sign, value = pair.partition("=")
         if not sign or not name:
             raise click.BadParameter(f"{pair!r}: expected NAME=VALUE", param_hint="--option")
         try:
-            found[name] = json.loads(value)
+            options[name] = json.loads(value)
         except (ValueError, RecursionError):
-            found[name] = value
-    return found
+            options[name] = value
+    return options

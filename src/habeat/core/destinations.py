@@ -28,14 +28,14 @@ def own_names(base: str, broker_prefix: str) -> tuple[str, ...]:
 
     `broker_prefix` is kombu's global_keyprefix, which precedes each of its keys.
     """
-    found = []
+    prefixes = []
     for binding in BINDINGS:
         before = broker_prefix + binding
         if before.startswith(base):
-            found.append("")
+            prefixes.append("")
         elif base.startswith(before):
-            found.append(base[len(before) :])
-    return tuple(dict.fromkeys(found))
+            prefixes.append(base[len(before) :])
+    return tuple(dict.fromkeys(prefixes))
 
 
 def check_destinations(entry: Entry, own: tuple[str, ...]) -> None:

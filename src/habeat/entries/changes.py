@@ -312,14 +312,14 @@ def _left_behind(stored: Stored, entry: Entry, now_ms: int) -> SkippedRun | None
 def _counted(entry: Entry, cursor_ms: int, now_ms: int, reason: str) -> SkippedRun | None:
     limit = None if entry.schedule.arithmetic else COUNTED_AT_MOST
     try:
-        found = entry.count_between(cursor_ms, now_ms, limit)
+        run = entry.count_between(cursor_ms, now_ms, limit)
     except Exception:  # a failing schedule must not prevent an edit or a removal
         return _run(now_ms, now_ms, 1, f"{reason}; slots not counted")
-    if found is None:
+    if run is None:
         return None
-    if limit is not None and found.count >= limit:
-        return _run(found.first_ms, now_ms, found.count, f"{reason}; at least this many")
-    return _run(found.first_ms, found.last_ms, found.count, reason)
+    if limit is not None and run.count >= limit:
+        return _run(run.first_ms, now_ms, run.count, f"{reason}; at least this many")
+    return _run(run.first_ms, run.last_ms, run.count, reason)
 
 
 _UNSCHEDULED = ("paused", "disabled", "quarantined")

@@ -68,10 +68,10 @@ def _is_sound(key: str, value: Any) -> bool:
 
 def _object(raw: bytes) -> Mapping[str, Any]:
     try:
-        found = json.loads(raw)
+        data = json.loads(raw)
     except Exception:  # it is not JSON, so there is nothing to show
         return {}
-    return found if isinstance(found, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def _schedule(data: Mapping[str, Any], why: str) -> Schedule:

@@ -103,6 +103,6 @@ REQUEST: Mapping[str, Check] = {
 def check(data: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
     """Raise ValidationError for the first field of `data` that fails its check."""
     for name, value in data.items():
-        found = checks.get(name)
-        if found is not None and not found[0](value):
-            raise ValidationError(name, kind_of(value), found[1])
+        rule = checks.get(name)
+        if rule is not None and not rule[0](value):
+            raise ValidationError(name, kind_of(value), rule[1])
