@@ -106,7 +106,7 @@ def purge_dead(
 ) -> None:
     """Delete one record, or all that the options select.
 
-    Without an ID and options, it deletes all records.
+    With neither an ID nor options, it deletes all records.
     """
     if identity is not None and (entry is not None or older_than is not None):
         raise click.UsageError("give either an ID or options")

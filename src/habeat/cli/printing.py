@@ -99,7 +99,7 @@ def entry_json(entry: Entry) -> dict[str, Any]:
 
 
 def span(seconds: float) -> str:
-    """A duration in its largest unit, and in the next one below ten of it: "1h 5m", "12h"."""
+    """A duration in its largest unit, below ten of it also in the next: "1h 5m", "12h"."""
     whole = int(abs(seconds))
     for place, (unit, size) in enumerate(_UNITS):
         count, rest = divmod(whole, size)

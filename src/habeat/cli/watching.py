@@ -55,8 +55,9 @@ def status_command(client: Client, as_json: bool) -> None:
 def health_command(client: Client, as_json: bool) -> None:
     """Exit with status 0 if the scheduler is healthy.
 
-    That means: there is a live leader, nothing is overdue beyond its grace, every firing is
-    accounted for, no entry keeps failing, and no firing or request was given up.
+    That means: a live leader sends what is due, nothing is overdue beyond its grace, every firing
+    is accounted for, no entry keeps failing, and nothing that was given up waits to be resent or
+    purged.
     """
     try:
         status = client.status()

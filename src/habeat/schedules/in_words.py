@@ -20,7 +20,7 @@ _MONTHS = (
 )
 NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", LAST: "last"}
 
-# List up to this many times of day; describe more by a pattern.
+# List up to this many times of day; describe longer lists by a pattern.
 _TIMES_LISTED = 4
 
 

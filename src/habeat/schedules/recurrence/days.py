@@ -30,7 +30,7 @@ class MatchingDays:
         self._parts = parts
         self._of_year = parts.freq == "YEARLY" and not parts.by_month
         self._months: dict[int, bytes] = {}
-        #: Computing a week's number takes several dates.
+        #: The cost of a month in steps; computing a week's number takes several dates.
         self._steps_a_month = 10 if parts.by_week_no else 2
         #: Whether every day matches.
         self.all = not (
