@@ -20,7 +20,7 @@ OVER_US = 60_000_000
 _ALL_SLOW = (
     f"habeat: messages of most entries take more than {SLOW_US // 1_000} ms to build, and all "
     "firings are late: the host is short of CPU, or code that runs for each message (a receiver of "
-    "before_task_publish, say) is slow; no entry is set aside for it"
+    "before_task_publish, say) is slow; no circuit opens for it"
 )
 
 

@@ -50,7 +50,7 @@ class Bulkhead:
             if not self.suspect(error):
                 raise
             self._trouble.error(
-                what, "habeat: %s failed (%r); dispatch goes on", what, error, traceback=True
+                what, "habeat: %s failed (%r); dispatch continues", what, error, traceback=True
             )
             return None
         self._trouble.over(what)

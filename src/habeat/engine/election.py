@@ -198,8 +198,8 @@ class Election:
         known = replace(self.known, loss=found.loss)
         if found.loss.declared_ms > self.known.loss.declared_ms:
             log.warning(
-                "habeat: leading on; Redis went back in time: slots that were due until %d ms ago "
-                "and are not accounted for count as lost",
+                "habeat: still leading; Redis went back in time: slots due more than %d ms "
+                "ago and are not accounted for count as lost",
                 found.loss.declared_ms - found.loss.until_ms,
             )
         self.history.known = known
@@ -281,7 +281,7 @@ class Election:
         self.inert = ""
         self.won = reply
         if reply.already:
-            log.warning("habeat: the lease is still ours: leading on")
+            log.warning("habeat: the lease is still ours; leading again")
         self.history.won(
             Known(
                 reply.cluster, reply.token.epoch, reply.heartbeat, reply.loss, reply.now_us // 1_000

@@ -160,7 +160,7 @@ class Engine:
             return 0
         except Exception as error:
             self._trouble.error(
-                "bug", "habeat: a tick failed (%r); the next one goes on", error, traceback=True
+                "bug", "habeat: a tick failed (%r); the loop continues", error, traceback=True
             )
             self._bugs += 1
             self._bulkhead.suspect(error)

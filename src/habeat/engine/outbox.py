@@ -197,7 +197,7 @@ class Sender:
 
     def _tell(self, entry: str, identity: str, error: PublishRefused) -> None:
         if isinstance(error, PublishUnknown):
-            text = "habeat: whether a message of entry %r was taken is not known: %s"
+            text = "habeat: it is not known whether the broker took a message of entry %r: %s"
             self._refused.error(entry, text, entry, error)
             return
         self._circuits.refused(entry, identity, str(error))

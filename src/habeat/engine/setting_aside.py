@@ -34,7 +34,7 @@ class SettingAside:
         for due, why, pause_ms in planned.failing:
             self._wait(lead, due, why, pause_ms)
         for name in planned.recovered:
-            self._trouble.over(f"plan {name}", "habeat: entry %r goes on", name)
+            self._trouble.over(f"plan {name}", "habeat: entry %r works again", name)
         for due, right_due_ms in planned.misplaced:
             self._defer(lead, due, right_due_ms)
 
@@ -45,7 +45,7 @@ class SettingAside:
     def _quarantine(self, lead: Lead, due: DueEntry, why: str) -> None:
         reply = lead.store.quarantine(due, why)
         if reply.words[0] == "ok":
-            log.error("habeat: entry %r is quarantined, untouched: %s", due.name, why)
+            log.error("habeat: entry %r is quarantined: %s", due.name, why)
 
     def _defer(self, lead: Lead, due: DueEntry, until_ms: int | None) -> None:
         lead.store.defer(due, until_ms)

@@ -115,7 +115,7 @@ class RedisWakeChannel:
             self._cannot_open = True
             log.error(
                 "habeat: the pub/sub connection cannot be opened (%s), though Redis answers: "
-                "dispatch goes on; takeover after a crash waits for the TTL meanwhile",
+                "dispatch continues, and takeover after a crash waits for the TTL",
                 error,
             )
 

@@ -166,7 +166,7 @@ def test_one_that_fails_waits_longer_each_time_and_says_when_it_goes_on(
     assert max(gaps(world, "good")) == 1_000
     broken = False
     world.run(61_000)
-    assert "'bad' goes on" in caplog.text
+    assert "'bad' works again" in caplog.text
     assert "sent" in [what for _, what in world.store.outcomes("bad")]
 
 
