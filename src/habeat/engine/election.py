@@ -199,7 +199,7 @@ class Election:
         if found.loss.declared_ms > self.known.loss.declared_ms:
             log.warning(
                 "habeat: still leading; Redis went back in time: slots due more than %d ms "
-                "ago and are not accounted for count as lost",
+                "ago that are not accounted for count as lost",
                 found.loss.declared_ms - found.loss.until_ms,
             )
         self.history.known = known

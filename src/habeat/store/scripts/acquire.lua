@@ -1,12 +1,12 @@
--- Take the lease if it is free; extend it if it is ours already.
+-- Takes the lease if it is free; extends it if it is already ours.
 --
--- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none,
+-- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none yet,
 --      5 known cluster id ('' if none), 6 known lease epoch, 7 known heartbeat,
---      8 when the known history last answered, ms (0: never)
+--      8 time of the last answer from the known history ms (0: never)
 -- Returns {'won', token, now us, cluster id, heartbeat, history, lost until ms, declared ms}
 --      or {'mine', token, now us, cluster id, heartbeat, history, lost until ms, declared ms}
 --      or {'held', token, pttl ms}  or {'foreign', 'app' | 'schema', whose}
--- Replay: who lost the reply calls again and gets 'mine'.
+-- Replay: if the reply was lost, a second call returns 'mine'.
 -- include: leadership.lua
 
 local nonce, ttl_ms = ARGV[1], ARGV[2]
@@ -36,8 +36,8 @@ if not last then
 elseif released and released == leader then
   cause = 'released'
 end
--- Our own process is one thread, and has nothing on its way. But of a history that went back nobody
--- knows who led last, and whether that one gave its lease back.
+-- If we led last ourselves, nothing is under way: our process has only one thread. But if Redis
+-- went back in time, it does not show who led last or whether that leader released its lease.
 local over = cause ~= 'expired' or nonce_of(leader or '') == nonce
 if leader and (not over or history_since(known) == 'restored') then
   distrust(leader, tonumber(old_ttl_ms or '') or tonumber(ttl_ms))

@@ -1,11 +1,11 @@
--- Which requests for extra firings are due, in turns between the entries that they are for. Fenced.
+-- Returns the requests that are due, alternating between their entries. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many at most, 5 how many of those due to read
---      for it
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many to return at most,
+--      5 how many due requests to read to choose them from
 -- Returns {'ok', now us, heartbeat, {request id, request, …}} or {'lost', holder}
 --      or {'behind', now us, heartbeat}
 --
--- Replay: nothing is taken away here; a claim or a drop does that.
+-- Replay: safe; requests are removed by a claim or a drop, not here.
 -- include: queues.lua
 
 local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
@@ -13,8 +13,8 @@ if refused then
   return refused
 end
 
--- The entry is remembered with the id for as long as the ledger keeps its records; later, those
--- that are still there share one turn.
+-- The entry of a request id is remembered as long as the ledger keeps records. Requests that are
+-- older than that share one turn.
 local function entry_of(identity)
   local known = redis.pcall('GET', BASE .. 'request:' .. identity)
   return type(known) == 'string' and string.match(known, '^[^\n]*') or ''

@@ -1,11 +1,11 @@
--- Keep the circuits of entries that cannot be sent, or close them. Fenced.
+-- Stores or closes the circuits of entries. Fenced.
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 number of entries; for each: name, digest of
---      the definition that failed ('' if that is not known), the circuit as JSON ('' to close it)
+--      the definition that failed ('' if unknown), the circuit as JSON ('' to close it)
 -- Returns {'ok', now us, heartbeat} or {'lost', holder}
 --      or {'behind', now us, heartbeat}. Replay: changes nothing more.
 --
--- An edit closes a circuit (write.lua), so one of another definition is not kept.
+-- An edit closes a circuit (write.lua), so a circuit is not stored if the definition has changed.
 
 local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
 if refused then

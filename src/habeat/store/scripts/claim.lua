@@ -1,27 +1,27 @@
--- Take slots: at most one claim ever succeeds for an (entry, slot).
+-- Claims slots. At most one claim ever succeeds for an (entry, slot).
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 dedup ttl ms, 5 'atomic' | 'outbox',
---      6 the broker's database, 7 our own ('' and '' where they are the same),
+--      6 the broker's database, 7 our own ('' and '' if they are the same),
 --      8 number of firings; then for each firing:
 --        name, digest of the definition, due ms it was planned for, cursor ms, slot ms,
 --        effective ms, next slot ms ('' if none), next due ms ('' if none), reason, delivery,
---        message (outbox; else ''), request ('' for a slot of the schedule), what remains of
---        the request after this firing ('' if nothing), number of commands; for each command:
---        number of its words, words (the first is the command, the second its key)
+--        message (outbox; otherwise ''), request id ('' for a slot of the schedule), what remains
+--        of the request after this firing ('' if nothing), number of commands; for each command:
+--        number of its words, the words (first the command, then its key)
 -- Returns {'ok', now us, heartbeat, status, …}, a status for each firing, or {'lost', holder}
 --      or {'behind', now us, heartbeat}
 --
 -- status: ok | duplicate | mine inflight | mine settled | early | replan | gone | error …
 --
--- A firing asked for by hand (a request) moves no cursor: it must be in :requests as planned
--- (the digest is the request's then), and takes its next step there; next due ms is when it wants
--- to be looked at again.
+-- A firing that was requested by hand moves no cursor. Its request must be in :requests as it was
+-- when planned (the digest is that of the request), and the claim replaces it with what remains;
+-- next due ms is then when to look at the request again.
 --
--- The push comes before the claim: Lua does not roll back, and a claim without a message is a
--- lost slot, while a message without a claim can only come from a failing write behind it,
--- which the probe at start has ruled out. Every firing is tried by itself, so that a bad one
--- does not hide the others. The lease is extended last: a write that Redis refuses for want
--- of memory must be the first one, or it would be let through.
+-- The message is pushed before the slot is claimed, because Lua cannot roll back. A claim without a
+-- message would be a lost slot. A message without a claim could only result from a later write that
+-- fails, and the script check at start has ruled that out. Each firing is tried separately, so a
+-- bad one does not affect the others. The lease is extended last: when memory is full, Redis
+-- refuses the writes of a script only until one has succeeded, so PEXPIRE must not come first.
 
 local token, dedup_ms, atomic = ARGV[1], ARGV[4], ARGV[5] == 'atomic'
 local refused = refusal(token, ARGV[3])
@@ -35,9 +35,9 @@ local broker_db, own_db = ARGV[6], ARGV[7]
 local given, at = ARGV, 9
 local now = int(NOW)
 
--- Thousands of these are read when a schedule piles up, and Lua takes longer over one than the
--- commands do: so a command stays in ARGV (where it begins is kept), and what is used twice is made
--- once.
+-- A backlog means thousands of firings, and Lua spends more time on each than its Redis commands
+-- take. So commands stay in ARGV (only the index where each begins is stored), and values that are
+-- used twice are built once.
 local function read_firing()
   local name, digest, due, cursor, slot, effective, next_slot, next_due, reason, delivery,
     message, request, remains, number = unpack(given, at, at + 13)
@@ -122,8 +122,7 @@ local function step_request(firing)
   end
 end
 
--- The queues are in the broker's database; what is found there of a key's type holds for the
--- whole call.
+-- Queues are in the broker's database. The type of each key is looked up once per call.
 local is_queue = {}
 
 local function queues_are_sound(firing)
@@ -140,7 +139,7 @@ local function queues_are_sound(firing)
   return true
 end
 
--- A queue or channel that begins like our own keys would write into the schedule's state.
+-- Pushing to a queue or channel with the prefix of our own keys would corrupt the schedule's state.
 local function leads_to_ours(firing)
   for _, begins in ipairs(firing.commands) do
     if string.sub(given[begins + 2] or '', 1, #BASE) == BASE then
@@ -162,7 +161,7 @@ local function push(firing)
   end
 end
 
--- What can be pushed is; what cannot is told so, and is not claimed.
+-- Pushes each message. A firing whose push fails gets an error status and is not claimed.
 local function push_all(firings)
   if broker_db ~= own_db then
     redis.call('SELECT', broker_db)
@@ -189,6 +188,7 @@ local function settle_now(firing)
   mark_fired(firing, 'settled')
   record(firing.name, firing.slot, outcome_of(late, firing.reason), firing.reason, '1',
     firing.slot, token, int(late), '1')
+  -- A firing requested by hand has no due time of its own, so it is not counted.
   if by_hand(firing.identity) then
     return
   end
@@ -196,7 +196,7 @@ local function settle_now(firing)
   overall[late] = (overall[late] or 0) + 1
 end
 
--- Until then nobody but its claimer has an interest in it, and that one is about to send it.
+-- How long recovery leaves a new intent alone, ms: its claimer is about to send it.
 local RESEND_AFTER = 1000
 
 local function keep_intent(firing)
@@ -234,8 +234,8 @@ local function take(firing)
   sent = sent + 1
 end
 
--- Firings of different entries: judged, pushed, claimed. Those of one entry come in waves, for
--- each is judged by the cursor that the one before has left.
+-- Judges, pushes and claims the firings of a wave. A wave has at most one firing per entry, because
+-- each firing is judged by the cursor that the previous one of its entry has left.
 local function claim(wave)
   local ready = {}
   for _, firing in ipairs(wave) do

@@ -1,15 +1,16 @@
--- The words shared by all scripts; the loader puts this file in front of each of them.
+-- Definitions shared by all scripts; the loader prepends this file to each of them.
 --
--- KEYS, the same for every script, in the order of keys.py FIXED. Keys made per entry, per
--- slot, per call and per replica (fired:, lateness:, declared:, call:, alive:) share their hash tag
--- and are built from BASE.
+-- KEYS are the same for every script, in the order of FIXED in keys.py. Keys per entry, slot, call
+-- and replica (fired:, lateness:, declared:, call:, alive:) are built from BASE and share its hash
+-- tag.
 --
--- A record of :state is  cursor|next slot|token of the last claim|last fired|count
--- A record of :inflight is  token, attempts, effective time, delivery, message, one per line
--- The identity of a firing is its slot, or  slot#request  for one that was asked for by hand, with
--- the request's id escaped.
--- A value of :fired:… is  token|inflight  or  token|settled
--- A value of :call:… is  done  or  closed
+-- Formats:
+--   :state      cursor|next slot|token of the last claim|last fired|count
+--   :inflight   token, attempts, effective time, reason/delivery, message, one per line
+--   :fired:…    token|inflight  or  token|settled
+--   :call:…     done  or  closed
+-- The identity of a firing is its slot. For a firing requested by hand, it is  slot#request,  with
+-- the request id escaped.
 
 local META, LEASE, ENTRIES, DUE, STATE, PAUSED, QUARANTINE, INFLIGHT, DEAD, LEDGER,
   LATENESS, REPLICAS, SEEN, UNTRUSTED, CONFIGS, OWNED, REQUESTS, RESUME,
@@ -17,7 +18,7 @@ local META, LEASE, ENTRIES, DUE, STATE, PAUSED, QUARANTINE, INFLIGHT, DEAD, LEDG
 local BASE = string.sub(META, 1, -5)
 local LAST_RECORDS, NAMES = BASE .. 'ledger_last', BASE .. 'names'
 
--- No instant is that far away: the year 9999 has ended before.
+-- Beyond any valid instant: the year 9999 ends before this.
 local FAR_MS = 300000000000000
 
 local function int(number)
@@ -42,8 +43,8 @@ local function own_keys_are_sound()
   return true
 end
 
--- Something of another type may have taken a key's place: it is renamed, never deleted. Returns the
--- new name, '' if it cannot be renamed, nil if there is nothing to do.
+-- Renames a key that has a foreign type; it is never deleted. Returns the new name, '' if it cannot
+-- be renamed, nil if there is nothing to do.
 local function set_foreign_aside(key, kind)
   local found = redis.call('TYPE', key).ok
   if found == 'none' or found == kind then
@@ -53,8 +54,8 @@ local function set_foreign_aside(key, kind)
   return redis.pcall('RENAME', key, aside).err and '' or aside
 end
 
--- The fence. nil if `token` holds the lease and Redis knows no less than the caller did when it
--- sent the call; else the answer to give, and nothing may be written.
+-- The fence: nil if `token` holds the lease and Redis knows at least as much as the caller did when
+-- it sent the call. Otherwise the reply to return, and nothing may be written.
 local function refusal(token, heartbeat)
   local holder = redis.call('GET', LEASE)
   if holder ~= token then
@@ -67,8 +68,8 @@ local function refusal(token, heartbeat)
   return nil
 end
 
--- The same, and the lease is extended. That comes first, so that nothing later can keep it from
--- happening (out of memory refuses HINCRBY, never PEXPIRE).
+-- The same, but also extends the lease if the fence holds. This comes first, so that no later error
+-- can prevent it: when memory is full, Redis refuses HINCRBY but never PEXPIRE.
 local function fenced(token, ttl_ms, heartbeat)
   local refused = refusal(token, heartbeat)
   if not refused then
@@ -81,31 +82,31 @@ local function beat()
   return redis.call('HINCRBY', META, 'heartbeat', 1)
 end
 
--- What Redis has lost is remembered by it (core/history.py tells what the bounds mean). `answered`
--- is when the lost history last answered the caller, ms, 0 if it does not know.
+-- Records a loss of data in Redis itself (core/history.py explains the bounds). `answered` is when
+-- the lost history last answered the caller, ms; 0 if unknown.
 local function declare_loss(answered)
   local until_ms = answered > 0 and math.min(answered, NOW) or NOW
   redis.call('HSET', META, 'history_lost', int(until_ms), 'loss_declared', int(NOW),
     'boot', int(NOW))
 end
 
--- The bounds of the last loss: slots up to the first are lost, up to the second nobody knows.
+-- The bounds of the last loss: slots up to the first are lost; from there to the second, uncertain.
 local function last_loss()
   local until_ms, declared = unpack(redis.call('HMGET', META, 'history_lost', 'loss_declared'))
   return {until_ms or '0', declared or until_ms or '0'}
 end
 
--- What definitions and pauses are compared by; '' where there is none, or nothing in it.
+-- The digest by which definitions and pauses are compared; '' if missing or empty.
 local function digest_of(raw)
   return raw and raw ~= '' and redis.sha1hex(raw) or ''
 end
 
--- In place of a digest: a definition that is larger than it may be is never hashed.
+-- The digest of a definition. If it is too large, its size instead: hashing it would take too long.
 local function digest_within(raw, most)
   return raw and #raw > most and 'large:' .. int(#raw) or digest_of(raw)
 end
 
--- Whether `raw` is what this digest names, or what stands in its place.
+-- Whether `raw` has this digest, or this size if the digest stands for one.
 local function has_digest(raw, digest)
   local size = string.match(digest, '^large:(%d+)$')
   if size then
@@ -118,20 +119,20 @@ local function epoch_of(token)
   return string.match(token, '^(%d+):') or '0'
 end
 
--- '' of what is no token; lease.py reads the same.
+-- The nonce of a token; '' if it is not a token. core/lease.py parses tokens in the same way.
 local function nonce_of(token)
   local epoch, nonce = string.match(token, '^(%d+):(.+)$')
   return epoch and #epoch <= 16 and nonce or ''
 end
 
--- Each write of a Client carries a mark of its own. Once the write is done the mark is kept for a
--- while, so that a caller whose reply was lost can ask what became of it (recall.lua). A mark
--- that was asked about before its write came is closed: the write is refused if it comes later.
+-- Each write of a Client carries its own mark. After the write, the mark is kept for a while, so a
+-- caller whose reply was lost can ask for the result (recall.lua). If it asks before the write has
+-- arrived, the mark is closed, and the write is refused when it arrives later.
 local function call_key(mark)
   return BASE .. 'call:' .. mark
 end
 
--- The answer to a write whose mark is known already; nil for a new one.
+-- The reply to a write whose mark is already known; nil for a new mark.
 local function answered_before(mark)
   local found = mark ~= '' and redis.call('GET', call_key(mark))
   if not found then
@@ -150,7 +151,8 @@ local function wake(message)
   redis.pcall('PUBLISH', WAKE, message)
 end
 
--- nil where it cannot be had: an ACL that denies PUBSUB must not abort the script.
+-- The number of subscribers of a replica's channel; nil if unknown: an ACL that denies PUBSUB must
+-- not abort the script.
 local function listeners_of(nonce)
   local reply = redis.pcall('PUBSUB', 'NUMSUB', BASE .. 'alive:' .. nonce)
   if type(reply) ~= 'table' or reply.err then
@@ -166,7 +168,8 @@ local function state_of(name)
   end
   local cursor, slot, token, fired, count =
     string.match(raw, '^(%-?%d+)|(%-?%d*)|([^|]*)|(%d*)|(%d+)$')
-  -- Longer than any instant: to count with it would end in infinity, and that in an error.
+  -- Reject numbers longer than any instant: calculating with them could overflow to infinity, which
+  -- fails when it is written.
   if not cursor or #cursor > 16 or #slot > 16 or #fired > 15 or #count > 15 then
     return nil
   end
@@ -188,7 +191,7 @@ local function write_due(name, due)
   end
 end
 
--- The names of all entries, in order; if something was done to the key, it is made again.
+-- Adds a name to the index of all names. Errors are ignored: a damaged index is rebuilt.
 local function index(name)
   redis.pcall('ZADD', NAMES, 0, name)
 end
@@ -197,14 +200,14 @@ local function unindex(name)
   redis.pcall('ZREM', NAMES, name)
 end
 
--- The index is whole if it was made by reindex.lua once, for scripts keep it from then on. An older
--- release does not: then it has as many names as there are entries only by accident.
+-- Whether the index is complete: reindex.lua has built it once, and all scripts have maintained it
+-- since. An older release does not maintain it, which shows in the number of names.
 local function index_is_whole()
   return redis.call('HGET', META, 'names') == '1'
     and redis.pcall('ZCARD', NAMES) == redis.call('HLEN', ENTRIES)
 end
 
--- The bounds of the names that begin so; no UTF-8 has the byte 255.
+-- The bounds of the names with this prefix; the byte 255 never occurs in UTF-8.
 local function names_from(prefix)
   return prefix ~= '' and '[' .. prefix or '-'
 end
@@ -213,7 +216,7 @@ local function names_to(prefix)
   return prefix ~= '' and '(' .. prefix .. '\255' or '+'
 end
 
--- How many entries have names that begin so; nil if the index has to be made again first.
+-- The number of entries whose names have this prefix; nil if the index must be rebuilt first.
 local function count_names(prefix)
   if prefix == '' then
     return redis.call('HLEN', ENTRIES)
@@ -226,7 +229,7 @@ local function fired_key(name, identity)
   return BASE .. 'fired:' .. name .. ':' .. identity
 end
 
--- What became of an (entry, slot) before; what is no record of ours tells nothing.
+-- The :fired value of an (entry, slot). A key of a foreign type is renamed and counts as missing.
 local function fired_before(key)
   local fired = redis.pcall('GET', key)
   if type(fired) == 'table' then
@@ -236,8 +239,8 @@ local function fired_before(key)
   return fired
 end
 
--- A request's id without the separators of keys, so that the last one in a key is the one that was
--- put there; core/firing.py makes the same of it.
+-- A request id with the separators of keys escaped, so that keys can be taken apart at their last
+-- separator. core/firing.py escapes in the same way.
 local function escaped(request)
   return (string.gsub(request, '[%%#/:@%c]', function(found)
     return string.format('%%%02X', string.byte(found))
@@ -252,15 +255,15 @@ local function by_hand(identity)
   return string.find(identity, '#', 1, true) ~= nil
 end
 
--- Firings asked for by hand have no lateness of their own to be judged by.
+-- late if sent more than a second late, or by catch-up of a misfire; otherwise sent.
 local function outcome_of(late, reason)
   return (late > 1000 or string.find(reason, 'misfire', 1, true)) and 'late' or 'sent'
 end
 
--- One record per outcome; a run of slots is one record with its count and its last slot. Each
--- names the one before it of the same entry, so that an entry's records are found without looking
--- through everyone's (trace.lua); :ledger_last has where each chain begins. Whatever was done to
--- that key by hand, the record is written.
+-- Writes one record per outcome; a run of slots is one record with its count and its last slot.
+-- Each record names the previous one of the same entry, so an entry's records can be read without
+-- those of others (trace.lua). :ledger_last has the newest record of each chain; if that key is
+-- damaged, the record is written all the same.
 local function record(name, slot, outcome, reason, count, last, token, late, attempt)
   local previous = redis.pcall('HGET', LAST_RECORDS, name)
   local id = redis.call('XADD', LEDGER, '*', 'entry', name, 'slot', slot, 'outcome', outcome,
@@ -269,15 +272,15 @@ local function record(name, slot, outcome, reason, count, last, token, late, att
   redis.pcall('HSET', LAST_RECORDS, name, id)
 end
 
--- What is given up is kept for a person: a first line with the moment and the reason, then what was
--- kept of it. :dead_at has the moments, oldest first.
+-- Keeps what was given up in :dead, for a person to resend or delete: a first line with time and
+-- reason, then the intent or request. :dead_at indexes the records by time.
 local function keep_dead(field, why, raw)
   local reason = string.gsub(string.sub(why, 1, 500), '%c', ' ')
   redis.call('HSET', DEAD, field, 'dead ' .. int(NOW) .. ' ' .. reason .. '\n' .. raw)
   redis.call('ZADD', DEAD_AT, int(NOW), field)
 end
 
--- The histogram of core/lateness.py.
+-- The buckets of core/lateness.py.
 local function bucket_of(late)
   if late < 256 then
     return math.max(0, late)
@@ -297,7 +300,8 @@ local function count_lateness(key, late, count)
     redis.call('HSET', key, int(bucket), count)
     counted = tonumber(count)
   end
-  -- Whoever came into this bucket before was at least as late, and the maximum knows.
+  -- If the bucket held a count before, that firing was at least as late, so the maximum need not be
+  -- read.
   local told = late == bucket and counted > tonumber(count)
   local largest = told and late or tonumber(redis.call('HGET', key, 'max') or '-1') or -1
   if late > largest then

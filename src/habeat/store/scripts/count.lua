@@ -1,7 +1,7 @@
--- How many entries have names that begin so. Reads only.
+-- Counts the entries whose names have a prefix. Reads only.
 --
--- ARGV 1 what they begin with ('' for all)
--- Returns {'ok', count} or {'stale'}: the index has to be made again (reindex.lua)
+-- ARGV 1 prefix ('' for all)
+-- Returns {'ok', count} or {'stale'}: the index must be rebuilt first (reindex.lua)
 
 local count = count_names(ARGV[1])
 return count and {'ok', count} or {'stale'}

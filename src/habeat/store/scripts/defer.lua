@@ -1,8 +1,8 @@
--- Let an entry wait that cannot be rendered or resolved just now, or put it where it belongs;
--- its cursor stays. Fenced.
+-- Defers an entry that cannot be rendered or resolved now, or corrects when it is due. Its cursor
+-- does not move. Fenced.
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 name, 5 digest, 6 due ms planned for,
---      7 due ms from now on ('' never)
+--      7 new due ms ('' never)
 -- Returns {'ok', now us, heartbeat, status} (ok | replan) or {'lost', holder}
 --      or {'behind', now us, heartbeat}
 

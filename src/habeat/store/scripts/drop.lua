@@ -1,4 +1,4 @@
--- Put a request aside that cannot be carried out; kept in :dead for a person. Fenced.
+-- Gives up a request that cannot be carried out, and keeps it in :dead. Fenced.
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 request id, 5 digest, 6 entry, 7 slot ms, 8 why
 -- Returns {'ok', now us, heartbeat, status} (ok | replan) or {'lost', holder}

@@ -1,10 +1,10 @@
--- What acquire.lua and steal.lua share: the moment in which a replica becomes the leader.
+-- Shared by acquire.lua and steal.lua: how a replica becomes the leader.
 --
--- A survivor passes what it knew of the history (cluster id, lease epoch, heartbeat, when it was
--- last answered). Where Redis knows less, data was lost, and the loss is declared.
+-- The caller passes what it knows of the history: cluster id, lease epoch, heartbeat, and when it
+-- was last answered. If Redis knows less, data was lost, and the loss is declared.
 --
--- An heir leaves the intents of the last leader alone for one TTL, unless that leader gave its
--- lease back: a lease that ran out, vanished or was stolen may still be trusted by its holder.
+-- If a lease ran out, vanished or was stolen, its holder may still trust it. So an heir leaves that
+-- leader's intents alone for one TTL, unless the leader released its lease.
 
 local SCHEMA = '1'
 
@@ -25,8 +25,8 @@ local function history_since(known)
   if not cluster then
     return known.cluster == '' and 'first' or 'emptied'
   end
-  -- An older epoch is an older history, also that of another cluster: a snapshot may bring back
-  -- what was there before Redis was emptied.
+  -- An older epoch means an older history, even with another cluster id: a snapshot may restore a
+  -- state from before Redis was emptied.
   if tonumber(epoch or '0') < known.epoch
       or cluster == known.cluster and tonumber(heartbeat or '0') < known.heartbeat then
     return 'restored'
@@ -34,8 +34,8 @@ local function history_since(known)
   return 'continued'
 end
 
--- Redis was emptied: no cursor is left that could tell what the lost history had claimed, so all
--- is lost up to now.
+-- If Redis was emptied, no cursor is left to show what the lost history had claimed, so all slots
+-- up to now are lost.
 local function declare(history, known)
   if history == 'emptied' then
     declare_loss(0)
@@ -44,8 +44,8 @@ local function declare(history, known)
   end
 end
 
--- The holder of this token may trust its lease for so long yet: its intents are left alone until
--- then (read by recover.lua). The span is kept beside the end, for the clock can step back.
+-- Records that the holder of this token may still trust its lease for `span_ms`; recover.lua leaves
+-- its intents alone until then. The span is stored with the end, because the clock can step back.
 local function distrust(token, span_ms)
   local known = redis.call('HGETALL', UNTRUSTED)
   for i = 1, #known, 2 do
@@ -61,7 +61,7 @@ local function led(word, token, heartbeat, history)
   return {word, token, int(NOW_US), cluster, tostring(heartbeat), history, loss[1], loss[2]}
 end
 
--- known: cluster, epoch, heartbeat, answered; fresh: app, cluster (an id to use if there is none).
+-- known: cluster, epoch, heartbeat, answered; fresh: app, cluster (the id to use if there is none).
 local function lead(nonce, ttl_ms, cause, known, fresh)
   local history = history_since(known)
   local last = tonumber(redis.call('HGET', META, 'epoch') or '0')
@@ -73,7 +73,7 @@ local function lead(nonce, ttl_ms, cause, known, fresh)
   redis.call('HSETNX', META, 'schema', SCHEMA)
   redis.call('HSETNX', META, 'boot', int(NOW))
   declare(history, known)
-  -- Records are chained from here on, if a leader of an older release has been at work.
+  -- If a leader of an older release has led since, records are chained only from now on.
   local leader, chains = unpack(redis.call('HMGET', META, 'leader', 'chains'))
   if not leader then
     redis.call('HSETNX', META, 'chained', '0')

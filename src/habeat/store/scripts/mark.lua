@@ -1,8 +1,9 @@
--- Count an attempt just before a message is sent again; bury the intent at the cap. Fenced.
+-- Counts an attempt just before a message is resent, and gives the intent up when its attempts are
+-- used up. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 field (entry@identity), 5 cap,
---      6 why it is buried if it may not be repeated ('' if it may), 7 how long to wait before the
---      next attempt ms, 8 why it was refused, for :dead
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 field (entry@identity), 5 how many attempts may be
+--      counted, 6 the reason to give it up now ('' if it may be resent), 7 pause before the next
+--      attempt ms, 8 why the last attempt was refused, for :dead
 -- Returns {'ok', heartbeat, attempts} or {'buried', heartbeat} or {'gone', heartbeat}
 --      or {'lost', holder}
 --      or {'behind', now us, heartbeat}

@@ -1,13 +1,14 @@
--- Put right what is wrong with the cluster's own keys, so that no script fails on it again and again.
+-- Repairs habeat's own keys, so that scripts do not fail on them again and again.
 --
--- ARGV 1 token; '' from a replica that does not lead: then only where nobody holds the lease,
---      2 ttl ms, 3 fingerprint of the caller's configuration
+-- ARGV 1 token ('' from a replica that does not lead; then it repairs only if no replica holds the
+--      lease), 2 ttl ms, 3 fingerprint of the caller's configuration
 -- Returns {'ok', now us, {what, which, how, …}} or {'lost', holder}
 --
 -- Nothing is deleted that a person may want: a key of a foreign type is renamed to
--- foreign:<its name>:<now>. What can be derived is derived again: an entry or a pause whose score is
--- no instant is due now, and is then put where it belongs; a counter that is no number starts again.
--- Replay: what has been put right is not found a second time.
+-- foreign:<its name>:<now>. Values that can be derived are derived again. An entry or a pause whose
+-- score is not a valid instant becomes due now, and the leader then corrects its time. A counter
+-- that is not a number is restarted.
+-- Replay: safe; a second call finds nothing left to repair.
 
 local KINDS = {
   {META, 'hash'}, {LEASE, 'string'}, {ENTRIES, 'hash'}, {DUE, 'zset'}, {STATE, 'hash'},
@@ -52,7 +53,7 @@ local function restart(field, value)
   tell('counter', field, int(value))
 end
 
--- Numbers that only ever rise start again above all that there can have been.
+-- Numbers that only rise are restarted above every value they can have had.
 local led_ms = tonumber(is_count(epoch_of(holder or '')) and epoch_of(holder or '') or '0')
 local FRESH = {
   {'heartbeat', NOW}, {'epoch', math.max(NOW, led_ms)}, {'config_generation', NOW}, {'boot', NOW},
@@ -67,7 +68,7 @@ for _, each in ipairs(FRESH) do
   end
 end
 
--- claimed = settled + abandoned + in flight: the one that cannot be read follows from the others.
+-- claimed = settled + abandoned + in flight: an unreadable sum is calculated from the others.
 local function mend_accounts()
   local sums, good = redis.call('HMGET', META, 'claimed', 'settled', 'abandoned'), {}
   local names = {'claimed', 'settled', 'abandoned'}
@@ -105,7 +106,7 @@ for _, index in ipairs({{DUE, 'due'}, {RESUME, 'resume'}}) do
 end
 local ahead = '(' .. int(NOW + DAY_MS)
 for _, nonce in ipairs(redis.call('ZRANGEBYSCORE', SEEN, ahead, '+inf', 'LIMIT', 0, AT_ONCE)) do
-  redis.call('ZREM', SEEN, nonce)  -- who lives says so again
+  redis.call('ZREM', SEEN, nonce)  -- if it is alive, it registers again
   tell('seen', nonce, '')
 end
 return {'ok', int(NOW_US), told}

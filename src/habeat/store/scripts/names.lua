@@ -1,8 +1,8 @@
--- Names of entries in order, a page at a time. Reads only.
+-- Lists the names of entries in order, a page at a time. Reads only.
 --
--- ARGV 1 what they begin with ('' for all), 2 the name after which the page begins ('' for the
---      first page), 3 how many at most
--- Returns {'ok', name, …} or {'stale'}: the index has to be made again (reindex.lua)
+-- ARGV 1 prefix ('' for all), 2 the name after which the page starts ('' for the first page),
+--      3 how many at most
+-- Returns {'ok', name, …} or {'stale'}: the index must be rebuilt first (reindex.lua)
 
 local prefix, after = ARGV[1], ARGV[2]
 if not index_is_whole() then

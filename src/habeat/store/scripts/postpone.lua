@@ -1,9 +1,9 @@
--- Look at the end of an entry's pause later, because it cannot be ended now. Fenced.
+-- Postpones the end of an entry's pause, because it cannot be ended now. Fenced.
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 name,
 --      5 when to look again ms ('' if the pause has no end)
--- Returns {'ok', now us, heartbeat, status} (ok | gone: there is no pause to end) or {'lost', holder}
---      or {'behind', now us, heartbeat}
+-- Returns {'ok', now us, heartbeat, status} (ok | gone) or {'lost', holder}
+--      or {'behind', now us, heartbeat}. gone: there is no pause to end.
 
 local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
 if refused then

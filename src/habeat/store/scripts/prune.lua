@@ -1,15 +1,16 @@
--- Which config entries no live replica declares any more, a slice at a time. Fenced; removes no
--- entry itself.
+-- Finds config entries that no live replica declares any more, a slice at a time. Removes no entry
+-- itself. Fenced.
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 ms after which an unseen fingerprint is stale,
---      5 about how many names are looked at
--- Returns {'ok', now us, '1' if there is more to look at now (else '0'), name, …}
+--      5 about how many names to check
+-- Returns {'ok', now us, '1' if there is more to check now (otherwise '0'), name, …}
 --      or {'lost', holder} or {'behind', now us, heartbeat}
 --
--- The names are looked through only after a fingerprint went stale, a slice per call, and again
--- until a whole round finds none. `prune` in :meta is 1 where a round begins, then where the next
--- slice begins and how many were found in this round. A live configuration whose names are not
--- all there yet stops it: an unknown set must not read as an empty one.
+-- The search starts when a fingerprint has become stale. Each call checks one slice of the names,
+-- and rounds repeat until a whole round finds none. `prune` in :meta is 1 at the start of a round;
+-- after that, it holds where the next slice starts and how many names this round has found. Nothing
+-- is checked while the names of a live configuration are not all stored yet, because an unknown set
+-- must not be taken for an empty one.
 
 local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
 if refused then
@@ -20,8 +21,8 @@ local known = redis.call('HGETALL', CONFIGS)
 for i = 1, #known, 2 do
   local seen, names = string.match(known[i + 1], '|(%d+)|(%d+)$')
   if not seen or #seen > 15 or #names > 15 then
-    -- Whose this is cannot be read. It counts as seen now: who carries it says so again within
-    -- seconds, and until then nothing may be removed that it could have declared.
+    -- The record is unreadable, so count it as seen now. A replica that carries this configuration
+    -- registers again within seconds; until then, nothing it may declare must be removed.
     redis.call('HSET', CONFIGS, known[i], '-|' .. int(NOW) .. '|0')
     complete = false
   elseif NOW - tonumber(seen or '0') > tonumber(ARGV[4]) then

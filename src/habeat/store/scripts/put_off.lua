@@ -1,4 +1,4 @@
--- Look at these later: requests, or intents of the outbox. Fenced.
+-- Defers requests, or intents of the outbox. Fenced.
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 'requests' | 'inflight',
 --      5 when to look again ms, 6 … their fields

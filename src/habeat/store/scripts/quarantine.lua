@@ -1,8 +1,8 @@
--- Set an entry aside whose definition or state cannot be read: it keeps both, and leaves
--- :due. Fenced.
+-- Quarantines an entry that cannot be read or planned. It is removed from :due; its definition and
+-- state stay as they are. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 name, 5 digest ('' where there is no definition,
---      large:<bytes> where it is too large to be hashed), 6 why
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 name, 5 digest ('' if there is no definition,
+--      large:<bytes> if it is too large to be hashed), 6 why
 -- Returns {'ok', now us, heartbeat, status} (ok | replan) or {'lost', holder}
 --      or {'behind', now us, heartbeat}
 

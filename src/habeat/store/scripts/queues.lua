@@ -1,11 +1,11 @@
--- Fair queues: beside a hash stands an index, a ZSET from its fields to the moment (ms) at which each
--- wants to be looked at next. The hash is the truth. A field without its place in the index is due
--- now, whether an older release wrote it or the index was lost; a place without its field is dropped.
+-- Fair queues. Each is a hash with an index: a ZSET that maps the hash's fields to the time (ms) at
+-- which to look at each next. The hash is authoritative. A field missing from the index is due now
+-- (an older release wrote it, or the index was lost); an index member without its field is dropped.
 
--- A tick may sweep three hashes and looks at what is due as well: all of it in less than 2 ms.
+-- Fields swept at once: a tick may sweep three hashes and also read what is due, in less than 2 ms.
 local SWEPT = 50
 local SWEEP_EVERY, HASTENED = 50, 100
-local FURTHEST = 86400000  -- a moment later than this was never written by us
+local FURTHEST = 86400000  -- habeat never writes a time further ahead than this
 
 local function is_index(key)
   local kind = redis.call('TYPE', key).ok
@@ -14,7 +14,7 @@ local function is_index(key)
   end
 end
 
--- Index one page of the hash; META remembers how far the sweep has come.
+-- Indexes one page of the hash; META stores how far the sweep has come.
 local function sweep(hash, index, progress)
   local page = redis.call('HSCAN', hash, redis.call('HGET', META, progress) or '0', 'COUNT', SWEPT)
   redis.call('HSET', META, progress, page[1])
@@ -30,8 +30,8 @@ local function sweep(hash, index, progress)
   end
 end
 
--- The server's clock went back: what was to be looked at later than now is due, for its moment is
--- one of the clock that was.
+-- After the server's clock went back: makes everything that is due later due now, because those
+-- times are from the old clock.
 local function hasten(index)
   local later = redis.call('ZRANGEBYSCORE', index, '(' .. int(NOW), '+inf', 'LIMIT', 0, HASTENED)
   for _, field in ipairs(later) do
@@ -39,7 +39,7 @@ local function hasten(index)
   end
 end
 
--- When the next of them wants to be looked at, '' if none does; repairs the index on the way.
+-- When to look at the queue next; '' if it is empty. Also repairs the index.
 local function next_look(hash, index, progress, turn, went_back)
   is_index(index)
   if went_back then
@@ -53,8 +53,9 @@ local function next_look(hash, index, progress, turn, went_back)
   return first[2] and int(math.max(0, tonumber(first[2]))) or ''
 end
 
--- Up to `limit` fields that are due: in turns, one of each group, then a second of each, and so on.
--- No more than `page` are read; if there are more, those read go behind those not read.
+-- Returns up to `limit` due fields, alternating between groups: the first of each group, then the
+-- second of each, and so on. It reads at most `page` fields; if more are due, those it has read are
+-- moved behind the others.
 local function take_turns(index, limit, page, group_of)
   local due = redis.call('ZRANGEBYSCORE', index, '-inf', int(NOW), 'LIMIT', 0, page)
   local turns, counts = {}, {}

@@ -1,7 +1,7 @@
--- Read entries with all that is known of them, at one moment. Reads only.
+-- Reads entries with their state, as a consistent snapshot. Reads only.
 --
 -- ARGV names
--- Returns {now us, {definition, state, due ms, paused, quarantined}, …}; '' where there is none
+-- Returns {now us, {definition, state, due ms, paused, quarantined}, …}; '' for what is missing
 
 local reply = {int(NOW_US)}
 for _, name in ipairs(ARGV) do

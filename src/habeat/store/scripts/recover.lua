@@ -1,17 +1,17 @@
--- Take over the intents of the outbox whose messages may not have left. Fenced.
+-- Takes over intents of the outbox whose messages may not have been sent. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many at most, 5 how many of those due to read
---      for it
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many to return at most,
+--      5 how many due intents to read to choose them from
 -- Returns {'ok', now us, heartbeat, wait until ms ('' if nothing waits), {field, attempts,
 --          effective ms, reason/delivery, message, …}} or {'lost', holder}
 --      or {'behind', now us, heartbeat}
 --
--- Takes those that are due by :inflight_due, in turns between the entries. Restamps with our token
--- and never counts an attempt (mark.lua does, just before the resend).
--- A record that cannot be read is moved to :dead, so that it does not hold up all others.
--- The intents of a token from which the lease was stolen are left alone until its trust has
--- ended. Intents of our own are stale by definition: the loop is one thread, and calls this
--- only when it has nothing on its way.
+-- Takes the intents that are due by :inflight_due, alternating between entries. Replaces the token
+-- of each by ours, and never counts an attempt; mark.lua does, just before the resend.
+-- A record that cannot be read is moved to :dead, so that it does not hold up the others.
+-- The intents of a leader that may still trust its lease are left alone until that trust has ended
+-- (:untrusted). Our own intents are always stale: the loop has one thread, and calls this only when
+-- it has nothing under way.
 -- include: queues.lua
 
 local token = ARGV[1]
@@ -27,7 +27,7 @@ local distrusted = redis.call('HGETALL', UNTRUSTED)
 for i = 1, #distrusted, 2 do
   local ends, span = string.match(distrusted[i + 1], '^(%d+)|?(%d*)$')
   ends, span = tonumber(ends or '0'), tonumber(span)
-  if span and ends - NOW > span then  -- the clock has stepped back since
+  if span and ends - NOW > span then  -- the clock has been set back since
     ends = NOW + span
     redis.call('HSET', UNTRUSTED, distrusted[i], int(ends) .. '|' .. int(span))
   end

@@ -1,16 +1,17 @@
--- Say that a replica is alive, what it is, and which configuration it carries.
+-- Registers a replica as alive, with what it says about itself and its configuration.
 --
 -- ARGV 1 nonce, 2 info (JSON), 3 window ms in which a replica counts as live,
 --      4 fingerprint of its beat_schedule, 5 ms after which an unseen fingerprint is forgotten,
 --      6 number of names it declares, 7 generation this process was given before (0 if none)
--- Returns {now us, rank among the live standbys (0 is first in line), config generation,
---      number of the names that are kept for this fingerprint}
+-- Returns {now us, rank among the live standbys (0 is the first), config generation,
+--      number of names that are stored for this fingerprint}
 --
--- Who is gone is told by its own channel where that can be heard (a killed replica must not
--- stand first in line for the rest of its window), else by the window alone.
--- A fingerprint that nobody has carried for a while counts as new when it comes back: so a
--- roll-back is the newest configuration. An older deploy still running is not: a process that
--- was cut off for a while comes back with the generation that it had.
+-- Whether a replica is gone is decided by the subscribers of its own channel, so that a killed
+-- replica does not keep its rank for the rest of its window. If PUBSUB is denied, the window alone
+-- decides.
+-- A fingerprint that no replica has carried for a while counts as new when it comes back. So after
+-- a roll-back, the old configuration is the newest. An older deploy that is still running is not: a
+-- process that was cut off for a while returns with the generation it had.
 
 local nonce, window_ms, fingerprint = ARGV[1], tonumber(ARGV[3]), ARGV[4]
 redis.call('HSET', REPLICAS, nonce, ARGV[2])

@@ -1,10 +1,10 @@
--- Make the index of names again, a slice at a time: each entry into it, then whatever is no entry
--- out of it. Meanwhile all scripts keep it.
+-- Rebuilds the index of names, a slice at a time: first adds every entry, then removes every name
+-- that is not an entry. All scripts maintain the index meanwhile.
 --
--- ARGV 1 'entries' | 'names', 2 where the slice begins ('' for the first one), 3 about how many
--- Returns {'entries' | 'names', where the next slice begins} or {'done', ''}
+-- ARGV 1 'entries' | 'names', 2 where the slice starts ('' for the first one), 3 about how many
+-- Returns {'entries' | 'names', where the next slice starts} or {'done', ''}
 --
--- Replay: a slice may be done twice, and by several callers at once.
+-- Replay: safe; a slice may be processed twice, and by several callers at once.
 
 local stage, begin, count = ARGV[1], ARGV[2], math.max(1, tonumber(ARGV[3]))
 if stage == 'entries' then

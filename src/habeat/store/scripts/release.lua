@@ -1,7 +1,7 @@
--- Give the lease back: compare-and-delete, and tell the standbys.
+-- Releases the lease (compare-and-delete) and notifies the standbys.
 --
 -- ARGV 1 token ('' if none is held), 2 nonce
--- Returns 1 if the lease was ours, else 0. Replay: a second call finds nothing to delete.
+-- Returns 1 if the lease was ours, otherwise 0. Replay: a second call finds nothing to delete.
 
 redis.call('ZREM', SEEN, ARGV[2])
 redis.call('HDEL', REPLICAS, ARGV[2])

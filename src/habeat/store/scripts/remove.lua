@@ -1,14 +1,14 @@
--- Remove entries, their due unclaimed slots settled in the ledger first. What is already in
--- flight still goes out: it was claimed.
+-- Removes entries, after recording their due, unclaimed slots in the ledger. Firings in flight are
+-- still sent, because they were claimed.
 --
--- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 heartbeat known, 4 mark of this removal ('' for
---      none), 5 how long it is kept ms, 6 number of entries; for each:
+-- ARGV 1 token ('' if not fenced), 2 ttl ms, 3 heartbeat known, 4 mark of this removal ('' for
+--      none), 5 how long to keep the mark ms, 6 number of entries; for each:
 --        name, digest expected, cursor expected ('' if it does not matter), reason,
 --        first slot ms, last slot ms, count (0 if nothing was due)
 -- Returns {'ok', now us} or {'conflict', name} or {'lost', holder} or {'closed'}
 --      or {'behind', now us, heartbeat}; all or nothing.
 --
--- Replay: a removal whose mark is known is not done again, and is answered as before.
+-- Replay: a removal whose mark is known is not done again, and gets the same reply.
 
 local token = ARGV[1]
 local refused = token ~= '' and fenced(token, ARGV[2], ARGV[3])

@@ -1,13 +1,13 @@
--- Give an entry another name, with all that is known of it; nothing of it fires meanwhile.
--- What is in flight goes out and is settled under the old name, and so is what the ledger has.
+-- Renames an entry, with its state and its requests, in one step: nothing can fire in between.
+-- Firings in flight are sent and settled under the old name, and existing ledger records keep it.
 --
--- ARGV 1 mark of this call ('' for none), 2 how long it is kept ms, 3 name, 4 digest expected,
+-- ARGV 1 mark of this call ('' for none), 2 how long to keep it ms, 3 name, 4 digest expected,
 --      5 cursor expected ('' if it cannot be read), 6 new name, 7 definition, 8 due ms ('' if not
 --      scheduled), 9 number of all requests expected, 10 number of requests for this entry; for
 --      each: id, digest expected, the request under the new name
 -- Returns {'ok', now us} or {'conflict', name} or {'closed'}; all or nothing.
 --
--- Replay: a call whose mark is known is not carried out again, and is answered as before.
+-- Replay: a call whose mark is known is not carried out again, and gets the same reply.
 
 if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')

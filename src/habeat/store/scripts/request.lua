@@ -1,10 +1,10 @@
--- Ask for extra firings of an entry, once for a request id.
+-- Stores a request for extra firings of an entry, once per request id.
 --
--- ARGV 1 request id, 2 the request (JSON), 3 how long its id is remembered ms, 4 entry,
---      5 a mark of this one call ('' or left out: none)
+-- ARGV 1 request id, 2 the request (JSON), 3 how long to remember its id ms, 4 entry,
+--      5 mark of this call ('' or omitted: none)
 -- Returns {'ok', now us}, or {'known', now us, entry} if this id was used before, or
--- {'gone', now us} if there is no such entry. Replay: who lost the reply calls again with the
--- same mark, is answered ok, and nothing is asked for a second time.
+-- {'gone', now us} if there is no such entry. Replay: if the reply was lost, a second call with the
+-- same mark returns ok and stores nothing again.
 
 local key, value = BASE .. 'request:' .. ARGV[1], ARGV[4]
 if (ARGV[5] or '') ~= '' then

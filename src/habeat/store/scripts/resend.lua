@@ -1,10 +1,10 @@
--- Take what was given up out of :dead and let it be sent again, under its own identity.
+-- Moves a firing or request from :dead back to be sent, under its own identity.
 --
--- ARGV 1 its field in :dead, 2 digest of what was seen there, 3 entry, 4 slot ms,
---      5 request id ('' for a firing), 6 the intent or the request as it is to be kept
--- Returns {'ok', now us}, or {'changed', now us} if it is not there any more as it was seen, or
--- {'there', now us} if the same firing or request is under way already, or {'gone', now us} if a
--- request's entry does not exist. Replay: who lost the reply is answered changed.
+-- ARGV 1 its field in :dead, 2 digest of the record that the caller saw, 3 entry, 4 slot ms,
+--      5 request id ('' for a firing), 6 the intent or the request to store
+-- Returns {'ok', now us}, or {'changed', now us} if the record is gone or has changed, or
+-- {'there', now us} if the same firing or request is already under way, or {'gone', now us} if a
+-- request's entry does not exist. Replay: if the reply was lost, a second call returns changed.
 
 local kept = redis.call('HGET', DEAD, ARGV[1])
 if not kept or redis.sha1hex(kept) ~= ARGV[2] then

@@ -1,9 +1,9 @@
--- Record that messages of the outbox have left. Not fenced: a publish is a fact, even from a
--- leader that has lost its lease.
+-- Settles firings of the outbox whose messages were sent. Not fenced: a published message cannot be
+-- unpublished, even if the leader has lost its lease.
 --
--- ARGV 1 token, 2 number of firings; for each: name, identity, moment it left ms, attempt
--- Returns the number of intents settled here. Replay: an intent already gone changes nothing
--- but leaves a note, if somebody else's firing was settled or abandoned before.
+-- ARGV 1 token, 2 number of firings; for each: name, identity, time it was sent ms, attempt
+-- Returns the number of intents settled here. Replay: an intent that is already gone changes
+-- nothing, but leaves a note if another leader has settled or given up the firing before.
 
 local token = ARGV[1]
 local settled = 0

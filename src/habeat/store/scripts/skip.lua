@@ -1,4 +1,4 @@
--- Move cursors past slots that will not fire, each with its record. Fenced.
+-- Moves cursors past slots that will not fire, and records those slots. Fenced.
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 number of moves; for each: name, digest,
 --      due ms planned for, cursor ms, new cursor ms, next slot ms, next due ms, outcome, reason,

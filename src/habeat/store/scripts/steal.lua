@@ -1,13 +1,13 @@
--- Take the lease from a holder that crashed or is stuck; compare-and-swap on what was seen.
+-- Takes the lease from a holder that has crashed or is stuck: compare-and-swap on what was seen.
 --
--- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none,
+-- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none yet,
 --      5 known cluster id, 6 known lease epoch, 7 known heartbeat,
---      8 when the known history last answered, ms (0: never), 9 cause ('crash' | 'stuck'),
+--      8 time of the last answer from the known history ms (0: never), 9 cause ('crash' | 'stuck'),
 --      10 token seen, 11 heartbeat seen
--- Returns as acquire.lua, or {'refused', why}.
+-- Returns the same as acquire.lua, or {'refused', why}.
 --
--- crash: the holder's channel must have no subscriber and our own at least one, read again
--- here. A steal is not a death certificate: the old leader may be alive and trust its lease,
+-- For a crash, this script checks again that the holder's channel has no subscriber and our own has
+-- at least one. A steal does not prove that the old leader is dead. It may still trust its lease,
 -- so its intents are left alone until that trust has ended (:untrusted, read by recover.lua).
 -- include: leadership.lua
 
@@ -33,7 +33,8 @@ if cause == 'crash' then
     return {'refused', 'the holder is listening, or nobody can be heard'}
   end
 end
--- All of its TTL: what is left of it in Redis may be that of a snapshot, or of another clock.
+-- Distrust it for its whole TTL: what is left of the TTL in Redis may be from a snapshot or from
+-- another clock.
 local span_ms = tonumber(old_ttl_ms or '') or tonumber(ttl_ms)
 local known = {
   cluster = ARGV[5], epoch = tonumber(ARGV[6]), heartbeat = tonumber(ARGV[7]),

@@ -1,11 +1,10 @@
--- Forget where the records of entries are of which the ledger has none any more, a slice at a
--- time. Fenced.
+-- Forgets the chains of entries whose records have all left the ledger, a slice at a time. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 about how many are looked at
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 about how many chains to check
 -- Returns {'ok', now us, how many were forgotten} or {'lost', holder}
 --      or {'behind', now us, heartbeat}
 --
--- `swept` in :meta is where the next slice begins.
+-- `swept` in :meta is where the next slice starts.
 
 local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
 if refused then

@@ -1,15 +1,15 @@
--- One look around by the leader: prove the lease, extend it, see what is due. Fenced.
+-- The leader's tick: proves the lease, extends it, and reads what is due. Fenced.
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many due entries at most, 5 ledger age ms,
---      6 ledger length, 7 look ahead ms, 8 how many of the due to pass over,
---      9 declares a loss of data: when the lost history last answered the caller, ms (0: it does
---        not know); '' if it suspects none, 10 dead age ms, 11 dead length,
---      12 how large a definition may be, bytes: a larger one is told by its size (large:<bytes>
---        for its digest), for whoever leads sets it aside
+--      6 ledger length, 7 how far to look ahead ms, 8 how many due entries to pass over,
+--      9 declares a loss of data: when the lost history last answered the caller ms (0: unknown);
+--        '' if no loss is suspected, 10 dead age ms, 11 dead length,
+--      12 largest size of a definition, bytes; a larger one is reported by its size (large:<bytes>
+--        instead of its digest), so that the leader quarantines it
 -- Returns {'ok', now us, heartbeat, next due ms ('' if none), own listeners (-1 unknown),
---          when the next intent is to be resent ms ('' if none is in flight), {lost until ms,
---          declared ms}, {name, due ms, digest, state, circuit ('' if it is closed), …}, when the
---          next request is to be looked at ms ('' if there is none),
+--          when to resend the next intent ms ('' if none is in flight), {lost until ms,
+--          declared ms}, {name, due ms, digest, state, circuit ('' if it is closed), …}, when to
+--          look at the next request ms ('' if there is none),
 --          {names of entries whose pause is over}}
 --      or {'lost', holder} or {'behind', now us, heartbeat}
 -- include: queues.lua
@@ -23,7 +23,7 @@ local heartbeat = beat()
 if lost_after ~= '' then
   declare_loss(tonumber(lost_after))
 end
--- What was given up is kept for a while, and in bounded number.
+-- Records of :dead are removed when they are too old or too many, at most so many per call.
 local FORGOTTEN = 50
 
 local function forget_dead(age, length)
@@ -44,7 +44,7 @@ local function forget_dead(age, length)
   end
 end
 
--- One of these chores a turn at most, for each takes a quarter of a millisecond.
+-- At most one of these chores per tick, because each takes a quarter of a millisecond.
 local turn = redis.call('HINCRBY', META, 'ticks', 1)
 if turn % 5 == 0 then
   redis.call('XTRIM', LEDGER, 'MINID', '~', int(NOW - tonumber(ARGV[5])))
@@ -63,7 +63,7 @@ local due = {}
 for i = 1, #found, 2 do
   local name, score = found[i], tonumber(found[i + 1])
   if score ~= math.floor(score) or math.abs(score) > FAR_MS then
-    -- No instant: it is due now, and the planner puts it where it belongs.
+    -- Not a valid instant: make it due now, and the planner corrects it.
     redis.call('ZADD', DUE, int(NOW), name)
     found[i + 1] = int(NOW)
   end

@@ -1,11 +1,11 @@
--- The newest records of one entry in the ledger, by the chain that its records make. Reads only.
+-- Reads the newest ledger records of one entry, by following the chain of its records. Reads only.
 --
--- ARGV 1 entry, 2 id of the record to begin at ('' for the newest), 3 oldest moment ms, 4 how many
---      at most
+-- ARGV 1 entry, 2 id of the record to start at ('' for the newest), 3 oldest time ms,
+--      4 how many at most
 -- Returns {id of the next record ('' at the end of the chain), since when records have been chained
 --          without a break ms, {id, {word, …}}, …}
 --
--- A chain ends where its records were trimmed, or at the first record that an entry ever had.
+-- A chain ends where its records were trimmed, or at the entry's first record.
 
 local id, low = ARGV[2], tonumber(ARGV[3])
 if id == '' then
@@ -13,7 +13,7 @@ if id == '' then
   id = type(newest) == 'string' and newest or ''
 end
 
--- An id that does not come before the record that names it would lead round in a circle.
+-- Each id must be older than the record that names it; otherwise, a chain could be a circle.
 local function comes_before(left, right)
   local a, b = string.match(left, '^(%d+)-(%d+)$')
   local c, d = string.match(right, '^(%d+)-(%d+)$')
@@ -29,7 +29,7 @@ for _ = 1, tonumber(ARGV[4]) do
     break
   end
   reply[#reply + 1] = found
-  local previous = found[2][#found[2]]  -- that field is the last one
+  local previous = found[2][#found[2]]  -- `prev` is the last field of a record
   id = comes_before(previous, id) and previous or ''
 end
 reply[1] = id

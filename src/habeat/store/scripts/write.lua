@@ -1,23 +1,23 @@
--- Write entries: add, change, pause, resume, seed. All or nothing, compare-and-swap on the
--- definition and on the cursor that the caller read.
+-- Writes entries: add, change, pause, resume, seed. All or nothing, as a compare-and-swap on the
+-- definition, the pause and the cursor that the caller read.
 --
--- ARGV 1 token ('' where not fenced), 2 ttl ms, 3 heartbeat known, 4 mark of this write ('' for
---      none), 5 how long it is kept ms, 6 number of entries; for each:
---        name, digest expected ('' if there must be none), cursor expected ('' if it does not
+-- ARGV 1 token ('' if not fenced), 2 ttl ms, 3 heartbeat known, 4 mark of this write ('' for
+--      none), 5 how long to keep the mark ms, 6 number of entries; for each:
+--        name, digest expected ('' if the entry must not exist), cursor expected ('' if it does not
 --        matter), digest of the pause expected ('' if it does not matter, '-' if it must not be
---        paused), definition ('' to keep it), paused ('' keep, '-' resume, else JSON), end of
---        the pause ms ('' if it is for a person to end),
+--        paused), definition ('' to keep it), paused ('' keep, '-' resume, otherwise JSON), end of
+--        the pause ms ('' if only a person ends it),
 --        owned by config ('1' | '0'), cursor ms ('' to keep cursor and due), next slot ms,
---        next due ms, and the slots that will not fire because of this write: outcome,
+--        next due ms, and the slots that will not fire because of this write: outcome
 --        ('' if there are none), reason, first slot ms, last slot ms, count.
---      Then, where the number of entries is bounded: what their names begin with, and how many of
---        those there may be. New entries beyond that are refused; while the index of names is not
---        whole they are not counted here, and the caller has done so.
+--      Then, if the number of entries is bounded: the prefix of their names, and how many of them
+--        there may be. New entries beyond that are refused. While the index of names is incomplete,
+--        they are not counted here; the caller has counted them.
 -- Returns {'ok', now us} or {'conflict', name} or {'full', how many there are} or {'lost', holder}
 --      or {'closed'} or {'behind', now us, heartbeat}
 --
--- Replay: a write whose mark is known is not done again, and is answered as before. Without a
--- mark the caller finds its own definition in place of the one it expected: a conflict.
+-- Replay: a write whose mark is known is not done again, and gets the same reply. Without a mark, a
+-- second call is a conflict, because it finds its own definition instead of the expected one.
 
 local token = ARGV[1]
 local refused = token ~= '' and fenced(token, ARGV[2], ARGV[3])
@@ -35,8 +35,8 @@ end
 local FIELDS, FIRST = 16, 7
 local total = tonumber(ARGV[6])
 
--- Who plans for an entry in quarantine gives it a new position, or resumes it: without either it
--- was set aside since, and taken out of there it would never be due.
+-- A write that lifts quarantine must set a position or resume. With neither, the entry was
+-- quarantined after the caller read it: a conflict, because the entry would never be due again.
 local function set_aside_since(name, definition, paused, position)
   return definition ~= '' and paused ~= '-' and position == ''
     and redis.call('HEXISTS', QUARANTINE, name) == 1
@@ -62,7 +62,7 @@ local function in_conflict(name, digest, cursor, pause, definition, paused, _, _
   return cursor ~= '' and (not state or int(state.cursor) ~= cursor)
 end
 
--- How many entries of the bounded kind there are, if there is no room for the new ones; else nil.
+-- The number of entries with the bounded prefix if there is no room for the new ones, or nil.
 local function exceeded(prefix, most)
   local new = 0
   for i = 0, total - 1 do
@@ -92,7 +92,7 @@ local function write(name, digest, _, _, definition, paused, resume_at, owned, c
     redis.call('ZREM', RESUME, name)
   elseif paused ~= '' then
     redis.call('HSET', PAUSED, name, paused)
-    write_due(name, '')  -- it may have been resumed since the caller saw it paused
+    write_due(name, '')  -- it may have been resumed after the caller saw it paused
     redis.call('ZREM', RESUME, name)
     if resume_at ~= '' then
       redis.call('ZADD', RESUME, resume_at, name)
