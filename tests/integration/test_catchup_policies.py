@@ -32,7 +32,6 @@ from tests.verification.history.events import Arrival, Expectation
 from tests.verification.simulation.network import Clients, Direct
 from tests.verification.simulation.plan import SECOND, Plan
 from tests.verification.simulation.run import Simulation
-from tests.verification.simulation.world import Host
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -91,7 +90,7 @@ class Bench(Simulation):
         """A beat starts, runs for so long, and is stopped."""
         host = self.start_replica()
         self.play(seconds)
-        stop(host)
+        self.terminate(host)
         self.play(1)
 
     def stand_still(self, ms: int) -> None:
@@ -141,11 +140,6 @@ class Bench(Simulation):
             self.keys.base, 2_000_000, atomic=False, misses=False, slack_us=1_000
         )
         assert judge(self.recorder.events, expectation).problems == []
-
-
-def stop(host: Host) -> None:
-    host.stopping = True
-    host.wake()
 
 
 def promised(slots: Sequence[int], now_ms: int, policies: dict[str, Any]) -> list[int]:
@@ -207,7 +201,7 @@ def outage(gap_ms: int, schedule: Schedule, seconds: float, **policies: Any) -> 
     found_ms = bench.now_ms
     host = bench.start_replica()
     bench.play(seconds)
-    stop(host)
+    bench.terminate(host)
     bench.play(1)
     return Outage(bench, found_ms, bench.preview(off_ms, found_ms), bench.sent()[before:])
 
@@ -290,7 +284,7 @@ def test_a_resume_goes_on_from_now_or_from_the_pause(misfire: Misfire, catch_up:
     slots = bench.preview(off_ms, now_ms)
     bench.edit(changes.resume, now_ms, catch_up=catch_up)
     bench.play(20)
-    stop(host)
+    bench.terminate(host)
     bench.play(1)
     expected = promised(slots, now_ms, {"misfire": misfire}) if catch_up else []
     fired = [message.slot_ms for message in bench.sent()[before:]]
@@ -322,7 +316,7 @@ def test_a_trigger_and_a_backfill_fire_once_whatever_the_schedule_does() -> None
         asked = bench.entries.ask(identity, encode_request(order), 60_000, "e", "m3")
         assert asked.word == "known"
     bench.play(5)
-    stop(host)
+    bench.terminate(host)
     bench.play(1)
     extra = bench.sent()[before:]
     old = [message for message in extra if message.slot_ms <= end_ms]
