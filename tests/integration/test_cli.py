@@ -106,7 +106,7 @@ def test_from_a_shell(valkey: Server, tmp_path: Path) -> None:
     health = run("health")
     assert (health.returncode, health.stdout) == (
         1,
-        "unhealthy: nobody leads; no beat is running\n",
+        "unhealthy: no leader; no beat is running\n",
     )
     unknown = run("show", "nobody")
     assert (unknown.returncode, unknown.stdout) == (1, "")

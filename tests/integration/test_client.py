@@ -891,7 +891,7 @@ def test_status_of_a_running_cluster(client: Client, beat: Beat) -> None:
 
 
 def test_status_when_things_are_bad(client: Client, beat: Beat, valkey: Server) -> None:
-    assert client.status().problems == ("nobody leads; no beat is running",)
+    assert client.status().problems == ("no leader; no beat is running",)
     beat.lead()
     assert client.status().healthy
     client.add("a", "proj.a", habeat.every(10))

@@ -1,7 +1,7 @@
-"""How long one call of the Client may take, all of its steps together.
+"""How long one call of the Client may take, including all of its steps.
 
-Retries, pages, decoding and counting draw on one budget. It ends before the call's timeout does:
-a request that is sent at its very end, and waits for as long as a request may, is over in time.
+Retries, pages, decoding and counting share one budget. It ends before the call's timeout, so that a
+request sent at its very end, with the longest wait for a reply, still ends in time.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Callable
 from habeat.clock import SystemClock
 from habeat.errors import CallTimeout
 
-#: Raises CallTimeout when the time is up; it is given words for how far the call has come.
+#: Raises CallTimeout when the time is up; its argument says how far the call has come.
 Check = Callable[[str | Callable[[], str]], None]
 
 
 def unbounded(done: str | Callable[[], str]) -> None:
-    """A `Check` that always finds time."""
+    """A `Check` without a time limit."""
 
 
-#: The part of a call's timeout in which it may begin something; a single wait takes a quarter.
+#: The share of a call's timeout in which it may begin a request; a request may wait a quarter.
 SHARE = 0.7
 
 
@@ -31,7 +31,7 @@ def _now_s() -> float:
 
 
 class Budget:
-    """Time from now on; `seconds` are the call's timeout."""
+    """A budget that starts now; `seconds` is the call's timeout."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -39,7 +39,7 @@ class Budget:
         self.renew()
 
     def renew(self) -> None:
-        """All of the time again, from now on."""
+        """Start the whole budget again, from now."""
         self._ends_s = _now_s() + self._seconds * SHARE
 
     @property
@@ -49,7 +49,7 @@ class Budget:
     def check(self, done: str | Callable[[], str] = "") -> None:
         """CallTimeout if the time is up; `done` says how far the call has come.
 
-        Without it the words that were given last are used.
+        Without `done`, the last one given is used.
         """
         self._done = done or self._done
         if self.is_over:

@@ -1,13 +1,13 @@
 """Many new entries in one call: `client.add_many`.
 
-Everything is checked before anything is written: each definition, names that come twice, names that
-are taken, the guard's bound. What is wrong is told of each entry (BulkError), and none is added.
+Everything is checked before anything is written: each definition, duplicate names, names that are
+taken, the guard's bounds. If anything is wrong, no entry is added, and BulkError says what is wrong
+with each.
 
-Then the entries are written a batch at a time, each batch by one script: Redis does nothing else
-while a script runs, and the leader's claims have to wait for it. If one of the entries turns out to
-be taken meanwhile, those that were written are removed again. If Redis stops answering, or the time
-is up, that cannot be done: BulkInterrupted says which were added. See
-decision 0034.
+Then the entries are written in batches, each by one script. Batches are small, because Redis does
+nothing else while a script runs, so the leader's claims have to wait. If a name was taken in the
+meantime, the entries written so far are removed again. If Redis stops answering, or the time is up,
+that is not possible: BulkInterrupted says which were added. See decision 0034.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from habeat.errors import (
 from habeat.ports.entries import Stored
 from habeat.store.pages import PAGE, WRITTEN
 
-#: A call is given a second more for so many entries.
+#: The call may take a second longer for each this many entries.
 PER_SECOND = 1_000
 
 
 def added(calls: RetryingCalls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
-    """The new entries, in the order given; BulkError if one of them cannot be."""
+    """Add the entries and return them in the order given; BulkError if one cannot be added."""
     items = list(given)
     limits = calls.location.limits
     within("add_many", len(items), "entries", limits.bulk_entries, "bulk_entries")
@@ -56,13 +56,13 @@ def added(calls: RetryingCalls, given: Iterable[Mapping[str, Any]]) -> list[Entr
 
 
 class _Adding:
-    """Writes entries batch by batch, and knows how far it has come."""
+    """Writes entries batch by batch, and tracks how far it has come."""
 
     def __init__(self, calls: RetryingCalls, wanted: Sequence[Entry]) -> None:
         self._calls = calls
         self._wanted = wanted
         self._written: list[Edit] = []
-        #: The names of a batch of which it is not known whether it was written, or removed.
+        #: The names of a batch while it is unknown whether it was written, or removed.
         self._unknown: Sequence[str] = ()
 
     def run(self) -> list[Entry]:
@@ -74,13 +74,13 @@ class _Adding:
             if self._written:
                 raise self._interrupted(error) from error
             raise
-        except Exception:  # whatever it is: all of them or none
+        except Exception:  # whatever went wrong: add all entries or none
             self._take_back()
             raise
         return [edit.entry for edit in self._written]
 
     def _add(self, batch: Sequence[Entry]) -> Sequence[Edit]:
-        """Add these or none; BulkError and NotAllowed by what others have done meanwhile."""
+        """Add these or none; BulkError or NotAllowed if other callers have interfered."""
 
         def plan(session: Session) -> Plan[Sequence[Edit]]:
             self._unknown = ()
@@ -97,7 +97,7 @@ class _Adding:
         return edits
 
     def _edits(self, session: Session, batch: Sequence[Entry]) -> list[Edit]:
-        """What to write as Redis is now."""
+        """The writes that fit what Redis holds now; BulkError if a name is taken."""
         snapshot = session.entries.read([entry.name for entry in batch])
         pairs = list(zip(batch, snapshot.stored, strict=True))
         taken = {stored.name: _taken(stored) for _, stored in pairs if stored.exists}
@@ -106,7 +106,10 @@ class _Adding:
         return [addition(stored, entry, snapshot.now_ms) for entry, stored in pairs]
 
     def _take_back(self) -> None:
-        """Remove what was written, unless it was changed since; BulkInterrupted if that fails."""
+        """Remove the entries written so far, except those that other callers have changed since.
+
+        BulkInterrupted if that fails.
+        """
         while self._written:
             batch, self._written = self._written[-WRITTEN:], self._written[:-WRITTEN]
             self._unknown = _names_of(batch)
@@ -163,7 +166,7 @@ def _entry(name: Any, item: Any, location: Location) -> Entry:
 
 
 def _read(session: Session, names: Sequence[str]) -> tuple[int, list[Stored]]:
-    """What there is under these names, and Redis' time after that."""
+    """Redis' time, and what it holds under these names."""
     found: list[Stored] = []
     now_ms = 0
     for start in range(0, len(names), PAGE):
@@ -179,7 +182,7 @@ def _check(
     wanted: Sequence[Entry],
     refused: Mapping[str, HabeatError],
 ) -> None:
-    """BulkError with what is wrong with any, those `refused` before included; NotAllowed."""
+    """BulkError if any entry is wrong, also with those `refused` before; NotAllowed."""
     now_ms, found = _read(session, [entry.name for entry in wanted])
     errors = dict(refused)
     for entry, stored in zip(wanted, found, strict=True):

@@ -1,8 +1,8 @@
 """Extra firings by hand: `client.trigger` and `client.backfill`.
 
-Both leave an order for the leader, under a request id. An id is used once: whoever asks again
-under the same one, be it a person who clicked twice or a call whose reply was lost, finds the
-order known and asks for nothing. Ids are remembered for as long as the ledger keeps its records.
+Both store a request for the leader, under an id. Each id is used only once: if a person clicks
+twice, or a call is repeated because its reply was lost, the second call finds the id known and
+stores nothing. Ids are remembered for as long as the ledger keeps its records.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,100}", re.ASCII)
 
 
 class RequestId(str):
-    """The id of a request. `known`: it had been used before, and nothing was asked for anew."""
+    """The id of a request. `known` is True if it was used before; then nothing was stored again."""
 
     known: bool
 
@@ -44,10 +44,10 @@ class RequestId(str):
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """What `backfill` asked for, or would ask for in a dry run.
+    """What `backfill` requested, or would request without `dry_run`.
 
-    `first` and `last` (aware, UTC) are None where there is no slot; then nothing was asked for
-    and `request_id` is "". `known`: this request had been made before, nothing was asked anew.
+    `first` and `last` (aware, UTC) are None if there is no slot; then nothing was requested and
+    `request_id` is "". `known` is True if this id was used before; then nothing was stored again.
     """
 
     entry: str
@@ -61,7 +61,7 @@ class Backfill:
 
     @property
     def seconds(self) -> float:
-        """How long it takes at its pace."""
+        """How long the backfill takes at its pace."""
         return self.count / self.pace
 
 
@@ -72,7 +72,7 @@ def triggered(
     kwargs: Mapping[str, Any] | None,
     request_id: str | None,
 ) -> RequestId:
-    """One firing as soon as may be."""
+    """Request one firing, as soon as possible."""
     try:
         identity = _checked_id(request_id)
         positional = None if args is None else arguments(args)
@@ -96,7 +96,7 @@ def backfilled(
     dry_run: bool,
     request_id: str | None,
 ) -> Backfill:
-    """The slots with ``start < slot <= end`` once more, at a pace."""
+    """Request the slots with ``start < slot <= end`` again, at `pace` a second."""
     calls = calls.bounded()
     try:
         identity = _checked_id(request_id)
@@ -134,7 +134,7 @@ def backfilled(
 def _ask(
     calls: RetryingCalls, name: str, identity: str, request: Callable[[Entry, int], Request | None]
 ) -> bool:
-    """Leave the order, if there is one; whether its id was known."""
+    """Store the request, if there is one; returns whether its id was known."""
     mark = secrets.token_hex(8)
 
     def attempt(session: Session) -> bool:

@@ -1,15 +1,14 @@
-"""Calls to Redis from a web request: safe among threads and forks, and over in good time.
+"""Calls to Redis from a web request: safe with threads and forks, and always over in time.
 
-**Threads.** Whoever meets a dead connection throws all connections of its client object away,
-which would break the calls that other threads have under way. So each call borrows a client
-of its own and gives it back: there are as many as were ever in use at once.
+**Threads.** A thread that meets a dead connection drops all connections of its client object. With
+a shared client, that would break the calls of other threads. So each call borrows a session with
+its own client and returns it afterwards. There are as many sessions as were ever in use at once.
 
-**Time.** A call is an attempt of several steps (read, then write what follows from it) that is
-repeated *as a whole* while Redis is away or another caller was faster, until the time is up. No
-single wait is longer than a quarter of that time, and no request is sent when the call's budget is
-used up: a call of many steps asks for `bounded` calls, which all draw on one budget. An attempt
-that is repeated has to recognise what an earlier one has done, for its reply may be all that was
-lost: see `swapping`.
+**Time.** A call is an attempt of several steps (read, then write the result). While Redis is away,
+or another caller was faster, the attempt is repeated *as a whole* until the time is up. No single
+wait is longer than a quarter of that time, and no request is sent once the call's budget is used
+up. A call of many steps uses `bounded`, so that all of them share one budget. A repeated attempt
+must recognise what an earlier one has done, as perhaps only its reply was lost: see `swapping`.
 """
 
 from __future__ import annotations
@@ -44,20 +43,20 @@ Result = TypeVar("Result")
 
 SCHEMA = "1"
 
-#: Faults that time may mend; the others are told at once.
+#: Faults that may pass, so the call is retried; all others are raised at once.
 _PASSING = ("unreachable", "read_only", "busy")
 
 
 class Overtaken(HabeatError):
-    """Somebody else changed the entry between our read and our write; nothing was written."""
+    """Another caller changed the entry between our read and our write; nothing was written."""
 
     def __init__(self, entry: str) -> None:
-        super().__init__(f"entry {entry!r} is being changed by others all the time")
+        super().__init__(f"entry {entry!r} was changed by another caller at every attempt")
         self.entry = entry
 
 
 class Session:
-    """What one attempt works with; borrowed, so nobody else uses it meanwhile."""
+    """What one attempt works with; borrowed, so no other thread uses it at the same time."""
 
     def __init__(self, location: Location, wait_s: float) -> None:
         self.location = location
@@ -67,7 +66,7 @@ class Session:
             connect_timeout_s=wait_s,
             client_name="habeat-client",
         )
-        #: What each request is held to; that of the call which has borrowed the session.
+        #: The budget of the call that has borrowed this session; each request is held to it.
         self.budget: Budget | None = None
         caller = Caller(self, Keys(location.prefix))
         self.entries = EntryStore(caller)
@@ -75,22 +74,22 @@ class Session:
         self.dead = DeadStore(caller)
 
     def client(self) -> AnyRedis:
-        """The connection for the next request; CallTimeout if there is no time for one."""
+        """The client for the next request; CallTimeout if there is no time for one."""
         if self.budget is not None:
             self.budget.check()
         return self._connections.client()
 
     def reset(self) -> None:
-        """Throw the connections away, one of them is dead."""
+        """Drop the connections, because one of them is dead."""
         self._connections.reset()
 
     def close(self) -> None:
-        """Disconnect; a later use connects anew."""
+        """Disconnect; a later use reconnects."""
         self._connections.close()
 
 
 class RetryingCalls:
-    """Runs attempts at sessions, with patience."""
+    """Runs attempts in sessions, with retries and time limits."""
 
     def __init__(
         self,
@@ -117,15 +116,15 @@ class RetryingCalls:
 
     @property
     def location(self) -> Location:
-        """Where the schedule lives; found when first asked for."""
+        """Where the schedule is; found out at the first use."""
         if self._location is None:
             self._location = self._find_location()
         return self._location
 
     def bounded(self, more_s: float = 0.0) -> RetryingCalls:
-        """The same for one call of many steps: all together end within the timeout and `more_s`.
+        """These calls with one budget for many steps: the long timeout plus `more_s`.
 
-        Of calls that are bounded already the first budget holds.
+        Calls that are bounded already keep their first budget.
         """
         if self._budget is not None:
             return self
@@ -134,12 +133,12 @@ class RetryingCalls:
         return bounded
 
     def renew(self) -> None:
-        """Give these bounded calls their whole time again."""
+        """Restart the budget of these bounded calls."""
         if self._budget is not None:
             self._budget.renew()
 
     def check(self, done: str | Callable[[], str] = "") -> None:
-        """CallTimeout if the time of these bounded calls is up; `done` says how far they came."""
+        """CallTimeout if the budget of these calls is used up; `done` says how far they came."""
         if self._budget is not None:
             self._budget.check(done)
 
@@ -157,7 +156,7 @@ class RetryingCalls:
             except CallTimeout:
                 if failed is None:
                     raise
-                raise failed from None  # there was no time to repeat what that one ended
+                raise failed from None  # no time for a retry: the fault before says more
             except (StoreUnavailable, Overtaken) as error:
                 failed = error
                 raise
@@ -168,14 +167,14 @@ class RetryingCalls:
             raise RedisUnavailable(self._sentence(error)) from error
 
     def once(self, attempt: Callable[[Session], Result]) -> Result:
-        """The same without a second try: for a look at what stands in a call's way at its end."""
+        """The same without a retry, for a look at the conflict when a call has failed."""
         try:
             return self._in_session(attempt, Budget(self._timeout_s))
         except StoreUnavailable as error:
             raise RedisUnavailable(self._sentence(error)) from error
 
     def write(self, attempt: Callable[[Session], Result]) -> Result:
-        """The same for an attempt that writes; ForeignState if the keys are not ours."""
+        """The same for an attempt that writes; ForeignState if the keys belong to another app."""
 
         def checked(session: Session) -> Result:
             self._check_owner(session)
@@ -184,7 +183,7 @@ class RetryingCalls:
         return self.read(checked)
 
     def close(self) -> None:
-        """Disconnect what is not in use; a later call connects anew."""
+        """Close the sessions not in use; a later call reconnects."""
         while self._idle:
             self._idle.pop().close()
 

@@ -58,20 +58,20 @@ DeadLetters = list[DeadLetter]
 
 
 class Client:
-    """The schedule of one app: entries, their state, and that of the beats that keep it.
+    """The schedule of one app: its entries, their state, and the beats that run it.
 
-    ``Client(app)`` finds everything in the app's settings. Without an app,
+    ``Client(app)`` reads everything from the app's settings. Without an app,
     ``Client(url, prefix="habeat:proj")`` names the Redis and the key prefix of its beats
-    (`habeat_key_prefix`); `options` are then as in `habeat_redis_options`, and `timezone` is for
-    schedules that name none. A `guard` bounds what this client may change and see, for code that
-    passes on what tenants typed.
+    (`habeat_key_prefix`). Then `options` are the same as in `habeat_redis_options`, and `timezone`
+    is for schedules without a zone of their own. A `guard` restricts what this client may change
+    and see, for code that passes on the input of tenants.
 
-    Every call ends within `timeout` seconds, retries, paging and counting included. Calls of many
+    Every call ends within `timeout` seconds, including retries, paging and counting. Calls of many
     steps (`list`, `export`, `load`, `simulate`, `preview`, `history`, `drift`, removing many) may
-    take `long_timeout` where that is given. All may raise RedisUnavailable (Redis was away for too
-    long), CallTimeout (the call was not finished in time, and says how far it came) and
-    SettingsError; those that change something ForeignState (the keys under the prefix are another
-    app's) and RevisionConflict (others kept changing the entry).
+    take `long_timeout` if it is given. Any call may raise RedisUnavailable (Redis was away for too
+    long), CallTimeout (the call did not finish in time; it says how far it came) and SettingsError.
+    Calls that change something may also raise ForeignState (the keys under the prefix belong to
+    another app) and RevisionConflict (other callers kept changing the entry).
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Client:
         if isinstance(app, str):
             location = location_of_url(app, prefix, options, timezone)
             self._calls = RetryingCalls(lambda: location, timeout, sleep, guard, long_timeout)
-        elif not hasattr(app, "main"):  # asking for its conf might load it
+        elif not hasattr(app, "main"):  # not `conf`: reading that might load the configuration
             raise ValidationError("app", app, "a Celery app, or the URL of a Redis")
         else:
             for field, given in (("prefix", prefix), ("options", options), ("timezone", timezone)):
@@ -110,7 +110,7 @@ class Client:
     # -- entries ----------------------------------------------------------------------------
 
     def get(self, name: str) -> Entry:
-        """One entry as it is now; EntryNotFound. One that cannot be read is quarantined."""
+        """The entry as it is now; EntryNotFound. If it cannot be read, it is quarantined."""
         found = entries_of(self._calls, [checked_name(name)])
         if not found or not self._calls.guard.scope.has(found[0]):
             raise EntryNotFound(name)
@@ -124,10 +124,10 @@ class Client:
         owner: str | None = None,
         state: str | None = None,
     ) -> Iterator[Entry]:
-        """The entries by name: those whose name begins so, and that have all the tags.
+        """The entries, sorted by name, whose name begins with `prefix` and that have all the tags.
 
         `owner` is "api" or "config"; `state` is active, paused, disabled, quarantined or
-        exhausted. Read page by page as they are asked for.
+        exhausted. They are read page by page while you iterate.
         """
         return selected(self._calls, Selection.checked(prefix, tags, owner, state))
 
@@ -138,12 +138,12 @@ class Client:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> Instants:
-        """The next slots of an entry or of a schedule that is not stored.
+        """The next slots of an entry, or of a schedule that is not stored.
 
-        Those strictly after `start` (default: now) and, with an `end`, not after that. `count`
-        is how many at most; without it 10, or with an `end` all up to there. Of an entry with
-        `max_runs` no more than it may still run. Raises ValidationError for a naive datetime,
-        and where more than 10,000 slots would be the answer.
+        They are strictly after `start` (default: now) and not after `end`, if there is one. `count`
+        is the most to return; without it 10, or all slots up to `end`. An entry with `max_runs`
+        shows no more slots than it has runs left. Raises ValidationError for a naive datetime, and
+        for more than 10,000 slots.
         """
         calls = self._calls.bounded()
         entry = self.get(name_or_schedule) if isinstance(name_or_schedule, str) else None
@@ -156,10 +156,10 @@ class Client:
     def simulate(
         self, start: datetime, end: datetime, *, spread: float | timedelta | None = None
     ) -> Simulation:
-        """The whole schedule from `start` to `end`: firings per minute, the fullest minutes.
+        """The load of the whole schedule from `start` to `end`: firings per minute, and the peaks.
 
-        Whole minutes of effective times, ``start <= t < end``, at most 366 days of them. With
-        `spread` (seconds or a timedelta) the same is reckoned with at least that spread for
+        The period is whole minutes of effective times, ``start <= t < end``, 366 days at most. With
+        `spread` (seconds or a timedelta), the load is also computed with at least that spread for
         every entry. Nothing is written. Raises ValidationError.
         """
         calls = self._calls.bounded()
@@ -174,11 +174,11 @@ class Client:
         return simulated(pages, start, end, spread, calls.check)
 
     def policies(self, entry: Entry) -> Policies:
-        """How an entry's missed slots are caught up with: its own policies over the app's."""
+        """How an entry catches up: its own policies, completed by the app's."""
         return entry.policies(self._calls.location.policies)
 
     def _check_scope(self, name: str | None) -> None:
-        """EntryNotFound or NotAllowed if the guard's scope does not have this name's past."""
+        """EntryNotFound or NotAllowed if the guard does not let this client see this history."""
         scope = self._calls.guard.scope
         if name is None:
             if scope != Scope():
@@ -191,11 +191,11 @@ class Client:
     # -- what happened ----------------------------------------------------------------------
 
     def drift(self, name: str | None = None, since: datetime | timedelta | None = None) -> Drifts:
-        """How late firings left: a row per entry that has fired, the worst first.
+        """How late firings were sent: one row per entry that has fired, the worst first.
 
-        With `since` (a moment, or that long ago) it is reckoned exactly from the ledger; without,
-        from the histograms of all time, whose percentiles are at most 0.8 % too small. Raises
-        EntryNotFound for a name that neither exists nor stands in the ledger.
+        With `since` (a moment, or a timedelta before now), the figures are exact, from the ledger.
+        Without, they come from histograms of all firings, whose percentiles are at most 0.8 % too
+        small. Raises EntryNotFound for a name that neither exists nor is in the ledger.
         """
         self._check_scope(name)
         calls = self._calls.bounded()
@@ -221,7 +221,7 @@ class Client:
         since: datetime | timedelta | None = None,
         limit: int = 100,
     ) -> Records:
-        """What became of slots, newest first: of one entry, or of all."""
+        """The outcomes of slots, newest first: of one entry, or of all."""
         self._check_scope(name)
         calls = self._calls.bounded()
         return calls.read(
@@ -231,12 +231,12 @@ class Client:
         )
 
     def status(self) -> Status:
-        """Who leads, who stands by, what is due, and what does not add up."""
+        """The leader, the standbys, what is due, and what is wrong."""
         grace_ms = self._calls.location.policies.misfire_grace_ms
         return self._calls.read(lambda session: read_status(session.insight, grace_ms))
 
     def server_time(self) -> datetime:
-        """Redis' clock, by which everything is decided; aware, UTC."""
+        """The time by Redis' clock, which decides everything; aware, UTC."""
         return moment(self._calls.read(lambda session: session.insight.now_us()) // 1_000)
 
     # -- changes ----------------------------------------------------------------------------
@@ -267,24 +267,25 @@ class Client:
         delivery: str | None = None,
         replace: bool = False,
     ) -> Entry:
-        """Add an entry; its first slot is strictly after this moment, by Redis' clock.
+        """Add an entry. Its first slot is strictly after now, by Redis' clock.
 
-        `task` is a task's name, a task or a signature (also a chain, group or chord); a name that
-        nobody has registered is allowed. A number as `schedule` is a period in seconds. All spans
-        are seconds or a timedelta, all instants datetimes with a timezone.
+        `task` is a task's name, a task or a signature (also a chain, group or chord). The name need
+        not be registered in this process. A number as `schedule` is a period in seconds. Durations
+        are seconds or a timedelta; instants are datetimes with a timezone.
 
-        There are slots from `start` to `end`, both included, and `max_runs` firings at most.
-        `spread` puts all firings of the entry off by a part of it that is the entry's own,
-        `jitter` each one by another part; together less than the gap to the next slot. A message
-        that waits longer than `deadline` after that is not run by the worker any more.
+        The entry has slots from `start` to `end`, both included, and at most `max_runs` firings.
+        `spread` delays all firings of the entry by the same part of it, derived from the name.
+        `jitter` delays each firing by a different part of it. Both together stay below the gap to
+        the next slot. The worker no longer runs a message more than `deadline` after its
+        effective time.
 
-        `misfire` ("latest", "all" or "skip") says what becomes of slots found later than
-        `misfire_grace`; those older than `misfire_window` never fire, and "all" fires the newest
-        `misfire_limit`, `misfire_pace` a second. What is None follows the app's settings.
+        `misfire` ("latest", "all" or "skip") decides about slots found later than `misfire_grace`.
+        Slots older than `misfire_window` never fire, and "all" fires the newest `misfire_limit`
+        slots, at `misfire_pace` a second. Values of None follow the app's settings.
 
-        With `replace` an entry of this name is changed into this one, and if its schedule stays
-        the same, it keeps its rhythm. Raises ValidationError, and EntryExists if there is one of
-        this name already (always, if beat_schedule declares it).
+        With `replace`, an existing entry of this name is replaced; it keeps its rhythm if its
+        schedule stays the same. Raises ValidationError, and EntryExists if the name is taken (also
+        with `replace`, if the entry belongs to beat_schedule).
         """
         given = {
             "task": task,
@@ -311,31 +312,31 @@ class Client:
         return self._editing.add(checked_name(name), given, may_replace=replace)
 
     def add_many(self, entries: Iterable[Mapping[str, Any]]) -> Entries:
-        """Add up to 10,000 entries; each a mapping with the arguments of `add`.
+        """Add up to 10,000 entries, each a mapping with the arguments of `add`.
 
-        Everything is checked first. Raises BulkError, which says of each entry that is refused
-        what is wrong with it; then none was added. The entries are written in batches. Raises
-        BulkInterrupted, which says how far it came, if Redis stops answering in between or the
-        time is up: a second more than other calls have for each thousand.
+        Everything is checked first: if an entry is refused, none is added, and BulkError says what
+        is wrong with each. The entries are then written in batches. If Redis stops answering in
+        between or the time is up, BulkInterrupted says which were added. The call may take a second
+        longer than others for each thousand entries.
         """
         return added(self._calls, entries)
 
     def update(self, name: str, *, rev: int | None = None, **changes: Any) -> Entry:
-        """Change some fields, named as in `add`; the others stay.
+        """Change some fields, named as in `add`; the others stay the same.
 
-        Only another schedule, start or end changes the entry's rhythm; the first slot is then
-        strictly after now, as it is where another `max_runs` lets an exhausted entry run on. With
-        `rev` the change is made only if the entry is at that revision, else RevisionConflict.
-        Raises EntryNotFound, ValidationError, OwnedByConfig, and DefinitionError if a
-        quarantined entry cannot be read even so.
+        Only a new schedule, start or end changes the entry's rhythm: its next slot is then strictly
+        after now. The same is true if a new `max_runs` lets an exhausted entry run again. With
+        `rev`, the entry must be at that revision, else RevisionConflict. Raises EntryNotFound,
+        ValidationError, OwnedByConfig, and DefinitionError if a quarantined entry still cannot be
+        read with these changes.
         """
         return self._editing.update(checked_name(name), rev, changes)
 
     def remove(self, name: str | None = None, *, prefix: str = "", tags: Iterable[str] = ()) -> int:
-        """Remove one entry, or all of the API's whose name begins so and that have all the tags.
+        """Remove one entry, or all of the API's with this prefix and all these tags.
 
-        Returns how many were removed. Those of beat_schedule stay: one that is named raises
-        OwnedByConfig. Raises EntryNotFound, and ValidationError if nothing is named at all.
+        Returns how many were removed. Entries of beat_schedule stay; removing one by name raises
+        OwnedByConfig. Raises EntryNotFound, and ValidationError without name, prefix and tags.
         """
         selection = Selection.checked(prefix, tags)
         if name is None:
@@ -346,7 +347,7 @@ class Client:
         return 1
 
     def rename(self, old: str, new: str) -> Entry:
-        """Give an entry another name; it keeps its rhythm, its count and its pause.
+        """Rename an entry; it keeps its rhythm, its count of runs and its pause.
 
         Raises EntryNotFound, EntryExists, OwnedByConfig, ValidationError, and DefinitionError if
         it cannot be read.
@@ -354,10 +355,10 @@ class Client:
         return self._editing.rename(checked_name(old), checked_name(new))
 
     def pause(self, name: str, reason: str = "", until: datetime | None = None) -> Entry:
-        """Stop an entry until `resume`, or until then at the latest.
+        """Stop an entry until `resume` is called, or until `until` at the latest.
 
-        Its slots meanwhile end in the ledger as skipped. Pausing again changes what is given:
-        an empty reason, or no `until`, leave what was said before. Raises EntryNotFound and
+        The ledger records its slots in the pause as skipped. Pausing a paused entry changes only
+        what you give: an empty reason or no `until` keeps the earlier one. Raises EntryNotFound and
         ValidationError.
         """
         if not isinstance(reason, str):
@@ -371,11 +372,11 @@ class Client:
     def resume(
         self, name: str, from_: Literal["now", "paused"] = "now", **also: Literal["now", "paused"]
     ) -> Entry:
-        """Let a paused or quarantined entry go on from now; nothing is caught up.
+        """Let a paused or quarantined entry continue from now, without catching up.
 
-        With ``from_="paused"`` it goes on where it stopped: its catch-up policy decides about the
-        slots since then. (Python knows `from` as a word of its own: ``**{"from": "paused"}`` is
-        taken, too.) Raises EntryNotFound, and DefinitionError if its definition cannot be read.
+        With ``from_="paused"``, it continues where it stopped: its catch-up policy decides about
+        the slots since then. ``**{"from": "paused"}`` works too, since `from` is a keyword of
+        Python. Raises EntryNotFound, and DefinitionError if its definition cannot be read.
         """
         begin = also.pop("from", from_)
         if also:
@@ -394,11 +395,11 @@ class Client:
         kwargs: Mapping[str, Any] | None = None,
         request_id: str | None = None,
     ) -> RequestId:
-        """Fire an entry once, now, whatever its schedule says, paused or not.
+        """Fire an entry once, now, regardless of its schedule, and also if it is paused.
 
-        `args` and `kwargs` take the place of the entry's own. Returns the id of the request; its
-        `known` is True if that id had been used before (within `habeat_ledger_age`), and then
-        nothing was done. Raises EntryNotFound, ValidationError, DefinitionError.
+        `args` and `kwargs` replace the entry's own. Returns the id of the request. Its `known` is
+        True if that id was used before (within `habeat_ledger_age`); then nothing is sent again.
+        Raises EntryNotFound, ValidationError, DefinitionError.
         """
         return triggered(self._calls, checked_name(name), args, kwargs, request_id)
 
@@ -412,11 +413,11 @@ class Client:
         dry_run: bool = False,
         request_id: str | None = None,
     ) -> Backfill:
-        """Fire the slots of the past with ``start < slot <= end`` once more, `pace` a second.
+        """Fire past slots with ``start < slot <= end`` again, `pace` a second.
 
-        Whatever became of them before; at most 100,000 of them, none of the future. The cursor
-        stays. With `dry_run` it is only said what would be done. `request_id` is as for
-        `trigger`. Raises EntryNotFound, ValidationError, DefinitionError.
+        They fire whatever their outcome was. There may be 100,000 slots at most, none of them in
+        the future. The cursor does not move. With `dry_run`, nothing is written. `request_id` works
+        as for `trigger`. Raises EntryNotFound, ValidationError, DefinitionError.
         """
         return backfilled(
             self._calls,
@@ -429,7 +430,7 @@ class Client:
         )
 
     def circuit(self, name: str) -> Circuit | None:
-        """Why an entry is not sent at present; None unless it failed again and again."""
+        """The entry's open circuit: since when and why it is not sent; None if it is closed."""
         return self._calls.read(lambda session: session.insight.circuit(name))
 
     # -- what was given up --------------------------------------------------------------------
@@ -445,11 +446,11 @@ class Client:
         return letters(self._calls, entry, older_than, limit)
 
     def dead_letter(self, id: str) -> DeadLetter:
-        """The one of this id. Raises DeadNotFound."""
+        """The dead firing or request with this id. Raises DeadNotFound."""
         return letter(self._calls, id)
 
     def resend(self, id: str) -> DeadLetter:
-        """Send again what was given up: a firing with the same task id, a request as it was made.
+        """Send a dead firing again with the same task id, or make a dead request again.
 
         Raises DeadNotFound, DeadUnreadable, and EntryNotFound for a request whose entry is gone.
         """
@@ -458,23 +459,26 @@ class Client:
     def purge_dead(
         self, id: str = "", *, entry: str | None = None, older_than: timedelta | None = None
     ) -> int:
-        """Remove one, or all of an entry or that are older, or all; how many. DeadNotFound."""
+        """Remove one dead firing or request by id, or all that match; returns how many.
+
+        Without `id`, `entry` and `older_than`, all are removed. Raises DeadNotFound.
+        """
         return purged(self._calls, id or None, entry, older_than)
 
     # -- all of it --------------------------------------------------------------------------
 
     def export(self) -> dict[str, Any]:
-        """All entries as one JSON-able document, for `load`; it holds no URL and no password."""
+        """All entries as a document for `load`, of plain JSON values, without URL or password."""
         return exported(self._calls)
 
     def load(
         self, data: Mapping[str, Any], dry_run: bool = False, *, progress: Progress | None = None
     ) -> LoadReport:
-        """Add and change entries as an exported document has them; others stay as they are.
+        """Add and change entries to match an exported document; other entries stay unchanged.
 
-        Everything is checked first: if one entry is refused, nothing is written. With `dry_run`
-        nothing is in any case. `progress` is called with (entries done, entries to do). Raises
-        ValidationError if `data` is no such document.
+        Everything is checked first: if one entry is refused, nothing is written. With `dry_run`,
+        nothing is written in any case. `progress` is called with (entries done, entries to do).
+        Raises ValidationError if `data` is no such document.
         """
         return loaded(self._calls, data, dry_run=dry_run, progress=progress)
 
@@ -482,16 +486,16 @@ class Client:
 
     @property
     def timezone(self) -> str:
-        """The IANA name of the zone for schedules that name none."""
+        """The IANA name of the zone for schedules without one of their own."""
         return self._calls.location.timezone
 
     @property
     def redis(self) -> str:
-        """The Redis and the key prefix, for people; no password."""
+        """The Redis and the key prefix, for display; without password."""
         return f"{self._calls.location.target}, keys {self._calls.location.prefix}"
 
     def close(self) -> None:
-        """Disconnect. A later call connects anew."""
+        """Disconnect. A later call reconnects."""
         self._calls.close()
 
     def __enter__(self) -> Self:

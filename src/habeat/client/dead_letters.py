@@ -1,4 +1,4 @@
-"""What was given up: listed, shown, sent again, purged. Arguments are never shown."""
+"""Dead firings and requests: list, show, resend, purge. Arguments are never shown."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PAGE = 200
 class DeadLetter:
     """A firing or a request that was given up. Instants are aware datetimes in UTC.
 
-    `id` names it for `show`, `resend` and `purge`. `kind` is "firing", "trigger", "backfill", or
-    "request" where that cannot be read. `attempts` is how often its message was tried, `size` the
-    bytes kept of it; `task` and `task_id` are read off its message. `resendable` says whether
-    `resend` can do anything with it.
+    `id` identifies it for `show`, `resend` and `purge`. `kind` is "firing", "trigger", "backfill",
+    or "request" for a request that cannot be read. `attempts` is how often its message was tried,
+    `size` the bytes stored. `task` and `task_id` come from its message. `resendable` says whether
+    `resend` can send it.
     """
 
     id: str
@@ -44,7 +44,7 @@ class DeadLetter:
 def letters(
     calls: RetryingCalls, entry: str | None, older_than: timedelta | None, limit: int | None
 ) -> list[DeadLetter]:
-    """Those of this entry that are older, the oldest first."""
+    """The dead firings and requests that match, the oldest first."""
 
     def attempt(session: Session) -> list[DeadLetter]:
         found: list[DeadLetter] = []
@@ -58,12 +58,12 @@ def letters(
 
 
 def letter(calls: RetryingCalls, identity: str) -> DeadLetter:
-    """The one of this id; DeadNotFound."""
+    """The dead firing or request with this id; DeadNotFound."""
     return calls.read(lambda session: letter_of(_found(session, identity)))
 
 
 def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
-    """Let it be sent again; DeadNotFound, DeadUnreadable, EntryNotFound."""
+    """Have it sent again; DeadNotFound, DeadUnreadable, EntryNotFound."""
 
     def attempt(session: Session) -> DeadLetter:
         record = _found(session, identity)
@@ -74,7 +74,7 @@ def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
         if word == "gone":
             raise EntryNotFound(shown.entry)
         if word == "there":
-            raise DeadUnreadable(identity, "it is under way already")
+            raise DeadUnreadable(identity, "it is already being sent")
         if word == "changed":
             raise DeadNotFound(identity)
         return shown
@@ -85,7 +85,7 @@ def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
 def purged(
     calls: RetryingCalls, identity: str | None, entry: str | None, older_than: timedelta | None
 ) -> int:
-    """Remove one, or all of an entry that are older; how many were removed."""
+    """Remove one by id, or all that match; returns how many were removed."""
 
     def attempt(session: Session) -> int:
         if identity is not None:
@@ -124,7 +124,7 @@ def _found(session: Session, identity: str) -> DeadRecord:
 
 
 def letter_of(record: DeadRecord) -> DeadLetter:
-    """What may be shown of it."""
+    """What may be shown of a stored record."""
     kind, entry, slot_ms, readable = "firing", record.entry, record.slot_ms, True
     task = task_id = ""
     if record.request:
@@ -169,7 +169,7 @@ def _of_entry(record: DeadRecord, entry: str) -> DeadRecord:
 
 
 def _headers(record: DeadRecord) -> tuple[str, str, bool]:
-    """Task and task id of a firing's message, and whether it can be sent by any process."""
+    """Task and task id of a firing's message, and whether any process can send it."""
     if record.attempts is None:
         return "", "", False
     try:

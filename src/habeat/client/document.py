@@ -1,6 +1,6 @@
-"""A document of entries as it is read: each decoded, completed and checked, or why it cannot be.
+"""Read a document of entries: each is decoded, completed and checked, or refused with a reason.
 
-Nothing is asked of Redis here.
+Nothing here reads Redis.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Wanted:
     until_ms: int | None = None
 
     def pause_at(self, now_ms: int) -> tuple[str | None, int | None]:
-        """Reason and end of its pause, None and None if it has none or that is over."""
+        """The reason and end of its pause; None and None if it has none, or it is over."""
         over = self.until_ms is not None and self.until_ms <= now_ms
         return (None, None) if over else (self.paused, self.until_ms)
 
@@ -44,7 +44,7 @@ class Wanted:
 def wanted_of(
     data: Any, location: Location, check: Check
 ) -> tuple[dict[str, Wanted], dict[str, str]]:
-    """The document's entries by name, and those that cannot be read, with the reason."""
+    """The document's entries by name, and the reasons for those that cannot be read."""
     if not isinstance(data, Mapping) or data.get("habeat_export") != EXPORT_VERSION:
         given = data.get("habeat_export") if isinstance(data, Mapping) else type(data).__name__
         raise ValidationError(

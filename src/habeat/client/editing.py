@@ -1,6 +1,14 @@
-"""Changing one entry: what each change needs to find, and what it then writes.
+"""Change entries: add, update, pause, resume, rename and remove one, or remove many.
 
-`swapping` reads, plans by the functions here, and writes; `edits` knows what is written.
+Each change has a plan here: what it must find, and what it then writes. `swapping` reads, plans and
+writes; `entries/changes.py` knows the form of what is written. Adding many entries in one call has
+rules of its own and is in bulk.py.
+
+**A rename keeps everything known of an entry.** Its cursor, count and pause move with it, so no
+slot fires twice or is lost. Pending requests are for the new name from then on. An interval keeps
+its offset and a cron its values of `H`, as both are stored. Spread and jitter are hashed from the
+name, so the effective times change. The ledger keeps the records under the old name, and a note
+there names the new one.
 """
 
 from __future__ import annotations
@@ -40,18 +48,18 @@ from habeat.store.pages import WRITTEN
 
 Result = TypeVar("Result")
 
-#: From the entry as read and Redis' time: the edit, or None if there is nothing to change.
+#: Plans an edit from the entry as read and Redis' time; None if there is nothing to change.
 PlanEdit = Callable[[Stored, int], Edit | None]
 
 
 class Editing:
-    """The changes that a client makes to one entry at a time."""
+    """The changes that a client makes to one entry; each returns the entry as it is then."""
 
     def __init__(self, calls: RetryingCalls) -> None:
         self._calls = calls
 
     def add(self, name: str, given: Mapping[str, Any], *, may_replace: bool) -> Entry:
-        """A new entry; with `may_replace` an existing one becomes what was given."""
+        """Add an entry; with `may_replace`, replace an existing one."""
         location = self._calls.location
         wanted = new_entry(name, given, location.timezone, location.limits)
 
@@ -67,7 +75,7 @@ class Editing:
         return self._edit(name, plan)
 
     def update(self, name: str, rev: int | None, changes: Mapping[str, Any]) -> Entry:
-        """The entry with some fields changed, if it is at `rev`."""
+        """Change some fields of an entry, if it is at revision `rev` (None: at any)."""
         location = self._calls.location
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
@@ -84,7 +92,7 @@ class Editing:
         return self._edit(name, plan)
 
     def pause(self, name: str, reason: str, until_ms: int | None) -> Entry:
-        """The entry paused; what is not said of a pause stays as it is."""
+        """Pause an entry; without a reason or end, an earlier pause keeps its own."""
         check_reason(reason, self._calls.location.limits, name)
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
@@ -105,7 +113,7 @@ class Editing:
         return self._edit(name, plan)
 
     def resume(self, name: str, *, catch_up: bool) -> Entry:
-        """The entry going on from now, or from where it stopped."""
+        """Let an entry continue from now; with `catch_up`, from where it stopped."""
 
         def plan(stored: Stored, now_ms: int) -> Edit | None:
             _existing(stored)
@@ -114,7 +122,7 @@ class Editing:
         return self._edit(name, plan)
 
     def rename(self, name: str, new_name: str) -> Entry:
-        """The entry under another name."""
+        """Rename an entry."""
 
         def plan(session: Session) -> Plan[Entry]:
             snapshot = session.entries.read([name, new_name])
@@ -135,12 +143,12 @@ class Editing:
         return self._swap(name, plan)
 
     def remove(self, name: str) -> None:
-        """The entry gone."""
+        """Remove an entry."""
 
         def plan(session: Session) -> Plan[None]:
             snapshot = session.entries.read([name])
             stored = snapshot.stored[0]
-            # One that cannot be read is made again by the leader, once it is gone.
+            # An unreadable entry of beat_schedule may be removed: the leader then stores it again.
             if self._existing(stored).owner == "config" and stored.entry is not None:
                 raise OwnedByConfig(name, "remove")
             gone = removal(stored, snapshot.now_ms)
@@ -149,7 +157,7 @@ class Editing:
         self._swap(name, plan)
 
     def _existing(self, stored: Stored) -> Entry:
-        """What is stored; EntryNotFound, and NotAllowed outside the guard's scope."""
+        """The stored entry; EntryNotFound, and NotAllowed if it is outside the guard's scope."""
         self._calls.guard.check_name(stored.name)
         found = _existing(stored)
         self._calls.guard.check_scope(found)
@@ -181,7 +189,7 @@ class Editing:
 
 
 def _existing(stored: Stored) -> Entry:
-    """What is stored, quarantined or not; EntryNotFound if there is nothing at all."""
+    """The stored entry, also if it is quarantined; EntryNotFound."""
     if not stored.exists and stored.state.quarantined is None:
         raise EntryNotFound(stored.name)
     return shown(stored)
@@ -191,7 +199,7 @@ def _existing(stored: Stored) -> Entry:
 
 
 def renamed(old: Stored, new_name: str, requests: Mapping[str, bytes]) -> tuple[Renaming, Entry]:
-    """What to write, and the entry as it is then; ValidationError for a name that cannot be."""
+    """The write that renames an entry, and the renamed entry; ValidationError for a bad name."""
     found = shown(old)
     entry = validated(replace(found, name=new_name, rev=found.rev + 1))
     state = found.state
@@ -218,7 +226,7 @@ def _moved(
         try:
             request = decode_request(raw)
         except DefinitionError:
-            continue  # the leader puts it aside
+            continue  # unreadable: the leader sets it aside
         if request.entry == name:
             yield identity, digest_of(raw), encode_request(replace(request, entry=new_name))
 
@@ -227,7 +235,7 @@ def _moved(
 
 
 def clear(calls: RetryingCalls, selection: Selection) -> int:
-    """Remove the API's entries that are meant; how many that were."""
+    """Remove the API's entries that match; returns how many were removed."""
     if not selection.prefix and not selection.tags:
         raise ValidationError("name", None, "a name, a prefix that is not empty, or tags")
     calls = calls.bounded()

@@ -1,11 +1,10 @@
-"""All entries as one JSON document, and back: `client.export` and `client.load`.
+"""Export all entries as one JSON document, and load it: `client.export` and `client.load`.
 
-The document holds entries as they are stored (so schedules keep their zone and offset, and the
-slots after a load are those before), each with its name, owner and, if it is paused, the reason
-and until when.
-It holds no state: what is loaded starts from the moment of loading, as any new entry does. What
-belongs to beat_schedule is written down for people; loading leaves it to the code, and only
-pauses again what was paused.
+The document holds the entries as stored: schedules keep their zone and offset, so the slots are the
+same after a load. Each has its name, its owner and, if it is paused, the reason and the end of the
+pause. No other state is exported, so a loaded entry starts at the moment of loading, as any new
+entry does. Entries of beat_schedule are included for people to read. Loading does not write them,
+as the code does; it only pauses those that were paused.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from habeat.errors import DefinitionError, HabeatError, NotAllowed, RevisionConf
 from habeat.ports.entries import Stored, Write
 from habeat.store.pages import WRITTEN
 
-#: A call is given a second more for so many entries.
+#: The call may take a second longer for each this many entries.
 PER_SECOND = 500
 
 _NOT_EXPORTED = ("v", "rev", "created_ms", "generation", "fingerprint")
@@ -41,10 +40,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What `load` did, or would do in a dry run, by entry.
+    """What `load` did, or would do without `dry_run`, by entry.
 
-    `refused` names each entry that cannot be loaded and why; if there is one, nothing was
-    written. `left` are entries of beat_schedule, which are not the API's to write.
+    `refused` has each entry that cannot be loaded, with the reason; if there is one, nothing was
+    written. `left` has the entries of beat_schedule that were left as they are.
     """
 
     added: tuple[str, ...] = ()
@@ -56,7 +55,7 @@ class LoadReport:
 
 
 def exported(calls: RetryingCalls) -> dict[str, Any]:
-    """The document; plain JSON values only."""
+    """The document of all entries, of plain JSON values."""
     location = calls.location
     entries: list[dict[str, Any]] = []
     unreadable: list[dict[str, str]] = []
@@ -87,7 +86,7 @@ def _readable(stored: Stored) -> Entry:
 
 
 def _unreadable(stored: Stored, error: HabeatError) -> dict[str, str]:
-    """An entry that cannot be loaded again: for people."""
+    """An entry that cannot be loaded again, included for people to read."""
     why = error.why if isinstance(error, DefinitionError) else str(error)
     definition = stored.raw.decode("utf-8", "backslashreplace")
     return {"name": stored.name, "why": why, "definition": definition}
@@ -96,7 +95,7 @@ def _unreadable(stored: Stored, error: HabeatError) -> dict[str, str]:
 def loaded(
     calls: RetryingCalls, data: Any, *, dry_run: bool, progress: Progress | None = None
 ) -> LoadReport:
-    """Load a document; ValidationError if it is none."""
+    """Load a document; ValidationError if `data` is no such document."""
     calls = calls.bounded(_entries_in(data) / PER_SECOND)
     wanted, refused = wanted_of(data, calls.location, calls.check)
     plan = _planned(calls, wanted, refused)
@@ -113,7 +112,7 @@ def loaded(
         done += len(batch)
         if progress:
             progress(done, len(items))
-        calls.check(f"{done} of {len(items)} entries were loaded; loading again goes on from there")
+        calls.check(f"{done} of {len(items)} entries were loaded; load again to continue")
     for batch in _batches([wanted[name] for name in plan.changed]):
         calls.check(f"{done} entries were loaded, not all of their pauses")
         changed.update(stored.name for stored in _set_pauses(calls, batch))
@@ -126,7 +125,7 @@ def _entries_in(data: Any) -> int:
 
 
 def _as_done(plan: LoadReport, added: set[str], changed: set[str]) -> LoadReport:
-    """The report of what this call wrote: others may have written some of it meanwhile."""
+    """The report of what this call wrote, without what other callers wrote in the meantime."""
     others = [
         name for name in (*plan.added, *plan.changed) if name not in added and name not in changed
     ]
@@ -180,7 +179,7 @@ def _verdict(item: Wanted, stored: Stored, now_ms: int, guard: Guard) -> tuple[s
     paused = item.pause_at(now_ms)
     if item.entry.owner == "config":
         if not stored.exists or old.owner != "config":
-            return "left", "it comes from beat_schedule, when a beat with that code leads"
+            return "left", "it is added when a beat that has it in its beat_schedule leads"
         paused_meanwhile = paused[0] is not None and old.state.paused is None
         return ("changed", "") if paused_meanwhile else ("left", "it belongs to beat_schedule")
     if stored.exists and old.owner == "config":
@@ -197,7 +196,7 @@ def _verdict(item: Wanted, stored: Stored, now_ms: int, guard: Guard) -> tuple[s
 
 
 def _write(calls: RetryingCalls, batch: Sequence[Wanted]) -> list[Stored]:
-    """Add or change these in one write; the pauses of existing ones come afterwards."""
+    """Add or change these in one write; pauses of existing entries are set afterwards."""
 
     def edit(item: Wanted, stored: Stored, now_ms: int) -> Edit | None:
         if stored.exists:
@@ -208,7 +207,7 @@ def _write(calls: RetryingCalls, batch: Sequence[Wanted]) -> list[Stored]:
 
 
 def _set_pauses(calls: RetryingCalls, batch: Sequence[Wanted]) -> list[Stored]:
-    """Pause and resume existing entries as the document has them."""
+    """Pause or resume existing entries to match the document."""
 
     def edit(item: Wanted, stored: Stored, now_ms: int) -> Edit | None:
         if not stored.exists:
@@ -226,7 +225,7 @@ def _edit_all(
     batch: Sequence[Wanted],
     edit: Callable[[Wanted, Stored, int], Edit | None],
 ) -> list[Stored]:
-    """All of these edits or none; the entries that were changed, as they were before."""
+    """Write all of these edits or none; returns the entries written, as they were before."""
 
     def plan(session: Session) -> Plan[list[Stored]]:
         snapshot = session.entries.read([item.entry.name for item in batch])

@@ -1,17 +1,18 @@
-"""What a client that passes on the words of tenants may do: `habeat.Guard`.
+"""Restrict a client that passes on the input of tenants: `habeat.Guard`.
 
-A web application that lets its tenants define entries hands over whatever they typed. A guard
-bounds it in one place: which names, tasks, queues and options, how many entries, how often they
-fire. It is part of the client, so no call site can forget it:
+A web application that lets tenants define entries passes on whatever they type. A guard restricts
+that in one place: names, tasks, queues and options, how many entries, how often they fire. It is
+part of the client, so no call site can forget it:
 
     client = habeat.Client(app, guard=habeat.Guard(prefix=f"tenant-{tenant.id}:",
         tasks=["reports.*"], queues=["tenants"], options=["expires"], max_entries=100,
         min_interval=60))
 
-`prefix` and `tag` are the guard's scope. The client changes entries of its scope only, and lists no
-others. With a tag, `max_entries` is checked before the write, and simultaneous calls may exceed it;
-without, it holds among them, too. A signature is checked with everything nested in it, for a chain
-can carry any task to any queue. Errors are `NotAllowed`; nothing is written.
+`prefix` and `tag` are the guard's scope. The client lists and changes only entries in its scope.
+With a tag, `max_entries` is checked before the write, so simultaneous calls may exceed it. Without
+a tag, simultaneous calls cannot exceed it either. A signature is checked with everything nested in
+it, because a chain can send any task to any queue. A violation raises `NotAllowed`, and nothing is
+written.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from habeat.errors import NotAllowed, ValidationError
 from habeat.ports.entries import Stored
 from habeat.schedules import Schedule
 
-#: The shortest gap is looked for among so many slots from now on.
+#: The shortest gap is looked for among this many slots from now.
 SLOTS_LOOKED_AT = 500
 
-#: Options that name another way to a queue than `queue` itself.
+#: Options that choose a destination in another way than `queue`.
 _WAYS = ("exchange", "exchange_type", "routing_key", "declare", "router", "reply_to")
 _ALWAYS = ("queue",)
 
@@ -42,7 +43,7 @@ Words = tuple[str, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which entries a guard is for: all with this prefix and this tag; empty means any."""
+    """The entries that a guard allows: those with this prefix and this tag; "" means any."""
 
     prefix: str = ""
     tag: str = ""
@@ -55,12 +56,13 @@ class Scope:
 
 
 class Guard:
-    """Bounds for one client; what is left out is not bounded.
+    """The restrictions of one client; what you leave out is not restricted.
 
-    `tasks` and `queues` are names or patterns such as ``reports.*``; with `queues`, no option may
-    choose another way (exchange, routing key). `options` are the names of allowed options, `queue`
-    is always one. `max_entries` counts the entries of the scope, `min_interval` (seconds or a
-    timedelta) is the least time between two slots. Raises ValidationError.
+    `tasks` and `queues` are names or patterns such as ``reports.*``. With `queues`, no option may
+    choose another destination (exchange, routing key). `options` are the names of the allowed
+    options; `queue` is always allowed. `max_entries` limits the number of entries in the scope.
+    `min_interval` (seconds or a timedelta) is the shortest time allowed between two slots. Raises
+    ValidationError.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class Guard:
         self.min_interval_ms = _interval_ms(min_interval)
 
     def check_name(self, name: str) -> None:
-        """NotAllowed if an entry of this name is outside the scope."""
+        """NotAllowed if this name is outside the scope."""
         if not self.scope.has_name(name):
             raise NotAllowed(name, "name", f"names that begin with {self.scope.prefix!r}")
 
@@ -93,7 +95,7 @@ class Guard:
             raise NotAllowed(entry.name, "tags", f"entries with the tag {self.scope.tag!r}")
 
     def check(self, entry: Entry, now_ms: int) -> None:
-        """NotAllowed if an entry must not be stored as it is."""
+        """NotAllowed if the guard forbids to store this entry."""
         self.check_scope(entry)
         for path, task, options in _sent(entry):
             self._check_task(entry.name, path, task)
@@ -101,19 +103,19 @@ class Guard:
         self._check_interval(entry, now_ms)
 
     def check_change(self, stored: Stored, edit: Edit | None, now_ms: int) -> None:
-        """NotAllowed if a stored entry, or none, must not be changed like that."""
+        """NotAllowed if the guard forbids this change of what is stored (an entry or none)."""
         if stored.exists:
             self.check_scope(shown(stored))
         if edit is not None and edit.write.definition:
             self.check(edit.entry, now_ms)
 
     def check_room(self, name: str, present: int, more: int) -> None:
-        """NotAllowed if `more` new entries exceed the number that the scope may have."""
+        """NotAllowed if `more` new entries would exceed `max_entries`."""
         if self.max_entries is not None and present + more > self.max_entries:
             raise self.no_room(name, present)
 
     def no_room(self, name: str, present: int) -> NotAllowed:
-        """Why another entry is refused where there are so many."""
+        """The error for an entry that would exceed `max_entries`."""
         allowed = f"at most {self.max_entries} entries; there are {present}"
         return NotAllowed(name, "max_entries", allowed)
 
@@ -147,7 +149,7 @@ class Guard:
 
 
 def shortest_gap_ms(schedule: Schedule, now_ms: int, least_ms: int) -> int | None:
-    """A gap between two of the next slots that is less than `least_ms`; None if there is none."""
+    """The first gap between two of the next slots that is below `least_ms`; None if none is."""
     slot_ms = schedule.next_after_ms(now_ms)
     for _ in range(SLOTS_LOOKED_AT):
         following_ms = None if slot_ms is None else schedule.next_after_ms(slot_ms)
@@ -160,10 +162,10 @@ def shortest_gap_ms(schedule: Schedule, now_ms: int, least_ms: int) -> int | Non
 
 
 def _sent(entry: Entry) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Each task that firing the entry may send: where it is named, its name, its options.
+    """Each task that the entry's firings may send: its path in the definition, name and options.
 
     A mapping with a task's name is a signature wherever it is nested: in the tasks of a chain or
-    group, in header and body of a chord, in `link` and `link_error`.
+    group, in the header and body of a chord, in `link` and `link_error`.
     """
     yield "", entry.task_name, entry.options
     if isinstance(entry.task, Mapping):
@@ -219,5 +221,5 @@ def _interval_ms(given: Any) -> int | None:
     return None if given is None else span_ms("guard.min_interval", given)
 
 
-#: Bounds nothing.
+#: A guard without restrictions.
 NO_GUARD = Guard()

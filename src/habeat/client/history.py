@@ -1,4 +1,4 @@
-"""What became of slots, and how late firings were: `client.history` and `client.drift`."""
+"""The outcomes of slots, and how late firings were: `client.history` and `client.drift`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from habeat.errors import ValidationError
 from habeat.schedules.schedule import FIRST_MS, LAST_MS, to_ms
 from habeat.store.inspection import Inspection, Record
 
-#: So many records are read between two looks at the clock.
+#: The time limit is checked after every this many records.
 CHECK_EVERY = 50
 
 _LEFT = (Outcome.SENT, Outcome.LATE)
@@ -23,10 +23,10 @@ _LEFT = (Outcome.SENT, Outcome.LATE)
 
 @dataclass(frozen=True, slots=True)
 class LedgerRecord:
-    """What became of a slot, or of a run of `count` slots from `slot` to `until`.
+    """The outcome of a slot, or of `count` consecutive slots from `slot` to `until`.
 
     Instants are aware, in UTC. `at` is when it was recorded, by Redis' clock. `lateness_ms` is
-    None unless the message left; `attempt` is then the number of the attempt that did it.
+    None unless the message was sent; `attempt` is then the number of the attempt that sent it.
     """
 
     entry: str
@@ -43,7 +43,7 @@ class LedgerRecord:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How late the firings of one entry left, in milliseconds after their effective time."""
+    """How late the firings of one entry were sent, in milliseconds after their effective time."""
 
     entry: str
     count: int
@@ -53,7 +53,7 @@ class Drift:
 
 
 def since_ms(since: Any, now_ms: int) -> int | None:
-    """A moment, or how long ago, in Unix milliseconds; ValidationError for anything else."""
+    """A datetime, or a timedelta before now, as Unix milliseconds; ValidationError."""
     if since is None:
         return None
     if isinstance(since, timedelta):
@@ -68,7 +68,7 @@ def since_ms(since: Any, now_ms: int) -> int | None:
 def records(
     insight: Inspection, name: str | None, from_ms: int | None, limit: int, check: Check = unbounded
 ) -> list[LedgerRecord]:
-    """The newest `limit` records, newest first; of one entry if it is named."""
+    """The newest `limit` records, newest first, of one entry or (None) of all."""
     if type(limit) is not int or limit < 1:
         raise ValidationError("limit", limit, "a whole number, 1 or more")
     found = islice(_of(insight, name, from_ms), limit)
@@ -78,7 +78,7 @@ def records(
 def drift_since(
     insight: Inspection, name: str | None, from_ms: int, check: Check = unbounded
 ) -> list[Drift]:
-    """Exact figures from the ledger, the worst first."""
+    """Exact figures, computed from the ledger; the worst first."""
     late: dict[str, list[int]] = {}
     for record in _in_time(_of(insight, name, from_ms), check):
         if record.outcome in _LEFT:
@@ -102,7 +102,7 @@ def drift_of(histograms: Iterable[tuple[str, Lateness]]) -> list[Drift]:
 
 
 def moment(at_ms: int) -> datetime:
-    """Unix milliseconds as an aware datetime in UTC; the first or last one if it is beyond them."""
+    """Unix milliseconds as an aware datetime in UTC, clamped to the range of slots."""
     return _EPOCH + timedelta(milliseconds=min(max(at_ms, FIRST_MS), LAST_MS))
 
 
@@ -114,7 +114,7 @@ def _of(insight: Inspection, name: str | None, from_ms: int | None) -> Iterator[
 
 
 def _in_time(records: Iterator[Record], check: Check) -> Iterator[Record]:
-    """The records, as long as there is time for them."""
+    """The records; CallTimeout when the time is up."""
     for count, record in enumerate(records, 1):
         yield record
         if count % CHECK_EVERY == 0:

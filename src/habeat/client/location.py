@@ -1,8 +1,8 @@
-"""Where a client's schedule lives: which Redis, under which prefix, in which time zone.
+"""Where a client's schedule is: which Redis, which prefix, which time zone.
 
-It comes from a Celery app's settings, or from a URL and a prefix where there is no app. An app
-is read when the client is first used and not before: clients are made beside the app, often
-before it is configured.
+It comes from a Celery app's settings or, without an app, from a URL and a prefix. An app's settings
+are read when the client is first used, because clients are often created before the app is
+configured.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ DEFAULT_LEDGER_AGE_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Location:
-    """Everything a client has to know before it may ask Redis.
+    """Everything a client has to know before it can use Redis.
 
-    `app_name` is "" where it is not known; `timezone` is the one for schedules that name none.
-    `policies` are those of the app, for entries that have none of their own.
+    `app_name` is "" if it is unknown. `timezone` is for schedules without a zone of their own.
+    `policies` are the app's, for entries without their own.
     """
 
     target: RedisTarget
@@ -41,7 +41,7 @@ class Location:
 
 
 def location_of_app(app: Any) -> Location:
-    """The location that a Celery app's settings name; SettingsError if they name none."""
+    """The location in a Celery app's settings; SettingsError if they have none."""
     settings = Settings.from_conf(app.conf, app_main=app.main)
     strict = not settings.redis_options_from_broker
     return Location(
@@ -58,7 +58,7 @@ def location_of_app(app: Any) -> Location:
 def location_of_url(
     url: str, prefix: str | None, options: Mapping[str, Any] | None, timezone: str | None
 ) -> Location:
-    """The location under a URL; SettingsError and ValidationError name what is wrong."""
+    """The location for a URL and a prefix; SettingsError or ValidationError if one is invalid."""
     if not isinstance(prefix, str) or not prefix or set(prefix) & set("{} \t\n"):
         raise ValidationError(
             "prefix", prefix, "the key prefix of the app's beats, such as 'habeat:proj'"

@@ -1,8 +1,8 @@
-"""The coming slots of a schedule or an entry, for people: `client.preview`.
+"""The next slots of a schedule or an entry: `client.preview`.
 
-An entry's slots are those between its start and its end, and no more than it may still run; of
-the runs that are left, the slots between its cursor and the beginning of the preview have used up
-theirs. Slots that were handled already are shown as they were, where the preview begins earlier.
+The slots of an entry are between its start and its end, and no more than it has runs left. Each
+slot between its cursor and the start of the preview uses up one of these runs. If the preview
+starts before the cursor, slots that were handled already are shown, too.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from habeat.schedules.schedule import Run, to_ms
 
 COUNT = 10
 COUNT_MAX = 10_000
-#: Slots are counted up to here to find out which runs of an entry a later preview begins with.
+#: To find the first run of a preview that starts after the cursor, at most this many slots are
+#: counted.
 LOOKED_AHEAD = 100_000
-#: So many slots are counted one by one between two looks at the clock.
+#: The time limit is checked after every this many slots that are counted one by one.
 COUNTED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """One slot: when it is named for, and when its firing is due.
+    """One slot: its nominal time, and when its firing is due.
 
-    `nominal` and `effective` are in the schedule's own zone (UTC where it has none); the
-    ``…_utc`` are the same instants in UTC. `marks` says what is special about it: "gap" (it
-    stands in for a local time that the clocks skip), "fold first" and "fold second" (its local
-    time comes twice), "spread" and "jitter" (its firing is put off by `offset`).
+    `nominal` and `effective` are in the schedule's own zone (UTC if it has none); ``nominal_utc``
+    and ``effective_utc`` are the same instants in UTC. `marks` says what is special: "gap" (it
+    replaces a local time that the clocks skip), "fold first" and "fold second" (its local time
+    occurs twice), "spread" and "jitter" (its firing is delayed by `offset`).
     """
 
     nominal: datetime
@@ -53,13 +54,13 @@ class Instant:
 
     @property
     def offset(self) -> timedelta:
-        """How long after the slot its firing is due."""
+        """How long after the slot the firing is due."""
         return self.effective_utc - self.nominal_utc
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which slots are asked for: ``after < slot <= until``, and how many at most."""
+    """Which slots to show: ``after < slot <= until``, and how many at most."""
 
     after_ms: int
     until_ms: int | None
@@ -67,7 +68,7 @@ class Span:
 
     @classmethod
     def checked(cls, start: datetime, end: datetime | None, count: int | None) -> Span:
-        """From what a person gave; ValidationError."""
+        """From the arguments of `preview`; ValidationError."""
         if count is not None and (type(count) is not int or not 1 <= count <= COUNT_MAX):
             raise ValidationError("count", count, f"a whole number from 1 to {COUNT_MAX}")
         after_ms = to_ms("start", start)
@@ -76,11 +77,11 @@ class Span:
         until_ms = to_ms("end", end)
         if until_ms <= after_ms:
             raise ValidationError("end", end, f"an instant after the start ({start})")
-        # One more than may be shown: who gave no count shall know that there are more.
+        # One more than allowed: without a count, `cut` must notice that there are too many.
         return cls(after_ms, until_ms, COUNT_MAX + 1 if count is None else count)
 
     def cut(self, slots: Iterable[int], check: Check = unbounded) -> list[int]:
-        """The slots in the span; ValidationError if there are more than anybody can want."""
+        """The slots in the span; ValidationError if there are more than COUNT_MAX."""
         found: list[int] = []
         for slot_ms in slots:
             check(lambda: f"{len(found)} slots were found")
@@ -94,7 +95,7 @@ class Span:
 
 
 def instants_of(entry: Entry, span: Span, check: Check = unbounded) -> list[Instant]:
-    """The slots of an entry, whether it is paused or not."""
+    """The slots of an entry, also if it is paused."""
     found: list[Instant] = []
     slots = span.cut(slots_of(entry, span.after_ms, check), check)
     for slot_ms, zone in _zoned(entry.schedule, slots):
@@ -117,7 +118,7 @@ def instants(schedule: Schedule, span: Span, check: Check = unbounded) -> list[I
 def counted(
     entry: Entry, after_ms: int, until_ms: int, limit: int, check: Check = unbounded
 ) -> Run | None:
-    """`Entry.count_between`, in parts that are short where slots are counted one by one."""
+    """`Entry.count_between`, in short parts if slots are counted one by one."""
     if entry.schedule.arithmetic:
         return entry.count_between(after_ms, until_ms, limit)
     whole: Run | None = None
@@ -134,7 +135,7 @@ def counted(
 
 
 def slots_of(entry: Entry, after_ms: int, check: Check = unbounded) -> Iterator[int]:
-    """The slots of an entry after an instant: between its bounds, and as often as it may run."""
+    """The slots of an entry after an instant, within its bounds and its remaining runs."""
     cursor_ms, left = entry.state.cursor_ms, entry.runs_left(entry.state.fired)
     if left and after_ms > cursor_ms > 0:
         used = counted(entry, cursor_ms, after_ms, min(left, LOOKED_AHEAD), check)
@@ -150,7 +151,7 @@ def slots_of(entry: Entry, after_ms: int, check: Check = unbounded) -> Iterator[
 
 
 def in_zone(schedule: Schedule, timezone: str) -> Schedule:
-    """The schedule with its zone filled in; what is made from an entry's name stays open."""
+    """The schedule with its zone filled in; values derived from an entry's name stay open."""
     if getattr(schedule, "tz", "") is not None:
         return schedule
     return cast(Schedule, dataclasses.replace(cast(Any, schedule), tz=timezone))
@@ -164,7 +165,7 @@ def _slots(schedule: Schedule, after_ms: int) -> Iterator[int]:
 
 
 def _zoned(schedule: Schedule, slots: list[int]) -> Iterator[tuple[int, Any]]:
-    """The slots, each with the zone in which the schedule shows them."""
+    """The slots, each with the zone of the schedule."""
     if not slots:
         return
     first = schedule.next_after(moment(slots[0] - 1))

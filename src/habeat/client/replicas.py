@@ -1,7 +1,7 @@
-"""What the replicas say of themselves, as `client.status` shows it.
+"""What the replicas report about themselves, as `client.status` shows it.
 
-Each beat writes a few facts about itself under its id, some of other releases than ours: what
-is missing or of another type is shown as unknown, never an error.
+Each beat writes a few facts about itself under its id. A beat of another release may write others,
+so a fact that is missing or has another type is shown as unknown and is never an error.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Role = Literal["leader", "standby", "inert"]
 class Replica:
     """One running beat.
 
-    `skew_ms` is its host's clock less that of Redis. `inert` says why it can never lead; `clashes`
-    are names of its beat_schedule that the API has taken, `unstorable` those that cannot be kept,
-    and why. `tzdata`, `version` and `config` are the releases of the time zone data and of habeat
-    and the fingerprint of its beat_schedule.
+    `skew_ms` is its host's clock minus Redis' clock. `inert` says why it can never lead. `clashes`
+    are names of its beat_schedule that entries made through the API have taken; `unstorable` has
+    the entries that cannot be stored, with the reason. `tzdata` and `version` are the releases of
+    the time zone data and of habeat, `config` is the fingerprint of its beat_schedule.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Replica:
 
     @property
     def where(self) -> str:
-        """Host and process id, as people look for it."""
+        """Host and process id, for display."""
         return f"{self.host} pid {'?' if self.pid is None else self.pid}"
 
 
@@ -54,8 +54,8 @@ class Replica:
 class Leader:
     """The replica that holds the lease: since when, under which lease epoch, and why it got it.
 
-    `cause` is first, released, expired, crash or stuck; `lease_left_ms` is what is left of the
-    lease. `replica` is None until the leader has said who it is.
+    `cause` is first, released, expired, crash or stuck. `lease_left_ms` is the remaining time of
+    the lease. `replica` is None until the leader has registered.
     """
 
     id: str
@@ -75,7 +75,7 @@ class Leader:
 
 
 def replica(identity: str, told: Mapping[str, Any], seen_ms: int, *, leads: bool) -> Replica:
-    """The replica that wrote `told` and was last seen then."""
+    """The replica that wrote these facts and was last seen at `seen_ms`."""
     inert = _text(told, "inert")
     started_ms = _whole(told, "since_ms")
     unstorable = told.get("unstorable")

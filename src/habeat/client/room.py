@@ -1,9 +1,9 @@
-"""Whether a guard's scope has room for more entries.
+"""Whether a guard's scope has room for more entries (`max_entries`).
 
-How many entries a scope by prefix has is counted in the index of names, once before anything is
-written, and again by the script that writes: of simultaneous calls none gets past the bound. A
-scope by tag has to be counted by reading its entries, before the write only, so simultaneous calls
-may exceed that one.
+The entries of a scope by prefix are counted in the index of names: once before anything is written,
+and again by the script that writes. So simultaneous calls cannot exceed the limit. A scope by tag
+is counted by reading its entries, and only before the write, so simultaneous calls may exceed that
+limit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from habeat.store.name_index import Bound, Full
 
 
 def check_room(calls: RetryingCalls, session: Session, found: Iterable[Stored]) -> None:
-    """NotAllowed if the entries that are not there yet exceed what the guard's scope may have."""
+    """NotAllowed if adding those that do not exist yet would exceed `max_entries`."""
     guard = calls.guard
     new = [stored.name for stored in found if not stored.exists]
     if guard.max_entries is None or not new:
@@ -32,7 +32,7 @@ def check_room(calls: RetryingCalls, session: Session, found: Iterable[Stored]) 
 
 
 def without_room(calls: RetryingCalls, new: Sequence[str]) -> dict[str, str]:
-    """Those of these new names for which the scope has no room, each with the reason."""
+    """The new names for which the scope has no room, each with the reason."""
     guard = calls.guard
     if guard.max_entries is None or not new:
         return {}
@@ -53,7 +53,7 @@ def _present(calls: RetryingCalls, session: Session) -> int:
 
 
 def within_room(guard: Guard, writes: Sequence[Write]) -> Send:
-    """Writes all of these or none; NotAllowed if others have filled the guard's scope meanwhile."""
+    """A `Send` that writes all of these or none; NotAllowed if the scope has become full."""
     if guard.max_entries is None or guard.scope.tag:
         return lambda store, mark: store.write(writes, None, mark)
     bound = Bound(guard.scope.prefix, guard.max_entries)

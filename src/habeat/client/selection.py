@@ -1,4 +1,4 @@
-"""Which entries are meant: by the beginning of their name, tags, owner, condition."""
+"""Select entries by prefix of the name, tags, owner and condition."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from habeat.store.pages import INDEXED, PAGE
 
 Found = TypeVar("Found")
 
-#: So often the index of names is made in one call.
+#: The most times that one call builds the index of names.
 REINDEXINGS = 3
 
 CONDITIONS = ("active", "paused", "disabled", "quarantined", "exhausted")
@@ -30,7 +30,7 @@ OWNERS = ("api", "config")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A filter; what is left out does not matter. Of `tags` an entry must have all."""
+    """A filter; an empty field matches everything. An entry must have all of `tags`."""
 
     prefix: str = ""
     tags: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Selection:
     def checked(
         cls, prefix: Any, tags: Iterable[str], owner: Any = None, condition: Any = None
     ) -> Selection:
-        """A filter of these words; ValidationError for one that does not exist."""
+        """A filter from the arguments of a call; ValidationError."""
         if not isinstance(prefix, str):
             raise ValidationError("prefix", prefix, "a string")
         for field, given, allowed in (("owner", owner, OWNERS), ("state", condition, CONDITIONS)):
@@ -50,15 +50,15 @@ class Selection:
         return cls(prefix, tags_of(tags), owner, condition)
 
     def may_have(self, raw: bytes) -> bool:
-        """Whether a definition as stored may be meant: to read each one takes long."""
+        """Whether a stored definition may match, without decoding it, which takes long."""
         if not raw or b"\\" in raw:
-            return True  # there is none, or a text in it may be written in another way
-        # What does not say that it is of the code is of the API, unreadable ones among them.
+            return True  # there is none, or an escape hides how a text is written
+        # A definition without "config" belongs to the API, also if it is unreadable.
         words = (*self.tags, "config") if self.owner == "config" else self.tags
         return all(b'"%b"' % word.encode() in raw for word in words)
 
     def has(self, entry: Entry) -> bool:
-        """Whether the entry is meant."""
+        """Whether the entry matches."""
         return (
             entry.name.startswith(self.prefix)
             and set(self.tags) <= set(entry.tags)
@@ -70,7 +70,7 @@ class Selection:
 def pages_of(calls: RetryingCalls, prefix: str = "") -> Iterator[list[str]]:
     """The names that begin with `prefix`, sorted, a page at a time.
 
-    Among them those that a leader has set aside for having no definition any more.
+    They include names that a leader has set aside because their definition is gone.
     """
     aside = sorted(set(calls.read(lambda session: _set_aside(session, prefix))))
     after = b""
@@ -91,7 +91,7 @@ def _set_aside(session: Session, prefix: str) -> list[str]:
 
 
 def _page(prefix: str, after: bytes, check: Check, session: Session) -> list[bytes]:
-    """The names that follow."""
+    """The next page of names after `after`."""
     found = _indexed(session, check, lambda index: index.page(prefix, after, PAGE))
     if found is not None:
         return found
@@ -100,7 +100,7 @@ def _page(prefix: str, after: bytes, check: Check, session: Session) -> list[byt
 
 
 def name_pages(calls: RetryingCalls, session: Session, prefix: str) -> Iterator[list[str]]:
-    """The names of the entries there are, page by page, within one attempt of a call."""
+    """The names of the existing entries, page by page, within one attempt of a call."""
     after, full = b"", True
     while full:
         found = _page(prefix, after, calls.check, session)
@@ -111,7 +111,7 @@ def name_pages(calls: RetryingCalls, session: Session, prefix: str) -> Iterator[
 
 
 def counted(calls: RetryingCalls, session: Session, prefix: str) -> int:
-    """How many entries have names that begin so."""
+    """How many entries have names that begin with `prefix`."""
     found = _indexed(session, calls.check, lambda index: index.count(prefix))
     return len(_names(session, prefix)) if found is None else found
 
@@ -119,9 +119,9 @@ def counted(calls: RetryingCalls, session: Session, prefix: str) -> int:
 def _indexed(
     session: Session, check: Check, ask: Callable[[NameIndex], Found | None]
 ) -> Found | None:
-    """What the index says; it is made first where it is missing or not whole.
+    """What the index says; it is built first if it is missing or incomplete.
 
-    None if an older release, which does not keep the index, is writing all the time.
+    None if an older release, which does not maintain the index, keeps writing.
     """
     for _ in range(REINDEXINGS):
         found = ask(session.entries.index)
@@ -130,19 +130,19 @@ def _indexed(
         at = REINDEX
         while at[0] != "done":
             at = session.entries.index.make(at, INDEXED)
-            check("the index of names is being made")
+            check("the index of names is being built")
     return None
 
 
 def _names(session: Session, prefix: str) -> list[str]:
-    """Without the index: the names of all entries are read."""
+    """The names that begin with `prefix`, without the index: reads the names of all entries."""
     return [name for name in session.entries.names() if name.startswith(prefix)]
 
 
 def selected(calls: RetryingCalls, selection: Selection) -> Iterator[Entry]:
-    """The entries that are meant, by name, each page read at one moment.
+    """The entries that match, sorted by name; each page is read at one moment.
 
-    The time that the caller takes between two entries is not counted.
+    The time that the caller spends between two entries does not count against the call's budget.
     """
     calls, looked_at = calls.bounded(), 0
     for page in pages_of(calls, selection.prefix):
@@ -151,13 +151,13 @@ def selected(calls: RetryingCalls, selection: Selection) -> Iterator[Entry]:
                 yield entry
                 calls.renew()
         looked_at += len(page)
-        calls.check(f"{looked_at} entries were looked at since the last that fits")
+        calls.check(f"{looked_at} entries were read, and none matched since the last one returned")
 
 
 def entries_of(
     calls: RetryingCalls, names: list[str], only: Callable[[bytes], bool] | None = None
 ) -> list[Entry]:
-    """These entries; what is gone since is left out, and what `only` says is not wanted."""
+    """These entries, without those that are gone and those whose definition `only` rejects."""
     if only is None:
         snapshot = read(calls, names)
     else:
@@ -170,5 +170,5 @@ def entries_of(
 
 
 def read(calls: RetryingCalls, names: list[str]) -> Snapshot:
-    """These entries at one moment, as stored."""
+    """These entries as stored, all read at one moment."""
     return calls.read(lambda session: session.entries.read(names))

@@ -1,7 +1,7 @@
-"""Is nothing sent though something is due? Told from the newest records of the ledger.
+"""Detect that nothing is sent although something is due, from the newest records of the ledger.
 
-A leader that lives and renews its lease may still send nothing: the broker is away, or each message
-fails. The misfire grace is too long to wait for before `health` says so.
+A leader that is alive and renews its lease may still send nothing, because the broker is away or
+each message fails. `health` has to report that before the misfire grace is over.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from habeat.core.firing import Outcome
 from habeat.store.inspection import Inspection, Record
 
-#: Nothing sent for so long, while something was to be sent, is a problem. A takeover by the TTL
-#: and a retry of one entry are shorter.
+#: If nothing was sent for this long while something was due, that is a problem. A takeover after
+#: the TTL and a retry of one entry take less time.
 SILENT_AFTER_MS = 6_000
-#: Failures older than this are history.
+#: Failures older than this are not reported.
 FAILED_LATELY_MS = 15_000
 RECORDS_READ = 200
 
@@ -23,7 +23,7 @@ _FAILED = (Outcome.FAILED, Outcome.AMBIGUOUS)
 
 
 def silence(insight: Inspection, now_ms: int, in_flight: int) -> str:
-    """The problem in a sentence; "" while messages leave or nothing is due."""
+    """The problem in a sentence; "" while messages are sent or nothing is due."""
     records = insight.newest(RECORDS_READ)
     silent_ms = _silent_ms(records, now_ms)
     if silent_ms is not None and silent_ms < SILENT_AFTER_MS:
@@ -38,12 +38,12 @@ def silence(insight: Inspection, now_ms: int, in_flight: int) -> str:
         last = failed[0]
         return f"{begins}, and what was due has failed: entry {last.entry!r}: {last.reason}"
     if in_flight and insight.has_waited_in_flight(now_ms - SILENT_AFTER_MS):
-        return f"{begins}, and {in_flight} messages in flight are not taken by the broker"
+        return f"{begins}, and the broker does not take {in_flight} messages in flight"
     return ""
 
 
 def _silent_ms(records: Sequence[Record], now_ms: int) -> int | None:
-    """How long ago a message left, at least; None if none did."""
+    """How long ago the last message was sent, at least; None if none was."""
     for each in records:
         if each.outcome in _LEFT:
             return max(0, now_ms - each.at_ms)

@@ -1,9 +1,9 @@
-"""The whole schedule over a period, and where it piles up: `client.simulate`.
+"""The load of the whole schedule over a period, and its peaks: `client.simulate`.
 
-Firings are counted per minute of their effective times, never kept one by one; a second look at
-the few fullest minutes finds out which entries make them. What a spread would do is counted beside
-it: the same entries, each with that spread if its own is smaller. Nothing is written, and nothing
-about catch-up, triggers or retries is in it: this is the plan, not what becomes of it.
+Firings are counted per minute of their effective times and not stored one by one. A second pass
+over the few fullest minutes finds the entries that fire in them. On request, the load with a given
+spread is counted as well: the same entries, each with at least that spread. Nothing is written. The
+result is the plan: catch-up, triggers and retries are not part of it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from habeat.schedules.schedule import to_ms
 
 MINUTE_MS = 60_000
 MINUTES_MAX = 366 * 24 * 60
-#: So many firings are looked at in one simulation; it takes about a minute.
+#: The most firings in one simulation, which takes about a minute.
 FIRINGS_MAX = 20_000_000
-#: So many are counted between two looks at the clock.
+#: The time limit is checked after every this many firings.
 CHECK_EVERY = 100
 PEAKS = 5
 ENTRIES_OF_A_PEAK = 10
@@ -38,7 +38,7 @@ ENTRIES_OF_A_PEAK = 10
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """One of the fullest minutes: how many firings, and of which entries most of them."""
+    """One of the fullest minutes: how many firings, and the entries with the most of them."""
 
     at: datetime
     firings: int
@@ -47,7 +47,7 @@ class Peak:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Firings per minute, from the beginning of the period on, and the fullest minutes."""
+    """Firings per minute, from the start of the period, and the fullest minutes."""
 
     per_minute: Sequence[int]
     peaks: tuple[Peak, ...]
@@ -58,16 +58,16 @@ class Load:
 
     @property
     def highest(self) -> int:
-        """The firings of the fullest minute."""
+        """The number of firings in the fullest minute."""
         return max(self.per_minute, default=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What `simulate` tells of ``start <= effective time < end``, whole minutes in UTC.
+    """The result of `simulate` for ``start <= effective time < end``, whole minutes in UTC.
 
-    `entries` is how many are in it; `left_out` names the others, and why. `with_spread` is the
-    same with the spread that was asked about, None if none was.
+    `entries` is the number of entries simulated; `left_out` has the others, with the reason.
+    `with_spread` is the load with the given `spread`, None without one.
     """
 
     start: datetime
@@ -89,7 +89,10 @@ def simulated(
     spread: float | timedelta | None,
     check: Check = unbounded,
 ) -> Simulation:
-    """Simulate what `pages` yields (asked twice); ValidationError for a period too long."""
+    """Simulate the entries that `pages` yields; ValidationError if the period is too long.
+
+    `pages` is called twice.
+    """
     start_ms = to_ms("start", start) // MINUTE_MS * MINUTE_MS
     end_ms = -(-to_ms("end", end) // MINUTE_MS) * MINUTE_MS
     minutes = (end_ms - start_ms) // MINUTE_MS
@@ -163,7 +166,7 @@ class _Count:
         self.check(lambda: f"{self.looked_at} firings were counted, those of {entry.name!r} last")
 
     def fullest(self) -> list[int]:
-        """The places of the fullest minutes, the fullest first; none that is empty."""
+        """The indexes of the fullest minutes, the fullest first, without empty ones."""
         places = heapq.nlargest(
             PEAKS, range(self.minutes), key=lambda at: (self.per_minute[at], -at)
         )
@@ -172,7 +175,7 @@ class _Count:
     def within(self, entry: Entry, minute: int) -> int:
         """How often an entry fires in one minute."""
         at_ms = self.start_ms + minute * MINUTE_MS
-        self.check(lambda: f"all were counted, the peaks up to {entry.name!r}")
+        self.check(lambda: f"all firings were counted, the peaks up to {entry.name!r}")
         return sum(1 for _ in self._due(entry, at_ms, at_ms + MINUTE_MS))
 
     def _due(self, entry: Entry, start_ms: int, end_ms: int) -> Iterator[int]:
@@ -203,7 +206,7 @@ def _offset(entry: Entry, start_ms: int, end_ms: int) -> Iterator[int]:
     while slot_ms is not None and slot_ms < end_ms:
         following_ms = next(slots, None)
         if following_ms is None:
-            due_ms = entry.effective_ms(slot_ms)  # the schedule may go on where the entry ends
+            due_ms = entry.effective_ms(slot_ms)  # the schedule may continue after the entry's end
         else:
             room_ms = following_ms - slot_ms - 1
             due_ms = slot_ms + offset_ms(entry.name, slot_ms, *most, room_ms)
@@ -213,9 +216,10 @@ def _offset(entry: Entry, start_ms: int, end_ms: int) -> Iterator[int]:
 
 
 def _before(entry: Entry, start_ms: int) -> int:
-    """An instant before the last slot whose firing may be due at `start_ms` or later.
+    """An instant early enough to find every slot whose firing may be due at `start_ms` or later.
 
-    An offset ends before the next slot, so that is the last slot before `start_ms`.
+    An offset stays below the gap to the next slot, so it is enough to find one slot before
+    `start_ms`.
     """
     most_ms = entry.spread_ms + entry.jitter_ms
     back_ms = min(most_ms, MINUTE_MS)
@@ -228,7 +232,7 @@ def _before(entry: Entry, start_ms: int) -> int:
 
 
 def _loads(pages: Pages, counts: Sequence[_Count]) -> list[Load]:
-    """A second look, at the fullest minutes: who fires in them?"""
+    """The loads, with the entries that fire in the fullest minutes, found in a second pass."""
     fullest = [count.fullest() for count in counts]
     makers: list[dict[int, list[tuple[int, str]]]] = [
         {minute: [] for minute in places} for places in fullest

@@ -1,4 +1,4 @@
-"""The state of the whole: who leads, who stands by, what is due, what does not add up."""
+"""The state of the whole system: the leader, the standbys, what is due, and what is wrong."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from habeat.core.firing import LATE_AFTER_MS
 from habeat.store.inspection import Facts, Inspection
 from habeat.store.leases import LIVE_WINDOW_MS
 
-#: A replica's clock further off than this is told of: logs and `since` are misleading then.
+#: A replica's clock that is further off is reported, because its logs and `since` mislead.
 SKEW_NOTED_MS = 1_000
 
-#: Looks taken until the sum of the counters is believed to be wrong; see `read_status`.
+#: How often the counters are read before a wrong sum is believed; see `read_status`.
 LOOKS = 5
 
-#: So many of the entries whose circuit is open are named in a sentence.
+#: A sentence names this many of the entries whose circuit is open.
 CIRCUITS_NAMED = 5
 
-#: Replicas register every 5 s, at a tick, and a tick takes up to a second: one that has not for
-#: longer than this may be gone. It is listed until LIVE_WINDOW_MS is over.
+#: A replica registers every 5 s, at a tick, and a tick takes up to a second. One that has not
+#: registered for longer than this may be gone. It is listed until LIVE_WINDOW_MS is over.
 QUIET_AFTER_MS = 7_000
 
 
 @dataclass(frozen=True, slots=True)
 class EntryCounts:
-    """How many entries there are; `idle` are those disabled or exhausted."""
+    """How many entries there are; `idle` are the disabled and the exhausted ones."""
 
     total: int
     scheduled: int
@@ -45,7 +45,7 @@ class EntryCounts:
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """Every claimed firing is settled, abandoned or in flight; `difference` is always 0."""
+    """Every claimed firing is settled, abandoned or in flight, so `difference` must be 0."""
 
     claimed: int
     settled: int
@@ -59,16 +59,15 @@ class Accounting:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What `client.status` tells. Instants are aware datetimes in UTC, by Redis' clock.
+    """What `client.status` returns. Instants are aware datetimes in UTC, by Redis' clock.
 
-    `dispatch` is "atomic" or "outbox" as the leader has found, "" where nobody leads. `overdue`
-    entries have been due for more than a second, `beyond_grace` for more than the app's
-    `habeat_misfire_grace`. `history_lost` is when Redis was last found emptied or restored.
-    `quiet_ms` says of each replica beside the leader that has not been heard of for longer than a
-    live one takes, by its id, for how long. `circuits` are the entries that failed again and again
-    and are not sent at present, `dead` is how many firings and requests were given up and are kept.
-    `problems` are why the schedule is not being kept, a
-    sentence each; `remarks` deserve a look.
+    `dispatch` is "atomic" or "outbox", as chosen by the leader; "" without a leader. `overdue`
+    counts the entries due for more than a second, `beyond_grace` those due for longer than the
+    app's `habeat_misfire_grace`. `history_lost` is when Redis was last found emptied or restored.
+    `quiet_ms` has the replicas besides the leader that have not registered for longer than a live
+    one would: their ids, and for how long. `circuits` are the entries with an open circuit, which
+    are not sent at present. `dead` counts the firings and requests that were given up and are still
+    stored. `problems` says why the schedule is not kept, a sentence each; `remarks` deserve a look.
     """
 
     at: datetime
@@ -101,20 +100,23 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """A live leader that sends what is due, nothing overdue beyond its grace, and every firing
-        accounted for."""
+        """Whether there are no `problems`: a live leader sends what is due, no entry is overdue
+        beyond its grace, and every firing is accounted for."""
         return not self.problems
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
-        """All live ones, the leader first."""
+        """All live replicas, the leader first."""
         leading = self.leader.replica if self.leader else None
         return (*((leading,) if leading else ()), *self.standbys, *self.inert)
 
 
 def read_status(insight: Inspection, grace_ms: int) -> Status:
-    """Read it. The counters come from two keys, read one after the other while firings go on:
-    a sum that is wrong at one look is only believed if it stays wrong."""
+    """Read the status from Redis.
+
+    The counters come from two keys, which are read one after the other while firings continue. So a
+    wrong sum is believed only if it stays wrong.
+    """
     facts = insight.facts()
     for _ in range(LOOKS - 1):
         if accounting(facts).difference == 0:
@@ -136,7 +138,7 @@ def accounting(facts: Facts) -> Accounting:
 
 
 def status_of(facts: Facts, overdue: int, beyond_grace: int, silent: str = "") -> Status:
-    """The status that these facts add up to; `silent` says that nothing is sent, and why."""
+    """The status for these facts; `silent` says that nothing is sent, and why ("" if not)."""
     leader, others = _roles(facts)
     leading = leader.replica if leader else None
     live = (*((leading,) if leading else ()), *others)
@@ -174,7 +176,7 @@ def status_of(facts: Facts, overdue: int, beyond_grace: int, silent: str = "") -
 
 
 def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:
-    """The leader, and the live replicas beside it in the order of their ids."""
+    """The leader, and the other live replicas, sorted by id."""
     now_ms = facts.now_us // 1_000
     holder = facts.holder.nonce if facts.holder else None
     known = {
@@ -200,8 +202,8 @@ def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:
 def _problems(status: Status) -> Iterator[str]:
     if status.leader is None:
         found = len(status.standbys)
-        beside = f"; {found} replicas stand by" if found else "; no beat is running"
-        yield f"nobody leads{beside}"
+        beside = f"{found} replicas stand by" if found else "no beat is running"
+        yield f"no leader; {beside}"
     if status.beyond_grace:
         yield f"{status.beyond_grace} entries have been due for longer than the misfire grace"
     if status.circuits:
@@ -215,8 +217,8 @@ def _problems(status: Status) -> Iterator[str]:
         )
     if status.accounting.difference:
         yield (
-            f"the accounting is off by {status.accounting.difference}: claimed firings that are "
-            "neither settled nor abandoned nor in flight"
+            f"{status.accounting.difference} claimed firings are unaccounted for: neither settled "
+            "nor abandoned nor in flight"
         )
 
 
@@ -234,7 +236,7 @@ def _shown(circuits: Mapping[str, Circuit]) -> str:
 
 def _remarks(status: Status) -> Iterator[str]:
     if status.leader is not None and not status.standbys:
-        yield "no standby: when the leader is lost, nobody takes over"
+        yield "no standby: if the leader is lost, no replica takes over"
     for each in status.inert:
         yield f"{each.where} can never lead: {each.inert}"
     if status.quarantined:
@@ -246,7 +248,7 @@ def _remarks(status: Status) -> Iterator[str]:
     if len(status.tzdata) > 1:
         yield f"the replicas have different time zone data: {', '.join(status.tzdata)}"
     if status.clock_skew_ms is not None and abs(status.clock_skew_ms) > SKEW_NOTED_MS:
-        yield f"a replica's clock is {status.clock_skew_ms} ms off the clock of Redis"
+        yield f"a replica's clock is {status.clock_skew_ms} ms off Redis' clock"
 
 
 def _count(facts: Facts, name: str) -> int:

@@ -1,14 +1,14 @@
-"""Read, plan, write if nothing has changed since: the one loop that every change goes through.
+"""Read, plan, and write if nothing has changed since: the loop that every change goes through.
 
-**Of several callers one succeeds.** A write compares with what was read. If another caller was
-faster, nothing is written, and the change is planned again from what that caller left.
+**Only one of several callers succeeds.** A write compares with what was read. If another caller was
+faster, nothing is written, and the change is planned again from what that caller wrote.
 
-**A lost reply.** When Redis was away, the caller cannot know whether its write was done. Each
-attempt at a write carries a mark of its own, which the script keeps for a while once the write is
-done. Before the next attempt reads anything, it asks for the mark of the last one. If that write
-was done, its result is the call's result. If not, the mark is closed in the same step, so a
-request that is still on its way is refused when it arrives. Texts are never compared: another
-caller may have written the same.
+**A lost reply.** If Redis was away, the caller cannot know whether its write was executed. So each
+attempt at a write carries its own mark, which the script stores for a while when it has written.
+Before the next attempt reads anything, it looks up the mark of the last one. If that write was
+executed, its result is the call's result. If not, the mark is closed in the same step, so that a
+request still on its way is refused when it arrives. Comparing the stored text instead would not do:
+another caller may have written the same text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from habeat.store.entries import EntryStore
 
 Result = TypeVar("Result")
 
-#: A mark is kept for so many times the call's timeout, and never for less than KEEP_MS.
+#: A mark is kept for this many times the call's timeout, and for KEEP_MS at least.
 KEEP_TIMEOUTS = 4
 KEEP_MS = 60_000
 
@@ -35,14 +35,17 @@ Send = Callable[[EntryStore, Mark], Conflict | Unfenced | None]
 
 @dataclass(frozen=True)
 class Plan(Generic[Result]):
-    """What the call returns once `send` has written; None: there is nothing to write."""
+    """What the call returns once `send` has written; without `send`, there is nothing to write."""
 
     result: Result
     send: Send | None = None
 
 
 def swap(calls: RetryingCalls, plan: Callable[[Session], Plan[Result]]) -> Result:
-    """Read and plan by `plan`, write, return its result; Overtaken if others kept being faster."""
+    """Read and plan with `plan`, write, and return the plan's result.
+
+    Overtaken if other callers were faster until the time was up.
+    """
     marks = _marks(calls)
     unanswered: tuple[Mark, Result] | None = None
 

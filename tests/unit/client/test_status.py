@@ -57,7 +57,7 @@ def test_a_lease_that_ran_out_is_no_leader() -> None:
     for gone in ({"holder": None, "pttl_ms": -2}, {"pttl_ms": 0}):
         found = status(**gone)
         assert found.leader is None
-        assert found.problems[0].startswith("nobody leads; ")
+        assert found.problems[0].startswith("no leader; ")
         assert found.problems[0].endswith("replicas stand by")
 
 
@@ -71,7 +71,7 @@ def test_a_leader_that_has_not_said_who_it_is() -> None:
 def test_replicas_not_seen_for_long_are_gone() -> None:
     found = status(seen_ms={"n1": NOW_MS, "n2": NOW_MS - 60_000})
     assert found.standbys == ()
-    assert found.remarks == ("no standby: when the leader is lost, nobody takes over",)
+    assert found.remarks == ("no standby: if the leader is lost, no replica takes over",)
 
 
 def test_a_standby_that_has_not_registered_when_it_should_have_is_told() -> None:
