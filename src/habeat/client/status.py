@@ -217,8 +217,8 @@ def _problems(status: Status) -> Iterator[str]:
         )
     if status.accounting.difference:
         yield (
-            f"{status.accounting.difference} claimed firings are unaccounted for: neither settled "
-            "nor abandoned nor in flight"
+            f"the accounting is off by {status.accounting.difference}: each claimed firing must be "
+            "settled, abandoned or in flight"
         )
 
 
