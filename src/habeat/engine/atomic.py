@@ -86,6 +86,7 @@ class AtomicClaims:
         for claim, word in zip(sent.batch, reply.words, strict=True):
             if word == "ok":
                 self._circuits.sent(claim.firing.entry)
+            # An accepted claim is judged only if it may end the failure of its entry.
             if word != "ok" or self._claim_results.any_failed:
                 complete &= self._claim_results.judge(lead, claim, word, reply.now_us)
         return complete

@@ -56,7 +56,7 @@ class Circuits:
         """Start a turn; `due` carries the stored circuits of the entries that are due."""
         self.failures.clear()
         self._slow_turn = None
-        if lead.token != self._under:
+        if lead.token != self._under:  # a new leadership: another leader may have changed them
             self._open = dict(self._store.circuits())
             self._under, self._unwritten = lead.token, {}
         self._digests = {item.name: item.digest for item in due}

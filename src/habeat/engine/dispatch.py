@@ -146,5 +146,6 @@ def _goes_with(claim: Claim, batch: list[Claim]) -> bool:
     atomic = bool(claim.rendered.commands)
     if atomic != bool(first.rendered.commands):
         return False
+    # Atomic claims have nothing in flight that a stop could lose, so they need no such exception.
     alone = Delivery.AT_MOST_ONCE in (claim.delivery, first.delivery)
     return len(batch) < ATOMIC_BATCH if atomic else not alone and len(batch) < OUTBOX_BATCH

@@ -237,7 +237,7 @@ class Election:
         if action is Action.LOOK_AGAIN:
             self._next_look_ms = self._now_ms() + SECOND_LOOK_MS
         elif look.seen.pttl_ms > 0:
-            ends_ms = self._now_ms() + look.seen.pttl_ms + 5
+            ends_ms = self._now_ms() + look.seen.pttl_ms + 5  # just after the lease has expired
             self._next_look_ms = min(self._next_look_ms, ends_ms)
         if self.barred or self._sits_out(look.seen.holder is None):
             return

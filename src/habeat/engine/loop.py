@@ -184,7 +184,9 @@ class Engine:
 
     def _turn(self) -> int:
         self._bulkhead.mend(self._mend)
+        # Settle what was sent before anything is recovered; otherwise it would be resent.
         self._sender.settle(self._lead)
+        # Opened: look at once, because a message may have been missed while it was closed.
         if self._wake_channel.open():
             self._election.look_now()
         looks = self._election.looks
@@ -215,7 +217,7 @@ class Engine:
         if found.resumes:
             self._bulkhead.run(RESUMING, partial(self._housekeeping.resume, lead, found.resumes))
         planned = self._act_on(found)
-        if found.listeners == 0:
+        if found.listeners == 0:  # standbys would see the same, and take this leader for dead
             self._wake_channel.resubscribe()
             self._wake_channel.open()
         chores_ms = self._bulkhead.run(CHORE, partial(self._housekeeping.each_tick, lead))
@@ -238,7 +240,7 @@ class Engine:
             waits.append(self._lead.until_ms(planned.again_ms))
         if chores_ms is not None:
             waits.append(chores_ms)
-        if self.broker_failures:
+        if self.broker_failures:  # back off, but renew the lease in time
             pause_ms = BACKOFF_MS[min(self.broker_failures, len(BACKOFF_MS)) - 1]
             longest_ms = min(self._settings.renew_after_ms, self._lead.spare_ms())
             waits = [min(longest_ms, max(pause_ms, min(waits)))]

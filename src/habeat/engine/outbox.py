@@ -143,9 +143,11 @@ class Sender:
                 begun += len(packet)
                 under_way.append(_Packet(packet, handed))
                 if len(under_way) == most:
+                    # Settle before the next packet is handed over: this bounds the window.
                     trouble = self._take(lead, under_way.popleft())
                     self._settle_soon(lead)
         finally:
+            # Even after an error, read all answers: what the broker has accepted must be settled.
             while under_way:
                 trouble = self._take(lead, under_way.popleft()) or trouble
         self._settle_soon(lead)

@@ -248,6 +248,7 @@ class Planner:
             return
         for item, stored in zip(missing, self._fetch([item.name for item in missing]), strict=True):
             if stored is not None:
+                # It may have changed since the tick, so it is cached under its own digest.
                 digest = hashlib.sha1(stored, usedforsecurity=False).hexdigest()
                 began_us = self._monotonic_us()
                 self._cache[item.name, digest] = self._decoded(item.name, stored)
@@ -308,6 +309,7 @@ class Planner:
         if steps:
             result.note_next(after.due_ms)
             return
+        # Nothing to do although the entry is indexed as due: correct its due time.
         spent = entry.runs_left(item.fired) == 0
         following_ms = None if spent else entry.next_slot_ms(item.cursor_ms)
         right_due_ms = None if following_ms is None else entry.effective_ms(following_ms)

@@ -69,6 +69,7 @@ class Recovery:
         bury = "at most once" if intent.delivery == Delivery.AT_MOST_ONCE else ""
         wait_ms = pause_ms(intent.attempts + 2)
         why = self._circuits.why(intent.entry)
+        # Count the attempt before sending, or a crash in between would allow one more than the cap.
         marked = lead.store.mark(intent, ATTEMPTS_CAP, bury, wait_ms, why)
         if marked.buried:
             log.error(
@@ -77,7 +78,7 @@ class Recovery:
                 intent.entry,
                 ": it may not be repeated" if bury else "",
             )
-        elif marked.attempt:  # else its message had left after all, and is settled
+        elif marked.attempt:  # otherwise it was sent after all, and is settled
             attempt = marked.attempt + 1
             self._sender.send(
                 lead, [Parcel(intent.entry, intent.identity, intent.envelope, attempt)]

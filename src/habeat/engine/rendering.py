@@ -75,6 +75,7 @@ class Renderer:
             try:
                 yield self._claim(lead, planned)
             except RenderBypassed as error:
+                # It is unknown whether the message was sent, so the firing is not retried.
                 failed[name] += 1
                 log.error("habeat: entry %r: %s", name, error)
                 why, outcome = str(error), Outcome.AMBIGUOUS

@@ -93,6 +93,7 @@ class Requests:
             due = DueEntry(entry.name, 0, digest, 0)
             expected, after = Expected(digest, 0, 0), Next(None, again_ms)
             planned.append(PlannedFiring(entry, due, firing, expected, after, remains))
+            # The claim of the next firing must find the request as this one leaves it.
             digest = hashlib.sha1(remains, usedforsecurity=False).hexdigest()
         if not planned:
             self._wait(lead, stored, request, entry)

@@ -85,7 +85,7 @@ class Caller:
 
     def _failed(self, error: BaseException) -> StoreUnavailable:
         fault = classify(error)
-        if fault in (Fault.UNREACHABLE, Fault.READ_ONLY):
+        if fault in (Fault.UNREACHABLE, Fault.READ_ONLY):  # the master may be another server now
             self._lost += 1
             self._connections.reset()
         return StoreUnavailable(fault.value, str(error) or type(error).__name__)

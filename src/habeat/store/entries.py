@@ -161,6 +161,7 @@ class EntryStore:
         key = self._caller.keys.declared(fingerprint)
         if int(self._caller.do(lambda client: client.scard(key))) >= len(names):
             return
+        # The key is named by the configuration's fingerprint, so its names never change.
         for start in range(0, len(names), 1_000):
             page = list(map(wire, names[start : start + 1_000]))
             self._caller.do(lambda client: client.sadd(key, *page))  # noqa: B023

@@ -205,7 +205,7 @@ class Inspection:
             chained_ms = _whole(chained)
             for found, fields in reply[2:]:
                 record = _record(text(found), _words(_pairs(fields)))
-                if record.at_ms < chained_ms:
+                if record.at_ms < chained_ms:  # from here on, the chain may have gaps
                     identity = ""
                     break
                 yield record
