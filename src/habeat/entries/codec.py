@@ -25,6 +25,7 @@ from habeat.entries import shapes, storable
 from habeat.errors import DefinitionError, HabeatError, ValidationError
 from habeat.printable import kind_of, place
 from habeat.schedules import registry
+from habeat.schedules.checks import choices
 
 VERSION = 1
 
@@ -206,7 +207,7 @@ def _word(words: type[Misfire] | type[Delivery], field: str, given: str) -> Misf
     try:
         return words(given)
     except ValueError:
-        raise ValidationError(field, given, " or ".join(map(repr, map(str, words)))) from None
+        raise ValidationError(field, given, choices([repr(str(word)) for word in words])) from None
 
 
 def encode_request(request: Request) -> bytes:

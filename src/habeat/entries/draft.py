@@ -36,12 +36,12 @@ def fields_of(name: str, given: Mapping[str, Any], timezone: str) -> dict[str, A
 def checked_name(name: Any) -> str:
     """`name` if an entry may be called that; ValidationError otherwise."""
     if not isinstance(name, str) or not name:
-        raise ValidationError("name", name, "an entry's name")
+        raise ValidationError("name", name, "a non-empty string")
     try:
         # surrogateescape: an entry whose stored name is not UTF-8 can still be removed by it.
         name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        raise ValidationError("name", name, "an entry's name, without lone surrogates") from None
+        raise ValidationError("name", name, "a string without lone surrogates") from None
     return name
 
 

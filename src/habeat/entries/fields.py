@@ -37,8 +37,10 @@ def read_fields(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unknown(name: str, value: Any) -> ValidationError:
-    near = difflib.get_close_matches(name, READERS, n=1)
+    near = difflib.get_close_matches(name, READERS, n=1, cutoff=0.7)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
+    if name == "replace":
+        hint = " (only add() takes it)"
     return ValidationError(
         name, value, "one of " + ", ".join(READERS), problem=f"unknown field {name!r}{hint}"
     )

@@ -89,9 +89,9 @@ def _fault(value: Any) -> str:
     try:
         _ENCODER.encode(value)
     except Exception as error:  # a user's class and its __json__ may raise anything
-        known = "a finite number" if isinstance(value, float) else "what JSON can carry"
-        also = ", datetime, UUID and Decimal"
-        return f"{known}{'' if isinstance(value, float) else also} ({type(error).__name__})"
+        if isinstance(value, float):
+            return f"a finite number ({type(error).__name__})"
+        return f"a JSON value, datetime, UUID or Decimal ({type(error).__name__})"
     return ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from habeat.errors import ValidationError
 
 
@@ -22,4 +24,9 @@ def real(field: str, value: object, low: float, high: float) -> float:
 def one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
     """Raise ValidationError unless `value` is one of `allowed`."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValidationError(field, value, " or ".join(repr(word) for word in allowed))
+        raise ValidationError(field, value, choices([repr(word) for word in allowed]))
+
+
+def choices(words: Sequence[str]) -> str:
+    """The words as a choice: "a or b", "one of a, b, c"."""
+    return " or ".join(words) if len(words) <= 2 else "one of " + ", ".join(words)

@@ -138,7 +138,7 @@ class Schedule(ABC):
                 raise ValidationError(
                     str(key),
                     given[key],
-                    "one of " + ", ".join(names),
+                    "only " + ", ".join(names),
                     problem=f"unknown key {str(key)!r} of a {cls.kind} schedule",
                 )
         for field in known:

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from habeat.errors import ValidationError
+from habeat.schedules.checks import choices
 from habeat.schedules.recurrence.parts import FREQUENCIES, Parts
 from habeat.schedules.zone import zone_named
 
@@ -129,7 +130,7 @@ def _parts(rule: str) -> Parts:
     for name, value in given.items():
         fields |= _field(name, value)
     if "freq" not in fields:
-        raise ValidationError("FREQ", None, " or ".join(FREQUENCIES), problem="FREQ is missing")
+        raise ValidationError("FREQ", None, choices(FREQUENCIES), problem="FREQ is missing")
     parts = Parts(**fields)
     _check_together(parts, given)
     return parts
@@ -197,7 +198,7 @@ def _whole(name: str, value: str, low: int, high: int) -> int:
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
-        raise ValidationError(name, value, " or ".join(allowed))
+        raise ValidationError(name, value, choices(allowed))
     return value
 
 
