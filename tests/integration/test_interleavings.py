@@ -151,6 +151,8 @@ class Broker:
 class Answers:
     """`ports.Handed`: the broker answers at once."""
 
+    code_us: int | None = None
+
     def __init__(self, answers: Sequence[Answered]) -> None:
         self._answers = answers
 
