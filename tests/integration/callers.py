@@ -162,10 +162,10 @@ def process(url: str, seed: int, threads: int, everybody: int, rounds: int) -> l
 def _meet(client: Client, key: str, everybody: int) -> None:
     """Wait until all have come."""
     ends = time.monotonic() + 30
-    client._calls.read(lambda session: session.insight._caller.do(lambda redis: redis.incr(key)))
+    client._calls.read(lambda session: session.inspection._caller.do(lambda redis: redis.incr(key)))
     while time.monotonic() < ends:
         there = client._calls.read(
-            lambda session: session.insight._caller.do(lambda redis: redis.get(key))
+            lambda session: session.inspection._caller.do(lambda redis: redis.get(key))
         )
         if int(there or 0) >= everybody:
             return

@@ -335,7 +335,7 @@ def test_what_made_a_call_be_repeated_is_told_when_the_time_is_up(
         if len(turns) == 1:
             raise errors.StoreUnavailable("unreachable", "gone")
         clock.now_s += 10.0
-        return session.insight.now_us()
+        return session.inspection.now_us()
 
     with pytest.raises(errors.RedisUnavailable, match="did not answer within 5 s"):
         client._calls.read(attempt)
@@ -349,10 +349,10 @@ def test_no_request_is_sent_when_the_time_is_up(
     clock, pages = running(0.0), []
     real = Inspection._page
 
-    def page(insight: Inspection, *given: Any) -> Any:
+    def page(inspection: Inspection, *given: Any) -> Any:
         pages.append(given)
         clock.now_s += 2.0
-        return real(insight, *given)
+        return real(inspection, *given)
 
     monkeypatch.setattr(Inspection, "_page", page)
     monkeypatch.setattr("habeat.client.history.CHECK_EVERY", 10**9)

@@ -914,8 +914,8 @@ def test_counters_read_in_the_middle_of_a_firing_are_looked_at_again(
     real = Inspection.facts
     looks: list[int] = []
 
-    def facts(insight: Inspection) -> Any:
-        found = real(insight)
+    def facts(inspection: Inspection) -> Any:
+        found = real(inspection)
         looks.append(1)
         valkey.admin.hset(BASE + "meta", "settled", 1)
         return found

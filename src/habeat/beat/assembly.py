@@ -56,7 +56,7 @@ class ReplicaParts:
     preflight: Preflight
     connections: Connections
     keys: Keys
-    line: RedisWakeChannel
+    wake_channel: RedisWakeChannel
     broker: Broker
 
     def release(self) -> None:
@@ -75,14 +75,14 @@ class ReplicaParts:
 
     def close(self) -> None:
         """Close all connections. Call `release` first."""
-        self.line.resubscribe()
+        self.wake_channel.resubscribe()
         self.connections.close()
         self.broker.discard()
 
     def drop_after_fork(self) -> None:
         """In a forked child: stop leading, and leave the parent's connections alone."""
         self.election.forget()
-        self.line.forget()
+        self.wake_channel.forget()
         self.broker.forget()
 
 
@@ -132,7 +132,7 @@ def build(
         dead_length=settings.dead_length,
         definition_bytes=limits.stored_bytes,
     )
-    line = RedisWakeChannel(connections, keys, nonce, clock)
+    wake_channel = RedisWakeChannel(connections, keys, nonce, clock)
     broker = Broker(
         app,
         settings.publish_timeout_ms / 1_000,
@@ -158,7 +158,7 @@ def build(
         election=election,
         lease_store=leases,
         entry_store=entries,
-        insight=Inspection(caller),
+        inspection=Inspection(caller),
         publisher=publisher,
         broker=broker,
         reconcile=Reconcile(entries, beat_schedule),
@@ -172,7 +172,7 @@ def build(
     engine = Engine(
         election=election,
         store=store,
-        wake_channel=InterruptibleWakeChannel(line, stopper),
+        wake_channel=InterruptibleWakeChannel(wake_channel, stopper),
         clock=clock,
         publisher=publisher,
         definitions=definitions,
@@ -182,7 +182,7 @@ def build(
         asker=AskingThreads(clock),
     )
     preflight = Preflight(app, connections, caller, nonce, clock)
-    parts = ReplicaParts(engine, election, preflight, connections, keys, line, broker)
+    parts = ReplicaParts(engine, election, preflight, connections, keys, wake_channel, broker)
     _drop_in_children(parts)
     return parts
 

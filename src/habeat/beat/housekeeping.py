@@ -88,7 +88,7 @@ class Replica:
         election: Election,
         lease_store: RedisElectionStore,
         entry_store: EntryStore,
-        insight: Inspection,
+        inspection: Inspection,
         publisher: CeleryPublisher,
         broker: Broker,
         reconcile: Reconcile,
@@ -102,7 +102,7 @@ class Replica:
         self._election = election
         self._lease_store = lease_store
         self._entry_store = entry_store
-        self._insight = insight
+        self._inspection = inspection
         self._publisher = publisher
         self._broker = broker
         self._reconcile = reconcile
@@ -289,7 +289,7 @@ class Replica:
         return failing and self._successor_is_near() and self._lease_store.may_rotate()
 
     def _successor_is_near(self) -> bool:
-        facts = self._insight.facts()
+        facts = self._inspection.facts()
         now_ms = facts.now_us // 1_000
         return any(
             other.get("role") == "standby"

@@ -36,18 +36,18 @@ class _Question:
     schedule: Asked
     at_ms: int
     began_us: int | None = None
-    told: Told | None = None
+    answer: Told | None = None
     failed: str = ""
     given_up: bool = False
 
     @property
     def done(self) -> bool:
-        return self.told is not None or bool(self.failed)
+        return self.answer is not None or bool(self.failed)
 
     def run(self, last_ms: int) -> None:
         """Ask, and keep the answer or the failure."""
         try:
-            self.told = self.schedule.ask(last_ms, self.at_ms)
+            self.answer = self.schedule.ask(last_ms, self.at_ms)
         except BaseException as error:  # SystemExit too: only this entry may fail
             self.failed = f"its schedule fails: {error!r}"
 
@@ -85,9 +85,9 @@ class AskingThreads:
 
     def _answer(self, question: _Question) -> ScheduleAnswer:
         # An answer "due" is kept until the slot is claimed, which the cursor (in `about`) shows.
-        if question.done and not (question.told and question.told.due):
+        if question.done and not (question.answer and question.answer.due):
             del self._questions[question.name]
-        return ScheduleAnswer(question.at_ms, question.told, question.failed)
+        return ScheduleAnswer(question.at_ms, question.answer, question.failed)
 
     def _give_up_what_hangs(self) -> None:
         now_us = self._clock.monotonic_us()

@@ -90,7 +90,7 @@ class Scheduler(CeleryScheduler):
             parts.engine.tick()
         else:
             with self._stopper.waiting():
-                parts.line.wait(500)
+                parts.wake_channel.wait(500)
         self._stopper.act()
         return 0.0
 

@@ -94,17 +94,17 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 class InterruptibleWakeChannel:
     """A `ports.WakeChannel` whose wait ends when a signal arrives."""
 
-    def __init__(self, line: Any, stopper: Stopper) -> None:
-        self._line = line
+    def __init__(self, channel: Any, stopper: Stopper) -> None:
+        self._channel = channel
         self._stopper = stopper
 
     def open(self) -> bool:
-        return bool(self._line.open())
+        return bool(self._channel.open())
 
     def wait(self, timeout_ms: float) -> frozenset[str]:
         with self._stopper.waiting():
-            said: frozenset[str] = self._line.wait(timeout_ms)
-            return said
+            heard: frozenset[str] = self._channel.wait(timeout_ms)
+            return heard
 
     def resubscribe(self) -> None:
-        self._line.resubscribe()
+        self._channel.resubscribe()

@@ -70,7 +70,7 @@ class Session:
         self.budget: Budget | None = None
         caller = Caller(self, Keys(location.prefix))
         self.entries = EntryStore(caller)
-        self.insight = Inspection(caller)
+        self.inspection = Inspection(caller)
         self.dead = DeadStore(caller)
 
     def client(self) -> AnyRedis:
@@ -211,7 +211,7 @@ class RetryingCalls:
     def _check_owner(self, session: Session) -> None:
         if self._ours:
             return
-        app, schema = session.insight.belongs_to()
+        app, schema = session.inspection.belongs_to()
         if schema and schema != SCHEMA:
             raise ForeignState(
                 f"the keys under {self.location.prefix!r} have schema {schema}, but this release "

@@ -202,7 +202,7 @@ class Client:
         if since is not None:
             rows = calls.read(
                 lambda session: drift_since(
-                    session.insight, name, _from_ms(session, since) or 0, calls.check
+                    session.inspection, name, _from_ms(session, since) or 0, calls.check
                 )
             )
             if not rows and name is not None:
@@ -226,18 +226,18 @@ class Client:
         calls = self._calls.bounded()
         return calls.read(
             lambda session: records(
-                session.insight, name, _from_ms(session, since), limit, calls.check
+                session.inspection, name, _from_ms(session, since), limit, calls.check
             )
         )
 
     def status(self) -> Status:
         """The leader, the standbys, what is due, and what is wrong."""
         grace_ms = self._calls.location.policies.misfire_grace_ms
-        return self._calls.read(lambda session: read_status(session.insight, grace_ms))
+        return self._calls.read(lambda session: read_status(session.inspection, grace_ms))
 
     def server_time(self) -> datetime:
         """The time by Redis' clock, which decides everything; aware, UTC."""
-        return moment(self._calls.read(lambda session: session.insight.now_us()) // 1_000)
+        return moment(self._calls.read(lambda session: session.inspection.now_us()) // 1_000)
 
     # -- changes ----------------------------------------------------------------------------
 
@@ -431,7 +431,7 @@ class Client:
 
     def circuit(self, name: str) -> Circuit | None:
         """The entry's open circuit: since when and why it is not sent; None if it is closed."""
-        return self._calls.read(lambda session: session.insight.circuit(name))
+        return self._calls.read(lambda session: session.inspection.circuit(name))
 
     # -- what was given up --------------------------------------------------------------------
 
@@ -511,8 +511,8 @@ class Client:
 
 
 def _lateness(names: Sequence[str], session: Session) -> dict[str, Lateness]:
-    return session.insight.lateness(names)
+    return session.inspection.lateness(names)
 
 
 def _from_ms(session: Session, since: datetime | timedelta | None) -> int | None:
-    return None if since is None else since_ms(since, session.insight.now_us() // 1_000)
+    return None if since is None else since_ms(since, session.inspection.now_us() // 1_000)

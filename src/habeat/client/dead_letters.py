@@ -104,7 +104,7 @@ def _records(
 ) -> Iterator[DeadRecord]:
     before_ms = None
     if older_than is not None:
-        now_ms = session.insight.now_us() // 1_000
+        now_ms = session.inspection.now_us() // 1_000
         before_ms = now_ms - older_than // timedelta(milliseconds=1)
     start = 0
     while page := session.dead.page(start, PAGE):

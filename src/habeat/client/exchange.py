@@ -60,7 +60,7 @@ def exported(calls: RetryingCalls) -> dict[str, Any]:
     entries: list[dict[str, Any]] = []
     unreadable: list[dict[str, str]] = []
     calls = calls.bounded()
-    at_ms = calls.read(lambda session: session.insight.now_us()) // 1_000
+    at_ms = calls.read(lambda session: session.inspection.now_us()) // 1_000
     for page in pages_of(calls):
         calls.check(f"{len(entries)} entries were read")
         for stored in read(calls, page).stored:

@@ -66,21 +66,25 @@ def since_ms(since: Any, now_ms: int) -> int | None:
 
 
 def records(
-    insight: Inspection, name: str | None, from_ms: int | None, limit: int, check: Check = unbounded
+    inspection: Inspection,
+    name: str | None,
+    from_ms: int | None,
+    limit: int,
+    check: Check = unbounded,
 ) -> list[LedgerRecord]:
     """The newest `limit` records, newest first, of one entry or (None) of all."""
     if type(limit) is not int or limit < 1:
         raise ValidationError("limit", limit, "a whole number, 1 or more")
-    found = islice(_of(insight, name, from_ms), limit)
+    found = islice(_of(inspection, name, from_ms), limit)
     return [_friendly(record) for record in _in_time(found, check)]
 
 
 def drift_since(
-    insight: Inspection, name: str | None, from_ms: int, check: Check = unbounded
+    inspection: Inspection, name: str | None, from_ms: int, check: Check = unbounded
 ) -> list[Drift]:
     """Exact figures, computed from the ledger; the worst first."""
     late: dict[str, list[int]] = {}
-    for record in _in_time(_of(insight, name, from_ms), check):
+    for record in _in_time(_of(inspection, name, from_ms), check):
         if record.outcome in _LEFT:
             late.setdefault(record.entry, []).append(record.lateness_ms)
     return _worst_first(_exact(entry, sorted(values)) for entry, values in late.items())
@@ -109,8 +113,8 @@ def moment(at_ms: int) -> datetime:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _of(insight: Inspection, name: str | None, from_ms: int | None) -> Iterator[Record]:
-    return insight.ledger(from_ms) if name is None else insight.ledger_of(name, from_ms)
+def _of(inspection: Inspection, name: str | None, from_ms: int | None) -> Iterator[Record]:
+    return inspection.ledger(from_ms) if name is None else inspection.ledger_of(name, from_ms)
 
 
 def _in_time(records: Iterator[Record], check: Check) -> Iterator[Record]:

@@ -74,26 +74,26 @@ class Leader:
         return self.replica.pid if self.replica else None
 
 
-def replica(identity: str, told: Mapping[str, Any], seen_ms: int, *, leads: bool) -> Replica:
+def replica(identity: str, facts: Mapping[str, Any], seen_ms: int, *, leads: bool) -> Replica:
     """The replica that wrote these facts and was last seen at `seen_ms`."""
-    inert = _text(told, "inert")
-    started_ms = _whole(told, "since_ms")
-    unstorable = told.get("unstorable")
-    clashes = told.get("clashes")
+    inert = _text(facts, "inert")
+    started_ms = _whole(facts, "since_ms")
+    unstorable = facts.get("unstorable")
+    clashes = facts.get("clashes")
     return Replica(
         id=identity,
         role="leader" if leads else "inert" if inert else "standby",
-        host=_text(told, "host") or "?",
-        pid=_whole(told, "pid"),
+        host=_text(facts, "host") or "?",
+        pid=_whole(facts, "pid"),
         started=None if started_ms is None else moment(started_ms),
         last_seen=moment(seen_ms),
-        version=_text(told, "habeat"),
-        tzdata=_text(told, "tzdata"),
-        config=_text(told, "config"),
-        declared=_whole(told, "declared") or 0,
-        skew_ms=_whole(told, "skew_ms"),
-        dispatch=_text(told, "dispatch"),
-        dispatch_why=_text(told, "dispatch_why"),
+        version=_text(facts, "habeat"),
+        tzdata=_text(facts, "tzdata"),
+        config=_text(facts, "config"),
+        declared=_whole(facts, "declared") or 0,
+        skew_ms=_whole(facts, "skew_ms"),
+        dispatch=_text(facts, "dispatch"),
+        dispatch_why=_text(facts, "dispatch_why"),
         inert=inert,
         clashes=tuple(map(str, clashes)) if isinstance(clashes, list) else (),
         unstorable=(
@@ -104,13 +104,13 @@ def replica(identity: str, told: Mapping[str, Any], seen_ms: int, *, leads: bool
     )
 
 
-def _text(told: Mapping[str, Any], key: str) -> str:
-    value = told.get(key)
+def _text(facts: Mapping[str, Any], key: str) -> str:
+    value = facts.get(key)
     return value if isinstance(value, str) else ""
 
 
-def _whole(told: Mapping[str, Any], key: str) -> int | None:
-    value = told.get(key)
+def _whole(facts: Mapping[str, Any], key: str) -> int | None:
+    value = facts.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return round(value) if abs(value) <= WHOLE_MAX else None  # which is not so of NaN

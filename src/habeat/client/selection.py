@@ -87,7 +87,7 @@ def pages_of(calls: RetryingCalls, prefix: str = "") -> Iterator[list[str]]:
 
 
 def _set_aside(session: Session, prefix: str) -> list[str]:
-    return [name for name in session.insight.set_aside() if name.startswith(prefix)]
+    return [name for name in session.inspection.set_aside() if name.startswith(prefix)]
 
 
 def _page(prefix: str, after: bytes, check: Check, session: Session) -> list[bytes]:

@@ -22,14 +22,14 @@ _LEFT = (Outcome.SENT, Outcome.LATE)
 _FAILED = (Outcome.FAILED, Outcome.AMBIGUOUS)
 
 
-def silence(insight: Inspection, now_ms: int, in_flight: int) -> str:
+def silence(inspection: Inspection, now_ms: int, in_flight: int) -> str:
     """The problem in a sentence; "" while messages are sent or nothing is due."""
-    records = insight.newest(RECORDS_READ)
+    records = inspection.newest(RECORDS_READ)
     silent_ms = _silent_ms(records, now_ms)
     if silent_ms is not None and silent_ms < SILENT_AFTER_MS:
         return ""
     begins = "nothing has been sent" + ("" if silent_ms is None else f" for {silent_ms // 1_000} s")
-    overdue = insight.overdue(now_ms - SILENT_AFTER_MS)
+    overdue = inspection.overdue(now_ms - SILENT_AFTER_MS)
     if overdue:
         seconds = SILENT_AFTER_MS // 1_000
         return f"{begins}, and {overdue} entries have been due for more than {seconds} s"
@@ -37,7 +37,7 @@ def silence(insight: Inspection, now_ms: int, in_flight: int) -> str:
     if failed:
         last = failed[0]
         return f"{begins}, and what was due has failed: entry {last.entry!r}: {last.reason}"
-    if in_flight and insight.has_waited_in_flight(now_ms - SILENT_AFTER_MS):
+    if in_flight and inspection.has_waited_in_flight(now_ms - SILENT_AFTER_MS):
         return f"{begins}, and the broker does not take {in_flight} messages in flight"
     return ""
 

@@ -111,21 +111,21 @@ class Status:
         return (*((leading,) if leading else ()), *self.standbys, *self.inert)
 
 
-def read_status(insight: Inspection, grace_ms: int) -> Status:
+def read_status(inspection: Inspection, grace_ms: int) -> Status:
     """Read the status from Redis.
 
     The counters come from two keys, which are read one after the other while firings continue. So a
     wrong sum is believed only if it stays wrong.
     """
-    facts = insight.facts()
+    facts = inspection.facts()
     for _ in range(LOOKS - 1):
         if accounting(facts).difference == 0:
             break
-        facts = insight.facts()
+        facts = inspection.facts()
     now_ms = facts.now_us // 1_000
-    late = insight.overdue(now_ms - LATE_AFTER_MS)
-    beyond = insight.overdue(now_ms - grace_ms - LATE_AFTER_MS) if late else 0
-    silent = silence(insight, now_ms, facts.in_flight)
+    late = inspection.overdue(now_ms - LATE_AFTER_MS)
+    beyond = inspection.overdue(now_ms - grace_ms - LATE_AFTER_MS) if late else 0
+    silent = silence(inspection, now_ms, facts.in_flight)
     return status_of(facts, late, beyond, silent)
 
 

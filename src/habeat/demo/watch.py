@@ -47,7 +47,7 @@ class Watch:
         self._connections = Connections(
             redis_target(location.url, {}), socket_timeout_s=5, connect_timeout_s=5
         )
-        self._insight = Inspection(Caller(self._connections, Keys(location.prefix)))
+        self._inspection = Inspection(Caller(self._connections, Keys(location.prefix)))
         self._client = redis.Redis.from_url(location.url, socket_timeout=5)
 
     def now_us(self) -> int:
@@ -57,7 +57,7 @@ class Watch:
 
     def look(self) -> View:
         """Everything that the screen shows."""
-        facts = self._insight.facts()
+        facts = self._inspection.facts()
         counts = [int(count) for count in self._client.hvals(self._location.tally)]
         return View(
             now_us=facts.now_us,
@@ -70,8 +70,8 @@ class Watch:
             enqueued=_whole(facts, "settled"),
             runs=sum(counts),
             repeated=sum(count - 1 for count in counts),
-            overall=self._insight.overall_lateness(),
-            by_entry=self._insight.lateness(self._entries),
+            overall=self._inspection.overall_lateness(),
+            by_entry=self._inspection.lateness(self._entries),
         )
 
     def waiting_in_broker(self) -> int:

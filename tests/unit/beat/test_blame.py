@@ -12,7 +12,7 @@ import redis
 from kombu import exceptions as kombu
 from kombu.serialization import dumps
 
-from habeat.beat.broker.blame import TOLD_AT_MOST, Blame, blame, told
+from habeat.beat.broker.blame import LONGEST_TEXT, Blame, blame, text_of
 
 
 def wrapped(cause: BaseException) -> Exception:
@@ -108,6 +108,6 @@ def test_another_programs_chain_of_causes_is_not_searched() -> None:
 
 
 def test_what_is_told_is_bounded_and_names_the_cause() -> None:
-    assert told(wrapped(ConnectionRefusedError("refused"))) == "ConnectionRefusedError: refused"
-    assert len(told(ValueError("x" * 10_000))) == TOLD_AT_MOST
-    assert told(ValueError()) == "ValueError"
+    assert text_of(wrapped(ConnectionRefusedError("refused"))) == "ConnectionRefusedError: refused"
+    assert len(text_of(ValueError("x" * 10_000))) == LONGEST_TEXT
+    assert text_of(ValueError()) == "ValueError"

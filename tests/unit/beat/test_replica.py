@@ -45,7 +45,7 @@ def _replica(
         "election": election,
         "lease_store": store,
         "entry_store": store,
-        "insight": None,
+        "inspection": None,
         "publisher": publisher,
         "broker": SimpleNamespace(probe=lambda _: None),
         "reconcile": SimpleNamespace(clashes=set()),

@@ -112,7 +112,7 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
         election=election,
         lease_store=leases,
         entry_store=entries,
-        insight=Inspection(caller),
+        inspection=Inspection(caller),
         publisher=publisher,  # type: ignore[arg-type]
         broker=Probe(publisher),  # type: ignore[arg-type]
         reconcile=Reconcile(entries, declared),

@@ -33,7 +33,7 @@ from kombu.exceptions import (
 
 from habeat.store.faults import Fault, classify
 
-TOLD_AT_MOST = 500
+LONGEST_TEXT = 500
 
 
 class Blame(enum.Enum):
@@ -110,8 +110,8 @@ def _wrapped(error: BaseException) -> Iterator[BaseException]:
         error = below
 
 
-def told(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
     """The error in a few words: the cause instead of kombu's wrapper, which says less."""
     shown = innermost(error)
     kind = type(shown).__name__
-    return f"{kind}: {shown}"[:TOLD_AT_MOST] if str(shown) else kind
+    return f"{kind}: {shown}"[:LONGEST_TEXT] if str(shown) else kind

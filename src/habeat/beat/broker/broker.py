@@ -22,7 +22,7 @@ from amqp.exceptions import ChannelError
 from celery import Celery
 from kombu import Connection
 
-from habeat.beat.broker.blame import Blame, blame, told
+from habeat.beat.broker.blame import Blame, blame, text_of
 from habeat.beat.broker.confirms import ConfirmingChannel, Nacked, Ticket
 from habeat.beat.broker.connection import connection_of, was_closed
 from habeat.beat.broker.envelope import Publication
@@ -102,7 +102,7 @@ class Broker:
             )
         except Exception as error:
             self.discard()
-            raise BrokerUnavailable(told(error)) from error
+            raise BrokerUnavailable(text_of(error)) from error
         self._connect_ms = self._now_ms() - began_ms
 
     def probe(self, timeout_s: float) -> None:
@@ -112,7 +112,7 @@ class Broker:
             self.connection.channel().close()
         except Exception as error:
             self.discard()
-            raise BrokerUnavailable(told(error)) from error
+            raise BrokerUnavailable(text_of(error)) from error
 
     def publish(self, message: Publication, attempt: int, timeout_s: float) -> Ticket | None:
         """Send one message; BrokerUnavailable, or PublishRefused if only this message is at fault.
@@ -123,7 +123,7 @@ class Broker:
             self._open_outlet()
         except Exception as error:  # the message was not involved
             self.discard()
-            raise BrokerUnavailable(told(error)) from error
+            raise BrokerUnavailable(text_of(error)) from error
         try:
             if self._confirming is None:
                 self._hand_over(message, attempt, timeout_s)
@@ -133,7 +133,7 @@ class Broker:
         except PublishRefused:
             raise
         except Nacked as error:
-            raise PublishRefused(told(error)) from error
+            raise PublishRefused(text_of(error)) from error
         except Exception as error:
             raise self._failed(error, timeout_s, _entry_of(message)) from error
         if ticket is None:
@@ -187,7 +187,7 @@ class Broker:
             ends_ms = self._now_ms() + round(timeout_s * 1_000)
             self._listen(ticket.channel, ends_ms, ticket.number)
         except Nacked as error:
-            raise PublishRefused(told(error)) from error
+            raise PublishRefused(text_of(error)) from error
         except (BrokerUnavailable, PublishRefused):
             raise
         except Exception as error:
@@ -257,14 +257,14 @@ class Broker:
         """
         found = blame(error)
         if found is Blame.ENTRY:
-            return PublishRefused(told(error))
+            return PublishRefused(text_of(error))
         if found is Blame.SERVER:
-            return BrokerUnavailable(told(error))
+            return BrokerUnavailable(text_of(error))
         try:
             self.ask_anew(timeout_s)
         except BrokerUnavailable:
-            return BrokerUnavailable(told(error))
-        return PublishUnknown(f"the connection failed, though the broker answers: {told(error)}")
+            return BrokerUnavailable(text_of(error))
+        return PublishUnknown(f"the connection failed, though the broker answers: {text_of(error)}")
 
     def ask_anew(self, timeout_s: float) -> None:
         """Probe over a new connection whether the broker takes messages; BrokerUnavailable."""

@@ -16,7 +16,7 @@ from amqp.exceptions import ChannelError
 from celery import Celery
 from kombu import Connection
 
-from habeat.beat.broker.blame import told
+from habeat.beat.broker.blame import text_of
 from habeat.beat.broker.confirms import ConfirmingChannel, Nacked
 from habeat.beat.broker.connection import connection_of
 from habeat.ports import BrokerUnavailable
@@ -41,7 +41,7 @@ def probe_anew(app: Celery, timeout_s: float, now_ms: Callable[[], int]) -> None
     except (ChannelError, Nacked):
         return  # refused, so the broker answers
     except Exception as error:
-        raise BrokerUnavailable(told(error)) from error
+        raise BrokerUnavailable(text_of(error)) from error
     finally:
         if connection is not None:
             with contextlib.suppress(Exception):

@@ -62,7 +62,7 @@ class Seeding:
         self._store = store
         self._declared = beat_schedule.entries
         self._names = sorted(beat_schedule.entries)
-        self._told = TroubleLog()
+        self._trouble = TroubleLog()
         self.clashes: set[str] = set()
         self.unreadable: set[str] = set()
         #: How many entries were added since `Reconcile` last set this to 0.
@@ -188,7 +188,7 @@ class Seeding:
         try:
             return self._write_of(stored, now_ms, lost_lately)
         except Exception as error:
-            self._told.error(
+            self._trouble.error(
                 stored.name,
                 "habeat: entry %r of beat_schedule is not stored, because its schedule fails: %r",
                 stored.name,
@@ -203,7 +203,7 @@ class Seeding:
         found = stored.entry
         if found is None:
             self.unreadable.add(stored.name)
-            self._told.error(
+            self._trouble.error(
                 stored.name,
                 "habeat: entry %r is in beat_schedule, but its stored definition cannot be read "
                 "(%s); it is left unchanged: remove it to have it stored again",
@@ -213,7 +213,7 @@ class Seeding:
             return None
         if found.owner != "config":
             self.clashes.add(stored.name)
-            self._told.error(
+            self._trouble.error(
                 stored.name,
                 "habeat: entry %r of beat_schedule is not used: the API has an entry of the same "
                 "name; rename one of them",

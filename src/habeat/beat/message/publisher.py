@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from habeat.beat.broker.blame import Blame, blame, told
+from habeat.beat.broker.blame import Blame, blame, text_of
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.envelope import Publication, seal
 from habeat.beat.message.kombu_redis import (
@@ -238,7 +238,7 @@ class CeleryPublisher:
         try:
             envelope = seal(published)
         except Exception as error:
-            raise RenderFailed(told(error)) from error
+            raise RenderFailed(text_of(error)) from error
         packets = self._outgoing.packets
         packet = packets.commands(published, 1) if packets is not None else ()
         return Rendered(envelope=envelope, packet=packet)
@@ -264,7 +264,7 @@ class CeleryPublisher:
                 judged = self._broker.judged(error, self._broker.timeout_s)
                 if isinstance(judged, BrokerUnavailable):
                     raise judged from error
-                raise RenderFailed(_said_of_queue(judged)) from error
+                raise RenderFailed(_queue_error(judged)) from error
         raise AssertionError("not reached")
 
     def _is_denied(self, commands: Sequence[Words]) -> bool:
@@ -308,6 +308,6 @@ class CeleryPublisher:
         self._broker.discard()
 
 
-def _said_of_queue(judged: Exception) -> str:
-    said = str(judged)
-    return f"its queue or exchange is another kind of key ({said})" if "WRONGTYPE" in said else said
+def _queue_error(judged: Exception) -> str:
+    text = str(judged)
+    return f"its queue or exchange is another kind of key ({text})" if "WRONGTYPE" in text else text

@@ -17,7 +17,7 @@ from typing import Any
 from celery import Celery
 from celery.beat import ScheduleEntry
 
-from habeat.beat.broker.blame import told
+from habeat.beat.broker.blame import text_of
 from habeat.beat.broker.envelope import Publication, Recorder
 from habeat.beat.declared.celery_schedules import LiveSchedule, to_celery
 from habeat.beat.definition_source import BeatDefinitionSource
@@ -120,11 +120,11 @@ class EntryRenderer:
             # comes from code that wraps this call.
             if self._leaving(error):
                 raise
-            raise RenderFailed(told(error)) from error
+            raise RenderFailed(text_of(error)) from error
         finally:
             self.code_us = self._monotonic_us() - began_us - producer.waited_us
         if sending.error is not None:
-            raise RenderFailed(told(sending.error)) from sending.error
+            raise RenderFailed(text_of(sending.error)) from sending.error
         if not sending.done:
             raise RenderFailed("beat's apply_entry did not reach the send path")
 

@@ -26,7 +26,7 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError, ResponseError
 
-from habeat.beat.broker.blame import Blame, blame, told
+from habeat.beat.broker.blame import Blame, blame, text_of
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.envelope import Publication
 from habeat.beat.message.kombu_redis import CannotRecord, CommandRecorder, Words
@@ -127,7 +127,7 @@ class Packet:
             except ResponseError as error:
                 if blame(error) is not Blame.ENTRY:
                     return self._fail(error, ends_ms)
-                refused = refused or PublishRefused(told(error))
+                refused = refused or PublishRefused(text_of(error))
             except Exception as error:
                 return self._fail(error, ends_ms)
             self._left -= 1
@@ -157,7 +157,7 @@ class Packet:
         self._broker.discard()
         suspect: Exception = error
         if isinstance(error, (AttributeError, TimeoutError)):  # the socket was closed, or no answer
-            suspect = redis.ConnectionError(told(error))
+            suspect = redis.ConnectionError(text_of(error))
         left_s = max(0, ends_ms - self._now_ms()) / 1_000
         self._failed = self._broker.judged(suspect, left_s)
         if self._alone and isinstance(self._failed, PublishUnknown):
