@@ -280,12 +280,14 @@ class Replica:
             log.info("habeat: this standby does not reach the broker: %s", error)
             self._broker_ok_ms = None
         else:
-            self._broker_ok_ms = self._clock.wall_ms() - self._skew_ms
+            self._broker_ok_ms = self._clock.wall_ms() - self._skew_ms  # by Redis' clock
 
     # -- handing over -----------------------------------------------------------------------
 
     def _should_yield(self) -> bool:
+        # With atomic dispatch, messages go through the schedule's Redis, which all replicas share.
         failing = self._broker_failures() >= FAILURES_BEFORE_YIELD and not self._publisher.atomic
+        # `may_rotate` comes last: it uses up the one hand-over a minute that all replicas share.
         return failing and self._successor_is_near() and self._lease_store.may_rotate()
 
     def _successor_is_near(self) -> bool:

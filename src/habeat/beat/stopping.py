@@ -68,6 +68,7 @@ class Stopper:
             self._handler(number)(number, None)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # While the loop waits, no message is half sent. A second signal never waits.
         if self._waiting or self._pending is not None:
             self._pending = None
             self.in_handler = True

@@ -71,6 +71,7 @@ class _Adding:
                 self._calls.check()
                 self._written += self._add(self._wanted[start : start + WRITTEN])
         except (RedisUnavailable, CallTimeout) as error:
+            # Redis or time is lacking, so what was written cannot be removed: report it.
             if self._written:
                 raise self._interrupted(error) from error
             raise

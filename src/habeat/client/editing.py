@@ -67,6 +67,7 @@ class Editing:
             old = shown(stored)
             if stored.exists and (old.owner == "config" or not may_replace):
                 raise EntryExists(name, old.owner)
+            # An unchanged schedule may be exhausted: that is no reason to refuse other changes.
             if not stored.exists or rescheduled(old, wanted):
                 check_has_slots(wanted, now_ms)
             edit = change if stored.exists else addition

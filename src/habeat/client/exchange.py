@@ -113,6 +113,7 @@ def loaded(
         if progress:
             progress(done, len(items))
         calls.check(f"{done} of {len(items)} entries were loaded; load again to continue")
+    # A pause is planned from the stored definition, so it is a second edit after the change.
     for batch in _batches([wanted[name] for name in plan.changed]):
         calls.check(f"{done} entries were loaded, not all of their pauses")
         changed.update(stored.name for stored in _set_pauses(calls, batch))

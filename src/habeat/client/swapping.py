@@ -53,6 +53,7 @@ def swap(calls: RetryingCalls, plan: Callable[[Session], Plan[Result]]) -> Resul
         nonlocal unanswered
         if unanswered is not None:
             mark, result = unanswered
+            # Also closes the mark: a request of that attempt still on its way is refused.
             if session.entries.recall(mark):
                 return result
             unanswered = None
@@ -60,6 +61,7 @@ def swap(calls: RetryingCalls, plan: Callable[[Session], Plan[Result]]) -> Resul
         if planned.send is None:
             return planned.result
         mark = next(marks)
+        # If `send` raises, this stays set, and the next attempt asks what became of the write.
         unanswered = mark, planned.result
         outcome = planned.send(session.entries, mark)
         unanswered = None

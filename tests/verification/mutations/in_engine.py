@@ -550,7 +550,7 @@ SENDING_OUT = [
         "asking: due until claimed",
         "A slot of a schedule of code is the same however often its claim is planned",
         _THREADS,
-        "if question.done and not (question.told and question.told.due):",
+        "if question.done and not (question.answer and question.answer.due):",
         "if question.done:",
         ASKING,
     ),

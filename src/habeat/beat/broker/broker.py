@@ -149,6 +149,8 @@ class Broker:
         if known and _entry_of(message) not in self._troubled:
             self._hand_over(message, attempt, timeout_s)
             return confirming.published(_entry_of(message))
+        # A new destination may be refused, which closes the channel: nothing else may be
+        # unconfirmed.
         self._listen(confirming, ends_ms)
         self._hand_over(message, attempt, timeout_s)
         self._listen(confirming, ends_ms, confirming.published().number)

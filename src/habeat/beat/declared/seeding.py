@@ -104,6 +104,7 @@ class Seeding:
             if ready.writes and not self._write(lead, ready.writes):
                 self._go_back(ready.page_at)
         except BaseException:
+            # Unknown whether the slice was written: compare its page again.
             self._go_back(back_to)
             raise
         return not self.is_done
@@ -220,6 +221,8 @@ class Seeding:
                 stored.name,
             )
             return None
+        # A higher generation is a newer deploy's: during a rolling deploy, leave its definition
+        # alone.
         if found.fingerprint == declared.fingerprint or found.generation > generation:
             return None
         edit = changes.change(stored, replace(declared, generation=generation), now_ms)

@@ -158,6 +158,7 @@ class Packet:
         suspect: Exception = error
         if isinstance(error, (AttributeError, TimeoutError)):  # the socket was closed, or no answer
             suspect = redis.ConnectionError(text_of(error))
+        # Probe before blaming: one of these messages may have made the server close the connection.
         left_s = max(0, ends_ms - self._now_ms()) / 1_000
         self._failed = self._broker.judged(suspect, left_s)
         if self._alone and isinstance(self._failed, PublishUnknown):
