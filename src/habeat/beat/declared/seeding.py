@@ -97,14 +97,13 @@ class Seeding:
 
         LeaseLost, StoreUnavailable.
         """
-        back_to = self._next_is_of()
+        back_to = self._next_is_of()  # after an error, it is unknown what was written
         try:
             ready = self._ready or self._prepared(lead)
             self._ready = None
             if ready.writes and not self._write(lead, ready.writes):
                 self._go_back(ready.page_at)
         except BaseException:
-            # Unknown whether the slice was written: compare its page again.
             self._go_back(back_to)
             raise
         return not self.is_done
