@@ -238,8 +238,7 @@ class Replica:
         )
         self._election.placed(found.rank)
         self._generation = found.generation
-        # Without these names in Redis, nothing would be pruned: declare them again at the next
-        # turn.
+        # Without these names in Redis, nothing would be pruned: declare them at the next turn.
         self._names_kept = found.names >= len(self._beat_schedule.entries)
         self._skew_ms = self._clock.wall_ms() - found.now_us // 1_000
         self._registered_ms, self._registered_as = now_ms, role

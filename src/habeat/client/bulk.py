@@ -38,7 +38,7 @@ from habeat.errors import (
 from habeat.ports.entries import Stored
 from habeat.store.pages import PAGE, WRITTEN
 
-#: The call may take a second longer for each this many entries.
+#: For this many entries, the call may take a second longer.
 PER_SECOND = 1_000
 
 

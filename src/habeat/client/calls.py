@@ -243,4 +243,4 @@ def _may_pass(error: BaseException) -> bool:
 
 def _last_error(state: RetryCallState) -> Any:
     assert state.outcome is not None
-    return state.outcome.result()  # which raises it
+    return state.outcome.result()  # raises the last error

@@ -30,7 +30,7 @@ from habeat.errors import DefinitionError, HabeatError, NotAllowed, RevisionConf
 from habeat.ports.entries import Stored, Write
 from habeat.store.pages import WRITTEN
 
-#: The call may take a second longer for each this many entries.
+#: For this many entries, the call may take a second longer.
 PER_SECOND = 500
 
 _NOT_EXPORTED = ("v", "rev", "created_ms", "generation", "fingerprint")

@@ -15,7 +15,7 @@ from habeat.errors import ValidationError
 from habeat.schedules.schedule import FIRST_MS, LAST_MS, to_ms
 from habeat.store.inspection import Inspection, Record
 
-#: The time limit is checked after every this many records.
+#: The time limit is checked once for this many records.
 CHECK_EVERY = 50
 
 _LEFT = (Outcome.SENT, Outcome.LATE)

@@ -23,10 +23,9 @@ from habeat.schedules.schedule import Run, to_ms
 
 COUNT = 10
 COUNT_MAX = 10_000
-#: To find the first run of a preview that starts after the cursor, at most this many slots are
-#: counted.
+#: At most this many slots are counted to find the first run of a preview after the cursor.
 LOOKED_AHEAD = 100_000
-#: The time limit is checked after every this many slots that are counted one by one.
+#: Where slots are counted one by one, the time limit is checked once for this many.
 COUNTED_AT_ONCE = 100
 
 

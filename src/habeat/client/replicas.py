@@ -113,4 +113,4 @@ def _whole(facts: Mapping[str, Any], key: str) -> int | None:
     value = facts.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return round(value) if abs(value) <= WHOLE_MAX else None  # which is not so of NaN
+    return round(value) if abs(value) <= WHOLE_MAX else None  # NaN is not

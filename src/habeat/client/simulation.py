@@ -30,7 +30,7 @@ MINUTE_MS = 60_000
 MINUTES_MAX = 366 * 24 * 60
 #: The most firings in one simulation, which takes about a minute.
 FIRINGS_MAX = 20_000_000
-#: The time limit is checked after every this many firings.
+#: The time limit is checked once for this many firings.
 CHECK_EVERY = 100
 PEAKS = 5
 ENTRIES_OF_A_PEAK = 10

@@ -58,9 +58,9 @@ class Broker:
         self._confirming: ConfirmingChannel | None = None
         self._outlet: Any = None
         self._known_queues = KnownQueues()
-        #: How long the last connect took, and the entries whose message may have closed a
-        #: connection.
+        #: How long the last connect took, in milliseconds.
         self._connect_ms = 0
+        #: The entries whose last message may have closed a connection.
         self._troubled: set[str] = set()
 
     @property
@@ -149,8 +149,8 @@ class Broker:
         if known and _entry_of(message) not in self._troubled:
             self._hand_over(message, attempt, timeout_s)
             return confirming.published(_entry_of(message))
-        # A new destination may be refused, which closes the channel: nothing else may be
-        # unconfirmed.
+        # A new destination may be refused, which closes the channel: first let all others be
+        # confirmed.
         self._listen(confirming, ends_ms)
         self._hand_over(message, attempt, timeout_s)
         self._listen(confirming, ends_ms, confirming.published().number)

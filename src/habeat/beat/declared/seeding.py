@@ -77,9 +77,9 @@ class Seeding:
 
     def _go_back(self, page_at: int) -> None:
         self._page_at = self._next_page_at = page_at
-        #: The entries of the page that are left to write, and the state of those not stored, as a
-        #: state may remain without a definition.
+        #: The entries of the page that are left to write.
         self._left: Sequence[str] = ()
+        #: What is known of those that are not stored: a state may remain without a definition.
         self._absent: dict[str, Stored] = {}
         self._ready: Slice | None = None
 
@@ -220,8 +220,7 @@ class Seeding:
                 stored.name,
             )
             return None
-        # A higher generation is a newer deploy's: during a rolling deploy, leave its definition
-        # alone.
+        # A higher generation is a newer deploy's. In a rolling deploy, its definition stays.
         if found.fingerprint == declared.fingerprint or found.generation > generation:
             return None
         edit = changes.change(stored, replace(declared, generation=generation), now_ms)

@@ -68,8 +68,9 @@ class CeleryPublisher:
         self._same_server = same_server
         self._use_database = use_database
         self._now_ms = now_ms
-        #: Entries found to bypass the recorder, and, for this turn, why each task does ("" if not).
+        #: Entries found to bypass the recorder.
         self._own_way: set[str] = set()
+        #: For this turn: why each task bypasses the recorder, "" if it does not.
         self._by_task: dict[str, str] = {}
         #: Queues that the claim may not push to: the outbox sends their messages.
         self._denied: set[str] = set()
@@ -134,7 +135,7 @@ class CeleryPublisher:
         """Have the outbox serve these queues, to which the claim may not push.
 
         If they are only the app's default queue, the outbox serves everything from now on. Returns
-        False where the settings demand atomic dispatch; then nothing changes.
+        False, and changes nothing, if the settings demand atomic dispatch or it is not in use.
         """
         if self._wanted == "atomic" or self._command_recorder is None:
             return False

@@ -24,9 +24,9 @@ from kombu.messaging import Producer
 from habeat.beat.message.send_path import CANVAS, goes_its_own_way
 from habeat.core.entry import Entry
 
-#: Options that make a message depend on the moment of sending, and others that a template cannot
-#: fill.
+#: Options that make a message depend on the moment of sending.
 _MOMENT = ("countdown", "eta", "expires")
+#: Other options that a template cannot fill in.
 _OTHER = ("argsrepr", "kwargsrepr", "link", "link_error", "stamped_headers", "producer")
 _STOCK = tuple(str(Path(next(iter(package.__path__)))) for package in (celery, kombu))
 _PUBLISH_SIGNALS = ("before_task_publish", "after_task_publish", "task_sent")
