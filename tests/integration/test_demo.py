@@ -44,6 +44,8 @@ class Demo:
                 stdout=subprocess.PIPE,
                 stderr=out,
                 text=True,
+                # A shell starts what runs in the background with SIGINT ignored; that is inherited.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def said(self) -> str:

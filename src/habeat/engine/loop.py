@@ -260,11 +260,9 @@ class Engine:
         lead = self._lead
         self._circuits.begin(lead, found.due)
         self._circuits.hold_back(planned, lead.now_ms())
-        # Before a probe is built: that may cost the lease, and then an unrecorded probe would be
-        # repeated at once.
-        self._circuits.write(lead)
         self._aside.run(lead, planned)
         stale = self._skip(planned.skips)
+        self._circuits.write(lead)  # before a probe: it may take longer than the lease
         try:
             self._publisher.prepare(min(self._settings.publish_timeout_ms, lead.spare_ms()))
             resent = self._recover(found, planned)

@@ -121,13 +121,15 @@ class Sender:
         self._renew_if_short(lead)
         self._publisher.connect(min(self._timeout_ms, lead.spare_ms()))
 
-    def send(self, lead: Lead, parcels: Sequence[Parcel], behind: int = 0) -> int:
+    def send(
+        self, lead: Lead, parcels: Sequence[Parcel], behind: int = 0, *, despite_stop: bool = True
+    ) -> int:
         """Publish these messages, and return how many were handed to the broker.
 
-        Fewer than given if a stop was requested (the first packet is sent all the same) or too
-        little trust is left. `behind` is the number of messages that wait after these. Accepted
-        messages are settled, or about to be; the others stay in flight. BrokerUnavailable is raised
-        only after all answers have been recorded.
+        Fewer than given if a stop was requested or too little trust is left. The first packet is
+        sent in spite of a stop if `despite_stop`. `behind` is the number of messages that wait
+        after these. Accepted messages are settled, or about to be; the others stay in flight.
+        BrokerUnavailable is raised only after all answers have been recorded.
         """
         most = min(self._publisher.packets, self._window)
         size = self._size(len(parcels) + behind, most)
@@ -137,7 +139,7 @@ class Sender:
         try:
             while begun < len(parcels) and trouble is None and not (begun and lead.stopping()):
                 packet = _packet(parcels[begun : begun + size])
-                handed = self._hand_over(lead, packet)
+                handed = self._hand_over(lead, packet, despite_stop)
                 if handed is None:
                     break
                 begun += len(packet)
@@ -161,9 +163,11 @@ class Sender:
             return 1
         return max(1, min(self._window // most, waiting // 2))
 
-    def _hand_over(self, lead: Lead, packet: Sequence[Parcel]) -> Handed | None:
-        """Start to publish a packet; None if too little trust is left."""
+    def _hand_over(self, lead: Lead, packet: Sequence[Parcel], despite_stop: bool) -> Handed | None:
+        """Start to publish a packet; None if too little trust is left, or at a stop."""
         self._renew_if_short(lead)
+        if lead.stopping() and not despite_stop:  # the stop came while the lease was renewed
+            return None
         spare_ms = lead.spare_ms()
         if spare_ms < LEAST_TRUST_MS:
             return None
@@ -291,7 +295,8 @@ class OutboxClaims:
         # A stop leaves what was claimed to the heir.
         if lead.stopping():
             return complete and not parcels
-        return self._sender.send(lead, parcels, behind) == len(parcels) and complete
+        begun = self._sender.send(lead, parcels, behind, despite_stop=False)
+        return begun == len(parcels) and complete
 
     def _claim_alone(self, lead: Lead, batch: Sequence[Claim]) -> bool:
         """Claim an at-most-once firing directly before its publish, with nothing else under way."""

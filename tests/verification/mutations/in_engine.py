@@ -355,8 +355,8 @@ SENDING_OUT = [
         "building: a probe is written first",
         "A probe that costs the lease is not repeated at once",
         "engine/loop.py",
-        "        self._circuits.write(lead)\n        self._aside.run(lead, planned)",
-        "        self._aside.run(lead, planned)",
+        "        self._circuits.write(lead)  # before a probe: it may take longer than the lease\n",
+        "",
         BUILDING,
     ),
     Device(

@@ -134,7 +134,8 @@ class UnderWay:
                 raise RedisConnectionError("simulated: the connection was closed meanwhile")
             raise RedisTimeoutError("simulated: no reply in time")
         if isinstance(came, NoScriptError):
-            return self._script.run(self._client, self._keys, *self._args)
+            with self._network.conduct.same_call(self._host):
+                return self._script.run(self._client, self._keys, *self._args)
         if isinstance(came, Exception):
             raise came
         self._heard(came)

@@ -143,14 +143,18 @@ class Client:
             self._network.copied = self._network.world.now_us, self._server.snapshot()
             return replicas
 
-        return self._carry("wait", act)
+        have = self._carry("wait", act)
+        if have:
+            self._network.conduct.copied(self._host)
+        return have
 
     def evalsha(self, sha: str, numkeys: int, *words: Any) -> Any:
         return self._script(script_name(sha), sha, None, words[:numkeys], words[numkeys:])
 
     def eval(self, text: str, numkeys: int, *words: Any) -> Any:
         sha = _digest(text)
-        return self._script(script_name(sha), sha, text, words[:numkeys], words[numkeys:])
+        with self._network.conduct.same_call(self._host):
+            return self._script(script_name(sha), sha, text, words[:numkeys], words[numkeys:])
 
     def hmget(self, key: str, names: Any, *more: Any) -> Any:
         names = [names, *more] if isinstance(names, str) else names
