@@ -198,7 +198,7 @@ BOUNDS = [
     ),
     Device(
         "pages: few are written at once",
-        "Nobody's slots wait for one caller's thousands of entries",
+        "No slot waits for the thousands of entries of one caller",
         "store/pages.py",
         "\nWRITTEN = 50\n",
         "\nWRITTEN = 1_000\n",
@@ -208,7 +208,7 @@ BOUNDS = [
         "tick",
         LARGE,
         "tick: large definitions",
-        "A definition of 20 MB holds nobody up",
+        "A definition of 20 MB does not hold up other entries",
         "digest_within(raw, most_bytes)",
         "digest_of(raw)",
     ),

@@ -1,7 +1,7 @@
 """Many new entries in one call: `client.add_many`.
 
 Everything is checked before anything is written: each definition, names that come twice, names that
-are taken, the guard's bound. What is wrong is told of each entry (BulkError), and none is added.
+are taken, the guard's bound. BulkError says what is wrong with each entry, and none is added.
 
 Then the entries are written a batch at a time, each batch by one script: Redis does nothing else
 while a script runs, and the leader's claims have to wait for it. If one of the entries turns out to

@@ -47,7 +47,7 @@ class Durations:
             self._last.popitem(last=False)
 
     def judge(self, entry: str, took_us: int, now_us: int) -> Verdict:
-        """The verdict on a message that took so long; fine where there is nobody to wait for it."""
+        """The verdict on a message that took this long; fine if no other entry waits for it."""
         if took_us <= SLOW_US:
             return Verdict.FINE
         others = sorted(

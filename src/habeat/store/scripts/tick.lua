@@ -4,8 +4,8 @@
 --      6 ledger length, 7 look ahead ms, 8 how many of the due to pass over,
 --      9 declares a loss of data: when the lost history last answered the caller, ms (0: it does
 --        not know); '' if it suspects none, 10 dead age ms, 11 dead length,
---      12 how large a definition may be, bytes: a larger one is told by its size (large:<bytes>
---        for its digest), for whoever leads sets it aside
+--      12 how large a definition may be, bytes: for a larger one, large:<bytes> stands in
+--        place of its digest, and the leader sets it aside
 -- Returns {'ok', now us, heartbeat, next due ms ('' if none), own listeners (-1 unknown),
 --          when the next intent is to be resent ms ('' if none is in flight), {lost until ms,
 --          declared ms}, {name, due ms, digest, state, circuit ('' if it is closed), …}, when the
