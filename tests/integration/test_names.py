@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from habeat.client import Client
-from habeat.core.entry import Entry
 from habeat.ports.entries import Removal
-from habeat.store import entries
 from habeat.store.name_index import REINDEX
 from habeat.store.pages import PAGE
+from tests.integration.decoding import names_decoded
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_bounded_calls import asked_for
 from tests.support.servers.redis_server import Server
@@ -171,16 +170,6 @@ def test_entries_that_are_not_meant_are_not_decoded(
 ) -> None:
     many = [{"name": f"{n:03}", "task": "t", "schedule": 60, "tags": ["no"]} for n in range(300)]
     client.add_many([*many, {"name": "yes", "task": "t", "schedule": 60, "tags": ["yes"]}])
-    decoded: list[str] = []
-    real = entries._stored
-
-    def stored(name: str, parts: Sequence[bytes], decode: entries.Decode) -> entries.Stored:
-        def recorded(*given: Any) -> Entry:
-            decoded.append(name)
-            return decode(*given)
-
-        return real(name, parts, recorded)
-
-    monkeypatch.setattr(entries, "_stored", stored)
+    decoded = names_decoded(monkeypatch)
     assert listed(client, tags=["yes"]) == ["yes"]
     assert decoded == ["yes"]

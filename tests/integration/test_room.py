@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 import habeat
-from habeat.core.entry import Entry
 from habeat.errors import NotAllowed
-from habeat.store import entries
 from habeat.store.entries import EntryStore
 from habeat.store.pages import WRITTEN
+from tests.integration.decoding import names_decoded
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_bounded_calls import asked_for
 from tests.support.servers.redis_server import Server
@@ -159,17 +158,7 @@ def test_a_tag_is_counted_without_decoding_the_others(
 ) -> None:
     for number in range(3):
         free.add(f"mine-{number}", "t", 60, tags=["t7"])
-    decoded: list[str] = []
-    real = entries._stored
-
-    def stored(name: str, parts: Sequence[bytes], decode: entries.Decode) -> entries.Stored:
-        def recorded(*given: Any) -> Entry:
-            decoded.append(name)
-            return decode(*given)
-
-        return real(name, parts, recorded)
-
-    monkeypatch.setattr(entries, "_stored", stored)
+    decoded = names_decoded(monkeypatch)
     with (
         guarded(valkey, 3, tag="t7") as client,
         pytest.raises(NotAllowed, match="there are 3"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ import pytest
 from habeat.beat.schedule_threads import GIVEN_UP_MAX, LIMIT_MS, THREADS_MAX, AskingThreads
 from habeat.ports import DueEntry, ScheduleAnswer
 from habeat.schedules.custom import Asked, Told
+from tests.support.servers.children import until
 from tests.unit.engine.world import FakeClock
 
 NOW_MS = 1_750_000_000_000
@@ -62,20 +62,17 @@ def hanging(gate: threading.Event) -> Scripted:
 
 def settled(asker: AskingThreads, entry: DueEntry, schedule: Asked) -> ScheduleAnswer:
     """The answer, once it is there."""
-    for _ in range(5_000):
+
+    def answer() -> ScheduleAnswer | None:
         found = asker.ask(entry, schedule, NOW_MS)
-        if found.told or found.failed:
-            return found
-        time.sleep(0.002)
-    raise AssertionError("no answer")
+        return found if found.told or found.failed else None
+
+    found: ScheduleAnswer = until(answer, 10, "no answer", every_s=0.002)
+    return found
 
 
 def begun(schedule: Scripted) -> None:
-    for _ in range(5_000):
-        if schedule.asked:
-            return
-        time.sleep(0.002)
-    raise AssertionError("the question was never begun")
+    until(lambda: schedule.asked, 10, "the question was never begun", every_s=0.002)
 
 
 def test_a_question_is_asked_once_and_answered_later(asker: AskingThreads) -> None:
@@ -116,10 +113,7 @@ def test_one_that_hangs_fails_after_the_limit_and_is_not_asked_again(
         assert "did not answer within 5 s" in asker.ask(due("bad"), bad, NOW_MS).failed
     assert len(bad.asked) == 1
     gate.set()  # it returns at last, and is asked again from then on
-    for _ in range(5_000):
-        if asker.ask(due("bad"), bad, NOW_MS).told:
-            break
-        time.sleep(0.002)
+    until(lambda: asker.ask(due("bad"), bad, NOW_MS).told, 10, "no answer", every_s=0.002)
     assert len(bad.asked) == 2
 
 

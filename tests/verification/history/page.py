@@ -1,6 +1,6 @@
 """Writes the fault matrix, with what was measured, into docs/evidence/fault-matrix.md.
 
-The figures come from two files that are kept beside the page: what a million seeds of the
+The figures come from two files that are kept beside the page: what the seeds of one run of the
 simulation added up to, and what one run of `make chaos` did to real processes.
 """
 
