@@ -14,7 +14,7 @@ from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.envelope import Publication
 from habeat.ports import BrokerUnavailable, PublishRefused, PublishUnknown
 from tests.support.servers.proxy import Proxy
-from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.rabbitmq import RabbitMQNode
 
 TIMEOUT_S = 5.0
 WORK = Queue("work", Exchange("work", type="direct"), routing_key="work")
@@ -25,8 +25,8 @@ def now_ms() -> int:
 
 
 @pytest.fixture
-def url(rabbitmq: RabbitMQ) -> str:
-    return rabbitmq.fresh_vhost()
+def url(shared_rabbitmq: RabbitMQNode) -> str:
+    return shared_rabbitmq.fresh_vhost()
 
 
 @pytest.fixture
@@ -138,10 +138,13 @@ def test_a_full_queue_refuses_and_the_refusal_is_told(
 
 
 def test_a_broker_that_falls_silent_is_not_waited_for_longer_than_said(
-    made: Callable[..., Broker], url: str, rabbitmq: RabbitMQ, proxy: Callable[..., Proxy]
+    made: Callable[..., Broker],
+    url: str,
+    shared_rabbitmq: RabbitMQNode,
+    proxy: Callable[..., Proxy],
 ) -> None:
-    way = proxy(rabbitmq)
-    broker = made(url.replace(f":{rabbitmq.port}/", f":{way.port}/"))
+    way = proxy(shared_rabbitmq)
+    broker = made(url.replace(f":{shared_rabbitmq.port}/", f":{way.port}/"))
     broker.publish(message(), 1, TIMEOUT_S)
     way.stall()
     ticket = broker.publish(message(), 1, TIMEOUT_S)

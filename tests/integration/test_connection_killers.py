@@ -13,7 +13,7 @@ from kombu import Connection, Exchange, Queue
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.envelope import Publication
 from habeat.ports import BrokerUnavailable, PublishUnknown
-from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.rabbitmq import RabbitMQNode
 
 TIMEOUT_S = 5.0
 WORK = Queue("work", Exchange("work", type="direct"), routing_key="work")
@@ -32,8 +32,8 @@ def message(entry: str, body: str = '"x"', **headers: Any) -> Publication:
 
 
 @pytest.fixture
-def url(rabbitmq: RabbitMQ) -> str:
-    return rabbitmq.fresh_vhost()
+def url(shared_rabbitmq: RabbitMQNode) -> str:
+    return shared_rabbitmq.fresh_vhost()
 
 
 @pytest.fixture
@@ -80,15 +80,12 @@ def test_what_makes_the_server_hang_up_is_not_a_lost_broker(
 
 
 def test_a_connection_that_was_closed_meanwhile_costs_no_message(
-    made: Callable[[], Broker], url: str, rabbitmq: RabbitMQ
+    made: Callable[[], Broker], url: str, shared_rabbitmq: RabbitMQNode
 ) -> None:
     broker = made()
     broker.publish(message("a"), 1, TIMEOUT_S)
     before = broker.connection
-    rabbitmq.evaluate(
-        'lists:foreach(fun(P) -> catch rabbit_networking:close_connection(P, "test") end, '
-        "rabbit_networking:connections())."
-    )
+    shared_rabbitmq.close_connections(url)
     ends_ms = now_ms() + 5_000
     while broker.connection is before and now_ms() < ends_ms:
         broker.connect(TIMEOUT_S)

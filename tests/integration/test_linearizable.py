@@ -13,9 +13,14 @@ from tests.support.servers.redis_server import Server
 from tests.verification.history.linear import UNKNOWN, Call, linearizable
 
 PROCESSES, THREADS, ROUNDS = 3, 3, 20
+#: What has to have happened often enough for a run to say anything.
+WANTED = (
+    *((act, "ok") for act in ("add", "update", "remove", "rename")),
+    ("update", "conflict"),
+)
 
 
-def calls_of_all(server: Server) -> list[Call]:
+def calls_of_all(server: Server, run: int) -> list[Call]:
     everybody = PROCESSES * THREADS
     running = [
         subprocess.Popen(
@@ -23,7 +28,7 @@ def calls_of_all(server: Server) -> list[Call]:
              *map(str, (seed, THREADS, everybody, ROUNDS))],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )
-        for seed in range(PROCESSES)
+        for seed in range(run * PROCESSES, (run + 1) * PROCESSES)
     ]  # fmt: skip
     told = [process.communicate(timeout=120)[0] for process in running]
     assert [process.returncode for process in running] == [0] * PROCESSES
@@ -31,13 +36,22 @@ def calls_of_all(server: Server) -> list[Call]:
 
 
 def test_calls_of_many_could_have_been_made_one_after_the_other(valkey: Server) -> None:
-    calls = calls_of_all(valkey)
+    calls: list[Call] = []
+    answers: Counter[tuple[str, str]] = Counter()
+    for run in range(10):  # how often callers meet depends on what else the machine does
+        valkey.admin.flushall()
+        made = calls_of_all(valkey, run)
+        check_rounds(made)
+        calls += made
+        answers.update((call.act, call.answer) for call in made)
+        if all(answers[wanted] > 5 for wanted in WANTED):
+            break
+    assert all(answers[wanted] > 5 for wanted in WANTED), answers
+    assert sum(n for (_, answer), n in answers.items() if answer == UNKNOWN) < len(calls) / 10
+
+
+def check_rounds(calls: list[Call]) -> None:
     for number in range(ROUNDS):
         names = names_of(number)
         of_round = [call for call in calls if call.name in names]
         assert linearizable(of_round), "\n".join(map(str, sorted(of_round, key=lambda c: c.began)))
-    answers = Counter((call.act, call.answer) for call in calls)
-    for act in ("add", "update", "remove", "rename"):
-        assert answers[act, "ok"] > 5, answers
-    assert answers["update", "conflict"] > 5, answers
-    assert sum(n for (_, answer), n in answers.items() if answer == UNKNOWN) < len(calls) / 10

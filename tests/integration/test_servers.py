@@ -17,7 +17,7 @@ from tests.support.servers.cluster import Cluster
 from tests.support.servers.needs import need
 from tests.support.servers.processes import Processes
 from tests.support.servers.proxy import Proxy
-from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.rabbitmq import RabbitMQ, RabbitMQNode
 from tests.support.servers.redis_server import Server, redis62_binary, redis70_binary, valkey_binary
 from tests.support.servers.sentinel import Sentinels
 
@@ -209,8 +209,8 @@ def test_beat_and_worker_processes(valkey: Server, tmp_path: Path, processes: Pr
     assert not worker.alive
 
 
-def test_rabbitmq_gives_each_test_an_empty_vhost(rabbitmq: RabbitMQ) -> None:
-    first, second = rabbitmq.fresh_vhost(), rabbitmq.fresh_vhost()
+def test_rabbitmq_gives_each_test_an_empty_vhost(shared_rabbitmq: RabbitMQNode) -> None:
+    first, second = shared_rabbitmq.fresh_vhost(), shared_rabbitmq.fresh_vhost()
     with Connection(first) as connection:
         connection.SimpleQueue("box").put("here")
     with Connection(second) as connection:
@@ -219,6 +219,8 @@ def test_rabbitmq_gives_each_test_an_empty_vhost(rabbitmq: RabbitMQ) -> None:
         assert connection.SimpleQueue("box").get(timeout=5).payload == "here"
 
 
+# Only the slow suites stop and freeze a RabbitMQ.
+@pytest.mark.slow
 def test_rabbitmq_stops_and_starts_with_its_messages(rabbitmq: RabbitMQ) -> None:
     url = rabbitmq.fresh_vhost()
     with Connection(url) as connection:
@@ -231,6 +233,7 @@ def test_rabbitmq_stops_and_starts_with_its_messages(rabbitmq: RabbitMQ) -> None
         assert connection.SimpleQueue("box").get(timeout=5).payload == "kept"
 
 
+@pytest.mark.slow
 def test_a_paused_rabbitmq_is_silent(rabbitmq: RabbitMQ) -> None:
     rabbitmq.pause()
     with pytest.raises(TimeoutError):

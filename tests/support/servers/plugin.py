@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from tests.support.servers.cluster import Cluster, start_cluster
 from tests.support.servers.processes import Processes
 from tests.support.servers.proxy import Proxy
-from tests.support.servers.rabbitmq import RabbitMQ, start_rabbitmq
+from tests.support.servers.rabbitmq import RabbitMQ, RabbitMQNode, start_rabbitmq
 from tests.support.servers.redis_server import (
     Server,
     redis62_binary,
@@ -19,6 +20,7 @@ from tests.support.servers.redis_server import (
     valkey_binary,
 )
 from tests.support.servers.sentinel import Sentinels, start_sentinels
+from tests.support.servers.shared_rabbitmq import join
 
 
 @pytest.fixture(scope="session")
@@ -149,7 +151,7 @@ def rabbitmq_process() -> Iterator[RabbitMQ]:
 
 @pytest.fixture
 def rabbitmq(rabbitmq_process: RabbitMQ) -> Iterator[RabbitMQ]:
-    """The RabbitMQ of the run; take `fresh_vhost()` for an empty place in it."""
+    """A RabbitMQ of this process, for tests that stop, freeze or kill it."""
     if rabbitmq_process.alive:
         rabbitmq_process.resume()
     else:
@@ -157,3 +159,15 @@ def rabbitmq(rabbitmq_process: RabbitMQ) -> Iterator[RabbitMQ]:
     yield rabbitmq_process
     if rabbitmq_process.alive:
         rabbitmq_process.resume()
+
+
+@pytest.fixture(scope="session")
+def shared_rabbitmq(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> RabbitMQNode:
+    """A RabbitMQ that all processes of the run use at once; each test takes a `fresh_vhost()`."""
+    base = tmp_path_factory.getbasetemp()
+    node, leave = join(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base)
+    # Not at the end of the last test: waiting for other processes must not count as its time.
+    request.config.add_cleanup(leave)
+    return node

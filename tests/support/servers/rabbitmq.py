@@ -10,6 +10,7 @@ with the test process. So does epmd, because it is ours and in the foreground.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -29,17 +30,19 @@ _COOKIE = "HABEATTESTS"
 
 
 @dataclass
-class RabbitMQ:
-    """The user is `guest`; `url` is that of the default virtual host."""
+class RabbitMQNode:
+    """A broker that runs, perhaps started by another process: to be used, not to be harmed.
+
+    The user is `guest`; `url` is that of the default virtual host.
+    """
 
     port: int
     folder: Path
-    node: str
     _environment: dict[str, str] = field(repr=False)
-    _broker: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _epmd: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _vhosts: list[str] = field(default_factory=list, repr=False)
-    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+    _vhosts: list[str] = field(default_factory=list, init=False, repr=False)
+    _numbers: itertools.count[int] = field(
+        default_factory=lambda: itertools.count(1), init=False, repr=False
+    )
 
     @property
     def host(self) -> str:
@@ -51,6 +54,46 @@ class RabbitMQ:
 
     def vhost_url(self, vhost: str) -> str:
         return f"amqp://guest:guest@{_HOST}:{self.port}/{'/' if vhost == '/' else vhost}"
+
+    def fresh_vhost(self) -> str:
+        """The URL of a new, empty virtual host. They are made a few at a time, that is faster."""
+        if not self._vhosts:
+            numbers = (next(self._numbers) for _ in range(_VHOSTS_AT_ONCE))
+            names = [f"p{os.getpid()}-{number}" for number in numbers]
+            self.evaluate(" ".join(_MAKE_VHOST.replace("NAME", name) for name in names) + " ok.")
+            self._vhosts.extend(names)
+        return self.vhost_url(self._vhosts.pop(0))
+
+    def close_connections(self, url: str) -> None:
+        """Make the broker close all connections to the virtual host of `url`."""
+        self.evaluate(_CLOSE_CONNECTIONS.replace("NAME", url.rpartition("/")[2]))
+
+    def evaluate(self, erlang: str, timeout_s: float = 30) -> str:
+        """Run Erlang in the broker and return what it says (the text ends with a full stop)."""
+        done = subprocess.run(
+            [_SCRIPTS / "rabbitmqctl", "-q", "eval", erlang],
+            env=self._environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"rabbitmqctl failed: {done.stdout}{done.stderr}")
+        return done.stdout.strip()
+
+    def as_text(self) -> str:
+        """For `node_of_text` in another process."""
+        return json.dumps([self.port, str(self.folder), self._environment])
+
+
+@dataclass
+class RabbitMQ(RabbitMQNode):
+    """A broker that this process started, and may stop, freeze and kill."""
+
+    _broker: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+    _epmd: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     @property
     def pid(self) -> int:
@@ -120,29 +163,6 @@ class RabbitMQ:
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
-    def fresh_vhost(self) -> str:
-        """The URL of a new, empty virtual host. They are made a few at a time, that is faster."""
-        if not self._vhosts:
-            names = [f"v{next(self._numbers)}" for _ in range(_VHOSTS_AT_ONCE)]
-            self.evaluate(" ".join(_MAKE_VHOST.replace("NAME", name) for name in names) + " ok.")
-            self._vhosts.extend(names)
-        return self.vhost_url(self._vhosts.pop(0))
-
-    def evaluate(self, erlang: str, timeout_s: float = 30) -> str:
-        """Run Erlang in the broker and return what it says (the text ends with a full stop)."""
-        done = subprocess.run(
-            [_SCRIPTS / "rabbitmqctl", "-q", "eval", erlang],
-            env=self._environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"rabbitmqctl failed: {done.stdout}{done.stderr}")
-        return done.stdout.strip()
-
     def dispose(self) -> None:
         """End it for good and delete its folder."""
         self.kill()
@@ -157,6 +177,23 @@ _MAKE_VHOST = (
     '<<"guest">>, <<"NAME">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>),'
 )
 
+_CLOSE_CONNECTIONS = """
+lists:foreach(
+    fun(Pid) ->
+        case catch rabbit_networking:connection_info(Pid, [vhost]) of
+            [{vhost, <<"NAME">>}] -> catch rabbit_networking:close_connection(Pid, "test");
+            _ -> ok
+        end
+    end,
+    rabbit_networking:connections()).
+"""
+
+
+def node_of_text(text: str) -> RabbitMQNode:
+    """The broker of another process, which wrote the text with `as_text`."""
+    port, folder, environment = json.loads(text)
+    return RabbitMQNode(port, Path(folder), environment)
+
 
 def start_rabbitmq() -> RabbitMQ:
     """Start one (about 3 s); the caller ends it with `dispose()`."""
@@ -165,7 +202,7 @@ def start_rabbitmq() -> RabbitMQ:
     folder = Path(tempfile.mkdtemp(prefix="hb-rabbit-"))
     port = free_port()
     node = f"habeat{port}@localhost"
-    broker = RabbitMQ(port, folder, node, _environment(folder, port, node))
+    broker = RabbitMQ(port, folder, _environment(folder, port, node))
     try:
         broker.start()
     except BaseException:
