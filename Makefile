@@ -49,8 +49,9 @@ lint: $(VENV)/.has-lint ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.has-lint ## mypy, strict
-	$(BIN)/mypy src $(wildcard tests/typing)
+types: $(VENV)/.has-lint $(VENV)/.has-test ## mypy, strict: the package, and what it finds in users' code
+	$(BIN)/mypy src
+	$(BIN)/python -m pytest -q tests/typing
 
 imports: $(VENV)/.has-lint ## import-linter: the layers of the package
 	$(BIN)/lint-imports

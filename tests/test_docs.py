@@ -13,6 +13,7 @@ import shlex
 import tomllib
 import types
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
@@ -106,6 +107,30 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         assert target.exists(), f"{name_of(page)} links to {link}"
         if anchor and target.suffix == ".md":
             assert anchor in anchors(target), f"{name_of(page)} links to {link}"
+
+
+def public_names() -> dict[str, set[str]]:
+    """The public names of each module as docs/reference/python-api.md lists them."""
+    page = (DOCS / "reference" / "python-api.md").read_text()
+    section = page.partition("## Public names")[2]
+    rows = re.findall(r"^\| `(habeat[.\w]*)` \| (.+) \|$", section, re.MULTILINE)
+    names = {module: set(re.findall(r"`(\w+)`", cell)) for module, cell in rows}
+    errors = page.partition("## Errors")[2].partition("## ")[0]
+    names["habeat.errors"] |= set(re.findall(r"^\| `(\w+)`", errors, re.MULTILINE))
+    return names
+
+
+@pytest.mark.parametrize("module", ["habeat", "habeat.client", "habeat.schedules", "habeat.errors"])
+def test_the_reference_lists_the_names_of_all_and_no_others(module: str) -> None:
+    there = import_module(module)
+    assert public_names()[module] == set(there.__all__)
+    assert all(hasattr(there, name) for name in there.__all__)
+
+
+def test_the_reference_uses_no_name_of_the_package_that_is_not_public() -> None:
+    page = (DOCS / "reference" / "python-api.md").read_text()
+    used = set(re.findall(r"\bhabeat\.([A-Za-z_]\w*)", page)) - {"client", "schedules"}
+    assert used <= set(import_module("habeat").__all__)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -20,29 +20,32 @@ if TYPE_CHECKING:
     from habeat.beat.scheduler import Scheduler as Scheduler
     from habeat.client import Client as Client
     from habeat.client import Guard as Guard
-    from habeat.schedules import cron as cron
-    from habeat.schedules import crontab as crontab
-    from habeat.schedules import every as every
-    from habeat.schedules import once as once
-    from habeat.schedules import rrule as rrule
-    from habeat.schedules import solar as solar
+    from habeat.core.entry import Entry as Entry
+    from habeat.schedules.constructors import cron as cron
+    from habeat.schedules.constructors import crontab as crontab
+    from habeat.schedules.constructors import every as every
+    from habeat.schedules.constructors import once as once
+    from habeat.schedules.constructors import rrule as rrule
+    from habeat.schedules.constructors import solar as solar
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Scheduler": "habeat.beat.scheduler",
     "Client": "habeat.client",
+    "Entry": "habeat.core.entry",
     "Guard": "habeat.client",
-    "every": "habeat.schedules",
-    "cron": "habeat.schedules",
-    "crontab": "habeat.schedules",
-    "once": "habeat.schedules",
-    "rrule": "habeat.schedules",
-    "solar": "habeat.schedules",
+    "every": "habeat.schedules.constructors",
+    "cron": "habeat.schedules.constructors",
+    "crontab": "habeat.schedules.constructors",
+    "once": "habeat.schedules.constructors",
+    "rrule": "habeat.schedules.constructors",
+    "solar": "habeat.schedules.constructors",
 }
 
 __all__ = [
     "Client",
+    "Entry",
     "Guard",
     "Scheduler",
     "__version__",
@@ -59,13 +62,15 @@ __all__ = [
 keep_to_one_line()
 
 
-def __getattr__(name: str) -> object:
-    if name == "errors":
-        return import_module("habeat.errors")
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'habeat' has no attribute {name!r}")
-    return getattr(import_module(home), name)
+if not TYPE_CHECKING:  # with it, a type checker would take any name for one that exists
+
+    def __getattr__(name: str) -> object:
+        if name == "errors":
+            return import_module("habeat.errors")
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'habeat' has no attribute {name!r}")
+        return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,26 @@ from habeat.printable import ERROR_MAX_CHARS, Kind, kind_of, printable, repr_of
 #: Fields whose values may be secret: an error names the place, never the value.
 _PRIVATE = ("args", "kwargs", "headers", "options.headers")
 
+__all__ = [
+    "BulkError",
+    "BulkInterrupted",
+    "CallTimeout",
+    "DeadNotFound",
+    "DeadUnreadable",
+    "DefinitionError",
+    "EntryExists",
+    "EntryNotFound",
+    "ForeignState",
+    "HabeatError",
+    "NotAllowed",
+    "OwnedByConfig",
+    "RedisUnavailable",
+    "RevisionConflict",
+    "ScheduleTooExpensive",
+    "SettingsError",
+    "ValidationError",
+]
+
 
 class HabeatError(Exception):
     """The base of all habeat errors; its text is one printable line of bounded length."""

@@ -25,7 +25,7 @@ from habeat.cli.printing import (
 )
 from habeat.cli.slots import instant_json, instant_rows, record_rows
 from habeat.cli.watching import circuit_json, circuit_line
-from habeat.client import Client
+from habeat.client import Client, Condition, Owner
 from habeat.client.selection import CONDITIONS, OWNERS
 from habeat.core.catchup import promise
 from habeat.core.entry import Entry, Policies, instant
@@ -47,8 +47,8 @@ def list_command(
     client: Client,
     prefix: str,
     tags: Sequence[str],
-    owner: str | None,
-    state: str | None,
+    owner: Owner | None,
+    state: Condition | None,
     as_json: bool,
 ) -> None:
     """List entries by name."""

@@ -1,5 +1,6 @@
 """The Python API: `Client`, and what its methods return."""
 
+from habeat.client.arguments import DeliveryPolicy, EntryChanges, MisfirePolicy, ScheduleLike
 from habeat.client.by_hand import Backfill, RequestId
 from habeat.client.client import Client
 from habeat.client.dead_letters import DeadLetter
@@ -10,23 +11,37 @@ from habeat.client.preview import Instant
 from habeat.client.replicas import Leader, Replica
 from habeat.client.simulation import Load, Peak, Simulation
 from habeat.client.status import Accounting, EntryCounts, Status
+from habeat.core.circuit import Circuit
+from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, Owner, Policies
 
 __all__ = [
     "Accounting",
     "Backfill",
+    "Circuit",
     "Client",
+    "Condition",
     "DeadLetter",
+    "Delivery",
+    "DeliveryPolicy",
     "Drift",
+    "Entry",
+    "EntryChanges",
     "EntryCounts",
+    "EntryState",
     "Guard",
     "Instant",
     "Leader",
     "LedgerRecord",
     "Load",
     "LoadReport",
+    "Misfire",
+    "MisfirePolicy",
+    "Owner",
     "Peak",
+    "Policies",
     "Replica",
     "RequestId",
+    "ScheduleLike",
     "Simulation",
     "Status",
 ]

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
+from habeat.client.arguments import DeliveryPolicy, EntryChanges, MisfirePolicy, ScheduleLike
 from habeat.client.bulk import added
 from habeat.client.by_hand import Backfill, RequestId, backfilled, triggered
 from habeat.client.calls import RetryingCalls, Session
@@ -38,16 +39,13 @@ from habeat.client.selection import Selection, entries_of, pages_of, selected
 from habeat.client.simulation import Simulation, simulated
 from habeat.client.status import Status, read_status
 from habeat.core.circuit import Circuit
-from habeat.core.entry import Entry, Policies
+from habeat.core.entry import Condition, Entry, Owner, Policies
 from habeat.core.lateness import Lateness
 from habeat.core.request import BACKFILL_PACE
 from habeat.entries.draft import checked_name
 from habeat.entries.schedules import schedule_of
 from habeat.errors import EntryNotFound, NotAllowed, ValidationError
-from habeat.schedules import Schedule
 from habeat.schedules.schedule import to_ms
-
-ScheduleLike = Schedule | float | timedelta
 
 # `Client` has a method `list`, so these types cannot be spelled in its body.
 Entries = list[Entry]
@@ -121,8 +119,8 @@ class Client:
         *,
         prefix: str = "",
         tags: Iterable[str] = (),
-        owner: str | None = None,
-        state: str | None = None,
+        owner: Owner | None = None,
+        state: Condition | None = None,
     ) -> Iterator[Entry]:
         """The entries, sorted by name, whose name begins with `prefix` and that have all the tags.
 
@@ -259,12 +257,12 @@ class Client:
         jitter: float | timedelta = 0,
         spread: float | timedelta = 0,
         deadline: float | timedelta | None = None,
-        misfire: str | None = None,
+        misfire: MisfirePolicy | None = None,
         misfire_grace: float | timedelta | None = None,
         misfire_limit: int | None = None,
         misfire_window: float | timedelta | None = None,
         misfire_pace: float | None = None,
-        delivery: str | None = None,
+        delivery: DeliveryPolicy | None = None,
         replace: bool = False,
     ) -> Entry:
         """Add an entry. Its first slot is strictly after now, by Redis' clock.
@@ -321,7 +319,9 @@ class Client:
         """
         return added(self._calls, entries)
 
-    def update(self, name: str, *, rev: int | None = None, **changes: Any) -> Entry:
+    def update(
+        self, name: str, *, rev: int | None = None, **changes: Unpack[EntryChanges]
+    ) -> Entry:
         """Change some fields, named as in `add`; the others stay the same.
 
         Only a new schedule, start or end changes the entry's rhythm: its next slot is then strictly

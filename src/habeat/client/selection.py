@@ -6,11 +6,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from habeat.client.budget import Check
 from habeat.client.calls import RetryingCalls, Session
-from habeat.core.entry import Entry
+from habeat.core.entry import Condition, Entry, Owner
 from habeat.entries.fields import tags_of
 from habeat.entries.readable import shown
 from habeat.errors import ValidationError
@@ -24,8 +24,8 @@ Found = TypeVar("Found")
 #: The most times that one call builds the index of names.
 REINDEXINGS = 3
 
-CONDITIONS = ("active", "paused", "disabled", "quarantined", "exhausted")
-OWNERS = ("api", "config")
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
+OWNERS: tuple[Owner, ...] = get_args(Owner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ NAME_MAX_CHARS = 1_000
 PACE_MAX = 1_000.0
 
 Owner = Literal["config", "api"]
+Condition = Literal["active", "paused", "disabled", "quarantined", "exhausted"]
 
 #: The fields of policies that an entry may set for itself.
 POLICIES = (
@@ -165,7 +166,7 @@ class Entry:
         return None if self.max_runs is None else max(0, self.max_runs - fired)
 
     @property
-    def condition(self) -> str:
+    def condition(self) -> Condition:
         """One word: active, paused, disabled, quarantined or exhausted."""
         if self.state.quarantined is not None:
             return "quarantined"

@@ -1,0 +1,1 @@
+"""What type checkers see of the public API; `make types` checks it."""
