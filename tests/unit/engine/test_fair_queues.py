@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from habeat.core.backoff import pause_ms
+from habeat.engine import dispatch
 from habeat.engine.dispatch import Dispatched
+from habeat.engine.prefetch import DUE_PER_TICK
 from habeat.engine.rendering import FAILED_REQUESTS
 from habeat.ports import PublishRefused, RenderFailed
 from tests.unit.engine.test_requests import ask
@@ -74,21 +76,33 @@ def test_paced_backfills_cost_nothing_while_they_wait() -> None:
     assert len(decoded) <= len(world.store.ledger) + 150
 
 
-def test_a_backlog_is_gone_on_with_at_once_though_a_request_waits_for_its_pace() -> None:
-    """What the slots had left for the next turn is not forgotten over the requests."""
+def test_a_backlog_is_continued_at_once_though_a_request_waits_for_its_pace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the slots left for the next turn counts, whatever the requests say after them.
+
+    One tick reads the whole backlog, so nothing else says that some of it is left. The turn is
+    shorter than the longest wait, else there would be no time left to wait wrongly.
+    """
+    monkeypatch.setattr(dispatch, "TURN_MS", 200)
     world = World()
-    world.publisher.takes_ms = 300
-    for n in range(400):
-        world.add(f"e{n}", every_ms=36_000_000)
+    world.publisher.takes_ms = 250
+    world.add("paced", every_ms=36_000_000)
     begin_ms = world.now_ms - 300 * 36_000_000
-    order = {"cursor_ms": begin_ms, "end_ms": world.now_ms - 36_000_000, "pace": 0.5}
-    ask(world, "paced", kind="backfill", entry="e0", **order)
+    order = {"cursor_ms": begin_ms, "end_ms": world.now_ms - 36_000_000, "pace": 0.1}
+    ask(world, "r", kind="backfill", entry="paced", **order)
+    world.tick(2)
+    assert sent_to(world, "paced") == 2, "the next one waits for its pace"
+    backlog = DUE_PER_TICK - 10
+    for n in range(backlog):
+        world.add(f"e{n}", every_ms=36_000_000)
+    world.line.waits.clear()
     turns = 0
-    while len(set(world.publisher.names)) < 400:
+    while len(set(world.publisher.names)) < 1 + backlog:
         assert not any(wait > 0 for wait in world.line.waits)
         world.tick()
         turns += 1
-    assert 2 < turns < 20
+    assert 1 < turns < 20
 
 
 def test_results_of_two_sendings_add_up() -> None:

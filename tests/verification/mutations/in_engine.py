@@ -38,6 +38,8 @@ from tests.verification.mutations.device import (
     Device,
 )
 
+_LOOP = "engine/loop.py"
+_DISPATCH = "engine/dispatch.py"
 _OUTBOX = "engine/outbox.py"
 _CONFIRMS = "beat/broker/confirms.py"
 _RECOVERY = "engine/recovery.py"
@@ -58,6 +60,22 @@ SENDING_OUT = [
         "        self._sender.ready(lead)\n        attempt = lead.attempt()\n",
         "        attempt = lead.attempt()\n",
         OUTBOX,
+    ),
+    Device(
+        "loop: what slots and requests leave for the next turn",
+        "A paced request does not hold up a backlog",
+        _LOOP,
+        "            sent &= self._carry_out(found, planned)\n",
+        "            sent = self._carry_out(found, planned)\n",
+        FAIR_QUEUES,
+    ),
+    Device(
+        "dispatch: two results are joined",
+        "The same",
+        _DISPATCH,
+        "self.unfinished or other.unfinished,",
+        "other.unfinished,",
+        FAIR_QUEUES,
     ),
     Device(
         "outbox: settled packet by packet",

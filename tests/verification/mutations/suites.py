@@ -31,7 +31,7 @@ SUITES = {
     ),
     "servers": "tests/integration/test_catchup_policies.py tests/integration/test_client.py",
     "oracles": "tests/verification/oracles",
-    "stateful": "tests/stateful",
+    "stateful": "tests/verification/stateful",
     "store": "tests/unit/store",
     "orders": "tests/integration/test_by_hand.py tests/integration/test_backfill_ends.py",
     "faults": "tests/integration/test_whose_fault.py",
@@ -48,7 +48,7 @@ KINDS = {
     "simulate ": "simulation",
     "tests/verification/history": "checker",
     "tests/verification/oracles": "other programs",
-    "tests/stateful": "model of the schedule",
+    "tests/verification/stateful": "model of the schedule",
     "tests/system/acceptance": "processes",
 }
 
