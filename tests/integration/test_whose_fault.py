@@ -11,7 +11,7 @@ from habeat.beat.message.kombu_redis import CommandRecorder
 from habeat.ports import BrokerUnavailable, PublishRefused, RenderFailed
 from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
-from tests.unit.beat.test_sending import FIRING, Bench
+from tests.unit.beat.test_send_path import FIRING, Bench
 
 ADD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
 NOWHERE = {**ADD, "options": {"exchange": "asyncserver", "routing_key": "cos"}}

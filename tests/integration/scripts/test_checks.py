@@ -62,7 +62,7 @@ def test_only_what_is_pushed_to_must_be_a_queue(bench: Bench) -> None:
 
 
 @BOTH
-def test_two_orders_for_one_slot_both_fire(bench: Bench, atomic: bool) -> None:
+def test_two_requests_for_one_slot_both_fire(bench: Bench, atomic: bool) -> None:
     """An order is known by its slot and its id, so it neither blocks nor replaces another."""
     token, placed = bench.lead(), bench.place()
     words = []
@@ -80,7 +80,7 @@ def test_two_orders_for_one_slot_both_fire(bench: Bench, atomic: bool) -> None:
 
 
 @BOTH
-def test_an_order_of_an_older_token_is_a_duplicate(bench: Bench, atomic: bool) -> None:
+def test_a_request_of_an_older_token_is_a_duplicate(bench: Bench, atomic: bool) -> None:
     token, placed = bench.lead("aa"), bench.place()
     request = order(bench, "r1")
     firing = Firing("e", placed.slot_ms, placed.slot_ms, request="r1", asked="trigger")
@@ -195,7 +195,7 @@ def test_what_is_given_up_says_how_often_it_was_sent_again(bench: Bench, why: st
 # -- drop -----------------------------------------------------------------------------------
 
 
-def test_who_has_lost_the_lease_puts_no_order_aside(bench: Bench) -> None:
+def test_who_has_lost_the_lease_puts_no_request_aside(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     request = order(bench, "r1")
     bench.leases.release(token, "aa")

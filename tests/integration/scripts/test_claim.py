@@ -392,7 +392,7 @@ def order(bench: Bench, request: str, raw: bytes = b"order") -> StoredRequest:
 
 
 @BOTH
-def test_an_order_is_claimed_once_and_moves_no_cursor(bench: Bench, atomic: bool) -> None:
+def test_a_request_is_claimed_once_and_moves_no_cursor(bench: Bench, atomic: bool) -> None:
     token, placed = bench.lead(), bench.place()
     request = order(bench, "r1")
     firing = Firing("e", placed.slot_ms - 7, bench.now_ms, request="r1", asked="trigger")
@@ -409,7 +409,7 @@ def test_an_order_is_claimed_once_and_moves_no_cursor(bench: Bench, atomic: bool
 
 
 @BOTH
-def test_an_order_steps_by_what_is_left_of_it(bench: Bench, atomic: bool) -> None:
+def test_a_request_steps_by_what_is_left_of_it(bench: Bench, atomic: bool) -> None:
     token, placed = bench.lead(), bench.place()
     request = order(bench, "r1", b"two slots")
     firing = Firing("e", placed.slot_ms - 7, bench.now_ms, request="r1", asked="backfill")
@@ -420,7 +420,7 @@ def test_an_order_steps_by_what_is_left_of_it(bench: Bench, atomic: bool) -> Non
     assert left.raw == b"one slot"
 
 
-def test_an_order_that_nobody_knows_is_gone(bench: Bench) -> None:
+def test_a_request_that_nobody_knows_is_gone(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     firing = Firing("e", placed.slot_ms, bench.now_ms, request="r9", asked="trigger")
     assert bench.claim(token, bench.claim_of(placed, firing=firing)) == ["gone"]

@@ -209,7 +209,7 @@ def test_what_changed_meanwhile_is_not_renamed(
     assert bench.everything() == before
 
 
-def test_an_order_that_stepped_on_meanwhile_is_not_renamed_as_what_it_was(bench: Bench) -> None:
+def test_a_request_that_stepped_on_meanwhile_is_not_renamed_as_what_it_was(bench: Bench) -> None:
     placed = bench.place()
     bench.admin.hset(bench.keys.requests, "r1", b"stepped on")
     before = bench.everything()

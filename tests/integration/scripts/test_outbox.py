@@ -298,7 +298,7 @@ def test_waiting_for_redis_replicas_uses_up_no_attempts(bench: Bench) -> None:
 # -- orders ---------------------------------------------------------------------------------
 
 
-def test_an_order_that_cannot_be_carried_out_is_put_aside_once(bench: Bench) -> None:
+def test_a_request_that_cannot_be_carried_out_is_put_aside_once(bench: Bench) -> None:
     from habeat.ports import StoredRequest
 
     token, placed = bench.lead(), bench.place()

@@ -10,7 +10,7 @@ from celery import Celery, Task
 from celery.signals import before_task_publish
 
 from habeat.ports import Parcel
-from tests.unit.beat.test_sending import FIRING, Bench
+from tests.unit.beat.test_send_path import FIRING, Bench
 
 ADD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
 CODE_MS, BROKER_MS = 300, 400

@@ -15,7 +15,7 @@ from habeat.config import Settings
 from habeat.config.from_app import limits_of
 from habeat.ports import PublishRefused
 from tests.unit.beat.conftest import make_app
-from tests.unit.beat.test_sending import FIRING, Bench
+from tests.unit.beat.test_send_path import FIRING, Bench
 
 BASE = "{habeat:proj}:"
 ADD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}

@@ -45,7 +45,7 @@ Scheduler.apply_entry = watched
 
 from celery.schedules import crontab
 from tests.unit.beat.conftest import make_app
-from tests.unit.beat.test_sending import Bench, head
+from tests.unit.beat.test_send_path import Bench, head
 from habeat.schedules import Cron
 
 app = make_app()

@@ -18,7 +18,7 @@ from habeat.ports import (
     RenderFailed,
 )
 from tests.unit.beat.conftest import make_app
-from tests.unit.beat.test_sending import FIRING, Bench
+from tests.unit.beat.test_send_path import FIRING, Bench
 
 
 class Strange:

@@ -1,11 +1,11 @@
-"""What else a task's id depends on: the order that asked for the firing."""
+"""What else a task's id depends on: the request that the firing is for."""
 
 from __future__ import annotations
 
 from habeat.core.firing import Firing
 
 
-def test_an_order_for_a_slot_has_an_id_of_its_own() -> None:
+def test_a_request_for_a_slot_has_an_id_of_its_own() -> None:
     """A worker that forgets repeated ids must not forget a trigger for a slot that fired."""
     firings = [
         Firing("a", 5_000, 5_000),
@@ -16,7 +16,7 @@ def test_an_order_for_a_slot_has_an_id_of_its_own() -> None:
     assert len({firing.identity for firing in firings}) == 3
 
 
-def test_a_resend_of_an_order_has_the_same_id() -> None:
+def test_a_resend_of_a_request_has_the_same_id() -> None:
     first = Firing("a", 5_000, 5_000, request="r1", asked="backfill")
     again = Firing("a", 5_000, 9_000, request="r1", asked="backfill")
     assert first.task_id("c") == again.task_id("c")

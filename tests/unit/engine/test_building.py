@@ -211,7 +211,7 @@ def test_requests_of_a_slow_entry_open_no_circuit_and_go_one_a_turn() -> None:
         ask(world, f"r{number}", kind="trigger", entry="bad")
     world.run(60_000)
     assert len(built) == 20
-    assert world.store.orders == {}
+    assert world.store.requests == {}
     assert world.store.open_circuits == {}
     assert max(lateness) <= SLOW_MS + 50
 
@@ -244,7 +244,7 @@ def test_requests_of_slow_entries_do_not_delay_those_of_others() -> None:
     ask(world, "good", kind="trigger", entry="good")
     world.run(1_100)
     assert world.publisher.rendered.count("good") == before + 1
-    assert len(world.store.orders) >= 10
+    assert len(world.store.requests) >= 10
 
 
 @pytest.mark.parametrize("atomic", [True, False])

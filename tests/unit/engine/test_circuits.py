@@ -170,7 +170,7 @@ def test_requests_that_fail_open_no_circuit_of_their_entry() -> None:
     for n in range(20):
         ask(world, f"r{n}", kind="trigger", entry="a")
     world.run(3_000)
-    assert world.store.orders == {}
+    assert world.store.requests == {}
     assert world.store.open_circuits == {}
 
 
@@ -182,7 +182,7 @@ def test_a_trigger_of_an_open_circuit_is_tried_and_closes_it() -> None:
     world.engine._circuits._under = None
     ask(world, "r", kind="trigger", entry="a")
     world.run(1_500)
-    assert world.store.orders == {}
+    assert world.store.requests == {}
     assert world.store.open_circuits == {}
 
 

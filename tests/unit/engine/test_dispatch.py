@@ -212,7 +212,7 @@ def test_a_refused_request_is_dropped_with_its_reason() -> None:
     ask(world, "r1", kind="trigger", entry="a")
     world.store.words["a"] = "error WRONGTYPE the queue of this entry is not a list"
     world.run(2_000)
-    assert not world.store.orders
+    assert not world.store.requests
     assert [what for _, what in world.store.outcomes("a")] == ["failed"]
 
 

@@ -41,7 +41,7 @@ def test_every_failing_trigger_is_tried_once_and_ends_with_its_record() -> None:
     for n in range(40):
         ask(world, f"bad{n}", kind="trigger", entry="bad")
     world.run(5_000)
-    assert world.store.orders == {}
+    assert world.store.requests == {}
     assert world.publisher.rendered.count("bad") == 40
     assert [what for _, what in world.store.outcomes("bad")] == ["failed"] * 40
 
@@ -145,7 +145,7 @@ def test_a_request_that_redis_refuses_ends_with_its_record() -> None:
     claims = world.store.count("claim")
     world.run(5_000)
     assert world.store.count("claim") - claims == 1
-    assert world.store.orders == {}
+    assert world.store.requests == {}
     assert world.store.outcomes("a")[-1][1] == "failed"
 
 

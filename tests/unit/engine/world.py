@@ -178,7 +178,7 @@ class FakeStore:
         self.rows: dict[str, Row] = {}
         self.inflight: dict[str, Kept] = {}
         self.untrusted: dict[str, int] = {}
-        self.orders: dict[str, bytes] = {}
+        self.requests: dict[str, bytes] = {}
         #: When requests and intents want to be looked at; one that is not named, now.
         self.looks: dict[str, int] = {}
         self.open_circuits: dict[str, Circuit] = {}
@@ -355,7 +355,7 @@ class FakeStore:
                 )
                 for at, name in due
             ],
-            request_ms=self._next_look(self.orders),
+            request_ms=self._next_look(self.requests),
         )
 
     def _next_look(self, of: Iterable[str]) -> int | None:
@@ -403,14 +403,14 @@ class FakeStore:
             return self.words[firing.entry]
         identity = (firing.entry, firing.identity)
         if firing.request:
-            raw = self.orders.get(firing.request)
+            raw = self.requests.get(firing.request)
             if raw is None:
                 return "gone"
             if hashlib.sha1(raw, usedforsecurity=False).hexdigest() != claim.expected.digest:
                 return "replan"
-            self.orders.pop(firing.request)
+            self.requests.pop(firing.request)
             if claim.remains:
-                self.orders[firing.request] = claim.remains
+                self.requests[firing.request] = claim.remains
                 self.looks[firing.request] = claim.next.due_ms or self.now_ms
         else:
             row = self.rows.get(firing.entry)
@@ -526,13 +526,13 @@ class FakeStore:
 
     def asked(self, fence: Fence, limit: int) -> DueRequests | Unfenced:
         def entry_of(key: str) -> str:
-            raw = self.orders[key]
+            raw = self.requests[key]
             return json.loads(raw)["entry"] if raw.startswith(b"{") else ""
 
         def act() -> DueRequests:
             found = []
-            for key in self._in_turns(self.orders, entry_of)[:limit]:
-                raw = self.orders[key]
+            for key in self._in_turns(self.requests, entry_of)[:limit]:
+                raw = self.requests[key]
                 digest = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
                 found.append(StoredRequest(key, digest, raw))
             return DueRequests(self.now_ms * 1_000, found)
@@ -568,7 +568,7 @@ class FakeStore:
         self, fence: Fence, request: StoredRequest, entry: str, slot_ms: int, why: str
     ) -> Statuses | Unfenced:
         def act() -> Statuses:
-            self.orders.pop(request.identity, None)
+            self.requests.pop(request.identity, None)
             self.record(entry, slot_ms, "failed", why)
             return Statuses(self.now_ms * 1_000, ["ok"])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tests.verification.mutations.device import (
     BOUNDED,
     ENTRIES,
-    INDEX,
     LARGE,
     MANY_AT_ONCE,
+    NAME_INDEX,
     PLANNING,
     ROOM,
     SCRIPTS,
@@ -150,7 +150,7 @@ BOUNDS = [
     ),
     in_script(
         "write",
-        INDEX,
+        NAME_INDEX,
         "write: indexed",
         "A new entry is listed",
         "      index(name)\n",
@@ -158,7 +158,7 @@ BOUNDS = [
     ),
     in_script(
         "remove",
-        INDEX,
+        NAME_INDEX,
         "remove: unindexed",
         "The index of names is made again only where it was harmed",
         "  unindex(name)\n",
@@ -166,7 +166,7 @@ BOUNDS = [
     ),
     in_script(
         "common",
-        INDEX,
+        NAME_INDEX,
         "index: whole",
         "An entry that an older release wrote is listed",
         "\n    and redis.pcall('ZCARD', NAMES) == redis.call('HLEN', ENTRIES)",
@@ -174,7 +174,7 @@ BOUNDS = [
     ),
     in_script(
         "reindex",
-        INDEX,
+        NAME_INDEX,
         "reindex: no strangers",
         "Names of what is no entry leave the index",
         "    redis.call('ZREM', NAMES, name)\n",

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from tests.verification.mutations.device import (
-    ASKING,
     BACKLOGS,
     BUILDING,
-    BULKHEADS,
     CATCHUP,
     CATCHUP_EDGES,
+    CHANGES,
     CIRCUITS_OPEN,
+    CLAIM_RESULTS,
     CODE_TIME,
     CONFIRMING,
     CONFIRMS,
+    CUSTOM_SCHEDULES,
     DISPATCH,
-    EDITS,
     EXPIRY,
     FAIR_QUEUES,
     FIRING,
+    HOUSEKEEPING,
     KINDS,
     NEVER_LOST,
     OFFSETS,
@@ -27,13 +28,12 @@ from tests.verification.mutations.device import (
     PLANNING,
     RECONCILE,
     RECONCILE_CHECKS,
-    REPLICA,
     REQUESTS,
+    SCHEDULE_THREADS,
     SEEDING,
-    SENDING,
+    SEND_PATH,
     SLOWNESS,
     TASK_IDS,
-    VERDICTS,
     WINDOW,
     Device,
 )
@@ -148,7 +148,7 @@ SENDING_OUT = [
         _OUTBOX,
         'if word in ("ok", "mine inflight"):',
         'if word == "ok":',
-        VERDICTS,
+        CLAIM_RESULTS,
     ),
     Device(
         "outbox: refused is not departed",
@@ -474,7 +474,7 @@ SENDING_OUT = [
         "engine/claim_results.py",
         'frozenset({"ok", "mine settled", "duplicate"})',
         'frozenset({"ok", "mine settled"})',
-        VERDICTS,
+        CLAIM_RESULTS,
     ),
     Device(
         "planning: definition by digest",
@@ -490,7 +490,7 @@ SENDING_OUT = [
         "engine/patience.py",
         "if took_us > SLOW_MS * 1_000:",
         "if False:",
-        BULKHEADS,
+        CUSTOM_SCHEDULES,
     ),
     Device(
         "planning: a share for costly ones",
@@ -498,7 +498,7 @@ SENDING_OUT = [
         "engine/patience.py",
         "return self._spent_us > COSTLY_PER_TICK_MS * 1_000",
         "return False",
-        BULKHEADS,
+        CUSTOM_SCHEDULES,
     ),
     Device(
         "planning: a backlog bit by bit",
@@ -506,7 +506,7 @@ SENDING_OUT = [
         _PLANNING,
         "enough=lambda: self._monotonic_us() - began_us > COSTLY_MS * 1_000,",
         "",
-        BULKHEADS,
+        CUSTOM_SCHEDULES,
     ),
     Device(
         "planning: the lease between two entries",
@@ -514,7 +514,7 @@ SENDING_OUT = [
         "engine/fenced.py",
         "        if self.trust_left_ms() < self.ttl_ms // 2:\n",
         "        if False:\n",
-        BULKHEADS,
+        CUSTOM_SCHEDULES,
     ),
     Device(
         "planning: longer each time",
@@ -522,7 +522,7 @@ SENDING_OUT = [
         "engine/patience.py",
         "return PAUSES_MS[min(tries, len(PAUSES_MS)) - 1]",
         "return PAUSES_MS[0]",
-        BULKHEADS,
+        CUSTOM_SCHEDULES,
     ),
     Device(
         "asking: an answer is awaited",
@@ -530,7 +530,7 @@ SENDING_OUT = [
         _PLANNING,
         "return not (found.failed or found.waits)",
         "return not found.failed",
-        BULKHEADS,
+        CUSTOM_SCHEDULES,
     ),
     Device(
         "asking: put off",
@@ -538,7 +538,7 @@ SENDING_OUT = [
         _ASKING,
         "if waited_ms < PATIENT_MS:",
         "if True:",
-        BULKHEADS,
+        CUSTOM_SCHEDULES,
     ),
     Device(
         "asking: the held do not delay an answer",
@@ -546,7 +546,7 @@ SENDING_OUT = [
         "engine/prefetch.py",
         "later = until_ms is not None and due_ms > until_ms",
         "later = False",
-        BULKHEADS,
+        CUSTOM_SCHEDULES,
     ),
     Device(
         "asking: a limit",
@@ -554,7 +554,7 @@ SENDING_OUT = [
         _THREADS,
         "if now_us - began_us > self._limit_ms * 1_000:",
         "if False:",
-        ASKING,
+        SCHEDULE_THREADS,
     ),
     Device(
         "asking: one thread an entry",
@@ -562,7 +562,7 @@ SENDING_OUT = [
         _THREADS,
         "if due.name in self._hanging:",
         "if False:",
-        ASKING,
+        SCHEDULE_THREADS,
     ),
     Device(
         "asking: due until claimed",
@@ -570,7 +570,7 @@ SENDING_OUT = [
         _THREADS,
         "if question.done and not (question.answer and question.answer.due):",
         "if question.done:",
-        ASKING,
+        SCHEDULE_THREADS,
     ),
     Device(
         "planning: expired",
@@ -620,7 +620,7 @@ SENDING_OUT = [
         "beat/message/send_path.py",
         'options["expires"] = datetime.fromtimestamp(at_ms / 1_000, UTC)',
         'options["expires"] = expires',
-        SENDING,
+        SEND_PATH,
     ),
     Device(
         "order: backfill goes on",
@@ -783,7 +783,7 @@ EDITING = [
         _EDITS,
         "        write = replace(write, lost=_lost(stored, now_ms, reason))\n",
         "",
-        EDITS,
+        CHANGES,
         keeps=NEVER_LOST,
     ),
     Device(
@@ -792,7 +792,7 @@ EDITING = [
         _EDITS,
         "run = entry.count_between(cursor_ms, now_ms, limit)",
         "run = entry.count_between(cursor_ms, now_ms - 1, limit)",
-        EDITS,
+        CHANGES,
         keeps=NEVER_LOST,
     ),
     Device(
@@ -801,7 +801,7 @@ EDITING = [
         _EDITS,
         'return "" if old.enabled == new.enabled else "disabled"',
         'return "edited"',
-        EDITS,
+        CHANGES,
     ),
     Device(
         "edit: cursor never goes back",
@@ -809,7 +809,7 @@ EDITING = [
         _EDITS,
         "cursor_ms = max(after_ms, entry.state.cursor_ms)",
         "cursor_ms = after_ms",
-        EDITS,
+        CHANGES,
         keeps=ONCE,
     ),
     Device(
@@ -819,7 +819,7 @@ EDITING = [
         "cursor_ms=old.state.cursor_ms or None,\n            position=position,\n"
         "            pause_digest",
         "position=position,\n            pause_digest",
-        EDITS,
+        CHANGES,
         keeps=ONCE,
     ),
     Device(
@@ -828,7 +828,7 @@ EDITING = [
         _EDITS,
         "            position=position,\n            pause_digest=stored.pause_digest,\n",
         "            position=position,\n",
-        EDITS,
+        CHANGES,
     ),
     Device(
         "edit: pause in the ledger",
@@ -836,7 +836,7 @@ EDITING = [
         _EDITS,
         'lost=None if catch_up else _lost(stored, now_ms, "paused"),',
         "lost=None,",
-        EDITS,
+        CHANGES,
         keeps=NEVER_LOST,
     ),
     Device(
@@ -845,7 +845,7 @@ EDITING = [
         _EDITS,
         "    lost = _lost(stored, now_ms, act)\n    cursor_ms",
         "    lost = None\n    cursor_ms",
-        EDITS,
+        CHANGES,
         keeps=NEVER_LOST,
     ),
     Device(
@@ -921,7 +921,7 @@ EDITING = [
         "beat/housekeeping.py",
         "same_history = same_cluster and self._lost_ms == known.loss.declared_ms",
         "same_history = same_cluster",
-        REPLICA,
+        HOUSEKEEPING,
     ),
     Device(
         "reconcile: loss in the ledger",

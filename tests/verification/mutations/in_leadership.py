@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tests.verification.mutations.device import (
+    CLAIM_RESULTS,
     DISPATCH,
     ELECTION,
     ELECTION_TIMING,
+    LEASE_WATCH,
     LOOP,
     NEVER_LOST,
     ONCE,
@@ -14,8 +16,6 @@ from tests.verification.mutations.device import (
     SERVER_TIME,
     STOPPING,
     TRUST,
-    VERDICTS,
-    WATCH,
     WINDOW,
     Device,
 )
@@ -151,7 +151,7 @@ TRUST_WINDOW = [
         "store/replica_wait.py",
         "    if pool is None:\n",
         "    if True:\n",
-        "tests/integration/test_waiting.py",
+        "tests/integration/test_replica_wait.py",
         keeps=ONCE,
     ),
     Device(
@@ -277,7 +277,7 @@ TRUST_WINDOW = [
     ),
 ]
 
-WATCH = [
+LEASE_WATCH = [
     Device(
         "watch: heard before",
         "A zero never preceded by a listener proves nothing",
@@ -347,7 +347,7 @@ WATCH = [
         _LEASE,
         "zero = seen.listeners == 0 and seen_alive",
         "zero = not seen.listeners and seen_alive",
-        WATCH,
+        LEASE_WATCH,
     ),
     Device(
         "watch: stuck holder",
@@ -499,7 +499,7 @@ CONTENDING = [
         "engine/claim_results.py",
         "            lead.anchor(now_us)\n",
         "            pass\n",
-        VERDICTS,
+        CLAIM_RESULTS,
     ),
     Device(
         "server time: each tick anchors",
@@ -555,4 +555,4 @@ CONTENDING = [
     ),
 ]
 
-ALL = [*TRUST_WINDOW, *WATCH, *CONTENDING]
+ALL = [*TRUST_WINDOW, *LEASE_WATCH, *CONTENDING]

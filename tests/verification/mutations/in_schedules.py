@@ -12,7 +12,7 @@ from tests.verification.mutations.device import (
     ONCE,
     ONE_BY_ONE,
     PITFALLS,
-    SEARCHES,
+    SEARCH_BUDGET,
     Device,
 )
 
@@ -29,7 +29,7 @@ ALL = [
         _BUDGET,
         "    if meter.spent > meter.limit:\n",
         "    if False:\n",
-        SEARCHES,
+        SEARCH_BUDGET,
     ),
     Device(
         "rrule: the count ends",
@@ -37,7 +37,7 @@ ALL = [
         "schedules/recurrence/ending.py",
         "nth_ms(self._slots, self._count - number, at_ms, end_ms)",
         "nth_ms(self._slots, self._count, at_ms, end_ms)",
-        SEARCHES,
+        SEARCH_BUDGET,
     ),
     Device(
         "rrule: what was counted is known",
@@ -45,7 +45,7 @@ ALL = [
         "schedules/recurrence/ending.py",
         "at_ms, number = self._counted = end_ms, number + found",
         "at_ms, number = end_ms, number + found",
-        SEARCHES,
+        SEARCH_BUDGET,
     ),
     Device(
         "fold: a fixed time once",
@@ -236,7 +236,7 @@ ALL = [
         "        if self.start_ms is not None:\n"
         "            after_ms = max(after_ms, self.start_ms)\n"
         "        slot_ms",
-        "tests/unit/client/test_instants.py",
+        "tests/unit/client/test_preview.py",
     ),
     Device(
         "bounds: end",
@@ -244,6 +244,6 @@ ALL = [
         "core/entry.py",
         "if slot_ms is None or (self.end_ms is not None and slot_ms > self.end_ms):",
         "if slot_ms is None:",
-        "tests/unit/client/test_instants.py",
+        "tests/unit/client/test_preview.py",
     ),
 ]

@@ -6,7 +6,7 @@ from tests.verification.mutations.device import (
     CHECKS,
     CIRCUITS,
     CLAIM,
-    DEAD,
+    DEAD_LETTERS,
     ENTRIES,
     ENTRY_CHECKS,
     INTENTS,
@@ -607,7 +607,7 @@ INTENT_SCRIPTS = [
     ),
     _in(
         "tick",
-        DEAD,
+        DEAD_LETTERS,
         "tick: what was given up is forgotten",
         "Nothing grows with time",
         "  forget_dead(ARGV[10], ARGV[11])\n",
@@ -615,7 +615,7 @@ INTENT_SCRIPTS = [
     ),
     _in(
         "tick",
-        DEAD,
+        DEAD_LETTERS,
         "tick: so many are kept",
         "Nothing grows with failures",
         "  if #old == 0 and excess > 0 then",
@@ -623,7 +623,7 @@ INTENT_SCRIPTS = [
     ),
     _in(
         "resend",
-        DEAD,
+        DEAD_LETTERS,
         "resend: as it was seen",
         "Of two callers that resend, one does",
         "if not kept or redis.sha1hex(kept) ~= ARGV[2] then",
@@ -632,7 +632,7 @@ INTENT_SCRIPTS = [
     ),
     _in(
         "resend",
-        DEAD,
+        DEAD_LETTERS,
         "resend: the balance",
         "I7: claimed = settled + abandoned + in flight",
         "  redis.call('HINCRBY', META, 'abandoned', -1)\n",
@@ -641,7 +641,7 @@ INTENT_SCRIPTS = [
     ),
     _in(
         "resend",
-        DEAD,
+        DEAD_LETTERS,
         "resend: under way",
         "What is in flight is not put in flight twice",
         "if redis.call('HEXISTS', hash, field) == 1 then",

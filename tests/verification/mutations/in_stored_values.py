@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.verification.mutations.device import GUARD, MENDING, READING, SCRIPTS, Device
+from tests.verification.mutations.device import BULKHEAD, CODEC, MENDING, SCRIPTS, Device
 
 _CODEC = "entries/codec.py"
 _MEND = f"{SCRIPTS}/mend.lua"
@@ -31,7 +31,7 @@ ALL = [
         _CODEC,
         "    except Exception as why:  # any error concerns this entry only\n",
         "    except (HabeatError, KeyError, TypeError, ValueError) as why:\n",
-        READING,
+        CODEC,
     ),
     Device(
         "stored: shapes",
@@ -39,7 +39,7 @@ ALL = [
         _CODEC,
         "        shapes.check(data, shapes.DEFINITION)\n",
         "",
-        READING,
+        CODEC,
     ),
     Device(
         "stored: shapes of requests",
@@ -47,7 +47,7 @@ ALL = [
         _CODEC,
         "        shapes.check(data, shapes.REQUEST)\n",
         "",
-        READING,
+        CODEC,
     ),
     Device(
         "stored: arguments come back",
@@ -55,7 +55,7 @@ ALL = [
         _CODEC,
         "            _check_storable(name, value, entry.name)\n",
         "            pass\n",
-        READING,
+        CODEC,
     ),
     Device(
         "stored: bytes of names",
@@ -63,7 +63,7 @@ ALL = [
         "store/calling.py",
         'raw.decode("utf-8", "surrogateescape")',
         'raw.decode("utf-8", "backslashreplace")',
-        READING,
+        CODEC,
     ),
     Device(
         "stored: states of any length",
@@ -71,7 +71,7 @@ ALL = [
         _CODEC,
         "(-?[0-9]{1,15})\\|(-?[0-9]{1,15}|)",
         "(-?[0-9]+)\\|(-?[0-9]{1,15}|)",
-        READING,
+        CODEC,
     ),
     Device(
         "mend: fence",
@@ -175,7 +175,7 @@ ALL = [
         "engine/bulkhead.py",
         "            if not self.suspect(error):\n                raise\n",
         "            raise\n",
-        GUARD,
+        BULKHEAD,
     ),
     Device(
         "guard: our keys are suspected",
@@ -183,7 +183,7 @@ ALL = [
         "engine/loop.py",
         "            self._bulkhead.suspect(error)\n            return",
         "            return",
-        GUARD,
+        BULKHEAD,
     ),
     Device(
         "guard: once for each failure",
@@ -191,6 +191,6 @@ ALL = [
         "engine/bulkhead.py",
         "            self.suspicious = False  # another repair right away would find the same\n",
         "",
-        GUARD,
+        BULKHEAD,
     ),
 ]

@@ -19,7 +19,7 @@ from habeat.core.firing import Firing
 from habeat.errors import SettingsError
 from habeat.ports import RenderFailed
 from tests.unit.beat.conftest import make_app
-from tests.unit.beat.test_sending import Bench
+from tests.unit.beat.test_send_path import Bench
 
 SLOT_MS = 1_750_000_000_123
 TAKEN = ""

@@ -11,7 +11,7 @@ from celery import Celery
 from habeat.beat.broker import broker as broker_module
 from habeat.beat.message.kombu_redis import NoQueue
 from habeat.ports import BrokerUnavailable, Rendered, RenderFailed
-from tests.unit.beat.test_sending import FIRING, Bench
+from tests.unit.beat.test_send_path import FIRING, Bench
 
 ADD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
 

@@ -1,4 +1,4 @@
-"""Orders among the loop's other work: their pace, and what becomes of those that cannot go."""
+"""Requests among the loop's other work: their pace, and what becomes of those that cannot go."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_backfill_without_a_slot_is_put_aside() -> None:
     moment = world.now_ms - 7_200_000
     ask(world, "r1", kind="backfill", entry="a", cursor_ms=moment, end_ms=moment + 1)
     world.run(2_000)
-    assert world.store.orders == {}
+    assert world.store.requests == {}
     assert [what for _, what in world.store.outcomes("a")] == ["sent", "failed"]
 
 
@@ -58,13 +58,13 @@ def test_a_backfill_that_waits_for_its_time_is_kept() -> None:
     )
     world.run(4_000)
     assert len(world.store.outcomes("a")) == 1
-    assert list(world.store.orders) == ["r1"]
+    assert list(world.store.requests) == ["r1"]
     world.run(3_000)
     assert len(world.store.outcomes("a")) == 3
 
 
-def test_an_order_that_cannot_be_rendered_is_put_aside_and_the_schedule_goes_on() -> None:
-    """The tries of a slot are the slot's own: an order does not put its entry off."""
+def test_a_request_that_cannot_be_rendered_is_put_aside_and_the_schedule_goes_on() -> None:
+    """The tries of a slot are the slot's own: a request does not put its entry off."""
     world = World(atomic=True)
     world.add("a", every_ms=3_600_000)
     world.tick()
@@ -72,13 +72,13 @@ def test_an_order_that_cannot_be_rendered_is_put_aside_and_the_schedule_goes_on(
     world.publisher.render_fails["a"] = [RenderFailed("no")]
     ask(world, "r1", kind="trigger", entry="a")
     world.run(1_000)
-    assert world.store.orders == {}
+    assert world.store.requests == {}
     assert (world.store.rows["a"].cursor_ms, world.store.rows["a"].due_ms) == before
     assert [what for _, what in world.store.outcomes("a")] == ["sent", "failed"]
     assert world.store.count("defer") == 0
 
 
-def test_an_order_that_redis_refuses_puts_no_entry_off() -> None:
+def test_a_request_that_redis_refuses_puts_no_entry_off() -> None:
     world = World(atomic=True)
     world.add("a", every_ms=3_600_000)
     world.tick()

@@ -1,4 +1,4 @@
-"""Orders: which firings of one go now, and what is left of it after each."""
+"""Requests: which firings of one go now, and what is left of it after each."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ ENTRY = Entry("a", "task", Interval(1_000, 0), args=(1,), kwargs={"k": 1})
 def backfill(slots: int, **other: object) -> Request:
     """The `slots` seconds up to a moment long past."""
     end_ms = NOW_MS - 3_600_000
-    order = Request("backfill", "a", NOW_MS, cursor_ms=end_ms - slots * 1_000, end_ms=end_ms)
-    return replace(order, **other)  # type: ignore[arg-type]
+    request = Request("backfill", "a", NOW_MS, cursor_ms=end_ms - slots * 1_000, end_ms=end_ms)
+    return replace(request, **other)  # type: ignore[arg-type]
 
 
-def slots_of(order: Request | None, now_ms: int = NOW_MS) -> list[int]:
+def slots_of(request: Request | None, now_ms: int = NOW_MS) -> list[int]:
     """The slots that go at this moment, counted back from the last."""
-    if order is None:
+    if request is None:
         return []
-    return [(f.slot_ms - order.end_ms) // 1_000 for f, _ in order.firings(ENTRY, "r", now_ms)]
+    return [(f.slot_ms - request.end_ms) // 1_000 for f, _ in request.firings(ENTRY, "r", now_ms)]
 
 
 def test_a_trigger_is_one_firing_now_and_nothing_is_left() -> None:
@@ -37,8 +37,8 @@ def test_a_trigger_is_one_firing_now_and_nothing_is_left() -> None:
 
 @pytest.mark.parametrize(("pace", "burst"), [(0.5, 1), (1.0, 1), (10.0, 1), (50.0, 5), (100, 10)])
 def test_a_backfill_goes_in_bursts_at_its_pace(pace: float, burst: int) -> None:
-    order = backfill(100, pace=pace)
-    found = list(order.firings(ENTRY, "r", NOW_MS))
+    request = backfill(100, pace=pace)
+    found = list(request.firings(ENTRY, "r", NOW_MS))
     assert len(found) == burst
     left = found[-1][1]
     assert left is not None
@@ -65,14 +65,14 @@ def test_what_is_left_goes_on_behind_the_slot_that_fired() -> None:
     assert (left.end_ms, left.entry, left.kind) == (backfill(3).end_ms, "a", "backfill")
 
 
-def test_an_order_for_no_slots_fires_none() -> None:
+def test_a_request_for_no_slots_fires_none() -> None:
     assert slots_of(backfill(0)) == []
     assert backfill(0).next_slot_ms(ENTRY) is None
     ended = replace(ENTRY, end_ms=NOW_MS - 10_000_000)
     assert backfill(5).next_slot_ms(ended) is None
 
 
-def test_arguments_of_an_order_take_the_place_of_the_entrys() -> None:
+def test_arguments_of_a_request_take_the_place_of_the_entrys() -> None:
     coded = replace(ENTRY, from_code=("args", "schedule"))
     assert Request("trigger", "a", 0).applied(coded) is coded
     changed = Request("trigger", "a", 0, args=(), kwargs={"other": 2}).applied(coded)
