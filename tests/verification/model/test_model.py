@@ -39,6 +39,9 @@ def test_the_protocol_holds(build: Build, tmp_path: Path) -> None:
         assert found.unreached == [], "steps of the model that never happen"
 
 
+# Each is a model of its own to compile and to search; what follows is enough to see that a search
+# can fail. `make model` plants them all as well.
+@pytest.mark.slow
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: with_defect(defect).name)
 def test_a_planted_defect_is_found(defect: Defect, tmp_path: Path) -> None:
     found = search(with_defect(defect), tmp_path)
