@@ -24,9 +24,9 @@ if "SCHEMA_OF_THIS_BEAT" in os.environ:
     _source, _other = scripting.source, f"SCHEMA = '{os.environ['SCHEMA_OF_THIS_BEAT']}'"
     scripting.source = lambda name: _source(name).replace("SCHEMA = '1'", _other)
 if "RELEASE_OF_THIS_BEAT" in os.environ:
-    from habeat.beat import replica
-    _version_of = replica.version_of
-    replica.version_of = lambda package: (
+    from habeat.beat import housekeeping
+    _version_of = housekeeping.version_of
+    housekeeping.version_of = lambda package: (
         os.environ["RELEASE_OF_THIS_BEAT"] if package == "habeat" else _version_of(package)
     )
 from tests.system.chaos.failpoints import install
