@@ -220,7 +220,7 @@ def test_an_existing_name_is_refused_and_replaced_only_on_request(client: Client
 def test_tasks_signatures_and_canvas_of_celery(valkey: Server) -> None:
     app = Celery("proj", broker=valkey.url())
 
-    @app.task(name="proj.add")
+    @app.task(name="proj.add", shared=False)
     def add(a: int, b: int) -> int:
         return a + b
 

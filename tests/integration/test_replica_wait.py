@@ -25,7 +25,9 @@ Case = tuple[Bench, RedisDispatchStore, Server]
 
 
 def _copied(server: redis.Redis) -> bool:
-    return bool(server.info("replication").get("slave0", {}).get("state") == "online")
+    """A Redis replica is in step and confirms what is written from now on."""
+    server.flushall()  # a write without a key, which each node of a Cluster takes
+    return bool(server.wait(1, 100) == 1)
 
 
 def _store(bench: Bench, client: Any) -> RedisDispatchStore:
@@ -49,7 +51,11 @@ def masters() -> Iterator[tuple[Cluster, list[Server]]]:
     replicas: list[Server] = []
     try:
         for node in cluster.nodes:
-            replicas.append(_replica_of(cluster, node))
+            replicas.append(_introduced(node))
+        for node, replica in zip(cluster.nodes, replicas, strict=True):
+            _follow(node, replica)
+        for node in cluster.nodes:
+            until(lambda node=node: _copied(node.admin), 20, "the Redis replica is in step")
         yield cluster, replicas
     finally:
         for replica in replicas:
@@ -67,10 +73,15 @@ def clustered(masters: tuple[Cluster, list[Server]]) -> Case:
     return bench, _store(bench, cluster.client()), replicas[cluster.nodes.index(owner)]
 
 
-def _replica_of(cluster: Cluster, node: Server) -> Server:
+def _introduced(node: Server) -> Server:
+    """A new node, which the others hear of by and by."""
     replica = start_server(valkey_binary(), extra_args=CLUSTERED)
-    name = node.admin.execute_command("CLUSTER", "MYID")
     replica.admin.execute_command("CLUSTER", "MEET", HOST, node.port)
+    return replica
+
+
+def _follow(node: Server, replica: Server) -> None:
+    name = node.admin.execute_command("CLUSTER", "MYID")
 
     def follows() -> bool:
         try:
@@ -80,8 +91,6 @@ def _replica_of(cluster: Cluster, node: Server) -> Server:
         return True
 
     until(follows, 20, "the Redis replica follows its master")
-    until(lambda: _copied(node.admin), 20, "the Redis replica is in step")
-    return replica
 
 
 def _claim(bench: Bench, store: RedisDispatchStore, token: Token) -> Any:

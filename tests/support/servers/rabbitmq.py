@@ -27,6 +27,9 @@ _HOST = "127.0.0.1"
 _SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 _VHOSTS_AT_ONCE = 24
 _COOKIE = "HABEATTESTS"
+#: For rabbitmqctl. Several schedulers spin while they wait for each other: beside busy processes,
+#: a call then takes twenty seconds in place of two.
+_ONE_SCHEDULER = "+S 1:1 +SDcpu 1:1 +SDio 1 +sbwt none +sbwtdcpu none +sbwtdio none"
 
 
 @dataclass
@@ -237,6 +240,7 @@ def _environment(folder: Path, port: int, node: str) -> dict[str, str]:
         "RABBITMQ_LOG_BASE": str(folder / "logs"),
         "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
         "RABBITMQ_PID_FILE": str(folder / "pid"),
+        "RABBITMQ_CTL_ERL_ARGS": _ONE_SCHEDULER,
         "LANG": "C.UTF-8",
     }
 

@@ -206,6 +206,8 @@ def start_server(
     arguments = [
         *_listening(chosen, home, certificates),
         *("--bind", HOST, "--dir", str(home / "data"), "--save", "", "--daemonize", "no"),
+        # By default a master waits 5 s for more Redis replicas before it copies itself.
+        *("--repl-diskless-sync-delay", "0"),
         *("--appendonly", "yes" if appendonly else "no"),
         *(("--maxmemory", maxmemory) if maxmemory else ()),
         *(("--aclfile", _acl_path(aclfile, home)) if aclfile is not None else ()),
