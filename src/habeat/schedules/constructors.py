@@ -42,7 +42,7 @@ def every(
 
 
 def cron(expression: str, tz: str | None = None, gap: Gap = "shift", fold: Fold = "auto") -> Cron:
-    """A cron expression of 5 fields, or of 6 with the seconds first, in the zone `tz`.
+    """A cron expression in the zone `tz`: 5 fields, 6 with seconds first, or 7 with years last.
 
     Without a `tz` the entry's zone is used. `gap` and `fold` say what happens to local times
     that a clock change skips or repeats. Raises ValidationError, which names the field.

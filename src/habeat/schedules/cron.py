@@ -1,12 +1,16 @@
-"""Cron expressions: five fields, or six with the seconds first.
+"""Cron expressions: five fields, six with the seconds first, or seven with the years last as well.
 
 croniter parses each field; this module decides which days and times the fields mean and when they
 occur. Day of month and day of week combine as in Vixie cron: either may match, unless one of the
-two fields begins with a star; then both must match.
+two fields begins with a star; then both must match. A plus before the day of week demands both, as
+in croner: ``0 0 13 * +5`` is Friday the 13th.
 
-`15W` is the weekday (Monday to Friday) nearest to the 15th in the same month; for `1W`, a 1st on a
-Saturday gives the 3rd. `LW` is the last weekday of the month. croniter knows neither, so they are
-removed before it parses. `5L` is read as `L5`, the last Friday, because other crons write it so.
+`L-3` is the third day before the last day of the month, as in Quartz. `15W` is the weekday (Monday
+to Friday) nearest to the 15th in the same month; for `1W`, a 1st on a Saturday gives the 3rd. `LW`
+is the last weekday of the month, `L-1W` the one nearest to the day before the last. croniter knows
+none of these, so they are removed before it parses. `5L` is read as `L5`, the last Friday, because
+other crons write it so. Plain weekdays and those with # or L are parsed separately: croniter would
+not say which is which.
 
 `H` is a value hashed from the entry's name, so that a hundred nightly jobs do not all start at
 02:00; it is known only once the schedule is bound to an entry. Two forms are refused by name: `R`,
@@ -29,6 +33,7 @@ from habeat.schedules.field_rule import LAST, RULES_KEPT, Days, Rule
 from habeat.schedules.local import Fold, Gap, LocalSchedule
 from habeat.schedules.registry import register
 from habeat.schedules.schedule import Schedule
+from habeat.schedules.years import years
 
 #: Enough to list every value of every field.
 TEXT_MAX_CHARS = 2_000
@@ -36,7 +41,9 @@ TEXT_MAX_CHARS = 2_000
 _NAMES = ("second", "minute", "hour", "day_of_month", "month", "day_of_week")
 _RANGES = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 _OWN = {
-    "day_of_month": ", L (the last day), 15W or LW (the nearest weekday)",
+    "day_of_month": (
+        ", L (the last day), L-3 (three days before it), 15W or LW (the nearest weekday)"
+    ),
     "month": ", jan–dec",
     "day_of_week": ", sun–sat (Sunday is 0 or 7), 5#2 (the second Friday), L5 (the last)",
 }
@@ -52,7 +59,15 @@ _MACROS = {
 _ALL = ("*",)
 _HASHED = re.compile(r"h(\(\d+-\d+\))?(/\d+)?", re.ASCII)
 _EQUAL_RANGE = re.compile(r"(\w+)-\1(/.*)?", re.ASCII)
-_NEAREST = re.compile(r"(l|[1-9]|[12]\d|3[01])w", re.ASCII)
+_BEFORE_LAST = re.compile(r"l-([1-9]|[12]\d|30)", re.ASCII)
+_NEAREST = re.compile(r"(l|l-(?:[1-9]|[12]\d|30)|[1-9]|[12]\d|3[01])w", re.ASCII)
+_FULL_NAME = re.compile(
+    # Whole words only, with or without the L of "fridayL".
+    r"(?<![a-z])(sun|mon|tues|wednes|thurs|fri|satur)day(?=l?(?![a-z]))"
+    r"|(?<![a-z])(january|february|march|april|june|july|august|september|october|november"
+    r"|december)(?![a-z])"
+)
+_ZONE_PREFIX = re.compile(r"(?:cron_)?tz=(\S+)", re.IGNORECASE)
 _LAST_OF_WEEK = re.compile(rf"(\d|{'|'.join(WEEKDAYS)})l", re.ASCII)
 _NTH = re.compile(r"\w+(-\w+)?#\d+|l\d", re.ASCII)
 
@@ -108,7 +123,7 @@ class Cron(LocalSchedule):
 
 
 def _fields(expression: object) -> list[str]:
-    """The six fields in lower case, seconds first."""
+    """The seven fields in lower case: seconds first, years last."""
     if not isinstance(expression, str) or not expression.isascii():
         raise ValidationError("expression", expression, "a cron expression as a string")
     if len(expression) > TEXT_MAX_CHARS:
@@ -119,51 +134,91 @@ def _fields(expression: object) -> list[str]:
     fields = _MACROS.get(text, text).split()
     if text.startswith("@") and text not in _MACROS:
         raise ValidationError("expression", expression, "one of " + ", ".join(_MACROS))
-    if len(fields) not in (5, 6):
-        raise ValidationError("expression", expression, "5 fields, or 6 with the seconds first")
-    return fields if len(fields) == 6 else ["0", *fields]
+    if zone := _ZONE_PREFIX.match(text):
+        written = expression.strip()[zone.start(1) : zone.end(1)]
+        allowed = f"the fields alone, and the time zone as the argument tz={written!r}"
+        raise ValidationError("expression", expression, allowed)
+    if len(fields) not in (5, 6, 7):
+        allowed = "5 fields, 6 with the seconds first, or 7 with the years last"
+        raise ValidationError("expression", expression, allowed)
+    if len(fields) == 6 and re.fullmatch(r"\d{4}.*", fields[5]):
+        allowed = f"seconds first if there is a year: {' '.join(['0', *fields])!r}"
+        raise ValidationError("year", fields[5], allowed)
+    return ["0"] * (len(fields) == 5) + fields + ["*"] * (len(fields) < 7)
 
 
 @lru_cache(RULES_KEPT)
 def _rule(expression: str, fields: tuple[str, ...], hash_id: str) -> Rule:
-    for name, field in zip(_NAMES, fields, strict=True):
+    wanted_years = years(fields[6])
+    both = fields[5].startswith("+")
+    # Vixie cron: either day field may match, unless one begins with a star; then both must.
+    either = not both and not fields[3].startswith(("*", "?")) and fields[5][0] not in "*?"
+    of_week_field = fields[5].removeprefix("+")
+    short = [_FULL_NAME.sub(_short_name, field) for field in (*fields[:5], of_week_field)]
+    for name, field in zip(_NAMES, short, strict=True):
         _check_wording(name, field)
-    plain_days, nearest = _without_nearest(fields[3])
-    readable = [*fields[:3], plain_days or "*", fields[4], _last_first(fields[5])]
-    parsed = [
-        _parsed(index, field, hash_id if _is_hashed(field) else None)
-        for index, field in enumerate(readable)
-    ]
-    seconds, minutes, hours, of_month, months, of_week = (values for values, _ in parsed)
-    if not plain_days:  # only days with a W, which `nearest` has
-        of_month = ()
-    days = Days(
-        months=_numbers(months, 4),
-        of_month=None if of_month == _ALL else _numbers(of_month, 3),
-        of_week=None if of_week == _ALL else _numbers(of_week, 5),
-        nth_of_week=parsed[5][1],
-        # Vixie cron: either day field may match, unless one begins with a star; then both must.
-        either=not fields[3].startswith(("*", "?")) and not fields[5].startswith(("*", "?")),
-        nearest=nearest,
+    seconds, minutes, hours, months = (
+        _numbers(_parsed(index, short[index], hash_id)[0], index) for index in (0, 1, 2, 4)
     )
+    of_month, nearest = _days_of_month(short[3], hash_id)
+    of_week, nth_of_week = _days_of_week(short[5], hash_id)
+    days = Days(months, of_month, of_week, nth_of_week, either, nearest, wanted_years)
     if not days.possible():
-        allowed = f"a day that occurs in month {fields[4]!r} (in {expression!r})"
+        in_years = "" if wanted_years is None else f" of the years {fields[6]!r}"
+        allowed = f"a day that occurs in month {fields[4]!r}{in_years} (in {expression!r})"
         raise ValidationError("day_of_month", fields[3], allowed)
-    return Rule(
-        days,
-        _numbers(hours, 2),
-        _numbers(minutes, 1),
-        _numbers(seconds, 0),
-        interval_like=any(map(_counts_elapsed_time, fields[:3])),
-    )
+    interval_like = any(map(_counts_elapsed_time, fields[:3]))
+    return Rule(days, hours, minutes, seconds, interval_like=interval_like)
+
+
+def _days_of_month(field: str, hash_id: str) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+    """The days of month, None for any, and the days with a W."""
+    parts = field.split(",")
+    nearest = {_day(match[1]) for part in parts if (match := _NEAREST.fullmatch(part))}
+    before_last = {_day(part) for part in parts if _BEFORE_LAST.fullmatch(part)}
+    plain = [p for p in parts if not (_NEAREST.fullmatch(p) or _BEFORE_LAST.fullmatch(p))]
+    if not any(plain) and (nearest or before_last):  # "15W," has always been the same as 15W
+        return tuple(sorted(before_last)), tuple(sorted(nearest))
+    values, _ = _parsed(3, ",".join(plain), hash_id)
+    of_month = None if values == _ALL else tuple(sorted({*_numbers(values, 3), *before_last}))
+    return of_month, tuple(sorted(nearest))
+
+
+def _day(text: str) -> int:
+    """A day of month: L is the last day, L-3 three days before it."""
+    return LAST - int(text[2:] or 0) if text.startswith("l") else int(text)
+
+
+def _days_of_week(
+    field: str, hash_id: str
+) -> tuple[tuple[int, ...] | None, tuple[tuple[int, int], ...]]:
+    """The weekdays, None for any, and the n-th weekdays as (weekday, n)."""
+    parts = _last_first(field).split(",")
+    numbered = [part for part in parts if _NTH.fullmatch(part)]
+    plain = [part for part in parts if not _NTH.fullmatch(part)]
+    nth = _parsed(5, ",".join(numbered), hash_id)[1] if numbered else ()
+    values = _parsed(5, ",".join(plain), hash_id)[0] if plain else _ALL
+    return None if values == _ALL else _numbers(values, 5), nth
+
+
+def _short_name(name: re.Match[str]) -> str:
+    return name[0][:3]
+
+
+def _parsed(
+    index: int, field: str, hash_id: str
+) -> tuple[tuple[Any, ...], tuple[tuple[int, int], ...]]:
+    """The values of one field as croniter reads it, and its n-th weekdays as (weekday, n)."""
+    if not all(field.split(",")):  # croniter would see one field less
+        raise _refused(index, field)
+    return _expanded(index, field, hash_id if _is_hashed(field) else None)
 
 
 # croniter takes 70 µs per field, and most entries share a few different fields.
 @lru_cache(maxsize=4096)
-def _parsed(
+def _expanded(
     index: int, field: str, hash_id: str | None
 ) -> tuple[tuple[Any, ...], tuple[tuple[int, int], ...]]:
-    """The values of one field as croniter reads it, and its n-th weekdays as (weekday, n)."""
     # Parse the field alone, with stars for the others.
     stars = ["*"] * 6
     # An H for the day of month must yield a day that every month has.
@@ -182,14 +237,6 @@ def _parsed(
     return values, tuple(
         sorted((weekday, LAST if n == "l" else n) for weekday, ns in weekdays.items() for n in ns)
     )
-
-
-def _without_nearest(field: str) -> tuple[str, tuple[int, ...]]:
-    """The days of month that croniter can read, and the days with a W."""
-    nearest = [_NEAREST.fullmatch(part) for part in field.split(",")]
-    days = {LAST if match[1] == "l" else int(match[1]) for match in nearest if match}
-    plain = [part for part in field.split(",") if not _NEAREST.fullmatch(part)]
-    return ",".join(plain), tuple(sorted(days))
 
 
 def _last_first(field: str) -> str:
@@ -218,13 +265,13 @@ def _check_wording(name: str, field: str) -> None:
         raise ValidationError(name, field, "H instead of R, which differs in each process")
     days_with_w = [part for part in parts if "w" in part and name == "day_of_month"]
     if not all(map(_NEAREST.fullmatch, days_with_w)):
-        raise ValidationError(name, field, "W only after a single day or L: 15W, 1W,15W, LW")
+        raise ValidationError(name, field, "W only after a single day or L: 15W, 1W,15W, LW, L-1W")
     if any(_EQUAL_RANGE.fullmatch(part) for part in parts):
         raise ValidationError(name, field, "a single value or *, not a range of one value")
     if name == "day_of_week":
         nth = [_NTH.fullmatch(part) is not None for part in _last_first(field).split(",")]
-        if any(nth) and not all(nth):
-            raise ValidationError(name, field, "either plain days, or days with # or L, not both")
+        if any(nth) and any(part.startswith(("*", "?")) for part in parts):
+            raise ValidationError(name, field, "days beside # or L without *, which has every day")
 
 
 def _refused(index: int, field: str) -> ValidationError:

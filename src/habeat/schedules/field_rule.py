@@ -31,10 +31,12 @@ LAST = -1
 class Days:
     """The days of a rule: months, days of month and days of week.
 
-    `of_month` and `of_week` are None for "any"; `of_month` may contain LAST. Sunday is 0.
-    `nth_of_week` has (weekday, n) for the n-th such weekday of a month; n may be LAST. `nearest`
-    has days of month, or LAST, that stand for the nearest Monday to Friday in the same month.
-    With `either`, Vixie cron's rule, day of month or day of week must match; otherwise both must.
+    `of_month` and `of_week` are None for "any". A negative day of month counts from the end: LAST
+    is the last day, -2 the day before. Sunday is 0. `nth_of_week` has (weekday, n) for the n-th
+    such weekday of a month, n may be LAST; it adds to the weekdays of `of_week`. `nearest` has days
+    of month that stand for the nearest Monday to Friday in the same month. With `either`, Vixie
+    cron's rule, day of month or day of week must match; otherwise both must. `years` is None for
+    every year.
     """
 
     months: tuple[int, ...]
@@ -43,10 +45,11 @@ class Days:
     nth_of_week: tuple[tuple[int, int], ...] = ()
     either: bool = False
     nearest: tuple[int, ...] = ()
+    years: tuple[int, ...] | None = None
 
     def matching(self, year: int, month: int) -> Iterator[int]:
         """The matching days of a month, in order."""
-        if month not in self.months:
+        if month not in self.months or (self.years is not None and year not in self.years):
             return
         first_weekday, length = monthrange(year, month)
         nearest = [self._nearest(day, first_weekday, length) for day in self.nearest]
@@ -59,13 +62,13 @@ class Days:
 
     def _by_month(self, day: int, length: int) -> bool:
         wanted = self.of_month
-        return wanted is None or day in wanted or (day == length and LAST in wanted)
+        return wanted is None or day in wanted or day - length - 1 in wanted
 
     @staticmethod
     def _nearest(day: int, first_weekday: int, length: int) -> int:
         """The Monday to Friday nearest to a day in the same month; 0 if the month lacks the day."""
-        day = length if day == LAST else day
-        if day > length:
+        day = length + 1 + day if day < 0 else day
+        if not 1 <= day <= length:
             return 0
         match (first_weekday + day) % 7:
             case 6:  # Saturday
@@ -78,14 +81,22 @@ class Days:
         if self.nth_of_week:
             nth = (weekday, (day + 6) // 7)
             last = (weekday, LAST)
-            return nth in self.nth_of_week or (day + 7 > length and last in self.nth_of_week)
+            numbered = nth in self.nth_of_week or (day + 7 > length and last in self.nth_of_week)
+            return numbered or (self.of_week is not None and weekday in self.of_week)
         return self.of_week is None or weekday in self.of_week
+
+    def first_year_from(self, year: int) -> int | None:
+        """The first year from `year` on that may have a matching day; None if there is none."""
+        if self.years is None:
+            return year
+        i = bisect_left(self.years, year)
+        return self.years[i] if i < len(self.years) else None
 
     def possible(self) -> bool:
         """Whether any day matches: 30 February does not."""
         return any(
             next(self.matching(year, month), 0)
-            for year in _YEARS_OF_EVERY_KIND
+            for year in self.years or _YEARS_OF_EVERY_KIND
             for month in self.months
         )
 
@@ -173,7 +184,10 @@ class Rule:
         (begin_day, begin), (end_day, end) = divmod(begin_s, DAY_S), divmod(end_s, DAY_S)
         whole_days, day = 0, begin_day
         while day < end_day:
-            month = self._month_of(day)
+            start_day = self._year_from(day)
+            if start_day is None or start_day >= end_day:
+                break
+            day, month = start_day, self._month_of(start_day)
             until = min(month.end_day, end_day)
             examined()
             whole_days += bisect_left(month.days, until) - bisect_left(month.days, day)
@@ -215,12 +229,23 @@ class Rule:
         """The first match on or after `day`, which is the first of a month."""
         while day <= _LAST_DAY:
             examined()
-            month = self._month_of(day)
+            start_day = self._year_from(day)
+            if start_day is None:
+                return None
+            month = self._month_of(start_day)
             if month.days:
                 found = month.days[0]
                 return found * DAY_S + self._at_first_s if found <= _LAST_DAY else None
             day = month.end_day
         return None
+
+    def _year_from(self, day: int) -> int | None:
+        """`day`, or the first day of the next year that the rule allows; None if there is none."""
+        year = date.fromordinal(day + _EPOCH_ORDINAL).year
+        allowed = self.days.first_year_from(year)
+        if allowed is None or allowed == year:
+            return None if allowed is None else day
+        return date(allowed, 1, 1).toordinal() - _EPOCH_ORDINAL
 
     def _month_of(self, day: int) -> _Month:
         civil = date.fromordinal(day + _EPOCH_ORDINAL)

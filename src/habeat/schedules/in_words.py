@@ -22,6 +22,7 @@ NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", LAST: "last
 
 # List up to this many times of day; describe longer lists by a pattern.
 _TIMES_LISTED = 4
+_YEARS_LISTED = 6
 
 
 def duration(ms: int) -> str:
@@ -42,7 +43,9 @@ def period(ms: int) -> str:
 
 def rule(rule: Rule) -> str:
     """The times and the days of a wall-clock rule."""
-    return " ".join(part for part in (_times(rule), _days(rule.days), _months(rule.days)) if part)
+    days = rule.days
+    words = (_times(rule), _days(days), _months(days), _years(days))
+    return " ".join(part for part in words if part)
 
 
 def times_of_day(hours: tuple[int, ...], minutes: tuple[int, ...], seconds: tuple[int, ...]) -> str:
@@ -98,7 +101,8 @@ def _hours(rule: Rule) -> str:
 
 
 def _days(days: Days) -> str:
-    by_week = _nth_weekdays(days) or _weekdays(days)
+    nth, plain = _nth_weekdays(days), _weekdays(days)
+    by_week = f"{plain} and {nth}" if nth and plain else nth or plain
     if days.of_month is None:
         return by_week if not days.either else ""
     by_month = "on the " + joined([*runs(days.of_month, ordinal), *map(_nearest, days.nearest)])
@@ -126,6 +130,16 @@ def _months(days: Days) -> str:
     if len(days.months) == 12:
         return ""
     return "in " + months(days.months)
+
+
+def _years(days: Days) -> str:
+    """The years after the months: "of 2027", "in 2027 to 2030"; long lists by their ends."""
+    if days.years is None:
+        return ""
+    named = list(runs(days.years, str))
+    if len(named) > _YEARS_LISTED:
+        return f"in {len(days.years)} years from {days.years[0]} to {days.years[-1]}"
+    return f"{'of' if len(days.months) < 12 else 'in'} {joined(named)}"
 
 
 def _cycle(values: Sequence[int], size: int, unit: str) -> str:
@@ -163,6 +177,8 @@ def ordinal(day: int) -> str:
     """A day of month as an ordinal: "1st", "22nd", "last day of the month"."""
     if day == LAST:
         return "last day of the month"
+    if day < LAST:
+        return f"{ordinal(LAST - day)} day before the last of the month"
     ending = "th" if 10 < day < 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
     return f"{day}{ending}"
 

@@ -55,6 +55,16 @@ def test_kinds(schedule: Schedule, words: str) -> None:
         ("0 0 LW,1 * *", "at 00:00 on the 1st and last weekday of the month"),
         ("0 0 11-13 1-3,6 *", "at 00:00 on the 11th to 13th in January to March and June"),
         ("@weekly", "at 00:00 on Sundays"),
+        ("0 0 L-3 * *", "at 00:00 on the 3rd day before the last of the month"),
+        (
+            "0 0 L-1W * *",
+            "at 00:00 on the weekday nearest to the 1st day before the last of the month",
+        ),
+        ("0 0 * * 1,5L", "at 00:00 on Mondays and on the last Friday"),
+        ("0 0 13 * +friday", "at 00:00 on Fridays, only on the 13th"),
+        ("0 0 9 1 1 * 2027", "at 09:00 on the 1st in January of 2027"),
+        ("0 0 9 1 * * 2027-2029,2031", "at 09:00 on the 1st in 2027 to 2029 and 2031"),
+        ("0 0 9 1 * * */2", "at 09:00 on the 1st in 65 years from 1970 to 2098"),
     ],
 )
 def test_cron(expression: str, words: str) -> None:
