@@ -190,8 +190,8 @@ ALL = [
         "cron: either day",
         "Vixie's rule: the day of the month or the day of the week",
         _CRON,
-        'either=not fields[3].startswith(("*", "?")) and not fields[5].startswith(("*", "?")),',
-        "either=False,",
+        "either = not both and not",
+        "either = False and not",
         PITFALLS,
     ),
     Device(
