@@ -4,13 +4,19 @@ ephem iterates to find an event, so the same sunrise differs by a few hundredths
 the search starts from different instants. A slot must not depend on the replica that computes it
 or on the starting point. So the search always starts at fixed instants, the mean solar midnights of
 the place, and the result is rounded to whole seconds.
+
+ephem's search assumes that the sun rises and sets once a day. Within half a degree of the poles it
+doesn't: the year's own movement is as large as the day's, and ephem misses the only sunrise of a
+year. There, and only there, crossings of the horizon are searched for directly.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import degrees
 from typing import Any, ClassVar, NamedTuple
 
 from habeat.errors import ValidationError
@@ -30,6 +36,12 @@ _SEARCH_DAYS = 400
 
 #: A day near the poles takes ephem 0.25 ms; with this cost a search of all days fits the budget.
 _STEPS_A_DAY = 20
+
+#: From this latitude on, the horizon's crossings are searched for directly.
+_POLAR_LATITUDE = 89.5
+#: In a day, the sun climbs or sinks by less than 0.41 degrees beside its daily circle.
+_DAILY_DRIFT = 0.5
+_PROBE_MS = _HOUR_MS // 2
 
 #: How many days' events are cached: near the poles every call searches the same days.
 _DAYS_KEPT = 4_096
@@ -106,6 +118,8 @@ def _slots_of_day(event: str, lat: float, lon: float, start_ms: int) -> tuple[in
     observer.elevation, observer.pressure, observer.horizon = 0, 0, spec.horizon
     search = getattr(observer, spec.method)
     options = {"use_center": True} if spec.use_center else {}
+    if abs(lat) >= _POLAR_LATITUDE and spec.method != "next_transit":
+        return _polar_slots(_altitude_above(spec, observer, sun), spec, lat, start_ms)
     from_ms, end_ms, slots = float(start_ms), start_ms + _DAY_MS, []
     while from_ms < end_ms:
         try:
@@ -119,6 +133,44 @@ def _slots_of_day(event: str, lat: float, lon: float, start_ms: int) -> tuple[in
             slots.append(round(found_ms / 1000) * 1000)
         from_ms = max(from_ms, found_ms) + _HOUR_MS
     return tuple(slots)
+
+
+def _altitude_above(spec: _Event, observer: Any, sun: Any) -> Callable[[int], float]:
+    """The sun's altitude above the event's horizon, in degrees, at an instant."""
+
+    def above(at_ms: int) -> float:
+        observer.date = _to_ephem(at_ms)
+        sun.compute(observer)
+        altitude = sun.alt if spec.use_center else sun.alt + sun.radius
+        return degrees(float(altitude) - float(observer.horizon))
+
+    return above
+
+
+def _polar_slots(
+    above: Callable[[int], float], spec: _Event, lat: float, start_ms: int
+) -> tuple[int, ...]:
+    """The instants of a day at which the sun crosses the horizon, upwards or downwards."""
+    if abs(above(start_ms)) > 2 * (90 - abs(lat)) + _DAILY_DRIFT:
+        return ()  # it stays on one side all day
+    rising, slots, before = spec.method == "next_rising", [], above(start_ms) >= 0
+    for at_ms in range(start_ms + _PROBE_MS, start_ms + _DAY_MS + 1, _PROBE_MS):
+        after = above(at_ms) >= 0
+        if before != after and after == rising:
+            slots.append(_crossing(above, at_ms - _PROBE_MS, at_ms, rising))
+        before = after
+    return tuple(slots)
+
+
+def _crossing(above: Callable[[int], float], low_ms: int, high_ms: int, rising: bool) -> int:
+    """The whole second by which the sun has crossed the horizon, found by bisection."""
+    while high_ms - low_ms > 1000:
+        middle_ms = (low_ms + high_ms) // 2000 * 1000
+        if (above(middle_ms) >= 0) == rising:
+            high_ms = middle_ms
+        else:
+            low_ms = middle_ms
+    return high_ms
 
 
 def _from_ephem(date: float) -> float:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from habeat.errors import ValidationError
+from habeat.schedules import windows_zones
 from habeat.schedules.schedule import FIRST_MS, LAST_MS
 
 DAY_S = 86_400
@@ -123,7 +124,12 @@ def zone_named(name: object) -> Zone:
             return _zone(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             pass
-    raise ValidationError("tz", name, "the IANA name of a time zone, such as 'Europe/Berlin'")
+    allowed = "the IANA name of a time zone, such as 'Europe/Berlin'"
+    if isinstance(name, str) and (iana := windows_zones.iana(name)):
+        allowed = f"the IANA name of this Windows time zone, {iana!r} or a city nearer to yours"
+    elif isinstance(name, str) and windows_zones.looks_like_one(name):
+        allowed += "; this looks like the name of a Windows time zone"
+    raise ValidationError("tz", name, allowed)
 
 
 @cache

@@ -169,7 +169,7 @@ def test_microseconds_of_dtstart_are_cut_off() -> None:
         ("FREQ=DAILY;BYMONTHDAY=32", "BYMONTHDAY", "1–31"),
         ("FREQ=YEARLY;BYYEARDAY=-367", "BYYEARDAY", "1–366"),
         ("FREQ=YEARLY;BYWEEKNO=54;BYDAY=MO", "BYWEEKNO", "1–53"),
-        ("FREQ=YEARLY;BYWEEKNO=20", "BYWEEKNO", "BYDAY"),
+        ("FREQ=DAILY;BYMINUTE=0 15", "text", "BYMINUTE=0,15, without blanks"),
         ("FREQ=MONTHLY;BYWEEKNO=20;BYDAY=MO", "BYWEEKNO", "FREQ=YEARLY"),
         ("FREQ=MONTHLY;BYDAY=XX", "BYDAY", "MO, TU, WE"),
         ("FREQ=MONTHLY;BYDAY=0MO", "BYDAY", "MO, TU, WE"),
@@ -386,3 +386,103 @@ def test_any_text_is_a_schedule_or_a_validation_error(text: str) -> None:
         except ValidationError:
             continue
         assert schedule.describe()
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("FREQ=DAILY; BYHOUR=9, 15", "FREQ=DAILY;BYHOUR=9,15"),
+        ("RRULE:FREQ=DAILY;\tBYHOUR=9,  15", "FREQ=DAILY;BYHOUR=9,15"),
+        # The blank between two properties stays one.
+        ("FREQ=DAILY; EXDATE:20260106T090000", "FREQ=DAILY;\nEXDATE:20260106T090000"),
+        ("FREQ=DAILY\nEXDATE:20260106T090000, 20260107T090000", None),
+    ],
+)
+def test_blanks_after_commas_and_semicolons_are_dropped(text: str, plain: str | None) -> None:
+    expected = plain or "FREQ=DAILY\nEXDATE:20260106T090000,20260107T090000"
+    assert rrule(text, tz=BERLIN, dtstart=START).text == expected
+
+
+def test_a_quoted_zone_is_the_zone() -> None:
+    quoted = rrule('DTSTART;TZID="Europe/Berlin":20260105T090000\nRRULE:FREQ=DAILY')
+    assert quoted == rrule("FREQ=DAILY", tz=BERLIN, dtstart=START)
+    excluded = rrule('FREQ=DAILY\nEXDATE;TZID="Europe/Berlin":20260106T090000', BERLIN, START)
+    assert '"' not in excluded.text  # as stored before quotation marks were read
+    assert first(excluded, 2) == ["2026-01-05 09:00", "2026-01-07 09:00"]
+
+
+@pytest.mark.parametrize("name", ["W. Europe Standard Time", "w. europe standard time"])
+@pytest.mark.parametrize("form", ["DTSTART;TZID={}:", 'DTSTART;TZID="{}":'])
+def test_a_windows_zone_is_refused_with_the_name_to_write(name: str, form: str) -> None:
+    with pytest.raises(ValidationError, match="Windows time zone, 'Europe/Berlin'") as caught:
+        rrule(f"{form.format(name)}20260105T090000\nRRULE:FREQ=DAILY")
+    assert caught.value.field == "tz"
+    with pytest.raises(ValidationError, match="looks like the name of a Windows"):
+        rrule("FREQ=DAILY", "Nowhere Standard Time", START)
+
+
+@pytest.mark.parametrize("written", ["EXDATE;VALUE=DATE:", "EXDATE;TZID=Asia/Tokyo;VALUE=DATE:"])
+def test_an_excluded_date_removes_the_whole_local_day(written: str) -> None:
+    text = f"FREQ=HOURLY;BYHOUR=0,9,23\n{written}20260106,20260108"
+    schedule = rrule(text, tz=BERLIN, dtstart=START)
+    assert first(schedule, 5) == [
+        *("2026-01-05 09:00", "2026-01-05 23:00"),
+        *("2026-01-07 00:00", "2026-01-07 09:00", "2026-01-07 23:00"),
+    ]
+    assert from_json(schedule.to_json()) == schedule
+    plain = rrule("FREQ=HOURLY;BYHOUR=0,9,23", tz=BERLIN, dtstart=START)
+    start_ms = int(START.timestamp()) * 1000
+    for hours in range(0, 120, 7):
+        until_ms = start_ms + hours * 3_600_000
+        kept = sum(1 for _ in schedule.between(START, START + timedelta(hours=hours)))
+        run = schedule.count_between(start_ms, until_ms)
+        assert kept == (run.count if run else 0)
+        every = plain.count_between(start_ms, until_ms)
+        assert kept <= (every.count if every else 0)
+
+
+def test_excluded_dates_count_towards_a_count() -> None:
+    text = "FREQ=DAILY;COUNT=4\nEXDATE;VALUE=DATE:20260106\nEXDATE:20260106T090000"
+    schedule = rrule(text, tz=BERLIN, dtstart=START)
+    assert first(schedule, 9) == ["2026-01-05 09:00", "2026-01-07 09:00", "2026-01-08 09:00"]
+
+
+def test_a_week_without_a_weekday_is_all_its_days() -> None:
+    schedule = rrule("FREQ=YEARLY;BYWEEKNO=20", tz=BERLIN, dtstart=START)
+    assert first(schedule, 8) == [
+        *(f"2026-05-{day} 09:00" for day in range(11, 18)),
+        "2027-05-17 09:00",
+    ]
+    assert schedule.describe().startswith("every year in week 20 of the year, on all its days, at")
+
+
+def test_a_day_of_month_in_a_yearly_rule_is_in_every_month() -> None:
+    schedule = rrule("FREQ=YEARLY;BYMONTHDAY=15", tz=BERLIN, dtstart=START)
+    assert first(schedule, 3) == ["2026-01-15 09:00", "2026-02-15 09:00", "2026-03-15 09:00"]
+
+
+def test_week_1_counts_in_the_calendar_year_of_each_of_its_days() -> None:
+    """29 to 31 December 2025 are in week 1 of 2026, but in the year 2025."""
+    dtstart = datetime(2025, 1, 1, 9, tzinfo=ZoneInfo(BERLIN))
+    schedule = rrule("FREQ=YEARLY;INTERVAL=2;BYWEEKNO=1", tz=BERLIN, dtstart=dtstart)
+    days = [text[:10] for text in first(schedule, 8, dtstart)]
+    assert days == [
+        *("2025-01-01", "2025-01-02", "2025-01-03", "2025-01-04", "2025-01-05"),
+        *("2025-12-29", "2025-12-30", "2025-12-31"),
+    ]
+
+
+def test_an_interval_of_hours_counts_on_the_wall_clock_and_runs_in_both_passes() -> None:
+    """Every second hour is an even hour of the clock; at the fold, 02:00 comes twice."""
+    begin = datetime(2026, 10, 25, tzinfo=ZoneInfo(BERLIN))
+    schedule = rrule("FREQ=HOURLY;INTERVAL=2", tz=BERLIN, dtstart=begin)
+    found = [slot.astimezone(UTC) for slot in islice(schedule.between(START, FAR_OFF), 4)]
+    assert [slot - begin.astimezone(UTC) for slot in found] == [
+        timedelta(hours=hours) for hours in (0, 2, 3, 5)
+    ]
+
+
+def test_an_excluded_date_without_value_date_stays_its_midnight() -> None:
+    """As older releases stored and read it."""
+    schedule = rrule("FREQ=HOURLY;BYHOUR=0,9\nEXDATE:20260106", tz=BERLIN, dtstart=START)
+    assert first(schedule, 2) == ["2026-01-05 09:00", "2026-01-06 09:00"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import radians
 
 import ephem
 import pytest
@@ -85,8 +86,69 @@ def test_the_first_sunset_after_the_midnight_sun_is_not_passed_over() -> None:
     assert abs(found - datetime(2029, 7, 26, 5, 57, tzinfo=UTC)) < timedelta(minutes=1)
 
 
-def test_an_event_that_never_comes_is_exhaustion() -> None:
-    assert solar("sunrise", 90, 0).next_after(datetime(2026, 1, 1, tzinfo=UTC)) is None
+def test_an_event_that_does_not_come_within_400_days_is_exhaustion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules[Solar.__module__], "_slots_of_day", lambda *_: ())
+    assert solar("sunrise", 52, 13).next_after(datetime(2026, 1, 1, tzinfo=UTC)) is None
+
+
+@pytest.mark.parametrize("event", [name for name in EVENTS if name != "solar_noon"])
+@pytest.mark.parametrize("lat", [89.5, 89.7, 89.9, 89.99, 90, -89.5, -89.9, -90])
+def test_near_the_poles_every_event_comes_each_year(event: str, lat: float) -> None:
+    """And at each of them the sun crosses the horizon in the right direction."""
+    schedule = solar(event, lat, 13.4)
+    for year in range(2025, 2031):
+        bounds = (datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
+        slots = list(schedule.between(*bounds))
+        assert len(slots) == 1 if abs(lat) == 90 else slots
+        for slot in slots:
+            before, after = (height(event, lat, slot + timedelta(seconds=s)) for s in (-2, 2))
+            rises = event.startswith("dawn") or event == "sunrise"
+            assert before < 0 < after if rises else after < 0 < before
+
+
+def height(event: str, lat: float, at: datetime) -> float:
+    """The sun above the event's horizon, in radians: its centre, or its upper limb."""
+    horizons = {"civil": -6, "nautical": -12, "astronomical": -18}
+    observer = ephem.Observer()
+    observer.lat, observer.lon, observer.pressure = str(lat), "13.4", 0
+    observer.date = ephem.Date(at.replace(tzinfo=None))
+    sun = ephem.Sun(observer)
+    twilight = horizons.get(event.partition("_")[2])
+    if twilight is None:
+        return float(sun.alt) + float(sun.radius) + radians(34 / 60)
+    return float(sun.alt) - radians(twilight)
+
+
+def test_at_the_poles_the_sun_rises_once_a_year_around_the_equinox() -> None:
+    """The upper limb, raised by refraction, appears some two days before the equinox."""
+    after = datetime(2026, 1, 1, tzinfo=UTC)
+    north, south = solar("sunrise", 90, 0).next_after(after), solar("sunrise", -90, 0)
+    assert north is not None
+    assert timedelta(0) < datetime(2026, 3, 20, 14, 46, tzinfo=UTC) - north < timedelta(days=3)
+    found = south.next_after(after)
+    assert found is not None
+    assert timedelta(0) < datetime(2026, 9, 23, 0, 5, tzinfo=UTC) - found < timedelta(days=3)
+
+
+@untimed
+@given(
+    st.sampled_from(EVENTS),
+    st.floats(89.5, 90),
+    st.sampled_from([1, -1]),
+    st.floats(-180, 180),
+    INSTANTS,
+)
+def test_a_polar_slot_is_the_same_from_wherever_it_is_searched(
+    event: str, lat: float, sign: int, lon: float, after: datetime
+) -> None:
+    schedule = solar(event, lat * sign, lon)
+    slot = schedule.next_after(after)
+    assert slot is not None
+    assert after < slot < after + timedelta(days=367)
+    assert schedule.next_after(slot - timedelta(milliseconds=1)) == slot
+    assert schedule.next_after(after + (slot - after) / 2) == slot
 
 
 def test_the_polar_night_is_waited_for() -> None:

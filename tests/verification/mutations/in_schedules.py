@@ -206,8 +206,8 @@ ALL = [
         "cron: what counts elapsed time",
         "A star, a range or a step in the time makes a rule interval-like",
         _CRON,
-        "interval_like=any(map(_counts_elapsed_time, fields[:3])),",
-        "interval_like=False,",
+        "interval_like = any(map(_counts_elapsed_time, fields[:3]))",
+        "interval_like = False",
         FOLDS,
     ),
     Device(

@@ -47,7 +47,8 @@ def rule(chance: Random) -> str:
         parts["BYMONTH"] = numbers(chance, 1, 12)
     if freq == "YEARLY" and chance.random() < 0.2:
         parts["BYWEEKNO"] = numbers(chance, 1, 53)
-        parts["BYDAY"] = by_day(chance, numbered=0)
+        if chance.random() < 0.7:
+            parts["BYDAY"] = by_day(chance, numbered=0)
     elif freq in ("YEARLY", "DAILY") and chance.random() < 0.2:
         parts["BYYEARDAY"] = numbers(chance, 1, 366, back=True)
     elif freq != "WEEKLY" and chance.random() < 0.3:

@@ -40,15 +40,24 @@ _EVERY_YEAR_DAYS = 60 * 366
 
 
 class Recurrence:
-    """The slots of a rule with explicit parts, in local seconds; dtstart is `start_s`."""
+    """The slots of a rule with explicit parts, in local seconds; dtstart is `start_s`.
+
+    Without the excluded seconds, and without the excluded days, counted from 1970-01-01.
+    """
 
     def __init__(
-        self, parts: Parts, start_s: int, excluded_s: frozenset[int] = frozenset()
+        self,
+        parts: Parts,
+        start_s: int,
+        excluded_s: frozenset[int] = frozenset(),
+        excluded_days: frozenset[int] = frozenset(),
     ) -> None:
         self.parts = parts
         self.interval_like = parts.freq in UNITS_S
         self._start_s = start_s
-        self._excluded_s = excluded_s
+        self._excluded_days = excluded_days
+        self._excluded_days_in_order = sorted(excluded_days)
+        self._excluded_s = frozenset(s for s in excluded_s if s // DAY_S not in excluded_days)
         self._excluded_slots: list[int] | None = None
         self._slots = _Slots(parts, start_s)
         self._end_s = _END_S if parts.until_s is None else min(parts.until_s, _END_S)
@@ -64,10 +73,13 @@ class Recurrence:
         found = max(local_s, self._start_s - 1)
         while found < self._end_s:
             slot = self._slots.first_from(found + 1, self._end_s)
-            if slot is None or slot not in self._excluded_s:
+            if slot is None:
+                return None
+            day = slot // DAY_S
+            if day not in self._excluded_days and slot not in self._excluded_s:
                 return slot
             examined()
-            found = slot
+            found = (day + 1) * DAY_S - 1 if day in self._excluded_days else slot
         return None
 
     def count(self, begin_s: int, end_s: int) -> int:
@@ -77,7 +89,17 @@ class Recurrence:
             return 0
         excluded = self._excluded_in_order()
         without = bisect_left(excluded, end_s) - bisect_left(excluded, begin_s)
-        return self._slots.count(begin_s, end_s) - without
+        return self._slots.count(begin_s, end_s) - without - self._on_excluded_days(begin_s, end_s)
+
+    def _on_excluded_days(self, begin_s: int, end_s: int) -> int:
+        number, days = 0, self._excluded_days_in_order
+        for i in range(bisect_left(days, begin_s // DAY_S), len(days)):
+            begin, end = max(begin_s, days[i] * DAY_S), min(end_s, (days[i] + 1) * DAY_S)
+            if begin >= end:
+                break
+            examined()
+            number += self._slots.count(begin, end)
+        return number
 
     def _excluded_in_order(self) -> list[int]:
         """The excluded times that would otherwise be slots, in order."""

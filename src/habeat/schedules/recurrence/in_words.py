@@ -48,7 +48,13 @@ def _months(parts: Parts) -> str:
 
 
 def _weeks(parts: Parts) -> str:
-    return f"{_numbered('in week', parts.by_week_no)} of the year" if parts.by_week_no else ""
+    if not parts.by_week_no:
+        return ""
+    every_day = not (parts.by_day or parts.by_month_day or parts.by_year_day)
+    weeks = f"{_numbered('in week', parts.by_week_no)} of the year"
+    if not every_day:
+        return weeks
+    return f"{weeks}, on all {'their' if len(parts.by_week_no) > 1 else 'its'} days,"
 
 
 def _days(parts: Parts) -> list[str]:

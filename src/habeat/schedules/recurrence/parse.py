@@ -6,7 +6,9 @@
 
 The text has one RRULE, with or without that name, and optional DTSTART and EXDATE lines. Errors
 name the invalid part, and nothing is guessed: other parsers read BYHOUR=25 as no hour at all, or
-1MO in a weekly rule as every Monday.
+1MO in a weekly rule as every Monday. Blanks after a comma or a semicolon are dropped, and so are
+quotation marks around a TZID. A date in an EXDATE with VALUE=DATE removes the whole day; a date
+without it is midnight, as releases before VALUE=DATE was honoured stored it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ _MAX_INTERVAL = 999_999_999
 
 _EPOCH = datetime(1970, 1, 1)
 _FOLDED = re.compile(r"\r?\n[ \t]")
+# "BYHOUR=9, 15" and "FREQ=DAILY; BYHOUR=9", but not the blank between two properties.
+_BLANKS = re.compile(r"(?<=[,;])[ \t]+(?!(?:RRULE|EXRULE|DTSTART|RDATE|EXDATE)[:;])", re.IGNORECASE)
+_TZID = re.compile(r"TZID=(?:\"([^\"]*)\"|([^:;\n]*))", re.IGNORECASE)
 _TIME = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?", re.ASCII)
 _DAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)(?:\(([+-]?\d{1,2})\))?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,9}", re.ASCII)
@@ -56,10 +61,14 @@ _KNOWN = ("FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", *_LISTS)
 
 
 class Moment(NamedTuple):
-    """A local time in whole seconds, and its zone; None if the text names none."""
+    """A local time in whole seconds, and its zone; None if the text names none.
+
+    `whole_day` is true of a date with VALUE=DATE; its local time is midnight.
+    """
 
     local_s: int
     tz: str | None
+    whole_day: bool = False
 
     def instant_ms(self) -> int:
         """The instant in Unix ms; requires a zone. For a repeated local time, the first pass."""
@@ -86,10 +95,13 @@ def read(text: object) -> RuleText:
     starts: list[Moment] = []
     excluded: list[Moment] = []
     kept: list[str] = []
-    for line in _FOLDED.sub("", text).split():
+    for line in _lines(text):
         named, _, value = line.rpartition(":")
         name, *parameters = named.split(";")
         match name.upper():
+            case "" if not parameters and "=" not in value:
+                allowed = "parts such as BYMINUTE=0,15, without blanks between their values"
+                raise ValidationError("text", line, allowed)
             case "" | "RRULE" if not parameters:
                 rules.append(value.upper())
             case "DTSTART":
@@ -110,6 +122,15 @@ def read(text: object) -> RuleText:
     return RuleText(
         "\n".join([*rules, *kept]), _parts(rules[0]), starts[0] if starts else None, tuple(excluded)
     )
+
+
+def _lines(text: str) -> list[str]:
+    """The properties of a text, without blanks inside them and quotation marks around a TZID."""
+    unfolded = _FOLDED.sub("", text)
+    for quoted, plain in _TZID.findall(unfolded):
+        zone_named(quoted or plain)  # before a blank in the name splits it
+    unfolded = _TZID.sub(lambda found: f"TZID={found[1] or found[2]}", unfolded)
+    return _BLANKS.sub("", unfolded).split()
 
 
 def local_seconds(local: datetime) -> int:
@@ -165,8 +186,8 @@ def _check_together(parts: Parts, given: dict[str, str]) -> None:
     if numbered and (parts.freq not in ("YEARLY", "MONTHLY") or parts.by_week_no):
         allowed = "numbers such as 1MO only with FREQ=MONTHLY, or with YEARLY without BYWEEKNO"
         raise ValidationError("BYDAY", given["BYDAY"], allowed)
-    if parts.by_week_no and (parts.freq != "YEARLY" or not parts.by_day):
-        allowed = "BYWEEKNO only with FREQ=YEARLY and a BYDAY for the days of those weeks"
+    if parts.by_week_no and parts.freq != "YEARLY":
+        allowed = "BYWEEKNO only with FREQ=YEARLY"
         raise ValidationError("BYWEEKNO", given["BYWEEKNO"], allowed)
     if parts.by_set_pos and not any(part.startswith("BY") and part != "BYSETPOS" for part in given):
         raise ValidationError("BYSETPOS", given["BYSETPOS"], "BYSETPOS only with another BY part")
@@ -203,15 +224,18 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
 
 
 def _moments(name: str, parameters: list[str], value: str) -> list[Moment]:
-    tz = None
+    tz, is_date = None, False
     for parameter in parameters:
         key, _, given = parameter.partition("=")
         if key.upper() == "TZID":
             zone_named(given)
             tz = given
         elif parameter.upper() not in ("VALUE=DATE-TIME", "VALUE=DATE"):
-            raise ValidationError(name, parameter, "TZID=… or VALUE=DATE-TIME")
-    return [_moment(name, moment.upper(), tz) for moment in value.split(",")]
+            raise ValidationError(name, parameter, "TZID=…, VALUE=DATE or VALUE=DATE-TIME")
+        else:
+            is_date = parameter.upper() == "VALUE=DATE"
+    found = [_moment(name, moment.upper(), tz) for moment in value.split(",")]
+    return [each if is_date else each._replace(whole_day=False) for each in found]
 
 
 def _moment(name: str, value: str, tz: str | None) -> Moment:
@@ -222,5 +246,5 @@ def _moment(name: str, value: str, tz: str | None) -> Moment:
         except ValueError:
             pass
         else:
-            return Moment(local_seconds(local), "UTC" if match[3] else tz)
+            return Moment(local_seconds(local), "UTC" if match[3] else tz, not match[2])
     raise ValidationError(name, value, "a time such as 20261231T235959, or with a final Z for UTC")

@@ -26,7 +26,7 @@ from habeat.schedules.recurrence.enumerate import SEARCH_YEARS, Recurrence
 from habeat.schedules.recurrence.parse import RuleText, local_seconds, read
 from habeat.schedules.recurrence.parts import explicit
 from habeat.schedules.registry import register
-from habeat.schedules.zone import zone_named
+from habeat.schedules.zone import DAY_S, zone_named
 
 _SECOND = timedelta(seconds=1)
 
@@ -67,13 +67,14 @@ class RRule(_Ended):
             object.__setattr__(self, name, value)
         start_s = local_seconds(start.replace(tzinfo=None))
         parts = explicit(parsed.parts, start_s)
-        here = {moment.local_s for moment in parsed.excluded if moment.tz in (None, tz)}
-        rule = Recurrence(parts, start_s, frozenset(here))
+        own = [moment for moment in parsed.excluded if moment.whole_day or moment.tz in (None, tz)]
+        here = frozenset(moment.local_s for moment in own if not moment.whole_day)
+        # A date is a day of the rule's own calendar, whatever its TZID.
+        days = frozenset(moment.local_s // DAY_S for moment in own if moment.whole_day)
+        rule = Recurrence(parts, start_s, here, days)
         _check_possible(rule, parsed.rule)
         self._follow(rule)
-        elsewhere = {
-            moment.instant_ms() for moment in parsed.excluded if moment.tz not in (None, tz)
-        }
+        elsewhere = {moment.instant_ms() for moment in parsed.excluded if moment not in own}
         end = NoEnd() if parts.until_ms is None else Until(parts.until_ms)
         if parts.count is not None:
             end = counted_end(parts, start_s, tz or "UTC", self.gap, self.fold)
