@@ -40,3 +40,36 @@ HOURS = fields(0, 23)
 DAYS = fields(1, 31)
 MONTH_FIELDS = fields(1, 12, MONTHS)
 WEEKDAY_FIELDS = fields(0, 6, WEEKDAYS)
+
+#: Forms beyond Vixie cron's, by field.
+DAYS_FROM_THE_END = st.lists(
+    st.one_of(
+        st.just("L"),
+        st.just("LW"),
+        st.integers(1, 30).map("L-{}".format),
+        st.integers(1, 30).map("L-{}W".format),
+        st.integers(1, 31).map("{}W".format),
+        st.integers(1, 31).map(str),
+    ),
+    min_size=1,
+    max_size=4,
+).map(",".join)
+MIXED_WEEKDAYS = st.tuples(
+    st.sampled_from(["", "+"]),
+    st.lists(
+        st.one_of(
+            st.integers(0, 6).map(str),
+            st.integers(0, 6).map("{}L".format),
+            st.tuples(st.integers(0, 6), st.integers(1, 5)).map("{0[0]}#{0[1]}".format),
+            st.sampled_from(["friday", "Wednesday", "monday-friday"]),
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(",".join),
+).map("".join)
+YEARS = st.one_of(
+    st.just("*"),
+    st.just("*/3"),
+    st.integers(1970, 2099).map(str),
+    st.tuples(st.integers(1990, 2030), st.integers(0, 9)).map(lambda got: f"{got[0]}-{sum(got)}"),
+)

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from habeat.errors import ValidationError
 from habeat.schedules import Cron, cron, from_json
 from habeat.schedules.wallclock import nth_ms
-from tests.unit.schedules.strategies import DAYS, WEEKDAY_FIELDS, WEEKDAYS, untimed
+from tests.unit.schedules.strategies import (
+    DAYS,
+    DAYS_FROM_THE_END,
+    MIXED_WEEKDAYS,
+    WEEKDAY_FIELDS,
+    WEEKDAYS,
+    YEARS,
+    untimed,
+)
 
 START = datetime(2025, 12, 31, 23, tzinfo=UTC)
 END = datetime(2030, 12, 31, 23, tzinfo=UTC)
@@ -183,3 +191,39 @@ def test_steps_beyond_a_field_and_ranges_that_wrap(expression: str, same_as: str
 def test_a_numbered_weekday_beside_a_day_of_month_is_either() -> None:
     found = [day.day for day in days_of(cron("0 0 13 * 5#2"))[:4]]
     assert found == [9, 13, 13, 13]
+
+
+@untimed
+@given(DAYS_FROM_THE_END, MIXED_WEEKDAYS, YEARS)
+def test_new_forms_are_found_counted_said_and_stored_alike(
+    of_month: str, of_week: str, years: str
+) -> None:
+    try:
+        schedule = cron(f"0 30 9,17 {of_month} * {of_week} {years}")
+    except ValidationError as error:
+        if "occurs" not in error.allowed:  # only a day that never comes is refused
+            raise
+        return
+    after_ms, until_ms = 1_700_000_000_000, 1_900_000_000_000
+    found, slot_ms = [], schedule.next_after_ms(after_ms)
+    while slot_ms is not None and slot_ms <= until_ms:
+        found.append(slot_ms)
+        slot_ms = schedule.next_after_ms(slot_ms)
+    run = schedule.count_between(after_ms, until_ms)
+    assert (
+        (run.count, run.first_ms, run.last_ms) == (len(found), found[0], found[-1])
+        if run
+        else (found == [])
+    )
+    assert from_json(schedule.to_json()) == schedule
+    assert schedule.describe().startswith("at 09:30 and 17:30 ")
+
+
+@untimed
+@given(YEARS, st.integers(1, 9998))
+def test_a_search_over_any_distance_of_years_stays_within_its_budget(years: str, year: int) -> None:
+    schedule = (
+        cron(f"0 0 0 29 2 * {years}") if years in ("*", "*/3") else cron(f"0 0 0 1 1 * {years}")
+    )
+    slot = schedule.next_after(datetime(year, 6, 1, tzinfo=UTC))
+    assert slot is None or slot.year >= year

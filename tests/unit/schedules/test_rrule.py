@@ -486,3 +486,16 @@ def test_an_excluded_date_without_value_date_stays_its_midnight() -> None:
     """As older releases stored and read it."""
     schedule = rrule("FREQ=HOURLY;BYHOUR=0,9\nEXDATE:20260106", tz=BERLIN, dtstart=START)
     assert first(schedule, 2) == ["2026-01-05 09:00", "2026-01-06 09:00"]
+
+
+def test_thousands_of_excluded_dates_are_counted_and_skipped_within_the_budget() -> None:
+    days = [START + timedelta(days=n) for n in range(1, 4000)]
+    dates = ",".join(f"{day:%Y%m%d}" for day in days)
+    schedule = rrule(f"FREQ=HOURLY\nEXDATE;VALUE=DATE:{dates}", tz="UTC", dtstart=START)
+    after = datetime(2026, 1, 5, 23, tzinfo=UTC)
+    assert schedule.next_after(after) == datetime.combine(
+        days[-1].date() + timedelta(days=1), datetime.min.time(), UTC
+    )
+    run = schedule.count_between(0, int(after.timestamp()) * 1000 + 86_400_000)
+    assert run is not None
+    assert run.count == 16
