@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from habeat import errors
+from habeat.beat.housekeeping import PAUSE_RETRY_MS
 from tests.verification.stateful import transfer
 from tests.verification.stateful.changing import names
 from tests.verification.stateful.drawing import TAGS
@@ -86,6 +87,8 @@ class Asking(Machine):
         if row is not None and row.broken:
             self.world.mend(name, definition)
             row.broken = ""
+            if row.until_ms is not None:  # a leader that could not end the pause tries again later
+                self.move_to(self.model.now_ms + PAUSE_RETRY_MS)
 
     # -- all of it --------------------------------------------------------------------------
 

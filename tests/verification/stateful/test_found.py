@@ -66,3 +66,21 @@ def test_a_pause_that_cannot_be_ended_does_not_keep_another_from_its_end(world: 
     world.clock.now_ms = START_MS + 2 * MINUTE
     world.run_leader()
     assert [entry.condition for entry in world.client.list()] == ["quarantined", "active"]
+
+
+def test_a_pause_that_could_not_be_ended_is_over_within_a_minute_of_the_repair(
+    world: World,
+) -> None:
+    """A definition that is put back by hand tells no leader; the next try finds it."""
+    world.client.add("a", "task", habeat.every(600, offset=0))
+    definition = world.definition("a")
+    world.spoil("a", "garbage")
+    world.client.pause("a", until=datetime.fromtimestamp(START_MS / 1_000 + 10, UTC))
+    world.clock.now_ms = START_MS + MINUTE
+    world.run_leader()
+    world.mend("a", definition)
+    world.run_leader()
+    assert world.client.get("a").condition == "paused"
+    world.clock.now_ms += MINUTE
+    world.run_leader()
+    assert world.client.get("a").condition == "active"
