@@ -86,6 +86,7 @@ class AtomicClaims:
         for claim, word in zip(sent.batch, reply.words, strict=True):
             if word == "ok":
                 self._circuits.sent(claim.firing.entry)
+                self._claim_results.due_task_log.sent(claim, reply.now_us)
             # An accepted claim is judged only if it may end the failure of its entry.
             if word != "ok" or self._claim_results.any_failed:
                 complete &= self._claim_results.judge(lead, claim, word, reply.now_us)
@@ -96,6 +97,7 @@ class AtomicClaims:
 
         Replies that have already arrived are still read, because they may report a loss of data.
         """
+        self._claim_results.due_task_log.sum_up()
         while self._under_way:
             sent = self._under_way.popleft()
             reply = sent.claiming.drop()

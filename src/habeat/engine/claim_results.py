@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from habeat.engine.circuits import Circuits
+from habeat.engine.due_task_log import DueTaskLog
 from habeat.engine.failures import Failed, Failures
 from habeat.engine.fenced import Lead
 from habeat.ports import Claim, Publisher, StoreUnavailable
@@ -28,6 +29,8 @@ class ClaimResults:
         self._circuits = circuits
         self._publisher = publisher
         self._failures = Failures()
+        #: The line of each firing whose claim was accepted.
+        self.due_task_log = DueTaskLog()
 
     @property
     def any_failed(self) -> bool:

@@ -283,6 +283,7 @@ class OutboxClaims:
 
     def drop(self, lead: Lead) -> None:
         """After a failure: claimed messages stay in flight, and recovery resends them."""
+        self._claim_results.due_task_log.sum_up()
         last, self._claiming = self._claiming, None
         if last is not None:
             reply = last.sent.drop()
@@ -318,6 +319,7 @@ class OutboxClaims:
             if word in ("ok", "mine inflight"):
                 # "mine inflight": we claimed it before, and the reply was lost.
                 firing, rendered = claim.firing, claim.rendered
+                self._claim_results.due_task_log.sent(claim, reply.now_us)
                 parcels.append(
                     Parcel(firing.entry, firing.identity, rendered.envelope, 1, rendered.packet)
                 )

@@ -21,6 +21,7 @@ class Rendered:
     the first attempt by this process; it may be empty.
     `repeatable` is false if only this process can send it.
     `code_us` is how long code other than habeat's took to build it; None if none has run yet.
+    `task` is the task's name if the firing is still to be logged; "" if Celery has logged it.
     """
 
     envelope: bytes = b""
@@ -28,6 +29,7 @@ class Rendered:
     repeatable: bool = True
     packet: Sequence[Sequence[bytes | str | int]] = ()
     code_us: int | None = None
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)

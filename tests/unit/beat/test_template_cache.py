@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import decimal
+import functools
 import importlib
+import inspect
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from celery import Celery, signals
+from celery.app.amqp import AMQP
 from celery.app.defaults import NAMESPACES
-from kombu import Exchange, Queue
+from celery.app.routes import MapRoute, Router
+from kombu import Exchange, Producer, Queue
 
 from habeat.beat.message.template_cache import Templates
 from habeat.config import Settings
@@ -306,3 +311,117 @@ def test_it_can_be_switched_off() -> None:
     assert not Settings.from_conf({**conf, "habeat_template": False}, app_main="a").template
     with pytest.raises(SettingsError, match="True or False"):
         Settings.from_conf({**conf, "habeat_template": "yes"}, app_main="a")
+
+
+def _wrapped(whole: Any) -> Any:
+    """As `functools.wraps` does it."""
+
+    @functools.wraps(whole)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return whole(*args, **kwargs)
+
+    return wrapper
+
+
+def _with_tenant(app: Celery) -> None:
+    """A build function that writes an argument of the entry into a header."""
+    stock = app.amqp.as_task_v2
+
+    def build(*args: Any, **kwargs: Any) -> Any:
+        return stock(*args, **kwargs)
+
+    app.amqp.task_protocols = {**app.amqp.task_protocols, 2: build}
+
+
+class OwnProducer(Producer):
+    def publish(self, *args: Any, **kwargs: Any) -> Any:
+        return super().publish(*args, **kwargs)
+
+
+def _own_producer(app: Celery) -> None:
+    app.amqp.Producer = OwnProducer
+
+
+def _wrap_on(owner: str, name: str) -> Callable[[Celery], None]:
+    def wrap(app: Celery) -> None:
+        target = {"amqp": app.amqp, "router": app.amqp.router, "app": app}[owner]
+        setattr(target, name, _wrapped(getattr(target, name)))
+
+    return wrap
+
+
+ON_THE_WAY = {
+    "send_task_message": _wrap_on("amqp", "send_task_message"),
+    "create_task_message": _wrap_on("amqp", "create_task_message"),
+    "as_task_v2": _wrap_on("amqp", "as_task_v2"),
+    "task_protocols": _with_tenant,
+    "route": _wrap_on("router", "route"),
+    "expand_destination": _wrap_on("router", "expand_destination"),
+    "send_task": _wrap_on("app", "send_task"),
+    "producer": _own_producer,
+}
+
+
+@pytest.mark.parametrize("name", ON_THE_WAY)
+def test_a_method_of_other_code_on_the_way_to_the_channel_leaves_messages_to_celery(
+    name: str,
+) -> None:
+    app = app_with()
+    ON_THE_WAY[name](app)
+    assert name in why(app, entries_of())
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        (AMQP, "send_task_message"),
+        (AMQP, "as_task_v1"),
+        (AMQP, "_create_task_sender"),
+        (Router, "route"),
+        (MapRoute, "__call__"),
+        (Producer, "maybe_declare"),
+    ],
+)
+def test_a_class_patched_on_the_way_to_the_channel_leaves_messages_to_celery(
+    cls: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_with()
+    stock = inspect.getattr_static(cls, name)
+    whole = getattr(stock, "func", stock)
+    wrapper = _wrapped(whole)
+    monkeypatch.setattr(cls, name, property(wrapper) if whole is not stock else wrapper)
+    assert name in why(app, entries_of())
+
+
+def test_a_receiver_that_connects_within_a_turn_sees_the_next_message() -> None:
+    app = app_with()
+    bench = bench_of(app, entries_of(), template=True)
+    entry = bench.declared.entries["first"]
+    for turn in range(3):
+        bench.publisher.render(entry, Firing("first", SLOT_MS + turn, SLOT_MS), "cluster", 1)
+    seen: list[Any] = []
+
+    def see(**_: Any) -> None:
+        seen.append(1)
+
+    signals.before_task_publish.connect(see)
+    try:
+        bench.publisher.render(entry, Firing("first", SLOT_MS + 9, SLOT_MS), "cluster", 1)
+    finally:
+        signals.before_task_publish.disconnect(see)
+    assert seen == [1]
+
+
+def test_learning_logs_no_line_and_the_firing_is_logged_when_it_is_claimed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = app_with()
+    bench = bench_of(app, entries_of(), template=True)
+    entry = bench.declared.entries["first"]
+    with caplog.at_level("INFO", "celery.beat"):
+        ahead = [
+            bench.publisher.foresee(entry, Firing("first", SLOT_MS + turn, SLOT_MS), "cluster", 1)
+            for turn in range(3)
+        ]
+    assert [each.task for each in ahead if each is not None] == ["proj.any"] * 3
+    assert "Sending due task" not in caplog.text

@@ -74,7 +74,7 @@ class CeleryPublisher:
         self._by_task: dict[str, str] = {}
         #: Queues that the claim may not push to: the outbox sends their messages.
         self._denied: set[str] = set()
-        self.templates = Templates(broker.app, self._record, self._rendered) if template else None
+        self.templates = Templates(broker.app, self._rehearse, self._rendered) if template else None
         self._outgoing = Outgoing(broker, now_ms)
         self._in_packets = False
         self.atomic = False
@@ -220,6 +220,16 @@ class CeleryPublisher:
             self._own_way.add(entry.name)
             raise RenderBypassed("Celery bypassed the recorder, or sent nothing")
         return published
+
+    def _rehearse(
+        self, entry: Entry, firing: Firing, task_id: str, epoch: int
+    ) -> list[Publication]:
+        """What Celery would publish; nothing is logged. RenderFailed."""
+        try:
+            return self._renderer.rehearse(entry, firing, task_id, epoch, self._broker.connection)
+        except RenderFailed as error:
+            self._blame_broker(error)
+            raise
 
     def _blame_broker(self, error: RenderFailed) -> None:
         """BrokerUnavailable if the broker caused the failure: a result backend may have used it."""

@@ -107,6 +107,20 @@ class EntryRenderer:
         self.run(entry, firing, task_id, lease_epoch, recorder)
         return recorder.published
 
+    def rehearse(
+        self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, connection: Any
+    ) -> list[Publication]:
+        """The same without beat's `apply_entry`, which logs the entry: for a firing not due yet.
+
+        Only for an app whose `apply_entry` is Celery's own.
+        """
+        recorder = Recorder(connection)
+        sending = SendAttempt(self._app, entry, firing, task_id, lease_epoch)
+        sending.run(self._beat_entry(entry, sending), recorder)
+        if sending.error is not None:
+            raise RenderFailed(text_of(sending.error)) from sending.error
+        return recorder.published
+
     def run(
         self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, producer: Any
     ) -> None:

@@ -26,7 +26,7 @@ from kombu.utils import json
 from habeat.beat.broker.envelope import Publication
 from habeat.beat.message.send_path import iso
 from habeat.beat.message.template import NotTaken, Template, Values, body_of, marks, tail_of_body
-from habeat.beat.message.template_limits import why_not_app, why_not_entry
+from habeat.beat.message.template_limits import is_watched, why_not_app, why_not_entry
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.ports import BrokerUnavailable, Rendered
@@ -59,9 +59,10 @@ class _Learned:
 class Templates:
     """Renders firings from templates, where possible."""
 
-    def __init__(self, app: Celery, record: Record, finish: Finish) -> None:
+    def __init__(self, app: Celery, rehearse: Record, finish: Finish) -> None:
+        """`rehearse` has Celery build a message, and leaves no trace: the firing may not exist."""
         self._app = app
-        self._record = record
+        self._rehearse = rehearse
         self._finish = finish
         self._shapes: OrderedDict[Hashable, _Learned | str | None] = OrderedDict()
         self._why_not_app = ""
@@ -97,7 +98,7 @@ class Templates:
 
         A shape is learned at its second firing; with `at_once`, at the first.
         """
-        if self._why_not_app or entry.deadline_ms is not None or entry.from_code:
+        if self._why_not_app or entry.deadline_ms is not None or entry.from_code or is_watched():
             return None
         if not isinstance(entry.task, str):
             return None
@@ -131,7 +132,7 @@ class Templates:
             self._repr(entry.kwargs, "kwargsrepr_maxsize"),
             body_of(entry.args, entry.kwargs, known.tail),
         )
-        return _rendered(known.template.fill(values), known.atomic)
+        return _rendered(known.template.fill(values), known.atomic, str(entry.task))
 
     # -- learning ---------------------------------------------------------------------------
 
@@ -142,11 +143,13 @@ class Templates:
         if why:
             self._keep(shape, why)
             return None
-        published = self._record(entry, firing, task_id, epoch)
+        published = self._rehearse(entry, firing, task_id, epoch)
+        if not published:
+            return None  # Celery bypassed the recorder: the publisher finds out when it is due
         if len(published) != 1:
             self._keep(shape, "each firing sends more than one message")
-            return self._finish(published)
-        rendered = self._finish(published)
+            return replace(self._finish(published), task=str(entry.task))
+        rendered = replace(self._finish(published), task=str(entry.task))
         try:
             self._keep(shape, self._learned(entry, firing, task_id, epoch, published, rendered))
         except NotTaken as reason:
@@ -171,7 +174,7 @@ class Templates:
         args, kwargs = entry.args, entry.kwargs
         tail = tail_of_body(published[0].body, args, kwargs)
         body = body_of(args, kwargs, tail)
-        marked, values = self._marked(entry, body)
+        marked, values = self._marked(entry, tail)
         template = Template(marked, values)
         template.foretells(
             _words(rendered),
@@ -189,12 +192,16 @@ class Templates:
         check = getattr(task, "__header__", None) if getattr(task, "typing", False) else None
         return _Learned(template, tail, bool(rendered.commands), check)
 
-    def _marked(self, entry: Entry, body: str) -> tuple[Sequence[Sequence[Any]], Values]:
-        """The message of a firing that does not exist, and its values."""
+    def _marked(self, entry: Entry, tail: str) -> tuple[Sequence[Sequence[Any]], Values]:
+        """The message of a firing that does not exist, with other arguments, and its values."""
         mark = marks()
+        other = _with_other_arguments(entry, mark["name"])
         firing = Firing(mark["name"], _MARKED_SLOT_MS, _MARKED_SLOT_MS)
-        published = self._record(
-            replace(entry, name=mark["name"]), firing, mark["task_id"], _MARKED_EPOCH
+        published = self._rehearse(
+            other,
+            firing,
+            mark["task_id"],
+            _MARKED_EPOCH,
         )
         values = Values(
             mark["name"],
@@ -203,11 +210,11 @@ class Templates:
             str(_MARKED_EPOCH),
             mark["argsrepr"],
             mark["kwargsrepr"],
-            body,
+            body_of(other.args, other.kwargs, tail),
         )
         return _words(
             self._finish(
-                [self._with_reprs(entry, publication, values) for publication in published]
+                [self._with_reprs(other, publication, values) for publication in published]
             )
         ), values
 
@@ -239,9 +246,23 @@ class Templates:
 
 
 def _shape(entry: Entry) -> Hashable:
+    """What messages made from one template have in common.
+
+    It includes whether there are arguments: a template learned without any says nothing about
+    messages that have some.
+    """
+    task = entry.task if isinstance(entry.task, str) else ""
+    given = (1 if entry.args else 0) + (2 if entry.kwargs else 0)
     if not entry.options:
-        return entry.task if isinstance(entry.task, str) else ""
-    return entry.task, json.dumps(entry.options, sort_keys=True)
+        return task, given
+    return task, given, json.dumps(entry.options, sort_keys=True)
+
+
+def _with_other_arguments(entry: Entry, mark: str) -> Entry:
+    """An entry of another name, with as many arguments of the same names, and other values."""
+    args = tuple(f"{mark} {at}" for at in range(len(entry.args)))
+    kwargs = {name: f"{mark} {name}" for name in entry.kwargs}
+    return replace(entry, name=mark, args=args, kwargs=kwargs)
 
 
 def _is_plain(value: Any) -> bool:
@@ -273,7 +294,7 @@ def _words(rendered: Rendered) -> Sequence[Sequence[Any]]:
     return rendered.commands or [[rendered.envelope.decode()], *rendered.packet]
 
 
-def _rendered(commands: Sequence[Sequence[Any]], atomic: bool) -> Rendered:
+def _rendered(commands: Sequence[Sequence[Any]], atomic: bool, task: str) -> Rendered:
     if atomic:
-        return Rendered(commands=commands)
-    return Rendered(envelope=commands[0][0].encode(), packet=commands[1:])
+        return Rendered(commands=commands, task=task)
+    return Rendered(envelope=commands[0][0].encode(), packet=commands[1:], task=task)

@@ -7,10 +7,11 @@ arguments, a canvas). Each reason is a few words, for `celery … habeat show`.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 import celery
@@ -19,6 +20,7 @@ from celery import Celery, Task, signals
 from celery.app.amqp import AMQP
 from celery.app.routes import MapRoute, Router
 from celery.beat import Scheduler
+from kombu import Exchange, Queue
 from kombu.messaging import Producer
 
 from habeat.beat.message.send_path import CANVAS, goes_its_own_way
@@ -30,20 +32,51 @@ _MOMENT = ("countdown", "eta", "expires")
 _OTHER = ("argsrepr", "kwargsrepr", "link", "link_error", "stamped_headers", "producer")
 _STOCK = tuple(str(Path(next(iter(package.__path__)))) for package in (celery, kombu))
 _PUBLISH_SIGNALS = ("before_task_publish", "after_task_publish", "task_sent")
+_SIGNALS = [(name, getattr(signals, name)) for name in _PUBLISH_SIGNALS if hasattr(signals, name)]
+#: What Celery calls between `apply_entry` and the producer, by class.
+_TASK = ("apply_async", "_get_app", "_get_exec_options", "shadow_name")
+_APP = ("send_task", "signature", "producer_or_acquire", "_canonical_signature", "gen_task_name")
+_AMQP = (
+    "as_task_v1",
+    "as_task_v2",
+    "_create_task_sender",
+    "send_task_message",
+    "create_task_message",
+    "task_protocols",
+    "router",
+    "queues",
+    "producer_pool",
+    "default_queue",
+    "default_exchange",
+    "Queues",
+    "Router",
+    "flush_routes",
+)
+_PRODUCER = ("__init__", "publish", "_publish", "_prepare", "maybe_declare", "revive", "channel")
+_ROUTER = ("route", "expand_destination", "lookup_route", "query_router")
+_PROTOCOLS = {1: AMQP.as_task_v1, 2: AMQP.as_task_v2}
+
+
+def is_watched() -> str:
+    """The signal of a publication that has receivers; "" if none has. Cheap: for each message."""
+    for name, signal in _SIGNALS:
+        if signal.receivers:
+            return name
+    return ""
 
 
 def why_not_app(app: Celery) -> str:
     """Why no message of this app can be made from a template; "" if some can."""
-    for name in _PUBLISH_SIGNALS:
-        signal = getattr(signals, name, None)
-        if signal is not None and signal.receivers:
-            return f"the signal {name} has receivers"
+    if name := is_watched():
+        return f"the signal {name} has receivers"
     if app.conf.task_send_sent_event:
         return "task_send_sent_event sends an event with each message"
+    if type(app.amqp) is not AMQP:
+        return "AMQP is not Celery's own"
     router = app.amqp.router
     if type(router) is not Router or any(type(route) is not MapRoute for route in router.routes):
         return "a router is a function"
-    return _patched(app)
+    return _patched(app) or _replaced_attributes(app.amqp)
 
 
 def why_not_entry(app: Celery, entry: Entry) -> str:
@@ -72,33 +105,61 @@ def _own_task(task: Task | None) -> str:
         return ""
     if getattr(task, "_dump_pydantic_arguments", None) is not None:
         return "its arguments are Pydantic models"
-    for name in ("shadow_name", "_get_exec_options"):
-        if not _is_stock(type(task), name):
+    for name in _TASK:
+        if not _is_stock(type(task), name) or name in vars(task):
             return f"its class has a {name} of its own"
     return ""
 
 
 def _patched(app: Celery) -> str:
     on_the_way: Mapping[str, tuple[Any, tuple[str, ...]]] = {
-        "Celery": (app, ("send_task", "signature", "producer_or_acquire")),
-        "Task": (Task, ("apply_async",)),
-        "AMQP": (app.amqp, ("as_task_v2", "_create_task_sender")),
+        "Celery": (app, _APP),
+        "Task": (Task, _TASK),
+        "AMQP": (AMQP, _AMQP),
+        "Router": (Router, _ROUTER),
+        "MapRoute": (MapRoute, ("__call__", "__init__")),
         "Scheduler": (Scheduler, ("apply_entry", "apply_async", "send_task")),
-        "Producer": (Producer, ("publish", "_publish", "_prepare")),
+        "Producer": (Producer, _PRODUCER),
         "backend": (app.backend, ("on_task_call",)),
     }
     for what, (owner, names) in on_the_way.items():
         for name in names:
             if not _is_stock(owner, name):
                 return f"{what}.{name} is not Celery's own"
-    return "" if isinstance(app.amqp, AMQP) else "AMQP is not Celery's own"
+    return ""
+
+
+def _replaced_attributes(amqp: AMQP) -> str:
+    """What this AMQP object or its router has been given in place of Celery's own; "" if nothing.
+
+    Celery keeps some methods on the object too, where other code may have wrapped them.
+    """
+    for owner, what in ((amqp, "AMQP"), (amqp.router, "Router")):
+        for name, value in vars(owner).items():
+            if not callable(value) or isinstance(value, type | Exchange | Queue):
+                continue
+            if not _is_stock_function(value):
+                return f"{what}.{name} is not Celery's own"
+    for number, build in amqp.task_protocols.items():
+        if getattr(build, "__func__", build) is not _PROTOCOLS.get(number):
+            return "AMQP.task_protocols is not Celery's own"
+    return "" if amqp.Producer is Producer else "the producer's class is not kombu's own"
 
 
 def _is_stock(owner: Any, name: str) -> bool:
     """Whether this is Celery's or kombu's own function, neither wrapped nor replaced."""
     found = inspect.getattr_static(owner, name, None)
-    if found is None:
+    if found is None or isinstance(found, type):
         return True
-    if isinstance(found, (classmethod, staticmethod)):
+    if isinstance(found, classmethod | staticmethod):
+        found = found.__func__
+    elif isinstance(found, property | functools.cached_property):
+        found = found.fget if isinstance(found, property) else found.func
+    return _is_stock_function(found)
+
+
+def _is_stock_function(found: Any) -> bool:
+    """Whether the code of this function or method is in a file of Celery's or kombu's."""
+    if isinstance(found, MethodType):
         found = found.__func__
     return isinstance(found, FunctionType) and found.__code__.co_filename.startswith(_STOCK)
