@@ -7,6 +7,7 @@ everything nested in it: the tasks of a group, the header and body of a chord.
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections import UserList
 from collections.abc import Callable, Mapping
@@ -61,15 +62,34 @@ def options_of(given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
         raise ValidationError("options", given, "a mapping with string keys")
     options = {name: value for name, value in given.items() if value is not None}
+    check_names(options)
     for name, value in options.items():
-        if name in _REFUSED:
-            raise ValidationError(f"options.{name}", value, _REFUSED[name])
         check, allowed = _CHECKS.get(name, (_anything, ""))
         if not check(value):
             raise ValidationError(f"options.{name}", value, allowed)
     if isinstance(expires := options.get("expires"), timedelta):
         options["expires"] = expires.total_seconds()
     return options
+
+
+def check_names(options: Mapping[str, Any]) -> None:
+    """ValidationError for an option that habeat sets itself, or whose name is a likely typo.
+
+    A name that resembles no option is a property of the message, as with Celery.
+    """
+    for name, value in options.items():
+        if name in _REFUSED and value is not None:
+            raise ValidationError(f"options.{name}", value, _REFUSED[name])
+        if name in _KNOWN or not isinstance(name, str):
+            continue
+        near = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.75)
+        if near:
+            raise ValidationError(
+                f"options.{name}",
+                value,
+                "an option of apply_async or a property of the message",
+                problem=f"unknown option {name!r} (did you mean {near[0]!r}?)",
+            )
 
 
 def _anything(value: Any) -> bool:
@@ -114,3 +134,54 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "time_limit": (lambda value: _number(value) and value > 0, "more than 0 seconds"),
     "soft_time_limit": (lambda value: _number(value) and value > 0, "more than 0 seconds"),
 }
+
+#: Options of `apply_async` and `Producer.publish`, and the properties of AMQP and SQS messages.
+_KNOWN = (
+    *_CHECKS,
+    *_REFUSED,
+    *[
+        "eta",
+        "countdown",
+        "expires",
+        "queue",
+        "routing_key",
+        "exchange",
+        "exchange_type",
+        "priority",
+        "serializer",
+    ],
+    *[
+        "compression",
+        "headers",
+        "time_limit",
+        "soft_time_limit",
+        "ignore_result",
+        "shadow",
+        "retry",
+    ],
+    *[
+        "retry_policy",
+        "link",
+        "link_error",
+        "chain",
+        "chord",
+        "root_id",
+        "parent_id",
+        "group_id",
+        "group_index",
+    ],
+    *["delivery_mode", "reply_to", "mandatory", "immediate", "user_id", "app_id", "message_id"],
+    *["correlation_id", "content_type", "content_encoding", "expiration", "timestamp", "type"],
+    *[
+        "cluster_id",
+        "declare",
+        "timeout",
+        "confirm_timeout",
+        "argsrepr",
+        "kwargsrepr",
+        "origin",
+        "add_to_parent",
+    ],
+    *["replaced_task_nesting", "stamped_headers", "router", "create_sent_event", "task_type"],
+    *["periodic_task_name", "MessageGroupId", "MessageDeduplicationId", "DelaySeconds"],
+)

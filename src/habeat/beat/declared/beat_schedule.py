@@ -25,6 +25,7 @@ from habeat.core.entry import Entry, validated
 from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.entries.codec import encode, encode_checked
 from habeat.entries.fields import OWN, read_fields
+from habeat.entries.tasks import check_names
 from habeat.errors import ValidationError
 
 _CELERY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "name", "app")
@@ -84,7 +85,7 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str, limits: 
     relative = bool(given.get("relative"))
     schedule = to_schedule(given["schedule"], app, zone=zone, relative=relative).bound(name, zone)
     args, kwargs = given.get("args") or (), given.get("kwargs") or {}
-    lazy = is_lazy(args, kwargs)
+    lazy = is_lazy(args, kwargs) or _loses_types(app, given, args, kwargs)
     task = given["task"]
     entry = Entry(
         name=name,
@@ -122,9 +123,31 @@ def _stored(entry: Entry, limits: Limits) -> Entry:
     return entry
 
 
+def _loses_types(app: Celery, given: Mapping[str, Any], args: Any, kwargs: Any) -> bool:
+    """Whether its serializer keeps types that stored JSON would change: tuples, number keys.
+
+    Such arguments are taken from code at each firing, and are not stored.
+    """
+    task = app.tasks.get(given["task"]) if isinstance(given["task"], str) else None
+    own = (given.get("options") or {}).get("serializer") or getattr(task, "serializer", None)
+    if (own or app.conf.task_serializer) in ("json", "application/json"):
+        return False
+    return not all(_is_json(value) for value in (*args, dict(kwargs)))
+
+
+def _is_json(value: Any) -> bool:
+    """Whether the value is the same after JSON."""
+    if type(value) is dict:
+        return all(type(key) is str and _is_json(each) for key, each in value.items())
+    if type(value) is list:
+        return all(map(_is_json, value))
+    return value is None or type(value) in (str, int, float, bool)
+
+
 def _options(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options, with `expires` in seconds, because a timedelta cannot be stored."""
     options = dict(given or {})
+    check_names(options)
     if isinstance(expires := options.get("expires"), timedelta):
         options["expires"] = expires.total_seconds()
     return options

@@ -9,18 +9,20 @@ returns aware datetimes, or a `tz` attribute as in django-celery-beat), else the
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property, lru_cache, partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from celery import Celery
 from celery import schedules as celery_schedules
 
 from habeat.config.from_app import timezone_of
 from habeat.errors import ValidationError
-from habeat.schedules import Crontab, Interval, Schedule, Solar
+from habeat.schedules import Cron, Crontab, Interval, Schedule, Solar
 from habeat.schedules.custom import Asked, Code, Told
 
 #: The delay until a user's schedule class is asked again if it names none: the longest time between
@@ -29,6 +31,9 @@ ASK_AGAIN_MS = 300_000
 #: The longest delay that such a schedule may ask for.
 LONGEST_S = 366 * 86_400
 
+_CRON_ORDER = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+#: Five fields of numbers, which cron and Celery's crontab read alike.
+_PLAIN_CRON = re.compile(r"[\d*/,-]+( [\d*/,-]+){4}").fullmatch
 _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 
 
@@ -142,15 +147,27 @@ def _again_ms(seconds: object) -> int:
 def to_celery(schedule: Schedule, app: Celery) -> Any:
     """The equivalent Celery schedule, for code that inspects entries, such as Sentry's crons.
 
-    If Celery has none, an interval of a day as a placeholder, which is never asked.
+    A crontab has the entry's own zone. If Celery has no equivalent, a bare `BaseSchedule`, which is
+    never asked and of which Sentry says nothing.
     """
     if isinstance(schedule, Interval):
         return celery_schedules.schedule(timedelta(milliseconds=schedule.every_ms), app=app)
     if isinstance(schedule, Crontab):
         fields: Mapping[str, Any] = {name: getattr(schedule, name) for name in _CRONTAB_FIELDS}
-        return celery_schedules.crontab(**fields, app=app)
+        return _in_zone(celery_schedules.crontab(**fields, app=app), schedule.tz)
+    if isinstance(schedule, Cron) and _PLAIN_CRON(schedule.expression):
+        minute, hour, day, month, weekday = schedule.expression.split()
+        if "*" in (day, weekday):  # otherwise cron takes either, and Celery's crontab both
+            fields = dict(zip(_CRON_ORDER, (minute, hour, day, month, weekday), strict=True))
+            return _in_zone(celery_schedules.crontab(**fields, app=app), schedule.tz)
     if isinstance(schedule, Solar):
         return celery_schedules.solar(schedule.event, schedule.lat, schedule.lon, app=app)
     if isinstance(schedule, LiveSchedule):
         return schedule.schedule
-    return celery_schedules.schedule(timedelta(days=1), app=app)
+    return celery_schedules.BaseSchedule(app=app)
+
+
+def _in_zone(crontab: Any, zone: str | None) -> Any:
+    if zone:
+        crontab.tz = ZoneInfo(zone)
+    return crontab

@@ -51,6 +51,7 @@ CELERYS_HEADERS = frozenset(
         "habeat_lease_epoch",
         "habeat_attempt",
         "celery_beat_task",
+        "periodic_task_name",
     ]
 )
 

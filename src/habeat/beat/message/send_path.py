@@ -103,12 +103,15 @@ def options_for(
     options = dict(given)
     headers = dict(options.get("headers") or {})
     headers["celery_beat_task"] = True
+    headers.setdefault("periodic_task_name", entry.name)
     headers["habeat_entry"] = entry.name
     headers["habeat_slot"] = iso(firing.slot_ms)
     headers["habeat_lease_epoch"] = lease_epoch
     headers["habeat_attempt"] = 1
     options["headers"] = headers
     options["task_id"] = task_id
+    if _is_sqs(app):  # of two messages with one id, a FIFO queue drops the second
+        options.setdefault("MessageDeduplicationId", task_id)
     expires = options.get("expires", _expires_of_task(app, entry))
     if isinstance(expires, timedelta):
         expires = expires.total_seconds()
@@ -118,6 +121,11 @@ def options_for(
         at_ms = firing.effective_ms + round(expires * 1_000)
         options["expires"] = datetime.fromtimestamp(at_ms / 1_000, UTC)
     return options
+
+
+def _is_sqs(app: Celery) -> bool:
+    url = app.conf.broker_write_url or app.conf.broker_url
+    return isinstance(url, str) and url.startswith("sqs")
 
 
 def _expires_of_task(app: Celery, entry: Entry) -> Any:

@@ -1,0 +1,44 @@
+"""What Celery's beat would send, and what monitors are shown, or a refusal by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from habeat.beat.declared.beat_schedule import declare
+from habeat.beat.declared.celery_schedules import to_celery
+from habeat.schedules import Cron, Crontab
+from tests.unit.beat.conftest import make_app
+from tests.unit.beat.test_sending import Bench
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [("expire", "'expires'"), ("queu", "'queue'"), ("task_id", "task_id")]
+)
+def test_an_option_that_cannot_work_stops_only_its_entry(option: str, said: str) -> None:
+    good = {"task": "proj.add", "schedule": 60}
+    found = declare(make_app(), {"good": good, "bad": {**good, "options": {option: 5}}})
+    assert list(found.entries) == ["good"]
+    assert said in found.broken["bad"]
+
+
+def test_tuples_and_number_keys_reach_a_serializer_that_keeps_them() -> None:
+    args: tuple[Any, ...] = ((1, (2, 3)), {5: "five"})
+    options = {"serializer": "pickle"}
+    entry = {"task": "else.where", "schedule": 60, "args": args, "options": options}
+    found = declare(make_app(), {"a": entry})
+    assert found.entries["a"].from_code == ("args",)
+
+
+def test_a_message_names_its_periodic_task_as_django_celery_beat_does() -> None:
+    (message,) = Bench(make_app(), {"a": {"task": "else.where", "schedule": 60}}).render("a")
+    assert message.arguments["headers"]["periodic_task_name"] == "a"
+
+
+def test_a_crontab_is_shown_in_its_own_zone_and_no_schedule_is_invented() -> None:
+    app = make_app()
+    assert str(to_celery(Crontab(minute="5", tz="Asia/Tokyo"), app).tz) == "Asia/Tokyo"
+    shown = to_celery(Cron("5 8 * * 1", tz="Asia/Tokyo"), app)
+    assert (shown._orig_minute, shown._orig_day_of_week) == ("5", "1")
+    assert not hasattr(to_celery(Cron("5 8 1 * 1"), app), "run_every")
