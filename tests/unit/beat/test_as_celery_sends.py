@@ -10,7 +10,7 @@ from habeat.beat.declared.beat_schedule import declare
 from habeat.beat.declared.celery_schedules import to_celery
 from habeat.schedules import Cron, Crontab
 from tests.unit.beat.conftest import make_app
-from tests.unit.beat.test_sending import Bench
+from tests.unit.beat.test_send_path import Bench
 
 
 @pytest.mark.parametrize(
