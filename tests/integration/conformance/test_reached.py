@@ -45,33 +45,50 @@ def test_each_script_has_its_statuses_as_its_header_promises_them() -> None:
         assert not missing, f"{name}.lua may answer {missing}: add them to statuses.py"
 
 
+#: Seeds that reach all between them. Only the order of the plays depends on this: if the scripts
+#: have changed and these no longer suffice, the other seeds are played as well.
+FIRST = (57, 26, 96, 105, 65, 49, 95, 14, 28, 42, 1, 90, 12, 13, 86)
+
+
 @pytest.fixture(scope="module")
 def played() -> tuple[WatchedModel, dict[str, set[str]]]:
-    """The model after the plays of all seeds, and the statuses that it gave."""
+    """The model after as many plays as it takes to reach all, and the statuses that it gave."""
     model = WatchedModel()
     reached: dict[str, set[str]] = {name: set() for name in STATUSES}
-    for seed in seeds(120):
+    wanted = seeds(120)
+    order = sorted(wanted, key=lambda seed: seed not in FIRST)
+    for number, seed in enumerate(order, 1):
         for step, outcome in zip(*drawn(seed, model), strict=True):
             if step.name in STATUSES:
                 reached[step.name] |= statuses_in(step.name, plain(outcome.reply))
+        looks = number >= len(FIRST) and number % 5 == 0
+        if looks and not _statuses_missed(reached) and not _lines_missed(model):
+            break
     return model, reached
+
+
+def _statuses_missed(reached: dict[str, set[str]]) -> dict[str, set[str]]:
+    missed = {name: words - reached[name] for name, words in STATUSES.items()}
+    return {name: words for name, words in missed.items() if words}
+
+
+def _lines_missed(model: WatchedModel) -> dict[tuple[str, int], str]:
+    run = model.lines_run()
+    return {
+        where: text
+        for where, text in lines_to_run().items()
+        if where not in run and (where[0], text) not in UNREACHABLE
+    }
 
 
 def test_every_status_of_every_script_is_reached(played: Any) -> None:
     _, reached = played
-    missed = {name: words - reached[name] for name, words in STATUSES.items()}
-    assert not any(missed.values()), {name: words for name, words in missed.items() if words}
+    assert not _statuses_missed(reached)
 
 
 def test_every_line_of_every_script_is_reached(played: Any) -> None:
     model, _ = played
-    run = model.lines_run()
-    lines = lines_to_run()
-    missed = {
-        where: text
-        for where, text in lines.items()
-        if where not in run and (where[0], text) not in UNREACHABLE
-    }
+    lines, missed = lines_to_run(), _lines_missed(model)
     told = "\n".join(f"{file}:{at}: {text}" for (file, at), text in sorted(missed.items()))
     assert not missed, f"{len(missed)} of {len(lines)} lines are reached by no play:\n{told}"
     assert set(UNREACHABLE) <= {(file, text) for (file, _), text in lines.items()}
