@@ -45,6 +45,9 @@ class Circuits:
         self._digests: dict[str, str] = {}
         #: Changes that Redis does not have yet; None means the circuit is to be closed.
         self._unwritten: dict[str, Circuit | None] = {}
+        #: Circuits as they are once this turn's probe is sent. A turn that fails before they are
+        #: written has sent no probe, so the next turn sends it.
+        self._probing: dict[str, Circuit] = {}
         #: Entries whose last message took too long, the most recent last; and the only one of them
         #: that may build a message in this turn.
         self._slow: OrderedDict[str, None] = OrderedDict()
@@ -59,8 +62,11 @@ class Circuits:
         if lead.token != self._under:  # a new leadership: another leader may have changed them
             self._open = dict(self._store.circuits())
             self._under, self._unwritten = lead.token, {}
-        self._digests = {item.name: item.digest for item in due}
+        self._probing = {}
+        before, self._digests = self._digests, {item.name: item.digest for item in due}
         for item in due:
+            if before.get(item.name, item.digest) != item.digest:
+                self._unwritten.pop(item.name, None)  # what failed was the old definition
             self._learn(item.name, item.circuit)
         self._open_what_failed(lead)  # the last turn may not have got that far
 
@@ -175,7 +181,7 @@ class Circuits:
         name = firings[-1].entry.name
         probes: list[PlannedFiring] = []
         if circuit.is_probed(now_ms) and not self.waits(name):
-            self._open[name] = self._unwritten[name] = circuit.probed(now_ms)
+            self._probing[name] = circuit.probed(now_ms)
             probes = [firings.pop()]
         if firings:
             planned.skips.append(_run_of(firings, circuit.reason))
@@ -189,14 +195,15 @@ class Circuits:
         self._open_what_failed(lead)
         changes = [
             (name, self._digests.get(name, ""), circuit)
-            for name, circuit in self._unwritten.items()
+            for name, circuit in (self._unwritten | self._probing).items()
         ]
         for start in range(0, len(changes), KEPT):
             part = changes[start : start + KEPT]
             lead.store.keep_circuits(part)
             for name, _, circuit in part:
                 self._written(name, circuit)
-        self._unwritten = {}
+        self._open |= self._probing
+        self._unwritten, self._probing = {}, {}
 
     def _open_what_failed(self, lead: Lead) -> None:
         for entry, count in self._counts.items():

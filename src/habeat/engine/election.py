@@ -227,8 +227,10 @@ class Election:
         self._next_look_ms = self._now_ms() + self._poll_ms()
         look = self._store.observe()
         self.looks += 1
-        self.history.looked(look.known)
         seen = look.seen
+        if self._gone is not None and seen.holder == str(self._gone):
+            self.history.loss_suspected = True  # this answer is not from the history that we led
+        self.history.looked(look.known)
         if self.won is not None and seen.holder != str(self.won.token):
             self._gone = self.won.token
         if not self._pace.crash_poll_ms:

@@ -132,6 +132,36 @@ def test_an_edit_closes_the_circuit() -> None:
     assert world.store.open_circuits == {}
 
 
+def test_a_failure_that_could_not_be_written_does_not_outlive_an_edit() -> None:
+    """The circuit of the old definition is not carried over to the new one."""
+    world = World()
+    world.add("bad", every_ms=1_000)
+    refused(world)
+    world.run(10_000)
+    circuits = world.engine._circuits
+    circuits.refused("bad", "1", "no")  # counted in a turn that failed before it wrote this
+    mended(world)
+    world.store.open_circuits.clear()  # as write.lua does
+    world.store.rows["bad"].raw = b"bad edited"
+    before = len(slots_of(world, "bad"))
+    world.run(5_000)
+    assert [what for _, what, _ in slots_of(world, "bad")[before:]].count("failed") == 0
+
+
+def test_a_probe_that_was_not_sent_is_still_due() -> None:
+    """The turn that was to send it failed before."""
+    world = World(atomic=True)
+    world.add("bad", every_ms=1_000)
+    refused(world, atomic=True)
+    world.run(10_000)
+    mended(world)
+    world.run(world.store.open_circuits["bad"].probe_ms - world.now_ms - 500)
+    world.store.fault("skip", "request")
+    world.store.fault("keep_circuits", "request")
+    world.run(10_000)
+    assert world.store.open_circuits == {}
+
+
 def test_an_entry_that_cannot_be_built_is_not_built_again_and_again() -> None:
     world = World(atomic=True)
     world.add("bad", every_ms=1_000)

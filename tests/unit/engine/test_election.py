@@ -476,6 +476,23 @@ def test_a_token_that_was_gone_and_is_back_shows_a_loss(told_by: str) -> None:
     assert not one.history.loss_suspected
 
 
+def test_a_look_that_finds_our_lost_token_is_no_answer_of_our_history() -> None:
+    """Slots due since the last real answer fire late; they are not lost with the history."""
+    field = Field()
+    one = field.replica("a")
+    assert one.step()
+    renew(one, field)
+    answered_ms = one.known.answered_ms
+    token, field.store.lease = field.store.lease, ""
+    with pytest.raises(LeaseLost):
+        renew(one, field)
+    field.store.lease, field.store.lease_ends_us = token, field.clock.us + 10**9
+    field.clock.advance(900)
+    field.run(one, 1_000)
+    assert field.store.lease == token
+    assert one.history.lost_after_ms == answered_ms
+
+
 def test_a_lease_that_was_ours_all_the_time_shows_none() -> None:
     field = Field()
     one = field.replica("a")

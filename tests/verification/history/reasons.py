@@ -15,7 +15,8 @@ paused            the entry was paused; a pause that has ended by itself takes n
 quarantined       it was set aside, or could not be read
 removed, pruned   the same script removes it
 suppressed        the same (entry, slot) was claimed before
-circuit open      a circuit of the entry was, and its next probe was not due
+circuit open      a circuit of the entry was, and its next probe was not due; or it was, and a
+                  newer slot is due, which is the probe
 """
 
 from __future__ import annotations
@@ -121,7 +122,17 @@ class Reasons:
             return "" if self._case.gaps else "and its circuit was closed"
         record.circuit_us = found.since_us
         overdue_us = self._case.server_us - found.probe_ms * 1_000
-        return "" if overdue_us <= _ANCHORED_US else "and a probe had been due"
+        if overdue_us <= _ANCHORED_US or self._is_newer_due(life, record):
+            return ""
+        return "and a probe had been due"
+
+    def _is_newer_due(self, life: Life, record: Record) -> bool:
+        """Whether a newer slot was due too: the newest is the probe, and all older ones fail."""
+        entry = self._case.definitions.get(life.entry)
+        newer_ms = None if entry is None else entry.next_slot_ms(record.last_ms)
+        if entry is None or newer_ms is None:
+            return False
+        return entry.effective_ms(newer_ms) * 1_000 <= self._case.server_us
 
     # -- policies -----------------------------------------------------------------------------
 

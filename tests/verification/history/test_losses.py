@@ -264,3 +264,13 @@ def test_a_slot_may_end_with_an_open_circuit() -> None:
 )
 def test_a_circuit_as_reason_must_be_open_and_have_a_cause(tale: Tale, told: str) -> None:
     assert any("recorded as failed" in each and told in each for each in tale.problems())
+
+
+@pytest.mark.parametrize(("last", "told"), [(29_000, False), (30_000, True)])
+def test_where_a_probe_is_due_the_newest_slot_is_left_for_it(last: int, told: bool) -> None:
+    """A stall of ten seconds, and then one record: of all slots but the newest, or of all."""
+    tale = begun().until(19_000).renew().leave_out(2_000, 19_000).fault(Kind.POISON, "e", ms=1_000)
+    stored = json.dumps({"since_ms": 0, "probe_ms": START_MS + 22_000})
+    tale.write("HSET", "circuits", "e", stored).end().until(30_500).renew()
+    tale.skip(20_000, last, "failed", reason="circuit open: refused")
+    assert any("a probe had been due" in each for each in tale.problems()) is told

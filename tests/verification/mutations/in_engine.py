@@ -274,6 +274,22 @@ SENDING_OUT = [
         CIRCUITS_OPEN,
     ),
     Device(
+        "circuits: an edit ends what is not written",
+        "What failed was the old definition",
+        "engine/circuits.py",
+        "if before.get(item.name, item.digest) != item.digest:",
+        "if False:",
+        CIRCUITS_OPEN,
+    ),
+    Device(
+        "circuits: a probe that was not sent",
+        "The next turn sends it",
+        "engine/circuits.py",
+        "            self._probing[name] = circuit.probed(now_ms)\n",
+        "            self._open[name] = self._unwritten[name] = circuit.probed(now_ms)\n",
+        CIRCUITS_OPEN,
+    ),
+    Device(
         "circuits: a probe closes it",
         "An entry that can be sent again is",
         "engine/circuits.py",

@@ -119,6 +119,14 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
+        "history: a look finds our token back",
+        "It answers for the restored history, not for the lost one",
+        _ELECTION,
+        "if self._gone is not None and seen.holder == str(self._gone):",
+        "if False:",
+        ELECTION,
+    ),
+    Device(
         "history: an answer says that our token is gone",
         "The same, where no look came between",
         _ELECTION,

@@ -12,6 +12,13 @@ from tests.verification.simulation.shrinking import options_of, shrunk, sign_of
 
 SEEDS = 120
 PORTION = 20
+#: Seeds that failed once, by what was wrong. What they draw changes as the simulation is extended.
+FAILED_ONCE = {
+    6771: "habeat: the circuit of an edited entry was carried over from a turn that had failed",
+    7321: "habeat: a probe counted as sent, and the turn had failed before",
+    150494: "habeat: a look at a restored history counted as the last answer of the lost one",
+    156179: "the judge: of several slots that are due, the newest is the probe",
+}
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, PORTION))
@@ -21,6 +28,11 @@ def test_seeds(first: int) -> None:
         assert not problems, f"python -m tests.verification.simulation show {seed}\n" + "\n".join(
             problems
         )
+
+
+@pytest.mark.parametrize("seed", FAILED_ONCE)
+def test_a_seed_that_failed_once_passes(seed: int) -> None:
+    assert Simulation(plan_of(seed)).run().problems == [], FAILED_ONCE[seed]
 
 
 def _log(seed: int, lua: str = "") -> list[str]:
