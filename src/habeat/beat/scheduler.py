@@ -28,7 +28,7 @@ from habeat.beat.declared.beat_schedule import BeatSchedule, declare
 from habeat.beat.gc_freeze import gc_frozen
 from habeat.beat.stopping import Stopper
 from habeat.config import Settings
-from habeat.config.from_app import limits_of
+from habeat.config.from_app import limits_of, timezone_of
 from habeat.engine.trouble_log import TroubleLog
 from habeat.errors import SettingsError
 from habeat.ports import StoreUnavailable
@@ -217,6 +217,7 @@ def _settings(app: Any) -> Settings:
     try:
         settings = Settings.from_conf(app.conf, app_main=app.main)
         redis_target_of(settings)
+        timezone_of(app.conf)
     except SettingsError as error:
         raise RefusedAtStart(error.setting, str(error)) from error
     return settings

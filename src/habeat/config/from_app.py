@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from habeat.config import Settings
+from habeat.config.local_zone import local_zone_name
 from habeat.core.destinations import key_base, own_names
 from habeat.core.entry import Delivery, Misfire, Policies
 from habeat.core.limits import Limits
@@ -34,13 +34,10 @@ def limits_of(settings: Settings, conf: Any) -> Limits:
 
 
 def timezone_of(conf: Any) -> str:
-    """The IANA name of the time zone that an app's wall-clock schedules use."""
+    """The name of the time zone that an app's wall-clock schedules use.
+
+    SettingsError if that is the host's zone and it has no name.
+    """
     if conf.timezone:
         return str(conf.timezone)
     return "UTC" if conf.enable_utc else local_zone_name()
-
-
-def local_zone_name(localtime: Path = Path("/etc/localtime")) -> str:
-    """The IANA name of this host's time zone; UTC if it cannot be determined."""
-    parts = localtime.resolve().parts
-    return "/".join(parts[parts.index("zoneinfo") + 1 :]) if "zoneinfo" in parts else "UTC"

@@ -13,9 +13,10 @@ than a day.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -32,6 +33,8 @@ LAST_S = LAST_MS // 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BLOCK_BITS = 25
 _BLOCKS_KEPT = 256
+# As Python writes a fixed offset: str(timezone(timedelta(hours=5, minutes=30))).
+_FIXED = re.compile(r"UTC(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3]):(?P<minutes>[0-5][0-9])")
 
 
 class Segment(NamedTuple):
@@ -54,7 +57,7 @@ class Segment(NamedTuple):
 class Zone:
     """A named zone; get one from `zone_named`."""
 
-    def __init__(self, info: ZoneInfo) -> None:
+    def __init__(self, info: tzinfo) -> None:
         self.info = info
         self._blocks: dict[int, tuple[Segment, ...]] = {}
 
@@ -117,7 +120,10 @@ class Zone:
 
 
 def zone_named(name: object) -> Zone:
-    """The zone with an IANA name; ValidationError (field ``tz``) if there is none."""
+    """The zone with an IANA name, or a fixed offset such as ``UTC+05:30``.
+
+    Raises ValidationError (field ``tz``) if there is none.
+    """
     # "localtime" exists on many hosts but differs between them.
     if isinstance(name, str) and name != "localtime":
         try:
@@ -134,7 +140,11 @@ def zone_named(name: object) -> Zone:
 
 @cache
 def _zone(name: str) -> Zone:
-    return Zone(ZoneInfo(name))
+    fixed = _FIXED.fullmatch(name)
+    if fixed is None:
+        return Zone(ZoneInfo(name))
+    ahead = timedelta(hours=int(fixed["hours"]), minutes=int(fixed["minutes"]))
+    return Zone(timezone(ahead if fixed["sign"] == "+" else -ahead))
 
 
 def _start_s(segment: Segment) -> int:

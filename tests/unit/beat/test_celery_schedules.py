@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -93,13 +93,6 @@ def test_the_zone_of_django_celery_beats_crontab_is_kept(app: Celery) -> None:
 
     found = to_schedule(TzAwareCrontab(0, 9, tz=ZoneInfo("Asia/Tokyo")), app)
     assert found == Crontab("0", "9", tz="Asia/Tokyo")
-
-
-def test_a_fixed_offset_is_no_zone(app: Celery) -> None:
-    """It has no IANA name; a rule with it would not follow anybody's clock."""
-    plus_two = timezone(timedelta(hours=2))
-    with pytest.raises(ValidationError):
-        to_schedule(cs.crontab(0, 9, nowfun=lambda: datetime.now(plus_two)), app)
 
 
 def test_solar(app: Celery) -> None:

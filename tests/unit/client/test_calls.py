@@ -12,7 +12,6 @@ import pytest
 from habeat.client import Client
 from habeat.client.calls import Overtaken, RetryingCalls
 from habeat.client.location import Location, location_of_url
-from habeat.config.from_app import local_zone_name, timezone_of
 from habeat.errors import RedisUnavailable, SettingsError, ValidationError
 from habeat.ports import StoreUnavailable
 from habeat.store.target import redis_target
@@ -135,24 +134,6 @@ def test_a_bad_url_or_option_is_refused_when_the_client_is_made() -> None:
     for url, options in (("http://h", None), ("redis://h:1/0", {"retry": 1})):
         with pytest.raises(SettingsError):
             location_of_url(url, "habeat:x", options, None)
-
-
-def test_the_zone_of_an_app(tmp_path: Any) -> None:
-    class Conf:
-        timezone: str | None = None
-        enable_utc = True
-
-    conf = Conf()
-    assert timezone_of(conf) == "UTC"
-    conf.timezone = "Asia/Tokyo"
-    assert timezone_of(conf) == "Asia/Tokyo"
-    link = tmp_path / "localtime"
-    target = tmp_path / "zoneinfo" / "Europe" / "Berlin"
-    target.parent.mkdir(parents=True)
-    target.touch()
-    link.symlink_to(target)
-    assert local_zone_name(link) == "Europe/Berlin"
-    assert local_zone_name(tmp_path / "none") == "UTC"
 
 
 def test_a_client_needs_no_celery() -> None:

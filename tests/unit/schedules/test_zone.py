@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from habeat.errors import ValidationError
+from habeat.schedules import Cron
 from habeat.schedules.zone import FIRST_S, LAST_S, zone_named
 from tests.unit.schedules.strategies import untimed
 
@@ -58,3 +60,18 @@ def test_a_cut_between_two_blocks_is_no_change_of_clocks() -> None:
 
 def test_one_zone_is_worked_out_once() -> None:
     assert zone_named("Europe/Berlin") is zone_named("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("name", "offset_s"), [("UTC+05:30", 19_800), ("UTC-03:00", -10_800), ("UTC+00:00", 0)]
+)
+def test_a_fixed_offset_is_a_zone_without_transitions(name: str, offset_s: int) -> None:
+    zone = zone_named(name)
+    assert {zone.segment_at(at_s).offset_s for at_s in (0, 10**9, 2 * 10**9)} == {offset_s}
+    assert Cron("0 9 * * *", tz=name).next_after_ms(0) == ((9 * 3_600 - offset_s) % 86_400) * 1_000
+
+
+@pytest.mark.parametrize("name", ["UTC+24:00", "UTC+5:30", "UTC+05:60", "+05:30", "EST-5"])
+def test_what_resembles_a_fixed_offset_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        zone_named(name)
