@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import tzinfo
 from typing import Any
 
 from habeat.config import Settings
 from habeat.config.local_zone import local_zone_name
+from habeat.config.zone_names import zone_name
 from habeat.core.destinations import key_base, own_names
 from habeat.core.entry import Delivery, Misfire, Policies
 from habeat.core.limits import Limits
@@ -38,6 +40,8 @@ def timezone_of(conf: Any) -> str:
 
     SettingsError if that is the host's zone and it has no name.
     """
+    if isinstance(conf.timezone, tzinfo):
+        return zone_name(conf.timezone)
     if conf.timezone:
         return str(conf.timezone)
     return "UTC" if conf.enable_utc else local_zone_name()

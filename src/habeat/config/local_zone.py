@@ -55,7 +55,7 @@ def _of_variable(given: str, etc: Path, roots: Sequence[Path]) -> str:
     """The zone that TZ means: a name, a file, or an offset as in ``<-03>3``."""
     if given.startswith("/"):
         return _of_file(Path(given), etc, roots)
-    if _is_zone(given):
+    if is_zone(given):
         return given
     fixed = _FIXED.fullmatch(given)
     if fixed is None:
@@ -70,7 +70,7 @@ def _of_variable(given: str, etc: Path, roots: Sequence[Path]) -> str:
 def _of_file(file: Path, etc: Path, roots: Sequence[Path]) -> str:
     """The zone of a file: by where it lies if that is the database, else by what it contains."""
     # A link says the name even where the database itself is missing.
-    linked = _below_the_database(file.resolve())
+    linked = below_the_database(file.resolve())
     if linked:
         return linked
     if not file.exists():
@@ -86,16 +86,16 @@ def _of_file(file: Path, etc: Path, roots: Sequence[Path]) -> str:
     raise _nameless(file)
 
 
-def _below_the_database(file: Path) -> str:
-    """The name of a file of the database; "" for any other file."""
-    parts = file.parts
+def below_the_database(file: str | Path) -> str:
+    """The name of a file of the database, from its path; "" for any other file."""
+    parts = Path(file).parts
     if "zoneinfo" not in parts:
         return ""
     inside = parts[parts.index("zoneinfo") + 1 :]
     if inside[:1] in (("posix",), ("right",)):  # the same names again
         inside = inside[1:]
     name = "/".join(inside)
-    return name if _is_zone(name) else ""
+    return name if is_zone(name) else ""
 
 
 def _written(etc: Path) -> str:
@@ -104,7 +104,7 @@ def _written(etc: Path) -> str:
         name = (etc / "timezone").read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ""
-    return name if _is_zone(name) else ""
+    return name if is_zone(name) else ""
 
 
 def _names(content: bytes, roots: Sequence[Path]) -> list[str]:
@@ -142,7 +142,8 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.is_file() else -1
 
 
-def _is_zone(name: str) -> bool:
+def is_zone(name: str) -> bool:
+    """Whether this is a zone's name, or a fixed offset."""
     try:
         zone_named(name)
     except ValidationError:

@@ -1,45 +1,44 @@
-"""Read what users give as a schedule: one of habeat's, a period, or one of Celery's.
-
-Celery's own kinds are recognised by their module and read without importing Celery. A class derived
-from one of them may behave differently, so it is refused here: it belongs in beat_schedule.
-"""
+"""Read what users give as a schedule: one of habeat's, a period, or one of Celery's."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
 
+from habeat.entries.celery_schedules import celery_class, interval, of_celery, own_code
 from habeat.errors import ValidationError
-from habeat.schedules import Crontab, Schedule, Solar, every
-
-_CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
-_PERIOD_ALLOWED = "seconds or a timedelta, 0.1 s or more, in whole milliseconds"
+from habeat.schedules import Schedule
 
 
-def schedule_of(given: Any) -> Schedule:
-    """The schedule for `given`; ValidationError (field ``schedule``) if it is not one."""
+def schedule_of(given: Any, *, zone: str = "", relative: bool = False) -> Schedule:
+    """The schedule for `given`; ValidationError if it is not one or cannot be stored.
+
+    `zone` is the zone of the app, if it is known already. `relative` is Celery's flag of that
+    name: a period has its slots on round times.
+    """
     if isinstance(given, Schedule):
         return given
     if isinstance(given, int | float | timedelta) and not isinstance(given, bool):
-        try:
-            return every(given)
-        except ValidationError as error:
-            raise ValidationError("schedule", given, _PERIOD_ALLOWED) from error
-    if type(given).__module__ == "celery.schedules" and given.nowfun is None:
-        return _of_celery(given)
-    if callable(getattr(given, "remaining_estimate", None)):
+        return interval(given, "epoch" if relative else "own")
+    if celery_class(given) is None:
         raise ValidationError(
-            "schedule", given, "a habeat schedule; put custom schedule classes in beat_schedule"
+            "schedule",
+            given,
+            "seconds, a timedelta, or a schedule of Celery's or of habeat's, such as "
+            "habeat.cron('0 8 * * *')",
         )
-    raise ValidationError(
-        "schedule", given, "seconds, a timedelta or a schedule such as habeat.cron('0 8 * * *')"
+    if code := own_code(given):
+        raise _only_code(given, code)
+    return of_celery(given, zone=zone, relative=relative)
+
+
+def _only_code(given: Any, code: tuple[str, ...]) -> ValidationError:
+    kind = type(given)
+    return ValidationError(
+        "schedule",
+        given,
+        "a schedule without code of its own, or a registered kind of habeat.Schedule; "
+        "put this one in beat_schedule",
+        problem=f"cannot store a schedule of {kind.__module__}.{kind.__qualname__}, because its "
+        f"own code ({', '.join(code)}) decides when it is due",
     )
-
-
-def _of_celery(given: Any) -> Schedule:
-    """habeat's equivalent of one of Celery's own schedules."""
-    if hasattr(given, "_orig_minute"):
-        return Crontab(**{name: getattr(given, f"_orig_{name}") for name in _CRONTAB_FIELDS})
-    if hasattr(given, "event"):
-        return Solar(given.event, given.lat, given.lon)
-    return every(given.run_every, align="epoch" if given.relative else "own")

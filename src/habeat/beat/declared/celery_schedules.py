@@ -1,9 +1,6 @@
-"""Translate Celery's schedules into habeat's, and back.
+"""Schedules in beat_schedule that are code: asked through Celery's own interface.
 
-Only the exact types of Celery's own schedules are translated. A subclass may behave differently, so
-it remains code, and Celery's own interface asks it whether it is due. Celery's crontab ANDs its
-fields and is never turned into a cron string. Its zone is its own if it has one (a `nowfun` that
-returns aware datetimes, or a `tz` attribute as in django-celery-beat), else the app's.
+All others are translated by `entries/schedules.py`, as for the Client. `to_celery` is the way back.
 """
 
 from __future__ import annotations
@@ -12,8 +9,8 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
-from functools import cached_property, lru_cache, partial
+from datetime import datetime, timedelta
+from functools import cached_property, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +18,8 @@ from celery import Celery
 from celery import schedules as celery_schedules
 
 from habeat.config.from_app import timezone_of
-from habeat.errors import ValidationError
+from habeat.entries.celery_schedules import CRONTAB_FIELDS, own_code
+from habeat.entries.schedules import schedule_of
 from habeat.schedules import Cron, Crontab, Interval, Schedule, Solar
 from habeat.schedules.custom import Asked, Code, Told
 
@@ -31,10 +29,10 @@ ASK_AGAIN_MS = 300_000
 #: The longest delay that such a schedule may ask for.
 LONGEST_S = 366 * 86_400
 
+
 _CRON_ORDER = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 #: Five fields of numbers, which cron and Celery's crontab read alike.
 _PLAIN_CRON = re.compile(r"[\d*/,-]+( [\d*/,-]+){4}").fullmatch
-_CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 
 
 def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = False) -> Schedule:
@@ -43,63 +41,10 @@ def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = Fal
     `zone` is the app's, if it is known already. `relative` is the entry's flag of that name: slots
     on round times instead of counted from the start.
     """
-    if isinstance(given, Schedule):
-        return given
-    if isinstance(given, bool):
-        raise ValidationError("schedule", given, "seconds, a timedelta or a schedule")
-    if isinstance(given, int | float | timedelta):
-        return _interval(given, "epoch" if relative else "own")
-    kind = type(given)
-    if kind is celery_schedules.schedule and given.nowfun is None:
-        return _interval(given.run_every, "epoch" if given.relative else "own")
-    if kind is celery_schedules.crontab or _is_crontab_with_zone(given):
-        return _crontab(given, _zone_of(given) or zone or timezone_of(app.conf))
-    if kind is celery_schedules.solar:
-        return Solar(given.event, given.lat, given.lon)
-    if isinstance(given, celery_schedules.BaseSchedule):
+    if own_code(given):
+        kind = type(given)
         return LiveSchedule(f"{kind.__module__}.{kind.__qualname__}: {given!r}", given, app)
-    raise ValidationError(
-        "schedule", given, "seconds, a timedelta, a schedule of Celery's or of habeat's"
-    )
-
-
-def _crontab(given: Any, zone: str) -> Crontab:
-    fields: dict[str, Any] = {name: getattr(given, f"_orig_{name}") for name in _CRONTAB_FIELDS}
-    fields["tz"] = zone
-    try:
-        return _crontab_of(**fields)
-    except TypeError:  # a list or set of numbers is not hashable, so it cannot be cached
-        return Crontab(**fields)
-
-
-#: Cached, because thousands of entries share a few times of day.
-_crontab_of = lru_cache(maxsize=1_000, typed=True)(Crontab)
-
-
-def _interval(period: float | timedelta, align: Any) -> Interval:
-    seconds = period.total_seconds() if isinstance(period, timedelta) else float(period)
-    return Interval(round(seconds * 1_000), None, align)
-
-
-def _is_crontab_with_zone(given: Any) -> bool:
-    return isinstance(given, celery_schedules.crontab) and type(given).__name__ == "TzAwareCrontab"
-
-
-def _zone_of(given: Any) -> str:
-    """The crontab's own zone; "" if it has none."""
-    zone: tzinfo | None = None
-    if given.nowfun is not None:
-        zone = given.nowfun().tzinfo
-    if zone is None and _is_crontab_with_zone(given):
-        zone = given.tz
-    return "" if zone is None else _name_of(zone)
-
-
-def _name_of(zone: tzinfo) -> str:
-    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
-    if name is None and zone.utcoffset(None) == timedelta(0):
-        name = "UTC"
-    return str(name or zone)
+    return schedule_of(given, zone=zone or timezone_of(app.conf), relative=relative)
 
 
 @dataclass(frozen=True, repr=False)
@@ -153,7 +98,7 @@ def to_celery(schedule: Schedule, app: Celery) -> Any:
     if isinstance(schedule, Interval):
         return celery_schedules.schedule(timedelta(milliseconds=schedule.every_ms), app=app)
     if isinstance(schedule, Crontab):
-        fields: Mapping[str, Any] = {name: getattr(schedule, name) for name in _CRONTAB_FIELDS}
+        fields: Mapping[str, Any] = {name: getattr(schedule, name) for name in CRONTAB_FIELDS}
         return _in_zone(celery_schedules.crontab(**fields, app=app), schedule.tz)
     if isinstance(schedule, Cron) and _PLAIN_CRON(schedule.expression):
         minute, hour, day, month, weekday = schedule.expression.split()
