@@ -49,6 +49,7 @@ published. A stop waits for it, so a stop never loses one.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,11 +58,12 @@ from habeat.core.entry import Delivery
 from habeat.engine.building import Building
 from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
-from habeat.engine.election import Attempt
+from habeat.engine.election import Attempt, HistoryLost
 from habeat.engine.fenced import Lead
 from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import (
     Answered,
+    Behind,
     BrokerUnavailable,
     Claim,
     Departed,
@@ -287,8 +289,10 @@ class OutboxClaims:
         last, self._claiming = self._claiming, None
         if last is not None:
             reply = last.sent.drop()
-            if isinstance(reply, Statuses):
-                lead.concluded(reply, last.attempt)
+            if isinstance(reply, Statuses | Behind):  # it may report a loss of data
+                # The election remembers the loss, and this turn is ending anyway.
+                with contextlib.suppress(HistoryLost):
+                    lead.concluded(reply, last.attempt)
 
     def _publish(self, lead: Lead, claiming: _Claiming, behind: int) -> bool:
         reply = lead.concluded(claiming.sent.result(), claiming.attempt)

@@ -213,7 +213,8 @@ class RedisDispatchStore:
             return self._caller.run(name, *words)
         limits = {"wanted": wanted, "timeout_ms": WAIT_TIMEOUT_MS}
         reply, have = self._caller.run_copied(name, *words, **limits)
-        self._await_redis_replicas(have)
+        if unfenced(reply) is None:  # a refused call has written nothing
+            self._await_redis_replicas(have)
         return reply
 
     def _await_redis_replicas(self, have: int) -> None:

@@ -13,13 +13,14 @@ from habeat.engine.dispatch import ATOMIC_BATCH, OUTBOX_BATCH
 from habeat.engine.failures import ATTEMPTS
 from habeat.engine.prefetch import DUE_PER_TICK
 from habeat.ports import (
+    Behind,
     BrokerUnavailable,
     RenderBypassed,
     RenderFailed,
     StoreUnavailable,
 )
 from tests.unit.engine.test_requests import ask
-from tests.unit.engine.world import AT_MOST_ONCE, World
+from tests.unit.engine.world import AT_MOST_ONCE, Sent, World
 
 # -- rendering ------------------------------------------------------------------------------
 
@@ -337,6 +338,31 @@ def test_an_answer_that_has_come_is_heard_though_the_next_batch_cannot_be_sent(
     world.run(1_500)
     assert sent[0] == ATOMIC_BATCH
     assert 4_711 in known
+
+
+def test_a_refused_claim_shows_the_loss_though_the_next_batch_cannot_be_sent() -> None:
+    """The outbox has the answer before the next claim fails, and reads it when it cleans up."""
+    world = World()
+    for number in range(OUTBOX_BATCH + 1):
+        world.add(f"e{number}")
+    tick, sent, declared = world.store.tick, [], []
+
+    def second_fails(fence: Fence, claims: Any, *, atomic: bool) -> Any:
+        sent.append(len(claims))
+        if len(sent) > 1:
+            raise StoreUnavailable("unreachable", "for this test")
+        return Sent(Behind(world.now_ms * 1_000, 0))
+
+    def noted(*words: Any) -> Any:
+        *_, lost_after_ms = words
+        declared.append(lost_after_ms)
+        return tick(*words)
+
+    world.store.send_claim = second_fails  # type: ignore[method-assign]
+    world.store.tick = noted  # type: ignore[method-assign]
+    world.run(1_500)
+    assert len(sent) > 1
+    assert any(lost_after_ms is not None for lost_after_ms in declared)
 
 
 @pytest.mark.parametrize("kind", [ValueError, RenderFailed])

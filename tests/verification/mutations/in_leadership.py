@@ -101,6 +101,22 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
+        "history: a refused claim of the outbox",
+        "It shows the loss of data, even if the next batch could not be sent",
+        "engine/outbox.py",
+        "if isinstance(reply, Statuses | Behind):",
+        "if isinstance(reply, Statuses):",
+        DISPATCH,
+    ),
+    Device(
+        "wait: not for what was refused",
+        "A refused call has written nothing, and its answer is heard",
+        "store/dispatch.py",
+        "        if unfenced(reply) is None:  # a refused call has written nothing\n",
+        "        if True:\n",
+        "tests/unit/store/test_refused_calls.py",
+    ),
+    Device(
         "history: an answer that has come when it is dropped",
         "What it says of the history is noticed, even if no call waits for it",
         "engine/atomic.py",

@@ -16,8 +16,11 @@ PORTION = 20
 FAILED_ONCE = {
     6771: "habeat: the circuit of an edited entry was carried over from a turn that had failed",
     7321: "habeat: a probe counted as sent, and the turn had failed before",
+    129302: "habeat: a refused claim of the outbox was dropped unread",
+    137832: "habeat: a refusal was ignored because no Redis replica confirmed it",
     150494: "habeat: a look at a restored history counted as the last answer of the lost one",
     156179: "the judge: of several slots that are due, the newest is the probe",
+    156218: "habeat: as 137832",
 }
 
 
