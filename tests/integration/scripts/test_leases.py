@@ -202,10 +202,20 @@ def test_a_loss_is_bounded_by_the_last_answer_of_whoever_declares_it(
     assert bench.leases.observe().known.loss == after.loss
 
 
-def test_of_an_emptied_redis_all_is_lost(bench: Bench) -> None:
-    """Its cursors are gone: nothing tells what fell due after the last answer."""
+def test_what_an_emptied_redis_has_now_keeps_the_slots_after_the_last_answer(bench: Bench) -> None:
+    """A client may have added entries since; only slots up to the answer may have been claimed."""
     first = won(bench.leases.acquire("aa", TTL_MS, Known()))
-    known = Known(first.cluster, first.token.epoch, first.heartbeat, answered_ms=1_000)
+    answered_ms = first.now_us // 1_000 - 400
+    known = Known(first.cluster, first.token.epoch, first.heartbeat, answered_ms=answered_ms)
+    bench.admin.flushall()
+    after = won(bench.leases.acquire("bb", TTL_MS, known))
+    assert after.history == "emptied"
+    assert after.loss == Loss(answered_ms, after.now_us // 1_000)
+
+
+def test_without_an_answer_all_is_lost_up_to_now(bench: Bench) -> None:
+    first = won(bench.leases.acquire("aa", TTL_MS, Known()))
+    known = Known(first.cluster, first.token.epoch, first.heartbeat)
     bench.admin.flushall()
     after = won(bench.leases.acquire("bb", TTL_MS, known))
     assert after.loss.until_ms == after.loss.declared_ms == after.now_us // 1_000

@@ -133,7 +133,7 @@ ROWS: dict[Kind, Row] = {
     Kind.REDIS_EMPTIED: Row(
         "Redis emptied, or restarted without data",
         "none",
-        "slots up to the moment of the loss; entries of the API are gone",
+        "slots up to the last answer before the loss; entries of the API are gone",
         "none afterwards",
         ("system/chaos/test_redis_trouble.py", "system/acceptance/test_outages.py", _STORM),
     ),

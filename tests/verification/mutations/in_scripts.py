@@ -753,9 +753,9 @@ LEASE_SCRIPTS = [
         "leadership",
         LEASES,
         "loss: an emptied Redis",
-        "Where no cursor is left, all is lost up to now",
-        "    declare_loss(0)\n",
+        "An entry added after Redis was emptied keeps its slots",
         "    declare_loss(known.answered)\n",
+        "    declare_loss(history == 'emptied' and 0 or known.answered)\n",
     ),
     _in(
         "acquire",

@@ -34,12 +34,10 @@ local function history_since(known)
   return 'continued'
 end
 
--- If Redis was emptied, no cursor is left to show what the lost history had claimed, so all slots
--- up to now are lost.
+-- If Redis was emptied, every entry that it has now was written afterwards. The bounds of the loss are
+-- those of any other: an entry that a client has added since keeps the slots after the last answer.
 local function declare(history, known)
-  if history == 'emptied' then
-    declare_loss(0)
-  elseif history == 'restored' then
+  if history == 'emptied' or history == 'restored' then
     declare_loss(known.answered)
   end
 end
