@@ -131,6 +131,8 @@ class Client:
         self.host = self._host = host
         self.network = self._network = network
         self._server = network.server
+        #: The last call but for WAIT.
+        self._before = ""
 
     name_of = staticmethod(script_name)
 
@@ -143,7 +145,12 @@ class Client:
             self._network.copied = self._network.world.now_us, self._server.snapshot()
             return replicas
 
-        have = self._carry("wait", act)
+        try:
+            have = self._carry("wait", act)
+        except (RedisConnectionError, RedisTimeoutError, ResponseError):
+            # The store raises this, and throws the answer before it away.
+            self._network.watching.uncopied(self._host, self._before)
+            raise
         if have:
             self._network.conduct.copied(self._host)
         return have
@@ -224,6 +231,8 @@ class Client:
         return self._carry(name, lambda: self._server.call(*words))
 
     def _carry(self, name: str, act: Callable[[], Any]) -> Any:
+        if name != "wait":
+            self._before = name
         self._go(name, act)
         if self._network.down:
             raise RedisConnectionError("simulated: refused")

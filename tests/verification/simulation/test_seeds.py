@@ -19,6 +19,7 @@ FAILED_ONCE = {
     129302: "habeat: a refused claim of the outbox was dropped unread",
     137832: "habeat: a refusal was ignored because no Redis replica confirmed it",
     150494: "habeat: a look at a restored history counted as the last answer of the lost one",
+    150729: "the judge: the WAIT behind a claim failed, and its answer was not used",
     156179: "the judge: of several slots that are due, the newest is the probe",
     156218: "habeat: as 137832",
 }

@@ -12,7 +12,8 @@ FORGOT    a leader that had seen more of the history than Redis has now fired a 
           somebody came to lead who had, and the loss was not declared. (Not where the clock of
           Redis has stepped back besides: the slot lies ahead of the loss then, by that clock.
           Nor by a request that was sent before it knew, and arrives late; nor where an answer
-          from after the loss, by which it could have told, was lost.)
+          from after the loss, by which it could have told, was lost; nor where the WAIT behind
+          its claim failed, so that it did not use the answer, and sent no message.)
 EPOCH     somebody leads under an epoch that is not above the highest that it knows
 OVERWRITE a definition was written by somebody who had read an older one than it replaced
 LOST      a slot is called lost with the history, and was due after that had last answered
@@ -262,6 +263,13 @@ class Watching:
         before_us = self._called_us.get(nonce, 0) - 1
         self._called_us[nonce] = before_us
         self._heard_us[nonce] = min(before_us, self._heard_us.get(nonce, 0))
+
+    def uncopied(self, host: Host, name: str) -> None:
+        """The WAIT behind this call has failed, so that the answer to the call is not used."""
+        if name == "claim":
+            self.gives_up(host)
+        else:
+            self.unanswered(host)
 
     def trusts(self, host: Host) -> None:
         """A call is about to be sent: what its sender trusts in was given to it."""
