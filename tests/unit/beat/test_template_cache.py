@@ -394,16 +394,20 @@ def test_a_class_patched_on_the_way_to_the_channel_leaves_messages_to_celery(
 
 
 def test_a_receiver_that_connects_within_a_turn_sees_the_next_message() -> None:
-    app = app_with()
-    bench = bench_of(app, entries_of(), template=True)
-    entry = bench.declared.entries["first"]
-    for turn in range(3):
-        bench.publisher.render(entry, Firing("first", SLOT_MS + turn, SLOT_MS), "cluster", 1)
     seen: list[Any] = []
 
     def see(**_: Any) -> None:
         seen.append(1)
 
+    # Before 5.7, Celery's sender keeps the list of receivers that it has found when it is made. A
+    # signal replaces that list when it drops receivers that are gone, here those of other tests.
+    signals.before_task_publish.connect(see)
+    signals.before_task_publish.disconnect(see)
+    app = app_with()
+    bench = bench_of(app, entries_of(), template=True)
+    entry = bench.declared.entries["first"]
+    for turn in range(3):
+        bench.publisher.render(entry, Firing("first", SLOT_MS + turn, SLOT_MS), "cluster", 1)
     signals.before_task_publish.connect(see)
     try:
         bench.publisher.render(entry, Firing("first", SLOT_MS + 9, SLOT_MS), "cluster", 1)
