@@ -173,4 +173,4 @@ class UnderWay:
 
     def _unheard(self) -> None:
         if self._name in TELLING:
-            self._network.watching.unanswered(self._host)
+            self._network.watching.unheard(self._host, self._ran_us)

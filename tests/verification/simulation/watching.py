@@ -256,6 +256,17 @@ class Watching:
         for firing in [firing for firing, who in self._unheard.items() if who[0] == host.nonce]:
             del self._unheard[firing]
 
+    def unheard(self, host: Host, ran_us: int) -> None:
+        """No answer to its claim or tick, which ran then, will reach it any more.
+
+        Its connection may be closed just before the data is lost; the loss must not take the answer
+        for one that is still on its way.
+        """
+        if self._called_us.get(host.nonce) == ran_us:
+            self.gives_up(host)
+        else:
+            self.unanswered(host)
+
     def gives_up(self, host: Host) -> None:
         """The answer to its last claim is thrown away, for what came behind it has failed."""
         nonce = host.nonce
