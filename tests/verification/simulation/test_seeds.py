@@ -16,7 +16,7 @@ PORTION = 20
 FAILED_ONCE = {
     6771: "habeat: the circuit of an edited entry was carried over from a turn that had failed",
     7321: "habeat: a probe counted as sent, and the turn had failed before",
-    10328: "the judge: a connection was closed just before data was lost, with an answer on its way",
+    10328: "the judge: an answer was on its way when its connection was closed and data lost",
     12497: "habeat: slots of an entry added after Redis was emptied were recorded as lost",
     129302: "habeat: a refused claim of the outbox was dropped unread",
     137832: "habeat: a refusal was ignored because no Redis replica confirmed it",
