@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from habeat.ports import Claim
+from habeat.printable import printable
 
 log = logging.getLogger("celery.beat")
 
@@ -35,7 +36,8 @@ class DueTaskLog:
             self._second, self._lines = second, 0
         if self._lines < LINES_PER_SECOND:
             self._lines += 1
-            log.info("Scheduler: Sending due task %s (%s)", claim.firing.entry, task)
+            name = printable(claim.firing.entry)
+            log.info("Scheduler: Sending due task %s (%s)", name, printable(task))
         else:
             self._unlisted += 1
 

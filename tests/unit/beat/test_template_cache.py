@@ -6,6 +6,7 @@ import decimal
 import functools
 import importlib
 import inspect
+import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -429,3 +430,15 @@ def test_learning_logs_no_line_and_the_firing_is_logged_when_it_is_claimed(
         ]
     assert [each.task for each in ahead if each is not None] == ["proj.any"] * 3
     assert "Sending due task" not in caplog.text
+
+
+def test_a_task_cannot_forge_a_line_where_celery_logs_it(caplog: pytest.LogCaptureFixture) -> None:
+    app = app_with()
+    bench = bench_of(app, entries_of(task="proj.any)\nScheduler: forged"), template=False)
+    entry = bench.declared.entries["third"]
+    with caplog.at_level("INFO", "celery.beat"):
+        rendered = bench.publisher.render(entry, Firing("third", SLOT_MS, SLOT_MS), "cluster", 1)
+    assert [line for line in caplog.messages if "Sending due task" in line] == [
+        r"Scheduler: Sending due task third (proj.any)\nScheduler: forged)"
+    ]
+    assert json.dumps(entry.task) in rendered.envelope.decode()  # it is sent as it is

@@ -23,6 +23,14 @@ def test_a_firing_is_logged_in_celerys_words(caplog: pytest.LogCaptureFixture) -
     assert caplog.messages == ["Scheduler: Sending due task tick (proj.tick)"]
 
 
+def test_a_task_cannot_forge_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "celery.beat"):
+        DueTaskLog().sent(claim("proj.tick)\nScheduler: forged\x1b[2J"), NOW_US)
+    assert caplog.messages == [
+        r"Scheduler: Sending due task tick (proj.tick)\nScheduler: forged\x1b[2J)"
+    ]
+
+
 def test_what_celery_has_logged_is_not_logged_again(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "celery.beat"):
         DueTaskLog().sent(claim(task=""), NOW_US)

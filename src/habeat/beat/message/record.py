@@ -26,6 +26,7 @@ from habeat.clock import SystemClock
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.ports import RenderFailed
+from habeat.printable import printable
 
 _CLOCK = SystemClock()
 SCHEDULES_KEPT = 1_000
@@ -150,7 +151,7 @@ class EntryRenderer:
         return FiringEntry(
             sending=sending,
             name=entry.name,
-            task=entry.task_name,
+            task=printable(entry.task_name),  # Celery logs it; what is sent is the entry's own
             args=parts.get("args", entry.args),
             kwargs=dict(parts.get("kwargs", entry.kwargs)),
             options=options,
