@@ -141,6 +141,18 @@ def test_a_leader_of_an_older_release_breaks_the_chain(bench: Bench, client: Cli
     assert sorted(slots(client, "e")) == [("e", 1), ("e", 2), ("e", 3)]
 
 
+def test_records_are_found_while_a_leader_of_an_older_release_leads(
+    bench: Bench, client: Client
+) -> None:
+    bench.place()
+    bench.lead()
+    note(bench, "e", 1)
+    bench.admin.delete(bench.keys.lease)
+    bench.admin.hset(bench.keys.meta, "leader", "5:of an older release")
+    note_as_before(bench, "e", 2)
+    assert slots(client, "e") == [("e", 2), ("e", 1)]
+
+
 def test_a_chain_ends_where_the_ledger_was_trimmed(bench: Bench, client: Client) -> None:
     bench.place()
     bench.lead()

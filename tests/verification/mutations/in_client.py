@@ -103,6 +103,14 @@ BOUNDS = [
     in_script(
         "trace",
         BOUNDED,
+        "trace: an older leader",
+        "Records of an older release's leader are found while it leads",
+        "chained and leader == chains and chained",
+        "chained",
+    ),
+    in_script(
+        "trace",
+        BOUNDED,
         "trace: no circle",
         "A garbled chain of records ends",
         "id = comes_before(previous, id) and previous or ''",

@@ -5,7 +5,8 @@
 -- Returns {id of the next record ('' at the end of the chain), since when records have been chained
 --          without a break ms, {id, {word, …}}, …}
 --
--- A chain ends where its records were trimmed, or at the entry's first record.
+-- A chain ends where its records were trimmed, or at the entry's first record. A leader of an older
+-- release does not chain its records: while one leads, no record counts as chained.
 
 local id, low = ARGV[2], tonumber(ARGV[3])
 if id == '' then
@@ -20,7 +21,8 @@ local function comes_before(left, right)
   return a and c and (tonumber(a) < tonumber(c) or a == c and tonumber(b) < tonumber(d))
 end
 
-local reply = {'', redis.call('HGET', META, 'chained') or int(NOW)}
+local leader, chains, chained = unpack(redis.call('HMGET', META, 'leader', 'chains', 'chained'))
+local reply = {'', chained and leader == chains and chained or int(NOW + 1)}
 for _ = 1, tonumber(ARGV[4]) do
   local at = tonumber(string.match(id, '^(%d+)%-%d+$'))
   local found = at and at > 0 and at >= low and redis.call('XRANGE', LEDGER, id, id)[1]
