@@ -182,7 +182,15 @@ def build(
         asker=AskingThreads(clock),
     )
     preflight = Preflight(app, connections, caller, nonce, clock)
-    parts = ReplicaParts(engine, election, preflight, connections, keys, wake_channel, broker)
+    parts = ReplicaParts(
+        engine=engine,
+        election=election,
+        preflight=preflight,
+        connections=connections,
+        keys=keys,
+        wake_channel=wake_channel,
+        broker=broker,
+    )
     _drop_in_children(parts)
     return parts
 

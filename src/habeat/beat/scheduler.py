@@ -171,10 +171,10 @@ class Scheduler(CeleryScheduler):
             self._parts = build(
                 self.app,
                 self._settings,
-                self._beat_schedule,
-                self.apply_entry,
-                self._stopper,
-                self.max_interval,
+                beat_schedule=self._beat_schedule,
+                apply_entry=self.apply_entry,
+                stopper=self._stopper,
+                max_interval_s=self.max_interval,
             )
             self._parts_pid = os.getpid()
         return self._parts

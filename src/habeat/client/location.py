@@ -45,13 +45,13 @@ def location_of_app(app: Any) -> Location:
     settings = Settings.from_conf(app.conf, app_main=app.main)
     strict = not settings.redis_options_from_broker
     return Location(
-        redis_target(settings.redis_url, settings.redis_options, strict=strict),
-        settings.key_prefix,
-        app.main or settings.key_prefix,
-        timezone_of(app.conf),
-        policies_of(settings),
-        settings.ledger_age_ms,
-        limits_of(settings, app.conf),
+        target=redis_target(settings.redis_url, settings.redis_options, strict=strict),
+        prefix=settings.key_prefix,
+        app_name=app.main or settings.key_prefix,
+        timezone=timezone_of(app.conf),
+        policies=policies_of(settings),
+        ledger_age_ms=settings.ledger_age_ms,
+        limits=limits_of(settings, app.conf),
     )
 
 

@@ -46,12 +46,30 @@ DEFAULT_LIMITS = Limits()
 def check_entry(entry: Entry, size_bytes: int, limits: Limits) -> None:
     """Raise ValidationError if the entry, stored in `size_bytes`, exceeds a limit."""
     name, longest = entry.name, max(map(len, entry.tags), default=0)
-    within("definition", size_bytes, "bytes", limits.definition_bytes, "definition_bytes", name)
+    within(
+        "definition",
+        size_bytes,
+        unit="bytes",
+        most=limits.definition_bytes,
+        setting="definition_bytes",
+        entry=name,
+    )
     chars = len(entry.description)
-    within("description", chars, "characters", limits.description_chars, "description_chars", name)
-    within("tags", len(entry.tags), "tags", limits.tag_count, "tag_count", name)
+    within(
+        "description",
+        chars,
+        unit="characters",
+        most=limits.description_chars,
+        setting="description_chars",
+        entry=name,
+    )
+    within(
+        "tags", len(entry.tags), unit="tags", most=limits.tag_count, setting="tag_count", entry=name
+    )
     check_destinations(entry, limits.own_names)
-    within("tag", longest, "characters", limits.tag_chars, "tag_chars", name)
+    within(
+        "tag", longest, unit="characters", most=limits.tag_chars, setting="tag_chars", entry=name
+    )
 
 
 def too_large(entry: str, size_bytes: int) -> DefinitionError:
@@ -63,7 +81,14 @@ def too_large(entry: str, size_bytes: int) -> DefinitionError:
 
 def check_reason(reason: str, limits: Limits, entry: str = "") -> None:
     """Raise ValidationError if the reason of a pause is too long."""
-    within("reason", len(reason), "characters", limits.reason_chars, "reason_chars", entry)
+    within(
+        "reason",
+        len(reason),
+        unit="characters",
+        most=limits.reason_chars,
+        setting="reason_chars",
+        entry=entry,
+    )
 
 
 def within(what: str, size: int, unit: str, most: int, setting: str, entry: str = "") -> None:

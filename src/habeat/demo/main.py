@@ -122,7 +122,13 @@ def _play(stage: Stage, client: Client, server: Server, given: argparse.Namespac
         print(stage.logs(), file=sys.stderr)
     seconds = stage.scene.elapsed_s(view.now_us)
     return Result(
-        server.words, dispatch, server.location.lease_ttl_s, seconds, takeovers, tally, view
+        server=server.words,
+        dispatch=dispatch,
+        lease_ttl_s=server.location.lease_ttl_s,
+        seconds=seconds,
+        takeovers=takeovers,
+        tally=tally,
+        view=view,
     )
 
 

@@ -100,12 +100,12 @@ class Engine:
         self._publisher = publisher
         self._lead = Lead(election, store, clock, settings.ttl_ms, stopping)
         self._planner = Planner(
-            definitions,
-            settings.policies,
-            store.definitions,
-            asker,
-            clock.monotonic_us,
-            self._lead.keep,
+            definitions=definitions,
+            defaults=settings.policies,
+            fetch=store.definitions,
+            asker=asker,
+            monotonic_us=clock.monotonic_us,
+            between=self._lead.keep,
         )
         self._circuits = circuits = Circuits(store)
         building = Building(circuits)

@@ -124,7 +124,7 @@ class Planner:
         elif item.due_ms > now_ms:
             self._plan_ahead(result, found, item, loss)
         elif room > 0 and self._effort.slots < SLOTS_PER_TICK:
-            self._plan_found(result, found, item, now_ms, loss, room)
+            self._plan_found(result, found, item=item, now_ms=now_ms, loss=loss, room=room)
         else:
             result.note_next(item.due_ms)
 
@@ -149,7 +149,7 @@ class Planner:
         waits = item in self._tries or isinstance(found.schedule, Code)
         if not waits:
             with contextlib.suppress(Exception):  # fails again when it is due, and is logged then
-                self._plan_resolved(then, found, item, item.due_ms, loss, 2)
+                self._plan_resolved(then, found, item=item, now_ms=item.due_ms, loss=loss, room=2)
         if len(then.firings) == 1 and not then.skips:
             result.ahead += then.firings
             result.note_next(then.next_due_ms)
@@ -167,7 +167,9 @@ class Planner:
     ) -> None:
         """Plan one entry; any exception of its schedule makes only this entry fail."""
         try:
-            well = self._plan_resolved(result, found, item, now_ms, loss, room)
+            well = self._plan_resolved(
+                result, found, item=item, now_ms=now_ms, loss=loss, room=room
+            )
         except Exception as error:
             self._fails(result, item, f"its schedule fails: {error!r}")
             return
@@ -193,7 +195,7 @@ class Planner:
             return False
         if isinstance(entry.schedule, Asked) and entry.enabled:
             return self._plan_asked(result, entry, entry.schedule, item, now_ms)
-        self._plan_entry(result, entry, item, now_ms, loss, room)
+        self._plan_entry(result, entry, item=item, now_ms=now_ms, loss=loss, room=room)
         return True
 
     def _plan_asked(

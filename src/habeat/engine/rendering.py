@@ -127,12 +127,12 @@ class Renderer:
 
     def _claim_of(self, planned: PlannedFiring, rendered: Rendered) -> Claim:
         return Claim(
-            planned.firing,
-            planned.expected,
-            planned.next,
-            rendered,
-            self._delivery_of(planned, rendered),
-            planned.remains,
+            firing=planned.firing,
+            expected=planned.expected,
+            next=planned.next,
+            rendered=rendered,
+            delivery=self._delivery_of(planned, rendered),
+            remains=planned.remains,
         )
 
     def _delivery_of(self, planned: PlannedFiring, rendered: Rendered) -> str:

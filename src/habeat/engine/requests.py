@@ -92,7 +92,16 @@ class Requests:
             again_ms = None if left is None else left.not_before_ms
             due = DueEntry(entry.name, 0, digest, 0)
             expected, after = Expected(digest, 0, 0), Next(None, again_ms)
-            planned.append(PlannedFiring(entry, due, firing, expected, after, remains))
+            planned.append(
+                PlannedFiring(
+                    entry=entry,
+                    due=due,
+                    firing=firing,
+                    expected=expected,
+                    next=after,
+                    remains=remains,
+                )
+            )
             # The claim of the next firing must find the request as this one leaves it.
             digest = hashlib.sha1(remains, usedforsecurity=False).hexdigest()
         if not planned:

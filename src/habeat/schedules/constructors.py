@@ -62,7 +62,16 @@ def crontab(
     fold: Fold = "auto",
 ) -> Crontab:
     """Celery's crontab with a zone: all fields must match; `tz`, `gap` and `fold` as for `cron`."""
-    return Crontab(minute, hour, day_of_week, day_of_month, month_of_year, tz, gap, fold)
+    return Crontab(
+        minute=minute,
+        hour=hour,
+        day_of_week=day_of_week,
+        day_of_month=day_of_month,
+        month_of_year=month_of_year,
+        tz=tz,
+        gap=gap,
+        fold=fold,
+    )
 
 
 def once(at: datetime) -> Once:

@@ -162,7 +162,15 @@ def _rule(expression: str, fields: tuple[str, ...], hash_id: str) -> Rule:
     )
     of_month, nearest = _days_of_month(short[3], hash_id)
     of_week, nth_of_week = _days_of_week(short[5], hash_id)
-    days = Days(months, of_month, of_week, nth_of_week, either, nearest, wanted_years)
+    days = Days(
+        months=months,
+        of_month=of_month,
+        of_week=of_week,
+        nth_of_week=nth_of_week,
+        either=either,
+        nearest=nearest,
+        years=wanted_years,
+    )
     if not days.possible():
         in_years = "" if wanted_years is None else f" of the years {fields[6]!r}"
         allowed = f"a day that occurs in month {fields[4]!r}{in_years} (in {expression!r})"

@@ -60,7 +60,9 @@ class Caller:
         """The reply, and how many Redis replicas acknowledged the script's writes in time."""
 
         def act(client: AnyRedis) -> tuple[Any, int]:
-            return run_and_wait(client, script(name), self.keys.fixed, args, wanted, timeout_ms)
+            return run_and_wait(
+                client, script(name), keys=self.keys.fixed, args=args, wanted=wanted, ms=timeout_ms
+            )
 
         return self.do(act)
 

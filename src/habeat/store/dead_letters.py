@@ -126,14 +126,48 @@ def read_dead(field: str, value: bytes) -> DeadRecord:
     digest = digest_of(value)
     if field.startswith(_REQUEST):
         identity = unquote(field.removeprefix(_REQUEST))  # escaped by drop.lua
-        return DeadRecord(field, digest, at_ms, why, identity, "", None, 0, 0, "", raw)
+        return DeadRecord(
+            field=field,
+            digest=digest,
+            at_ms=at_ms,
+            why=why,
+            request=identity,
+            entry="",
+            slot_ms=None,
+            attempts=0,
+            effective_ms=0,
+            reason="",
+            message=raw,
+        )
     named = _FIELD.fullmatch(field)
     entry, slot_ms = (named[1], int(named[2])) if named else (field, None)
     intent = _INTENT.fullmatch(raw)
     if intent is None or named is None:
-        return DeadRecord(field, digest, at_ms, why, "", entry, slot_ms, None, 0, "", raw)
+        return DeadRecord(
+            field=field,
+            digest=digest,
+            at_ms=at_ms,
+            why=why,
+            request="",
+            entry=entry,
+            slot_ms=slot_ms,
+            attempts=None,
+            effective_ms=0,
+            reason="",
+            message=raw,
+        )
     reason = text(intent[3]).rpartition("/")[0]
     attempts, effective_ms, message = int(intent[1]) + 1, int(intent[2]), intent[4]
     return DeadRecord(
-        field, digest, at_ms, why, "", entry, slot_ms, attempts, effective_ms, reason, message
+        field=field,
+        digest=digest,
+        at_ms=at_ms,
+        why=why,
+        request="",
+        entry=entry,
+        slot_ms=slot_ms,
+        attempts=attempts,
+        effective_ms=effective_ms,
+        reason=reason,
+        message=message,
     )

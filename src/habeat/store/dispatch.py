@@ -230,12 +230,12 @@ def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:
     for name, due, digest, state, circuit in zip(*[iter(flat)] * 5, strict=True):
         found = read_state(text(state))
         yield DueEntry(
-            text(name),
-            optional_ms(due) or 0,
-            text(digest),
-            None if found is None else found.cursor_ms,
-            0 if found is None else found.fired,
-            Circuit.from_json(text(circuit)) if circuit else None,
+            name=text(name),
+            due_ms=optional_ms(due) or 0,
+            digest=text(digest),
+            cursor_ms=None if found is None else found.cursor_ms,
+            fired=0 if found is None else found.fired,
+            circuit=Circuit.from_json(text(circuit)) if circuit else None,
         )
 
 
@@ -290,10 +290,10 @@ def _intents(flat: Sequence[bytes]) -> Iterator[Intent]:
     for field, attempts, effective, kind, message in zip(*[iter(flat)] * 5, strict=True):
         name, _, identity = text(field).rpartition("@")
         yield Intent(
-            name,
-            identity,
-            int(attempts),
-            int(effective),
-            text(kind).rpartition("/")[2],
-            bytes(message),
+            entry=name,
+            identity=identity,
+            attempts=int(attempts),
+            effective_ms=int(effective),
+            delivery=text(kind).rpartition("/")[2],
+            envelope=bytes(message),
         )

@@ -203,7 +203,15 @@ def _stored(name: str, parts: Sequence[bytes], decode: Decode) -> Stored:
         entry = decode(name, bytes(raw), state)
     except DefinitionError as error:
         state = replace(state, quarantined=state.quarantined or error.why)
-        return Stored(name, digest, None, state, error.why, bytes(raw), pause)
+        return Stored(
+            name=name,
+            digest=digest,
+            entry=None,
+            state=state,
+            unreadable=error.why,
+            raw=bytes(raw),
+            pause_digest=pause,
+        )
     return Stored(name, digest, entry, state, pause_digest=pause)
 
 

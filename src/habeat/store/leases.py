@@ -97,12 +97,12 @@ def _attempt_reply(reply: Sequence[Any]) -> Won | Refused:
         if token is None:
             return Refused(f"the lease is held by {held!r}, which is not a valid token")
         return Won(
-            token,
-            int(now_us),
-            cluster,
-            int(heartbeat),
-            history,
-            Loss(int(until), int(declared)),
+            token=token,
+            now_us=int(now_us),
+            cluster=cluster,
+            heartbeat=int(heartbeat),
+            history=history,
+            loss=Loss(int(until), int(declared)),
             already=word == "mine",
         )
     if word == "foreign":

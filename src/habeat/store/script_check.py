@@ -86,7 +86,20 @@ class _ScriptCheck:
         store.definitions(["probe"])
         store.claim(fence, [_claim(due, due.due_ms, Rendered(b"probe"))], atomic=False)
         store.recover(fence, 10)
-        store.mark(fence, Intent("probe", str(due.due_ms), 0, due.due_ms, "", b""), 5, "", 0)
+        store.mark(
+            fence,
+            Intent(
+                entry="probe",
+                identity=str(due.due_ms),
+                attempts=0,
+                effective_ms=due.due_ms,
+                delivery="",
+                envelope=b"",
+            ),
+            5,
+            "",
+            0,
+        )
         store.circuits()
         store.keep_circuits(fence, [("probe", "", None)])
         store.asked(fence, 10)
@@ -104,7 +117,15 @@ class _ScriptCheck:
 
     def _others(self, token: Token, now_ms: int, stored: bytes) -> None:
         self._leases.observe()
-        seen = Observation(now_ms, None, 0, 0, None, 0, 0)
+        seen = Observation(
+            at_ms=now_ms,
+            holder=None,
+            pttl_ms=0,
+            heartbeat=0,
+            listeners=None,
+            connection=0,
+            holder_ttl_ms=0,
+        )
         self._leases.steal(self._nonce, TTL_MS, Known(), "crash", seen)
         self._leases.register(self._nonce, "{}", "probe", 1)
         self._entries.declare("probe", ["probe"])

@@ -107,7 +107,15 @@ def _unix(parts: SplitResult, scheme: str) -> Address:
         raise _broken(scheme, f"must name an absolute path: {scheme}:///path/to/socket?db=0")
     db = _named_db(query) or "0"
     username, password = _credentials(parts, query)
-    return Address(scheme, (), path, _number(db, scheme), username, password, query)
+    return Address(
+        scheme=scheme,
+        hosts=(),
+        path=path,
+        db=_number(db, scheme),
+        username=username,
+        password=password,
+        query=query,
+    )
 
 
 def _tcp(parts: list[SplitResult], scheme: str) -> Address:
@@ -118,7 +126,15 @@ def _tcp(parts: list[SplitResult], scheme: str) -> Address:
     hosts = tuple((unquote(part.hostname or "localhost"), part.port or port) for part in parts)
     named = next((part for part in parts if part.username or part.password), parts[0])
     username, password = _credentials(named, query)
-    return Address(scheme, hosts, "", _number(db, scheme), username, password, query)
+    return Address(
+        scheme=scheme,
+        hosts=hosts,
+        path="",
+        db=_number(db, scheme),
+        username=username,
+        password=password,
+        query=query,
+    )
 
 
 def _credentials(parts: SplitResult, query: dict[str, str]) -> tuple[str | None, str | None]:

@@ -70,7 +70,14 @@ class SendAttempt:
                 task_id=self.task_id,
                 lease_epoch=self.lease_epoch,
             )
-            return send(self.app, self.entry.task, args, kwargs, options, producer)
+            return send(
+                self.app,
+                self.entry.task,
+                args=args,
+                kwargs=kwargs,
+                options=options,
+                producer=producer,
+            )
         except Exception as error:
             self.error = error
             return None

@@ -124,13 +124,13 @@ class Templates:
         known.left -= 1
         self.filled += 1
         values = Values(
-            entry.name,
-            task_id,
-            slot_text(firing.slot_ms),
-            str(epoch),
-            self._repr(entry.args, "argsrepr_maxsize"),
-            self._repr(entry.kwargs, "kwargsrepr_maxsize"),
-            body_of(entry.args, entry.kwargs, known.tail),
+            name=entry.name,
+            task_id=task_id,
+            slot=slot_text(firing.slot_ms),
+            epoch=str(epoch),
+            argsrepr=self._repr(entry.args, "argsrepr_maxsize"),
+            kwargsrepr=self._repr(entry.kwargs, "kwargsrepr_maxsize"),
+            body=body_of(entry.args, entry.kwargs, known.tail),
         )
         return _rendered(known.template.fill(values), known.atomic, str(entry.task))
 
@@ -151,7 +151,17 @@ class Templates:
             return replace(self._finish(published), task=str(entry.task))
         rendered = replace(self._finish(published), task=str(entry.task))
         try:
-            self._keep(shape, self._learned(entry, firing, task_id, epoch, published, rendered))
+            self._keep(
+                shape,
+                self._learned(
+                    entry,
+                    firing,
+                    task_id=task_id,
+                    epoch=epoch,
+                    published=published,
+                    rendered=rendered,
+                ),
+            )
         except NotTaken as reason:
             self._keep(shape, str(reason))
         except BrokerUnavailable:
@@ -179,13 +189,13 @@ class Templates:
         template.foretells(
             _words(rendered),
             Values(
-                entry.name,
-                task_id,
-                slot_text(firing.slot_ms),
-                str(epoch),
-                self._repr(args, "argsrepr_maxsize"),
-                self._repr(kwargs, "kwargsrepr_maxsize"),
-                body,
+                name=entry.name,
+                task_id=task_id,
+                slot=slot_text(firing.slot_ms),
+                epoch=str(epoch),
+                argsrepr=self._repr(args, "argsrepr_maxsize"),
+                kwargsrepr=self._repr(kwargs, "kwargsrepr_maxsize"),
+                body=body,
             ),
         )
         task = self._app.tasks.get(entry.task)
@@ -204,13 +214,13 @@ class Templates:
             _MARKED_EPOCH,
         )
         values = Values(
-            mark["name"],
-            mark["task_id"],
-            slot_text(_MARKED_SLOT_MS),
-            str(_MARKED_EPOCH),
-            mark["argsrepr"],
-            mark["kwargsrepr"],
-            body_of(other.args, other.kwargs, tail),
+            name=mark["name"],
+            task_id=mark["task_id"],
+            slot=slot_text(_MARKED_SLOT_MS),
+            epoch=str(_MARKED_EPOCH),
+            argsrepr=mark["argsrepr"],
+            kwargsrepr=mark["kwargsrepr"],
+            body=body_of(other.args, other.kwargs, tail),
         )
         return _words(
             self._finish(
