@@ -28,7 +28,8 @@ from habeat.cli.watching import circuit_json, circuit_line
 from habeat.client import Client, Condition, Owner
 from habeat.client.selection import CONDITIONS, OWNERS
 from habeat.core.catchup import promise
-from habeat.core.entry import Entry, Policies, instant
+from habeat.core.entry import POLICIES, Entry, Policies, instant
+from habeat.entries.fields import FIELDS
 from habeat.schedules.in_words import duration
 
 SLOTS_SHOWN = 5
@@ -175,16 +176,14 @@ def _next_due(entry: Entry, now: datetime) -> str:
 
 def _bounds(entry: Entry, now: datetime) -> Iterator[tuple[str, str]]:
     """Bounds and offsets; only those that are set."""
-    for label, at_ms in (("start", entry.start_ms), ("end", entry.end_ms)):
-        if at_ms is not None:
-            yield label, full(instant(at_ms), now)
-    for label, span_ms in (
-        ("spread", entry.spread_ms),
-        ("jitter", entry.jitter_ms),
-        ("deadline", entry.deadline_ms),
-    ):
-        if span_ms:
-            yield label, duration(span_ms)
+    for field in FIELDS:
+        value = getattr(entry, field.stored)
+        if field.stored in POLICIES or not value:
+            continue
+        if field.is_instant:
+            yield field.name, full(instant(value), now)
+        elif field.is_span:
+            yield field.name, duration(value)
 
 
 def _of_runs(entry: Entry) -> str:

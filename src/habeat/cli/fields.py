@@ -14,26 +14,20 @@ from habeat.cli.words import (
     option_values,
     seconds_of,
 )
-from habeat.core.entry import Delivery, Misfire
+from habeat.entries.fields import FIELDS, Field
+from habeat.entries.values import Form
 
 #: The value that makes a policy follow the app's settings again.
 DEFAULT = "default"
 #: The value that removes a bound or an offset.
 NONE = "none"
 
-_SPANS = ("jitter", "spread", "deadline", "misfire_grace", "misfire_window")
-_NUMBERS: tuple[tuple[str, Callable[[str], float]], ...] = (
-    ("max_runs", int),
-    ("misfire_limit", int),
-    ("misfire_pace", float),
-)
+_Option = Callable[[Callable[..., None]], Callable[..., None]]
+_Read = Callable[[str], Any]
 
-
-def entry_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options to a command; `fields_from` reads them."""
-    options = (
-        click.option("--args", type=JSON_LIST, help="Positional arguments, a JSON list."),
-        click.option("--kwargs", type=JSON_OBJECT, help="Keyword arguments, a JSON object."),
+#: Options that the generic ones below cannot express.
+_SPECIAL: Mapping[str, tuple[_Option, ...]] = {
+    "options": (
         click.option("--queue", help="The queue to send to."),
         click.option(
             "--option",
@@ -42,59 +36,84 @@ def entry_options(function: Callable[..., None]) -> Callable[..., None]:
             metavar="NAME=VALUE",
             help="An option of apply_async: expires=60, priority=3 …; NAME= removes it (update).",
         ),
-        click.option("--tag", "tags", multiple=True, help="A tag; can be repeated."),
-        click.option("--description", help="What the entry is for."),
-        click.option("--start", metavar="WHEN", help="No slots before this time (ISO 8601)."),
-        click.option("--end", metavar="WHEN", help="No slots after this time."),
-        click.option("--max-runs", metavar="N", help="Fire at most this often."),
-        click.option(
-            "--jitter", metavar="SPAN", help="Delay each firing by a varying part of this."
-        ),
-        click.option(
-            "--spread", metavar="SPAN", help="Delay all firings by one fixed part of this."
-        ),
-        click.option(
-            "--deadline", metavar="SPAN", help="Workers discard messages older than this."
-        ),
-        click.option(
-            "--misfire",
-            type=click.Choice([*map(str, Misfire), DEFAULT]),
-            help="Which missed slots fire.",
-        ),
-        click.option(
-            "--misfire-grace", metavar="SPAN", help="A slot this late still fires normally."
-        ),
-        click.option("--misfire-limit", metavar="N", help="How many slots 'all' fires at most."),
-        click.option("--misfire-window", metavar="SPAN", help="Slots older than this never fire."),
-        click.option("--misfire-pace", metavar="N", help="How many slots 'all' fires per second."),
-        click.option(
-            "--delivery",
-            type=click.Choice([*map(str, Delivery), DEFAULT]),
-            help="Whether to resend when a crash leaves it unclear if a message was sent.",
-        ),
-    )
+    ),
+    "tags": (click.option("--tag", "tags", multiple=True, help="A tag; can be repeated."),),
+}
+
+_JSON = {Form.LIST: JSON_LIST, Form.OBJECT: JSON_OBJECT}
+
+#: How the text of an option is read, and what it should be.
+_READERS: Mapping[Form, tuple[_Read, str]] = {
+    Form.SPAN: (seconds_of, "a span such as 60 or 5m"),
+    Form.COUNT: (int, "a number"),
+    Form.PACE: (float, "a number"),
+}
+
+
+def entry_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of the table of fields to a command; `fields_from` reads them."""
+    options = [option for field in FIELDS for option in _options_of(field)]
     for option in reversed(options):
         function = option(function)
     return function
 
 
+def _options_of(field: Field) -> tuple[_Option, ...]:
+    if field.name in _SPECIAL or field.kind.form is Form.OWN:
+        return _SPECIAL.get(field.name, ())
+    kind, form = field.kind, field.kind.form
+    given: dict[str, Any] = {"metavar": form.value}
+    if form in _JSON:
+        given = {"type": _JSON[form]}
+    elif form is Form.WORD:
+        given = {"type": click.Choice([*kind.words, DEFAULT])}
+    return (click.option(option_of(field), help=field.meaning, **given),)
+
+
+def option_of(field: Field) -> str:
+    """The option that sets this field."""
+    return "--" + field.name.replace("_", "-")
+
+
 def fields_from(given: Mapping[str, Any], timezone: str) -> dict[str, Any]:
     """The API's arguments for the options that were given."""
-    plain = ("args", "kwargs", "description")
-    fields = {name: given[name] for name in plain if given[name] is not None}
+    zone = given.get("tz") or timezone
+    found = {
+        field.name: _read(field, given[field.name], zone)
+        for field in FIELDS
+        if field.kind.form not in (Form.OWN, Form.TAGS) and given[field.name] is not None
+    }
     options = option_values(given["options"])
     if given["queue"] is not None:
         options["queue"] = given["queue"]
     if options:
-        fields["options"] = options
+        found["options"] = options
     if given["tags"]:
-        fields["tags"] = given["tags"]
-    for name in ("misfire", "delivery"):
-        if given[name] is not None:
-            fields[name] = None if given[name] == DEFAULT else given[name]
-    for name, read in _written(given, timezone):
-        fields[name] = None if given[name] in (DEFAULT, NONE) else read(given[name])
-    return fields
+        found["tags"] = given["tags"]
+    return found
+
+
+def _read(field: Field, given: Any, zone: str) -> Any:
+    form = field.kind.form
+    if form in _JSON or form is Form.TEXT:
+        return given
+    if given == DEFAULT or (given == NONE and form is not Form.WORD):
+        return None
+    if form is Form.WHEN:
+        return moment_in(given, zone)
+    return given if form is Form.WORD else _number(field, given)
+
+
+def _number(field: Field, text: str) -> Any:
+    read, what = _READERS[field.kind.form]
+    try:
+        value = read(text)
+    except ValueError:
+        value = None
+    if value is None:
+        hint = option_of(field)
+        raise click.BadParameter(f"{text!r}: expected {what}, or 'none'", param_hint=hint)
+    return value
 
 
 def options_changed(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,27 +122,3 @@ def options_changed(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict
     changed = {**stored, **option_values(given["options"])}
     left = {name: value for name, value in changed.items() if written.get(name) != ""}
     return left if given["queue"] is None else {**left, "queue": given["queue"]}
-
-
-def _written(given: Mapping[str, Any], timezone: str) -> list[tuple[str, Callable[[str], Any]]]:
-    readers: list[tuple[str, Callable[[str], Any]]] = [
-        (name, _reader(name, seconds_of, "a span such as 60 or 5m")) for name in _SPANS
-    ]
-    readers += [(name, _reader(name, read, "a number")) for name, read in _NUMBERS]
-    zone = given.get("tz") or timezone
-    readers += [(name, lambda text: moment_in(text, zone)) for name in ("start", "end")]
-    return [(name, read) for name, read in readers if given[name] is not None]
-
-
-def _reader(name: str, read: Callable[[str], Any], what: str) -> Callable[[str], Any]:
-    def checked(text: str) -> Any:
-        try:
-            value = read(text)
-        except ValueError:
-            value = None
-        if value is None:
-            hint = f"--{name.replace('_', '-')}"
-            raise click.BadParameter(f"{text!r}: expected {what}, or 'none'", param_hint=hint)
-        return value
-
-    return checked

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from habeat.core.entry import Entry, instant
+from habeat.entries.fields import FIELDS, Field
 from habeat.printable import printable, printable_json
 
 GAP = "  "
@@ -61,29 +62,10 @@ def entry_json(entry: Entry) -> dict[str, Any]:
     created = instant(entry.created_ms or None)
     return {
         "name": entry.name,
-        "task": plain(entry.task),
-        "schedule": entry.schedule.to_json(),
+        **dict(_field_json(entry, field) for field in FIELDS),
         "schedule_in_words": entry.schedule.describe(),
-        "args": plain(entry.args),
-        "kwargs": plain(entry.kwargs),
-        "options": plain(entry.options),
-        "enabled": entry.enabled,
-        "tags": list(entry.tags),
-        "description": entry.description,
         "owner": entry.owner,
-        "misfire": entry.misfire,
-        "misfire_grace_ms": entry.misfire_grace_ms,
-        "misfire_limit": entry.misfire_limit,
-        "misfire_window_ms": entry.misfire_window_ms,
-        "misfire_pace": entry.misfire_pace,
-        "delivery": entry.delivery,
-        "start": plain(instant(entry.start_ms)),
-        "end": plain(instant(entry.end_ms)),
-        "max_runs": entry.max_runs,
         "runs_left": entry.runs_left(state.fired),
-        "jitter_ms": entry.jitter_ms,
-        "spread_ms": entry.spread_ms,
-        "deadline_ms": entry.deadline_ms,
         "rev": entry.rev,
         "created": plain(created),
         "state": entry.condition,
@@ -96,6 +78,13 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "quarantined": state.quarantined,
         "extra": plain(entry.extra),
     }
+
+
+def _field_json(entry: Entry, field: Field) -> tuple[str, Any]:
+    value = getattr(entry, field.stored)
+    if field.name == "schedule":
+        return field.name, value.to_json()
+    return (field.name, plain(instant(value))) if field.is_instant else (field.stored, plain(value))
 
 
 def span(seconds: float) -> str:

@@ -22,8 +22,8 @@ from habeat.core.entry import Entry
 from habeat.core.limits import within
 from habeat.core.request import BACKFILL_MAX, Request
 from habeat.entries.codec import encode_request
-from habeat.entries.fields import arguments, keywords, pace_of
 from habeat.entries.readable import shown
+from habeat.entries.values import arguments, keywords, pace_of
 from habeat.errors import DefinitionError, EntryNotFound, ValidationError
 from habeat.schedules.custom import Code
 from habeat.schedules.schedule import Run, to_ms
@@ -120,14 +120,14 @@ def backfilled(
 
     known = _ask(calls, name, identity, request)
     return Backfill(
-        name,
-        found.count if found else 0,
-        moment(found.first_ms) if found else None,
-        moment(found.last_ms) if found else None,
-        per_second,
-        identity if found and not dry_run else "",
-        known,
-        dry_run,
+        entry=name,
+        count=found.count if found else 0,
+        first=moment(found.first_ms) if found else None,
+        last=moment(found.last_ms) if found else None,
+        pace=per_second,
+        request_id=identity if found and not dry_run else "",
+        known=known,
+        dry_run=dry_run,
     )
 
 
@@ -151,7 +151,7 @@ def _ask(
             return False
         keep_ms = calls.location.ledger_age_ms
         raw, most = encode_request(wanted), calls.location.limits.definition_bytes
-        within("request", len(raw), "bytes", most, "definition_bytes", name)
+        within("request", len(raw), unit="bytes", most=most, setting="definition_bytes", entry=name)
         asked = session.entries.ask(identity, raw, keep_ms, name, mark)
         if asked.word == "gone":
             raise EntryNotFound(name)

@@ -21,7 +21,7 @@ from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.room import check_room, within_room
 from habeat.client.selection import Selection, pages_of
 from habeat.client.swapping import Plan, swap
-from habeat.core.entry import Entry, instant, validated
+from habeat.core.entry import Entry, instant
 from habeat.core.limits import check_reason
 from habeat.entries.changes import (
     Edit,
@@ -34,6 +34,7 @@ from habeat.entries.changes import (
 )
 from habeat.entries.codec import decode_request, digest_of, encode, encode_request
 from habeat.entries.draft import changed_entry, check_has_slots, new_entry
+from habeat.entries.fields import validated
 from habeat.entries.readable import shown
 from habeat.errors import (
     DefinitionError,
@@ -208,14 +209,14 @@ def renamed(old: Stored, new_name: str, requests: Mapping[str, bytes]) -> tuple[
         state = replace(state, due_ms=entry.effective_ms(state.next_slot_ms))
     entry = replace(entry, state=state)
     renaming = Renaming(
-        found.name,
-        old.digest,
-        state.cursor_ms or None,
-        new_name,
-        encode(entry),
-        state.due_ms,
-        list(_moved(found.name, new_name, requests)),
-        len(requests),
+        name=found.name,
+        digest=old.digest,
+        cursor_ms=state.cursor_ms or None,
+        new_name=new_name,
+        definition=encode(entry),
+        due_ms=state.due_ms,
+        orders=list(_moved(found.name, new_name, requests)),
+        orders_in_all=len(requests),
     )
     return renaming, entry
 

@@ -25,8 +25,8 @@ from typing import Any
 
 from habeat.core.entry import Entry
 from habeat.entries.changes import Edit
-from habeat.entries.fields import span_ms
 from habeat.entries.readable import shown
+from habeat.entries.values import span_ms
 from habeat.errors import NotAllowed, ValidationError
 from habeat.ports.entries import Stored
 from habeat.schedules import Schedule

@@ -11,8 +11,8 @@ from typing import Any, TypeVar, get_args
 from habeat.client.budget import Check
 from habeat.client.calls import RetryingCalls, Session
 from habeat.core.entry import Condition, Entry, Owner
-from habeat.entries.fields import tags_of
 from habeat.entries.readable import shown
+from habeat.entries.values import tags_of
 from habeat.errors import ValidationError
 from habeat.ports.entries import Snapshot
 from habeat.store.calling import text

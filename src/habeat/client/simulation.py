@@ -20,7 +20,7 @@ from habeat.client.history import moment
 from habeat.client.preview import slots_of
 from habeat.core.entry import Entry
 from habeat.core.offsets import offset_ms, spread_ms
-from habeat.entries.fields import span_ms
+from habeat.entries.values import span_ms
 from habeat.errors import ValidationError
 from habeat.schedules import Interval
 from habeat.schedules.custom import Code
@@ -113,13 +113,13 @@ def simulated(
                 count.add(entry)
     loads = _loads(pages, counts)
     return Simulation(
-        moment(start_ms),
-        moment(end_ms),
-        taken,
-        left_out,
-        loads[0],
-        None if least_ms is None else timedelta(milliseconds=least_ms),
-        None if least_ms is None else loads[1],
+        start=moment(start_ms),
+        end=moment(end_ms),
+        entries=taken,
+        left_out=left_out,
+        load=loads[0],
+        spread=None if least_ms is None else timedelta(milliseconds=least_ms),
+        with_spread=None if least_ms is None else loads[1],
     )
 
 

@@ -8,29 +8,18 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from habeat.core.offsets import offset_ms
-from habeat.errors import ValidationError
-from habeat.schedules.schedule import FIRST_MS, LAST_MS, Run, Schedule
+from habeat.schedules.schedule import LAST_MS, Run, Schedule
 
 NAME_MAX_CHARS = 1_000
 PACE_MAX = 1_000.0
 
 Owner = Literal["config", "api"]
 Condition = Literal["active", "paused", "disabled", "quarantined", "exhausted"]
-
-#: The fields of policies that an entry may set for itself.
-POLICIES = (
-    "misfire",
-    "misfire_grace_ms",
-    "misfire_limit",
-    "misfire_window_ms",
-    "misfire_pace",
-    "delivery",
-)
 
 
 class Misfire(enum.StrEnum):
@@ -60,6 +49,10 @@ class Policies:
     misfire_window_ms: int | None = None
     #: How many misfires of one entry fire per second under ``all``.
     misfire_pace: float = 50.0
+
+
+#: The fields of policies that an entry may set for itself.
+POLICIES = tuple(each.name for each in fields(Policies))
 
 
 def instant(at_ms: int | None) -> datetime | None:
@@ -180,107 +173,3 @@ class Entry:
     def task_name(self) -> str:
         """The task's name; for a signature, the name of its task or canvas."""
         return self.task if isinstance(self.task, str) else str(self.task.get("task", "?"))
-
-
-def validated(entry: Entry) -> Entry:
-    """`entry` if every field is valid; otherwise ValidationError, which names the field."""
-    for name, given, allowed, ok in _checks(entry):
-        if not ok:
-            raise ValidationError(name, given, allowed, entry=entry.name)
-    return entry
-
-
-def _checks(entry: Entry) -> list[tuple[str, object, str, bool]]:
-    return [
-        (
-            "name",
-            entry.name,
-            f"1 to {NAME_MAX_CHARS} printable characters",
-            _is_text(entry.name)
-            and 0 < len(entry.name) <= NAME_MAX_CHARS
-            and entry.name.isprintable(),
-        ),
-        (
-            "task",
-            entry.task,
-            "a task's name, a task or a signature",
-            bool(entry.task) and (_is_text(entry.task) or isinstance(entry.task, Mapping)),
-        ),
-        ("schedule", entry.schedule, "a schedule", isinstance(entry.schedule, Schedule)),
-        (
-            "args",
-            entry.args,
-            "a list or tuple",
-            isinstance(entry.args, (list, tuple)),
-        ),
-        ("kwargs", entry.kwargs, "a mapping with string keys", _text_keys(entry.kwargs)),
-        ("options", entry.options, "a mapping with string keys", _text_keys(entry.options)),
-        ("enabled", entry.enabled, "True or False", isinstance(entry.enabled, bool)),
-        (
-            "tags",
-            entry.tags,
-            "a list of strings",
-            all(_is_text(tag) for tag in entry.tags),
-        ),
-        ("description", entry.description, "a string", isinstance(entry.description, str)),
-        *_amounts(entry),
-    ]
-
-
-def _amounts(entry: Entry) -> list[tuple[str, object, str, bool]]:
-    seconds = "0 seconds or more"
-    whole = _at_least(entry.start_ms, FIRST_MS) and _at_least(entry.end_ms, FIRST_MS)
-    bounds = (entry.start_ms, entry.end_ms) if whole else (None, None)
-    return [
-        ("start and end", (entry.start_ms, entry.end_ms), "instants in whole milliseconds", whole),
-        ("misfire_grace", entry.misfire_grace_ms, seconds, _at_least(entry.misfire_grace_ms, 0)),
-        (
-            "misfire_window",
-            entry.misfire_window_ms,
-            seconds,
-            _at_least(entry.misfire_window_ms, 0),
-        ),
-        (
-            "misfire_limit",
-            entry.misfire_limit,
-            "a whole number, 0 or more",
-            _at_least(entry.misfire_limit, 0),
-        ),
-        (
-            "misfire_pace",
-            entry.misfire_pace,
-            "firings per second, more than 0 and at most 1000",
-            entry.misfire_pace is None
-            or (_is_number(entry.misfire_pace) and 0 < entry.misfire_pace <= PACE_MAX),
-        ),
-        ("max_runs", entry.max_runs, "a whole number, 1 or more", _at_least(entry.max_runs, 1)),
-        ("jitter", entry.jitter_ms, seconds, _is_whole(entry.jitter_ms, 0)),
-        ("spread", entry.spread_ms, seconds, _is_whole(entry.spread_ms, 0)),
-        ("deadline", entry.deadline_ms, "more than 0 seconds", _at_least(entry.deadline_ms, 1)),
-        (
-            "end",
-            instant(bounds[1]),
-            "an instant after the start",
-            None in bounds or bool(bounds[0] < bounds[1]),  # type: ignore[operator]
-        ),
-    ]
-
-
-def _at_least(value: object, least: int) -> bool:
-    return value is None or _is_whole(value, least)
-
-
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= LAST_MS
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _text_keys(value: object) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)

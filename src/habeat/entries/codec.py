@@ -15,17 +15,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from json import JSONDecoder
-from typing import Any, cast
+from typing import Any
 
 from kombu.utils import json
 
-from habeat.core.entry import Delivery, Entry, EntryState, Misfire
+from habeat.core.entry import Entry, EntryState
 from habeat.core.request import Request
 from habeat.entries import shapes, storable
+from habeat.entries.fields import DEFINITION, FREE, STORED
 from habeat.errors import DefinitionError, HabeatError, ValidationError
 from habeat.printable import kind_of, place
 from habeat.schedules import registry
-from habeat.schedules.checks import choices
 
 VERSION = 1
 
@@ -34,44 +34,18 @@ _STATE = re.compile(
     r"(-?[0-9]{1,15})\|(-?[0-9]{1,15}|)\|([^|]*)\|([0-9]{0,15})\|([0-9]{1,15})\Z", re.DOTALL
 )
 
-_PLAIN = (
-    "task",
-    "kwargs",
-    "options",
-    "enabled",
-    "description",
-    "owner",
-    "misfire_grace_ms",
-    "misfire_limit",
-    "misfire_window_ms",
-    "misfire_pace",
-    "start_ms",
-    "end_ms",
-    "max_runs",
-    "jitter_ms",
-    "spread_ms",
-    "deadline_ms",
-    "rev",
-    "created_ms",
-    "generation",
-    "fingerprint",
-)
-_TUPLES = ("args", "tags", "from_code")
-_KNOWN = frozenset((*_PLAIN, *_TUPLES, "v", "schedule", "misfire", "delivery"))
-#: Fields that contain users' values.
-_CHECKED = ("args", "kwargs", "options", "task", "description", "tags")
-_ALWAYS = ("task", "owner", "rev", "created_ms")
+_PLAIN = tuple(field.stored for field in STORED if not field.kind.revive)
+_REVIVED = tuple((field.stored, field.kind.revive) for field in STORED if field.kind.revive)
+_KNOWN = frozenset((*DEFINITION, "v", "schedule"))
 
 #: `json.dumps` and `json.loads` would create these again at each call.
 _ENCODER = json.JSONEncoder(sort_keys=True, allow_nan=False)
 _DECODER = JSONDecoder(object_hook=json.object_hook)
 
 _NOTHING = object()
-_UNSET = Entry("", "", cast(Any, None))
 #: Fields that are left out of a stored definition if they have these values.
 _DEFAULTS = tuple(
-    (name, _NOTHING if name in _ALWAYS else getattr(_UNSET, name))
-    for name in (*_PLAIN, *_TUPLES, "misfire", "delivery")
+    (field.stored, _NOTHING if field.always_stored else field.default) for field in STORED
 )
 
 
@@ -85,7 +59,7 @@ def encode(entry: Entry, **instead: int) -> bytes:
 
     Raises ValidationError, with the path, if a value cannot be stored (see `storable`).
     """
-    for name in _CHECKED:
+    for name in FREE:
         if value := getattr(entry, name):
             _check_storable(name, value, entry.name)
     extra = {key: value for key, value in entry.extra.items() if key not in _KNOWN}
@@ -93,7 +67,7 @@ def encode(entry: Entry, **instead: int) -> bytes:
     for name, plain in _DEFAULTS:
         value = getattr(entry, name)
         if value != plain:
-            data[name] = list(value) if name in _TUPLES else value
+            data[name] = value
     data.update(instead)
     return _written(data, entry.name)
 
@@ -143,7 +117,7 @@ def decode(name: str, stored: bytes, state: EntryState | None = None) -> Entry:
     try:
         data = _object(stored)
         _check_name(name)
-        shapes.check(data, shapes.DEFINITION)
+        shapes.check(data, DEFINITION)
         return _entry(name, data, state or EntryState())
     except Exception as why:  # any error concerns this entry only
         raise DefinitionError(name, _in_words(why, stored)) from why
@@ -193,21 +167,10 @@ def _unrevived(stored: bytes) -> str:
 
 def _entry(name: str, data: Mapping[str, Any], state: EntryState) -> Entry:
     fields = {"task": data["task"], **{key: data[key] for key in _PLAIN if key in data}}
-    fields |= {key: tuple(data[key]) for key in _TUPLES if key in data}
-    if "misfire" in data:
-        fields["misfire"] = _word(Misfire, "misfire", data["misfire"])
-    if "delivery" in data:
-        fields["delivery"] = _word(Delivery, "delivery", data["delivery"])
+    fields |= {key: revive(key, data[key]) for key, revive in _REVIVED if key in data}
     extra = {key: value for key, value in data.items() if key not in _KNOWN}
     schedule = registry.from_json(data["schedule"])
     return Entry(name=name, schedule=schedule, extra=extra, state=state, **fields)
-
-
-def _word(words: type[Misfire] | type[Delivery], field: str, given: str) -> Misfire | Delivery:
-    try:
-        return words(given)
-    except ValueError:
-        raise ValidationError(field, given, choices([repr(str(word)) for word in words])) from None
 
 
 def encode_request(request: Request) -> bytes:

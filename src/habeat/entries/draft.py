@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from habeat.core.entry import Entry, instant, validated
+from habeat.core.entry import Entry, instant
 from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.entries.affordable import check_affordable
 from habeat.entries.codec import decode, encode, encode_checked
-from habeat.entries.fields import read_fields
+from habeat.entries.fields import read_fields, validated
 from habeat.entries.schedules import schedule_of
 from habeat.errors import ValidationError
 from habeat.ports.entries import Stored

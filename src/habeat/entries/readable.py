@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from habeat.core.entry import Entry
-from habeat.entries import shapes, storable
+from habeat.entries import storable
+from habeat.entries.fields import DEFINITION, FREE
 from habeat.ports.entries import Stored
 from habeat.schedules import Schedule, from_json
 
@@ -58,12 +59,12 @@ def shown(stored: Stored) -> Entry:
     )
 
 
-_READABLE = ("task", "args", "kwargs", "options", "tags", "description", "rev", "created_ms")
+_READABLE = (*FREE, "rev", "created_ms")
 
 
 def _is_sound(key: str, value: Any) -> bool:
     """Whether a field has the right type and can be printed."""
-    return shapes.DEFINITION[key][0](value) and next(storable.faults(value), None) is None
+    return DEFINITION[key][0](value) and next(storable.faults(value), None) is None
 
 
 def _object(raw: bytes) -> Mapping[str, Any]:

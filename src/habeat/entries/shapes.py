@@ -1,4 +1,4 @@
-"""The required type and range of each field of a stored record.
+"""Checks of the type and range of the fields of a stored record.
 
 Anyone who can write to Redis can put any JSON into any field. A record that passes these checks is
 safe to plan, compare, add up and print. One that fails is unreadable as a whole: the error names
@@ -33,59 +33,16 @@ def is_instant(value: object) -> bool:
     return is_whole(value, FIRST_MS, LAST_MS)
 
 
-def _is_pace(value: object) -> bool:
+def is_pace(value: object) -> bool:
+    """Whether `value` is a pace in firings per second."""
     return type(value) in (int, float) and math.isfinite(value) and 0 < value <= PACE_MAX  # type: ignore[arg-type,operator]
-
-
-def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def _is_task(value: object) -> bool:
-    return isinstance(value, str | dict) and bool(value)
 
 
 def _or_none(check: Callable[[Any], bool], allowed: str) -> Check:
     return (lambda value: value is None or check(value)), f"{allowed}, or null"
 
 
-def _kind(kind: type, allowed: str) -> Check:
-    return (lambda value: isinstance(value, kind)), allowed
-
-
-_SPAN = _or_none(lambda value: is_whole(value, 0, LAST_MS), "whole milliseconds, 0 or more")
 _INSTANT: Check = (is_instant, "an instant, whole milliseconds")
-_COUNT: Check = (is_whole, "a whole number, 0 or more")
-
-DEFINITION: Mapping[str, Check] = {
-    "task": (_is_task, "a task's name or a signature"),
-    "args": _kind(list, "a JSON list"),
-    "kwargs": _kind(dict, "a JSON object"),
-    "options": _kind(dict, "a JSON object"),
-    "enabled": _kind(bool, "true or false"),
-    "tags": (_texts, "a list of strings"),
-    "description": _kind(str, "a string"),
-    "owner": (lambda value: value in ("api", "config"), "'api' or 'config'"),
-    "misfire": _kind(str, "a policy"),
-    "delivery": _kind(str, "a policy"),
-    "misfire_grace_ms": _SPAN,
-    "misfire_window_ms": _SPAN,
-    "misfire_limit": _or_none(*_COUNT),
-    "misfire_pace": _or_none(_is_pace, f"more than 0 and at most {PACE_MAX:g}"),
-    "start_ms": _or_none(*_INSTANT),
-    "end_ms": _or_none(*_INSTANT),
-    "max_runs": _or_none(lambda value: is_whole(value, 1), "a whole number, 1 or more"),
-    "jitter_ms": (lambda value: is_whole(value, 0, LAST_MS), "whole milliseconds, 0 or more"),
-    "spread_ms": (lambda value: is_whole(value, 0, LAST_MS), "whole milliseconds, 0 or more"),
-    "deadline_ms": _or_none(
-        lambda value: is_whole(value, 1, LAST_MS), "whole milliseconds, 1 or more"
-    ),
-    "from_code": (_texts, "a list of strings"),
-    "rev": _COUNT,
-    "created_ms": _INSTANT,
-    "generation": _COUNT,
-    "fingerprint": _kind(str, "a string"),
-}
 
 REQUEST: Mapping[str, Check] = {
     "kind": (lambda value: value in ("trigger", "backfill"), "'trigger' or 'backfill'"),
@@ -95,7 +52,7 @@ REQUEST: Mapping[str, Check] = {
     "kwargs": _or_none(lambda value: isinstance(value, dict), "a JSON object"),
     "cursor_ms": _INSTANT,
     "end_ms": _INSTANT,
-    "pace": (_is_pace, f"firings per second, more than 0 and at most {PACE_MAX:g}"),
+    "pace": (is_pace, f"firings per second, more than 0 and at most {PACE_MAX:g}"),
     "not_before_ms": _INSTANT,
 }
 

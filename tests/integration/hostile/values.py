@@ -7,8 +7,8 @@ from typing import Any
 
 from habeat.core.entry import Entry
 from habeat.core.request import Request
-from habeat.entries import shapes
 from habeat.entries.codec import encode, encode_request
+from habeat.entries.fields import DEFINITION
 from habeat.schedules import every
 
 #: An argument, which no log line, error or listing of problems may repeat.
@@ -60,7 +60,7 @@ def definition(name: str = "h", every_s: float = 1) -> dict[str, Any]:
 def definitions() -> list[bytes]:
     """Each hostile value by itself, and at each field of a definition."""
     plain = definition()
-    fields = sorted(shapes.DEFINITION | plain)
+    fields = sorted({*DEFINITION, *plain})
     return [*RAW, *(_written({**plain, field: value}) for field in fields for value in JSON)]
 
 

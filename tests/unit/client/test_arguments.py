@@ -8,16 +8,18 @@ from typing import get_args
 import pytest
 
 from habeat.client import Client, Delivery, DeliveryPolicy, EntryChanges, Misfire, MisfirePolicy
-from habeat.entries.fields import READERS
+from habeat.entries.fields import FIELDS
+
+NAMES = {field.name for field in FIELDS}
 
 
 def test_changes_have_the_fields_that_are_read() -> None:
-    assert EntryChanges.__annotations__.keys() == READERS.keys()
+    assert EntryChanges.__annotations__.keys() == NAMES
 
 
 def test_add_has_the_fields_that_are_read() -> None:
     parameters = inspect.signature(Client.add).parameters
-    assert parameters.keys() - {"self", "name", "replace"} == READERS.keys()
+    assert parameters.keys() - {"self", "name", "replace"} == NAMES
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from habeat.core.entry import Entry, EntryState, validated
+from habeat.core.entry import Entry, EntryState
 from habeat.core.request import Request
-from habeat.entries import shapes, storable
+from habeat.entries import storable
 from habeat.entries.codec import (
     decode,
     decode_request,
@@ -20,6 +20,7 @@ from habeat.entries.codec import (
     read_state,
     with_facts,
 )
+from habeat.entries.fields import DEFINITION, validated
 from habeat.errors import DefinitionError, ValidationError
 from habeat.schedules import every
 from habeat.store.calling import optional_ms, text
@@ -50,7 +51,7 @@ def test_what_is_no_record_of_ours(raw: bytes) -> None:
         assert len(caught.value.why) < 600
 
 
-FIELDS = sorted(set(shapes.DEFINITION) | set(PLAIN))
+FIELDS = sorted({*DEFINITION, *PLAIN})
 
 
 @pytest.mark.parametrize("field", FIELDS)

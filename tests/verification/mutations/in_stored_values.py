@@ -37,7 +37,7 @@ ALL = [
         "stored: shapes",
         "A field of a wrong type is found when a definition is read",
         _CODEC,
-        "        shapes.check(data, shapes.DEFINITION)\n",
+        "        shapes.check(data, DEFINITION)\n",
         "",
         CODEC,
     ),

@@ -21,10 +21,10 @@ from celery import Celery
 from habeat.beat.declared.celery_schedules import LiveSchedule, to_schedule
 from habeat.beat.message.send_path import is_lazy
 from habeat.config.from_app import timezone_of
-from habeat.core.entry import Entry, validated
+from habeat.core.entry import Entry
 from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.entries.codec import encode, encode_checked
-from habeat.entries.fields import OWN, read_fields
+from habeat.entries.fields import OWN, read_fields, validated
 from habeat.entries.tasks import check_names
 from habeat.errors import ValidationError
 
