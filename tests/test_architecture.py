@@ -121,6 +121,19 @@ def test_clocks_and_chance_are_not_called_on_the_side(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_call_with_more_than_five_arguments_names_them(path: Path) -> None:
+    """Except for log calls, whose arguments the text names, and `*words` of a script's call."""
+    found = [
+        f"{name_of(path)}:{node.lineno} {ast.unparse(node.func)}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and sum(not isinstance(each, ast.Starred) for each in node.args) > 5
+        and not ast.unparse(node.func).startswith("log.")
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_nothing_is_left_for_later(path: Path) -> None:
     assert re.findall(r"\b(?:TODO|FIXME|XXX|NotImplementedError)\b", path.read_text()) == []
 

@@ -26,6 +26,8 @@ from celery.bin.worker import worker
 
 from habeat.cli import habeat
 from habeat.config import SETTINGS, Setting, Settings
+from habeat.core.entry import POLICIES
+from habeat.entries.fields import FIELDS, Field
 from tests import DOCS, ROOT
 
 PAGES = sorted(
@@ -94,6 +96,23 @@ def test_a_setting_is_described_with_its_default(row: Setting) -> None:
     assert allowed
     for choice in row.choices:
         assert f'"{choice}"' in default + what
+
+
+def described(field: Field) -> str:
+    """The row of a field of an entry in docs/reference/python-api.md."""
+    if field.stored in POLICIES:
+        default = f"[`habeat_{field.name}`](settings.md)"
+    elif field.name in ("task", "schedule"):
+        default = "required"
+    else:
+        default = f"`{field.default}`" if field.default != "" else '`""`'
+    return f"| `{field.name}` | {field.kind.given} | {default} | {field.meaning} |"
+
+
+def test_the_table_of_the_fields_of_an_entry_is_that_of_the_code() -> None:
+    page = (DOCS / "reference" / "python-api.md").read_text()
+    table = page.partition("| field | value | default | meaning |\n|---|---|---|---|\n")[2]
+    assert table.partition("\n\n")[0].splitlines() == [described(field) for field in FIELDS]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -178,11 +178,9 @@ def _bounds(entry: Entry, now: datetime) -> Iterator[tuple[str, str]]:
     """Bounds and offsets; only those that are set."""
     for field in FIELDS:
         value = getattr(entry, field.stored)
-        if field.stored in POLICIES or not value:
-            continue
-        if field.is_instant:
+        if field.is_instant and value is not None:
             yield field.name, full(instant(value), now)
-        elif field.is_span:
+        elif field.is_span and value and field.stored not in POLICIES:
             yield field.name, duration(value)
 
 

@@ -63,7 +63,7 @@ class FencedStore:
         return self._call(lambda f: self._store.recover(f, limit))
 
     def mark(self, intent: Intent, cap: int, bury: str, pause_ms: int, why: str = "") -> Marked:
-        return self._call(lambda f: self._store.mark(f, intent, cap, bury, pause_ms, why))
+        return self._call(lambda f: self._store.mark(f, intent, cap, bury, pause_ms, why=why))
 
     def asked(self, limit: int) -> DueRequests:
         return self._call(lambda f: self._store.asked(f, limit))

@@ -122,9 +122,9 @@ def pace_of(field: str, given: Any, allowed: str = "") -> float:
 
 
 def _count(field: str, given: Any) -> int:
-    if shapes.is_whole(given, 1):
+    if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= shapes.WHOLE_MAX:
         return int(given)
-    raise ValidationError(field, given, "a whole number, 1 or more, or None")
+    raise ValidationError(field, given, "a whole number, 1 or more and at most 2**53, or None")
 
 
 def _flag(field: str, given: Any) -> bool:
@@ -205,8 +205,8 @@ def span(least_ms: int = 0) -> Kind:
         _optional(lambda name, given: span_ms(name, given, least_ms=least_ms, allowed=", or None")),
         _or_none(lambda value: shapes.is_whole(value, least_ms, LAST_MS)),
         f"whole milliseconds, {least_ms} or more, or null",
-        Form.SPAN,
-        "_ms",
+        form=Form.SPAN,
+        unit="_ms",
     )
 
 
@@ -287,16 +287,16 @@ INSTANT = Kind(
     _optional(to_ms),
     _or_none(shapes.is_instant),
     "an instant, whole milliseconds, or null",
-    Form.WHEN,
-    "_ms",
+    form=Form.WHEN,
+    unit="_ms",
 )
 OFFSET = Kind(
     "seconds or a `timedelta`",
     lambda name, given: 0 if given is None else span_ms(name, given),
     lambda value: shapes.is_whole(value, 0, LAST_MS),
     "whole milliseconds, 0 or more",
-    Form.SPAN,
-    "_ms",
+    form=Form.SPAN,
+    unit="_ms",
 )
 PACE = Kind(
     "firings per second",

@@ -87,17 +87,7 @@ class DeadStore:
 
     def resend(self, record: DeadRecord) -> str:
         """Resend the record; returns ok, changed, there or gone (see resend.lua)."""
-        slot_ms = record.slot_ms or 0
-        reply = self._caller.run(
-            "resend",
-            _stored(record.field),
-            record.digest,
-            _stored(record.entry),
-            slot_ms,
-            _stored(record.request),
-            record.kept,
-        )
-        return text(reply[0])
+        return text(self._caller.run("resend", *_resend_words(record))[0])
 
     def _values(self, fields: Sequence[bytes]) -> Sequence[bytes | None]:
         key = self._caller.keys.dead
@@ -115,6 +105,11 @@ def _stored(name: str) -> bytes:
         return name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return name.encode("utf-8", "surrogatepass")
+
+
+def _resend_words(record: DeadRecord) -> Sequence[bytes | str | int]:
+    entry, slot_ms, request = _stored(record.entry), record.slot_ms or 0, _stored(record.request)
+    return (_stored(record.field), record.digest, entry, slot_ms, request, record.kept)
 
 
 def read_dead(field: str, value: bytes) -> DeadRecord:

@@ -124,20 +124,7 @@ class EntryStore:
 
     def rename(self, renaming: Renaming, mark: Mark | None = None) -> Conflict | None:
         """Move an entry to another name, with its state and its requests."""
-        moved = [word for order in renaming.orders for word in order]
-        reply = self._caller.run(
-            "rename",
-            *_mark(mark),
-            renaming.name,
-            renaming.digest,
-            blank(renaming.cursor_ms),
-            renaming.new_name,
-            renaming.definition,
-            blank(renaming.due_ms),
-            renaming.orders_in_all,
-            len(renaming.orders),
-            *moved,
-        )
+        reply = self._caller.run("rename", *_mark(mark), *_renaming_words(renaming))
         return _unfenced_verdict(reply)
 
     def postpone(self, name: str, until_ms: int | None, fence: Fence) -> Statuses | Unfenced:
@@ -153,7 +140,8 @@ class EntryStore:
 
     def ask(self, identity: str, order: bytes, keep_ms: int, entry: str, mark: str) -> Asked:
         """Store a request, once per id; `mark` identifies a repeated call as the same one."""
-        reply = self._caller.run("request", identity, order, keep_ms, entry, mark)
+        words = (identity, order, keep_ms, entry, mark)
+        reply = self._caller.run("request", *words)
         return Asked(text(reply[0]), text(reply[2]) if len(reply) > 2 else entry)
 
     def declare(self, fingerprint: str, names: Sequence[str]) -> None:
@@ -255,6 +243,20 @@ def _removal_words(removal: Removal) -> Sequence[str | int]:
     lost = removal.lost
     bounds = (0, 0, 0) if lost is None else (lost.first_ms, lost.last_ms, lost.count)
     return (removal.name, removal.digest, blank(removal.cursor_ms), removal.reason, *bounds)
+
+
+def _renaming_words(renaming: Renaming) -> Sequence[bytes | str | int]:
+    return (
+        renaming.name,
+        renaming.digest,
+        blank(renaming.cursor_ms),
+        renaming.new_name,
+        renaming.definition,
+        blank(renaming.due_ms),
+        renaming.orders_in_all,
+        len(renaming.orders),
+        *(word for order in renaming.orders for word in order),
+    )
 
 
 def _unfenced_verdict(reply: Sequence[bytes]) -> Conflict | None:
