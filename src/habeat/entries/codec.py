@@ -39,7 +39,7 @@ _REVIVED = tuple((field.stored, field.kind.revive) for field in STORED if field.
 _KNOWN = frozenset((*DEFINITION, "v", "schedule"))
 
 #: `json.dumps` and `json.loads` would create these again at each call.
-_ENCODER = json.JSONEncoder(sort_keys=True, allow_nan=False)
+_ENCODER = json.JSONEncoder(allow_nan=False)
 _DECODER = JSONDecoder(object_hook=json.object_hook)
 
 _NOTHING = object()
@@ -63,7 +63,7 @@ def encode(entry: Entry, **instead: int) -> bytes:
         if value := getattr(entry, name):
             _check_storable(name, value, entry.name)
     extra = {key: value for key, value in entry.extra.items() if key not in _KNOWN}
-    data = {**extra, "v": VERSION, "schedule": entry.schedule.to_json()}
+    data = {**extra, "v": VERSION, "schedule": dict(sorted(entry.schedule.to_json().items()))}
     for name, plain in _DEFAULTS:
         value = getattr(entry, name)
         if value != plain:
@@ -105,8 +105,9 @@ def _at(value: Any, path: storable.Path) -> Any:
 
 
 def _written(data: Mapping[str, Any], entry: str) -> bytes:
+    """The record as JSON, with sorted fields; keys inside users' values keep their order."""
     try:
-        return str(_ENCODER.encode(data)).encode()
+        return str(_ENCODER.encode({key: data[key] for key in sorted(data)})).encode()
     except Exception as error:  # a user's subclass of dict or str may raise anything
         allowed = f"what JSON can carry ({type(error).__name__})"
         raise ValidationError("definition", kind_of(data), allowed, entry=entry) from error

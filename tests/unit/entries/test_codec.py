@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from kombu.utils import json as kombu_json
 
 from habeat.core.entry import Entry, EntryState
 from habeat.core.request import Request
@@ -166,3 +167,14 @@ def test_what_is_plain_has_no_faults_and_what_has_faults_is_not_plain() -> None:
     for value in (*bad, *HOSTILE[-4:]):
         assert not storable.is_plain(value)
         assert list(storable.faults(value))
+
+
+def test_keys_keep_their_order_as_in_celerys_json() -> None:
+    given = {"z": 1, "a": {"y": 1, 5: 2, "b": [{"d": 1, "c": 2}]}}
+    as_sent = kombu_json.dumps(given)
+    entry = Entry("a", "proj.a", every(60), args=(given,), kwargs=given, options={"headers": given})
+    read = decode("a", encode(entry))
+    for value in (read.args[0], read.kwargs, read.options["headers"]):
+        assert kombu_json.dumps(value) == as_sent
+    request = decode_request(encode_request(Request("trigger", "a", 5, kwargs=given)))
+    assert kombu_json.dumps(request.kwargs) == as_sent

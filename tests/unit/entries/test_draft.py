@@ -315,7 +315,7 @@ def test_what_is_nested_without_end_is_refused_by_its_path() -> None:
             assert caught.value.field.startswith(field)
 
 
-@pytest.mark.parametrize("keys", [{1: 2, "b": 3}, {(1,): 2}, {None: 1, "a": 2}])
+@pytest.mark.parametrize("keys", [{(1,): 2}, {b"a": 1, "b": 2}])
 def test_keys_of_an_argument_that_json_cannot_carry(keys: dict[Any, Any]) -> None:
     with pytest.raises(ValidationError) as caught:
         made(kwargs={"a": keys})

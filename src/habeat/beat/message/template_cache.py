@@ -265,7 +265,7 @@ def _shape(entry: Entry) -> Hashable:
     given = (1 if entry.args else 0) + (2 if entry.kwargs else 0)
     if not entry.options:
         return task, given
-    return task, given, json.dumps(entry.options, sort_keys=True)
+    return task, given, json.dumps(entry.options)
 
 
 def _with_other_arguments(entry: Entry, mark: str) -> Entry:
