@@ -14,6 +14,7 @@ from habeat.printable import ERROR_MAX_CHARS, Kind, kind_of, printable, repr_of
 _PRIVATE = ("args", "kwargs", "headers", "options.headers")
 
 __all__ = [
+    "BeatRuns",
     "BulkError",
     "BulkInterrupted",
     "CallTimeout",
@@ -250,6 +251,17 @@ class DeadUnreadable(HabeatError):
         super().__init__(f"cannot resend {id!r}: {why}")
         self.id = id
         self.why = why
+
+
+class BeatRuns(HabeatError, RuntimeError):
+    """Beat has begun to schedule, so its process can no longer change `scheduler.schedule`."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} has no effect here once beat has begun to schedule, because all replicas "
+            "read the entries from Redis: call habeat.Client(app).add, update or remove, or "
+            "change scheduler.schedule in a handler of beat_init"
+        )
 
 
 class ForeignState(HabeatError):

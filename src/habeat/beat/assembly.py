@@ -111,11 +111,16 @@ def build(
     apply_entry: Callable[..., None],
     stopper: Stopper,
     max_interval_s: float,
+    before: ReplicaParts | None = None,
 ) -> ReplicaParts:
-    """Build a replica."""
+    """Build a replica.
+
+    `before` are parts of this process that have not ticked; their connections and the result of
+    their checks are used again.
+    """
     clock = SystemClock()
     nonce = new_nonce(clock)
-    connections = _connections(settings)
+    connections = before.connections if before else _connections(settings)
     keys = Keys(settings.key_prefix)
     caller = Caller(connections, keys)
     leases = RedisElectionStore(caller, clock, app.main or settings.key_prefix)
@@ -181,7 +186,9 @@ def build(
         stopping=lambda: stopper.requested,
         asker=AskingThreads(clock),
     )
-    preflight = Preflight(app, connections, caller, nonce, clock)
+    if before:
+        election.bar(before.election.barred)
+    preflight = before.preflight if before else Preflight(app, connections, caller, nonce, clock)
     parts = ReplicaParts(
         engine=engine,
         election=election,

@@ -6,15 +6,17 @@ work; this class is its face towards Celery. `__init__` does no I/O, except for 
 Redis must be refused. `tick` never raises an Exception. It does its own waiting, so it always
 returns a delay of 0.
 
-Other code relies on two of Celery's methods, so their signatures stay the same: `apply_entry`,
-which is never overridden, and `apply_async`, which runs the send path for one firing.
+Other code relies on Celery's methods, so their signatures stay the same: `apply_entry`, which is
+never overridden; `apply_async`, which runs the send path for one firing; and `schedule`, `add`,
+`update_from_dict` and `merge_inplace`, which handlers of `beat_init` call (see
+`beat/declared/shown_entries.py`).
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from celery.beat import ScheduleEntry, _Process
 from celery.beat import Scheduler as CeleryScheduler
 
 from habeat.beat.assembly import ReplicaParts, build, redis_target_of
-from habeat.beat.declared.beat_schedule import BeatSchedule, declare
+from habeat.beat.declared.beat_schedule import BeatSchedule, check, declare
+from habeat.beat.declared.shown_entries import DeclaredEntry, ShownEntries
 from habeat.beat.gc_freeze import gc_frozen
 from habeat.beat.stopping import Stopper
 from habeat.config import Settings
@@ -46,6 +49,8 @@ class RefusedAtStart(SettingsError, click.ClickException):
 
 class Scheduler(CeleryScheduler):
     """A scheduler for celery beat that may run in any number of processes."""
+
+    Entry = DeclaredEntry
 
     def __init__(self, app: Any, *args: Any, lazy: bool = False, **kwargs: Any) -> None:
         self._settings = _settings(app)
@@ -75,8 +80,7 @@ class Scheduler(CeleryScheduler):
         """Translate beat_schedule; log each entry that cannot be translated, and keep the rest."""
         with gc_frozen():
             self._beat_schedule = self._declarations()
-        for name, why in self._beat_schedule.broken.items():
-            log.error("habeat: entry %r of beat_schedule is not scheduled: %s", name, why)
+        self._log_broken(self._beat_schedule)
         self._refuse_early()
 
     def tick(self, *_: Any, **__: Any) -> float:
@@ -84,6 +88,7 @@ class Scheduler(CeleryScheduler):
         self._touch_heartbeat()
         self._stop_if_orphaned()
         self._stopper.install()
+        self._take_changes()
         parts = self._own_parts()
         if parts.preflight.done or self._preflight(parts):
             parts.preflight.look_again()
@@ -97,15 +102,38 @@ class Scheduler(CeleryScheduler):
     def apply_async(
         self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **kwargs: Any
     ) -> Any:
-        """Send one firing through Celery; for an entry that is not ours, do what Celery does."""
+        """Send one firing through Celery; for an entry that is not ours, do what Celery does.
+
+        That is one message more: the entry's slots stay as they are, also with `advance`.
+        """
         sending = getattr(entry, "sending", None)
         if sending is None:
-            return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+            sent = DeclaredEntry.copy_to_send(entry)
+            return super().apply_async(sent, producer=producer, advance=advance, **kwargs)
         return sending.run(entry, producer)
+
+    def reserve(self, entry: ScheduleEntry) -> ScheduleEntry:
+        """The entry as it is after one more run. The schedule stays as it is: it is in Redis."""
+        return next(entry)
+
+    def populate_heap(self, *_: Any, **__: Any) -> None:
+        """Refused: Celery's heap is not used here."""
+        raise RuntimeError(
+            "habeat has no heap of entries, because Redis says what is due: "
+            "call habeat.Client(app).trigger to have an entry fire now"
+        )
 
     def should_sync(self) -> bool:
         """Always False: the state is in Redis, so there is nothing to sync."""
         return False
+
+    def set_schedule(self, schedule: Mapping[str, Any]) -> None:
+        """Replace all entries of this replica's code; BeatRuns after the first tick."""
+        entries = {name: self._maybe_entry(name, entry) for name, entry in schedule.items()}
+        self.data.clear()
+        self.data.update(entries)
+
+    schedule = property(CeleryScheduler.get_schedule, set_schedule)
 
     def close(self) -> None:
         """Release the lease, then close the connections. A second call does nothing.
@@ -127,21 +155,33 @@ class Scheduler(CeleryScheduler):
     # -- start ------------------------------------------------------------------------------
 
     def _declarations(self) -> BeatSchedule:
+        limits = limits_of(self._settings, self.app.conf)
         given = dict(self.app.conf.beat_schedule or {})
-        self.data: dict[str, Any] = {}
+        self.data = ShownEntries(self.app, lambda name, entry: check(self.app, name, entry, limits))
         self.install_default_entries(given)
-        defaults: Mapping[str, Any] = {
-            name: {
-                "task": entry.task,
-                "schedule": entry.schedule,
-                "args": entry.args,
-                "kwargs": entry.kwargs,
-                "options": entry.options,
-            }
-            for name, entry in self.data.items()
-        }
-        self.data = {}
-        return declare(self.app, {**defaults, **given}, limits_of(self._settings, self.app.conf))
+        return self._declared({**self.data.definitions(), **given})
+
+    def _declared(self, given: Mapping[str, Any]) -> BeatSchedule:
+        found = declare(self.app, given, limits_of(self._settings, self.app.conf))
+        self.data.fill(given, found.broken)
+        return found
+
+    def _take_changes(self) -> None:
+        """At the first tick: use what handlers of beat_init made of the schedule, and close it."""
+        shown: Any = self.data
+        if not isinstance(shown, ShownEntries) or shown.closed:
+            return
+        if self.data.touched:
+            known = self._beat_schedule.broken
+            self._beat_schedule = self._declared(self.data.definitions())
+            self._log_broken(self._beat_schedule, known=known)
+            self._parts = self._built(self._parts if self._parts_pid == os.getpid() else None)
+        self.data.close()
+
+    def _log_broken(self, found: BeatSchedule, known: Container[str] = ()) -> None:
+        for name, why in found.broken.items():
+            if name not in known:
+                log.error("habeat: entry %r of beat_schedule is not scheduled: %s", name, why)
 
     def _refuse_early(self) -> None:
         """Refuse to start on an unsuitable Redis, if it answers at once."""
@@ -168,16 +208,20 @@ class Scheduler(CeleryScheduler):
     def _own_parts(self) -> ReplicaParts:
         """The parts of this replica, built in the process that uses them."""
         if self._parts is None or self._parts_pid != os.getpid():
-            self._parts = build(
-                self.app,
-                self._settings,
-                beat_schedule=self._beat_schedule,
-                apply_entry=self.apply_entry,
-                stopper=self._stopper,
-                max_interval_s=self.max_interval,
-            )
-            self._parts_pid = os.getpid()
+            self._parts = self._built()
         return self._parts
+
+    def _built(self, before: ReplicaParts | None = None) -> ReplicaParts:
+        self._parts_pid = os.getpid()
+        return build(
+            self.app,
+            self._settings,
+            beat_schedule=self._beat_schedule,
+            apply_entry=self.apply_entry,
+            stopper=self._stopper,
+            max_interval_s=self.max_interval,
+            before=before,
+        )
 
     # -- the process ------------------------------------------------------------------------
 

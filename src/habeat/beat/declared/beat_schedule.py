@@ -69,6 +69,11 @@ def declare(
     return BeatSchedule(entries, raw, broken)
 
 
+def check(app: Celery, name: str, given: Mapping[str, Any], limits: Limits) -> None:
+    """Raise the reason why this entry could not be scheduled, mostly a ValidationError."""
+    _entry(app, name, given, timezone_of(app.conf), limits)
+
+
 def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str, limits: Limits) -> Entry:
     unknown = sorted(set(given) - _ENTRY_KEYS)
     if unknown:
