@@ -128,7 +128,8 @@ def test_sending_by_hand_leaves_the_definition_as_it_is(
     entry = scheduler.schedule["cfg"]
     entry.options["headers"] = {"tenant": "a"}
     scheduler.apply_async(entry)
-    assert sent[0]["headers"] == {"tenant": "a", "celery_beat_task": True}
+    added_by_celery = {"celery_beat_task"}  # from Celery 5.6 on
+    assert sent[0]["headers"].keys() - added_by_celery == {"tenant"}
     assert entry.options["headers"] == {"tenant": "a"}
 
 

@@ -32,6 +32,7 @@ from tests.verification.mutations.device import (
     SCHEDULE_THREADS,
     SEEDING,
     SEND_PATH,
+    SHOWN_ENTRIES,
     SLOWNESS,
     TASK_IDS,
     WINDOW,
@@ -986,6 +987,22 @@ EDITING = [
         'if stored.entry is not None and stored.entry.owner == "config"',
         "if stored.entry is not None",
         RECONCILE_CHECKS,
+    ),
+    Device(
+        "schedule: handlers' changes",
+        "What a handler of beat_init changes in the schedule is declared",
+        "beat/scheduler.py",
+        "        if self.data.touched:\n",
+        "        if False:\n",
+        SHOWN_ENTRIES,
+    ),
+    Device(
+        "schedule: closed while beat runs",
+        "A change that would have no effect raises an error",
+        "beat/declared/shown_entries.py",
+        "        if self._closed:\n            raise BeatRuns(what)\n",
+        "        return\n",
+        SHOWN_ENTRIES,
     ),
 ]
 
