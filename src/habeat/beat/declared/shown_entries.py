@@ -56,7 +56,16 @@ class DeclaredEntry(ScheduleEntry):
             raise ValidationError("schedule", schedule, expected, entry=str(name))
         shown = to_celery(schedule, app) if isinstance(schedule, Schedule) else schedule
         super().__init__(
-            name, task, last_run_at, total_run_count, shown, args, kwargs, options, relative, app
+            name=name,
+            task=task,
+            last_run_at=last_run_at,
+            total_run_count=total_run_count,
+            schedule=shown,
+            args=args,
+            kwargs=kwargs,
+            options=options,
+            relative=relative,
+            app=app,
         )
         self._own = own
         self._relative = relative
