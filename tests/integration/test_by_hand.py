@@ -451,7 +451,7 @@ def test_ten_thousand_in_one_call(client: Client, valkey: Server) -> None:
     assert len(added) == BULK_MAX
     assert valkey.admin.hlen(BASE + "entries") == valkey.admin.zcard(BASE + "due") == BULK_MAX
     assert client.get("c01234") == added[1_234]
-    # Nobody saw a part of them: it was one write.
+    # No reader saw only some of them: it was one write.
     assert valkey.admin.info("commandstats").get("cmdstat_hset", {}) != {}
     with pytest.raises(
         errors.ValidationError, match=r"at most 10000 entries \(habeat_bulk_entries\)"

@@ -87,7 +87,7 @@ class Bench(Simulation):
         self.world.run(self.world.now_us + round(seconds * SECOND))
 
     def beat_for(self, seconds: float) -> None:
-        """A beat starts, runs for so long, and is stopped."""
+        """A beat starts, runs for this long, and is stopped."""
         host = self.start_replica()
         self.play(seconds)
         self.terminate(host)

@@ -51,7 +51,7 @@ def client(valkey: Server) -> Iterator[Client]:
 
 @dataclass
 class Beat:
-    """The store's side of a beat, moved by hand: leads, and fires what it is told to."""
+    """The store's side of a beat, driven by the test: leads, and fires what the test names."""
 
     caller: Caller
     app_name: str = PREFIX
@@ -90,7 +90,7 @@ class Beat:
         assert self.entries.write([write]) is None
 
     def backdate(self, name: str, by_ms: int) -> int:
-        """As if nobody had looked at the entry for so long; the new cursor."""
+        """As if no leader had read the entry for this long; returns the new cursor."""
         stored = self.entries.read([name]).stored[0]
         assert stored.entry is not None
         cursor_ms = stored.state.cursor_ms - by_ms
@@ -568,7 +568,7 @@ def between(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
 
 
 class LosingReplies:
-    """Once told to, the next write is carried out and its reply lost."""
+    """When armed, carries out the next write and loses its reply."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
         self.lost = 0
@@ -755,7 +755,7 @@ def test_redis_back_in_time_is_no_error(
 
 
 def test_a_call_that_fails_does_not_disturb_other_threads(valkey: Server) -> None:
-    """One that meets a dead connection throws away its own connections and nobody else's."""
+    """A client that meets a dead connection drops its own connections, and no other client's."""
     client = Client(valkey.url(), prefix=PREFIX)
     client.add("a", "proj.a", 60)
     failures: list[BaseException] = []
@@ -807,7 +807,7 @@ def test_state_of_another_app_or_schema_is_not_written_to(valkey: Server, beat: 
     app = Celery("other", broker=valkey.url())
     app.conf.habeat_key_prefix = PREFIX
     mine = Client(app)
-    assert mine.add("before", "proj.a", 60).rev == 1  # nobody has led yet
+    assert mine.add("before", "proj.a", 60).rev == 1  # no replica has led yet
     beat.lead()
     with pytest.raises(errors.ForeignState, match="another app"):
         mine.add("a", "proj.a", 60)

@@ -1,4 +1,4 @@
-"""Confirmations of a real RabbitMQ, waited for later: what is told of which message."""
+"""Confirmations of a real RabbitMQ, awaited later: which message gets which answer."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_message_is_on_its_way_when_its_destination_is_known(
     for ticket in others:
         assert ticket is not None
         broker.wait_for(ticket, TIMEOUT_S)
-        broker.wait_for(ticket, 0)  # it is known, and nobody has to be asked
+        broker.wait_for(ticket, 0)  # it is known; no question to the broker is needed
     assert length(url) == 50
 
 

@@ -405,7 +405,7 @@ def _connected(
 
 
 def _sockets_of(connections: Connections) -> set[str]:
-    """The sockets of `connections`, by inode: a descriptor is used anew, an inode is not."""
+    """The sockets of `connections`, by inode: descriptors are reused, inodes are not."""
     return {
         os.readlink(f"/proc/self/fd/{each._sock.fileno()}")
         for each in connections._live
@@ -414,7 +414,7 @@ def _sockets_of(connections: Connections) -> set[str]:
 
 
 def _open_sockets() -> set[str]:
-    """The sockets that this process holds, whoever opened them."""
+    """All sockets of this process."""
     found = set()
     for fd in range(3, 1024):
         with contextlib.suppress(OSError):

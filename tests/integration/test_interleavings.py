@@ -216,7 +216,7 @@ class NoChores:
         return None
 
     def mend(self, lead: Lead | None) -> None:
-        """Nobody else writes to these keys."""
+        """No other process writes to these keys."""
 
     def resume(self, lead: Lead, names: Sequence[str]) -> None:
         """There are no pauses here."""

@@ -123,7 +123,7 @@ def entry(bench: Bench, name: str) -> Entry:
 
 
 def age(bench: Bench, name: str, ms: int) -> tuple[int, int]:
-    """The entry's slots have been due for so long; its cursor and its oldest slot."""
+    """The entry's slots have been due for this long; returns its cursor and its oldest slot."""
     found = entry(bench, name)
     cursor_ms = bench.now_ms - ms
     slot_ms = found.next_slot_ms(cursor_ms)
@@ -338,7 +338,7 @@ def test_slots_of_a_definition_that_was_deleted_by_hand_are_accounted_for(
 
 
 def forget(bench: Bench, made: Deploy) -> None:
-    """Nobody has carried this configuration for over a minute."""
+    """No replica has carried this configuration for over a minute."""
     fingerprint = made.declared.fingerprint
     generation, _, names = bench.admin.hget(bench.keys.configs, fingerprint).decode().split("|")
     then = bench.now_ms - CONFIG_FORGOTTEN_MS - 1_000

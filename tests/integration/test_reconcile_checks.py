@@ -1,4 +1,4 @@
-"""Reconciling where somebody else acts between its look and its write; on a real server."""
+"""Reconciling while another process acts between its read and its write; on a real server."""
 
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
@@ -131,7 +131,7 @@ def test_what_was_taken_over_through_the_api_is_looked_at_once(bench, lead, depl
 def test_what_stood_in_its_way_is_gone_and_the_entry_is_made(
     bench, lead, deploy, caplog, in_the_way: str
 ) -> None:
-    """A clash that was renamed away, or bytes that nobody knows the owner of."""
+    """A clash that was renamed away, or bytes without a known owner."""
     if in_the_way == "api":
         bench.place("a")
     else:

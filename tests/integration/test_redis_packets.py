@@ -1,4 +1,4 @@
-"""A window of messages to a real Redis broker in one packet: what is told of which message."""
+"""A window of messages to a real Redis broker in one packet: which message gets which answer."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_each_step_writes_one_slice(seeding, bench, lead) -> None:
 
 def test_an_entry_of_a_prepared_slice_is_changed_before_it_is_written(seeding, bench, lead) -> None:
     seeding.step(lead)
-    other = bench.place(NAMES[SLICE]).stored  # somebody adds it, through the API
+    other = bench.place(NAMES[SLICE]).stored  # a client adds it, through the API
     finish(seeding, lead)
     assert all_stored(bench)
     assert bench.entries.definitions([NAMES[SLICE]]) == [other]
@@ -79,7 +79,7 @@ def test_redis_fails_while_the_next_page_is_prepared(
 def test_a_page_that_always_fails_fails_with_every_step(
     seeding, bench, lead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else each failure would count as the first one, and be told anew."""
+    """Otherwise, each failure would count as the first, and be logged again."""
     whole = bench.entries.definitions
 
     def fails(names: Any) -> Any:

@@ -149,7 +149,7 @@ def test_a_load_reports_what_it_added_itself(client: Client, wire: Wire) -> None
 
 @pytest.mark.parametrize("change", ["add", "update", "remove", "rename", "pause"])
 def test_a_request_that_comes_late_is_refused(client: Client, wire: Wire, change: str) -> None:
-    """The caller took it for lost, looked, and did it once more; then somebody undid it."""
+    """The caller assumed it lost, checked, and repeated it; then another client undid it."""
     client.add("e", "t", 60)
     late: list[Callable[[], Any]] = []
 

@@ -1,4 +1,4 @@
-"""Plays seeds on two sides at once; the first difference is shortened and told."""
+"""Plays seeds on two sides at once; shortens and reports the first difference."""
 
 from __future__ import annotations
 

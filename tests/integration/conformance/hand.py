@@ -44,7 +44,7 @@ class Hand:
         return self.one(due) if due and self.odds(0.85) else self.name()
 
     def token(self) -> bytes:
-        """The holder's; seldom somebody else's."""
+        """The holder's; sometimes another replica's."""
         stranger = self.one((b"1:stranger", b"7:aa", b"", b"garbage"))
         return self.view.token or stranger if self.odds(0.93) else stranger
 

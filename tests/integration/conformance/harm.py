@@ -1,4 +1,4 @@
-"""What nobody should do to our keys, and somebody does: as plain commands, most of them undone.
+"""Damage done to our keys by hand, as plain commands; most of it is undone afterwards.
 
 Foreign types, records that cannot be read, definitions gone from under due entries, data
 lost or restored. What a script makes of it must be the same everywhere.

@@ -140,7 +140,7 @@ def test_the_last_millisecond_of_a_key_is_its_own(server: Server) -> None:
 
 
 def test_the_ids_of_a_stream_when_the_clock_goes_back(server: Server) -> None:
-    """`*` goes on from the last id: there made with an id from the future."""
+    """`*` continues from the last id, which was made here with an id from the future."""
     theirs = _of_server(server)
     ahead_ms = 4_102_444_800_000
     theirs(("XADD", "x", f"{ahead_ms}-0", "f", "v"))

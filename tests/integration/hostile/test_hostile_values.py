@@ -1,4 +1,4 @@
-"""Every key and every field of it, with whatever somebody may have put there.
+"""Every key and every field of it, holding values that other programs may have written.
 
 One batch a kind of place. In each the control entry misses no slot, the client's reads end with
 an answer or with an error of ours, trouble is named once and not at every turn, and when the values

@@ -1,4 +1,4 @@
-"""What somebody may have put where a value of ours should be."""
+"""Values that other programs may have written in place of ours."""
 
 from __future__ import annotations
 

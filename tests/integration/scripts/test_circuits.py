@@ -1,4 +1,4 @@
-"""Circuits in Redis: kept for the next leader, closed by whoever changes the entry."""
+"""Circuits in Redis: kept for the next leader, closed by any change to the entry."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ def test_what_has_gone_stale_is_forgotten(bench: Bench) -> None:
 
 
 def test_names_are_compared_only_after_something_went_stale(bench: Bench) -> None:
-    """What a deploy seeds before it has said what it declares is nobody's orphan."""
+    """Entries seeded before a deploy has registered its declaration are not orphans."""
     token = bench.lead()
     bench.admin.sadd(bench.keys.owned, "kept", "seeded early")
     declare(bench, "old", "kept")

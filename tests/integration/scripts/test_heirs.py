@@ -133,7 +133,7 @@ def test_a_clock_that_steps_back_makes_nobody_wait_longer_than_the_span(bench: B
 
 
 def test_a_snapshot_that_brings_our_own_lease_back_is_a_loss(bench: Bench) -> None:
-    """The survivor asks for the lease, is told that it is its own, and that data was lost."""
+    """The survivor asks for the lease and learns that it holds it and that data was lost."""
     first = acquired(bench)
     known = Known(first.cluster, first.token.epoch, first.heartbeat + 5)
     again = acquired(bench, known=known)

@@ -1,4 +1,4 @@
-"""A definition that is larger than the limit: told by its size, never hashed, and set aside."""
+"""A definition above the size limit: recognised by its size, never hashed, and quarantined."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def found(bench: Bench, fence: Fence) -> dict[str, str]:
 
 
 def grow(bench: Bench, name: str, size: int) -> None:
-    """Valid JSON of that size, as somebody may write it by hand."""
+    """Valid JSON of that size, as a person may write it by hand."""
     raw = bench.admin.hget(bench.keys.entries, name)
     assert raw is not None
     bench.admin.hset(bench.keys.entries, name, raw + b" " * (size - len(raw)))

@@ -14,7 +14,7 @@ from tests.integration.scripts.test_leases import forget, register, seen_now, wo
 
 
 def heard(bench: Bench) -> list[bytes]:
-    """What the standbys are told while a replica takes the lease, beside other messages."""
+    """What the standbys hear while a replica takes the lease, without other messages."""
     listener = bench.server.client().pubsub()
     listener.subscribe(bench.keys.wake)
     listener.get_message(timeout=5)

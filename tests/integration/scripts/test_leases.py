@@ -366,7 +366,7 @@ def test_a_look_writes_nothing_and_sees_what_there_is(bench: Bench) -> None:
 
 
 def test_a_connection_made_anew_is_told_from_the_one_before(bench: Bench) -> None:
-    """redis-py makes a closed connection anew without a word; what was heard is another's."""
+    """redis-py silently reopens a closed connection; what arrives then is meant for another one."""
     from habeat.store.calling import Caller
     from habeat.store.connection import Connections, redis_target
 

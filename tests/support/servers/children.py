@@ -85,7 +85,7 @@ def _end_all() -> None:
 
 
 def free_port() -> int:
-    """A port nobody listens on, with `port + 10000` free too (the bus of a Cluster node).
+    """A free port, with `port + 10000` free too (the bus of a Cluster node).
 
     Both lie below the range from which the kernel takes the ports of outgoing connections.
     """

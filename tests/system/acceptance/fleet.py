@@ -64,8 +64,8 @@ class Fleet:
         self.beats.remove(beat)
 
     def stop(self) -> None:
-        """SIGTERM to all. What the last leader had claimed and not sent when it was told to stop
-        is in flight, for nobody is left to take it over: then one is started again for it."""
+        """SIGTERM to all. What the last leader had claimed and not sent when it began to stop
+        is in flight and no beat is left to take it over; another beat is started for it."""
         self._stop_all()
         for _ in range(5):
             if not self.in_flight():
@@ -76,7 +76,7 @@ class Fleet:
         raise AssertionError(f"still in flight\n{self.logs()}")
 
     def _stop_all(self) -> None:
-        """Standbys first, so that nobody takes over what is being stopped."""
+        """Standbys first, so that none of them takes over from a leader that is being stopped."""
         leader = self.leader()
         for beat in [*(each for each in self.beats if each is not leader), leader]:
             if beat is not None and beat.alive:

@@ -93,7 +93,7 @@ def test_a_leader_cut_off_from_the_broker_hands_over(
 
 
 def _assert_leads_on_while_it_hangs(fleet: Fleet) -> None:
-    """Nobody exits, somebody leads, and what they say is said a few times, not once a tick."""
+    """No beat exits, one leads, and each problem is logged a few times, not once a tick."""
     epoch = fleet.meta()["epoch"]
     ends = time.monotonic() + HANGS_S
     held = 0

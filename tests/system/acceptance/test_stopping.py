@@ -102,7 +102,7 @@ def test_max_interval(make_fleet: MakeFleet, valkey: Server) -> None:
 
 @pytest.fixture
 def detached() -> Iterator[list[int]]:
-    """Pids that are nobody's children; killed with the test."""
+    """Pids of processes without a parent; killed with the test."""
     pids: list[int] = []
     yield pids
     for pid in pids:

@@ -62,7 +62,7 @@ class Arena:
     #: Composes the history of the servers, where that is more than one tape.
     history: Callable[[], list[Event]] | None = None
     at_most_once: frozenset[str] = frozenset()
-    #: Entries that cannot fire, and for which nobody waits.
+    #: Entries that cannot fire, and that no test waits for.
     sick: frozenset[str] = frozenset()
     began_s: float = field(default_factory=time.monotonic)
 

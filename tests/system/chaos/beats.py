@@ -40,7 +40,7 @@ for _setting, _word in (("habeat_redis_url", "REDIS_OF_THIS_BEAT"),
 
 @dataclass
 class Beats(Fleet):
-    """A fleet under orders. What Redis cannot tell now counts as nobody, for it may be away."""
+    """A fleet that faults can be aimed at. While Redis is unreachable, it has no known leader."""
 
     conf: dict[str, Any] = field(default_factory=dict)
     ways: dict[int, Ways] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Beats(Fleet):
         return self.orders.nonce(beat)
 
     def leader(self) -> CeleryProcess | None:
-        """Told by the nonce in the lease, so without waiting for a registration."""
+        """Recognised by the nonce in the lease, so without waiting for a registration."""
         try:
             holder = self.holder().partition(":")[2]
         except redis.RedisError:

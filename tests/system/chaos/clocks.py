@@ -1,4 +1,4 @@
-"""A wall clock that a test steps, for one process, by libfaketime; its monotonic clock goes on."""
+"""A wall clock that a test steps, for one process, by libfaketime, without its monotonic clock."""
 
 from __future__ import annotations
 

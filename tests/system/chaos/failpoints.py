@@ -5,14 +5,14 @@ habeat's is touched. An order is a file named by the process id, in the folder t
 HABEAT_CHAOS_ORDERS names, so that a running process can be given one:
 
     claim:before:3:KILL     when its third claim from now on is about to be sent
-    publish:after:1:STOP    when the broker's confirmation is there, and nobody has read it
+    publish:after:1:STOP    when the broker's confirmation has arrived and is still unread
     settle:after:1:TERM     when Redis has carried the settling out, and the reply waits
 
 "After" waits until the reply is in the socket's buffer: the server has done what it was asked.
 On a busy machine an answer may come too late without anybody's doing: each one that was given up
-is told in `<pid>.unanswered` (what, from when, until when), for it is a fault as any other.
+is recorded in `<pid>.unanswered` (what, from when, until when), as it is a fault like any other.
 
-A hit is told by a file `<pid>.hit` with the moment in it, written before the signal. The nonce
+A hit is recorded in a file `<pid>.hit` with the moment in it, written before the signal. The nonce
 of the process is left in `<pid>.nonce`.
 """
 

@@ -31,7 +31,7 @@ from tests.verification.history.monitor import Monitor
 COPIED_US = 1_000_000
 
 
-#: A server that was silent for longer and then writes may have been made master anew.
+#: A server that was silent for longer and then writes may have been promoted again.
 SILENT_US = 1_500_000
 
 
@@ -45,7 +45,7 @@ class _Own(Monitor):
 
 @dataclass
 class Masters:
-    """All servers of which one is master; who, and since when, is told by what they wrote."""
+    """All servers of which one is master; what they wrote shows which one, and since when."""
 
     base: str
     queue: str = ""
@@ -103,7 +103,7 @@ def _in_moments(tape: Sequence[Event]) -> list[Event]:
 
 
 def _reigns(tapes: Sequence[Sequence[Event]]) -> list[list[Event]]:
-    """What each master did, in the order in which they began; one that goes on is one reign."""
+    """What each master did, in the order in which they began; one that continues is one reign."""
     runs = [(index, run) for index, tape in enumerate(tapes) for run in _runs(tape)]
     runs.sort(key=lambda numbered: _starts_us(numbered[1]))
     found: list[tuple[int, list[Event]]] = []

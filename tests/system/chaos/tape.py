@@ -3,7 +3,7 @@
 Like the history's monitor.py, for servers that are ended and deposed on purpose: lines are kept as
 they come and read when all is over, so that recording costs little; it is attached by hand, before
 the beats are let in again through their proxy, so that nothing is missed; and writes that came
-straight from a client are told too, since a test poisons entries that way.
+straight from a client are recorded too, since a test poisons entries that way.
 
 A Redis replica repeats what its master did, under the master's address; what a server did itself
 is what its scripts did (`own`).
@@ -71,7 +71,7 @@ class Tape:
         self._socket = self._thread = None
 
     def events(self, *, own: bool = False) -> list[Event]:
-        """All that was recorded; with `own` only what no master told it to do."""
+        """All that was recorded; with `own`, only what was not replicated from a master."""
         found: list[Event] = []
         there: set[tuple[bytes, bytes]] = set()
         for lines in self._parts:

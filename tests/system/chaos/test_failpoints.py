@@ -1,4 +1,4 @@
-"""A beat ended or frozen on both sides of every network call: killed, frozen and thawed, told to
+"""A beat ended or frozen on both sides of every network call: killed, frozen and thawed, asked to
 go, just before the call leaves and just after the server has done its part.
 
 One fleet takes all orders of a dispatch, one after the other, each given to a beat that will

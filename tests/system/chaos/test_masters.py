@@ -25,7 +25,7 @@ def _kept(*words: tuple[object, ...]) -> tuple[Words, ...]:
 def _two_failovers() -> list[list[Event]]:
     """The first master, then one that was deposed before it wrote anything, then the third.
 
-    The leader goes on under its lease at the second, and records there what it has missed. The
+    The leader continues under its lease at the second, and records there what it has missed. The
     third was read as the new master a tenth of a second earlier, and had no lease.
     """
     first = Tale(atomic=True).lead("a").add().until(1_000).fire(1_000)

@@ -105,7 +105,7 @@ class Accounts:
         arrived = self._arrived[name].keys()
         for slot in sorted(left - arrived):
             self._problem(f"slot {name}@{slot} is recorded as sent, and no message came")
-        # Of a firing that was given up, nobody knows whether its message had left.
+        # Whether the message of an abandoned firing had left is not known.
         given_up = {r.first_ms for r in runs if r.outcome in ("ambiguous", "failed")}
         for slot in sorted(arrived - left - given_up):
             self._problem(f"a message came for {name}@{slot}, which is not recorded as sent")

@@ -31,7 +31,7 @@ from tests.verification.history.events import Kind
 
 BEATS = 3
 PREFIX = "habeat:proj"
-#: So that what is kept by age comes to a stand within minutes, and growth can be told from it.
+#: So that what is kept by age stops growing within minutes, and real growth shows.
 LEDGER_AGE_S = 180
 DEDUP_TTL_S = 60
 
@@ -174,7 +174,7 @@ class Arena:
         return [beat.pid for beat in list(self.beats.values()) if beat.alive]
 
     def ended_by_themselves(self) -> list[str]:
-        """Beats that are gone though nobody ended them."""
+        """Beats that are gone although the test did not end them."""
         return [beat.name for beat in list(self.beats.values()) if not beat.alive]
 
     # -- faults -------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def burst(arena: Arena, count: int = EDITS) -> None:
 
 
 def _another_period(arena: Arena, name: str) -> None:
-    """Only another period begins the rhythm anew, at the moment of the edit."""
+    """Only another period restarts the rhythm, at the moment of the edit."""
     life = arena.accounts.lives[name]
     entry = arena.client.update(name, schedule=arena.period())
     schedule: Any = entry.schedule

@@ -20,7 +20,7 @@ SLACK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Inflicted:
-    """One fault, in wall-clock seconds. `victims` are nonces; nobody in particular if empty."""
+    """One fault, in wall-clock seconds. `victims` are nonces; none if it hits all."""
 
     kind: Kind
     what: str

@@ -79,7 +79,7 @@ def redis_paused(arena: Arena) -> None:
 
 
 def all_cut_off(arena: Arena) -> None:
-    """Nobody reaches Redis; their connections are reset."""
+    """No beat reaches Redis; their connections are reset."""
     for_s = arena.random.uniform(2, 10)
     with arena.during(Kind.REDIS_DOWN, f"all beats cut off from Redis for {for_s:.0f} s"):
         for place in range(BEATS):

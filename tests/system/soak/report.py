@@ -26,7 +26,7 @@ MISSED = (
 
 @dataclass
 class Report:
-    """Everything that is told of a run."""
+    """Everything that a report says about a run."""
 
     started: datetime
     minutes: float

@@ -22,7 +22,7 @@ PROGRESS_EVERY_S = 10.0
 #: The last part of the run is without faults, so that everything can come to rest.
 QUIET_S = 20.0
 REST_WITHIN_S = 90.0
-#: A miss is found when somebody leads again, so much after the fault at the latest.
+#: A miss is found when a beat leads again, at most this long after the fault.
 MISS_AFTER_S = 30.0
 #: Outcomes that nothing in a soak is a reason for.
 NEVER = ("suppressed", "failed", "ambiguous")
@@ -166,7 +166,7 @@ class Run:
         return bool(self.scrapes) and not (self.scrapes[-1].overdue or self.scrapes[-1].in_flight)
 
     def report(self, report: Report) -> None:
-        """The accounts closed, and everything told."""
+        """The accounts, closed, with everything they found."""
         arena = self.arena
         slots = arena.accounts.close(arena.reader.cursors())
         self.problems += arena.accounts.problems

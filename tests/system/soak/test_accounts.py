@@ -26,7 +26,7 @@ def run(first_s: int, last_s: int, count: int, outcome: str = "missed") -> Recor
 
 
 def accounts(records: list[Record], messages: list[int]) -> Accounts:
-    """An entry of 10 s from 5 s on, whose cursor stands at 60 s at the end: 10, 20 … 60."""
+    """An entry of 10 s from 5 s on, whose cursor is at 60 s at the end: 10, 20 … 60."""
     found = Accounts({"a": Life.begun(10 * SECOND, 0, 5 * SECOND)})
     for record in records:
         found.recorded(record)

@@ -1,4 +1,4 @@
-"""The beats' ways to Redis: proxies in a process of their own, told what to do line by line.
+"""The beats' ways to Redis: proxies in a process of their own, controlled line by line.
 
 In the test's own process they would wait for its turns at the interpreter, and that wait would
 be measured as lateness of the beats.

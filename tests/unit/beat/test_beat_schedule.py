@@ -200,7 +200,7 @@ def test_a_schedule_class_is_looked_up_in_this_code(app: Celery) -> None:
 
     declared = declare(app, {"a": {**GOOD, "schedule": Mine(60)}})
     stored = decode("a", encode(declared.entries["a"]))
-    assert stored.next_slot_ms(0) is None  # nobody computes wrong slots from what is stored
+    assert stored.next_slot_ms(0) is None  # no process computes wrong slots from what is stored
     resolved = BeatDefinitionSource(declared).resolve(stored)
     assert resolved is not None
     assert isinstance(resolved.schedule, Asked)

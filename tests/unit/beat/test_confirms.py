@@ -13,7 +13,7 @@ from habeat.beat.broker.confirms import WAYS_KEPT, ConfirmingChannel, Nacked
 
 
 class FakeConnection:
-    """Says what it was told to, when it is listened to."""
+    """Gives its prepared answers when the test reads from it."""
 
     def __init__(self) -> None:
         self.events: Any = defaultdict(set)

@@ -253,7 +253,7 @@ def test_what_goes_its_own_way_is_not_rendered_but_run_once_it_is_claimed(app: C
     assert sent == []
     bench.publish(rendered.envelope, 1, 1_000)
     assert sent == [FIRING.task_id("cluster")]
-    with pytest.raises(PublishRefused):  # nobody sends it twice, another process least of all
+    with pytest.raises(PublishRefused):  # it is not sent twice, by this process or another
         bench.publish(rendered.envelope, 2, 1_000)
     assert len(sent) == 1
 
@@ -301,7 +301,7 @@ def test_the_outbox_touches_nothing_of_kombus_inside_where_the_broker_is_not_red
 
 
 def test_the_outbox_uses_no_private_name_of_kombus() -> None:
-    """What it reaches for in kombu and Celery is public: told from the source."""
+    """The names it uses of kombu and Celery are public, by their source."""
     import ast
     import inspect
 

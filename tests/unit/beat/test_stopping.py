@@ -13,7 +13,7 @@ from habeat.beat.stopping import InterruptibleWakeChannel, Stopper
 
 
 class Log:
-    """What Celery's handler would have been told."""
+    """The arguments that Celery's handler would have received."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []

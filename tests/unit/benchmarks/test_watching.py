@@ -1,4 +1,4 @@
-"""Whoever watches a queue gives each message the time at which it came."""
+"""Each message taken from a watched queue gets the time at which it came."""
 
 from __future__ import annotations
 

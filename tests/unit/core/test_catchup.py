@@ -149,7 +149,7 @@ def test_where_nobody_can_know_the_delivery_decides(once: bool) -> None:
 
 
 def test_a_slot_that_was_not_due_before_the_loss_is_not_lost() -> None:
-    """Its effective time says so: nobody can have claimed it earlier."""
+    """Its effective time shows it: it cannot have been claimed earlier."""
     of = replace(every(10_000), spread_ms=9_000)
     slot_ms = NOW_MS - NOW_MS % 10_000 - 20_000
     offset_ms = of.effective_ms(slot_ms) - slot_ms

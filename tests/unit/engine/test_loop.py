@@ -1,4 +1,4 @@
-"""The loop: what a tick does about trouble, how long it waits, and that it goes on."""
+"""The loop: how a tick handles trouble, how long it waits, and that it keeps running."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_the_same_bug_is_not_told_at_every_tick(caplog: pytest.LogCaptureFixture
     world = World()
     failing(world, "tick")
     world.run(60_000)
-    assert world.store.count("acquire") > 3  # nobody else wants the lease
+    assert world.store.count("acquire") > 3  # no other replica wants the lease
     assert caplog.text.count("a tick failed") <= world.store.count("acquire")
 
 

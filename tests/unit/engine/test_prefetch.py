@@ -179,7 +179,7 @@ def test_the_time_is_asked_for_as_late_as_its_answer_allows() -> None:
 
 
 def asked_and_claimed(world: World, takes_ms: float) -> tuple[int, int]:
-    """When the time was asked for, an answer that takes so long, and when the claim was sent."""
+    """When the time was requested, how long the answer takes, and when the claim was sent."""
     asked_ms: list[int] = []
     claimed_ms: list[int] = []
     world.store.before["renew"] = lambda: asked_ms.append(world.now_ms)

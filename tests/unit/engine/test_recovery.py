@@ -1,4 +1,4 @@
-"""Resending: when, by whom, with which number of the attempt, and what it is told of."""
+"""Resending: when, by whom, with which attempt number, and what it learns from the claim."""
 
 from __future__ import annotations
 

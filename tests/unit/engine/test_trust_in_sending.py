@@ -25,7 +25,7 @@ def during(world: World, name: str, act: Callable[[], None]) -> None:
 
 @pytest.mark.parametrize("late_ms", [4_960, 5_000, 5_500])
 def test_a_message_is_not_begun_when_the_renewal_before_it_answered_too_late(late_ms: int) -> None:
-    """Redis said yes, but so long ago that little or nothing of the window is left."""
+    """Redis said yes, but so early that little or nothing of the window is left."""
     world = World()
     world.add("a")
     during(world, "claim", lambda: world.clock.advance(3_000))

@@ -20,7 +20,7 @@ def burst(count: int, **given: Any) -> World:
 
 
 def unsettled(world: World) -> list[int]:
-    """Told at each packet: how many messages had left, with it, whose settling had not been sent.
+    """Called at each packet: how many messages, this one included, had left and were not settled.
 
     In this world a settling that has been sent has been done.
     """

@@ -57,7 +57,7 @@ START_MS = 1_750_000_000_000
 
 
 class FakeClock:
-    """A host's clocks; time passes when it is told to."""
+    """A host's clocks; time passes only when the test advances it."""
 
     def __init__(self) -> None:
         self.us = 5_000_000_000
@@ -728,7 +728,7 @@ class FakePublisher:
 
 
 class Chores:
-    """Housekeeping that does nothing unless told."""
+    """Housekeeping that does nothing unless a test asks for it."""
 
     def __init__(self) -> None:
         self.wait_ms: int | None = None
@@ -742,7 +742,7 @@ class Chores:
         return self.wait_ms
 
     def mend(self, lead: Lead | None) -> None:
-        """Nobody else writes to these keys."""
+        """No other process writes to these keys."""
 
     def resume(self, lead: Lead, names: Sequence[str]) -> None:
         """No pause ever ends here."""

@@ -241,7 +241,7 @@ def test_counting_has_an_end() -> None:
 
 
 class Failing(Interval):
-    """A kind of somebody's own, with a bug."""
+    """A user's own kind, with a bug."""
 
     arithmetic = False
 

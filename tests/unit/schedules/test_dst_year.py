@@ -38,7 +38,7 @@ def in_2026(schedule: Schedule, zone: str) -> int:
         ({"minute": "0,15,30,45", "hour": 2}, ["01:00"]),  # all missing: still one instant
         ({"minute": 30, "hour": "1,2,3"}, ["00:30", "01:00", "01:30"]),
         ({"minute": 0, "hour": "2,3"}, ["01:00"]),  # 02:00 moves onto 03:00: one slot
-        ({"minute": 30, "hour": "1-3"}, ["00:30", "01:30"]),  # a range goes on, without extra
+        ({"minute": 30, "hour": "1-3"}, ["00:30", "01:30"]),  # a range continues, without extra
         ({"minute": 30}, ["00:30", "01:30"]),
         ({"minute": "*/30", "hour": 2}, []),  # interval-like, and its hour is missing
         ({"minute": 0}, ["00:00", "01:00", "02:00"]),

@@ -153,7 +153,7 @@ def test_the_count_ends_with_the_slot_that_walking_finds(text: str, tz: str) -> 
     excluded = set(walked) - {slot for slot in walked if endless.next_after_ms(slot - 1) == slot}
     wanted = [slot for slot in walked if slot not in excluded]
     assert _walk(RRule(text, tz, start)) == wanted
-    # And so it does for somebody who asks from the end to the beginning, or once for all.
+    # The same holds if the slots are asked for backwards, or all at once.
     counted_end.cache_clear()
     fresh = RRule(text, tz, start)
     assert fresh.next_after_ms(wanted[-1]) is None

@@ -1,4 +1,4 @@
-"""Each error that a Redis can answer with is told apart, also from inside a script."""
+"""Each error that Redis can answer with is recognised, also from inside a script."""
 
 from __future__ import annotations
 

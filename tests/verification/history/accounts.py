@@ -117,7 +117,7 @@ class Accounts:
                 self._explain(life, span, pieces[first:at])
         if not self._case.gaps:
             for piece in pieces[at:]:
-                if not piece[3]:  # of a definition that nobody could read
+                if not piece[3]:  # of a definition that no replica could read
                     continue
                 told = "accounted for, and its entry's cursor has never come so far"
                 self._case.wrong("ledger", told, life.entry, str(piece[0]))

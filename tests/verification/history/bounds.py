@@ -22,7 +22,7 @@ from tests.verification.history.events import Expectation, Fault, Kind
 
 #: The loop's longest back-off: `engine.loop.BACKOFF_MS`.
 BACKOFF_US = 1_000_000
-#: What the code of one replica cannot express waits for so long: `engine.loop.UNRESOLVED_WAIT_MS`.
+#: What the code of one replica cannot express waits this long: `engine.loop.UNRESOLVED_WAIT_MS`.
 UNRESOLVED_US = 30_000_000
 #: The longest pause between two tries to build a message: `engine.render.WAIT_MS`.
 RENDER_PAUSE_US = 4_000_000
@@ -30,10 +30,10 @@ RENDER_PAUSE_US = 4_000_000
 RENEW_US = 1_000_000
 #: What another entry's trouble may cost: a part of a turn of the loop (`engine.dispatch.TURN_MS`).
 NEIGHBOUR_US = 500_000
-#: Slots up to the moment at which somebody reads an entry go by what is read then.
+#: Slots up to the moment at which a replica reads an entry go by what is read then.
 READS_US = 1_000
 
-#: A replica that handed over because its broker failed stays away for so long:
+#: A replica that handed over because its broker failed stays away this long:
 #: `beat.replica.SIT_OUT_MS`.
 SIT_OUT_US = 60_000_000
 

@@ -60,7 +60,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Loss:
-    """A loss of data, and what of each slot survived it; `known` is False if nobody can say."""
+    """A loss of data, and what of each slot survived it; `known` is False if that is unknown."""
 
     at_us: int
     known: bool
@@ -72,7 +72,7 @@ class Loss:
     def forgot(self, entry: str, identity: str) -> bool:
         """Whether the claim of this firing, or its settling, was lost.
 
-        An entry of which nothing was left is made anew, after its old slots: none can come again.
+        An entry of which nothing was left is created again, after its old slots: none can recur.
         """
         if "#" in identity or f"{entry}@{identity}".encode() in self.flying:
             return True
@@ -158,7 +158,7 @@ class Case:
         return any(from_us <= loss.at_us <= to_us for loss in self.losses)
 
     def lost_or_unseen(self, from_us: int, to_us: int) -> bool:
-        """Whether data was lost, or nobody looked, between two moments."""
+        """Whether data was lost, or the recorder had a gap, between two moments."""
         return self.lost(from_us, to_us) or any(
             gap.start_us <= to_us and gap.end_us >= from_us for gap in self.gaps
         )

@@ -74,7 +74,7 @@ class Claims:
 
     @staticmethod
     def _is_another(before: Claim, life: Life, identity: str) -> bool:
-        """Whether this is the slot of another entry, added anew under the name.
+        """Whether this is the slot of another entry, added again under the name.
 
         It has that slot only if the clock stood behind it then.
         """

@@ -178,7 +178,7 @@ class Cursors:
                 self._case.wrong("I4", told, entry, str(life.cursor_ms))
 
     def _cover_removal(self, life: Life) -> None:
-        """What was due when somebody began to remove it must be in the ledger."""
+        """What was due when its removal began must be in the ledger."""
         assert life.cursor_ms is not None
         slack_us = self._case.expectation.edit_slack_us
         # It takes effect at the moment that its author read, which was before a leap of the clock.
@@ -190,7 +190,7 @@ class Cursors:
             self._cover(life, to_ms)
 
     def forgotten(self) -> None:
-        """Data was lost, or nobody looked: all cursors may stand anywhere."""
+        """Data was lost, or the recorder had a gap: all cursors may have any value."""
         self.now.clear()
         self.there.clear()
         self._written = ""

@@ -84,7 +84,7 @@ class Kind(Enum):
     BROKER_LOST = auto()  # messages that it had accepted are gone
     NOBODY = auto()  # no replica was running
     # not faults: part of a normal life
-    EDIT = auto()  # an entry was written, removed, paused, renamed by somebody
+    EDIT = auto()  # an entry was written, removed, paused or renamed by a client
     DEPLOY = auto()  # replicas with another beat_schedule came, or another version
     POISON = auto()  # an entry that cannot be read or rendered, or whose queue is no list
 
@@ -112,7 +112,7 @@ class Arrival:
     """A message is in the broker.
 
     identity: the slot in ms, or `slot#request`. sender: the nonce of the replica that published
-    it, "" if not known (then it is told by the writes: who claimed, or who marked the attempt).
+    it, "" if not known (then it follows from the writes: who claimed, or who marked the attempt).
     attempt: as in the message's header, 1 for the first.
     """
 
@@ -191,13 +191,13 @@ class Expectation:
     tail_us: what was claimed so shortly before the end may be on its way still.
     grace_ms: the misfire grace of entries that have none of their own; None: not known.
     cluster: the schedule's cluster id, if it is known: then the messages of requests, whose headers
-    have the slot only, are told from those of the schedule by their task ids.
+    have the slot only, are distinguished from those of the schedule by their task ids.
     slack_us: by how much the clocks that events were taken from may differ, and a script last.
     edit_slack_us: between a client's look at the clock and its removal of an entry.
     misses: whether a missed or failed slot must have a fault before it that can cause that, and
     a due slot may not wait while nothing disturbs (bounds.py tells what the next three are for).
     prompt_us: how long it may wait then. handover_us: how long a lease may lie free that was given
-    back, with somebody there to take it; None: that is not looked at. timeout_us: how long a call
+    back, with a replica there to take it; None: that is not looked at. timeout_us: how long a call
     to Redis may take.
     window: how many messages the outbox may have handed over and not had settled; 0: not known.
     start_us: what relative times are printed against; 0: the first event.

@@ -2,15 +2,15 @@
 
 The rule behind the column `outbox`. A message is sent a second time only if its intent was still
 in `:inflight` after it had reached the broker: the leader publishes, then settles (unfenced), and
-whoever recovers intents restamps them (fenced), counts (mark), and publishes again. So a second
+a replica recovering intents restamps them (fenced), counts (mark), and publishes again. So a second
 copy needs one of three things:
 
 - the sender of the earlier copy could not settle: it died, was stopped, or Redis did not take the
-  write, until somebody else recovered the intent. It settles before it recovers anything
+  write, until another replica recovered the intent. It settles before it recovers anything
   itself, so a settle that failed only costs copies if the lease changes hands before the next.
 - the sender did not know that its message had arrived: the confirmation was lost.
 - the sender of the later copy was held up between its last look at the trust window and the
-  socket, or its bytes were held up on the way, while somebody else did the work.
+  socket, or its bytes were held up on the way, while another replica did the work.
 
 A lease that was stolen, or that vanished before its time (evicted, ended by a step of Redis'
 clock), is none of them: an heir leaves the last leader's intents alone for a lease, unless the

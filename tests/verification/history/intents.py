@@ -44,7 +44,7 @@ class Intents:
         self.flying[field] = token, attempts
         self.subject = self.just_left = None
         if before is None:
-            # What was there unseen, when nobody knew all of it, is in the balance already.
+            # What was there unseen, while not all of it was known, is in the balance already.
             if self._known or self.announced == (entry, identity):
                 self._balance -= 1
             self.announced = None
@@ -135,7 +135,7 @@ class Intents:
         )
 
     def forgotten(self, known: bool) -> None:
-        """Data was lost, or nobody looked; a script may have been seen in part."""
+        """Data was lost, or the recorder had a gap; a script may have been seen in part."""
         self._leaving.clear()
         self.flying.clear()
         self._buried.clear()

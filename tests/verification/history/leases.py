@@ -15,7 +15,7 @@ class Leases:
         self._case = case
         #: In which history of Redis each token was taken.
         self._taken: dict[str, int] = {}
-        #: When somebody led for the first time; 0: never yet.
+        #: When a replica led for the first time; 0: never yet.
         self.first_us = 0
         self._epoch = 0
         #: Since when a lease lies free that was given back; and each that was taken again.
@@ -142,7 +142,7 @@ class Leases:
         return min(ends_us[0] - case.server_us, ends_us[1] - case.at_us - max(0, forward_us))
 
     def forgotten(self, known: bool) -> None:
-        """Data was lost, or nobody looked: the lease is free, or not known."""
+        """Data was lost, or the recorder had a gap: the lease is free, or not known."""
         self._case.token, self.known, self._ends_us = "", known, 0
         self._stolen = ""
         self._free_us = 0

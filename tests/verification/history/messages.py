@@ -84,7 +84,7 @@ class Messages:
         return False
 
     def _may_be_unseen(self, identity: str, came_us: int) -> bool:
-        """Whether its claim may be among what nobody saw: not that of a slot after that."""
+        """Whether its claim may have gone unseen; a claim of a later slot does not count."""
         slot_us = 0 if "#" in identity else int(identity) * 1_000
         return any(gap.start_us <= came_us and slot_us <= gap.end_us for gap in self._case.gaps)
 
@@ -162,7 +162,7 @@ class Messages:
         )
 
     def _may_be_forgotten(self, claim: Claim, later: Arrival) -> bool:
-        """Of a loss that nobody knows the extent of: whether its fault reaches this slot."""
+        """For a loss of unknown extent: whether its fault reaches this slot."""
         losing = [fault for fault in self._case.faults if EXPLANATIONS[fault.kind].loses]
         return not losing or any(self._touches(fault, claim, later) for fault in losing)
 

@@ -2,15 +2,15 @@
 
 One thread reads one server; for a Cluster or Sentinels start one Monitor per node and merge
 (`events.merged`). Only what scripts did is taken: a Redis replica repeats its master's writes
-under the master's address, so nothing is told twice.
+under the master's address, so nothing is recorded twice.
 
 The server may die and come back: the Monitor connects again and again, and what it has not seen is
 a `Gap`. Where the gap ends, all that matters is read in one transaction with a mark in it; the
 mark shows up in MONITOR at the very place in the order of writes at which the reading was done. So
-the checker goes on from known ground. FLUSHALL and FLUSHDB are told as `Lost`; any other loss of
+the checker continues from known ground. FLUSHALL and FLUSHDB become `Lost`; any other loss of
 data is for who made it to tell (`kept_by` reads what is left).
 
-Messages pushed to the broker's queues on the same server are told as `Arrival`, without a sender.
+Messages pushed to the broker's queues on the same server become `Arrival`, without a sender.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Why a slot did not fire, as the ledger says it, is what the history shows.
 
-Every record of slots that nobody claimed is judged when it is written, by what is known then: the
+Every record of unclaimed slots is judged when it is written, by what is known then: the
 definition in force, the server's clock, pauses, losses, earlier claims. What a record says must be
-so; a reason that nobody knows is wrong. (That there was a fault at all, where one is needed, and
+so; an unknown reason is wrong. (That there was a fault at all, where one is needed, and
 that nothing took too long, is looked at when all is known: misses.py, waiting.py.)
 
 history lost      data had been lost, and the slot is not later than that loss
@@ -89,11 +89,11 @@ class Reasons:
     def _history_lost(self, life: Life, record: Record) -> str:
         case = self._case
         if case.gaps and any(gap.end_us <= case.at_us for gap in case.gaps):
-            return ""  # it may have been lost where nobody looked
+            return ""  # it may have been lost in a gap of the recorder
         if not case.losses:
             return "and nothing had been lost"
         if record.count == 0:
-            return ""  # a sign that an entry was made anew, of no slots
+            return ""  # a sign that an entry was created again, of no slots
         bound_ms = max(loss.server_ms for loss in case.losses)
         late_ms = case.effective_ms(life.entry, record.last_ms) - bound_ms
         if late_ms > 0:
@@ -101,7 +101,7 @@ class Reasons:
         return ""
 
     def _uncertain(self, life: Life, record: Record) -> str:
-        """Nobody knows whether it was claimed: only what may be sent once is given up for that."""
+        """Whether it was claimed is unknown: only what may be sent once is abandoned for that."""
         case = self._case
         if not case.losses and not case.gaps:
             return "and nothing had been lost"

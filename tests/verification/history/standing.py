@@ -11,7 +11,7 @@ from tests.verification.history.events import Words
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """until_ms: by the server's clock; None: until somebody ends it."""
+    """until_ms: by the server's clock; None: until a client ends it."""
 
     until_ms: int | None
     #: When it was written.
@@ -111,7 +111,7 @@ class Standing:
             self.mended.clear()
 
     def forgotten(self) -> None:
-        """Data was lost, or nobody looked."""
+        """Data was lost, or the recorder had a gap."""
         self.paused.clear()
         self.aside.clear()
         self.circuits.clear()

@@ -50,7 +50,7 @@ class Tale:
         return self
 
     def until(self, ms: int) -> Tale:
-        """Let it be so long after the start, by the server's clock."""
+        """Set the server's clock to this long after the start."""
         self.at_us = (START_MS + ms) * 1_000 - self.step_us
         return self
 
@@ -129,7 +129,7 @@ class Tale:
         return self.write("HSET", "inflight", f"{name}@{identity}", words)
 
     def claim(self, slot: int, name: str = "e", *, once: bool = False) -> Tale:
-        """The slot so long after the start."""
+        """The slot this long after the start."""
         slot += START_MS
         self.state(name, slot)
         if self.atomic:
@@ -193,7 +193,7 @@ class Tale:
         return self
 
     def lose(self, *kept: tuple[str, ...] | None) -> Tale:
-        """Data is lost; `kept` as words without the base, None: nobody knows."""
+        """Data is lost; `kept` as words without the base, None if unknown."""
         told = None if kept == (None,) else tuple(_words(words) for words in kept if words)
         self.events.append(Lost(self.at_us, "told so", told, self.at_us + self.step_us))
         return self

@@ -22,7 +22,7 @@ def _kept(tale: Tale, cursor: int) -> tuple[tuple[str, ...], ...]:
 
 
 def _away(ms: int, **entry: Any) -> Tale:
-    """Nobody was there until then; a leader has just come."""
+    """No replica was there until then; a leader has just come."""
     return begun(**entry).fault(Kind.NOBODY, ms=ms - 1_000).until(ms).lead("b")
 
 

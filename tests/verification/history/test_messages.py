@@ -24,7 +24,7 @@ def resent(
 ) -> Tale:
     """Replica a sends the slot of the second second, b sends it again and settles.
 
-    The fault is there from the claim on for 10 ms, or ends so long before the claim, or begins so
+    The fault is there from the claim on for 10 ms, or ends this long before the claim, or begins so
     long after the second message.
     """
     tale = begun().until(1_900).renew()

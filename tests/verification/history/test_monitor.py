@@ -258,7 +258,7 @@ def test_a_server_that_dies_and_comes_back_leaves_a_gap(private_server: MakeServ
     assert gap.start_us < gap.end_us
     assert {words[1].rpartition(b":")[2] for words in gap.kept or ()} >= {b"entries", b"state"}
     assert scene.problems(events=recorded) == []
-    # A claim in the same place of the history by somebody else is found all the same.
+    # A claim by another replica in the same place of the history is found all the same.
     stolen = [
         event._replace(words=(*event.words[:3], event.words[3].replace(b":aa", b":zz")))
         if isinstance(event, Written) and event.at_us > gap.end_us and event.words[0] == b"HSET"

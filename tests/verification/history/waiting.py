@@ -111,7 +111,7 @@ class Waiting:
         self._prompt_us = case.expectation.prompt_us + case.expectation.slack_us
 
     def close(self, told: Collection[tuple[str, str]] = ()) -> None:
-        """Look at every slot of every entry, but those that were told of already."""
+        """Look at every slot of every entry, except those reported already."""
         self._told = told
         if not self._case.expectation.misses or not self._leases.first_us:
             return
@@ -126,7 +126,7 @@ class Waiting:
                 self._check_end(entry, life)
 
     def _check_handovers(self) -> None:
-        """A lease that was given back is taken at once by whoever is there."""
+        """A released lease is taken at once by any replica that is there."""
         allowed_us = self._case.expectation.handover_us
         if allowed_us is None:
             return

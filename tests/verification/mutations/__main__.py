@@ -1,7 +1,7 @@
 """``make mutations``: switch each safety device off, expect its suite to fail.
 
 Names may be beginnings ("claim:"). The suites are run once as they are first: a red one would
-catch everything. Ends with 1 if a device is missed by nobody. ``--suites`` finds out who else
+catch everything. Ends with 1 if no suite misses a device. ``--suites`` finds out who else
 notices (suites.py).
 """
 

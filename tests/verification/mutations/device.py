@@ -86,7 +86,7 @@ NEVER_LOST = "never lost"
 class Device:
     """Switched off by replacing `old`, which stands exactly once in `file`, by `new`.
 
-    `file` is below src/habeat; `suite` is what pytest is told to run. `keeps` names the promise
+    `file` is below src/habeat; `suite` is what pytest runs. `keeps` names the promise
     that depends on it: without it, and without what stands behind it, a slot is sent twice (ONCE)
     or ends neither sent nor in the ledger (NEVER_LOST).
     """

@@ -1,4 +1,4 @@
-"""The devices in the scripts: what Redis itself refuses, whoever asks."""
+"""The devices in the scripts: what Redis itself refuses to every caller."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.verification.mutations.trial import Workshop
 
 PATH = Path(__file__).parent / "caught.json"
 
-#: What pytest, or the simulation, is told to run.
+#: What pytest, or the simulation, runs.
 SUITES = {
     "unit": "tests/unit",
     "scripts": "tests/integration/scripts",

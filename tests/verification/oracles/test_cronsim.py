@@ -182,7 +182,7 @@ def test_around_changes_off_the_hour(zone: str) -> None:
     """cronsim hops by whole hours and expects to land on one, see the next test.
 
     So only fixed times are compared with it here, which it looks up without a zone, and the
-    others with somebody who walks every minute and looks at the clock.
+    others with a walk over every minute.
     """
     from celery.schedules import crontab as celery_crontab
 

@@ -2,7 +2,7 @@
 
 A run of a million takes longer than a defect takes to mend. So its figures keep the seeds that
 failed at its own commit, and beside them what became of each at a later one: that is what is
-published, not a run that was begun anew until nothing was found.
+published, not a run that was repeated until nothing was found.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each has a connection of its own: its request is on its way at once, the server runs it when it
 arrives, in any order with those on other connections, and the answer waits to be read. Meanwhile
-its sender goes on, and whatever lies in wait at the boundaries of a call happens without it: a
+its sender continues, and whatever lies in wait at the boundaries of a call happens without it: a
 frozen or killed sender's request is run all the same. Requests and answers get lost; a connection
 that is closed, by the server or because another call failed, takes an answer with it that had come
 and not been read.

@@ -41,7 +41,7 @@ class Broker:
         #: Task ids of messages that cannot be kept: only who has built one can send it.
         self.only_here: set[str] = set()
         self.cut_off: set[str] = set()
-        #: While it hangs, whoever sends waits in vain; the message may be taken at the end.
+        #: While it hangs, senders wait in vain; the message may be taken at the end.
         self.hangs_until_us = 0
         #: What it takes at most to take a message; slow is no fault.
         self.slow_us = 1_000
@@ -53,7 +53,7 @@ class Broker:
         self.on_lost: Callable[[Host, int], None] = lambda host, until_us: None
 
     def made(self, cluster: str, entry: str, identity: str, task_id: str) -> None:
-        """A message was built; of one firing all have the same id, whoever builds them."""
+        """A message was built; all messages of a firing have the same id, on every replica."""
         known = self._ids.setdefault((cluster, entry, identity), task_id)
         if known != task_id:
             raise AssertionError(f"{entry}@{identity} has the task ids {known} and {task_id}")

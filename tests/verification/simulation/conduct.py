@@ -205,7 +205,7 @@ class Conduct:
 
     def _only_once(self, entry: str) -> bool:
         plans = {each.name: each for each in self._sim.plan.entries}
-        plan = plans.get(entry) or plans.get(entry.removesuffix("x"))  # renamed by somebody
+        plan = plans.get(entry) or plans.get(entry.removesuffix("x"))  # renamed by a client
         return plan is None or plan.at_most_once or plan.task == "its own way"
 
     def _wrong(self, host: Host, rule: str, told: str) -> None:

@@ -1,4 +1,4 @@
-"""What many runs add up to, and how it is told: a table for people, JSON for publishing."""
+"""What many runs add up to, and how it is reported: a table for people, JSON for publishing."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Figures:
 
 
 def commit() -> str:
-    """The commit that is checked out, as well as it can be told."""
+    """The commit that is checked out, as far as git knows."""
     try:
         told = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],

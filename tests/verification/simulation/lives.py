@@ -21,7 +21,7 @@ def stops(seed: int) -> Plan:
 
 
 def restores(seed: int) -> Plan:
-    """Snapshots of 0.9 s ago are restored under a leader that goes on."""
+    """Snapshots of 0.9 s ago are restored under a leader that keeps running."""
     troubles = (Trouble(n, n * SECOND, "restore", us=900_000) for n in (1, 2, 3))
     return _with(plan_of(seed), *troubles)
 
@@ -66,7 +66,7 @@ def settling_lost(seed: int) -> Plan:
 
 
 def joins_beside_the_unheard(seed: int) -> Plan:
-    """A newcomer finds a leader that it has never heard; nobody else is there."""
+    """A newcomer finds a leader that it has never heard; no other replica is there."""
     plan = _with(plan_of(seed), *_each(2, "unheard by a newcomer", us=700_000))
     return replace(plan, replicas=1)
 
@@ -89,7 +89,7 @@ def looks_twice_at_once(seed: int) -> Plan:
 
 
 def muted(seed: int) -> Plan:
-    """Nobody hears a leader that works: its heart beats between all looks."""
+    """No standby hears a leader that works: its heart beats between all looks."""
     return _busy(_with(plan_of(seed), *_each(2, "muted", us=900_000)))
 
 
@@ -99,7 +99,7 @@ def deafened(seed: int) -> Plan:
 
 
 def frozen_at_the_edge(seed: int) -> Plan:
-    """A leader goes on when its window is over, and its lease is not or has just ended."""
+    """A leader continues when its window is over and its lease has not, or has just, ended."""
     plan = replace(plan_of(seed), ttl_ms=1_000)
     places = ("", "tick>", "claim>", "", "claim<", "tick<")
     troubles = tuple(
@@ -110,7 +110,7 @@ def frozen_at_the_edge(seed: int) -> Plan:
 
 
 def overtaken(seed: int) -> Plan:
-    """The lease is gone while its holder works, and is told so by its next call."""
+    """The lease is gone while its holder works; the holder learns so from its next call."""
     return _busy(_with(plan_of(seed), *_each(4, "evicted", every_us=900_000)))
 
 
@@ -144,7 +144,7 @@ def stopped_in_a_burst(seed: int) -> Plan:
 
 
 def dies_with_what_cannot_be_kept(seed: int) -> Plan:
-    """A leader is killed with messages on their way that nobody else can send."""
+    """A leader is killed with messages on their way that no other replica can send."""
     place = ("publish>", "claim>", "settle<")[seed % 3]
     plan = _busy(_with(plan_of(seed, atomic=False), *_each(3, "kill", place)))
     return replace(plan, entries=tuple(replace(each, task="its own way") for each in plan.entries))
@@ -207,7 +207,7 @@ def restores_twice(seed: int) -> Plan:
 
 
 def emptied_for_a_while(seed: int) -> Plan:
-    """A leader is told that its lease is gone, and then finds it again."""
+    """A leader learns that its lease is gone, and then finds it again."""
     trouble = Trouble(1 + seed % 2, 1_500_000, "emptied for a while", us=780_000 + 20_000 * seed)
     return replace(_busy(_with(plan_of(seed), trouble)), ttl_ms=1_000)
 

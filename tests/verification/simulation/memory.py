@@ -3,7 +3,7 @@
 DECLARE   it came to lead, or led on, and had seen what only a loss of data makes: a heartbeat, an
           epoch or a declared loss that went back, two answers with one heartbeat, a refusal
           because Redis knows less, or its own token back after that was gone. Neither its
-          acquisition nor its next look around as a leader has declared a loss, and nobody else has.
+          acquisition nor its next look around as a leader has declared a loss, nor another replica.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Memory:
         if came_back:
             self.owed = "its token is back"
         elif self.owed == WENT_BACK and heartbeat > self.heartbeat:
-            self.owed = ""  # who led in between knew less, and has beaten on: nobody can tell
+            self.owed = ""  # the leader in between knew less, and kept beating
         self.cluster, self.epoch = cluster, max(self.epoch, epoch)
         self.heartbeat = max(self.heartbeat, heartbeat)
 

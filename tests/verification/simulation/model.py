@@ -106,7 +106,7 @@ class Server:
         self._lua.empty(self._server)
 
     def forget_scripts(self) -> None:
-        """As a server that was started anew: every script is unknown."""
+        """Like a restarted server: every script is unknown."""
         self._scripts.clear()
 
     def know_scripts(self, texts: Iterable[tuple[str, str]]) -> None:

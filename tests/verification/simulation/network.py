@@ -61,7 +61,7 @@ class Network:
         self.cut_off: set[str] = set()
         #: Set by an ambush: what becomes of the call under way.
         self.lose_this = False
-        #: The same: it is given up, and arrives after so long.
+        #: The same: it is abandoned, and arrives after this long.
         self.late_this_us = 0
         self.lines: list[Line] = []
         #: Calls that are under way, or answered and not read.
@@ -70,13 +70,13 @@ class Network:
         self.copied: tuple[int, object] | None = None
         #: Whether they do not have it in time, for once.
         self.uncopied: Callable[[Host], bool] = lambda host: False
-        #: Told of what is lost by chance: (host, "request" or "reply", until when).
+        #: Called with what is lost by chance: (host, "request" or "reply", until when).
         self.on_lost: Callable[[Host, str, int], None] = lambda host, what, until_us: None
-        #: Told of each script that has run: (host, name, reply or error).
+        #: Called with each script that has run: (host, name, reply or error).
         self.on_script: Callable[[Host, str, Any], None] | None = None
         #: The same with the holder of the lease before it.
         self.watching: Any = None
-        #: Told of what each process sends and hears (conduct.py).
+        #: Called with what each process sends and hears (conduct.py).
         self.conduct: Any = None
         #: Processes whose line cannot be opened, though commands are answered.
         self.muted: set[str] = set()
@@ -102,7 +102,7 @@ class Network:
             flight.close()
 
     def say(self, channel: bytes, message: bytes) -> None:
-        """A message on a channel, on its way to whoever listens."""
+        """A message on a channel, on its way to its subscribers."""
         for line in self.server.subscribers.get(channel, ()):
             self.world.at(20 + int(380 * self.world.random.random()), line.hear, message)
 

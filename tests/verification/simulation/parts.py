@@ -1,4 +1,4 @@
-"""A run in parts: what was interrupted goes on from the seed behind the last, and adds up.
+"""A run in parts: an interrupted run continues with the next seed, and the figures add up.
 
 Parts must be of one commit, and no seed may stand in two of them. Percentiles do not add up, so
 the lateness of each part stays in its own file.

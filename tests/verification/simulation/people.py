@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.verification.simulation.run import Simulation
 
 TIMEOUT_US = 5_000_000
-#: What somebody may take between reading and writing.
+#: How long a client may take between reading and writing.
 SLOW_US = 500_000
 #: What two people do to the same entry, or one person in a row.
 PAIRS = (
@@ -85,7 +85,7 @@ class People:
         self.asked: dict[tuple[str, str], int] = {}
 
     def edit(self, at_once: bool, name: str = "", what: str = "") -> None:
-        """One change by somebody; at once, or over the network."""
+        """One change by a client; at once, or over the network."""
         self._count += 1
         act, told = self._drawn(f"q{self._count}", name or self._any(), what)
         if at_once:
@@ -114,7 +114,7 @@ class People:
                 self.edit(True, plan.name, what)
 
     def trigger(self, name: str, request: str) -> None:
-        """Somebody asks for a firing under an id of their own."""
+        """A client requests a firing under an id of its own."""
 
         def act(calls: RetryingCalls) -> None:
             triggered(calls, name, None, None, request)  # type: ignore[arg-type]

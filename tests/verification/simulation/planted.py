@@ -219,7 +219,7 @@ _resume = changes.resume
 
 
 def _resumed_now(_self: Any, lead: Any, names: Any) -> None:
-    """As shipped, but for the moment from which an entry goes on."""
+    """As shipped, but for the moment from which an entry continues."""
     snapshot = _self._entry_store.read(names)
     for stored in snapshot.stored:
         edit = changes.resume(stored, snapshot.now_ms)
@@ -228,7 +228,7 @@ def _resumed_now(_self: Any, lead: Any, names: Any) -> None:
 
 
 def _resumed_late(stored: Any, now_ms: int, *, catch_up: bool = False) -> Any:
-    """Its slots are counted up to now, and it goes on a second later."""
+    """Its slots are counted up to now, and it continues a second later."""
     edit = _resume(stored, now_ms, catch_up=catch_up)
     if edit is None or edit.write.position is None or catch_up:
         return edit

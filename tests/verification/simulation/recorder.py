@@ -87,7 +87,7 @@ class Recorder:
             "duplicates": sum(copies) - len(copies),
         }
 
-    # -- told -------------------------------------------------------------------------------
+    # -- callbacks --------------------------------------------------------------------------
 
     def fault(
         self,
@@ -116,7 +116,7 @@ class Recorder:
         self.faults[kind] = self.faults.get(kind, 0) + 1
 
     def lost(self, how: str) -> None:
-        """Acknowledged data is gone; what is left is told with it."""
+        """Acknowledged data is gone; the event says what is left."""
         now_us = self._world.now_us
         server_us = now_us + self._sim.server_offset_us
         under_way = bool(self._sim.network.flights)

@@ -145,7 +145,7 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
 
 
 def _cluster_of(host: Host) -> str:
-    """Another one at each moment; who made it stands at its end."""
+    """Another one at each moment; its end names the replica that made it."""
     return f"cluster {(host.world.now_us - host.world.start_us) // 1_000} of {host.nonce}"
 
 

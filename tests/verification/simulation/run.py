@@ -43,7 +43,7 @@ PREFIX = "sim"
 START_US = 1_700_000_000 * SECOND
 CALM_BEFORE_US = 3 * SECOND // 10
 QUIET_STEP_US = SECOND // 5
-#: Watched for so long once everything is well again.
+#: How long the run is watched once everything is well again.
 AFTERMATH_US = 2 * SECOND // 5
 
 LOG = logging.getLogger("habeat")
@@ -127,7 +127,7 @@ class Simulation:
     # -- building -----------------------------------------------------------------------------
 
     def _seed(self) -> None:
-        """The entries of the API, made by somebody before the run; the others are declared."""
+        """The entries of the API, made by a client before the run; the others are declared."""
         caller = Caller(Clients(Direct(self.server)), self.keys)
         now_ms = self.server.now_us() // 1_000
         writes = [
@@ -144,7 +144,7 @@ class Simulation:
             for plan in self.plan.entries:
                 if plan.task == "poisoned":
                     told = "its queue is no list"
-                    for name in (plan.name, f"{plan.name}x"):  # and renamed by somebody
+                    for name in (plan.name, f"{plan.name}x"):  # and renamed by a client
                         self.recorder.fault(Kind.POISON, 600 * SECOND, "", told, entry=name)
         for plan in self.plan.entries:
             if plan.task == "group":
@@ -177,7 +177,7 @@ class Simulation:
     # -- what the storm asks for --------------------------------------------------------------
 
     def replace_soon(self, host: Host) -> None:
-        """Somebody (systemd, Kubernetes) starts another one."""
+        """A supervisor (systemd, Kubernetes) starts another one."""
         self.world.at(self.world.random.randrange(2 * SECOND), self.start_replica)
 
     def terminate(self, host: Host) -> None:

@@ -2,7 +2,7 @@
 
 Seeds go to the processes in small portions; figures come back added up. A run that takes a
 processor's time and no virtual time is ended by an alarm and counts as failed, with its seed; a
-long run may be suspended, and goes on.
+long run may be suspended, and continues.
 """
 
 from __future__ import annotations

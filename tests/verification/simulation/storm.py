@@ -2,7 +2,7 @@
 
 A trouble is done to the leader, mostly, for that is where it hurts; or it lies in wait at the
 next call of a kind that a leader makes, before the request arrives or between execution and
-reply. Everything is told to the recorder as it happens, with the victim and the span: that is
+reply. Everything is reported to the recorder as it happens, with the victim and the span: that is
 what the checker may explain a duplicate by, and nothing else.
 """
 
@@ -103,7 +103,7 @@ class Storm(Staging):
         self._term(trouble, host)
 
     def _others_at(self, where: str, host: Host, act: Callable[[Host], None]) -> None:
-        """Lie in wait for whoever else makes a call."""
+        """Lie in wait for the next caller."""
 
         def once(other: Host) -> None:
             for waiting in self._sim.hosts:
@@ -141,7 +141,7 @@ class Storm(Staging):
         return any(line.is_open for line in self._network.lines if line.host is host)
 
     def _all_frozen(self, trouble: Trouble, host: Host) -> None:
-        """Nobody runs for a while, and before they go on somebody edits what is due."""
+        """No replica runs for a while, and a client edits what is due before they continue."""
         us = SECOND + max(trouble.us, SECOND // 2)
         hosts = [found for found in self._sim.hosts if found.alive and not found.frozen]
         for found in hosts:
@@ -295,7 +295,7 @@ class Storm(Staging):
     def _emptied_for_a_while(self, trouble: Trouble, host: Host) -> None:
         """Redis is empty when it answers once, and what had been there comes back before it looks.
 
-        It is told so by a claim, or by a look when its window is over.
+        It learns so from a claim, or from a look when its window is over.
         """
         call = "claim" if trouble.number % 2 else "observe"
 
@@ -418,7 +418,7 @@ class Storm(Staging):
 
         def mend() -> None:
             if call("HGET", key, name) != garbled:
-                return  # somebody has written it anew: what we took away is older
+                return  # a client has written it again: what we took away is older
             if self._by_hand("HSET", key, name, raw):
                 self._sim.people.resume(name)
             else:
@@ -427,7 +427,7 @@ class Storm(Staging):
         self._until(trouble.us, mend)
 
     def _by_hand(self, *words: object) -> bool:
-        """Somebody types a command; whether Redis took it."""
+        """A person types a command; returns whether Redis took it."""
         try:
             self._sim.server.call(*words)
         except ReplyError:

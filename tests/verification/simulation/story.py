@@ -1,4 +1,4 @@
-"""A run told so that a person can follow it: what replicas did, faults, writes, messages."""
+"""A run as a story that a person can follow: what replicas did, faults, writes, messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.verification.simulation.world import Host
 if TYPE_CHECKING:
     from tests.verification.simulation.run import Simulation
 
-#: Scripts that are told of only if they wrote something worth it.
+#: Scripts that appear only if they wrote something worth it.
 QUIET = {"observe", "read", "tick", "register", "hmget", "hscan", "hgetall", "scard", "sadd"}
 #: Heartbeats of the lease and counters tell nothing.
 DULL = {b"PEXPIRE", b"HINCRBY"}
@@ -25,7 +25,7 @@ class Story:
         sim.network.on_script = self.ran
 
     def wrote(self, words: Words) -> None:
-        """A write of the schedule; it is told with the script that did it."""
+        """A write of the schedule; the story shows it with the script that did it."""
         if words[0] in DULL:
             return
         key = words[1].decode("utf-8", "replace").removeprefix(self._sim.keys.base)

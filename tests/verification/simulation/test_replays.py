@@ -50,7 +50,7 @@ class Trial:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """The server's data is put back afterwards, and nobody hears of it."""
+        """The server's data is restored afterwards, without any notification."""
         server, before = self.server, self.server.snapshot()
         heard = server.on_write, server.told, server.after_script, server.now_us
         server.on_write, server.told = self._log.append, lambda *_: None
@@ -203,7 +203,7 @@ def _to_the_millisecond(trial: Trial) -> None:
 
 
 def _fired(trial: Trial) -> None:
-    """By somebody whose cursor has been lost."""
+    """By a replica whose cursor has been lost."""
     before = trial.server.snapshot()
     trial.again()
     keys = [words[1] for words in trial.writes if words[0] == b"SET" and b":fired:" in words[1]]
@@ -226,7 +226,7 @@ def _suppressed(trial: Trial) -> None:
 
 
 def _by_a_token_that_follows(trial: Trial) -> None:
-    """The same process leads anew: what it claimed before is not its own claim of now."""
+    """The same process leads again: what it claimed before is not a claim of its new lease."""
     if trial.name != "claim":
         return
     again = f"99:{_raw(trial.args[0]).decode().partition(':')[2]}"
@@ -673,7 +673,7 @@ CHECKS: list[Callable[[Trial], None]] = [
 TRIED = 12
 
 
-#: Some that are drawn, and lives in which somebody renames or a holder is taken for crashed.
+#: Some that are drawn, and lives in which a client renames or a holder is taken for crashed.
 PLANS = [
     *(plan_of(seed) for seed in range(10)),
     *(

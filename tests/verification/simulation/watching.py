@@ -5,17 +5,17 @@ a call, which subscriptions were open, what was paused, which definition a messa
 
 STALE     a claim carries a message made from a definition that is not the stored one any more
 PAUSED    an entry fired while it was paused
-RELEASE   a lease was given back by somebody who did not hold it
+RELEASE   a lease was released by a replica that did not hold it
 STEAL     a lease was stolen from a holder that was heard of a moment before, or is listening
 RESTAMP   taking an intent over counted as an attempt to send it
 FORGOT    a leader that had seen more of the history than Redis has now fired a slot again, or
-          somebody came to lead who had, and the loss was not declared. (Not where the clock of
+          a replica came to lead that had, and the loss was not declared. (Not where the clock of
           Redis has stepped back besides: the slot lies ahead of the loss then, by that clock.
           Nor by a request that was sent before it knew, and arrives late; nor where an answer
-          from after the loss, by which it could have told, was lost; nor where the WAIT behind
+          from after the loss, which would have shown it, was lost; nor where the WAIT behind
           its claim failed, so that it did not use the answer, and sent no message.)
-EPOCH     somebody leads under an epoch that is not above the highest that it knows
-OVERWRITE a definition was written by somebody who had read an older one than it replaced
+EPOCH     a replica leads under an epoch that is not above the highest that it knows
+OVERWRITE a definition was written by a client that had read an older one than it replaced
 LOST      a slot is called lost with the history, and was due after that had last answered
 COPIED    a message left before a Redis replica had its claim, where that is waited for
 TRUST     a leader trusts its lease from later on than its last extension was carried out
@@ -90,7 +90,7 @@ class Watching:
         self._heard_us: dict[str, int] = {}
         self._revs: dict[bytes, int] = {}
         self._began_ms = self._lost_us = 0
-        #: The latest instant by Redis' clock at which it answered somebody, and the same at a loss.
+        #: The latest instant by Redis' clock at which it answered a client, and the same at a loss.
         self._answered_ms = self._answered_until_ms = 0
         self._ledger = base + b"ledger"
         self._begun: set[bytes] = set()
@@ -161,7 +161,7 @@ class Watching:
         self._answered_ms = max(self._answered_ms, self._sim.server.now_us() // 1_000)
 
     def _on_lost(self, words: Words) -> None:
-        """What was due after the last answer was claimed by nobody that lives, or is ambiguous."""
+        """What was due after the last answer was claimed by no living replica, or is ambiguous."""
         late_ms = int(words[14]) - self._answered_until_ms
         if late_ms > 0:
             what = f"{words[4].decode()}@{words[14].decode()}"
@@ -196,7 +196,7 @@ class Watching:
         self._intents[words[2]] = parts
 
     def _planned_before(self) -> bool:
-        """Whether who is writing is somebody whose edit began before the loss."""
+        """Whether the writer is a client whose edit began before the loss."""
         writer = self._sim.network.caller
         someone = writer is not None and writer.nonce not in self._sim.nonces
         return someone and writer.began_us < self._lost_us
@@ -217,7 +217,7 @@ class Watching:
     def _on_state(self, entry: bytes, state: bytes) -> None:
         if entry not in self._begun:
             self._begun.add(entry)
-            # Its cursor may be from before: somebody was adding it meanwhile. Not what fires,
+            # Its cursor may be from before: a client was adding it meanwhile. Not what fires,
             # unless that was planned before the loss as well, and written behind it.
             cursor, following = state.split(b"|")[:2]
             if int(following or cursor) < self._began_ms and not self._planned_before():
@@ -338,7 +338,7 @@ class Watching:
         cause = sim.server.call("HGET", sim.keys.meta, "leader_cause")
         still_us = sim.world.now_us - self._beat_us.get(victim, 0)
         since_loss_us = sim.world.now_us - self._loss_us
-        # That it is stuck is told by looks of 1.5 TTL; and where data is lost in between, the heart
+        # It counts as stuck after 1.5 TTL of looks; where data is lost in between, the heart
         # can beat up to where it stood at the first of them.
         looked_ms = SECOND_LOOK_MS if cause == b"crash" else sim.plan.ttl_ms * 3 // 2
         if still_us < SECOND_LOOK_MS * 1_000 and since_loss_us >= looked_ms * 1_000:

@@ -1,13 +1,13 @@
 """Virtual time and the processes that live in it.
 
 Each replica runs the shipped loop in a greenlet of its own. Whenever it would wait (for a reply,
-for a message, for time to pass) it gives way, and the world goes on with whoever is next in
-virtual time. Nothing else switches, so a seed replays exactly. A wait during which nobody else
+for a message, for time to pass) it gives way, and the world continues with the next process in
+virtual time. Nothing else switches, so a seed replays exactly. A wait during which no other process
 has anything to do is no switch at all: the clock is put forward, and that is where most of the
 speed comes from.
 
 A crashed replica never runs again: the next thing that it does is to raise `Crashed`. A paused
-one (SIGSTOP) goes on where it was when it is thawed, having noticed nothing.
+one (SIGSTOP) continues where it was when it is thawed, having noticed nothing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class World:
         self._heap: list[tuple[int, int, Callable[..., Any], tuple[Any, ...]]] = []
         self._order = 0
         self._hub = getcurrent()
-        #: The printed history; None where nobody will read it.
+        #: The printed history; None where it is not needed.
         self.log: list[str] | None = None
 
     def tell(self, text: str, *args: Any) -> None:
@@ -81,7 +81,7 @@ class World:
         self._heap.clear()
 
     def give_way(self) -> Any:
-        """From a greenlet: let the others go on until somebody switches back."""
+        """From a greenlet: let the others run until one of them switches back."""
         return self._hub.switch()
 
 
@@ -92,7 +92,7 @@ class Host:
         self.world = world
         self.name = name
         self.began_us = world.now_us
-        #: By which the schedule knows this process; set by whoever starts it.
+        #: By which the schedule knows this process; set by its starter.
         self.nonce = name
         self.alive = True
         self.frozen = False
@@ -100,7 +100,7 @@ class Host:
         #: A signal has come that it has not noticed yet; what it does then, at its next rest.
         self.signalled = False
         self.on_signal: Callable[[], None] = lambda: None
-        #: When it was told to stop, or was killed.
+        #: When it was asked to stop, or was killed.
         self.gone_us: int | None = None
         self.ended = False
         self.rate = 1.0 + world.random.uniform(-1e-4, 1e-4)
@@ -140,7 +140,7 @@ class Host:
         if not self.alive:
             raise Crashed
         world = self.world
-        if not self.frozen:  # nobody else has anything to do until then: put the clock forward
+        if not self.frozen:  # no other process has anything to do until then: put the clock forward
             wake_us, heap = world.now_us + us, world._heap
             if wake_us <= world.until_us and not (heap and heap[0][0] <= wake_us):
                 world.now_us = wake_us
@@ -217,7 +217,7 @@ class Host:
             self._greenlet.throw(Crashed)
 
     def freeze(self) -> None:
-        """SIGSTOP, or a machine put to sleep: its monotonic clock goes on."""
+        """SIGSTOP, or a machine put to sleep: its monotonic clock keeps going."""
         self.frozen = True
 
     def thaw(self) -> None:

@@ -80,7 +80,7 @@ class Asking(Machine):
     @precondition(lambda self: self.spoilt)
     @rule(data=st.data())
     def mend(self, data: Any) -> None:
-        """Somebody puts the old definition back; it is quarantined until it is resumed."""
+        """A client puts the old definition back; it is quarantined until it is resumed."""
         name = data.draw(st.sampled_from(sorted(self.spoilt)))
         definition = self.spoilt.pop(name)
         row = self.model.rows.get(name)

@@ -177,7 +177,7 @@ PERIODS = (
 
 
 def recurring(zone: str, now_ms: int) -> st.SearchStrategy[Drawn]:
-    """Every kind that goes on; the wall clocks mostly in the zone whose clocks are to change."""
+    """Every kind that continues; the wall clocks mostly in the zone whose clocks are to change."""
     zones = st.sampled_from([zone, zone, zone, *ZONES])
     return st.one_of(
         zones.flatmap(wall_clock),

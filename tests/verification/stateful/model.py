@@ -201,7 +201,7 @@ class Model:
         return row
 
     def spoil(self, name: str, how: str) -> None:
-        """Somebody writes rubbish into the definition, by hand."""
+        """A person writes rubbish into the definition."""
         self.rows[name].broken = how
 
     # -- orders -----------------------------------------------------------------------------

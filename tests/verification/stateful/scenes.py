@@ -21,7 +21,7 @@ class Scenes(Changing, Asking, Living):
 
     @rule(data=st.data(), name=st.sampled_from(NAMES), drawn=backlogs)
     def fall_behind(self, data: Any, name: str, drawn: Any) -> None:
-        """An entry with policies of its own, and nobody to lead for some of its periods."""
+        """An entry with policies of its own, and no leader for some of its periods."""
         told = data.draw(catching_up())
         self.both_edit(
             lambda: self.model.add(name, "task", drawn.means, told, True),
@@ -50,7 +50,7 @@ class Scenes(Changing, Asking, Living):
 
     @rule(name=names, text=st.sampled_from(["", "mine", "yours"]))
     def two_people_edit(self, name: str, text: str) -> None:
-        """Both have read the entry; the one who is later is told so."""
+        """Both have read the entry; the later one gets a conflict."""
         row = self.model.rows.get(name)
         rev = 0 if row is None or row.broken else row.rev
         for description in (f"first {text}", f"second {text}"):

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 DAY_MS = 86_400_000
 DAY = timedelta(days=1)
-#: A schedule without a slot for so long has none any more, as far as these tests are concerned.
+#: A schedule without a slot for this long counts as having none.
 HORIZON_DAYS = 430
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

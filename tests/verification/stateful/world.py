@@ -51,7 +51,7 @@ class DefinitionSource:
 
 
 class Line:
-    """`ports.Line`: waiting takes no time, for somebody wakes us at once."""
+    """`ports.Line`: waiting takes no time, as another process wakes us at once."""
 
     def open(self) -> bool:
         return False
@@ -128,7 +128,7 @@ class Chores:
         return None
 
     def mend(self, lead: Lead | None) -> None:
-        """Nobody else writes to these keys."""
+        """No other process writes to these keys."""
 
     def resume(self, lead: Lead, names: Sequence[str]) -> None:
         self._replica.resume(lead, names)
