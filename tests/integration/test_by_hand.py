@@ -259,7 +259,7 @@ def test_a_lost_reply_asks_for_nothing_twice(
     client: Client, valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.add("a", "proj.a", TEN)
-    replies = LosingReplies(monkeypatch, "ask")
+    replies = LosingReplies(monkeypatch, "add_request")
     replies.at_the_next()
     assert not client.trigger("a", request_id="r").known
     valkey.admin.delete(BASE + "requests")  # as if a leader had carried it out
@@ -420,15 +420,15 @@ def test_a_rename_that_is_overtaken_is_planned_again(
     client: Client, valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.add("old", "proj.a", TEN)
-    real, asked = EntryStore.orders, []
+    real, asked = EntryStore.requests, []
 
-    def orders_and_then_one_more(store: EntryStore) -> dict[str, bytes]:
+    def requests_and_then_one_more(store: EntryStore) -> dict[str, bytes]:
         found = real(store)
         if not asked:
             asked.append(client.trigger("old", request_id="r"))
         return found
 
-    monkeypatch.setattr(EntryStore, "orders", orders_and_then_one_more)
+    monkeypatch.setattr(EntryStore, "requests", requests_and_then_one_more)
     client.rename("old", "new")
     assert orders(valkey)["r"].entry == "new"
 

@@ -308,12 +308,12 @@ def test_a_trigger_and_a_backfill_fire_once_whatever_the_schedule_does() -> None
     }
     for identity, order in orders.items():
         for mark, word in (("m1", "ok"), ("m1", "ok"), ("m2", "known")):
-            asked = bench.entries.ask(identity, encode_request(order), 60_000, "e", mark)
+            asked = bench.entries.add_request(identity, encode_request(order), 60_000, "e", mark)
             assert asked.word == word
     host = bench.start_replica()
     bench.play(20)
     for identity, order in orders.items():
-        asked = bench.entries.ask(identity, encode_request(order), 60_000, "e", "m3")
+        asked = bench.entries.add_request(identity, encode_request(order), 60_000, "e", "m3")
         assert asked.word == "known"
     bench.play(5)
     bench.terminate(host)

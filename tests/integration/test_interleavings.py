@@ -40,6 +40,7 @@ from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
+from tests.support.schedules import ImmediateAsker
 from tests.support.servers.redis_server import Server
 from tests.unit.engine.world import FakeCatalog
 
@@ -255,6 +256,7 @@ class Replica:
             clock=clock,
             publisher=self.publisher,
             definitions=RealCatalog(),
+            asker=ImmediateAsker(),
             housekeeping=NoChores(),
             settings=EngineSettings(TTL_MS, TTL_MS // 3, 300, Policies(misfire_grace_ms=400)),
             stopping=lambda: self.stopping,

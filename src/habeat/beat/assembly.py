@@ -25,7 +25,7 @@ from habeat.beat.message.kombu_redis import CannotRecord
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.message.record import EntryRenderer
 from habeat.beat.preflight import Preflight
-from habeat.beat.schedule_threads import AskingThreads
+from habeat.beat.schedule_threads import ScheduleThreads
 from habeat.beat.stopping import InterruptibleWakeChannel, Stopper
 from habeat.clock import SystemClock
 from habeat.config import Settings
@@ -124,7 +124,9 @@ def build(
     keys = Keys(settings.key_prefix)
     caller = Caller(connections, keys)
     leases = RedisElectionStore(caller, clock, app.main or settings.key_prefix)
-    election = Election(leases, clock, Pace(settings.lease_ttl_ms, settings.crash_poll_ms), nonce)
+    preflight = before.preflight if before else Preflight(app, connections, caller, nonce, clock)
+    pace = Pace(settings.lease_ttl_ms, settings.crash_poll_ms)
+    election = Election(leases, clock, pace, nonce, barred=lambda: preflight.barred)
     limits = limits_of(settings, app.conf)
     store = RedisDispatchStore(
         caller,
@@ -184,11 +186,8 @@ def build(
         housekeeping=replica,
         settings=_engine_settings(settings, max_interval_s),
         stopping=lambda: stopper.requested,
-        asker=AskingThreads(clock),
+        asker=ScheduleThreads(clock),
     )
-    if before:
-        election.bar(before.election.barred)
-    preflight = before.preflight if before else Preflight(app, connections, caller, nonce, clock)
     parts = ReplicaParts(
         engine=engine,
         election=election,

@@ -37,7 +37,10 @@ MEANING = (
 
 
 class Preflight:
-    """Runs the checks; `done` once they have completed."""
+    """Runs the checks; `done` once they have completed.
+
+    `barred` says why this replica must not lead; "" if it may, and until the first result.
+    """
 
     def __init__(
         self, app: Celery, connections: Connections, caller: Caller, nonce: str, clock: Clock
@@ -48,15 +51,16 @@ class Preflight:
         self._nonce = nonce
         self._clock = clock
         self.done = False
+        self.barred = ""
         self._known_policy = ""
         self._looked_ms = 0
 
     def run(self) -> str:
         """Why this replica must not lead; "" if it may. After StoreUnavailable, call it again."""
-        barred = self._memory_policy() or self._permissions()
+        self.barred = self._memory_policy() or self._permissions()
         self._others_in_sight()
         self.done = True
-        return barred
+        return self.barred
 
     # -- memory -----------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from habeat.ports import Clock, DueEntry, ScheduleAnswer
-from habeat.schedules.custom import Asked, Told
+from habeat.schedules.custom import DueState, LiveCode
 
 log = logging.getLogger("habeat")
 
@@ -33,10 +33,10 @@ class _Question:
 
     name: str
     about: tuple[str, int | None]
-    schedule: Asked
+    schedule: LiveCode
     at_ms: int
     began_us: int | None = None
-    answer: Told | None = None
+    answer: DueState | None = None
     failed: str = ""
     given_up: bool = False
 
@@ -52,7 +52,7 @@ class _Question:
             self.failed = f"its schedule fails: {error!r}"
 
 
-class AskingThreads:
+class ScheduleThreads:
     """`ports.ScheduleAsker` with threads. Its methods are called by the loop's thread only."""
 
     def __init__(self, clock: Clock, limit_ms: int = LIMIT_MS) -> None:
@@ -65,7 +65,7 @@ class AskingThreads:
         self._idle = 0
         self._threads = 0
 
-    def ask(self, due: DueEntry, schedule: Asked, now_ms: int) -> ScheduleAnswer:
+    def ask(self, due: DueEntry, schedule: LiveCode, now_ms: int) -> ScheduleAnswer:
         """See `ScheduleAsker.ask`."""
         self._give_up_what_hangs()
         about = (due.digest, due.cursor_ms)

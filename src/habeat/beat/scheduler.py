@@ -195,11 +195,11 @@ class Scheduler(CeleryScheduler):
             # SystemExit: Celery would log an Exception with its traceback.
             log.critical("habeat refuses to start: %s", barred)
             raise SystemExit(1)
-        _bar(parts, barred)
+        _log_inert(barred)
 
     def _preflight(self, parts: ReplicaParts) -> bool:
         try:
-            _bar(parts, parts.preflight.run())
+            _log_inert(parts.preflight.run())
         except StoreUnavailable as error:
             log.debug("habeat: the checks before leading wait for Redis: %s", error)
             return False
@@ -251,8 +251,7 @@ class Scheduler(CeleryScheduler):
             raise SystemExit(1)
 
 
-def _bar(parts: ReplicaParts, why: str) -> None:
-    parts.election.bar(why)
+def _log_inert(why: str) -> None:
     if why:
         log.error("habeat: inert standby: %s", why)
 

@@ -152,13 +152,13 @@ def _ask(
         keep_ms = calls.location.ledger_age_ms
         raw, most = encode_request(wanted), calls.location.limits.definition_bytes
         within("request", len(raw), unit="bytes", most=most, setting="definition_bytes", entry=name)
-        asked = session.entries.ask(identity, raw, keep_ms, name, mark)
-        if asked.word == "gone":
+        reply = session.entries.add_request(identity, raw, keep_ms, name, mark)
+        if reply.word == "gone":
             raise EntryNotFound(name)
-        if asked.entry != name:
-            allowed = f"another id: this one was used for entry {asked.entry!r}"
+        if reply.entry != name:
+            allowed = f"another id: this one was used for entry {reply.entry!r}"
             raise ValidationError("request_id", identity, allowed, entry=name)
-        return asked.word == "known"
+        return reply.word == "known"
 
     return calls.write(attempt)
 

@@ -138,7 +138,7 @@ class Editing:
                 return Plan(found)
             if new.exists:
                 raise EntryExists(new_name, shown(new).owner)
-            renaming, entry = renamed(old, new_name, session.entries.orders())
+            renaming, entry = renamed(old, new_name, session.entries.requests())
             self._calls.guard.check(entry, snapshot.now_ms)
             return Plan(entry, lambda store, mark: store.rename(renaming, mark))
 
@@ -215,8 +215,8 @@ def renamed(old: Stored, new_name: str, requests: Mapping[str, bytes]) -> tuple[
         new_name=new_name,
         definition=encode(entry),
         due_ms=state.due_ms,
-        orders=list(_moved(found.name, new_name, requests)),
-        orders_in_all=len(requests),
+        requests=list(_moved(found.name, new_name, requests)),
+        request_count=len(requests),
     )
     return renaming, entry
 

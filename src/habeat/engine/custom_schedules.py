@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.ports import DueEntry, ScheduleAnswer
-from habeat.schedules.custom import LEAST_GAP_MS, Asked
+from habeat.schedules.custom import LEAST_GAP_MS
 
 #: While the answer is pending, the entry is checked again after as long as it has waited so far,
 #: but not sooner than this.
@@ -42,16 +42,6 @@ class Verdict:
     failed: str = ""
 
 
-class AskedHere:
-    """Calls the schedule in the current thread; for tests, where nothing hangs."""
-
-    def ask(self, due: DueEntry, schedule: Asked, now_ms: int) -> ScheduleAnswer:
-        try:
-            return ScheduleAnswer(now_ms, schedule.ask(due.cursor_ms or 0, now_ms))
-        except Exception as error:
-            return ScheduleAnswer(now_ms, failed=f"its schedule fails: {error!r}")
-
-
 def out_of_bounds(entry: Entry, due: DueEntry, now_ms: int) -> Verdict | None:
     """The verdict for an entry that must not be asked now; None if it may be.
 
@@ -75,12 +65,12 @@ def verdict(entry: Entry, due: DueEntry, answer: ScheduleAnswer, now_ms: int) ->
     """What the answer means for the entry, including an answer that is still pending."""
     if answer.failed:
         return Verdict(failed=answer.failed)
-    if answer.told is None:
+    if answer.state is None:
         waited_ms = max(0, now_ms - answer.at_ms)
         if waited_ms < PATIENT_MS:
             return Verdict(look_ms=now_ms + max(SOON_MS, waited_ms), waits=True)
         return Verdict(due_ms=now_ms + PUT_OFF_MS, waits=True)
-    again_ms = answer.at_ms + max(LEAST_GAP_MS, answer.told.again_ms)
-    if not answer.told.due:
+    again_ms = answer.at_ms + max(LEAST_GAP_MS, answer.state.again_ms)
+    if not answer.state.due:
         return Verdict(due_ms=max(again_ms, now_ms))
     return Verdict(Firing(entry.name, answer.at_ms, answer.at_ms), again_ms)

@@ -79,7 +79,15 @@ class Pace:
 class Election:
     """One replica's part in the election."""
 
-    def __init__(self, store: ElectionStore, clock: Clock, pace: Pace, nonce: str) -> None:
+    def __init__(
+        self,
+        store: ElectionStore,
+        clock: Clock,
+        pace: Pace,
+        nonce: str,
+        barred: Callable[[], str] = lambda: "",
+    ) -> None:
+        """`barred` returns why this replica must not lead; "" if it may."""
         self._store = store
         self._clock = clock
         self._pace = pace
@@ -98,18 +106,14 @@ class Election:
         self._next_look_ms = 0
         self._sits_out_until_ms = 0
         self._free_since_ms: int | None = None
-        self._barred = ""
+        self._barred = barred
 
     # -- what the replica finds out ---------------------------------------------------------
 
     @property
     def barred(self) -> str:
         """Why this replica must not lead; "" if it may."""
-        return self._barred
-
-    def bar(self, why: str) -> None:
-        """Keep this replica from leading for this reason; "" lets it lead again."""
-        self._barred = why
+        return self._barred()
 
     def placed(self, rank: int) -> None:
         """Set this replica's rank; those with the lowest ranks watch closely for a crash."""

@@ -89,8 +89,8 @@ class Engine:
         definitions: DefinitionSource,
         housekeeping: Housekeeping,
         settings: EngineSettings,
+        asker: ScheduleAsker,
         stopping: Callable[[], bool] = lambda: False,
-        asker: ScheduleAsker | None = None,
     ) -> None:
         self._election = election
         self._wake_channel = wake_channel

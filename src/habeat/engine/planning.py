@@ -26,14 +26,14 @@ from habeat.core.entry import Entry, Policies
 from habeat.core.history import Loss
 from habeat.core.limits import too_large
 from habeat.core.request import Request
-from habeat.engine.custom_schedules import AskedHere, as_of_ms, out_of_bounds, verdict
+from habeat.engine.custom_schedules import as_of_ms, out_of_bounds, verdict
 from habeat.engine.patience import COSTLY_MS, SLOW_MS, SLOW_TRIES, Slowness, Tries, pause_ms
 from habeat.engine.plan import Plan as Plan
 from habeat.engine.plan import PlannedFiring as PlannedFiring
 from habeat.engine.plan import add_step, due_after
 from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, Expected, Next, ScheduleAsker
-from habeat.schedules.custom import Asked, Code
+from habeat.schedules.custom import Code, LiveCode
 
 #: The cache holds as many definitions as the lookahead covers, so those of a burst are read once,
 #: a second before it.
@@ -76,12 +76,12 @@ class Planner:
         definitions: DefinitionSource,
         defaults: Policies,
         fetch: Callable[[Sequence[str]], Sequence[bytes | None]],
-        asker: ScheduleAsker | None = None,
+        asker: ScheduleAsker,
         monotonic_us: Callable[[], int] = lambda: 0,
         between: Callable[[], None] = lambda: None,
     ) -> None:
         """`between` is called between two entries; it renews the lease if necessary."""
-        self._asker = asker or AskedHere()
+        self._asker = asker
         self._monotonic_us = monotonic_us
         self._between = between
         self._tries = Tries()
@@ -193,13 +193,13 @@ class Planner:
         if entry is None:
             result.unresolved.append((item, MISSING_CODE))
             return False
-        if isinstance(entry.schedule, Asked) and entry.enabled:
+        if isinstance(entry.schedule, LiveCode) and entry.enabled:
             return self._plan_asked(result, entry, entry.schedule, item, now_ms)
         self._plan_entry(result, entry, item=item, now_ms=now_ms, loss=loss, room=room)
         return True
 
     def _plan_asked(
-        self, result: Plan, entry: Entry, schedule: Asked, item: DueEntry, now_ms: int
+        self, result: Plan, entry: Entry, schedule: LiveCode, item: DueEntry, now_ms: int
     ) -> bool:
         """Ask a schedule of code whether it is due (custom_schedules.py)."""
         found = out_of_bounds(entry, item, now_ms)

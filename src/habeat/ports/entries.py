@@ -83,7 +83,11 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Renaming:
-    """The renaming of one entry. `orders` are its requests: id, digest, and the new text."""
+    """The renaming of one entry.
+
+    `requests` are those for this entry: id, digest, and the text under the new name.
+    `request_count` counts the requests for all entries, to notice one that is added meanwhile.
+    """
 
     name: str
     digest: str
@@ -91,8 +95,8 @@ class Renaming:
     new_name: str
     definition: bytes
     due_ms: int | None
-    orders: Sequence[tuple[str, str, bytes]]
-    orders_in_all: int
+    requests: Sequence[tuple[str, str, bytes]]
+    request_count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,18 +35,18 @@ class Code(Schedule):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A custom schedule's answer: whether it is due, and after how many ms to ask again."""
+class DueState:
+    """What a custom schedule reports: whether it is due, and after how many ms to ask it again."""
 
     due: bool
     again_ms: int
 
 
-class Asked(Code):
+class LiveCode(Code):
     """The custom schedule itself, on a replica that has its code."""
 
     @abstractmethod
-    def ask(self, last_ms: int, now_ms: int) -> Told:
+    def ask(self, last_ms: int, now_ms: int) -> DueState:
         """Whether it is due at `now_ms`, if it was last due at `last_ms` (Unix ms).
 
         This runs the user's code, which may raise anything or never return.

@@ -37,8 +37,8 @@ Decode = Callable[[str, bytes, EntryState], Entry]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The result of making a request: ok, known or gone; and the entry that its id belongs to."""
+class RequestReply:
+    """The reply to a new request: ok, known or gone; and the entry that its id belongs to."""
 
     word: str
     entry: str
@@ -132,17 +132,19 @@ class EntryStore:
         reply = self._caller.run("postpone", *_fence(fence), name, blank(until_ms))
         return statuses(reply)
 
-    def orders(self) -> dict[str, bytes]:
-        """Requests that are not carried out yet, by request id."""
+    def requests(self) -> dict[str, bytes]:
+        """The requests that have not been carried out, by request id."""
         key = self._caller.keys.requests
         found: Any = self._caller.do(lambda client: client.hgetall(key))
         return {text(identity): bytes(raw) for identity, raw in found.items()}
 
-    def ask(self, identity: str, order: bytes, keep_ms: int, entry: str, mark: str) -> Asked:
+    def add_request(
+        self, identity: str, request: bytes, keep_ms: int, entry: str, mark: str
+    ) -> RequestReply:
         """Store a request, once per id; `mark` identifies a repeated call as the same one."""
-        words = (identity, order, keep_ms, entry, mark)
+        words = (identity, request, keep_ms, entry, mark)
         reply = self._caller.run("request", *words)
-        return Asked(text(reply[0]), text(reply[2]) if len(reply) > 2 else entry)
+        return RequestReply(text(reply[0]), text(reply[2]) if len(reply) > 2 else entry)
 
     def declare(self, fingerprint: str, names: Sequence[str]) -> None:
         """Store the names that a configuration declares, unless they are stored already."""
@@ -253,9 +255,9 @@ def _renaming_words(renaming: Renaming) -> Sequence[bytes | str | int]:
         renaming.new_name,
         renaming.definition,
         blank(renaming.due_ms),
-        renaming.orders_in_all,
-        len(renaming.orders),
-        *(word for order in renaming.orders for word in order),
+        renaming.request_count,
+        len(renaming.requests),
+        *(word for request in renaming.requests for word in request),
     )
 
 

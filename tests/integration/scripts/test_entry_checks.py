@@ -195,7 +195,7 @@ def renaming(bench: Bench, placed: Placed, **other: object) -> Renaming:
     [
         ({"digest": STALE}, "e"),
         ({"cursor_ms": 17}, "e"),
-        ({"orders_in_all": 1}, "e"),
+        ({"request_count": 1}, "e"),
         ({"new_name": "taken"}, "taken"),
     ],
 )
@@ -213,7 +213,7 @@ def test_a_request_that_stepped_on_meanwhile_is_not_renamed_as_what_it_was(bench
     placed = bench.place()
     bench.admin.hset(bench.keys.requests, "r1", b"stepped on")
     before = bench.everything()
-    made = renaming(bench, placed, orders=[("r1", STALE, b"anew")], orders_in_all=1)
+    made = renaming(bench, placed, requests=[("r1", STALE, b"anew")], request_count=1)
     assert bench.entries.rename(made) == Conflict("e")
     assert bench.everything() == before
 

@@ -149,7 +149,7 @@ def edit(crowd: Crowd) -> None:
     gone = [Removal(each.name, each.digest, None, None, "gone") for each in again[1 : WRITTEN + 1]]
     assert entries.remove(gone, None, Mark("touched:3", 60_000)) is None
     entries.recall(Mark("touched:3", 60_000))
-    entries.ask("r-1", b"{}", 60_000, crowd.names[1], "m")
+    entries.add_request("r-1", b"{}", 60_000, crowd.names[1], "m")
 
 
 def look(crowd: Crowd) -> None:

@@ -22,7 +22,7 @@ from habeat.core.entry import Delivery, Misfire
 from habeat.core.limits import Limits
 from habeat.entries.codec import decode, encode
 from habeat.errors import DefinitionError
-from habeat.schedules.custom import Asked, Told
+from habeat.schedules.custom import DueState, LiveCode
 
 GOOD = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
 
@@ -203,8 +203,8 @@ def test_a_schedule_class_is_looked_up_in_this_code(app: Celery) -> None:
     assert stored.next_slot_ms(0) is None  # no process computes wrong slots from what is stored
     resolved = BeatDefinitionSource(declared).resolve(stored)
     assert resolved is not None
-    assert isinstance(resolved.schedule, Asked)
-    assert resolved.schedule.ask(0, 60_000) == Told(True, 60_000)
+    assert isinstance(resolved.schedule, LiveCode)
+    assert resolved.schedule.ask(0, 60_000) == DueState(True, 60_000)
     assert resolved.next_slot_ms(0) is None  # nor is it enumerated where the code is
 
 

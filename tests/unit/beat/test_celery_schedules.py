@@ -20,7 +20,7 @@ from habeat.beat.declared.celery_schedules import (
 from habeat.config.from_app import timezone_of
 from habeat.errors import ValidationError
 from habeat.schedules import Cron, Crontab, Interval, Solar
-from habeat.schedules.custom import Asked, Told
+from habeat.schedules.custom import DueState, LiveCode
 
 NOW = datetime(2025, 6, 1, 10, 30, 15, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1_000)
@@ -144,26 +144,26 @@ def test_a_subclass_is_a_matter_of_code(app: Celery) -> None:
     assert found.to_json()["kind"] == "code"
     assert "WithClock" in found.to_json()["what"]
     assert found.next_after_ms(NOW_MS) is None  # it is asked, never enumerated
-    assert found.ask(NOW_MS, NOW_MS + 59_500) == Told(False, 500)
-    assert found.ask(NOW_MS, NOW_MS + 60_000) == Told(True, 60_000)
+    assert found.ask(NOW_MS, NOW_MS + 59_500) == DueState(False, 500)
+    assert found.ask(NOW_MS, NOW_MS + 60_000) == DueState(True, 60_000)
 
 
 def test_an_interval_with_a_clock_of_its_own_is_a_matter_of_code(app: Celery) -> None:
     assert isinstance(to_schedule(cs.schedule(60, nowfun=lambda: NOW), app), LiveSchedule)
 
 
-def live(given: Any, app: Celery) -> Asked:
+def live(given: Any, app: Celery) -> LiveCode:
     found = to_schedule(given, app)
-    assert isinstance(found, Asked)
+    assert isinstance(found, LiveCode)
     return found
 
 
 def test_it_answers_whether_it_is_due_and_when_to_ask_again(app: Celery) -> None:
     found = live(Hinting(app=app), app)
     noon_ms = int(datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp() * 1_000)
-    assert found.ask(NOW_MS, noon_ms - 1) == Told(False, 20_000)
-    assert found.ask(NOW_MS, noon_ms) == Told(True, 20_000)
-    assert found.ask(noon_ms, noon_ms + 20_000) == Told(False, 20_000)
+    assert found.ask(NOW_MS, noon_ms - 1) == DueState(False, 20_000)
+    assert found.ask(NOW_MS, noon_ms) == DueState(True, 20_000)
+    assert found.ask(noon_ms, noon_ms + 20_000) == DueState(False, 20_000)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,9 @@ def test_it_answers_whether_it_is_due_and_when_to_ask_again(app: Celery) -> None
     [(None, ASK_AGAIN_MS), (0, 0), (-5, 0), (0.0001, 1), (1e300, LONGEST_S * 1_000)],
 )
 def test_when_to_ask_again_is_bounded(app: Celery, seconds: Any, again_ms: int) -> None:
-    assert live(answering((True, seconds), app), app).ask(NOW_MS, NOW_MS) == Told(True, again_ms)
+    assert live(answering((True, seconds), app), app).ask(NOW_MS, NOW_MS) == DueState(
+        True, again_ms
+    )
 
 
 @pytest.mark.parametrize(
@@ -236,7 +238,7 @@ def test_it_is_asked_with_all_that_the_instance_has(app: Celery) -> None:
         def is_due(self, last_run_at: datetime) -> cs.schedstate:
             return cs.schedstate(self.flag == "up", 1.0)
 
-    assert live(Flagged("up"), app).ask(NOW_MS, NOW_MS) == Told(True, 1_000)
+    assert live(Flagged("up"), app).ask(NOW_MS, NOW_MS) == DueState(True, 1_000)
 
 
 def test_a_class_may_remember_something_and_the_users_object_stays_as_it_was(app: Celery) -> None:

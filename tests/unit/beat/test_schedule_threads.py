@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from habeat.beat.schedule_threads import GIVEN_UP_MAX, LIMIT_MS, THREADS_MAX, AskingThreads
+from habeat.beat.schedule_threads import GIVEN_UP_MAX, LIMIT_MS, THREADS_MAX, ScheduleThreads
 from habeat.ports import DueEntry, ScheduleAnswer
-from habeat.schedules.custom import Asked, Told
+from habeat.schedules.custom import DueState, LiveCode
 from tests.support.servers.children import until
 from tests.unit.engine.world import FakeClock
 
 NOW_MS = 1_750_000_000_000
-NOT_DUE, DUE = Told(False, 1_000), Told(True, 1_000)
+NOT_DUE, DUE = DueState(False, 1_000), DueState(True, 1_000)
 
 
 @dataclass(frozen=True, repr=False)
-class Scripted(Asked):
+class Scripted(LiveCode):
     """Answers what the test says; counts the questions."""
 
-    answer: Callable[[], Told]
+    answer: Callable[[], DueState]
     asked: list[int] = field(default_factory=list)
 
-    def ask(self, last_ms: int, now_ms: int) -> Told:
+    def ask(self, last_ms: int, now_ms: int) -> DueState:
         self.asked.append(now_ms)
         return self.answer()
 
@@ -36,8 +36,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def asker(clock: FakeClock) -> AskingThreads:
-    return AskingThreads(clock)
+def asker(clock: FakeClock) -> ScheduleThreads:
+    return ScheduleThreads(clock)
 
 
 @pytest.fixture
@@ -53,19 +53,19 @@ def due(name: str, cursor_ms: int = 5) -> DueEntry:
 
 
 def hanging(gate: threading.Event) -> Scripted:
-    def answer() -> Told:
+    def answer() -> DueState:
         gate.wait(60)
         return NOT_DUE
 
     return Scripted("?", answer)
 
 
-def settled(asker: AskingThreads, entry: DueEntry, schedule: Asked) -> ScheduleAnswer:
+def settled(asker: ScheduleThreads, entry: DueEntry, schedule: LiveCode) -> ScheduleAnswer:
     """The answer, once it is there."""
 
     def answer() -> ScheduleAnswer | None:
         found = asker.ask(entry, schedule, NOW_MS)
-        return found if found.told or found.failed else None
+        return found if found.state or found.failed else None
 
     found: ScheduleAnswer = until(answer, 10, "no answer", every_s=0.002)
     return found
@@ -75,15 +75,15 @@ def begun(schedule: Scripted) -> None:
     until(lambda: schedule.asked, 10, "the question was never begun", every_s=0.002)
 
 
-def test_a_question_is_asked_once_and_answered_later(asker: AskingThreads) -> None:
+def test_a_question_is_asked_once_and_answered_later(asker: ScheduleThreads) -> None:
     schedule = Scripted("?", lambda: NOT_DUE)
     assert settled(asker, due("a"), schedule) == ScheduleAnswer(NOW_MS, NOT_DUE)
     assert schedule.asked == [NOW_MS]
 
 
-def test_the_answer_due_is_repeated_until_the_cursor_has_moved(asker: AskingThreads) -> None:
+def test_the_answer_due_is_repeated_until_the_cursor_has_moved(asker: ScheduleThreads) -> None:
     schedule = Scripted("?", lambda: DUE)
-    assert settled(asker, due("a"), schedule).told == DUE
+    assert settled(asker, due("a"), schedule).state == DUE
     for later_ms in (1, 2, 3):  # the broker takes nothing: the claim is planned again and again
         again = asker.ask(due("a"), schedule, NOW_MS + later_ms)
         assert again == ScheduleAnswer(NOW_MS, DUE), "the slot stays the same"
@@ -93,32 +93,32 @@ def test_the_answer_due_is_repeated_until_the_cursor_has_moved(asker: AskingThre
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("!"), SystemExit(3), RecursionError()])
-def test_whatever_is_raised_is_the_answer(asker: AskingThreads, error: BaseException) -> None:
-    def answer() -> Told:
+def test_whatever_is_raised_is_the_answer(asker: ScheduleThreads, error: BaseException) -> None:
+    def answer() -> DueState:
         raise error
 
     assert type(error).__name__ in settled(asker, due("a"), Scripted("?", answer)).failed
-    assert settled(asker, due("b"), Scripted("?", lambda: DUE)).told == DUE
+    assert settled(asker, due("b"), Scripted("?", lambda: DUE)).state == DUE
 
 
 def test_one_that_hangs_fails_after_the_limit_and_is_not_asked_again(
-    asker: AskingThreads, clock: FakeClock, gate: threading.Event
+    asker: ScheduleThreads, clock: FakeClock, gate: threading.Event
 ) -> None:
     bad = hanging(gate)
     assert asker.ask(due("bad"), bad, NOW_MS) == ScheduleAnswer(NOW_MS)
     begun(bad)
-    assert settled(asker, due("good"), Scripted("?", lambda: DUE)).told == DUE
+    assert settled(asker, due("good"), Scripted("?", lambda: DUE)).state == DUE
     clock.advance(LIMIT_MS + 1)
     for _ in range(20):
         assert "did not answer within 5 s" in asker.ask(due("bad"), bad, NOW_MS).failed
     assert len(bad.asked) == 1
     gate.set()  # it returns at last, and is asked again from then on
-    until(lambda: asker.ask(due("bad"), bad, NOW_MS).told, 10, "no answer", every_s=0.002)
+    until(lambda: asker.ask(due("bad"), bad, NOW_MS).state, 10, "no answer", every_s=0.002)
     assert len(bad.asked) == 2
 
 
 def test_many_that_hang_at_once_delay_the_others_once(
-    asker: AskingThreads, clock: FakeClock, gate: threading.Event
+    asker: ScheduleThreads, clock: FakeClock, gate: threading.Event
 ) -> None:
     bad = [hanging(gate) for _ in range(THREADS_MAX)]
     for number, schedule in enumerate(bad):
@@ -128,12 +128,12 @@ def test_many_that_hang_at_once_delay_the_others_once(
     assert asker.ask(due("good"), good, NOW_MS) == ScheduleAnswer(NOW_MS)
     clock.advance(LIMIT_MS + 1)
     asker.ask(due("bad0"), bad[0], NOW_MS)
-    assert settled(asker, due("other"), Scripted("?", lambda: DUE)).told == DUE
-    assert settled(asker, due("good"), good).told == DUE
+    assert settled(asker, due("other"), Scripted("?", lambda: DUE)).state == DUE
+    assert settled(asker, due("good"), good).state == DUE
 
 
 def test_threads_that_are_given_up_are_bounded(
-    asker: AskingThreads, clock: FakeClock, gate: threading.Event
+    asker: ScheduleThreads, clock: FakeClock, gate: threading.Event
 ) -> None:
     before = threading.active_count()
     for number in range(GIVEN_UP_MAX + 5):

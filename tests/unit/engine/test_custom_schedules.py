@@ -14,7 +14,7 @@ from habeat.engine.custom_schedules import PUT_OFF_MS
 from habeat.engine.patience import PAUSES_MS, SLOW_TRIES
 from habeat.ports import DueEntry, ScheduleAnswer
 from habeat.schedules import Interval
-from habeat.schedules.custom import Asked, Told
+from habeat.schedules.custom import DueState, LiveCode
 from tests.unit.engine.world import World
 
 
@@ -174,16 +174,16 @@ def test_one_that_fails_waits_longer_each_time_and_says_when_it_goes_on(
 
 
 @dataclass(frozen=True, repr=False)
-class Live(Asked):
+class Live(LiveCode):
     """A schedule of code that says what the test wants."""
 
-    says: Callable[[int, int], Told]
+    says: Callable[[int, int], DueState]
 
-    def ask(self, last_ms: int, now_ms: int) -> Told:
+    def ask(self, last_ms: int, now_ms: int) -> DueState:
         return self.says(last_ms, now_ms)
 
 
-def live(world: World, says: Callable[[int, int], Told], **fields: Any) -> None:
+def live(world: World, says: Callable[[int, int], DueState], **fields: Any) -> None:
     world.add("code", **fields)
     entry = world.catalog.entries["code"]
     world.catalog.entries["code"] = replace(entry, schedule=Live("?", says))
@@ -193,9 +193,9 @@ def test_it_is_asked_when_it_said_so_and_fires_when_it_says_due() -> None:
     world = World(atomic=True)
     asked: list[int] = []
 
-    def says(last_ms: int, now_ms: int) -> Told:
+    def says(last_ms: int, now_ms: int) -> DueState:
         asked.append(now_ms)
-        return Told(len(asked) % 5 == 0, 2_000)
+        return DueState(len(asked) % 5 == 0, 2_000)
 
     live(world, says)
     world.run(60_500)
@@ -208,9 +208,9 @@ def test_it_is_asked_when_it_said_so_and_fires_when_it_says_due() -> None:
 def test_a_computed_schedule_keeps_its_pace_and_an_outage_costs_it_one_firing() -> None:
     world = World(atomic=True)
 
-    def says(last_ms: int, now_ms: int) -> Told:
+    def says(last_ms: int, now_ms: int) -> DueState:
         left_ms = last_ms + 10_000 - now_ms
-        return Told(True, 10_000) if left_ms <= 0 else Told(False, left_ms)
+        return DueState(True, 10_000) if left_ms <= 0 else DueState(False, left_ms)
 
     live(world, says)
     world.run(45_000)
@@ -225,7 +225,7 @@ def test_one_that_raises_waits_and_is_named_once(caplog: pytest.LogCaptureFixtur
     world = World(atomic=True)
     asked: list[int] = []
 
-    def says(last_ms: int, now_ms: int) -> Told:
+    def says(last_ms: int, now_ms: int) -> DueState:
         asked.append(now_ms)
         raise ZeroDivisionError("in somebody's schedule class")
 
@@ -246,12 +246,12 @@ def test_one_that_is_always_due_fires_from_the_start(monkeypatch: pytest.MonkeyP
 
         answers: ClassVar[dict[int | None, ScheduleAnswer]] = {}
 
-        def ask(self, due: DueEntry, schedule: Asked, now_ms: int) -> ScheduleAnswer:
-            fresh = ScheduleAnswer(now_ms, Told(True, 1_000))
+        def ask(self, due: DueEntry, schedule: LiveCode, now_ms: int) -> ScheduleAnswer:
+            fresh = ScheduleAnswer(now_ms, DueState(True, 1_000))
             return self.answers.setdefault(due.cursor_ms, fresh)
 
     monkeypatch.setattr(world.engine._planner, "_asker", Kept())
-    live(world, lambda last_ms, now_ms: Told(True, 1_000))
+    live(world, lambda last_ms, now_ms: DueState(True, 1_000))
     row = world.store.rows["code"]
     row.cursor_ms = row.due_ms = world.now_ms
     world.run(10_500)
@@ -270,7 +270,7 @@ def test_one_that_fails_late_waits_longer_each_time_too(
 
         begun = False
 
-        def ask(self, due: DueEntry, schedule: Asked, now_ms: int) -> ScheduleAnswer:
+        def ask(self, due: DueEntry, schedule: LiveCode, now_ms: int) -> ScheduleAnswer:
             self.begun = not self.begun
             if self.begun:
                 return ScheduleAnswer(now_ms)
@@ -278,7 +278,7 @@ def test_one_that_fails_late_waits_longer_each_time_too(
             return ScheduleAnswer(now_ms, failed="its schedule fails")
 
     monkeypatch.setattr(world.engine._planner, "_asker", Later())
-    live(world, lambda last_ms, now_ms: Told(True, 1_000))
+    live(world, lambda last_ms, now_ms: DueState(True, 1_000))
     world.run(100_000)
     assert len(asked) <= 6
     assert caplog.text.count("'code'") == 1
@@ -293,13 +293,13 @@ def test_while_it_does_not_answer_it_takes_no_place_and_no_time(
     class Silent:
         at_ms = 0
 
-        def ask(self, due: DueEntry, schedule: Asked, now_ms: int) -> ScheduleAnswer:
+        def ask(self, due: DueEntry, schedule: LiveCode, now_ms: int) -> ScheduleAnswer:
             looks.append(now_ms)
             self.at_ms = self.at_ms or now_ms
             return ScheduleAnswer(self.at_ms)
 
     monkeypatch.setattr(world.engine._planner, "_asker", Silent())
-    live(world, lambda last_ms, now_ms: Told(True, 1_000))
+    live(world, lambda last_ms, now_ms: DueState(True, 1_000))
     world.add("good", every_ms=1_000)
     world.run(20_000)
     assert len(looks) <= 10 + 20_000 // PUT_OFF_MS
@@ -312,9 +312,9 @@ def test_it_is_not_asked_outside_its_bounds(what: str) -> None:
     world = World(atomic=True)
     asked: list[int] = []
 
-    def says(last_ms: int, now_ms: int) -> Told:
+    def says(last_ms: int, now_ms: int) -> DueState:
         asked.append(now_ms)
-        return Told(True, 1_000)
+        return DueState(True, 1_000)
 
     live(world, says)
     began_ms = world.now_ms
@@ -349,15 +349,15 @@ def test_its_answer_is_looked_for_also_while_others_are_prepared_and_held(
 
         asked: ClassVar[dict[int | None, int]] = {}
 
-        def ask(self, due: DueEntry, schedule: Asked, now_ms: int) -> ScheduleAnswer:
+        def ask(self, due: DueEntry, schedule: LiveCode, now_ms: int) -> ScheduleAnswer:
             if due.cursor_ms not in self.asked:
                 self.asked[due.cursor_ms] = now_ms
                 return ScheduleAnswer(now_ms)
             late.append(world.now_ms - self.asked[due.cursor_ms])
-            return ScheduleAnswer(self.asked[due.cursor_ms], Told(True, 700))
+            return ScheduleAnswer(self.asked[due.cursor_ms], DueState(True, 700))
 
     monkeypatch.setattr(world.engine._planner, "_asker", Later())
-    live(world, lambda last_ms, now_ms: Told(True, 700))
+    live(world, lambda last_ms, now_ms: DueState(True, 700))
     world.add("good", every_ms=1_000)
     world.run(20_300)
     assert len(late) >= 19

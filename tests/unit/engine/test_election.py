@@ -251,8 +251,7 @@ def test_a_foreign_state_is_found_out_though_the_lease_is_held(
 
 
 def test_a_barred_replica_never_contends(field: Field) -> None:
-    one = field.replica("a")
-    one.bar("Redis evicts entries")
+    one = Election(field.store, field.clock, field.pace, "a", barred=lambda: "Redis evicts entries")
     field.run(one, 3 * TTL_MS)
     assert field.store.count("acquire") == 0
     assert field.store.count("observe") > 2

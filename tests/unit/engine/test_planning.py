@@ -13,6 +13,7 @@ from habeat.core.history import Loss
 from habeat.engine.planning import CACHED_DEFINITIONS, LOOK_AGAIN_MS, Planner
 from habeat.ports import DueEntry
 from habeat.schedules import Interval, Once, Schedule
+from tests.support.schedules import ImmediateAsker
 from tests.unit.engine.world import Row, World
 
 
@@ -106,7 +107,7 @@ def test_a_definition_that_is_too_large_is_set_aside_and_not_even_fetched() -> N
         fetched.extend(names)
         return world.store.definitions(names)
 
-    planner = Planner(world.catalog, Policies(), fetch)
+    planner = Planner(world.catalog, Policies(), fetch, ImmediateAsker())
     fine = DueEntry("a", 5, world.store.rows["a"].digest, world.store.rows["a"].cursor_ms)
     large = DueEntry("large", 5, "large:70000", 1)
     planned = planner.plan([large, fine], now_ms=10, loss=Loss(), limit=5)

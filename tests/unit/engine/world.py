@@ -52,6 +52,7 @@ from habeat.ports import (
     Won,
 )
 from habeat.schedules import Interval
+from tests.support.schedules import ImmediateAsker
 
 START_MS = 1_750_000_000_000
 
@@ -777,6 +778,7 @@ class World:
             clock=self.clock,
             publisher=self.publisher,
             definitions=self.catalog,
+            asker=ImmediateAsker(),
             housekeeping=self.chores,
             settings=EngineSettings(
                 ttl_ms=self.ttl_ms,

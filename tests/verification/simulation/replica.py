@@ -30,6 +30,7 @@ from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.leases import RedisElectionStore
+from tests.support.schedules import ImmediateAsker
 from tests.verification.simulation.ahead import AsyncCaller
 from tests.verification.simulation.broker import Probe, Publisher
 from tests.verification.simulation.network import Client, Clients, Line
@@ -138,6 +139,7 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
         publisher=publisher,
         definitions=DefinitionSource(),
         housekeeping=chores,
+        asker=ImmediateAsker(),
         settings=settings,
         stopping=lambda: stopper.requested,
     )

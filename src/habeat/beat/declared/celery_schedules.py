@@ -21,7 +21,7 @@ from habeat.config.from_app import timezone_of
 from habeat.entries.celery_schedules import CRONTAB_FIELDS, own_code
 from habeat.entries.schedules import schedule_of
 from habeat.schedules import Cron, Crontab, Interval, Schedule, Solar
-from habeat.schedules.custom import Asked, Code, Told
+from habeat.schedules.custom import Code, DueState, LiveCode
 
 #: The delay until a user's schedule class is asked again if it names none: the longest time between
 #: two checks of Celery's beat (`beat_max_loop_interval`).
@@ -48,7 +48,7 @@ def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = Fal
 
 
 @dataclass(frozen=True, repr=False)
-class LiveSchedule(Asked):
+class LiveSchedule(LiveCode):
     """A schedule class of the user, asked through Celery's interface.
 
     It is stored as `Code`. A copy is asked and kept, so that the class may remember something
@@ -59,15 +59,15 @@ class LiveSchedule(Asked):
     schedule: Any
     app: Any
 
-    def ask(self, last_ms: int, now_ms: int) -> Told:
-        """See `Asked.ask`; the answer of `is_due`, checked."""
+    def ask(self, last_ms: int, now_ms: int) -> DueState:
+        """See `LiveCode.ask`; the answer of `is_due`, checked."""
         zone = self.app.timezone
         asked = self._copy
         asked.app = self.app
         if self.schedule.nowfun is None:
             asked.nowfun = partial(datetime.fromtimestamp, now_ms / 1_000, zone)
         due, seconds = asked.is_due(datetime.fromtimestamp(last_ms / 1_000, zone))
-        return Told(bool(due), _again_ms(seconds))
+        return DueState(bool(due), _again_ms(seconds))
 
     @cached_property
     def _copy(self) -> Any:
