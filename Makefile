@@ -49,7 +49,7 @@ lint: $(VENV)/.has-lint ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.has-lint $(VENV)/.has-test ## mypy, strict: the package, and what it finds in users' code
+types: $(VENV)/.has-lint $(VENV)/.has-pyright $(VENV)/.has-test ## mypy, strict: the package; what mypy and pyright find in users' code
 	$(BIN)/mypy src
 	$(BIN)/python -m pytest -q tests/typing
 

@@ -158,14 +158,14 @@ class EntryNotFound(HabeatError, LookupError):
 
 
 class EntryExists(HabeatError):
-    """There is already an entry with this name, and `replace` was not set."""
+    """There is already an entry with this name, and the call may not replace it.
 
-    def __init__(self, entry: str, owner: str) -> None:
-        how = (
-            "it is declared in beat_schedule, so change it there"
-            if owner == "config"
-            else "use replace=True or update()"
-        )
+    `owner` is the owner of that entry, "config" or "api".
+    """
+
+    def __init__(self, entry: str, owner: str, how: str = "use replace=True or update()") -> None:
+        if owner == "config":
+            how = "it is declared in beat_schedule, so change it there or choose another name"
         super().__init__(f"an entry named {entry!r} already exists: {how}")
         self.entry = entry
         self.owner = owner
@@ -201,14 +201,23 @@ class OwnedByConfig(HabeatError):
 
 
 class RevisionConflict(HabeatError):
-    """The entry has changed since it was read."""
+    """The entry has changed since it was read, so nothing was written.
+
+    `expected_rev` is None if the call did not name a revision: then other callers kept changing the
+    entry.
+    """
 
     def __init__(self, entry: str, expected_rev: int | None, found_rev: int | None) -> None:
-        found = "it was removed" if found_rev is None else f"it is at revision {found_rev}"
-        wanted = "" if expected_rev is None else f", not {expected_rev}"
-        super().__init__(
-            f"entry {entry!r} has changed since it was read: {found}{wanted}; read it again"
-        )
+        if expected_rev is None:
+            sentence = "was changed by other callers at every attempt: call again"
+        elif found_rev is None:
+            sentence = "was removed since it was read: add it again if it is still wanted"
+        else:
+            sentence = (
+                f"has changed since it was read: it is at revision {found_rev}, not "
+                f"{expected_rev}; read it again"
+            )
+        super().__init__(f"entry {entry!r} {sentence}")
         self.entry = entry
         self.expected_rev = expected_rev
         self.found_rev = found_rev
@@ -221,15 +230,17 @@ class RedisUnavailable(HabeatError):
 class CallTimeout(HabeatError):
     """A call of the Client did not finish in time, although Redis answered.
 
-    `seconds` is the client's timeout, `done` how far the call got ("" where that is unknown).
+    `seconds` is the client's timeout, `done` how far the call got ("" where that is unknown), and
+    `argument` is the argument of the Client that would give this call more time.
     """
 
-    def __init__(self, seconds: float, done: str = "") -> None:
+    def __init__(self, seconds: float, done: str = "", argument: str = "timeout") -> None:
         so_far = f" ({done})" if done else ""
         super().__init__(
             f"the call did not finish within {seconds:g} s{so_far}: request less, or give the "
-            "client a longer timeout"
+            f"client a longer {argument}"
         )
+        self.argument = argument
         self.seconds = seconds
         self.done = done
 

@@ -47,7 +47,7 @@ def test_the_examples_of_the_python_api_run(project: Celery) -> None:
 
     open_client, guarded = clients
     stored = {entry.name for entry in open_client.list()}
-    assert stored == {"tenant-7:report", *(entry["name"] for entry in many)}
+    assert stored == {"tenant-7:report", "tenant-7:copy", *(entry["name"] for entry in many)}
     # The last example is run by the client with a guard: its change is within the guard.
     words = open_client.get("tenant-7:report").schedule.describe()
     assert words.startswith("every 10 minutes")

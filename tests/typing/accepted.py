@@ -54,6 +54,11 @@ def entries_are_read(client: habeat.Client) -> None:
     assert_type(entry.owner, api.Owner)
     assert_type(entry.state.next_due, datetime | None)
     assert_type(entry.rev, int)
+    assert_type(entry.start, datetime | None)
+    assert_type(entry.spread, timedelta)
+    assert_type(entry.deadline, timedelta | None)
+    assert_type(entry.state.paused_until, datetime | None)
+    assert_type(client.policies(entry).misfire_grace, timedelta)
 
 
 def entries_are_added(client: habeat.Client, task: Any) -> None:
@@ -66,6 +71,8 @@ def entries_are_added(client: habeat.Client, task: Any) -> None:
     client.add("a", "t", 60, delivery="at_most_once", misfire_grace=10)
     entry = client.get("a")
     client.add("b", entry.task, entry.schedule, misfire=entry.misfire, delivery=entry.delivery)
+    client.update("b", start=entry.start, spread=entry.spread, misfire_window=entry.misfire_window)
+    client.add(**entry.definition(), replace=True)
     made: list[dict[str, Any]] = [{"name": "a", "task": "t", "schedule": 60}]
     assert_type(client.add_many(made), list[habeat.Entry])
 

@@ -1,7 +1,9 @@
-"""mypy comes with the tools of `make lint`; where it is missing, `make types` has this checked."""
+"""`make types` installs mypy and pyright; where one is missing, its module is left out."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("mypy") else ["test_types.py"]
+_CHECKED_BY = {"test_types.py": "mypy", "test_pyright.py": "pyright"}
+
+collect_ignore = [module for module, checker in _CHECKED_BY.items() if not find_spec(checker)]

@@ -31,10 +31,14 @@ def _now_s() -> float:
 
 
 class Budget:
-    """A budget that starts now; `seconds` is the call's timeout."""
+    """A budget that starts now.
 
-    def __init__(self, seconds: float) -> None:
+    `seconds` is the call's timeout, `argument` the argument of the Client that sets it.
+    """
+
+    def __init__(self, seconds: float, argument: str = "timeout") -> None:
         self._seconds = seconds
+        self._argument = argument
         self._done: str | Callable[[], str] = ""
         self.renew()
 
@@ -54,4 +58,5 @@ class Budget:
         self._done = done or self._done
         if self.is_over:
             done = self._done
-            raise CallTimeout(self._seconds, done if isinstance(done, str) else done())
+            so_far = done if isinstance(done, str) else done()
+            raise CallTimeout(self._seconds, so_far, self._argument)

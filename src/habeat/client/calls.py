@@ -129,7 +129,7 @@ class RetryingCalls:
         if self._budget is not None:
             return self
         bounded = copy(self)
-        bounded._budget = Budget(self._long_timeout_s + more_s)
+        bounded._budget = Budget(self._long_timeout_s + more_s, "long_timeout")
         return bounded
 
     def renew(self) -> None:

@@ -137,7 +137,7 @@ class Editing:
             if new_name == name:
                 return Plan(found)
             if new.exists:
-                raise EntryExists(new_name, shown(new).owner)
+                raise EntryExists(new_name, shown(new).owner, "choose another name")
             renaming, entry = renamed(old, new_name, session.entries.requests())
             self._calls.guard.check(entry, snapshot.now_ms)
             return Plan(entry, lambda store, mark: store.rename(renaming, mark))

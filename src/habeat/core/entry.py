@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from habeat.core.offsets import offset_ms
@@ -50,6 +50,14 @@ class Policies:
     #: How many misfires of one entry fire per second under ``all``.
     misfire_pace: float = 50.0
 
+    @property
+    def misfire_grace(self) -> timedelta:
+        return timedelta(milliseconds=self.misfire_grace_ms)
+
+    @property
+    def misfire_window(self) -> timedelta | None:
+        return span(self.misfire_window_ms)
+
 
 #: The fields of policies that an entry may set for itself.
 POLICIES = tuple(each.name for each in fields(Policies))
@@ -60,9 +68,19 @@ def instant(at_ms: int | None) -> datetime | None:
     return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
+def span(length_ms: int | None) -> timedelta | None:
+    """Milliseconds as a timedelta."""
+    return None if length_ms is None else timedelta(milliseconds=length_ms)
+
+
 @dataclass(frozen=True, slots=True)
 class EntryState:
-    """The state of an entry at the moment it was read; the instants are Unix ms."""
+    """The state of an entry at the moment it was read.
+
+    `paused` is the reason of a pause, which may be "", `quarantined` that of a quarantine; both are
+    None otherwise. `fired` counts against `max_runs`. The properties are aware datetimes in UTC,
+    the attributes in `_ms` the same in Unix ms.
+    """
 
     cursor_ms: int = 0
     next_slot_ms: int | None = None
@@ -79,8 +97,33 @@ class EntryState:
         return instant(self.due_ms)
 
     @property
+    def next_slot(self) -> datetime | None:
+        return instant(self.next_slot_ms)
+
+    @property
     def last_fired(self) -> datetime | None:
         return instant(self.last_fired_ms)
+
+    @property
+    def paused_at(self) -> datetime | None:
+        return instant(self.paused_at_ms)
+
+    @property
+    def paused_until(self) -> datetime | None:
+        return instant(self.paused_until_ms)
+
+
+#: What habeat itself sets in an entry.
+_KEPT = (
+    "owner",
+    "from_code",
+    "rev",
+    "created_ms",
+    "generation",
+    "fingerprint",
+    "extra",
+    "state",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +135,10 @@ class Entry:
     can express; the leader looks them up in its own beat_schedule. `extra` has the keys of the
     stored definition that this release does not know: a newer release wrote them, and they are
     written back unchanged.
+
+    What `add` and `update` take can be read under the same name: `start` and `end` as aware
+    datetimes in UTC, durations as timedeltas. `definition` has all of them. The attributes in `_ms`
+    are the same in milliseconds.
     """
 
     name: str
@@ -123,6 +170,44 @@ class Entry:
     fingerprint: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     state: EntryState = field(default_factory=EntryState, compare=False)
+
+    def definition(self) -> dict[str, Any]:
+        """The arguments of `Client.add` that make this entry: its name and all that users set."""
+        names = (each.name.removesuffix("_ms") for each in fields(self) if each.name not in _KEPT)
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def start(self) -> datetime | None:
+        return instant(self.start_ms)
+
+    @property
+    def end(self) -> datetime | None:
+        return instant(self.end_ms)
+
+    @property
+    def jitter(self) -> timedelta:
+        return timedelta(milliseconds=self.jitter_ms)
+
+    @property
+    def spread(self) -> timedelta:
+        return timedelta(milliseconds=self.spread_ms)
+
+    @property
+    def deadline(self) -> timedelta | None:
+        return span(self.deadline_ms)
+
+    @property
+    def misfire_grace(self) -> timedelta | None:
+        return span(self.misfire_grace_ms)
+
+    @property
+    def misfire_window(self) -> timedelta | None:
+        return span(self.misfire_window_ms)
+
+    @property
+    def created(self) -> datetime | None:
+        """When it was added, by Redis' clock; None for an entry that is not stored."""
+        return instant(self.created_ms or None)
 
     def policies(self, defaults: Policies) -> Policies:
         """The entry's own policies, with `defaults` for those it does not set."""

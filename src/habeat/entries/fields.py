@@ -122,7 +122,7 @@ def _unknown(name: str, value: Any) -> ValidationError:
     near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.7)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     if name == "replace":
-        hint = " (only add() takes it)"
+        hint = " (it is an argument of the call, not a field of an entry)"
     return ValidationError(
         name, value, "one of " + ", ".join(_BY_NAME), problem=f"unknown field {name!r}{hint}"
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
 
+import habeat
 from habeat.client import Client, Delivery, DeliveryPolicy, EntryChanges, Misfire, MisfirePolicy
+from habeat.entries.draft import new_entry
 from habeat.entries.fields import FIELDS
 
 NAMES = {field.name for field in FIELDS}
@@ -20,6 +23,44 @@ def test_changes_have_the_fields_that_are_read() -> None:
 def test_add_has_the_fields_that_are_read() -> None:
     parameters = inspect.signature(Client.add).parameters
     assert parameters.keys() - {"self", "name", "replace"} == NAMES
+
+
+def test_what_was_given_is_read_under_the_same_names_and_can_be_given_again() -> None:
+    given = {
+        "task": "proj.tasks.t",
+        "schedule": habeat.cron("0 8 * * *", tz="Europe/Berlin"),
+        "args": (1, "a"),
+        "kwargs": {"x": 1},
+        "options": {"queue": "q"},
+        "enabled": False,
+        "tags": ("a", "b"),
+        "description": "why",
+        "start": datetime(2026, 1, 1, tzinfo=UTC),
+        "end": datetime(2027, 1, 1, tzinfo=UTC),
+        "max_runs": 3,
+        "jitter": timedelta(seconds=1.5),
+        "spread": timedelta(minutes=1),
+        "deadline": timedelta(hours=1),
+        "misfire": Misfire.ALL,
+        "misfire_grace": timedelta(0),
+        "misfire_limit": 5,
+        "misfire_window": timedelta(days=1),
+        "misfire_pace": 2.5,
+        "delivery": Delivery.AT_MOST_ONCE,
+    }
+    assert given.keys() == NAMES
+    entry = new_entry("a", given, "UTC")
+    assert {name: getattr(entry, name) for name in given} == given
+    definition = entry.definition()
+    assert definition == {"name": "a", **given}
+    assert new_entry(definition.pop("name"), definition, "UTC") == entry
+
+
+def test_an_entry_with_the_fewest_fields_can_be_given_again() -> None:
+    entry = new_entry("a", {"task": "t", "schedule": 60}, "UTC")
+    definition = entry.definition()
+    assert new_entry(definition.pop("name"), definition, "UTC") == entry
+    assert entry.created is None
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ BOUNDS = [
         "calls: one budget",
         "All steps of a call together end within its timeout",
         "client/calls.py",
-        "        bounded._budget = Budget(self._long_timeout_s + more_s)\n",
+        '        bounded._budget = Budget(self._long_timeout_s + more_s, "long_timeout")\n',
         "        bounded._budget = Budget(10**9)\n",
         BOUNDED,
     ),
