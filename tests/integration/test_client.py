@@ -687,7 +687,7 @@ def test_somebody_who_always_is_faster_is_told_of(
         return snapshot
 
     monkeypatch.setattr(EntryStore, "read", read)
-    with pytest.raises(errors.RevisionConflict, match="has changed"):
+    with pytest.raises(errors.RevisionConflict, match="at every attempt: call again"):
         quick.update("a", description="mine")
     assert len(turns) > 2
     quick.close()
