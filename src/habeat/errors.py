@@ -250,7 +250,8 @@ class DeadNotFound(HabeatError, LookupError):
 
     def __init__(self, id: str) -> None:
         super().__init__(
-            f"no firing or request with the id {id!r} was given up: see `habeat dead list`"
+            f"no firing or request with the id {id!r} was given up: see "
+            "`celery -A proj habeat dead list`"
         )
         self.id = id
 

@@ -52,6 +52,11 @@ def printable_json(value: object) -> str:
     )
 
 
+def plural(count: int, noun: str, many: str = "") -> str:
+    """A count and its noun: "1 entry", "3 entries"; `many` is for plurals without a plain s."""
+    return f"{count} {noun if count == 1 else many or noun + 's'}"
+
+
 def repr_of(value: object, max_chars: int = VALUE_MAX_CHARS) -> str:
     """The `repr` of a printable value, cut to `max_chars`; its type if `repr` itself fails."""
     if isinstance(value, str | bytes) and len(value) > max_chars:

@@ -63,6 +63,14 @@ class Shell:
         assert done.exit_code == code, done.output
         return str(done.stderr)
 
+    def error(self, code: int, *argv: str) -> Any:
+        """The error that a command prints with --json; nothing is on stderr."""
+        done = self(*argv, "--json")
+        assert (done.exit_code, done.stderr) == (code, ""), done.output
+        error = json.loads(done.stdout)["error"]
+        assert error["exit_status"] == code
+        return error
+
 
 @pytest.fixture
 def shell(valkey: Server) -> Shell:
@@ -167,6 +175,86 @@ def test_wrong_usage_is_told_apart_from_bad_things(shell: Shell) -> None:
     assert "either" in shell.fails(2, "preview")
     assert "either" in shell.fails(2, "preview", "a", "--every", "5")
     assert shell.fails(2, "list", "--state", "asleep")
+
+
+def test_errors_are_json_for_those_who_read_json(shell: Shell) -> None:
+    shell.ok("add", "a", "t", "--every", "5")
+    shell.ok("add", "b", "t", "--every", "5")
+    error = shell.error(1, "show", "nobody")
+    assert (error["kind"], error["entry"]) == ("EntryNotFound", "nobody")
+    error = shell.error(2, "add", "c", "t", "--cron", "99 * * * *")
+    assert (error["kind"], error["entry"], error["field"]) == ("ValidationError", "c", "minute")
+    error = shell.error(1, "update", "a", "--rev", "9", "--queue", "q")
+    assert (error["expected_rev"], error["found_rev"]) == (9, 1)
+    for argv in (["lst"], ["dead", "lst"], ["list", "--tga", "x"], ["list", "--state", "asleep"]):
+        assert shell.error(2, *argv)["kind"] == "UsageError"
+    assert shell.error(2, "add", "c", "t")["message"].startswith("missing schedule")
+    assert shell.error(2, "show")["kind"] == "UsageError"
+
+
+def test_advice_can_be_followed_on_the_command_line(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["celery", "-A", "shop.celery:app", "habeat", "list"])
+    assert "celery -A shop.celery:app habeat add NAME TASK --every 300" in shell.ok("list")
+    assert "start one: celery -A shop.celery:app beat -S" in shell.ok("status")
+    for name in ("a", "b"):
+        shell.ok("add", name, "t", "--every", "5")
+    told = shell.fails(1, "add", "a", "t", "--every", "5")
+    assert "give --replace, or change it with: celery -A shop.celery:app habeat update" in told
+    assert "choose another name" in shell.fails(1, "rename", "a", "b")
+    assert "`celery -A shop.celery:app habeat dead list`" in shell.fails(1, "dead", "show", "x")
+
+
+def test_options_that_contradict_each_other_are_refused(shell: Shell) -> None:
+    shell.ok("add", "a", "t", "--every", "5", "--tag", "x")
+    for argv in (
+        ("update", "a", "--tag", "y", "--no-tags"),
+        ("update", "a", "--queue", "q", "--option", "queue=r"),
+        ("update", "a", "--option", "priority=1", "--option", "priority=2"),
+        ("update", "a", "--queue", "q", "--queue", "r"),
+        ("update", "a", "--enable", "--disable"),
+        ("update", "a", "--tz", "UTC"),
+        ("add", "b", "t", "--every", "5", "--every", "6"),
+        ("add", "b", "t", "--every", "5", "--option", "expires="),
+        ("add", "b", "t", "--every", "5", "--at", "2030-01-01"),
+        ("add", "b", "t", "--at", "2030-01-01T00:00+01:00", "--tz", "Asia/Tokyo"),
+        ("add", "b", "t", "--cron", ""),
+        ("remove", "a", "--tag", "x", "--yes"),
+        ("list", "--state", "active", "--state", "paused"),
+        ("dead", "purge", "id", "--entry", "a", "--yes"),
+    ):
+        shell.fails(2, *argv)
+    assert [(entry["name"], entry["rev"]) for entry in shell.json("list")] == [("a", 1)]
+    shell.ok("list", "--tag", "x", "--tag", "y", "--json", "--json")
+
+
+def test_a_local_time_that_the_clocks_skip_is_refused(shell: Shell) -> None:
+    told = shell.fails(2, "add", "a", "t", "--at", "2030-03-31T02:30", "--tz", "Europe/Berlin")
+    assert "does not exist in Europe/Berlin" in told
+    assert "give 2030-03-31T01:30 or 2030-03-31T03:30" in told
+    every = ("add", "b", "t", "--cron", "0 8 * * *", "--tz", "Europe/Berlin")
+    assert "does not exist" in shell.fails(2, *every, "--start", "2030-03-31T02:30")
+    done = shell("add", "c", "t", "--at", "2030-10-27T02:30", "--tz", "Europe/Berlin")
+    assert done.exit_code == 0
+    assert "occurs twice in Europe/Berlin; this is the first, 2030-10-27T02:30+02:00" in done.stderr
+
+
+def test_a_name_of_no_entry_is_an_error_in_every_command(shell: Shell, valkey: Server) -> None:
+    for argv in (
+        *(["show"], ["history"], ["history", "--since", "1h"], ["drift"], ["preview"]),
+        *(["drift", "--since", "1h"], ["pause"], ["resume"], ["remove"], ["trigger"]),
+        *(["backfill", "--from", "1h"], ["dead", "list", "--entry"]),
+        ["dead", "purge", "--yes", "--entry"],
+    ):
+        assert "no entry named 'nobody'" in shell.fails(1, *argv, "nobody"), argv
+    shell.ok("add", "a", "t", "--every", "5")
+    assert "no records" in shell.ok("history", "a")
+    shell.ok("dead", "list", "--entry", "a")
+    record: dict[Any, Any] = {"entry": "gone", "slot": 1, "outcome": "sent", "until": 1}
+    valkey.admin.xadd(BASE + "ledger", record, id="1-1")
+    for argv in (["history"], ["drift"]):
+        shell.ok(*argv, "gone", "--since", "1h")
 
 
 def test_update_changes_what_is_said_and_nothing_else(shell: Shell) -> None:
@@ -364,7 +452,7 @@ def test_redis_away_is_one_sentence_and_soon(monkeypatch: pytest.MonkeyPatch) ->
     shell = Shell("redis://:hush@127.0.0.1:1/0")
     monkeypatch.setattr("habeat.cli.group.Client", lambda app, **_: Client(app, timeout=0.5))
     started = time.monotonic()
-    for argv in (["status"], ["health"], ["list", "--json"], ["pause", "a"]):
+    for argv in (["status"], ["health"], ["list"], ["pause", "a"]):
         done = shell(*argv)
         assert (done.exit_code, done.stdout) == (1, "")
         assert done.stderr.startswith("habeat: Redis at redis://")
@@ -376,6 +464,8 @@ def test_redis_away_is_one_sentence_and_soon(monkeypatch: pytest.MonkeyPatch) ->
     assert told["healthy"] is False, "a probe that reads JSON gets some"
     assert "did not answer" in told["problems"][0]
     assert "hush" not in done.output
+    error = shell.error(1, "list")
+    assert (error["kind"], "did not answer" in error["message"]) == ("RedisUnavailable", True)
     assert time.monotonic() - started < 20
 
 

@@ -255,6 +255,8 @@ def test_the_command_line_lists_shows_resends_and_purges(bench: Bench, shell: Sh
     assert shell.json("dead", "resend", field)["resent"] is True
     assert "no such id" not in shell.fails(1, "dead", "resend", field)
     assert shell("dead", "purge", stdin="n\n").exit_code == 1
+    refused = json.loads(shell("dead", "purge", "--json", stdin="n\n").stdout)
+    assert refused["error"]["kind"] == "Aborted"
     assert len(shell.json("dead", "list")) == 1
     assert "Permanently delete 1 record" in shell("dead", "purge", stdin="y\n").stderr
     assert shell.json("dead", "purge", "--yes") == {"purged": 0}

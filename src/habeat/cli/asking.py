@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from habeat.cli.group import command, json_option
-from habeat.cli.printing import exact, plural, say, say_json, span
+from habeat.cli.printing import exact, say, say_json, span
 from habeat.cli.words import JSON_LIST, JSON_OBJECT, SINCE, ago
 from habeat.client import Backfill, Client
 from habeat.core.request import BACKFILL_PACE
+from habeat.printable import plural
 
 request_option = click.option(
     "--request-id", metavar="ID", help="Make retries safe: a second call with this id does nothing."

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import click
 
 from habeat.cli.fields import entry_options, fields_from, options_changed
-from habeat.cli.group import command, json_option
+from habeat.cli.group import check_terminal, command, json_option
 from habeat.cli.printing import entries_counted, full, say, say_json
 from habeat.cli.words import SINCE, ahead, schedule_from, schedule_options
 from habeat.client import Client
@@ -37,6 +36,8 @@ def add_command(
 
     Give the schedule with --every, --cron, --crontab, --rrule, --at or --solar.
     """
+    if removed := [pair for pair in given["options"] if pair.endswith("=")]:
+        raise click.BadParameter(f"{removed[0]!r}: expected a value", param_hint="--option")
     schedule = schedule_from(given, client.timezone, name)
     if schedule is None:
         raise click.UsageError(
@@ -77,6 +78,8 @@ def update_command(
     --option and --queue change only the options that they name; --option NAME= removes one.
     --tag replaces all tags.
     """
+    if no_tags and given["tags"]:
+        raise click.UsageError("give either --tag or --no-tags, not both")
     changes = fields_from(given, client.timezone)
     if "options" in changes:
         entry = client.get(name)
@@ -156,8 +159,7 @@ def resume_command(
 def _be_sure(client: Client, prefix: str, tags: Sequence[str], yes: bool) -> None:
     if yes:
         return
-    if not sys.stdin.isatty():
-        raise click.UsageError("removing by prefix or tag without a terminal needs --yes")
+    check_terminal("removing by prefix or tag")
     count = sum(1 for _ in client.list(prefix=prefix, tags=tags, owner="api"))
     click.confirm(f"remove {entries_counted(count)}?", abort=True, err=True)
 

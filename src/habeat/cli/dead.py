@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from habeat.cli.group import HabeatCommand, command, json_option
-from habeat.cli.printing import exact, full, pairs, plural, say, say_json, table, when
+from habeat.cli.group import Group, HabeatCommand, command, json_option
+from habeat.cli.printing import exact, full, pairs, say, say_json, table, when
 from habeat.cli.words import SPAN
 from habeat.client import Client, DeadLetter
+from habeat.printable import plural
 
 ID = click.argument("identity", metavar="ID")
 
@@ -27,7 +28,7 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
     return entry(age(function))
 
 
-@click.group("dead", cls=click.Group)
+@click.group("dead", cls=Group)
 def dead_command() -> None:
     """List, show, resend or purge what was given up.
 
@@ -37,17 +38,28 @@ def dead_command() -> None:
 
 @command("list")
 @_filters
-@click.option("--limit", default=50, show_default=True, help="Show at most this many.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Show at most this many.",
+)
 @json_option
 def list_dead(
     client: Client, entry: str | None, older_than: timedelta | None, limit: int, as_json: bool
 ) -> None:
     """List firings and requests that were given up, oldest first."""
-    letters = client.dead(entry, older_than=older_than, limit=limit)
+    found = client.dead(entry, older_than=older_than, limit=limit + 1)
+    letters = found[:limit]
+    if not found:
+        _check_known(client, entry)
     if as_json:
         say_json(letters)
     elif letters:
         _rows(letters, client)
+        if len(found) > limit:
+            say(f"the oldest {limit} are shown; for more, give a larger --limit")
     else:
         say("nothing was given up")
 
@@ -112,12 +124,21 @@ def purge_dead(
         raise click.UsageError("give either an ID or options")
     if not yes:
         count = 1 if identity else len(client.dead(entry, older_than=older_than, limit=None))
-        click.confirm(f"Permanently delete {plural(count, 'record')}?", abort=True, err=True)
+        if count:
+            click.confirm(f"Permanently delete {plural(count, 'record')}?", abort=True, err=True)
     count = client.purge_dead(identity or "", entry=entry, older_than=older_than)
+    if not count:
+        _check_known(client, entry)
     if as_json:
         say_json({"purged": count})
     else:
         say(f"deleted {plural(count, 'record')}")
+
+
+def _check_known(client: Client, entry: str | None) -> None:
+    """EntryNotFound if this is the name of no entry, and of none that is in the ledger."""
+    if entry is not None:
+        client.history(entry, limit=1)
 
 
 def _rows(letters: Sequence[DeadLetter], client: Client) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from habeat.beat.message.template_limits import why_not_app, why_not_entry
+from habeat.cli.errors import as_typed
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import (
     entries_counted,
@@ -24,12 +25,13 @@ from habeat.cli.printing import (
     when,
 )
 from habeat.cli.slots import instant_json, instant_rows, record_rows
-from habeat.cli.watching import circuit_json, circuit_line
+from habeat.cli.watching import ADD_ONE, circuit_json, circuit_line
 from habeat.client import Client, Condition, Owner
 from habeat.client.selection import CONDITIONS, OWNERS
 from habeat.core.catchup import promise
 from habeat.core.entry import POLICIES, Entry, Policies, instant
 from habeat.entries.fields import FIELDS
+from habeat.printable import plural
 from habeat.schedules.in_words import duration
 
 SLOTS_SHOWN = 5
@@ -62,7 +64,7 @@ def list_command(
         say(
             "no entry matches; leave the options out to list all"
             if filtered
-            else "no entries yet; add one: celery -A proj habeat add NAME TASK --every 300"
+            else f"no entries yet; {as_typed(ADD_ONE)}"
         )
         return
     now = client.server_time()
@@ -151,7 +153,7 @@ def _fields(entry: Entry, policies: Policies, now: datetime) -> Iterator[tuple[s
         yield "from code", ", ".join(entry.from_code)
     yield "next due", _next_due(entry, now)
     yield "last fired", full(state.last_fired, now)
-    yield "fired", f"{state.fired} times" + _of_runs(entry)
+    yield "fired", plural(state.fired, "time") + _of_runs(entry)
     yield "created", full(instant(entry.created_ms or None), now)
     yield "revision", str(entry.rev)
 

@@ -7,13 +7,8 @@ from typing import Any
 
 import click
 
-from habeat.cli.words import (
-    JSON_LIST,
-    JSON_OBJECT,
-    moment_in,
-    option_values,
-    seconds_of,
-)
+from habeat.cli.moments import moment_in
+from habeat.cli.words import JSON_LIST, JSON_OBJECT, option_values, seconds_of
 from habeat.entries.fields import FIELDS, Field
 from habeat.entries.values import Form
 
@@ -85,6 +80,8 @@ def fields_from(given: Mapping[str, Any], timezone: str) -> dict[str, Any]:
     }
     options = option_values(given["options"])
     if given["queue"] is not None:
+        if options.get("queue"):
+            raise click.UsageError("give either --queue or --option queue=…, not both")
         options["queue"] = given["queue"]
     if options:
         found["options"] = options

@@ -8,23 +8,23 @@ Exit codes:
   beat_schedule, or `load` refused a document.
 - 2: wrong usage, an invalid value, or an invalid setting.
 
-Errors are one sentence on stderr, without a traceback.
+Errors are one sentence on stderr, without a traceback; with ``--json``, an object on stdout.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import click
 from celery.bin.base import CeleryCommand, handle_preload_options
 
+from habeat.cli.errors import BAD, guarded
 from habeat.client import Client
-from habeat.errors import HabeatError, SettingsError, ValidationError
-
-BAD = 1
-WRONG_USAGE = 2
 
 #: The module of each command, in the order of the help.
 COMMANDS = {
@@ -54,7 +54,16 @@ COMMANDS = {
 LONG_TIMEOUT_S = 120.0
 
 
-class Commands(click.Group):
+class Group(click.Group):
+    """A group whose errors of usage, too, are JSON with ``--json``."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        return guarded(wants_json(args), partial(super().resolve_command, ctx, args))
+
+
+class Commands(Group):
     """Imports a command only when it is used: `celery worker` does not need them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -70,15 +79,35 @@ class Commands(click.Group):
 
 
 class HabeatCommand(CeleryCommand):
-    """A command that prints habeat's errors as one sentence and sets the exit code."""
+    """A command that shows habeat's errors as one sentence and sets the exit status."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> click.Context:
+        make = partial(super().make_context, info_name, args, parent, **extra)
+        made: click.Context = guarded(wants_json(args), make)
+        return made
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        self._refuse_repetitions(ctx, list(args))
+        left: list[str] = super().parse_args(ctx, args)
+        return left
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except HabeatError as error:
-            click.echo(f"habeat: {error}", err=True)
-            wrong = isinstance(error, ValidationError | SettingsError)
-            ctx.exit(WRONG_USAGE if wrong else BAD)
+        invoke = partial(super().invoke, ctx)
+        return guarded(bool(ctx.params.get("as_json")), invoke)
+
+    def _refuse_repetitions(self, ctx: click.Context, args: list[str]) -> None:
+        """Refuse an option that is given twice, instead of using the last value silently."""
+        if ctx.resilient_parsing:
+            return
+        _, _, order = self.make_parser(ctx).parse_args(args)
+        for option, count in Counter(order).items():
+            if not isinstance(option, click.Option) or option.multiple or count < 2:
+                continue
+            if option.secondary_opts or not option.is_flag:
+                words = " or ".join((*option.opts, *option.secondary_opts))
+                raise click.UsageError(f"{words} can be given only once", ctx)
 
 
 @click.group(name="habeat", cls=Commands)
@@ -103,6 +132,17 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
         return click.command(name, cls=HabeatCommand)(run)
 
     return decorate
+
+
+def wants_json(args: Sequence[str]) -> bool:
+    """Whether ``--json`` is among arguments that are not parsed yet."""
+    return "--json" in args
+
+
+def check_terminal(doing: str) -> None:
+    """UsageError if a question cannot be asked; `doing` is what would be confirmed."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{doing} without a terminal needs --yes")
 
 
 def bad() -> None:

@@ -16,7 +16,7 @@ import click
 
 from habeat.core.entry import Entry, instant
 from habeat.entries.fields import FIELDS, Field
-from habeat.printable import printable, printable_json
+from habeat.printable import plural, printable, printable_json
 
 GAP = "  "
 NARROWEST = 12
@@ -144,11 +144,6 @@ def milliseconds(ms: int | None) -> str:
     if ms < 1_000:
         return f"{ms} ms"
     return f"{ms / 1_000:.1f} s" if ms < 60_000 else span(ms / 1_000)
-
-
-def plural(count: int, noun: str, many: str = "") -> str:
-    """A count and its noun: "1 entry", "3 entries"."""
-    return f"{count} {noun if count == 1 else many or noun + 's'}"
 
 
 def entries_counted(count: int) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from habeat.cli.group import command, json_option
-from habeat.cli.printing import entries_counted, plural, say, say_json
+from habeat.cli.printing import entries_counted, say, say_json
 from habeat.cli.words import SINCE, ahead, seconds_of
 from habeat.client import Client, Load, Simulation
+from habeat.printable import plural
 
 ROWS = 24
 BAR = 30

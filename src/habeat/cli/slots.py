@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from habeat.cli.errors import suggested
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import exact, milliseconds, relative, say, say_json, short, table
 from habeat.cli.words import MOMENT, SINCE, ahead, schedule_from, schedule_options
@@ -70,7 +71,7 @@ def history_command(
     elif records:
         record_rows(records, client.server_time(), with_entry=name is None)
     else:
-        say("no records: nothing was due in that time, or no entry has that name")
+        say("no records: nothing was due in that time")
 
 
 @command("drift")
@@ -94,7 +95,7 @@ def drift_command(client: Client, name: str | None, since: datetime | None, as_j
     else:
         say(
             "no slot has fired yet (triggers and backfills do not count); "
-            "see: celery -A proj habeat status"
+            f"see: {suggested('status')}"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from habeat.cli.errors import as_typed
 from habeat.cli.group import bad, command, json_option
 from habeat.cli.printing import (
     entries_counted,
@@ -11,7 +12,6 @@ from habeat.cli.printing import (
     full,
     milliseconds,
     pairs,
-    plural,
     say,
     say_json,
     when,
@@ -20,6 +20,7 @@ from habeat.client import Client, Leader, Replica, Status
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.errors import RedisUnavailable
+from habeat.printable import plural
 
 #: How a leader came to lead, in words.
 CAUSES = {
@@ -33,6 +34,7 @@ CAUSES = {
 Lines = str | Sequence[str]
 
 START_ONE = "start one: celery -A proj beat -S habeat.Scheduler"
+ADD_ONE = "add one: celery -A proj habeat add NAME TASK --every 300"
 
 
 @command("status")
@@ -45,7 +47,7 @@ def status_command(client: Client, as_json: bool) -> None:
         return
     pairs([*_rows(status), ("Redis", client.redis)])
     for sentence in status.problems:
-        say(f"PROBLEM: {sentence}")
+        say(f"PROBLEM: {as_typed(sentence)}")
     for sentence in status.remarks:
         say(f"note: {sentence}")
 
@@ -72,7 +74,7 @@ def health_command(client: Client, as_json: bool) -> None:
         say(f"healthy: {_where(status.leader)} leads, {plural(len(status.standbys), 'standby')}")
     else:
         for sentence in status.problems:
-            say(f"unhealthy: {sentence}")
+            say(f"unhealthy: {as_typed(sentence)}")
     if not status.healthy:
         bad()
 
@@ -120,7 +122,7 @@ def _rows(status: Status) -> Iterator[tuple[str, Lines]]:
 def _leader(status: Status) -> Lines:
     leader = status.leader
     if leader is None:
-        return f"none; {START_ONE}" if not status.standbys else "none"
+        return f"none; {as_typed(START_ONE)}" if not status.standbys else "none"
     since = f" since {when(leader.since, status.at)}" if leader.since else ""
     cause = f", {CAUSES.get(leader.cause, leader.cause)}" if leader.cause else ""
     left = milliseconds(leader.lease_left_ms)
@@ -144,7 +146,7 @@ def _one(replica: Replica, quiet_ms: int | None) -> str:
 def _entries(status: Status) -> str:
     counts = status.entries
     if not counts.total:
-        return "none yet; add one: celery -A proj habeat add NAME TASK --every 300"
+        return f"none yet; {as_typed(ADD_ONE)}"
     return (
         f"{counts.total}: {counts.scheduled} scheduled, {counts.paused} paused, "
         f"{counts.quarantined} quarantined, {counts.idle} idle"

@@ -8,16 +8,18 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
+from habeat.cli.moments import moment_here, moment_in
 from habeat.errors import ValidationError
 from habeat.schedules import Schedule, cron, crontab, every, once, rrule, solar
 from habeat.schedules.zone import zone_named
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+#: No span is longer than this; a date may be no further away.
+LONGEST_S = 300 * 366 * 86_400.0
 _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 
 
@@ -31,28 +33,31 @@ class Moment(ParamType):
     """A time in ISO 8601; without an offset, in this host's zone."""
 
     name = "ISO 8601"
+    #: What else is accepted, for the error.
+    also = ""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
         if isinstance(value, datetime):
             return value
         try:
-            return datetime.fromisoformat(value).astimezone()
-        except ValueError:
-            self.fail(
-                f"{value!r}: expected a time in ISO 8601, such as 2026-03-29T02:30", param, ctx
-            )
+            return moment_here(value)
+        except click.UsageError as error:
+            self.fail(error.message + self.also, param, ctx)
 
 
 class Since(Moment):
     """A time, or a span: before now for the past, after now for the future."""
 
     name = "time or span"
+    also = ", or a span such as 15m, 2d or 1w"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         seconds = seconds_of(value) if isinstance(value, str) else None
-        if seconds is not None:
-            return timedelta(seconds=seconds)
-        return super().convert(value, param, ctx)
+        if seconds is None:
+            return super().convert(value, param, ctx)
+        if seconds > LONGEST_S:
+            self.fail(f"{value!r}: expected a span of at most 300 years", param, ctx)
+        return timedelta(seconds=seconds)
 
 
 class Span(ParamType):
@@ -64,8 +69,8 @@ class Span(ParamType):
         if isinstance(value, timedelta):
             return value
         seconds = seconds_of(value)
-        if seconds is None or seconds > 1e10:
-            self.fail(f"{value!r}: expected a span such as 90s, 15m or 2d", param, ctx)
+        if seconds is None or seconds > LONGEST_S:
+            self.fail(f"{value!r}: expected a span such as 90s, 15m, 2d or 1w", param, ctx)
         return timedelta(seconds=seconds)
 
 
@@ -119,7 +124,9 @@ def seconds_of(text: str) -> float | None:
 def schedule_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the schedule options to a command; `schedule_from` reads them."""
     options = (
-        click.option("--every", metavar="SPAN", help="A period: 300 (seconds), 90s, 5m, 1h30m."),
+        click.option(
+            "--every", metavar="SPAN", help="A period: 300 (seconds), 90s, 5m, 1h30m, 1w."
+        ),
         click.option("--cron", metavar="EXPR", help='A cron expression: "0 8 * * mon-fri".'),
         click.option(
             "--crontab",
@@ -151,13 +158,13 @@ def schedule_from(given: Mapping[str, Any], timezone: str, entry: str = "") -> S
 
     Errors name the entry `entry`.
     """
-    named = {kind: given[kind] for kind in _MAKERS if given.get(kind)}
+    named = {kind: given[kind] for kind in _MAKERS if given.get(kind) is not None}
     if len(named) > 1:
         raise click.UsageError(
             "give only one schedule, not " + " and ".join(f"--{k}" for k in named)
         )
     tz = given.get("tz")
-    policies = {name: given[name] for name in ("gap", "fold") if given.get(name)}
+    policies = {name: given[name] for name in ("gap", "fold") if given.get(name) is not None}
     if not named:
         if tz is not None:
             raise click.UsageError("--tz needs --cron, --crontab, --rrule or --at")
@@ -201,21 +208,10 @@ def _crontab(written: str, tz: str | None, timezone: str) -> Schedule:
 
 
 def _at(written: str, tz: str | None, timezone: str) -> Schedule:
-    return once(moment_in(written, tz or timezone))
-
-
-def moment_in(written: str, zone: str) -> datetime:
-    """A time in ISO 8601; without an offset, in `zone`."""
-    try:
-        at = datetime.fromisoformat(written)
-    except ValueError:
-        raise click.UsageError(
-            f"{written!r}: expected a time in ISO 8601, such as 2026-03-29T02:30"
-        ) from None
-    if at.tzinfo is None:
-        zone_named(zone)
-        at = at.replace(tzinfo=ZoneInfo(zone))
-    return at
+    at = moment_in(written, tz or timezone)
+    if tz is not None and at.astimezone(zone_named(tz).info).utcoffset() != at.utcoffset():
+        raise click.UsageError(f"--at has an offset that is not of {tz}: leave out one of the two")
+    return once(at)
 
 
 def _rrule(written: str, tz: str | None, timezone: str) -> Schedule:
@@ -251,6 +247,8 @@ def option_values(written: tuple[str, ...]) -> dict[str, Any]:
         name, sign, value = pair.partition("=")
         if not sign or not name:
             raise click.BadParameter(f"{pair!r}: expected NAME=VALUE", param_hint="--option")
+        if name in options:
+            raise click.UsageError(f"--option {name} can be given only once")
         try:
             options[name] = json.loads(value)
         except (ValueError, RecursionError):

@@ -186,6 +186,12 @@ class Client:
         elif scope.tag:
             self.get(name)
 
+    def _check_known(self, name: str) -> None:
+        """EntryNotFound if there is neither an entry of this name nor a record of one."""
+        calls = self._calls.bounded()
+        if not calls.read(lambda session: records(session.inspection, name, None, 1, calls.check)):
+            self.get(name)
+
     # -- what happened ----------------------------------------------------------------------
 
     def drift(self, name: str | None = None, since: datetime | timedelta | None = None) -> Drifts:
@@ -204,7 +210,7 @@ class Client:
                 )
             )
             if not rows and name is not None:
-                self.get(name)
+                self._check_known(name)
             return rows
         pages = pages_of(calls) if name is None else [[self.get(name).name]]
         found: dict[str, Lateness] = {}
@@ -219,14 +225,20 @@ class Client:
         since: datetime | timedelta | None = None,
         limit: int = 100,
     ) -> Records:
-        """The outcomes of slots, newest first: of one entry, or of all."""
+        """The outcomes of slots, newest first: of one entry, or of all.
+
+        Raises EntryNotFound for a name that neither exists nor is in the ledger.
+        """
         self._check_scope(name)
         calls = self._calls.bounded()
-        return calls.read(
+        found = calls.read(
             lambda session: records(
                 session.inspection, name, _from_ms(session, since), limit, calls.check
             )
         )
+        if not found and name is not None:
+            self._check_known(name)
+        return found
 
     def status(self) -> Status:
         """The leader, the standbys, what is due, and what is wrong."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from habeat.core.firing import Outcome
+from habeat.printable import plural
 from habeat.store.inspection import Inspection, Record
 
 #: If nothing was sent for this long while something was due, that is a problem. A takeover after
@@ -31,14 +32,14 @@ def silence(inspection: Inspection, now_ms: int, in_flight: int) -> str:
     begins = "nothing has been sent" + ("" if silent_ms is None else f" for {silent_ms // 1_000} s")
     overdue = inspection.overdue(now_ms - SILENT_AFTER_MS)
     if overdue:
-        seconds = SILENT_AFTER_MS // 1_000
-        return f"{begins}, and {overdue} entries have been due for more than {seconds} s"
+        have = plural(overdue, "entry has", "entries have")
+        return f"{begins}, and {have} been due for more than {SILENT_AFTER_MS // 1_000} s"
     failed = [each for each in _since_left(records) if _failed_lately(each, now_ms)]
     if failed:
         last = failed[0]
         return f"{begins}, and what was due has failed: entry {last.entry!r}: {last.reason}"
     if in_flight and inspection.has_waited_in_flight(now_ms - SILENT_AFTER_MS):
-        return f"{begins}, and the broker does not take {in_flight} messages in flight"
+        return f"{begins}, and the broker does not take {plural(in_flight, 'message')} in flight"
     return ""
 
 

@@ -12,6 +12,7 @@ from habeat.client.replicas import Leader, Replica, replica
 from habeat.client.silence import silence
 from habeat.core.circuit import Circuit
 from habeat.core.firing import LATE_AFTER_MS
+from habeat.printable import plural
 from habeat.store.inspection import Facts, Inspection
 from habeat.store.leases import LIVE_WINDOW_MS
 
@@ -202,19 +203,18 @@ def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:
 def _problems(status: Status) -> Iterator[str]:
     if status.leader is None:
         found = len(status.standbys)
-        beside = f"{found} replicas stand by" if found else "no beat is running"
-        yield f"no leader; {beside}"
+        beside = plural(found, "replica stands", "replicas stand") + " by"
+        yield f"no leader; {beside if found else 'no beat is running'}"
     if status.beyond_grace:
-        yield f"{status.beyond_grace} entries have been due for longer than the misfire grace"
+        have = "has" if status.beyond_grace == 1 else "have"
+        yield f"{_entries(status.beyond_grace)} {have} been due for longer than the misfire grace"
     if status.circuits:
         yield (
-            f"{_counted(len(status.circuits))} failed again and again and {_shown(status.circuits)}"
+            f"{_entries(len(status.circuits))} failed again and again and {_shown(status.circuits)}"
         )
     if status.dead:
-        yield (
-            f"{status.dead} firings or requests were given up: see `habeat dead list`, then resend "
-            "or purge them"
-        )
+        what = plural(status.dead, "firing or request was", "firings or requests were")
+        yield f"{what} given up: see `celery -A proj habeat dead list`, then resend or purge"
     if status.accounting.difference:
         yield (
             f"the accounting is off by {status.accounting.difference}: each claimed firing must be "
@@ -222,8 +222,8 @@ def _problems(status: Status) -> Iterator[str]:
         )
 
 
-def _counted(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count} entries"
+def _entries(count: int) -> str:
+    return plural(count, "entry", "entries")
 
 
 def _shown(circuits: Mapping[str, Circuit]) -> str:
@@ -240,11 +240,15 @@ def _remarks(status: Status) -> Iterator[str]:
     for each in status.inert:
         yield f"{each.where} can never lead: {each.inert}"
     if status.quarantined:
-        yield f"{len(status.quarantined)} quarantined entries do not fire"
+        count = len(status.quarantined)
+        yield plural(count, "quarantined entry does", "quarantined entries do") + " not fire"
     if status.clashes:
-        yield f"{len(status.clashes)} names in beat_schedule are taken by entries of the API"
+        taken = plural(
+            len(status.clashes), "name in beat_schedule is", "names in beat_schedule are"
+        )
+        yield f"{taken} taken by entries of the API"
     if status.unstorable:
-        yield f"{len(status.unstorable)} entries of beat_schedule cannot be stored"
+        yield f"{_entries(len(status.unstorable))} of beat_schedule cannot be stored"
     if len(status.tzdata) > 1:
         yield f"the replicas have different time zone data: {', '.join(status.tzdata)}"
     if status.clock_skew_ms is not None and abs(status.clock_skew_ms) > SKEW_NOTED_MS:

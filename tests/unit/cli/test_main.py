@@ -143,9 +143,9 @@ def test_celery_finds_the_group_without_loading_the_commands() -> None:
         "import sys\n"
         "from celery.bin.celery import celery\n"
         "assert 'habeat' in celery.commands\n"
-        "print([name for name in sys.modules if name.startswith('habeat.cli.')])\n"
+        "print(sorted(name for name in sys.modules if name.startswith('habeat.cli.')))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.strip() == "['habeat.cli.group']"
+    assert done.stdout.strip() == "['habeat.cli.errors', 'habeat.cli.group']"

@@ -15,7 +15,16 @@ from habeat.errors import ValidationError
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("300", 300), ("0.5", 0.5), ("90s", 90), ("5m", 300), ("1h30m", 5_400), ("250ms", 0.25)]
+    [
+        ("300", 300),
+        ("0.5", 0.5),
+        ("90s", 90),
+        ("5m", 300),
+        ("1h30m", 5_400),
+        ("250ms", 0.25),
+        ("1w", 604_800),
+        ("1w2d", 777_600),
+    ]
     + [(text, None) for text in ("", "m", "5 m", "5x", "-5", "1h30", "m5", "inf")],
 )
 def test_spans(text: str, seconds: float | None) -> None:

@@ -1,0 +1,119 @@
+"""Errors of the commands: one sentence on stderr or, with ``--json``, an object on stdout.
+
+A program that reads JSON gets JSON whatever happens, so it need not tell apart the outputs of a
+command that worked and of one that failed. The exit status is the same in both forms.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from habeat.errors import (
+    BulkError,
+    CallTimeout,
+    EntryExists,
+    HabeatError,
+    SettingsError,
+    ValidationError,
+)
+from habeat.printable import printable, printable_json
+
+BAD = 1
+WRONG_USAGE = 2
+
+Result = TypeVar("Result")
+
+#: The command line that texts of the library suggest; `as_typed` puts in the app's real name.
+EXAMPLE = "celery -A proj "
+
+#: What an error knows besides its sentence; values that were given may be secret, so they are not.
+_FACTS = ("entry", "field", "allowed", "setting", "expected_rev", "found_rev", "owner", "id")
+
+
+def guarded(as_json: bool, call: Callable[[], Result]) -> Result:
+    """The result of `call`; an error of habeat, or with `as_json` one of usage, is shown.
+
+    Then it raises click's Exit with the status.
+    """
+    try:
+        return call()
+    except HabeatError as error:
+        wrong = isinstance(error, ValidationError | SettingsError)
+        status = WRONG_USAGE if wrong else BAD
+        sentence = sentence_of(error)
+        if not as_json:
+            click.echo(f"habeat: {sentence}", err=True)
+        else:
+            _say_json(type(error).__name__, sentence, status, _facts(error))
+        raise click.exceptions.Exit(status) from error
+    except click.ClickException as error:
+        if not as_json:
+            raise
+        _say_json("UsageError", error.format_message(), error.exit_code, {})
+        raise click.exceptions.Exit(error.exit_code) from error
+    except click.Abort as error:
+        if not as_json:
+            raise
+        _say_json("Aborted", "you did not confirm; nothing was changed", BAD, {})
+        raise click.exceptions.Exit(BAD) from error
+
+
+def sentence_of(error: HabeatError) -> str:
+    """The error's text, with advice for the command line in place of advice for Python."""
+    text = str(error)
+    if isinstance(error, EntryExists):
+        text = text.replace(
+            "use replace=True or update()",
+            f"give --replace, or change it with: {EXAMPLE}habeat update NAME",
+        )
+    elif isinstance(error, CallTimeout):
+        done = f" ({error.done})" if error.done else ""
+        text = (
+            f"the command did not finish within {error.seconds:g} s{done}: request less, for "
+            "example with --prefix, --since or --until"
+        )
+    return as_typed(printable(text))
+
+
+def suggested(words: str) -> str:
+    """The command line that runs habeat with these words for the present app."""
+    return as_typed(f"{EXAMPLE}habeat {words}")
+
+
+def as_typed(text: str) -> str:
+    """`text` with the app's name as it was given to ``celery -A``, so advice can be followed."""
+    app = app_given(sys.argv[1:], os.environ.get("CELERY_APP") or os.environ.get("APP"))
+    return text.replace(EXAMPLE, f"celery -A {app} ") if app else text
+
+
+def app_given(argv: Sequence[str], fallback: str | None = None) -> str:
+    """The value of ``-A`` or ``--app`` on this command line; "" if there is none to repeat."""
+    words = iter(argv)
+    found = fallback or ""
+    for word in words:
+        if word in ("-A", "--app"):
+            found = next(words, "")
+        elif word.startswith("--app="):
+            found = word.removeprefix("--app=")
+        elif word.startswith("-A"):
+            found = word[2:].removeprefix("=")
+        elif word == "habeat":
+            break
+    return found if found.isprintable() and " " not in found else ""
+
+
+def _facts(error: HabeatError) -> dict[str, Any]:
+    found = {name: getattr(error, name) for name in _FACTS if getattr(error, name, None)}
+    if isinstance(error, BulkError):
+        found["errors"] = {name: str(each) for name, each in error.errors.items()}
+    return found
+
+
+def _say_json(kind: str, sentence: str, status: int, facts: dict[str, Any]) -> None:
+    error = {"kind": kind, "message": sentence, **facts, "exit_status": status}
+    click.echo(printable_json({"error": error}))
