@@ -23,12 +23,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby, pairwise
 from typing import Any, ClassVar
 
 from croniter import CroniterError, croniter
 
 from habeat.errors import ValidationError
-from habeat.schedules.crontab import WEEKDAYS
+from habeat.schedules.crontab import WEEKDAYS, Crontab
 from habeat.schedules.field_rule import LAST, RULES_KEPT, Days, Rule
 from habeat.schedules.local import Fold, Gap, LocalSchedule
 from habeat.schedules.registry import register
@@ -107,6 +108,30 @@ class Cron(LocalSchedule):
         if self._needs_name():
             changes["hash_id"] = name
         return self._with(**changes) if changes else self
+
+    def as_crontab(self) -> Crontab | None:
+        """The same rule as Celery's crontab; None if it has none.
+
+        A crontab has no seconds, no years, no special days, and demands both day fields.
+        """
+        rule = self._rule
+        if self._needs_name() or not isinstance(rule, Rule) or rule.seconds != (0,):
+            return None
+        days = rule.days
+        either = days.either and days.of_month is not None and days.of_week is not None
+        from_the_end = any(day < 0 for day in days.of_month or ())
+        if days.nth_of_week or days.nearest or days.years or either or from_the_end:
+            return None
+        return Crontab(
+            minute=_as_field(rule.minutes, 1),
+            hour=_as_field(rule.hours, 2),
+            day_of_month=_as_field(days.of_month, 3),
+            month_of_year=_as_field(days.months, 4),
+            day_of_week=_as_field(days.of_week, 5),
+            tz=self.tz,
+            gap=self.gap,
+            fold=self.fold,
+        )
 
     def describe(self) -> str:
         if self._needs_name():
@@ -264,6 +289,22 @@ def _numbers(values: tuple[Any, ...], index: int) -> tuple[int, ...]:
         low, high = _RANGES[index]
         return tuple(range(low, high + 1))
     return tuple(sorted(LAST if value == "l" else value for value in values))
+
+
+def _as_field(values: tuple[int, ...] | None, index: int) -> str:
+    """The values in the words that all crons have: `*`, `*/15`, or a list with ranges."""
+    low, high = _RANGES[index]
+    if values is None:
+        return "*"
+    steps = {later - value for value, later in pairwise(values)}
+    step = steps.pop() if len(steps) == 1 else 0
+    if step and values == tuple(range(low, high + 1, step)):
+        return "*" if step == 1 else f"*/{step}"
+    runs = [
+        [value for _, value in run]
+        for _, run in groupby(enumerate(values), lambda item: item[1] - item[0])
+    ]
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _check_wording(name: str, field: str) -> None:

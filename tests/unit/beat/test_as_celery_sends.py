@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 
 from habeat.beat.declared.beat_schedule import declare
-from habeat.beat.declared.celery_schedules import to_celery
-from habeat.schedules import Cron, Crontab
 from tests.unit.beat.conftest import make_app
 from tests.unit.beat.test_send_path import Bench
 
@@ -34,11 +32,3 @@ def test_tuples_and_number_keys_reach_a_serializer_that_keeps_them() -> None:
 def test_a_message_names_its_periodic_task_as_django_celery_beat_does() -> None:
     (message,) = Bench(make_app(), {"a": {"task": "else.where", "schedule": 60}}).render("a")
     assert message.arguments["headers"]["periodic_task_name"] == "a"
-
-
-def test_a_crontab_is_shown_in_its_own_zone_and_no_schedule_is_invented() -> None:
-    app = make_app()
-    assert str(to_celery(Crontab(minute="5", tz="Asia/Tokyo"), app).tz) == "Asia/Tokyo"
-    shown = to_celery(Cron("5 8 * * 1", tz="Asia/Tokyo"), app)
-    assert (shown._orig_minute, shown._orig_day_of_week) == ("5", "1")
-    assert not hasattr(to_celery(Cron("5 8 1 * 1"), app), "run_every")

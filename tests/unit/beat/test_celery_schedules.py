@@ -14,7 +14,6 @@ from habeat.beat.declared.celery_schedules import (
     ASK_AGAIN_MS,
     LONGEST_S,
     LiveSchedule,
-    to_celery,
     to_schedule,
 )
 from habeat.config.from_app import timezone_of
@@ -254,21 +253,3 @@ def test_a_class_may_remember_something_and_the_users_object_stays_as_it_was(app
     found = live(given, app)
     assert [found.ask(NOW_MS, NOW_MS).due for _ in range(4)] == [False, False, True, False]
     assert vars(given) == before
-
-
-# -- and back ---------------------------------------------------------------------------------
-
-
-def test_what_celery_can_express_comes_back_as_celerys(app: Celery) -> None:
-    for given in (
-        cs.schedule(90),
-        cs.crontab(minute="*/5", hour="8-18"),
-        cs.solar("dawn_civil", 1, 2),
-    ):
-        back = to_celery(to_schedule(given, app), app)
-        assert type(back) is type(given)
-        if isinstance(given, cs.schedule) and not isinstance(given, cs.crontab):
-            assert back.run_every == given.run_every
-        if isinstance(given, cs.crontab):
-            assert back == given
-    assert isinstance(to_celery(Cron("0 8 * * *"), app), cs.BaseSchedule)

@@ -50,13 +50,14 @@ class Bench:
         definitions = BeatDefinitionSource(self.declared)
         self.clock = FakeClock()
         self.broker = Broker(app, 3.0, lambda: self.clock.us // 1_000)
+        self.renderer = EntryRenderer(
+            app,
+            definitions,
+            HabeatsShape(app).apply_entry,
+            monotonic_us=lambda: self.clock.us,
+        )
         self.publisher = CeleryPublisher(
-            renderer=EntryRenderer(
-                app,
-                definitions,
-                HabeatsShape(app).apply_entry,
-                monotonic_us=lambda: self.clock.us,
-            ),
+            renderer=self.renderer,
             broker=self.broker,
             wanted="outbox",
             impossible="",

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -52,10 +53,11 @@ app = make_app()
 bench = Bench(app, {
     "a": {"task": "proj.add", "schedule": 60, "args": (1, 2)},
     "b": {"task": "proj.add", "schedule": crontab(minute=5), "args": (1, 2)},
-    "c": {"task": "proj.add", "schedule": Cron("0 8 * * *"), "args": (1, 2)},
+    "c": {"task": "proj.add", "schedule": Cron("0 8 * * 7", tz="Asia/Tokyo"), "args": (1, 2)},
+    "d": {"task": "proj.add", "schedule": Cron("0 0 L * *"), "args": (1, 2)},
 })
 headers = {}
-for name in "abc":
+for name in "abcd":
     (message,) = bench.render(name)
     headers[name] = head(message)
 sentry_sdk.flush()
@@ -79,7 +81,7 @@ def told() -> dict[str, object]:
 
 def test_apply_entry_is_called_as_sentry_unpacks_it(told: dict[str, list[object]]) -> None:
     """The scheduler and the entry, by position; Sentry's patch takes just these two."""
-    assert told["calls"] == [[2, ["producer"]]] * 3
+    assert told["calls"] == [[2, ["producer"]]] * 4
 
 
 def test_sentrys_headers_arrive_beside_ours(
@@ -93,8 +95,14 @@ def test_sentrys_headers_arrive_beside_ours(
         assert headers["celery_beat_task"] is True
 
 
-def test_a_check_in_is_made_for_what_celery_can_express(
-    told: dict[str, list[dict[str, object]]],
+def test_a_check_in_has_the_entrys_own_schedule_and_zone(
+    told: dict[str, list[dict[str, Any]]],
 ) -> None:
-    slugs = {check_in["monitor_slug"] for check_in in told["check_ins"]}
-    assert {"a", "b"} <= slugs
+    shown = {each["monitor_slug"]: each["monitor_config"] for each in told["check_ins"]}
+    zones = {name: config["timezone"] for name, config in shown.items()}
+    assert {name: config["schedule"] for name, config in shown.items()} == {
+        "a": {"type": "interval", "value": 1, "unit": "minute"},
+        "b": {"type": "crontab", "value": "5 * * * *"},
+        "c": {"type": "crontab", "value": "0 8 * * 0"},
+    }, "nothing is shown for a schedule that Sentry cannot express"
+    assert zones["c"] == "Asia/Tokyo"

@@ -92,6 +92,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"exchange": "mine", "routing_key": "a.b"},
     {"priority": 7},
     {"headers": {"mine": {"deep": ["é", 1, None, "()"]}, "args": "()"}},
+    {"headers": {"periodic_task_name": "a name of its own"}},
     {"serializer": "json"},
     {"compression": "zlib"},
     {"time_limit": 10, "soft_time_limit": 5},

@@ -1,26 +1,23 @@
 """Schedules in beat_schedule that are code: asked through Celery's own interface.
 
-All others are translated by `entries/schedules.py`, as for the Client. `to_celery` is the way back.
+All others are translated by `entries/schedules.py`, as for the Client. The way back is in
+`shown_schedules.py`.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from celery import Celery
-from celery import schedules as celery_schedules
 
 from habeat.config.from_app import timezone_of
-from habeat.entries.celery_schedules import CRONTAB_FIELDS, own_code
+from habeat.entries.celery_schedules import own_code
 from habeat.entries.schedules import schedule_of
-from habeat.schedules import Cron, Crontab, Interval, Schedule, Solar
+from habeat.schedules import Schedule
 from habeat.schedules.custom import Code, DueState, LiveCode
 
 #: The delay until a user's schedule class is asked again if it names none: the longest time between
@@ -28,11 +25,6 @@ from habeat.schedules.custom import Code, DueState, LiveCode
 ASK_AGAIN_MS = 300_000
 #: The longest delay that such a schedule may ask for.
 LONGEST_S = 366 * 86_400
-
-
-_CRON_ORDER = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
-#: Five fields of numbers, which cron and Celery's crontab read alike.
-_PLAIN_CRON = re.compile(r"[\d*/,-]+( [\d*/,-]+){4}").fullmatch
 
 
 def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = False) -> Schedule:
@@ -87,32 +79,3 @@ def _again_ms(seconds: object) -> int:
     if not isinstance(seconds, int | float) or seconds != seconds:
         raise TypeError(f"is_due must return seconds as a number, not {type(seconds).__name__}")
     return math.ceil(min(max(seconds, 0), LONGEST_S) * 1_000)
-
-
-def to_celery(schedule: Schedule, app: Celery) -> Any:
-    """The equivalent Celery schedule, for code that inspects entries, such as Sentry's crons.
-
-    A crontab has the entry's own zone. If Celery has no equivalent, a bare `BaseSchedule`, which is
-    never asked and of which Sentry says nothing.
-    """
-    if isinstance(schedule, Interval):
-        return celery_schedules.schedule(timedelta(milliseconds=schedule.every_ms), app=app)
-    if isinstance(schedule, Crontab):
-        fields: Mapping[str, Any] = {name: getattr(schedule, name) for name in CRONTAB_FIELDS}
-        return _in_zone(celery_schedules.crontab(**fields, app=app), schedule.tz)
-    if isinstance(schedule, Cron) and _PLAIN_CRON(schedule.expression):
-        minute, hour, day, month, weekday = schedule.expression.split()
-        if "*" in (day, weekday):  # otherwise cron takes either, and Celery's crontab both
-            fields = dict(zip(_CRON_ORDER, (minute, hour, day, month, weekday), strict=True))
-            return _in_zone(celery_schedules.crontab(**fields, app=app), schedule.tz)
-    if isinstance(schedule, Solar):
-        return celery_schedules.solar(schedule.event, schedule.lat, schedule.lon, app=app)
-    if isinstance(schedule, LiveSchedule):
-        return schedule.schedule
-    return celery_schedules.BaseSchedule(app=app)
-
-
-def _in_zone(crontab: Any, zone: str | None) -> Any:
-    if zone:
-        crontab.tz = ZoneInfo(zone)
-    return crontab

@@ -17,7 +17,7 @@ from typing import Any
 from celery import Celery
 from celery.beat import ScheduleEntry
 
-from habeat.beat.declared.celery_schedules import to_celery
+from habeat.beat.declared.shown_schedules import to_celery
 from habeat.entries.fields import OWN
 from habeat.errors import BeatRuns, ValidationError
 from habeat.schedules import Schedule

@@ -19,12 +19,14 @@ from celery.beat import ScheduleEntry
 
 from habeat.beat.broker.blame import text_of
 from habeat.beat.broker.envelope import Publication, Recorder
-from habeat.beat.declared.celery_schedules import LiveSchedule, to_celery
+from habeat.beat.declared.celery_schedules import LiveSchedule
+from habeat.beat.declared.shown_schedules import delayed, to_celery
 from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.message.send_path import evaluated, options_for, send
 from habeat.clock import SystemClock
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
+from habeat.core.offsets import spread_ms
 from habeat.ports import RenderFailed
 from habeat.printable import printable
 
@@ -169,6 +171,10 @@ class EntryRenderer:
         )
 
     def _schedule_of(self, entry: Entry) -> Any:
+        """The entry's schedule as Celery's, and as it is with the entry's spread."""
         if isinstance(entry.schedule, LiveSchedule):
             return to_celery(entry.schedule, self._app)
-        return self._as_celery(entry.schedule)
+        if not entry.spread_ms:
+            return self._as_celery(entry.schedule)
+        always_ms = spread_ms(entry.name, entry.spread_ms)
+        return self._as_celery(delayed(entry.schedule, entry.spread_ms, always_ms))
