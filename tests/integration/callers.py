@@ -80,30 +80,30 @@ class OneCaller:
         chance = self._chance
         name, other = chance.sample(names, 2)
         act = chance.choice(("add", "add", "update", "update", "update", "remove", "rename", "get"))
-        told: dict[str, Any] = {"act": act, "name": name}
+        fields: dict[str, Any] = {"act": act, "name": name}
         if act == "add":
-            told["value"] = chance.choice(VALUES)
+            fields["value"] = chance.choice(VALUES)
         elif act == "update":
-            told |= {"value": chance.choice(VALUES), "expected": self._seen(name)}
+            fields |= {"value": chance.choice(VALUES), "expected": self._seen(name)}
         elif act == "rename":
-            told["new_name"] = other
-        self._note(told)
+            fields["new_name"] = other
+        self._note(fields)
 
     def _seen(self, name: str) -> int:
         """The revision that a caller has read; the read is a call of its own."""
         call = self._note({"act": "get", "name": name})
         return call.rev or 1
 
-    def _note(self, told: dict[str, Any]) -> Call:
+    def _note(self, fields: dict[str, Any]) -> Call:
         began = time.monotonic()
-        answer = self._answer(told)
-        call = Call(began, time.monotonic(), **told, **answer)
+        answer = self._answer(fields)
+        call = Call(began, time.monotonic(), **fields, **answer)
         self.calls.append(call)
         return call
 
-    def _answer(self, told: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, fields: dict[str, Any]) -> dict[str, Any]:
         try:
-            entry = self._ask(told)
+            entry = self._ask(fields)
         except EntryExists:
             return {"answer": "exists"}
         except EntryNotFound:
@@ -117,15 +117,15 @@ class OneCaller:
             return {"answer": "ok"}
         return {"answer": "ok", "rev": entry.rev, "found": entry.description}
 
-    def _ask(self, told: dict[str, Any]) -> Any:
-        client, name = self._client, told["name"]
-        match told["act"]:
+    def _ask(self, fields: dict[str, Any]) -> Any:
+        client, name = self._client, fields["name"]
+        match fields["act"]:
             case "add":
-                return client.add(name, "t", 3600, description=told["value"])
+                return client.add(name, "t", 3600, description=fields["value"])
             case "update":
-                return client.update(name, rev=told["expected"], description=told["value"])
+                return client.update(name, rev=fields["expected"], description=fields["value"])
             case "rename":
-                return client.rename(name, told["new_name"])
+                return client.rename(name, fields["new_name"])
             case "remove":
                 client.remove(name)
                 return None

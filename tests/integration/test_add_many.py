@@ -135,11 +135,11 @@ def test_the_call_says_what_was_added_when_redis_goes_away(client: Client, write
     for_good(writes, 1)
     with pytest.raises(errors.BulkInterrupted) as caught:
         client.add_many(given())
-    told = caught.value
-    assert told.added == tuple(NAMES[:WRITTEN]) == tuple(stored(client))
-    assert told.unknown == tuple(NAMES[WRITTEN : 2 * WRITTEN])
-    assert isinstance(told.why, errors.RedisUnavailable)
-    assert str(told).startswith(f"{WRITTEN} of {len(NAMES)} entries were added and {WRITTEN} may")
+    found = caught.value
+    assert found.added == tuple(NAMES[:WRITTEN]) == tuple(stored(client))
+    assert found.unknown == tuple(NAMES[WRITTEN : 2 * WRITTEN])
+    assert isinstance(found.why, errors.RedisUnavailable)
+    assert str(found).startswith(f"{WRITTEN} of {len(NAMES)} entries were added and {WRITTEN} may")
     writes.before.clear()
     left = [name for name in NAMES if name not in stored(client)]
     client.add_many(given(left))

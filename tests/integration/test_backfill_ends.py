@@ -28,12 +28,12 @@ def test_a_backfill_sends_the_slot_at_its_end_and_not_the_one_at_its_start(world
     world.client.backfill("hourly", hours[0], hours[-1])
     world.turn_until(lambda: not world.admin.hlen(world.keys.requests))
     world.fires(2)
-    found = [told for _, told in world.admin.xrange(world.keys.ledger)]
+    found = [fields for _, fields in world.admin.xrange(world.keys.ledger)]
     sent = sorted(
-        int(told[b"slot"])
-        for told in found
-        if told.get(b"entry") == b"hourly"
-        and told.get(b"outcome") in (b"sent", b"late")
-        and int(told[b"slot"]) < this_hour.timestamp() * 1_000
+        int(fields[b"slot"])
+        for fields in found
+        if fields.get(b"entry") == b"hourly"
+        and fields.get(b"outcome") in (b"sent", b"late")
+        and int(fields[b"slot"]) < this_hour.timestamp() * 1_000
     )
     assert sent == [int(each.timestamp() * 1_000) for each in hours[1:]]

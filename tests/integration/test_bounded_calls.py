@@ -55,8 +55,8 @@ def note_all(bench: Bench, name: str, all_ms: Sequence[int]) -> None:
 
 def note_as_before(bench: Bench, name: str, slot_ms: int) -> None:
     """The same as an older release writes it."""
-    told = {"entry": name, "slot": slot_ms, "outcome": "skipped", "reason": "why", "attempt": 0}
-    bench.admin.xadd(bench.keys.ledger, told)
+    fields = {"entry": name, "slot": slot_ms, "outcome": "skipped", "reason": "why", "attempt": 0}
+    bench.admin.xadd(bench.keys.ledger, fields)
 
 
 def slots(client: Client, name: str | None, **given: Any) -> list[tuple[str, int]]:
@@ -166,10 +166,10 @@ def test_a_chain_ends_where_the_ledger_was_trimmed(bench: Bench, client: Client)
 def test_a_chain_that_was_garbled_ends(bench: Bench, client: Client, previous: str) -> None:
     bench.place()
     bench.lead()
-    told = {"entry": "e", "slot": 1, "outcome": "sent", "prev": "4102444800000-1"}
+    fields = {"entry": "e", "slot": 1, "outcome": "sent", "prev": "4102444800000-1"}
     if previous != "circle":
-        told["prev"] = previous
-    bench.admin.xadd(bench.keys.ledger, told, id="4102444800000-1")
+        fields["prev"] = previous
+    bench.admin.xadd(bench.keys.ledger, fields, id="4102444800000-1")
     bench.admin.hset(bench.keys.last_records, "e", "4102444800000-1")
     assert slots(client, "e") == [("e", 1)]
 
@@ -293,7 +293,7 @@ def test_how_far_it_came(
         LONG[call](full)
 
 
-def test_a_load_that_was_cut_short_goes_on_when_it_is_made_again(
+def test_a_load_that_was_cut_short_continues_when_it_is_made_again(
     client: Client, running: Callable[[float], Running]
 ) -> None:
     """What was loaded is whole, and found unchanged."""
@@ -335,7 +335,7 @@ def test_calls_of_many_steps_may_be_given_more_time(
             Client(valkey.url(), prefix=PREFIX, long_timeout=wrong)  # type: ignore[arg-type]
 
 
-def test_what_made_a_call_be_repeated_is_told_when_the_time_is_up(
+def test_what_made_a_call_be_repeated_is_reported_when_the_time_is_up(
     client: Client, running: Callable[[float], Running]
 ) -> None:
     """Not that there was no time to repeat it once more."""

@@ -126,7 +126,7 @@ def test_runs_are_counted_over_edits_and_more_of_them_start_from_now(
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_a_change_that_cannot_be_is_told_at_the_call(
+def test_a_change_that_cannot_be_is_reported_at_the_call(
     client: Client, change: dict[str, Any], field: str
 ) -> None:
     entry = client.add("a", "proj.a", 60)
@@ -459,7 +459,7 @@ def test_ten_thousand_in_one_call(client: Client, valkey: Server) -> None:
         client.add_many(many(BULK_MAX + 1))
 
 
-def test_what_is_wrong_is_told_of_each_and_nothing_is_added(client: Client, beat: Beat) -> None:
+def test_what_is_wrong_is_reported_each_and_nothing_is_added(client: Client, beat: Beat) -> None:
     client.add("taken", "proj.a", TEN)
     beat.declare(Entry("code", "proj.c", TEN, owner="config"))
     good = many(5)
@@ -477,16 +477,16 @@ def test_what_is_wrong_is_told_of_each_and_nothing_is_added(client: Client, beat
                 {"name": "taken", "task": "t", "schedule": 60},
             ]
         )
-    told = caught.value
-    assert list(told.errors) == [
+    result = caught.value
+    assert list(result.errors) == [
         *("no-task", "no-schedule", "pace", "colour"),
         *("entries[9]", "entries[10]", "entries[11]"),
         "taken",
     ]
-    assert told.total == 13
-    assert str(told).startswith("8 of 13 entries are invalid, so none was added: no-task: ")
-    assert "invalid misfire_pace 0: expected" in str(told.errors["pace"])
-    assert "each name only once" in str(told.errors["entries[9]"])
+    assert result.total == 13
+    assert str(result).startswith("8 of 13 entries are invalid, so none was added: no-task: ")
+    assert "invalid misfire_pace 0: expected" in str(result.errors["pace"])
+    assert "each name only once" in str(result.errors["entries[9]"])
     past = habeat.once(datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(errors.BulkError) as caught:
         client.add_many(

@@ -268,7 +268,7 @@ def test_max_runs_counts_what_fires_and_not_what_was_missed(misfire: Misfire) ->
 
 @pytest.mark.parametrize("misfire", list(Misfire))
 @pytest.mark.parametrize("catch_up", [False, True])
-def test_a_resume_goes_on_from_now_or_from_the_pause(misfire: Misfire, catch_up: bool) -> None:
+def test_a_resume_continues_from_now_or_from_the_pause(misfire: Misfire, catch_up: bool) -> None:
     bench = Bench(SCHEDULES["interval"], misfire=misfire)
     bench.beat_for(90)
     bench.to_half_a_minute()

@@ -84,10 +84,10 @@ def caller(valkey: Server) -> Iterator[Caller]:
     connections.close()
 
 
-def lead(caller: Caller, **told: Any) -> None:
+def lead(caller: Caller, **fields: Any) -> None:
     leases = RedisElectionStore(caller, SystemClock(), "proj")
     assert isinstance(leases.acquire("leader", 60_000, Known()), Won)
-    info = {"host": "alpha", "pid": 11, "dispatch": "atomic", "tzdata": "2026.1", **told}
+    info = {"host": "alpha", "pid": 11, "dispatch": "atomic", "tzdata": "2026.1", **fields}
     leases.register("leader", json.dumps(info), "f1", 3)
     leases.register("second", json.dumps({"host": "beta", "pid": 12}), "f1", 3)
 
@@ -155,7 +155,7 @@ def test_add_says_everything_that_the_api_knows(shell: Shell) -> None:
     assert (len(shown["next_slots"]), shown["last_records"]) == (5, [])
 
 
-def test_wrong_usage_is_told_apart_from_bad_things(shell: Shell) -> None:
+def test_wrong_usage_is_distinguished_from_bad_things(shell: Shell) -> None:
     assert "missing schedule" in shell.fails(2, "add", "a", "proj.a")
     assert "give only one schedule" in shell.fails(
         2, "add", "a", "t", "--every", "5", "--cron", "* * * * *"
@@ -408,8 +408,8 @@ def test_status_and_health(shell: Shell, caller: Caller, valkey: Server) -> None
     assert "off by 1" in shell.ok("status")
     done = shell("health", "--json")
     assert done.exit_code == 1
-    told = json.loads(done.stdout)
-    assert (told["healthy"], len(told["problems"])) == (False, 1)
+    fields = json.loads(done.stdout)
+    assert (fields["healthy"], len(fields["problems"])) == (False, 1)
 
 
 def test_export_and_load(shell: Shell, tmp_path: Path, valkey: Server) -> None:
@@ -460,9 +460,9 @@ def test_redis_away_is_one_sentence_and_soon(monkeypatch: pytest.MonkeyPatch) ->
         assert "hush" not in done.output
     done = shell("health", "--json")
     assert done.exit_code == 1
-    told = json.loads(done.stdout)
-    assert told["healthy"] is False, "a probe that reads JSON gets some"
-    assert "did not answer" in told["problems"][0]
+    fields = json.loads(done.stdout)
+    assert fields["healthy"] is False, "a probe that reads JSON gets some"
+    assert "did not answer" in fields["problems"][0]
     assert "hush" not in done.output
     error = shell.error(1, "list")
     assert (error["kind"], "did not answer" in error["message"]) == ("RedisUnavailable", True)

@@ -64,17 +64,17 @@ class Beat:
             self.caller, dedup_ttl_ms=60_000, ledger_age_ms=10**8, ledger_length=10**6
         )
 
-    def lead(self, **told: Any) -> Won:
+    def lead(self, **fields: Any) -> Won:
         """Take the lease, and say who we are."""
         won = self.leases.acquire("leader", 6_000, Known())
         assert isinstance(won, Won)
-        info = {"host": "alpha", "pid": 11, "tzdata": "2026.1", **told}
+        info = {"host": "alpha", "pid": 11, "tzdata": "2026.1", **fields}
         self.leases.register("leader", json.dumps(info), "f1", 3)
         self.won = won
         return won
 
-    def stand_by(self, nonce: str, **told: Any) -> None:
-        self.leases.register(nonce, json.dumps({"host": nonce, "pid": 12, **told}), "f1", 3)
+    def stand_by(self, nonce: str, **fields: Any) -> None:
+        self.leases.register(nonce, json.dumps({"host": nonce, "pid": 12, **fields}), "f1", 3)
 
     def declare(self, entry: Entry) -> None:
         """Seed an entry of beat_schedule as the leader does."""
@@ -490,8 +490,8 @@ def test_garbage_is_listed_as_quarantined_and_left_as_it_is(
     with pytest.raises(errors.DefinitionError):
         client.resume("bad")
     assert client.preview("bad") == []
-    (told,) = client.export()["unreadable"]
-    assert (told["name"], bool(told["why"])) == ("bad", True)
+    (fields,) = client.export()["unreadable"]
+    assert (fields["name"], bool(fields["why"])) == ("bad", True)
     assert valkey.admin.hget(BASE + "entries", "bad") == GARBAGE[what]
     mended = client.add("bad", "proj.b", 60, replace=True)
     assert mended.condition == "active"
@@ -671,7 +671,7 @@ def test_a_leader_that_claims_meanwhile_is_planned_around(
     assert skipped.slot == late.slot + timedelta(seconds=10)
 
 
-def test_somebody_who_always_is_faster_is_told_of(
+def test_a_client_that_always_is_faster_is_reported(
     client: Client, monkeypatch: pytest.MonkeyPatch, valkey: Server
 ) -> None:
     quick = Client(valkey.url(), prefix=PREFIX, timeout=0.3, sleep=lambda seconds: None)
@@ -711,11 +711,13 @@ def test_redis_away_is_a_bounded_wait_and_one_sentence(
             (away, lambda c: c.status()),
         ):
             started = time.monotonic()
-            with pytest.raises(errors.RedisUnavailable, match="did not answer within 1 s") as told:
+            with pytest.raises(
+                errors.RedisUnavailable, match="did not answer within 1 s"
+            ) as fields:
                 call(each)
             assert time.monotonic() - started < 3
-            assert "hush" not in str(told.value)
-            assert "\n" not in str(told.value)
+            assert "hush" not in str(fields.value)
+            assert "\n" not in str(fields.value)
     finally:
         if how == "silent":
             server.resume()
@@ -725,7 +727,7 @@ def test_redis_away_is_a_bounded_wait_and_one_sentence(
     away.close()
 
 
-def test_a_refusal_is_told_at_once(private_server: Callable[..., Server]) -> None:
+def test_a_refusal_is_reported_at_once(private_server: Callable[..., Server]) -> None:
     server = private_server()
     server.admin.config_set("requirepass", "secret")
     naps: list[float] = []
@@ -1011,8 +1013,8 @@ def test_a_document_with_one_bad_entry_writes_nothing(client: Client, beat: Beat
         ("text", "name"),
     ):
         report = client.load({"habeat_export": 1, "entries": [good, bad]})
-        (told,) = report.refused.values()
-        assert why in told
+        (fields,) = report.refused.values()
+        assert why in fields
         assert not report.written
         assert [entry.name for entry in client.list()] == ["code"]
     for no_document in ([], {}, {"habeat_export": 2, "entries": []}, {"habeat_export": 1}):

@@ -85,7 +85,7 @@ def test_a_refused_queue_loses_nothing_of_the_message_before_it(
     assert length(url) == 3
 
 
-def test_a_missing_exchange_is_told_of_the_message_that_names_it(
+def test_a_missing_exchange_is_reported_the_message_that_names_it(
     made: Callable[..., Broker], url: str
 ) -> None:
     broker = made()
@@ -111,7 +111,7 @@ def test_a_message_that_cannot_be_encoded_is_its_own_trouble(
     assert length(url) == 2
 
 
-def test_a_full_queue_refuses_and_the_refusal_is_told(
+def test_a_full_queue_refuses_and_the_refusal_is_reported(
     made: Callable[..., Broker], url: str
 ) -> None:
     full = Queue(

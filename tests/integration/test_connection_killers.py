@@ -27,8 +27,8 @@ def now_ms() -> int:
 
 def message(entry: str, body: str = '"x"', **headers: Any) -> Publication:
     given = {"exchange": "work", "routing_key": "work", "declare": [WORK]}
-    told = {"habeat_entry": entry, **headers}
-    return Publication(body, "application/json", "utf-8", {**given, "headers": told})
+    fields = {"habeat_entry": entry, **headers}
+    return Publication(body, "application/json", "utf-8", {**given, "headers": fields})
 
 
 @pytest.fixture

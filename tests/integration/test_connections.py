@@ -422,7 +422,7 @@ def _open_sockets() -> set[str]:
     return {each for each in found if each.startswith("socket:")}
 
 
-def test_reset_closes_everything_and_all_connect_anew(
+def test_reset_closes_everything_and_all_connect_again(
     private_server: Callable[..., Server], connect: Callable[..., Connections]
 ) -> None:
     server = private_server()

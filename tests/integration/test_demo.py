@@ -131,7 +131,7 @@ def test_a_duplicate_after_the_end_counts_as_well() -> None:
     assert (tally.expected, tally.duplicated) == (1, 1)
 
 
-def test_a_run_of_no_slot_is_told() -> None:
+def test_a_run_of_no_slot_is_reported() -> None:
     odd = {("a", "2026-10-01T12:00:00.500Z"): 1, ("b", NOON.format(1)): 1}
     tally = count([entry()], {("a", NOON.format(1)): 1, **odd}, NOON_MS + 1_000)
     assert (tally.missed, tally.duplicated, tally.unexpected) == (0, 0, 2)
@@ -187,7 +187,7 @@ def test_the_processes_go_with_the_keeper(demo: Callable[..., Demo]) -> None:
 
 
 @pytest.mark.slow
-def test_a_beat_that_ends_by_itself_is_told_with_its_log(demo: Callable[..., Demo]) -> None:
+def test_a_beat_that_ends_by_itself_is_reported_with_its_log(demo: Callable[..., Demo]) -> None:
     running = demo()
     running.wait_until_one_leads()
     beats = [each for each in running.descendants() if "beat" in each.cmdline()]

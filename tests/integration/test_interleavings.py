@@ -438,8 +438,10 @@ def test_i7_i10_the_accounts_are_balanced_and_nothing_is_in_flight(over: Field) 
 
 
 def test_i8_what_arrived_was_claimed_and_what_was_sent_arrived(over: Field) -> None:
-    told = {f"{r['entry']}@{r['slot']}" for r in records(over) if r["outcome"] in ("sent", "late")}
-    assert told == set(arrived(over))
+    fields = {
+        f"{r['entry']}@{r['slot']}" for r in records(over) if r["outcome"] in ("sent", "late")
+    }
+    assert fields == set(arrived(over))
 
 
 def test_i9_atomic_sends_each_slot_once_and_the_outbox_none_again_that_was_settled(

@@ -30,9 +30,9 @@ def calls_of_all(server: Server, run: int) -> list[Call]:
         )
         for seed in range(run * PROCESSES, (run + 1) * PROCESSES)
     ]  # fmt: skip
-    told = [process.communicate(timeout=120)[0] for process in running]
+    found = [process.communicate(timeout=120)[0] for process in running]
     assert [process.returncode for process in running] == [0] * PROCESSES
-    return [Call(**json.loads(line)) for text in told for line in text.splitlines()]
+    return [Call(**json.loads(line)) for text in found for line in text.splitlines()]
 
 
 def test_calls_of_many_could_have_been_made_one_after_the_other(valkey: Server) -> None:

@@ -34,8 +34,8 @@ def test_no_room_for_a_subscriber_is_not_redis_being_away(
     for _ in range(3):
         assert not line.open()
         line.wait(1)
-    told = "the connection for commands was given up"
-    assert caller.do(lambda client: client.client_id()) == connected_as, told
+    problem = "the connection for commands was given up"
+    assert caller.do(lambda client: client.client_id()) == connected_as, problem
     assert caplog.text.count("cannot be opened") == 1
     admin.config_set("maxclients", 100)
     assert not line.open(), "it is not tried at each turn"
@@ -56,7 +56,7 @@ def test_a_server_that_answers_nothing_is_away(private_server: Callable[..., Ser
     connections.close()
 
 
-def test_a_memory_policy_that_is_changed_meanwhile_is_told_once(
+def test_a_memory_policy_that_is_changed_meanwhile_is_reported_once(
     private_server: Callable[..., Server], caplog: pytest.LogCaptureFixture
 ) -> None:
     server = private_server()

@@ -311,7 +311,7 @@ def test_after_a_loss_each_entry_has_one_record_of_it(bench, lead, deploy) -> No
     assert bench.everything() == before
 
 
-def test_an_entry_lost_under_a_live_lease_is_made_anew(bench, lead, deploy) -> None:
+def test_an_entry_lost_under_a_live_lease_is_created_again(bench, lead, deploy) -> None:
     """A failover to a Redis replica that was behind: the lease is there, an entry is not."""
     made = deploy(a=GOOD, b=GOOD)
     made.lead(lead)
@@ -351,7 +351,7 @@ def prune(made: Deploy, lead: StandingLead) -> None:
     made.lead(lead)
 
 
-def test_what_nobody_has_declared_for_a_minute_goes(bench, lead, deploy) -> None:
+def test_what_was_not_declared_for_a_minute_goes(bench, lead, deploy) -> None:
     old, new = deploy(1, kept=GOOD, gone=GOOD), deploy(2, kept=GOOD)
     bench.place("made by api")
     for made in (old, new):

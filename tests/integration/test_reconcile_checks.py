@@ -97,7 +97,7 @@ def test_pruning_waits_after_a_change_of_leader(bench, lead, deploy) -> None:
     assert not stored(bench, "gone").exists
 
 
-def test_what_cannot_be_read_is_made_anew_once_somebody_has_removed_it(
+def test_what_cannot_be_read_is_created_again_once_it_was_removed(
     bench, lead, deploy, caplog
 ) -> None:
     made = deploy(a=GOOD, b=GOOD)

@@ -125,15 +125,15 @@ def test_a_message_is_what_kombu_sends(replica: Callable[..., Replica], redis70:
     assert ours == kombus
 
 
-def test_one_message_that_is_refused_is_told_and_the_others_arrive(
+def test_one_message_that_is_refused_is_reported_and_the_others_arrive(
     replica: Callable[..., Replica], redis70: Server
 ) -> None:
     here = replica(redis70.url())
     spoiled(here, redis70)
     names = ["a", "bad", "b", "c"]
-    told = here.send([parcel(name, message(name, "bad" if name == "bad" else "work"))
+    fields = here.send([parcel(name, message(name, "bad" if name == "bad" else "work"))
                       for name in names])  # fmt: skip
-    assert [type(answer) for answer in told] == [type(None), PublishRefused, *[type(None)] * 2]
+    assert [type(answer) for answer in fields] == [type(None), PublishRefused, *[type(None)] * 2]
     assert len(bodies(redis70)) == 3
     assert here.send([parcel("d")]) == [None], "the connection is as good as before"
 
@@ -148,10 +148,10 @@ def test_an_acl_that_forbids_one_queue_is_that_messages_failure(
         here = replica(f"redis://some:pw@{redis70.host}:{redis70.port}/0")
         here.send([parcel("a", message("a", "other"))])
         redis70.admin.execute_command("ACL", "SETUSER", "some", "resetkeys", "~work*", "~_kombu*")
-        told = here.send([parcel("a"), parcel("no", message("no", "other")), parcel("b")])
-        assert told[0] is told[2] is None
-        assert isinstance(told[1], PublishRefused)
-        assert "NOPERM" in str(told[1]) or "permissions" in str(told[1])
+        fields = here.send([parcel("a"), parcel("no", message("no", "other")), parcel("b")])
+        assert fields[0] is fields[2] is None
+        assert isinstance(fields[1], PublishRefused)
+        assert "NOPERM" in str(fields[1]) or "permissions" in str(fields[1])
         assert len(bodies(redis70)) == 2
     finally:
         redis70.admin.execute_command("ACL", "DELUSER", "some")
@@ -163,9 +163,9 @@ def test_the_messages_of_one_firing_stay_together(
     here = replica(redis70.url())
     spoiled(here, redis70)
     group = [message("g1"), message("g2", "bad"), message("g3")]
-    told = here.send([parcel("a"), parcel("group", *group), parcel("b")])
-    assert told[0] is told[2] is None
-    assert isinstance(told[1], PublishRefused)
+    fields = here.send([parcel("a"), parcel("group", *group), parcel("b")])
+    assert fields[0] is fields[2] is None
+    assert isinstance(fields[1], PublishRefused)
     assert len(bodies(redis70)) == 4, "what was accepted of the group has arrived"
 
 
@@ -186,9 +186,9 @@ def test_a_kept_envelope_that_cannot_be_read_is_refused_by_itself(
 ) -> None:
     here = replica(redis70.url())
     broken = Parcel("broken", "1000", b"no json", 1)
-    told = here.send([parcel("a"), broken, parcel("b")])
-    assert told[0] is told[2] is None
-    assert isinstance(told[1], PublishRefused)
+    fields = here.send([parcel("a"), broken, parcel("b")])
+    assert fields[0] is fields[2] is None
+    assert isinstance(fields[1], PublishRefused)
     assert len(bodies(redis70)) == 2
 
 
@@ -221,10 +221,10 @@ def test_of_a_packet_whose_connection_fails_everything_may_have_arrived(
     else:
         way.lose_next_reply()
     began_ms = now_ms()
-    told = here.send(window, 400)
+    fields = here.send(window, 400)
     # Where a probe is answered, the broker is well, and one of the messages may be at fault.
     expected = PublishUnknown if how == "lost reply" else BrokerUnavailable
-    assert all(isinstance(answer, expected) for answer in told)
+    assert all(isinstance(answer, expected) for answer in fields)
     assert now_ms() - began_ms < 2_000, "it ended within its time, more or less"
     way.heal()
     here.publisher.connect(TIMEOUT_MS)
@@ -239,8 +239,8 @@ def test_what_has_to_be_captured_first_does_not_wait_for_each_message(
     here.send([parcel("first")])
     way.stall()
     began_ms = now_ms()
-    told = here.send([parcel(f"m{n}") for n in range(20)], 400)
-    assert all(isinstance(answer, BrokerUnavailable) for answer in told)
+    fields = here.send([parcel(f"m{n}") for n in range(20)], 400)
+    assert all(isinstance(answer, BrokerUnavailable) for answer in fields)
     assert now_ms() - began_ms < 3_000, "one of them waited, and not twenty"
     way.heal()
 
@@ -252,8 +252,8 @@ def test_a_server_that_takes_no_writes_is_the_brokers_failure(
     here = replica(server.url())
     here.send([parcel("first")])
     server.admin.execute_command("REPLICAOF", "127.0.0.1", "1")
-    told = here.send([parcel("a"), parcel("b")])
-    assert all(isinstance(answer, BrokerUnavailable) for answer in told)
+    fields = here.send([parcel("a"), parcel("b")])
+    assert all(isinstance(answer, BrokerUnavailable) for answer in fields)
     server.admin.execute_command("REPLICAOF", "NO", "ONE")
     here.publisher.connect(TIMEOUT_MS)
     assert here.send([parcel("a"), parcel("b")]) == [None, None]
@@ -266,11 +266,11 @@ def test_a_connection_that_the_server_closed_meanwhile_is_replaced(
     here.send([parcel("first")])
     redis70.admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     time.sleep(0.05)
-    told = here.send([parcel("a")])
-    if told != [None]:  # kombu's own connection was found closed first
+    fields = here.send([parcel("a")])
+    if fields != [None]:  # kombu's own connection was found closed first
         here.publisher.connect(TIMEOUT_MS)
-        told = here.send([parcel("a")])
-    assert told == [None]
+        fields = here.send([parcel("a")])
+    assert fields == [None]
 
 
 def test_the_time_limit_of_the_connection_is_put_back(

@@ -90,15 +90,15 @@ def test_a_page_that_always_fails_fails_with_every_step(
     monkeypatch.setattr(bench.entries, "definitions", fails)
     for _ in range(COMPARED // SLICE - 1):
         seeding.step(lead)
-    told = []
+    result = []
     for _ in range(6):
         try:
             seeding.step(lead)
-            told.append("fine")
+            result.append("fine")
         except StoreUnavailable:
-            told.append("failed")
+            result.append("failed")
     # What was under way when it failed first is compared once more.
-    assert told == ["failed", "fine", "failed", "failed", "failed", "failed"]
+    assert result == ["failed", "fine", "failed", "failed", "failed", "failed"]
 
 
 def test_what_is_stored_is_read_and_written_in_one_step(seeding, bench, lead, deploy) -> None:

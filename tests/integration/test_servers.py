@@ -52,7 +52,7 @@ def test_a_killed_server_refuses_and_comes_back_empty(
 
 
 @pytest.mark.parametrize("kind", BINARIES)
-def test_with_aof_a_restart_keeps_the_data_unless_told_otherwise(
+def test_with_aof_a_restart_keeps_the_data_unless_asked_otherwise(
     kind: str, private_server: Callable[..., Server]
 ) -> None:
     server = private_server(BINARIES[kind](), appendonly=True)

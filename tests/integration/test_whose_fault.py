@@ -97,7 +97,7 @@ def test_a_queue_that_an_acl_forbids(made: Callable[..., Case], server: Server) 
     case.send("good")
 
 
-def test_a_full_redis_is_nobodys_fault_but_its_own(server: Server) -> None:
+def test_a_full_redis_is_blamed_on_no_entry(server: Server) -> None:
     case = Case(server.url(), ADD, atomic=False)
     case.send("good")
     admin = server.client()

@@ -44,7 +44,7 @@ def drawn(seed: int, model: ModelSide, steps: int = STEPS) -> Drawn:
     return made, outcomes
 
 
-def told(seed: int, model: ModelSide, server: ServerSide, steps: int = STEPS) -> str:
+def difference_of(seed: int, model: ModelSide, server: ServerSide, steps: int = STEPS) -> str:
     """What a person should read about the first difference; "" where there is none."""
     usual = type(model) is ModelSide and not model.plain_sums and steps == STEPS
     played = drawn_once(seed) if usual else drawn(seed, model, steps)
@@ -55,5 +55,5 @@ def told(seed: int, model: ModelSide, server: ServerSide, steps: int = STEPS) ->
 def hold(which: Sequence[int], model: ModelSide, server: ServerSide, steps: int = STEPS) -> None:
     """Fail with the first difference that one of the seeds shows."""
     for seed in which:
-        difference = told(seed, model, server, steps)
+        difference = difference_of(seed, model, server, steps)
         assert not difference, difference

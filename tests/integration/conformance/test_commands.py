@@ -67,7 +67,7 @@ def _of_model(model: Model) -> Ask:
     return ask
 
 
-def _told(reply: Any, command: Command) -> Any:
+def _comparable(reply: Any, command: Command) -> Any:
     if command[0] == "PTTL" and isinstance(reply, int) and reply > 0:
         return "a while"
     if command[0] == "XADD" and isinstance(reply, bytes):
@@ -83,7 +83,7 @@ def _differences(server: Server, traps: Mapping[str, Sequence[Command]]) -> list
         theirs(("FLUSHALL",))
         ours = _of_model(Model(lambda: 1_700_000_000_000_000))
         for command in commands:
-            answers = [_told(ask(command), command) for ask in (ours, theirs)]
+            answers = [_comparable(ask(command), command) for ask in (ours, theirs)]
             if answers[0] != answers[1]:
                 shown = " ".join(map(repr, command))
                 found.append(f"{name}: {shown}\n  model {answers[0]!r}\n  server {answers[1]!r}")

@@ -10,7 +10,7 @@ import os
 import fakeredis
 import pytest
 
-from tests.integration.conformance.gate import hold, seeds, told
+from tests.integration.conformance.gate import difference_of, hold, seeds
 from tests.integration.conformance.play import DRAWERS, WEIGHTS
 from tests.integration.conformance.sides import ModelSide, Outcome, ServerSide
 from tests.integration.conformance.steps import Step, shipped
@@ -49,10 +49,12 @@ def test_what_fakeredis_lacks_is_known() -> None:
 
 
 @pytest.mark.parametrize("fault", ["reply", "content", "expiry"])
-def test_a_difference_is_found_shortened_and_told(fault: str, valkey: Server) -> None:
+def test_a_difference_is_found_shortened_and_reported(fault: str, valkey: Server) -> None:
     """The gate itself at work: the model is made wrong."""
     server = ServerSide("valkey", valkey.admin)
-    found = next(filter(None, (told(seed, _Wrong(fault), server) for seed in range(5))), "")
+    found = next(
+        filter(None, (difference_of(seed, _Wrong(fault), server) for seed in range(5))), ""
+    )
     assert "model and valkey differ after" in found
     steps = int(found.partition("differ after ")[2].split()[0])
     assert steps <= 6, found

@@ -22,16 +22,16 @@ def _returns_of(name: str) -> str:
     """What the header of a script says that it answers."""
     header = re.match(r"(?:--.*\n)+", source(f"{name}.lua"))
     assert header, f"{name}.lua has no header"
-    told = header[0].replace("\n--", "").partition("Returns")[2]
-    assert told, f"the header of {name}.lua does not say what it returns"
-    return told
+    problem = header[0].replace("\n--", "").partition("Returns")[2]
+    assert problem, f"the header of {name}.lua does not say what it returns"
+    return problem
 
 
 def _words_promised(name: str) -> set[str]:
     """The words of `{'ok', …}` and of `(ok | replan)` in a header."""
-    told = _returns_of(name).partition("Replay:")[0]
-    quoted = re.findall(r"\{'(\w+)'", told)
-    listed = re.findall(r"\(([a-z]+(?: \| [a-z]+)+)\)|status: ([^.]*?) error", told)
+    problem = _returns_of(name).partition("Replay:")[0]
+    quoted = re.findall(r"\{'(\w+)'", problem)
+    listed = re.findall(r"\(([a-z]+(?: \| [a-z]+)+)\)|status: ([^.]*?) error", problem)
     return {*quoted, *(word.strip() for pair in listed for word in "|".join(pair).split("|"))} - {
         ""
     }
@@ -89,6 +89,6 @@ def test_every_status_of_every_script_is_reached(played: Any) -> None:
 def test_every_line_of_every_script_is_reached(played: Any) -> None:
     model, _ = played
     lines, missed = lines_to_run(), _lines_missed(model)
-    told = "\n".join(f"{file}:{at}: {text}" for (file, at), text in sorted(missed.items()))
-    assert not missed, f"{len(missed)} of {len(lines)} lines are reached by no play:\n{told}"
+    problem = "\n".join(f"{file}:{at}: {text}" for (file, at), text in sorted(missed.items()))
+    assert not missed, f"{len(missed)} of {len(lines)} lines are reached by no play:\n{problem}"
     assert set(UNREACHABLE) <= {(file, text) for (file, _), text in lines.items()}

@@ -54,15 +54,15 @@ def no_slot_missed(world: World) -> Iterator[None]:
 
 def looked_at(world: World, *, reads: bool = True) -> dict[str, Any]:
     """Turn until trouble has been named; then it is not named again. What the client reads."""
-    told = -1
-    while told < len(world.errors.lines):
-        assert told < 5_000, "it is named again and again"
-        told = len(world.errors.lines)
+    result = -1
+    while result < len(world.errors.lines):
+        assert result < 5_000, "it is named again and again"
+        result = len(world.errors.lines)
         world.turn(0.7)
-    told = len(world.errors.lines)
+    result = len(world.errors.lines)
     found = world.reads() if reads else {}
     world.turn(0.5)
-    assert world.errors.lines[told:] == [], "named once, not at each turn"
+    assert world.errors.lines[result:] == [], "named once, not at each turn"
     assert not any(SECRET in line for line in world.errors.lines)
     assert not any(" failed (" in line for line in world.errors.lines), "no part of a turn failed"
     return found

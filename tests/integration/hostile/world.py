@@ -97,9 +97,10 @@ class World:
         """The control's slots of which a message left, by the ledger."""
         found = self.admin.xrange(self.keys.ledger)
         return [
-            int(told[b"slot"])
-            for _, told in found
-            if told.get(b"entry") == CONTROL.encode() and told.get(b"outcome") in (b"sent", b"late")
+            int(fields[b"slot"])
+            for _, fields in found
+            if fields.get(b"entry") == CONTROL.encode()
+            and fields.get(b"outcome") in (b"sent", b"late")
         ]
 
     def misses_none_since(self, slot_ms: int) -> None:

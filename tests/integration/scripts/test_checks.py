@@ -181,7 +181,7 @@ def test_a_late_settle_names_the_slot(bench: Bench, identity: str) -> None:
 
 
 @pytest.mark.parametrize("why", ["", "at most once"])
-def test_what_is_given_up_says_how_often_it_was_sent_again(bench: Bench, why: str) -> None:
+def test_what_is_abandoned_says_how_often_it_was_sent_again(bench: Bench, why: str) -> None:
     token = bench.lead()
     claimed(bench, token)
     (intent,) = recover(bench, token).intents

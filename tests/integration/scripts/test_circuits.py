@@ -45,7 +45,7 @@ def test_a_message_that_was_taken_closes_it(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("how", ["edit", "pause", "resume"])
-def test_whoever_changes_the_entry_closes_it(bench: Bench, how: str) -> None:
+def test_any_change_to_the_entry_closes_it(bench: Bench, how: str) -> None:
     token = bench.lead()
     placed = opened(bench, token)
     paused = {"edit": None, "pause": paused_json("", 5), "resume": ""}[how]

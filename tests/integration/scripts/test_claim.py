@@ -420,7 +420,7 @@ def test_a_request_steps_by_what_is_left_of_it(bench: Bench, atomic: bool) -> No
     assert left.raw == b"one slot"
 
 
-def test_a_request_that_nobody_knows_is_gone(bench: Bench) -> None:
+def test_an_unknown_request_is_gone(bench: Bench) -> None:
     token, placed = bench.lead(), bench.place()
     firing = Firing("e", placed.slot_ms, bench.now_ms, request="r9", asked="trigger")
     assert bench.claim(token, bench.claim_of(placed, firing=firing)) == ["gone"]

@@ -289,7 +289,7 @@ def test_a_rewritten_definition_leaves_quarantine(bench: Bench) -> None:
     assert bench.due() == now_ms + 900
 
 
-def test_a_change_that_was_planned_before_its_entry_was_set_aside_is_planned_anew(
+def test_a_change_that_was_planned_before_its_entry_was_set_aside_is_planned_again(
     bench: Bench,
 ) -> None:
     """It would leave quarantine, and never be due."""
@@ -403,7 +403,7 @@ def test_no_live_configuration_is_no_reason_to_prune_everything(bench: Bench, to
     assert orphans(bench, token) == ["gone"]
 
 
-def test_pruning_goes_on_until_nothing_is_left(bench: Bench, token: Token) -> None:
+def test_pruning_continues_until_nothing_is_left(bench: Bench, token: Token) -> None:
     bench.admin.sadd(bench.keys.owned, *[f"old{n}" for n in range(25)])
     declare(bench, "new", "kept", "gone")
     declare(bench, "old", "kept")

@@ -38,7 +38,7 @@ def test_a_skipped_entry_is_due_at_its_next_slot_and_its_lease_lives(bench: Benc
 
 
 @pytest.mark.parametrize("gone", ["state", "entries"])
-def test_a_skip_of_what_is_gone_is_told_and_hides_no_other(bench: Bench, gone: str) -> None:
+def test_a_skip_of_what_is_gone_is_reported_and_hides_no_other(bench: Bench, gone: str) -> None:
     token = bench.lead()
     one, other = bench.place("one"), bench.place("other")
     bench.admin.hdel(getattr(bench.keys, gone), "one")
@@ -116,8 +116,8 @@ def test_who_owns_an_entry_is_kept_beside_it(bench: Bench) -> None:
 
 
 def paused(bench: Bench, placed: Placed, until_ms: int | None) -> None:
-    told = paused_json("why", bench.now_ms, until_ms)
-    write = Write("e", placed.digest, paused=told, resume_at_ms=until_ms)
+    result = paused_json("why", bench.now_ms, until_ms)
+    write = Write("e", placed.digest, paused=result, resume_at_ms=until_ms)
     assert bench.entries.write([write]) is None
 
 

@@ -19,7 +19,7 @@ def acquired(bench: Bench, nonce: str = "bb", known: Known | None = None) -> Won
 
 def distrusted(bench: Bench) -> dict[str, int]:
     found = bench.admin.hgetall(bench.keys.untrusted)
-    return {token.decode(): int(told.split(b"|")[0]) for token, told in found.items()}
+    return {token.decode(): int(result.split(b"|")[0]) for token, result in found.items()}
 
 
 def recovered(bench: Bench, token: Token) -> Recovered:
@@ -86,7 +86,7 @@ def test_a_leader_whose_lease_was_given_back_after_it_is_left_alone_still(bench:
     assert set(distrusted(bench)) == {str(token)}
 
 
-def test_a_lease_that_was_given_back_is_waited_for_by_nobody(bench: Bench) -> None:
+def test_a_lease_that_was_given_back_has_no_replica_waiting_for_it(bench: Bench) -> None:
     """The heir need not have heard ``released``."""
     token = bench.lead("aa")
     intent(bench, token)
@@ -117,7 +117,7 @@ def test_after_a_loss_of_data_nothing_excuses_the_last_leader(bench: Bench, how:
     assert set(distrusted(bench)) == {str(token)}
 
 
-def test_a_clock_that_steps_back_makes_nobody_wait_longer_than_the_span(bench: Bench) -> None:
+def test_a_clock_that_steps_back_makes_no_standby_wait_longer_than_the_span(bench: Bench) -> None:
     """What was kept lies an hour ahead then; of the span nothing had passed for sure."""
     first = bench.lead("aa")
     intent(bench, first)

@@ -35,7 +35,7 @@ def grow(bench: Bench, name: str, size: int) -> None:
     bench.admin.hset(bench.keys.entries, name, raw + b" " * (size - len(raw)))
 
 
-def test_a_large_definition_is_told_by_its_size(bench: Bench) -> None:
+def test_a_large_definition_is_recognised_by_its_size(bench: Bench) -> None:
     fence = Fence(bench.lead(), TTL_MS)
     placed = [bench.place(name, ago_ms=5) for name in ("fine", "most", "large")]
     grow(bench, "most", MOST)

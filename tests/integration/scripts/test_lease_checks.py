@@ -24,7 +24,7 @@ def heard(bench: Bench) -> list[bytes]:
     return [message["data"]] if message else []
 
 
-def test_the_others_are_told_of_a_new_leader(bench: Bench) -> None:
+def test_the_others_are_notified_of_a_new_leader(bench: Bench) -> None:
     assert heard(bench) == [b"led"]
 
 

@@ -76,7 +76,7 @@ def test_i2_tokens_rise_also_within_one_millisecond_and_when_the_clock_is_behind
 
 
 @pytest.mark.parametrize(("field", "value"), [("app", "other"), ("schema", "99")])
-def test_foreign_state_is_refused_whoever_asks(bench: Bench, field: str, value: str) -> None:
+def test_foreign_state_is_refused_to_every_caller(bench: Bench, field: str, value: str) -> None:
     token = bench.lead("aa")
     bench.leases.release(token, "aa")
     bench.admin.hset(bench.keys.meta, field, value)
@@ -187,9 +187,7 @@ def test_a_loss_reaches_up_to_now_where_its_begin_is_not_known(bench: Bench, ans
 
 
 @pytest.mark.parametrize("how", ["acquire", "steal"])
-def test_a_loss_is_bounded_by_the_last_answer_of_whoever_declares_it(
-    bench: Bench, how: str
-) -> None:
+def test_a_loss_is_bounded_by_the_last_answer_of_its_declarer(bench: Bench, how: str) -> None:
     first = won(bench.leases.acquire("aa", TTL_MS, Known()))
     answered_ms = bench.now_ms - 700
     known = Known(first.cluster, first.token.epoch, first.heartbeat + 1, answered_ms=answered_ms)
@@ -309,7 +307,7 @@ def test_a_crash_needs_their_silence_and_our_own_voice(
         pubsub.close()
 
 
-def test_where_numsub_is_denied_nobody_crashes_and_everything_else_works(bench: Bench) -> None:
+def test_where_numsub_is_denied_no_replica_crashes_and_everything_else_works(bench: Bench) -> None:
     from habeat.store.calling import Caller
     from tests.integration.scripts.bench import One
 
@@ -365,7 +363,7 @@ def test_a_look_writes_nothing_and_sees_what_there_is(bench: Bench) -> None:
     pubsub.close()
 
 
-def test_a_connection_made_anew_is_told_from_the_one_before(bench: Bench) -> None:
+def test_a_connection_reopened_is_distinguished_from_the_one_before(bench: Bench) -> None:
     """redis-py silently reopens a closed connection; what arrives then is meant for another one."""
     from habeat.store.calling import Caller
     from habeat.store.connection import Connections, redis_target

@@ -142,7 +142,7 @@ def test_a_replica_seen_in_the_future_is_forgotten(bench: Bench) -> None:
     assert bench.admin.zrange(bench.keys.seen, 0, -1) == [b"sane"]
 
 
-def test_only_the_leader_mends_unless_nobody_leads(bench: Bench) -> None:
+def test_only_the_leader_mends_unless_no_replica_leads(bench: Bench) -> None:
     token = bench.lead()
     bench.admin.set(bench.keys.paused, "a string")
     for other in (None, Token(1, "x")):

@@ -68,7 +68,7 @@ def test_who_waits_longest_comes_first(bench: Bench) -> None:
     assert asked(bench, token) == ["c", "a", "b"]
 
 
-def test_more_than_one_call_reads_hold_up_nobody(bench: Bench, small_pages: None) -> None:
+def test_more_than_one_call_reads_hold_up_no_other(bench: Bench, small_pages: None) -> None:
     token = bench.lead()
     ask_many(bench, "bad", 25)
     ask(bench, "good", "good")

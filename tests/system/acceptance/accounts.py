@@ -38,19 +38,19 @@ def ledger(fleet: Fleet) -> list[Record]:
     found: Any = fleet.client.xrange(fleet.key("ledger"))
     records = []
     for _, raw in found:
-        told = {key.decode(): value.decode() for key, value in raw.items()}
-        if told["outcome"] == "note":
+        fields = {key.decode(): value.decode() for key, value in raw.items()}
+        if fields["outcome"] == "note":
             continue
         records.append(
             Record(
-                told["entry"],
-                int(told["slot"]),
-                int(told["until"]),
-                int(told["count"]),
-                told["outcome"],
-                told["reason"],
-                int(float(told["late"])),
-                int(told["epoch"]),
+                fields["entry"],
+                int(fields["slot"]),
+                int(fields["until"]),
+                int(fields["count"]),
+                fields["outcome"],
+                fields["reason"],
+                int(float(fields["late"])),
+                int(fields["epoch"]),
             )
         )
     return records

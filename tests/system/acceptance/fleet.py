@@ -97,19 +97,19 @@ class Fleet:
 
     def replicas(self) -> dict[str, dict[str, Any]]:
         found: Any = self.client.hgetall(self.key("replicas"))
-        return {nonce.decode(): json.loads(told) for nonce, told in found.items()}
+        return {nonce.decode(): json.loads(fields) for nonce, fields in found.items()}
 
     def live_pids(self) -> set[int]:
         """The pids of those of ours that run and have said what they are."""
         running = {beat.pid for beat in self.beats if beat.alive}
-        return {told["pid"] for told in self.replicas().values()} & running
+        return {fields["pid"] for fields in self.replicas().values()} & running
 
     def leader(self) -> CeleryProcess | None:
         """The one of ours that holds the lease now."""
-        told = self.replicas().get(self.holder().partition(":")[2])
-        if told is None:
+        fields = self.replicas().get(self.holder().partition(":")[2])
+        if fields is None:
             return None
-        return next((beat for beat in self.beats if beat.pid == told["pid"]), None)
+        return next((beat for beat in self.beats if beat.pid == fields["pid"]), None)
 
     def wait_for_leader(
         self, *, other_than: CeleryProcess | None = None, timeout_s: float = 30

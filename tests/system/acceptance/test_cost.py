@@ -39,12 +39,12 @@ class Requests:
 
     def _run(self) -> None:
         with self._client.monitor() as monitor:
-            for told in monitor.listen():
+            for fields in monitor.listen():
                 if self._over.is_set():
                     return
-                if told["client_type"] == "tcp":
-                    words = " ".join(told["command"].split()[:2])
-                    self.by_port[int(told["client_port"])][words] += 1
+                if fields["client_type"] == "tcp":
+                    words = " ".join(fields["command"].split()[:2])
+                    self.by_port[int(fields["client_port"])][words] += 1
 
     def stop(self) -> dict[int, Counter[str]]:
         self._over.set()

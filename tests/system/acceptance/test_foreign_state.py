@@ -109,7 +109,7 @@ def _quarantined(fleet: Fleet) -> set[str]:
 
 
 def _roles(fleet: Fleet) -> set[str]:
-    return {told["role"] for told in fleet.replicas().values()}
+    return {fields["role"] for fields in fleet.replicas().values()}
 
 
 def _left(fleet: Fleet, entry: str) -> int:

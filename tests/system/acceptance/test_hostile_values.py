@@ -35,16 +35,16 @@ def test_hostile_values_at_every_key(make_fleet: MakeFleet, valkey: Server) -> N
     assert slots == list(range(slots[0], slots[-1] + 1, EVERY_MS))
     assert fleet.all_alive
     assert values.SECRET not in fleet.logs()
-    told = fleet.logs().count("Traceback")
+    fields = fleet.logs().count("Traceback")
     time.sleep(5)
-    assert fleet.logs().count("Traceback") == told, "trouble is named once"
+    assert fleet.logs().count("Traceback") == fields, "trouble is named once"
     assert fleet.client.hgetall(fleet.key("meta"))[b"leader_changes"] == b"1"  # type: ignore[index]
 
 
 def _slots(fleet: Fleet) -> list[int]:
     found: Any = fleet.client.xrange(fleet.key("ledger"))
-    left = [told for _, told in found if told.get(b"outcome", b"").decode() in LEFT]
-    return [int(told[b"slot"]) for told in left if told[b"entry"].decode() == CONTROL]
+    left = [fields for _, fields in found if fields.get(b"outcome", b"").decode() in LEFT]
+    return [int(fields[b"slot"]) for fields in left if fields[b"entry"].decode() == CONTROL]
 
 
 def _poison(fleet: Fleet) -> None:

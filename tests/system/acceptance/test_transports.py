@@ -110,8 +110,8 @@ def _acl(with_broker: bool) -> str:
     text = CONNECTIONS.read_text()
     found = [rules.search(text) for rules in (RULES, *([BROKER_RULES] if with_broker else []))]
     assert all(found), "the documented rights have moved"
-    told = " ".join(" ".join(each[1] for each in found if each).split())
-    return f"user {USER} on >{PASSWORD} {told}\n"
+    problem = " ".join(" ".join(each[1] for each in found if each).split())
+    return f"user {USER} on >{PASSWORD} {problem}\n"
 
 
 def _assert_fires_and_takes_over(fleet: Fleet, broker: Broker, dispatch: str) -> None:

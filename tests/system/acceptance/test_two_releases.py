@@ -173,8 +173,8 @@ def test_entries_and_requests_of_either_release_are_served(
             20,
             lambda: f"{client.history()}\n{fleet.logs()}",
         )
-        told = json.loads(both.client("print(json.dumps(client.get('new').description))"))
-        assert told == "by the older"
+        found = json.loads(both.client("print(json.dumps(client.get('new').description))"))
+        assert found == "by the older"
         assert client.get("old").description == "by the newer"
         both.client("client.rename('new', 'renamed'); client.remove('old')")
         with pytest.raises(errors.EntryNotFound):

@@ -134,8 +134,8 @@ def _worker(fleet: Fleet, number: int, *arguments: str) -> CeleryProcess:
 
 
 def _leading_pid(fleet: Fleet) -> int:
-    told = fleet.replicas().get(fleet.holder().partition(":")[2])
-    return int(told["pid"]) if told else 0
+    fields = fleet.replicas().get(fleet.holder().partition(":")[2])
+    return int(fields["pid"]) if fields else 0
 
 
 def _settled(fleet: Fleet) -> int:

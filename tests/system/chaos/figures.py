@@ -27,9 +27,9 @@ def build_folder() -> Path:
 def record(name: str, found: Mapping[str, Any]) -> None:
     """Add a scenario's figures to the file; an earlier run of it is replaced."""
     path = build_folder() / NAME
-    told = json.loads(path.read_text()) if path.exists() else {}
-    told[name] = found
-    path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    fields = json.loads(path.read_text()) if path.exists() else {}
+    fields[name] = found
+    path.write_text(json.dumps(fields, indent=1, sort_keys=True) + "\n")
 
 
 def figures(
@@ -43,7 +43,8 @@ def figures(
         "duplicates": came.total() - len(came),
         "outcomes": _outcomes(events),
         "lateness_ms": {
-            kind.name if kind else "none": told for kind, told in verdict.lateness.table().items()
+            kind.name if kind else "none": fields
+            for kind, fields in verdict.lateness.table().items()
         },
         "faults": [_fault(events, fault, points) for fault in events if isinstance(fault, Fault)],
     }
@@ -54,23 +55,23 @@ def _outcomes(events: Sequence[Event]) -> dict[str, int]:
     found: Counter[str] = Counter()
     for event in events:
         if isinstance(event, Write) and event.words[0] == b"XADD":
-            told = dict(zip(event.words[3::2], event.words[4::2], strict=False))
-            outcome, count = told.get(b"outcome"), told.get(b"count", b"1")
+            fields = dict(zip(event.words[3::2], event.words[4::2], strict=False))
+            outcome, count = fields.get(b"outcome"), fields.get(b"count", b"1")
             if outcome is not None:
                 found[outcome.decode()] += int(count)
     return dict(found)
 
 
 def _fault(events: Sequence[Event], fault: Fault, points: Mapping[int, str]) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "kind": fault.kind.name,
         # A loss of everything starts at 0: it has no length.
         "lasted_ms": (fault.end_us - fault.start_us) // 1_000 if fault.start_us else None,
         "takeover_ms": _takeover_ms(events, fault),
     }
     if fault.start_us in points:
-        told["point"] = points[fault.start_us]
-    return told
+        fields["point"] = points[fault.start_us]
+    return fields
 
 
 #: Kinds that may cost a leader its lease, and how long after their end the lease may change hands

@@ -77,7 +77,7 @@ def history(tapes: Sequence[Sequence[Event]]) -> list[Event]:
             found.append(Fault(Kind.REDIS_FAILOVER, lost_us - COPIED_US, lost_us))
             first = reign[0]
             kept = first.kept if isinstance(first, Gap) else None
-            found.append(Lost(lost_us, "failover", kept, told=True))
+            found.append(Lost(lost_us, "failover", kept, complete=True))
             reign = [_not_before(event, lost_us) for event in reign]
         found += reign
     return found

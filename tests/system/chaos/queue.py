@@ -38,7 +38,9 @@ class Queue:
 
 def _arrival(message: Any) -> Arrival:
     headers: Mapping[str, Any] = message.properties["application_headers"]
-    told = of_headers(headers)
+    result = of_headers(headers)
     sent_us = of_monotonic_us(int(headers[SENT_US]))
     sender = str(headers[SENDER])
-    return Arrival(sent_us, told.entry, str(told.slot_ms), told.task_id, sender, told.attempt)
+    return Arrival(
+        sent_us, result.entry, str(result.slot_ms), result.task_id, sender, result.attempt
+    )

@@ -80,9 +80,9 @@ def _other_releases(arena: Arena) -> None:
         leader = arena.leader()
         assert leader is friend, f"{leader} leads\n{arena.beats.logs()}"
         arena.fires()
-        told = arena.beats.replicas()
-        assert told[arena.beats.nonce(friend)]["habeat"] == "0.0.1"
-        assert told[arena.beats.nonce(inert)]["role"] == "inert"
+        fields = arena.beats.replicas()
+        assert fields[arena.beats.nonce(friend)]["habeat"] == "0.0.1"
+        assert fields[arena.beats.nonce(inert)]["role"] == "inert"
     assert inert.alive
     inflicting.kill(arena, inert)
     arena.top_up()

@@ -121,8 +121,8 @@ def _asked(heir: Server) -> Server:
 
 
 def _is(server: Server, role: str) -> bool:
-    told: Any = server.admin.role()
-    return bool(told[0].decode() == role)
+    fields: Any = server.admin.role()
+    return bool(fields[0].decode() == role)
 
 
 @dataclass

@@ -9,5 +9,5 @@ from tests.verification.history.events import Fault, Kind
 
 def test_a_loss_of_everything_has_no_length() -> None:
     events = [Fault(Kind.REDIS_EMPTIED, 0, 9_000_000), Fault(Kind.REDIS_DOWN, 7_000_000, 9_000_000)]
-    told = figures(events, Verdict(), 1.0, {})["faults"]
-    assert [fault["lasted_ms"] for fault in told] == [None, 2_000]
+    found = figures(events, Verdict(), 1.0, {})["faults"]
+    assert [fault["lasted_ms"] for fault in found] == [None, 2_000]

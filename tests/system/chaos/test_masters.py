@@ -64,7 +64,7 @@ def test_what_a_replica_without_the_lease_records_is_still_wrong() -> None:
     stray = Tale(atomic=True)
     stray.token = "7:x"
     stray.until(3_500)
-    told = {"reason": "misfire: latest", "count": 1, "until": START_MS + 4_000}
-    stray.record("e", START_MS + 4_000, "missed", **told).end()
+    fields = {"reason": "misfire: latest", "count": 1, "until": START_MS + 4_000}
+    stray.record("e", START_MS + 4_000, "missed", **fields).end()
     problems = _problems(history([first, second, [*third, *stray.events]]))
     assert any("recorded as missed by lease epoch 7" in problem for problem in problems)

@@ -83,7 +83,7 @@ def _take_the_queue(arena: Arena) -> None:
 
 def _given_up(arena: Arena) -> bool:
     found: Any = arena.beats.client.xrange(arena.beats.key("ledger"))
-    outcomes = [told[b"outcome"] for _, told in found if told[b"entry"] == b"foreign-queue"]
+    outcomes = [fields[b"outcome"] for _, fields in found if fields[b"entry"] == b"foreign-queue"]
     return outcomes == [b"failed"]
 
 

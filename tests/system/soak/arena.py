@@ -168,7 +168,7 @@ class Arena:
     def nonce(self, place: int) -> str:
         pid = self.beats[place].pid
         replicas = self.fleet.replicas()
-        return next((nonce for nonce, told in replicas.items() if told["pid"] == pid), "")
+        return next((nonce for nonce, fields in replicas.items() if fields["pid"] == pid), "")
 
     def pids(self) -> list[int]:
         return [beat.pid for beat in list(self.beats.values()) if beat.alive]

@@ -45,8 +45,8 @@ class Report:
         """Markdown to `path`, JSON beside it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.text())
-        told = {**asdict(self), "started": self.started.isoformat(timespec="seconds")}
-        path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
+        fields = {**asdict(self), "started": self.started.isoformat(timespec="seconds")}
+        path.with_suffix(".json").write_text(json.dumps(fields, indent=1) + "\n")
 
     def text(self) -> str:
         lines = [

@@ -85,11 +85,11 @@ class Run:
 
     def _scrape_until(self, over: Callable[[], bool]) -> None:
         next_s = time.monotonic()
-        told_s = next_s
+        printed_s = next_s
         while not over():
             self._scrape()
-            if time.monotonic() - told_s >= PROGRESS_EVERY_S:
-                told_s = time.monotonic()
+            if time.monotonic() - printed_s >= PROGRESS_EVERY_S:
+                printed_s = time.monotonic()
                 self._progress()
             next_s = max(next_s + SCRAPE_EVERY_S, time.monotonic())
             time.sleep(max(0.0, next_s - time.monotonic()))

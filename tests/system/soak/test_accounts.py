@@ -84,10 +84,10 @@ WRONG: dict[str, tuple[list[Record], list[int], str]] = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_it_finds(wrong: str) -> None:
-    records, messages, told = WRONG[wrong]
+    records, messages, fields = WRONG[wrong]
     found = accounts(records, messages)
     close(found)
-    assert any(told in problem for problem in found.problems), found.problems
+    assert any(fields in problem for problem in found.problems), found.problems
 
 
 def test_another_period_begins_where_the_old_one_ends() -> None:
@@ -107,7 +107,7 @@ def test_a_removal_happens_within_a_span(last: int, well: bool) -> None:
     assert (found.problems == []) is well
 
 
-def test_an_entry_that_has_vanished_is_told() -> None:
+def test_an_entry_that_has_vanished_is_reported() -> None:
     found = accounts([], [])
     found.close({})
     assert found.problems == ["entry a has no cursor"]
@@ -154,11 +154,11 @@ def test_only_a_fault_that_can_explains_a_copy(why: str, outbox: bool) -> None:
 # -- figures ----------------------------------------------------------------------------------
 
 
-def scrape(at_s: float, **told: int | str) -> Scrape:
+def scrape(at_s: float, **fields: int | str) -> Scrape:
     counters = {"claimed": 10, "settled": 7, "abandoned": 1, "in_flight": 2}
     counts = {"entries": 5, "due": 5, "overdue": 0, "queue": 0}
     figures = {**counters, **counts, "leader": "1:x", "redis": 100 << 20, "rss": 50 << 20}
-    return Scrape(at_s, **{**figures, **told})  # type: ignore[arg-type]
+    return Scrape(at_s, **{**figures, **fields})  # type: ignore[arg-type]
 
 
 def test_the_counters_have_to_add_up() -> None:

@@ -42,7 +42,7 @@ def test_a_plain_entry(app: Celery) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "told"),
+    ("bad", "problem"),
     [
         ({"schedule": 60}, "task"),
         ({"task": "t"}, "schedule"),
@@ -73,11 +73,11 @@ def test_a_plain_entry(app: Celery) -> None:
         (None, ""),
     ],
 )
-def test_a_bad_entry_fails_alone_with_a_reason(app: Celery, bad: Any, told: str) -> None:
+def test_a_bad_entry_fails_alone_with_a_reason(app: Celery, bad: Any, problem: str) -> None:
     found = declare(app, {"a": GOOD, "bad": bad, "z": GOOD})
     assert sorted(found.entries) == ["a", "z"]
     assert list(found.broken) == ["bad"]
-    assert told in found.broken["bad"]
+    assert problem in found.broken["bad"]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 1_001, "two\nlines", "nul\0"])

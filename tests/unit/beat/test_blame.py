@@ -107,7 +107,7 @@ def test_another_programs_chain_of_causes_is_not_searched() -> None:
     assert blame(own) is Blame.SUSPECT
 
 
-def test_what_is_told_is_bounded_and_names_the_cause() -> None:
+def test_what_is_reported_is_bounded_and_names_the_cause() -> None:
     assert text_of(wrapped(ConnectionRefusedError("refused"))) == "ConnectionRefusedError: refused"
     assert len(text_of(ValueError("x" * 10_000))) == LONGEST_TEXT
     assert text_of(ValueError()) == "ValueError"

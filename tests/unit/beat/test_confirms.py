@@ -83,7 +83,7 @@ def test_all_up_to_one_are_confirmed_at_once(
 
 
 @pytest.mark.parametrize("multiple", [True, False])
-def test_a_refused_message_is_told_and_the_next_is_not(
+def test_a_refused_message_is_reported_and_the_next_is_not(
     connection: FakeConnection, channel: ConfirmingChannel, multiple: bool
 ) -> None:
     channel.published()

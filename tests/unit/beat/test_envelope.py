@@ -88,12 +88,12 @@ def test_what_cannot_be_kept_is_an_error_of_rendering(header: Any) -> None:
 
 
 @pytest.mark.parametrize("envelope", [b"", b"{", b"[]", b'{"v": 2, "messages": []}', b"\xff"])
-def test_what_is_no_envelope_is_told(envelope: bytes) -> None:
+def test_what_is_no_envelope_is_reported(envelope: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         unseal(envelope)
 
 
-def test_a_recorder_keeps_what_a_producer_is_told() -> None:
+def test_a_recorder_keeps_what_a_producer_is_given() -> None:
     recorder = Recorder(Connection("memory://"))
     given_headers = {"a": 1}
     recorder.publish(

@@ -18,7 +18,7 @@ def as_before() -> Iterator[None]:
     (gc.enable if was_on else gc.disable)()
 
 
-def test_it_pauses_and_goes_on_and_leaves_alone_what_was_made() -> None:
+def test_it_pauses_and_continues_and_leaves_alone_what_was_made() -> None:
     gc.enable()
     with gc_frozen():
         assert not gc.isenabled()
@@ -28,7 +28,7 @@ def test_it_pauses_and_goes_on_and_leaves_alone_what_was_made() -> None:
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_whoever_had_it_off_has_it_off(on: bool) -> None:
+def test_where_it_was_off_it_stays_off(on: bool) -> None:
     (gc.enable if on else gc.disable)()
     with pytest.raises(KeyError), gc_frozen():
         raise KeyError

@@ -11,7 +11,7 @@ from celery import Celery
 from habeat.beat.scheduler import Scheduler
 
 
-def test_a_file_that_cannot_be_touched_is_told_once_and_once_when_it_can(
+def test_a_file_that_cannot_be_touched_is_reported_once_and_once_when_it_can(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "habeat")
@@ -26,8 +26,8 @@ def test_a_file_that_cannot_be_touched_is_told_once_and_once_when_it_can(
             scheduler._touch_heartbeat()
         return [record.getMessage() for record in caplog.records]
 
-    (told,) = ticks()
-    assert told.startswith("habeat: habeat_heartbeat_file cannot be touched: ")
+    (found,) = ticks()
+    assert found.startswith("habeat: habeat_heartbeat_file cannot be touched: ")
     assert ticks() == []
     file.parent.mkdir()
     assert ticks() == ["habeat: habeat_heartbeat_file is touched again"]

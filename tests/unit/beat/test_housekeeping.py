@@ -18,14 +18,14 @@ class Store:
 
     def __init__(self) -> None:
         self.names: set[str] = set()
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     def declare(self, fingerprint: str, names: list[str]) -> None:
-        self.told.append("names")
+        self.calls.append("names")
         self.names = set(names)
 
     def register(self, *_: Any) -> Registration:
-        self.told.append("replica")
+        self.calls.append("replica")
         return Registration(0, 0, 1, len(self.names))
 
 
@@ -58,7 +58,7 @@ def _replica(
     return Replica(**given)
 
 
-def test_names_are_told_once_and_again_where_they_were_forgotten() -> None:
+def test_names_are_reported_once_and_again_where_they_were_forgotten() -> None:
     store, clock = Store(), FakeClock()
     entry = {"task": "proj.add", "schedule": 60}
     replica = _replica(store, clock, declare(make_app(), {"one": entry, "two": entry}))
@@ -67,8 +67,8 @@ def test_names_are_told_once_and_again_where_they_were_forgotten() -> None:
         if turn == 2:
             store.names.clear()
         replica.each_tick(None)
-        heard.append(tuple(store.told))
-        store.told.clear()
+        heard.append(tuple(store.calls))
+        store.calls.clear()
         clock.advance(REGISTER_EVERY_MS)
     again = ("names", "replica")
     assert heard == [again, ("replica",), ("replica",), again, ("replica",)]
@@ -82,7 +82,7 @@ def test_after_a_loss_of_data_a_replica_asks_at_once_which_deploy_is_the_newest(
     for lost_ms in (0, 0, 5_000, 5_000):
         election.known = Known("c", 1, loss=Loss(lost_ms, lost_ms))
         replica.each_tick(None)
-        heard.append(len(store.told))
-        store.told.clear()
+        heard.append(len(store.calls))
+        store.calls.clear()
         clock.advance(100)
     assert heard == [2, 0, 1, 0]

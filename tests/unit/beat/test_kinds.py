@@ -109,7 +109,7 @@ def test_what_hangs_is_not_begun_again_and_the_others_go_on(gate: threading.Even
     assert patient.call("a", lambda: 3) == 3, "it has returned"
 
 
-def test_the_threads_that_are_given_up_are_bounded(gate: threading.Event) -> None:
+def test_the_threads_that_are_abandoned_are_bounded(gate: threading.Event) -> None:
     calls = BoundedCalls(0)
     for number in range(GIVEN_UP_MAX):
         with pytest.raises(TimeoutError):

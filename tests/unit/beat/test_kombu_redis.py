@@ -64,7 +64,7 @@ def case(app: Celery, monkeypatch: pytest.MonkeyPatch) -> Case:
 # -- building -----------------------------------------------------------------------------------
 
 
-def test_a_connection_that_died_between_two_messages_is_nobodys_fault(case: Case) -> None:
+def test_a_connection_that_died_between_two_messages_is_no_entrys_fault(case: Case) -> None:
     case.captured.errors = [redis.ConnectionError("Connection closed by server")]
     assert case.render().commands
     assert (case.captured.calls, case.asked) == (2, 0)
@@ -139,7 +139,7 @@ def test_of_several_queues_it_is_not_known_which_one_is_meant(case: Case) -> Non
     assert case.render().commands, "the default queue is served as before"
 
 
-def test_who_insists_on_the_claim_is_told_so(case: Case) -> None:
+def test_who_insists_on_the_claim_gets_an_answer(case: Case) -> None:
     case.publisher._wanted = "atomic"
     assert not refuse(case, "private")
     assert case.render().commands

@@ -28,9 +28,9 @@ class Broker:
 
 @pytest.mark.parametrize("kind", [PublishRefused, PublishUnknown])
 def test_a_refusal_does_not_quote_the_users_headers(kind: type[PublishRefused]) -> None:
-    told = "task proj.work: key 'authorization' not handled [value: 'Bearer hunter2']"
+    problem = "task proj.work: key 'authorization' not handled [value: 'Bearer hunter2']"
     publication = Publication("[]", "application/json", "utf-8", {"headers": HEADERS})
-    outgoing = Outgoing(Broker(kind(told)), lambda: 0)  # type: ignore[arg-type]
+    outgoing = Outgoing(Broker(kind(problem)), lambda: 0)  # type: ignore[arg-type]
     parcel = Parcel("e", "1000", seal([publication]), 1, ())
     (answer,) = outgoing.publish([parcel], 1_000).answers(1_000)
     assert type(answer) is kind

@@ -46,7 +46,7 @@ def test_nor_reached_by_a_binding_that_another_has_made(app: Celery) -> None:
     assert "habeat's own" in refused(app, {"exchange": "innocent", "routing_key": "r"})
 
 
-def test_it_is_the_entrys_fault_and_nobodys_else() -> None:
+def test_it_is_the_fault_of_the_entry_alone() -> None:
     assert blame(OwnKey("x")) is Blame.ENTRY
 
 

@@ -132,7 +132,7 @@ def test_many_that_hang_at_once_delay_the_others_once(
     assert settled(asker, due("good"), good).state == DUE
 
 
-def test_threads_that_are_given_up_are_bounded(
+def test_threads_that_are_abandoned_are_bounded(
     asker: ScheduleThreads, clock: FakeClock, gate: threading.Event
 ) -> None:
     before = threading.active_count()

@@ -115,14 +115,14 @@ def test_an_unregistered_task_is_sent_by_its_name(app: Celery) -> None:
 @pytest.mark.parametrize("expires", [30, 30.0, timedelta(seconds=30)])
 def test_expires_is_absolute_from_the_effective_time(app: Celery, expires: Any) -> None:
     message = one(app, options={"expires": expires})
-    told = datetime.fromisoformat(head(message)["expires"])
-    assert told == datetime.fromtimestamp((SLOT_MS + 500 + 30_000) / 1_000, UTC)
+    result = datetime.fromisoformat(head(message)["expires"])
+    assert result == datetime.fromtimestamp((SLOT_MS + 500 + 30_000) / 1_000, UTC)
 
 
 def test_the_tasks_own_expires_too(app: Celery) -> None:
     message = one(app, task="proj.expiring", args=())
-    told = datetime.fromisoformat(head(message)["expires"])
-    assert told == datetime.fromtimestamp((SLOT_MS + 500 + 30_000) / 1_000, UTC)
+    result = datetime.fromisoformat(head(message)["expires"])
+    assert result == datetime.fromtimestamp((SLOT_MS + 500 + 30_000) / 1_000, UTC)
 
 
 def test_an_expires_that_is_an_instant_stays_that_instant(app: Celery) -> None:
@@ -366,12 +366,12 @@ def test_what_goes_its_own_way_is_bounded_too(app: Celery, monkeypatch: pytest.M
     app.register_task(Own())
     bench = Bench(app, {"a": {"task": "proj.own", "schedule": 60}})
     rendered = bench.publisher.render(bench.declared.entries["a"], FIRING, "cluster", 1)
-    told: list[dict[str, Any]] = []
+    result: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        type(bench.broker.producer), "publish", lambda self, *args, **given: told.append(given)
+        type(bench.broker.producer), "publish", lambda self, *args, **given: result.append(given)
     )
     bench.publish(rendered.envelope, 1, 1_500)
-    (given,) = told
+    (given,) = result
     assert (given["retry"], given["timeout"], given["confirm_timeout"]) == (False, 1.5, 1.5)
 
 

@@ -66,7 +66,7 @@ print(json.dumps({"calls": calls, "headers": headers, "check_ins": captured}, de
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, object]:
+def fields() -> dict[str, object]:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         capture_output=True,
@@ -79,16 +79,16 @@ def told() -> dict[str, object]:
     return found
 
 
-def test_apply_entry_is_called_as_sentry_unpacks_it(told: dict[str, list[object]]) -> None:
+def test_apply_entry_is_called_as_sentry_unpacks_it(fields: dict[str, list[object]]) -> None:
     """The scheduler and the entry, by position; Sentry's patch takes just these two."""
-    assert told["calls"] == [[2, ["producer"]]] * 4
+    assert fields["calls"] == [[2, ["producer"]]] * 4
 
 
 def test_sentrys_headers_arrive_beside_ours(
-    told: dict[str, dict[str, dict[str, object]]],
+    fields: dict[str, dict[str, dict[str, object]]],
 ) -> None:
     for name in "ab":
-        headers = told["headers"][name]
+        headers = fields["headers"][name]
         assert headers["sentry-monitor-slug"] == name
         assert headers["sentry-monitor-check-in-id"]
         assert headers["habeat_entry"] == name
@@ -96,9 +96,9 @@ def test_sentrys_headers_arrive_beside_ours(
 
 
 def test_a_check_in_has_the_entrys_own_schedule_and_zone(
-    told: dict[str, list[dict[str, Any]]],
+    fields: dict[str, list[dict[str, Any]]],
 ) -> None:
-    shown = {each["monitor_slug"]: each["monitor_config"] for each in told["check_ins"]}
+    shown = {each["monitor_slug"]: each["monitor_config"] for each in fields["check_ins"]}
     zones = {name: config["timezone"] for name, config in shown.items()}
     assert {name: config["schedule"] for name, config in shown.items()} == {
         "a": {"type": "interval", "value": 1, "unit": "minute"},

@@ -72,7 +72,7 @@ def why(app: Celery, entries: dict[str, Any]) -> str:
     templates = bench.publisher.templates
     assert templates is not None
     said = templates.why(next(iter(bench.declared.entries.values())))
-    assert bool(said) == (templates.filled == 0), "what is told is not what is done"
+    assert bool(said) == (templates.filled == 0), "what is result is not what is done"
     return said
 
 

@@ -66,7 +66,7 @@ def failing(bench: Bench, error: BaseException, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("error", [KeyError("zstandrad"), amqp.NotFound("no exchange")])
-def test_a_mistake_in_a_message_is_refused_and_nobody_is_asked(
+def test_a_mistake_in_a_message_is_refused_without_asking_redis(
     app: Celery, probe: Probe, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     bench = Bench(app, {"a": ADD})

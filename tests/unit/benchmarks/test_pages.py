@@ -39,8 +39,8 @@ def test_the_page_of_benchmarks_shows_every_table() -> None:
 
 def test_the_newest_full_result_is_shown(tmp_path: Path) -> None:
     for at, quick in (("2026-01-02", False), ("2026-01-01", False), ("2026-01-03", True)):
-        told = {"benchmark": "burst", "at": at, "quick": quick}
-        (tmp_path / f"burst-{at}.json").write_text(json.dumps(told))
+        fields = {"benchmark": "burst", "at": at, "quick": quick}
+        (tmp_path / f"burst-{at}.json").write_text(json.dumps(fields))
     (tmp_path / "burst_rabbitmq-1.json").write_text(
         json.dumps({"benchmark": "burst_rabbitmq", "at": "2027-01-01", "quick": False})
     )
@@ -54,11 +54,11 @@ def test_a_result_tells_its_circumstances_and_no_infinity(tmp_path: Path) -> Non
     path = results.save(
         "grid", {"late": [1.0, math.inf]}, quick=True, folder=tmp_path, svg="<svg/>"
     )
-    told = results.load(path)
-    assert told["data"] == {"late": [1.0, None]}
-    assert told["quick"] is True
+    fields = results.load(path)
+    assert fields["data"] == {"late": [1.0, None]}
+    assert fields["quick"] is True
     assert "-quick-" in path.name
-    assert {"commit", "machine", "python", "versions", "load_before"} <= set(told)
+    assert {"commit", "machine", "python", "versions", "load_before"} <= set(fields)
     assert str(Path.home()) not in path.read_text()
     assert path.with_suffix(".svg").read_text() == "<svg/>"
 

@@ -34,14 +34,14 @@ def test_wrong_usage(argv: list[str]) -> None:
     assert done.value.code == 2
 
 
-def test_who_looks_for_another_command_is_told_where_it_is(
+def test_who_looks_for_another_command_learns_where_it_is(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for word, told in (("status", True), ("--dance", False)):
+    for word, found in (("status", True), ("--dance", False)):
         with pytest.raises(SystemExit):
             main([word])
         where = "(all other commands need an app: celery -A proj habeat status)"
-        assert (where in capsys.readouterr().err) is told
+        assert (where in capsys.readouterr().err) is found
 
 
 @pytest.mark.parametrize("given", ["abc", "1", "nan", "3601", ""])
@@ -102,10 +102,10 @@ def invoke(*argv: str, app: Any = None) -> Any:
 def test_every_command_can_be_loaded_and_helps(name: str) -> None:
     done = invoke(name, "--help")
     assert done.exit_code == 0
-    told = done.output
+    found = done.output
     if name == "dead":
-        told = invoke(name, "list", "--help").output
-    assert "--json" in told
+        found = invoke(name, "list", "--help").output
+    assert "--json" in found
     command = group.get_command(click.Context(group), name)
     assert command is not None
     assert (command.name, bool(command.help)) == (name, True)

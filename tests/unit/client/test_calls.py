@@ -63,7 +63,7 @@ def test_what_may_pass_is_waited_for(fault: str, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("fault", ["denied", "other", "out_of_memory"])
-def test_what_does_not_pass_is_told_at_once(fault: str, clock: Clock) -> None:
+def test_what_does_not_pass_is_reported_at_once(fault: str, clock: Clock) -> None:
     calls = RetryingCalls(lambda: PLACE, 5.0, clock.sleep)
     attempt, turns = failing(1, StoreUnavailable(fault, "x"))
     with pytest.raises(RedisUnavailable, match="refused"):

@@ -40,7 +40,7 @@ def record(outcome: Outcome, ago_ms: int, reason: str = "") -> Record:
     return Record("e", at_ms, outcome, reason, 1, at_ms, 1, 0, 1, at_ms)
 
 
-def told(seen: Any, in_flight: int = 0) -> str:
+def warning(seen: Any, in_flight: int = 0) -> str:
     return silence(seen, NOW_MS, in_flight)
 
 
@@ -49,40 +49,40 @@ SENT = record(Outcome.SENT, QUIET_MS)
 
 def test_while_messages_leave_nothing_is_wrong() -> None:
     seen = Seen(record(Outcome.FAILED, 10), record(Outcome.SENT, 500), overdue=3, stuck=True)
-    assert told(seen, in_flight=5) == ""
+    assert warning(seen, in_flight=5) == ""
     assert seen.asked == 0
 
 
 @pytest.mark.parametrize("records", [(), (SENT,), (record(Outcome.LATE, QUIET_MS),)])
 def test_quiet_is_no_silence_while_nothing_is_due(records: tuple[Record, ...]) -> None:
-    assert told(Seen(*records)) == ""
+    assert warning(Seen(*records)) == ""
 
 
 def test_what_is_due_and_not_sent() -> None:
-    assert told(Seen(SENT, overdue=2)) == (
+    assert warning(Seen(SENT, overdue=2)) == (
         "nothing has been sent for 7 s, and 2 entries have been due for more than 6 s"
     )
-    assert told(Seen(overdue=1)).startswith("nothing has been sent, and 1")
+    assert warning(Seen(overdue=1)).startswith("nothing has been sent, and 1")
 
 
 def test_what_fails_again_and_again_is_due_in_the_future_each_time() -> None:
     seen = Seen(record(Outcome.FAILED, 100, "no list"), SENT)
-    assert told(seen).endswith("failed: entry 'e': no list")
+    assert warning(seen).endswith("failed: entry 'e': no list")
 
 
 def test_a_failure_before_the_last_message_or_long_ago_is_history() -> None:
-    assert told(Seen(SENT, record(Outcome.FAILED, QUIET_MS + 1))) == ""
-    assert told(Seen(record(Outcome.FAILED, 60_000), record(Outcome.SENT, 61_000))) == ""
+    assert warning(Seen(SENT, record(Outcome.FAILED, QUIET_MS + 1))) == ""
+    assert warning(Seen(record(Outcome.FAILED, 60_000), record(Outcome.SENT, 61_000))) == ""
 
 
 def test_messages_that_the_broker_does_not_take() -> None:
-    assert "2 messages in flight" in told(Seen(SENT, stuck=True), in_flight=2)
-    assert told(Seen(SENT, stuck=False), in_flight=2) == ""
+    assert "2 messages in flight" in warning(Seen(SENT, stuck=True), in_flight=2)
+    assert warning(Seen(SENT, stuck=False), in_flight=2) == ""
 
 
 def test_a_flood_of_other_records_hides_nothing_and_tells_nothing() -> None:
     """When a message left last is then not known; only that none did since the oldest one read."""
     fresh = [record(Outcome.SKIPPED, 10)] * RECORDS_READ
-    assert told(Seen(*fresh, overdue=1)) == ""
+    assert warning(Seen(*fresh, overdue=1)) == ""
     old = [record(Outcome.FAILED, 10)] * (RECORDS_READ - 1) + [record(Outcome.FAILED, QUIET_MS)]
-    assert told(Seen(*old, overdue=1)).startswith("nothing has been sent for 7 s")
+    assert warning(Seen(*old, overdue=1)).startswith("nothing has been sent for 7 s")

@@ -74,12 +74,15 @@ def test_replicas_not_seen_for_long_are_gone() -> None:
     assert found.remarks == ("no standby: if the leader is lost, no replica takes over",)
 
 
-def test_a_standby_that_has_not_registered_when_it_should_have_is_told() -> None:
+def test_a_standby_that_has_not_registered_when_it_should_have_is_reported() -> None:
     assert REGISTER_EVERY_MS + LONGEST_WAIT_MS < QUIET_AFTER_MS < LIVE_WINDOW_MS
-    for quiet_ms, told in ((QUIET_AFTER_MS, {}), (QUIET_AFTER_MS + 1, {"n2": QUIET_AFTER_MS + 1})):
+    for quiet_ms, result in (
+        (QUIET_AFTER_MS, {}),
+        (QUIET_AFTER_MS + 1, {"n2": QUIET_AFTER_MS + 1}),
+    ):
         found = status(seen_ms={"n1": NOW_MS - 9_000, "n2": NOW_MS - quiet_ms})
         assert [each.id for each in found.standbys] == ["n2"]
-        assert found.quiet_ms == told
+        assert found.quiet_ms == result
 
 
 @pytest.mark.parametrize(

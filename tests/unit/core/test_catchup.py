@@ -61,7 +61,7 @@ def steps_of(
     return plan(of, policies, cursor_ms=cursor_ms, now_ms=NOW_MS, **other)
 
 
-def told(steps: Sequence[Step]) -> list[tuple[str, int, int]]:
+def outline(steps: Sequence[Step]) -> list[tuple[str, int, int]]:
     """(what, first slot counted from now, how many)."""
     return [
         ("fire " + step.what.misfire, step.what.slot_ms - NOW_MS, 1)
@@ -80,22 +80,22 @@ def test_nothing_is_due() -> None:
 
 
 def test_each_slot_within_its_grace_fires() -> None:
-    found = told(steps_of(entry(Fixed((NOW_MS - GRACE_MS, NOW_MS - 1, NOW_MS))), 0))
+    found = outline(steps_of(entry(Fixed((NOW_MS - GRACE_MS, NOW_MS - 1, NOW_MS))), 0))
     assert found == [("fire ", -GRACE_MS, 1), ("fire ", -1, 1), ("fire ", 0, 1)]
 
 
 def test_the_grace_includes_its_last_millisecond() -> None:
     at = NOW_MS - GRACE_MS - 1
-    assert told(steps_of(entry(Fixed((at,))), 0)) == [("fire latest", at - NOW_MS, 1)]
-    assert told(steps_of(entry(Fixed((at,))), 0, Misfire.SKIP)) == [
+    assert outline(steps_of(entry(Fixed((at,))), 0)) == [("fire latest", at - NOW_MS, 1)]
+    assert outline(steps_of(entry(Fixed((at,))), 0, Misfire.SKIP)) == [
         ("misfire: skip", at - NOW_MS, 1)
     ]
-    assert told(steps_of(entry(Fixed((at + 1,))), 0, Misfire.SKIP)) == [("fire ", -GRACE_MS, 1)]
+    assert outline(steps_of(entry(Fixed((at + 1,))), 0, Misfire.SKIP)) == [("fire ", -GRACE_MS, 1)]
 
 
 def test_latest_fires_the_newest_missed_slot_and_all_within_grace() -> None:
     slots = (NOW_MS - 300_000, NOW_MS - 200_000, NOW_MS - 100_000, NOW_MS - 10)
-    assert told(steps_of(entry(Fixed(slots)), 0)) == [
+    assert outline(steps_of(entry(Fixed(slots)), 0)) == [
         ("misfire: latest", -300_000, 2),
         ("fire latest", -100_000, 1),
         ("fire ", -10, 1),
@@ -104,7 +104,7 @@ def test_latest_fires_the_newest_missed_slot_and_all_within_grace() -> None:
 
 def test_all_fires_no_more_than_the_limit() -> None:
     slots = tuple(NOW_MS - 100_000 * n for n in range(10, 0, -1))
-    assert told(steps_of(entry(Fixed(slots)), 0, Misfire.ALL, keep=2)) == [
+    assert outline(steps_of(entry(Fixed(slots)), 0, Misfire.ALL, keep=2)) == [
         ("misfire: limit", -1_000_000, 8),
         ("fire all", -200_000, 1),
         ("fire all", -100_000, 1),
@@ -113,7 +113,7 @@ def test_all_fires_no_more_than_the_limit() -> None:
 
 def test_a_limit_of_none_fires_none() -> None:
     slots = (NOW_MS - 100_000, NOW_MS)
-    found = told(steps_of(entry(Fixed(slots)), 0, Misfire.ALL, keep=0))
+    found = outline(steps_of(entry(Fixed(slots)), 0, Misfire.ALL, keep=0))
     assert found == [("misfire: limit", -100_000, 1), ("fire ", 0, 1)]
 
 
@@ -121,7 +121,7 @@ def test_a_limit_of_none_fires_none() -> None:
 def test_slots_of_a_lost_history_are_missed_whatever_the_policy(misfire: Misfire) -> None:
     lost_ms = NOW_MS - 30_000
     slots = (lost_ms - 1, lost_ms, lost_ms + 1)
-    found = told(steps_of(entry(Fixed(slots)), 0, misfire, loss=Loss(lost_ms, lost_ms)))
+    found = outline(steps_of(entry(Fixed(slots)), 0, misfire, loss=Loss(lost_ms, lost_ms)))
     assert found == [("history lost", -30_001, 2), ("fire ", -29_999, 1)]
 
 
@@ -133,13 +133,13 @@ def test_a_loss_noted_by_a_clock_ahead_does_not_miss_what_is_not_due() -> None:
 
 
 @pytest.mark.parametrize("once", [True, False])
-def test_where_nobody_can_know_the_delivery_decides(once: bool) -> None:
+def test_where_the_outcome_is_unknown_the_delivery_policy_decides(once: bool) -> None:
     """The old primary may have answered a leader that died with it, until the loss was found."""
     loss = Loss(NOW_MS - 5_000, NOW_MS - 2_000)
     slots = tuple(NOW_MS - ms for ms in (5_001, 5_000, 4_999, 2_000, 1_999))
     policies = Policies(delivery=Delivery.AT_MOST_ONCE if once else Delivery.AT_LEAST_ONCE)
     steps = plan(entry(Fixed(slots)), policies, cursor_ms=0, now_ms=NOW_MS, loss=loss)
-    lost, *rest = told(steps)
+    lost, *rest = outline(steps)
     assert lost == ("history lost", -5_001, 2)
     if once:
         assert rest == [("history uncertain", -4_999, 2), ("fire ", -1_999, 1)]
@@ -156,7 +156,7 @@ def test_a_slot_that_was_not_due_before_the_loss_is_not_lost() -> None:
     assert offset_ms > 1
     lost_ms = slot_ms + 1
     steps = plan(of, Policies(), cursor_ms=slot_ms - 1, now_ms=NOW_MS, loss=Loss(lost_ms, lost_ms))
-    assert told(steps)[0] == ("fire ", slot_ms - NOW_MS, 1)
+    assert outline(steps)[0] == ("fire ", slot_ms - NOW_MS, 1)
 
 
 def test_exhaustion_is_none() -> None:

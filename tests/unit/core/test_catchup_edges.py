@@ -11,7 +11,7 @@ from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing
 from habeat.core.history import Loss
 from habeat.schedules import Interval
-from tests.unit.core.test_catchup import told
+from tests.unit.core.test_catchup import outline
 
 SECOND_MS = 1_000
 NOW_MS = 1_750_000_000_000
@@ -31,7 +31,7 @@ def planned(
     """What becomes of an entry of one second: (what, first slot from NOW_MS, how many)."""
     of = entry or Entry("e", "t", Interval(SECOND_MS, 0))
     chosen = replace(Policies(misfire=misfire, misfire_grace_ms=GRACE_MS), **policies)  # type: ignore[arg-type]
-    return told(
+    return outline(
         plan(
             of,
             chosen,

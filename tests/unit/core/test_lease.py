@@ -130,14 +130,14 @@ def test_one_zero_is_looked_at_again() -> None:
     assert found == [Action.WAIT, Action.LOOK_AGAIN, Action.LOOK_AGAIN]
 
 
-def test_a_listener_between_the_two_looks_starts_anew() -> None:
+def test_a_listener_between_the_two_looks_starts_again() -> None:
     found = conclude(
         seen(0), seen(250, listeners=0), seen(310, listeners=1), seen(370, listeners=0)
     )
     assert found == [Action.WAIT, Action.LOOK_AGAIN, Action.WAIT, Action.LOOK_AGAIN]
 
 
-def test_a_heartbeat_between_the_two_looks_starts_anew() -> None:
+def test_a_heartbeat_between_the_two_looks_starts_again() -> None:
     found = conclude(
         seen(0),
         seen(250, listeners=0),

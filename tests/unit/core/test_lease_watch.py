@@ -16,7 +16,7 @@ def test_a_count_that_cannot_be_had_any_more_is_no_zero() -> None:
     assert conclude(*looks) == [Action.WAIT] * 5
 
 
-def test_a_count_that_cannot_be_had_between_two_zeroes_starts_anew() -> None:
+def test_a_count_that_cannot_be_had_between_two_zeroes_starts_again() -> None:
     found = conclude(
         seen(0), seen(100, listeners=0), seen(200, listeners=None), seen(300, listeners=0)
     )
@@ -37,7 +37,7 @@ def test_the_second_look_counts_from_the_first_zero() -> None:
     assert found[-1] is Action.STEAL_CRASHED
 
 
-def test_another_holder_with_the_same_heartbeat_starts_anew() -> None:
+def test_another_holder_with_the_same_heartbeat_starts_again() -> None:
     """After a loss of data numbers repeat."""
     looks = [seen(STEP_MS * n) for n in range(10)]
     other = [seen(STEP_MS * n, holder="18:other") for n in range(10, 18)]

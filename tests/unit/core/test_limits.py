@@ -20,7 +20,7 @@ GIVEN: Mapping[str, Any] = {"task": "proj.a", "schedule": habeat.every(10, offse
 
 
 @pytest.mark.parametrize(
-    ("over", "within", "told"),
+    ("over", "within", "problem"),
     [
         ({"description": "x" * 11}, {"description": "x" * 10}, "got 11 characters"),
         ({"tags": ["a", "b", "c"]}, {"tags": ["a", "b"]}, "invalid tags: expected at most 2 tags"),
@@ -28,11 +28,11 @@ GIVEN: Mapping[str, Any] = {"task": "proj.a", "schedule": habeat.every(10, offse
         ({"kwargs": {"x": "y" * 400}}, {"kwargs": {"x": "y" * 100}}, "invalid definition: "),
     ],
 )
-def test_limits_of_an_entry(over: Any, within: Any, told: str) -> None:
+def test_limits_of_an_entry(over: Any, within: Any, problem: str) -> None:
     fine = new_entry("e", {**GIVEN, **within}, "UTC", SMALL)
     with pytest.raises(ValidationError) as refused:
         new_entry("e", {**GIVEN, **over}, "UTC", SMALL)
-    assert told in str(refused.value)
+    assert problem in str(refused.value)
     assert "(habeat_" in str(refused.value)
     assert "yyy" not in str(refused.value)
     stored = Stored("e", digest_of(encode(fine)), fine, EntryState())

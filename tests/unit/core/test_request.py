@@ -58,7 +58,7 @@ def test_a_whole_backfill_is_each_slot_once_in_order_the_last_one_included() -> 
     assert slots == list(range(-22, 1))
 
 
-def test_what_is_left_goes_on_behind_the_slot_that_fired() -> None:
+def test_what_is_left_continues_behind_the_slot_that_fired() -> None:
     ((firing, left),) = backfill(3).firings(ENTRY, "r", NOW_MS)
     assert left is not None
     assert left.cursor_ms == firing.slot_ms

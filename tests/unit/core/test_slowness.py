@@ -60,7 +60,7 @@ def test_each_other_entry_counts_once_however_often_it_fires() -> None:
     assert durations.judge("a", 2 * SLOW_US, NOW_US) is Verdict.SLOW
 
 
-def test_where_nobody_waits_nobody_is_slow() -> None:
+def test_without_waiting_no_entry_is_slow() -> None:
     durations = Durations()
     durations.note("a", QUICK_US, NOW_US)
     assert durations.judge("a", 2 * SLOW_US, NOW_US) is Verdict.FINE, "its own do not count"

@@ -181,7 +181,7 @@ def test_where_all_are_slow_no_entry_is_set_aside_and_it_is_said_once(
     assert outcomes == {"sent"}
 
 
-def test_alone_it_holds_up_nobody() -> None:
+def test_alone_it_holds_up_no_other() -> None:
     world = World(atomic=True)
     slow(world, "bad", every_ms=2_000)
     world.run(60_000)

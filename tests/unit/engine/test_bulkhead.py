@@ -85,7 +85,7 @@ def test_what_redis_is_to_blame_for_is_not_looked_for_in_our_keys(fault: str) ->
     assert mended.count == 0
 
 
-def test_keys_that_cannot_be_put_right_are_named_once_and_dispatch_goes_on(
+def test_keys_that_cannot_be_put_right_are_named_once_and_dispatch_continues(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()

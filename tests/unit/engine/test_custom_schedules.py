@@ -141,7 +141,7 @@ def test_a_backlog_of_a_slow_entry_is_planned_bit_by_bit() -> None:
 # -- failing ---------------------------------------------------------------------------------
 
 
-def test_one_that_fails_waits_longer_each_time_and_says_when_it_goes_on(
+def test_one_that_fails_waits_longer_each_time_and_says_when_it_continues(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World(atomic=True)

@@ -176,7 +176,7 @@ def test_a_burst_is_planned_over_several_ticks_and_each_slot_fires_once() -> Non
 # -- verdicts -------------------------------------------------------------------------------
 
 
-def test_one_refused_queue_backs_off_and_hides_nobody(
+def test_one_refused_queue_backs_off_and_hides_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World(atomic=True)
@@ -376,8 +376,8 @@ def test_what_others_code_quotes_of_the_arguments_is_neither_logged_nor_stored(
         kwargs={"token": "hunter2"},
         options={"headers": {"auth": "Bearer xyz"}},
     )
-    told = "cannot use 'hunter2' for 4111-1111 with Bearer xyz"
-    world.publisher.render_fails["bad"] = [kind(told)] * 3
+    problem = "cannot use 'hunter2' for 4111-1111 with Bearer xyz"
+    world.publisher.render_fails["bad"] = [kind(problem)] * 3
     world.run(10_000)
     assert world.store.outcomes("bad")[0][1] == "failed"
     assert 'cannot use <kwargs["token"]> for <args[0]> with <headers["auth"]>' in caplog.text

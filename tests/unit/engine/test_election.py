@@ -206,7 +206,7 @@ def test_a_lease_that_outlives_its_leader_is_taken(crash_poll_ms: int, rank: int
     assert field.store.count("steal") == 1
 
 
-def test_a_refused_steal_goes_on_watching(field: Field) -> None:
+def test_a_refused_steal_continues_watching(field: Field) -> None:
     one, other = field.replica("a"), field.replica("b")
     assert one.step()
     field.run(other, 1_000)
@@ -257,7 +257,7 @@ def test_a_barred_replica_never_contends(field: Field) -> None:
     assert field.store.count("observe") > 2
 
 
-def test_who_resigned_stays_away_unless_nobody_wants_the_lease(field: Field) -> None:
+def test_who_resigned_stays_away_unless_no_other_wants_the_lease(field: Field) -> None:
     one, other = field.replica("a"), field.replica("b")
     assert one.step()
     one.resign(60_000)
@@ -304,7 +304,7 @@ def test_the_most_that_was_known_is_kept_until_the_loss_is_declared(
     assert passed == [known]
 
 
-def test_an_emptied_redis_is_told_by_who_knew_it(
+def test_an_emptied_redis_is_reported_by_a_replica_that_knew_it(
     field: Field, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = field.replica("b")
@@ -324,7 +324,7 @@ def test_an_emptied_redis_is_told_by_who_knew_it(
     assert passed[0].cluster == "cluster"
 
 
-def test_a_fenced_call_that_is_answered_by_nobody_says_the_lease_is_gone(
+def test_a_fenced_call_without_an_answer_says_the_lease_is_gone(
     field: Field, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = field.replica("a")
@@ -448,14 +448,14 @@ def test_an_answer_of_a_redis_that_knows_less_is_none_of_our_history() -> None:
     assert two.known.answered_ms == field.store.now_ms
 
 
-@pytest.mark.parametrize("told_by", ["an answer", "a look"])
-def test_a_token_that_was_gone_and_is_back_shows_a_loss(told_by: str) -> None:
+@pytest.mark.parametrize("shown_by", ["an answer", "a look"])
+def test_a_token_that_was_gone_and_is_back_shows_a_loss(shown_by: str) -> None:
     """Emptied, then restored: by the heartbeat alone nothing was missing."""
     field = Field()
     one = field.replica("a")
     assert one.step()
     token, field.store.lease = field.store.lease, ""
-    if told_by == "an answer":
+    if shown_by == "an answer":
         with pytest.raises(LeaseLost):
             renew(one, field)
     else:

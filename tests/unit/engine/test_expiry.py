@@ -61,7 +61,7 @@ def test_expired_slots_are_skipped_with_a_record_and_later_ones_fire(atomic: boo
     assert sent == ["a"]
 
 
-def test_an_entry_all_of_whose_slots_have_expired_goes_on() -> None:
+def test_an_entry_all_of_whose_slots_have_expired_continues() -> None:
     world = World()
     world.add("a", ago_ms=25_000, every_ms=10_000, deadline_ms=1_000)
     world.run(6_000)

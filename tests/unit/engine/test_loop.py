@@ -77,7 +77,7 @@ def test_a_clock_that_steps_back_refires_nothing_and_does_not_spin() -> None:
     assert slots == sorted(set(slots))
 
 
-def test_an_early_answer_anchors_the_clock_anew() -> None:
+def test_an_early_answer_anchors_the_clock_again() -> None:
     world = World(atomic=True)
     world.add("a", every_ms=1_000)
     world.store.before["claim"] = lambda: setattr(world.store, "skew_ms", -400)
@@ -186,7 +186,7 @@ def failing(world: World, call: str) -> None:
     setattr(world.store, call, raises)
 
 
-def test_the_same_bug_is_not_told_at_every_tick(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_same_bug_is_not_reported_at_every_tick(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     failing(world, "tick")
     world.run(60_000)
@@ -213,7 +213,7 @@ def test_a_bug_in_the_chores_does_not_stop_dispatch(caplog: pytest.LogCaptureFix
     assert caplog.text.count("a chore failed") == 1
 
 
-def test_broker_trouble_is_told_once_and_over_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_broker_trouble_is_reported_once_and_over_once(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     world.add("a", every_ms=1_000)
     world.publisher.down = True
@@ -240,7 +240,7 @@ def test_the_broker_away_beyond_the_grace_is_in_the_ledger() -> None:
     assert accounted == (world.store.rows["a"].cursor_ms - first) // 1_000 + 1  # type: ignore[operator]
 
 
-def test_out_of_memory_in_a_claim_stops_dispatch_and_is_told_once(
+def test_out_of_memory_in_a_claim_stops_dispatch_and_is_reported_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World(atomic=True)

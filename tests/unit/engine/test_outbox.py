@@ -182,7 +182,7 @@ def test_the_intents_of_a_leader_that_may_live_are_left_alone() -> None:
     assert world.publisher.names == ["theirs"]
 
 
-def test_an_intent_that_somebody_settled_meanwhile_is_not_called_given_up(
+def test_an_intent_that_was_settled_meanwhile_is_not_called_abandoned(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()

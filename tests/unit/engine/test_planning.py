@@ -140,7 +140,7 @@ def test_many_unreadable_entries_do_not_fill_every_batch() -> None:
     assert [what for _, what in world.store.outcomes("good")] == ["sent"]
 
 
-def test_an_entry_that_only_other_code_can_resolve_waits_and_is_told_once(
+def test_an_entry_that_only_other_code_can_resolve_waits_and_is_reported_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World(atomic=True)

@@ -64,14 +64,14 @@ def test_who_wakes_the_leader_is_heard_before_the_held_are_due() -> None:
     world = foreseeing()
     due_ms = soon(world, "later")
 
-    def somebody_adds(timeout_ms: int) -> frozenset[str]:
+    def client_adds(timeout_ms: int) -> frozenset[str]:
         world.line.wait = waits  # type: ignore[method-assign]
         world.clock.advance(100)
         world.add("now", ago_ms=1_000)
         return frozenset({"changed"})
 
     waits = world.line.wait
-    world.line.wait = somebody_adds  # type: ignore[method-assign]
+    world.line.wait = client_adds  # type: ignore[method-assign]
     world.tick(3)
     sent = [name for name, _, what, *_ in world.store.ledger if what == "sent"]
     assert sent.index("now") < sent.index("later")
@@ -230,9 +230,9 @@ def test_no_answer_is_waited_for_beyond_the_instant(way_ms: float) -> None:
     answer = world.store.observe
 
     def late(*given: Any) -> Any:
-        told = answer(*given)
+        found = answer(*given)
         world.clock.advance(way_ms)
-        return told
+        return found
 
     world.store.observe = late  # type: ignore[method-assign]
     claimed_ms = asked_and_claimed(world, way_ms)[1]

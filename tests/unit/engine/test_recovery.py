@@ -25,7 +25,7 @@ def test_a_resend_says_the_number_of_its_attempt() -> None:
     assert attempt == 3
 
 
-def test_what_another_had_resent_goes_on_counting() -> None:
+def test_what_another_had_resent_continues_counting() -> None:
     world = World()
     intent_of(world, "1:dead", attempts=4)
     world.run(1_000)
@@ -33,7 +33,7 @@ def test_what_another_had_resent_goes_on_counting() -> None:
     assert attempt == 6
 
 
-def test_who_leads_anew_resends_at_once_and_not_when_it_had_planned_to() -> None:
+def test_who_leads_again_resends_at_once_and_not_when_it_had_planned_to() -> None:
     """The pause between two looks is that of one token."""
     world = World()
     intent_of(world, "1:dead")
@@ -48,7 +48,7 @@ def test_who_leads_anew_resends_at_once_and_not_when_it_had_planned_to() -> None
 
 
 @pytest.mark.parametrize("delivery", ["at_least_once", AT_MOST_ONCE])
-def test_what_is_given_up_is_no_failure_of_the_tick(
+def test_what_is_abandoned_is_no_failure_of_the_tick(
     delivery: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     world = World()
@@ -85,7 +85,7 @@ def test_a_connection_is_not_waited_for_longer_than_a_publish() -> None:
     assert max(asked) <= 1_500
 
 
-def test_what_is_planned_anew_after_a_refused_claim_goes_at_once() -> None:
+def test_what_is_planned_again_after_a_refused_claim_goes_at_once() -> None:
     """By the outbox, too: an edit during the claim does not put the slot off."""
     world = World()
     world.add("a", every_ms=3_600_000)

@@ -63,7 +63,7 @@ def test_a_backfill_that_waits_for_its_time_is_kept() -> None:
     assert len(world.store.outcomes("a")) == 3
 
 
-def test_a_request_that_cannot_be_rendered_is_put_aside_and_the_schedule_goes_on() -> None:
+def test_a_request_that_cannot_be_rendered_is_put_aside_and_the_schedule_continues() -> None:
     """The tries of a slot are the slot's own: a request does not put its entry off."""
     world = World(atomic=True)
     world.add("a", every_ms=3_600_000)

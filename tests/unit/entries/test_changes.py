@@ -45,7 +45,7 @@ def run_of(edit: Any) -> tuple[int, int, int, str]:
     return lost.first_ms, lost.last_ms, lost.count, lost.reason
 
 
-def told(edit: Any) -> tuple[str, int]:
+def reason_and_end(edit: Any) -> tuple[str, int]:
     paused = json.loads(edit.write.paused)
     return paused["reason"], paused["at_ms"]
 
@@ -69,7 +69,7 @@ def test_what_is_added_disabled_or_paused_is_not_due() -> None:
     off = addition(ABSENT, entry_of(enabled=False), NOW)
     assert off.write.position == Position(NOW, NOW + 9_500, None)
     paused = addition(ABSENT, entry_of(), NOW, "why")
-    assert told(paused) == ("why", NOW)
+    assert reason_and_end(paused) == ("why", NOW)
     assert (paused.entry.state.due_ms, paused.entry.condition) == (None, "paused")
 
 
@@ -157,11 +157,11 @@ def test_pausing_again_changes_the_reason_only() -> None:
     assert pause(paused, "old", NOW) is None
     edit = pause(paused, "new", NOW)
     assert edit is not None
-    assert told(edit) == ("new", 77)
+    assert reason_and_end(edit) == ("new", 77)
     assert (edit.write.position, edit.write.lost) == (None, None)
 
 
-def test_resuming_what_goes_on_is_nothing() -> None:
+def test_resuming_what_continues_is_nothing() -> None:
     assert resume(stored(entry_of()), NOW) is None
 
 
@@ -352,7 +352,7 @@ def test_a_pause_may_have_an_end() -> None:
     assert pause(again, "why", NOW, NOW + 5_000) is None
     other = pause(again, "why", NOW, NOW + 9_000)
     assert other is not None
-    assert (told(other), other.write.resume_at_ms) == (("why", 77), NOW + 9_000)
+    assert (reason_and_end(other), other.write.resume_at_ms) == (("why", 77), NOW + 9_000)
 
 
 def test_a_resume_that_catches_up_leaves_the_cursor_where_it_was() -> None:
@@ -364,7 +364,7 @@ def test_a_resume_that_catches_up_leaves_the_cursor_where_it_was() -> None:
     assert (edit.write.paused, edit.entry.condition) == ("", "active")
 
 
-def test_a_resume_without_a_cursor_goes_on_from_now() -> None:
+def test_a_resume_without_a_cursor_continues_from_now() -> None:
     off = stored(entry_of(), cursor_ms=0, paused="x", due_ms=None)
     edit = resume(off, NOW, catch_up=True)
     assert edit is not None

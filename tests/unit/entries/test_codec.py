@@ -65,7 +65,7 @@ def test_any_value_in_any_field_is_read_or_refused(field: str) -> None:
     refused = [str(each) for each in found if isinstance(each, DefinitionError)]
     assert refused, f"no value of {field} is refused"
     assert field in ("schedule", "misfire", "delivery") or not any(
-        SECRET in told for told in refused
+        SECRET in line for line in refused
     )
 
 
@@ -76,7 +76,7 @@ def test_any_value_in_any_field_of_a_request(field: str) -> None:
     assert all(0 < each.pace <= 1_000 for each in found if isinstance(each, Request))
     refused = [str(each) for each in found if isinstance(each, DefinitionError)]
     assert refused, f"no value of {field} is refused"
-    assert not any(SECRET in told for told in refused)
+    assert not any(SECRET in line for line in refused)
 
 
 def outcome(read: Callable[[], Any]) -> Any:

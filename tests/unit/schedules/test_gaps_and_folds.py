@@ -65,7 +65,7 @@ def test_every_zone_above_does_change_its_offset() -> None:
     st.one_of(st.just("*"), DAYS),
     st.integers(0, 6 * 60),
 )
-def test_as_somebody_watching_the_wall_clock_would_have_it(
+def test_as_a_person_watching_the_wall_clock_expects(
     change: tuple[str, datetime], minute: str, hour: str, day: str, lead_minutes: int
 ) -> None:
     name, around = change

@@ -31,7 +31,7 @@ def test_the_offset_moves_the_grid() -> None:
     assert Interval(60_000, offset_ms=12_345).next_after_ms(T0 + 12_345) == T0 + 72_345
 
 
-def test_before_the_unix_epoch_the_grid_goes_on() -> None:
+def test_before_the_unix_epoch_the_grid_continues() -> None:
     assert Interval(1000, offset_ms=1).next_after_ms(-5000) == -4999
 
 

@@ -53,7 +53,7 @@ def test_each_missing_time_and_only_that_moves_to_the_end_of_the_gap() -> None:
     assert slots(Cron("30 2 * * 1", tz=BERLIN), begin, end) == []  # a Monday; that is a Sunday
 
 
-def test_what_counts_elapsed_time_just_goes_on_over_the_gap() -> None:
+def test_what_counts_elapsed_time_just_continues_over_the_gap() -> None:
     begin, end = ms(2026, 3, 28, 23, 0), ms(2026, 3, 29, 3, 0)
     expected = ["28 23:15", "29 00:15", "29 01:15", "29 02:15"]
     assert slots(Cron("15 * * * *", tz=BERLIN), begin, end) == expected

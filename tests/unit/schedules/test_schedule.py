@@ -51,7 +51,7 @@ def test_a_run_is_what_between_yields(schedule: Schedule) -> None:
     assert schedule.count_between(until_ms, after_ms) is None
 
 
-def test_a_limited_run_goes_on_where_it_stopped() -> None:
+def test_a_limited_run_continues_where_it_stopped() -> None:
     schedule = cron("* * * * *")
     first = schedule.count_between(0, 600_000, limit=7)
     assert first == Run(7, 60_000, 420_000)

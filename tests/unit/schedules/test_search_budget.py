@@ -96,7 +96,7 @@ def test_an_interval_of_centuries_ends_with_the_calendar() -> None:
     assert all(each.day <= 7 for each in found)
 
 
-def test_a_time_that_never_exists_is_given_up() -> None:
+def test_a_time_that_never_exists_is_abandoned() -> None:
     """The last Sunday of March at 02:30 is in the gap of every year."""
     never = "FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU;BYHOUR=2;BYMINUTE=30"
     with bounded(2), pytest.raises(ScheduleTooExpensive, match="found sooner"):
@@ -105,7 +105,7 @@ def test_a_time_that_never_exists_is_given_up() -> None:
         habeat.cron("30 2 */1 3 0#5", tz="Europe/Berlin", gap="skip").next_after_ms(NOW_MS)
 
 
-def test_a_rule_with_a_slot_in_a_century_is_given_up_and_names_itself() -> None:
+def test_a_rule_with_a_slot_in_a_century_is_abandoned_and_names_itself() -> None:
     text = "FREQ=SECONDLY;INTERVAL=86401;BYHOUR=9;BYMINUTE=0;BYSECOND=0"
     with bounded(3), pytest.raises(ScheduleTooExpensive, match="INTERVAL=86401"):
         rule(text).next_after_ms(NOW_MS)

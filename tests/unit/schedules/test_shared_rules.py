@@ -27,7 +27,7 @@ def test_turns_do_not_disturb_each_other(one: Schedule, other: Schedule) -> None
         assert other.next_after_ms(START_MS - n * YEAR_MS) == beside[n]
 
 
-def test_names_that_h_is_hashed_from_are_told_apart() -> None:
+def test_names_that_h_is_hashed_from_are_distinguished() -> None:
     slots = {
         Cron("H H * * *", tz="UTC", hash_id=name).next_after_ms(START_MS) for name in "abcdefgh"
     }

@@ -81,15 +81,15 @@ class Accounts:
                 case.wrong("ledger", f"{outcome}, and it was never claimed", entry, identity)
             return
         if claim.outcomes and not case.lost(claim.at_us, case.at_us):
-            told = f"recorded as {outcome}, and as {claim.outcomes[-1]} before"
-            case.wrong("ledger", told, entry, identity)
+            problem = f"recorded as {outcome}, and as {claim.outcomes[-1]} before"
+            case.wrong("ledger", problem, entry, identity)
         claim.outcomes.append(outcome)
 
     def _check_fence(self, outcome: str, epoch: int, entry: str, slot: str) -> None:
         leases = self._leases
         if leases.known and not (epoch == epoch_of(self._case.token) and leases.lives()):
-            told = f"recorded as {outcome} by lease epoch {epoch}, but {leases.told()}"
-            self._case.wrong("I5", told, entry, slot)
+            problem = f"recorded as {outcome} by lease epoch {epoch}, but {leases.described()}"
+            self._case.wrong("I5", problem, entry, slot)
 
     # -- at the end ---------------------------------------------------------------------------
 
@@ -119,15 +119,15 @@ class Accounts:
             for piece in pieces[at:]:
                 if not piece[3]:  # of a definition that no replica could read
                     continue
-                told = "accounted for, and its entry's cursor has never come so far"
-                self._case.wrong("ledger", told, life.entry, str(piece[0]))
+                problem = "accounted for, and its entry's cursor has never come so far"
+                self._case.wrong("ledger", problem, life.entry, str(piece[0]))
 
     def _check_overlaps(self, life: Life, pieces: list[Piece]) -> None:
         last_ms = -(1 << 62)
         for piece in pieces:
             if piece[0] <= last_ms:
-                told = "it is accounted for twice (claims and ledger records together)"
-                self._case.wrong("ledger", told, life.entry, str(piece[0]))
+                problem = "it is accounted for twice (claims and ledger records together)"
+                self._case.wrong("ledger", problem, life.entry, str(piece[0]))
             last_ms = max(last_ms, piece[1])
 
     def _explain(self, life: Life, span: Span, pieces: list[Piece]) -> None:
@@ -142,16 +142,16 @@ class Accounts:
                 missing.append(slot)
         foreign = sorted(covered - slots)
         for slot in missing[:_TOLD_AT_MOST]:
-            told = f"a slot of the schedule, and nothing accounts for it ({len(missing)} in all)"
-            self._case.wrong("ledger", told, life.entry, str(slot))
+            problem = f"a slot of the schedule, and nothing accounts for it ({len(missing)} in all)"
+            self._case.wrong("ledger", problem, life.entry, str(slot))
         for slot in foreign[:_TOLD_AT_MOST]:
-            told = "accounted for, and it is no slot of the schedule then in force"
-            self._case.wrong("ledger", told, life.entry, str(slot))
+            problem = "accounted for, and it is no slot of the schedule then in force"
+            self._case.wrong("ledger", problem, life.entry, str(slot))
         for first, last, count, _ in runs:
             real = sum(first <= slot <= last for slot in slots)
             if real != count:
-                told = f"a record of {count} slots up to {last}, and there are {real}"
-                self._case.wrong("ledger", told, life.entry, str(first))
+                problem = f"a record of {count} slots up to {last}, and there are {real}"
+                self._case.wrong("ledger", problem, life.entry, str(first))
 
 
 def _pieces(life: Life) -> Iterator[Piece]:

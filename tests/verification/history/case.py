@@ -117,7 +117,7 @@ class Case:
             found = self.firings[name] = Firing()
         return found
 
-    def firing_anew(self, entry: str, identity: str) -> Firing:
+    def firing_again(self, entry: str, identity: str) -> Firing:
         """That of another entry; what is known of it already came just now."""
         copies = self.firing(entry, identity).copies
         found = Firing(copies=[copy for copy in copies if copy.at_us >= self.at_us])

@@ -21,6 +21,7 @@ from tests.verification.history.accounts import Accounts
 from tests.verification.history.bounds import NOTICED_MS
 from tests.verification.history.case import Case, read_loss
 from tests.verification.history.claims import Claims
+from tests.verification.history.context import in_context
 from tests.verification.history.cursors import Cursors
 from tests.verification.history.events import (
     Arrival,
@@ -42,7 +43,6 @@ from tests.verification.history.messages import Messages
 from tests.verification.history.misses import Misses
 from tests.verification.history.reasons import Reasons
 from tests.verification.history.standing import Standing
-from tests.verification.history.telling import told
 from tests.verification.history.waiting import Waiting
 
 _TOLD_AT_MOST = 20
@@ -78,7 +78,7 @@ def judge(events: Sequence[Event], expectation: Expectation) -> Verdict:
     verdict = Verdict(lateness=_lateness(case), explained=case.explained)
     case.problems.sort(key=lambda problem: problem.at_us)
     for problem in case.problems[:_TOLD_AT_MOST]:
-        verdict.problems.append(told(problem, events, expectation))
+        verdict.problems.append(in_context(problem, events, expectation))
     if len(case.problems) > _TOLD_AT_MOST:
         verdict.problems.append(f"and {len(case.problems) - _TOLD_AT_MOST} more problems")
     return verdict
@@ -169,7 +169,7 @@ class _Walk:
         if lost.server_us is not None:
             self._at(lost.at_us, lost.server_us)
         kept = lost.kept
-        for gap in () if lost.told else case.gaps:
+        for gap in () if lost.complete else case.gaps:
             if kept is None and gap.start_us <= lost.at_us <= gap.end_us:
                 kept = gap.kept
         case.history += 1

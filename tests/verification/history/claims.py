@@ -56,11 +56,11 @@ class Claims:
     def _claimed(self, entry: str, identity: str, token: str, atomic: bool) -> None:
         case = self._case
         if not self._leases.holds(token):
-            case.wrong("I5", f"claimed by {token}, but {self._leases.told()}", entry, identity)
+            case.wrong("I5", f"claimed by {token}, but {self._leases.described()}", entry, identity)
         firing, life = case.firing(entry, identity), self._cursors.lived(entry)
         if firing.claims and firing.claims[-1].history == case.history:
             if self._is_another(firing.claims[-1], life, identity):
-                firing = case.firing_anew(entry, identity)
+                firing = case.firing_again(entry, identity)
             else:
                 case.wrong("I3", "claimed a second time in one history of Redis", entry, identity)
         claim = Claim(case.at_us, case.server_us, case.history, token, atomic, life)

@@ -158,8 +158,8 @@ class Cursors:
         life = self.lived(entry)
         life.claims.append(slot_ms)
         if life.cursor_ms is None or life.cursor_ms < slot_ms:
-            told = f"claimed, and the cursor stands at {life.cursor_ms}"
-            self._case.wrong("I4", told, entry, str(slot_ms))
+            problem = f"claimed, and the cursor stands at {life.cursor_ms}"
+            self._case.wrong("I4", problem, entry, str(slot_ms))
 
     # -- ends ---------------------------------------------------------------------------------
 
@@ -174,8 +174,8 @@ class Cursors:
             if heir is None:
                 self._cover_removal(life)
             elif heir.cursor_ms != life.cursor_ms:
-                told = f"renamed to {heir.entry}, and its cursor is {heir.cursor_ms} there"
-                self._case.wrong("I4", told, entry, str(life.cursor_ms))
+                problem = f"renamed to {heir.entry}, and its cursor is {heir.cursor_ms} there"
+                self._case.wrong("I4", problem, entry, str(life.cursor_ms))
 
     def _cover_removal(self, life: Life) -> None:
         """What was due when its removal began must be in the ledger."""

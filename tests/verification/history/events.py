@@ -148,7 +148,7 @@ class Lost:
     kept: the writes that would build what is there now (as `Write.words`: HSET entries, state,
     inflight; SET lease PX what remains). () is an empty server; None: not known, and the checker
     believes what it sees next. server_us: the server's own clock; None: as since the last write.
-    told: `kept` is all that is known; else a gap around this moment may tell more. under_way: calls
+    complete: `kept` is all that is known; else a gap around it may show more. under_way: calls
     were, whose answers are read later and in any order: their sender cannot tell which of the next
     answers is of the lost history, and may date the loss to when it noticed it.
     """
@@ -157,7 +157,7 @@ class Lost:
     how: str
     kept: tuple[Words, ...] | None = None
     server_us: int | None = None
-    told: bool = False
+    complete: bool = False
     under_way: bool = False
 
 

@@ -60,8 +60,8 @@ class Intents:
 
     def _taken_over(self, entry: str, identity: str, before: str, token: str) -> None:
         if not self._leases.holds(token):
-            told = f"its intent was taken over by {token}, but {self._leases.told()}"
-            self._case.wrong("I5", told, entry, identity)
+            problem = f"its intent was taken over by {token}, but {self._leases.described()}"
+            self._case.wrong("I5", problem, entry, identity)
         left_us = self._leases.trust_left_us(before)
         if token != before and left_us > self._case.expectation.slack_us + _COARSE_US:
             self._case.wrong(
@@ -117,17 +117,17 @@ class Intents:
         self.subject = self.just_left = None
         self._buried.clear()
         if self._balance:
-            self._case.wrong("I7", self._told())
+            self._case.wrong("I7", self._explained())
             self._balance = 0  # said once
 
     def check_left(self) -> None:
         """I10: what has left was settled with its record, or is kept in :dead."""
         for field in self._leaving:
-            told = "its intent is gone, and was neither settled nor put into :dead"
-            self._case.wrong("I10", told, *name_of(field))
+            problem = "its intent is gone, and was neither settled nor put into :dead"
+            self._case.wrong("I10", problem, *name_of(field))
         self._leaving.clear()
 
-    def _told(self) -> str:
+    def _explained(self) -> str:
         sign = "more" if self._balance > 0 else "fewer"
         return (
             f"{abs(self._balance)} {sign} claimed than settled, abandoned and in flight together "

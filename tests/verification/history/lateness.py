@@ -77,9 +77,9 @@ class Lateness:
     def __str__(self) -> str:
         rows = sorted(self.table().items(), key=lambda row: row[0].value if row[0] else 0)
         return "\n".join(
-            f"{kind.name if kind else 'no fault':14} {told['count']:>9} firings  "
-            f"p50 {told['p50']:>6} ms  p99 {told['p99']:>6} ms  max {told['max']:>6} ms"
-            for kind, told in rows
+            f"{kind.name if kind else 'no fault':14} {fields['count']:>9} firings  "
+            f"p50 {fields['p50']:>6} ms  p99 {fields['p99']:>6} ms  max {fields['max']:>6} ms"
+            for kind, fields in rows
         )
 
 

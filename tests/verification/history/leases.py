@@ -126,7 +126,7 @@ class Leases:
             self._case.token, self.known, self._ends_us = token, True, _NEVER
         return token == self._case.token and self.lives()
 
-    def told(self) -> str:
+    def described(self) -> str:
         """The state of the lease, for a problem."""
         if not self._case.token:
             return "the lease is free"

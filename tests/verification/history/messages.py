@@ -47,8 +47,8 @@ class Messages:
         window = self._case.expectation.window
         for fault, names in self._by_kill.items():
             if window and len(names) > window:
-                told = f"one kill repeats {len(names)} messages, and its window is {window}"
-                self._wrong(fault.start_us, "I11", told, min(names))
+                problem = f"one kill repeats {len(names)} messages, and its window is {window}"
+                self._wrong(fault.start_us, "I11", problem, min(names))
 
     def _wrong(self, at_us: int, invariant: str, text: str, name: Name) -> None:
         self._case.at_us = at_us
@@ -94,8 +94,8 @@ class Messages:
         for copy in copies:
             owner = self._owners.setdefault(copy.task_id, name)
             if owner != name and copy.task_id:
-                told = f"its task id {copy.task_id} is also that of {owner[0]}@{owner[1]}"
-                self._wrong(copy.at_us, "I9", told, name)
+                problem = f"its task id {copy.task_id} is also that of {owner[0]}@{owner[1]}"
+                self._wrong(copy.at_us, "I9", problem, name)
 
     def _check_number(self, name: Name, firing: Firing) -> None:
         # A snapshot brings an intent back with the attempts that it had then.
@@ -103,8 +103,8 @@ class Messages:
         forgotten = sum(since_us <= loss.at_us for loss in self._case.losses)
         cap = self._case.expectation.attempts_cap * (len(firing.claims) + forgotten)
         if len(firing.copies) > cap:
-            told = f"{len(firing.copies)} messages, and {cap} are the most there may be"
-            self._wrong(firing.copies[-1].at_us, "I9", told, name)
+            problem = f"{len(firing.copies)} messages, and {cap} are the most there may be"
+            self._wrong(firing.copies[-1].at_us, "I9", problem, name)
 
     def _check_attempts(self, name: Name, firing: Firing) -> None:
         """Each attempt is counted before it is sent, so no two copies have the same number."""
@@ -112,8 +112,8 @@ class Messages:
         seen: set[int] = set()
         for copy in firing.copies:
             if copy.attempt in seen and not self._case.lost(claimed_us, copy.at_us):
-                told = f"two messages of attempt {copy.attempt}: the second was not counted"
-                self._wrong(copy.at_us, "I9", told, name)
+                problem = f"two messages of attempt {copy.attempt}: the second was not counted"
+                self._wrong(copy.at_us, "I9", problem, name)
             seen.add(copy.attempt)
 
     def _check_prepared(self, name: Name, firing: Firing, copy: Arrival) -> None:
@@ -121,8 +121,8 @@ class Messages:
         senders = [claim.senders.get(copy.attempt) for claim in firing.claims]
         counted = any(found is not None and copy.sender in (found, "") for found in senders)
         if not counted and not self._case.lost_or_unseen(firing.claims[0].at_us, copy.at_us):
-            told = f"attempt {copy.attempt} was sent, and its sender had not counted it"
-            self._wrong(copy.at_us, "I9", told, name)
+            problem = f"attempt {copy.attempt} was sent, and its sender had not counted it"
+            self._wrong(copy.at_us, "I9", problem, name)
 
     # -- I11 ----------------------------------------------------------------------------------
 
@@ -131,8 +131,8 @@ class Messages:
         oldest = min(claim, _claim_before(firing, later), key=lambda found: found.at_us)
         lost = self._is_forgotten(name, oldest, later)
         if earlier.task_id != later.task_id and not lost:
-            told = f"the copies have different task ids, {earlier.task_id} and {later.task_id}"
-            self._wrong(later.at_us, "I9", told, name)
+            problem = f"the copies have different task ids, {earlier.task_id} and {later.task_id}"
+            self._wrong(later.at_us, "I9", problem, name)
         if case.is_once(*name) and not lost:
             self._wrong(later.at_us, "I11", "sent twice, and it may be sent at most once", name)
             return
@@ -150,7 +150,7 @@ class Messages:
             if len(found) == 1 and kinds == {Kind.KILL}:
                 self._by_kill[found[0]].add(name)
             if not kinds:
-                self._wrong(later.at_us, "I11", self._told(firing, earlier, later), name)
+                self._wrong(later.at_us, "I11", self._explained(firing, earlier, later), name)
         case.explained.update(kinds)
 
     def _is_forgotten(self, name: Name, claim: Claim, later: Arrival) -> bool:
@@ -186,7 +186,7 @@ class Messages:
             end_us = min(end_us, claim.ended_us + expectation.ttl_us)
         return fault.start_us <= end_us + slack_us and fault.end_us >= claim.at_us - slack_us
 
-    def _told(self, firing: Firing, earlier: Arrival, later: Arrival) -> str:
+    def _explained(self, firing: Firing, earlier: Arrival, later: Arrival) -> str:
         claim = _claim_before(firing, earlier)
         senders = _sender(claim, earlier) or "?", _sender(claim, later) or "?"
         how = "atomic" if claim.atomic else "outbox"
@@ -204,10 +204,10 @@ class Messages:
             if outcome in ("sent", "late"):
                 self._check_arrived(name, firing, claim, outcome)
             elif outcome is None and not self._may_be_open(claim):
-                told = "claimed, and it is still in flight at the end"
+                problem = "claimed, and it is still in flight at the end"
                 if claim.ended_us is not None:
-                    told = "claimed, and no ledger record says what became of it"
-                self._wrong(claim.at_us, "ledger", told, name)
+                    problem = "claimed, and no ledger record says what became of it"
+                self._wrong(claim.at_us, "ledger", problem, name)
 
     def _may_be_open(self, claim: Claim) -> bool:
         expectation = self._case.expectation
@@ -226,8 +226,8 @@ class Messages:
             return
         if any(f.kind is Kind.BROKER_LOST and f.end_us >= claim.at_us for f in case.faults):
             return
-        told = "only later did a message come" if firing.copies else "no message ever came"
-        self._wrong(settled_us, "ledger", f"recorded as {outcome}, and {told}", name)
+        problem = "only later did a message come" if firing.copies else "no message ever came"
+        self._wrong(settled_us, "ledger", f"recorded as {outcome}, and {problem}", name)
 
 
 def _claim_before(firing: Firing, copy: Arrival) -> Claim:

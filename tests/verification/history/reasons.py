@@ -65,20 +65,20 @@ class Reasons:
         for suffix in _SUFFIXES:
             reason = reason.removesuffix(suffix)
         self._fenced = fenced
-        told = ""
+        problem = ""
         if reason.startswith("misfire: ") and record.outcome == "missed":
-            told = self._misfire(life, record, reason.removeprefix("misfire: "))
+            problem = self._misfire(life, record, reason.removeprefix("misfire: "))
         elif record.reason == "history uncertain":
-            told = self._uncertain(life, record)
+            problem = self._uncertain(life, record)
         elif record.outcome == "failed" and record.reason.startswith("circuit open: "):
-            told = self._circuit_open(life, record)
+            problem = self._circuit_open(life, record)
         elif record.outcome in ("missed", "skipped", "suppressed"):
-            told = self._known.get(reason, self._unknown)(life, record)
-        if told:
-            self._wrong(life, record, told)
+            problem = self._known.get(reason, self._unknown)(life, record)
+        if problem:
+            self._wrong(life, record, problem)
 
-    def _wrong(self, life: Life, record: Record, told: str) -> None:
-        said = f"recorded as {record.outcome} ({record.reason}), {told}"
+    def _wrong(self, life: Life, record: Record, problem: str) -> None:
+        said = f"recorded as {record.outcome} ({record.reason}), {problem}"
         self._case.wrong("ledger", said, life.entry, str(record.last_ms))
 
     def _unknown(self, life: Life, record: Record) -> str:

@@ -57,16 +57,16 @@ class Tale:
     # -- words ----------------------------------------------------------------------------------
 
     def write(self, command: str, key: str, *words: object) -> Tale:
-        told = (command.encode(), (BASE + key).encode(), *(str(word).encode() for word in words))
-        self.events.append(Write(self.at_us, self.at_us + self.step_us, told))
+        problem = (command.encode(), (BASE + key).encode(), *(str(word).encode() for word in words))
+        self.events.append(Write(self.at_us, self.at_us + self.step_us, problem))
         return self
 
     def end(self) -> Tale:
         self.events.append(ScriptEnd(self.at_us))
         return self
 
-    def record(self, entry: str, slot: int, outcome: str, **told: Any) -> Tale:
-        given = {"reason": "", "count": 1, "until": slot, "epoch": self.epoch, **told}
+    def record(self, entry: str, slot: int, outcome: str, **problem: Any) -> Tale:
+        given = {"reason": "", "count": 1, "until": slot, "epoch": self.epoch, **problem}
         words = ["entry", entry, "slot", slot, "outcome", outcome]
         for name in ("reason", "count", "until", "epoch"):
             words += [name, given[name]]
@@ -113,8 +113,8 @@ class Tale:
     # -- firing ---------------------------------------------------------------------------------
 
     def fired(self, identity: object, how: str, name: str = "e", token: str = "") -> Tale:
-        told = f"{token or self.token}|{how}"
-        return self.write("SET", f"fired:{name}:{identity}", told, "PX", 300_000)
+        problem = f"{token or self.token}|{how}"
+        return self.write("SET", f"fired:{name}:{identity}", problem, "PX", 300_000)
 
     def intent(
         self,
@@ -173,13 +173,13 @@ class Tale:
             return self
         return self.wait(1).send(slot, name).wait(1).settle(slot, name)
 
-    def skip(self, first: int, last: int, outcome: str = "missed", **told: Any) -> Tale:
-        name = told.pop("name", "e")
+    def skip(self, first: int, last: int, outcome: str = "missed", **problem: Any) -> Tale:
+        name = problem.pop("name", "e")
         first, last = first + START_MS, last + START_MS
         count = (last - first) // self._every[name] + 1
         self.state(name, last)
-        told = {"reason": "misfire: latest", "count": count, "until": last, **told}
-        return self.record(name, first, outcome, **told).end()
+        problem = {"reason": "misfire: latest", "count": count, "until": last, **problem}
+        return self.record(name, first, outcome, **problem).end()
 
     def leave_out(self, first: int, last: int, name: str = "e") -> Tale:
         """Slots of a pause that ends now."""
@@ -194,13 +194,13 @@ class Tale:
 
     def lose(self, *kept: tuple[str, ...] | None) -> Tale:
         """Data is lost; `kept` as words without the base, None if unknown."""
-        told = None if kept == (None,) else tuple(_words(words) for words in kept if words)
-        self.events.append(Lost(self.at_us, "told so", told, self.at_us + self.step_us))
+        problem = None if kept == (None,) else tuple(_words(words) for words in kept if words)
+        self.events.append(Lost(self.at_us, "problem so", problem, self.at_us + self.step_us))
         return self
 
     def gap(self, ms: float, *kept: tuple[str, ...] | None) -> Tale:
-        told = None if kept == (None,) else tuple(_words(words) for words in kept if words)
-        self.events.append(Gap(self.at_us, self.at_us + round(ms * 1_000), told))
+        problem = None if kept == (None,) else tuple(_words(words) for words in kept if words)
+        self.events.append(Gap(self.at_us, self.at_us + round(ms * 1_000), problem))
         return self.wait(ms)
 
     # -- the verdict ----------------------------------------------------------------------------
@@ -211,7 +211,7 @@ class Tale:
 
     def problems(self, **other: Any) -> list[str]:
         """The first lines of all problems."""
-        return [told.partition("\n")[0] for told in self.judged(**other).problems]
+        return [problem.partition("\n")[0] for problem in self.judged(**other).problems]
 
 
 def _words(words: tuple[str, ...]) -> tuple[bytes, ...]:

@@ -22,8 +22,8 @@ def ledger(tale: Tale, words: str, **other: object) -> str:
 
 def test_a_slot_that_nothing_accounts_for() -> None:
     tale = begun().until(3_000).renew().fire(3_000)
-    told = ledger(tale, "nothing accounts for it (1 in all)")
-    assert f"e@{START_MS + 2_000}" in told
+    text = ledger(tale, "nothing accounts for it (1 in all)")
+    assert f"e@{START_MS + 2_000}" in text
     tale = begun().until(3_000).renew().fault(Kind.FREEZE, "a").skip(2_000, 2_000)
     assert tale.fire(3_000).problems() == []
 
@@ -59,25 +59,25 @@ def test_a_slot_off_the_schedule() -> None:
     assert any("no slot of the schedule" in problem for problem in tale.problems())
 
 
-def edited(tale: Tale, every_ms: int, *, told: bool) -> Tale:
+def edited(tale: Tale, every_ms: int, *, recorded: bool) -> Tale:
     """At 3.7 s: two slots of the old schedule are due and unclaimed, the new one begins."""
     tale.until(3_700).lead("b")
     tale.write("HSET", "entries", "e", tale.definition("e", every_ms).decode())
-    if told:
-        told_of = {"count": 2, "until": START_MS + 3_000, "epoch": 0, "reason": "edited"}
-        tale.record("e", START_MS + 2_000, "skipped", **told_of)
+    if recorded:
+        fields = {"count": 2, "until": START_MS + 3_000, "epoch": 0, "reason": "edited"}
+        tale.record("e", START_MS + 2_000, "skipped", **fields)
     tale.state("e", START_MS + 3_700).end()
     return tale.until(4_000).fire(4_000)
 
 
 def test_an_edit_accounts_for_the_slots_that_it_takes() -> None:
-    assert edited(begun(), 500, told=True).problems() == []
-    assert f"e@{START_MS + 2_000}" in edited(begun(), 500, told=False).problems()[0]
+    assert edited(begun(), 500, recorded=True).problems() == []
+    assert f"e@{START_MS + 2_000}" in edited(begun(), 500, recorded=False).problems()[0]
 
 
-def removed(*, told: bool, again: bool) -> Tale:
+def removed(*, recorded: bool, again: bool) -> Tale:
     tale = begun().until(6_100).lead("b")
-    if told:
+    if recorded:
         tale = tale.write(
             *("XADD", "ledger", "*", "entry", "e", "slot", START_MS + 2_000, "outcome", "skipped"),
             *("reason", "removed", "count", 5, "until", START_MS + 6_000, "epoch", 0),
@@ -88,8 +88,8 @@ def removed(*, told: bool, again: bool) -> Tale:
 
 def test_a_removal_accounts_for_the_slots_that_it_takes() -> None:
     for again in (False, True):
-        assert removed(told=True, again=again).problems() == []
-        assert "nothing accounts for it" in removed(told=False, again=again).problems()[0]
+        assert removed(recorded=True, again=again).problems() == []
+        assert "nothing accounts for it" in removed(recorded=False, again=again).problems()[0]
 
 
 def test_an_entry_that_has_run_as_often_as_it_may_has_no_slots() -> None:
@@ -148,8 +148,8 @@ def test_suppressed_needs_a_loss_or_a_clock() -> None:
         tale.until(20_000).fire(20_000).until(21_000).renew().fault(kind)
         if kind is Kind.REDIS_RESTORED:
             tale.lose(*_left(tale, 19_000))
-        told = {"reason": "fired before", "count": 1, "until": START_MS + 20_000}
-        tale.record("e", START_MS + 20_000, "suppressed", **told)
+        fields = {"reason": "fired before", "count": 1, "until": START_MS + 20_000}
+        tale.record("e", START_MS + 20_000, "suppressed", **fields)
         return tale.state("e", START_MS + 20_000).end().fire(21_000)
 
     assert suppressed(Kind.REDIS_RESTORED).problems() == []
@@ -194,7 +194,7 @@ def test_a_gap_excuses_what_may_have_been_written_in_it_and_no_more() -> None:
     assert tale.problems()[0].startswith("I8: ")
 
 
-def test_after_a_gap_the_checker_goes_on_from_what_was_read_at_its_end() -> None:
+def test_after_a_gap_the_checker_continues_from_what_was_read_at_its_end() -> None:
     def known(cursor: int) -> Tale:
         tale = begun().until(2_000).renew()
         entry = ("HSET", "entries", "e", tale.definition("e", 1_000).decode())
@@ -257,8 +257,8 @@ def test_a_problem_shows_what_touched_the_slot_in_time_order() -> None:
     )
     assert "(at +2.004000)" in head
     assert "other" not in problem
-    told = ("SET fired:e:", "HSET inflight", "attempt 1", "FAULT TERM a", "attempt 2 from a")
-    at = [lines.index(next(line for line in lines if word in line)) for word in told]
+    wanted = ("SET fired:e:", "HSET inflight", "attempt 1", "FAULT TERM a", "attempt 2 from a")
+    at = [lines.index(next(line for line in lines if word in line)) for word in wanted]
     assert at == sorted(at)
     moments = [float(line.split()[0]) for line in lines]
     assert moments == sorted(moments)

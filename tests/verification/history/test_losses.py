@@ -113,8 +113,8 @@ def test_expired_is_a_deadline_that_is_over() -> None:
 def _written(tale: Tale, every_ms: int, reason: str, **entry: Any) -> Tale:
     raw = tale.definition("e", every_ms, **entry)
     tale.write("HSET", "entries", "e", raw.decode())
-    told = {"reason": reason, "count": 1, "until": START_MS + 2_000, "epoch": 0}
-    return tale.record("e", START_MS + 2_000, "skipped", **told).state("e", START_MS + 2_100).end()
+    text = {"reason": reason, "count": 1, "until": START_MS + 2_000, "epoch": 0}
+    return tale.record("e", START_MS + 2_000, "skipped", **text).state("e", START_MS + 2_100).end()
 
 
 def test_an_edit_that_takes_slots_has_other_slots() -> None:
@@ -134,8 +134,8 @@ def _paused(until: int | None, resumed: int, last: int, *, epoch: int | None = 0
     ends = None if until is None else START_MS + until
     tale = begun().until(1_100).write("HSET", "paused", "e", json.dumps({"until_ms": ends})).end()
     tale.until(resumed).lead("b").write("HDEL", "paused", "e")
-    told = {} if epoch is None else {"epoch": epoch}
-    tale.skip(2_000, last, "skipped", reason="paused", **told)
+    text = {} if epoch is None else {"epoch": epoch}
+    tale.skip(2_000, last, "skipped", reason="paused", **text)
     for slot in range(last + 1_000, resumed + 1, 1_000):
         tale.fire(slot)
     return tale
@@ -161,15 +161,15 @@ def test_what_is_removed_is_gone() -> None:
     _says(tale, "and it is still there")
 
 
-def test_a_reason_that_nobody_knows() -> None:
+def test_an_unknown_reason() -> None:
     tale = _away(2_100).skip(2_000, 2_000, "skipped", reason="no time")
     _says(tale, "no reason that a slot is lost for")
 
 
 def test_suppressed_needs_an_earlier_claim() -> None:
     tale = begun().fault(Kind.REDIS_CLOCK).until(2_100).lead("b")
-    told = {"reason": "fired before", "count": 1, "until": START_MS + 2_000}
-    tale.record("e", START_MS + 2_000, "suppressed", **told)
+    text = {"reason": "fired before", "count": 1, "until": START_MS + 2_000}
+    tale.record("e", START_MS + 2_000, "suppressed", **text)
     _says(tale.state("e", START_MS + 2_000).end(), "nobody had claimed it before")
 
 
@@ -192,7 +192,7 @@ def test_nothing_waits_while_nothing_disturbs(atomic: bool) -> None:
     assert late(600, fault_ms=100, atomic=atomic).problems(**allowed) == []
 
 
-def test_a_fault_is_felt_for_so_long_and_no_longer() -> None:
+def test_a_fault_is_felt_for_its_span_and_no_longer() -> None:
     allowed = {"prompt_us": 500_000, "timeout_us": 300_000, "complete": False}
     assert late(6_000, fault_ms=1_000).problems(**allowed) == []  # 4.67 + 1 + 0.6 s behind it
     assert late(30_000, fault_ms=1_000).problems(**allowed) != []
@@ -255,22 +255,22 @@ def test_a_slot_may_end_with_an_open_circuit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tale", "told"),
+    ("tale", "text"),
     [
         (refused(opened=False), "and its circuit was closed"),
         (refused(probe_ms=22_000), "and a probe had been due"),
         (refused(fault=False), "and no fault explains it"),
     ],
 )
-def test_a_circuit_as_reason_must_be_open_and_have_a_cause(tale: Tale, told: str) -> None:
-    assert any("recorded as failed" in each and told in each for each in tale.problems())
+def test_a_circuit_as_reason_must_be_open_and_have_a_cause(tale: Tale, text: str) -> None:
+    assert any("recorded as failed" in each and text in each for each in tale.problems())
 
 
-@pytest.mark.parametrize(("last", "told"), [(29_000, False), (30_000, True)])
-def test_where_a_probe_is_due_the_newest_slot_is_left_for_it(last: int, told: bool) -> None:
+@pytest.mark.parametrize(("last", "text"), [(29_000, False), (30_000, True)])
+def test_where_a_probe_is_due_the_newest_slot_is_left_for_it(last: int, text: bool) -> None:
     """A stall of ten seconds, and then one record: of all slots but the newest, or of all."""
     tale = begun().until(19_000).renew().leave_out(2_000, 19_000).fault(Kind.POISON, "e", ms=1_000)
     stored = json.dumps({"since_ms": 0, "probe_ms": START_MS + 22_000})
     tale.write("HSET", "circuits", "e", stored).end().until(30_500).renew()
     tale.skip(20_000, last, "failed", reason="circuit open: refused")
-    assert any("a probe had been due" in each for each in tale.problems()) is told
+    assert any("a probe had been due" in each for each in tale.problems()) is text

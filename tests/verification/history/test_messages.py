@@ -257,7 +257,9 @@ def test_a_request_moves_no_cursor_and_is_a_firing_of_its_own() -> None:
     assert triggered(begun()).problems() == []
 
 
-def test_a_message_of_a_request_is_told_by_its_id_where_the_header_has_the_slot_only() -> None:
+def test_a_message_of_a_request_is_recognised_by_its_id_where_the_header_has_the_slot_only() -> (
+    None
+):
     tale = triggered(begun())
     for at, event in enumerate(tale.events):
         identity = getattr(event, "identity", "")

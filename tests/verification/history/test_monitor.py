@@ -84,8 +84,8 @@ class Scene:
 
     def claim(self, token: Token, placed: Placed, *, atomic: bool) -> list[str]:
         firing = Firing(placed.entry.name, placed.slot_ms, placed.slot_ms)
-        told = self.message(firing)
-        rendered = Rendered(told, [("LPUSH", QUEUE, told)])
+        result = self.message(firing)
+        rendered = Rendered(result, [("LPUSH", QUEUE, result)])
         claim = self.bench.claim_of(placed, rendered=rendered)
         reply = self.bench.store.claim(Fence(token, TTL_MS), [claim], atomic=atomic)
         return [] if isinstance(reply, NotHeld) else list(reply.words)

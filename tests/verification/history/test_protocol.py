@@ -232,7 +232,7 @@ def test_i7_an_intent_counts_as_claimed() -> None:
     assert tale.problems()[0].startswith("I7: ")
 
 
-def test_i7_holds_again_after_a_loss_that_nobody_has_read() -> None:
+def test_i7_holds_again_after_an_unread_loss() -> None:
     tale = begun().until(2_000).claim(2_000).send(2_000).lose(None)
     tale.lead("b", epoch=START_MS + 9_000)
     # The intent survived; who recovers it is the first to tell.

@@ -43,7 +43,7 @@ class _Step:
     due_us: int
     done_us: int
     moved_us: int
-    told: str
+    how: str
 
 
 class Disturbances:
@@ -110,9 +110,9 @@ class Waiting:
         self._standing = standing
         self._prompt_us = case.expectation.prompt_us + case.expectation.slack_us
 
-    def close(self, told: Collection[tuple[str, str]] = ()) -> None:
+    def close(self, reported: Collection[tuple[str, str]] = ()) -> None:
         """Look at every slot of every entry, except those reported already."""
-        self._told = told
+        self._reported = reported
         if not self._case.expectation.misses or not self._leases.first_us:
             return
         self._calm = Disturbances(self._case)
@@ -135,15 +135,15 @@ class Waiting:
             waited_us = calm.calm_us("", free_us, taken_us)
             if waited_us > allowed_us:
                 self._case.at_us = taken_us
-                told = f"a lease that was given back lay free for {waited_us / 1e3:g} ms"
-                self._case.wrong("TAKEOVER", told)
+                problem = f"a lease that was given back lay free for {waited_us / 1e3:g} ms"
+                self._case.wrong("TAKEOVER", problem)
 
-    def _check_pause(self, entry: str, over_us: int, done_us: int, told: str) -> None:
+    def _check_pause(self, entry: str, over_us: int, done_us: int, how: str) -> None:
         from_us = max(self._due_us(over_us, 0, done_us), self._leases.first_us) + RENEW_US
         waited_us = self._calm.calm_us(entry, from_us, max(from_us, done_us))
         if waited_us > self._prompt_us:
             self._case.at_us = done_us
-            said = f"its pause was {told} {(done_us - over_us) / 1e3:g} ms after its end"
+            said = f"its pause was {how} {(done_us - over_us) / 1e3:g} ms after its end"
             self._case.wrong(_LEDGER, said, entry)
 
     # -- what came to something ---------------------------------------------------------------
@@ -164,14 +164,14 @@ class Waiting:
         return self._prompt_us + (NEIGHBOUR_US if near else 0)
 
     def _wrong(self, entry: str, step: _Step, waited_us: int) -> None:
-        if (entry, str(step.slot_ms)) in self._told:
+        if (entry, str(step.slot_ms)) in self._reported:
             return
         self._case.at_us = step.done_us
-        told = (
-            f"{step.told} {(step.done_us - step.due_us) / 1e3:g} ms after it was due, and for "
+        problem = (
+            f"{step.how} {(step.done_us - step.due_us) / 1e3:g} ms after it was due, and for "
             f"{waited_us / 1e3:g} ms of that nothing disturbed"
         )
-        self._case.wrong(_LEDGER, told, entry, str(step.slot_ms))
+        self._case.wrong(_LEDGER, problem, entry, str(step.slot_ms))
 
     def _steps(self, life: Life) -> Iterator[_Step]:
         case = self._case
@@ -193,8 +193,8 @@ class Waiting:
         for record in life.records:
             if record.count and record.outcome != "skipped" and record.reason != "fired before":
                 due_us = self._due_us(record.since_us, record.touched_us, record.at_us)
-                told = f"recorded as {record.outcome} ({record.reason})"
-                yield _Step(record.first_ms, due_us, record.at_us, record.at_us, told)
+                problem = f"recorded as {record.outcome} ({record.reason})"
+                yield _Step(record.first_ms, due_us, record.at_us, record.at_us, problem)
 
     def _due_us(self, due_us: int, touched_us: int, done_us: int) -> int:
         """From when it could be dealt with, by the clock of `at_us`."""

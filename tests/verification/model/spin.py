@@ -127,8 +127,8 @@ def _unreached(said: str) -> list[int]:
 
 
 def _explained(found: Found, replayed: str) -> Found:
-    told = re.compile(r"\s+(replica \d|the |a late |slot |attempt )")
-    steps = [line.strip() for line in replayed.splitlines() if told.match(line)]
+    result = re.compile(r"\s+(replica \d|the |a late |slot |attempt )")
+    steps = [line.strip() for line in replayed.splitlines() if result.match(line)]
     return replace(found, broken=_promise(replayed, found.build), steps=steps)
 
 

@@ -41,12 +41,12 @@ def test_every_script_of_the_protocol_is_mapped() -> None:
 
 
 @pytest.mark.parametrize("flag", sorted({defect.flag for defect in DEFECTS}))
-def test_a_defect_is_in_the_model_and_told(flag: str) -> None:
+def test_a_defect_is_in_the_model_and_reported(flag: str) -> None:
     assert re.search(rf"\b{flag}\b", MODEL)
     assert f"`{flag}`" in README
 
 
-def test_every_switch_of_the_model_is_a_defect_or_told() -> None:
+def test_every_switch_of_the_model_is_a_defect_or_reported() -> None:
     switches = set(re.findall(r"(?:#ifn?def|defined\() ?(\w+)", MODEL))
     sizes = {"REPLICAS", "SLOTS", "CRASHES", "OTHERS", "CAP", "ATOMIC", "AT_MOST_ONCE", "LTL"}
     assert switches - sizes - {defect.flag for defect in DEFECTS} == set(VANISH)

@@ -58,8 +58,8 @@ def _arguments() -> argparse.Namespace:
         prog="python -m tests.verification.mutations", description=__doc__
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="a device, or how its name begins")
-    told = f"try each device against these, too: {', '.join(suites.SUITES)}"
-    parser.add_argument("--suites", default="", help=told)
+    problem = f"try each device against these, too: {', '.join(suites.SUITES)}"
+    parser.add_argument("--suites", default="", help=problem)
     parser.add_argument("--again", action="store_true", help="also what has been tried before")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes there, too")
     parser.add_argument("--show", action="store_true", help="print what the failing test said")
@@ -108,7 +108,7 @@ def _report(outcomes: Sequence[Outcome], file: Path | None) -> None:
     if missed:
         print("Nobody misses: " + ", ".join(missed))
     if file:
-        told = [
+        problem = [
             {
                 "device": outcome.device.name,
                 "protects": outcome.device.protects,
@@ -119,7 +119,7 @@ def _report(outcomes: Sequence[Outcome], file: Path | None) -> None:
             }
             for outcome in outcomes
         ]
-        file.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        file.write_text(json.dumps(problem, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1208,8 +1208,8 @@ MORE = [
         LATENESS,
         "lateness: the latest of a bucket",
         "The maximum is the latest of all, not of those that came first",
-        "local told = late == bucket and counted",
-        "local told = counted",
+        "local result = late == bucket and counted",
+        "local result = counted",
     ),
     _in(
         "skip",

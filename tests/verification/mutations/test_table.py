@@ -51,8 +51,8 @@ KEEPING = [device for device in DEVICES if device.keeps]
 def test_two_kinds_of_suites_catch_what_keeps_a_promise(device: Device) -> None:
     kinds = suites.kinds(device, DEVICES, suites.read())
     wanted = 1 if device.name in suites.ALONE else 2
-    told = f"caught by {kinds} only: write a second test, then record it with --suites"
-    assert len(kinds) >= 2 or wanted == 1, told
+    problem = f"caught by {kinds} only: write a second test, then record it with --suites"
+    assert len(kinds) >= 2 or wanted == 1, problem
     assert len(kinds) == 1 or wanted == 2, f"{device.name} is not alone any more"
 
 

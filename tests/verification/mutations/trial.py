@@ -162,8 +162,8 @@ def _simulated(suite: str, log: Path) -> str:
         if not end.code:
             return ""
     sys.stdout.flush()
-    told = log.read_text("utf-8", "replace").splitlines()
-    return next((line for line in told if line.startswith("seed ")), "the simulation failed")
+    found = log.read_text("utf-8", "replace").splitlines()
+    return next((line for line in found if line.startswith("seed ")), "the simulation failed")
 
 
 def _tested(suite: str) -> str:

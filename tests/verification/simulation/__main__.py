@@ -60,8 +60,8 @@ def _run(options: argparse.Namespace) -> int:
         print(f"\nseed {failure.seed} failed: {failure.problems[0]}")
         whole = plan_of(failure.seed)
         small = whole if options.no_shrinking else shrunk(whole, sign_of(failure.problems[0]))
-        told(small, whole)
-    print(figures.told(wall_s))
+        report(small, whole)
+    print(figures.table(wall_s))
     if options.json:
         data = figures.as_json(wall_s, options.first)
         options.json.write_text(json.dumps(data, indent=2) + "\n", "utf-8")
@@ -79,10 +79,10 @@ def _show(options: argparse.Namespace) -> int:
         replicas=options.replicas or plan.replicas,
         storm_us=options.storm_us or plan.storm_us,
     )
-    return told(plan, whole)
+    return report(plan, whole)
 
 
-def told(plan: Plan, whole: Plan) -> int:
+def report(plan: Plan, whole: Plan) -> int:
     """Run a plan and print all of it; 1 if it fails."""
     simulation = Simulation(plan, telling=True)
     problems = simulation.run().problems

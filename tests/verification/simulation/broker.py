@@ -76,13 +76,13 @@ class OnItsWay:
         """One after the other; when one is lost with its connection, so are those after it."""
         if self._confirmed:
             return self._known
-        told: list[Answered] = []
+        problem: list[Answered] = []
         lost: BrokerUnavailable | None = None
         for known in self._known:
             answer = known or lost or self._publisher.confirm(timeout_ms)
             lost = lost or (answer if isinstance(answer, BrokerUnavailable) else None)
-            told.append(answer)
-        return told
+            problem.append(answer)
+        return problem
 
 
 class Publisher:
@@ -118,16 +118,16 @@ class Publisher:
             raise RenderFailed("simulated")
         task_id = firing.task_id(cluster)
         self._broker.made(cluster, entry.name, firing.identity, task_id)
-        told = f"{entry.name} {firing.identity} {task_id} {entry.rev}"
+        problem = f"{entry.name} {firing.identity} {task_id} {entry.rev}"
         if self.atomic:
             queue = BAD_QUEUE if entry.task == "poisoned" else QUEUE
-            commands = [("LPUSH", queue, told)]
+            commands = [("LPUSH", queue, problem)]
             if entry.task == "group":
-                commands.append(("LPUSH", BAD_PART, told))
+                commands.append(("LPUSH", BAD_PART, problem))
             return Rendered(commands=commands)
         repeatable = entry.task != "its own way"
         (self._broker.only_here.discard if repeatable else self._broker.only_here.add)(task_id)
-        return Rendered(envelope=told.encode(), repeatable=repeatable)
+        return Rendered(envelope=problem.encode(), repeatable=repeatable)
 
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
         """As from a template: made unseen, for half of the entries."""

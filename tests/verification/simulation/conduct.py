@@ -178,8 +178,8 @@ class Conduct:
         if not heard:
             self._wrong(host, "LOOKS", f"{last.holder!r} is called crashed, and was never heard")
         if not run or run[-1].at_ms - run[0].at_ms < BETWEEN_LOOKS_MS:
-            told = looks[-3:]
-            self._wrong(host, "LOOKS", f"{last.holder!r} is called crashed after {told}")
+            problem = looks[-3:]
+            self._wrong(host, "LOOKS", f"{last.holder!r} is called crashed after {problem}")
 
     # -- messages ---------------------------------------------------------------------------
 
@@ -191,8 +191,8 @@ class Conduct:
         count = self._stopped[host.name] = self._stopped.get(host.name, 0) + 1
         first = [each for each in parcels if each.attempt == 1 and not self._only_once(each.entry)]
         if count > 1 or first:
-            told = ", ".join(f"{each.entry}@{each.identity}" for each in parcels)
-            self._wrong(host, "STOP", f"packet {count} after the stop: {told}")
+            problem = ", ".join(f"{each.entry}@{each.identity}" for each in parcels)
+            self._wrong(host, "STOP", f"packet {count} after the stop: {problem}")
 
     def _judge_deadline(self, host: Host, timeout_ms: int) -> None:
         mine = [token for name, token in self._extended_ms if name == host.name]
@@ -208,8 +208,8 @@ class Conduct:
         plan = plans.get(entry) or plans.get(entry.removesuffix("x"))  # renamed by a client
         return plan is None or plan.at_most_once or plan.task == "its own way"
 
-    def _wrong(self, host: Host, rule: str, told: str) -> None:
-        self._sim.watching.wrong(f"{rule}: {host.name}: {told}")
+    def _wrong(self, host: Host, rule: str, problem: str) -> None:
+        self._sim.watching.wrong(f"{rule}: {host.name}: {problem}")
 
 
 def _silent(look: Look, last: Look) -> bool:

@@ -54,7 +54,7 @@ class Figures:
         self.failures += other.failures
         return self
 
-    def told(self, wall_s: float) -> str:
+    def table(self, wall_s: float) -> str:
         """The summary that ends a run of many seeds."""
         counts = self.counts
         rate = counts["seeds"] / wall_s if wall_s else 0.0
@@ -92,7 +92,7 @@ class Figures:
 def commit() -> str:
     """The commit that is checked out, as far as git knows."""
     try:
-        told = subprocess.run(
+        found = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
             capture_output=True,
             text=True,
@@ -101,4 +101,4 @@ def commit() -> str:
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return told.stdout.strip()
+    return found.stdout.strip()

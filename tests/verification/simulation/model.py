@@ -84,7 +84,7 @@ class Server:
 
     def __init__(self, now_us: Callable[[], int], lua: Lua | None = None) -> None:
         self.now_us = now_us
-        self.told: Callable[[bytes, bytes], None] = lambda channel, message: None
+        self.on_publish: Callable[[bytes, bytes], None] = lambda channel, message: None
         #: Hears each write that is watched, and `after_script` the end of what wrote them.
         self.on_write: Callable[[Words], None] = lambda words: None
         self.after_script: Callable[[], None] = lambda: None
@@ -184,7 +184,7 @@ class Server:
             write = flat[at + 1 : end]
             at = end
             if write[0] == b"PUBLISH":
-                self.told(write[1], write[2])
+                self.on_publish(write[1], write[2])
             else:
                 on_write(write)
                 wrote = True

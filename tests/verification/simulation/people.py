@@ -87,12 +87,12 @@ class People:
     def edit(self, at_once: bool, name: str = "", what: str = "") -> None:
         """One change by a client; at once, or over the network."""
         self._count += 1
-        act, told = self._drawn(f"q{self._count}", name or self._any(), what)
+        act, problem = self._drawn(f"q{self._count}", name or self._any(), what)
         if at_once:
-            self._do(act, told, None)
+            self._do(act, problem, None)
         else:
             person = Host(
-                self._sim.world, f"person{self._count}", lambda host: self._do(act, told, host)
+                self._sim.world, f"person{self._count}", lambda host: self._do(act, problem, host)
             )
             if self._sim.world.random.random() < 0.7:  # a slow one: others are faster meanwhile
                 pause_us = int(SLOW_US * self._sim.world.random.random())
@@ -136,15 +136,15 @@ class People:
 
         Host(self._sim.world, f"{name} mended", lambda host: self._do(act, f"mend {name}", host))
 
-    def _do(self, act: Callable[[RetryingCalls], Any], told: str, host: Host | None) -> None:
+    def _do(self, act: Callable[[RetryingCalls], Any], problem: str, host: Host | None) -> None:
         sim = self._sim
-        sim.recorder.fault(Kind.EDIT, 0, "", told)
+        sim.recorder.fault(Kind.EDIT, 0, "", problem)
         try:
             act(RetryingCalls(sim, host))
         except (HabeatError, ReplyError) as error:
-            sim.world.tell("somebody: %s: %s", told, error)
+            sim.world.tell("somebody: %s: %s", problem, error)
         else:
-            sim.world.tell("somebody: %s: done", told)
+            sim.world.tell("somebody: %s: done", problem)
 
     def _drawn(
         self, request: str, name: str, what: str
@@ -181,14 +181,14 @@ class People:
         ]
         weights = (3, 1, 2, 5, 3, 1, 2, 1, 1, 1, 2, 4, 2)
         if what:
-            told, act = next(found for found in acts if found[0].startswith(what))
-            return lambda calls: act(Editing(calls)), told  # type: ignore[arg-type]
-        told, act = random.choices([*acts, ("trigger", None), ("backfill", None)], weights)[0]
-        if told == "trigger":
+            problem, act = next(found for found in acts if found[0].startswith(what))
+            return lambda calls: act(Editing(calls)), problem  # type: ignore[arg-type]
+        problem, act = random.choices([*acts, ("trigger", None), ("backfill", None)], weights)[0]
+        if problem == "trigger":
             return trigger, f"trigger {name} as {request}"
-        if told == "backfill":
+        if problem == "backfill":
             return backfill, f"backfill {name} as {request}"
-        return lambda calls: act(Editing(calls)), told  # type: ignore[arg-type, misc]
+        return lambda calls: act(Editing(calls)), problem  # type: ignore[arg-type, misc]
 
 
 def _moment(at_ms: int) -> datetime:

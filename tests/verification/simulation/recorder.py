@@ -44,8 +44,8 @@ class Recorder:
     def _on_write(self, words: Words) -> None:
         if words[0] == b"LPUSH":
             if words[1] in _QUEUES:
-                for told in words[2:]:
-                    self._in_queue(told.decode())
+                for problem in words[2:]:
+                    self._in_queue(problem.decode())
             return
         sim, now_us = self._sim, self._world.now_us
         self._append(Write(now_us, now_us + sim.server_offset_us, words))
@@ -56,8 +56,8 @@ class Recorder:
     def _on_script_end(self) -> None:
         self.events.append(ScriptEnd(self._world.now_us))
 
-    def _in_queue(self, told: str) -> None:
-        entry, identity, task_id, rev = told.split(" ")
+    def _in_queue(self, problem: str) -> None:
+        entry, identity, task_id, rev = problem.split(" ")
         self._sim.watching.made_from(entry, identity, int(rev))
         caller = self._sim.network.caller
         self.arrival(entry, identity, task_id, caller, 1)
@@ -78,8 +78,8 @@ class Recorder:
         slots = 0
         for event in self.events:
             if type(event) is Write and event.words[0] == b"XADD":
-                told = dict(zip(event.words[3::2], event.words[4::2], strict=True))
-                slots += int(told[b"count"]) if told[b"outcome"] != b"note" else 0
+                problem = dict(zip(event.words[3::2], event.words[4::2], strict=True))
+                slots += int(problem[b"count"]) if problem[b"outcome"] != b"note" else 0
         copies = self.arrived.values()
         return {
             "slots judged": slots,

@@ -58,8 +58,8 @@ class Bugs(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info and record.exc_info[1] is not None:
-            told = "".join(traceback.format_exception(record.exc_info[1])[-4:])
-            self.found[record.getMessage()] = told
+            text = "".join(traceback.format_exception(record.exc_info[1])[-4:])
+            self.found[record.getMessage()] = text
 
 
 BUGS = Bugs()
@@ -105,7 +105,7 @@ class Simulation:
         self.server.know_scripts(texts())
         self.server.now_us = lambda: self.world.now_us + self.server_offset_us
         self.network = Network(self.world, self.server, plan.timeout_us)
-        self.server.told = self.network.say
+        self.server.on_publish = self.network.say
         self.keys = Keys(PREFIX)
         self.story = Story(self) if telling else None
         self.nonces: dict[str, Host] = {}
@@ -143,14 +143,14 @@ class Simulation:
             self.server.call("SET", BAD_QUEUE, "this is no list")
             for plan in self.plan.entries:
                 if plan.task == "poisoned":
-                    told = "its queue is no list"
+                    text = "its queue is no list"
                     for name in (plan.name, f"{plan.name}x"):  # and renamed by a client
-                        self.recorder.fault(Kind.POISON, 600 * SECOND, "", told, entry=name)
+                        self.recorder.fault(Kind.POISON, 600 * SECOND, "", text, entry=name)
         for plan in self.plan.entries:
             if plan.task == "group":
                 self.server.call("SET", BAD_PART, "this is no list")
-                told = "a queue of its group is no list"
-                self.recorder.fault(Kind.POISON, 600 * SECOND, "", told, entry=plan.name)
+                text = "a queue of its group is no list"
+                self.recorder.fault(Kind.POISON, 600 * SECOND, "", text, entry=plan.name)
 
     def _declared(self) -> BeatSchedule:
         """What the code declares now; each deploy changes the period of one entry."""
@@ -240,8 +240,8 @@ class Simulation:
         except (Endless, Stuck) as error:
             problems.append(f"HANG: {error}")
         except Exception as error:
-            told = "".join(traceback.format_exception(error)[-4:])
-            problems.append(f"EXCEPTION: {error!r}\n{told}")
+            text = "".join(traceback.format_exception(error)[-4:])
+            problems.append(f"EXCEPTION: {error!r}\n{text}")
         finally:
             for host in self.hosts:
                 host.bury()
@@ -327,9 +327,9 @@ class Simulation:
             edit_slack_us=SLOW_US // 5 + 2 * plan.timeout_us + 150_000,
             window=plan.most_under_way,
         )
-        return judge([*self.recorder.events, *self._nobody()], expectation)
+        return judge([*self.recorder.events, *self._no_one()], expectation)
 
-    def _nobody(self) -> Iterator[Fault]:
+    def _no_one(self) -> Iterator[Fault]:
         """The times at which no replica was there to lead."""
         there_us = 0
         for host in self.hosts:  # in the order in which they were started

@@ -100,7 +100,7 @@ class Progress:
     def __init__(self, count: int) -> None:
         self._count = count
         self._began_s = time.monotonic()
-        self._told_s = self._began_s
+        self._reported_s = self._began_s
         self._same_line = sys.stderr.isatty()
 
     @property
@@ -110,9 +110,9 @@ class Progress:
     def tell(self, total: Figures) -> None:
         """Say it, if it is time to."""
         now_s = time.monotonic()
-        if now_s - self._told_s < (0.2 if self._same_line else LINE_EVERY_S):
+        if now_s - self._reported_s < (0.2 if self._same_line else LINE_EVERY_S):
             return
-        self._told_s = now_s
+        self._reported_s = now_s
         done = total.counts["seeds"]
         rate = done / self.passed_s
         left_s = (self._count - done) / rate
@@ -127,8 +127,8 @@ class Progress:
     def failed(self, failure: Failure) -> None:
         """Say which seed it was at once: the end may be an hour away."""
         start = "\r\x1b[K" if self._same_line else ""
-        told = f"seed {failure.seed} failed: {failure.problems[0]}"
-        print(start + told, file=sys.stderr, flush=True)
+        problem = f"seed {failure.seed} failed: {failure.problems[0]}"
+        print(start + problem, file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Leave the line."""

@@ -391,8 +391,8 @@ class Storm(Staging):
         us = max(trouble.us, 9 * SECOND // 2) if trouble.number % 2 else trouble.us
         if self._sim.plan.attempts_cap > 2 and abs(trouble.amount) == 60_000:
             us = 13 * SECOND
-        told = f"the broker refuses {name}"
-        self._sim.recorder.fault(Kind.POISON, us, "", told, outlasts=True, entry=name)
+        problem = f"the broker refuses {name}"
+        self._sim.recorder.fault(Kind.POISON, us, "", problem, outlasts=True, entry=name)
         self._broker.refuse.add(name)
         self._world.at(us, self._broker.refuse.discard, name)
 
@@ -400,8 +400,8 @@ class Storm(Staging):
 
     def _unrenderable(self, trouble: Trouble, host: Host) -> None:
         name, how = self._sim.any_name(), ("failed", "bug", "bypassed")[trouble.number % 3]
-        told = f"{name} cannot be rendered ({how})"
-        self._fault(Kind.POISON, trouble.us, None, told, name)
+        problem = f"{name} cannot be rendered ({how})"
+        self._fault(Kind.POISON, trouble.us, None, problem, name)
         self._broker.unrenderable[name] = how
         self._until(trouble.us, lambda: self._broker.unrenderable.pop(name, None) and None)
 
@@ -413,8 +413,8 @@ class Storm(Staging):
             return
         if not self._by_hand("HSET", key, name, garbled):
             return
-        told = f"the definition of {name} is garbled"
-        self._fault(Kind.POISON, trouble.us, None, told, name)
+        problem = f"the definition of {name} is garbled"
+        self._fault(Kind.POISON, trouble.us, None, problem, name)
 
         def mend() -> None:
             if call("HGET", key, name) != garbled:

@@ -30,8 +30,8 @@ class Story:
             return
         key = words[1].decode("utf-8", "replace").removeprefix(self._sim.keys.base)
         if words[0] == b"XADD":
-            told = dict(zip(words[3::2], words[4::2], strict=True))
-            self._writes.append(_record({k.decode(): v.decode() for k, v in told.items()}))
+            fields = dict(zip(words[3::2], words[4::2], strict=True))
+            self._writes.append(_record({k.decode(): v.decode() for k, v in fields.items()}))
             return
         rest = " ".join(_shown(word) for word in words[2:5])
         self._writes.append(f"{words[0].decode()} {key} {rest}".rstrip())
@@ -57,10 +57,10 @@ def _is_time(word: Any) -> bool:
     return isinstance(word, bytes) and len(word) == 16 and word.isdigit()
 
 
-def _record(told: dict[str, str]) -> str:
-    count = f" x{told['count']} to {told['until']}" if told["count"] not in ("0", "1") else ""
-    why = f" ({told['reason']})" if told["reason"] else ""
-    return f"LEDGER {told['entry']}@{told['slot']}{count}: {told['outcome']}{why}"
+def _record(fields: dict[str, str]) -> str:
+    count = f" x{fields['count']} to {fields['until']}" if fields["count"] not in ("0", "1") else ""
+    why = f" ({fields['reason']})" if fields["reason"] else ""
+    return f"LEDGER {fields['entry']}@{fields['slot']}{count}: {fields['outcome']}{why}"
 
 
 def _shown(word: Any) -> str:

@@ -52,13 +52,13 @@ class Trial:
     def apart(self) -> Iterator[None]:
         """The server's data is restored afterwards, without any notification."""
         server, before = self.server, self.server.snapshot()
-        heard = server.on_write, server.told, server.after_script, server.now_us
-        server.on_write, server.told = self._log.append, lambda *_: None
+        heard = server.on_write, server.on_publish, server.after_script, server.now_us
+        server.on_write, server.on_publish = self._log.append, lambda *_: None
         server.after_script = lambda: None
         try:
             yield
         finally:
-            server.on_write, server.told, server.after_script, server.now_us = heard
+            server.on_write, server.on_publish, server.after_script, server.now_us = heard
             server.restore(before)
 
     def statuses(self, reply: Any) -> list[bytes]:
@@ -394,10 +394,10 @@ def _skipped(trial: Trial) -> None:
         return
     due, moves = trial.sim.keys.due, trial.args[4:]
     with trial.apart():
-        told = zip(moves[::11], moves[6::11], trial.statuses(trial.again()), strict=True)
+        result = zip(moves[::11], moves[6::11], trial.statuses(trial.again()), strict=True)
         found = dict(_scores(trial, due))
         # Of several moves of an entry the last says where it stands.
-        wanted = {_raw(name): _raw(next_due) for name, next_due, word in told if word == b"ok"}
+        wanted = {_raw(name): _raw(next_due) for name, next_due, word in result if word == b"ok"}
         for name, next_due in wanted.items():
             if next_due and int(found.get(name, 0)) != int(next_due):
                 trial.fails(f"leaves the slot due that it has skipped {wanted}", found)
@@ -429,9 +429,9 @@ def _requested(trial: Trial) -> None:
             reply: list[bytes] = trial.server.evalsha(found.sha, found.text, keys.fixed, words)
             return reply[0]
 
-        told = [ask("one", "a"), ask("one", "a"), ask("other", "b")]
-        if told != [b"ok", b"ok", b"known"] or trial.call("HGET", keys.requests, "q") != b"one":
-            trial.fails("and a request is made twice", told)
+        result = [ask("one", "a"), ask("one", "a"), ask("other", "b")]
+        if result != [b"ok", b"ok", b"known"] or trial.call("HGET", keys.requests, "q") != b"one":
+            trial.fails("and a request is made twice", result)
 
 
 def _led_before(trial: Trial, nonce: str) -> Any:
@@ -605,11 +605,11 @@ def _resent(trial: Trial) -> None:
             return reply[0]
 
         balance = _balance(trial)
-        told = [resend(b"something else"), resend(kept), resend(kept)]
+        result = [resend(b"something else"), resend(kept), resend(kept)]
         trial.call("HSET", keys.dead, field, kept)
-        told.append(resend(kept))
-        if told != [b"changed", b"ok", b"changed", b"there"] or _balance(trial) != balance:
-            trial.fails("and what it buried is sent again", told)
+        result.append(resend(kept))
+        if result != [b"changed", b"ok", b"changed", b"there"] or _balance(trial) != balance:
+            trial.fails("and what it buried is sent again", result)
 
 
 def _balance(trial: Trial) -> int:

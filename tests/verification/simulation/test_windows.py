@@ -57,5 +57,5 @@ def test_a_kill_repeats_its_window_at_most(window: int, place: str) -> None:
 def test_a_window_that_is_not_kept_is_noticed(name: str, place: str) -> None:
     bug = next(bug for bug in BUGS if bug.name == name)
     with planted(bug):
-        told = [run(burst(seed, 2, place)).problems for seed in range(4)]
-    assert any("one kill repeats" in problem for problems in told for problem in problems)
+        found = [run(burst(seed, 2, place)).problems for seed in range(4)]
+    assert any("one kill repeats" in problem for problems in found for problem in problems)

@@ -56,7 +56,7 @@ class Asking(Machine):
                 raise errors.ValidationError("start", start_ms, "before the end", entry=name)
             return self.model.backfill(name, identity, order, dry_run)
 
-        slots, told = self.both(
+        slots, result = self.both(
             modelled,
             lambda: self.world.client.backfill(
                 name, utc_of(start_ms), utc_of(end_ms), pace=pace, dry_run=dry_run,
@@ -65,7 +65,7 @@ class Asking(Machine):
         )  # fmt: skip
         if slots is not None:
             bounds = (utc_of(slots[0]), utc_of(slots[-1])) if slots else (None, None)
-            assert (told.count, told.first, told.last) == (len(slots), *bounds)
+            assert (result.count, result.first, result.last) == (len(slots), *bounds)
 
     # -- definitions that cannot be read -----------------------------------------------------
 
@@ -108,11 +108,11 @@ class Asking(Machine):
         document, rows = data.draw(st.sampled_from(self.documents))
         wanted = transfer.verdict(self.model, rows)
         before = self.world.server.writes
-        told = self.world.client.load(document, dry_run=dry_run)
-        found = (told.added, told.changed, told.unchanged, told.left)
+        result = self.world.client.load(document, dry_run=dry_run)
+        found = (result.added, result.changed, result.unchanged, result.left)
         expected = (wanted.added, wanted.changed, wanted.unchanged, wanted.left)
         assert tuple(map(set, found)) == expected
-        assert not told.refused
+        assert not result.refused
         if dry_run:
             assert self.world.server.writes == before
         else:

@@ -27,15 +27,15 @@ class Changing(Machine):
     def add(self, data: Any, name: str, replace: bool) -> None:
         now_ms = self.model.now_ms
         drawn = data.draw(schedules(self.zone, now_ms))
-        told = data.draw(fields(now_ms))
+        values = data.draw(fields(now_ms))
         self.both_edit(
-            lambda: self.model.add(name, "task", drawn.means, told, replace),
-            lambda: self.add_with(name, drawn, told, replace=replace),
+            lambda: self.model.add(name, "task", drawn.means, values, replace),
+            lambda: self.add_with(name, drawn, values, replace=replace),
         )
         self.spoilt.pop(name, None)
 
-    def add_with(self, name: str, drawn: Any, told: dict[str, Any], *, replace: bool) -> Any:
-        given = as_given(told)
+    def add_with(self, name: str, drawn: Any, values: dict[str, Any], *, replace: bool) -> Any:
+        given = as_given(values)
         return self.world.client.add(name, "task", drawn.given, replace=replace, **given)
 
     @rule(data=st.data(), name=names, step=st.sampled_from((1, 20 * SECOND, 7 * MINUTE, 5 * HOUR)))
@@ -44,11 +44,11 @@ class Changing(Machine):
         drawn = data.draw(schedules(self.zone, self.change_ms))
         for description in ("", "again", "again"):
             self.move_to(self.model.now_ms + step)
-            told = {"description": description} if description else {}
+            values = {"description": description} if description else {}
             self.both_edit(
-                lambda: self.model.add(name, "task", drawn.means, told, True),  # noqa: B023
+                lambda: self.model.add(name, "task", drawn.means, values, True),  # noqa: B023
                 lambda: self.world.client.add(
-                    name, "task", drawn.given, replace=True, **told  # noqa: B023
+                    name, "task", drawn.given, replace=True, **values  # noqa: B023
                 ),
             )  # fmt: skip
 
@@ -62,24 +62,26 @@ class Changing(Machine):
             for name in data.draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=3))
         }
         given = [
-            {"name": name, "task": "bulk", "schedule": drawn.given, **as_given(told)}
-            for name, (drawn, told) in items.items()
+            {"name": name, "task": "bulk", "schedule": drawn.given, **as_given(values)}
+            for name, (drawn, values) in items.items()
         ]
-        trial = {name: self._would_add(name, drawn, told) for name, (drawn, told) in items.items()}
+        trial = {
+            name: self._would_add(name, drawn, values) for name, (drawn, values) in items.items()
+        }
         wrong = {name for name, error in trial.items() if error is not None}
         if wrong:
             bulk = errors.BulkError(dict.fromkeys(wrong, errors.HabeatError()), len(items))
             self._refused(bulk, lambda: self.world.client.add_many(given))
             return
         made = self.world.client.add_many(given)
-        for entry, (name, (drawn, told)) in zip(made, items.items(), strict=True):
-            assert_same_entry(entry, self.model.add(name, "bulk", drawn.means, told, False))
+        for entry, (name, (drawn, values)) in zip(made, items.items(), strict=True):
+            assert_same_entry(entry, self.model.add(name, "bulk", drawn.means, values, False))
 
-    def _would_add(self, name: str, drawn: Any, told: Any) -> errors.HabeatError | None:
+    def _would_add(self, name: str, drawn: Any, values: Any) -> errors.HabeatError | None:
         trial = Model()
         trial.now_ms, trial.rows = self.model.now_ms, dict(self.model.rows)
         try:
-            trial.add(name, "bulk", drawn.means, told, False)
+            trial.add(name, "bulk", drawn.means, values, False)
         except errors.HabeatError as error:
             return error
         return None
@@ -94,8 +96,8 @@ class Changing(Machine):
     def update(
         self, data: Any, name: str, rescheduled: bool, retasked: bool, rev: str | None
     ) -> None:
-        told = data.draw(fields(self.model.now_ms))
-        changes, given = dict(told), as_given(told)
+        values = data.draw(fields(self.model.now_ms))
+        changes, given = dict(values), as_given(values)
         if rescheduled:
             drawn = data.draw(schedules(self.zone, self.model.now_ms))
             changes["schedule"], given["schedule"] = drawn.means, drawn.given

@@ -14,15 +14,15 @@ Fields = dict[bytes, bytes]
 
 def assert_same_entry(found: Entry, row: Row) -> None:
     """Definition, revision and state; of what cannot be read, as much as is promised."""
-    told, wanted = _told_of(found), _wanted_of(row)
+    given, wanted = _found_in(found), _wanted_of(row)
     if row.broken:
         few = ("name", "condition", "owner", "cursor_ms", "fired", "paused", "until_ms")
-        told, wanted = {k: told[k] for k in few}, {k: wanted[k] for k in few}
-    differing = {key: (told[key], wanted[key]) for key in wanted if told[key] != wanted[key]}
+        given, wanted = {k: given[k] for k in few}, {k: wanted[k] for k in few}
+    differing = {key: (given[key], wanted[key]) for key in wanted if given[key] != wanted[key]}
     assert not differing, f"entry {row.name!r}: (found, expected) of {differing}"
 
 
-def _told_of(entry: Entry) -> dict[str, Any]:
+def _found_in(entry: Entry) -> dict[str, Any]:
     state = entry.state
     return {
         "name": entry.name,
@@ -94,5 +94,5 @@ def _short(expected: list[Record]) -> list[Record]:
 
 def assert_same_messages(found: list[tuple[Message, str]], expected: list[Message]) -> None:
     """Each expected message once, and no other."""
-    told, wanted = Counter(message for message, _ in found), Counter(expected)
-    assert told == wanted, f"too many: {told - wanted}, missing: {wanted - told}"
+    given, wanted = Counter(message for message, _ in found), Counter(expected)
+    assert given == wanted, f"too many: {given - wanted}, missing: {wanted - given}"

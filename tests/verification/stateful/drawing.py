@@ -244,9 +244,9 @@ def fields(now_ms: int, *, bounded: bool = True) -> st.SearchStrategy[dict[str, 
     )
 
 
-def as_given(told: dict[str, Any]) -> dict[str, Any]:
+def as_given(parts: dict[str, Any]) -> dict[str, Any]:
     """The same as the Client is given it: spans in seconds, instants as aware datetimes."""
-    given = dict(told)
+    given = dict(parts)
     for name in ("jitter", "spread", "deadline", "misfire_grace", "misfire_window"):
         if given.get(name) is not None:
             given[name] = timedelta(milliseconds=given[name])

@@ -67,10 +67,10 @@ class Machine(RuleBasedStateMachine):
             drawn = data.draw(
                 wall_clock(self.zone) if name == "a" else recurring(self.zone, now_ms)
             )
-            told = {} if name == "a" else data.draw(fields(now_ms + HOUR, bounded=False))
+            values = {} if name == "a" else data.draw(fields(now_ms + HOUR, bounded=False))
             self.both_edit(
-                lambda: self.model.add(name, "task", drawn.means, told, False),  # noqa: B023
-                lambda: self.world.client.add(name, "task", drawn.given, **as_given(told)),  # noqa: B023
+                lambda: self.model.add(name, "task", drawn.means, values, False),  # noqa: B023
+                lambda: self.world.client.add(name, "task", drawn.given, **as_given(values)),  # noqa: B023
             )
 
     def likely_names(self) -> list[str]:
@@ -141,14 +141,14 @@ class Machine(RuleBasedStateMachine):
         claimed, settled, in_flight = self.world.counters()
         assert claimed == settled
         assert in_flight == 0
-        self.world.trouble.told.clear()
+        self.world.trouble.lines.clear()
 
     def compare_what_left(self) -> None:
         """The ledger and the queue since the last look."""
         expected, self.model.expected = self.model.expected, Expected()
-        fresh = [told for _, told in self.world.server.ledger[self.seen :]]
+        fresh = [values for _, values in self.world.server.ledger[self.seen :]]
         self.seen = len(self.world.server.ledger)
-        slots = [told for told in fresh if told[b"outcome"] != b"note"]
+        slots = [values for values in fresh if values[b"outcome"] != b"note"]
         taken = assert_same_ledger(slots, expected.records)
         arrived = self.world.arrived()
         assert_same_messages(arrived, expected.messages)

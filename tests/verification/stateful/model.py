@@ -271,8 +271,8 @@ class Model:
     def send(self, row: Row, slot_ms: int, request: str = "", order: Order | None = None) -> None:
         args = row.args if order is None or order.args is None else order.args
         kwargs = row.kwargs if order is None or order.kwargs is None else order.kwargs
-        told = tuple(sorted(kwargs.items()))
-        self.expected.messages.append(Message(row.name, slot_ms, request, tuple(args), told))
+        result = tuple(sorted(kwargs.items()))
+        self.expected.messages.append(Message(row.name, slot_ms, request, tuple(args), result))
 
 
 def check_bounds(fields: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ class Plain:
 
     def __init__(self, server: Store) -> None:
         self._server = server
-        self._told: list[Any] | None = None
+        self._replies: list[Any] | None = None
 
     def evalsha(self, sha: str, numkeys: int, *words: Any) -> Any:
         return self._run(sha, None, words[:numkeys], words[numkeys:])
@@ -101,16 +101,16 @@ class Plain:
 
     def pipeline(self, transaction: bool) -> Plain:
         made = Plain(self._server)
-        made._told = []
+        made._replies = []
         return made
 
     def execute(self) -> list[Any]:
-        assert self._told is not None
-        return self._told
+        assert self._replies is not None
+        return self._replies
 
     def _kept(self, reply: Any) -> Any:
-        if self._told is not None:
-            self._told.append(reply)
+        if self._replies is not None:
+            self._replies.append(reply)
         return reply
 
 

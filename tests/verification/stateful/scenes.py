@@ -22,10 +22,10 @@ class Scenes(Changing, Asking, Living):
     @rule(data=st.data(), name=st.sampled_from(NAMES), drawn=backlogs)
     def fall_behind(self, data: Any, name: str, drawn: Any) -> None:
         """An entry with policies of its own, and no leader for some of its periods."""
-        told = data.draw(catching_up())
+        found = data.draw(catching_up())
         self.both_edit(
-            lambda: self.model.add(name, "task", drawn.means, told, True),
-            lambda: self.add_with(name, drawn, told, replace=True),
+            lambda: self.model.add(name, "task", drawn.means, found, True),
+            lambda: self.add_with(name, drawn, found, replace=True),
         )
         row = self.model.rows[name]
         if row.next_ms is not None:

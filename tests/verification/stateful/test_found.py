@@ -36,7 +36,7 @@ def test_a_firing_that_has_expired_uses_up_no_run(world: World) -> None:
     assert world.client.get("a").condition == "exhausted"
 
 
-def test_what_cannot_be_read_and_is_paused_is_nobodys_to_set_aside(world: World) -> None:
+def test_what_cannot_be_read_and_is_paused_is_not_quarantined(world: World) -> None:
     """Put back by hand, it is paused, and no more: the leader has never come upon it."""
     entry = world.client.add("a", "task", habeat.every(60, offset=0))
     definition = world.definition("a")

@@ -81,12 +81,12 @@ class Publisher:
         raise AssertionError(why)
 
     def render(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered:
-        told = {
+        fields = {
             "firing": [entry.name, firing.slot_ms, firing.request],
             "arguments": [list(entry.args), dict(entry.kwargs)],
             "id": firing.task_id(cluster),
         }
-        message = json.dumps(told).encode()
+        message = json.dumps(fields).encode()
         if self.atomic:
             return Rendered(commands=[("LPUSH", QUEUE, message)])
         return Rendered(envelope=message)
@@ -180,7 +180,7 @@ class World:
         for tick in range(TICKS_AT_MOST):
             before = len(self.server.ledger)
             self._engine.tick()
-            assert not self.trouble.told, self.trouble.told
+            assert not self.trouble.lines, self.trouble.lines
             overdue = self.server.call(
                 "ZRANGEBYSCORE", self.keys.due, "-inf", str(self.clock.now_ms)
             )
@@ -224,12 +224,12 @@ class World:
         raw = [*reversed(self.server.call("LRANGE", QUEUE, 0, -1)), *self.publisher.sent]
         self.server.call("DEL", QUEUE)
         self.publisher.sent.clear()
-        return [(_message(told := json.loads(each)), told["id"]) for each in raw]
+        return [(_message(fields := json.loads(each)), fields["id"]) for each in raw]
 
 
-def _message(told: dict[str, Any]) -> Message:
-    name, slot_ms, request = told["firing"]
-    args, kwargs = told["arguments"]
+def _message(fields: dict[str, Any]) -> Message:
+    name, slot_ms, request = fields["firing"]
+    args, kwargs = fields["arguments"]
     return Message(name, slot_ms, request, tuple(args), tuple(sorted(kwargs.items())))
 
 
@@ -238,7 +238,7 @@ class _Trouble(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.told: list[str] = []
+        self.lines: list[str] = []
         self._log = logging.getLogger("habeat")
         self._passed_on = self._log.propagate
         self._log.addHandler(self)
@@ -247,7 +247,7 @@ class _Trouble(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
         if "a tick failed" in line or "its schedule fails" in line or "Redis" in line:
-            self.told.append(line)
+            self.lines.append(line)
 
     def close(self) -> None:
         self._log.removeHandler(self)

@@ -22,7 +22,7 @@ _LINES = 60
 _AROUND_US = 1_000_000
 
 
-def told(problem: Problem, events: Sequence[Event], expectation: Expectation) -> str:
+def in_context(problem: Problem, events: Sequence[Event], expectation: Expectation) -> str:
     """The problem and its evidence, many lines."""
     zero_us = expectation.start_us or (begins_us(events[0]) if events else 0)
     where = f"{problem.entry}@{problem.identity}" if problem.identity else problem.entry
@@ -134,10 +134,12 @@ class _Reader:
         key = words[1][len(self._base) :]
         rest = [word if len(word) <= 120 else word[:117] + "…" for word in words[2:]]
         if key == "ledger":
-            told = dict(zip(rest[1::2], rest[2::2], strict=False))
-            run = "" if told["count"] == "1" else f", {told['count']} slots to {told['until']}"
-            why = f" ({told['reason']})" if told["reason"] else ""
-            return f"ledger: {told['entry']}@{told['slot']} {told['outcome']}{why}{run}"
+            fields = dict(zip(rest[1::2], rest[2::2], strict=False))
+            run = (
+                "" if fields["count"] == "1" else f", {fields['count']} slots to {fields['until']}"
+            )
+            why = f" ({fields['reason']})" if fields["reason"] else ""
+            return f"ledger: {fields['entry']}@{fields['slot']} {fields['outcome']}{why}{run}"
         step_us = event.server_us - event.at_us
         clock = f"   [server clock {step_us / 1e6:+.3f} s]" if abs(step_us) > 1_000 else ""
         return f"{words[0]} {key} {' '.join(rest)!s}".replace("\n", "\\n") + clock
