@@ -1208,8 +1208,8 @@ MORE = [
         LATENESS,
         "lateness: the latest of a bucket",
         "The maximum is the latest of all, not of those that came first",
-        "local result = late == bucket and counted",
-        "local result = counted",
+        "local known = late == bucket and counted",
+        "local known = counted",
     ),
     _in(
         "skip",

@@ -34,7 +34,7 @@ CAUGHT = {
 #: The same of those that have a life of their own.
 IN_A_LIFE = {
     "catch-up: all of an outage is lost": "LOST",
-    "release: nobody is result": "TAKEOVER",
+    "release: no standby is woken": "TAKEOVER",
     "release: nobody listens": "TAKEOVER",
     "wait: not after a claim": "COPIED",
     "wait: not before a resend": "COPIED",

@@ -302,8 +302,8 @@ local function count_lateness(key, late, count)
   end
   -- If the bucket held a count before, that firing was at least as late, so the maximum need not be
   -- read.
-  local told = late == bucket and counted > tonumber(count)
-  local largest = told and late or tonumber(redis.call('HGET', key, 'max') or '-1') or -1
+  local known = late == bucket and counted > tonumber(count)
+  local largest = known and late or tonumber(redis.call('HGET', key, 'max') or '-1') or -1
   if late > largest then
     redis.call('HSET', key, 'max', int(math.max(0, late)))
   end

@@ -19,11 +19,11 @@ local KINDS = {
   {LAST_RECORDS, 'hash'}, {NAMES, 'zset'},
 }
 local DAY_MS, AT_ONCE = 86400000, 50
-local token, told = ARGV[1], {}
+local token, words = ARGV[1], {}
 
 local function tell(what, which, how)
   for _, word in ipairs({what, which, how}) do
-    told[#told + 1] = word
+    words[#words + 1] = word
   end
 end
 
@@ -109,4 +109,4 @@ for _, nonce in ipairs(redis.call('ZRANGEBYSCORE', SEEN, ahead, '+inf', 'LIMIT',
   redis.call('ZREM', SEEN, nonce)  -- if it is alive, it registers again
   tell('seen', nonce, '')
 end
-return {'ok', int(NOW_US), told}
+return {'ok', int(NOW_US), words}
