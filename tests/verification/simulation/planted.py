@@ -649,7 +649,11 @@ BUGS = (
         "skip: an entry is due no more",
         (("skip.lua", "  write_due(name, next_due)\n", "  write_due(name, '')\n"),),
     ),
-    Bug("release: no standby is woken", (("release.lua", "wake('released')\n", ""),), life=lives.stops),
+    Bug(
+        "release: no standby is woken",
+        (("release.lua", "wake('released')\n", ""),),
+        life=lives.stops,
+    ),
     Bug(
         "trust: anchored when the answer is read",
         patches=((Election, "concluded", _anchored_when_read),),
