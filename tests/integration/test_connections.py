@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
 from redis.cluster import RedisCluster
 from redis.credentials import UsernamePasswordCredentialProvider
 
+from habeat.beat.assembly import redis_target_of
+from habeat.config import Settings
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections, redis_target
@@ -203,6 +209,84 @@ def test_the_name_in_the_certificate_counts(
             connect(url, {"ssl_ca_certs": ca}).client().ping()
         unnamed = {"ssl_ca_certs": ca, "ssl_check_hostname": False}
         assert connect(url, unnamed).client().ping()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "query", "use_ssl"),
+    [
+        ("rediss", "", None),
+        ("rediss", "", {"ssl_cert_reqs": None}),
+        ("rediss", "", {"ssl_cert_reqs": ssl.CERT_NONE}),
+        ("rediss", "", {"ssl_cert_reqs": "none"}),
+        ("rediss", "", {"ssl_cert_reqs": "required"}),
+        ("rediss", "?ssl_cert_reqs=none", None),
+        ("rediss", "?ssl_cert_reqs=CERT_NONE", {"ssl_cert_reqs": "required"}),
+        ("rediss", "?ssl_cert_reqs=required", {"ssl_cert_reqs": None}),
+        ("redis", "", {"ssl_cert_reqs": None}),
+        ("redis", "?ssl_cert_reqs=none", None),
+    ],
+)
+def test_habeat_reaches_the_redis_with_tls_that_celery_reaches(
+    scheme: str,
+    query: str,
+    use_ssl: dict[str, Any] | None,
+    unnamed_tls_server: tuple[Proxy, Path],
+) -> None:
+    between, _ = unnamed_tls_server
+    app = Celery("proj", broker=f"{between.url(scheme=scheme)}{query}", set_as_current=False)
+    app.conf.broker_use_ssl = use_ssl
+    assert reached_by_habeat(app) == reached_by_celery(app)
+
+
+def test_a_spelling_that_only_urls_have_for_celery_is_taken_in_the_options_too(
+    unnamed_tls_server: tuple[Proxy, Path],
+) -> None:
+    between, _ = unnamed_tls_server
+    app = Celery("proj", broker=between.url(scheme="rediss"), set_as_current=False)
+    app.conf.broker_use_ssl = {"ssl_cert_reqs": "CERT_NONE"}
+    assert reached_by_habeat(app)
+
+
+def test_and_with_the_name_in_the_certificate_checked_as_redis_py_does(
+    unnamed_tls_server: tuple[Proxy, Path],
+) -> None:
+    between, ca = unnamed_tls_server
+    app = Celery("proj", broker=between.url(scheme="rediss"), set_as_current=False)
+    app.conf.broker_use_ssl = {"ssl_ca_certs": str(ca)}
+    assert reached_by_habeat(app) == reached_by_celery(app)
+
+
+@pytest.fixture
+def unnamed_tls_server(private_server: Callable[..., Server]) -> Iterator[tuple[Proxy, Path]]:
+    """A server with TLS whose certificate is not for this address; and the authority's file."""
+    server = private_server(redis70_binary(), tls=True)
+    assert server.certificates is not None
+    with Proxy(server.host, server.port, listen="127.0.0.2") as between:
+        yield between, server.certificates.ca
+
+
+def reached_by_celery(app: Celery) -> bool:
+    app.conf.broker_transport_options = {"max_retries": 1, "interval_start": 0}
+    with app.connection_for_write() as connection:
+        try:
+            connection.default_channel.client.ping()
+        except OperationalError as error:
+            assert "certificate" in str(error).lower()
+            return False
+    return True
+
+
+def reached_by_habeat(app: Celery) -> bool:
+    settings = Settings.from_conf(app.conf, app_main="proj")
+    connections = Connections(redis_target_of(settings))
+    try:
+        connections.client().ping()
+        return True
+    except redis.ConnectionError as error:
+        assert "certificate" in str(error).lower()
+        return False
+    finally:
+        connections.close()
 
 
 class Provider(UsernamePasswordCredentialProvider):

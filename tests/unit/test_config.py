@@ -14,6 +14,7 @@ from celery import Celery
 
 from habeat.config import SETTINGS, Settings
 from habeat.errors import SettingsError
+from habeat.store.urls import parse_url
 
 REDIS = {"broker_url": "redis://broker/3"}
 
@@ -303,6 +304,46 @@ def test_the_brokers_options_come_with_the_brokers_url() -> None:
 )
 def test_a_broker_may_be_a_list(broker: object, expected: str) -> None:
     assert read(broker_url=broker).redis_url == expected
+
+
+PARTS = {"broker_user": "m@e", "broker_password": "s/e", "broker_port": 7, "broker_vhost": "/3"}
+
+
+@pytest.mark.parametrize(
+    ("conf", "expected"),
+    [
+        ({"broker_url": "redis://a", **PARTS}, "redis://m%40e:s%2Fe@a:7/3"),
+        ({"broker_url": "rediss://x:y@a:1/2?ssl_cert_reqs=none", **PARTS},
+         "rediss://x:y@a:1/2?ssl_cert_reqs=none"),
+        ({"broker_url": "redis://[::1]/", "broker_port": "7"}, "redis://[::1]:7/"),
+        ({"broker_url": "redis://a/2", "broker_password": "p"}, "redis://:p@a/2"),
+        ({"broker_url": "sentinel://a:1;sentinel://b:2/4", "broker_password": "p"},
+         "sentinel://:p@a:1/;sentinel://:p@b:2/4"),
+        ({"broker_url": None, "broker_host": "a", "broker_transport": "redis", **PARTS},
+         "redis://m%40e:s%2Fe@a:7/3"),
+        ({"broker_url": "redis+socket:///run/r.sock", **PARTS}, "redis+socket:///run/r.sock"),
+    ],
+)  # fmt: skip
+def test_celerys_older_settings_fill_in_what_the_brokers_url_leaves_out(
+    conf: dict[str, Any], expected: str
+) -> None:
+    assert read(**conf).redis_url == expected
+
+
+@pytest.mark.parametrize("url", ["redis://", "redis://x:y@b:1/2", "redis://x@b"])
+def test_with_them_habeat_reaches_what_kombu_reaches(url: str) -> None:
+    app = Celery("proj", broker=url)
+    app.conf.update(PARTS)
+    kombus = app.connection_for_write()
+    address = parse_url(of_app(app).redis_url)
+    assert address.hosts == ((kombus.hostname or "localhost", kombus.port),)
+    assert (address.username, address.password) == (kombus.userid, kombus.password)
+    assert str(address.db) == str(kombus.virtual_host).strip("/")
+
+
+def test_they_leave_a_broken_url_and_another_broker_alone() -> None:
+    assert read(broker_url="redis://a:port", **PARTS).redis_url == "redis://a:port"
+    assert "the broker is amqp://" in str(refused(broker_url="amqp://", **PARTS))
 
 
 @pytest.mark.parametrize("broker", ["redis://a;redis://b", ["redis://a", "sentinel://b"]])

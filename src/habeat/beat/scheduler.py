@@ -31,7 +31,7 @@ from habeat.beat.declared.shown_entries import DeclaredEntry, ShownEntries
 from habeat.beat.gc_freeze import gc_frozen
 from habeat.beat.stopping import Stopper
 from habeat.config import Settings
-from habeat.config.from_app import limits_of, timezone_of
+from habeat.config.from_app import limits_of, policies_of, timezone_of
 from habeat.engine.trouble_log import TroubleLog
 from habeat.errors import SettingsError
 from habeat.ports import StoreUnavailable
@@ -162,7 +162,8 @@ class Scheduler(CeleryScheduler):
         return self._declared({**self.data.definitions(), **given})
 
     def _declared(self, given: Mapping[str, Any]) -> BeatSchedule:
-        found = declare(self.app, given, limits_of(self._settings, self.app.conf))
+        limits, policies = limits_of(self._settings, self.app.conf), policies_of(self._settings)
+        found = declare(self.app, given, limits, policies)
         self.data.fill(given, found.broken)
         return found
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from habeat.config.names import Conf
 from habeat.config.table import BY_NAME
@@ -21,6 +22,8 @@ SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix", "redis+socket", "sent
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 
 _NAME = "habeat_redis_url"
+#: Celery's older settings: they fill in what the broker's URL leaves out.
+_PARTS = ("broker_user", "broker_password", "broker_port", "broker_vhost")
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,32 @@ def _broker(conf: Conf) -> str:
     """The broker that beat writes to, its URLs joined by ";"; Celery's default if none is set."""
     # app.conf.broker_write_url respects CELERY_BROKER_URL, which `celery -b` sets; get() does not.
     url: Any = getattr(conf, "broker_write_url", None)
-    url = url or conf.get("broker_write_url") or conf.get("broker_url") or "amqp://"
-    return ";".join(map(str, url)) if isinstance(url, list | tuple) else str(url)
+    url = url or conf.get("broker_write_url") or conf.get("broker_url") or conf.get("broker_host")
+    urls = map(str, url) if isinstance(url, list | tuple) else _split(str(url or "amqp://"))
+    return ";".join(_completed(each, conf) for each in urls)
+
+
+def _completed(url: str, conf: Conf) -> str:
+    """The URL with what it leaves out taken from `broker_transport`, `broker_user` and so on."""
+    transport = str(conf.get("broker_transport") or "")
+    if "://" not in url and transport in BROKER_SCHEMES:
+        url = f"{transport}://{url}"
+    if _scheme(url) not in ("redis", "rediss", "sentinel") or not any(map(conf.get, _PARTS)):
+        return url
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # the user's mistake, which `store.urls.parse_url` reports
+        return url
+    user, password, own_port, database = (str(conf.get(name) or "") for name in _PARTS)
+    user = parts.username or quote(user, safe="")
+    password = parts.password or quote(password, safe="")
+    server = parts.netloc.rpartition("@")[2]
+    if port is None and own_port:
+        server = f"{server}:{own_port}"
+    login = f"{user}:{password}@" if password else (f"{user}@" if user else "")
+    path = parts.path if parts.path.strip("/") else f"/{database.strip('/')}"
+    return urlunsplit((parts.scheme, login + server, path, parts.query, parts.fragment))
 
 
 def _broker_options(conf: Conf) -> Mapping[str, object]:

@@ -15,11 +15,14 @@ cannot be set, because the trust in a lease depends on them.
 from __future__ import annotations
 
 import importlib
+import inspect
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+
+import redis
 
 from habeat.errors import SettingsError
 from habeat.store.urls import SETTING, Address, parse_url
@@ -61,6 +64,8 @@ class RedisTarget:
 
     url: str
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    #: False if the options are the broker's: read as kombu reads them.
+    strict: bool = True
 
     @cached_property
     def address(self) -> Address:
@@ -70,7 +75,7 @@ class RedisTarget:
     @cached_property
     def checked_options(self) -> Mapping[str, Any]:
         """The options that habeat uses, from `options` and the URL's query; `options` win."""
-        return _merged(self.address, self.options)
+        return _merged(self.address, self.options, self.strict)
 
     @property
     def db(self) -> int:
@@ -106,7 +111,7 @@ def redis_target(
     SettingsError for `habeat_redis_url` or `habeat_redis_options`.
     """
     given = dict(options or {})
-    target = RedisTarget(url, given)
+    target = RedisTarget(url, given, strict)
     if strict:
         _refuse_unknown(given)
     _check_together(target)
@@ -140,20 +145,41 @@ def _check_together(target: RedisTarget) -> None:
         )
 
 
-def _merged(address: Address, given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _merged(address: Address, given: Mapping[str, Any], strict: bool) -> Mapping[str, Any]:
     nested = given.get("ssl")
+    in_url = {name: value for name, value in address.query.items() if name in TLS_OPTIONS}
+    if in_url and not strict:
+        nested = in_url  # kombu speaks TLS then, by these options alone
     tls = dict(nested) if isinstance(nested, Mapping) else {}
-    from_url = {name: value for name, value in address.query.items() if name in _KNOWN}
-    merged = {**from_url, **tls, **{k: v for k, v in given.items() if k in _KNOWN}}
-    options = {
-        name: value for name, value in merged.items() if name in _KNOWN and value is not None
-    }
+    merged = {**address.query, **tls, **given}
+    # None means "not set", except here: for kombu and redis-py it means "do not check".
+    if "ssl_cert_reqs" in merged and merged["ssl_cert_reqs"] is None:
+        merged["ssl_cert_reqs"] = "none"
+    options = {name: value for name, value in merged.items() if name in _KNOWN}
+    options = {name: value for name, value in options.items() if value is not None}
     if nested:
         options["ssl"] = True
+    if not strict:
+        _as_kombu(options, address)
     for name, value in (("username", address.username), ("password", address.password)):
         if value is not None:
             options.setdefault(name, value)
     return _typed(options)
+
+
+def _as_kombu(options: dict[str, Any], address: Address) -> None:
+    """Fill in the defaults of kombu: what Celery reaches with these options, habeat reaches too.
+
+    Given ``rediss://`` and no TLS option at all, kombu does not check certificates. Whether the
+    host name in the certificate is checked is redis-py's default, which differs by release.
+    """
+    if address.tls and "ssl" not in options:
+        options.setdefault("ssl_cert_reqs", "none")
+    if address.tls or "ssl" in options:
+        parameters = inspect.signature(redis.SSLConnection.__init__).parameters
+        options.setdefault("ssl_check_hostname", parameters["ssl_check_hostname"].default)
+    if not _is_word(str(options.get("client_name", ""))):
+        del options["client_name"]  # old releases of kombu do not pass it on
 
 
 def _typed(options: dict[str, Any]) -> dict[str, Any]:
@@ -162,14 +188,18 @@ def _typed(options: dict[str, Any]) -> dict[str, Any]:
     for name in ("ssl_check_hostname", "cluster", "socket_keepalive"):
         if isinstance(options.get(name), str):
             options[name] = options[name].lower() not in _FALSE
-    name = str(options.get("client_name", ""))
-    if any(character <= " " for character in name):
-        raise _bad("invalid 'client_name': expected no spaces or control characters")
+    if not _is_word(str(options.get("client_name", ""))):
+        raise _bad("invalid 'client_name': expected printable ASCII characters without spaces")
     if "credential_provider" in options:
         options["credential_provider"] = _provider(options["credential_provider"])
         options.pop("password", None)  # redis-py refuses both at once
         options.pop("username", None)
     return options
+
+
+def _is_word(name: str) -> bool:
+    """Whether Redis takes this as the name of a connection: no spaces or control characters."""
+    return all("!" <= character <= "~" for character in name)
 
 
 def _cert_reqs(given: Any) -> str:

@@ -11,7 +11,7 @@ from celery import Celery
 from celery import schedules as cs
 
 from habeat.beat.declared.celery_schedules import (
-    ASK_AGAIN_MS,
+    ASK_AGAIN_S,
     LONGEST_S,
     LiveSchedule,
     to_schedule,
@@ -167,12 +167,17 @@ def test_it_answers_whether_it_is_due_and_when_to_ask_again(app: Celery) -> None
 
 @pytest.mark.parametrize(
     ("seconds", "again_ms"),
-    [(None, ASK_AGAIN_MS), (0, 0), (-5, 0), (0.0001, 1), (1e300, LONGEST_S * 1_000)],
+    [(None, ASK_AGAIN_S * 1_000), (0, 0), (-5, 0), (0.0001, 1), (1e300, LONGEST_S * 1_000)],
 )
 def test_when_to_ask_again_is_bounded(app: Celery, seconds: Any, again_ms: int) -> None:
     assert live(answering((True, seconds), app), app).ask(NOW_MS, NOW_MS) == DueState(
         True, again_ms
     )
+
+
+def test_a_class_that_names_no_delay_is_asked_at_beats_longest_interval(app: Celery) -> None:
+    app.conf.beat_max_loop_interval = 7
+    assert live(answering((False, None), app), app).ask(NOW_MS, NOW_MS) == DueState(False, 7_000)
 
 
 @pytest.mark.parametrize(

@@ -182,12 +182,14 @@ def test_sentinel_needs_the_name_of_the_master() -> None:
         ("none", "none"),
         (ssl.CERT_NONE, "none"),
         (0, "none"),
+        (None, "none"),
     ],
 )
 def test_the_many_ways_to_write_cert_reqs(given: Any, meant: str) -> None:
     for target in (
         redis_target("rediss://a", {"ssl_cert_reqs": given}),
         redis_target("rediss://a", {"ssl": {"ssl_cert_reqs": given}}),
+        redis_target("redis://a", {"ssl": {"ssl_cert_reqs": given}}, strict=False),
         redis_target(f"rediss://a?ssl_cert_reqs={given if isinstance(given, str) else meant}"),
     ):
         assert target.checked_options["ssl_cert_reqs"] == meant
@@ -198,6 +200,32 @@ def test_a_cert_reqs_of_no_meaning_is_refused(given: Any) -> None:
     with pytest.raises(SettingsError, match="ssl_cert_reqs") as caught:
         redis_target("rediss://a", {"ssl_cert_reqs": given}, strict=False)
     assert caught.value.setting == "habeat_redis_options"
+
+
+@pytest.mark.parametrize(
+    ("url", "ssl_option", "checked"),
+    [
+        ("rediss://a", None, "none"),  # kombu warns and does not check
+        ("rediss://a", {}, "none"),
+        ("rediss://a", True, None),
+        ("rediss://a", {"ssl_ca_certs": "/ca.pem"}, None),
+        ("rediss://a?ssl_ca_certs=/ca.pem", None, None),
+        ("rediss://a?ssl_cert_reqs=required", {"ssl_cert_reqs": None}, "required"),
+        ("redis://a?ssl_cert_reqs=optional", None, "optional"),
+    ],
+)
+def test_a_brokers_tls_options_mean_what_they_mean_to_kombu(
+    url: str, ssl_option: Any, checked: str | None
+) -> None:
+    given = {} if ssl_option is None else {"ssl": ssl_option}
+    target = redis_target(url, given, strict=False)
+    assert target.tls
+    assert target.checked_options.get("ssl_cert_reqs") == checked
+
+
+def test_in_habeats_own_options_a_certificate_is_always_checked_unless_it_says_no() -> None:
+    assert "ssl_cert_reqs" not in redis_target("rediss://a").checked_options
+    assert "ssl_check_hostname" not in redis_target("rediss://a").checked_options
 
 
 def test_tls_by_scheme_or_by_option() -> None:
@@ -250,9 +278,12 @@ def test_strictly_an_unknown_word_inside_ssl_is_refused_too() -> None:
         redis_target("redis://a", {"ssl": {"ca_cert": "/ca.pem"}})
 
 
-def test_a_client_name_with_a_space_is_refused() -> None:
+@pytest.mark.parametrize("name", ["my beat", "two\nlines", "bête"])
+def test_a_client_name_that_redis_refuses_is_refused_or_the_brokers_left_out(name: str) -> None:
     with pytest.raises(SettingsError, match="client_name"):
-        redis_target("redis://a", {"client_name": "my beat"})
+        redis_target("redis://a", {"client_name": name})
+    brokers = redis_target("redis://a", {"client_name": name}, strict=False)
+    assert "client_name" not in brokers.checked_options
 
 
 class Provider(UsernamePasswordCredentialProvider):

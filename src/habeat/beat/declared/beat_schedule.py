@@ -17,19 +17,23 @@ from functools import cached_property
 from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
 
 from habeat.beat.declared.celery_schedules import LiveSchedule, to_schedule
 from habeat.beat.message.send_path import is_lazy
 from habeat.config.from_app import timezone_of
-from habeat.core.entry import Entry
+from habeat.core.entry import Entry, Policies
 from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
+from habeat.entries.celery_schedules import own_code
 from habeat.entries.codec import encode, encode_checked
 from habeat.entries.fields import OWN, read_fields, validated
 from habeat.entries.tasks import check_names
+from habeat.entries.values import span_ms
 from habeat.errors import ValidationError
 
 _CELERY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "name", "app")
 _IGNORED_KEYS = ("last_run_at", "total_run_count")
+DEFAULT_POLICIES = Policies()
 _ENTRY_KEYS = frozenset((*_CELERY_KEYS, *_IGNORED_KEYS, *OWN))
 
 
@@ -51,9 +55,15 @@ class BeatSchedule:
 
 
 def declare(
-    app: Celery, schedule: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS
+    app: Celery,
+    schedule: Mapping[str, Any],
+    limits: Limits = DEFAULT_LIMITS,
+    policies: Policies = DEFAULT_POLICIES,
 ) -> BeatSchedule:
-    """Translate a beat_schedule; entries that are invalid or exceed the limits are in `broken`."""
+    """Translate a beat_schedule; entries that are invalid or exceed the limits are in `broken`.
+
+    `policies` are the app's.
+    """
     entries: dict[str, Entry] = {}
     raw: dict[str, Mapping[str, Any]] = {}
     broken: dict[str, str] = {}
@@ -61,7 +71,8 @@ def declare(
     for name, given in schedule.items():
         try:
             raw[name] = dict(given)
-            entries[name] = _entry(app, name, raw[name], zone, limits)
+            entry = _entry(app, name, raw[name], zone, policies)
+            entries[name] = _stored(validated(entry), limits)
         except ValidationError as error:
             broken[name] = str(error.of_entry(""))
         except Exception as error:
@@ -71,10 +82,13 @@ def declare(
 
 def check(app: Celery, name: str, given: Mapping[str, Any], limits: Limits) -> None:
     """Raise the reason why this entry could not be scheduled, mostly a ValidationError."""
-    _entry(app, name, given, timezone_of(app.conf), limits)
+    entry = _entry(app, name, given, timezone_of(app.conf), DEFAULT_POLICIES)
+    _stored(validated(entry), limits)
 
 
-def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str, limits: Limits) -> Entry:
+def _entry(
+    app: Celery, name: str, given: Mapping[str, Any], zone: str, policies: Policies
+) -> Entry:
     unknown = sorted(set(given) - _ENTRY_KEYS)
     if unknown:
         allowed = "one of " + ", ".join(sorted(_ENTRY_KEYS))
@@ -92,7 +106,8 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str, limits: 
     args, kwargs = given.get("args") or (), given.get("kwargs") or {}
     lazy = is_lazy(args, kwargs) or _loses_types(app, given, args, kwargs)
     task = given["task"]
-    entry = Entry(
+    deadline = _starting_deadline(app, given["schedule"], policies)
+    return Entry(
         name=name,
         task=task if isinstance(task, str) else _task(task),
         schedule=schedule,
@@ -103,9 +118,8 @@ def _entry(app: Celery, name: str, given: Mapping[str, Any], zone: str, limits: 
         rev=0,
         from_code=(("args",) if lazy else ())
         + (("schedule",) if isinstance(schedule, LiveSchedule) else ()),
-        **_own(given),
+        **(deadline | _own(given)),
     )
-    return _stored(validated(entry), limits)
 
 
 def _stored(entry: Entry, limits: Limits) -> Entry:
@@ -156,6 +170,25 @@ def _options(given: Mapping[str, Any] | None) -> dict[str, Any]:
     if isinstance(expires := options.get("expires"), timedelta):
         options["expires"] = expires.total_seconds()
     return options
+
+
+def _starting_deadline(app: Celery, schedule: Any, policies: Policies) -> dict[str, int]:
+    """`beat_cron_starting_deadline` as policies: how late a slot of a crontab may still fire.
+
+    In Celery, `crontab.is_due` applies it. A class with code of its own is asked, so it applies the
+    deadline itself or ignores it, as django-celery-beat's does.
+    """
+    given = app.conf.beat_cron_starting_deadline
+    asked = own_code(schedule) or getattr(type(schedule), "is_due", None) is not crontab.is_due
+    if given is None or asked:
+        return {}
+    deadline_ms = span_ms("beat_cron_starting_deadline", given)
+    window_ms = policies.misfire_window_ms
+    window_ms = deadline_ms if window_ms is None else min(window_ms, deadline_ms)
+    found = {"misfire_window_ms": window_ms}
+    if deadline_ms < policies.misfire_grace_ms:  # the window does not cut below the grace
+        found["misfire_grace_ms"] = deadline_ms
+    return found
 
 
 def _task(task: Any) -> Any:

@@ -20,9 +20,9 @@ from habeat.entries.schedules import schedule_of
 from habeat.schedules import Schedule
 from habeat.schedules.custom import Code, DueState, LiveCode
 
-#: The delay until a user's schedule class is asked again if it names none: the longest time between
-#: two checks of Celery's beat (`beat_max_loop_interval`).
-ASK_AGAIN_MS = 300_000
+#: The delay until a user's schedule class is asked again if it names none and the setting
+#: `beat_max_loop_interval` is 0: the longest time between two checks of Celery's beat.
+ASK_AGAIN_S = 300
 #: The longest delay that such a schedule may ask for.
 LONGEST_S = 366 * 86_400
 
@@ -59,6 +59,8 @@ class LiveSchedule(LiveCode):
         if self.schedule.nowfun is None:
             asked.nowfun = partial(datetime.fromtimestamp, now_ms / 1_000, zone)
         due, seconds = asked.is_due(datetime.fromtimestamp(last_ms / 1_000, zone))
+        if seconds is None:
+            seconds = self.app.conf.beat_max_loop_interval or ASK_AGAIN_S
         return DueState(bool(due), _again_ms(seconds))
 
     @cached_property
@@ -74,8 +76,6 @@ class LiveSchedule(LiveCode):
 
 def _again_ms(seconds: object) -> int:
     """The delay that `is_due` asks for, in milliseconds; TypeError or ValueError if it is none."""
-    if seconds is None:
-        return ASK_AGAIN_MS
     if not isinstance(seconds, int | float) or seconds != seconds:
         raise TypeError(f"is_due must return seconds as a number, not {type(seconds).__name__}")
     return math.ceil(min(max(seconds, 0), LONGEST_S) * 1_000)
