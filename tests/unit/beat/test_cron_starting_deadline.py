@@ -48,7 +48,7 @@ def fires(entry: Entry, late: timedelta) -> bool:
 def test_a_late_slot_fires_if_celerys_crontab_is_due(deadline: float, late_s: float) -> None:
     app, late = app_with(deadline), timedelta(seconds=late_s)
     asked = crontab(hour=3, minute=0, app=app, nowfun=lambda: SLOT + late)
-    due, _ = asked.is_due(SLOT - timedelta(hours=1))
+    due, _ = asked.is_due(SLOT - timedelta(seconds=0.1))  # Celery 5.5 walks in steps of `late`
     assert fires(declared(app), late) == due
 
 
@@ -82,8 +82,8 @@ def test_of_the_deadline_and_the_apps_window_the_shorter_counts() -> None:
     assert (entry.misfire_window_ms, entry.misfire_grace_ms) == (1_000, 1_000)
 
 
-class OwnIsDue(crontab):
-    def is_due(self, last_run_at: datetime) -> tuple[bool, float]:  # type: ignore[override]
+class OwnIsDue(crontab):  # type: ignore[misc]
+    def is_due(self, last_run_at: datetime) -> tuple[bool, float]:
         return True, 60.0
 
 
