@@ -209,6 +209,16 @@ def test_an_older_deploy_never_overwrites_a_newer_ones_definition(bench, lead, d
     assert bench.everything() == before
 
 
+def test_replicas_started_together_leave_each_others_definitions(bench, lead, deploy) -> None:
+    """Their generation is the same; each may have drawn a random minute of its own."""
+    deploy(generation=1, a=GOOD).lead(lead)
+    before = stored(bench, "a")
+    deploy(generation=1, a={**GOOD, "schedule": 90}).lead(lead)
+    assert stored(bench, "a") == before
+    deploy(generation=2, a={**GOOD, "schedule": 90}).lead(lead)
+    assert entry(bench, "a").schedule.every_ms == 90_000  # type: ignore[attr-defined]
+
+
 def test_a_leader_that_learns_of_another_generation_looks_at_every_entry(
     bench, lead, deploy
 ) -> None:

@@ -26,6 +26,7 @@ from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.message.publisher import CeleryPublisher
+from habeat.clock import process_age_ms
 from habeat.core.lease import Fence
 from habeat.engine.election import Election, HistoryLost, LeaseLost
 from habeat.engine.fenced import Lead
@@ -71,11 +72,14 @@ class Identity:
     host: str
     pid: int
     since_ms: int
+    #: When the process was started, by the monotonic clock.
+    started_ms: int
 
     @classmethod
     def of_this_process(cls, nonce: str, clock: Clock) -> Identity:
         """The identity of the current process; call it in the process that runs the loop."""
-        return cls(nonce, socket.gethostname(), os.getpid(), clock.wall_ms())
+        started_ms = clock.monotonic_us() // 1_000 - process_age_ms()
+        return cls(nonce, socket.gethostname(), os.getpid(), clock.wall_ms(), started_ms)
 
 
 class Replica:
@@ -235,6 +239,7 @@ class Replica:
             self._beat_schedule.fingerprint,
             len(self._beat_schedule.entries),
             self._generation if same_cluster else 0,
+            now_ms - self._identity.started_ms,
         )
         self._election.placed(found.rank)
         self._generation = found.generation

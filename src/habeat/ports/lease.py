@@ -60,12 +60,16 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A replica's rank among the live ones, its generation, and how many of its names are kept."""
+    """A replica's rank among the live ones, its generation, and how many of its names are kept.
+
+    `configs` is the number of different configurations that live replicas have.
+    """
 
     now_us: int
     rank: int
     generation: int
     names: int
+    configs: int
 
 
 class ElectionStore(Protocol):
@@ -84,7 +88,16 @@ class ElectionStore(Protocol):
     def release(self, token: Token | None, nonce: str) -> None: ...
 
     def register(
-        self, nonce: str, info: str, fingerprint: str, declared: int, generation: int = 0
+        self,
+        nonce: str,
+        info: str,
+        fingerprint: str,
+        declared: int,
+        generation: int = 0,
+        age_ms: int = 0,
     ) -> Registration:
-        """Register; `generation` is what this process got before in this history, 0 if nothing."""
+        """Register; `generation` is what this process got before in this history, 0 if nothing.
+
+        `age_ms` is how long the process has run: those that were started together share one.
+        """
         ...

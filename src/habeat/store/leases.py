@@ -63,11 +63,17 @@ class RedisElectionStore:
         self._caller.run("release", "" if token is None else str(token), nonce)
 
     def register(
-        self, nonce: str, info: str, fingerprint: str, declared: int, generation: int = 0
+        self,
+        nonce: str,
+        info: str,
+        fingerprint: str,
+        declared: int,
+        generation: int = 0,
+        age_ms: int = 0,
     ) -> Registration:
         window = (LIVE_WINDOW_MS, fingerprint, CONFIG_FORGOTTEN_MS)
-        reply = self._caller.run("register", nonce, info, *window, declared, generation)
-        return Registration(*(int(each) for each in reply[:4]))
+        reply = self._caller.run("register", nonce, info, *window, declared, generation, age_ms)
+        return Registration(*(int(each) for each in reply[:5]))
 
     def may_rotate(self) -> bool:
         """Whether a leader may hand over because of its broker: once a minute in all."""

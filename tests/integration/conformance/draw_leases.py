@@ -65,10 +65,10 @@ def register(hand: Hand) -> Words:
     fingerprint = hand.one(FINGERPRINTS)
     declared = len(hand.view.members(KEYS.declared(fingerprint)))
     names = declared if hand.odds(0.8) else declared + 1
-    return (
-        hand.one(NONCES), hand.one(("{}", '{"pid": 1}')), 2_000,
-        fingerprint, 6_000, names, hand.one((0, 1, 2, 99)),
-    )  # fmt: skip
+    nonce, info, own = hand.one(NONCES), hand.one(("{}", '{"pid": 1}')), hand.one((0, 1, 2, 99))
+    age_ms = {0: 0, 1: 3_000, 2: 10**9}.get(own, 0)
+    window_ms, forgotten_ms = (2_000, 6_000) if info == "{}" else (10**7, 100)
+    return nonce, info, window_ms, fingerprint, forgotten_ms, names, own, age_ms
 
 
 def prune(hand: Hand) -> Words:

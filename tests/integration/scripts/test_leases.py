@@ -464,5 +464,58 @@ def test_an_older_deploy_that_was_cut_off_comes_back_with_the_generation_it_had(
     assert register(bench, "a2", "new", generation=2)[1] == 2
 
 
+def test_processes_started_together_share_a_generation(bench: Bench) -> None:
+    """Each may have drawn a random minute: none of them is a newer deploy than the others."""
+    assert register(bench, "a1", "one draw", age_ms=1_500)[1] == 1
+    assert register(bench, "a2", "another", age_ms=1_500)[1] == 1
+    assert register(bench, "a3", "of a later deploy", age_ms=0)[1] == 2
+    assert register(bench, "a2", "another", age_ms=9_000)[1] == 1
+    assert register(bench, "a4", "started before the deploy", age_ms=60_000)[1] == 2
+
+
+def alone_for(bench: Bench, since_ms: int, seen_ms: int = 1_000) -> None:
+    """The configuration that registered last has done so since then, and the last time then."""
+    who = bench.meta("alone").split("|")[0]
+    now_ms = bench.now_ms
+    bench.admin.hset(bench.keys.meta, "alone", f"{who}|{now_ms - since_ms}|{now_ms - seen_ms}")
+
+
+def test_a_configuration_that_is_alone_for_a_while_becomes_the_newest(bench: Bench) -> None:
+    """Else a deploy that was broken off would leave its definitions behind for good."""
+    register(bench, "a1", "old")
+    register(bench, "a2", "new")
+    assert register(bench, "a1", "old")[1] == 1
+    alone_for(bench, CONFIG_FORGOTTEN_MS - 5_000)
+    assert register(bench, "a1", "old")[1] == 1
+    alone_for(bench, CONFIG_FORGOTTEN_MS + 1_000)
+    assert register(bench, "a1", "old")[1] == 3
+    alone_for(bench, CONFIG_FORGOTTEN_MS + 1_000)
+    assert register(bench, "a1", "old")[1] == 3  # the newest one stays as it is
+
+
+def test_a_shared_generation_ends_when_one_configuration_is_left(bench: Bench) -> None:
+    register(bench, "a1", "one draw", age_ms=1_500)
+    register(bench, "a2", "another", age_ms=1_500)
+    alone_for(bench, CONFIG_FORGOTTEN_MS + 1_000)
+    assert register(bench, "a2", "another")[1] == 2
+    assert register(bench, "a2", "another")[1] == 2
+
+
+def test_after_an_outage_of_redis_no_configuration_counts_as_alone(bench: Bench) -> None:
+    register(bench, "a1", "old")
+    register(bench, "a2", "new")
+    register(bench, "a1", "old")
+    alone_for(bench, 10 * CONFIG_FORGOTTEN_MS, seen_ms=LIVE_WINDOW_MS + 1_000)
+    assert register(bench, "a1", "old")[1] == 1
+
+
+def test_registering_tells_how_many_configurations_are_live(bench: Bench) -> None:
+    assert bench.leases.register("a1", "{}", "old", 0).configs == 1
+    assert bench.leases.register("a2", "{}", "new", 0).configs == 2
+    assert bench.leases.register("a3", "{}", "new", 0).configs == 2
+    forget(bench, "old")
+    assert bench.leases.register("a2", "{}", "new", 0).configs == 1
+
+
 def test_a_generation_of_another_history_is_worth_nothing(bench: Bench) -> None:
     assert register(bench, "a1", "old", generation=77)[1] == 1

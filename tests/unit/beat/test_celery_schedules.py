@@ -258,3 +258,15 @@ def test_a_class_may_remember_something_and_the_users_object_stays_as_it_was(app
     found = live(given, app)
     assert [found.ask(NOW_MS, NOW_MS).due for _ in range(4)] == [False, False, True, False]
     assert vars(given) == before
+
+
+def test_a_class_without_a_repr_is_the_same_in_every_process(app: Celery) -> None:
+    """Else the replicas would declare different entries: its default repr has an address."""
+
+    class Plain(cs.BaseSchedule):  # type: ignore[misc]
+        def is_due(self, last_run_at: datetime) -> tuple[bool, float]:
+            return False, 1.0
+
+    one, other = (to_schedule(Plain(app=app), app).to_json() for _ in range(2))
+    assert one == other
+    assert "Plain" in one["what"]

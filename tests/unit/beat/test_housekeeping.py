@@ -26,7 +26,7 @@ class Store:
 
     def register(self, *_: Any) -> Registration:
         self.calls.append("replica")
-        return Registration(0, 0, 1, len(self.names))
+        return Registration(0, 0, 1, len(self.names), 1)
 
 
 def _election() -> Any:

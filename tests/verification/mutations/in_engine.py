@@ -869,8 +869,16 @@ EDITING = [
         "reconcile: generation",
         "An older deploy never overwrites a newer one's definition",
         _SEEDING,
-        "if found.fingerprint == declared.fingerprint or found.generation > generation:",
+        "if found.fingerprint == declared.fingerprint or found.generation >= generation:",
         "if found.fingerprint == declared.fingerprint:",
+        RECONCILE,
+    ),
+    Device(
+        "reconcile: the same generation",
+        "A change of leader does not move an entry of which each replica declares another",
+        _SEEDING,
+        "found.generation >= generation:",
+        "found.generation > generation:",
         RECONCILE,
     ),
     Device(

@@ -936,8 +936,8 @@ LEASE_SCRIPTS = [
         LEASES,
         "register: generation kept",
         "An older deploy that comes back does not become the newest",
-        "generation = own > 0 and own <= newest and own\n    or ",
-        "generation = ",
+        "if own > 0 and own <= newest then",
+        "if false then",
     ),
     _in(
         "register",
@@ -946,6 +946,22 @@ LEASE_SCRIPTS = [
         "A configuration that comes back after a while is the newest",
         "if not generation or NOW - tonumber(seen) > tonumber(ARGV[5]) then",
         "if not generation then",
+    ),
+    _in(
+        "register",
+        LEASES,
+        "register: started together",
+        "Replicas that were started together do not overwrite each other's definitions",
+        "elseif newest > 0 and NOW - tonumber(ARGV[8]) < began then",
+        "elseif false then",
+    ),
+    _in(
+        "register",
+        LEASES,
+        "register: alone after an outage",
+        "After an outage, the first configuration that registers is not taken for the only one",
+        "or NOW - tonumber(last) > window_ms then",
+        "then",
     ),
 ]
 

@@ -7,6 +7,7 @@ All others are translated by `entries/schedules.py`, as for the Client. The way 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -25,6 +26,8 @@ from habeat.schedules.custom import Code, DueState, LiveCode
 ASK_AGAIN_S = 300
 #: The longest delay that such a schedule may ask for.
 LONGEST_S = 366 * 86_400
+#: What a default repr says about the object, which differs in each process.
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = False) -> Schedule:
@@ -35,7 +38,8 @@ def to_schedule(given: Any, app: Celery, *, zone: str = "", relative: bool = Fal
     """
     if own_code(given):
         kind = type(given)
-        return LiveSchedule(f"{kind.__module__}.{kind.__qualname__}: {given!r}", given, app)
+        shown = _ADDRESS.sub("", repr(given))
+        return LiveSchedule(f"{kind.__module__}.{kind.__qualname__}: {shown}", given, app)
     return schedule_of(given, zone=zone or timezone_of(app.conf), relative=relative)
 
 

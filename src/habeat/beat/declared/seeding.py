@@ -7,7 +7,8 @@ entries are new.
 An entry that is stored as declared is not touched, and not even read. A changed entry keeps its
 cursor unless its *schedule* changed. In that case, it starts at the first slot after now, and slots
 already due are recorded as skipped. An older deploy never overwrites the definition of a newer one,
-which it recognises by its generation. Entries made through the API are never touched, and
+which it recognises by its generation. Neither do replicas overwrite each other's if they were
+started together (store/scripts/register.lua). Entries made through the API are never touched, and
 definitions that cannot be read stay as they are.
 
 Each write compares with what was read, so a slice that was prepared a tick ago does no harm. If one
@@ -220,8 +221,9 @@ class Seeding:
                 stored.name,
             )
             return None
-        # A higher generation is a newer deploy's. In a rolling deploy, its definition stays.
-        if found.fingerprint == declared.fingerprint or found.generation > generation:
+        # A higher generation is a newer deploy's. In a rolling deploy, its definition stays. The
+        # same one is that of replicas started together with ours, which declare something else.
+        if found.fingerprint == declared.fingerprint or found.generation >= generation:
             return None
         edit = changes.change(stored, replace(declared, generation=generation), now_ms)
         return None if edit is None else edit.write

@@ -2,9 +2,10 @@
 --
 -- ARGV 1 nonce, 2 info (JSON), 3 window ms in which a replica counts as live,
 --      4 fingerprint of its beat_schedule, 5 ms after which an unseen fingerprint is forgotten,
---      6 number of names it declares, 7 generation this process was given before (0 if none)
+--      6 number of names it declares, 7 generation this process was given before (0 if none),
+--      8 how long this process has run ms
 -- Returns {now us, rank among the live standbys (0 is the first), config generation,
---      number of names that are stored for this fingerprint}
+--      number of names that are stored for this fingerprint, number of live fingerprints}
 --
 -- Whether a replica is gone is decided by the subscribers of its own channel, so that a killed
 -- replica does not keep its rank for the rest of its window. If PUBSUB is denied, the window alone
@@ -12,6 +13,11 @@
 -- A fingerprint that no replica has carried for a while counts as new when it comes back. So after
 -- a roll-back, the old configuration is the newest. An older deploy that is still running is not: a
 -- process that was cut off for a while returns with the generation it had.
+-- A process that was already starting when the newest generation began is not a newer deploy: it
+-- was started together with the first of that generation, and shares it. So when each process
+-- draws its own random minute, the entry does not move with the lead.
+-- If a configuration is the only one for a while, it gets a generation of its own, unless it has
+-- the newest already. So code takes effect even if it shared a generation or was rolled back to.
 
 local nonce, window_ms, fingerprint = ARGV[1], tonumber(ARGV[3]), ARGV[4]
 redis.call('HSET', REPLICAS, nonce, ARGV[2])
@@ -25,11 +31,41 @@ local generation, seen =
 if generation and (#generation > 15 or #seen > 15) then
   generation = nil
 end
+
+local function new_generation()
+  redis.call('HSET', META, 'generation_began', int(NOW))
+  return redis.call('HINCRBY', META, 'config_generation', 1)
+end
+
+-- For how long no replica has registered with another fingerprint; a gap counts as another one.
+local function alone_ms()
+  local who, since, last =
+    string.match(redis.call('HGET', META, 'alone') or '', '^(.*)|(%d+)|(%d+)$')
+  if who ~= fingerprint or #since > 15 or #last > 15 or NOW < tonumber(last)
+      or NOW - tonumber(last) > window_ms then
+    since = int(NOW)
+  end
+  redis.call('HSET', META, 'alone', table.concat({fingerprint, since, int(NOW)}, '|'))
+  return NOW - tonumber(since)
+end
+
+local newest, began, shared = unpack(
+  redis.call('HMGET', META, 'config_generation', 'generation_began', 'generation_shared'))
+newest, began = tonumber(newest or '') or 0, tonumber(began or '') or 0
 if not generation or NOW - tonumber(seen) > tonumber(ARGV[5]) then
-  local newest = tonumber(redis.call('HGET', META, 'config_generation') or '0') or 0
   local own = tonumber(ARGV[7])
-  generation = own > 0 and own <= newest and own
-    or redis.call('HINCRBY', META, 'config_generation', 1)
+  if own > 0 and own <= newest then
+    generation = own
+  elseif newest > 0 and NOW - tonumber(ARGV[8]) < began then
+    generation, shared = newest, int(newest)
+    redis.call('HSET', META, 'generation_shared', shared)
+  else
+    generation = new_generation()
+  end
+end
+local is_newest = tonumber(generation) >= newest and shared ~= int(tonumber(generation))
+if alone_ms() > tonumber(ARGV[5]) and not is_newest then
+  generation = new_generation()
 end
 redis.call('HSET', CONFIGS, fingerprint,
   table.concat({generation, int(NOW), ARGV[6]}, '|'))
@@ -42,5 +78,11 @@ for _, other in ipairs(redis.call('ZRANGEBYSCORE', SEEN, int(NOW - window_ms), '
     rank = rank + 1
   end
 end
+local live = 0
+local configs = redis.call('HGETALL', CONFIGS)
+for i = 2, #configs, 2 do
+  local at = string.match(configs[i], '^[^|]*|(%d+)|%d+$')
+  live = live + (at and #at <= 15 and NOW - tonumber(at) <= window_ms and 1 or 0)
+end
 return {int(NOW_US), rank, tonumber(generation),
-  redis.call('SCARD', BASE .. 'declared:' .. fingerprint)}
+  redis.call('SCARD', BASE .. 'declared:' .. fingerprint), live}
