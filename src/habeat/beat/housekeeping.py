@@ -238,8 +238,8 @@ class Replica:
             json.dumps(self._facts(role)),
             self._beat_schedule.fingerprint,
             len(self._beat_schedule.entries),
-            self._generation if same_cluster else 0,
-            now_ms - self._identity.started_ms,
+            generation=self._generation if same_cluster else 0,
+            age_ms=now_ms - self._identity.started_ms,
         )
         self._election.placed(found.rank)
         self._generation = found.generation

@@ -72,7 +72,8 @@ class RedisElectionStore:
         age_ms: int = 0,
     ) -> Registration:
         window = (LIVE_WINDOW_MS, fingerprint, CONFIG_FORGOTTEN_MS)
-        reply = self._caller.run("register", nonce, info, *window, declared, generation, age_ms)
+        own = (declared, generation, age_ms)
+        reply = self._caller.run("register", nonce, info, *window, *own)
         return Registration(*(int(each) for each in reply[:5]))
 
     def may_rotate(self) -> bool:

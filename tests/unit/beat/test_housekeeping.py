@@ -24,7 +24,7 @@ class Store:
         self.calls.append("names")
         self.names = set(names)
 
-    def register(self, *_: Any) -> Registration:
+    def register(self, *_: Any, **__: Any) -> Registration:
         self.calls.append("replica")
         return Registration(0, 0, 1, len(self.names), 1)
 
