@@ -101,7 +101,7 @@ class ScheduleTooExpensive(ValidationError):
 
 
 class BulkError(HabeatError, ValueError):
-    """Some entries of a bulk call are invalid, so none was added; `errors` has each reason.
+    """Some entries of a bulk call are invalid, so none was written; `errors` has each reason.
 
     Its keys are the entries' names, or their positions (``entries[3]``) where they have none.
     """
@@ -116,28 +116,43 @@ class BulkError(HabeatError, ValueError):
         more = len(self.errors) - len(shown)
         rest = f"; and {more} more" if more else ""
         super().__init__(
-            f"{len(self.errors)} of {total} entries are invalid, so none was added: "
+            f"{len(self.errors)} of {total} entries are invalid, so none was written: "
             + "; ".join(shown)
             + rest
         )
 
 
 class BulkInterrupted(HabeatError):
-    """A bulk call added some entries, then Redis did not answer or the time ran out.
+    """A bulk call wrote some entries, then Redis did not answer or the time ran out.
 
-    `added` has the names of the entries that were added, `unknown` of those whose write was not
-    answered; the others were not added. `why` is the error that ended the call.
+    `added`, `changed` and `removed` have the names of the entries that were written, `unknown` of
+    those whose write was not answered; the others were not written. `why` is the error that ended
+    the call. A `repeatable` call can be made again as it is: what was written is unchanged then.
     """
 
     def __init__(
-        self, added: Sequence[str], unknown: Sequence[str], total: int, why: HabeatError
+        self,
+        added: Sequence[str],
+        unknown: Sequence[str],
+        total: int,
+        why: HabeatError,
+        *,
+        changed: Sequence[str] = (),
+        removed: Sequence[str] = (),
+        repeatable: bool = False,
     ) -> None:
         self.added = tuple(added)
+        self.changed = tuple(changed)
+        self.removed = tuple(removed)
         self.unknown = tuple(unknown)
         self.total = total
         self.why = why
+        self.repeatable = repeatable
+        verb = "written" if repeatable else "added"
+        count = len(self.added) + len(self.changed) + len(self.removed)
         doubt = f" and {len(self.unknown)} may have been" if self.unknown else ""
-        super().__init__(f"{len(self.added)} of {total} entries were added{doubt}: {why}")
+        advice = "call again" if repeatable else "add the missing ones, or call with replace=True"
+        super().__init__(f"{count} of {total} entries were {verb}{doubt}: {why}; then {advice}")
 
 
 class DefinitionError(HabeatError):

@@ -104,7 +104,7 @@ def test_a_name_that_is_taken_meanwhile_means_that_none_is_added(
     client: Client, other: Client, writes: Writes
 ) -> None:
     writes.before[2] = lambda: other.add(NAMES[-1], "other", 60)
-    with pytest.raises(errors.BulkError, match="none was added") as caught:
+    with pytest.raises(errors.BulkError, match="none was written") as caught:
         client.add_many(given())
     assert isinstance(caught.value.errors[NAMES[-1]], errors.EntryExists)
     assert caught.value.total == len(NAMES)

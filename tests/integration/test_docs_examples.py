@@ -47,8 +47,11 @@ def test_the_examples_of_the_python_api_run(project: Celery) -> None:
 
     open_client, guarded = clients
     stored = {entry.name for entry in open_client.list()}
-    assert stored == {"tenant-7:report", "tenant-7:copy", *(entry["name"] for entry in many)}
+    added = {"report", "copy", "daily", "hourly", "0", "1", "2"}
+    assert stored == {f"tenant-7:{name}" for name in added}
     # The last example is run by the client with a guard: its change is within the guard.
+    synced = {entry.name for entry in open_client.list(tags=["tenant-7-reports"])}
+    assert synced == {"tenant-7:daily", "tenant-7:hourly"}
     words = open_client.get("tenant-7:report").schedule.describe()
     assert words.startswith("every 10 minutes")
     with pytest.raises(NotAllowed):

@@ -74,7 +74,11 @@ def entries_are_added(client: habeat.Client, task: Any) -> None:
     client.update("b", start=entry.start, spread=entry.spread, misfire_window=entry.misfire_window)
     client.add(**entry.definition(), replace=True)
     made: list[dict[str, Any]] = [{"name": "a", "task": "t", "schedule": 60}]
-    assert_type(client.add_many(made), list[habeat.Entry])
+    assert_type(client.add_many(made, replace=True), list[habeat.Entry])
+    plan = client.sync(made, tag="t", dry_run=True)
+    assert_type(plan, api.SyncPlan)
+    assert_type(plan.added, tuple[str, ...])
+    client.sync([entry.definition() for entry in client.list(tags=["t"])], tag="t")
 
 
 def entries_are_changed(client: habeat.Client, given: dict[str, Any]) -> None:

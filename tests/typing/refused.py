@@ -35,6 +35,8 @@ def wrong_types(client: habeat.Client, text: str) -> None:
     client.add("a", "t", "* * * * *")  # E: arg-type Argument 3 to "add"
     client.add("a", "t", 60, misfire=text)  # E: arg-type "misfire" to "add"
     client.add("a", "t", 60, start="2026-01-01")  # E: arg-type "start" to "add"
+    client.sync([], tag=["t"])  # E: arg-type "tag" to "sync"
+    client.sync([])  # E: call-arg "tag"
     client.update("a", enabled="no")  # E: arg-type "enabled" to "update"
     client.update("a", rev="3")  # E: arg-type "rev" to "update"
     client.backfill("a", 0, 1)  # E: arg-type Argument 2 # E: arg-type Argument 3

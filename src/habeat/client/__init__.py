@@ -11,6 +11,7 @@ from habeat.client.preview import Instant
 from habeat.client.replicas import Leader, Replica
 from habeat.client.simulation import Load, Peak, Simulation
 from habeat.client.status import Accounting, EntryCounts, Status
+from habeat.client.syncing import SyncPlan
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, Owner, Policies
 
@@ -44,4 +45,5 @@ __all__ = [
     "ScheduleLike",
     "Simulation",
     "Status",
+    "SyncPlan",
 ]

@@ -1,4 +1,4 @@
-"""Many new entries in one call: `client.add_many`.
+"""Many entries in one call: `client.add_many`.
 
 Everything is checked before anything is written: each definition, duplicate names, names that are
 taken, the guard's bounds. If anything is wrong, no entry is added, and BulkError says what is wrong
@@ -8,6 +8,9 @@ Then the entries are written in batches, each by one script. Batches are small, 
 nothing else while a script runs, so the leader's claims have to wait. If a name was taken in the
 meantime, the entries written so far are removed again. If Redis stops answering, or the time is up,
 that is not possible: BulkInterrupted says which were added. See decision 0034.
+
+With `replace`, entries that exist are changed to match. Such a call can be repeated, so it never
+removes what it has written.
 """
 
 from __future__ import annotations
@@ -17,13 +20,13 @@ from functools import partial
 from typing import Any
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
-from habeat.client.location import Location
+from habeat.client.given import PER_SECOND, entries_given
+from habeat.client.matching import Check, Matching
 from habeat.client.room import check_room, within_room
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry
-from habeat.core.limits import within
-from habeat.entries.changes import Edit, addition, removal
-from habeat.entries.draft import check_has_slots, new_entry
+from habeat.entries.changes import Edit, addition, removal, rescheduled
+from habeat.entries.draft import check_has_slots
 from habeat.entries.readable import shown
 from habeat.errors import (
     BulkError,
@@ -33,26 +36,26 @@ from habeat.errors import (
     HabeatError,
     RedisUnavailable,
     RevisionConflict,
-    ValidationError,
 )
 from habeat.ports.entries import Stored
 from habeat.store.pages import PAGE, WRITTEN
 
-#: For this many entries, the call may take a second longer.
-PER_SECOND = 1_000
 
-
-def added(calls: RetryingCalls, given: Iterable[Mapping[str, Any]]) -> list[Entry]:
+def added(
+    calls: RetryingCalls, given: Iterable[Mapping[str, Any]], *, may_replace: bool
+) -> list[Entry]:
     """Add the entries and return them in the order given; BulkError if one cannot be added."""
-    items = list(given)
-    limits = calls.location.limits
-    within("add_many", len(items), "entries", limits.bulk_entries, "bulk_entries")
-    wanted, refused = _checked(items, calls.location)
-    if not items:
+    wanted, refused = entries_given("add_many", given, calls.location)
+    if not wanted and not refused:
         return []
     calls = calls.bounded(len(wanted) / PER_SECOND)
-    calls.write(lambda session: _check(calls, session, wanted, refused))
-    return _Adding(calls, wanted).run()
+    check = _check_replaceable if may_replace else _check_new
+    calls.write(lambda session: _check(calls, session, wanted, refused, check))
+    if not may_replace:
+        return _Adding(calls, wanted).run()
+    matching = Matching(calls, check)
+    with matching.of(len(wanted)):
+        return matching.write(wanted)
 
 
 class _Adding:
@@ -136,36 +139,6 @@ def _removal_of(written: Sequence[Edit], session: Session) -> Plan[None]:
     return Plan(None, lambda store, mark: store.remove(gone, None, mark)) if gone else Plan(None)
 
 
-def _checked(
-    items: Sequence[Any], location: Location
-) -> tuple[list[Entry], dict[str, HabeatError]]:
-    wanted: dict[str, Entry] = {}
-    errors: dict[str, HabeatError] = {}
-    for at, item in enumerate(items):
-        name = item.get("name") if isinstance(item, Mapping) else None
-        label = name if isinstance(name, str) and name else f"entries[{at}]"
-        try:
-            if label in wanted or label in errors:
-                label = f"entries[{at}]"
-                raise ValidationError("name", name, "each name only once", entry=str(name))
-            wanted[label] = _entry(name, item, location)
-        except HabeatError as error:
-            errors[label] = error
-    return list(wanted.values()), errors
-
-
-def _entry(name: Any, item: Any, location: Location) -> Entry:
-    if not isinstance(item, Mapping):
-        raise ValidationError("entry", item, "a mapping with the arguments of add")
-    given = {key: value for key, value in item.items() if key != "name"}
-    for required in ("task", "schedule"):
-        if required not in given:
-            raise ValidationError(
-                required, None, "a value", entry=str(name or ""), problem=f"{required} is missing"
-            )
-    return new_entry(name, given, location.timezone, location.limits)
-
-
 def _read(session: Session, names: Sequence[str]) -> tuple[int, list[Stored]]:
     """Redis' time, and what it holds under these names."""
     found: list[Stored] = []
@@ -182,21 +155,34 @@ def _check(
     session: Session,
     wanted: Sequence[Entry],
     refused: Mapping[str, HabeatError],
+    check: Check,
 ) -> None:
     """BulkError if any entry is wrong, also with those `refused` before; NotAllowed."""
     now_ms, found = _read(session, [entry.name for entry in wanted])
     errors = dict(refused)
     for entry, stored in zip(wanted, found, strict=True):
         try:
-            if stored.exists:
-                raise _taken(stored)
-            check_has_slots(entry, now_ms)
+            check(stored)
+            # An unchanged schedule may be exhausted: that is no reason to refuse other changes.
+            if not stored.exists or rescheduled(shown(stored), entry):
+                check_has_slots(entry, now_ms)
+            calls.guard.check_change(stored, None, now_ms)
             calls.guard.check(entry, now_ms)
         except HabeatError as error:
             errors[entry.name] = error
     if errors:
         raise BulkError(errors, len(wanted) + len(refused))
     check_room(calls, session, found)
+
+
+def _check_new(stored: Stored) -> None:
+    if stored.exists:
+        raise _taken(stored)
+
+
+def _check_replaceable(stored: Stored) -> None:
+    if stored.exists and shown(stored).owner == "config":
+        raise _taken(stored)
 
 
 def _taken(stored: Stored) -> EntryExists:

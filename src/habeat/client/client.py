@@ -38,6 +38,7 @@ from habeat.client.preview import Instant, Span, in_zone, instants, instants_of
 from habeat.client.selection import Selection, entries_of, pages_of, selected
 from habeat.client.simulation import Simulation, simulated
 from habeat.client.status import Status, read_status
+from habeat.client.syncing import SyncPlan, synced
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Entry, Owner, Policies
 from habeat.core.lateness import Lateness
@@ -321,15 +322,35 @@ class Client:
         }
         return self._editing.add(checked_name(name), given, may_replace=replace)
 
-    def add_many(self, entries: Iterable[Mapping[str, Any]]) -> Entries:
+    def add_many(self, entries: Iterable[Mapping[str, Any]], *, replace: bool = False) -> Entries:
         """Add up to 10,000 entries, each a mapping with the arguments of `add`.
 
         Everything is checked first: if an entry is refused, none is added, and BulkError says what
         is wrong with each. The entries are then written in batches. If Redis stops answering in
         between or the time is up, BulkInterrupted says which were added. The call may take a second
         longer than others for each thousand entries.
+
+        With `replace`, existing entries are replaced as by `add`. After BulkInterrupted you can
+        then repeat the call.
         """
-        return added(self._calls, entries)
+        return added(self._calls, entries, may_replace=replace)
+
+    def sync(
+        self, entries: Iterable[Mapping[str, Any]], *, tag: str, dry_run: bool = False
+    ) -> SyncPlan:
+        """Make the entries with this tag match `entries`, mappings with the arguments of `add`.
+
+        Each entry is given the tag. Entries that are missing are added, those that differ are
+        changed, and entries of the API that have the tag but are not among `entries` are removed;
+        without entries, all that have it. No other entry is touched: BulkError if one of the names
+        belongs to an entry without the tag or to beat_schedule.
+
+        Everything is checked first: if an entry is refused, nothing is written, and BulkError says
+        what is wrong with each. With `dry_run`, nothing is written in any case. If Redis stops
+        answering in between or the time is up, BulkInterrupted says what was written; repeat the
+        call to continue. Pauses stay.
+        """
+        return synced(self._calls, entries, tag, dry_run=dry_run)
 
     def update(
         self, name: str, *, rev: int | None = None, **changes: Unpack[EntryChanges]

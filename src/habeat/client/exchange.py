@@ -165,7 +165,7 @@ def _planned(
                 left[name] = why
             else:
                 found[verdict].append(name)
-    refused |= without_room(calls, found["added"])
+    refused |= {name: str(why) for name, why in without_room(calls, found["added"]).items()}
     added = tuple(name for name in found["added"] if name not in refused)
     return LoadReport(added, tuple(found["changed"]), tuple(found["unchanged"]), refused, left)
 

@@ -16,6 +16,7 @@ from habeat.client.guard import Guard
 from habeat.client.selection import Selection, counted, name_pages
 from habeat.client.swapping import Send
 from habeat.entries.readable import shown
+from habeat.errors import NotAllowed
 from habeat.ports import Unfenced
 from habeat.ports.entries import Conflict, Mark, Stored, Write
 from habeat.store.entries import EntryStore
@@ -31,14 +32,16 @@ def check_room(calls: RetryingCalls, session: Session, found: Iterable[Stored]) 
     guard.check_room(new[0], _present(calls, session), len(new))
 
 
-def without_room(calls: RetryingCalls, new: Sequence[str]) -> dict[str, str]:
-    """The new names for which the scope has no room, each with the reason."""
+def without_room(
+    calls: RetryingCalls, new: Sequence[str], leaving: int = 0
+) -> dict[str, NotAllowed]:
+    """The new names for which the scope has no room once `leaving` entries are removed."""
     guard = calls.guard
     if guard.max_entries is None or not new:
         return {}
-    present = calls.read(partial(_present, calls))
+    present = calls.read(partial(_present, calls)) - leaving
     room = max(0, guard.max_entries - present)
-    return {name: str(guard.no_room(name, present)) for name in new[room:]}
+    return {name: guard.no_room(name, present) for name in new[room:]}
 
 
 def _present(calls: RetryingCalls, session: Session) -> int:
