@@ -14,10 +14,11 @@ from dataclasses import asdict
 from typing import Any
 
 from habeat.client import Client
+from habeat.config.redis_target import redis_target
 from habeat.errors import EntryExists, EntryNotFound, RedisUnavailable, RevisionConflict
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
-from habeat.store.connection import Connections, redis_target
+from habeat.store.connection import Connections
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from tests.verification.history.linear import UNKNOWN, Call

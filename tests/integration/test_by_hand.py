@@ -12,13 +12,14 @@ import pytest
 import habeat
 from habeat import errors
 from habeat.client import Backfill, Client, RequestId
+from habeat.config.redis_target import redis_target
 from habeat.core.entry import Entry
 from habeat.core.limits import DEFAULT_LIMITS
 from habeat.core.request import BACKFILL_MAX
 from habeat.entries.codec import decode_request
 from habeat.schedules.custom import Code
 from habeat.store.calling import Caller
-from habeat.store.connection import Connections, redis_target
+from habeat.store.connection import Connections
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from tests.integration.test_client import (

@@ -22,12 +22,13 @@ from habeat.cli import habeat as group
 from habeat.client import Client
 from habeat.client.calls import Session
 from habeat.clock import SystemClock
+from habeat.config.redis_target import redis_target
 from habeat.core.entry import Entry
 from habeat.entries.codec import encode
 from habeat.ports import Known, Won
 from habeat.ports.entries import Position, Write
 from habeat.store.calling import Caller
-from habeat.store.connection import Connections, redis_target
+from habeat.store.connection import Connections
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore

@@ -21,6 +21,7 @@ import habeat
 from habeat import errors
 from habeat.client import Client
 from habeat.clock import SystemClock
+from habeat.config.redis_target import redis_target
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.lease import Fence
@@ -28,7 +29,7 @@ from habeat.entries.codec import encode
 from habeat.ports import Claim, Expected, Known, Next, Rendered, StoreUnavailable, Won
 from habeat.ports.entries import Position, Write
 from habeat.store.calling import Caller
-from habeat.store.connection import Connections, redis_target
+from habeat.store.connection import Connections
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection

@@ -17,11 +17,11 @@ from kombu.exceptions import OperationalError
 from redis.cluster import RedisCluster
 from redis.credentials import UsernamePasswordCredentialProvider
 
-from habeat.beat.assembly import redis_target_of
 from habeat.config import Settings
+from habeat.config.redis_target import redis_target
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
-from habeat.store.connection import Connections, redis_target
+from habeat.store.connection import Connections
 from habeat.store.faults import Fault, classify, is_down
 from habeat.store.keys import Keys
 from habeat.store.redis_clients import KEEPALIVE
@@ -284,7 +284,7 @@ def refuses_the_certificate(error: Exception) -> bool:
 
 def reached_by_habeat(app: Celery) -> bool:
     settings = Settings.from_conf(app.conf, app_main="proj")
-    connections = Connections(redis_target_of(settings))
+    connections = Connections(settings.redis)
     try:
         connections.client().ping()
         return True

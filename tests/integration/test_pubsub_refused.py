@@ -10,9 +10,10 @@ import pytest
 
 from habeat.beat.preflight import LOOK_EVERY_MS, Preflight
 from habeat.clock import SystemClock
+from habeat.config.redis_target import redis_target
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
-from habeat.store.connection import Connections, redis_target
+from habeat.store.connection import Connections
 from habeat.store.keys import Keys
 from habeat.store.pubsub import REOPEN_EVERY_MS, RedisWakeChannel
 from tests.support.servers.redis_server import Server

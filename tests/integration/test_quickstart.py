@@ -11,10 +11,11 @@ import pytest
 
 from habeat import Client
 from habeat.client import LedgerRecord
+from habeat.config.redis_target import redis_target
 from habeat.core.entry import Entry
 from habeat.ports.entries import Position, Write
 from habeat.store.calling import Caller
-from habeat.store.connection import Connections, redis_target
+from habeat.store.connection import Connections
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from tests import ROOT

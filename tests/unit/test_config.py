@@ -13,8 +13,8 @@ import pytest
 from celery import Celery
 
 from habeat.config import SETTINGS, Settings
+from habeat.config.redis_target import RedisTarget
 from habeat.errors import SettingsError
-from habeat.store.urls import parse_url
 
 REDIS = {"broker_url": "redis://broker/3"}
 
@@ -44,10 +44,7 @@ def _no_broker_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_defaults_are_those_of_the_design() -> None:
     assert read() == Settings(
-        redis_url="redis://broker/3",
-        redis_options={},
-        redis_from_broker=True,
-        redis_options_from_broker=True,
+        redis=RedisTarget("redis://broker/3", strict=False),
         key_prefix="habeat:proj",
         lease_ttl_ms=6_000,
         crash_poll_ms=250,
@@ -80,17 +77,15 @@ def test_defaults_are_those_of_the_design() -> None:
 
 def test_every_setting_has_a_field_and_every_field_a_setting() -> None:
     fields = {field.name for field in dataclasses.fields(Settings)}
-    derived = {"redis_from_broker", "redis_options_from_broker"}
-    assert {row.attribute for row in SETTINGS} == fields - derived
+    one_value = {"redis_url", "redis_options"}
+    assert {row.attribute for row in SETTINGS} - one_value == fields - {"redis"}
 
 
-def test_settings_are_frozen_down_to_the_options() -> None:
-    given = {"socket_timeout": 1}
+def test_settings_are_frozen_and_keep_a_copy_of_the_options() -> None:
+    given = {"client_name": "a"}
     settings = read(habeat_redis_options=given)
-    given["socket_timeout"] = 2
-    assert settings.redis_options["socket_timeout"] == 1
-    with pytest.raises(TypeError):
-        settings.redis_options["x"] = 1  # type: ignore[index]
+    given["client_name"] = "b"
+    assert settings.redis.options["client_name"] == "a"
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.lease_ttl_ms = 1  # type: ignore[misc]
 
@@ -217,7 +212,7 @@ def test_atomic_cannot_wait_for_redis_replicas() -> None:
 
 def test_atomic_needs_a_redis_as_broker() -> None:
     conf = {"broker_url": "amqp://rabbit", "habeat_redis_url": "redis://state"}
-    assert read(habeat_dispatch="outbox", **conf).redis_url == "redis://state"
+    assert read(habeat_dispatch="outbox", **conf).redis.url == "redis://state"
     assert refused(habeat_dispatch="atomic", **conf).setting == "habeat_dispatch"
 
 
@@ -259,8 +254,9 @@ def test_names_of_others_are_left_alone() -> None:
      "valkey://u:p@h:6380/1", "valkeys://h/0"],
 )  # fmt: skip
 def test_every_form_of_url_is_accepted(url: str) -> None:
-    settings = Settings.from_conf({"habeat_redis_url": url}, app_main="proj")
-    assert (settings.redis_url, settings.redis_from_broker) == (url, False)
+    options = {"master_name": "m"} if url.startswith("sentinel") else {}
+    conf = {"habeat_redis_url": url, "habeat_redis_options": options}
+    assert Settings.from_conf(conf, app_main="proj").redis == RedisTarget(url, options)
 
 
 def test_a_broker_is_no_valkey_url_for_kombu_knows_none() -> None:
@@ -269,9 +265,7 @@ def test_a_broker_is_no_valkey_url_for_kombu_knows_none() -> None:
 
 def test_a_url_of_ones_own_does_not_take_the_brokers_options() -> None:
     settings = read(habeat_redis_url="redis://state", broker_transport_options={"master_name": "m"})
-    assert (settings.redis_url, settings.redis_options) == ("redis://state", {})
-    assert not settings.redis_from_broker
-    assert not settings.redis_options_from_broker
+    assert settings.redis == RedisTarget("redis://state")
 
 
 def test_the_brokers_options_come_with_the_brokers_url() -> None:
@@ -281,15 +275,14 @@ def test_the_brokers_options_come_with_the_brokers_url() -> None:
         "broker_use_ssl": {"ssl_cert_reqs": "required"},
     }
     settings = read(**conf)
-    assert settings.redis_from_broker
-    assert settings.redis_options == {
+    assert not settings.redis.strict
+    assert settings.redis.options == {
         "global_keyprefix": "q:",
         "socket_timeout": 2,
         "ssl": {"ssl_cert_reqs": "required"},
     }
     own = read(habeat_redis_options={"cluster": True}, **conf)
-    assert (own.redis_from_broker, own.redis_options_from_broker) == (True, False)
-    assert own.redis_options == {"cluster": True}
+    assert own.redis == RedisTarget("rediss://broker", {"cluster": True})
 
 
 @pytest.mark.parametrize(
@@ -303,7 +296,14 @@ def test_the_brokers_options_come_with_the_brokers_url() -> None:
     ],
 )
 def test_a_broker_may_be_a_list(broker: object, expected: str) -> None:
-    assert read(broker_url=broker).redis_url == expected
+    options = {"master_name": "m"}
+    assert read(broker_url=broker, broker_transport_options=options).redis.url == expected
+
+
+def test_further_sentinels_need_no_scheme() -> None:
+    options = {"master_name": "m"}
+    found = read(habeat_redis_url="sentinel://a:1;b", habeat_redis_options=options)
+    assert found.redis.address.hosts == (("a", 1), ("b", 26379))
 
 
 PARTS = {"broker_user": "m@e", "broker_password": "s/e", "broker_port": 7, "broker_vhost": "/3"}
@@ -327,7 +327,8 @@ PARTS = {"broker_user": "m@e", "broker_password": "s/e", "broker_port": 7, "brok
 def test_celerys_older_settings_fill_in_what_the_brokers_url_leaves_out(
     conf: dict[str, Any], expected: str
 ) -> None:
-    assert read(**conf).redis_url == expected
+    options = {"master_name": "m"}
+    assert read(**conf, broker_transport_options=options).redis.url == expected
 
 
 @pytest.mark.parametrize("url", ["redis://", "redis://x:y@b:1/2", "redis://x@b"])
@@ -335,14 +336,15 @@ def test_with_them_habeat_reaches_what_kombu_reaches(url: str) -> None:
     app = Celery("proj", broker=url)
     app.conf.update(PARTS)
     kombus = app.connection_for_write()
-    address = parse_url(of_app(app).redis_url)
+    address = of_app(app).redis.address
     assert address.hosts == ((kombus.hostname or "localhost", kombus.port),)
     assert (address.username, address.password) == (kombus.userid, kombus.password)
     assert str(address.db) == str(kombus.virtual_host).strip("/")
 
 
 def test_they_leave_a_broken_url_and_another_broker_alone() -> None:
-    assert read(broker_url="redis://a:port", **PARTS).redis_url == "redis://a:port"
+    error = refused(broker_url="redis://a:port", **PARTS)
+    assert (error.setting, "invalid host or port" in str(error)) == ("habeat_redis_url", True)
     assert "the broker is amqp://" in str(refused(broker_url="amqp://", **PARTS))
 
 
@@ -371,7 +373,7 @@ def test_no_redis_to_be_found(conf: dict[str, Any], kind: str) -> None:
 
 def test_beat_writes_so_the_write_url_counts() -> None:
     settings = read(broker_url="amqp://a", broker_write_url="redis://b")
-    assert settings.redis_url == "redis://b"
+    assert settings.redis.url == "redis://b"
 
 
 def test_passwords_are_not_shown() -> None:
@@ -406,7 +408,7 @@ def test_an_app_configured_by_attributes_and_updates() -> None:
     app.conf.update(habeat_misfire="skip", habeat_dedup_ttl=30)
     settings = of_app(app)
     assert (settings.lease_ttl_ms, settings.misfire, settings.dedup_ttl_ms) == (3000, "skip", 30000)
-    assert (settings.redis_url, settings.key_prefix) == ("redis://h/1", "habeat:proj")
+    assert (settings.redis.url, settings.key_prefix) == ("redis://h/1", "habeat:proj")
 
 
 def test_reading_leaves_the_configuration_as_it_was() -> None:
@@ -429,7 +431,7 @@ def test_an_app_configured_with_a_namespace() -> None:
     )
     settings = of_app(app)
     assert (settings.lease_ttl_ms, settings.misfire) == (3000, "all")
-    assert settings.redis_options == {"global_keyprefix": "q:"}
+    assert settings.redis.options == {"global_keyprefix": "q:"}
 
 
 def test_an_app_configured_from_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -471,13 +473,13 @@ def test_names_that_celery_would_ignore_are_refused(
 def test_a_variable_beside_the_setting_itself_is_allowed() -> None:
     app = Celery("proj")
     app.config_from_object({"HABEAT_REDIS_URL": "redis://h", "habeat_redis_url": "redis://h"})
-    assert of_app(app).redis_url == "redis://h"
+    assert of_app(app).redis.url == "redis://h"
 
 
 def test_the_broker_of_the_environment_is_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://from-env/2")
     app = Celery("proj", broker="amqp://in-code")
-    assert of_app(app).redis_url == "redis://from-env/2"
+    assert of_app(app).redis.url == "redis://from-env/2"
 
 
 def test_celerys_own_default_broker_is_no_redis() -> None:

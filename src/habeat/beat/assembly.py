@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from celery import Celery
 
 from habeat.beat.broker.broker import Broker
+from habeat.beat.broker.connection import REDIS_TRANSPORTS, transport_of
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.definition_source import BeatDefinitionSource
@@ -35,7 +36,7 @@ from habeat.engine import Engine, EngineSettings
 from habeat.engine.election import Election, Pace
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller, text
-from habeat.store.connection import AnyRedis, Connections, RedisTarget, redis_target
+from habeat.store.connection import AnyRedis, Connections
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
@@ -154,8 +155,8 @@ def build(
         broker=broker,
         wanted=settings.dispatch,
         impossible=_why_not_atomic(app, settings),
-        same_server=_same_server(caller, redis_target_of(settings).db),
-        use_database=lambda db: store.use_databases(db, redis_target_of(settings).db),
+        same_server=_same_server(caller, settings.redis.db),
+        use_database=lambda db: store.use_databases(db, settings.redis.db),
         now_ms=lambda: clock.monotonic_us() // 1_000,
         template=settings.template,
     )
@@ -201,20 +202,9 @@ def build(
     return parts
 
 
-def redis_target_of(settings: Settings) -> RedisTarget:
-    """How to reach the schedule's Redis."""
-    return redis_target(
-        settings.redis_url,
-        settings.redis_options,
-        strict=not settings.redis_options_from_broker,
-    )
-
-
 def _connections(settings: Settings) -> Connections:
     timeout_s = min(2.0, max(0.3, settings.lease_ttl_ms / 1_000 / 4))
-    return Connections(
-        redis_target_of(settings), socket_timeout_s=timeout_s, connect_timeout_s=timeout_s
-    )
+    return Connections(settings.redis, socket_timeout_s=timeout_s, connect_timeout_s=timeout_s)
 
 
 def _engine_settings(settings: Settings, max_interval_s: float) -> EngineSettings:
@@ -233,11 +223,11 @@ def _why_not_atomic(app: Celery, settings: Settings) -> str:
     """Why atomic dispatch is impossible; "" if only a probe can tell."""
     if settings.wait_redis_replicas:
         return "habeat_wait_redis_replicas is set, and WAIT cannot run in a script"
-    if redis_target_of(settings).cluster:
+    if settings.redis.cluster:
         return "the schedule is on a Redis Cluster"
-    scheme = (app.connection_for_write().transport_cls or "").partition("+")[0]
-    if scheme not in ("redis", "rediss", "sentinel", "valkey", "valkeys"):
-        return f"the broker is not Redis ({scheme})"
+    transport = transport_of(app.connection_for_write())
+    if transport not in REDIS_TRANSPORTS:
+        return f"the broker is not Redis ({transport})"
     return ""
 
 

@@ -25,7 +25,7 @@ from billiard.process import current_process
 from celery.beat import ScheduleEntry, _Process
 from celery.beat import Scheduler as CeleryScheduler
 
-from habeat.beat.assembly import ReplicaParts, build, redis_target_of
+from habeat.beat.assembly import ReplicaParts, build
 from habeat.beat.declared.beat_schedule import BeatSchedule, check, declare
 from habeat.beat.declared.shown_entries import DeclaredEntry, ShownEntries
 from habeat.beat.gc_freeze import gc_frozen
@@ -67,7 +67,7 @@ class Scheduler(CeleryScheduler):
 
     @property
     def info(self) -> str:
-        target = redis_target_of(self._settings)
+        target = self._settings.redis
         return "\n".join(
             [
                 f"    . redis -> {target.safe_url()}",
@@ -260,7 +260,6 @@ def _log_inert(why: str) -> None:
 def _settings(app: Any) -> Settings:
     try:
         settings = Settings.from_conf(app.conf, app_main=app.main)
-        redis_target_of(settings)
         timezone_of(app.conf)
     except SettingsError as error:
         raise RefusedAtStart(error.setting, str(error)) from error

@@ -13,12 +13,12 @@ from typing import Any
 
 from habeat.config import Settings
 from habeat.config.from_app import limits_of, policies_of, timezone_of
+from habeat.config.redis_target import RedisTarget, redis_target
 from habeat.core.destinations import key_base, own_names
 from habeat.core.entry import Policies
 from habeat.core.limits import Limits
 from habeat.errors import ValidationError
 from habeat.schedules.zone import zone_named
-from habeat.store.target import RedisTarget, redis_target
 
 DEFAULT_LEDGER_AGE_MS = 86_400_000
 
@@ -43,9 +43,8 @@ class Location:
 def location_of_app(app: Any) -> Location:
     """The location in a Celery app's settings; SettingsError if they have none."""
     settings = Settings.from_conf(app.conf, app_main=app.main)
-    strict = not settings.redis_options_from_broker
     return Location(
-        target=redis_target(settings.redis_url, settings.redis_options, strict=strict),
+        target=settings.redis,
         prefix=settings.key_prefix,
         app_name=app.main or settings.key_prefix,
         timezone=timezone_of(app.conf),

@@ -7,12 +7,12 @@ Celery itself is not imported here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from habeat.config.location import broker_is_redis, redis_location
+from habeat.config.location import broker_is_redis, configured_redis
 from habeat.config.names import Conf, check_names
+from habeat.config.redis_target import RedisTarget
 from habeat.config.setting import Setting
 from habeat.config.table import BY_NAME, SETTINGS
 from habeat.errors import SettingsError
@@ -27,15 +27,10 @@ _DERIVED = ("habeat_redis_url", "habeat_redis_options", "habeat_key_prefix")
 class Settings:
     """Every setting of one app; the fields are the settings without their prefix.
 
-    Times are milliseconds. If `redis_from_broker` is true, `redis_url` is the broker's. If
-    `redis_options_from_broker` is true too, `redis_options` are kombu's transport options, with
-    its `broker_use_ssl` under the key "ssl"; otherwise they are `habeat_redis_options`. The repr
-    omits URL and options, which may contain a password.
+    Times are milliseconds. `redis` is what `habeat_redis_url` and `habeat_redis_options` say.
     """
 
-    redis_url: str = field(repr=False)
-    redis_options: Mapping[str, object] = field(repr=False)
-    redis_from_broker: bool
+    redis: RedisTarget
     key_prefix: str
     lease_ttl_ms: int
     crash_poll_ms: int
@@ -63,7 +58,6 @@ class Settings:
     bulk_entries: int
     error_chars: int
     heartbeat_file: str | None
-    redis_options_from_broker: bool = False
 
     @classmethod
     def from_conf(cls, conf: Conf, *, app_main: str | None) -> Settings:
@@ -78,12 +72,8 @@ class Settings:
             for row in SETTINGS
             if row.name not in _DERIVED
         }
-        redis = redis_location(conf)
         settings = cls(
-            redis_url=redis.url,
-            redis_options=redis.options,
-            redis_from_broker=redis.from_broker,
-            redis_options_from_broker=redis.options_from_broker,
+            redis=configured_redis(conf),
             key_prefix=_key_prefix(conf.get("habeat_key_prefix"), app_main),
             **values,
         )

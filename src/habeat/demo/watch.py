@@ -8,10 +8,11 @@ from typing import Any
 
 import redis
 
+from habeat.config.redis_target import redis_target
 from habeat.core.lateness import Lateness
 from habeat.demo.location import Location
 from habeat.store.calling import Caller
-from habeat.store.connection import Connections, redis_target
+from habeat.store.connection import Connections
 from habeat.store.inspection import Facts, Inspection
 from habeat.store.keys import Keys
 

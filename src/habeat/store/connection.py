@@ -35,6 +35,7 @@ from redis.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
 
+from habeat.config.redis_target import RedisTarget
 from habeat.store.redis_clients import (
     Limits,
     as_redis_error,
@@ -46,9 +47,6 @@ from habeat.store.redis_clients import (
     short_limits,
     unnamed,
 )
-from habeat.store.target import RedisTarget, redis_target
-
-__all__ = ["AnyRedis", "Connections", "RedisTarget", "redis_target"]
 
 AnyRedis = redis.Redis | RedisCluster
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,8 @@ from redis.sentinel import (
     SentinelManagedSSLConnection,
 )
 
+from habeat.config.redis_target import OPTIONS_SETTING, TLS_OPTIONS, RedisTarget
 from habeat.errors import SettingsError
-from habeat.store.target import OPTIONS_SETTING, TLS_OPTIONS, RedisTarget
 
 Met = Callable[..., None]
 Pool = ConnectionPool
@@ -81,7 +81,7 @@ def connection_arguments(target: RedisTarget, limits: Limits, met: Met) -> dict[
         chosen.setdefault("socket_keepalive", True)
         chosen.setdefault("socket_keepalive_options", dict(KEEPALIVE))
     if target.tls:
-        chosen |= _tls(target.checked_options)
+        chosen |= _tls(target)
     if not target.cluster:
         chosen["db"] = target.db
     return {**chosen, **limits.arguments(), "redis_connect_func": met}
@@ -163,7 +163,8 @@ class _UnixConnection(redis.UnixDomainSocketConnection):
         self.socket_timeout = arguments["socket_timeout"]
 
 
-def _tls(options: Mapping[str, Any]) -> dict[str, Any]:
+def _tls(target: RedisTarget) -> dict[str, Any]:
+    options = target.checked_options
     chosen = {name: value for name, value in options.items() if name in TLS_OPTIONS}
     accepted = inspect.signature(redis.SSLConnection.__init__).parameters
     for name in chosen:
@@ -174,6 +175,8 @@ def _tls(options: Mapping[str, Any]) -> dict[str, Any]:
             )
     required = chosen.setdefault("ssl_cert_reqs", "required") != "none"
     # Old releases check the host name in the certificate only on request, and refuse to do so if
-    # the certificate itself is not verified.
-    chosen["ssl_check_hostname"] = required and chosen.get("ssl_check_hostname", True)
+    # the certificate itself is not verified. What Celery reaches with the broker's options, habeat
+    # reaches too, so redis-py's own default applies to them.
+    default = True if target.strict else accepted["ssl_check_hostname"].default
+    chosen["ssl_check_hostname"] = required and chosen.get("ssl_check_hostname", default)
     return chosen

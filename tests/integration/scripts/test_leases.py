@@ -365,8 +365,9 @@ def test_a_look_writes_nothing_and_sees_what_there_is(bench: Bench) -> None:
 
 def test_a_connection_reopened_is_distinguished_from_the_one_before(bench: Bench) -> None:
     """redis-py silently reopens a closed connection; what arrives then is meant for another one."""
+    from habeat.config.redis_target import redis_target
     from habeat.store.calling import Caller
-    from habeat.store.connection import Connections, redis_target
+    from habeat.store.connection import Connections
 
     connections = Connections(redis_target(bench.server.url()), client_name="looker")
     leases = RedisElectionStore(Caller(connections, bench.keys), bench.clock, "bench")

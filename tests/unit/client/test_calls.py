@@ -12,9 +12,9 @@ import pytest
 from habeat.client import Client
 from habeat.client.calls import Overtaken, RetryingCalls
 from habeat.client.location import Location, location_of_url
+from habeat.config.redis_target import redis_target
 from habeat.errors import RedisUnavailable, SettingsError, ValidationError
 from habeat.ports import StoreUnavailable
-from habeat.store.target import redis_target
 
 PLACE = Location(redis_target("redis://u:hush@nowhere:1/0"), "habeat:x", "", "UTC")
 

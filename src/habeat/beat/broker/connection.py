@@ -12,7 +12,8 @@ from typing import Any
 from celery import Celery
 from kombu import Connection
 
-_REDIS = ("redis", "rediss", "sentinel", "valkey", "valkeys")
+#: kombu's transports that write to a Redis.
+REDIS_TRANSPORTS = ("redis", "rediss", "sentinel", "valkey", "valkeys")
 _AMQP = ("amqp", "amqps", "pyamqp")
 #: The most unread events to process: confirmations, heartbeats, "blocked".
 HEARD_AT_MOST = 100
@@ -21,18 +22,22 @@ HEARD_AT_MOST = 100
 def connection_of(app: Celery, timeout_s: float) -> Connection:
     """A new connection to the broker that the app publishes to, not connected yet."""
     connection = app.connection_for_write(connect_timeout=timeout_s)
-    scheme = (connection.transport_cls or "").partition("+")[0]
     connection.transport_options = {
-        **_limits(scheme, timeout_s),
+        **_limits(transport_of(connection), timeout_s),
         **(connection.transport_options or {}),
     }
     return connection
 
 
-def _limits(scheme: str, timeout_s: float) -> dict[str, Any]:
-    if scheme in _REDIS:
+def transport_of(connection: Connection) -> str:
+    """The name of the connection's transport, such as redis or amqp."""
+    return str(connection.transport_cls or "").partition("+")[0]
+
+
+def _limits(transport: str, timeout_s: float) -> dict[str, Any]:
+    if transport in REDIS_TRANSPORTS:
         return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "max_retries": 0}
-    if scheme in _AMQP:
+    if transport in _AMQP:
         return {"read_timeout": timeout_s, "write_timeout": timeout_s, "confirm_publish": True}
     return {}
 
@@ -43,7 +48,7 @@ def was_closed(connection: Connection) -> bool:
     Check it before sending: a message written to a closed connection is lost, and neither the
     message nor its entry is to blame. For Redis, redis-py does the same check itself.
     """
-    if (connection.transport_cls or "").partition("+")[0] not in _AMQP or not connection.connected:
+    if transport_of(connection) not in _AMQP or not connection.connected:
         return False
     try:
         for _ in range(HEARD_AT_MOST):

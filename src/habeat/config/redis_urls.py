@@ -25,8 +25,12 @@ from habeat.errors import SettingsError
 SETTING = "habeat_redis_url"
 _TCP = {"redis": False, "rediss": True, "valkey": False, "valkeys": True}
 _UNIX = ("unix", "redis+socket")
-_SENTINEL = "sentinel"
-_SCHEMES = (*_TCP, *_UNIX, _SENTINEL)
+SENTINEL = "sentinel"
+SCHEMES = (*_TCP, *_UNIX, SENTINEL)
+#: Those that kombu knows. It calls unix:// redis+socket://.
+BROKER_SCHEMES = ("redis", "rediss", "redis+socket", SENTINEL)
+#: The schemes as an error lists them.
+KNOWN = ", ".join(f"{scheme}://" for scheme in SCHEMES)
 _IN_A_PASSWORD = "in a password, the characters / ? # % @ : ; must be percent-encoded"
 
 
@@ -48,7 +52,7 @@ class Address:
 
     @property
     def sentinel(self) -> bool:
-        return self.scheme == _SENTINEL
+        return self.scheme == SENTINEL
 
     def safe_url(self) -> str:
         """The URL with its password hidden and without its query."""
@@ -65,17 +69,22 @@ class Address:
 def parse_url(url: str) -> Address:
     """Parse `url`. SettingsError, whose text shows no password, if it is invalid."""
     text = url.strip()
-    scheme, mark, _ = text.partition("://")
-    scheme = scheme.lower()
-    if not mark or scheme not in _SCHEMES:
-        known = ", ".join(f"{each}://" for each in _SCHEMES)
+    scheme = scheme_of(text)
+    if scheme not in SCHEMES:
+        shown = f"{scheme}://" if scheme else "without a scheme"
         raise SettingsError(
-            SETTING, f"invalid {SETTING}: expected a URL that begins with one of {known}"
+            SETTING, f"invalid {SETTING} ({shown}): expected a URL that begins with one of {KNOWN}"
         )
     parts = [_split(each, scheme) for each in _several(text, scheme)]
     if scheme in _UNIX:
         return _unix(parts[0], scheme)
     return _tcp(parts, scheme)
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of a URL in lower case, and never more of it: the rest may contain a password."""
+    before, mark, _ = url.partition("://")
+    return before.strip().lower() if mark else ""
 
 
 def _several(text: str, scheme: str) -> list[str]:
@@ -84,7 +93,7 @@ def _several(text: str, scheme: str) -> list[str]:
         return [text]  # a path may contain a semicolon
     parts = [part.strip() for part in text.split(";") if part.strip()]
     whole = [part if "://" in part else f"{scheme}://{part}" for part in parts]
-    if any(part.partition("://")[0].lower() != scheme for part in whole):
+    if any(scheme_of(part) != scheme for part in whole):
         raise _broken(scheme, f"is followed by URLs of another scheme; {_IN_A_PASSWORD}")
     return whole
 
@@ -122,7 +131,7 @@ def _tcp(parts: list[SplitResult], scheme: str) -> Address:
     query = {name: value for part in parts for name, value in parse_qsl(part.query)}
     paths = [db for part in parts if (db := unquote(part.path).strip("/"))]
     db = _named_db(query) or (paths or ["0"])[0]
-    port = 26379 if scheme == _SENTINEL else 6379
+    port = 26379 if scheme == SENTINEL else 6379
     hosts = tuple((unquote(part.hostname or "localhost"), part.port or port) for part in parts)
     named = next((part for part in parts if part.username or part.password), parts[0])
     username, password = _credentials(named, query)

@@ -15,17 +15,14 @@ cannot be set, because the trust in a lease depends on them.
 from __future__ import annotations
 
 import importlib
-import inspect
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import redis
-
+from habeat.config.redis_urls import SETTING, Address, parse_url
 from habeat.errors import SettingsError
-from habeat.store.urls import SETTING, Address, parse_url
 
 OPTIONS_SETTING = "habeat_redis_options"
 
@@ -60,11 +57,14 @@ _FALSE = ("0", "f", "false", "n", "no", "off")
 
 @dataclass(frozen=True, repr=False)
 class RedisTarget:
-    """How to reach the schedule's Redis. `repr` and `str` never show a password."""
+    """How to reach the schedule's Redis. `repr` and `str` never show a password.
+
+    If not `strict`, the options are the broker's, read as kombu reads them: its
+    `broker_transport_options`, and its `broker_use_ssl` under "ssl".
+    """
 
     url: str
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    #: False if the options are the broker's: read as kombu reads them.
     strict: bool = True
 
     @cached_property
@@ -170,14 +170,10 @@ def _merged(address: Address, given: Mapping[str, Any], strict: bool) -> Mapping
 def _as_kombu(options: dict[str, Any], address: Address) -> None:
     """Fill in the defaults of kombu: what Celery reaches with these options, habeat reaches too.
 
-    Given ``rediss://`` and no TLS option at all, kombu does not check certificates. Whether the
-    host name in the certificate is checked is redis-py's default, which differs by release.
+    Given ``rediss://`` and no TLS option at all, kombu does not check certificates.
     """
     if address.tls and "ssl" not in options:
         options.setdefault("ssl_cert_reqs", "none")
-    if address.tls or "ssl" in options:
-        parameters = inspect.signature(redis.SSLConnection.__init__).parameters
-        options.setdefault("ssl_check_hostname", parameters["ssl_check_hostname"].default)
     if not _is_word(str(options.get("client_name", ""))):
         del options["client_name"]  # old releases of kombu do not pass it on
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from redis.credentials import UsernamePasswordCredentialProvider
 
+from habeat.config.redis_target import RedisTarget, redis_target
+from habeat.config.redis_urls import parse_url
 from habeat.errors import SettingsError
-from habeat.store.target import RedisTarget, redis_target
-from habeat.store.urls import parse_url
 
 HOSTS = {
     "redis://": (("localhost", 6379),),
