@@ -17,7 +17,7 @@ from typing import Any, Literal
 from habeat.config.from_app import timezone_of
 from habeat.config.zone_names import zone_name
 from habeat.errors import ValidationError
-from habeat.schedules import Crontab, Interval, Once, Schedule, Solar
+from habeat.schedules import Crontab, Interval, Once, RRule, Schedule, Solar
 from habeat.schedules.schedule import to_ms
 
 CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
@@ -25,6 +25,7 @@ PERIOD = "seconds or a timedelta, 0.1 s or more"
 
 _CELERY = "celery.schedules"
 _DJANGO = "django_celery_beat."
+_HOUR_MS = 3_600_000
 #: What a class may define without changing when it is due.
 _HARMLESS = frozenset(
     (
@@ -89,10 +90,12 @@ def of_celery(given: Any, *, zone: str = "", relative: bool = False) -> Schedule
         return _crontab({**fields, "tz": _zone_of(given, zone or _zone_of_its_app(given)) or None})
     if kind == "solar":
         return Solar(given.event, given.lat, given.lon)
-    return interval(given.run_every, "epoch" if given.relative or relative else "own")
+    if given.relative or relative:
+        return on_round_times(given.run_every, zone or _zone_of_its_app(given))
+    return interval(given.run_every)
 
 
-def interval(period: object, align: Literal["own", "epoch"]) -> Interval:
+def interval(period: object, align: Literal["own", "epoch"] = "own") -> Interval:
     """A period in seconds or as a timedelta, rounded to milliseconds; ValidationError."""
     seconds = period.total_seconds() if isinstance(period, timedelta) else period
     if isinstance(seconds, int | float) and not isinstance(seconds, bool):
@@ -101,6 +104,26 @@ def interval(period: object, align: Literal["own", "epoch"]) -> Interval:
         except (ValidationError, OverflowError, ValueError):
             pass
     raise ValidationError("schedule", period, PERIOD)
+
+
+def on_round_times(period: object, zone: str) -> Schedule:
+    """A relative period: whole days run at midnight in the zone, whole hours on the full hour.
+
+    Celery counts from the start of beat and rounds down. Here it counts from 1970, because every
+    replica has another start. Shorter periods are a grid of UTC, whose minutes all zones share.
+    """
+    grid = interval(period, "epoch")
+    hours, rest_ms = divmod(grid.every_ms, _HOUR_MS)
+    tz = zone or None
+    if rest_ms:
+        return grid
+    if hours == 24:
+        return Crontab(0, 0, tz=tz)
+    if 24 % hours == 0:
+        return Crontab(0, "*" if hours == 1 else f"*/{hours}", tz=tz)
+    days, hours_left = divmod(hours, 24)
+    every = f"FREQ=HOURLY;INTERVAL={hours}" if hours_left else f"FREQ=DAILY;INTERVAL={days}"
+    return RRule(every, tz, "1970-01-01T00:00:00")
 
 
 def _crontab(fields: dict[str, Any]) -> Crontab:

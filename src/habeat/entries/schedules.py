@@ -5,7 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from habeat.entries.celery_schedules import celery_class, interval, of_celery, own_code
+from habeat.entries.celery_schedules import (
+    celery_class,
+    interval,
+    of_celery,
+    on_round_times,
+    own_code,
+)
 from habeat.errors import ValidationError
 from habeat.schedules import Schedule
 
@@ -19,7 +25,7 @@ def schedule_of(given: Any, *, zone: str = "", relative: bool = False) -> Schedu
     if isinstance(given, Schedule):
         return given
     if isinstance(given, int | float | timedelta) and not isinstance(given, bool):
-        return interval(given, "epoch" if relative else "own")
+        return on_round_times(given, zone) if relative else interval(given)
     if celery_class(given) is None:
         raise ValidationError(
             "schedule",

@@ -36,8 +36,22 @@ def test_an_interval_in_each_of_its_forms(app: Celery, given: Any) -> None:
 )
 def test_relative_is_the_round_hour(app: Celery, given: Any, relative: bool) -> None:
     found = to_schedule(given, app, relative=relative)
-    assert found == Interval(3_600_000, None, "epoch")
-    assert found.bound("e", "UTC").next_after(NOW) == datetime(2025, 6, 1, 11, tzinfo=UTC)
+    assert found == Crontab("0", "*", tz="Europe/Berlin")
+    assert found.next_after(NOW) == datetime(2025, 6, 1, 11, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ("UTC", datetime(2025, 6, 2, tzinfo=UTC)),
+        ("Europe/Berlin", datetime(2025, 6, 1, 22, tzinfo=UTC)),
+        ("Asia/Kolkata", datetime(2025, 6, 1, 18, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_relative_day_is_midnight_in_the_apps_zone(zone: str, expected: datetime) -> None:
+    app = Celery("proj", broker="memory://", set_as_current=False)
+    app.conf.timezone = zone
+    assert to_schedule(86_400, app, relative=True).next_after(NOW) == expected
 
 
 @pytest.mark.parametrize("given", [0, -5, 0.01, True, None, "every minute", object()])

@@ -16,7 +16,7 @@ from dateutil import tz as dateutil_tz
 from habeat.beat.declared.beat_schedule import declare
 from habeat.entries.draft import new_entry
 from habeat.errors import ValidationError
-from habeat.schedules import Crontab, Interval, Once, Schedule, Solar, cron, rrule
+from habeat.schedules import Crontab, Interval, Once, RRule, Schedule, Solar, cron, rrule
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 
@@ -85,6 +85,17 @@ ALIKE: list[tuple[Any, Any]] = [
     (timedelta(seconds=90), Interval(90_000)),
     (cs.schedule(90), Interval(90_000)),
     (cs.schedule(90, relative=True), Interval(90_000, None, "epoch")),
+    (cs.schedule(3_600, relative=True), Crontab("0", tz="Asia/Kolkata")),
+    (cs.schedule(6 * 3_600, relative=True), Crontab("0", "*/6", tz="Asia/Kolkata")),
+    (cs.schedule(timedelta(days=1), relative=True), Crontab("0", "0", tz="Asia/Kolkata")),
+    (
+        cs.schedule(timedelta(days=2), relative=True),
+        RRule("FREQ=DAILY;INTERVAL=2", "Asia/Kolkata", "1970-01-01T00:00:00"),
+    ),
+    (
+        cs.schedule(timedelta(hours=36), relative=True),
+        RRule("FREQ=HOURLY;INTERVAL=36", "Asia/Kolkata", "1970-01-01T00:00:00"),
+    ),
     (EveryMinutes(minutes=2), Interval(120_000)),
     (cs.crontab(0, 9), Crontab("0", "9", tz="Asia/Kolkata")),
     (cs.crontab([45, 15], 9), Crontab("15,45", "9", tz="Asia/Kolkata")),
