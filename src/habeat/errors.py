@@ -15,6 +15,7 @@ _PRIVATE = ("args", "kwargs", "headers", "options.headers")
 
 __all__ = [
     "BeatRuns",
+    "BeatsAlive",
     "BulkError",
     "BulkInterrupted",
     "CallTimeout",
@@ -289,6 +290,22 @@ class BeatRuns(HabeatError, RuntimeError):
             "read the entries from Redis: call habeat.Client(app).add, update or remove, or "
             "change scheduler.schedule in a handler of beat_init"
         )
+
+
+class BeatsAlive(HabeatError):
+    """Beats run under a prefix whose keys a call would take away; `replicas` says where they run.
+
+    A beat that was killed counts as alive for up to 15 seconds.
+    """
+
+    def __init__(self, prefix: str, replicas: Sequence[str]) -> None:
+        super().__init__(
+            f"{len(replicas)} {'beat' if len(replicas) == 1 else 'beats'} of prefix {prefix} "
+            f"{'runs' if len(replicas) == 1 else 'run'}: {printable(', '.join(replicas))}. Stop "
+            "them first; a beat that was killed is listed for up to 15 s"
+        )
+        self.prefix = prefix
+        self.replicas = tuple(replicas)
 
 
 class ForeignState(HabeatError):

@@ -47,6 +47,7 @@ COMMANDS = {
     "dead": "dead",
     "export": "exchange",
     "load": "exchange",
+    "purge": "purging",
 }
 
 

@@ -8,6 +8,7 @@ from habeat.client.exchange import LoadReport
 from habeat.client.guard import Guard
 from habeat.client.history import Drift, LedgerRecord
 from habeat.client.preview import Instant
+from habeat.client.purging import Purge
 from habeat.client.replicas import Leader, Replica
 from habeat.client.simulation import Load, Peak, Simulation
 from habeat.client.status import Accounting, EntryCounts, Status
@@ -40,6 +41,7 @@ __all__ = [
     "Owner",
     "Peak",
     "Policies",
+    "Purge",
     "Replica",
     "RequestId",
     "ScheduleLike",

@@ -38,6 +38,7 @@ from habeat.store.dead_letters import DeadStore
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
 from habeat.store.keys import Keys
+from habeat.store.prefix_keys import PrefixKeys
 
 Result = TypeVar("Result")
 
@@ -72,6 +73,7 @@ class Session:
         self.entries = EntryStore(caller)
         self.inspection = Inspection(caller)
         self.dead = DeadStore(caller)
+        self.prefix_keys = PrefixKeys(caller)
 
     def client(self) -> AnyRedis:
         """The client for the next request; CallTimeout if there is no time for one."""

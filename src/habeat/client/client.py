@@ -35,6 +35,7 @@ from habeat.client.history import (
 )
 from habeat.client.location import location_of_app, location_of_url
 from habeat.client.preview import Instant, Span, in_zone, instants, instants_of
+from habeat.client.purging import Purge, purge_prefix
 from habeat.client.selection import Selection, entries_of, pages_of, selected
 from habeat.client.simulation import Simulation, simulated
 from habeat.client.status import Status, read_status
@@ -499,6 +500,15 @@ class Client:
         return purged(self._calls, id or None, entry, older_than)
 
     # -- all of it --------------------------------------------------------------------------
+
+    def purge(self, *, dry_run: bool = False, force: bool = False) -> Purge:
+        """Delete all that habeat keeps under this prefix: entries, ledger, claims, everything.
+
+        Keys that habeat did not write are kept, even under the prefix. With `dry_run`, nothing is
+        deleted. Raises BeatsAlive while a beat runs there, unless `force` is true, and NotAllowed
+        for a client with a scope. If the call is interrupted, repeat it.
+        """
+        return purge_prefix(self._calls, dry_run=dry_run, force=force)
 
     def export(self) -> dict[str, Any]:
         """All entries as a document for `load`, of plain JSON values, without URL or password."""
