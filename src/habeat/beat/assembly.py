@@ -17,6 +17,7 @@ from celery import Celery
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.connection import REDIS_TRANSPORTS, transport_of
 from habeat.beat.declared.beat_schedule import BeatSchedule
+from habeat.beat.declared.differences import Differences
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.housekeeping import Identity, Replica
@@ -161,15 +162,17 @@ def build(
         template=settings.template,
     )
     entries = EntryStore(caller, kinds.decode)
+    inspection = Inspection(caller)
     replica = Replica(
         identity=Identity.of_this_process(nonce, clock),
         election=election,
         lease_store=leases,
         entry_store=entries,
-        inspection=Inspection(caller),
+        inspection=inspection,
         publisher=publisher,
         broker=broker,
         reconcile=Reconcile(entries, beat_schedule),
+        differences=Differences(entries, inspection, beat_schedule, nonce),
         beat_schedule=beat_schedule,
         upkeep=Upkeep(Mending(caller), entries, beat_schedule.fingerprint),
         ttl_ms=settings.lease_ttl_ms,

@@ -23,6 +23,7 @@ from typing import Any
 
 from habeat.beat.broker.broker import Broker
 from habeat.beat.declared.beat_schedule import BeatSchedule
+from habeat.beat.declared.differences import Differences
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.message.publisher import CeleryPublisher
@@ -96,6 +97,7 @@ class Replica:
         publisher: CeleryPublisher,
         broker: Broker,
         reconcile: Reconcile,
+        differences: Differences,
         beat_schedule: BeatSchedule,
         upkeep: Upkeep,
         ttl_ms: int,
@@ -110,6 +112,7 @@ class Replica:
         self._publisher = publisher
         self._broker = broker
         self._reconcile = reconcile
+        self._differences = differences
         self._beat_schedule = beat_schedule
         self._upkeep = upkeep
         self._ttl_ms = ttl_ms
@@ -133,6 +136,7 @@ class Replica:
         self._register_if_due(lead)
         if lead is None:
             self._probe_if_due()
+            self._compare()
             return None
         if self._should_yield():
             self._yield()
@@ -146,7 +150,13 @@ class Replica:
             generation=self._generation,
             history_lost_ms=self._election.known.loss.declared_ms,
         )
+        if seeding is None:
+            self._compare()
         return seeding if indexing is None else indexing
+
+    def _compare(self) -> None:
+        if self._differences.step():
+            self._registered_ms = None  # tell the others with the next tick
 
     def mend(self, lead: Lead | None) -> None:
         token = lead.token if lead else None
@@ -248,6 +258,8 @@ class Replica:
         self._skew_ms = self._clock.wall_ms() - found.now_us // 1_000
         self._registered_ms, self._registered_as = now_ms, role
         self._cluster, self._lost_ms = known.cluster, known.loss.declared_ms
+        configs = 1 if role == "inert" else found.configs
+        self._differences.registered(configs, now_ms, leads=lead is not None)
 
     def _facts(self, role: str) -> dict[str, Any]:
         publisher = self._publisher
@@ -270,6 +282,7 @@ class Replica:
             "unstorable": dict(list(self._beat_schedule.broken.items())[:100]),
             "inert": self._election.inert or self._election.barred,
             "broker_ok_ms": self._broker_ok_ms,
+            **self._differences.facts,
         }
 
     def _probe_if_due(self) -> None:

@@ -16,9 +16,10 @@ from habeat.cli.printing import (
     say_json,
     when,
 )
-from habeat.client import Client, Leader, Replica, Status
+from habeat.client import Client, Replica, Status
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit
+from habeat.core.differences import in_words
 from habeat.errors import RedisUnavailable
 from habeat.printable import plural
 
@@ -32,6 +33,9 @@ CAUSES = {
 }
 
 Lines = str | Sequence[str]
+
+#: How many entries are named of those that a replica declares differently.
+DIFFERING_SHOWN = 10
 
 START_ONE = "start one: celery -A proj beat -S habeat.Scheduler"
 ADD_ONE = "add one: celery -A proj habeat add NAME TASK --every 300"
@@ -71,7 +75,7 @@ def health_command(client: Client, as_json: bool) -> None:
     if as_json:
         say_json({"healthy": status.healthy, "problems": status.problems})
     elif status.leader is not None and status.healthy:
-        say(f"healthy: {_where(status.leader)} leads, {plural(len(status.standbys), 'standby')}")
+        say(f"healthy: {status.leader.where} leads, {plural(len(status.standbys), 'standby')}")
     else:
         for sentence in status.problems:
             say(f"unhealthy: {as_typed(sentence)}")
@@ -126,11 +130,7 @@ def _leader(status: Status) -> Lines:
     since = f" since {when(leader.since, status.at)}" if leader.since else ""
     cause = f", {CAUSES.get(leader.cause, leader.cause)}" if leader.cause else ""
     left = milliseconds(leader.lease_left_ms)
-    return f"{_where(leader)}{since}{cause}", f"lease epoch {leader.lease_epoch}, {left} left"
-
-
-def _where(leader: Leader) -> str:
-    return leader.replica.where if leader.replica else f"replica {leader.id}"
+    return f"{leader.where}{since}{cause}", f"lease epoch {leader.lease_epoch}, {left} left"
 
 
 def _some(replicas: Sequence[Replica], status: Status) -> Lines:
@@ -193,3 +193,12 @@ def _troubled(status: Status) -> Iterator[tuple[str, Lines]]:
         yield "given up", plural(status.dead, "firing or request", "firings or requests")
     if status.clashes:
         yield "clashes", list(status.clashes)
+    if status.differences:
+        yield (
+            "differing",
+            [
+                f"{each.where}: {in_words(each.differs, each.differs_count, DIFFERING_SHOWN)}"
+                for each in status.replicas
+                if each.differs
+            ],
+        )

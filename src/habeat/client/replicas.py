@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from habeat.client.history import moment
+from habeat.core.differences import differs_in
 from habeat.entries.shapes import WHOLE_MAX
 
 Role = Literal["leader", "standby", "inert"]
@@ -24,7 +25,9 @@ class Replica:
     `skew_ms` is its host's clock minus Redis' clock. `inert` says why it can never lead. `clashes`
     are names of its beat_schedule that entries made through the API have taken; `unstorable` has
     the entries that cannot be stored, with the reason. `tzdata` and `version` are the releases of
-    the time zone data and of habeat, `config` is the fingerprint of its beat_schedule.
+    the time zone data and of habeat, `config` is the fingerprint of its beat_schedule. `differs`
+    names entries that it declares differently from what is stored, each with "another definition",
+    "not stored" or "not declared"; of many, the first 20. `differs_count` counts them all.
     """
 
     id: str
@@ -43,6 +46,8 @@ class Replica:
     inert: str
     clashes: tuple[str, ...] = ()
     unstorable: Mapping[str, str] = field(default_factory=dict)
+    differs: Mapping[str, str] = field(default_factory=dict)
+    differs_count: int = 0
 
     @property
     def where(self) -> str:
@@ -66,6 +71,11 @@ class Leader:
     replica: Replica | None
 
     @property
+    def where(self) -> str:
+        """Host and process id, for display; its id if it has not registered yet."""
+        return self.replica.where if self.replica else f"replica {self.id}"
+
+    @property
     def host(self) -> str:
         return self.replica.host if self.replica else "?"
 
@@ -80,6 +90,7 @@ def replica(identity: str, facts: Mapping[str, Any], seen_ms: int, *, leads: boo
     started_ms = _whole(facts, "since_ms")
     unstorable = facts.get("unstorable")
     clashes = facts.get("clashes")
+    differs, differs_count = differs_in(facts)
     return Replica(
         id=identity,
         role="leader" if leads else "inert" if inert else "standby",
@@ -101,6 +112,8 @@ def replica(identity: str, facts: Mapping[str, Any], seen_ms: int, *, leads: boo
             if isinstance(unstorable, Mapping)
             else {}
         ),
+        differs=differs,
+        differs_count=differs_count,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -24,6 +24,8 @@ LOOKS = 5
 
 #: A sentence names this many of the entries whose circuit is open.
 CIRCUITS_NAMED = 5
+#: And this many of those that the replicas declare differently.
+DIFFERENCES_NAMED = 5
 
 #: A replica registers every 5 s, at a tick, and a tick takes up to a second. One that has not
 #: registered for longer than this may be gone. It is listed until LIVE_WINDOW_MS is over.
@@ -68,7 +70,9 @@ class Status:
     `quiet_ms` has the replicas besides the leader that have not registered for longer than a live
     one would: their ids, and for how long. `circuits` are the entries with an open circuit, which
     are not sent at present. `dead` counts the firings and requests that were given up and are still
-    stored. `problems` says why the schedule is not kept, a sentence each; `remarks` deserve a look.
+    stored. `differences` has the entries that live replicas declare differently from what is
+    stored: host and process id of these replicas, by entry. `problems` says why the schedule is not
+    kept, a sentence each; `remarks` deserve a look.
     """
 
     at: datetime
@@ -92,6 +96,7 @@ class Status:
     quiet_ms: Mapping[str, int] = field(default_factory=dict)
     circuits: Mapping[str, Circuit] = field(default_factory=dict)
     dead: int = 0
+    differences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -166,6 +171,7 @@ def status_of(facts: Facts, overdue: int, beyond_grace: int, silent: str = "") -
         leader_changes=_count(facts, "leader_changes"),
         circuits=facts.circuits,
         dead=facts.dead,
+        differences=_differences(live),
         quiet_ms={
             each.id: silence_ms
             for each in others
@@ -198,6 +204,14 @@ def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:
         replica=leading,
     )
     return leader, list(known.values())
+
+
+def _differences(live: Sequence[Replica]) -> dict[str, tuple[str, ...]]:
+    """Which replicas declare which entries differently; none if all have one configuration."""
+    if len({each.config for each in live if each.config and not each.inert}) < 2:
+        return {}
+    names = sorted({name for each in live for name in each.differs})
+    return {name: tuple(each.where for each in live if name in each.differs) for name in names}
 
 
 def _problems(status: Status) -> Iterator[str]:
@@ -249,6 +263,12 @@ def _remarks(status: Status) -> Iterator[str]:
         yield f"{taken} taken by entries of the API"
     if status.unstorable:
         yield f"{_entries(len(status.unstorable))} of beat_schedule cannot be stored"
+    if status.differences:
+        names = ", ".join(map(repr, list(status.differences)[:DIFFERENCES_NAMED]))
+        more = len(status.differences) - DIFFERENCES_NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        leads = f"; {status.leader.where} leads" if status.leader else ""
+        yield f"the replicas declare different entries: {names}{rest}{leads}"
     if len(status.tzdata) > 1:
         yield f"the replicas have different time zone data: {', '.join(status.tzdata)}"
     if status.clock_skew_ms is not None and abs(status.clock_skew_ms) > SKEW_NOTED_MS:

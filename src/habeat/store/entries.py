@@ -161,6 +161,22 @@ class EntryStore:
         key = self._caller.keys.owned
         return int(self._caller.do(lambda client: client.scard(key)))
 
+    def owned_page(self, cursor: int, count: int) -> tuple[int, list[str]]:
+        """About `count` names of entries that belong to configurations; the next cursor, or 0."""
+        key = self._caller.keys.owned
+        found: Any = self._caller.do(lambda client: client.sscan(key, cursor, count=count))
+        return int(found[0]), list(map(text, found[1]))
+
+    def declared_by(self, fingerprints: Sequence[str], names: Sequence[str]) -> list[bool]:
+        """Whether any of these configurations declares each of these names."""
+        keys, words = self._caller.keys, list(map(wire, names))
+        declared = [False] * len(words)
+        for fingerprint in fingerprints:
+            key = keys.declared(fingerprint)
+            found: Any = self._caller.do(lambda client: client.smismember(key, words))  # noqa: B023
+            declared = [one or bool(other) for one, other in zip(declared, found, strict=True)]
+        return declared
+
     def sweep(self, fence: Fence, slice_size: int) -> int | Unfenced:
         """Forget the chains whose records have all left the ledger, in the next slice.
 

@@ -13,6 +13,7 @@ from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
 from habeat.core.lease import Token
 from habeat.store.calling import Caller, optional_ms, text
+from habeat.store.leases import LIVE_WINDOW_MS
 from habeat.store.pipelining import wire
 
 LEDGER_PAGE = 500
@@ -61,6 +62,14 @@ class Facts:
     in_flight: int
     dead: int
     circuits: Mapping[str, Circuit] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The live replicas: what each registered, by nonce, and what the leader did (or nothing)."""
+
+    replicas: Mapping[str, Mapping[str, Any]]
+    leader: Mapping[str, Any]
 
 
 class Inspection:
@@ -123,6 +132,28 @@ class Inspection:
             dead=int(dead),
             circuits=_circuits(broken),
         )
+
+    def registered(self) -> Registered:
+        """What the live replicas have registered."""
+        keys = self._caller.keys
+        live_ms = self.now_us() // 1_000 - LIVE_WINDOW_MS
+
+        def read(client: Any) -> Sequence[Any]:
+            pipe = client.pipeline(transaction=False)
+            pipe.get(keys.lease)
+            pipe.hgetall(keys.replicas)
+            pipe.zrange(keys.seen, 0, -1, withscores=True)
+            return list(pipe.execute())
+
+        lease, replicas, seen = self._caller.do(read)
+        facts = _words(replicas)
+        live = {
+            nonce: _object(facts.get(nonce, ""))
+            for nonce, at in ((text(member), optional_ms(str(at))) for member, at in seen)
+            if (at or 0) >= live_ms
+        }
+        holder = _token(text(lease)) if lease else None
+        return Registered(live, live.get(holder.nonce, {}) if holder else {})
 
     def newest(self, count: int) -> list[Record]:
         """The most recent records of the ledger, newest first."""

@@ -49,6 +49,9 @@ def _replica(
         "publisher": publisher,
         "broker": SimpleNamespace(probe=lambda _: None),
         "reconcile": SimpleNamespace(clashes=set()),
+        "differences": SimpleNamespace(
+            facts={}, registered=lambda *_, **__: None, step=lambda: False
+        ),
         "beat_schedule": declared,
         "upkeep": SimpleNamespace(step=lambda *_: None, entries_lost=False),
         "ttl_ms": 6_000,

@@ -105,6 +105,24 @@ def test_firings_in_flight_are_accounted_for() -> None:
     assert (found.accounting.difference, found.accounting.in_flight) == (0, 1)
 
 
+def test_entries_that_replicas_declare_differently_are_named() -> None:
+    one = {**TOLD, "config": "f1"}
+    other = {"host": "beta", "pid": 2, "config": "f2", "differs": {"a": "another definition"}}
+    found = status(replicas={"n1": one, "n2": other})
+    assert found.healthy
+    assert found.differences == {"a": ("beta pid 2",)}
+    assert "the replicas declare different entries: 'a'; alpha pid 1 leads" in found.remarks
+    agreed = status(replicas={"n1": one, "n2": {**other, "config": "f1"}})
+    assert (agreed.differences, agreed.remarks) == ({}, ())
+
+
+@pytest.mark.parametrize("differs", [None, 3, ["a"], {"a": None}])
+def test_what_another_release_says_of_differences_is_no_error(differs: Any) -> None:
+    other = {"host": "beta", "config": "f2", "differs": differs, "differs_count": "x"}
+    found = status(replicas={"n1": {**TOLD, "config": "f1"}, "n2": other})
+    assert list(found.differences) == (["a"] if isinstance(differs, dict) else [])
+
+
 def test_remarks() -> None:
     found = status(
         quarantined={"q": "bad"},
