@@ -11,6 +11,7 @@ import secrets
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from celery import Celery
 
@@ -26,6 +27,7 @@ from habeat.beat.kinds import LIMIT_MS, Kinds
 from habeat.beat.message.kombu_redis import CannotRecord
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.message.record import EntryRenderer
+from habeat.beat.message.send_path import expires_of_task
 from habeat.beat.preflight import Preflight
 from habeat.beat.schedule_threads import ScheduleThreads
 from habeat.beat.stopping import InterruptibleWakeChannel, Stopper
@@ -150,7 +152,9 @@ def build(
     )
     kinds = Kinds(min(LIMIT_MS, settings.lease_ttl_ms // 8))
     beat_schedule = kinds.declared(beat_schedule)
-    definitions = BeatDefinitionSource(beat_schedule, kinds.decode, limits)
+    definitions = BeatDefinitionSource(
+        beat_schedule, kinds.decode, limits, expires_of=partial(expires_of_task, app)
+    )
     publisher = CeleryPublisher(
         renderer=EntryRenderer(app, definitions, apply_entry, stopper.leaving),
         broker=broker,

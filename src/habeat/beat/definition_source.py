@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,14 +21,25 @@ class BeatDefinitionSource:
         beat_schedule: BeatSchedule,
         decode: Callable[[str, bytes], Entry] = codec.decode,
         limits: Limits = DEFAULT_LIMITS,
+        *,
+        expires_of: Callable[[str | Mapping[str, Any]], Any] = lambda task: None,
     ) -> None:
+        """`expires_of` returns the `expires` of a task's class, or None."""
+        self._expires_of = expires_of
         self._beat_schedule = beat_schedule
         self._decode = decode
         self._most_bytes = limits.stored_bytes
 
     def decode(self, name: str, stored: bytes) -> Entry:
         self._check_size(name, stored)
-        return self._decode(name, stored)
+        entry = self._decode(name, stored)
+        if "expires" in entry.options:
+            return entry
+        # The planner skips what has expired, so it has to know what Celery takes from the task.
+        expires = self._expires_of(entry.task)
+        if expires is None:
+            return entry
+        return replace(entry, options={**entry.options, "expires": expires})
 
     def _check_size(self, name: str, stored: bytes) -> None:
         if len(stored) > self._most_bytes:

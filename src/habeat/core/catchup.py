@@ -21,9 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 from habeat.core.entry import Delivery, Entry, Misfire, Policies
+from habeat.core.expiry import has_expired
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.history import NO_LOSS, Loss
 from habeat.schedules import in_words
@@ -114,22 +114,6 @@ def promise(policies: Policies) -> str:
     if window_ms is None or policies.misfire is Misfire.SKIP:
         return f"{late}, {older}"
     return f"{late}, {older}, but none older than {in_words.duration(window_ms)}"
-
-
-def has_expired(entry: Entry, firing: Firing, now_ms: int) -> bool:
-    """Whether its deadline or `expires`, counted from the effective time, has passed."""
-    if entry.deadline_ms is not None and firing.effective_ms + entry.deadline_ms <= now_ms:
-        return True
-    expires = entry.options.get("expires")
-    if isinstance(expires, timedelta):
-        expires = expires.total_seconds()
-    if isinstance(expires, bool) or expires is None:
-        return False
-    if isinstance(expires, int | float):
-        return firing.effective_ms + expires * 1000 <= now_ms
-    if isinstance(expires, datetime) and expires.tzinfo is not None:
-        return expires.timestamp() * 1000 <= now_ms
-    return False
 
 
 class _Planner:

@@ -19,7 +19,7 @@ SERVER_SAYS = {
 }
 
 #: Statuses of a slot that is accounted for, whether this leader claimed it or an earlier one.
-ACCOUNTED = frozenset({"ok", "mine settled", "duplicate"})
+ACCOUNTED = frozenset({"ok", "mine settled", "duplicate", "expired"})
 
 
 class ClaimResults:

@@ -27,6 +27,10 @@ window grows with the backlog:
   (half of that if two packets are under way) and `PACKET_BYTES`. Its answers are read together, and
   the confirmed messages are settled with one call.
 
+A message whose expiry has come before its packet is handed over is not sent. It is settled at once,
+and settle.lua records it as skipped, as it does with a message that the broker accepted only after
+its expiry.
+
 So a crash repeats at most `habeat_outbox_window` messages (50), and only one (RabbitMQ: two) while
 little is due. Each keeps its task id. Depending on when the process dies, a crash may repeat:
 
@@ -91,7 +95,8 @@ SETTLE_BATCH = 50
 @dataclass(frozen=True, slots=True)
 class _Packet:
     parcels: Sequence[Parcel]
-    handed: Handed
+    #: None if none of its messages was of use any more.
+    handed: Handed | None
 
 
 class Sender:
@@ -145,7 +150,7 @@ class Sender:
                 if handed is None:
                     break
                 begun += len(packet)
-                under_way.append(_Packet(packet, handed))
+                under_way.append(handed)
                 if len(under_way) == most:
                     # Settle before the next packet is handed over: this bounds the window.
                     trouble = self._take(lead, under_way.popleft())
@@ -165,7 +170,9 @@ class Sender:
             return 1
         return max(1, min(self._window // most, waiting // 2))
 
-    def _hand_over(self, lead: Lead, packet: Sequence[Parcel], despite_stop: bool) -> Handed | None:
+    def _hand_over(
+        self, lead: Lead, packet: Sequence[Parcel], despite_stop: bool
+    ) -> _Packet | None:
         """Start to publish a packet; None if too little trust is left, or at a stop."""
         self._renew_if_short(lead)
         if lead.stopping() and not despite_stop:  # the stop came while the lease was renewed
@@ -173,14 +180,33 @@ class Sender:
         spare_ms = lead.spare_ms()
         if spare_ms < LEAST_TRUST_MS:
             return None
-        return self._publisher.publish(packet, min(self._timeout_ms, spare_ms))
+        fresh = self._without_expired(lead, packet)
+        if not fresh:
+            return _Packet((), None)
+        return _Packet(fresh, self._publisher.publish(fresh, min(self._timeout_ms, spare_ms)))
+
+    def _without_expired(self, lead: Lead, packet: Sequence[Parcel]) -> Sequence[Parcel]:
+        """The messages that are still of use; the others are settled without being sent.
+
+        They count as departed now, so settle.lua records them as skipped.
+        """
+        now_ms = lead.now_ms()
+        expired = [parcel for parcel in packet if parcel.has_expired(now_ms)]
+        if not expired:
+            return packet
+        for parcel in expired:
+            attempt = parcel.attempt - 1
+            self._departed.append(Departed(parcel.entry, parcel.identity, now_ms, attempt))
+        return [parcel for parcel in packet if not parcel.has_expired(now_ms)]
 
     def _take(self, lead: Lead, packet: _Packet) -> BrokerUnavailable | None:
         """Wait for the broker's answers within the trust window, and record each one."""
+        if packet.handed is None:
+            return None
         spare_ms = max(LEAST_TRUST_MS, lead.spare_ms())
         answers = packet.handed.answers(min(self._timeout_ms, spare_ms))
         now_ms = lead.now_ms()
-        self._measure(lead, packet, answers)
+        self._measure(lead, packet.parcels[0], packet.handed.code_us, answers[0])
         trouble = None
         for parcel, answer in zip(packet.parcels, answers, strict=True):
             if answer is None:
@@ -195,13 +221,10 @@ class Sender:
                 self._tell(parcel.entry, parcel.identity, answer)
         return trouble
 
-    def _measure(self, lead: Lead, packet: _Packet, answers: Sequence[Answered]) -> None:
-        """Measure a message that the task's own code builds while sending it."""
-        code_us = packet.handed.code_us
-        if code_us is None or isinstance(answers[0], BrokerUnavailable):
-            return
-        parcel = packet.parcels[0]  # such a message is always alone in its packet
-        self._building.built(parcel.entry, parcel.identity, code_us, lead.monotonic_us())
+    def _measure(self, lead: Lead, parcel: Parcel, code_us: int | None, answer: Answered) -> None:
+        """Measure a message that the task's own code builds while sending it, alone in a packet."""
+        if code_us is not None and not isinstance(answer, BrokerUnavailable):
+            self._building.built(parcel.entry, parcel.identity, code_us, lead.monotonic_us())
 
     def _tell(self, entry: str, identity: str, error: PublishRefused) -> None:
         if isinstance(error, PublishUnknown):
@@ -325,7 +348,14 @@ class OutboxClaims:
                 firing, rendered = claim.firing, claim.rendered
                 self._claim_results.due_task_log.sent(claim, reply.now_us)
                 parcels.append(
-                    Parcel(firing.entry, firing.identity, rendered.envelope, 1, rendered.packet)
+                    Parcel(
+                        firing.entry,
+                        firing.identity,
+                        rendered.envelope,
+                        attempt=1,
+                        packet=rendered.packet,
+                        expires_ms=rendered.expires_ms,
+                    )
                 )
             else:
                 complete &= self._claim_results.judge(lead, claim, word, reply.now_us)

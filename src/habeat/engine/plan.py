@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from habeat.core.catchup import Step, has_expired
+from habeat.core.catchup import Step
 from habeat.core.entry import Entry
+from habeat.core.expiry import has_expired
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.ports import DueEntry, Expected, Next, Skip
 

@@ -80,6 +80,11 @@ class Recovery:
             )
         elif marked.attempt:  # otherwise it was sent after all, and is settled
             attempt = marked.attempt + 1
-            self._sender.send(
-                lead, [Parcel(intent.entry, intent.identity, intent.envelope, attempt)]
+            parcel = Parcel(
+                intent.entry,
+                intent.identity,
+                intent.envelope,
+                attempt=attempt,
+                expires_ms=intent.expires_ms,
             )
+            self._sender.send(lead, [parcel])

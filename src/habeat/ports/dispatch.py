@@ -146,6 +146,8 @@ class Intent:
     effective_ms: int
     delivery: str
     envelope: bytes
+    #: When the message expires; None if never.
+    expires_ms: int | None = None
 
     @property
     def field(self) -> str:
@@ -166,7 +168,8 @@ class Recovered:
 class Marked:
     """An intent about to be resent: the number of the attempt, 0 if it must not be sent.
 
-    In that case it was `buried`, or it no longer exists, because it has been settled meanwhile.
+    In that case it was `buried`, or it no longer exists, because it has been settled meanwhile or
+    its message has expired.
     """
 
     attempt: int

@@ -22,6 +22,7 @@ class Rendered:
     `repeatable` is false if only this process can send it.
     `code_us` is how long code other than habeat's took to build it; None if none has run yet.
     `task` is the task's name if the firing is still to be logged; "" if Celery has logged it.
+    `expires_ms` is when the message says that it expires (Unix ms); None if never.
     """
 
     envelope: bytes = b""
@@ -30,6 +31,7 @@ class Rendered:
     packet: Sequence[Sequence[bytes | str | int]] = ()
     code_us: int | None = None
     task: str = ""
+    expires_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class Parcel:
     envelope: bytes
     attempt: int
     packet: Sequence[Sequence[bytes | str | int]] = ()
+    expires_ms: int | None = None
+
+    def has_expired(self, now_ms: int) -> bool:
+        """Whether its worker would discard it."""
+        return self.expires_ms is not None and now_ms >= self.expires_ms
 
 
 #: The result for one message: accepted (None), refused because of the message, or unknown.

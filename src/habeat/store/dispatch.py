@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -35,6 +36,7 @@ from habeat.store.pages import DUE
 from habeat.store.pipelining import Packed, wire
 
 WAIT_TIMEOUT_MS = 200
+_EXPIRY = re.compile(r"[0-9]{1,15}")
 DEAD_AGE_MS, DEAD_LENGTH = 604_800_000, 10_000
 
 
@@ -262,6 +264,7 @@ def _claim_words(claim: Claim) -> list[Any]:
         claim.rendered.envelope,
         firing.request,
         claim.remains,
+        blank(claim.rendered.expires_ms),
         len(claim.rendered.commands),
     ]
     for command in claim.rendered.commands:
@@ -289,11 +292,13 @@ def _skip_words(skip: Skip, error_chars: int) -> Sequence[Any]:
 def _intents(flat: Sequence[bytes]) -> Iterator[Intent]:
     for field, attempts, effective, kind, message in zip(*[iter(flat)] * 5, strict=True):
         name, _, identity = text(field).rpartition("@")
+        *_, expires, delivery = ["", *text(kind).split("/")]
         yield Intent(
             entry=name,
             identity=identity,
             attempts=int(attempts),
             effective_ms=int(effective),
-            delivery=text(kind).rpartition("/")[2],
+            delivery=delivery,
             envelope=bytes(message),
+            expires_ms=int(expires) if _EXPIRY.fullmatch(expires) else None,
         )

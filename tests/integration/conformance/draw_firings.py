@@ -51,7 +51,8 @@ def _firing(hand: Hand, mode: str) -> list[Word]:
     message = hand.message(b"x")
     delivery = hand.one(("at_least_once", "at_most_once"))
     commands = _commands(hand, message) if mode == "atomic" else []
-    words += [delivery, message if mode == "outbox" else "", *request, len(commands)]
+    expires = hand.one(("", "", hand.now_ms + 40, hand.now_ms - 1, hand.now_ms + 5_000))
+    words += [delivery, message if mode == "outbox" else "", *request, expires, len(commands)]
     for command in commands:
         words += [len(command), *command]
     return words

@@ -19,10 +19,10 @@ STATUSES: dict[str, frozenset[str]] = {
         "circuits": "lost | behind | ok",
         "count": "stale | ok",
         "claim": "lost | behind | ok | duplicate | mine inflight | mine settled | early | "
-        "replan | gone | error | a foreign type",
+        "expired | replan | gone | error | a foreign type",
         "defer": "lost | behind | ok | replan",
         "drop": "lost | behind | ok | replan",
-        "mark": "lost | behind | ok | buried | gone",
+        "mark": "lost | behind | ok | buried | expired | gone",
         "mend": "lost | ok | ok with repairs",
         "names": "stale | ok | ok with names",
         "reindex": "entries | names | done",

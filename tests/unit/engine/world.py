@@ -16,6 +16,7 @@ from typing import Any
 
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Delivery, Entry, Policies
+from habeat.core.expiry import expires_ms
 from habeat.core.firing import Firing
 from habeat.core.history import Loss
 from habeat.core.lease import Fence, Observation, Token
@@ -125,6 +126,7 @@ class Kept:
     effective_ms: int
     delivery: str
     envelope: bytes
+    expires_ms: int | None = None
 
 
 class FakeCatalog:
@@ -169,6 +171,10 @@ class Sent:
 
     def drop(self) -> Any:
         return self.reply
+
+
+def _is_over(expires_ms: int | None, now_ms: int) -> bool:
+    return expires_ms is not None and now_ms >= expires_ms
 
 
 class FakeStore:
@@ -426,6 +432,10 @@ class FakeStore:
             if self.now_ms < firing.effective_ms:
                 return "early"
             row.cursor_ms, row.due_ms = firing.slot_ms, claim.next.due_ms
+            if _is_over(claim.rendered.expires_ms, self.now_ms):
+                row.due_ms = self.now_ms if row.due_ms is None else row.due_ms
+                self.record(firing.entry, firing.slot_ms, "skipped", "expired")
+                return "expired"
             row.fired += 1
         if atomic:
             self.fired[identity] = token + "|settled"
@@ -433,7 +443,12 @@ class FakeStore:
         else:
             self.fired[identity] = token + "|inflight"
             self.inflight[f"{firing.entry}@{firing.identity}"] = Kept(
-                token, 0, firing.effective_ms, claim.delivery, claim.rendered.envelope
+                token,
+                0,
+                firing.effective_ms,
+                claim.delivery,
+                claim.rendered.envelope,
+                claim.rendered.expires_ms,
             )
             self.looks[f"{firing.entry}@{firing.identity}"] = self.now_ms + 1_000
         return "ok"
@@ -448,10 +463,13 @@ class FakeStore:
         settled = 0
         for left in departed:
             key = (left.entry, left.identity)
-            if self.inflight.pop(f"{left.entry}@{left.identity}", None) is not None:
+            kept = self.inflight.pop(f"{left.entry}@{left.identity}", None)
+            if kept is not None:
                 settled += 1
                 self.fired[key] = token + "|settled"
-                self.record(left.entry, left.identity, "sent", "")
+                over = _is_over(kept.expires_ms, left.left_ms)
+                outcome = ("skipped", "expired") if over else ("sent", "")
+                self.record(left.entry, left.identity, *outcome)
             elif self.fired.get(key) != token + "|settled":
                 self.record(left.entry, left.identity, "note", "left again")
         return settled
@@ -494,6 +512,7 @@ class FakeStore:
                             kept.effective_ms,
                             kept.delivery,
                             kept.envelope,
+                            kept.expires_ms,
                         )
                     )
             return Recovered(self.now_ms * 1_000, min(waiting, default=None), found)
@@ -512,6 +531,10 @@ class FakeStore:
         def act() -> Marked:
             kept = self.inflight.get(intent.field)
             if kept is None or kept.token != str(fence.token):
+                return Marked(0)
+            if not bury and _is_over(kept.expires_ms, self.now_ms):
+                del self.inflight[intent.field]
+                self.record(intent.entry, intent.identity, "skipped", "expired")
                 return Marked(0)
             kept.attempts += 1
             if bury or kept.attempts > cap:
@@ -672,13 +695,14 @@ class FakePublisher:
         self.clock.advance(self.render_takes_ms)
         if self.render_fails.get(entry.name):
             raise self.render_fails[entry.name].pop(0)
-        words = f"{entry.name}@{firing.identity}"
+        words, ends_ms = f"{entry.name}@{firing.identity}", expires_ms(entry, firing)
         if entry.name in self.unrepeatable:
-            return Rendered(words.encode(), repeatable=False)
+            return Rendered(words.encode(), repeatable=False, expires_ms=ends_ms)
         code_us = self._run_code(entry.name)
         if self.atomic:
-            return Rendered(commands=[("LPUSH", "q", words)], code_us=code_us)
-        return Rendered(words.encode(), code_us=code_us)
+            commands = [("LPUSH", "q", words)]
+            return Rendered(commands=commands, code_us=code_us, expires_ms=ends_ms)
+        return Rendered(words.encode(), code_us=code_us, expires_ms=ends_ms)
 
     def _run_code(self, name: str) -> int | None:
         takes_ms = self.code_takes_ms.get(name)

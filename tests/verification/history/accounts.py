@@ -50,7 +50,9 @@ class Accounts:
             return
         entry, slot = words[4].decode(), words[6].decode()
         name = self._intents.recorded(outcome)
-        if outcome not in ("sent", "late") and words[16] != b"0":
+        # Settling is not fenced, and may say that the message had expired.
+        settled = name is not None and (outcome in ("sent", "late") or words[10] == b"expired")
+        if not settled and outcome not in ("sent", "late") and words[16] != b"0":
             self._check_fence(outcome, int(words[16]), entry, slot)
         if name is None:
             life, record = self._cursors.lived(entry), self._record(words, outcome)
@@ -59,6 +61,8 @@ class Accounts:
                 life.records.append(record)
         elif name[0]:
             self._of_claim(name[0], name[1], outcome)
+            if words[10] == b"expired":
+                self._check_expired(name[0], name[1])
 
     def _record(self, words: Words, outcome: str) -> Record:
         case, entry, first_ms = self._case, words[4].decode(), int(words[6])
@@ -84,6 +88,20 @@ class Accounts:
             problem = f"recorded as {outcome}, and as {claim.outcomes[-1]} before"
             case.wrong("ledger", problem, entry, identity)
         claim.outcomes.append(outcome)
+
+    def _check_expired(self, entry: str, identity: str) -> None:
+        """A claimed firing that is said to have expired has done so, as far as that is known."""
+        case, claim = self._case, self._case.claim_of(entry, identity)
+        if claim is None or not claim.effective_us:
+            return
+        if claim.expires_ms is None:
+            if entry in case.definitions and not case.losses and not case.gaps:
+                case.wrong("ledger", "recorded as expired, and it never expires", entry, identity)
+            return
+        early_ms = claim.expires_ms - (case.server_us + case.set_back_us()) // 1_000
+        if early_ms > 1:
+            problem = f"recorded as expired, {early_ms} ms before its expiry"
+            case.wrong("ledger", problem, entry, identity)
 
     def _check_fence(self, outcome: str, epoch: int, entry: str, slot: str) -> None:
         leases = self._leases

@@ -11,6 +11,10 @@ from habeat.entries.codec import decode
 from habeat.errors import DefinitionError
 from tests.verification.history.events import Arrival, Expectation, Fault, Gap, Kind, Words
 
+#: By how much the clock of a leader, anchored at its last look, may be behind what the server's was
+#: shortly before: a step back since then is not in it yet.
+ANCHORED_US = 3_000_000
+
 #: (entry, identity): what names a firing.
 Name = tuple[str, str]
 
@@ -37,6 +41,8 @@ class Claim:
     effective_us: int = 0
     #: When its entry had last been changed.
     touched_us: int = 0
+    #: When its message expires, by the server's clock; None if never, or nobody knows.
+    expires_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -152,6 +158,10 @@ class Case:
             or (claim is not None and claim.once)
             or (definition is not None and definition.delivery is Delivery.AT_MOST_ONCE)
         )
+
+    def set_back_us(self) -> int:
+        """By how much a leader's idea of the server's clock may be ahead of it now."""
+        return sum(by for at, by in self.setbacks if at >= self.at_us - ANCHORED_US)
 
     def lost(self, from_us: int, to_us: int) -> bool:
         """Whether data was lost between two moments."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from habeat.core.expiry import expires_ms
+from habeat.core.firing import Firing
 from tests.verification.history.case import Case, Claim, nonce_of
 from tests.verification.history.cursors import Cursors, Life
 from tests.verification.history.events import FIRED, Words
@@ -85,6 +87,10 @@ class Claims:
         case = self._case
         claim.effective_us = case.effective_ms(entry, slot_ms) * 1_000
         claim.touched_us = self._standing.touched_us.get(entry, 0)
+        definition = case.definitions.get(entry)
+        if definition is not None:
+            firing = Firing(entry, slot_ms, claim.effective_us // 1_000)
+            claim.expires_ms = expires_ms(definition, firing)
         early_us = claim.effective_us - case.server_us
         if early_us > 0:
             case.wrong(

@@ -107,7 +107,7 @@ class Intents:
     def recorded(self, outcome: str) -> Name | None:
         """A ledger record: whose it is, if it is that of a firing that was claimed."""
         name, self.subject = self.subject, None
-        if name is not None and outcome in ("sent", "late"):
+        if name is not None and outcome in ("sent", "late", "skipped"):
             self._leaving.discard(f"{name[0]}@{name[1]}".encode())
         return name
 

@@ -6,9 +6,12 @@ from collections import defaultdict
 from itertools import pairwise
 
 from habeat.core.firing import Firing as Asked
-from tests.verification.history.case import Case, Claim, Firing, Name
+from tests.verification.history.case import ANCHORED_US, Case, Claim, Firing, Name
 from tests.verification.history.events import Arrival, Fault, Kind
 from tests.verification.history.explanations import EXPLANATIONS, explains
+
+#: By how much a leader's idea of the server's clock may be behind it.
+_COARSE_US = 5_000
 
 
 class Messages:
@@ -203,6 +206,7 @@ class Messages:
             outcome = claim.outcomes[-1] if claim.outcomes else None
             if outcome in ("sent", "late"):
                 self._check_arrived(name, firing, claim, outcome)
+                self._check_in_time(name, firing, claim, outcome)
             elif outcome is None and not self._may_be_open(claim):
                 problem = "claimed, and it is still in flight at the end"
                 if claim.ended_us is not None:
@@ -228,6 +232,21 @@ class Messages:
             return
         problem = "only later did a message come" if firing.copies else "no message ever came"
         self._wrong(settled_us, "ledger", f"recorded as {outcome}, and {problem}", name)
+
+    def _check_in_time(self, name: Name, firing: Firing, claim: Claim, outcome: str) -> None:
+        """What is recorded as sent came before its expiry: after it, a worker discards it."""
+        copies = [copy.at_us for copy in firing.copies if copy.at_us >= claim.at_us]
+        if claim.expires_ms is None or not copies or len(firing.claims) > 1:
+            return
+        case, came_us = self._case, min(copies)
+        steps = [at for at, _ in (*case.leaps, *case.setbacks)]
+        if any(claim.at_us - ANCHORED_US <= at <= came_us + ANCHORED_US for at in steps):
+            return  # nobody knows by which clock
+        server_us = came_us + claim.server_us - claim.at_us
+        over_us = server_us - claim.expires_ms * 1_000
+        if over_us > case.expectation.slack_us + _COARSE_US:
+            problem = f"recorded as {outcome}, and it came {over_us / 1e3:g} ms after its expiry"
+            self._wrong(came_us, "ledger", problem, name)
 
 
 def _claim_before(firing: Firing, copy: Arrival) -> Claim:

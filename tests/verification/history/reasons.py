@@ -26,13 +26,10 @@ from datetime import datetime, timedelta
 
 from habeat.core.entry import Entry, Misfire
 from tests.verification.history.bounds import READS_US
-from tests.verification.history.case import Case
+from tests.verification.history.case import ANCHORED_US, Case
 from tests.verification.history.cursors import Cursors, Life, Record
 from tests.verification.history.standing import Standing
 
-#: By how much the clock of a leader, anchored at its last look, may be behind what the server's was
-#: shortly before: a step back since then is not in it yet.
-_ANCHORED_US = 3_000_000
 _SUFFIXES = ("; slots not counted", "; at least this many")
 _DEFAULT_LIMIT = 1_000
 
@@ -122,7 +119,7 @@ class Reasons:
             return "" if self._case.gaps else "and its circuit was closed"
         record.circuit_us = found.since_us
         overdue_us = self._case.server_us - found.probe_ms * 1_000
-        if overdue_us <= _ANCHORED_US or self._is_newer_due(life, record):
+        if overdue_us <= ANCHORED_US or self._is_newer_due(life, record):
             return ""
         return "and a probe had been due"
 
@@ -142,9 +139,7 @@ class Reasons:
             return ""
         # A leader reckons from its last look: what the clock was put back since is not in that.
         case = self._case
-        since_us = case.at_us - _ANCHORED_US
-        back_us = sum(by for at, by in case.setbacks if at >= since_us)
-        now_ms = (case.server_us + back_us) // 1_000 + 1
+        now_ms = (case.server_us + case.set_back_us()) // 1_000 + 1
         grace_ms = case.grace_ms(life.entry)
         if grace_ms is None:
             grace_ms = 0
@@ -172,8 +167,7 @@ class Reasons:
         if entry is None:
             return ""
         case = self._case
-        back_us = sum(by for at, by in case.setbacks if at >= case.at_us - _ANCHORED_US)
-        now_ms = (case.server_us + back_us) // 1_000 + 1
+        now_ms = (case.server_us + case.set_back_us()) // 1_000 + 1
         effective_ms = entry.effective_ms(record.last_ms)
         ends_ms = _ends_ms(entry, effective_ms)
         if ends_ms is None:

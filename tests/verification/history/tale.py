@@ -149,10 +149,12 @@ class Tale:
         self.events.append(Arrival(self.at_us, name, identity, **arrival))
         return self
 
-    def settle(self, slot: int, name: str = "e", *, outcome: str = "sent") -> Tale:
+    def settle(
+        self, slot: int, name: str = "e", *, outcome: str = "sent", reason: str = ""
+    ) -> Tale:
         slot += START_MS
         self.write("HDEL", "inflight", f"{name}@{slot}").fired(slot, "settled", name)
-        return self.record(name, slot, outcome).count("settled").end()
+        return self.record(name, slot, outcome, reason=reason).count("settled").end()
 
     def restamp(self, slot: int, name: str = "e", attempts: int = 0) -> Tale:
         return self.intent(slot + START_MS, attempts, name).end()

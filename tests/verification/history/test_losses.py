@@ -107,6 +107,27 @@ def test_expired_is_a_deadline_that_is_over() -> None:
         assert (tale.problems() == []) is clean, (at, entry)
 
 
+def test_a_message_that_came_after_its_expiry_is_skipped_and_nothing_else() -> None:
+    for after_ms, told, problem in (
+        (100, {}, ""),
+        (600, {}, "it came 100 ms after its expiry"),
+        (600, {"outcome": "late"}, "recorded as late, and it came 100 ms after its expiry"),
+        (600, {"outcome": "skipped", "reason": "expired"}, ""),
+        (400, {"outcome": "skipped", "reason": "expired"}, "recorded as expired, 100 ms before"),
+    ):
+        tale = begun(options={"expires": 0.5}).until(2_000).claim(2_000)
+        tale.wait(after_ms).send(2_000).settle(2_000, **told)  # type: ignore[arg-type]
+        problems = tale.problems()
+        assert bool(problems) == bool(problem), (after_ms, told, problems)
+        assert problem in "".join(problems)
+
+
+def test_what_never_expires_is_not_settled_as_expired() -> None:
+    tale = begun().until(2_000).claim(2_000).wait(600)
+    (problem,) = tale.settle(2_000, outcome="skipped", reason="expired").problems()
+    assert "it never expires" in problem
+
+
 # -- edits ------------------------------------------------------------------------------------
 
 

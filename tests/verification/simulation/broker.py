@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from habeat.core.entry import Entry
+from habeat.core.expiry import expires_ms
 from habeat.core.firing import Firing
 from habeat.ports import (
     Answered,
@@ -118,16 +119,17 @@ class Publisher:
             raise RenderFailed("simulated")
         task_id = firing.task_id(cluster)
         self._broker.made(cluster, entry.name, firing.identity, task_id)
-        problem = f"{entry.name} {firing.identity} {task_id} {entry.rev}"
+        message = f"{entry.name} {firing.identity} {task_id} {entry.rev}"
+        ends_ms = expires_ms(entry, firing)
         if self.atomic:
             queue = BAD_QUEUE if entry.task == "poisoned" else QUEUE
-            commands = [("LPUSH", queue, problem)]
+            commands = [("LPUSH", queue, message)]
             if entry.task == "group":
-                commands.append(("LPUSH", BAD_PART, problem))
-            return Rendered(commands=commands)
+                commands.append(("LPUSH", BAD_PART, message))
+            return Rendered(commands=commands, expires_ms=ends_ms)
         repeatable = entry.task != "its own way"
         (self._broker.only_here.discard if repeatable else self._broker.only_here.add)(task_id)
-        return Rendered(envelope=problem.encode(), repeatable=repeatable)
+        return Rendered(envelope=message.encode(), repeatable=repeatable, expires_ms=ends_ms)
 
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
         """As from a template: made unseen, for half of the entries."""

@@ -443,8 +443,18 @@ BUGS = (
         atomic=False,
     ),
     Bug(
+        "settle: expired is late",
+        (("settle.lua", "has_expired(expiry_of(rest or ''), tonumber(left))", "false"),),
+        atomic=False,
+    ),
+    Bug(
+        "claim: expired is sent",
+        (("claim.lua", "has_expired(firing.expires, NOW)", "false"),),
+        atomic=True,
+    ),
+    Bug(
         "settle: the intent stays",
-        (("settle.lua", "  redis.call('HDEL', INFLIGHT, field)\n", ""),),
+        (("common.lua", "  redis.call('HDEL', INFLIGHT, field)\n", ""),),
         atomic=False,
     ),
     Bug(
@@ -687,9 +697,9 @@ BUGS = (
         (
             (
                 "settle.lua",
-                "  if not by_hand(identity) then\n    if redis.call('HEXISTS', ENTRIES",
+                "  if not expired and not by_hand(identity) then\n",
                 "  record(name, slot, 'sent', reason, 1, slot, token, int(late), attempt)\n"
-                "  if not by_hand(identity) then\n    if redis.call('HEXISTS', ENTRIES",
+                "  if not expired and not by_hand(identity) then\n",
             ),
         ),
         atomic=False,

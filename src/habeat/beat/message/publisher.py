@@ -25,7 +25,7 @@ from habeat.beat.message.kombu_redis import (
 from habeat.beat.message.outgoing import Outgoing
 from habeat.beat.message.record import EntryRenderer
 from habeat.beat.message.redis_packets import RedisPackets
-from habeat.beat.message.send_path import goes_its_own_way
+from habeat.beat.message.send_path import expiry_of, goes_its_own_way
 from habeat.beat.message.template_cache import Templates
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
@@ -178,8 +178,10 @@ class CeleryPublisher:
                 return filled
         if entry.name in self._own_way or self._goes_its_own_way(entry):
             return self._later(entry, firing, task_id, epoch)
-        rendered = self._rendered(self._record(entry, firing, task_id, epoch))
-        return replace(rendered, code_us=self._renderer.code_us)
+        published = self._record(entry, firing, task_id, epoch)
+        expires_ms = expiry_of(self._broker.app, entry, firing, published)
+        rendered = self._rendered(published)
+        return replace(rendered, code_us=self._renderer.code_us, expires_ms=expires_ms)
 
     def _goes_its_own_way(self, entry: Entry) -> bool:
         """Whether this entry's task bypasses the recorder; cached per task for one turn.
@@ -293,7 +295,8 @@ class CeleryPublisher:
             return self._renderer.code_us
 
         self._outgoing.keep(key, run)
-        return Rendered(envelope=key, repeatable=False)
+        expires_ms = expiry_of(self._broker.app, entry, firing, ())
+        return Rendered(envelope=key, repeatable=False, expires_ms=expires_ms)
 
     # -- sending ----------------------------------------------------------------------------
 

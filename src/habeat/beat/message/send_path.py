@@ -10,18 +10,21 @@ dictionaries are never changed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery, Task
 from celery.beat import BeatLazyFunc
 from celery.result import denied_join_result
 
+from habeat.beat.broker.envelope import Publication
 from habeat.core.entry import Entry
+from habeat.core.expiry import at_ms, expires_ms
 from habeat.core.firing import Firing
 
+_ABSENT = object()
 CANVAS = {"celery.chain": "chain", "celery.group": "group", "celery.chord": "chord"}
 
 
@@ -112,15 +115,39 @@ def options_for(
     options["task_id"] = task_id
     if _is_sqs(app):  # of two messages with one id, a FIFO queue drops the second
         options.setdefault("MessageDeduplicationId", task_id)
-    expires = options.get("expires", _expires_of_task(app, entry))
-    if isinstance(expires, timedelta):
-        expires = expires.total_seconds()
-    if entry.deadline_ms is not None:
-        expires = entry.deadline_ms / 1_000
-    if isinstance(expires, int | float) and not isinstance(expires, bool):
-        at_ms = firing.effective_ms + round(expires * 1_000)
-        options["expires"] = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    expires = options.get("expires", expires_of_task(app, entry.task))
+    ends_ms = expires_ms(entry, firing, expires)
+    if ends_ms is not None and not _is_instant(expires, ends_ms):
+        options["expires"] = datetime.fromtimestamp(ends_ms / 1_000, UTC)
     return options
+
+
+def _is_instant(expires: Any, ms: int) -> bool:
+    """Whether this is that instant already: its parts of a millisecond are kept."""
+    return isinstance(expires, datetime) and expires.tzinfo is not None and at_ms(expires) == ms
+
+
+def expiry_of(
+    app: Celery, entry: Entry, firing: Firing, published: Sequence[Publication]
+) -> int | None:
+    """When all messages of a firing have expired, as they say it themselves; None if never.
+
+    Where the headers cannot say it (Celery's first protocol, or a message that is not built yet),
+    the entry's own expiry counts.
+    """
+    said = [message.arguments["headers"].get("expires", _ABSENT) for message in published]
+    if not said or _ABSENT in said:
+        return expires_ms(entry, firing, entry.options.get("expires"))
+    found = [each for text in said if (each := _instant_ms(app, text)) is not None]
+    return max(found) if len(found) == len(said) else None
+
+
+def _instant_ms(app: Celery, text: Any) -> int | None:
+    try:
+        instant = datetime.fromisoformat(text)
+        return at_ms(instant if instant.tzinfo else instant.replace(tzinfo=app.timezone))
+    except (TypeError, ValueError):
+        return None  # a worker cannot read it either
 
 
 def _is_sqs(app: Celery) -> bool:
@@ -128,9 +155,9 @@ def _is_sqs(app: Celery) -> bool:
     return isinstance(url, str) and url.startswith("sqs")
 
 
-def _expires_of_task(app: Celery, entry: Entry) -> Any:
-    task = app.tasks.get(entry.task) if isinstance(entry.task, str) else None
-    return getattr(task, "expires", None)
+def expires_of_task(app: Celery, task: str | Mapping[str, Any]) -> Any:
+    """The `expires` of a registered task's class; None if it has none."""
+    return getattr(app.tasks.get(task), "expires", None) if isinstance(task, str) else None
 
 
 def evaluated(args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:

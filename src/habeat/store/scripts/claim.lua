@@ -6,12 +6,15 @@
 --        name, digest of the definition, due ms it was planned for, cursor ms, slot ms,
 --        effective ms, next slot ms ('' if none), next due ms ('' if none), reason, delivery,
 --        message (outbox; otherwise ''), request id ('' for a slot of the schedule), what remains
---        of the request after this firing ('' if nothing), number of commands; for each command:
---        number of its words, the words (first the command, then its key)
+--        of the request after this firing ('' if nothing), when the message expires ms ('' if
+--        never), number of commands; for each command: number of its words, the words (first the
+--        command, then its key)
 -- Returns {'ok', now us, heartbeat, status, …}, a status for each firing, or {'lost', holder}
 --      or {'behind', now us, heartbeat}
 --
--- status: ok | duplicate | mine inflight | mine settled | early | replan | gone | error …
+-- status: ok | duplicate | mine inflight | mine settled | early | expired | replan | gone | error …
+--
+-- A message that has expired is not sent: its slot is recorded as skipped, and is dealt with.
 --
 -- A firing that was requested by hand moves no cursor. Its request must be in :requests as it was
 -- when planned (the digest is that of the request), and the claim replaces it with what remains;
@@ -40,15 +43,16 @@ local now = int(NOW)
 -- used twice are built once.
 local function read_firing()
   local name, digest, due, cursor, slot, effective, next_slot, next_due, reason, delivery,
-    message, request, remains, number = unpack(given, at, at + 13)
+    message, request, remains, expires, number = unpack(given, at, at + 14)
   local identity = request == '' and slot or slot .. '#' .. escaped(request)
   local firing = {
     name = name, digest = digest, due = due, cursor = cursor, slot = slot, effective = effective,
     next_slot = next_slot, next_due = next_due, reason = reason, delivery = delivery,
-    message = message, request = request, remains = remains, identity = identity,
+    message = message, request = request, remains = remains, expires = expires,
+    identity = identity,
     key = fired_key(name, identity), commands = {}, state = false, status = false,
   }
-  at = at + 14
+  at = at + 15
   for i = 1, tonumber(number) do
     firing.commands[i] = at
     at = at + 1 + tonumber(given[at])
@@ -201,17 +205,39 @@ local RESEND_AFTER = 1000
 
 local function keep_intent(firing)
   mark_fired(firing, 'inflight')
+  -- A release that does not know of the expiry still reads the reason before the first slash and the
+  -- delivery after the last.
+  local expires = firing.expires ~= '' and firing.expires .. '/' or ''
+  local kind = firing.reason .. '/' .. expires .. firing.delivery
   redis.call('HSET', INFLIGHT, firing.name .. '@' .. firing.identity, table.concat({
-    token, '0', firing.effective, firing.reason .. '/' .. firing.delivery, firing.message}, '\n'))
+    token, '0', firing.effective, kind, firing.message}, '\n'))
   redis.call('ZADD', INFLIGHT_DUE, int(NOW + RESEND_AFTER), firing.name .. '@' .. firing.identity)
 end
 
-local function judge(firing)
+-- Records a firing whose message is of no use any more. It takes no run of the entry, so if the plan
+-- ended the entry with this firing, it must be planned again.
+local function expire(firing)
   if firing.request ~= '' then
-    return verdict_on_request(firing)
+    step_request(firing)
+  else
+    firing.next_due = firing.next_due == '' and now or firing.next_due
+    move_on(firing, firing.state, false)
   end
-  firing.state = state_of(firing.name)
-  local status = verdict(firing, firing.state)
+  record(firing.name, firing.slot, 'skipped', 'expired', 1, firing.slot, token, 0, 0)
+  return 'expired'
+end
+
+local function judge(firing)
+  local status
+  if firing.request ~= '' then
+    status = verdict_on_request(firing)
+  else
+    firing.state = state_of(firing.name)
+    status = verdict(firing, firing.state)
+  end
+  if status == 'ok' and has_expired(firing.expires, NOW) then
+    return expire(firing)
+  end
   if status ~= 'suppress' then
     return status
   end

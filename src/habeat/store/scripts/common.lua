@@ -6,7 +6,8 @@
 --
 -- Formats:
 --   :state      cursor|next slot|token of the last claim|last fired|count
---   :inflight   token, attempts, effective time, reason/delivery, message, one per line
+--   :inflight   token, attempts, effective time, kind, message, one per line; the kind is
+--               reason/delivery, or reason/expiry in ms/delivery
 --   :fired:…    token|inflight  or  token|settled
 --   :call:…     done  or  closed
 -- The identity of a firing is its slot. For a firing requested by hand, it is  slot#request,  with
@@ -247,6 +248,17 @@ local function escaped(request)
   end))
 end
 
+-- Takes an intent of the outbox away: its message was sent, or is of no use any more.
+local function settle_intent(name, identity, token)
+  local field, key = name .. '@' .. identity, fired_key(name, identity)
+  redis.call('HDEL', INFLIGHT, field)
+  redis.call('ZREM', INFLIGHT_DUE, field)
+  local pttl = redis.call('PTTL', key)
+  if pttl > 0 then
+    redis.call('SET', key, token .. '|settled', 'PX', pttl)
+  end
+end
+
 local function slot_of(identity)
   return string.match(identity, '^%-?%d+')
 end
@@ -258,6 +270,17 @@ end
 -- late if sent more than a second late, or by catch-up of a misfire; otherwise sent.
 local function outcome_of(late, reason)
   return (late > 1000 or string.find(reason, 'misfire', 1, true)) and 'late' or 'sent'
+end
+
+-- Whether a message that expires then ('' or nil: never) is of no use at this instant.
+local function has_expired(expires, at_ms)
+  expires = tonumber(expires)
+  return expires and at_ms >= expires
+end
+
+-- The expiry in an intent's line reason/expiry/delivery; nil if there is none.
+local function expiry_of(kind)
+  return string.match(kind, '/(%d+)/')
 end
 
 -- Writes one record per outcome; a run of slots is one record with its count and its last slot.

@@ -4,9 +4,13 @@
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 field (entry@identity), 5 how many attempts may be
 --      counted, 6 the reason to give it up now ('' if it may be resent), 7 pause before the next
 --      attempt ms, 8 why the last attempt was refused, for :dead
--- Returns {'ok', heartbeat, attempts} or {'buried', heartbeat} or {'gone', heartbeat}
+-- Returns {'ok', heartbeat, attempts} or {'buried', heartbeat} or {'expired', heartbeat}
+--      or {'gone', heartbeat}
 --      or {'lost', holder}
 --      or {'behind', now us, heartbeat}
+--
+-- An intent whose message has expired is not sent again: its slot is recorded as skipped. Only one
+-- that may not be repeated ends as ambiguous even so, because it may have been sent in time.
 
 local token, field = ARGV[1], ARGV[4]
 local refused = fenced(ARGV[1], ARGV[2], ARGV[3])
@@ -21,6 +25,14 @@ end
 local owner, attempts, effective, rest = string.match(raw, '^([^\n]*)\n(%d+)\n(%d+)\n(.*)$')
 if owner ~= token then
   return {'gone', heartbeat}
+end
+if ARGV[6] == '' and has_expired(expiry_of(string.match(rest, '^[^\n]*')), NOW) then
+  local name, identity = string.match(field, '^(.*)@([^@]*)$')
+  local slot = slot_of(identity)
+  settle_intent(name, identity, token)
+  record(name, slot, 'skipped', 'expired', 1, slot, token, 0, attempts)
+  redis.call('HINCRBY', META, 'settled', 1)
+  return {'expired', heartbeat}
 end
 attempts = tonumber(attempts) + 1
 if ARGV[6] ~= '' or attempts > tonumber(ARGV[5]) then

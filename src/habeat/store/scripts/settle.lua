@@ -2,6 +2,11 @@
 -- unpublished, even if the leader has lost its lease.
 --
 -- ARGV 1 token, 2 number of firings; for each: name, identity, time it was sent ms, attempt
+--
+-- What was sent at its expiry or later is recorded as skipped: the message says the same to its
+-- worker. So is what the leader did not send because of its expiry; its attempt is 0, or the last
+-- one before.
+--
 -- Returns the number of intents settled here. Replay: an intent that is already gone changes
 -- nothing, but leaves a note if another leader has settled or given up the firing before.
 
@@ -19,18 +24,17 @@ local function settle(name, identity, left, attempt)
     end
     return
   end
-  local effective, reason = string.match(raw, '^[^\n]*\n%d+\n(%d+)\n([^/\n]*)/')
+  local effective, reason, rest = string.match(raw, '^[^\n]*\n%d+\n(%d+)\n([^/\n]*)(/[^\n]*)')
   effective, reason = effective or left, reason or ''
   local late = math.max(0, tonumber(left) - tonumber(effective))
-  redis.call('HDEL', INFLIGHT, field)
-  redis.call('ZREM', INFLIGHT_DUE, field)
-  local key = fired_key(name, identity)
-  local pttl = redis.call('PTTL', key)
-  if pttl > 0 then
-    redis.call('SET', key, token .. '|settled', 'PX', pttl)
+  settle_intent(name, identity, token)
+  local expired = has_expired(expiry_of(rest or ''), tonumber(left))
+  if expired then
+    record(name, slot, 'skipped', 'expired', 1, slot, token, int(late), attempt)
+  else
+    record(name, slot, outcome_of(late, reason), reason, 1, slot, token, int(late), attempt)
   end
-  record(name, slot, outcome_of(late, reason), reason, 1, slot, token, int(late), attempt)
-  if not by_hand(identity) then
+  if not expired and not by_hand(identity) then
     if redis.call('HEXISTS', ENTRIES, name) == 1 then
       count_lateness(BASE .. 'lateness:' .. name, late, 1)
     end
