@@ -24,8 +24,8 @@ LATELY_US = 300_000_000
 KEPT = 1_000
 
 
-class Verdict(Enum):
-    """The conclusion from how long a message took."""
+class Speed(Enum):
+    """How long a message took, compared with others."""
 
     FINE = auto()
     SLOW = auto()
@@ -46,16 +46,16 @@ class Durations:
         if len(self._last) > KEPT:
             self._last.popitem(last=False)
 
-    def judge(self, entry: str, took_us: int, now_us: int) -> Verdict:
-        """The verdict on a message that took `took_us`; fine if there are no other entries."""
+    def judge(self, entry: str, took_us: int, now_us: int) -> Speed:
+        """The speed of a message that took `took_us`; fine if there are no other entries."""
         if took_us <= SLOW_US:
-            return Verdict.FINE
+            return Speed.FINE
         others = sorted(
             other_us
             for name, (other_us, at_us) in self._last.items()
             if name != entry and now_us - at_us <= LATELY_US
         )
         if not others:
-            return Verdict.FINE
+            return Speed.FINE
         usual_us = others[(len(others) - 1) // 4]
-        return Verdict.SLOW if took_us > TIMES * usual_us else Verdict.ALL_SLOW
+        return Speed.SLOW if took_us > TIMES * usual_us else Speed.ALL_SLOW

@@ -10,7 +10,7 @@ slow message. So other entries are delayed by at most one slow message.
 
 from __future__ import annotations
 
-from habeat.core.slowness import SLOW_US, TIMES, Durations, Verdict
+from habeat.core.slowness import SLOW_US, TIMES, Durations, Speed
 from habeat.engine.circuits import Circuits
 from habeat.engine.trouble_log import TroubleLog
 
@@ -40,13 +40,13 @@ class Building:
 
     def built(self, entry: str, identity: str, code_us: int, now_us: int) -> None:
         """Judge a message that other code helped to build; `code_us` is the time it took."""
-        verdict = self._durations.judge(entry, code_us, now_us)
+        speed = self._durations.judge(entry, code_us, now_us)
         self._durations.note(entry, code_us, now_us)
-        if verdict is Verdict.SLOW:
+        if speed is Speed.SLOW:
             self._circuits.slow(entry, identity, _why(code_us))
             return
         self._circuits.quick(entry)
-        if verdict is Verdict.ALL_SLOW:
+        if speed is Speed.ALL_SLOW:
             self._all_slow_us = now_us
             self._trouble.error("all slow", _ALL_SLOW)
         elif now_us - self._all_slow_us > OVER_US:

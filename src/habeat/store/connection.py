@@ -37,14 +37,14 @@ from redis.sentinel import Sentinel
 
 from habeat.config.redis_target import RedisTarget
 from habeat.store.redis_clients import (
-    Limits,
+    Timeouts,
     as_redis_error,
     cluster_client,
     connection_arguments,
     plain_pool,
     sentinel_pool,
     sentinels,
-    short_limits,
+    short_timeouts,
     unnamed,
 )
 
@@ -54,7 +54,7 @@ AnyRedis = redis.Redis | RedisCluster
 class Connections:
     """The clients of one process for one target, created when first used.
 
-    Limits are in seconds. They apply to each wait (connecting or reading), not to a whole call.
+    Timeouts are in seconds. They apply to each wait (connecting or reading), not to a whole call.
     Host name lookup is left to the operating system and not bounded. Errors are redis-py's (see
     `faults`); `reset`, `close` and `drop_after_fork` raise none.
     """
@@ -71,7 +71,7 @@ class Connections:
         client_name: str = "habeat",
     ) -> None:
         self._target = target
-        self._limits = Limits(connect_timeout_s, socket_timeout_s)
+        self._timeouts = Timeouts(connect_timeout_s, socket_timeout_s)
         self._client_name = str(target.checked_options.get("client_name", client_name))
         self._inherited: list[object] = []
         #: Number of connections made, including those that redis-py silently reopens.
@@ -104,15 +104,15 @@ class Connections:
         again; for a Cluster, that needs `key`. Close it after use.
         """
         self._own_process()
-        limits = short_limits(timeout_s, self._target)
-        arguments = connection_arguments(self._target, limits, self._met_briefly) | unnamed()
+        timeouts, met = short_timeouts(timeout_s, self._target), self._met_briefly
+        arguments = connection_arguments(self._target, timeouts, met) | unnamed()
         known = self._last_known(key)
         if known is not None:
             pool = plain_pool(self._target, arguments, *known)
         elif self._target.cluster:
             return cluster_client(self._target, arguments)
         else:
-            pool = self._pool(arguments, lambda: sentinels(self._target, limits, self._met_briefly))
+            pool = self._pool(arguments, lambda: sentinels(self._target, timeouts, met))
         return redis.Redis.from_pool(pool)  # closing the client also closes the pool
 
     def reset(self) -> None:
@@ -177,7 +177,7 @@ class Connections:
 
     def _sentinels(self) -> Sentinel:
         if self._sentinel is None:
-            self._sentinel = sentinels(self._target, self._limits, self._met)
+            self._sentinel = sentinels(self._target, self._timeouts, self._met)
         return self._sentinel
 
     def _owner(self, key: str) -> tuple[str, int]:
@@ -201,7 +201,7 @@ class Connections:
         return None
 
     def _arguments(self) -> dict[str, Any]:
-        return connection_arguments(self._target, self._limits, self._met)
+        return connection_arguments(self._target, self._timeouts, self._met)
 
     def _met(self, connection: AbstractConnection, *, handshake: bool = True) -> None:
         """Called by redis-py for each new connection, in place of its own handshake."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -33,13 +33,13 @@ class DeadRecord:
     digest: str
     at_ms: int | None
     why: str
-    request: str
-    entry: str
-    slot_ms: int | None
-    attempts: int | None
-    effective_ms: int
-    reason: str
     message: bytes
+    request: str = ""
+    entry: str = ""
+    slot_ms: int | None = None
+    attempts: int | None = None
+    effective_ms: int = 0
+    reason: str = ""
 
     @property
     def kept(self) -> bytes:
@@ -116,53 +116,21 @@ def read_dead(field: str, value: bytes) -> DeadRecord:
     """Parse the value stored under this field."""
     head = _HEAD.match(value)
     raw = value[head.end() :] if head else value
-    at_ms = int(head[1]) if head else None
-    why = text(head[2]) if head else ""
-    digest = digest_of(value)
+    at_ms, why = (int(head[1]), text(head[2])) if head else (None, "")
+    record = DeadRecord(field, digest_of(value), at_ms, why, raw)
     if field.startswith(_REQUEST):
         identity = unquote(field.removeprefix(_REQUEST))  # escaped by drop.lua
-        return DeadRecord(
-            field=field,
-            digest=digest,
-            at_ms=at_ms,
-            why=why,
-            request=identity,
-            entry="",
-            slot_ms=None,
-            attempts=0,
-            effective_ms=0,
-            reason="",
-            message=raw,
-        )
-    named = _FIELD.fullmatch(field)
-    entry, slot_ms = (named[1], int(named[2])) if named else (field, None)
-    intent = _INTENT.fullmatch(raw)
-    if intent is None or named is None:
-        return DeadRecord(
-            field=field,
-            digest=digest,
-            at_ms=at_ms,
-            why=why,
-            request="",
-            entry=entry,
-            slot_ms=slot_ms,
-            attempts=None,
-            effective_ms=0,
-            reason="",
-            message=raw,
-        )
-    reason = text(intent[3]).rpartition("/")[0]
-    attempts, effective_ms, message = int(intent[1]) + 1, int(intent[2]), intent[4]
-    return DeadRecord(
-        field=field,
-        digest=digest,
-        at_ms=at_ms,
-        why=why,
-        request="",
-        entry=entry,
-        slot_ms=slot_ms,
-        attempts=attempts,
-        effective_ms=effective_ms,
-        reason=reason,
-        message=message,
+        return replace(record, request=identity, attempts=0)
+    named, intent = _FIELD.fullmatch(field), _INTENT.fullmatch(raw)
+    if named is None:
+        return replace(record, entry=field)
+    record = replace(record, entry=named[1], slot_ms=int(named[2]))
+    if intent is None:
+        return record
+    return replace(
+        record,
+        attempts=int(intent[1]) + 1,
+        effective_ms=int(intent[2]),
+        reason=text(intent[3]).rpartition("/")[0],
+        message=intent[4],
     )

@@ -43,7 +43,7 @@ _FOR_A_CONNECTION = _TCP_ONLY | {"username", "password", "credential_provider"}
 
 
 @dataclass(frozen=True)
-class Limits:
+class Timeouts:
     """How long a single wait may last, in seconds."""
 
     connect_s: float
@@ -61,7 +61,7 @@ class Limits:
         }
 
 
-def short_limits(timeout_s: float, target: RedisTarget) -> Limits:
+def short_timeouts(timeout_s: float, target: RedisTarget) -> Timeouts:
     """Divide `timeout_s` among the waits of one call on a new connection.
 
     These are connecting and the call itself, plus TLS, AUTH and SELECT if they are needed.
@@ -69,10 +69,10 @@ def short_limits(timeout_s: float, target: RedisTarget) -> Limits:
     options = target.checked_options
     login = any(name in options for name in ("password", "credential_provider"))
     each_s = timeout_s / (2 + target.tls + login + bool(target.db))
-    return Limits(each_s, each_s)
+    return Timeouts(each_s, each_s)
 
 
-def connection_arguments(target: RedisTarget, limits: Limits, met: Met) -> dict[str, Any]:
+def connection_arguments(target: RedisTarget, timeouts: Timeouts, met: Met) -> dict[str, Any]:
     """The arguments of each connection to Redis, however its address is found."""
     chosen = {k: v for k, v in target.checked_options.items() if k in _FOR_A_CONNECTION}
     if target.address.path:
@@ -84,7 +84,7 @@ def connection_arguments(target: RedisTarget, limits: Limits, met: Met) -> dict[
         chosen |= _tls(target)
     if not target.cluster:
         chosen["db"] = target.db
-    return {**chosen, **limits.arguments(), "redis_connect_func": met}
+    return {**chosen, **timeouts.arguments(), "redis_connect_func": met}
 
 
 def unnamed() -> dict[str, Any]:
@@ -109,7 +109,7 @@ def sentinel_pool(target: RedisTarget, sentinel: Sentinel, arguments: dict[str, 
     return SentinelConnectionPool(name, sentinel, connection_class=kind, **arguments)  # type: ignore[no-untyped-call]
 
 
-def sentinels(target: RedisTarget, limits: Limits, met: Met) -> Sentinel:
+def sentinels(target: RedisTarget, timeouts: Timeouts, met: Met) -> Sentinel:
     """The Sentinels of `target`, with the same limit on each wait as for Redis itself."""
     options = target.checked_options
     known = inspect.signature(redis.Redis.__init__).parameters
@@ -117,7 +117,7 @@ def sentinels(target: RedisTarget, limits: Limits, met: Met) -> Sentinel:
     return Sentinel(  # type: ignore[no-untyped-call]
         list(target.address.hosts),
         min_other_sentinels=int(options.get("min_other_sentinels", 0)),
-        sentinel_kwargs={**given, **limits.arguments(), "redis_connect_func": met},
+        sentinel_kwargs={**given, **timeouts.arguments(), "redis_connect_func": met},
     )
 
 
