@@ -198,6 +198,12 @@ class Client:
     def scard(self, key: str) -> Any:
         return self._send("scard", "SCARD", key)
 
+    def sscan(self, key: str, cursor: int, count: int) -> Any:
+        return 0, self._send("sscan", "SSCAN", key, cursor)[1]
+
+    def smismember(self, key: str, members: Any) -> Any:
+        return self._send("smismember", "SMISMEMBER", key, *members)
+
     def sadd(self, key: str, *members: str) -> Any:
         return self._send("sadd", "SADD", key, *members)
 

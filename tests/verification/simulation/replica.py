@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from habeat.beat import housekeeping as shipped
 from habeat.beat import stopping as shipped_stopping
 from habeat.beat.declared.beat_schedule import BeatSchedule
+from habeat.beat.declared.differences import Differences
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.stopping import InterruptibleWakeChannel
@@ -108,15 +109,19 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
     )
     publisher = Publisher(host, sim.broker, atomic=plan.atomic, begins=sim.conduct.publishes)
     entries = EntryStore(caller)
+    inspection = Inspection(caller)
     chores = shipped.Replica(
-        identity=shipped.Identity(host.nonce, host.name, 1, clock.wall_ms()),
+        identity=shipped.Identity(
+            host.nonce, host.name, 1, clock.wall_ms(), clock.monotonic_us() // 1_000
+        ),
         election=election,
         lease_store=leases,
         entry_store=entries,
-        inspection=Inspection(caller),
+        inspection=inspection,
         publisher=publisher,  # type: ignore[arg-type]
         broker=Probe(publisher),  # type: ignore[arg-type]
         reconcile=Reconcile(entries, declared),
+        differences=Differences(entries, inspection, declared, host.nonce),
         beat_schedule=declared,
         upkeep=Upkeep(Mending(caller), entries, declared.fingerprint),
         ttl_ms=plan.ttl_ms,
