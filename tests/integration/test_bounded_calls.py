@@ -82,7 +82,8 @@ def test_an_entrys_history_is_that_of_all_without_the_others(bench: Bench, clien
     whole = slots(client, None)
     for name in "abc":
         assert slots(client, name) == [each for each in whole if each[0] == name]
-    assert slots(client, "nobody") == []
+    with pytest.raises(errors.EntryNotFound):
+        slots(client, "unknown")
 
 
 def test_an_entrys_history_does_not_read_everyones(bench: Bench, client: Client) -> None:

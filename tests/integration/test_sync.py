@@ -11,12 +11,13 @@ import pytest
 import habeat
 from habeat import errors
 from habeat.client import Client, SyncPlan
+from habeat.config.redis_target import redis_target
 from habeat.core.entry import Entry
 from habeat.entries.codec import encode
 from habeat.ports import StoreUnavailable
 from habeat.ports.entries import Position, Write
 from habeat.store.calling import Caller
-from habeat.store.connection import Connections, redis_target
+from habeat.store.connection import Connections
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from habeat.store.pages import WRITTEN
