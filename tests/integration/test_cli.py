@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +23,14 @@ from click.testing import CliRunner
 
 import habeat
 from habeat.cli import habeat as group
-from habeat.client import Client
+from habeat.client import Client, LedgerRecord
 from habeat.client.calls import Session
 from habeat.clock import SystemClock
 from habeat.config.redis_target import redis_target
 from habeat.core.entry import Entry
+from habeat.core.firing import Firing
 from habeat.entries.codec import encode
+from habeat.errors import RedisUnavailable
 from habeat.ports import Known, Won
 from habeat.ports.entries import Position, Write
 from habeat.store.calling import Caller
@@ -330,17 +336,96 @@ def test_entries_of_beat_schedule(shell: Shell, caller: Caller) -> None:
     assert shell.json("list", "--owner", "config")[0]["name"] == "code"
 
 
-def test_tables_fit_80_columns(shell: Shell, valkey: Server) -> None:
-    shell.ok("add", "a-name-of-some-length", "proj.a", "--cron", "5,15,25,35 8-17 * * mon-fri")
+def test_list_is_complete_in_a_pipe_and_fits_a_terminal(
+    shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, task = "a-name-of-some-length-that-says-much", "proj.tasks.reports.monthly"
+    berlin = ("--cron", "5,15,25,35 8-17 * * mon-fri", "--tz", "Europe/Berlin")
+    shell.ok("add", name, task, *berlin, "--queue", "slow")
     shell.ok("add", "b", "proj.b", "--every", "1h")
     valkey.admin.hset(BASE + "entries", "bad", b"{")
     lines = shell.ok("list").splitlines()
-    assert max(map(len, lines)) <= 80
-    assert [line.split()[0] for line in lines] == ["NAME", "a-name-of-some-length", "b", "bad", "3"]
+    headings = "NAME TASK SCHEDULE QUEUE NEXT DUE LAST RUN STATE"
+    assert lines[0].split() == headings.split()
+    for part in (name, task, "Monday to Friday, Europe/Berlin", " slow ", " never ", "active"):
+        assert part in lines[1]
+    assert " celery " in lines[2], "the queue that the app's settings choose"
     assert lines[3].endswith("quarantined")
     assert lines[-1] == "3 entries: 2 active, 1 quarantined"
+    for columns, left_out in ((80, "no room for QUEUE: "), (66, "no room for QUEUE, TASK")):
+        monkeypatch.setattr("habeat.cli.tables.terminal_columns", lambda at=columns: at)
+        lines = shell.ok("list").splitlines()
+        assert max(map(len, lines[:-2])) <= columns
+        assert "…, Europe/Berlin" in lines[1], "the zone is cut last"
+        assert lines[-2].startswith(left_out)
     assert max(map(len, shell.ok("preview", "b").splitlines())) <= 80
     assert "quarantined: " in shell.ok("show", "bad")
+
+
+def test_the_queue_of_an_entry_is_where_celery_would_send_it(shell: Shell) -> None:
+    shell.app.conf.task_routes = {"proj.routed": {"queue": "by-route"}}
+
+    @shell.app.task(name="proj.own", queue="by-task")  # type: ignore[untyped-decorator]
+    def own() -> None: ...
+
+    shell.ok("add", "a", "proj.routed", "--every", "1h")
+    shell.ok("add", "b", "proj.own", "--every", "1h")
+    shell.ok("add", "c", "proj.own", "--every", "1h", "--option", "exchange=x")
+    queues = [re.split("  +", line)[3] for line in shell.ok("list").splitlines()[1:4]]
+    assert queues == ["by-route", "by-task", "x"]
+
+
+def test_a_router_that_fails_does_not_hide_the_list(shell: Shell) -> None:
+    def route(*given: Any, **more: Any) -> None:
+        raise ValueError("a router")
+
+    shell.app.conf.task_routes = (route,)
+    shell.ok("add", "a", "proj.a", "--every", "1h")
+    assert " ? " in shell.ok("list")
+
+
+def test_on_a_terminal_there_are_colours_unless_they_are_refused(
+    shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "proj.py").write_text(
+        f"from celery import Celery\napp = Celery('proj', broker={shell.url!r})\n"
+    )
+    shell.ok("add", "a", "proj.a", "--cron", "0 8 * * *", "--tz", "Europe/Berlin")
+    command = [sys.executable, "-m", "celery", "-A", "proj"]
+    path = os.pathsep.join((str(tmp_path), *sys.path))
+
+    def on_terminal(*argv: str, columns: int = 80, **more: str) -> str:
+        env = {**os.environ, "PYTHONPATH": path, "TERM": "xterm", **more}
+        for name in ("COLUMNS", "NO_COLOR"):
+            if name not in more:
+                env.pop(name, None)
+        return said_on_a_terminal([*command, *argv], tmp_path, env, columns)
+
+    shown = on_terminal("habeat", "list")
+    assert "\x1b[32mactive" in shown
+    assert "\x1b[1mNAME" in shown
+    wide = on_terminal("habeat", "list", columns=120)
+    assert "at 08:00, Europe/Berlin" in wide
+    assert "\x1b[" not in on_terminal("habeat", "list", NO_COLOR="1")
+    assert "\x1b[" not in on_terminal("--no-color", "habeat", "list")
+    assert "\x1b[31mPROBLEM: no leader" in on_terminal("habeat", "status")
+
+
+def said_on_a_terminal(argv: list[str], cwd: Path, env: dict[str, str], columns: int) -> str:
+    """What a command prints on a terminal of this width."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    done = subprocess.Popen(argv, cwd=cwd, env=env, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    said = b""
+    try:
+        while part := os.read(master, 4096):
+            said += part
+    except OSError:  # the command has closed the terminal
+        pass
+    os.close(master)
+    assert done.wait(timeout=60) == 0, said
+    return said.decode()
 
 
 def test_preview(shell: Shell) -> None:
@@ -379,14 +464,135 @@ def test_history_and_drift(shell: Shell, caller: Caller, valkey: Server) -> None
         },
     )
     lines = shell.ok("history").splitlines()
-    assert lines[0].split() == ["ENTRY", "SLOT", "OUTCOME", "LATE", "REASON"]
+    assert lines[0].split() == ["ENTRY", "SLOT", "OUTCOME", "LATE", "TASK", "ID", "WHY"]
     assert "12 slots until" in lines[1]
     assert "700 ms" in lines[2]
-    assert len(shell.ok("history", "a", "--limit", "1").splitlines()) == 2
+    lines = shell.ok("history", "a", "--limit", "1").splitlines()
+    assert (len(lines), lines[2]) == (
+        3,
+        "the newest 1 are shown; for more, give a larger --limit",
+    )
+    assert len(shell.ok("history", "a", "--limit", "2").splitlines()) == 3
     assert [each["lateness_ms"] for each in shell.json("history", "a")] == [700, 5]
     (row,) = shell.json("drift", "--since", "1h")
     assert row == {"entry": "a", "count": 2, "p50_ms": 5, "p99_ms": 700, "max_ms": 700}
     assert shell.ok("drift").splitlines()[1].split()[:2] == ["a", "2"]
+
+
+def test_history_says_why_in_every_row_and_names_the_message(
+    shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot, identity = 1_790_000_000_000, "1790000000000-0"
+    valkey.admin.hset(BASE + "meta", "cluster", "c1")
+    sent: dict[Any, Any] = {
+        "entry": "a",
+        "slot": slot,
+        "until": slot,
+        "outcome": "sent",
+        "attempt": 1,
+    }
+    for place, more in enumerate(
+        (
+            {},
+            {"reason": "trigger", "request": "r%3A1"},
+            {"outcome": "late", "reason": "misfire: all", "late": 90_000, "attempt": 2},
+            {"outcome": "late", "late": 4_000},
+            {"outcome": "missed", "reason": "beyond the window", "count": 3},
+            {"outcome": "sent", "reason": "trigger"},
+        )
+    ):
+        valkey.admin.xadd(BASE + "ledger", {**sent, **more}, id=f"{slot}-{place + 1}")
+    rows = shell.json("history")[::-1]
+    assert [row["why"] for row in rows] == [
+        "on time",
+        "triggered by hand",
+        "caught up (misfire: all); attempt 2",
+        "more than 1 s after it was due",
+        "beyond the window",
+        "triggered by hand",
+    ]
+    of_slot = Firing("a", slot, slot).task_id("c1")
+    of_request = Firing("a", slot, slot, request="r:1").task_id("c1")
+    ids = [row["task_id"] for row in rows]
+    assert ids == [of_slot, of_request, of_slot, of_slot, None, None]
+    assert [row["request_id"] for row in rows] == [None, "r:1", *[None] * 4]
+    assert rows[0]["id"] > identity
+    table = shell.ok("history").splitlines()
+    assert of_request in table[5]
+    assert table[5].endswith("triggered by hand")
+    monkeypatch.setattr("habeat.cli.tables.terminal_columns", lambda: 80)
+    narrow = shell.ok("history").splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert of_request[:8] in narrow[5]
+
+
+def test_history_of_chosen_outcomes(shell: Shell, valkey: Server) -> None:
+    for outcome in ("sent", "late", "missed"):
+        record: dict[Any, Any] = {"entry": "a", "slot": 1, "until": 1, "outcome": outcome}
+        valkey.admin.xadd(BASE + "ledger", record)
+    found = shell.json("history", "--outcome", "late", "--outcome", "missed")
+    assert [row["outcome"] for row in found] == ["missed", "late"]
+    found = shell.json("history", "a", "--outcome", "sent", "--limit", "1")
+    assert [row["outcome"] for row in found] == ["sent"]
+    assert shell.fails(2, "history", "--outcome", "lost")
+    assert shell.fails(2, "history", "--limit", "0")
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_history_follows_what_is_written(
+    shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    def write(entry: str, outcome: str = "sent") -> None:
+        slot = 1_790_000_000_000
+        record: dict[Any, Any] = {"entry": entry, "slot": slot, "until": slot, "outcome": outcome}
+        valkey.admin.xadd(BASE + "ledger", record)
+
+    def more_is_written() -> None:
+        for entry, outcome in (("c", "sent"), ("a", "late"), ("a", "sent")):
+            write(entry, outcome)
+
+    def redis_is_emptied() -> None:
+        valkey.admin.delete(BASE + "ledger")
+        valkey.admin.xadd(BASE + "ledger", {"entry": "a", "slot": 1, "outcome": "sent"}, id="5-0")
+
+    turns = iter((more_is_written, redis_is_emptied))
+
+    def wait(calls: Any, seconds: float) -> None:
+        turn = next(turns, None)
+        if turn is None:
+            raise KeyboardInterrupt
+        turn()
+
+    monkeypatch.setattr("habeat.client.calls.RetryingCalls.wait", wait)
+    for entry in ("a", "b", "a", "a"):
+        write(entry)
+    arguments = ("history", "a", "--follow", "--limit", "2", "--outcome", "sent", *more)
+    lines = shell.ok(*arguments).splitlines()
+    if more:
+        assert [json.loads(line)["entry"] for line in lines] == ["a"] * 4
+    else:
+        assert lines[0].startswith("SLOT")
+        assert len(lines) == 5
+
+
+def test_following_survives_an_outage_of_redis(
+    shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Client.follow
+    outages = iter((True, True, False))
+
+    def follow(client: Client, *given: Any, **more: Any) -> Iterator[LedgerRecord]:
+        if next(outages):
+            raise RedisUnavailable("Redis is away")
+        return found(client, *given, **more)
+
+    def wait(calls: Any, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "follow", follow)
+    monkeypatch.setattr("habeat.client.calls.RetryingCalls.wait", wait)
+    done = shell("history", "--follow")
+    assert (done.exit_code, done.stderr) == (0, "habeat: Redis is away; still trying\n")
 
 
 def test_status_and_health(shell: Shell, caller: Caller, valkey: Server) -> None:
@@ -394,7 +600,13 @@ def test_status_and_health(shell: Shell, caller: Caller, valkey: Server) -> None
     shell.ok("add", "a", "proj.a", "--every", "1h")
     shown = shell.ok("status")
     assert max(map(len, shown.splitlines())) <= 80
-    for word in ("alpha pid 11", "beta pid 12", "atomic: one server", "1 scheduled", "2026.1"):
+    for word in (
+        "alpha pid 11",
+        "beta pid 12",
+        "atomic: one server",
+        "1 entry: 1 act",
+        "2026.1",
+    ):
         assert word in shown
     assert shell.ok("health") == "healthy: alpha pid 11 leads, 1 standby\n"
     assert "last heard" not in shown

@@ -881,7 +881,7 @@ def test_status_of_a_running_cluster(client: Client, beat: Beat) -> None:
     assert [each.host for each in status.standbys] == ["beta"]
     assert [(each.host, each.inert) for each in status.inert] == [("gamma", "another app")]
     assert (status.dispatch, status.dispatch_why) == ("atomic", "one server")
-    assert (status.entries.total, status.entries.scheduled, status.entries.paused) == (2, 1, 1)
+    assert (status.entries.total, status.entries.active, status.entries.paused) == (2, 1, 1)
     assert status.next_due is not None
     assert status.next_due[0] == "a"
     assert (status.overdue, status.beyond_grace) == (1, 0)

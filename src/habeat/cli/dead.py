@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from habeat.cli.group import Group, HabeatCommand, command, json_option
-from habeat.cli.printing import exact, full, pairs, say, say_json, table, when
+from habeat.cli.printing import exact, full, pairs, say, say_json, when
+from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.cli.words import SPAN
 from habeat.client import Client, DeadLetter
 from habeat.printable import plural
@@ -143,20 +144,16 @@ def _check_known(client: Client, entry: str | None) -> None:
 
 def _rows(letters: Sequence[DeadLetter], client: Client) -> None:
     now = client.server_time()
-    table(
-        ("ID", "KIND", "GIVEN UP", "ATTEMPTS", "WHY"),
-        [
-            (
-                letter.id,
-                letter.kind,
-                when(letter.at, now) if letter.at else "unknown",
-                "?" if letter.attempts is None else str(letter.attempts),
-                letter.why,
-            )
-            for letter in letters
-        ],
-        elastic=(4, 0),
-        right=(3,),
+    gives_way = [GivesWay("WHY", 24), GivesWay("ID", 24), GivesWay("WHY", 12), GivesWay("ID", 12)]
+    Table(("ID", "KIND", "GIVEN UP", "ATTEMPTS", "WHY"), gives_way, right=("ATTEMPTS",)).print(
+        (
+            Cell(letter.id, keeps="ends"),
+            letter.kind,
+            when(letter.at, now) if letter.at else "unknown",
+            "?" if letter.attempts is None else str(letter.attempts),
+            letter.why,
+        )
+        for letter in letters
     )
 
 

@@ -12,7 +12,8 @@ import click
 
 from habeat.beat.message.template_limits import why_not_app, why_not_entry
 from habeat.cli.errors import as_typed
-from habeat.cli.group import command, json_option
+from habeat.cli.group import client_app, command, json_option
+from habeat.cli.listing import entry_rows, entry_table
 from habeat.cli.printing import (
     entries_counted,
     entry_json,
@@ -21,10 +22,9 @@ from habeat.cli.printing import (
     plain,
     say,
     say_json,
-    table,
-    when,
 )
-from habeat.cli.slots import instant_json, instant_rows, record_rows
+from habeat.cli.records import record_json, record_rows, record_table
+from habeat.cli.slots import instant_json, instant_rows
 from habeat.cli.watching import ADD_ONE, circuit_json, circuit_line
 from habeat.client import Client, Condition, Owner
 from habeat.client.selection import CONDITIONS, OWNERS
@@ -68,19 +68,7 @@ def list_command(
         )
         return
     now = client.server_time()
-    table(
-        ("NAME", "SCHEDULE", "NEXT DUE", "STATE"),
-        [
-            (
-                entry.name,
-                entry.schedule.describe(),
-                when(entry.state.next_due, now),
-                entry.condition,
-            )
-            for entry in entries
-        ],
-        elastic=(1, 0),
-    )
+    entry_table().print(entry_rows(entries, client_app(), now))
     say(_summary(entries))
 
 
@@ -102,14 +90,14 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
             "message": _message(entry),
             "circuit": circuit_json(circuit) if circuit else None,
             "next_slots": shown,
-            "last_records": records,
+            "last_records": [record_json(record) for record in records],
         }
         say_json({**entry_json(entry), **more})
         return
     pairs(_fields(entry, client.policies(entry), now))
     if circuit:
         say()
-        say(f"NOT SENT: {circuit_line(circuit)}")
+        say(f"NOT SENT: {circuit_line(circuit)}", "red")
     say()
     say("next slots")
     if slots:
@@ -119,7 +107,7 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
     say()
     say("last records")
     if records:
-        record_rows(records, now, with_entry=False)
+        record_table(with_entry=False).print(record_rows(records, now, with_entry=False))
     else:
         say("  none yet")
 
@@ -193,7 +181,7 @@ def _of_runs(entry: Entry) -> str:
 
 def _message(entry: Entry) -> str:
     """How the entry's messages are built, judging by this process's own app."""
-    app = click.get_current_context().obj.app
+    app = client_app()
     if app.conf.get("habeat_template") is False:
         return "built by Celery each time: habeat_template is False"
     try:

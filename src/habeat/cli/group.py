@@ -146,6 +146,11 @@ def check_terminal(doing: str) -> None:
         raise click.UsageError(f"{doing} without a terminal needs --yes")
 
 
+def client_app() -> Any:
+    """The Celery app that ``-A`` names."""
+    return click.get_current_context().obj.app
+
+
 def bad() -> None:
     """Exit with status 1: the check or the request failed."""
     click.get_current_context().exit(BAD)

@@ -1,4 +1,4 @@
-"""Output of the commands: tables that fit the terminal, times with their distance, JSON.
+"""Output of the commands: times with their distance, JSON, and pairs of labels and values.
 
 Times are in this host's time zone, followed by the distance from now ("in 4m"). `now` is Redis'
 clock, so the distances are right even if the host's own clock is off. JSON uses UTC.
@@ -7,7 +7,9 @@ clock, so the distances are right even if the host's own clock is off. JSON uses
 from __future__ import annotations
 
 import dataclasses
-import shutil
+import json
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,18 +21,30 @@ from habeat.entries.fields import FIELDS, Field
 from habeat.printable import plural, printable, printable_json
 
 GAP = "  "
-NARROWEST = 12
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
-def say(text: str = "") -> None:
-    """Print a line on stdout, without terminal control characters."""
-    click.echo(printable(text))
+def say(text: str = "", colour: str = "") -> None:
+    """Print a line on stdout, without terminal control characters; coloured on a terminal."""
+    text = printable(text)
+    click.echo(click.style(text, fg=colour) if colour else text, color=colours())
+
+
+def colours() -> bool:
+    """Whether to use colours: on a terminal, unless NO_COLOR or Celery's --no-color is set."""
+    obj = click.get_current_context().obj if click.get_current_context(silent=True) else None
+    refused = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not refused and not getattr(obj, "no_color", False)
 
 
 def say_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
     click.echo(printable_json(plain(value)))
+
+
+def say_json_line(value: Any) -> None:
+    """Print a value as JSON on one line, for output that has no end."""
+    click.echo(json.dumps(plain(value), default=str))
 
 
 def plain(value: Any) -> Any:
@@ -151,29 +165,12 @@ def entries_counted(count: int) -> str:
     return plural(count, "entry", "entries")
 
 
-def table(
-    headings: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    elastic: Sequence[int] = (),
-    right: Sequence[int] = (),
-) -> None:
-    """Print a table on stdout. If it is too wide, the `elastic` columns shrink, in this order."""
-    lines = [tuple(headings), *(tuple(printable(str(cell)) for cell in row) for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(headings))]
-    excess = sum(widths) + len(GAP) * (len(widths) - 1) - shutil.get_terminal_size().columns
-    for at in elastic:
-        given = min(max(0, excess), max(0, widths[at] - NARROWEST))
-        widths[at] -= given
-        excess -= given
-    for line in lines:
-        cells = [_cell(text, widths[at], at in right) for at, text in enumerate(line)]
-        say(GAP.join(cells).rstrip())
-
-
-def _cell(text: str, width: int, right: bool) -> str:
-    shown = text if len(text) <= width else text[: width - 1] + "…"
-    return shown.rjust(width) if right else shown.ljust(width)
+#: The colours of states of entries, and of outcomes of slots.
+COLOURS = {
+    **{"active": "green", "paused": "yellow", "quarantined": "red"},
+    **{"sent": "green", "late": "yellow", "skipped": "yellow", "missed": "red"},
+    **{"failed": "red", "ambiguous": "red"},
+}
 
 
 def pairs(rows: Iterable[tuple[str, str | Sequence[str]]]) -> None:

@@ -10,9 +10,12 @@ import click
 
 from habeat.cli.errors import suggested
 from habeat.cli.group import command, json_option
-from habeat.cli.printing import exact, milliseconds, relative, say, say_json, short, table
+from habeat.cli.printing import exact, milliseconds, relative, say, say_json
+from habeat.cli.records import followed, record_json, record_rows, record_table
+from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.cli.words import MOMENT, SINCE, ahead, schedule_from, schedule_options
-from habeat.client import Client, Drift, Instant, LedgerRecord
+from habeat.client import Client, Drift, Instant
+from habeat.client.history import OUTCOMES
 
 
 @command("preview")
@@ -56,20 +59,47 @@ def preview_command(
 @click.option(
     "--since", type=SINCE, help="From this time (ISO 8601), or how long ago: 15m, 2h, 1d."
 )
-@click.option("--limit", default=20, show_default=True, help="Show at most this many records.")
+@click.option(
+    "--outcome",
+    "outcomes",
+    type=click.Choice(OUTCOMES),
+    multiple=True,
+    help="Only records with this outcome; can be repeated.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Show at most this many records.",
+)
+@click.option("--follow", "-f", is_flag=True, help="Then show each new record as it is written.")
 @json_option
 def history_command(
-    client: Client, name: str | None, since: datetime | None, limit: int, as_json: bool
+    client: Client,
+    name: str | None,
+    since: datetime | timedelta | None,
+    outcomes: Sequence[str],
+    limit: int,
+    follow: bool,
+    as_json: bool,
 ) -> None:
     """Show the outcomes of slots, newest first.
 
-    Without a NAME, it shows the outcomes of all entries.
+    Without a NAME, it shows the outcomes of all entries. With --follow, the newest come last, and
+    with --json each record is one line.
     """
-    records = client.history(name, since, limit)
+    if follow:
+        followed(client, name, since, outcomes=outcomes, limit=limit, as_json=as_json)
+        return
+    found = client.history(name, since, limit + 1, outcome=outcomes)
+    records = found[:limit]
     if as_json:
-        say_json(records)
+        say_json([record_json(record) for record in records])
     elif records:
-        record_rows(records, client.server_time(), with_entry=name is None)
+        record_table(with_entry=name is None).print(record_rows(records, client.server_time()))
+        if len(found) > limit:
+            say(f"the newest {limit} are shown; for more, give a larger --limit")
     else:
         say("no records: nothing was due in that time")
 
@@ -132,42 +162,17 @@ def instant_rows(slots: Sequence[Instant], now: datetime) -> None:
         say("  " + "  ".join(cells).rstrip())
 
 
-def record_rows(records: Sequence[LedgerRecord], now: datetime, *, with_entry: bool) -> None:
-    """Print ledger records as a table."""
-    headings = ("SLOT", "OUTCOME", "LATE", "REASON")
-    rows = [_record_row(record, now) for record in records]
-    if with_entry:
-        table(
-            ("ENTRY", *headings),
-            [(record.entry, *row) for record, row in zip(records, rows, strict=True)],
-            elastic=(4, 0),
-            right=(3,),
-        )
-    else:
-        table(headings, rows, elastic=(3,), right=(2,))
-
-
-def _record_row(record: LedgerRecord, now: datetime) -> tuple[str, str, str, str]:
-    run = f"{record.count} slots until {short(record.until, now)}" if record.count > 1 else ""
-    reason = "; ".join(part for part in (record.reason, run) if part)
-    slot = exact(record.slot.astimezone())
-    return slot, record.outcome, milliseconds(record.lateness_ms), reason
-
-
 def drift_rows(rows: Sequence[Drift]) -> None:
     """Print lateness as a table."""
-    table(
-        ("ENTRY", "COUNT", "P50", "P99", "MAX"),
-        [
-            (
-                row.entry,
-                str(row.count),
-                milliseconds(row.p50_ms),
-                milliseconds(row.p99_ms),
-                milliseconds(row.max_ms),
-            )
-            for row in rows
-        ],
-        elastic=(0,),
-        right=(1, 2, 3, 4),
+    figures = ("COUNT", "P50", "P99", "MAX")
+    table = Table(("ENTRY", *figures), [GivesWay("ENTRY", 12)], right=figures)
+    table.print(
+        (
+            Cell(row.entry, keeps="ends"),
+            str(row.count),
+            milliseconds(row.p50_ms),
+            milliseconds(row.p99_ms),
+            milliseconds(row.max_ms),
+        )
+        for row in rows
     )

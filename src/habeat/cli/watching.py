@@ -12,11 +12,12 @@ from habeat.cli.printing import (
     full,
     milliseconds,
     pairs,
+    plain,
     say,
     say_json,
     when,
 )
-from habeat.client import Client, Replica, Status
+from habeat.client import Client, EntryCounts, Replica, Status
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.core.differences import in_words
@@ -51,9 +52,9 @@ def status_command(client: Client, as_json: bool) -> None:
         return
     pairs([*_rows(status), ("Redis", client.redis)])
     for sentence in status.problems:
-        say(f"PROBLEM: {as_typed(sentence)}")
+        say(f"PROBLEM: {as_typed(sentence)}", "red")
     for sentence in status.remarks:
-        say(f"note: {sentence}")
+        say(f"note: {sentence}", "yellow")
 
 
 @command("health")
@@ -78,7 +79,7 @@ def health_command(client: Client, as_json: bool) -> None:
         say(f"healthy: {status.leader.where} leads, {plural(len(status.standbys), 'standby')}")
     else:
         for sentence in status.problems:
-            say(f"unhealthy: {as_typed(sentence)}")
+            say(f"unhealthy: {as_typed(sentence)}", "red")
     if not status.healthy:
         bad()
 
@@ -89,6 +90,7 @@ def _plain(status: Status) -> dict[str, object]:
     return {
         **from_slots,
         "healthy": status.healthy,
+        "entries": _counts(status.entries),
         "circuits": {name: circuit_json(each) for name, each in status.circuits.items()},
         "accounting": {
             "claimed": accounting.claimed,
@@ -98,6 +100,10 @@ def _plain(status: Status) -> dict[str, object]:
             "difference": accounting.difference,
         },
     }
+
+
+def _counts(counts: EntryCounts) -> dict[str, int]:
+    return {**plain(counts), "disabled_or_exhausted": counts.disabled_or_exhausted}
 
 
 def _rows(status: Status) -> Iterator[tuple[str, Lines]]:
@@ -147,10 +153,14 @@ def _entries(status: Status) -> str:
     counts = status.entries
     if not counts.total:
         return f"none yet; {as_typed(ADD_ONE)}"
-    return (
-        f"{counts.total}: {counts.scheduled} scheduled, {counts.paused} paused, "
-        f"{counts.quarantined} quarantined, {counts.idle} idle"
-    )
+    states = {
+        "active": counts.active,
+        "paused": counts.paused,
+        "quarantined": counts.quarantined,
+        "disabled or exhausted": counts.disabled_or_exhausted,
+    }
+    words = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+    return f"{entries_counted(counts.total)}: {words}"
 
 
 def _accounting(status: Status) -> str:

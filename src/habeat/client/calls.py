@@ -134,6 +134,10 @@ class RetryingCalls:
         bounded._budget = Budget(self._long_timeout_s + more_s, "long_timeout")
         return bounded
 
+    def wait(self, seconds: float) -> None:
+        """Sleep, as between two attempts."""
+        self._sleep(seconds)
+
     def renew(self) -> None:
         """Restart the budget of these bounded calls."""
         if self._budget is not None:

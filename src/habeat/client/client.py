@@ -29,7 +29,9 @@ from habeat.client.history import (
     LedgerRecord,
     drift_of,
     drift_since,
+    followed,
     moment,
+    outcomes_of,
     records,
     since_ms,
 )
@@ -226,21 +228,49 @@ class Client:
         name: str | None = None,
         since: datetime | timedelta | None = None,
         limit: int = 100,
+        *,
+        outcome: str | Iterable[str] = (),
     ) -> Records:
         """The outcomes of slots, newest first: of one entry, or of all.
 
-        Raises EntryNotFound for a name that neither exists nor is in the ledger.
+        With `outcome`, only records with this outcome, or with one of several. Raises
+        ValidationError, and EntryNotFound for a name that neither exists nor is in the ledger.
         """
         self._check_scope(name)
+        outcomes = outcomes_of(outcome)
         calls = self._calls.bounded()
         found = calls.read(
             lambda session: records(
-                session.inspection, name, _from_ms(session, since), limit, calls.check
+                session.inspection,
+                name,
+                _from_ms(session, since),
+                limit,
+                check=calls.check,
+                outcomes=outcomes,
             )
         )
         if not found and name is not None:
             self._check_known(name)
         return found
+
+    def follow(
+        self,
+        name: str | None = None,
+        *,
+        outcome: str | Iterable[str] = (),
+        after: str | None = None,
+    ) -> Iterator[LedgerRecord]:
+        """The records of one entry, or of all, as they are written; the iteration never ends.
+
+        It begins with the record after the one whose `id` is `after`; without, from now on. Records
+        come at most a second late. Raises the errors of `history`; you may then follow again after
+        the last record.
+        """
+        self._check_scope(name)
+        outcomes = outcomes_of(outcome)
+        if name is not None:
+            self._check_known(name)
+        return followed(self._calls, name, outcomes, after)
 
     def status(self) -> Status:
         """The leader, the standbys, what is due, and what is wrong."""

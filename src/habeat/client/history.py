@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from habeat.client.budget import Check, unbounded
-from habeat.core.firing import Outcome
+from habeat.client.calls import RetryingCalls, Session
+from habeat.core.firing import LATE_AFTER_MS, Firing, Outcome
 from habeat.core.lateness import Lateness
 from habeat.errors import ValidationError
 from habeat.schedules.schedule import FIRST_MS, LAST_MS, to_ms
@@ -17,16 +18,41 @@ from habeat.store.inspection import Inspection, Record
 
 #: The time limit is checked once for this many records.
 CHECK_EVERY = 50
+#: How often `follow` looks for new records, and how many it reads at once.
+FOLLOW_EVERY_S = 1.0
+NEWS_AT_ONCE = 1_000
+
+OUTCOMES = tuple(map(str, Outcome))
 
 _LEFT = (Outcome.SENT, Outcome.LATE)
+#: Outcomes of firings, which have a message, unless they are of a run of slots.
+_FIRINGS = (*_LEFT, Outcome.FAILED, Outcome.AMBIGUOUS, Outcome.SUPPRESSED)
+_RESENT = ("left again", "sent again by hand")
+
+#: Reasons that are too short to be read on their own.
+_WHY = {
+    "trigger": "triggered by hand",
+    "backfill": "backfilled by hand",
+    "paused": "the entry was paused",
+    "disabled": "the entry was disabled",
+    "quarantined": "the entry was quarantined",
+    "edited": "the entry was changed",
+    "removed": "the entry was removed",
+    "expired": "the message had expired",
+    "fired before": "it had been sent before",
+    "left again": "the message was sent once more",
+    "history lost": "Redis had lost data",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRecord:
     """The outcome of a slot, or of `count` consecutive slots from `slot` to `until`.
 
-    Instants are aware, in UTC. `at` is when it was recorded, by Redis' clock. `lateness_ms` is
-    None unless the message was sent; `attempt` is then the number of the attempt that sent it.
+    Instants are aware, in UTC. `at` is when it was recorded, by Redis' clock, and `id` is the
+    record's place in the ledger. `lateness_ms` is None unless the message was sent; `attempt` is
+    then the number of the attempt that sent it. `task_id` is that of the firing's message, None
+    where there is no message. `request_id` is the id of the trigger or backfill, or None.
     """
 
     entry: str
@@ -39,6 +65,20 @@ class LedgerRecord:
     lateness_ms: int | None
     attempt: int
     lease_epoch: int
+    id: str = ""
+    task_id: str | None = None
+    request_id: str | None = None
+
+    @property
+    def why(self) -> str:
+        """The reason in words, also where all went well: "on time", "caught up (misfire: all)"."""
+        reason = _WHY.get(self.reason, self.reason)
+        if reason.startswith("misfire: "):
+            reason = f"caught up ({reason})"
+        elif not reason:
+            late = f"more than {LATE_AFTER_MS // 1_000} s after it was due"
+            reason = {"sent": "on time", "late": late}.get(self.outcome, "no reason recorded")
+        return f"{reason}; attempt {self.attempt}" if self.attempt > 1 else reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +111,53 @@ def records(
     from_ms: int | None,
     limit: int,
     check: Check = unbounded,
+    outcomes: Collection[str] = (),
 ) -> list[LedgerRecord]:
-    """The newest `limit` records, newest first, of one entry or (None) of all."""
+    """The newest `limit` records, newest first, of one entry or (None) of all.
+
+    With `outcomes`, only records with one of them.
+    """
     if type(limit) is not int or limit < 1:
         raise ValidationError("limit", limit, "a whole number, 1 or more")
-    found = islice(_of(inspection, name, from_ms), limit)
-    return [_friendly(record) for record in _in_time(found, check)]
+    found = _in_time(_of(inspection, name, from_ms), check)
+    shown = islice((each for each in found if not outcomes or each.outcome in outcomes), limit)
+    cluster = inspection.cluster()
+    return [_friendly(record, cluster) for record in shown]
+
+
+def outcomes_of(given: str | Iterable[str]) -> tuple[str, ...]:
+    """The outcomes to show, checked; () means all. ValidationError."""
+    words = (given,) if isinstance(given, str) else tuple(given)
+    for word in words:
+        if word not in OUTCOMES:
+            raise ValidationError("outcome", word, " or ".join(map(repr, OUTCOMES)))
+    return words
+
+
+def followed(
+    calls: RetryingCalls, name: str | None, outcomes: Collection[str], after: str | None
+) -> Iterator[LedgerRecord]:
+    """The records written from now on, or after the one with the id `after`; it never ends."""
+    last = after
+
+    def news(session: Session) -> list[LedgerRecord]:
+        nonlocal last
+        inspection = session.inspection
+        if last is None:
+            newest = inspection.newest(1)
+            last = newest[0].id if newest else "0-0"
+        found = list(islice(inspection.after(last), NEWS_AT_ONCE))
+        cluster = inspection.cluster() if found else ""
+        return [_friendly(record, cluster) for record in found]
+
+    while True:
+        found = calls.read(news)
+        for record in found:
+            last = record.id
+            if name in (None, record.entry) and (not outcomes or record.outcome in outcomes):
+                yield record
+        if len(found) < NEWS_AT_ONCE:
+            calls.wait(FOLLOW_EVERY_S)
 
 
 def drift_since(
@@ -137,7 +218,7 @@ def _worst_first(rows: Iterable[Drift]) -> list[Drift]:
     return sorted(rows, key=lambda row: (-row.p99_ms, -row.max_ms, -row.p50_ms, row.entry))
 
 
-def _friendly(record: Record) -> LedgerRecord:
+def _friendly(record: Record, cluster: str) -> LedgerRecord:
     return LedgerRecord(
         entry=record.entry,
         slot=moment(record.slot_ms),
@@ -149,4 +230,19 @@ def _friendly(record: Record) -> LedgerRecord:
         lateness_ms=record.lateness_ms if record.outcome in _LEFT else None,
         attempt=record.attempt,
         lease_epoch=record.lease_epoch,
+        id=record.id,
+        task_id=_task_id(record, cluster),
+        request_id=record.request or None,
     )
+
+
+def _task_id(record: Record, cluster: str) -> str | None:
+    """The id of the firing's message; None if the record is not about a single firing."""
+    left_too_late = record.reason == "expired" and record.attempt > 0
+    single = record.count == 1 and (record.outcome in _FIRINGS or left_too_late)
+    if not (single or record.reason in _RESENT):
+        return None
+    if record.reason in ("trigger", "backfill") and not record.request:
+        return None  # recorded by an older release, without the request that the id depends on
+    firing = Firing(record.entry, record.slot_ms, record.slot_ms, request=record.request)
+    return firing.task_id(cluster) if cluster else None

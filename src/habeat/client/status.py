@@ -34,16 +34,19 @@ QUIET_AFTER_MS = 7_000
 
 @dataclass(frozen=True, slots=True)
 class EntryCounts:
-    """How many entries there are; `idle` are the disabled and the exhausted ones."""
+    """How many entries there are, and how many in each state; see `Entry.condition`.
+
+    Disabled and exhausted entries are counted together: telling them apart would mean to read them.
+    """
 
     total: int
-    scheduled: int
+    active: int
     paused: int
     quarantined: int
 
     @property
-    def idle(self) -> int:
-        return max(0, self.total - self.scheduled - self.paused - self.quarantined)
+    def disabled_or_exhausted(self) -> int:
+        return max(0, self.total - self.active - self.paused - self.quarantined)
 
 
 @dataclass(frozen=True, slots=True)

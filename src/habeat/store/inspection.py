@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from habeat.core.circuit import Circuit
 from habeat.core.firing import Outcome
@@ -42,6 +43,9 @@ class Record:
     lateness_ms: int
     attempt: int
     at_ms: int
+    #: The record's id in the ledger, and the id of the request of a firing by hand ("" if none).
+    id: str = ""
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,21 @@ class Inspection:
         """Redis' time in microseconds."""
         return int(self._caller.run("read")[0])
 
+    def cluster(self) -> str:
+        """The id that the task ids of this schedule derive from; "" if no replica has led yet."""
+        key = self._caller.keys.meta
+        return text(self._caller.do(lambda client: client.hget(key, "cluster")) or b"")
+
+    def after(self, last: str) -> Iterator[Record]:
+        """The records after the one with this id, oldest first.
+
+        If the ledger now ends before it, because Redis has lost data, these are all its records.
+        """
+        newest = self.newest(1)
+        if newest and _order_of(newest[0].id) < _order_of(last):
+            last = "0-0"
+        yield from self.ledger(newest_first=False, low=f"({last}")
+
     def belongs_to(self) -> tuple[str, str]:
         """App and schema that own the keys under our prefix; "" if no replica has led yet."""
         meta = self._caller.keys.meta
@@ -247,11 +266,16 @@ class Inspection:
             yield from (record for record in older if record.entry == entry)
 
     def ledger(
-        self, since_ms: int | None = None, *, newest_first: bool = True, high: str = "+"
+        self,
+        since_ms: int | None = None,
+        *,
+        newest_first: bool = True,
+        low: str = "-",
+        high: str = "+",
     ) -> Iterator[Record]:
-        """The records written at or after `since_ms` (Redis time), up to record id `high`."""
+        """The records written at or after `since_ms` (Redis time), from id `low` to id `high`."""
         key = self._caller.keys.ledger
-        low = "-" if since_ms is None else str(max(0, since_ms))
+        low = low if since_ms is None else str(max(0, since_ms))
         while True:
             page = self._page(key, low, high, newest_first)
             for identity, fields in page:
@@ -268,6 +292,11 @@ class Inspection:
             return list(client.xrange(key, min=low, max=high, count=LEDGER_PAGE))
 
         return self._caller.do(read)
+
+
+def _order_of(identity: str) -> tuple[int, int]:
+    at_ms, _, place = identity.partition("-")
+    return _whole(at_ms), _whole(place)
 
 
 def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -330,6 +359,8 @@ def _record(identity: str, fields: Mapping[str, str]) -> Record:
         lateness_ms=_whole(fields.get("late", "")),
         attempt=_whole(fields.get("attempt", "")),
         at_ms=_instant(identity.partition("-")[0]),
+        id=identity,
+        request=unquote(fields.get("request", "")),
     )
 
 

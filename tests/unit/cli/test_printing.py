@@ -16,11 +16,6 @@ from habeat.core.entry import Entry, EntryState, Misfire
 NOW = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def _at_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-
-
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -70,27 +65,10 @@ def test_latenesses(ms: int | None, text: str) -> None:
     assert printing.milliseconds(ms) == text
 
 
-def test_a_table_keeps_to_the_width(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [("a" * 30, "b" * 70, "1"), ("c", "d", "22")]
-    printing.table(("NAME", "WORDS", "COUNT"), rows, elastic=(1, 0), right=(2,))
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
-    assert max(map(len, lines)) == 80
-    assert lines[1].startswith("a" * 30 + "  " + "b" * 40)
-    assert "…" in lines[1]
-    assert lines[2].endswith("   22")
-
-
-def test_a_narrow_table_is_not_stretched(capsys: pytest.CaptureFixture[str]) -> None:
-    printing.table(("A", "B"), [("x", "y")], elastic=(0,))
-    assert capsys.readouterr().out == "A  B\nx  y\n"
-
-
 def test_a_text_makes_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     printing.pairs([("a", "one\ntwo"), ("b", ["x\ny\x1b[2J"])])
-    printing.table(("NAME",), [("one\ntwo",)])
     printing.say("one\rtwo")
-    lines = ["a  one\\ntwo", "b  x\\ny\\x1b[2J", "NAME", "one\\ntwo", "one\\rtwo"]
+    lines = ["a  one\\ntwo", "b  x\\ny\\x1b[2J", "one\\rtwo"]
     assert capsys.readouterr().out.splitlines() == lines
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from habeat.client.history import Drift, drift_of, drift_since, records, since_ms
-from habeat.core.firing import Outcome
+from habeat.core.firing import Firing, Outcome
 from habeat.core.lateness import Lateness, bucket_of
 from habeat.errors import ValidationError
 from habeat.store.inspection import Record
@@ -28,6 +28,9 @@ class Ledger:
         self.asked.append(from_ms)
         for place, (entry, outcome, late_ms) in enumerate(self.rows):
             yield Record(entry, 1_000, outcome, "", 1, 0, 7, late_ms, 1, 5_000 - place)
+
+    def cluster(self) -> str:
+        return "c1"
 
     def ledger_of(self, entry: str, from_ms: int | None = None) -> Iterator[Record]:
         return (record for record in self.ledger(from_ms) if record.entry == entry)
@@ -81,6 +84,8 @@ def test_records_in_terms_of_people() -> None:
         1_500,
     )
     assert skipped.lateness_ms is None
+    assert (late.task_id, skipped.task_id) == (Firing("a", 1_000, 1_000).task_id("c1"), None)
+    assert [each.entry for each in records(rows, None, None, 10, outcomes=("late",))] == ["a"]
     assert [each.entry for each in records(rows, "a", None, 10)] == ["a", "a"]
     assert len(records(rows, None, None, 2)) == 2
     for limit in (0, True, "5"):

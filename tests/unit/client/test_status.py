@@ -50,7 +50,11 @@ def test_a_healthy_cluster() -> None:
     assert found.leader.since is not None
     assert (found.at - found.leader.since).total_seconds() == 5
     assert [each.where for each in found.replicas] == ["alpha pid 1", "beta pid ?"]
-    assert (found.entries.idle, found.dispatch, found.in_flight) == (1, "outbox", 0)
+    assert (found.entries.disabled_or_exhausted, found.dispatch, found.in_flight) == (
+        1,
+        "outbox",
+        0,
+    )
 
 
 def test_a_lease_that_ran_out_is_no_leader() -> None:

@@ -423,10 +423,10 @@ INTENT_SCRIPTS = [
         INTENTS,
         "settle: once",
         "I7: a settle replayed counts nothing",
-        "      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt)\n"
-        "    end\n    return\n",
-        "      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt)\n"
-        "    end\n    settled = settled + 1\n    return\n",
+        "      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt,"
+        " request_of(identity))\n    end\n    return\n",
+        "      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt,"
+        " request_of(identity))\n    end\n    settled = settled + 1\n    return\n",
         keeps=ONCE,
     ),
     _in(
@@ -435,7 +435,7 @@ INTENT_SCRIPTS = [
         "settle: record",
         "Every slot is in the ledger",
         "  record(name, slot, outcome_of(late, reason), reason, 1, slot,"
-        " token, int(late), attempt)\n",
+        " token, int(late), attempt,\n      request_of(identity))\n",
         "",
         keeps=NEVER_LOST,
     ),

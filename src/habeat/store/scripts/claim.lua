@@ -191,7 +191,7 @@ local function settle_now(firing)
   local late = math.max(0, NOW - tonumber(firing.effective))
   mark_fired(firing, 'settled')
   record(firing.name, firing.slot, outcome_of(late, firing.reason), firing.reason, '1',
-    firing.slot, token, int(late), '1')
+    firing.slot, token, int(late), '1', firing.request ~= '' and escaped(firing.request) or nil)
   -- A firing requested by hand has no due time of its own, so it is not counted.
   if by_hand(firing.identity) then
     return
@@ -223,7 +223,8 @@ local function expire(firing)
     firing.next_due = firing.next_due == '' and now or firing.next_due
     move_on(firing, firing.state, false)
   end
-  record(firing.name, firing.slot, 'skipped', 'expired', 1, firing.slot, token, 0, 0)
+  record(firing.name, firing.slot, 'skipped', 'expired', 1, firing.slot, token, 0, 0,
+    request_of(firing.identity))
   return 'expired'
 end
 

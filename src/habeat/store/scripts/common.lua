@@ -267,6 +267,11 @@ local function by_hand(identity)
   return string.find(identity, '#', 1, true) ~= nil
 end
 
+-- The escaped id of the request in the identity of a firing; nil for a slot of the schedule.
+local function request_of(identity)
+  return string.match(identity, '^%-?%d+#(.*)$')
+end
+
 -- late if sent more than a second late, or by catch-up of a misfire; otherwise sent.
 local function outcome_of(late, reason)
   return (late > 1000 or string.find(reason, 'misfire', 1, true)) and 'late' or 'sent'
@@ -283,15 +288,24 @@ local function expiry_of(kind)
   return string.match(kind, '/(%d+)/')
 end
 
--- Writes one record per outcome; a run of slots is one record with its count and its last slot.
+-- Writes one record per outcome; a run of slots is one record with its count and its last slot, and
+-- one of a firing that was requested by hand has the request's id, escaped: with the slot, that is
+-- the firing's identity, from which its task id follows.
 -- Each record names the previous one of the same entry, so an entry's records can be read without
 -- those of others (trace.lua). :ledger_last has the newest record of each chain; if that key is
 -- damaged, the record is written all the same.
-local function record(name, slot, outcome, reason, count, last, token, late, attempt)
+local function record(name, slot, outcome, reason, count, last, token, late, attempt, request)
   local previous = redis.pcall('HGET', LAST_RECORDS, name)
-  local id = redis.call('XADD', LEDGER, '*', 'entry', name, 'slot', slot, 'outcome', outcome,
-    'reason', reason, 'count', count, 'until', last, 'epoch', epoch_of(token), 'late', late,
-    'attempt', attempt, 'prev', type(previous) == 'string' and previous or '')
+  local prev, id = type(previous) == 'string' and previous or '', nil
+  if request then
+    id = redis.call('XADD', LEDGER, '*', 'entry', name, 'slot', slot, 'outcome', outcome,
+      'reason', reason, 'count', count, 'until', last, 'epoch', epoch_of(token), 'late', late,
+      'attempt', attempt, 'request', request, 'prev', prev)
+  else
+    id = redis.call('XADD', LEDGER, '*', 'entry', name, 'slot', slot, 'outcome', outcome,
+      'reason', reason, 'count', count, 'until', last, 'epoch', epoch_of(token), 'late', late,
+      'attempt', attempt, 'prev', prev)
+  end
   redis.pcall('HSET', LAST_RECORDS, name, id)
 end
 

@@ -15,5 +15,5 @@ end
 redis.call('HDEL', REQUESTS, ARGV[4])
 redis.call('ZREM', REQUESTS_DUE, ARGV[4])
 keep_dead('request ' .. escaped(ARGV[4]), ARGV[8], raw)
-record(ARGV[6], ARGV[7], 'failed', ARGV[8], 1, ARGV[7], ARGV[1], 0, 0)
+record(ARGV[6], ARGV[7], 'failed', ARGV[8], 1, ARGV[7], ARGV[1], 0, 0, escaped(ARGV[4]))
 return {'ok', int(NOW_US), beat(), 'ok'}

@@ -30,21 +30,23 @@ if ARGV[6] == '' and has_expired(expiry_of(string.match(rest, '^[^\n]*')), NOW) 
   local name, identity = string.match(field, '^(.*)@([^@]*)$')
   local slot = slot_of(identity)
   settle_intent(name, identity, token)
-  record(name, slot, 'skipped', 'expired', 1, slot, token, 0, attempts)
+  record(name, slot, 'skipped', 'expired', 1, slot, token, 0, attempts, request_of(identity))
   redis.call('HINCRBY', META, 'settled', 1)
   return {'expired', heartbeat}
 end
 attempts = tonumber(attempts) + 1
 if ARGV[6] ~= '' or attempts > tonumber(ARGV[5]) then
   local name, slot = string.match(field, '^(.*)@(%-?%d+)[^@]*$')
+  local request = request_of(string.match(field, '[^@]*$'))
   keep_dead(field, ARGV[6] ~= '' and ARGV[6] or 'attempts used up: ' .. ARGV[8], raw)
   redis.call('HDEL', INFLIGHT, field)
   redis.call('ZREM', INFLIGHT_DUE, field)
   redis.call('HINCRBY', META, 'abandoned', 1)
   if ARGV[6] ~= '' then
-    record(name, slot, 'ambiguous', ARGV[6], 1, slot, token, 0, int(attempts - 1))
+    record(name, slot, 'ambiguous', ARGV[6], 1, slot, token, 0, int(attempts - 1), request)
   else
-    record(name, slot, 'failed', 'attempts used up', 1, slot, token, 0, int(attempts - 1))
+    record(name, slot, 'failed', 'attempts used up', 1, slot, token, 0, int(attempts - 1),
+      request)
   end
   return {'buried', heartbeat}
 end

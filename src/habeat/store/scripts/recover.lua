@@ -47,7 +47,7 @@ local function bury(field, raw)
   redis.call('HINCRBY', META, 'abandoned', 1)
   local name, slot = string.match(field, '^(.*)@(%-?%d+)[^@]*$')
   record(name or field, slot or '0', 'failed', 'the intent cannot be read', 1, slot or '0',
-    token, 0, 0)
+    token, 0, 0, request_of(string.match(field, '[^@]*$')))
 end
 
 local function entry_of(field)

@@ -28,6 +28,7 @@ redis.call('ZREM', DEAD_AT, ARGV[1])
 if request == '' then
   redis.call('HINCRBY', META, 'abandoned', -1)
 end
-record(ARGV[3], ARGV[4], 'note', 'sent again by hand', 0, ARGV[4], '', 0, 0)
+record(ARGV[3], ARGV[4], 'note', 'sent again by hand', 0, ARGV[4], '', 0, 0,
+  request ~= '' and escaped(request) or request_of(string.match(field, '[^@]*$')))
 wake('changed')
 return {'ok', int(NOW_US)}

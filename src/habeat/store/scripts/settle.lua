@@ -20,7 +20,7 @@ local function settle(name, identity, left, attempt)
   if not raw then
     local fired = fired_before(fired_key(name, identity))
     if fired ~= token .. '|settled' then
-      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt)
+      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt, request_of(identity))
     end
     return
   end
@@ -30,9 +30,11 @@ local function settle(name, identity, left, attempt)
   settle_intent(name, identity, token)
   local expired = has_expired(expiry_of(rest or ''), tonumber(left))
   if expired then
-    record(name, slot, 'skipped', 'expired', 1, slot, token, int(late), attempt)
+    record(name, slot, 'skipped', 'expired', 1, slot, token, int(late), attempt,
+      request_of(identity))
   else
-    record(name, slot, outcome_of(late, reason), reason, 1, slot, token, int(late), attempt)
+    record(name, slot, outcome_of(late, reason), reason, 1, slot, token, int(late), attempt,
+      request_of(identity))
   end
   if not expired and not by_hand(identity) then
     if redis.call('HEXISTS', ENTRIES, name) == 1 then

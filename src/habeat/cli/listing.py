@@ -1,0 +1,113 @@
+"""The table of `list`: what fires, what it sends and where to, when next and when last.
+
+On a narrow terminal the distance from now is enough, then names and tasks are shortened, then the
+queue, the task and the last run are left out. The time zone of a schedule is cut last: without it,
+the hours beside it would be misread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from habeat.cli.printing import COLOURS, relative, when
+from habeat.cli.tables import Cell, GivesWay, Table
+from habeat.core.entry import Entry
+
+#: In this order, columns give way until the table fits.
+_GIVES_WAY = (
+    GivesWay("NEXT DUE", how="brief"),
+    GivesWay("TASK", 24),
+    GivesWay("QUEUE", 12),
+    GivesWay("LAST RUN", how="brief"),
+    GivesWay("SCHEDULE", how="brief"),
+    GivesWay("SCHEDULE", 16, tails=True),
+    GivesWay("NAME", 28),
+    GivesWay("TASK", 14),
+    GivesWay("NAME", 20),
+    GivesWay("QUEUE", how="drop"),
+    GivesWay("SCHEDULE", 9, tails=True),
+    GivesWay("TASK", 10),
+    GivesWay("NAME", 14),
+    GivesWay("TASK", how="drop"),
+    GivesWay("LAST RUN", how="drop"),
+    GivesWay("NAME", 10),
+    GivesWay("SCHEDULE", 10),
+)
+
+
+def entry_table() -> Table:
+    """The table for the rows of `entry_rows`."""
+    headings = ("NAME", "TASK", "SCHEDULE", "QUEUE", "NEXT DUE", "LAST RUN", "STATE")
+    return Table(headings, _GIVES_WAY, briefly={"NEXT DUE": "NEXT", "LAST RUN": "LAST"})
+
+
+def entry_rows(entries: Sequence[Entry], app: Any, now: datetime) -> Iterator[list[str | Cell]]:
+    """The rows of these entries; the app knows the queues."""
+    queues = Queues(app)
+    for entry in entries:
+        due, fired = entry.state.next_due, entry.state.last_fired
+        yield [
+            Cell(entry.name, keeps="ends"),
+            Cell(entry.task_name, keeps="end"),
+            _schedule(entry),
+            queues.of(entry),
+            Cell(when(due, now), brief=_roughly(due, now) if due else "-"),
+            Cell(relative(fired, now), brief=_roughly(fired, now)) if fired else "never",
+            Cell(entry.condition, colour=COLOURS.get(entry.condition, "")),
+        ]
+
+
+class Queues:
+    """Where the app sends the messages of entries, as far as this process can tell."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._loaded = False
+
+    def of(self, entry: Entry) -> str:
+        """The queue's name, or the exchange and routing key; "?" if the app's own code fails."""
+        try:
+            return _destination(entry.options) or _destination(self._routed(entry)) or "?"
+        except Exception:  # a router or a module of the user's: the list is shown all the same
+            return "?"
+
+    def _routed(self, entry: Entry) -> dict[str, Any]:
+        if not self._loaded:
+            self._app.loader.import_default_modules()
+            self._loaded = True
+        task = self._app.tasks.get(entry.task_name)
+        own = {name: getattr(task, name, None) for name in ("queue", "exchange", "routing_key")}
+        given = {name: value for name, value in own.items() if value is not None}
+        if _destination(given):
+            return given
+        routed: dict[str, Any] = self._app.amqp.router.route(
+            dict(entry.options), entry.task_name, list(entry.args), dict(entry.kwargs)
+        )
+        return routed
+
+
+def _destination(options: Any) -> str:
+    """The queue in these options, or exchange/routing key; "" if they name none."""
+    queue = options.get("queue")
+    if queue is not None:
+        return str(getattr(queue, "name", queue))
+    exchange, key = options.get("exchange"), options.get("routing_key")
+    parts = (str(getattr(exchange, "name", exchange) or ""), str(key or ""))
+    return "/".join(part for part in parts if part)
+
+
+def _schedule(entry: Entry) -> Cell:
+    """The schedule in words; an interval's offset is the first to give way, a zone the last."""
+    words = entry.schedule.describe()
+    zone = getattr(entry.schedule, "tz", None)
+    tail = f", {zone}"
+    kept = tail if zone and words.endswith(tail) else ""
+    return Cell(words, brief=words.partition(", offset ")[0], tail=kept)
+
+
+def _roughly(at: datetime, now: datetime) -> str:
+    """The distance in its largest unit: "in 2m", "17h ago"."""
+    return re.sub(r"(\d+\w) \d+\w", r"\1", relative(at, now))
