@@ -539,3 +539,12 @@ def test_the_whole_schedule_is_simulated(client: Client) -> None:
     assert found.with_spread is not None
     assert found.with_spread.highest < 30
     assert client.get("n000").spread_ms == 0
+
+
+def test_a_trigger_is_refused_arguments_that_its_serializer_would_not_get(client: Client) -> None:
+    client.add("a", "proj.a", TEN, options={"serializer": "pickle"})
+    with pytest.raises(errors.ValidationError, match=r"args\[0\]"):
+        client.trigger("a", args=[(1, 2)])
+    client.trigger("a", args=[[1, 2]], kwargs={"at": datetime.now(UTC)})
+    client.add("b", "proj.b", TEN)
+    client.trigger("b", args=[(1, 2)])

@@ -23,6 +23,7 @@ from habeat.core.limits import within
 from habeat.core.request import BACKFILL_MAX, Request
 from habeat.entries.codec import encode_request
 from habeat.entries.readable import shown
+from habeat.entries.serializers import check_arguments
 from habeat.entries.values import arguments, keywords, pace_of
 from habeat.errors import DefinitionError, EntryNotFound, ValidationError
 from habeat.schedules.custom import Code
@@ -152,6 +153,8 @@ def _ask(
         keep_ms = calls.location.ledger_age_ms
         raw, most = encode_request(wanted), calls.location.limits.definition_bytes
         within("request", len(raw), unit="bytes", most=most, setting="definition_bytes", entry=name)
+        if wanted.args is not None or wanted.kwargs is not None:
+            check_arguments(wanted.applied(stored.entry), calls.location.limits.task_serializer)
         reply = session.entries.add_request(identity, raw, keep_ms, name, mark)
         if reply.word == "gone":
             raise EntryNotFound(name)

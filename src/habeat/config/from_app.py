@@ -28,11 +28,15 @@ def policies_of(settings: Settings) -> Policies:
 
 def limits_of(settings: Settings, conf: Any) -> Limits:
     """The size limits of the app's entries, and the key names their messages must not use."""
-    sizes = {row.name for row in fields(Limits)} - {"own_names"}
+    sizes = {row.name for row in fields(Limits)} - {"own_names", "task_serializer"}
     transport = conf.broker_transport_options or {}
     moved = str(transport.get("global_keyprefix") or "")
     own = own_names(key_base(settings.key_prefix), moved)
-    return Limits(**{name: getattr(settings, name) for name in sizes}, own_names=own)
+    return Limits(
+        **{name: getattr(settings, name) for name in sizes},
+        own_names=own,
+        task_serializer=str(conf.task_serializer),
+    )
 
 
 def timezone_of(conf: Any) -> str:

@@ -33,6 +33,8 @@ class Limits:
     error_chars: int = ERROR_MAX_CHARS
     #: Not a setting: prefixes of the queue names that would map to habeat's own keys.
     own_names: tuple[str, ...] = ()
+    #: Not a setting of habeat's: Celery's `task_serializer`.
+    task_serializer: str = "json"
 
     @property
     def stored_bytes(self) -> int:

@@ -17,6 +17,7 @@ from habeat.entries.affordable import check_affordable
 from habeat.entries.codec import decode, encode, encode_checked
 from habeat.entries.fields import read_fields, validated
 from habeat.entries.schedules import schedule_of
+from habeat.entries.serializers import check_arguments
 from habeat.errors import ValidationError
 from habeat.ports.entries import Stored
 
@@ -55,6 +56,7 @@ def new_entry(
 def storable(entry: Entry, limits: Limits) -> Entry:
     """`entry` if all of it is valid and can be stored; ValidationError otherwise."""
     check_entry(validated(entry), len(encode_checked(entry)), limits)
+    check_arguments(entry, limits.task_serializer)
     return entry
 
 

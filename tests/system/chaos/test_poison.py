@@ -27,12 +27,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 GARBLED, OF_AN_UNKNOWN_KIND, OF_NO_SCHEDULE = (f"e{number:05d}" for number in range(3))
 SCHEDULE = """{
     **{f"e{i:05d}": {"task": "proj.work", "schedule": 1.0} for i in range(60)},
-    "no-such-serializer": {
-        "task": "proj.work", "schedule": 1.0, "options": {"serializer": "no-such"}},
+    "no-entity": {"task": "proj.work", "schedule": 1.0, "options": {"declare": ["x"]}},
     "not-storable": {"task": "proj.work", "schedule": 1.0, "args": (object(),)},
 }"""
 FOREIGN = "celery-foreign"
-SICK = frozenset({"no-such-serializer"})
+SICK = frozenset({"no-entity"})
 #: Two looks at what is none of habeat's, at start, whose refusal is an answer too.
 LOOKS = ("habeat.probe.", "redbeat::schedule")
 CONNECTIONS = DOCS / "reference" / "connections.md"

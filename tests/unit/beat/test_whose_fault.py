@@ -133,8 +133,6 @@ def test_a_message_that_kombu_would_drop_is_refused(app: Celery, probe: Probe) -
 # -- building -----------------------------------------------------------------------------------
 
 OPTIONS: list[dict[str, Any]] = [
-    {"serializer": "nonesuch"},
-    {"compression": "zstandrad"},
     {"declare": ["x"]},
     {"headers": {"x": {1, 2}}},
     {"headers": 5},

@@ -27,6 +27,13 @@ from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.entries.celery_schedules import own_code
 from habeat.entries.codec import encode, encode_checked
 from habeat.entries.fields import OWN, read_fields, validated
+from habeat.entries.serializers import (
+    JSON,
+    changed_by_json,
+    check_carried,
+    check_compression,
+    check_serializer,
+)
 from habeat.entries.tasks import check_names
 from habeat.entries.values import span_ms
 from habeat.errors import ValidationError
@@ -104,7 +111,10 @@ def _entry(
     relative = bool(given.get("relative"))
     schedule = to_schedule(given["schedule"], app, zone=zone, relative=relative).bound(name, zone)
     args, kwargs = given.get("args") or (), given.get("kwargs") or {}
-    lazy = is_lazy(args, kwargs) or _loses_types(app, given, args, kwargs)
+    lazy = is_lazy(args, kwargs)
+    if not lazy and (serializer := _serializer_of(app, given)) != JSON:
+        check_carried(args, kwargs, serializer)
+        lazy = any(changed_by_json([*args, dict(kwargs)]))
     task = given["task"]
     deadline = _starting_deadline(app, given["schedule"], policies)
     return Entry(
@@ -142,25 +152,16 @@ def _stored(entry: Entry, limits: Limits) -> Entry:
     return entry
 
 
-def _loses_types(app: Celery, given: Mapping[str, Any], args: Any, kwargs: Any) -> bool:
-    """Whether its serializer keeps types that stored JSON would change: tuples, number keys.
-
-    Such arguments are taken from code at each firing, and are not stored.
-    """
+def _serializer_of(app: Celery, given: Mapping[str, Any]) -> str:
+    """The serializer of this entry's messages; ValidationError if it is not installed."""
     task = app.tasks.get(given["task"]) if isinstance(given["task"], str) else None
-    own = (given.get("options") or {}).get("serializer") or getattr(task, "serializer", None)
-    if (own or app.conf.task_serializer) in ("json", "application/json"):
-        return False
-    return not all(_is_json(value) for value in (*args, dict(kwargs)))
-
-
-def _is_json(value: Any) -> bool:
-    """Whether the value is the same after JSON."""
-    if type(value) is dict:
-        return all(type(key) is str and _is_json(each) for key, each in value.items())
-    if type(value) is list:
-        return all(map(_is_json, value))
-    return value is None or type(value) in (str, int, float, bool)
+    options = given.get("options") or {}
+    if options.get("compression"):
+        check_compression(options["compression"])
+    own = options.get("serializer") or getattr(task, "serializer", None)
+    name = str(own or app.conf.task_serializer)
+    check_serializer(name)
+    return name
 
 
 def _options(given: Mapping[str, Any] | None) -> dict[str, Any]:
