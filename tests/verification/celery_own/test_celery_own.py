@@ -125,7 +125,7 @@ def test_no_exclusion_is_stale(verdicts: dict[str, Verdict]) -> None:
 def test_answers_that_are_a_minute_wrong_are_noticed(run: Runner) -> None:
     found = run(FILES[0], HABEAT_PLANTED_ERROR_S="60")
     failed = [name for name, verdict in found.items() if verdict.outcome == "failed"]
-    assert len([name for name in failed if exclusion_of(name) is None]) > 80
+    assert len([name for name in failed if exclusion_of(name) is None]) > 50
 
 
 def test_the_documented_differences_are_those_of_the_table() -> None:
