@@ -12,6 +12,8 @@ from tests.verification.history.explanations import EXPLANATIONS, explains
 
 #: By how much a leader's idea of the server's clock may be behind it.
 _COARSE_US = 5_000
+#: After these, Redis knows no script: it was restarted, or another server took over.
+_FORGET_SCRIPTS = frozenset((Kind.REDIS_DOWN, Kind.REDIS_RESTORED, Kind.REDIS_FAILOVER))
 
 
 class Messages:
@@ -46,12 +48,35 @@ class Messages:
         self._check_kills()
 
     def _check_kills(self) -> None:
-        """One kill repeats no more than what its victim had under way: the window."""
-        window = self._case.expectation.window
+        """One kill repeats no more than what its victim had under way: the window, or two."""
         for fault, names in self._by_kill.items():
+            forgotten = self._settling_is_forgotten(fault.start_us)
+            window = self._case.expectation.window * (2 if forgotten else 1)
             if window and len(names) > window:
                 problem = f"one kill repeats {len(names)} messages, and its window is {window}"
                 self._wrong(fault.start_us, "I11", problem, min(names))
+
+    def _settling_is_forgotten(self, at_us: int) -> bool:
+        """Whether Redis has forgotten its scripts, and no settling has told it that script again.
+
+        A packet's settling is then refused, which its sender reads after the next packet has left.
+        """
+        forgotten_us = [
+            moment
+            for fault in self._case.faults
+            if fault.kind in _FORGET_SCRIPTS
+            and (moment := fault.end_us if EXPLANATIONS[fault.kind].loses else fault.start_us)
+            <= at_us
+        ]
+        settled_us = (
+            claim.ended_us
+            for firing in self._case.firings.values()
+            for claim in firing.claims
+            if claim.ended_us is not None
+        )
+        return bool(forgotten_us) and not any(
+            max(forgotten_us) < moment <= at_us for moment in settled_us
+        )
 
     def _wrong(self, at_us: int, invariant: str, text: str, name: Name) -> None:
         self._case.at_us = at_us

@@ -78,6 +78,39 @@ def test_a_fault_of_redis_or_the_broker_explains(kind: Kind) -> None:
     assert not unexplained(resent(kind))
 
 
+def killed_with(under_way: int, *, settled_since: bool = False) -> Tale:
+    """Redis is restored and forgets its scripts; a is killed with so many messages under way."""
+    names = [f"p{number}" for number in range(under_way)]
+    tale = begun()
+    for name in (*names, "before"):
+        tale.add(name)
+    tale.until(1_500).fault(Kind.REDIS_RESTORED)
+    tale.until(2_000)
+    if settled_since:
+        tale.fire(2_000, "before").wait(1)
+    for name in names:
+        tale.claim(2_000, name).wait(1).send(2_000, name)
+    tale.fault(Kind.KILL, "a").release().wait(5).lead("b", epoch=START_MS + 9_000)
+    for name in names:
+        tale.restamp(2_000, name).mark(2_000, 1, name)
+        tale.wait(1).send(2_000, name, attempt=2).settle(2_000, name)
+    return tale
+
+
+def repeats_too_many(tale: Tale) -> bool:
+    return any("one kill repeats" in problem for problem in tale.problems(window=2))
+
+
+def test_a_kill_repeats_two_windows_if_redis_has_just_forgotten_its_scripts() -> None:
+    assert not repeats_too_many(killed_with(4))
+    assert repeats_too_many(killed_with(5))
+
+
+def test_a_kill_repeats_one_window_once_something_was_settled_again() -> None:
+    assert not repeats_too_many(killed_with(2, settled_since=True))
+    assert repeats_too_many(killed_with(3, settled_since=True))
+
+
 @pytest.mark.parametrize("kind", TO_A_REPLICA + TO_EITHER + TO_ALL)
 def test_a_fault_outside_the_slots_window_explains_nothing(kind: Kind) -> None:
     victim = "" if kind in TO_ALL else "a"
