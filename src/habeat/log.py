@@ -13,6 +13,8 @@ import traceback
 from habeat.printable import printable
 
 MESSAGE_MAX_CHARS = 2_000
+#: In a longer message, each argument is cut to this length.
+ARGUMENT_MAX_CHARS = 500
 _MARGIN = "  | "
 
 
@@ -20,11 +22,20 @@ class OneLine(logging.Filter):
     """Escapes a record's message and traceback before any handler sees them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = printable(record.getMessage(), MESSAGE_MAX_CHARS), None
+        text = record.getMessage()
+        if len(text) > MESSAGE_MAX_CHARS and isinstance(record.args, tuple):
+            # A long name must not crowd out the reason, which comes last.
+            text = str(record.msg) % tuple(map(_cut, record.args))
+        record.msg, record.args = printable(text, MESSAGE_MAX_CHARS), None
         if record.exc_info and record.exc_info[0] is not None:
             lines = "".join(traceback.format_exception(*record.exc_info)).splitlines()
             record.exc_text = "\n".join(_MARGIN + printable(line) for line in lines)
         return True
+
+
+def _cut(value: object) -> object:
+    text = str(value)
+    return value if len(text) <= ARGUMENT_MAX_CHARS else text[:ARGUMENT_MAX_CHARS] + "…"
 
 
 def keep_to_one_line() -> None:

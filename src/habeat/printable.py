@@ -68,6 +68,18 @@ def repr_of(value: object, max_chars: int = VALUE_MAX_CHARS) -> str:
         return f"a {type(value).__name__}"
 
 
+class Shown(str):
+    """A text that is printable and bounded wherever it is formatted, as `logging` does.
+
+    For code that is not habeat's and logs a name: its value stays unchanged.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return printable(str.__str__(self), ERROR_MAX_CHARS)
+
+
 class Kind(str):
     """The type or size of a value, shown instead of the value; printed without quotes."""
 

@@ -9,7 +9,7 @@ import pytest
 
 import habeat
 from habeat.errors import BulkError, EntryNotFound, HabeatError, ValidationError
-from habeat.printable import kind_of, place, printable, printable_json, redacted, repr_of
+from habeat.printable import Shown, kind_of, place, printable, printable_json, redacted, repr_of
 
 FORGED = "x\n[2026-11-28 00:00:00,000: CRITICAL/MainProcess] habeat: FORGED"
 HOSTILE = (
@@ -81,6 +81,25 @@ def test_a_log_record_is_one_line(text: str, caplog: pytest.LogCaptureFixture) -
     assert len(lines) > 2
     assert all(line.startswith("  | ") for line in lines[1:])
     assert all(line.isprintable() for line in lines)
+
+
+def test_a_long_name_leaves_room_for_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("habeat")
+    log.error("habeat: entry %r waits %d s: %s", "x" * 9_000, 5, ValueError("y" * 9_000 + "z"))
+    log.error("habeat: entry %r is not scheduled: %s", "x" * 9_000, "too long")
+    first, second = (record.getMessage() for record in caplog.records)
+    assert " waits 5 s: yyy" in first
+    assert second.endswith("is not scheduled: too long")
+    assert max(len(first), len(second)) < 1_100
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_a_text_of_ours_that_others_log_is_printable_and_keeps_its_value(text: str) -> None:
+    shown = Shown(text)
+    assert f"{shown} {shown!s} {'%s' % shown}".isprintable()  # noqa: UP031
+    assert shown == text
+    assert json.loads(json.dumps(shown)) == text
+    assert len(str(Shown("x" * 9_000))) == 500
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)

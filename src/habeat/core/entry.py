@@ -15,7 +15,6 @@ from typing import Any, Literal
 from habeat.core.offsets import offset_ms
 from habeat.schedules.schedule import LAST_MS, Run, Schedule
 
-NAME_MAX_CHARS = 1_000
 PACE_MAX = 1_000.0
 
 Owner = Literal["config", "api"]

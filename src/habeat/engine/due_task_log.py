@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from habeat.ports import Claim
-from habeat.printable import printable
+from habeat.printable import Shown
 
 log = logging.getLogger("celery.beat")
 
@@ -36,8 +36,7 @@ class DueTaskLog:
             self._second, self._lines = second, 0
         if self._lines < LINES_PER_SECOND:
             self._lines += 1
-            name = printable(claim.firing.entry)
-            log.info("Scheduler: Sending due task %s (%s)", name, printable(task))
+            log.info("Scheduler: Sending due task %s (%s)", Shown(claim.firing.entry), Shown(task))
         else:
             self._unlisted += 1
 

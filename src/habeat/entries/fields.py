@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from habeat.core.entry import NAME_MAX_CHARS, Delivery, Entry, Misfire, instant
+from habeat.core.entry import Delivery, Entry, Misfire, instant
 from habeat.entries import shapes, values
+from habeat.entries.names import check_name
 from habeat.entries.values import Form, Kind
 from habeat.errors import ValidationError
 
@@ -130,10 +131,8 @@ def _unknown(name: str, value: Any) -> ValidationError:
 
 def validated(entry: Entry) -> Entry:
     """`entry` if every field is valid; otherwise ValidationError, which names the field."""
-    name: Any = entry.name
-    if not isinstance(name, str) or not 0 < len(name) <= NAME_MAX_CHARS or not name.isprintable():
-        allowed = f"1 to {NAME_MAX_CHARS} printable characters"
-        raise ValidationError("name", name, allowed, entry=name)
+    name = entry.name
+    check_name(name, entry.owner)
     for field in (*FIELDS, *KEPT):
         value = getattr(entry, field.stored)
         if not field.kind.is_sound(value) and not (value is None and field.default is None):

@@ -50,6 +50,7 @@ class World:
         app.conf.habeat_lease_ttl = 2
         app.conf.result_expires = None  # else Celery adds an entry of its own
         app.conf.beat_schedule = schedule or {}
+        self.app = app
         self.admin: Any = redis.Redis(port=server.port, protocol=2)
         self.keys = Keys(PREFIX)
         self.client = habeat.Client(app, timeout=2)

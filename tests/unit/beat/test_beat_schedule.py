@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import threading
 import uuid
@@ -21,6 +22,7 @@ from habeat.beat.message.send_path import CANVAS
 from habeat.core.entry import Delivery, Misfire
 from habeat.core.limits import Limits
 from habeat.entries.codec import decode, encode
+from habeat.entries.names import DECLARED_MAX_BYTES
 from habeat.errors import DefinitionError
 from habeat.schedules.custom import DueState, LiveCode
 
@@ -80,9 +82,38 @@ def test_a_bad_entry_fails_alone_with_a_reason(app: Celery, bad: Any, problem: s
     assert problem in found.broken["bad"]
 
 
-@pytest.mark.parametrize("name", ["", "x" * 1_001, "two\nlines", "nul\0"])
+@pytest.mark.parametrize("name", ["", "x" * (DECLARED_MAX_BYTES + 1), "ü" * 4_097, "\ud800"])
 def test_a_name_that_cannot_be_is_refused(app: Celery, name: str) -> None:
     assert list(declare(app, {name: GOOD}).broken) == [name]
+
+
+class Names(str, enum.Enum):  # noqa: UP042 - its str() is not its value
+    NIGHTLY = "nightly"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [(Names.NIGHTLY, "nightly"), (7, "7"), (None, "None"), ("two\nlines",) * 2]
+)
+def test_a_name_is_the_text_of_its_key(app: Celery, key: Any, name: str) -> None:
+    found = declare(app, {key: GOOD})
+    assert list(found.entries) == list(found.raw) == [name]
+    assert type(found.entries[name].name) is str
+
+
+def test_of_two_keys_with_the_same_text_the_second_is_refused(app: Celery) -> None:
+    found = declare(app, {"7": GOOD, 7: {**GOOD, "schedule": 5}})
+    assert found.entries["7"].schedule.every_ms == 60_000  # type: ignore[attr-defined]
+    assert "no other entry" in found.broken["7 (int)"]
+
+
+def test_a_key_that_has_no_text_is_refused_alone(app: Celery) -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    found = declare(app, {Odd(): GOOD, "good": GOOD})
+    assert list(found.entries) == ["good"]
+    assert list(found.broken.values()) == ["ZeroDivisionError: "]
 
 
 ARGUMENTS = (

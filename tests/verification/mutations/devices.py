@@ -7,6 +7,7 @@ from tests.verification.mutations import (
     in_engine,
     in_faults,
     in_leadership,
+    in_names,
     in_protocol,
     in_schedules,
     in_scripts,
@@ -22,6 +23,7 @@ PARTS: dict[str, list[Device]] = {
     "Bulkheads: whose fault, whose key": in_faults.ALL,
     "Calls of the Client": in_client.ALL,
     "What is stored is hostile until decoded": in_stored_values.ALL,
+    "Names, and Celery's settings": in_names.ALL,
     "Schedules and the change of clocks": in_schedules.ALL,
     "The protocol as a whole, by simulation": in_protocol.ALL,
 }

@@ -712,7 +712,7 @@ INTENT_SCRIPTS = [
         INTENTS,
         "request: once for an id",
         "A request is not taken twice",
-        "  return {'known', int(NOW_US), string.match(found, '^[^\\n]*')}",
+        "  return {'known', int(NOW_US), string.match(found, '^(.*)\\n[^\\n]*$') or found}",
         "  redis.call('HSET', REQUESTS, ARGV[1], ARGV[2])",
         keeps=ONCE,
     ),

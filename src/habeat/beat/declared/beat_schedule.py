@@ -10,7 +10,7 @@ own code.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
@@ -27,6 +27,7 @@ from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.entries.celery_schedules import own_code
 from habeat.entries.codec import encode, encode_checked
 from habeat.entries.fields import OWN, read_fields, validated
+from habeat.entries.names import plain_name
 from habeat.entries.serializers import (
     JSON,
     changed_by_json,
@@ -37,6 +38,7 @@ from habeat.entries.serializers import (
 from habeat.entries.tasks import check_names
 from habeat.entries.values import span_ms
 from habeat.errors import ValidationError
+from habeat.printable import repr_of
 
 _CELERY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "name", "app")
 _IGNORED_KEYS = ("last_run_at", "total_run_count")
@@ -75,8 +77,10 @@ def declare(
     raw: dict[str, Mapping[str, Any]] = {}
     broken: dict[str, str] = {}
     zone = timezone_of(app.conf)
-    for name, given in schedule.items():
+    for key, given in schedule.items():
+        name = f"{repr_of(key)} ({type(key).__name__})"
         try:
+            name = _new_name(key, raw)
             raw[name] = dict(given)
             entry = _entry(app, name, raw[name], zone, policies)
             entries[name] = _stored(validated(entry), limits)
@@ -85,6 +89,14 @@ def declare(
         except Exception as error:
             broken[name] = f"{type(error).__name__}: {error}"
     return BeatSchedule(entries, raw, broken)
+
+
+def _new_name(key: Any, others: Container[str]) -> str:
+    """The name that a key of beat_schedule stands for; ValidationError if another has it."""
+    name = plain_name(key)
+    if name in others:  # such as 1 and "1"
+        raise ValidationError("name", key, "a name that no other entry has")
+    return name
 
 
 def check(app: Celery, name: str, given: Mapping[str, Any], limits: Limits) -> None:

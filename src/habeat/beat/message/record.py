@@ -28,7 +28,7 @@ from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.core.offsets import spread_ms
 from habeat.ports import RenderFailed
-from habeat.printable import printable
+from habeat.printable import Shown, printable
 
 _CLOCK = SystemClock()
 SCHEDULES_KEPT = 1_000
@@ -159,8 +159,8 @@ class EntryRenderer:
             options["headers"] = dict(options["headers"])
         return FiringEntry(
             sending=sending,
-            name=entry.name,
-            task=printable(entry.task_name),  # Celery logs it; what is sent is the entry's own
+            name=Shown(entry.name),  # Celery logs both; what is sent is the entry's own
+            task=printable(entry.task_name),
             args=parts.get("args", entry.args),
             kwargs=dict(parts.get("kwargs", entry.kwargs)),
             options=options,

@@ -17,7 +17,7 @@ end
 -- older than that share one turn.
 local function entry_of(identity)
   local known = redis.pcall('GET', BASE .. 'request:' .. identity)
-  return type(known) == 'string' and string.match(known, '^[^\n]*') or ''
+  return type(known) == 'string' and (string.match(known, '^(.*)\n[^\n]*$') or known) or ''
 end
 
 is_index(REQUESTS_DUE)

@@ -6,16 +6,15 @@
 -- {'gone', now us} if there is no such entry. Replay: if the reply was lost, a second call with the
 -- same mark returns ok and stores nothing again.
 
-local key, value = BASE .. 'request:' .. ARGV[1], ARGV[4]
-if (ARGV[5] or '') ~= '' then
-  value = value .. '\n' .. ARGV[5]
-end
+local key, mark = BASE .. 'request:' .. ARGV[1], ARGV[5] or ''
+-- A name may contain line breaks; a mark does not, and it is the last line.
+local value = ARGV[4] .. '\n' .. mark
 local found = redis.call('GET', key)
 if found then
-  if found == value and value ~= ARGV[4] then
+  if found == value and mark ~= '' then
     return {'ok', int(NOW_US)}
   end
-  return {'known', int(NOW_US), string.match(found, '^[^\n]*')}
+  return {'known', int(NOW_US), string.match(found, '^(.*)\n[^\n]*$') or found}
 end
 if redis.call('HEXISTS', ENTRIES, ARGV[4]) == 0 then
   return {'gone', int(NOW_US)}

@@ -1,0 +1,59 @@
+"""What an entry may be called.
+
+An entry of beat_schedule has whatever name Celery takes: any text, of any characters, such as the
+repr of an unnamed `add_periodic_task`. Names are stored as they are and escaped where they are
+shown. The bound is what the scripts pass through Redis in the time that they have.
+
+The API is stricter, because tenants may choose these names: no characters that act on a terminal,
+break a line or turn the reading order around, and a length that fits on a page.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from habeat.core.entry import Owner
+from habeat.errors import ValidationError
+from habeat.printable import Kind
+
+DECLARED_MAX_BYTES = 8_192
+API_MAX_CHARS = 1_000
+
+#: Controls (Cc), line and paragraph separators (Zl, Zp), and marks of the reading order.
+_ACTING = frozenset(("Cc", "Zl", "Zp"))
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def plain_name(given: Any) -> str:
+    """A key of beat_schedule as exactly a str: it may be an enum, a lazy text or a number."""
+    return str.__str__(given) if isinstance(given, str) else str(given)
+
+
+def check_name(name: Any, owner: Owner) -> None:
+    """ValidationError if an entry of this owner may not be called that."""
+    if not isinstance(name, str) or not name:
+        raise ValidationError("name", name, "a non-empty string")
+    try:
+        size_bytes = len(name.encode())
+    except UnicodeEncodeError:
+        raise ValidationError("name", name, "a string without lone surrogates") from None
+    if owner == "api":
+        _check_for_api(name)
+    elif size_bytes > DECLARED_MAX_BYTES:
+        raise ValidationError(
+            "name",
+            Kind(f"{size_bytes} bytes"),
+            f"at most {DECLARED_MAX_BYTES} bytes; give the entry a name of its own",
+            entry=name,
+        )
+
+
+def _check_for_api(name: str) -> None:
+    if len(name) > API_MAX_CHARS:
+        allowed = f"at most {API_MAX_CHARS} characters"
+        raise ValidationError("name", Kind(f"{len(name)} characters"), allowed, entry=name)
+    for character in name:
+        if character in _TURNING or unicodedata.category(character) in _ACTING:
+            allowed = "no control characters, line separators or marks of the reading order"
+            raise ValidationError("name", name, allowed, entry=name)
