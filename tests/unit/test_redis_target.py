@@ -303,6 +303,33 @@ def test_a_credential_provider_takes_the_place_of_the_password(given: Any) -> No
     assert not {"username", "password"} & options.keys()
 
 
+@pytest.mark.parametrize(
+    ("options", "login"),
+    [
+        ({"password": lambda: "new"}, ("new",)),
+        ({"username": lambda: "me", "password": lambda: "new"}, ("me", "new")),
+        ({"username": lambda: "me"}, ("me", "")),
+        ({"username": "me", "password": lambda: "new"}, ("me", "new")),
+        ({"username": lambda: "me", "password": "secret"}, ("me", "secret")),
+    ],
+)
+def test_user_and_password_may_be_functions(options: Any, login: tuple[str, ...]) -> None:
+    for strict in (True, False):
+        found = redis_target("redis://a", options, strict=strict).checked_options
+        assert found["credential_provider"].get_credentials() == login
+        assert not {"username", "password"} & found.keys()
+
+
+def test_a_function_may_go_with_the_user_of_the_url_and_for_the_sentinels_too() -> None:
+    given = {"password": lambda: "new", "sentinel_kwargs": {"password": lambda: "theirs"}}
+    given["master_name"] = "m"
+    options = redis_target("sentinel://me@a", given).checked_options
+    assert options["credential_provider"].get_credentials() == ("me", "new")
+    theirs = options["sentinel_kwargs"]["credential_provider"]
+    assert theirs.get_credentials() == ("theirs",)
+    assert "password" not in options["sentinel_kwargs"]
+
+
 @pytest.mark.parametrize("given", ["no.such.Thing", "Thing", "os.path", object(), ""])
 def test_what_is_no_credential_provider_is_refused(given: Any) -> None:
     with pytest.raises(SettingsError, match="credential_provider"):

@@ -5,7 +5,8 @@ The options are redis-py's options of a connection, and a few of habeat's and ko
 - ``cluster``: True for a Redis Cluster;
 - ``master_name``, ``sentinel_kwargs``, ``min_other_sentinels``: for ``sentinel://``;
 - ``ssl``: True, or a mapping as in Celery's ``broker_use_ssl``, to speak TLS;
-- ``credential_provider``: an object, a class, or the dotted path of one.
+- ``credential_provider``: an object, a class, or the dotted path of one;
+- ``username`` and ``password``: texts, or functions that return them.
 
 They come from `habeat_redis_options`, where an unknown option is refused (`strict`), or from the
 broker's transport options, most of which concern only kombu and are ignored. Timeouts and retries
@@ -186,11 +187,35 @@ def _typed(options: dict[str, Any]) -> dict[str, Any]:
             options[name] = options[name].lower() not in _FALSE
     if not _is_word(str(options.get("client_name", ""))):
         raise _bad("invalid 'client_name': expected printable ASCII characters without spaces")
+    if "sentinel_kwargs" in options:
+        options["sentinel_kwargs"] = _login(dict(options["sentinel_kwargs"]))
+    return _login(options)
+
+
+def _login(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with a provider in place of user name and password, if one of them may change."""
+    login = options.get("username"), options.get("password")
     if "credential_provider" in options:
         options["credential_provider"] = _provider(options["credential_provider"])
-        options.pop("password", None)  # redis-py refuses both at once
-        options.pop("username", None)
-    return options
+    elif any(map(callable, login)):
+        options["credential_provider"] = Functions(*login)
+    else:
+        return options
+    return {name: value for name, value in options.items() if name not in ("username", "password")}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Functions:
+    """A credential provider for a user name or a password that is a function, or both."""
+
+    username: Any
+    password: Any
+
+    def get_credentials(self) -> tuple[str, ...]:
+        """What redis-py logs in with: the password alone, or user name and password."""
+        given = (self.username, self.password)
+        user, password = (value() if callable(value) else value for value in given)
+        return (user, password or "") if user else (password,)
 
 
 def _is_word(name: str) -> bool:

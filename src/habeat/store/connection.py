@@ -26,6 +26,7 @@ import os
 import socket
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import redis
@@ -36,7 +37,10 @@ from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
 
 from habeat.config.redis_target import RedisTarget
+from habeat.ports import Clock
+from habeat.store.credentials import of_provider
 from habeat.store.redis_clients import (
+    Met,
     Timeouts,
     as_redis_error,
     cluster_client,
@@ -73,6 +77,7 @@ class Connections:
         self._target = target
         self._timeouts = Timeouts(connect_timeout_s, socket_timeout_s)
         self._client_name = str(target.checked_options.get("client_name", client_name))
+        self._credentials = of_provider(target.checked_options.get("credential_provider"))
         self._inherited: list[object] = []
         #: Number of connections made, including those that redis-py silently reopens.
         self.made = 0
@@ -105,7 +110,7 @@ class Connections:
         """
         self._own_process()
         timeouts, met = short_timeouts(timeout_s, self._target), self._met_briefly
-        arguments = connection_arguments(self._target, timeouts, met) | unnamed()
+        arguments = self._arguments_with(timeouts, met) | unnamed()
         known = self._last_known(key)
         if known is not None:
             pool = plain_pool(self._target, arguments, *known)
@@ -114,6 +119,22 @@ class Connections:
         else:
             pool = self._pool(arguments, lambda: sentinels(self._target, timeouts, met))
         return redis.Redis.from_pool(pool)  # closing the client also closes the pool
+
+    def credentials(self, clock: Clock) -> int:
+        """A number that grows when the credentials change; 0 if they cannot change."""
+        return self._credentials.look(clock) if self._credentials else 0
+
+    def drop_idle(self) -> None:
+        """Disconnect what is not in use, so that the next call logs in with new credentials."""
+        self._own_process()
+        client = self._client
+        if isinstance(client, RedisCluster):
+            nodes = [node.redis_connection for node in client.get_nodes()]  # type: ignore[no-untyped-call]
+            pools = [node.connection_pool for node in nodes if node is not None]
+        else:
+            pools = [] if client is None else [client.connection_pool]
+        for pool in pools:
+            _quietly(partial(pool.disconnect, inuse_connections=False))
 
     def reset(self) -> None:
         """Disconnect everything, including subscribers: for example, from a demoted master.
@@ -145,6 +166,8 @@ class Connections:
             if inherited is not None:
                 _quietly(inherited.close)
         self._inherited += [self._client, self._sentinel, *self._pools]
+        if self._credentials:
+            self._credentials.forget()
         self._forget()
 
     def _forget(self) -> None:
@@ -201,7 +224,13 @@ class Connections:
         return None
 
     def _arguments(self) -> dict[str, Any]:
-        return connection_arguments(self._target, self._timeouts, self._met)
+        return self._arguments_with(self._timeouts, self._met)
+
+    def _arguments_with(self, timeouts: Timeouts, met: Met) -> dict[str, Any]:
+        arguments = connection_arguments(self._target, timeouts, met)
+        if self._credentials:
+            arguments["credential_provider"] = self._credentials
+        return arguments
 
     def _met(self, connection: AbstractConnection, *, handshake: bool = True) -> None:
         """Called by redis-py for each new connection, in place of its own handshake."""

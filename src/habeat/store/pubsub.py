@@ -13,6 +13,9 @@ If a PING is not answered within `PING_PATIENCE_MS`, the connection is closed. I
 allowed, the channel is deaf: waiting only sleeps, and a takeover waits for the TTL. If the
 connection cannot be opened (maxclients) while commands work, the channel is deaf for a while and
 then tries again, and dispatch continues on the connection for commands.
+
+When the credentials change, the connection is replaced, before the server closes it because its
+token has expired (store/credentials.py).
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ PING_PATIENCE_MS = 5_000
 SUBSCRIBE_PATIENCE_MS = 1_000
 #: How long before its end a wait stops listening and only sleeps.
 DEAF_MS = 2
+#: The shortest time between two renewals, for providers with new credentials at each call.
+RENEW_EVERY_MS = 5_000
 #: How long to wait after the connection could not be opened, before the next try.
 REOPEN_EVERY_MS = 1_000
 
@@ -57,10 +62,15 @@ class RedisWakeChannel:
         self._cannot_open = False
         self._heard_ms = 0
         self._pinged_ms: int | None = None
+        #: Which credentials the connection has logged in with, and when it may be renewed.
+        self._generation = 0
+        self._renew_at_ms = 0
+        self._cannot_renew = False
 
     def open(self) -> bool:
         if self._pubsub is not None or self._deaf or self._now_ms() < self._closed_until_ms:
             return False
+        generation = self._connections.credentials(self._clock)
         try:
             self._pubsub = self._subscribed()
         except (NoPermissionError, ResponseError) as error:
@@ -77,13 +87,17 @@ class RedisWakeChannel:
             self._cannot_open = False
             log.warning("habeat: the pub/sub connection is open again")
         self._heard_ms, self._pinged_ms = self._now_ms(), None
+        self._generation = generation
         return True
 
     def wait(self, timeout_ms: float) -> frozenset[str]:
-        if self._pubsub is None:
-            select.select((), (), (), timeout_ms / 1_000)
-            return frozenset()
         try:
+            heard = self._renewed()
+            if heard:
+                return frozenset(heard)
+            if self._pubsub is None:
+                select.select((), (), (), timeout_ms / 1_000)
+                return frozenset()
             self._keep_alive()
             return frozenset(self._listen(self._pubsub, timeout_ms))
         except REDIS_ERRORS as error:
@@ -101,6 +115,44 @@ class RedisWakeChannel:
     def forget(self) -> None:
         """In a forked child: drop the object; `Connections` closes its socket."""
         self._pubsub = None
+
+    def _renewed(self) -> Sequence[str]:
+        """Replace the connections if the credentials have changed; what the old one still heard.
+
+        The new one is subscribed before the old one is closed, so this replica has a subscriber
+        all the time. If that fails, the old one stays for another while.
+        """
+        generation = self._connections.credentials(self._clock)
+        if generation == self._generation or self._now_ms() < self._renew_at_ms:
+            return ()
+        self._renew_at_ms = self._now_ms() + RENEW_EVERY_MS
+        old = self._pubsub
+        try:
+            self._pubsub = None if old is None else self._subscribed()
+        except REDIS_ERRORS as error:
+            if not self._cannot_renew:
+                self._cannot_renew = True
+                log.error(
+                    "habeat: the credentials have changed, but no pub/sub connection can be opened "
+                    "with the new ones (%s): the old one stays for as long as Redis allows",
+                    error,
+                )
+            return ()
+        if self._cannot_renew:
+            self._cannot_renew = False
+            log.warning("habeat: the pub/sub connection uses the new credentials now")
+        self._generation = generation
+        self._connections.drop_idle()
+        return () if old is None else self._last_heard(old)
+
+    def _last_heard(self, old: PubSub) -> Sequence[str]:
+        try:
+            return self._listen(old, 0)
+        except REDIS_ERRORS:
+            return ()  # closed by Redis already; the engine looks again within a second anyway
+        finally:
+            with contextlib.suppress(*REDIS_ERRORS):
+                old.close()
 
     def _not_opened(self, error: Exception) -> None:
         """Retry after a while if Redis still answers commands; otherwise StoreUnavailable."""

@@ -28,6 +28,7 @@ from redis.sentinel import (
 
 from habeat.config.redis_target import OPTIONS_SETTING, TLS_OPTIONS, RedisTarget
 from habeat.errors import SettingsError
+from habeat.store.credentials import of_provider
 
 Met = Callable[..., None]
 Pool = ConnectionPool
@@ -114,6 +115,8 @@ def sentinels(target: RedisTarget, timeouts: Timeouts, met: Met) -> Sentinel:
     options = target.checked_options
     known = inspect.signature(redis.Redis.__init__).parameters
     given = {k: v for k, v in dict(options.get("sentinel_kwargs") or {}).items() if k in known}
+    if "credential_provider" in given:
+        given["credential_provider"] = of_provider(given["credential_provider"])
     return Sentinel(  # type: ignore[no-untyped-call]
         list(target.address.hosts),
         min_other_sentinels=int(options.get("min_other_sentinels", 0)),

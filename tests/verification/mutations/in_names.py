@@ -1,4 +1,4 @@
-"""The devices that keep names from forging, and Celery's settings from being lost."""
+"""The devices that keep names from forging, and the meaning of Celery's settings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ NAMES = "tests/integration/test_names.py"
 BEAT_SCHEDULE = "tests/unit/beat/test_beat_schedule.py"
 PRINTABLE = "tests/unit/test_printable.py"
 DEADLINE = "tests/unit/beat/test_cron_starting_deadline.py"
+CREDENTIALS = "tests/integration/test_credentials.py"
 TARGET = "tests/unit/test_redis_target.py"
 
 ALL = [
@@ -74,6 +75,46 @@ ALL = [
         "    if deadline_ms < policies.misfire_grace_ms:",
         "    if False:",
         DEADLINE,
+    ),
+    Device(
+        "credentials: before the cut",
+        "A token that expires never looks like a crash, because connections are replaced",
+        "store/pubsub.py",
+        "        if generation == self._generation or self._now_ms() < self._renew_at_ms:\n",
+        "        if generation >= 0:\n",
+        CREDENTIALS,
+    ),
+    Device(
+        "credentials: first the new one",
+        "A replica has a subscriber at all times while its connection is replaced",
+        "store/pubsub.py",
+        "            self._pubsub = None if old is None else self._subscribed()\n",
+        "            self.resubscribe()\n            self._pubsub = self._subscribed()\n",
+        CREDENTIALS,
+    ),
+    Device(
+        "credentials: commands too",
+        "Connections for commands log in again when a token changes",
+        "store/pubsub.py",
+        "        self._connections.drop_idle()\n",
+        "",
+        CREDENTIALS,
+    ),
+    Device(
+        "credentials: in a thread",
+        "A slow credential provider does not hold up the loop",
+        "store/credentials.py",
+        'threading.Thread(target=ask, name="habeat credentials", daemon=True).start()',
+        "ask()",
+        CREDENTIALS,
+    ),
+    Device(
+        "credentials: not quoted",
+        "An error of a credential provider, which may contain a token, is not quoted",
+        "store/credentials.py",
+        'f"the credential provider failed with {name}"',
+        'f"the credential provider failed with {name}: {error}"',
+        CREDENTIALS,
     ),
     Device(
         "TLS: habeat's own options",
