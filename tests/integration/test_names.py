@@ -122,8 +122,10 @@ def test_each_is_shown_by_the_command_line_and_found_again_in_its_json(world: Wo
         assert run("show", "--", name).replace("\n", "").isprintable()
         assert json.loads(run("show", "--json", "--", name))["name"] == name
         assert run("history", "--", name).replace("\n", "").isprintable()
-    exported = run("export")
-    assert exported.replace("\n", "").isprintable()
+    for command in ("export", "status", "health", "drift", "dead list", "simulate"):
+        assert run(*command.split()).replace("\n", "").isprintable()
+    refused = world.client.load(json.loads(run("export")), dry_run=True).refused
+    assert not refused
 
 
 def test_a_name_of_another_type_counts_as_its_text(valkey: Server) -> None:

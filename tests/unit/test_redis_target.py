@@ -320,6 +320,13 @@ def test_user_and_password_may_be_functions(options: Any, login: tuple[str, ...]
         assert not {"username", "password"} & found.keys()
 
 
+@pytest.mark.parametrize("given", [None, "CERT_NONE", ssl.CERT_NONE, "none"])
+def test_the_sentinels_own_certificates_are_written_as_freely(given: Any) -> None:
+    theirs = {"ssl": True, "ssl_cert_reqs": given}
+    target = redis_target("sentinel://a", {"master_name": "m", "sentinel_kwargs": theirs})
+    assert target.checked_options["sentinel_kwargs"] == {"ssl": True, "ssl_cert_reqs": "none"}
+
+
 def test_a_function_may_go_with_the_user_of_the_url_and_for_the_sentinels_too() -> None:
     given = {"password": lambda: "new", "sentinel_kwargs": {"password": lambda: "theirs"}}
     given["master_name"] = "m"

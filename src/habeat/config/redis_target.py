@@ -188,7 +188,10 @@ def _typed(options: dict[str, Any]) -> dict[str, Any]:
     if not _is_word(str(options.get("client_name", ""))):
         raise _bad("invalid 'client_name': expected printable ASCII characters without spaces")
     if "sentinel_kwargs" in options:
-        options["sentinel_kwargs"] = _login(dict(options["sentinel_kwargs"]))
+        theirs = _login(dict(options["sentinel_kwargs"]))
+        if "ssl_cert_reqs" in theirs:
+            theirs["ssl_cert_reqs"] = _cert_reqs(theirs["ssl_cert_reqs"])
+        options["sentinel_kwargs"] = theirs
     return _login(options)
 
 
