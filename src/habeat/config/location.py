@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from habeat.config.names import Conf
 from habeat.config.redis_target import OPTIONS_SETTING, RedisTarget, redis_target
-from habeat.config.redis_urls import BROKER_SCHEMES, KNOWN, SENTINEL, SETTING, scheme_of
+from habeat.config.redis_urls import BROKER_SCHEMES, KNOWN, SENTINEL, SETTING, UNIX, scheme_of
 from habeat.config.table import BY_NAME
 from habeat.errors import SettingsError
 
@@ -55,7 +55,8 @@ def _completed(url: str, conf: Conf) -> str:
     transport = str(conf.get("broker_transport") or "")
     if "://" not in url and transport in BROKER_SCHEMES:
         url = f"{transport}://{url}"
-    if scheme_of(url) not in ("redis", "rediss", "sentinel") or not any(map(conf.get, _PARTS)):
+    scheme = scheme_of(url)
+    if scheme not in BROKER_SCHEMES or scheme in UNIX or not any(map(conf.get, _PARTS)):
         return url
     try:
         parts = urlsplit(url)

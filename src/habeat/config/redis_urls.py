@@ -24,9 +24,9 @@ from habeat.errors import SettingsError
 
 SETTING = "habeat_redis_url"
 _TCP = {"redis": False, "rediss": True, "valkey": False, "valkeys": True}
-_UNIX = ("unix", "redis+socket")
+UNIX = ("unix", "redis+socket")
 SENTINEL = "sentinel"
-SCHEMES = (*_TCP, *_UNIX, SENTINEL)
+SCHEMES = (*_TCP, *UNIX, SENTINEL)
 #: Those that kombu knows. It calls unix:// redis+socket://.
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", SENTINEL)
 #: The schemes as an error lists them.
@@ -76,7 +76,7 @@ def parse_url(url: str) -> Address:
             SETTING, f"invalid {SETTING} ({shown}): expected a URL that begins with one of {KNOWN}"
         )
     parts = [_split(each, scheme) for each in _several(text, scheme)]
-    if scheme in _UNIX:
+    if scheme in UNIX:
         return _unix(parts[0], scheme)
     return _tcp(parts, scheme)
 
@@ -89,7 +89,7 @@ def scheme_of(url: str) -> str:
 
 def _several(text: str, scheme: str) -> list[str]:
     """The URLs of a list; a part without a scheme has that of the first."""
-    if scheme in _UNIX:
+    if scheme in UNIX:
         return [text]  # a path may contain a semicolon
     parts = [part.strip() for part in text.split(";") if part.strip()]
     whole = [part if "://" in part else f"{scheme}://{part}" for part in parts]
