@@ -151,8 +151,8 @@ def _ask(
         if wanted is None:
             return False
         keep_ms = calls.location.ledger_age_ms
-        raw, most = encode_request(wanted), calls.location.limits.definition_bytes
-        within("request", len(raw), unit="bytes", most=most, setting="definition_bytes", entry=name)
+        raw, limits = encode_request(wanted), calls.location.limits
+        within("request", len(raw), limits, "definition_bytes", name)
         if wanted.args is not None or wanted.kwargs is not None:
             check_arguments(wanted.applied(stored.entry), calls.location.limits.task_serializer)
         reply = session.entries.add_request(identity, raw, keep_ms, name, mark)

@@ -27,7 +27,7 @@ def entries_given(
     ValidationError if there are too many for one `call`.
     """
     items = list(given)
-    within(call, len(items), "entries", location.limits.bulk_entries, "bulk_entries")
+    within(call, len(items), location.limits, "bulk_entries")
     wanted: dict[str, Entry] = {}
     errors: dict[str, HabeatError] = {}
     for at, item in enumerate(items):

@@ -19,6 +19,9 @@ from habeat.printable import ERROR_MAX_CHARS, Kind
 #: Room for what is added after the check: revision, fingerprint, time of creation.
 ADDED_BYTES = 1_024
 
+#: The units of the settings, by the end of their names; "bytes" and "entries" are as they are.
+_UNITS = {"chars": "characters", "count": "tags"}
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -48,30 +51,11 @@ DEFAULT_LIMITS = Limits()
 def check_entry(entry: Entry, size_bytes: int, limits: Limits) -> None:
     """Raise ValidationError if the entry, stored in `size_bytes`, exceeds a limit."""
     name, longest = entry.name, max(map(len, entry.tags), default=0)
-    within(
-        "definition",
-        size_bytes,
-        unit="bytes",
-        most=limits.definition_bytes,
-        setting="definition_bytes",
-        entry=name,
-    )
-    chars = len(entry.description)
-    within(
-        "description",
-        chars,
-        unit="characters",
-        most=limits.description_chars,
-        setting="description_chars",
-        entry=name,
-    )
-    within(
-        "tags", len(entry.tags), unit="tags", most=limits.tag_count, setting="tag_count", entry=name
-    )
+    within("definition", size_bytes, limits, "definition_bytes", name)
+    within("description", len(entry.description), limits, "description_chars", name)
+    within("tags", len(entry.tags), limits, "tag_count", name)
     check_destinations(entry, limits.own_names)
-    within(
-        "tag", longest, unit="characters", most=limits.tag_chars, setting="tag_chars", entry=name
-    )
+    within("tag", longest, limits, "tag_chars", name)
 
 
 def too_large(entry: str, size_bytes: int) -> DefinitionError:
@@ -83,18 +67,13 @@ def too_large(entry: str, size_bytes: int) -> DefinitionError:
 
 def check_reason(reason: str, limits: Limits, entry: str = "") -> None:
     """Raise ValidationError if the reason of a pause is too long."""
-    within(
-        "reason",
-        len(reason),
-        unit="characters",
-        most=limits.reason_chars,
-        setting="reason_chars",
-        entry=entry,
-    )
+    within("reason", len(reason), limits, "reason_chars", entry)
 
 
-def within(what: str, size: int, unit: str, most: int, setting: str, entry: str = "") -> None:
-    """Raise ValidationError, which names the setting, if `size` is more than `most`."""
+def within(what: str, size: int, limits: Limits, setting: str, entry: str = "") -> None:
+    """Raise ValidationError, which names the setting, if `size` exceeds it."""
+    most, kind = getattr(limits, setting), setting.rpartition("_")[2]
     if size > most:
+        unit = _UNITS.get(kind, kind)
         allowed = f"at most {most} {unit} (habeat_{setting})"
         raise ValidationError(what, Kind(f"{size} {unit}"), allowed, entry=entry)
