@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from habeat.printable import ERROR_MAX_CHARS, Kind, kind_of, printable, repr_of
+from habeat.printable import ERROR_MAX_CHARS, Kind, kind_of, plural, printable, repr_of
 
 #: Fields whose values may be secret: an error names the place, never the value.
 _PRIVATE = ("args", "kwargs", "headers", "options.headers")
@@ -117,9 +117,8 @@ class BulkError(HabeatError, ValueError):
         more = len(self.errors) - len(shown)
         rest = f"; and {more} more" if more else ""
         super().__init__(
-            f"{len(self.errors)} of {total} entries are invalid, so none was written: "
-            + "; ".join(shown)
-            + rest
+            f"{len(self.errors)} of {plural(total, 'entry was', 'entries were')} refused, so none "
+            "was written: " + "; ".join(shown) + rest
         )
 
 
@@ -149,10 +148,15 @@ class BulkInterrupted(HabeatError):
         self.total = total
         self.why = why
         self.repeatable = repeatable
-        verb = "written" if repeatable else "added"
+        only_removed = bool(removed) and not (added or changed)
+        verb = "removed" if only_removed else "written" if repeatable else "added"
         count = len(self.added) + len(self.changed) + len(self.removed)
         doubt = f" and {len(self.unknown)} may have been" if self.unknown else ""
-        advice = "call again" if repeatable else "add the missing ones, or call with replace=True"
+        advice = "add the missing ones, or call with replace=True"
+        if repeatable:
+            advice = "call again"
+        elif only_removed:
+            advice = "remove those that are left"
         super().__init__(f"{count} of {total} entries were {verb}{doubt}: {why}; then {advice}")
 
 

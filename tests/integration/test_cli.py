@@ -320,9 +320,84 @@ def test_pause_resume_and_remove(shell: Shell) -> None:
     assert "--yes" in shell.fails(2, "remove", "--prefix", "b.")
     assert "either" in shell.fails(2, "remove")
     assert "either" in shell.fails(2, "remove", "a", "--prefix", "b.")
-    assert shell.json("remove", "--prefix", "b.", "--tag", "t", "--yes") == {"removed": 2}
-    assert shell.ok("remove", "a") == "removed 1 entry\n"
+    assert shell.json("remove", "--prefix", "b.", "--tag", "t", "--yes") == {
+        "removed": 2,
+        "names": ["b.1", "b.2"],
+    }
+    assert shell.ok("remove", "a") == "removed 1 entry: a\n"
     assert "no entry named" in shell.fails(1, "remove", "a")
+
+
+def test_removing_named_entries_is_all_or_nothing(shell: Shell) -> None:
+    for name in ("a", "b", "c"):
+        shell.ok("add", name, "proj.a", "--every", "1h")
+    told = shell.fails(1, "remove", "a", "nobody", "b")
+    assert "none was written" in told
+    assert "nobody: there is no entry named 'nobody'" in told
+    assert [entry["name"] for entry in shell.json("list")] == ["a", "b", "c"]
+    assert shell.ok("remove", "a", "b", "a") == "removed 2 entries: a, b\n"
+    assert [entry["name"] for entry in shell.json("list")] == ["c"]
+    assert shell.ok("remove", "--prefix", "x", "--yes") == "removed no entry\n"
+
+
+def test_many_entries_are_paused_and_resumed(shell: Shell, caller: Caller, valkey: Server) -> None:
+    for name in ("a.1", "a.2", "b.1"):
+        shell.ok("add", name, "proj.a", "--every", "1h", "--tag", name[:1], "--tag", "all")
+    declared = Entry("code", "proj.c", habeat.every(60), owner="config")
+    now_ms = EntryStore(caller).read([]).now_ms
+    write = Write("code", "", encode(declared), owned=True, position=Position(now_ms, None, None))
+    assert EntryStore(caller).write([write]) is None
+    valkey.admin.hset(BASE + "entries", "bad", b"{")
+
+    def states() -> dict[str, str]:
+        return {entry["name"]: entry["state"] for entry in shell.json("list")}
+
+    assert shell.ok("pause", "--prefix", "a.", "--reason", "move") == (
+        "paused 2 entries: a.1, a.2\n"
+    )
+    assert "paused already: 2 entries" in shell.ok("pause", "--tag", "a", "--tag", "all")
+    assert states()["b.1"] == "active"
+    told = shell.fails(1, "pause", "a.1", "nobody", "b.1")
+    assert "none was written" in told
+    assert states()["b.1"] == "active"
+    done = shell.json("pause", "--all", "--until", "1w")
+    assert set(done["names"]) == {"a.1", "a.2", "b.1", "bad", "code"}
+    assert states()["code"] == "paused", "beat_schedule's entries can be paused, too"
+    done = shell("resume", "--all", "--json")
+    told_json = json.loads(done.stdout)
+    assert (done.exit_code, told_json["resumed"]) == (1, 4)
+    assert "cannot be read" in told_json["refused"]["bad"] or "bad" in told_json["refused"]
+    assert set(states().values()) == {"active", "quarantined"}
+    assert shell.json("resume", "a.1", "a.2") == {
+        "resumed": 0,
+        "names": [],
+        "unchanged": ["a.1", "a.2"],
+        "refused": {},
+    }
+    assert "later than now" in shell.fails(2, "pause", "--all", "--until", "2020-01-01T00:00:00Z")
+    for command in ("pause", "resume", "trigger"):
+        for argv in ((), ("a.1", "--all"), ("--all", "--prefix", "a"), ("a.1", "--tag", "x")):
+            assert "give either names, or --prefix and --tag, or --all" in shell.fails(
+                2, command, *argv
+            )
+
+
+def test_many_entries_are_triggered(shell: Shell, valkey: Server) -> None:
+    for name in ("a.1", "a.2", "b"):
+        shell.ok("add", name, "proj.a", "--every", "1h", "--tag", "t")
+    assert shell.ok("trigger", "--prefix", "a.") == "triggered 2 entries: a.1, a.2\n"
+    assert valkey.admin.hlen(BASE + "requests") == 2
+    done = shell.json("trigger", "--tag", "t", "--request-id", "r", "--args", "[1]")
+    assert (done["triggered"], done["refused"]) == (3, {})
+    again = shell.ok("trigger", "--all", "--request-id", "r")
+    assert again == "triggered no entry\ntriggered before, not again: 3 entries\n"
+    assert valkey.admin.hlen(BASE + "requests") == 5
+    assert "none was written" in shell.fails(1, "trigger", "b", "nobody")
+    assert valkey.admin.hlen(BASE + "requests") == 5
+    valkey.admin.hset(BASE + "entries", "bad", b"{")
+    told = shell("trigger", "--all")
+    assert told.exit_code == 1
+    assert "refused: bad: " in told.stdout
 
 
 def test_entries_of_beat_schedule(shell: Shell, caller: Caller) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from habeat.cli.group import command, json_option
-from habeat.cli.printing import exact, say, say_json, span
+from habeat.cli.choosing import chosen, chosen_entries, refused_json, say_done, single
+from habeat.cli.group import bad, command, json_option
+from habeat.cli.printing import entries_counted, exact, say, say_json, span
 from habeat.cli.words import JSON_LIST, JSON_OBJECT, SINCE, ago
-from habeat.client import Backfill, Client
+from habeat.client import Backfill, Client, ManyTriggered, RequestId
 from habeat.core.request import BACKFILL_PACE
 from habeat.printable import plural
 
@@ -19,7 +20,7 @@ request_option = click.option(
 
 
 @command("trigger")
-@click.argument("name")
+@chosen_entries
 @click.option("--args", type=JSON_LIST, help="Positional arguments for this firing, a JSON list.")
 @click.option(
     "--kwargs", type=JSON_OBJECT, help="Keyword arguments for this firing, a JSON object."
@@ -28,20 +29,50 @@ request_option = click.option(
 @json_option
 def trigger_command(
     client: Client,
-    name: str,
     args: list[Any] | None,
     kwargs: dict[str, Any] | None,
     request_id: str | None,
     as_json: bool,
+    **given: Any,
 ) -> None:
-    """Fire an entry once, now, whatever its schedule says."""
-    request = client.trigger(name, args=args, kwargs=kwargs, request_id=request_id)
+    """Fire entries once, now, whatever their schedules say.
+
+    Give names, or --prefix and --tag, or --all. Paused and disabled entries fire, too.
+    """
+    entries = chosen(given)
+    more: dict[str, Any] = {"args": args, "kwargs": kwargs, "request_id": request_id}
+    name = single(given["names"])
+    if name is None:
+        _say_requests(client.trigger_many(**entries, **more), as_json)
+        return
+    request = client.trigger(name, **more)
     if as_json:
-        say_json({"entry": name, "request_id": str(request), "known": request.known})
+        say_json(_request_json(name, request))
     elif request.known:
         say(f"request {request} was already made; nothing was sent again")
     else:
         say(f"{name} will fire as soon as a leader sees the request ({request})")
+
+
+def _say_requests(result: ManyTriggered, as_json: bool) -> None:
+    new = [name for name, request in result.requests.items() if not request.known]
+    known = len(result.requests) - len(new)
+    if as_json:
+        requests = [_request_json(name, each) for name, each in result.requests.items()]
+        refused = refused_json(result.refused)
+        say_json({"triggered": len(new), "requests": requests, "refused": refused})
+    else:
+        say_done("triggered", new)
+        if known:
+            say(f"triggered before, not again: {entries_counted(known)}")
+        for name, sentence in refused_json(result.refused).items():
+            say(f"refused: {name}: {sentence}", "red")
+    if result.refused:
+        bad()
+
+
+def _request_json(name: str, request: RequestId) -> dict[str, Any]:
+    return {"entry": name, "request_id": str(request), "known": request.known}
 
 
 @command("backfill")

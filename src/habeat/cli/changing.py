@@ -7,11 +7,19 @@ from typing import Any, Literal
 
 import click
 
+from habeat.cli.choosing import (
+    chosen,
+    chosen_entries,
+    names_argument,
+    refused_json,
+    say_done,
+    single,
+)
 from habeat.cli.fields import entry_options, fields_from, options_changed
-from habeat.cli.group import check_terminal, command, json_option
+from habeat.cli.group import bad, check_terminal, command, json_option
 from habeat.cli.printing import entries_counted, full, say, say_json
 from habeat.cli.words import SINCE, ahead, schedule_from, schedule_options
-from habeat.client import Client
+from habeat.client import Client, ManyChanged
 from habeat.core.entry import Entry
 
 
@@ -94,7 +102,7 @@ def update_command(
 
 
 @command("remove")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@names_argument
 @click.option("--prefix", default="", help="Entries of the API whose names start with this.")
 @click.option("--tag", "tags", multiple=True, help="Entries of the API with this tag.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -102,18 +110,19 @@ def update_command(
 def remove_command(
     client: Client, names: Sequence[str], prefix: str, tags: Sequence[str], yes: bool, as_json: bool
 ) -> None:
-    """Remove entries by name, or many at once by prefix and tags."""
+    """Remove entries by name, or many at once by prefix and tags.
+
+    If one of the names is not that of an entry that can be removed, none is removed.
+    """
     if bool(names) == bool(prefix or tags):
         raise click.UsageError("give either names, or --prefix and --tag")
-    if names:
-        removed = sum(client.remove(name) for name in names)
-    else:
+    if not names:
         _be_sure(client, prefix, tags, yes)
-        removed = client.remove(prefix=prefix, tags=tags)
+    removed = client.remove_many(names or None, prefix=prefix, tags=tags)
     if as_json:
-        say_json({"removed": removed})
+        say_json({"removed": len(removed), "names": removed})
     else:
-        say(f"removed {entries_counted(removed)}")
+        say_done("removed", removed)
 
 
 @command("rename")
@@ -126,20 +135,30 @@ def rename_command(client: Client, name: str, new_name: str, as_json: bool) -> N
 
 
 @command("pause")
-@click.argument("name")
+@chosen_entries
 @click.option("--reason", default="", help="The reason, shown with the entry.")
 @click.option(
-    "--until", type=SINCE, help="When the pause ends (ISO 8601), or how long it lasts: 30m, 2h, 1d."
+    "--until",
+    type=SINCE,
+    help="When the pause ends (ISO 8601), or how long it lasts: 30m, 2h, 1d, 1w.",
 )
 @json_option
-def pause_command(client: Client, name: str, reason: str, until: Any, as_json: bool) -> None:
-    """Pause an entry until it is resumed, or until a given time."""
+def pause_command(client: Client, reason: str, until: Any, as_json: bool, **given: Any) -> None:
+    """Pause entries until they are resumed, or until a given time.
+
+    Give names, or --prefix and --tag, or --all. Entries of beat_schedule can be paused, too.
+    """
+    entries = chosen(given)
     end = None if until is None else ahead(until, client.server_time())
-    _say_entry(client, client.pause(name, reason, end), as_json)
+    if name := single(given["names"]):
+        _say_entry(client, client.pause(name, reason, end), as_json)
+    else:
+        result = client.pause_many(**entries, reason=reason, until=end)
+        _say_many("paused", "paused already", result, as_json)
 
 
 @command("resume")
-@click.argument("name")
+@chosen_entries
 @click.option(
     "--from",
     "begin",
@@ -150,10 +169,33 @@ def pause_command(client: Client, name: str, reason: str, until: Any, as_json: b
 )
 @json_option
 def resume_command(
-    client: Client, name: str, begin: Literal["now", "paused"], as_json: bool
+    client: Client, begin: Literal["now", "paused"], as_json: bool, **given: Any
 ) -> None:
-    """Resume a paused or quarantined entry."""
-    _say_entry(client, client.resume(name, begin), as_json)
+    """Resume paused or quarantined entries.
+
+    Give names, or --prefix and --tag, or --all.
+    """
+    entries = chosen(given)
+    if name := single(given["names"]):
+        _say_entry(client, client.resume(name, begin), as_json)
+    else:
+        result = client.resume_many(**entries, from_=begin)
+        _say_many("resumed", "neither paused nor quarantined", result, as_json)
+
+
+def _say_many(done: str, already: str, result: ManyChanged, as_json: bool) -> None:
+    if as_json:
+        count = {done: len(result.changed), "names": result.changed}
+        refused = refused_json(result.refused)
+        say_json({**count, "unchanged": result.unchanged, "refused": refused})
+    else:
+        say_done(done, result.changed)
+        if result.unchanged:
+            say(f"{already}: {entries_counted(len(result.unchanged))}")
+        for name, sentence in refused_json(result.refused).items():
+            say(f"refused: {name}: {sentence}", "red")
+    if result.refused:
+        bad()
 
 
 def _be_sure(client: Client, prefix: str, tags: Sequence[str], yes: bool) -> None:

@@ -7,6 +7,7 @@ from habeat.client.dead_letters import DeadLetter
 from habeat.client.exchange import LoadReport
 from habeat.client.guard import Guard
 from habeat.client.history import Drift, LedgerRecord
+from habeat.client.many import ManyChanged, ManyTriggered
 from habeat.client.preview import Instant
 from habeat.client.purging import Purge
 from habeat.client.replicas import Leader, Replica
@@ -36,6 +37,8 @@ __all__ = [
     "LedgerRecord",
     "Load",
     "LoadReport",
+    "ManyChanged",
+    "ManyTriggered",
     "Misfire",
     "MisfirePolicy",
     "Owner",

@@ -21,7 +21,7 @@ from habeat.client.bulk import added
 from habeat.client.by_hand import Backfill, RequestId, backfilled, triggered
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
-from habeat.client.editing import Editing, clear
+from habeat.client.editing import Editing, pausing, resuming
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
 from habeat.client.guard import NO_GUARD, Guard, Scope
 from habeat.client.history import (
@@ -36,6 +36,14 @@ from habeat.client.history import (
     since_ms,
 )
 from habeat.client.location import location_of_app, location_of_url
+from habeat.client.many import (
+    Chosen,
+    ManyChanged,
+    ManyTriggered,
+    changed,
+    removed,
+    triggered_many,
+)
 from habeat.client.preview import Instant, Span, in_zone, instants, instants_of
 from habeat.client.purging import Purge, purge_prefix
 from habeat.client.selection import Selection, entries_of, pages_of, selected
@@ -404,7 +412,10 @@ class Client:
         """
         selection = Selection.checked(prefix, tags)
         if name is None:
-            return clear(self._calls, selection)
+            if selection == Selection():
+                allowed = "a name, a prefix that is not empty, or tags"
+                raise ValidationError("name", None, allowed)
+            return len(self.remove_many(prefix=prefix, tags=tags))
         if selection != Selection():
             raise ValidationError("name", name, "no name together with prefix or tags")
         self._editing.remove(checked_name(name))
@@ -425,12 +436,7 @@ class Client:
         what you give: an empty reason or no `until` keeps the earlier one. Raises EntryNotFound and
         ValidationError.
         """
-        if not isinstance(reason, str):
-            raise ValidationError("reason", reason, "a string", entry=name)
-        try:
-            until_ms = None if until is None else to_ms("until", until)
-        except ValidationError as error:
-            raise error.of_entry(name) from None
+        until_ms = _pause_ends(reason, until, name)
         return self._editing.pause(checked_name(name), reason, until_ms)
 
     def resume(
@@ -445,9 +451,77 @@ class Client:
         begin = also.pop("from", from_)
         if also:
             raise TypeError(f"resume() has no argument {next(iter(also))!r}")
-        if begin not in ("now", "paused"):
-            raise ValidationError("from", begin, "'now' or 'paused'", entry=name)
-        return self._editing.resume(checked_name(name), catch_up=begin == "paused")
+        catch_up = _catches_up(begin, name)
+        return self._editing.resume(checked_name(name), catch_up=catch_up)
+
+    # -- changes of many entries --------------------------------------------------------------
+
+    def remove_many(
+        self, names: Iterable[str] | None = None, *, prefix: str = "", tags: Iterable[str] = ()
+    ) -> tuple[str, ...]:
+        """Remove these entries, or all of the API's with this prefix and all these tags.
+
+        Returns the names of those that were removed. If a named entry does not exist or belongs to
+        beat_schedule, none is removed, and BulkError says what is wrong with each. More than 50
+        names are removed in batches: BulkInterrupted says which were, if Redis stops answering in
+        between. Raises ValidationError.
+        """
+        return removed(self._calls, Chosen.checked(names, prefix, tags, every=False))
+
+    def pause_many(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+        tags: Iterable[str] = (),
+        all: bool = False,
+        reason: str = "",
+        until: datetime | None = None,
+    ) -> ManyChanged:
+        """Pause these entries, or those with this prefix and all these tags, or all; see `pause`.
+
+        If a named entry does not exist, none is paused, and BulkError says what is wrong with each.
+        Raises ValidationError, and BulkInterrupted as `remove_many` does.
+        """
+        until_ms = _pause_ends(reason, until)
+        plan = pausing(reason, until_ms, self._calls.location.limits)
+        return changed(self._calls, Chosen.checked(names, prefix, tags, every=all), plan)
+
+    def resume_many(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+        tags: Iterable[str] = (),
+        all: bool = False,
+        from_: Literal["now", "paused"] = "now",
+    ) -> ManyChanged:
+        """Resume these entries, or those with this prefix and all these tags, or all; see `resume`.
+
+        Entries that are neither paused nor quarantined are `unchanged`, and those of a selection
+        that cannot be read are `refused`. Errors are as for `pause_many`.
+        """
+        plan = resuming(catch_up=_catches_up(from_))
+        return changed(self._calls, Chosen.checked(names, prefix, tags, every=all), plan)
+
+    def trigger_many(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+        tags: Iterable[str] = (),
+        all: bool = False,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+    ) -> ManyTriggered:
+        """Fire each of these entries once, now; see `trigger`.
+
+        The requests' ids are derived from `request_id` and the entries' names, so the same call
+        again sends nothing again. Errors are as for `resume_many`.
+        """
+        chosen = Chosen.checked(names, prefix, tags, every=all)
+        return triggered_many(self._calls, chosen, args, kwargs, request_id)
 
     # -- by hand ----------------------------------------------------------------------------
 
@@ -581,6 +655,22 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _pause_ends(reason: object, until: datetime | None, name: str = "") -> int | None:
+    """The end of a pause in ms; ValidationError, also for its reason."""
+    if not isinstance(reason, str):
+        raise ValidationError("reason", reason, "a string", entry=name)
+    try:
+        return None if until is None else to_ms("until", until)
+    except ValidationError as error:
+        raise error.of_entry(name) from None
+
+
+def _catches_up(begin: object, name: str = "") -> bool:
+    if begin not in ("now", "paused"):
+        raise ValidationError("from", begin, "'now' or 'paused'", entry=name)
+    return begin == "paused"
 
 
 def _lateness(names: Sequence[str], session: Session) -> dict[str, Lateness]:

@@ -1,8 +1,8 @@
-"""Change entries: add, update, pause, resume, rename and remove one, or remove many.
+"""Change entries: add, update, pause, resume, rename and remove one.
 
 Each change has a plan here: what it must find, and what it then writes. `swapping` reads, plans and
-writes; `entries/changes.py` knows the form of what is written. Adding many entries in one call has
-rules of its own and is in bulk.py.
+writes; `entries/changes.py` knows the form of what is written. Calls for many entries have rules of
+their own and are in bulk.py and many.py.
 
 **A rename keeps everything known of an entry.** Its cursor, count and pause move with it, so no
 slot fires twice or is lost. Pending requests are for the new name from then on. An interval keeps
@@ -13,16 +13,15 @@ there names the new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.room import check_room, within_room
-from habeat.client.selection import Selection, pages_of
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry, instant
-from habeat.core.limits import check_reason
+from habeat.core.limits import Limits, check_reason
 from habeat.entries.changes import (
     Edit,
     addition,
@@ -45,7 +44,6 @@ from habeat.errors import (
     ValidationError,
 )
 from habeat.ports.entries import Renaming, Stored
-from habeat.store.pages import WRITTEN
 
 Result = TypeVar("Result")
 
@@ -95,33 +93,11 @@ class Editing:
 
     def pause(self, name: str, reason: str, until_ms: int | None) -> Entry:
         """Pause an entry; without a reason or end, an earlier pause keeps its own."""
-        check_reason(reason, self._calls.location.limits, name)
-
-        def plan(stored: Stored, now_ms: int) -> Edit | None:
-            state = _existing(stored).state
-            if until_ms is not None and until_ms <= now_ms:
-                now = instant(now_ms)
-                raise ValidationError(
-                    "until", instant(until_ms), f"later than now ({now})", entry=name
-                )
-            keeps_until = until_ms is None and state.paused is not None
-            return pause(
-                stored,
-                reason or state.paused or "",
-                now_ms,
-                state.paused_until_ms if keeps_until else until_ms,
-            )
-
-        return self._edit(name, plan)
+        return self._edit(name, pausing(reason, until_ms, self._calls.location.limits))
 
     def resume(self, name: str, *, catch_up: bool) -> Entry:
         """Let an entry continue from now; with `catch_up`, from where it stopped."""
-
-        def plan(stored: Stored, now_ms: int) -> Edit | None:
-            _existing(stored)
-            return resume(stored, now_ms, catch_up=catch_up)
-
-        return self._edit(name, plan)
+        return self._edit(name, resuming(catch_up=catch_up))
 
     def rename(self, name: str, new_name: str) -> Entry:
         """Rename an entry."""
@@ -197,6 +173,36 @@ def _existing(stored: Stored) -> Entry:
     return shown(stored)
 
 
+def pausing(reason: str, until_ms: int | None, limits: Limits) -> PlanEdit:
+    """The plan that pauses an entry; without a reason or end, an earlier pause keeps its own."""
+
+    def plan(stored: Stored, now_ms: int) -> Edit | None:
+        check_reason(reason, limits, stored.name)
+        state = _existing(stored).state
+        if until_ms is not None and until_ms <= now_ms:
+            allowed = f"later than now ({instant(now_ms)})"
+            raise ValidationError("until", instant(until_ms), allowed, entry=stored.name)
+        keeps_until = until_ms is None and state.paused is not None
+        return pause(
+            stored,
+            reason or state.paused or "",
+            now_ms,
+            state.paused_until_ms if keeps_until else until_ms,
+        )
+
+    return plan
+
+
+def resuming(*, catch_up: bool) -> PlanEdit:
+    """The plan that lets an entry continue from now; with `catch_up`, from where it stopped."""
+
+    def plan(stored: Stored, now_ms: int) -> Edit | None:
+        _existing(stored)
+        return resume(stored, now_ms, catch_up=catch_up)
+
+    return plan
+
+
 # -- renaming -------------------------------------------------------------------------------
 
 
@@ -231,40 +237,3 @@ def _moved(
             continue  # unreadable: the leader sets it aside
         if request.entry == name:
             yield identity, digest_of(raw), encode_request(replace(request, entry=new_name))
-
-
-# -- removing many --------------------------------------------------------------------------
-
-
-def clear(calls: RetryingCalls, selection: Selection) -> int:
-    """Remove the API's entries that match; returns how many were removed."""
-    if not selection.prefix and not selection.tags:
-        raise ValidationError("name", None, "a name, a prefix that is not empty, or tags")
-    calls = calls.bounded()
-    removed = 0
-    for page in pages_of(calls, selection.prefix):
-        for start in range(0, len(page), WRITTEN):
-            removed += _clear_batch(calls, selection, page[start : start + WRITTEN])
-            calls.check(f"{removed} entries were removed")
-    return removed
-
-
-def _clear_batch(calls: RetryingCalls, selection: Selection, names: Sequence[str]) -> int:
-    def plan(session: Session) -> Plan[int]:
-        snapshot = session.entries.read(names)
-        removals = [
-            removal(stored, snapshot.now_ms)
-            for stored in snapshot.stored
-            if (stored.exists or stored.state.quarantined is not None)
-            and shown(stored).owner == "api"
-            and selection.has(shown(stored))
-            and calls.guard.scope.has(shown(stored))
-        ]
-        if not removals:
-            return Plan(0)
-        return Plan(len(removals), lambda store, mark: store.remove(removals, None, mark))
-
-    try:
-        return swap(calls, plan)
-    except Overtaken as error:
-        raise RevisionConflict(error.entry, None, None) from None

@@ -1,0 +1,271 @@
+"""Pause, resume, trigger or remove many entries: by their names, or all that a selection has.
+
+Named entries are checked first: if one of them is unknown or cannot be changed, none is. Then they
+are written in batches, each by one script (decision 0034), so a call for up to 50 names is all or
+nothing. If Redis stops answering between two batches, BulkInterrupted says what was done.
+
+A selection is worked through page by page. An entry in it that cannot be changed is reported, and
+the others are changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from habeat.client.by_hand import RequestId, triggered
+from habeat.client.calls import Overtaken, RetryingCalls, Session
+from habeat.client.room import within_room
+from habeat.client.selection import Selection, pages_of
+from habeat.client.swapping import Plan, swap
+from habeat.entries.changes import Edit, removal
+from habeat.entries.draft import checked_name
+from habeat.entries.readable import shown
+from habeat.errors import (
+    BulkError,
+    BulkInterrupted,
+    CallTimeout,
+    DefinitionError,
+    EntryNotFound,
+    HabeatError,
+    NotAllowed,
+    OwnedByConfig,
+    RedisUnavailable,
+    RevisionConflict,
+    ValidationError,
+)
+from habeat.ports.entries import Removal, Stored
+from habeat.store.pages import PAGE, WRITTEN
+
+#: What to write for an entry as read, at Redis' time; None if it is as wanted already. Raises the
+#: reason if it cannot be changed.
+Act = Callable[[Stored, int], Edit | Removal | None]
+
+#: Errors that are about one entry; any other is about the call.
+OF_ENTRY = (EntryNotFound, DefinitionError, NotAllowed, OwnedByConfig)
+
+_DIGEST_CHARS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ManyChanged:
+    """What a call for many entries did.
+
+    `changed` has the names of the entries that it changed (paused, resumed, removed), `unchanged`
+    those of entries that were as wanted already, and `refused` those that it could not change, each
+    with the reason.
+    """
+
+    changed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    refused: Mapping[str, HabeatError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ManyTriggered:
+    """The requests that `trigger_many` made, by the names of their entries.
+
+    `refused` has the entries that cannot be triggered, each with the reason.
+    """
+
+    requests: Mapping[str, RequestId]
+    refused: Mapping[str, HabeatError]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The entries that a call is for: those with these names (not None), or a selection."""
+
+    names: tuple[str, ...] | None
+    selection: Selection
+
+    @classmethod
+    def checked(
+        cls, names: Iterable[str] | None, prefix: str, tags: Iterable[str], *, every: bool
+    ) -> Chosen:
+        """From the arguments of a call; ValidationError unless they say which entries."""
+        selection = Selection.checked(prefix, tags)
+        if isinstance(names, str):
+            raise ValidationError("names", names, "a list of names")
+        if (names is not None) + (selection != Selection()) + every != 1:
+            raise ValidationError("names", names, "either names, or a prefix or tags, or all=True")
+        wanted = None if names is None else tuple(dict.fromkeys(map(checked_name, names)))
+        return cls(wanted, selection)
+
+    def batches(self, calls: RetryingCalls, act: Act) -> Iterator[Sequence[str]]:
+        """The names, as many at a time as one script may write; named ones are checked first."""
+        pages: Iterable[Sequence[str]]
+        if self.names is None:
+            pages = pages_of(calls, self.selection.prefix)
+        else:
+            calls.write(partial(self._check, calls, act))
+            pages = (self.names,)
+        for page in pages:
+            for start in range(0, len(page), WRITTEN):
+                calls.check()
+                yield page[start : start + WRITTEN]
+
+    def has(self, stored: Stored, calls: RetryingCalls) -> bool:
+        """Whether this stored entry belongs to the selection; named ones do in any case."""
+        if self.names is not None:
+            return True
+        entry = shown(stored)
+        return _is_there(stored) and self.selection.has(entry) and calls.guard.scope.has(entry)
+
+    def _check(self, calls: RetryingCalls, act: Act, session: Session) -> None:
+        names = self.names or ()
+        errors: dict[str, HabeatError] = {}
+        for start in range(0, len(names), PAGE):
+            snapshot = session.entries.read(names[start : start + PAGE])
+            for stored in snapshot.stored:
+                try:
+                    _allowed(calls, act, stored, snapshot.now_ms)
+                except OF_ENTRY as error:
+                    errors[stored.name] = error
+        if len(names) == 1 and errors:
+            raise errors[names[0]]
+        if errors:
+            raise BulkError(errors, len(names))
+
+
+def changed(
+    calls: RetryingCalls, chosen: Chosen, act: Act, *, removes: bool = False
+) -> ManyChanged:
+    """Do this to each of the entries; `removes` says that it removes them, for errors."""
+    calls = calls.bounded()
+    done = ManyChanged()
+    batch: Sequence[str] = ()
+    try:
+        for batch in chosen.batches(calls, act):
+            more = swap(calls, partial(_batch, calls, chosen, act, batch))
+            done = ManyChanged(
+                done.changed + more.changed,
+                done.unchanged + more.unchanged,
+                {**done.refused, **more.refused},
+            )
+            calls.check(f"{len(done.changed)} entries were changed")
+    except (RedisUnavailable, CallTimeout, Overtaken, *OF_ENTRY) as error:
+        why = RevisionConflict(error.entry, None, None) if isinstance(error, Overtaken) else error
+        if chosen.names is None or not done.changed:
+            raise why from error
+        raise BulkInterrupted(
+            (),
+            batch,
+            len(chosen.names),
+            why,
+            changed=() if removes else done.changed,
+            removed=done.changed if removes else (),
+            repeatable=not removes,
+        ) from error
+    return done
+
+
+def _batch(
+    calls: RetryingCalls, chosen: Chosen, act: Act, names: Sequence[str], session: Session
+) -> Plan[ManyChanged]:
+    snapshot = session.entries.read(names)
+    found: dict[str, Edit | Removal | None] = {}
+    refused: dict[str, HabeatError] = {}
+    for stored in snapshot.stored:
+        if not chosen.has(stored, calls):
+            continue
+        try:
+            found[stored.name] = _allowed(calls, act, stored, snapshot.now_ms)
+        except OF_ENTRY as error:
+            if chosen.names is not None:  # it has changed since the check: none of this batch
+                raise
+            refused[stored.name] = error
+    result = ManyChanged(
+        tuple(name for name, what in found.items() if what is not None),
+        tuple(name for name, what in found.items() if what is None),
+        refused,
+    )
+    edits = [what for what in found.values() if isinstance(what, Edit)]
+    gone = [what for what in found.values() if isinstance(what, Removal)]
+    if gone:
+        return Plan(result, lambda store, mark: store.remove(gone, None, mark))
+    if edits:
+        return Plan(result, within_room(calls.guard, [edit.write for edit in edits]))
+    return Plan(result)
+
+
+def _allowed(calls: RetryingCalls, act: Act, stored: Stored, now_ms: int) -> Edit | Removal | None:
+    """What to write for this entry; EntryNotFound, NotAllowed, or what `act` raises."""
+    calls.guard.check_name(stored.name)
+    if not _is_there(stored):
+        raise EntryNotFound(stored.name)
+    calls.guard.check_scope(shown(stored))
+    what = act(stored, now_ms)
+    if isinstance(what, Edit):
+        calls.guard.check_change(stored, what, now_ms)
+    return what
+
+
+def _is_there(stored: Stored) -> bool:
+    return stored.exists or stored.state.quarantined is not None
+
+
+# -- removing -------------------------------------------------------------------------------
+
+
+def removed(calls: RetryingCalls, chosen: Chosen) -> tuple[str, ...]:
+    """Remove the API's entries among these; returns their names.
+
+    Named entries of beat_schedule are refused, those of a selection stay.
+    """
+    act: Act = _removal if chosen.names is not None else _removal_of_ours
+    return changed(calls, chosen, act, removes=True).changed
+
+
+def _removal(stored: Stored, now_ms: int) -> Removal:
+    # An unreadable entry of beat_schedule may be removed: the leader then stores it again.
+    if shown(stored).owner == "config" and stored.entry is not None:
+        raise OwnedByConfig(stored.name, "remove")
+    return removal(stored, now_ms)
+
+
+def _removal_of_ours(stored: Stored, now_ms: int) -> Removal | None:
+    return removal(stored, now_ms) if shown(stored).owner == "api" else None
+
+
+# -- triggering -----------------------------------------------------------------------------
+
+
+def triggered_many(
+    calls: RetryingCalls,
+    chosen: Chosen,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    request_id: str | None,
+) -> ManyTriggered:
+    """Request one firing of each; the ids are derived from `request_id` and the entries' names."""
+    calls = calls.bounded()
+    requests: dict[str, RequestId] = {}
+    refused: dict[str, HabeatError] = {}
+    for batch in chosen.batches(calls, _triggerable):
+        for name in _present(calls, chosen, batch):
+            try:
+                identity = None if request_id is None else _derived(request_id, name)
+                requests[name] = triggered(calls, name, args, kwargs, identity)
+            except OF_ENTRY as error:
+                refused[name] = error
+            calls.check(f"{len(requests)} entries were triggered")
+    return ManyTriggered(requests, refused)
+
+
+def _triggerable(stored: Stored, now_ms: int) -> None:
+    if stored.entry is None:
+        raise DefinitionError(stored.name, stored.unreadable)
+
+
+def _present(calls: RetryingCalls, chosen: Chosen, names: Sequence[str]) -> list[str]:
+    snapshot = calls.read(lambda session: session.entries.read(names))
+    return [stored.name for stored in snapshot.stored if chosen.has(stored, calls)]
+
+
+def _derived(request_id: str, name: str) -> str:
+    digest = hashlib.sha1(name.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    return f"{request_id}:{digest[:_DIGEST_CHARS]}"
