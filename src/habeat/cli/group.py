@@ -3,9 +3,9 @@
 Exit codes:
 
 - 0: done.
-- 1: the check or the request failed. The scheduler is unhealthy, an entry was not found, exists
-  already or was changed meanwhile, Redis is unavailable, the API may not change an entry of
-  beat_schedule, or `load` refused a document.
+- 1: the check or the request failed. The scheduler is unhealthy, beat_schedule is not valid, an
+  entry was not found, exists already or was changed meanwhile, Redis is unavailable, the API may
+  not change an entry of beat_schedule, or `load` refused a document.
 - 2: wrong usage, an invalid value, or an invalid setting.
 
 Errors are one sentence on stderr, without a traceback; with ``--json``, an object on stdout.
@@ -42,6 +42,7 @@ COMMANDS = {
     "backfill": "asking",
     "preview": "slots",
     "simulate": "simulating",
+    "check": "checking",
     "history": "slots",
     "drift": "slots",
     "dead": "dead",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -38,18 +38,21 @@ def preview_command(
 ) -> None:
     """Show the next slots of an entry or of a schedule.
 
-    Give either the NAME of an entry, or a schedule with --every, --cron and so on.
+    Give either the NAME of an entry, or a schedule with --every, --cron and so on; that needs no
+    Redis.
     """
     schedule = schedule_from(given, client.timezone)
     if (name is None) == (schedule is None):
         raise click.UsageError("give either the NAME of an entry or a schedule")
-    begin = client.server_time() if start is None else start
+    # A schedule that is not stored needs no Redis, so neither does the time.
+    now = client.server_time() if schedule is None else datetime.now(UTC)
+    begin = now if start is None else start
     end = None if until is None else ahead(until, begin)
     slots = client.preview(name if schedule is None else schedule, count, begin, end)  # type: ignore[arg-type]
     if as_json:
         say_json([instant_json(slot) for slot in slots])
     elif slots:
-        instant_rows(slots, client.server_time())
+        instant_rows(slots, now)
     else:
         say("no slots: there are none in that period, or the schedule is unreadable")
 

@@ -50,6 +50,8 @@ from habeat.client.selection import Selection, entries_of, pages_of, selected
 from habeat.client.simulation import Simulation, simulated
 from habeat.client.status import Status, read_status
 from habeat.client.syncing import SyncPlan, synced
+from habeat.clock import SystemClock
+from habeat.config.from_app import timezone_of
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Entry, Owner, Policies
 from habeat.core.lateness import Lateness
@@ -105,6 +107,7 @@ class Client:
                 raise ValidationError(field, seconds, "more than 0 seconds")
         if isinstance(app, str):
             location = location_of_url(app, prefix, options, timezone)
+            self._find_timezone: Callable[[], str] = lambda: location.timezone
             self._calls = RetryingCalls(lambda: location, timeout, sleep, guard, long_timeout)
         elif not hasattr(app, "main"):  # not `conf`: reading that might load the configuration
             raise ValidationError("app", app, "a Celery app, or the URL of a Redis")
@@ -112,6 +115,7 @@ class Client:
             for field, given in (("prefix", prefix), ("options", options), ("timezone", timezone)):
                 if given is not None:
                     raise ValidationError(field, given, "no value: the app's settings have it")
+            self._find_timezone = lambda: timezone_of(app.conf)
             self._calls = RetryingCalls(
                 lambda: location_of_app(app), timeout, sleep, guard, long_timeout
             )
@@ -152,16 +156,18 @@ class Client:
 
         They are strictly after `start` (default: now) and not after `end`, if there is one. `count`
         is the most to return; without it 10, or all slots up to `end`. An entry with `max_runs`
-        shows no more slots than it has runs left. Raises ValidationError for a naive datetime, and
+        shows no more slots than it has runs left. For a schedule that is not stored, Redis is not
+        needed, and now is by this host's clock. Raises ValidationError for a naive datetime, and
         for more than 10,000 slots.
         """
         calls = self._calls.bounded()
-        entry = self.get(name_or_schedule) if isinstance(name_or_schedule, str) else None
-        span = Span.checked(self.server_time() if start is None else start, end, count)
-        if entry is not None:
+        if isinstance(name_or_schedule, str):
+            entry = self.get(name_or_schedule)
+            span = Span.checked(self.server_time() if start is None else start, end, count)
             return instants_of(entry, span, calls.check)
-        schedule = in_zone(schedule_of(name_or_schedule), self._calls.location.timezone)
-        return instants(schedule, span, calls.check)
+        begin = moment(SystemClock().wall_ms()) if start is None else start
+        schedule = in_zone(schedule_of(name_or_schedule), self.timezone)
+        return instants(schedule, Span.checked(begin, end, count), calls.check)
 
     def simulate(
         self, start: datetime, end: datetime, *, spread: float | timedelta | None = None
@@ -634,7 +640,7 @@ class Client:
     @property
     def timezone(self) -> str:
         """The IANA name of the zone for schedules without one of their own."""
-        return self._calls.location.timezone
+        return self._find_timezone()
 
     @property
     def redis(self) -> str:

@@ -1,0 +1,111 @@
+"""``check``: whether this code's beat_schedule can be used; without Redis, for CI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from habeat.beat.declared.beat_schedule import declare
+from habeat.cli.group import HabeatCommand, bad, client_app, json_option
+from habeat.cli.printing import entries_counted, say, say_json
+from habeat.clock import SystemClock
+from habeat.config import Settings
+from habeat.config.from_app import limits_of, policies_of
+from habeat.core.entry import Entry, Policies
+from habeat.core.limits import DEFAULT_LIMITS
+from habeat.errors import SettingsError
+from habeat.schedules.custom import Code
+
+#: Settings about where Redis is, which a machine that only checks need not have.
+_PLACE = ("habeat_redis_url", "habeat_redis_options")
+
+
+@dataclass
+class Findings:
+    """What a check has found: problems by entry or setting, and notes, which deserve a look."""
+
+    entries: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+@click.command("check", cls=HabeatCommand)
+@click.option("--strict", is_flag=True, help="Notes about entries make the check fail, too.")
+@json_option
+def check_command(strict: bool, as_json: bool) -> None:
+    """Check this code's beat_schedule, without Redis.
+
+    Exits with status 1 if beat would not schedule an entry, or would not start. Notes are about
+    tasks that the code does not register, entries that never fire, and a Redis that is not set.
+    """
+    found = checked(client_app())
+    failed = bool(found.problems) or (strict and any(name not in _PLACE for name in found.notes))
+    if as_json:
+        say_json(
+            {
+                "valid": not failed,
+                "entries": found.entries,
+                "problems": found.problems,
+                "notes": found.notes,
+            }
+        )
+    else:
+        _say(found, failed)
+    if failed:
+        bad()
+
+
+def checked(app: Any) -> Findings:
+    """Check the settings and the entries of this app."""
+    found = Findings()
+    try:
+        app.loader.import_default_modules()
+        app.finalize()
+    except Exception as error:  # the project's own code, which beat would import, too
+        found.problems["imports"] = f"{type(error).__name__}: {error}"
+    limits, policies = DEFAULT_LIMITS, Policies()
+    try:
+        settings = Settings.from_conf(app.conf, app_main=app.main)
+        limits, policies = limits_of(settings, app.conf), policies_of(settings)
+    except SettingsError as error:
+        (found.notes if error.setting in _PLACE else found.problems)[error.setting] = str(error)
+    try:
+        given = dict(app.conf.beat_schedule or {})
+        declared = declare(app, given, limits, policies)
+    except Exception as error:  # it is no mapping, or the app has no time zone
+        found.problems["beat_schedule"] = f"{type(error).__name__}: {error}"
+        return found
+    found.entries = len(given)
+    found.problems |= declared.broken
+    for name, entry in declared.entries.items():
+        if note := _note(app, entry):
+            found.notes[name] = note
+    return found
+
+
+def _note(app: Any, entry: Entry) -> str:
+    """What deserves a look about an entry that can be scheduled; "" if nothing does."""
+    if entry.task_name not in app.tasks:
+        return f"the task {entry.task_name} is not registered in this code"
+    try:
+        never = entry.next_slot_ms(SystemClock().wall_ms()) is None
+    except Exception as error:  # the schedule's own code
+        return f"its schedule failed: {type(error).__name__}: {error}"
+    is_code = isinstance(entry.schedule, Code)  # which is not enumerated
+    return "it never fires: its schedule has no slots from now on" if never and not is_code else ""
+
+
+def _say(found: Findings, failed: bool) -> None:
+    for name, why in found.problems.items():
+        say(f"{name}: {why}", "red")
+    for name, why in found.notes.items():
+        say(f"note: {name}: {why}", "yellow")
+    total = entries_counted(found.entries)
+    if not failed:
+        say(f"beat_schedule is valid: {total}")
+    elif found.problems:
+        say(f"beat_schedule is not valid: {total}, {len(found.problems)} with a problem", "red")
+    else:
+        say(f"beat_schedule is valid, but has notes: {total}", "yellow")
