@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from celery import Celery
 from celery.bin.base import CLIContext
@@ -23,6 +24,7 @@ from click.testing import CliRunner
 
 import habeat
 from habeat.cli import habeat as group
+from habeat.cli.completion import entry_names
 from habeat.client import Client, LedgerRecord
 from habeat.client.calls import Session
 from habeat.clock import SystemClock
@@ -41,6 +43,7 @@ from habeat.store.leases import RedisElectionStore
 from tests.support.servers.redis_server import Server
 
 BASE = "{habeat:proj}:"
+MAIN = "from celery.__main__ import main; main()"
 
 
 class Shell:
@@ -484,6 +487,55 @@ def test_on_a_terminal_there_are_colours_unless_they_are_refused(
     assert "\x1b[" not in on_terminal("habeat", "list", NO_COLOR="1")
     assert "\x1b[" not in on_terminal("--no-color", "habeat", "list")
     assert "\x1b[31mPROBLEM: no leader" in on_terminal("habeat", "status")
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["show", "t"], ["tick", "tenant-7:report"]),
+        (["show", "x"], []),
+        (["pause", "tick", "t"], ["tenant-7:report"]),
+        (["show", "tenant-7", ":", "r"], ["report"]),
+        (["pause", "tick", "tenant-7", ":"], ["report"]),
+        (["dead", "list", "--entry", "ti"], ["tick"]),
+        (["history", "--outcome", "la"], ["late"]),
+        (["pau"], ["pause"]),
+    ],
+)
+def test_names_are_completed_in_bash(
+    shell: Shell, tmp_path: Path, words: list[str], completed: list[str]
+) -> None:
+    for name in ("tenant-7:report", "tick", "other"):
+        shell.ok("add", name, "proj.a", "--every", "1h")
+    (tmp_path / "proj.py").write_text(
+        f"from celery import Celery\napp = Celery('proj', broker={shell.url!r})\n"
+    )
+    line = ["celery", "-A", "proj", "habeat", *words]
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['celery']; " + MAIN],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path)),
+            "_CELERY_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(line),
+            "COMP_CWORD": str(len(line) - 1),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    found = [each.partition(",")[2] for each in done.stdout.split()]
+    assert (sorted(found), done.stderr) == (sorted(completed), "")
+
+
+def test_completion_without_redis_completes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("habeat.cli.completion.TIMEOUT_S", 0.2)
+    context = click.Context(group)
+    context.obj = CLIContext(Celery("proj", broker="redis://127.0.0.1:1/0"), True, None)
+    command = group.get_command(context, "show")
+    assert command is not None
+    assert entry_names(click.Context(command, parent=context), command.params[0], "t") == []
 
 
 def said_on_a_terminal(argv: list[str], cwd: Path, env: dict[str, str], columns: int) -> str:

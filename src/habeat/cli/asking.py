@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from habeat.cli.choosing import chosen, chosen_entries, refused_json, say_done, single
+from habeat.cli.completion import name_argument
 from habeat.cli.group import bad, command, json_option
 from habeat.cli.printing import entries_counted, exact, say, say_json, span
 from habeat.cli.words import JSON_LIST, JSON_OBJECT, SINCE, ago
@@ -76,7 +77,7 @@ def _request_json(name: str, request: RequestId) -> dict[str, Any]:
 
 
 @command("backfill")
-@click.argument("name")
+@name_argument()
 @click.option(
     "--from",
     "start",

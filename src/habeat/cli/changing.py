@@ -15,6 +15,7 @@ from habeat.cli.choosing import (
     say_done,
     single,
 )
+from habeat.cli.completion import name_argument
 from habeat.cli.fields import entry_options, fields_from, options_changed
 from habeat.cli.group import bad, check_terminal, command, json_option
 from habeat.cli.printing import entries_counted, full, say, say_json
@@ -63,7 +64,7 @@ def add_command(
 
 
 @command("update")
-@click.argument("name")
+@name_argument()
 @click.option("--task", help="The task to send.")
 @schedule_options
 @entry_options
@@ -126,7 +127,7 @@ def remove_command(
 
 
 @command("rename")
-@click.argument("name")
+@name_argument()
 @click.argument("new_name")
 @json_option
 def rename_command(client: Client, name: str, new_name: str, as_json: bool) -> None:

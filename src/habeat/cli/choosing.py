@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from habeat.cli.completion import name_argument
 from habeat.cli.errors import sentence_of
 from habeat.cli.printing import entries_counted, say
 from habeat.errors import HabeatError
@@ -14,7 +15,7 @@ from habeat.errors import HabeatError
 #: A sentence names this many entries.
 NAMED = 10
 
-names_argument = click.argument("names", nargs=-1, metavar="[NAME]...")
+names_argument = name_argument("names", nargs=-1, metavar="[NAME]...")
 _prefix = click.option("--prefix", default="", help="Entries whose names start with this.")
 _tag = click.option(
     "--tag", "tags", multiple=True, help="Entries with this tag; repeat to require several."

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from habeat.cli.completion import entry_names
 from habeat.cli.group import Group, HabeatCommand, command, json_option
 from habeat.cli.printing import exact, full, pairs, say, say_json, when
 from habeat.cli.tables import Cell, GivesWay, Table
@@ -19,7 +20,7 @@ ID = click.argument("identity", metavar="ID")
 
 
 def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
-    entry = click.option("--entry", help="Only those of this entry.")
+    entry = click.option("--entry", help="Only those of this entry.", shell_complete=entry_names)
     age = click.option(
         "--older-than",
         type=SPAN,

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from habeat.beat.message.template_limits import why_not_app, why_not_entry
+from habeat.cli.completion import name_argument
 from habeat.cli.errors import as_typed
 from habeat.cli.group import client_app, command, json_option
 from habeat.cli.listing import entry_rows, entry_table
@@ -73,7 +74,7 @@ def list_command(
 
 
 @command("show")
-@click.argument("name")
+@name_argument()
 @json_option
 def show_command(client: Client, name: str, as_json: bool) -> None:
     """Show an entry, its next slots and its latest outcomes."""

@@ -99,6 +99,11 @@ class HabeatCommand(CeleryCommand):
         invoke = partial(super().invoke, ctx)
         return guarded(bool(ctx.params.get("as_json")), invoke)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from habeat.cli.completion import rest_of_name  # not needed by `celery worker`
+
+        return [*super().shell_complete(ctx, incomplete), *rest_of_name(ctx, incomplete)]
+
     def _refuse_repetitions(self, ctx: click.Context, args: list[str]) -> None:
         """Refuse an option that is given twice, instead of using the last value silently."""
         if ctx.resilient_parsing:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from habeat.cli.completion import name_argument
 from habeat.cli.errors import suggested
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import exact, milliseconds, relative, say, say_json
@@ -19,7 +20,7 @@ from habeat.client.history import OUTCOMES
 
 
 @command("preview")
-@click.argument("name", required=False)
+@name_argument(required=False)
 @schedule_options
 @click.option("--count", type=int, help="How many slots; default: 10, or all with --until.")
 @click.option("--start", type=MOMENT, help="Slots after this time (ISO 8601); default: now.")
@@ -58,7 +59,7 @@ def preview_command(
 
 
 @command("history")
-@click.argument("name", required=False)
+@name_argument(required=False)
 @click.option(
     "--since", type=SINCE, help="From this time (ISO 8601), or how long ago: 15m, 2h, 1d."
 )
@@ -108,7 +109,7 @@ def history_command(
 
 
 @command("drift")
-@click.argument("name", required=False)
+@name_argument(required=False)
 @click.option(
     "--since",
     type=SINCE,
