@@ -12,7 +12,7 @@ _PART = re.compile(r"(?:\*|(\d{4})(?:-(\d{4}))?)(?:/(\d{1,3}))?", re.ASCII)
 
 
 def years(field: str) -> tuple[int, ...] | None:
-    """The years of a field such as "2027", "2027-2030" or "*/2"; None for every year."""
+    """The years of a field such as "2027", "2027-2030", "2027/3" or "*/2"; None for every year."""
     found: set[int] = set()
     for part in field.split(","):
         found.update(_years_of(part, field))
@@ -24,10 +24,9 @@ def _years_of(part: str, field: str) -> range:
     match = _PART.fullmatch(part)
     if match is not None:
         first, last, step = int(match[1] or FIRST_YEAR), match[2], int(match[3] or 1)
-        # A step after a single year would be read in two ways: only that year, or from it on.
-        single = match[1] and not last
-        end = first if single else int(last or LAST_YEAR)
-        if FIRST_YEAR <= first <= end <= LAST_YEAR and step and not (single and match[3]):
+        # A step after a single year goes on from it, as in the other fields.
+        end = first if match[1] and not (last or match[3]) else int(last or LAST_YEAR)
+        if FIRST_YEAR <= first <= end <= LAST_YEAR and step:
             return range(first, end + 1, step)
-    allowed = f"{FIRST_YEAR}–{LAST_YEAR}, *, lists, ranges (2027-2030) or steps (*/2)"
+    allowed = f"{FIRST_YEAR}–{LAST_YEAR}, *, lists, ranges (2027-2030) or steps (*/2, 2027/2)"
     raise ValidationError("year", field, allowed)
