@@ -164,7 +164,7 @@ class DefinitionError(HabeatError):
     """This version cannot read a stored definition; the entry is quarantined."""
 
     def __init__(self, entry: str, why: str) -> None:
-        super().__init__(f"entry {entry!r}: cannot read the stored definition: {why}")
+        super().__init__(f"entry {repr_of(entry)}: cannot read the stored definition: {why}")
         self.entry = entry
         self.why = why
 
@@ -173,7 +173,7 @@ class EntryNotFound(HabeatError, LookupError):
     """There is no entry with this name."""
 
     def __init__(self, entry: str) -> None:
-        super().__init__(f"there is no entry named {entry!r}")
+        super().__init__(f"there is no entry named {repr_of(entry)}")
         self.entry = entry
 
 
@@ -186,7 +186,7 @@ class EntryExists(HabeatError):
     def __init__(self, entry: str, owner: str, how: str = "use replace=True or update()") -> None:
         if owner == "config":
             how = "it is declared in beat_schedule, so change it there or choose another name"
-        super().__init__(f"an entry named {entry!r} already exists: {how}")
+        super().__init__(f"an entry named {repr_of(entry)} already exists: {how}")
         self.entry = entry
         self.owner = owner
 
@@ -198,7 +198,7 @@ class NotAllowed(HabeatError):
     """
 
     def __init__(self, entry: str, field: str, allowed: str) -> None:
-        of = f"entry {entry!r}: " if entry else ""
+        of = f"entry {repr_of(entry)}: " if entry else ""
         super().__init__(f"{of}the client's guard does not allow this {field}: expected {allowed}")
         self.entry = entry
         self.field = field
@@ -213,7 +213,7 @@ class OwnedByConfig(HabeatError):
 
     def __init__(self, entry: str, act: str) -> None:
         super().__init__(
-            f"entry {entry!r} is declared in beat_schedule, so {act} it there: "
+            f"entry {repr_of(entry)} is declared in beat_schedule, so {act} it there: "
             "the API may only pause and resume it"
         )
         self.entry = entry
@@ -237,7 +237,7 @@ class RevisionConflict(HabeatError):
                 f"has changed since it was read: it is at revision {found_rev}, not "
                 f"{expected_rev}; read it again"
             )
-        super().__init__(f"entry {entry!r} {sentence}")
+        super().__init__(f"entry {repr_of(entry)} {sentence}")
         self.entry = entry
         self.expected_rev = expected_rev
         self.found_rev = found_rev

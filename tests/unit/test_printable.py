@@ -8,7 +8,14 @@ import logging
 import pytest
 
 import habeat
-from habeat.errors import BulkError, EntryNotFound, HabeatError, ValidationError
+from habeat.errors import (
+    BulkError,
+    DefinitionError,
+    EntryExists,
+    EntryNotFound,
+    HabeatError,
+    ValidationError,
+)
 from habeat.printable import Shown, kind_of, place, printable, printable_json, redacted, repr_of
 
 FORGED = "x\n[2026-11-28 00:00:00,000: CRITICAL/MainProcess] habeat: FORGED"
@@ -111,6 +118,12 @@ def test_errors_are_one_line(text: str) -> None:
         BulkError({text: EntryNotFound(text)}, 1),
     )
     assert all(str(error).isprintable() for error in errors)
+
+
+def test_a_long_name_leaves_room_for_what_an_error_says() -> None:
+    assert len(str(EntryNotFound("x" * 9_000))) < 200
+    assert "already exists: rename it" in str(EntryExists("x" * 9_000, "api", "rename it"))
+    assert str(DefinitionError("x" * 9_000, "too large")).endswith("too large")
 
 
 def test_error_texts_are_bounded() -> None:

@@ -26,6 +26,7 @@ from habeat.entries.readable import shown
 from habeat.entries.serializers import check_arguments
 from habeat.entries.values import arguments, keywords, pace_of
 from habeat.errors import DefinitionError, EntryNotFound, ValidationError
+from habeat.printable import repr_of
 from habeat.schedules.custom import Code
 from habeat.schedules.schedule import Run, to_ms
 
@@ -159,7 +160,7 @@ def _ask(
         if reply.word == "gone":
             raise EntryNotFound(name)
         if reply.entry != name:
-            allowed = f"another id: this one was used for entry {reply.entry!r}"
+            allowed = f"another id: this one was used for entry {repr_of(reply.entry)}"
             raise ValidationError("request_id", identity, allowed, entry=name)
         return reply.word == "known"
 

@@ -32,6 +32,7 @@ from habeat.client.guard import NO_GUARD, Guard
 from habeat.client.location import Location
 from habeat.errors import CallTimeout, ForeignState, HabeatError, RedisUnavailable
 from habeat.ports import StoreUnavailable
+from habeat.printable import repr_of
 from habeat.store.calling import Caller
 from habeat.store.connection import AnyRedis, Connections
 from habeat.store.dead_letters import DeadStore
@@ -52,7 +53,7 @@ class Overtaken(HabeatError):
     """Another caller changed the entry between our read and our write; nothing was written."""
 
     def __init__(self, entry: str) -> None:
-        super().__init__(f"entry {entry!r} was changed by another caller at every attempt")
+        super().__init__(f"entry {repr_of(entry)} was changed by another caller at every attempt")
         self.entry = entry
 
 

@@ -20,8 +20,10 @@ from habeat.printable import Kind
 DECLARED_MAX_BYTES = 8_192
 API_MAX_CHARS = 1_000
 
-#: Controls (Cc), line and paragraph separators (Zl, Zp), and marks of the reading order.
-_ACTING = frozenset(("Cc", "Zl", "Zp"))
+DECEIVING = "control characters, line separators or marks of the reading order"
+#: Controls (Cc), surrogates (Cs), line and paragraph separators (Zl, Zp); and marks of the reading
+#: order.
+_ACTING = frozenset(("Cc", "Cs", "Zl", "Zp"))
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -53,7 +55,14 @@ def _check_for_api(name: str) -> None:
     if len(name) > API_MAX_CHARS:
         allowed = f"at most {API_MAX_CHARS} characters"
         raise ValidationError("name", Kind(f"{len(name)} characters"), allowed, entry=name)
-    for character in name:
-        if character in _TURNING or unicodedata.category(character) in _ACTING:
-            allowed = "no control characters, line separators or marks of the reading order"
-            raise ValidationError("name", name, allowed, entry=name)
+    if deceives(name):
+        raise ValidationError("name", name, f"no {DECEIVING}", entry=name)
+
+
+def deceives(text: str) -> bool:
+    """Whether the text has characters that could deceive a person who reads it."""
+    return not text.isprintable() and any(map(_is_deceiving, text))
+
+
+def _is_deceiving(character: str) -> bool:
+    return character in _TURNING or unicodedata.category(character) in _ACTING

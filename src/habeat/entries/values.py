@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from habeat.config.setting import LONGEST_S
 from habeat.core.entry import PACE_MAX
 from habeat.entries import shapes
+from habeat.entries.names import DECEIVING, deceives
 from habeat.entries.schedules import schedule_of
 from habeat.entries.tasks import options_of, task_of
 from habeat.errors import ValidationError
@@ -94,8 +95,8 @@ def tags_of(given: Any) -> tuple[str, ...]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValidationError("tags", given, "a list of strings")
     tags = tuple(dict.fromkeys(given))
-    if not all(isinstance(tag, str) and tag and tag.isprintable() for tag in tags):
-        raise ValidationError("tags", given, "a list of non-empty, printable strings")
+    if not all(isinstance(tag, str) and tag and not deceives(tag) for tag in tags):
+        raise ValidationError("tags", given, f"a list of non-empty strings without {DECEIVING}")
     return tags
 
 

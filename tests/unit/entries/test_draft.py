@@ -81,6 +81,9 @@ REFUSED = [
     ("tags", "tag"),
     ("tags", [1]),
     ("tags", [""]),
+    ("tags", ["two\nlines"]),
+    ("tags", ["\u202eturned"]),
+    ("tags", ["\ud800"]),
     ("tags", 5),
     ("description", 5),
     ("misfire", "never"),
@@ -188,6 +191,12 @@ def test_an_entry_that_would_never_fire_is_refused_by_what_keeps_it_from_it() ->
             check_has_slots(made(**given), now_ms)
         assert (caught.value.field, caught.value.entry) == (field, "a")
     check_has_slots(made(end=datetime(2030, 1, 2, tzinfo=UTC)), now_ms)
+
+
+def test_tags_are_text_of_any_language() -> None:
+    tags = ["Auf\u00adtrag", "family \U0001f468\u200d\U0001f469", "\u06af\u200c\u0647", "a\u00a0b"]
+    given = {"task": "proj.a", "schedule": 60, "tags": tags}
+    assert list(new_entry("a", given, "UTC").tags) == tags
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 2_000, None, 5])

@@ -40,8 +40,8 @@ ALL = [
         "names: what deceives",
         "The API takes no name that acts on a terminal or turns the reading order around",
         "entries/names.py",
-        "character in _TURNING or unicodedata.category(character) in _ACTING",
-        "character is None",
+        "not text.isprintable() and any(map(_is_deceiving, text))",
+        "False",
         NAMES,
     ),
     Device(
