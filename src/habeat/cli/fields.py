@@ -32,7 +32,9 @@ _SPECIAL: Mapping[str, tuple[_Option, ...]] = {
             help="An option of apply_async: expires=60, priority=3 …; NAME= removes it (update).",
         ),
     ),
-    "tags": (click.option("--tag", "tags", multiple=True, help="A tag; can be repeated."),),
+    "tags": (
+        click.option("--tag", "tags", multiple=True, metavar="TAG", help="A tag; can be repeated."),
+    ),
 }
 
 _JSON = {Form.LIST: JSON_LIST, Form.OBJECT: JSON_OBJECT}
@@ -59,7 +61,7 @@ def _options_of(field: Field) -> tuple[_Option, ...]:
     kind, form = field.kind, field.kind.form
     given: dict[str, Any] = {"metavar": form.value}
     if form in _JSON:
-        given = {"type": _JSON[form]}
+        given["type"] = _JSON[form]
     elif form is Form.WORD:
         given = {"type": click.Choice([*kind.words, DEFAULT])}
     return (click.option(option_of(field), help=field.meaning, **given),)

@@ -34,8 +34,8 @@ Reader = Callable[[str, Any], Any]
 class Form(enum.StrEnum):
     """How a value is written on the command line; also the metavar of its option."""
 
-    LIST = "JSON list"
-    OBJECT = "JSON object"
+    LIST = "JSON-LIST"
+    OBJECT = "JSON-OBJECT"
     TEXT = "TEXT"
     TAGS = "TAG"
     WHEN = "WHEN"
