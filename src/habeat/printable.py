@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 #: Error texts and reasons are cut to this length; the start names the problem.
 ERROR_MAX_CHARS = 500
@@ -58,10 +59,15 @@ def plural(count: int, noun: str, many: str = "") -> str:
 
 
 def repr_of(value: object, max_chars: int = VALUE_MAX_CHARS) -> str:
-    """The `repr` of a printable value, cut to `max_chars`; its type if `repr` itself fails."""
+    """The `repr` of a printable value, cut to `max_chars`; its type if `repr` itself fails.
+
+    A datetime is shown as people write it.
+    """
     if isinstance(value, str | bytes) and len(value) > max_chars:
         value = value[:max_chars]
         return printable(repr(value)) + _CUT
+    if isinstance(value, datetime):
+        return str(value)
     try:
         return printable(repr(value), max_chars)
     except Exception:  # a user's class may raise anything

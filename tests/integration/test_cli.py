@@ -179,7 +179,8 @@ def test_wrong_usage_is_distinguished_from_bad_things(shell: Shell) -> None:
     assert "already exists" in shell.fails(1, "add", "a", "t", "--every", "5")
     shell.ok("add", "a", "t", "--every", "5", "--replace")
     assert "nothing to change" in shell.fails(2, "update", "a")
-    assert "at revision 1, not 9" in shell.fails(1, "update", "a", "--rev", "9", "--queue", "x")
+    told = shell.fails(1, "update", "a", "--rev", "9", "--queue", "x")
+    assert "at revision 1, not 9; see: celery -A proj habeat show a" in told
     assert "no entry named" in shell.fails(1, "pause", "nobody")
     assert "no entry named" in shell.fails(1, "drift", "nobody")
     assert "either" in shell.fails(2, "preview")
@@ -211,7 +212,9 @@ def test_advice_can_be_followed_on_the_command_line(
     for name in ("a", "b"):
         shell.ok("add", name, "t", "--every", "5")
     told = shell.fails(1, "add", "a", "t", "--every", "5")
-    assert "give --replace, or change it with: celery -A shop.celery:app habeat update" in told
+    assert "give --replace, or change it with: celery -A shop.celery:app habeat update a" in told
+    shell.ok("add", "a b", "t", "--every", "5")
+    assert "habeat update 'a b'\n" in shell.fails(1, "add", "a b", "t", "--every", "5")
     assert "choose another name" in shell.fails(1, "rename", "a", "b")
     assert "`celery -A shop.celery:app habeat dead list`" in shell.fails(1, "dead", "show", "x")
 
@@ -597,7 +600,7 @@ def test_history_and_drift(shell: Shell, caller: Caller, valkey: Server) -> None
     lines = shell.ok("history", "a", "--limit", "1").splitlines()
     assert (len(lines), lines[2]) == (
         3,
-        "the newest 1 are shown; for more, give a larger --limit",
+        "older records are not shown; for more, give a --limit above 1",
     )
     assert len(shell.ok("history", "a", "--limit", "2").splitlines()) == 3
     assert [each["lateness_ms"] for each in shell.json("history", "a")] == [700, 5]

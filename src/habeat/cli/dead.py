@@ -61,7 +61,7 @@ def list_dead(
     elif letters:
         _rows(letters, client)
         if len(found) > limit:
-            say(f"the oldest {limit} are shown; for more, give a larger --limit")
+            say(f"newer ones are not shown; for more, give a --limit above {limit}")
     else:
         say("nothing was given up")
 

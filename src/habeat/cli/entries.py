@@ -14,7 +14,7 @@ from habeat.beat.message.template_limits import why_not_app, why_not_entry
 from habeat.cli.completion import name_argument
 from habeat.cli.errors import as_typed
 from habeat.cli.group import client_app, command, json_option
-from habeat.cli.listing import entry_rows, entry_table
+from habeat.cli.listing import Queues, entry_rows, entry_table
 from habeat.cli.printing import (
     entries_counted,
     entry_json,
@@ -128,6 +128,7 @@ def _fields(entry: Entry, policies: Policies, now: datetime) -> Iterator[tuple[s
     if not isinstance(entry.task, str):
         yield "signature", _json(entry.task)
     yield "schedule", entry.schedule.describe()
+    yield "queue", Queues(client_app()).of(entry)
     yield "args", _json(entry.args)
     yield "kwargs", _json(entry.kwargs)
     yield "options", _json(entry.options)

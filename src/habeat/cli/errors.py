@@ -7,6 +7,7 @@ command that worked and of one that failed. The exit status is the same in both 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from habeat.errors import (
     CallTimeout,
     EntryExists,
     HabeatError,
+    RevisionConflict,
     SettingsError,
     ValidationError,
 )
@@ -69,8 +71,10 @@ def sentence_of(error: HabeatError) -> str:
     if isinstance(error, EntryExists):
         text = text.replace(
             "use replace=True or update()",
-            f"give --replace, or change it with: {EXAMPLE}habeat update NAME",
+            f"give --replace, or change it with: {EXAMPLE}habeat update {quoted(error.entry)}",
         )
+    elif isinstance(error, RevisionConflict):
+        text = text.replace("read it again", f"see: {EXAMPLE}habeat show {quoted(error.entry)}")
     elif isinstance(error, CallTimeout):
         done = f" ({error.done})" if error.done else ""
         text = (
@@ -78,6 +82,11 @@ def sentence_of(error: HabeatError) -> str:
             "example with --prefix, --since or --until"
         )
     return as_typed(printable(text))
+
+
+def quoted(name: str) -> str:
+    """The name of an entry as a word of the shell."""
+    return shlex.quote(name)
 
 
 def suggested(words: str) -> str:

@@ -99,7 +99,7 @@ def _say(simulation: Simulation) -> None:
     if other is not None:
         say()
         say(
-            f"with that spread the busiest minute has {other.highest} firings "
+            f"with that spread the busiest minute has {plural(other.highest, 'firing')} "
             f"instead of {load.highest}"
         )
 

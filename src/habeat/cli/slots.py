@@ -103,7 +103,7 @@ def history_command(
     elif records:
         record_table(with_entry=name is None).print(record_rows(records, client.server_time()))
         if len(found) > limit:
-            say(f"the newest {limit} are shown; for more, give a larger --limit")
+            say(f"older records are not shown; for more, give a --limit above {limit}")
     else:
         say("no records: nothing was due in that time")
 

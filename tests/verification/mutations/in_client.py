@@ -7,6 +7,7 @@ from tests.verification.mutations.device import (
     ENTRIES,
     LARGE,
     MANY_AT_ONCE,
+    MANY_NAMED,
     NAME_INDEX,
     PLANNING,
     ROOM,
@@ -263,6 +264,14 @@ MANY = [
         " if stored.digest == edit.digest",
         "",
         MANY_AT_ONCE,
+    ),
+    Device(
+        "many: checked first",
+        "Of several named entries all are changed or none",
+        "client/many.py",
+        "            calls.write(partial(self._check, calls, act))\n",
+        "",
+        MANY_NAMED,
     ),
     Device(
         "matching: asked again",
