@@ -79,6 +79,13 @@ def test_what_deserves_a_look_is_a_note_unless_it_is_strict(app: Celery) -> None
     assert "has notes" in strict.output
 
 
+def test_a_beat_that_has_only_the_names_of_its_tasks_gets_no_notes() -> None:
+    app = Celery("proj", broker="redis://127.0.0.1:1/0", set_as_current=False)
+    app.conf.beat_schedule = {"a": {"task": "proj.a", "schedule": 5.0}}
+    done = check(app, "--strict")
+    assert (done.exit_code, done.output) == (0, "beat_schedule is valid: 1 entry\n")
+
+
 def test_entries_of_the_project_s_signals_are_checked(app: Celery) -> None:
     @app.on_after_finalize.connect  # type: ignore[untyped-decorator]
     def add(sender: Celery, **_: Any) -> None:
