@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import click
 import pytest
 from celery.bin.base import CLIContext
 from click.testing import CliRunner
 
 from habeat.cli import habeat as group
-from habeat.entries.names import DECLARED_MAX_BYTES
+from habeat.cli.completion import entry_names
+from habeat.entries.names import DECLARED_MAX_BYTES, deceives
 from habeat.errors import EntryNotFound, ValidationError
-from tests.integration.hostile.world import World
+from tests.integration.hostile.world import CONTROL, World
 from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
 
@@ -127,6 +129,18 @@ def test_each_is_shown_by_the_command_line_and_found_again_in_its_json(world: Wo
         assert run(*command.split()).replace("\n", "").isprintable()
     refused = world.client.load(json.loads(run("export")), dry_run=True).refused
     assert not refused
+
+
+def test_those_that_could_not_deceive_are_completed_by_the_shell(world: World) -> None:
+    context = click.Context(group)
+    context.obj = CLIContext(world.app, no_color=True, workdir=None)
+    command = group.get_command(context, "show")
+    assert command is not None
+    completed = entry_names(click.Context(command, parent=context), command.params[0], "")
+    expected = {name for name in NAMES.values() if not deceives(name)}
+    assert {each.value for each in completed} == {*expected, CONTROL}
+    assert NAMES["ZWNJ"] in expected
+    assert FORGED not in expected
 
 
 def test_a_name_of_another_type_counts_as_its_text(valkey: Server) -> None:

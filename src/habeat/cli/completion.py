@@ -20,6 +20,7 @@ from celery.app.utils import find_app
 from click.shell_completion import CompletionItem, split_arg_string
 
 from habeat.client import Client
+from habeat.entries.names import deceives
 
 TIMEOUT_S = 1.0
 SHOWN = 200
@@ -54,7 +55,7 @@ def _names(ctx: click.Context, before: str, incomplete: str) -> list[Any]:
             names = [entry.name for entry in islice(client.list(prefix=begin), SHOWN)]
     except Exception:  # the user is typing: an error would only spoil the line
         return []
-    return [CompletionItem(name[len(before) :]) for name in names if name.isprintable()]
+    return [CompletionItem(name[len(before) :]) for name in names if not deceives(name)]
 
 
 def _before_colon() -> str:
