@@ -256,7 +256,12 @@ KOMBUS = {
     "max_retries": 3,
     "retry_on_timeout": True,
     "socket_timeout": 120,
+    "socket_connect_timeout": 5,
     "max_connections": 10,
+    "health_check_interval": 25,
+    "protocol": 3,
+    "retry": object(),
+    "retry_on_error": [],
 }
 
 
