@@ -31,6 +31,7 @@ from habeat.clock import SystemClock
 from habeat.config.redis_target import redis_target
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
+from habeat.core.known_tasks import KnownTasks
 from habeat.entries.codec import encode
 from habeat.errors import RedisUnavailable
 from habeat.ports import Known, Won
@@ -946,3 +947,23 @@ def test_simulate(shell: Shell) -> None:
     assert "0 firings" in shell.ok("simulate", "--from", "2030-01-01T00:01:00Z", "--to", "5m")
     assert shell.fails(2, "simulate", "--spread", "much")
     assert shell.fails(2, "simulate", "--to", "400d")
+
+
+def test_list_and_show_mark_an_entry_whose_task_is_unknown(shell: Shell, valkey: Server) -> None:
+    client = Client(valkey.url(), prefix="habeat:proj")
+    client.add("good", "proj.a", 60)
+    client.add("typo", "proj.aa", 60)
+    assert "unregistered" not in shell.ok("list"), "no leader has said which tasks there are"
+    known = KnownTasks(frozenset(["proj.a"]))
+    valkey.admin.set(BASE + "tasks", known.to_text())
+    rows = {line.split()[0]: line for line in shell.ok("list").splitlines()}
+    assert "active, unregistered" in rows["typo"]
+    assert "unregistered" not in rows["good"]
+    marks = {each["name"]: each["unregistered"] for each in shell.json("list")}
+    assert marks == {"good": False, "typo": True}
+    assert "UNREGISTERED TASK" in shell.ok("show", "typo")
+    assert "UNREGISTERED TASK" not in shell.ok("show", "good")
+    assert "proj.aa" in shell.ok("pause", "typo").splitlines()[-1]
+    valkey.admin.delete(BASE + "tasks")
+    valkey.admin.lpush(BASE + "tasks", "of another program")
+    assert "unregistered" not in shell.ok("list")

@@ -56,6 +56,7 @@ def used(bench: Bench, client: Client) -> None:
     client.pause("é 2", "why")
     bench.admin.set(bench.keys.entry_lateness("e"), 1)
     bench.admin.sadd(bench.keys.declared("f1"), "e")
+    bench.admin.set(bench.keys.tasks, "{}")
     for name in FOREIGN:
         bench.admin.set(name, "another program's")
 

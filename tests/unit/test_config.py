@@ -56,6 +56,7 @@ def test_defaults_are_those_of_the_design() -> None:
         misfire_limit=1_000,
         misfire_window_ms=None,
         misfire_pace=50.0,
+        remote_tasks=(),
         wait_redis_replicas=0,
         publish_timeout_ms=3_000,
         outbox_window=50,
@@ -110,6 +111,7 @@ def test_every_other_value_is_taken_as_given(tmp_path: Path) -> None:
         habeat_misfire_limit=1,
         habeat_misfire_window=timedelta(days=1),
         habeat_misfire_pace=0.5,
+        habeat_remote_tasks=["mail.send", "billing.*"],
         habeat_wait_redis_replicas=2,
         habeat_publish_timeout=0.5,
         habeat_ledger_age=timedelta(hours=1),
@@ -121,6 +123,7 @@ def test_every_other_value_is_taken_as_given(tmp_path: Path) -> None:
     assert (settings.dispatch, settings.delivery) == ("outbox", "at_most_once")
     assert (settings.misfire, settings.misfire_grace_ms, settings.misfire_limit) == ("all", 0, 1)
     assert (settings.misfire_window_ms, settings.misfire_pace) == (86_400_000, 0.5)
+    assert settings.remote_tasks == ("billing.*", "mail.send")
     assert (settings.wait_redis_replicas, settings.publish_timeout_ms) == (2, 500)
     assert (settings.ledger_age_ms, settings.ledger_length) == (3_600_000, 10)
     assert settings.heartbeat_file == str(tmp_path / "beat")
@@ -152,6 +155,11 @@ def test_every_other_value_is_taken_as_given(tmp_path: Path) -> None:
         ("habeat_misfire_limit", 1.5),
         ("habeat_misfire_window", -1),
         ("habeat_misfire_window", "1d"),
+        ("habeat_remote_tasks", "billing.*"),
+        ("habeat_remote_tasks", ["billing.*", 5]),
+        ("habeat_remote_tasks", [""]),
+        ("habeat_remote_tasks", ["x"] * 101),
+        ("habeat_remote_tasks", ["*.invoice"]),
         ("habeat_misfire_pace", 0),
         ("habeat_misfire_pace", 1_001),
         ("habeat_misfire_pace", float("nan")),

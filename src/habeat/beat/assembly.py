@@ -31,6 +31,7 @@ from habeat.beat.message.send_path import expires_of_task
 from habeat.beat.preflight import Preflight
 from habeat.beat.schedule_threads import ScheduleThreads
 from habeat.beat.stopping import InterruptibleWakeChannel, Stopper
+from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import SystemClock
 from habeat.config import Settings
 from habeat.config.from_app import limits_of, policies_of
@@ -45,6 +46,7 @@ from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.keys import Keys
+from habeat.store.known_tasks import KnownTasksStore
 from habeat.store.leases import RedisElectionStore
 from habeat.store.pubsub import RedisWakeChannel
 
@@ -152,8 +154,13 @@ def build(
     )
     kinds = Kinds(min(LIMIT_MS, settings.lease_ttl_ms // 8))
     beat_schedule = kinds.declared(beat_schedule)
+    tasks = UnregisteredTasks(app, settings.remote_tasks, KnownTasksStore(caller))
     definitions = BeatDefinitionSource(
-        beat_schedule, kinds.decode, limits, expires_of=partial(expires_of_task, app)
+        beat_schedule,
+        kinds.decode,
+        limits,
+        expires_of=partial(expires_of_task, app),
+        look=tasks.look,
     )
     publisher = CeleryPublisher(
         renderer=EntryRenderer(app, definitions, apply_entry, stopper.leaving),
@@ -178,6 +185,7 @@ def build(
         reconcile=Reconcile(entries, beat_schedule),
         differences=Differences(entries, inspection, beat_schedule, nonce),
         beat_schedule=beat_schedule,
+        tasks=tasks,
         upkeep=Upkeep(Mending(caller), entries, beat_schedule.fingerprint),
         ttl_ms=settings.lease_ttl_ms,
         clock=clock,

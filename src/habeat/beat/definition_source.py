@@ -23,16 +23,22 @@ class BeatDefinitionSource:
         limits: Limits = DEFAULT_LIMITS,
         *,
         expires_of: Callable[[str | Mapping[str, Any]], Any] = lambda task: None,
+        look: Callable[[Entry], None] = lambda entry: None,
     ) -> None:
-        """`expires_of` returns the `expires` of a task's class, or None."""
+        """`expires_of` returns the `expires` of a task's class, or None.
+
+        `look` is called with each entry that was decoded.
+        """
         self._expires_of = expires_of
         self._beat_schedule = beat_schedule
         self._decode = decode
+        self._look = look
         self._most_bytes = limits.stored_bytes
 
     def decode(self, name: str, stored: bytes) -> Entry:
         self._check_size(name, stored)
         entry = self._decode(name, stored)
+        self._look(entry)
         if "expires" in entry.options:
             return entry
         # The planner skips what has expired, so it has to know what Celery takes from the task.

@@ -27,6 +27,7 @@ from habeat.beat.declared.differences import Differences
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.message.publisher import CeleryPublisher
+from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import process_age_ms
 from habeat.core.lease import Fence
 from habeat.engine.election import Election, HistoryLost, LeaseLost
@@ -99,6 +100,7 @@ class Replica:
         reconcile: Reconcile,
         differences: Differences,
         beat_schedule: BeatSchedule,
+        tasks: UnregisteredTasks,
         upkeep: Upkeep,
         ttl_ms: int,
         clock: Clock,
@@ -114,6 +116,7 @@ class Replica:
         self._reconcile = reconcile
         self._differences = differences
         self._beat_schedule = beat_schedule
+        self._tasks = tasks
         self._upkeep = upkeep
         self._ttl_ms = ttl_ms
         self._clock = clock
@@ -141,6 +144,7 @@ class Replica:
         if self._should_yield():
             self._yield()
             return None
+        self._tasks.step(self._now_ms())
         indexing = self._upkeep.step(lead, self._now_ms())
         if self._upkeep.entries_lost:
             self._upkeep.entries_lost = False
@@ -207,6 +211,8 @@ class Replica:
             return
         self._led_under = token
         won = self._election.won
+        if lead is not None:
+            self._tasks.begin(self._beat_schedule.entries.values())
         if lead is not None and won is not None:
             loss = {
                 "emptied": "; Redis was emptied: history lost, the entries of beat_schedule are "
@@ -280,6 +286,7 @@ class Replica:
             "declared": len(self._beat_schedule.entries),
             "clashes": sorted(self._reconcile.clashes)[:100],
             "unstorable": dict(list(self._beat_schedule.broken.items())[:100]),
+            **(self._tasks.facts() if role == "leader" else {}),
             "inert": self._election.inert or self._election.barred,
             "broker_ok_ms": self._broker_ok_ms,
             **self._differences.facts,

@@ -18,7 +18,7 @@ from habeat.cli.choosing import (
 from habeat.cli.completion import name_argument
 from habeat.cli.fields import entry_options, fields_from, options_changed
 from habeat.cli.group import bad, check_terminal, command, json_option
-from habeat.cli.printing import entries_counted, full, say, say_json
+from habeat.cli.printing import entries_counted, entry_json, full, say, say_json
 from habeat.cli.words import SINCE, ahead, schedule_from, schedule_options
 from habeat.client import Client, ManyChanged
 from habeat.core.entry import Entry
@@ -208,9 +208,12 @@ def _be_sure(client: Client, prefix: str, tags: Sequence[str], yes: bool) -> Non
 
 
 def _say_entry(client: Client, entry: Entry, as_json: bool) -> None:
+    unknown = bool(client.unregistered([entry]))
     if as_json:
-        say_json(entry)
+        say_json({**entry_json(entry), "unregistered": unknown})
         return
     due = entry.state.next_due
     until = f", next due {full(due, client.server_time())}" if due else ""
     say(f"{entry.name} is {entry.condition}: {entry.schedule.describe()}{until}")
+    if unknown:
+        say(f"note: beat's code does not register the task {entry.task_name}; it is still sent")

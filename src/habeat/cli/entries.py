@@ -35,6 +35,8 @@ from habeat.entries.fields import FIELDS
 from habeat.printable import plural
 from habeat.schedules.in_words import duration
 
+#: The mark of an entry whose task beat's code does not register.
+UNREGISTERED = "unregistered task"
 SLOTS_SHOWN = 5
 RECORDS_SHOWN = 5
 
@@ -57,8 +59,9 @@ def list_command(
 ) -> None:
     """List entries by name."""
     entries = list(client.list(prefix=prefix, tags=tags, owner=owner, state=state))
+    unknown = client.unregistered(entries)
     if as_json:
-        say_json(entries)
+        say_json([{**entry_json(each), "unregistered": each.name in unknown} for each in entries])
         return
     if not entries:
         filtered = prefix or tags or owner or state
@@ -69,8 +72,10 @@ def list_command(
         )
         return
     now = client.server_time()
-    entry_table().print(entry_rows(entries, client_app(), now))
+    entry_table().print(entry_rows(entries, client_app(), now, unknown))
     say(_summary(entries))
+    if unknown:
+        say(f"{entries_counted(len(unknown))} with an {UNREGISTERED}: beat's code does not have it")
 
 
 @command("show")
@@ -83,6 +88,7 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
     slots = client.preview(name, SLOTS_SHOWN)
     records = client.history(name, limit=RECORDS_SHOWN)
     circuit = client.circuit(name)
+    unknown = bool(client.unregistered([entry]))
     if as_json:
         shown = [instant_json(slot) for slot in slots]
         promised = promise(client.policies(entry))
@@ -90,6 +96,7 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
             "catch_up": promised,
             "message": _message(entry),
             "circuit": circuit_json(circuit) if circuit else None,
+            "unregistered": unknown,
             "next_slots": shown,
             "last_records": [record_json(record) for record in records],
         }
@@ -99,6 +106,9 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
     if circuit:
         say()
         say(f"NOT SENT: {circuit_line(circuit)}", "red")
+    if unknown:
+        say()
+        say(f"{UNREGISTERED.upper()}: it is sent, but beat's code does not have {entry.task_name}")
     say()
     say("next slots")
     if slots:

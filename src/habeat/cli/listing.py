@@ -8,7 +8,7 @@ the hours beside it would be misread.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,8 +44,13 @@ def entry_table() -> Table:
     return Table(headings, _GIVES_WAY, briefly={"NEXT DUE": "NEXT", "LAST RUN": "LAST"})
 
 
-def entry_rows(entries: Sequence[Entry], app: Any, now: datetime) -> Iterator[list[str | Cell]]:
-    """The rows of these entries; the app knows the queues."""
+def entry_rows(
+    entries: Sequence[Entry], app: Any, now: datetime, unknown: Container[str] = ()
+) -> Iterator[list[str | Cell]]:
+    """The rows of these entries; the app knows the queues.
+
+    `unknown` has the names of entries whose task is not registered: they are marked.
+    """
     queues = Queues(app)
     for entry in entries:
         due, fired = entry.state.next_due, entry.state.last_fired
@@ -56,8 +61,14 @@ def entry_rows(entries: Sequence[Entry], app: Any, now: datetime) -> Iterator[li
             queues.of(entry),
             Cell(when(due, now), brief=_roughly(due, now) if due else "-"),
             Cell(relative(fired, now), brief=_roughly(fired, now)) if fired else "never",
-            Cell(entry.condition, colour=COLOURS.get(entry.condition, "")),
+            _state(entry, marked=entry.name in unknown),
         ]
+
+
+def _state(entry: Entry, *, marked: bool) -> Cell:
+    if marked:
+        return Cell(f"{entry.condition}, unregistered", colour="red")
+    return Cell(entry.condition, colour=COLOURS.get(entry.condition, ""))
 
 
 class Queues:

@@ -201,6 +201,8 @@ def _troubled(status: Status) -> Iterator[tuple[str, Lines]]:
         )
     if status.dead:
         yield "given up", plural(status.dead, "firing or request", "firings or requests")
+    if status.unregistered:
+        yield "unregistered", [f"{name}: {it}" for name, it in sorted(status.unregistered.items())]
     if status.clashes:
         yield "clashes", list(status.clashes)
     if status.differences:

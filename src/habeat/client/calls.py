@@ -39,6 +39,7 @@ from habeat.store.dead_letters import DeadStore
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
 from habeat.store.keys import Keys
+from habeat.store.known_tasks import KnownTasksStore
 from habeat.store.prefix_keys import PrefixKeys
 
 Result = TypeVar("Result")
@@ -75,6 +76,7 @@ class Session:
         self.inspection = Inspection(caller)
         self.dead = DeadStore(caller)
         self.prefix_keys = PrefixKeys(caller)
+        self.known_tasks = KnownTasksStore(caller)
 
     def client(self) -> AnyRedis:
         """The client for the next request; CallTimeout if there is no time for one."""

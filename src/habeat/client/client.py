@@ -50,6 +50,7 @@ from habeat.client.selection import Selection, entries_of, pages_of, selected
 from habeat.client.simulation import Simulation, simulated
 from habeat.client.status import Status, read_status
 from habeat.client.syncing import SyncPlan, synced
+from habeat.client.unregistered import unregistered, with_unregistered
 from habeat.clock import SystemClock
 from habeat.config.from_app import timezone_of
 from habeat.core.circuit import Circuit
@@ -289,7 +290,17 @@ class Client:
     def status(self) -> Status:
         """The leader, the standbys, what is due, and what is wrong."""
         grace_ms = self._calls.location.policies.misfire_grace_ms
-        return self._calls.read(lambda session: read_status(session.inspection, grace_ms))
+        return self._calls.read(
+            lambda session: with_unregistered(session, read_status(session.inspection, grace_ms))
+        )
+
+    def unregistered(self, entries: Iterable[Entry]) -> dict[str, str]:
+        """The names of those of these entries whose task the leader's code does not register.
+
+        With the name of the task. Empty if no beat has led for an hour, or if it cannot know.
+        """
+        found = tuple(entries)
+        return self._calls.read(lambda session: unregistered(session, found))
 
     def server_time(self) -> datetime:
         """The time by Redis' clock, which decides everything; aware, UTC."""

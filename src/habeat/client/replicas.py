@@ -27,7 +27,9 @@ class Replica:
     the entries that cannot be stored, with the reason. `tzdata` and `version` are the releases of
     the time zone data and of habeat, `config` is the fingerprint of its beat_schedule. `differs`
     names entries that it declares differently from what is stored, each with "another definition",
-    "not stored" or "not declared"; of many, the first 20. `differs_count` counts them all.
+    "not stored" or "not declared"; of many, the first 20. `differs_count` counts them all. A
+    leader's `unregistered` has entries whose task its code does not register, with the task: some
+    of the `unregistered_count`.
     """
 
     id: str
@@ -48,6 +50,8 @@ class Replica:
     unstorable: Mapping[str, str] = field(default_factory=dict)
     differs: Mapping[str, str] = field(default_factory=dict)
     differs_count: int = 0
+    unregistered: Mapping[str, str] = field(default_factory=dict)
+    unregistered_count: int = 0
 
     @property
     def where(self) -> str:
@@ -88,7 +92,6 @@ def replica(identity: str, facts: Mapping[str, Any], seen_ms: int, *, leads: boo
     """The replica that wrote these facts and was last seen at `seen_ms`."""
     inert = _text(facts, "inert")
     started_ms = _whole(facts, "since_ms")
-    unstorable = facts.get("unstorable")
     clashes = facts.get("clashes")
     differs, differs_count = differs_in(facts)
     return Replica(
@@ -107,19 +110,22 @@ def replica(identity: str, facts: Mapping[str, Any], seen_ms: int, *, leads: boo
         dispatch_why=_text(facts, "dispatch_why"),
         inert=inert,
         clashes=tuple(map(str, clashes)) if isinstance(clashes, list) else (),
-        unstorable=(
-            {str(name): str(why) for name, why in unstorable.items()}
-            if isinstance(unstorable, Mapping)
-            else {}
-        ),
+        unstorable=_texts(facts, "unstorable"),
         differs=differs,
         differs_count=differs_count,
+        unregistered=_texts(facts, "unregistered"),
+        unregistered_count=_whole(facts, "unregistered_count") or 0,
     )
 
 
 def _text(facts: Mapping[str, Any], key: str) -> str:
     value = facts.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _texts(facts: Mapping[str, Any], key: str) -> dict[str, str]:
+    found = facts.get(key)
+    return {str(name): str(why) for name, why in found.items()} if isinstance(found, dict) else {}
 
 
 def _whole(facts: Mapping[str, Any], key: str) -> int | None:

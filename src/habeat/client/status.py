@@ -74,8 +74,10 @@ class Status:
     one would: their ids, and for how long. `circuits` are the entries with an open circuit, which
     are not sent at present. `dead` counts the firings and requests that were given up and are still
     stored. `differences` has the entries that live replicas declare differently from what is
-    stored: host and process id of these replicas, by entry. `problems` says why the schedule is not
-    kept, a sentence each; `remarks` deserve a look.
+    stored: host and process id of these replicas, by entry. `unregistered` has entries whose task
+    the leader's code does not register, with the task: at most 100, of beat_schedule and of those
+    that have been due. `problems` says why the schedule is not kept, a sentence each; `remarks`
+    deserve a look.
     """
 
     at: datetime
@@ -100,6 +102,7 @@ class Status:
     circuits: Mapping[str, Circuit] = field(default_factory=dict)
     dead: int = 0
     differences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unregistered: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 

@@ -46,6 +46,7 @@ class Settings:
     publish_timeout_ms: int
     outbox_window: int
     template: bool
+    remote_tasks: tuple[str, ...]
     ledger_age_ms: int
     ledger_length: int
     dead_age_ms: int

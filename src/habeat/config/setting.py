@@ -18,12 +18,16 @@ from habeat.errors import SettingsError
 
 PREFIX = "habeat_"
 
-Kind = Literal["duration", "count", "rate", "choice", "text", "url", "options", "path", "switch"]
+Kind = Literal[
+    "duration", "count", "rate", "choice", "text", "url", "options", "path", "switch", "names"
+]
 
 # A longer duration is surely a mistaken unit.
 LONGEST_S = 10 * 365 * 86_400
 # The highest rate that a setting or an entry may request of a leader.
 FASTEST_PER_S = 1_000
+# The longest list of names.
+NAMES_MOST = 100
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class Setting:
                 return "text without braces or whitespace"
             case "switch":
                 return "True or False"
+            case "names":
+                return f"a list of {NAMES_MOST} names at most, a star only at the end ('billing.*')"
 
     def read(self, given: object) -> object:
         """The value kept in `Settings` for what the user wrote; None means the default.
@@ -101,6 +107,8 @@ class Setting:
                 return self._text(value)
             case "switch":
                 return self._switch(value)
+            case "names":
+                return self._names(value)
 
     def refusal(self, value: object) -> SettingsError:
         """The error for a value that is not allowed; it never shows a value that may be secret."""
@@ -140,6 +148,14 @@ class Setting:
         if not isinstance(value, bool):
             raise self.refusal(value)
         return value
+
+    def _names(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple | set | frozenset) or len(value) > NAMES_MOST:
+            raise self.refusal(value)
+        names = [name for name in value if isinstance(name, str) and name]
+        if len(names) != len(value) or any("*" in name[:-1] for name in names):
+            raise self.refusal(value)
+        return tuple(sorted(names))
 
     def _choice(self, value: object) -> str:
         if not isinstance(value, str) or value not in self.choices:

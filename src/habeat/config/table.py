@@ -130,6 +130,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether messages may be built from templates learned from Celery's own; see below.",
     ),
     Setting(
+        "habeat_remote_tasks",
+        "names",
+        (),
+        "Tasks that other apps' workers run, as names or beginnings of names (`billing.*`).",
+    ),
+    Setting(
         "habeat_ledger_age",
         "duration",
         86_400,

@@ -75,6 +75,11 @@ class Keys:
         """The id of each entry's newest record in the ledger."""
         return f"{self.base}ledger_last"
 
+    @property
+    def tasks(self) -> str:
+        """The tasks that the leader's code registers."""
+        return f"{self.base}tasks"
+
     def alive(self, nonce: str) -> str:
         """The channel that a replica is subscribed to while its process lives."""
         return f"{self.base}alive:{nonce}"

@@ -19,7 +19,7 @@ from habeat.store.keys import FIXED, Keys
 #: One key per slot, request, client call, entry or configuration; `probe:` is the script check's.
 FAMILIES = ("fired", "request", "call", "lateness", "declared", "probe")
 
-_SINGLE = (*FIXED, "names", "ledger_last")
+_SINGLE = (*FIXED, "names", "ledger_last", "tasks")
 
 #: Keys that SCAN looks at per call, and keys that one UNLINK deletes.
 SCAN_COUNT = 1_000

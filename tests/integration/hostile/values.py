@@ -76,7 +76,17 @@ def requests(entry: str) -> list[bytes]:
 def replicas() -> list[bytes]:
     """The same of what a replica says of itself."""
     plain = dict.fromkeys(("host", "role", "inert", "dispatch", "config", "habeat", "tzdata"), "x")
-    numbers = ("pid", "since_ms", "skew_ms", "declared", "broker_ok_ms", "clashes", "unstorable")
+    numbers = (
+        "pid",
+        "since_ms",
+        "skew_ms",
+        "declared",
+        "broker_ok_ms",
+        "clashes",
+        "unstorable",
+        "unregistered",
+        "unregistered_count",
+    )
     fields = (*plain, *numbers)
     return [*RAW, *(_written({**plain, field: value}) for field in fields for value in JSON)]
 

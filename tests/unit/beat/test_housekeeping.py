@@ -53,6 +53,7 @@ def _replica(
             facts={}, registered=lambda *_, **__: None, step=lambda: False
         ),
         "beat_schedule": declared,
+        "tasks": SimpleNamespace(step=lambda _: None, begin=lambda _: None, facts=dict),
         "upkeep": SimpleNamespace(step=lambda *_: None, entries_lost=False),
         "ttl_ms": 6_000,
         "clock": clock,

@@ -120,6 +120,13 @@ def test_reserve_moves_the_copy_only(scheduler: Scheduler) -> None:
     assert entry.total_run_count == 0
 
 
+def test_setting_when_an_entry_last_ran_names_the_call_to_use(scheduler: Scheduler) -> None:
+    entry = scheduler.schedule["cfg"]
+    with pytest.raises(RuntimeError, match="trigger"):
+        entry.last_run_at = None
+    assert next(entry).total_run_count == 1
+
+
 def test_sending_by_hand_leaves_the_definition_as_it_is(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ from tests.verification.mutations.device import (
     SHOWN_ENTRIES,
     SLOWNESS,
     TASK_IDS,
+    UNREGISTERED,
     WINDOW,
     Device,
 )
@@ -1062,6 +1063,30 @@ EDITING = [
         'if stored.entry is not None and stored.entry.owner == "config"',
         "if stored.entry is not None",
         RECONCILE_CHECKS,
+    ),
+    Device(
+        "unregistered: modules imported",
+        "A task is not called unregistered by a process that has not imported the task modules",
+        "beat/unregistered.py",
+        "        if not self._app.loader.worker_initialized:\n            return None\n",
+        "",
+        UNREGISTERED,
+    ),
+    Device(
+        "unregistered: an app of names",
+        "A task is not called unregistered by a beat that registers no task at all",
+        "beat/unregistered.py",
+        "if own and len(names)",
+        "if len(names)",
+        UNREGISTERED,
+    ),
+    Device(
+        "unregistered: few lines",
+        "Thousands of entries with unknown tasks do not fill the log",
+        "beat/unregistered.py",
+        "        if not self._lines_left:\n",
+        "        if False:\n",
+        UNREGISTERED,
     ),
     Device(
         "schedule: handlers' changes",

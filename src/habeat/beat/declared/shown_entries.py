@@ -23,6 +23,7 @@ from habeat.errors import BeatRuns, ValidationError
 from habeat.schedules import Schedule
 
 EDITABLE = frozenset(("task", "schedule", "args", "kwargs", "options"))
+STATE = frozenset(("last_run_at", "total_run_count"))
 
 
 class DeclaredEntry(ScheduleEntry):
@@ -74,8 +75,13 @@ class DeclaredEntry(ScheduleEntry):
 
     def __setattr__(self, name: str, value: Any) -> None:
         held_by = self.__dict__.get("_held_by")
-        if name in EDITABLE and held_by is not None:
+        if held_by is not None and name in EDITABLE:
             held_by.refuse_if_closed(f"changing entry {self.name!r}")
+        if held_by is not None and name in STATE:
+            raise RuntimeError(
+                f"setting {name} of entry {self.name!r} has no effect, because Redis says when it "
+                "last ran: call habeat.Client(app).trigger to have it fire now"
+            )
         super().__setattr__(name, value)
 
     def held_by(self, entries: ShownEntries) -> None:

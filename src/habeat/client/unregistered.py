@@ -1,0 +1,49 @@
+"""Entries whose task no code of the leader registers, for `list`, `show` and `status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from habeat.client.calls import Session
+from habeat.client.status import Status
+from habeat.core.entry import Entry
+from habeat.printable import plural
+
+#: A sentence names this many of the entries.
+NAMED = 5
+
+
+def unregistered(session: Session, entries: Iterable[Entry]) -> dict[str, str]:
+    """The names of those of these entries whose task is not known, with the task.
+
+    Empty if the leader cannot know: see `beat/unregistered.py`.
+    """
+    known = session.known_tasks.read()
+    if known is None:
+        return {}
+    tasks = {entry.name: entry.task_name for entry in entries}
+    return {name: task for name, task in tasks.items() if not known.has(task)}
+
+
+def with_unregistered(session: Session, status: Status) -> Status:
+    """The status with the entries that its leader has found, as far as this is still so."""
+    leading = status.leader.replica if status.leader else None
+    if leading is None or not leading.unregistered:
+        return status
+    reported = leading.unregistered
+    stored = session.entries.read(list(reported)).stored
+    found = unregistered(session, (each.entry for each in stored if each.entry is not None))
+    count = leading.unregistered_count - (len(reported) - len(found))
+    if not found:
+        return status
+    remark = _remark(found, max(count, len(found)))
+    return replace(status, unregistered=found, remarks=(*status.remarks, remark))
+
+
+def _remark(found: Mapping[str, str], count: int) -> str:
+    named = sorted(found.items())[:NAMED]
+    names = ", ".join(f"{name!r} ({task})" for name, task in named)
+    more = f" and {count - len(named)} more" if count > len(named) else ""
+    have = plural(count, "entry has a task", "entries have tasks")
+    return f"{have} not registered in beat's code: {names}{more}"
