@@ -211,8 +211,6 @@ class Replica:
             return
         self._led_under = token
         won = self._election.won
-        if lead is not None:
-            self._tasks.begin(self._beat_schedule.entries.values())
         if lead is not None and won is not None:
             loss = {
                 "emptied": "; Redis was emptied: history lost, the entries of beat_schedule are "
@@ -230,6 +228,8 @@ class Replica:
             holder = self._election.holder
             held = f"the lease is held by {holder}" if holder else "no replica holds the lease yet"
             log.warning("habeat: standing by; %s", held)
+        if lead is not None:
+            self._tasks.begin(self._beat_schedule.entries.values())
 
     def _register_if_due(self, lead: Lead | None) -> None:
         now_ms = self._now_ms()
