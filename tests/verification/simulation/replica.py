@@ -57,6 +57,19 @@ class DefinitionSource:
         return entry
 
 
+class NoTasks:
+    """What `UnregisteredTasks` does where there is no Celery: nothing."""
+
+    def begin(self, declared: object) -> None:
+        """No entry has a task that is unknown."""
+
+    def step(self, now_ms: int) -> None:
+        """Nothing is stored."""
+
+    def facts(self) -> dict[str, object]:
+        return {}
+
+
 @dataclass
 class Parts:
     """What a process is made of, for those who look into it."""
@@ -123,6 +136,7 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
         reconcile=Reconcile(entries, declared),
         differences=Differences(entries, inspection, declared, host.nonce),
         beat_schedule=declared,
+        tasks=NoTasks(),  # type: ignore[arg-type]
         upkeep=Upkeep(Mending(caller), entries, declared.fingerprint),
         ttl_ms=plan.ttl_ms,
         clock=clock,
