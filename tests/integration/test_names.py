@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from habeat.cli import habeat as group
 from habeat.cli.completion import entry_names
 from habeat.entries.names import DECLARED_MAX_BYTES, deceives
-from habeat.errors import EntryNotFound, ValidationError
+from habeat.errors import EntryNotFound, OwnedByConfig, ValidationError
 from tests.integration.hostile.world import CONTROL, World
 from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
@@ -96,6 +96,16 @@ def test_each_can_be_paused_triggered_and_resumed(world: World) -> None:
     for name in NAMES.values():
         client.resume(name)
         assert client.get(name).condition == "active"
+
+
+def test_changing_one_through_the_api_says_that_the_code_declares_it(world: World) -> None:
+    for name in NAMES.values():
+        with pytest.raises(OwnedByConfig):
+            world.client.update(name, description="other")
+        with pytest.raises(OwnedByConfig):
+            world.client.remove(name)
+        with pytest.raises((OwnedByConfig, ValidationError)):
+            world.client.rename(name, "other")
 
 
 def test_they_are_escaped_in_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,8 +24,9 @@ from tests.verification.stateful.world import World
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 
-NAMES = ("a", "b", "team:a", "team:b", "c")
-CONFIG = "conf"
+#: Names with what keys, fields and records are separated by.
+NAMES = ("a", "b@1", "team:a", "team:b|2", "c\u200d#3")
+CONFIG = "conf@4|x"
 #: Records that are of no slot of the schedule.
 BY_HAND = ("trigger", "backfill")
 
