@@ -245,4 +245,7 @@ def _task_id(record: Record, cluster: str) -> str | None:
     if record.reason in ("trigger", "backfill") and not record.request:
         return None  # recorded by an older release, without the request that the id depends on
     firing = Firing(record.entry, record.slot_ms, record.slot_ms, request=record.request)
-    return firing.task_id(cluster) if cluster else None
+    try:
+        return firing.task_id(cluster) if cluster else None
+    except UnicodeEncodeError:  # the record was damaged: no entry has a name that is not UTF-8
+        return None

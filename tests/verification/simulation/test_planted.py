@@ -47,7 +47,11 @@ SEEDS, LIVES = 30, 10
 MOST = {"resume: at now, not at the pause's end": 400, "claim: expired is sent": 500}
 
 
-@pytest.mark.parametrize("name", CAUGHT)
+def _slow_if_rare(name: str) -> object:
+    return pytest.param(name, marks=pytest.mark.slow if MOST.get(name, 0) > 400 else ())
+
+
+@pytest.mark.parametrize("name", [_slow_if_rare(name) for name in CAUGHT])
 def test_a_planted_bug_is_caught(name: str) -> None:
     bug = next(bug for bug in BUGS if bug.name == name)
     most = MOST.get(name, SEEDS)
