@@ -29,8 +29,16 @@ def record_json(record: LedgerRecord) -> dict[str, Any]:
     return {**found, "why": record.why}
 
 
-def record_table(*, with_entry: bool) -> Table:
-    """The table for `record_rows`; without the entry's name if it is the same in all rows."""
+#: The room for records that are still to come.
+_ROOM = {"ENTRY": 24, "SLOT": 19, "OUTCOME": 7, "LATE": 6, "TASK ID": 36, "WHY": 30}
+
+
+def record_table(*, with_entry: bool, follows: bool = False) -> Table:
+    """The table for `record_rows`; without the entry's name if it is the same in all rows.
+
+    If more rows follow, the columns are as wide as most of them need.
+    """
+    room = _ROOM if follows else {}
     headings = ("ENTRY", "SLOT", "OUTCOME", "LATE", "TASK ID", "WHY")
     gives_way = [
         GivesWay("TASK ID", 9),
@@ -43,8 +51,9 @@ def record_table(*, with_entry: bool) -> Table:
         GivesWay("LATE", how="drop"),
     ]
     if with_entry:
-        return Table(headings, gives_way, right=("LATE",))
-    return Table(headings[1:], [each for each in gives_way if each.heading != "ENTRY"], ("LATE",))
+        return Table(headings, gives_way, right=("LATE",), room=room)
+    gives_way = [each for each in gives_way if each.heading != "ENTRY"]
+    return Table(headings[1:], gives_way, right=("LATE",), room=room)
 
 
 def record_rows(
@@ -69,7 +78,7 @@ def followed(
     newest = client.history(limit=1)
     records = client.history(name, since, limit, outcome=outcomes)[::-1]
     after = _later([*newest, *records])
-    table = record_table(with_entry=name is None)
+    table = record_table(with_entry=name is None, follows=True)
     now = client.server_time()
     if as_json:
         for record in records:

@@ -58,23 +58,26 @@ class Table:
     """Rows of cells under headings.
 
     `right` has the headings of right-aligned columns, `briefly` the headings of columns that show
-    `brief` texts, where they differ.
+    `brief` texts, where they differ. `room` has the widths of columns whose rows are not all known
+    when the table begins.
     """
 
     headings: Sequence[str]
     gives_way: Sequence[GivesWay] = ()
     right: Sequence[str] = ()
     briefly: Mapping[str, str] = field(default_factory=dict)
+    room: Mapping[str, int] = field(default_factory=dict)
     _shown: list[int] = field(default_factory=list, init=False)
     _widths: dict[int, int] = field(default_factory=dict, init=False)
     _brief: set[int] = field(default_factory=set, init=False)
+    _narrowed: set[int] = field(default_factory=set, init=False)
     _dropped: list[str] = field(default_factory=list, init=False)
 
     def print(self, rows: Iterable[Sequence[str | Cell]]) -> None:
         """Print the headings and these rows; name the columns that are left out."""
         cells = [_cells(row) for row in rows]
         self._fit(cells)
-        heads = [Cell(text, self.briefly.get(text, "")) for text in self.headings]
+        heads = [self._head(at) for at in range(len(self.headings))]
         click.echo(self._line(heads, bold=True), color=colours())
         for row in cells:
             click.echo(self._line(row), color=colours())
@@ -88,6 +91,7 @@ class Table:
 
     def _fit(self, rows: Sequence[Sequence[Cell]]) -> None:
         self._shown = list(range(len(self.headings)))
+        self._brief, self._narrowed, self._dropped = set(), set(), []
         self._widths = {at: self._wanted(at, rows) for at in self._shown}
         room = terminal_columns()
         if room is None:
@@ -120,12 +124,17 @@ class Table:
             self._widths[at] = self._wanted(at, rows)
             return
         tails = max((width_of(row[at].tail) for row in rows), default=0) if step.tails else 0
-        least = max(step.to + tails, self._wanted(at, ()))
+        self._narrowed.add(at)
+        least = max(step.to + tails, width_of(self._text(at, self._head(at))))
         self._widths[at] = min(self._widths[at], max(least, self._widths[at] - excess))
 
     def _wanted(self, at: int, rows: Sequence[Sequence[Cell]]) -> int:
-        head = Cell(self.headings[at], self.briefly.get(self.headings[at], ""))
-        return max(width_of(self._text(at, cell)) for cell in (head, *(row[at] for row in rows)))
+        head = self._head(at)
+        widest = max(width_of(self._text(at, cell)) for cell in (head, *(row[at] for row in rows)))
+        return max(widest, self.room.get(self.headings[at], 0))
+
+    def _head(self, at: int) -> Cell:
+        return Cell(self.headings[at], self.briefly.get(self.headings[at], ""))
 
     def _total(self) -> int:
         return sum(self._widths[at] for at in self._shown) + len(GAP) * (len(self._shown) - 1)
@@ -137,7 +146,9 @@ class Table:
         parts = []
         for at in self._shown:
             cell, width = row[at], self._widths[at]
-            text = cut(cell, self._text(at, cell), width) if terminal_columns() else cell.text
+            text = self._text(at, cell)
+            if at in self._narrowed:  # others are whole, also in a row that comes later
+                text = cut(cell, text, width)
             padding = " " * (width - width_of(text))
             if at == self._shown[-1] and self.headings[at] not in self.right:
                 padding = ""

@@ -73,6 +73,18 @@ def test_a_table_that_fits_is_shown_in_full(
     assert lines_of(capsys, table, [(Cell("x", brief="-"), "y")]) == ["A  B", "x  y"]
 
 
+def test_rows_that_come_later_have_the_room_that_was_left_for_them(
+    capsys: pytest.CaptureFixture[str], terminal: list[int]
+) -> None:
+    terminal[0] = 20
+    table = Table(("NAME", "B"), [GivesWay("NAME", 6)], room={"NAME": 30})
+    assert lines_of(capsys, table, []) == ["NAME" + " " * 15 + "B"]
+    table.add(("a" * 40, "x"))
+    table.add(("b", "y"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["a" * 16 + "…  x", "b" + " " * 18 + "y"]
+
+
 def test_brief_texts_come_with_brief_headings(
     capsys: pytest.CaptureFixture[str], terminal: list[int]
 ) -> None:
