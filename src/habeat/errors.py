@@ -157,7 +157,8 @@ class BulkInterrupted(HabeatError):
             advice = "call again"
         elif only_removed:
             advice = "remove those that are left"
-        super().__init__(f"{count} of {total} entries were {verb}{doubt}: {why}; then {advice}")
+        were = plural(total, "entry was", "entries were")
+        super().__init__(f"{count} of {were} {verb}{doubt}: {why}; then {advice}")
 
 
 class DefinitionError(HabeatError):

@@ -58,7 +58,7 @@ def on_a_terminal() -> bool:
 
 def _progress(done: int, total: int) -> None:
     end = "\n" if done >= total else ""
-    click.echo(f"\rloading: {done} of {total} entries{end}", err=True, nl=False)
+    click.echo(f"\rloading: {done} of {entries_counted(total)}{end}", err=True, nl=False)
 
 
 def _say_report(report: LoadReport) -> None:

@@ -19,7 +19,7 @@ from habeat.entries.codec import VERSION, decode
 from habeat.entries.draft import storable
 from habeat.entries.tasks import options_of, task_of
 from habeat.errors import DefinitionError, HabeatError, ValidationError
-from habeat.printable import kind_of
+from habeat.printable import kind_of, plural
 from habeat.schedules.schedule import to_ms
 
 EXPORT_VERSION = 1
@@ -55,7 +55,7 @@ def wanted_of(
     wanted: dict[str, Wanted] = {}
     refused: dict[str, str] = {}
     for at, item in enumerate(data["entries"]):
-        check(f"{at} entries were read, none was written")
+        check(plural(at, "entry was", "entries were") + " read, none was written")
         name = item.get("name") if isinstance(item, Mapping) else None
         shown_name = name if isinstance(name, str) and name else f"entries[{at}]"
         try:

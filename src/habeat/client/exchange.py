@@ -28,6 +28,7 @@ from habeat.entries.codec import encode
 from habeat.entries.readable import shown
 from habeat.errors import DefinitionError, HabeatError, NotAllowed, RevisionConflict
 from habeat.ports.entries import Stored, Write
+from habeat.printable import plural
 from habeat.store.pages import WRITTEN
 
 #: For this many entries, the call may take a second longer.
@@ -62,7 +63,7 @@ def exported(calls: RetryingCalls) -> dict[str, Any]:
     calls = calls.bounded()
     at_ms = calls.read(lambda session: session.inspection.now_us()) // 1_000
     for page in pages_of(calls):
-        calls.check(f"{len(entries)} entries were read")
+        calls.check(plural(len(entries), "entry was", "entries were") + " read")
         for stored in read(calls, page).stored:
             if not stored.exists or not calls.guard.scope.has(shown(stored)):
                 continue
@@ -112,10 +113,11 @@ def loaded(
         done += len(batch)
         if progress:
             progress(done, len(items))
-        calls.check(f"{done} of {len(items)} entries were loaded; load again to continue")
+        were = plural(len(items), "entry was", "entries were")
+        calls.check(f"{done} of {were} loaded; load again to continue")
     # A pause is planned from the stored definition, so it is a second edit after the change.
     for batch in _batches([wanted[name] for name in plan.changed]):
-        calls.check(f"{done} entries were loaded, not all of their pauses")
+        calls.check(plural(done, "entry was", "entries were") + " loaded, not all of their pauses")
         changed.update(stored.name for stored in _set_pauses(calls, batch))
     return _as_done(plan, added, changed)
 

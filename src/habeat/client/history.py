@@ -13,6 +13,7 @@ from habeat.client.calls import RetryingCalls, Session
 from habeat.core.firing import LATE_AFTER_MS, Firing, Outcome
 from habeat.core.lateness import Lateness
 from habeat.errors import ValidationError
+from habeat.printable import plural
 from habeat.schedules.schedule import FIRST_MS, LAST_MS, to_ms
 from habeat.store.inspection import Inspection, Record
 
@@ -204,7 +205,7 @@ def _in_time(records: Iterator[Record], check: Check) -> Iterator[Record]:
         yield record
         if count % CHECK_EVERY == 0:
             at = moment(record.at_ms)
-            check(lambda: f"{count} records were read, back to {at}")  # noqa: B023 - called now
+            check(lambda: f"{plural(count, 'record was', 'records were')} read, back to {at}")  # noqa: B023 - called now
 
 
 def _exact(entry: str, values: Sequence[int]) -> Drift:

@@ -38,6 +38,7 @@ from habeat.errors import (
     ValidationError,
 )
 from habeat.ports.entries import Removal, Stored
+from habeat.printable import plural
 from habeat.store.pages import PAGE, WRITTEN
 
 #: What to write for an entry as read, at Redis' time; None if it is as wanted already. Raises the
@@ -146,7 +147,7 @@ def changed(
                 done.unchanged + more.unchanged,
                 {**done.refused, **more.refused},
             )
-            calls.check(f"{len(done.changed)} entries were changed")
+            calls.check(plural(len(done.changed), "entry was", "entries were") + " changed")
     except (RedisUnavailable, CallTimeout, Overtaken, *OF_ENTRY) as error:
         why = RevisionConflict(error.entry, None, None) if isinstance(error, Overtaken) else error
         if chosen.names is None or not done.changed:
@@ -252,7 +253,7 @@ def triggered_many(
                 requests[name] = triggered(calls, name, args, kwargs, identity)
             except OF_ENTRY as error:
                 refused[name] = error
-            calls.check(f"{len(requests)} entries were triggered")
+            calls.check(plural(len(requests), "entry was", "entries were") + " triggered")
     return ManyTriggered(requests, refused)
 
 

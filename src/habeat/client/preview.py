@@ -18,6 +18,7 @@ from habeat.client.history import moment
 from habeat.core.entry import Entry
 from habeat.core.offsets import jitter_ms, spread_ms
 from habeat.errors import ValidationError
+from habeat.printable import plural
 from habeat.schedules import Schedule
 from habeat.schedules.schedule import Run, to_ms
 
@@ -83,7 +84,7 @@ class Span:
         """The slots in the span; ValidationError if there are more than COUNT_MAX."""
         found: list[int] = []
         for slot_ms in slots:
-            check(lambda: f"{len(found)} slots were found")
+            check(lambda: plural(len(found), "slot was", "slots were") + " found")
             if len(found) == self.count or (self.until_ms is not None and slot_ms > self.until_ms):
                 break
             found.append(slot_ms)
@@ -123,7 +124,7 @@ def counted(
     whole: Run | None = None
     while whole is None or whole.count < limit:
         count = 0 if whole is None else whole.count
-        check(f"{count} slots were counted")
+        check(plural(count, "slot was", "slots were") + " counted")
         from_ms = after_ms if whole is None else whole.last_ms
         part = entry.count_between(from_ms, until_ms, min(COUNTED_AT_ONCE, limit - count))
         if part is None:

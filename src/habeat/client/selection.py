@@ -15,6 +15,7 @@ from habeat.entries.readable import shown
 from habeat.entries.values import tags_of
 from habeat.errors import ValidationError
 from habeat.ports.entries import Snapshot
+from habeat.printable import plural
 from habeat.store.calling import text
 from habeat.store.name_index import REINDEX, NameIndex
 from habeat.store.pages import INDEXED, PAGE
@@ -151,7 +152,8 @@ def selected(calls: RetryingCalls, selection: Selection) -> Iterator[Entry]:
                 yield entry
                 calls.renew()
         looked_at += len(page)
-        calls.check(f"{looked_at} entries were read, and none matched since the last one returned")
+        read = plural(looked_at, "entry was", "entries were")
+        calls.check(f"{read} read, and none matched since the last one returned")
 
 
 def entries_of(

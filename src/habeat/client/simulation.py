@@ -22,6 +22,7 @@ from habeat.core.entry import Entry
 from habeat.core.offsets import offset_ms, spread_ms
 from habeat.entries.values import span_ms
 from habeat.errors import ValidationError
+from habeat.printable import plural
 from habeat.schedules import Interval
 from habeat.schedules.custom import Code
 from habeat.schedules.schedule import to_ms
@@ -163,7 +164,8 @@ class _Count:
             )
 
     def _check(self, entry: Entry) -> None:
-        self.check(lambda: f"{self.looked_at} firings were counted, those of {entry.name!r} last")
+        were = plural(self.looked_at, "firing was", "firings were")
+        self.check(f"{were} counted, those of {entry.name!r} last")
 
     def fullest(self) -> list[int]:
         """The indexes of the fullest minutes, the fullest first, without empty ones."""
