@@ -28,6 +28,7 @@ from habeat.beat.message.kombu_redis import CannotRecord
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.message.record import EntryRenderer
 from habeat.beat.message.send_path import expires_of_task
+from habeat.beat.neighbours import Neighbours
 from habeat.beat.preflight import Preflight
 from habeat.beat.schedule_threads import ScheduleThreads
 from habeat.beat.stopping import InterruptibleWakeChannel, Stopper
@@ -184,6 +185,7 @@ def build(
         broker=broker,
         reconcile=Reconcile(entries, beat_schedule),
         differences=Differences(entries, inspection, beat_schedule, nonce),
+        neighbours=Neighbours(settings, app.main or settings.key_prefix, beat_schedule),
         beat_schedule=beat_schedule,
         tasks=tasks,
         upkeep=Upkeep(Mending(caller), entries, beat_schedule.fingerprint),

@@ -27,6 +27,7 @@ from habeat.beat.declared.differences import Differences
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.message.publisher import CeleryPublisher
+from habeat.beat.neighbours import Neighbours
 from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import process_age_ms
 from habeat.core.lease import Fence
@@ -99,6 +100,7 @@ class Replica:
         broker: Broker,
         reconcile: Reconcile,
         differences: Differences,
+        neighbours: Neighbours,
         beat_schedule: BeatSchedule,
         tasks: UnregisteredTasks,
         upkeep: Upkeep,
@@ -115,6 +117,7 @@ class Replica:
         self._broker = broker
         self._reconcile = reconcile
         self._differences = differences
+        self._neighbours = neighbours
         self._beat_schedule = beat_schedule
         self._tasks = tasks
         self._upkeep = upkeep
@@ -137,6 +140,7 @@ class Replica:
     def each_tick(self, lead: Lead | None) -> int | None:
         self._announce(lead)
         self._register_if_due(lead)
+        self._neighbours.look_once()
         if lead is None:
             self._probe_if_due()
             self._compare()

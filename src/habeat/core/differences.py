@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from habeat.printable import printable
+
 ANOTHER_DEFINITION = "another definition"
 NOT_STORED = "not stored"
 NOT_DECLARED = "not declared"
@@ -17,7 +19,7 @@ def differs_in(facts: Mapping[str, Any]) -> tuple[dict[str, str], int]:
     """
     given, count = facts.get("differs"), facts.get("differs_count")
     names = given if isinstance(given, Mapping) else {}
-    found = {str(name): str(word) for name, word in names.items()}
+    found = {str(name): printable(str(word), 40) for name, word in names.items()}
     return found, max(len(found), count if isinstance(count, int) else 0)
 
 

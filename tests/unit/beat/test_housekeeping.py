@@ -52,6 +52,7 @@ def _replica(
         "differences": SimpleNamespace(
             facts={}, registered=lambda *_, **__: None, step=lambda: False
         ),
+        "neighbours": SimpleNamespace(look_once=lambda: None),
         "beat_schedule": declared,
         "tasks": SimpleNamespace(step=lambda _: None, begin=lambda _: None, facts=dict),
         "upkeep": SimpleNamespace(step=lambda *_: None, entries_lost=False),

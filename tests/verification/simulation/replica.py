@@ -107,6 +107,13 @@ class Stopper(shipped_stopping.Stopper):
         raise SystemExit(0)
 
 
+class Alone:
+    """There is no other prefix, and no thread."""
+
+    def look_once(self) -> None:
+        """Nothing to look at."""
+
+
 def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper) -> Parts:
     """A replica's parts, in the order in which `assembly.build` makes them."""
     plan, clock = sim.plan, host
@@ -135,6 +142,7 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
         broker=Probe(publisher),  # type: ignore[arg-type]
         reconcile=Reconcile(entries, declared),
         differences=Differences(entries, inspection, declared, host.nonce),
+        neighbours=Alone(),  # type: ignore[arg-type]
         beat_schedule=declared,
         tasks=NoTasks(),  # type: ignore[arg-type]
         upkeep=Upkeep(Mending(caller), entries, declared.fingerprint),

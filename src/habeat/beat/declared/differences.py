@@ -25,6 +25,7 @@ from habeat.core.differences import (
     in_words,
 )
 from habeat.entries.codec import is_declared_as
+from habeat.printable import printable
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection, Registered
 from habeat.store.pages import ORPHANS
@@ -193,4 +194,4 @@ class Differences:
 
 
 def _where(facts: Mapping[str, Any]) -> str:
-    return f"{facts.get('host') or '?'} pid {facts.get('pid') or '?'}"
+    return printable(f"{facts.get('host') or '?'} pid {facts.get('pid') or '?'}", 100)
