@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+import habeat
 from habeat.beat.declared.beat_schedule import declare
 from habeat.beat.declared.differences import PASS_EVERY_MS, REGISTERED, Differences
 from habeat.store.inspection import Inspection
@@ -131,3 +132,13 @@ def test_of_many_names_some_are_registered_and_all_are_counted(bench, leader) ->
     other = Beat(bench, "beta", {"a": GOOD, "b": GOOD, "old": GOOD, **more})
     assert len(other.turn()) == REGISTERED
     assert other.differences.facts["differs_count"] == 1_500
+
+
+def test_status_lists_each_replica_and_its_entries(valkey: Server, leader: Beat) -> None:
+    from habeat.cli.watching import _rows  # what a person sees is made of these
+
+    other = Beat(leader.bench, "beta", {"a": {**GOOD, "schedule": 90}, "b": GOOD, "old": GOOD})
+    other.turn()
+    with habeat.Client(valkey.url(), prefix=leader.bench.keys.prefix) as client:
+        status = client.status()
+    assert dict(_rows(status))["differing"] == ["beta pid 1: 'a' (another definition)"]

@@ -121,6 +121,7 @@ def everything_is_exported_and_loaded(client: habeat.Client) -> None:
     document = client.export()
     assert_type(document, dict[str, Any])
     assert_type(client.load(document, dry_run=True), api.LoadReport)
+    assert_type(client.adopt("habeat:old", force=True), api.Adoption)
 
 
 def errors_have_attributes(client: habeat.Client) -> None:

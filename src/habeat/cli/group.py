@@ -48,6 +48,7 @@ COMMANDS = {
     "dead": "dead",
     "export": "exchange",
     "load": "exchange",
+    "adopt": "adopting",
     "purge": "purging",
 }
 

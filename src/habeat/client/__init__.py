@@ -1,5 +1,6 @@
 """The Python API: `Client`, and what its methods return."""
 
+from habeat.client.adopting import Adoption
 from habeat.client.arguments import DeliveryPolicy, EntryChanges, MisfirePolicy, ScheduleLike
 from habeat.client.by_hand import Backfill, RequestId
 from habeat.client.client import Client
@@ -19,6 +20,7 @@ from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, O
 
 __all__ = [
     "Accounting",
+    "Adoption",
     "Backfill",
     "Circuit",
     "Client",

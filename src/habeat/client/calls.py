@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from tenacity import (
@@ -140,6 +141,13 @@ class RetryingCalls:
     def wait(self, seconds: float) -> None:
         """Sleep, as between two attempts."""
         self._sleep(seconds)
+
+    def under(self, prefix: str) -> RetryingCalls:
+        """Calls to another prefix on the same Redis, with the same time; close them after use."""
+        other = copy(self)
+        other._location = replace(self.location, prefix=prefix, app_name="")
+        other._idle, other._ours = deque(), False
+        return other
 
     def renew(self) -> None:
         """Restart the budget of these bounded calls."""

@@ -16,6 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
+from habeat.client.adopting import Adoption, adopt_from
 from habeat.client.arguments import DeliveryPolicy, EntryChanges, MisfirePolicy, ScheduleLike
 from habeat.client.bulk import added
 from habeat.client.by_hand import Backfill, RequestId, backfilled, triggered
@@ -645,6 +646,19 @@ class Client:
         Raises ValidationError if `data` is no such document.
         """
         return loaded(self._calls, data, dry_run=dry_run, progress=progress)
+
+    def adopt(self, prefix: str, *, dry_run: bool = False, force: bool = False) -> Adoption:
+        """Move the entries made through the API here from another prefix on the same Redis.
+
+        For an app that was renamed. Each entry keeps its cursor, its count and its pause, and is
+        removed there: no slot fires twice. Entries of beat_schedule stay there. What cannot be
+        moved is `refused`, and the other entries are moved. With `dry_run`, nothing is written. If
+        the call is interrupted, repeat it.
+
+        Raises BeatsAlive while a beat runs under that prefix, unless `force` is true,
+        ValidationError if there is nothing under it, and NotAllowed for a client with a guard.
+        """
+        return adopt_from(self._calls, prefix, dry_run=dry_run, force=force)
 
     # -- connections ------------------------------------------------------------------------
 

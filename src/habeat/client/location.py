@@ -54,14 +54,19 @@ def location_of_app(app: Any) -> Location:
     )
 
 
+def checked_prefix(prefix: object) -> str:
+    """`prefix` if it may be a key prefix; ValidationError otherwise."""
+    if not isinstance(prefix, str) or not prefix or set(prefix) & set("{} \t\n"):
+        allowed = "the key prefix of the app's beats, such as 'habeat:proj'"
+        raise ValidationError("prefix", prefix, allowed)
+    return prefix
+
+
 def location_of_url(
     url: str, prefix: str | None, options: Mapping[str, Any] | None, timezone: str | None
 ) -> Location:
     """The location for a URL and a prefix; SettingsError or ValidationError if one is invalid."""
-    if not isinstance(prefix, str) or not prefix or set(prefix) & set("{} \t\n"):
-        raise ValidationError(
-            "prefix", prefix, "the key prefix of the app's beats, such as 'habeat:proj'"
-        )
+    prefix = checked_prefix(prefix)
     zone = "UTC" if timezone is None else timezone
     zone_named(zone)
     limits = Limits(own_names=own_names(key_base(prefix), ""))

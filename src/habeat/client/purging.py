@@ -47,7 +47,7 @@ def purge_prefix(calls: RetryingCalls, *, dry_run: bool, force: bool) -> Purge:
     grace_ms = calls.location.policies.misfire_grace_ms
     status = calls.read(lambda session: read_status(session.inspection, grace_ms))
     if not (dry_run or force):
-        _check_stopped(calls.location.prefix, status)
+        check_stopped(calls.location.prefix, status)
     counts: Counter[str] = Counter()
     kept: dict[str, None] = {}
     last: list[bytes] = []
@@ -71,7 +71,8 @@ def purge_prefix(calls: RetryingCalls, *, dry_run: bool, force: bool) -> Purge:
     )
 
 
-def _check_stopped(prefix: str, status: Status) -> None:
+def check_stopped(prefix: str, status: Status) -> None:
+    """BeatsAlive if a beat is alive under this prefix."""
     alive = [replica.where for replica in status.replicas]
     if status.leader is not None and status.leader.replica is None:
         alive.append(status.leader.id)

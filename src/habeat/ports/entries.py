@@ -100,6 +100,23 @@ class Renaming:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """An entry that comes from another prefix, with its state there.
+
+    `paused` is the JSON of its pause, "" if it has none; `note` is the reason in the ledger.
+    """
+
+    name: str
+    definition: bytes
+    paused: str
+    resume_at_ms: int | None
+    position: Position
+    last_fired_ms: int | None
+    fired: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """The entry has changed since it was read; nothing was written."""
 

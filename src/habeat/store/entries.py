@@ -20,6 +20,7 @@ from habeat.entries.codec import digest_of, read_state, with_facts
 from habeat.errors import DefinitionError
 from habeat.ports import PendingCall, Statuses, Unfenced
 from habeat.ports.entries import (
+    Arrival,
     Conflict,
     Mark,
     Removal,
@@ -125,6 +126,24 @@ class EntryStore:
     def rename(self, renaming: Renaming, mark: Mark | None = None) -> Conflict | None:
         """Move an entry to another name, with its state and its requests."""
         reply = self._caller.run("rename", *_mark(mark), *_renaming_words(renaming))
+        return _unfenced_verdict(reply)
+
+    def pauses(self, names: Sequence[str]) -> list[bytes]:
+        """The stored pauses of these entries, not decoded; b"" for one that is not paused."""
+        key = self._caller.keys.paused
+        found: Any = self._caller.do(lambda client: client.hmget(key, list(map(wire, names))))
+        return [raw or b"" for raw in found]
+
+    def unsettled(self) -> set[str]:
+        """The entries that have firings in flight."""
+        key = self._caller.keys.inflight
+        found: Any = self._caller.do(lambda client: client.hkeys(key))
+        return {text(field).rpartition("@")[0] for field in found}
+
+    def adopt(self, arrivals: Sequence[Arrival], mark: Mark | None = None) -> Conflict | None:
+        """Add all of these entries, which come from another prefix, or none."""
+        words = [word for arrival in arrivals for word in _arrival_words(arrival)]
+        reply = self._caller.run_packed("adopt", *_mark(mark), len(arrivals), *words)
         return _unfenced_verdict(reply)
 
     def postpone(self, name: str, until_ms: int | None, fence: Fence) -> Statuses | Unfenced:
@@ -248,6 +267,22 @@ def _write_words(write: Write) -> Sequence[bytes | str | int]:
         blank(position.next_slot_ms if position else None),
         blank(position.due_ms if position else None),
         *_lost_words(lost),
+    )
+
+
+def _arrival_words(arrival: Arrival) -> Sequence[bytes | str | int]:
+    position = arrival.position
+    return (
+        arrival.name,
+        arrival.definition,
+        arrival.paused,
+        blank(arrival.resume_at_ms),
+        position.cursor_ms,
+        blank(position.next_slot_ms),
+        blank(position.due_ms),
+        blank(arrival.last_fired_ms),
+        arrival.fired,
+        arrival.note,
     )
 
 

@@ -97,6 +97,19 @@ def rename(hand: Hand) -> Words:
     )  # fmt: skip
 
 
+def adopt(hand: Hand) -> Words:
+    missing = [name for name in NAMES if name not in hand.view.entries]
+    new = missing if missing and hand.odds(0.8) else list(NAMES)
+    words: list[Word] = []
+    for name in new[: hand.one((1, 1, 2))]:
+        cursor = hand.grid()
+        paused: Words = hand.one((("", ""), ('{"reason": "x"}', ""), ("{}", hand.now_ms + 700)))
+        slots: Words = hand.one((("", ""), (cursor + EVERY_MS, cursor + EVERY_MS)))
+        fired: Words = hand.one((("", 0), (cursor, 7)))
+        words += [name, _definition(hand), *paused, cursor, *slots, *fired, "adopted"]
+    return (*_mark(hand), len(words) // 10, *words)
+
+
 def read(hand: Hand) -> Words:
     return (*NAMES, "nobody")[: hand.one((0, 1, 5))]
 

@@ -18,13 +18,14 @@ from tests.integration.conformance.sides import State
 from tests.integration.conformance.steps import LISTEN, PLAIN, START_US, UNLISTEN, Step, Word
 from tests.integration.conformance.view import View
 
-#: How often each script is drawn.
+#: How often each script is drawn. `adopt` is drawn apart, by `_arrives`.
 WEIGHTS = {
     "claim": 14, "write": 9, "settle": 6, "recover": 4, "mark": 5, "tick": 7, "skip": 5,
     "acquire": 6, "steal": 6, "register": 4, "prune": 3, "request": 4, "defer": 2, "read": 1,
     "quarantine": 2, "release": 1, "observe": 3, "drop": 2, "remove": 4, "rename": 3, "recall": 2,
     "trace": 3, "sweep": 2, "names": 3, "count": 2, "reindex": 5,
     "samehost": 2, "postpone": 2, "mend": 6, "asked": 3, "put_off": 2, "circuits": 2, "resend": 3,
+    "adopt": 0,
 }  # fmt: skip
 DRAWERS: dict[str, Callable[[Hand], tuple[Word, ...]]] = {
     name: getattr(module, name)
@@ -40,6 +41,7 @@ class Play:
 
     def __init__(self, seed: int, digest: Callable[[bytes], str]) -> None:
         self._chance = random.Random(seed)
+        self._has_arrivals, self._arrivals = seed % 10 == 3, random.Random(-1 - seed)
         self._digest = digest
         self._now_us = START_US + self._chance.randrange(10**6)
         self._seen: deque[State] = deque([{}], maxlen=8)
@@ -50,10 +52,17 @@ class Play:
         """The step that follows, `state` being the present one."""
         self._seen.append(state)
         self._pass_time()
-        step = self._draw()
-        if step.name in WEIGHTS:
+        step = self._arrives(state) or self._draw()
+        if WEIGHTS.get(step.name):
             self._made.append(step)
         return step
+
+    def _arrives(self, state: State) -> Step | None:
+        """In some plays, entries of another prefix: drawn apart, so that the others stay as is."""
+        if not self._has_arrivals or self._arrivals.random() > 0.08:
+            return None
+        hand = Hand(self._arrivals, self._now_us // 1_000, View(state, self._digest))
+        return Step(self._now_us, "adopt", DRAWERS["adopt"](hand))
 
     def _pass_time(self) -> None:
         chance = self._chance

@@ -15,6 +15,7 @@ STATUSES: dict[str, frozenset[str]] = {
         "acquire": "won first | won continued | won restored | won emptied | mine continued | "
         "mine restored | mine emptied | "
         "held | foreign app | foreign schema",
+        "adopt": "ok | conflict | closed | a foreign type",
         "asked": "lost | behind | ok | ok with requests",
         "circuits": "lost | behind | ok",
         "count": "stale | ok",

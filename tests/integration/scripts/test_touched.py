@@ -24,7 +24,7 @@ from habeat.engine.prefetch import DUE_PER_TICK
 from habeat.engine.recovery import RECOVER_BATCH
 from habeat.engine.requests import REQUESTS_PER_TURN
 from habeat.ports import Departed, DueEntry, DueRequests, Intent, Known, Lost, Recovered, Refused
-from habeat.ports.entries import Mark, Removal, Renaming, Write
+from habeat.ports.entries import Arrival, Mark, Position, Removal, Renaming, Write
 from habeat.store.dead_letters import DeadStore
 from habeat.store.key_repair import Mending
 from habeat.store.name_index import REINDEX, Bound
@@ -149,6 +149,9 @@ def edit(crowd: Crowd) -> None:
     gone = [Removal(each.name, each.digest, None, None, "gone") for each in again[1 : WRITTEN + 1]]
     assert entries.remove(gone, None, Mark("touched:3", 60_000)) is None
     entries.recall(Mark("touched:3", 60_000))
+    there = Position(1, 2, 2)
+    moved = [Arrival(f"moved-{n}", b"x", "{}", 3, there, 1, 1, "adopted") for n in range(WRITTEN)]
+    assert entries.adopt(moved, Mark("touched:4", 60_000)) is None
     entries.add_request("r-1", b"{}", 60_000, crowd.names[1], "m")
 
 

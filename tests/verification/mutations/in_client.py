@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.verification.mutations.device import (
+    ADOPTING,
     BOUNDED,
     ENTRIES,
     LARGE,
@@ -90,6 +91,30 @@ CALLERS = [
         "        if unanswered is not None:\n",
         "        if False:\n",
         SWAPPING,
+    ),
+    in_script(
+        "adopt",
+        ADOPTING,
+        "adopt: a taken name",
+        "An entry that is moved here replaces none",
+        "if redis.call('HEXISTS', ENTRIES, name) == 1 or redis.call('HEXISTS', STATE, name) == 1",
+        "if false",
+    ),
+    Device(
+        "adopt: the cursor that was read",
+        "A slot that the old prefix claimed during the move does not fire again here",
+        "client/adopting.py",
+        "            cursor_ms=cursor_ms,\n            paused=json.dumps(marker),\n",
+        "            paused=json.dumps(marker),\n",
+        ADOPTING,
+    ),
+    Device(
+        "adopt: removes what it moved",
+        "An edit under the old prefix during the move is not lost",
+        "client/adopting.py",
+        "if stored.digest != given.digest or stored.state.cursor_ms != cursor_ms:",
+        "if False:",
+        ADOPTING,
     ),
 ]
 
