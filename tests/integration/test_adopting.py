@@ -18,6 +18,7 @@ from habeat.entries.codec import encode
 from habeat.ports import StoreUnavailable
 from habeat.store.entries import EntryStore
 from tests.integration.scripts.bench import Bench
+from tests.support.servers.cluster import Cluster
 from tests.support.servers.redis_server import Server
 
 OLD, NEW = "habeat:proj", "habeat:shop"
@@ -321,3 +322,18 @@ def test_a_forged_pause_is_a_pause(proj: Bench, old, new) -> None:
     proj.admin.hset(proj.keys.paused, "a", json.dumps(forged))
     assert new.adopt(OLD).adopted == ("a",)
     assert new.get("a").state.paused == "x"
+
+
+def test_on_a_cluster_the_prefixes_may_be_on_different_nodes(cluster: Cluster) -> None:
+    home = cluster.owner(f"{{{OLD}}}:meta")
+    far = (f"{NEW}{n}" for n in range(100))
+    elsewhere = next(name for name in far if cluster.owner(f"{{{name}}}:meta") is not home)
+    options = {"cluster": True}
+    with (
+        Client(cluster.url, prefix=OLD, options=options) as old,
+        Client(cluster.url, prefix=elsewhere, options=options) as new,
+    ):
+        before = old.add("a", "proj.work", 60)
+        assert new.adopt(OLD).adopted == ("a",)
+        assert new.get("a") == before
+        assert names(old) == []

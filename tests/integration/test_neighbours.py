@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import habeat
 from habeat.beat.declared.beat_schedule import declare
 from habeat.beat.neighbours import NEW_FOR_MS, Neighbours
 from habeat.config import Settings
@@ -16,6 +17,7 @@ from habeat.store.connection import Connections
 from habeat.store.prefixes import REGISTRY, Prefixes
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_reconcile import GOOD, Deploy, StandingLead
+from tests.support.servers.cluster import Cluster
 from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
 
@@ -132,3 +134,20 @@ def test_the_registry_keeps_when_a_prefix_was_first_used(valkey: Server, proj: B
     )
     is_not_new(proj, "p")
     assert prefixes.announce("p") > NEW_FOR_MS
+
+
+def test_on_a_cluster_the_registry_may_be_on_another_node(cluster: Cluster) -> None:
+    def lines(prefix: str) -> list[str]:
+        conf = {"habeat_redis_url": cluster.url, "habeat_redis_options": {"cluster": True}}
+        settings = Settings.from_conf({**conf, "habeat_key_prefix": prefix}, app_main=prefix)
+        connections = Connections(settings.redis)
+        try:
+            return Neighbours(settings, prefix, declare(make_app(), {})).lines(connections)
+        finally:
+            connections.close()
+
+    assert lines("habeat:proj") == []
+    with habeat.Client(cluster.url, prefix="habeat:proj", options={"cluster": True}) as client:
+        client.add("api", "proj.work", 60)
+    [line] = lines("habeat:shop")
+    assert "1 entry made through the API would stay there" in line
