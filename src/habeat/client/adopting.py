@@ -19,7 +19,7 @@ with the same moment of creation shows that step 2 was done. See decision 0047.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,13 +78,27 @@ class Moving:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """An entry under the old prefix, and what decides whether it can be moved.
+
+    `marker` is its pause if a move was begun. `here` is what has its name here, and `busy` says
+    what a beat of the old prefix still has to send for it, or "".
+    """
+
+    stored: Stored
+    marker: Mapping[str, Any] | None
+    here: Stored
+    busy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What the first step found in a batch, and what it writes."""
 
-    moving: Mapping[str, Moving]
-    refused: Mapping[str, str]
-    left: Mapping[str, str]
-    writes: Sequence[Write]
+    moving: dict[str, Moving] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    writes: list[Write] = field(default_factory=list)
 
 
 def adopt_from(calls: RetryingCalls, prefix: str, *, dry_run: bool, force: bool) -> Adoption:
@@ -152,37 +166,36 @@ class _Adopting:
     # -- 1: paused under the old prefix -----------------------------------------------------
 
     def _paused(self, session: Session, names: list[str]) -> Plan[Step]:
-        here = dict(zip(names, read(self._here, names).stored, strict=True))
-        snapshot = session.entries.read(names)
-        pauses = session.entries.pauses(names)
-        busy = _busy(session)
-        moving: dict[str, Moving] = {}
-        refused: dict[str, str] = {}
-        left: dict[str, str] = {}
-        writes: list[Write] = []
-        for stored, pause in zip(snapshot.stored, pauses, strict=True):
+        """Pause those that can be moved, and end the pauses of those that no longer can."""
+        here = read(self._here, names).stored
+        snapshot, busy = session.entries.read(names), _busy(session)
+        step = Step()
+        for stored, pause, other in zip(
+            snapshot.stored, session.entries.pauses(names), here, strict=True
+        ):
             if (digest_of(pause) if pause else "-") != stored.pause_digest:
                 raise Overtaken(stored.name)  # it was paused or resumed between the two reads
-            if not stored.exists:
-                continue
             if shown(stored).owner == "config":
-                left[stored.name] = IS_CODE if not pause else IS_PAUSED_CODE
-                continue
-            marker = self._marker(pause)
-            why = self._why_not(stored, here[stored.name], marker, busy.get(stored.name, ""))
-            if why:
-                refused[stored.name] = why
-                if marker is not None:
-                    writes.append(self._back(stored, _moving_of(stored, marker)))
-                continue
-            if marker is None:
-                marker = self._new_marker(stored, snapshot.now_ms)
-                writes.append(self._pause(stored, marker))
-            moving[stored.name] = _moving_of(stored, marker)
-        step = Step(moving, refused, left, writes)
-        if self._dry_run or not writes:
+                step.left[stored.name] = IS_PAUSED_CODE if pause else IS_CODE
+            elif stored.exists:
+                found = Found(stored, self._marker(pause), other, busy.get(stored.name, ""))
+                self._begin(step, found, snapshot.now_ms)
+        if self._dry_run or not step.writes:
             return Plan(step)
-        return Plan(step, lambda store, mark: store.write(writes, None, mark))
+        return Plan(step, lambda store, mark: store.write(step.writes, None, mark))
+
+    def _begin(self, step: Step, found: Found, now_ms: int) -> None:
+        stored, marker = found.stored, found.marker
+        why = self._why_not(found)
+        if why:
+            step.refused[stored.name] = why
+            if marker is not None and stored.entry is not None:
+                step.writes.append(self._back(stored, _moving_of(stored, marker)))
+            return
+        if marker is None:
+            marker = self._new_marker(stored, now_ms)
+            step.writes.append(self._pause(stored, marker))
+        step.moving[stored.name] = _moving_of(stored, marker)
 
     def _marker(self, pause: bytes) -> dict[str, Any] | None:
         """The pause of a move that was begun; None for any other."""
@@ -203,10 +216,9 @@ class _Adopting:
         pause = json.loads(paused_json(reason, now_ms))
         return {**pause, "moving_to": self._to, "before": before, "due_ms": state.due_ms}
 
-    def _why_not(
-        self, stored: Stored, here: Stored, marker: Mapping[str, Any] | None, busy: str
-    ) -> str:
+    def _why_not(self, found: Found) -> str:
         """Why this entry cannot be moved; "" if it can."""
+        stored, here, marker = found.stored, found.here, found.marker
         entry, state = stored.entry, stored.state
         if entry is None or state.quarantined is not None or not state.cursor_ms:
             why = stored.unreadable or state.quarantined or "its state is missing"
@@ -216,8 +228,10 @@ class _Adopting:
             return "" if is_copy else _taken_by(here)
         if here.state.cursor_ms:
             return "a state of that name is left here without its definition: `remove` it first"
-        if marker is None and busy:
-            return f"{busy}; start a beat under {self._from} to have that done, then adopt again"
+        if marker is None and found.busy:
+            return (
+                f"{found.busy}; start a beat under {self._from} to have that done, then adopt again"
+            )
         try:
             storable(replace(entry, generation=0), self._here.location.limits)
         except HabeatError as error:

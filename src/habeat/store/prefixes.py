@@ -1,7 +1,7 @@
 """The key prefixes that beats have used on this Redis, and what is stored under another one.
 
 The registry is one key outside of all prefixes, so on a Cluster it may be on another node, and a
-user may have no right to it. Whoever reads or writes it treats a failure as "nothing is known".
+user may have no right to it. Callers treat a failure as "nothing is known".
 """
 
 from __future__ import annotations
@@ -99,13 +99,13 @@ class Prefixes:
 
 
 def _is_prefix(name: str) -> bool:
-    """Whether a beat may have this prefix; anybody may have written the registry."""
+    """Whether a beat may have this prefix; any program may have written the registry."""
     return bool(name) and name.isprintable() and not set(name) & set("{} ")
 
 
 def _since_ms(record: str, now_ms: int) -> int:
     try:
         since_ms = optional_ms(str(json.loads(record)["since_ms"]))
-    except Exception:  # anybody may have written it
+    except Exception:  # any program may have written it
         since_ms = None
     return now_ms if since_ms is None else since_ms

@@ -168,14 +168,8 @@ class Differences:
     # -- the log line -----------------------------------------------------------------------
 
     def _say(self, fleet: Registered, leads: bool) -> None:
-        by_replica = {"this replica": (dict(self._own), len(self._own))}
-        if leads:
-            by_replica |= {
-                _where(facts): differs_in(facts)
-                for nonce, facts in fleet.replicas.items()
-                if nonce != self._nonce
-            }
-        differing = {where: found for where, found in by_replica.items() if found[1]}
+        """Log all differences that are known here, if one of them is new."""
+        differing = self._differing(fleet, leads)
         pairs = {pair for names, _ in differing.values() for pair in names.items()}
         if pairs <= self._logged:
             return
@@ -191,6 +185,14 @@ class Differences:
             lists,
             leader,
         )
+
+    def _differing(self, fleet: Registered, leads: bool) -> dict[str, tuple[dict[str, str], int]]:
+        """What this replica declares differently and, if it leads, what each other one does."""
+        found = {"this replica": (dict(self._own), len(self._own))}
+        if leads:
+            others = [facts for nonce, facts in fleet.replicas.items() if nonce != self._nonce]
+            found |= {_where(facts): differs_in(facts) for facts in others}
+        return {where: (names, count) for where, (names, count) in found.items() if count}
 
 
 def _where(facts: Mapping[str, Any]) -> str:
