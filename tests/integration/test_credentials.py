@@ -20,6 +20,7 @@ from habeat.store.keys import Keys
 from habeat.store.pubsub import RedisWakeChannel
 from tests.integration.hostile.world import World
 from tests.support.servers.children import until
+from tests.support.servers.cluster import Cluster
 from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
 
@@ -225,3 +226,36 @@ def logged_in(admin: Any) -> set[str]:
     """The users of habeat's own connections, without those of clients."""
     names = [(each["user"], each["name"]) for each in admin.client_list()]
     return {user for user, name in names if name == "habeat"}
+
+
+class AnyPassword(Tokens):
+    """For servers whose default user takes any password."""
+
+    def get_credentials(self) -> tuple[str, str]:
+        super().get_credentials()
+        return "default", f"secret{self.at}"
+
+
+def test_connections_to_a_cluster_are_renewed_too(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pubsub, "RENEW_EVERY_MS", 200)
+    tokens, clock = AnyPassword(), SystemClock()
+    connections = Connections(
+        redis_target(cluster.url, {"cluster": True, "credential_provider": tokens})
+    )
+    caller, channel = Caller(connections, KEYS), RedisWakeChannel(connections, KEYS, "n1", clock)
+    try:
+        assert channel.open()
+        caller.do(lambda client: client.set(KEYS.meta, "x"))
+        made, tokens.at = connections.made, 1
+        until(lambda: connections.credentials(clock) == 1, 5, "the change is noticed")
+        channel.wait(20)
+        assert connections.made == made + 1, "the pub/sub connection was replaced"
+        caller.do(lambda client: client.get(KEYS.meta))
+        assert connections.made > made + 1, "the connection for commands was replaced"
+        owner = cluster.owner(KEYS.alive("n1"))
+        assert owner.admin.pubsub_numsub(KEYS.alive("n1"))[0][1] == 1
+    finally:
+        channel.resubscribe()
+        connections.close()
