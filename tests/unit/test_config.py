@@ -72,6 +72,7 @@ def test_defaults_are_those_of_the_design() -> None:
         tag_chars=100,
         bulk_entries=10_000,
         error_chars=500,
+        own_options=(),
         heartbeat_file=None,
     )
 
@@ -171,6 +172,9 @@ def test_every_other_value_is_taken_as_given(tmp_path: Path) -> None:
         ("habeat_ledger_age", 0),
         ("habeat_ledger_length", -5),
         ("habeat_ledger_length", "1000"),
+        ("habeat_own_options", "tenant"),
+        ("habeat_own_options", ["tenant", 5]),
+        ("habeat_own_options", [""]),
         ("habeat_heartbeat_file", ""),
         ("habeat_heartbeat_file", 7),
         ("habeat_key_prefix", ""),
@@ -199,6 +203,10 @@ def test_a_ttl_below_what_renewal_needs_says_so() -> None:
         "invalid habeat_lease_ttl 0.5: expected seconds as a number or a timedelta, at least 1 "
         "(renewal needs that long)"
     )
+
+
+def test_names_of_own_options_are_a_list() -> None:
+    assert read(habeat_own_options=["tenant", "lane"]).own_options == ("lane", "tenant")
 
 
 def test_crash_poll_is_compared_with_the_ttl_in_force() -> None:

@@ -17,7 +17,8 @@ from habeat.core.entry import Entry
 from habeat.core.limits import check_reason
 from habeat.entries.codec import VERSION, decode
 from habeat.entries.draft import storable
-from habeat.entries.tasks import options_of, task_of
+from habeat.entries.options import check_names, options_of
+from habeat.entries.tasks import task_of
 from habeat.errors import DefinitionError, HabeatError, ValidationError
 from habeat.printable import kind_of, plural
 from habeat.schedules.schedule import to_ms
@@ -88,6 +89,7 @@ def _one(name: Any, item: Any, location: Location) -> Wanted:
     entry = replace(entry, schedule=entry.schedule.bound(name, location.timezone))
     if owner == "api":
         entry = replace(entry, task=task_of(entry.task), options=options_of(entry.options))
+        check_names(entry.options, location.limits.own_options)
     storable(entry, location.limits)
     check_reason(paused or "", location.limits, name)
     return Wanted(entry, paused, until_ms)

@@ -58,6 +58,7 @@ class Settings:
     tag_chars: int
     bulk_entries: int
     error_chars: int
+    own_options: tuple[str, ...]
     heartbeat_file: str | None
 
     @classmethod

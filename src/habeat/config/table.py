@@ -213,6 +213,12 @@ SETTINGS: tuple[Setting, ...] = (
         least=1,
     ),
     Setting(
+        "habeat_own_options",
+        "names",
+        (),
+        "Options of entries that only code of yours reads, such as a router or a task class.",
+    ),
+    Setting(
         "habeat_heartbeat_file",
         "path",
         None,

@@ -34,6 +34,8 @@ class Limits:
     tag_chars: int = 100
     bulk_entries: int = 10_000
     error_chars: int = ERROR_MAX_CHARS
+    #: Names of options that code of the project reads.
+    own_options: tuple[str, ...] = ()
     #: Not a setting: prefixes of the queue names that would map to habeat's own keys.
     own_names: tuple[str, ...] = ()
     #: Not a setting of habeat's: Celery's `task_serializer`.

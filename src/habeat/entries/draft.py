@@ -16,6 +16,7 @@ from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
 from habeat.entries.affordable import check_affordable
 from habeat.entries.codec import decode, encode, encode_checked
 from habeat.entries.fields import read_fields, validated
+from habeat.entries.options import check_names
 from habeat.entries.schedules import schedule_of
 from habeat.entries.serializers import check_arguments
 from habeat.errors import ValidationError
@@ -50,7 +51,17 @@ def new_entry(
     name: str, given: Mapping[str, Any], timezone: str, limits: Limits = DEFAULT_LIMITS
 ) -> Entry:
     """A new entry of the API from these arguments; ValidationError if one is invalid."""
-    return storable(Entry(name=name, owner="api", **fields_of(name, given, timezone)), limits)
+    fields = fields_of(name, given, timezone)
+    _check_options(name, fields, limits)
+    return storable(Entry(name=name, owner="api", **fields), limits)
+
+
+def _check_options(name: str, fields: Mapping[str, Any], limits: Limits) -> None:
+    """Raise ValidationError if a given option has an unknown name."""
+    try:
+        check_names(fields.get("options", {}), limits.own_options)
+    except ValidationError as error:
+        raise error.of_entry(name) from None
 
 
 def storable(entry: Entry, limits: Limits) -> Entry:
@@ -69,6 +80,7 @@ def changed_entry(
     unreadable.
     """
     fields = fields_of(stored.name, given, timezone)
+    _check_options(stored.name, fields, limits)
     entry = _mended(stored, fields) if stored.entry is None else replace(stored.entry, **fields)
     return storable(entry, limits)
 

@@ -18,8 +18,9 @@ from habeat.config.setting import LONGEST_S
 from habeat.core.entry import PACE_MAX
 from habeat.entries import shapes
 from habeat.entries.names import DECEIVING, deceives
+from habeat.entries.options import options_of
 from habeat.entries.schedules import schedule_of
-from habeat.entries.tasks import options_of, task_of
+from habeat.entries.tasks import task_of
 from habeat.errors import ValidationError
 from habeat.schedules import Schedule
 from habeat.schedules.checks import choices

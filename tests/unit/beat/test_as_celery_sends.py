@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from celery import Celery, Task, signals
+from celery.app.amqp import AMQP
 
 from habeat.beat.declared.beat_schedule import declare
+from habeat.core.limits import Limits
 from tests.unit.beat.conftest import make_app
 from tests.unit.beat.test_send_path import Bench
 
@@ -32,3 +36,63 @@ def test_tuples_and_number_keys_reach_a_serializer_that_keeps_them() -> None:
 def test_a_message_names_its_periodic_task_as_django_celery_beat_does() -> None:
     (message,) = Bench(make_app(), {"a": {"task": "else.where", "schedule": 60}}).render("a")
     assert message.arguments["headers"]["periodic_task_name"] == "a"
+
+
+def broken(app: Celery, task: str = "proj.add", **options: Any) -> dict[str, str]:
+    entry = {"task": task, "schedule": 60, "args": (1, 2)}
+    found = declare(app, {"good": entry, "bad": {**entry, "options": options}})
+    assert "good" in found.entries
+    return dict(found.broken)
+
+
+def test_an_option_that_only_other_code_could_read_is_refused_without_such_code() -> None:
+    app = make_app()
+    assert "unknown option 'tenant'" in broken(app, tenant=5)["bad"]
+    entry = {"task": "proj.add", "schedule": 60, "options": {"tenant": 5}}
+    assert not declare(app, {"a": entry}, Limits(own_options=("tenant",))).broken
+
+
+def _routed(app: Celery) -> str:
+    app.conf.task_routes = [lambda name, args, kwargs, options, task=None, **_: None]
+    return "proj.add"
+
+
+def _by_its_class(app: Celery) -> str:
+    class Own(Task):
+        def apply_async(self, *args: Any, **options: Any) -> Any:
+            return super().apply_async(*args, **options)
+
+    @app.task(name="proj.own", base=Own, shared=False)
+    def own(a: int, b: int) -> None:
+        """Goes its own way."""
+
+    return "proj.own"
+
+
+def _of_a_class(app: Celery) -> str:
+    class Own(AMQP):
+        """Of the project."""
+
+    app.amqp_cls = Own
+    return "else.where"
+
+
+@pytest.mark.parametrize("code", [_routed, _by_its_class, _of_a_class])
+def test_code_that_gets_the_options_may_read_any_that_is_not_misspelt(
+    code: Callable[[Celery], str],
+) -> None:
+    app = make_app()
+    task = code(app)
+    assert broken(app, task, tenant=5) == {}
+    assert "did you mean 'expires'" in broken(app, task, tenant=5, expire=60)["bad"]
+
+
+def test_a_receiver_of_a_publish_signal_may_read_any_option() -> None:
+    def receiver(**_: Any) -> None:
+        """Sees the message's properties."""
+
+    signals.before_task_publish.connect(receiver)
+    try:
+        assert broken(make_app(), tenant=5) == {}
+    finally:
+        signals.before_task_publish.disconnect(receiver)

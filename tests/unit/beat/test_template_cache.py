@@ -105,7 +105,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"user_id": "guest", "app_id": "x", "message_id": "m"},
     {"root_id": "r", "parent_id": "p", "group_id": "g"},
     {"origin": "here"},
-    {"custom": "property"},
+    {"MessageGroupId": "g", "correlation_id": "c"},
 ]
 
 

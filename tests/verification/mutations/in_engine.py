@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.verification.mutations.device import (
+    AS_CELERY,
     BACKLOGS,
     BUILDING,
     CATCHUP,
@@ -11,11 +12,13 @@ from tests.verification.mutations.device import (
     CIRCUITS_OPEN,
     CLAIM_RESULTS,
     CODE_TIME,
+    CODEC,
     CONFIRMING,
     CONFIRMS,
     CUSTOM_SCHEDULES,
     DIFFERENCES,
     DISPATCH,
+    ENTRY_OPTIONS,
     EXPIRY,
     FAIR_QUEUES,
     FIRING,
@@ -648,6 +651,30 @@ SENDING_OUT = [
         "for path, found in changed_by_json(value):",
         "for path, found in ():",
         SERIALIZERS,
+    ),
+    Device(
+        "options: known",
+        "An option that nothing reads is refused, and not ignored at each firing",
+        "entries/options.py",
+        "if name in KNOWN or name in own or name in stamps:",
+        "if True:",
+        ENTRY_OPTIONS,
+    ),
+    Device(
+        "options: code of the project",
+        "An option that a router or a task class reads still works in beat_schedule",
+        "beat/declared/beat_schedule.py",
+        'if not others or not gives_options_away(app, given.get("task")):',
+        "if True:",
+        AS_CELERY,
+    ),
+    Device(
+        "arguments: order of keys",
+        "Keys reach the task in the order in which they were given",
+        "entries/codec.py",
+        "_ENCODER = json.JSONEncoder(allow_nan=False)",
+        "_ENCODER = json.JSONEncoder(allow_nan=False, sort_keys=True)",
+        CODEC,
     ),
     Device(
         "planning: paced backlog",

@@ -21,6 +21,7 @@ from celery.schedules import crontab
 
 from habeat.beat.declared.celery_schedules import LiveSchedule, to_schedule
 from habeat.beat.message.send_path import is_lazy
+from habeat.beat.message.template_limits import gives_options_away
 from habeat.config.from_app import timezone_of
 from habeat.core.entry import Entry, Policies
 from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
@@ -28,6 +29,7 @@ from habeat.entries.celery_schedules import own_code
 from habeat.entries.codec import encode, encode_checked
 from habeat.entries.fields import OWN, read_fields, validated
 from habeat.entries.names import plain_name
+from habeat.entries.options import KNOWN, check_names, is_misspelt
 from habeat.entries.serializers import (
     JSON,
     changed_by_json,
@@ -35,7 +37,6 @@ from habeat.entries.serializers import (
     check_compression,
     check_serializer,
 )
-from habeat.entries.tasks import check_names
 from habeat.entries.values import span_ms
 from habeat.errors import ValidationError
 from habeat.printable import repr_of
@@ -82,6 +83,7 @@ def declare(
         try:
             name = _new_name(key, raw)
             raw[name] = dict(given)
+            _check_options(app, raw[name], limits)
             entry = _entry(app, name, raw[name], zone, policies)
             entries[name] = _stored(validated(entry), limits)
         except ValidationError as error:
@@ -101,6 +103,7 @@ def _new_name(key: Any, others: Container[str]) -> str:
 
 def check(app: Celery, name: str, given: Mapping[str, Any], limits: Limits) -> None:
     """Raise the reason why this entry could not be scheduled, mostly a ValidationError."""
+    _check_options(app, given, limits)
     entry = _entry(app, name, given, timezone_of(app.conf), DEFAULT_POLICIES)
     _stored(validated(entry), limits)
 
@@ -176,10 +179,25 @@ def _serializer_of(app: Celery, given: Mapping[str, Any]) -> str:
     return name
 
 
+def _check_options(app: Celery, given: Mapping[str, Any], limits: Limits) -> None:
+    """ValidationError for an option that nothing reads.
+
+    Code of the project that Celery gives the options to may read any, so only names that are likely
+    to be misspelt are refused then.
+    """
+    options = given.get("options") or {}
+    try:
+        check_names(options, limits.own_options)
+    except ValidationError:
+        others = [name for name in options if name not in KNOWN and not is_misspelt(name)]
+        if not others or not gives_options_away(app, given.get("task")):
+            raise
+        check_names(options, (*limits.own_options, *others))
+
+
 def _options(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options, with `expires` in seconds, because a timedelta cannot be stored."""
     options = dict(given or {})
-    check_names(options)
     if isinstance(expires := options.get("expires"), timedelta):
         options["expires"] = expires.total_seconds()
     return options

@@ -71,6 +71,17 @@ def why_not_app(app: Celery) -> str:
         return f"the signal {name} has receivers"
     if app.conf.task_send_sent_event:
         return "task_send_sent_event sends an event with each message"
+    return _other_code(app)
+
+
+def gives_options_away(app: Celery, task: Any) -> bool:
+    """Whether code that is not Celery's or kombu's sees the options of this task's messages."""
+    registered = app.tasks.get(task) if isinstance(task, str) else None
+    return bool(is_watched() or _other_code(app) or _own_task(registered))
+
+
+def _other_code(app: Celery) -> str:
+    """What is not Celery's own on the way from an entry to the producer; "" if nothing."""
     if type(app.amqp) is not AMQP:
         return "AMQP is not Celery's own"
     router = app.amqp.router
