@@ -178,6 +178,9 @@ class Publisher:
             return Rendered(commands=[("LPUSH", "queue", name)])
         return Rendered(name.encode())
 
+    def may_foresee(self) -> bool:
+        return True
+
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
         return self.render(entry, firing, cluster, epoch)
 

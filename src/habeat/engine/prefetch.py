@@ -8,7 +8,8 @@ code sees them being built. All other messages are built when they are due.
 
 Prepared claims outlive the turn that made them. A message on the wake channel ends the holding,
 because a new entry may be due at once. The next tick finds the same firings due soon, and their
-prepared claims are used. What a tick no longer finds is forgotten.
+prepared claims are used. What a tick no longer finds is forgotten. So is everything once other code
+wants to see each message: a receiver may connect while claims are held.
 
 `Lookahead` decides what to prepare, page by page of what the tick found; `Prefetch` holds the
 claims and sends them on time.
@@ -130,6 +131,9 @@ class Prefetch:
             for due_ms, group in groupby(waiting, lambda item: item[1].expected.due_ms):
                 later = until_ms is not None and due_ms > until_ms
                 if later or not self._held(lead, due_ms):
+                    break
+                if not self._renderer.may_foresee:  # other code wants to see each message by now
+                    self._kept, self._complete = {}, False
                     break
                 self._complete &= self._claim(lead, (key for key, _ in group))
             self._complete &= self._dispatch.finish(lead)

@@ -56,6 +56,11 @@ class Renderer:
         """Whether messages are sent by the claim itself."""
         return self._publisher.atomic
 
+    @property
+    def may_foresee(self) -> bool:
+        """Whether prepared messages may still be sent."""
+        return self._publisher.may_foresee()
+
     def claims(self, lead: Lead, firings: Iterable[PlannedFiring]) -> Iterator[Claim]:
         """The claims of all firings that can be rendered.
 

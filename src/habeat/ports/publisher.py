@@ -96,6 +96,10 @@ class Publisher(Protocol):
         """The message of a firing that is not due yet; None if other code would notice."""
         ...
 
+    def may_foresee(self) -> bool:
+        """Whether foreseen messages may be sent; False once other code wants to see each one."""
+        ...
+
     def refused_push(self, commands: Sequence[Sequence[bytes | str | int]], why: str) -> bool:
         """The claim may not enqueue to these keys; returns whether the outbox is used instead."""
         ...

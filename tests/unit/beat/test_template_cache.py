@@ -18,8 +18,10 @@ from celery.app.amqp import AMQP
 from celery.app.defaults import NAMESPACES
 from celery.app.routes import MapRoute, Router
 from kombu import Exchange, Producer, Queue
+from kombu.transport import memory, resolve_transport, virtual
 
 from habeat.beat.message.template_cache import Templates
+from habeat.beat.message.template_limits import why_not_transport
 from habeat.config import Settings
 from habeat.core.firing import Firing
 from habeat.errors import SettingsError
@@ -255,6 +257,51 @@ def test_a_patched_class_is_left_alone(
     monkeypatch.setattr(target, name, patched)
     said = why(app, entries_of())
     assert name in said, said
+
+
+@pytest.mark.parametrize("name", ["basic_publish", "prepare_message", "_put", "encode_body"])
+def test_a_patched_channel_sees_every_message(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project may write its tenant into each message there."""
+    calls: list[int] = []
+    for owner in (memory.Channel, virtual.Channel):
+        whole = vars(owner).get(name)
+        if whole is not None:
+            monkeypatch.setattr(owner, name, _counting(whole, calls))
+    assert f"Channel.{name} is not kombu's own" in why(app_with(), entries_of())
+
+
+def _counting(whole: Any, calls: list[int]) -> Any:
+    def patched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        return whole(self, *args, **kwargs)
+
+    return patched
+
+
+def test_a_transport_of_ones_own_sees_every_message() -> None:
+    class OwnChannel(memory.Channel):
+        """Of the project."""
+
+    class OfItsChannel(memory.Transport):
+        Channel = OwnChannel
+
+    class Own(memory.Transport):
+        """Of the project."""
+
+    OfItsChannel.__module__ = memory.__name__
+    for transport in (Own, OfItsChannel):
+        assert "not kombu's own" in why_not_transport(transport)
+
+
+@pytest.mark.parametrize(
+    "name", ["memory", "redis", "sentinel", "pyamqp", "amqp", "filesystem", "SQS"]
+)
+def test_the_transports_of_kombu_are_its_own(name: str) -> None:
+    try:
+        transport = resolve_transport(name)
+    except ImportError as error:
+        pytest.skip(str(error))
+    assert why_not_transport(transport) == ""
 
 
 def test_a_router_that_is_a_function_is_asked_each_time() -> None:

@@ -45,6 +45,22 @@ def test_it_is_prepared_before_and_claimed_at_its_millisecond() -> None:
     assert claimed_ms == [due_ms]
 
 
+def test_what_is_held_is_built_again_once_other_code_wants_to_see_it() -> None:
+    """A receiver connects in the second before the slot."""
+    world = foreseeing()
+    due_ms = soon(world)
+
+    def connects() -> None:
+        assert world.publisher.foreseen == ["a"]
+        world.publisher.foresees = False
+        world.publisher.rendered.clear()
+
+    world.store.before["renew"] = connects
+    world.tick(3)
+    assert world.publisher.rendered == ["a"]
+    assert world.store.outcomes("a") == [(due_ms, "sent")]
+
+
 def test_what_cannot_be_made_unseen_is_built_when_it_is_due() -> None:
     world = World(atomic=True)
     due_ms = soon(world)

@@ -687,6 +687,9 @@ class FakePublisher:
         self.foreseen.append(entry.name)
         return self.render(entry, firing, cluster, epoch)
 
+    def may_foresee(self) -> bool:
+        return self.foresees
+
     def prepare(self, timeout_ms: int) -> None:
         """It is decided."""
 

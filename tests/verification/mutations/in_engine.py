@@ -31,6 +31,7 @@ from tests.verification.mutations.device import (
     OPTIONS,
     OUTBOX,
     PLANNING,
+    PREFETCH,
     RECONCILE,
     RECONCILE_CHECKS,
     REQUESTS,
@@ -42,6 +43,7 @@ from tests.verification.mutations.device import (
     SLOWNESS,
     TASK_IDS,
     UNREGISTERED,
+    TEMPLATE_CACHE,
     WINDOW,
     Device,
 )
@@ -675,6 +677,22 @@ SENDING_OUT = [
         "_ENCODER = json.JSONEncoder(allow_nan=False)",
         "_ENCODER = json.JSONEncoder(allow_nan=False, sort_keys=True)",
         CODEC,
+    ),
+    Device(
+        "prefetch: watched meanwhile",
+        "A receiver that connects while messages are held sees them",
+        "engine/prefetch.py",
+        "if not self._renderer.may_foresee:",
+        "if False:",
+        PREFETCH,
+    ),
+    Device(
+        "template: transport",
+        "A channel of the project's own, or a patched one, sees every message",
+        "beat/message/template_cache.py",
+        "why_not_app(self._app) or why_not_transport(self._transport())",
+        "why_not_app(self._app)",
+        TEMPLATE_CACHE,
     ),
     Device(
         "planning: paced backlog",

@@ -137,6 +137,9 @@ class Publisher:
             return self.render(entry, firing, cluster, epoch)
         return None
 
+    def may_foresee(self) -> bool:
+        return True
+
     def refused_push(self, commands: Sequence[Sequence[object]], why: str) -> bool:
         return False
 

@@ -27,6 +27,7 @@ from habeat.beat.message.record import EntryRenderer
 from habeat.beat.message.redis_packets import RedisPackets
 from habeat.beat.message.send_path import expiry_of, goes_its_own_way
 from habeat.beat.message.template_cache import Templates
+from habeat.beat.message.template_limits import is_watched
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.engine.rendering import without_arguments
@@ -74,7 +75,16 @@ class CeleryPublisher:
         self._by_task: dict[str, str] = {}
         #: Queues that the claim may not push to: the outbox sends their messages.
         self._denied: set[str] = set()
-        self.templates = Templates(broker.app, self._rehearse, self._rendered) if template else None
+        self.templates = (
+            Templates(
+                broker.app,
+                self._rehearse,
+                self._rendered,
+                lambda: broker.connection.get_transport_cls(),
+            )
+            if template
+            else None
+        )
         self._outgoing = Outgoing(broker, now_ms)
         self._in_packets = False
         self.atomic = False
@@ -208,6 +218,10 @@ class CeleryPublisher:
             return None  # `render` meets the same error when it is due, and reports it
         denied = filled is not None and self._is_denied(filled.commands)
         return None if denied else filled
+
+    def may_foresee(self) -> bool:
+        """Whether messages made from templates may still be sent: False once others would look."""
+        return not is_watched()
 
     def _record(self, entry: Entry, firing: Firing, task_id: str, epoch: int) -> list[Publication]:
         """What Celery would publish; RenderFailed, and RenderBypassed if nothing was recorded."""

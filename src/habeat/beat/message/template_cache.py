@@ -26,7 +26,12 @@ from kombu.utils import json
 from habeat.beat.broker.envelope import Publication
 from habeat.beat.message.send_path import iso
 from habeat.beat.message.template import NotTaken, Template, Values, body_of, marks, tail_of_body
-from habeat.beat.message.template_limits import is_watched, why_not_app, why_not_entry
+from habeat.beat.message.template_limits import (
+    is_watched,
+    why_not_app,
+    why_not_entry,
+    why_not_transport,
+)
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
 from habeat.ports import BrokerUnavailable, Rendered
@@ -59,9 +64,15 @@ class _Learned:
 class Templates:
     """Renders firings from templates, where possible."""
 
-    def __init__(self, app: Celery, rehearse: Record, finish: Finish) -> None:
-        """`rehearse` has Celery build a message, and leaves no trace: the firing may not exist."""
+    def __init__(
+        self, app: Celery, rehearse: Record, finish: Finish, transport: Callable[[], type[Any]]
+    ) -> None:
+        """`rehearse` has Celery build a message, and leaves no trace: the firing may not exist.
+
+        `transport` returns the class of the broker's transport.
+        """
         self._app = app
+        self._transport = transport
         self._rehearse = rehearse
         self._finish = finish
         self._shapes: OrderedDict[Hashable, _Learned | str | None] = OrderedDict()
@@ -72,7 +83,7 @@ class Templates:
     def look(self) -> None:
         """Before a batch of firings: check whether the app allows templates (signals, patches)."""
         try:
-            self._why_not_app = why_not_app(self._app)
+            self._why_not_app = why_not_app(self._app) or why_not_transport(self._transport())
         except Exception as error:  # for example, a result backend that cannot be created
             self._why_not_app = f"{type(error).__name__}: {error}"
         if self._why_not_app:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
 
+import amqp
 import celery
 import kombu
 from celery import Celery, Task, signals
@@ -30,7 +31,7 @@ from habeat.core.entry import Entry
 _MOMENT = ("countdown", "eta", "expires")
 #: Other options that a template cannot fill in.
 _OTHER = ("argsrepr", "kwargsrepr", "link", "link_error", "stamped_headers", "producer")
-_STOCK = tuple(str(Path(next(iter(package.__path__)))) for package in (celery, kombu))
+_STOCK = tuple(str(Path(next(iter(package.__path__)))) for package in (celery, kombu, amqp))
 _PUBLISH_SIGNALS = ("before_task_publish", "after_task_publish", "task_sent")
 _SIGNALS = [(name, getattr(signals, name)) for name in _PUBLISH_SIGNALS if hasattr(signals, name)]
 #: What Celery calls between `apply_entry` and the producer, by class.
@@ -53,6 +54,20 @@ _AMQP = (
     "flush_routes",
 )
 _PRODUCER = ("__init__", "publish", "_publish", "_prepare", "maybe_declare", "revive", "channel")
+#: What a producer calls of the broker's channel, and the channel of itself, up to the broker.
+_CHANNEL = (
+    "prepare_message",
+    "basic_publish",
+    "basic_publish_confirm",
+    "_basic_publish",
+    "typeof",
+    "_put",
+    "_put_fanout",
+    "_lookup",
+    "encode_body",
+    "_inplace_augment_message",
+    "_create_client",
+)
 _ROUTER = ("route", "expand_destination", "lookup_route", "query_router")
 _PROTOCOLS = {1: AMQP.as_task_v1, 2: AMQP.as_task_v2}
 
@@ -74,10 +89,27 @@ def why_not_app(app: Celery) -> str:
     return _other_code(app)
 
 
+def why_not_transport(transport: type[Any]) -> str:
+    """Why no message to this transport can be made from a template; "" if some can."""
+    channel = getattr(transport, "Channel", None)
+    for each in (transport, channel):
+        if each is not None and not each.__module__.startswith("kombu."):
+            return f"the broker's transport is not kombu's own ({each.__module__})"
+    for name in _CHANNEL:
+        if channel is not None and not _is_stock(channel, name):
+            return f"the transport's Channel.{name} is not kombu's own"
+    return ""
+
+
 def gives_options_away(app: Celery, task: Any) -> bool:
     """Whether code that is not Celery's or kombu's sees the options of this task's messages."""
     registered = app.tasks.get(task) if isinstance(task, str) else None
-    return bool(is_watched() or _other_code(app) or _own_task(registered))
+    return bool(
+        is_watched()
+        or _other_code(app)
+        or _own_task(registered)
+        or why_not_transport(app.connection_for_write().get_transport_cls())
+    )
 
 
 def _other_code(app: Celery) -> str:
