@@ -42,8 +42,8 @@ from tests.verification.mutations.device import (
     SHOWN_ENTRIES,
     SLOWNESS,
     TASK_IDS,
-    UNREGISTERED,
     TEMPLATE_CACHE,
+    UNREGISTERED,
     WINDOW,
     Device,
 )
