@@ -949,7 +949,9 @@ def test_simulate(shell: Shell) -> None:
     assert shell.fails(2, "simulate", "--to", "400d")
 
 
-def test_list_and_show_mark_an_entry_whose_task_is_unknown(shell: Shell, valkey: Server) -> None:
+def test_list_and_show_mark_an_entry_whose_task_is_unknown(
+    shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = Client(valkey.url(), prefix="habeat:proj")
     client.add("good", "proj.a", 60)
     client.add("typo", "proj.aa", 60)
@@ -959,6 +961,11 @@ def test_list_and_show_mark_an_entry_whose_task_is_unknown(shell: Shell, valkey:
     rows = {line.split()[0]: line for line in shell.ok("list").splitlines()}
     assert "active, unregistered" in rows["typo"]
     assert "unregistered" not in rows["good"]
+    with monkeypatch.context() as narrow:
+        narrow.setattr("habeat.cli.tables.terminal_columns", lambda: 70)
+        lines = shell.ok("list").splitlines()
+    assert next(line for line in lines if line.startswith("typo")).endswith(" active*")
+    assert lines[-1].startswith("* 1 entry with an unregistered task: ")
     marks = {each["name"]: each["unregistered"] for each in shell.json("list")}
     assert marks == {"good": False, "typo": True}
     assert "UNREGISTERED TASK" in shell.ok("show", "typo")

@@ -14,6 +14,7 @@ from habeat.clock import SystemClock
 from habeat.config import Settings
 from habeat.config.from_app import limits_of, policies_of
 from habeat.core.entry import Entry, Policies
+from habeat.core.known_tasks import KnownTasks
 from habeat.core.limits import DEFAULT_LIMITS
 from habeat.errors import SettingsError
 from habeat.schedules.custom import Code
@@ -66,9 +67,11 @@ def checked(app: Any) -> Findings:
     except Exception as error:  # the project's own code, which beat would import, too
         found.problems["imports"] = f"{type(error).__name__}: {error}"
     limits, policies = DEFAULT_LIMITS, Policies()
+    elsewhere: tuple[str, ...] = ()
     try:
         settings = Settings.from_conf(app.conf, app_main=app.main)
         limits, policies = limits_of(settings, app.conf), policies_of(settings)
+        elsewhere = settings.remote_tasks
     except SettingsError as error:
         (found.notes if error.setting in _PLACE else found.problems)[error.setting] = str(error)
     try:
@@ -79,18 +82,22 @@ def checked(app: Any) -> Findings:
         return found
     found.entries = len(given)
     found.problems |= declared.broken
+    # A beat may have only the names of its tasks; then none of them says anything.
+    has_tasks = any(not name.startswith("celery.") for name in app.tasks)
+    known = KnownTasks.of(frozenset(app.tasks), elsewhere) if has_tasks else None
     for name, entry in declared.entries.items():
-        if note := _note(app, entry):
+        if note := _note(entry, known):
             found.notes[name] = note
     return found
 
 
-def _note(app: Any, entry: Entry) -> str:
+def _note(entry: Entry, known: KnownTasks | None) -> str:
     """What deserves a look about an entry that can be scheduled; "" if nothing does."""
-    # A beat may have only the names of its tasks; then none of them says anything.
-    has_tasks = any(not name.startswith("celery.") for name in app.tasks)
-    if has_tasks and entry.task_name not in app.tasks:
-        return f"the task {entry.task_name} is not registered in this code"
+    if known is not None and not known.has(entry.task_name):
+        return (
+            f"the task {entry.task_name} is not registered in this code: if another app serves it, "
+            "name it in habeat_remote_tasks"
+        )
     try:
         never = entry.next_slot_ms(SystemClock().wall_ms()) is None
     except Exception as error:  # the schedule's own code

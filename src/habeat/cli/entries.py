@@ -14,7 +14,7 @@ from habeat.beat.message.template_limits import why_not_app, why_not_entry
 from habeat.cli.completion import name_argument
 from habeat.cli.errors import as_typed
 from habeat.cli.group import client_app, command, json_option
-from habeat.cli.listing import Queues, entry_rows, entry_table
+from habeat.cli.listing import MARK, Queues, entry_rows, entry_table
 from habeat.cli.printing import (
     entries_counted,
     entry_json,
@@ -75,7 +75,8 @@ def list_command(
     entry_table().print(entry_rows(entries, client_app(), now, unknown))
     say(_summary(entries))
     if unknown:
-        say(f"{entries_counted(len(unknown))} with an {UNREGISTERED}: beat's code does not have it")
+        count = entries_counted(len(unknown))
+        say(f"{MARK} {count} with an {UNREGISTERED}: beat's code does not have it")
 
 
 @command("show")

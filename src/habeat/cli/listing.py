@@ -16,12 +16,16 @@ from habeat.cli.printing import COLOURS, relative, when
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.core.entry import Entry
 
+#: Marks an entry whose task is not registered, where there is no room for the word.
+MARK = "*"
+
 #: In this order, columns give way until the table fits.
 _GIVES_WAY = (
     GivesWay("NEXT DUE", how="brief"),
     GivesWay("TASK", 24),
     GivesWay("QUEUE", 12),
     GivesWay("LAST RUN", how="brief"),
+    GivesWay("STATE", how="brief"),
     GivesWay("SCHEDULE", how="brief"),
     GivesWay("SCHEDULE", 16, tails=True),
     GivesWay("NAME", 28),
@@ -67,7 +71,8 @@ def entry_rows(
 
 def _state(entry: Entry, *, marked: bool) -> Cell:
     if marked:
-        return Cell(f"{entry.condition}, unregistered", colour="red")
+        full = f"{entry.condition}, unregistered"
+        return Cell(full, brief=f"{entry.condition}{MARK}", colour="red")
     return Cell(entry.condition, colour=COLOURS.get(entry.condition, ""))
 
 

@@ -73,10 +73,13 @@ def test_what_deserves_a_look_is_a_note_unless_it_is_strict(app: Celery) -> None
     done = check(app)
     assert done.exit_code == 0, done.output
     assert "note: over: it never fires: " in done.output
-    assert "note: unknown: the task proj.b is not registered in this code\n" in done.output
+    assert "note: unknown: the task proj.b is not registered in this code: " in done.output
     strict = check(app, "--strict")
     assert strict.exit_code == 1
     assert "has notes" in strict.output
+    app.conf.habeat_remote_tasks = ["proj.b"]
+    del app.conf.beat_schedule["over"]
+    assert check(app, "--strict").exit_code == 0
 
 
 def test_a_beat_that_has_only_the_names_of_its_tasks_gets_no_notes() -> None:
