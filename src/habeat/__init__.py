@@ -18,6 +18,7 @@ from habeat.log import keep_to_one_line
 if TYPE_CHECKING:
     from habeat import errors as errors
     from habeat.beat.scheduler import Scheduler as Scheduler
+    from habeat.client import AsyncClient as AsyncClient
     from habeat.client import Client as Client
     from habeat.client import Guard as Guard
     from habeat.core.entry import Entry as Entry
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Scheduler": "habeat.beat.scheduler",
+    "AsyncClient": "habeat.client",
     "Client": "habeat.client",
     "Entry": "habeat.core.entry",
     "Guard": "habeat.client",
@@ -44,6 +46,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "Entry",
     "Guard",

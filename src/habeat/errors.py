@@ -252,14 +252,15 @@ class CallTimeout(HabeatError):
     """A call of the Client did not finish in time, although Redis answered.
 
     `seconds` is the client's timeout, `done` how far the call got ("" where that is unknown), and
-    `argument` is the argument of the Client that would give this call more time.
+    `argument` is the argument of the Client to raise: "timeout", "long_timeout" or "threads".
     """
 
     def __init__(self, seconds: float, done: str = "", argument: str = "timeout") -> None:
         so_far = f" ({done})" if done else ""
+        more = "more threads" if argument == "threads" else f"a longer {argument}"
         super().__init__(
             f"the call did not finish within {seconds:g} s{so_far}: request less, or give the "
-            f"client a longer {argument}"
+            f"client {more}"
         )
         self.argument = argument
         self.seconds = seconds

@@ -1038,3 +1038,10 @@ def test_thousands_are_loaded_in_batches(client: Client) -> None:
     assert done[-1] == (1_050, 1_050)
     assert len(done) == 1_050 // WRITTEN
     assert sum(1 for _ in client.list(prefix="e")) == 1_050
+
+
+def test_tags_to_remove_may_come_from_an_iterator(client: Client) -> None:
+    client.add("a1", "t", 60, tags=["x"])
+    client.add("a2", "t", 60, tags=["y"])
+    assert client.remove(prefix="a", tags=(tag for tag in ["x"])) == 1
+    assert [entry.name for entry in client.list()] == ["a2"]

@@ -1,7 +1,8 @@
-"""The examples of the Python API run as they stand in docs/reference/python-api.md."""
+"""The examples of the Python API and of its guide run as they stand on their pages."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import types
@@ -13,9 +14,11 @@ from celery import Celery
 from habeat import Client
 from habeat.errors import NotAllowed
 from tests import DOCS
+from tests.support.django_databases import use_databases
 from tests.support.servers.redis_server import Server
 
 PAGE = DOCS / "reference" / "python-api.md"
+GUIDE = DOCS / "guides" / "schedules-from-an-application.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -28,6 +31,11 @@ def project(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> Celery:
     monkeypatch.setitem(sys.modules, "proj", types.ModuleType("proj"))
     monkeypatch.setitem(sys.modules, "proj.celery", module)
     return app
+
+
+@pytest.fixture
+def django_databases() -> None:
+    use_databases()
 
 
 def test_the_examples_of_the_python_api_run(project: Celery) -> None:
@@ -47,14 +55,49 @@ def test_the_examples_of_the_python_api_run(project: Celery) -> None:
 
     open_client, guarded = clients
     stored = {entry.name for entry in open_client.list()}
-    added = {"report", "copy", "daily", "hourly", "0", "1", "2"}
+    added = {"report", "copy", "daily", "hourly", "late", "0", "1", "2"}
     assert stored == {f"tenant-7:{name}" for name in added}
     # The last example is run by the client with a guard: its change is within the guard.
     synced = {entry.name for entry in open_client.list(tags=["tenant-7-reports"])}
     assert synced == {"tenant-7:daily", "tenant-7:hourly"}
+    asyncio.run(names["pause_all"]("tenant-7-reports"))
+    assert {entry.name for entry in open_client.list(state="paused")} == synced
     words = open_client.get("tenant-7:report").schedule.describe()
     assert words.startswith("every 10 minutes")
     with pytest.raises(NotAllowed):
         guarded.add("tenant-8:report", "proj.tasks.report", 300)
     for client in clients:
         client.close()
+
+
+def test_the_examples_of_the_guide_for_applications_run(
+    project: Celery, django_databases: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = BLOCK.findall(GUIDE.read_text())
+    assert len(blocks) == 5
+    names: dict[str, Any] = {"__name__": "example"}
+    for block in blocks:
+        exec(compile(block, GUIDE.name, "exec", dont_inherit=True), names)
+    client = names["client"]
+    report = types.SimpleNamespace(name="daily", cron="0 8 * * *")
+    saved: list[int] = []
+    customer = types.SimpleNamespace(
+        id=7, timezone="Europe/Berlin", reports=[report], save=lambda: saved.append(7)
+    )
+    assert names["sync_customer"](customer).added == ("customer-7:daily",)
+    names["show_plan"]([], "customer-7")
+    assert capsys.readouterr().out == "remove customer-7:daily\n"
+
+    async def requests() -> list[str]:
+        assert (await names["create_report"](7, "0 9 * * mon")).startswith("next: 20")
+        found: list[str] = await names["names_of"](7)
+        await names["schedule"].close()
+        return found
+
+    assert asyncio.run(requests()) == ["customer-7:daily", "customer-7:weekly"]
+    customer.id = 8
+    names["save_customer"](customer)
+    assert saved == [7]
+    assert client.get("customer-8:daily").schedule.describe().startswith("every day")
+    for each in (client, names["schedule_on_commit"]):
+        each.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
@@ -27,6 +27,8 @@ def schedules_have_their_own_types() -> None:
 
 def a_client_is_made_for_an_app_or_a_url(app: Any) -> None:
     assert_type(habeat.Client(app), api.Client)
+    habeat.Client(app, on_commit=True)
+    habeat.Client(app, on_commit="other")
     made = habeat.Client(
         "redis://",
         prefix="habeat:proj",
@@ -75,6 +77,9 @@ def entries_are_added(client: habeat.Client, task: Any) -> None:
     client.add(**entry.definition(), replace=True)
     made: list[dict[str, Any]] = [{"name": "a", "task": "t", "schedule": 60}]
     assert_type(client.add_many(made, replace=True), list[habeat.Entry])
+    many: list[api.EntryArguments] = [{"name": "a", "task": "t", "schedule": 60, "misfire": "all"}]
+    client.add_many(many)
+    client.sync(many, tag="t")
     plan = client.sync(made, tag="t", dry_run=True)
     assert_type(plan, api.SyncPlan)
     assert_type(plan.added, tuple[str, ...])
@@ -136,3 +141,25 @@ def errors_have_attributes(client: habeat.Client) -> None:
 def the_scheduler_is_a_class(app: Any) -> None:
     assert_type(habeat.Scheduler(app, lazy=True), habeat.Scheduler)
     assert_type(habeat.__version__, str)
+
+
+async def the_same_is_awaited(app: Any, given: dict[str, Any]) -> None:
+    async with habeat.AsyncClient(app, timeout=2, threads=4) as client:
+        assert_type(client, habeat.AsyncClient)
+        assert_type(await client.get("a"), habeat.Entry)
+        assert_type(client.list(state="paused"), AsyncIterator[habeat.Entry])
+        async for entry in client.list(tags=["x"]):
+            assert_type(entry, habeat.Entry)
+        assert_type(client.follow("a", outcome="sent"), AsyncIterator[api.LedgerRecord])
+        await client.add("a", "t", 60, (1,), misfire="all", replace=True)
+        changes: api.EntryChanges = {"misfire": "skip"}
+        assert_type(await client.update("a", rev=3, **changes), habeat.Entry)
+        await client.update("a", **given)
+        await client.resume("a", from_="paused")
+        assert_type(await client.sync([given], tag="t"), api.SyncPlan)
+        assert_type(await client.trigger("a"), api.RequestId)
+        assert_type(await client.status(), api.Status)
+        assert_type(await client.remove(prefix="a"), int)
+        assert_type(client.policies(await client.get("a")), api.Policies)
+        assert_type(client.timezone, str)
+        await client.close()

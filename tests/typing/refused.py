@@ -14,6 +14,8 @@ def misspelt_values(client: habeat.Client) -> None:
     client.update("a", misfire="lastest")  # E: arg-type "misfire" to "update"
     client.update("a", delivery="at_most")  # E: arg-type "delivery" to "update"
     client.list(state="active ")  # E: arg-type "state" to "list"
+    client.history(outcome="sended")  # E: arg-type "outcome" to "history"
+    client.follow(outcome=["sent", "failde"])  # E: list-item failde
     client.list(owner="me")  # E: arg-type "owner" to "list"
     client.resume("a", from_="then")  # E: arg-type "from_" to "resume"
     habeat.every(60, align="never")  # E: arg-type "align" to "every"
@@ -28,6 +30,10 @@ def unknown_fields(client: habeat.Client) -> None:
     client.update("a", replace=True)  # E: call-arg "replace" for "update"
     changes: api.EntryChanges = {"tag": ["x"]}  # E: typeddict-unknown-key "tag"
     client.update("a", **changes)
+    typo: api.EntryArguments
+    typo = {"name": "a", "task": "t", "schedule": 5, "tag": 1}  # E: typeddict-unknown-key "tag"
+    short: api.EntryArguments = {"name": "a", "task": "t"}  # E: typeddict-item "schedule"
+    client.add_many([typo, short])
     habeat.Guard(task=["t"])  # E: call-arg "task" for "Guard"
 
 
@@ -56,3 +62,13 @@ def a_condition_is_one_of_five_words(client: habeat.Client) -> bool:
 def unknown_names(app: Any) -> None:
     habeat.Beat(app)  # E: attr-defined "Beat"
     habeat.Client(app).fire("a")  # E: attr-defined "fire"
+
+
+async def the_same_mistakes_with_await(client: habeat.AsyncClient) -> None:
+    await client.add("a", "t", 60, misfire="lastest")  # E: arg-type "misfire"
+    await client.update("a", delivery="at_most")  # E: arg-type "delivery"
+    await client.update("a", tag=["x"])  # E: call-arg "tag"
+    client.list(state="active ")  # E: arg-type "state"
+    print(client.get("a").rev)  # E: attr-defined "rev"
+    for entry in client.list():  # E: attr-defined "__iter__"
+        print(entry)

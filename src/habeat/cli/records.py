@@ -17,7 +17,7 @@ from habeat.cli.printing import (
     short,
 )
 from habeat.cli.tables import Cell, GivesWay, Table
-from habeat.client import Client, LedgerRecord
+from habeat.client import Client, LedgerRecord, OutcomeName
 from habeat.errors import RedisUnavailable
 
 Row = Sequence[str | Cell]
@@ -70,7 +70,7 @@ def followed(
     name: str | None,
     since: datetime | timedelta | None,
     *,
-    outcomes: Sequence[str],
+    outcomes: Sequence[OutcomeName],
     limit: int,
     as_json: bool,
 ) -> None:
@@ -97,7 +97,7 @@ def followed(
 
 
 def _news(
-    client: Client, name: str | None, outcomes: Sequence[str], after: str
+    client: Client, name: str | None, outcomes: Sequence[OutcomeName], after: str
 ) -> Iterator[LedgerRecord]:
     """The new records; an outage of Redis is noted once, and the next record ends it."""
     lost = False

@@ -15,7 +15,7 @@ from habeat.cli.printing import exact, milliseconds, relative, say, say_json
 from habeat.cli.records import followed, record_json, record_rows, record_table
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.cli.words import MOMENT, SINCE, ahead, schedule_from, schedule_options
-from habeat.client import Client, Drift, Instant
+from habeat.client import Client, Drift, Instant, OutcomeName
 from habeat.client.history import OUTCOMES
 
 
@@ -83,7 +83,7 @@ def history_command(
     client: Client,
     name: str | None,
     since: datetime | timedelta | None,
-    outcomes: Sequence[str],
+    outcomes: Sequence[OutcomeName],
     limit: int,
     follow: bool,
     as_json: bool,

@@ -1,13 +1,20 @@
 """The Python API: `Client`, and what its methods return."""
 
 from habeat.client.adopting import Adoption
-from habeat.client.arguments import DeliveryPolicy, EntryChanges, MisfirePolicy, ScheduleLike
+from habeat.client.arguments import (
+    DeliveryPolicy,
+    EntryArguments,
+    EntryChanges,
+    MisfirePolicy,
+    ScheduleLike,
+)
+from habeat.client.async_client import AsyncClient
 from habeat.client.by_hand import Backfill, RequestId
 from habeat.client.client import Client
 from habeat.client.dead_letters import DeadLetter
 from habeat.client.exchange import LoadReport
 from habeat.client.guard import Guard
-from habeat.client.history import Drift, LedgerRecord
+from habeat.client.history import Drift, LedgerRecord, OutcomeName
 from habeat.client.many import ManyChanged, ManyTriggered
 from habeat.client.preview import Instant
 from habeat.client.purging import Purge
@@ -21,6 +28,7 @@ from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, O
 __all__ = [
     "Accounting",
     "Adoption",
+    "AsyncClient",
     "Backfill",
     "Circuit",
     "Client",
@@ -30,6 +38,7 @@ __all__ = [
     "DeliveryPolicy",
     "Drift",
     "Entry",
+    "EntryArguments",
     "EntryChanges",
     "EntryCounts",
     "EntryState",
@@ -43,6 +52,7 @@ __all__ = [
     "ManyTriggered",
     "Misfire",
     "MisfirePolicy",
+    "OutcomeName",
     "Owner",
     "Peak",
     "Policies",

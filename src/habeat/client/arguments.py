@@ -15,14 +15,9 @@ MisfirePolicy = Misfire | Literal["latest", "all", "skip"]
 DeliveryPolicy = Delivery | Literal["at_least_once", "at_most_once"]
 
 
-class EntryChanges(TypedDict, total=False):
-    """The fields that `update` can change, named as the arguments of `add`.
+class _Fields(TypedDict, total=False):
+    """The fields that an entry may have, named as the arguments of `add`."""
 
-    A policy of None follows the app's setting again.
-    """
-
-    task: Any
-    schedule: ScheduleLike
     args: Sequence[Any]
     kwargs: Mapping[str, Any] | None
     options: Mapping[str, Any] | None
@@ -41,3 +36,21 @@ class EntryChanges(TypedDict, total=False):
     misfire_window: float | timedelta | None
     misfire_pace: float | None
     delivery: DeliveryPolicy | None
+
+
+class EntryChanges(_Fields, total=False):
+    """The fields that `update` can change, named as the arguments of `add`.
+
+    A policy of None follows the app's setting again.
+    """
+
+    task: Any
+    schedule: ScheduleLike
+
+
+class EntryArguments(_Fields):
+    """One of the entries given to `add_many` or `sync`: the arguments of `add`."""
+
+    name: str
+    task: Any
+    schedule: ScheduleLike

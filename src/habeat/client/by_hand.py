@@ -72,11 +72,10 @@ def triggered(
     name: str,
     args: Sequence[Any] | None,
     kwargs: Mapping[str, Any] | None,
-    request_id: str | None,
+    identity: str,
 ) -> RequestId:
     """Request one firing, as soon as possible."""
     try:
-        identity = _checked_id(request_id)
         positional = None if args is None else arguments(args)
         named = None if kwargs is None else keywords(kwargs)
     except ValidationError as error:
@@ -96,12 +95,11 @@ def backfilled(
     *,
     pace: float,
     dry_run: bool,
-    request_id: str | None,
+    identity: str,
 ) -> Backfill:
     """Request the slots with ``start < slot <= end`` again, at `pace` a second."""
     calls = calls.bounded()
     try:
-        identity = _checked_id(request_id)
         per_second = pace_of("pace", pace)
         start_ms, end_ms = to_ms("start", start), to_ms("end", end)
         if start_ms >= end_ms:
@@ -149,7 +147,7 @@ def _ask(
         if stored.entry is None:
             raise DefinitionError(name, stored.unreadable)
         wanted = request(stored.entry, snapshot.now_ms)
-        if wanted is None:
+        if wanted is None or calls.plans_only:
             return False
         keep_ms = calls.location.ledger_age_ms
         raw, limits = encode_request(wanted), calls.location.limits
@@ -187,10 +185,11 @@ def _counted(entry: Entry, start_ms: int, end_ms: int, end: datetime, check: Che
     return run
 
 
-def _checked_id(given: Any) -> str:
+def request_id_of(entry: str, given: Any) -> str:
+    """The id of a request for the entry: the one given, or a new one for None; ValidationError."""
     if given is None:
         return secrets.token_hex(8)
     if isinstance(given, str) and _ID.fullmatch(given):
         return str(given)
     allowed = "1 to 100 letters, digits and . _ : -"
-    raise ValidationError("request_id", given, allowed)
+    raise ValidationError("request_id", given, allowed, entry=entry)

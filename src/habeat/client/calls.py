@@ -114,6 +114,14 @@ class RetryingCalls:
         self._idle: deque[Session] = deque()
         self._ours = False
         self._budget: Budget | None = None
+        #: Whether calls are planned and checked as always, but not written.
+        self.plans_only = False
+
+    def planning(self) -> RetryingCalls:
+        """These calls without their writes."""
+        planning = copy(self)
+        planning.plans_only = True
+        return planning
 
     @property
     def timeout_s(self) -> float:

@@ -14,23 +14,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 from habeat.client.adopting import Adoption, adopt_from
 from habeat.client.arguments import DeliveryPolicy, EntryChanges, MisfirePolicy, ScheduleLike
 from habeat.client.bulk import added
-from habeat.client.by_hand import Backfill, RequestId, backfilled, triggered
+from habeat.client.by_hand import Backfill, RequestId, backfilled, request_id_of, triggered
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
+from habeat.client.deferring import writes_for
 from habeat.client.editing import Editing, pausing, resuming
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
 from habeat.client.guard import NO_GUARD, Guard, Scope
 from habeat.client.history import (
     Drift,
+    Follower,
     LedgerRecord,
+    OutcomeName,
     drift_of,
     drift_since,
-    followed,
     moment,
     outcomes_of,
     records,
@@ -63,6 +65,8 @@ from habeat.entries.schedules import schedule_of
 from habeat.errors import EntryNotFound, NotAllowed, ValidationError
 from habeat.schedules.schedule import to_ms
 
+Result = TypeVar("Result")
+
 # `Client` has a method `list`, so these types cannot be spelled in its body.
 Entries = list[Entry]
 Instants = list[Instant]
@@ -79,6 +83,11 @@ class Client:
     (`habeat_key_prefix`). Then `options` are the same as in `habeat_redis_options`, and `timezone`
     is for schedules without a zone of their own. A `guard` restricts what this client may change
     and see, for code that passes on the input of tenants.
+
+    With `on_commit`, calls that change entries or fire them wait for the transaction of Django's
+    default database, or of the one with the alias given, to commit. They are checked at once, and
+    return what they would write at that moment. `load`, `resend`, `purge` and `purge_dead` do not
+    wait.
 
     Every call ends within `timeout` seconds, including retries, paging and counting. Calls of many
     steps (`list`, `export`, `load`, `simulate`, `preview`, `history`, `drift`, removing many) may
@@ -99,6 +108,7 @@ class Client:
         long_timeout: float | None = None,
         sleep: Callable[[float], None] | None = None,
         guard: Guard | None = None,
+        on_commit: bool | str = False,
     ) -> None:
         if guard is not None and not isinstance(guard, Guard):
             raise ValidationError("guard", guard, "a habeat.Guard")
@@ -121,7 +131,7 @@ class Client:
             self._calls = RetryingCalls(
                 lambda: location_of_app(app), timeout, sleep, guard, long_timeout
             )
-        self._editing = Editing(self._calls)
+        self._writes = writes_for(on_commit)
 
     # -- entries ----------------------------------------------------------------------------
 
@@ -245,7 +255,7 @@ class Client:
         since: datetime | timedelta | None = None,
         limit: int = 100,
         *,
-        outcome: str | Iterable[str] = (),
+        outcome: OutcomeName | Iterable[OutcomeName] = (),
     ) -> Records:
         """The outcomes of slots, newest first: of one entry, or of all.
 
@@ -273,7 +283,7 @@ class Client:
         self,
         name: str | None = None,
         *,
-        outcome: str | Iterable[str] = (),
+        outcome: OutcomeName | Iterable[OutcomeName] = (),
         after: str | None = None,
     ) -> Iterator[LedgerRecord]:
         """The records of one entry, or of all, as they are written; the iteration never ends.
@@ -282,11 +292,16 @@ class Client:
         come at most a second late. Raises the errors of `history`; you may then follow again after
         the last record.
         """
+        return self._follower(name, outcome, after).records()
+
+    def _follower(
+        self, name: str | None, outcome: OutcomeName | Iterable[OutcomeName], after: str | None
+    ) -> Follower:
         self._check_scope(name)
         outcomes = outcomes_of(outcome)
         if name is not None:
             self._check_known(name)
-        return followed(self._calls, name, outcomes, after)
+        return Follower(self._calls, name, outcomes, after)
 
     def status(self) -> Status:
         """The leader, the standbys, what is due, and what is wrong."""
@@ -377,7 +392,9 @@ class Client:
             "misfire_pace": misfire_pace,
             "delivery": delivery,
         }
-        return self._editing.add(checked_name(name), given, may_replace=replace)
+        checked_name(name)
+        given = self._writes.kept(given)
+        return self._write(lambda edit: edit.add(name, given, may_replace=replace))
 
     def add_many(self, entries: Iterable[Mapping[str, Any]], *, replace: bool = False) -> Entries:
         """Add up to 10,000 entries, each a mapping with the arguments of `add`.
@@ -390,7 +407,10 @@ class Client:
         With `replace`, existing entries are replaced as by `add`. After BulkInterrupted you can
         then repeat the call.
         """
-        return added(self._calls, entries, may_replace=replace)
+        entries = self._writes.kept(list(entries))
+        return self._writes.make(
+            self._calls, lambda calls: added(calls, entries, may_replace=replace)
+        )
 
     def sync(
         self, entries: Iterable[Mapping[str, Any]], *, tag: str, dry_run: bool = False
@@ -407,7 +427,12 @@ class Client:
         answering in between or the time is up, BulkInterrupted says what was written; repeat the
         call to continue. Pauses stay.
         """
-        return synced(self._calls, entries, tag, dry_run=dry_run)
+        if dry_run:
+            return synced(self._calls, entries, tag, dry_run=True)
+        entries = self._writes.kept(list(entries))
+        return self._writes.make(
+            self._calls, lambda calls: synced(calls, entries, tag, dry_run=calls.plans_only)
+        )
 
     def update(
         self, name: str, *, rev: int | None = None, **changes: Unpack[EntryChanges]
@@ -420,7 +445,9 @@ class Client:
         ValidationError, OwnedByConfig, and DefinitionError if a quarantined entry still cannot be
         read with these changes.
         """
-        return self._editing.update(checked_name(name), rev, changes)
+        checked_name(name)
+        kept = self._writes.kept(dict(changes))
+        return self._write(lambda edit: edit.update(name, rev, kept))
 
     def remove(self, name: str | None = None, *, prefix: str = "", tags: Iterable[str] = ()) -> int:
         """Remove one entry, or all of the API's with this prefix and all these tags.
@@ -433,10 +460,11 @@ class Client:
             if selection == Selection():
                 allowed = "a name, a prefix that is not empty, or tags"
                 raise ValidationError("name", None, allowed)
-            return len(self.remove_many(prefix=prefix, tags=tags))
+            return len(self.remove_many(prefix=selection.prefix, tags=selection.tags))
         if selection != Selection():
             raise ValidationError("name", name, "no name together with prefix or tags")
-        self._editing.remove(checked_name(name))
+        checked_name(name)
+        self._write(lambda edit: edit.remove(name))
         return 1
 
     def rename(self, old: str, new: str) -> Entry:
@@ -445,7 +473,9 @@ class Client:
         Raises EntryNotFound, EntryExists, OwnedByConfig, ValidationError, and DefinitionError if
         it cannot be read.
         """
-        return self._editing.rename(checked_name(old), checked_name(new))
+        checked_name(old)
+        checked_name(new)
+        return self._write(lambda edit: edit.rename(old, new))
 
     def pause(self, name: str, reason: str = "", until: datetime | None = None) -> Entry:
         """Stop an entry until `resume` is called, or until `until` at the latest.
@@ -455,10 +485,15 @@ class Client:
         ValidationError.
         """
         until_ms = _pause_ends(reason, until, name)
-        return self._editing.pause(checked_name(name), reason, until_ms)
+        checked_name(name)
+        return self._write(lambda edit: edit.pause(name, reason, until_ms))
 
     def resume(
-        self, name: str, from_: Literal["now", "paused"] = "now", **also: Literal["now", "paused"]
+        self,
+        /,
+        name: str,
+        from_: Literal["now", "paused"] = "now",
+        **also: Literal["now", "paused"],
     ) -> Entry:
         """Let a paused or quarantined entry continue from now, without catching up.
 
@@ -470,7 +505,8 @@ class Client:
         if also:
             raise TypeError(f"resume() has no argument {next(iter(also))!r}")
         catch_up = _catches_up(begin, name)
-        return self._editing.resume(checked_name(name), catch_up=catch_up)
+        checked_name(name)
+        return self._write(lambda edit: edit.resume(name, catch_up=catch_up))
 
     # -- changes of many entries --------------------------------------------------------------
 
@@ -484,7 +520,8 @@ class Client:
         names are removed in batches: BulkInterrupted says which were, if Redis stops answering in
         between. Raises ValidationError.
         """
-        return removed(self._calls, Chosen.checked(names, prefix, tags, every=False))
+        chosen = Chosen.checked(names, prefix, tags, every=False)
+        return self._writes.make(self._calls, lambda calls: removed(calls, chosen))
 
     def pause_many(
         self,
@@ -503,7 +540,8 @@ class Client:
         """
         until_ms = _pause_ends(reason, until)
         plan = pausing(reason, until_ms, self._calls.location.limits)
-        return changed(self._calls, Chosen.checked(names, prefix, tags, every=all), plan)
+        chosen = Chosen.checked(names, prefix, tags, every=all)
+        return self._writes.make(self._calls, lambda calls: changed(calls, chosen, plan))
 
     def resume_many(
         self,
@@ -520,7 +558,8 @@ class Client:
         that cannot be read are `refused`. Errors are as for `pause_many`.
         """
         plan = resuming(catch_up=_catches_up(from_))
-        return changed(self._calls, Chosen.checked(names, prefix, tags, every=all), plan)
+        chosen = Chosen.checked(names, prefix, tags, every=all)
+        return self._writes.make(self._calls, lambda calls: changed(calls, chosen, plan))
 
     def trigger_many(
         self,
@@ -539,7 +578,14 @@ class Client:
         again sends nothing again. Errors are as for `resume_many`.
         """
         chosen = Chosen.checked(names, prefix, tags, every=all)
-        return triggered_many(self._calls, chosen, args, kwargs, request_id)
+        identity = request_id_of("", request_id)
+        args, kwargs = self._writes.kept(args), self._writes.kept(kwargs)
+        return self._writes.make(
+            self._calls, lambda calls: triggered_many(calls, chosen, args, kwargs, identity)
+        )
+
+    def _write(self, change: Callable[[Editing], Result]) -> Result:
+        return self._writes.make(self._calls, lambda calls: change(Editing(calls)))
 
     # -- by hand ----------------------------------------------------------------------------
 
@@ -557,7 +603,11 @@ class Client:
         True if that id was used before (within `habeat_ledger_age`); then nothing is sent again.
         Raises EntryNotFound, ValidationError, DefinitionError.
         """
-        return triggered(self._calls, checked_name(name), args, kwargs, request_id)
+        identity = request_id_of(checked_name(name), request_id)
+        args, kwargs = self._writes.kept(args), self._writes.kept(kwargs)
+        return self._writes.make(
+            self._calls, lambda calls: triggered(calls, name, args, kwargs, identity)
+        )
 
     def backfill(
         self,
@@ -575,15 +625,14 @@ class Client:
         the future. The cursor does not move. With `dry_run`, nothing is written. `request_id` works
         as for `trigger`. Raises EntryNotFound, ValidationError, DefinitionError.
         """
-        return backfilled(
-            self._calls,
-            checked_name(name),
-            start,
-            end,
-            pace=pace,
-            dry_run=dry_run,
-            request_id=request_id,
-        )
+        identity = request_id_of(checked_name(name), request_id)
+
+        def change(calls: RetryingCalls) -> Backfill:
+            return backfilled(
+                calls, name, start, end, pace=pace, dry_run=dry_run, identity=identity
+            )
+
+        return change(self._calls) if dry_run else self._writes.make(self._calls, change)
 
     def circuit(self, name: str) -> Circuit | None:
         """The entry's open circuit: since when and why it is not sent; None if it is closed."""

@@ -76,12 +76,13 @@ class Guard:
         max_entries: int | None = None,
         min_interval: float | timedelta | None = None,
     ) -> None:
-        self.scope = Scope(_text("prefix", prefix), _text("tag", tag))
-        self.tasks = _words("tasks", tasks)
-        self.queues = _words("queues", queues)
-        self.options = _words("options", options)
-        self.max_entries = _count(max_entries)
-        self.min_interval_ms = _interval_ms(min_interval)
+        # Annotated for users' type checkers, which do not infer the attributes of a package.
+        self.scope: Scope = Scope(_text("prefix", prefix), _text("tag", tag))
+        self.tasks: Words = _words("tasks", tasks)
+        self.queues: Words = _words("queues", queues)
+        self.options: Words = _words("options", options)
+        self.max_entries: int | None = _count(max_entries)
+        self.min_interval_ms: int | None = _interval_ms(min_interval)
 
     def check_name(self, name: str) -> None:
         """NotAllowed if this name is outside the scope."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from habeat.client.budget import Check, unbounded
 from habeat.client.calls import RetryingCalls, Session
@@ -23,7 +23,10 @@ CHECK_EVERY = 50
 FOLLOW_EVERY_S = 1.0
 NEWS_AT_ONCE = 1_000
 
-OUTCOMES = tuple(map(str, Outcome))
+OutcomeName = Literal[
+    "sent", "late", "skipped", "missed", "suppressed", "failed", "ambiguous", "note"
+]
+OUTCOMES: tuple[OutcomeName, ...] = get_args(OutcomeName)
 
 _LEFT = (Outcome.SENT, Outcome.LATE)
 #: Outcomes of firings, which have a message, unless they are of a run of slots.
@@ -60,7 +63,7 @@ class LedgerRecord:
     slot: datetime
     until: datetime
     count: int
-    outcome: str
+    outcome: OutcomeName
     reason: str
     at: datetime
     lateness_ms: int | None
@@ -112,7 +115,7 @@ def records(
     from_ms: int | None,
     limit: int,
     check: Check = unbounded,
-    outcomes: Collection[str] = (),
+    outcomes: Collection[OutcomeName] = (),
 ) -> list[LedgerRecord]:
     """The newest `limit` records, newest first, of one entry or (None) of all.
 
@@ -126,7 +129,7 @@ def records(
     return [_friendly(record, cluster) for record in shown]
 
 
-def outcomes_of(given: str | Iterable[str]) -> tuple[str, ...]:
+def outcomes_of(given: OutcomeName | Iterable[OutcomeName]) -> tuple[OutcomeName, ...]:
     """The outcomes to show, checked; () means all. ValidationError."""
     words = (given,) if isinstance(given, str) else tuple(given)
     for word in words:
@@ -135,30 +138,50 @@ def outcomes_of(given: str | Iterable[str]) -> tuple[str, ...]:
     return words
 
 
-def followed(
-    calls: RetryingCalls, name: str | None, outcomes: Collection[str], after: str | None
-) -> Iterator[LedgerRecord]:
-    """The records written from now on, or after the one with the id `after`; it never ends."""
-    last = after
+class Follower:
+    """Looks for records that are new: from now on, or after the one with the id `after`."""
 
-    def news(session: Session) -> list[LedgerRecord]:
-        nonlocal last
+    def __init__(
+        self,
+        calls: RetryingCalls,
+        name: str | None,
+        outcomes: Collection[OutcomeName],
+        after: str | None,
+    ) -> None:
+        self._calls = calls
+        self._name = name
+        self._outcomes = outcomes
+        self._last = after
+        #: Whether the last look has read all that there was.
+        self.is_caught_up = False
+
+    def look(self) -> list[LedgerRecord]:
+        """The new records that match, the oldest first."""
+        found = self._calls.read(self._news)
+        self.is_caught_up = len(found) < NEWS_AT_ONCE
+        if found:
+            self._last = found[-1].id
+        return [record for record in found if self._wants(record)]
+
+    def records(self) -> Iterator[LedgerRecord]:
+        """The records as they are written; it never ends."""
+        while True:
+            yield from self.look()
+            if self.is_caught_up:
+                self._calls.wait(FOLLOW_EVERY_S)
+
+    def _news(self, session: Session) -> list[LedgerRecord]:
         inspection = session.inspection
-        if last is None:
+        if self._last is None:
             newest = inspection.newest(1)
-            last = newest[0].id if newest else "0-0"
-        found = list(islice(inspection.after(last), NEWS_AT_ONCE))
+            self._last = newest[0].id if newest else "0-0"
+        found = list(islice(inspection.after(self._last), NEWS_AT_ONCE))
         cluster = inspection.cluster() if found else ""
         return [_friendly(record, cluster) for record in found]
 
-    while True:
-        found = calls.read(news)
-        for record in found:
-            last = record.id
-            if name in (None, record.entry) and (not outcomes or record.outcome in outcomes):
-                yield record
-        if len(found) < NEWS_AT_ONCE:
-            calls.wait(FOLLOW_EVERY_S)
+    def _wants(self, record: LedgerRecord) -> bool:
+        is_of_it = self._name in (None, record.entry)
+        return is_of_it and (not self._outcomes or record.outcome in self._outcomes)
 
 
 def drift_since(
@@ -225,7 +248,7 @@ def _friendly(record: Record, cluster: str) -> LedgerRecord:
         slot=moment(record.slot_ms),
         until=moment(record.last_ms or record.slot_ms),
         count=record.count,
-        outcome=str(record.outcome),
+        outcome=cast(OutcomeName, str(record.outcome)),
         reason=record.reason,
         at=moment(record.at_ms),
         lateness_ms=record.lateness_ms if record.outcome in _LEFT else None,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from habeat.client.by_hand import RequestId, triggered
+from habeat.client.by_hand import RequestId, request_id_of, triggered
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.room import within_room
 from habeat.client.selection import Selection, pages_of
@@ -150,7 +150,7 @@ def changed(
             calls.check(plural(len(done.changed), "entry was", "entries were") + " changed")
     except (RedisUnavailable, CallTimeout, Overtaken, *OF_ENTRY) as error:
         why = RevisionConflict(error.entry, None, None) if isinstance(error, Overtaken) else error
-        if chosen.names is None or not done.changed:
+        if chosen.names is None or not done.changed or calls.plans_only:
             raise why from error
         raise BulkInterrupted(
             (),
@@ -240,7 +240,7 @@ def triggered_many(
     chosen: Chosen,
     args: Sequence[Any] | None,
     kwargs: Mapping[str, Any] | None,
-    request_id: str | None,
+    request_id: str,
 ) -> ManyTriggered:
     """Request one firing of each; the ids are derived from `request_id` and the entries' names."""
     calls = calls.bounded()
@@ -249,7 +249,7 @@ def triggered_many(
     for batch in chosen.batches(calls, _triggerable):
         for name in _present(calls, chosen, batch):
             try:
-                identity = None if request_id is None else _derived(request_id, name)
+                identity = request_id_of(name, _derived(request_id, name))
                 requests[name] = triggered(calls, name, args, kwargs, identity)
             except OF_ENTRY as error:
                 refused[name] = error

@@ -49,7 +49,8 @@ class Matching:
             why: HabeatError = error
             if isinstance(error, Overtaken):
                 why = RevisionConflict(error.entry, None, None)
-            if not (self.added or self.changed or self.removed):
+            nothing = not (self.added or self.changed or self.removed)
+            if nothing or self._calls.plans_only:
                 raise why from error
             raise BulkInterrupted(
                 self.added,

@@ -58,7 +58,7 @@ def swap(calls: RetryingCalls, plan: Callable[[Session], Plan[Result]]) -> Resul
                 return result
             unanswered = None
         planned = plan(session)
-        if planned.send is None:
+        if planned.send is None or calls.plans_only:
             return planned.result
         mark = next(marks)
         # If `send` raises, this stays set, and the next attempt asks what became of the write.

@@ -9,7 +9,17 @@ from typing import get_args
 import pytest
 
 import habeat
-from habeat.client import Client, Delivery, DeliveryPolicy, EntryChanges, Misfire, MisfirePolicy
+from habeat.client import (
+    Client,
+    Delivery,
+    DeliveryPolicy,
+    EntryArguments,
+    EntryChanges,
+    Misfire,
+    MisfirePolicy,
+    OutcomeName,
+)
+from habeat.core.firing import Outcome
 from habeat.entries.draft import new_entry
 from habeat.entries.fields import FIELDS
 
@@ -18,6 +28,11 @@ NAMES = {field.name for field in FIELDS}
 
 def test_changes_have_the_fields_that_are_read() -> None:
     assert EntryChanges.__annotations__.keys() == NAMES
+
+
+def test_entries_of_many_have_a_name_and_the_fields_that_are_read() -> None:
+    assert EntryArguments.__annotations__.keys() == {"name", *NAMES}
+    assert EntryArguments.__required_keys__ == {"name", "task", "schedule"}
 
 
 def test_add_has_the_fields_that_are_read() -> None:
@@ -70,3 +85,7 @@ def test_a_policy_may_be_given_as_each_of_its_words(policy: object, words: type)
     kind, literal = get_args(policy)
     assert kind is words
     assert set(get_args(literal)) == {str(word) for word in words}
+
+
+def test_the_outcomes_of_records_are_those_of_the_ledger() -> None:
+    assert set(get_args(OutcomeName)) == {str(outcome) for outcome in Outcome}

@@ -44,6 +44,7 @@ class RetryingCalls:
 
     timeout_s = TIMEOUT_US / 1e6
     guard = NO_GUARD
+    plans_only = False
 
     def __init__(self, sim: Simulation, host: Host | None) -> None:
         client = Client(host, sim.network) if host else Direct(sim.server)
@@ -163,7 +164,7 @@ class People:
             self.asked[name, request] = self._sim.world.now_us
 
         def backfill(calls: RetryingCalls) -> None:
-            backfilled(calls, name, start, end, pace=pace, dry_run=False, request_id=request)  # type: ignore[arg-type]
+            backfilled(calls, name, start, end, pace=pace, dry_run=False, identity=request)  # type: ignore[arg-type]
 
         given = {"task": "task", "schedule": seconds}
         acts: list[tuple[str, Callable[[Editing], Any]]] = [
