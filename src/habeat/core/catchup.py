@@ -99,7 +99,10 @@ def plan(
 
 def promise(policies: Policies) -> str:
     """The rules above in one sentence, for an entry's policies."""
-    late = f"fires slots up to {in_words.duration(policies.misfire_grace_ms)} late"
+    grace_ms, window_ms = policies.misfire_grace_ms, policies.misfire_window_ms
+    late = f"fires slots up to {in_words.duration(grace_ms)} late"
+    if window_ms is not None and window_ms <= grace_ms:
+        return f"{late}, and no older ones"
     match policies.misfire:
         case Misfire.LATEST:
             older = "and the newest of the older ones"
@@ -110,7 +113,6 @@ def promise(policies: Policies) -> str:
             )
         case Misfire.SKIP:
             older = "and no older ones"
-    window_ms = policies.misfire_window_ms
     if window_ms is None or policies.misfire is Misfire.SKIP:
         return f"{late}, {older}"
     return f"{late}, {older}, but none older than {in_words.duration(window_ms)}"

@@ -359,6 +359,10 @@ def test_a_window_shorter_than_the_grace_takes_nothing_from_it() -> None:
             "fires slots up to 1 minute late, and the newest of the older ones, "
             "but none older than 1 day",
         ),
+        (
+            Policies(misfire_grace_ms=5_000, misfire_window_ms=5_000),
+            "fires slots up to 5 seconds late, and no older ones",
+        ),
     ],
 )
 def test_the_promise_in_a_sentence(policies: Policies, sentence: str) -> None:
