@@ -100,6 +100,12 @@ class HabeatCommand(CeleryCommand):
         invoke = partial(super().invoke, ctx)
         return guarded(bool(ctx.params.get("as_json")), invoke)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Celery's lists arguments among the options, with a click that has help for both."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        with formatter.section("Options"):
+            formatter.write_dl([row for each in options if (row := each.get_help_record(ctx))])
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         from habeat.cli.completion import rest_of_name  # not needed by `celery worker`
 

@@ -106,6 +106,7 @@ def test_every_command_can_be_loaded_and_helps(name: str) -> None:
     if name == "dead":
         found = invoke(name, "list", "--help").output
     assert "--json" in found
+    assert "\n  [NAME]" not in found, "an argument is no option"
     command = group.get_command(click.Context(group), name)
     assert command is not None
     assert (command.name, bool(command.help)) == (name, True)
