@@ -94,6 +94,15 @@ def test_another_app_on_the_same_redis_is_none(valkey: Server, proj: Bench) -> N
     assert neighbours(valkey, "habeat:shop", "shop", given) == []
 
 
+def test_a_prefix_that_cannot_be_read_hides_no_other(valkey: Server, proj: Bench) -> None:
+    add_by_api(proj)
+    proj.admin.set("{habeat:bad}:entries", "a string")
+    proj.admin.hset(REGISTRY, "habeat:bad", "")
+    [line] = neighbours(valkey, "habeat:shop", "shop", {"tick": GOOD})
+    assert "habeat:proj" in line
+    assert proj.admin.hexists(REGISTRY, "habeat:bad")
+
+
 def test_a_prefix_under_which_nothing_is_left_is_forgotten(valkey: Server, proj: Bench) -> None:
     proj.admin.delete(*proj.admin.keys("{habeat:proj}:*"))
     assert neighbours(valkey, "habeat:shop", "shop", {"tick": GOOD}) == []

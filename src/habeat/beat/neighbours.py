@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.config import Settings
@@ -69,16 +70,31 @@ class Neighbours:
             for name, entry in self._beat_schedule.entries.items()
             if name != NOT_COMPARED
         }
-        found = [prefixes.look(prefix, declared) for prefix in prefixes.others()]
-        for gone in [each for each in found if not each.exists]:
-            prefixes.forget(gone.prefix)
-        return [line for each in found if (line := self._line(each, is_new))]
+        lines = []
+        for prefix in prefixes.others():
+            found = _looked_at(prefixes, prefix, declared)
+            if found is not None and not found.exists:
+                prefixes.forget(prefix)
+            elif found is not None and (line := self._line(found, is_new)):
+                lines.append(line)
+        return lines
 
     def _line(self, other: OtherPrefix, is_new: bool) -> str:
         related = bool(other.shared) or other.app == self._app_name
         if (other.live and other.shared) or (other.by_api and (related or is_new)):
             return _sentence(other)
         return ""
+
+
+def _looked_at(prefixes: Prefixes, prefix: str, declared: Mapping[str, str]) -> OtherPrefix | None:
+    """What is under this prefix; None if it cannot be read, for example keys of a foreign type."""
+    try:
+        return prefixes.look(prefix, declared)
+    except StoreUnavailable as error:
+        if error.fault == "unreachable":
+            raise
+        log.debug("habeat: prefix %r cannot be looked at: %s", prefix, error)
+        return None
 
 
 def _sentence(other: OtherPrefix) -> str:
