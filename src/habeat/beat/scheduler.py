@@ -77,7 +77,13 @@ class Scheduler(CeleryScheduler):
         )
 
     def setup_schedule(self) -> None:
-        """Translate beat_schedule; log each entry that cannot be translated, and keep the rest."""
+        """Translate beat_schedule; log each entry that cannot be translated, and keep the rest.
+
+        Celery calls it once. BeatRuns after the first tick.
+        """
+        before: Any = self.data  # a plain dictionary at first
+        if isinstance(before, ShownEntries):
+            before.refuse_if_closed("reading beat_schedule again")
         with gc_frozen():
             self._beat_schedule = self._declarations()
         self._log_broken(self._beat_schedule)

@@ -99,6 +99,7 @@ def test_an_entry_that_cannot_be_scheduled_is_refused_at_once(scheduler: Schedul
         lambda s: s.add(name="late", task="late", schedule=1.0),
         lambda s: s.update_from_dict({"late": {"task": "late", "schedule": 1.0}}),
         lambda s: s.merge_inplace({}),
+        lambda s: s.setup_schedule(),
         lambda s: s.schedule.pop("cfg"),
         lambda s: setattr(s.schedule["cfg"], "args", (1,)),
         lambda s: setattr(s, "schedule", {}),
