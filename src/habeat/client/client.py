@@ -86,8 +86,8 @@ class Client:
 
     With `on_commit`, calls that change entries or fire them wait for the transaction of Django's
     default database, or of the one with the alias given, to commit. They are checked at once, and
-    return what they would write at that moment. `load`, `resend`, `purge` and `purge_dead` do not
-    wait.
+    return what they would write at that moment. `adopt`, `load`, `resend`, `purge` and `purge_dead`
+    do not wait.
 
     Every call ends within `timeout` seconds, including retries, paging and counting. Calls of many
     steps (`list`, `export`, `load`, `simulate`, `preview`, `history`, `drift`, removing many) may
