@@ -220,6 +220,21 @@ def test_advice_can_be_followed_on_the_command_line(
     assert "`celery -A shop.celery:app habeat dead list`" in shell.fails(1, "dead", "show", "x")
 
 
+def test_an_error_names_the_option_that_is_wrong(shell: Shell) -> None:
+    shell.ok("add", "a", "t", "--every", "5")
+    for option, argv in (
+        ("--every", ("add", "b", "t", "--every", "0")),
+        ("--from", ("backfill", "a", "--from", "2090-01-01")),
+        ("--to", ("simulate", "--to", "2020-01-01")),
+        ("--until", ("preview", "a", "--until", "2020-01-01")),
+        ("--until", ("pause", "a", "--until", "2020-01-01")),
+        ("--end", ("update", "a", "--start", "2030-01-01", "--end", "2029-01-01")),
+        ("--misfire-pace", ("update", "a", "--misfire-pace", "0")),
+        ("--gap", ("preview", "--cron", "* * * * *", "--gap", "jump")),
+    ):
+        assert f"invalid {option} " in shell.fails(2, *argv)
+
+
 def test_options_that_contradict_each_other_are_refused(shell: Shell) -> None:
     shell.ok("add", "a", "t", "--every", "5", "--tag", "x")
     for argv in (
@@ -889,7 +904,7 @@ def test_extra_firings(shell: Shell) -> None:
     assert "was already made" in shell.ok("trigger", "a", "--request-id", "r")
     assert "a will fire" in shell.ok("trigger", "a")
     assert "no entry named" in shell.fails(1, "trigger", "nobody")
-    assert "request_id" in shell.fails(2, "trigger", "a", "--request-id", "a b")
+    assert "invalid --request-id 'a b'" in shell.fails(2, "trigger", "a", "--request-id", "a b")
 
     span = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T01:00:00Z")
     dry = shell.json("backfill", "a", *span, "--dry-run")
@@ -922,7 +937,7 @@ def test_preview_between_two_dates_in_local_time_and_utc(shell: Shell) -> None:
     assert "03:00:00 CEST  01:00:00 UTC" in lines[1]
     assert lines[1].endswith("gap")
     assert len(shell.json("preview", "--every", "1m", "--until", "2h")) == 120
-    assert "end" in shell.fails(2, "preview", "--every", "1s", "--until", "1d")
+    assert "--until" in shell.fails(2, "preview", "--every", "1s", "--until", "1d")
 
 
 def test_simulate(shell: Shell) -> None:

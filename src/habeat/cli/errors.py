@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -37,17 +37,20 @@ EXAMPLE = "celery -A proj "
 _FACTS = ("entry", "field", "allowed", "setting", "expected_rev", "found_rev", "owner", "id")
 
 
-def guarded(as_json: bool, call: Callable[[], Result]) -> Result:
+def guarded(
+    as_json: bool, call: Callable[[], Result], options: Mapping[str, str] | None = None
+) -> Result:
     """The result of `call`; an error of habeat, or with `as_json` one of usage, is shown.
 
-    Then it raises click's Exit with the status.
+    `options` are the command's, by the names of the values that they set. Raises click's Exit with
+    the status.
     """
     try:
         return call()
     except HabeatError as error:
         wrong = isinstance(error, ValidationError | SettingsError)
         status = WRONG_USAGE if wrong else BAD
-        sentence = sentence_of(error)
+        sentence = sentence_of(error, options)
         if not as_json:
             click.echo(f"habeat: {sentence}", err=True)
         else:
@@ -65,10 +68,14 @@ def guarded(as_json: bool, call: Callable[[], Result]) -> Result:
         raise click.exceptions.Exit(BAD) from error
 
 
-def sentence_of(error: HabeatError) -> str:
-    """The error's text, with advice for the command line in place of advice for Python."""
+def sentence_of(error: HabeatError, options: Mapping[str, str] | None = None) -> str:
+    """The error's text, with options and advice for the command line in place of Python's."""
     text = str(error)
-    if isinstance(error, EntryExists):
+    if isinstance(error, ValidationError):
+        option = (options or {}).get(error.field)
+        if option:
+            text = text.replace(f"invalid {error.field}", f"invalid {option}", 1)
+    elif isinstance(error, EntryExists):
         text = text.replace(
             "use replace=True or update()",
             f"give --replace, or change it with: {EXAMPLE}habeat update {quoted(error.entry)}",

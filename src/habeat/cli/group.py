@@ -53,6 +53,14 @@ COMMANDS = {
 }
 
 
+#: Options that are not named like the API's argument that they set.
+_ALIASES = {
+    "preview": {"end": "--until", "seconds": "--every"},
+    **{name: {"seconds": "--every"} for name in ("add", "update")},
+    "resume": {"from": "--from"},
+    "history": {"outcome": "--outcome"},
+}
+
 #: The time limit of commands with many steps (`export`, `simulate` …); a user can interrupt them.
 LONG_TIMEOUT_S = 120.0
 
@@ -98,7 +106,16 @@ class HabeatCommand(CeleryCommand):
 
     def invoke(self, ctx: click.Context) -> Any:
         invoke = partial(super().invoke, ctx)
-        return guarded(bool(ctx.params.get("as_json")), invoke)
+        return guarded(bool(ctx.params.get("as_json")), invoke, self._options())
+
+    def _options(self) -> dict[str, str]:
+        """The options of this command by the names of the API's arguments that they are for."""
+        found = {
+            each.name: max(each.opts, key=len)
+            for each in self.params
+            if isinstance(each, click.Option) and each.name is not None
+        }
+        return {**_ALIASES.get(self.name or "", {}), **found}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Celery's lists arguments among the options, with a click that has help for both."""
