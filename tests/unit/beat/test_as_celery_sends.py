@@ -87,6 +87,11 @@ def test_code_that_gets_the_options_may_read_any_that_is_not_misspelt(
     assert "did you mean 'expires'" in broken(app, task, tenant=5, expire=60)["bad"]
 
 
+@pytest.mark.parametrize("conf", [{"result_backend": "no.such:Backend"}, {"broker_url": "odd://"}])
+def test_a_broker_or_backend_that_cannot_be_made_is_no_fault_of_an_entry(conf: Any) -> None:
+    assert broken(make_app(**conf), tenant=5) == {}
+
+
 def test_a_receiver_of_a_publish_signal_may_read_any_option() -> None:
     def receiver(**_: Any) -> None:
         """Sees the message's properties."""

@@ -104,12 +104,13 @@ def why_not_transport(transport: type[Any]) -> str:
 def gives_options_away(app: Celery, task: Any) -> bool:
     """Whether code that is not Celery's or kombu's sees the options of this task's messages."""
     registered = app.tasks.get(task) if isinstance(task, str) else None
-    return bool(
-        is_watched()
-        or _other_code(app)
-        or _own_task(registered)
-        or why_not_transport(app.connection_for_write().get_transport_cls())
-    )
+    if is_watched() or _own_task(registered):
+        return True
+    try:
+        transport = app.connection_for_write().get_transport_cls()
+        return bool(_other_code(app) or why_not_transport(transport))
+    except Exception:  # the broker's URL or the backend is wrong, which beat reports elsewhere
+        return True
 
 
 def _other_code(app: Celery) -> str:
