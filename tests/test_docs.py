@@ -391,6 +391,11 @@ def test_a_decision_has_the_form_that_all_have(record: Path) -> None:
     assert "Evidence" not in parts or parts[-1] == "Evidence"
 
 
+def test_no_two_decisions_have_one_number() -> None:
+    numbers = [record.name[:4] for record in DECISIONS]
+    assert len(set(numbers)) == len(numbers), sorted(numbers)
+
+
 def test_every_decision_is_in_the_index_under_one_subject() -> None:
     index = (DOCS / "internals" / "decisions" / "README.md").read_text()
     listed = dict(re.findall(r"^\| \[\d{4}\]\(([^)]+)\) \| (.*) \|$", index, re.MULTILINE))

@@ -13,7 +13,7 @@ Each entry takes three, and at most one of the prefixes can fire it at any momen
 3. It is removed under the old prefix.
 
 If the call is interrupted, run it again: a pause of step 1 shows what was begun, and an entry here
-with the same moment of creation shows that step 2 was done. See decision 0055.
+with the same moment of creation shows that step 2 was done. See decision 0049.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from habeat.clock import SystemClock
 from habeat.errors import CallTimeout
 
-#: Raises CallTimeout when the time is up; its argument says how far the call has come.
+#: Raises CallTimeout when the time is up; its argument says how far the call got.
 Check = Callable[[str | Callable[[], str]], None]
 
 
@@ -51,7 +51,7 @@ class Budget:
         return _now_s() >= self._ends_s
 
     def check(self, done: str | Callable[[], str] = "") -> None:
-        """CallTimeout if the time is up; `done` says how far the call has come.
+        """CallTimeout if the time is up; `done` says how far the call got.
 
         Without `done`, the last one given is used.
         """

@@ -92,7 +92,7 @@ class Client:
     Every call ends within `timeout` seconds, including retries, paging and counting. Calls of many
     steps (`list`, `export`, `load`, `simulate`, `preview`, `history`, `drift`, removing many) may
     take `long_timeout` if it is given. Any call may raise RedisUnavailable (Redis was away for too
-    long), CallTimeout (the call did not finish in time; it says how far it came) and SettingsError.
+    long), CallTimeout (the call did not finish in time; it says how far it got) and SettingsError.
     Calls that change something may also raise ForeignState (the keys under the prefix belong to
     another app) and RevisionConflict (other callers kept changing the entry).
     """

@@ -41,7 +41,6 @@ class Setting:
     name: str
     kind: Kind
     default: object
-    doc: str
     least: float = 0
     because: str = ""
     off_at_zero: bool = False

@@ -22,7 +22,7 @@ _CELERY = (sys.executable, "-m", "celery", "-A", "habeat.demo.app")
 
 @dataclass
 class Scene:
-    """What a screen shows: the last look, the state of each beat, and the events."""
+    """What a screen shows: the last status read, the state of each beat, and the events."""
 
     title: str
     host: str

@@ -1,6 +1,6 @@
 """The times of day of a recurrence, found by arithmetic and never listed.
 
-BYHOUR, BYMINUTE and BYSECOND give up to 86,400 times of a day. A rule keeps the three lists and
+BYHOUR, BYMINUTE and BYSECOND can name up to 86,400 times of day. A rule keeps the three lists and
 computes the n-th time, or the number of times before a second, when needed.
 """
 
