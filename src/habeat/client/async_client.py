@@ -2,7 +2,7 @@
 
 The methods are those of `Client`, made from them one by one, so their arguments, types and
 documentation cannot differ. Calls of many steps, retries and the detection of lost replies are the
-same code as well. See decision 0043 for why there is no second implementation on `redis.asyncio`.
+same code as well. See decision 0052 for why there is no second implementation on `redis.asyncio`.
 
 **Threads.** A client has up to `threads` of its own; more calls wait for a free one. The waiting
 counts: a call that finds no thread within the client's `timeout` raises CallTimeout without having
