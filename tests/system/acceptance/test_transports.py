@@ -40,7 +40,7 @@ BROKER_RULES = re.compile(r"atomic dispatch \| `([^`]*)`")
 USER, PASSWORD = "beat", "s3cret"
 #: Two looks at what is none of habeat's, at start, whose refusal is an answer too: is the broker
 #: on this server, and are there entries of RedBeat's?
-LOOKS = ("habeat.probe.", "redbeat::schedule")
+LOOKS = ("habeat.probe.", "redbeat::schedule", "{habeat}:prefixes")
 
 
 def test_unix_socket(make_fleet: MakeFleet, private_server: Callable[..., Server]) -> None:

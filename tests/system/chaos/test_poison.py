@@ -33,7 +33,7 @@ SCHEDULE = """{
 FOREIGN = "celery-foreign"
 SICK = frozenset({"no-entity"})
 #: Two looks at what is none of habeat's, at start, whose refusal is an answer too.
-LOOKS = ("habeat.probe.", "redbeat::schedule")
+LOOKS = ("habeat.probe.", "redbeat::schedule", "{habeat}:prefixes")
 CONNECTIONS = DOCS / "reference" / "connections.md"
 
 
