@@ -47,7 +47,7 @@ def test_each_script_has_its_statuses_as_its_header_promises_them() -> None:
 
 #: Seeds that reach all between them. Only the order of the plays depends on this: if the scripts
 #: have changed and these no longer suffice, the other seeds are played as well.
-FIRST = (57, 26, 96, 105, 65, 49, 95, 14, 28, 42, 1, 90, 12, 13, 86)
+FIRST = (91, 103, 62, 42, 15, 79, 33, 110, 117, 32, 76, 104, 6, 81, 51, 26, 29, 53)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def played() -> tuple[WatchedModel, dict[str, set[str]]]:
         for step, outcome in zip(*drawn(seed, model), strict=True):
             if step.name in STATUSES:
                 reached[step.name] |= statuses_in(step.name, plain(outcome.reply))
-        looks = number >= len(FIRST) and number % 5 == 0
+        looks = number >= len(FIRST) and (number - len(FIRST)) % 5 == 0
         if looks and not _statuses_missed(reached) and not _lines_missed(model):
             break
     return model, reached
