@@ -141,6 +141,14 @@ def test_the_provider_is_asked_in_a_thread_so_that_it_cannot_hold_up_the_loop(
     assert tokens.asked_by == {"habeat credentials"}
 
 
+def test_new_connections_use_what_the_thread_was_given(replica: Replica, tokens: Tokens) -> None:
+    tokens.asked_by.clear()
+    tokens.at = 1
+    replica.waits_until(lambda: replica.users() <= {"beat1"})
+    replica.call()
+    assert tokens.asked_by == {"habeat credentials"}
+
+
 def test_a_provider_that_fails_costs_nothing_while_the_connections_last(
     replica: Replica, tokens: Tokens
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
@@ -45,6 +46,8 @@ class BeatDefinitionSource:
         expires = self._expires_of(entry.task)
         if expires is None:
             return entry
+        if isinstance(expires, timedelta):
+            expires = expires.total_seconds()
         return replace(entry, options={**entry.options, "expires": expires})
 
     def _check_size(self, name: str, stored: bytes) -> None:

@@ -87,6 +87,8 @@ class Scheduler(CeleryScheduler):
         with gc_frozen():
             self._beat_schedule = self._declarations()
         self._log_broken(self._beat_schedule)
+        if self._parts is not None and self._parts_pid == os.getpid():
+            self._parts = self._built(self._parts)
         self._refuse_early()
 
     def tick(self, *_: Any, **__: Any) -> float:
@@ -180,7 +182,8 @@ class Scheduler(CeleryScheduler):
             return
         if self.data.touched:
             known = self._beat_schedule.broken
-            self._beat_schedule = self._declared(self.data.definitions())
+            with gc_frozen():
+                self._beat_schedule = self._declared(self.data.definitions())
             self._log_broken(self._beat_schedule, known=known)
             self._parts = self._built(self._parts if self._parts_pid == os.getpid() else None)
         self.data.close()

@@ -12,7 +12,6 @@ definition is read because they are due.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,7 +24,7 @@ from habeat.store.known_tasks import KnownTasksStore
 log = logging.getLogger("habeat")
 
 WRITE_EVERY_MS = 600_000
-#: How many entries are remembered; those found last stay.
+#: The first entries found are remembered; `list` marks all.
 REMEMBERED = 1_000
 #: How many of them a replica reports to `status`.
 REPORTED = 100
@@ -42,7 +41,7 @@ class UnregisteredTasks:
         self._elsewhere = elsewhere
         self._store = store
         self._known: KnownTasks | None = None
-        self._found: OrderedDict[str, str] = OrderedDict()
+        self._found: dict[str, str] = {}
         self._written_ms: int | None = None
         self._lines_from_ms: int | None = None
         self._lines_left, self._not_logged = LINES, 0
@@ -60,11 +59,10 @@ class UnregisteredTasks:
         task = entry.task_name
         if self._known.has(task) or task in self._app.tasks:
             self._found.pop(entry.name, None)
-        elif self._found.get(entry.name) != task:
+        elif entry.name in self._found or len(self._found) < REMEMBERED:
+            if self._found.get(entry.name) != task:
+                self._log(entry.name, task)
             self._found[entry.name] = task
-            if len(self._found) > REMEMBERED:
-                self._found.popitem(last=False)
-            self._log(entry.name, task)
 
     def step(self, now_ms: int) -> None:
         """Store the known tasks and sum up what was not logged, when it is time; leader only."""
@@ -105,8 +103,9 @@ class UnregisteredTasks:
     def _sum_up(self) -> None:
         if self._not_logged:
             log.warning(
-                "habeat: %d more entries have tasks that are not registered in beat's code; "
+                "habeat: %s%d more entries have tasks that are not registered in beat's code; "
                 "`celery -A proj habeat list` marks them",
+                "at least " if len(self._found) == REMEMBERED else "",
                 self._not_logged,
             )
             self._not_logged = 0

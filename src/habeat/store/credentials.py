@@ -27,6 +27,9 @@ ASK_EVERY_US = 1_000_000
 ASK_AT_LEAST_EVERY_US = 60_000_000
 #: ... which is asked less often: it may work for a hundredth of the time.
 SHARE_OF_TIME = 100
+#: A connection that is made this soon after an answer uses it, instead of asking the provider in
+#: the thread that connects.
+FRESH_US = 5_000_000
 
 
 class Credentials(CredentialProvider):
@@ -37,6 +40,7 @@ class Credentials(CredentialProvider):
         self._last: tuple[str, ...] | None = None
         self._next_us = 0
         self._is_asking = False
+        self._is_fresh: Callable[[], bool] = lambda: False
         self.generation = 0
 
     def get_credentials(self) -> Any:
@@ -44,6 +48,9 @@ class Credentials(CredentialProvider):
 
         Its errors are not quoted, because they may contain a token.
         """
+        return self._last if self._is_fresh() else self._answer()
+
+    def _answer(self) -> tuple[str, ...]:
         try:
             found = self._ask()
         except Exception as error:
@@ -65,7 +72,10 @@ class Credentials(CredentialProvider):
         if known and not self._is_asking and clock.monotonic_us() >= self._next_us:
             self._is_asking = True
             ask = partial(self._look, clock)
-            threading.Thread(target=ask, name="habeat credentials", daemon=True).start()
+            try:
+                threading.Thread(target=ask, name="habeat credentials", daemon=True).start()
+            except RuntimeError:  # the host allows no more threads: look again later
+                self._next_us, self._is_asking = clock.monotonic_us() + ASK_EVERY_US, False
         return self.generation
 
     def forget(self) -> None:
@@ -75,7 +85,9 @@ class Credentials(CredentialProvider):
     def _look(self, clock: Clock) -> None:
         began_us = clock.monotonic_us()
         try:
-            self.get_credentials()
+            self._answer()
+            fresh_until_us = clock.monotonic_us() + FRESH_US
+            self._is_fresh = lambda: clock.monotonic_us() < fresh_until_us
         except redis.ConnectionError:
             pass  # the connections that are open stay; the next one to connect says so
         finally:

@@ -143,7 +143,9 @@ class RedisWakeChannel:
             log.warning("habeat: the pub/sub connection uses the new credentials now")
         self._generation = generation
         self._connections.drop_idle()
-        return () if old is None else self._last_heard(old)
+        heard = () if old is None else self._last_heard(old)
+        self._heard_ms, self._pinged_ms = self._now_ms(), None
+        return heard
 
     def _last_heard(self, old: PubSub) -> Sequence[str]:
         try:

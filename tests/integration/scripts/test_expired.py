@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from habeat.core.firing import Firing
@@ -48,7 +50,8 @@ def test_a_claim_sends_nothing_and_says_why(bench: Bench, atomic: bool) -> None:
     assert bench.claim(token, claim, atomic=atomic) == ["expired"]
     assert (bench.pushed(), bench.flying()) == ([], {})
     assert bench.ledger() == [("skipped", "expired", str(placed.slot_ms))]
-    assert (bench.cursor(), bench.due()) == (placed.slot_ms, placed.slot_ms + EVERY_MS)
+    assert bench.cursor() == placed.slot_ms
+    assert bench.due() <= bench.now_ms, "it is planned again"
     assert (bench.state()[4], bench.fired(placed)) == ("0", "")
     assert late_count(bench) == 0
     assert bench.balanced()
@@ -62,6 +65,22 @@ def test_before_its_expiry_a_message_is_claimed(bench: Bench, atomic: bool) -> N
     token, placed = bench.lead(), bench.place()
     claim = bench.claim_of(placed, rendered=expiring(placed, FAR_MS))
     assert bench.claim(token, claim, atomic=atomic) == ["ok"]
+
+
+def test_an_expired_firing_costs_no_run_of_those_planned_with_it(bench: Bench) -> None:
+    """With two runs left, the plan ended the entry with its second slot."""
+    token, placed = bench.lead(), bench.place(ago_ms=1_500, max_runs=2)
+    first = bench.claim_of(placed, rendered=expiring(placed, 100))
+    second_ms = placed.slot_ms + EVERY_MS
+    second = replace(
+        bench.claim_of(
+            placed, firing=Firing("e", second_ms, second_ms), next_slot_ms=None, next_due_ms=None
+        ),
+        expected=replace(first.expected, due_ms=second_ms, cursor_ms=placed.slot_ms),
+    )
+    assert bench.claim(token, first, second) == ["expired", "replan"]
+    assert bench.due() <= bench.now_ms
+    assert bench.state()[4] == "0"
 
 
 def test_an_entry_whose_last_run_has_expired_is_planned_again(bench: Bench) -> None:

@@ -478,6 +478,11 @@ def alone_for(bench: Bench, since_ms: int, seen_ms: int = 1_000) -> None:
     """The configuration that registered last has done so since then, and the last time then."""
     who = bench.meta("alone").split("|")[0]
     now_ms = bench.now_ms
+    for other, raw in bench.admin.hgetall(bench.keys.configs).items():
+        generation, _, names = raw.decode().split("|")
+        if other.decode() != who:
+            gone_ms = now_ms - LIVE_WINDOW_MS - 1_000
+            bench.admin.hset(bench.keys.configs, other, f"{generation}|{gone_ms}|{names}")
     bench.admin.hset(bench.keys.meta, "alone", f"{who}|{now_ms - since_ms}|{now_ms - seen_ms}")
 
 
@@ -492,6 +497,17 @@ def test_a_configuration_that_is_alone_for_a_while_becomes_the_newest(bench: Ben
     assert register(bench, "a1", "old")[1] == 3
     alone_for(bench, CONFIG_FORGOTTEN_MS + 1_000)
     assert register(bench, "a1", "old")[1] == 3  # the newest one stays as it is
+
+
+def test_beside_a_live_replica_of_an_older_release_no_configuration_is_alone(bench: Bench) -> None:
+    """An older release does not write down that it registered, only when its configuration did."""
+    register(bench, "a1", "new")
+    register(bench, "a2", "old")
+    assert register(bench, "a1", "new")[1] == 1
+    alone_for(bench, CONFIG_FORGOTTEN_MS + 1_000)
+    now_ms = bench.now_ms
+    bench.admin.hset(bench.keys.configs, "old", f"2|{now_ms}|0")
+    assert register(bench, "a1", "new")[1] == 1
 
 
 def test_a_shared_generation_ends_when_one_configuration_is_left(bench: Bench) -> None:

@@ -350,3 +350,14 @@ def test_what_is_larger_than_the_limit_is_not_decoded(decode: str) -> None:
         getattr(definitions, decode)(*given, b" " * (most + 1))
     with pytest.raises(DefinitionError, match="Expecting value"):
         getattr(definitions, decode)(*given, b" " * most)
+
+
+def test_the_order_of_keys_does_not_make_another_configuration(app: Celery) -> None:
+    """It may come from a set, and so be another one in each process."""
+    given = {"task": "proj.tick", "schedule": 60}
+    one, other = (
+        declare(app, {"a": {**given, "kwargs": {"k": kwargs}}})
+        for kwargs in ({"x": 1, "y": 2}, {"y": 2, "x": 1})
+    )
+    assert one.fingerprint == other.fingerprint
+    assert list(other.entries["a"].kwargs["k"]) == ["y", "x"], "messages keep the order"

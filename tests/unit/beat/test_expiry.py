@@ -100,6 +100,14 @@ def test_a_message_that_its_task_sends_itself_expires_by_the_entry() -> None:
     assert (rendered.repeatable, rendered.expires_ms) == (False, EFFECTIVE_MS + 30_000)
 
 
+def test_an_expiry_of_the_tasks_class_may_be_a_timedelta() -> None:
+    bench = Bench(make_app(), {"a": {"task": "proj.add", "schedule": 60}})
+    source = BeatDefinitionSource(bench.declared, expires_of=lambda task: timedelta(seconds=30))
+    entry = source.decode("a", encode(bench.declared.entries["a"]))
+    assert entry.options["expires"] == 30
+    assert expires_ms(entry, FIRING) == EFFECTIVE_MS + 30_000
+
+
 def test_the_planner_knows_the_expiry_of_the_tasks_class() -> None:
     app = make_app()
     source = BeatDefinitionSource(Bench(app).declared, expires_of=lambda t: expires_of_task(app, t))

@@ -141,6 +141,16 @@ def test_sending_by_hand_leaves_the_definition_as_it_is(
     assert entry.options["headers"] == {"tenant": "a"}
 
 
+def test_reading_beat_schedule_again_before_the_first_tick_takes_effect(
+    scheduler: Scheduler,
+) -> None:
+    before = scheduler._own_parts()
+    scheduler.app.conf.beat_schedule = {"again": {"task": "proj.tick", "schedule": 60}}
+    scheduler.setup_schedule()
+    assert "again" in declared_after_start(scheduler)
+    assert scheduler._own_parts() is not before, "the parts were built with the old entries"
+
+
 def test_the_heap_is_refused_by_name(scheduler: Scheduler) -> None:
     with pytest.raises(RuntimeError, match="trigger"):
         scheduler.populate_heap()

@@ -381,9 +381,9 @@ INTENT_SCRIPTS = [
         "claim",
         EXPIRED,
         "claim: expired, planned again",
-        "An entry whose last run has expired goes on",
-        "firing.next_due = firing.next_due == '' and now or firing.next_due",
-        "firing.next_due = firing.next_due",
+        "What was planned with a firing that has expired is planned again, as that was no run",
+        "    firing.next_due = now\n",
+        "",
     ),
     _in(
         "claim",
@@ -1003,6 +1003,14 @@ LEASE_SCRIPTS = [
         "After an outage, the first configuration that registers is not taken for the only one",
         "or NOW - tonumber(last) > window_ms then",
         "then",
+    ),
+    _in(
+        "register",
+        LEASES,
+        "register: alone beside an older release",
+        "A configuration is not alone while a replica of an older release has another one",
+        "if others > 0 or who ~= fingerprint",
+        "if who ~= fingerprint",
     ),
 ]
 

@@ -10,6 +10,7 @@ own code.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -148,7 +149,7 @@ def _entry(
 
 
 def _stored(entry: Entry, limits: Limits) -> Entry:
-    """The entry with its fingerprint, a digest of its stored form.
+    """The entry with its fingerprint, a digest of its stored form without the order of keys.
 
     Options may hold queues and exchanges as objects; then the options exist only in code. `expires`
     is stored even so, because the planner needs it to skip firings that are too late to send.
@@ -162,7 +163,9 @@ def _stored(entry: Entry, limits: Limits) -> Entry:
         entry = replace(entry, options=known, from_code=(*entry.from_code, "options"))
         written = encode(entry)
     check_entry(entry, len(written), limits)
-    fingerprint = hashlib.sha1(written, usedforsecurity=False).hexdigest()
+    # The order of keys may come from a set, and so differ between processes: it does not count.
+    ordered = json.dumps(json.loads(written), sort_keys=True).encode()
+    fingerprint = hashlib.sha1(ordered, usedforsecurity=False).hexdigest()
     object.__setattr__(entry, "fingerprint", fingerprint)  # safe: the entry is not shared yet
     return entry
 

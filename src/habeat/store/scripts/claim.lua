@@ -214,13 +214,13 @@ local function keep_intent(firing)
   redis.call('ZADD', INFLIGHT_DUE, int(NOW + RESEND_AFTER), firing.name .. '@' .. firing.identity)
 end
 
--- Records a firing whose message is of no use any more. It takes no run of the entry, so if the plan
--- ended the entry with this firing, it must be planned again.
+-- Records a firing whose message is of no use any more. It takes no run of the entry, although the
+-- plan has counted one, so the entry is planned again: its later claims find another due time.
 local function expire(firing)
   if firing.request ~= '' then
     step_request(firing)
   else
-    firing.next_due = firing.next_due == '' and now or firing.next_due
+    firing.next_due = now
     move_on(firing, firing.state, false)
   end
   record(firing.name, firing.slot, 'skipped', 'expired', 1, firing.slot, token, 0, 0,

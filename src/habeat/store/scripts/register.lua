@@ -37,11 +37,19 @@ local function new_generation()
   return redis.call('HINCRBY', META, 'config_generation', 1)
 end
 
+-- Fingerprints of other live replicas. Those of an older release do not write 'alone' below.
+local others = 0
+local configs = redis.call('HGETALL', CONFIGS)
+for i = 1, #configs, 2 do
+  local at = configs[i] ~= fingerprint and string.match(configs[i + 1], '^[^|]*|(%d+)|%d+$')
+  others = others + (at and #at <= 15 and NOW - tonumber(at) <= window_ms and 1 or 0)
+end
+
 -- For how long no replica has registered with another fingerprint; a gap counts as another one.
 local function alone_ms()
   local who, since, last =
     string.match(redis.call('HGET', META, 'alone') or '', '^(.*)|(%d+)|(%d+)$')
-  if who ~= fingerprint or #since > 15 or #last > 15 or NOW < tonumber(last)
+  if others > 0 or who ~= fingerprint or #since > 15 or #last > 15 or NOW < tonumber(last)
       or NOW - tonumber(last) > window_ms then
     since = int(NOW)
   end
@@ -78,11 +86,5 @@ for _, other in ipairs(redis.call('ZRANGEBYSCORE', SEEN, int(NOW - window_ms), '
     rank = rank + 1
   end
 end
-local live = 0
-local configs = redis.call('HGETALL', CONFIGS)
-for i = 2, #configs, 2 do
-  local at = string.match(configs[i], '^[^|]*|(%d+)|%d+$')
-  live = live + (at and #at <= 15 and NOW - tonumber(at) <= window_ms and 1 or 0)
-end
 return {int(NOW_US), rank, tonumber(generation),
-  redis.call('SCARD', BASE .. 'declared:' .. fingerprint), live}
+  redis.call('SCARD', BASE .. 'declared:' .. fingerprint), others + 1}
