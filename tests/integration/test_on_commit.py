@@ -5,13 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
+import celery
 import pytest
 
 import habeat
 from habeat import Client, errors
 from habeat.client import SyncPlan
+from habeat.ports import StoreUnavailable
+from habeat.store.entries import EntryStore
+from habeat.store.pages import WRITTEN
 from tests.support.django_databases import use_databases
 from tests.support.servers.redis_server import Server
 
@@ -156,6 +161,11 @@ WRONG: dict[str, tuple[Callable[[Client], Any], type[Exception]]] = {
     ),
     "one of many": (lambda client: client.add_many([item("n"), item("a")]), errors.BulkError),
     "a request": (lambda client: client.trigger("a", request_id="?"), errors.ValidationError),
+    "arguments": (lambda client: client.trigger("a", args=[object()]), errors.ValidationError),
+    "a large request": (
+        lambda client: client.trigger("a", args=["x" * 2_000_000]),
+        errors.ValidationError,
+    ),
 }
 
 
@@ -191,6 +201,69 @@ def test_what_is_written_is_what_was_given_to_the_call(client: Client, reader: C
     assert reader.get("a").kwargs == reader.get("b").kwargs == {"ids": [1]}
     assert reader.get("a").tags == ("x",)
     assert names(reader) == ["a", "b"]
+
+
+class Row(dict[str, Any]):
+    pass
+
+
+class Ids(list[int]):
+    pass
+
+
+GIVEN: dict[str, Callable[[list[int]], dict[str, Any]]] = {
+    "a mapping": lambda values: {"task": "t", "kwargs": MappingProxyType({"ids": values})},
+    "a dict of a class of its own": lambda values: {"task": "t", "kwargs": Row(ids=values)},
+}
+
+
+@pytest.mark.parametrize("fields", GIVEN.values(), ids=GIVEN)
+def test_later_changes_of_what_was_given_do_not_reach_the_call(
+    client: Client, reader: Client, fields: Callable[[list[int]], dict[str, Any]]
+) -> None:
+    values = Ids([1])
+    given = fields(values)
+    with transaction.atomic():
+        client.add("a", schedule=60, **given)
+        client.add_many([{"name": "b", "schedule": 60, **given}])
+        values.append(2)
+    assert reader.get("a").kwargs == reader.get("b").kwargs == {"ids": [1]}
+
+
+def test_later_changes_of_a_signature_do_not_reach_the_call(client: Client, reader: Client) -> None:
+    signature = celery.Celery(set_as_current=False).signature("t", kwargs={"ids": [1]})
+    with transaction.atomic():
+        client.add("a", signature, 60, args=[signature])
+        signature["task"] = "other"
+        signature.kwargs["ids"].append(2)
+    entry = reader.get("a")
+    for stored in (entry.task, entry.args[0]):
+        assert isinstance(stored, dict)
+        assert (stored["task"], stored["kwargs"]) == ("t", {"ids": [1]})
+
+
+def test_later_changes_of_a_dict_do_not_reach_a_view_of_it(client: Client, reader: Client) -> None:
+    tags = {"x": 1}
+    with transaction.atomic():
+        client.add("a", "t", 60, tags=tags.keys())
+        tags["y"] = 2
+    assert reader.get("a").tags == ("x",)
+
+
+def test_what_only_was_planned_is_not_reported_as_added(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, reads = EntryStore.read, [0]
+
+    def read(store: EntryStore, *given: Any) -> Any:
+        reads[0] += 1
+        if reads[0] > 3:  # the check reads once, each batch too
+            raise StoreUnavailable("unreachable", "a test")
+        return real(store, *given)
+
+    monkeypatch.setattr(EntryStore, "read", read)
+    with transaction.atomic(), pytest.raises(errors.RedisUnavailable):
+        client.add_many([item(f"n{number}") for number in range(3 * WRITTEN)])
 
 
 def test_calls_are_made_in_their_order_without_those_of_a_savepoint_that_was_rolled_back(
@@ -252,6 +325,22 @@ def test_without_autocommit_and_atomic_django_refuses(client: Client, reader: Cl
     finally:
         transaction.rollback()
         transaction.set_autocommit(True)
+    assert names(reader) == []
+
+
+def test_without_autocommit_django_refuses_before_the_first_query_too(
+    client: Client, reader: Client
+) -> None:
+    connection = transaction.get_connection()
+    connection.close()
+    connection.connection = None  # SQLite in memory stays open otherwise
+    connection.settings_dict["AUTOCOMMIT"] = False
+    try:
+        with pytest.raises(TransactionManagementError):
+            client.add("a", "t", 60)
+    finally:
+        connection.settings_dict["AUTOCOMMIT"] = True
+        connection.connection = None
     assert names(reader) == []
 
 

@@ -75,7 +75,7 @@ class _Adding:
                 self._written += self._add(self._wanted[start : start + WRITTEN])
         except (RedisUnavailable, CallTimeout) as error:
             # Redis or time is lacking, so what was written cannot be removed: report it.
-            if self._written:
+            if self._written and not self._calls.plans_only:
                 raise self._interrupted(error) from error
             raise
         except Exception:  # whatever went wrong: add all entries or none

@@ -147,13 +147,15 @@ def _ask(
         if stored.entry is None:
             raise DefinitionError(name, stored.unreadable)
         wanted = request(stored.entry, snapshot.now_ms)
-        if wanted is None or calls.plans_only:
+        if wanted is None:
             return False
         keep_ms = calls.location.ledger_age_ms
         raw, limits = encode_request(wanted), calls.location.limits
         within("request", len(raw), limits, "definition_bytes", name)
         if wanted.args is not None or wanted.kwargs is not None:
             check_arguments(wanted.applied(stored.entry), calls.location.limits.task_serializer)
+        if calls.plans_only:
+            return False
         reply = session.entries.add_request(identity, raw, keep_ms, name, mark)
         if reply.word == "gone":
             raise EntryNotFound(name)

@@ -9,7 +9,8 @@ is written. Outside a transaction, calls are made at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import UserList
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from functools import partial
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
@@ -46,10 +47,13 @@ class AtOnce:
         return change(calls)
 
     def kept(self, given: Any) -> Any:
-        return given
+        # Another caller's write may make the call plan again: it then needs the values again.
+        if isinstance(given, dict):
+            return {name: _read(value) for name, value in given.items()}
+        return _read(given)
 
 
-class OnCommit:
+class OnCommit(AtOnce):
     """A call in a transaction of this database (None: the default one) waits for its commit."""
 
     def __init__(self, database: str | None) -> None:
@@ -62,19 +66,22 @@ class OnCommit:
 
     def make(self, calls: RetryingCalls, change: Callable[[RetryingCalls], Result]) -> Result:
         if not self._in_transaction():
-            return change(calls)
+            return super().make(calls, change)
         planned = change(calls.planning())
         self._django.on_commit(partial(change, calls), using=self._database)
         return planned
 
     def kept(self, given: Any) -> Any:
-        return kept(given) if self._in_transaction() else given
+        return kept(given) if self._in_transaction() else super().kept(given)
 
     def _in_transaction(self) -> bool:
         connection = self._django.get_connection(self._database)
+        if connection.connection is None:  # before the first query
+            autocommit = connection.settings_dict["AUTOCOMMIT"]
+        else:
+            autocommit = connection.get_autocommit()
         # Without autocommit and `atomic`, Django's on_commit raises: better than a write too early.
-        by_hand = connection.connection is not None and not connection.get_autocommit()
-        return bool(connection.in_atomic_block or by_hand)
+        return bool(connection.in_atomic_block or not autocommit)
 
 
 def kept(given: Any) -> Any:
@@ -86,10 +93,14 @@ def kept(given: Any) -> Any:
 
 
 def _copied(given: Any) -> Any:
-    if isinstance(given, Iterator):
-        given = list(given)
-    if type(given) is dict:
+    if isinstance(given, Mapping):  # also a Signature of Celery
         return {key: _copied(value) for key, value in given.items()}
-    if type(given) in (list, tuple, set):
-        return type(given)(map(_copied, given))
-    return given
+    if isinstance(given, tuple):
+        return tuple(map(_copied, given))
+    if isinstance(given, list | UserList | KeysView | ValuesView | ItemsView | Iterator):
+        return [_copied(value) for value in given]
+    return set(given) if isinstance(given, set) else given
+
+
+def _read(given: Any) -> Any:
+    return list(given) if isinstance(given, Iterator) else given
