@@ -106,6 +106,17 @@ def test_only_the_scope_is_seen(tenant: habeat.Client) -> None:
             look()
 
 
+def test_a_trigger_sends_only_what_is_allowed(free: habeat.Client, valkey: Server) -> None:
+    free.add("t7:map", "celery.map", 300, args=["reports.a", [1]])
+    guard = habeat.Guard(prefix="t7:", tasks=["celery.map", "reports.*"])
+    with habeat.Client(valkey.url(), prefix=PREFIX, guard=guard) as client:
+        with pytest.raises(NotAllowed, match="args"):
+            client.trigger("t7:map", args=["admin.wipe", [1]])
+        refused = client.trigger_many(["t7:map"], args=["admin.wipe", [1]]).refused
+        assert isinstance(refused["t7:map"], NotAllowed)
+        client.trigger("t7:map", args=["reports.b", [1]])
+
+
 def test_removing_many_stays_in_the_scope(free: habeat.Client, tenant: habeat.Client) -> None:
     assert tenant.remove(prefix="t") == 1
     assert [entry.name for entry in free.list()] == ["t8:a"]

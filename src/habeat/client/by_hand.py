@@ -153,7 +153,9 @@ def _ask(
         raw, limits = encode_request(wanted), calls.location.limits
         within("request", len(raw), limits, "definition_bytes", name)
         if wanted.args is not None or wanted.kwargs is not None:
-            check_arguments(wanted.applied(stored.entry), calls.location.limits.task_serializer)
+            applied = wanted.applied(stored.entry)
+            calls.guard.check_sent(applied)
+            check_arguments(applied, calls.location.limits.task_serializer)
         if calls.plans_only:
             return False
         reply = session.entries.add_request(identity, raw, keep_ms, name, mark)

@@ -35,8 +35,24 @@ from habeat.schedules import Schedule
 SLOTS_LOOKED_AT = 500
 
 #: Options that choose a destination in another way than `queue`.
-_WAYS = ("exchange", "exchange_type", "routing_key", "declare", "router", "reply_to")
+_WAYS = ("exchange", "exchange_type", "routing_key", "declare", "router", "route_name", "reply_to")
 _ALWAYS = ("queue",)
+
+#: Headers of Celery's task messages. A header of an entry with such a name replaces Celery's own,
+#: so `task` would choose another task, and `timelimit` would do what an option does.
+_PROTOCOL_HEADERS = (
+    *("task", "id", "lang", "method", "shadow", "eta", "expires", "timelimit", "retries", "origin"),
+    *("group", "group_index", "taskset", "root_id", "parent_id", "correlation_id", "reply_to"),
+    *("args", "kwargs", "argsrepr", "kwargsrepr", "callbacks", "errbacks", "chain", "chord"),
+    *("ignore_result", "replaced_task_nesting", "stamped_headers", "stamps", "utc"),
+)
+
+#: Options whose values are sent as tasks too: signatures, or the names of tasks.
+_LINKS = ("link", "link_error", "chord", "chain")
+#: Celery's own tasks begin with this, and take signatures as arguments.
+_CANVAS = "celery."
+#: Those of them whose first argument may be the name of a task.
+_CANVAS_OF_ONE_TASK = ("celery.map", "celery.starmap", "celery.chunks")
 
 Words = tuple[str, ...] | None
 
@@ -60,7 +76,8 @@ class Guard:
 
     `tasks` and `queues` are names or patterns such as ``reports.*``. With `queues`, no option may
     choose another destination (exchange, routing key). `options` are the names of the allowed
-    options; `queue` is always allowed. `max_entries` limits the number of entries in the scope.
+    options; `queue` is always allowed. With `tasks` or `options`, no entry may have a header with
+    the name of one that Celery sets. `max_entries` limits the number of entries in the scope.
     `min_interval` (seconds or a timedelta) is the shortest time allowed between two slots. Raises
     ValidationError.
     """
@@ -98,10 +115,14 @@ class Guard:
     def check(self, entry: Entry, now_ms: int) -> None:
         """NotAllowed if the guard forbids to store this entry."""
         self.check_scope(entry)
+        self.check_sent(entry)
+        self._check_interval(entry, now_ms)
+
+    def check_sent(self, entry: Entry) -> None:
+        """NotAllowed if a firing of this entry would send what the guard forbids."""
         for path, task, options in _sent(entry):
             self._check_task(entry.name, path, task)
             self._check_options(entry.name, path, options)
-        self._check_interval(entry, now_ms)
 
     def check_change(self, stored: Stored, edit: Edit | None, now_ms: int) -> None:
         """NotAllowed if the guard forbids this change of what is stored (an entry or none)."""
@@ -124,8 +145,12 @@ class Guard:
         if not _matches(task, self.tasks):
             raise NotAllowed(name, path or "task", "tasks such as " + _listed(self.tasks))
 
-    def _check_options(self, name: str, path: str, options: Mapping[str, Any]) -> None:
+    def _check_options(self, name: str, path: str, options: Any) -> None:
         where = f"{path}.options" if path else "options"
+        if not isinstance(options, Mapping):
+            if self._restricts_messages:
+                raise NotAllowed(name, where, "a mapping")
+            return
         for option, value in options.items():
             if value is None or option in _ALWAYS:
                 continue
@@ -136,6 +161,20 @@ class Guard:
         queue = options.get("queue")
         if queue is not None and not _matches(queue, self.queues):
             raise NotAllowed(name, f"{where}.queue", "queues " + _listed(self.queues))
+        self._check_headers(name, f"{where}.headers", options.get("headers"))
+
+    def _check_headers(self, name: str, where: str, headers: Any) -> None:
+        if headers is None or (self.tasks is None and self.options is None):
+            return
+        if not isinstance(headers, Mapping):
+            raise NotAllowed(name, where, "a mapping")
+        for header in headers:
+            if header in _PROTOCOL_HEADERS:
+                raise NotAllowed(name, f"{where}.{header}", "headers that Celery does not set")
+
+    @property
+    def _restricts_messages(self) -> bool:
+        return not self.tasks is self.queues is self.options is None
 
     def _check_interval(self, entry: Entry, now_ms: int) -> None:
         if self.min_interval_ms is None:
@@ -162,29 +201,46 @@ def shortest_gap_ms(schedule: Schedule, now_ms: int, least_ms: int) -> int | Non
     return None
 
 
-def _sent(entry: Entry) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _sent(entry: Entry) -> Iterator[tuple[str, str, Any]]:
     """Each task that the entry's firings may send: its path in the definition, name and options.
 
     A mapping with a task's name is a signature wherever it is nested: in the tasks of a chain or
-    group, in the header and body of a chord, in `link` and `link_error`.
+    group, in the header and body of a chord, in `link` and `link_error`. Celery's own tasks take
+    signatures as arguments.
     """
-    yield "", entry.task_name, entry.options
+    yield from _one("", entry.task_name, entry.options, entry.args)
     if isinstance(entry.task, Mapping):
         yield from _nested("task", entry.task)
-    for option in ("link", "link_error", "chord", "chain"):
+    for option in _LINKS:
         yield from _nested(f"options.{option}", entry.options.get(option))
+    if entry.task_name.startswith(_CANVAS):
+        yield from _nested("args", entry.args)
+        yield from _nested("kwargs", entry.kwargs)
 
 
-def _nested(path: str, value: Any) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _nested(path: str, value: Any) -> Iterator[tuple[str, str, Any]]:
     if isinstance(value, Mapping):
         if isinstance(value.get("task"), str):
-            options = value.get("options")
-            yield path, value["task"], options if isinstance(options, Mapping) else {}
+            yield from _one(path, value["task"], value.get("options") or {}, value.get("args"))
         for key, each in value.items():
             yield from _nested(f"{path}.{key}", each)
     elif isinstance(value, list | tuple):
         for at, each in enumerate(value):
             yield from _nested(f"{path}[{at}]", each)
+
+
+def _one(path: str, task: str, options: Any, args: Any) -> Iterator[tuple[str, str, Any]]:
+    """A task and the tasks that its options and its first argument name."""
+    yield path, task, options
+    inside = f"{path}." if path else ""
+    for option in _LINKS if isinstance(options, Mapping) else ():
+        linked = options.get(option)
+        for each in linked if isinstance(linked, list | tuple) else (linked,):
+            if isinstance(each, str):
+                yield f"{inside}options.{option}", each, {}
+    first = args[0] if isinstance(args, list | tuple) and args else None
+    if task in _CANVAS_OF_ONE_TASK and isinstance(first, str):
+        yield f"{inside}args[0]", first, {}
 
 
 def _matches(name: Any, patterns: Words) -> bool:

@@ -82,13 +82,63 @@ def test_nothing_hides_in_a_callback() -> None:
     assert refused(guard, entry) == "options.link[0]"
 
 
-@pytest.mark.parametrize("way", ["exchange", "routing_key", "declare", "exchange_type"])
+@pytest.mark.parametrize(
+    "way", ["exchange", "routing_key", "declare", "exchange_type", "route_name"]
+)
 def test_with_queues_no_other_way_may_be_chosen(way: str) -> None:
     guard = Guard(queues=["tenants"])
     guard.check(entry_of(options={"queue": "tenants"}), NOW)
     guard.check(entry_of(), NOW)
     assert refused(guard, entry_of(options={way: "x"})) == f"options.{way}"
     assert refused(guard, entry_of(options={"queue": "admin"})) == "options.queue"
+
+
+@pytest.mark.parametrize("header", ["task", "id", "lang", "root_id", "timelimit", "stamps"])
+def test_no_header_replaces_one_of_celery(header: str) -> None:
+    evil = entry_of(options={"headers": {header: "admin.wipe"}})
+    linked = entry_of(options={"link": signature("reports.b", headers={header: "admin.wipe"})})
+    NO_GUARD.check(evil, NOW)
+    for guard in (Guard(tasks=["reports.*"]), Guard(options=["headers", "link"])):
+        guard.check(entry_of(options={"headers": {"tenant": "7"}}), NOW)
+        assert refused(guard, evil) == f"options.headers.{header}"
+        assert refused(guard, linked) == f"options.link.options.headers.{header}"
+
+
+def test_nested_headers_and_options_are_mappings() -> None:
+    guard = Guard(tasks=["reports.*"])
+    pairs = {"task": "reports.b", "options": {"headers": [["task", "admin.wipe"]]}}
+    assert refused(guard, entry_of(options={"link": pairs})) == "options.link.options.headers"
+    no_options = {"task": "reports.b", "options": [["queue", "admin"]]}
+    assert refused(guard, entry_of(options={"link": no_options})) == "options.link.options"
+
+
+@pytest.mark.parametrize("option", ["link", "link_error", "chain", "chord"])
+def test_the_name_of_a_linked_task(option: str) -> None:
+    guard = Guard(tasks=["celery.chain", "reports.*"])
+    guard.check(entry_of(options={option: ["reports.b"]}), NOW)
+    guard.check(entry_of(kwargs={option: "https://example.org"}), NOW)
+    assert refused(guard, entry_of(options={option: "admin.wipe"})) == f"options.{option}"
+    nested = chain(signature("reports.a"), signature("reports.b", **{option: ["admin.wipe"]}))
+    assert refused(guard, entry_of(task=nested)).endswith(f".options.{option}")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"task": "celery.map", "args": ["admin.wipe", [1]]},
+        {"task": "celery.chunks", "args": [{"task": "admin.wipe"}, [1], 1]},
+        {"task": "celery.starmap", "kwargs": {"task": "admin.wipe", "it": [[1]]}},
+        {"task": "celery.group", "args": [[{"task": "admin.wipe"}], [], "g", []]},
+        {"task": "celery.chord", "kwargs": {"header": [], "body": {"task": "admin.wipe"}}},
+        {"options": {"link": {"task": "celery.map", "args": ["admin.wipe", [1]]}}},
+    ],
+    ids=str,
+)
+def test_tasks_in_the_arguments_of_celery_s_own_tasks(given: Any) -> None:
+    guard = Guard(tasks=["celery.*", "reports.*"])
+    assert refused(guard, entry_of(**given))
+    guard.check(entry_of(task="celery.map", args=["reports.a", [1]]), NOW)
+    guard.check(entry_of(args=["admin.wipe", {"task": "admin.wipe"}]), NOW)
 
 
 def test_options_by_name() -> None:
