@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import click
 import pytest
 from celery import Celery
 from celery.bin.base import CLIContext
+from click.shell_completion import BashComplete
 from click.testing import CliRunner
 
 import habeat
@@ -252,6 +254,7 @@ def test_options_that_contradict_each_other_are_refused(shell: Shell) -> None:
         ("remove", "a", "--tag", "x", "--yes"),
         ("list", "--state", "active", "--state", "paused"),
         ("dead", "purge", "id", "--entry", "a", "--yes"),
+        ("dead", "purge", "", "--yes"),
     ):
         shell.fails(2, *argv)
     assert [(entry["name"], entry["rev"]) for entry in shell.json("list")] == [("a", 1)]
@@ -548,6 +551,72 @@ def test_names_are_completed_in_bash(
     assert (sorted(found), done.stderr) == (sorted(completed), "")
 
 
+def test_bash_runs_nothing_that_is_in_a_name(shell: Shell, tmp_path: Path) -> None:
+    """The line is typed on a terminal: part of a name, Tab, Enter."""
+    shell.ok("add", "tenant-1:x$(touch${IFS}ran)", "proj.a", "--every", "1h")
+    shell.ok("add", "tenant-2:report", "proj.a", "--every", "1h")
+    (tmp_path / "proj.py").write_text(
+        f"from celery import Celery\napp = Celery('proj', broker={shell.url!r})\n"
+    )
+    (tmp_path / "celery").write_text(
+        f"#!{sys.executable}\nimport sys; sys.argv[0] = 'celery'\n{MAIN}\n"
+    )
+    (tmp_path / "celery").chmod(0o755)
+    words = BashComplete(group, {}, "celery", "_CELERY_COMPLETE").source()
+    (tmp_path / "rc").write_text(f"PS1='ready> '\n{words}")
+    typed = [
+        f"celery -A proj habeat show {name}\t\necho end-$((40 + {count}))\n"
+        for count, name in enumerate(("tenant-1:x", "tenant-2:r"))
+    ]
+    env = {
+        **os.environ,
+        "PATH": os.pathsep.join((str(tmp_path), os.environ["PATH"])),
+        "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path)),
+        "TERM": "dumb",
+    }
+    said = typed_in_bash(typed, ["end-40", "end-41"], tmp_path, env)
+    assert "no entry named 'tenant-1:x'" in said
+    assert "tenant-2:report" in said
+    assert not (tmp_path / "ran").exists()
+
+
+def typed_in_bash(lines: list[str], ends: list[str], cwd: Path, env: dict[str, str]) -> str:
+    """What bash shows while these are typed, each after the end of the one before."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+    argv = ["bash", "--noprofile", "--rcfile", "rc", "-i"]
+    bash = subprocess.Popen(
+        argv, cwd=cwd, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    os.close(slave)
+    said = ""
+    try:
+        for awaited, line in zip(["ready> ", *ends], [*lines, ""], strict=True):
+            deadline = time.monotonic() + 60
+            while awaited not in said:
+                ready, _, _ = select.select([master], [], [], max(0, deadline - time.monotonic()))
+                assert ready, said
+                said += os.read(master, 4096).decode()
+            os.write(master, line.encode())
+    finally:
+        bash.kill()
+        bash.wait()
+        os.close(master)
+    return said
+
+
+def test_names_that_a_shell_reads_otherwise_are_not_offered(shell: Shell) -> None:
+    names = ["--all", "=ls", "a b", "a;b", "`id`", "$HOME", "~", "it's", "a*", "fine", "a:b@c/d.e"]
+    for name in names:
+        Client(shell.app).add(name, "proj.a", habeat.every(60))
+    context = click.Context(group)
+    context.obj = CLIContext(shell.app, no_color=True, workdir=None)
+    command = group.get_command(context, "show")
+    assert command is not None
+    offered = entry_names(click.Context(command, parent=context), command.params[0], "")
+    assert [each.value for each in offered] == ["a:b@c/d.e", "fine"]
+
+
 def test_completion_without_redis_completes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("habeat.cli.completion.TIMEOUT_S", 0.2)
     context = click.Context(group)
@@ -726,6 +795,7 @@ def test_following_survives_an_outage_of_redis(
 ) -> None:
     found = Client.follow
     outages = iter((True, True, False))
+    pauses: list[float] = []
 
     def follow(client: Client, *given: Any, **more: Any) -> Iterator[LedgerRecord]:
         if next(outages):
@@ -736,9 +806,11 @@ def test_following_survives_an_outage_of_redis(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Client, "follow", follow)
+    monkeypatch.setattr("habeat.cli.records.sleep", pauses.append)
     monkeypatch.setattr("habeat.client.calls.RetryingCalls.wait", wait)
     done = shell("history", "--follow")
     assert (done.exit_code, done.stderr) == (0, "habeat: Redis is away; still trying\n")
+    assert pauses == [1.0, 1.0], "there is a pause between two attempts"
 
 
 def test_status_and_health(shell: Shell, caller: Caller, valkey: Server) -> None:

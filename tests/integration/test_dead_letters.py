@@ -12,7 +12,7 @@ from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence, Token
 from habeat.core.request import Request
 from habeat.entries.codec import encode_request
-from habeat.errors import DeadNotFound, DeadUnreadable, EntryNotFound
+from habeat.errors import DeadNotFound, DeadUnreadable, EntryNotFound, ValidationError
 from habeat.ports import Intent, Recovered, Rendered, StoredRequest
 from habeat.store.dead_letters import read_dead
 from habeat.store.dispatch import RedisDispatchStore
@@ -213,6 +213,9 @@ def test_purging_by_entry_by_age_and_one(bench: Bench, client: Client) -> None:
     assert client.purge_dead(fields[1]) == 1
     with pytest.raises(DeadNotFound):
         client.purge_dead(fields[1])
+    for nothing in ("", 0, False):  # such as a parameter that a page did not send
+        with pytest.raises(ValidationError, match="expected an id"):
+            client.purge_dead(nothing)  # type: ignore[arg-type]
     assert client.purge_dead() == 1
     assert bench.admin.zcard(bench.keys.dead_at) == 0
 

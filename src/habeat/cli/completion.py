@@ -6,11 +6,15 @@ there is nothing to complete.
 Bash splits words at colons, which many names contain: of ``tenant-7:rep`` it passes on the words
 ``tenant-7``, ``:`` and ``rep``, and replaces only the last. So the words are joined here, and what
 precedes the last colon is cut from the answers.
+
+Bash inserts an answer as it is, without quotes, and so runs a ``$(…)`` in it on Enter. Names may
+come from tenants, so only names that mean the same quoted and unquoted are offered, in every shell.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -20,7 +24,6 @@ from celery.app.utils import find_app
 from click.shell_completion import CompletionItem, split_arg_string
 
 from habeat.client import Client
-from habeat.entries.names import deceives
 
 TIMEOUT_S = 1.0
 SHOWN = 200
@@ -55,7 +58,15 @@ def _names(ctx: click.Context, before: str, incomplete: str) -> list[Any]:
             names = [entry.name for entry in islice(client.list(prefix=begin), SHOWN)]
     except Exception:  # the user is typing: an error would only spoil the line
         return []
-    return [CompletionItem(name[len(before) :]) for name in names if not deceives(name)]
+    return [CompletionItem(name[len(before) :]) for name in names if _is_safe(name)]
+
+
+def _is_safe(name: str) -> bool:
+    """Whether every shell takes the name for itself, and the command does not take an option.
+
+    Zsh replaces a word that begins with "=" by the path of a program.
+    """
+    return shlex.quote(name) == name and not name.startswith(("-", "="))
 
 
 def _before_colon() -> str:

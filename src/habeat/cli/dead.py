@@ -122,13 +122,19 @@ def purge_dead(
 
     With neither an ID nor options, it deletes all records.
     """
+    if identity == "":  # such as an unset variable of a script: it does not mean all records
+        raise click.UsageError("the ID is empty: give an ID, or leave it out to select by options")
     if identity is not None and (entry is not None or older_than is not None):
         raise click.UsageError("give either an ID or options")
     if not yes:
-        count = 1 if identity else len(client.dead(entry, older_than=older_than, limit=None))
+        count = (
+            1
+            if identity is not None
+            else len(client.dead(entry, older_than=older_than, limit=None))
+        )
         if count:
             click.confirm(f"Permanently delete {plural(count, 'record')}?", abort=True, err=True)
-    count = client.purge_dead(identity or "", entry=entry, older_than=older_than)
+    count = client.purge_dead(identity, entry=entry, older_than=older_than)
     if not count:
         _check_known(client, entry)
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from time import sleep
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from habeat.cli.printing import (
 )
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.client import Client, LedgerRecord, OutcomeName
+from habeat.client.history import FOLLOW_EVERY_S
 from habeat.errors import RedisUnavailable
 
 Row = Sequence[str | Cell]
@@ -110,6 +112,7 @@ def _news(
             if not lost:
                 click.echo(f"habeat: {error}; still trying", err=True)
             lost = True
+            sleep(FOLLOW_EVERY_S)  # what Redis refuses, as a wrong password, fails at once
 
 
 def _later(records: Sequence[LedgerRecord]) -> str:

@@ -160,7 +160,7 @@ class Table:
 
 def cut(cell: Cell, text: str, width: int) -> str:
     """`text` in at most `width` columns, with a mark where something was left out."""
-    if width_of(text) <= width:
+    if _reach(text, width) == len(text):  # a long text is not measured to its end
         return text
     if cell.tail and text.endswith(cell.tail):
         left = width - width_of(cell.tail) - 1
@@ -185,17 +185,22 @@ def terminal_columns() -> int | None:
 
 
 def _first(text: str, width: int) -> str:
-    end = len(text)
-    while width_of(text[:end]) > width:
-        end -= 1
-    return text[:end]
+    return text[: _reach(text, width)]
 
 
 def _last(text: str, width: int) -> str:
-    start = 0
-    while width_of(text[start:]) > width:
-        start += 1
-    return text[start:]
+    return text[len(text) - _reach(reversed(text), width) :]
+
+
+def _reach(chars: Iterable[str], width: int) -> int:
+    """How many of these characters, from the first one on, fit into `width` columns."""
+    count = 0
+    for char in chars:
+        width -= _width(char)
+        if width < 0:
+            break
+        count += 1
+    return count
 
 
 def _width(char: str) -> int:

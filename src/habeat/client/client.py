@@ -662,13 +662,18 @@ class Client:
         return resent(self._calls, id)
 
     def purge_dead(
-        self, id: str = "", *, entry: str | None = None, older_than: timedelta | None = None
+        self,
+        id: str | None = None,
+        *,
+        entry: str | None = None,
+        older_than: timedelta | None = None,
     ) -> int:
         """Remove one dead firing or request by id, or all that match; returns how many.
 
-        Without `id`, `entry` and `older_than`, all are removed. Raises DeadNotFound.
+        Without `id`, `entry` and `older_than`, all are removed. Raises DeadNotFound, and
+        ValidationError for an empty id.
         """
-        return purged(self._calls, id or None, entry, older_than)
+        return purged(self._calls, id, entry, older_than)
 
     # -- all of it --------------------------------------------------------------------------
 

@@ -11,7 +11,13 @@ from typing import Any
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.history import moment
 from habeat.entries.codec import decode_request
-from habeat.errors import DeadNotFound, DeadUnreadable, DefinitionError, EntryNotFound
+from habeat.errors import (
+    DeadNotFound,
+    DeadUnreadable,
+    DefinitionError,
+    EntryNotFound,
+    ValidationError,
+)
 from habeat.store.dead_letters import DeadRecord
 
 PAGE = 200
@@ -85,7 +91,9 @@ def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
 def purged(
     calls: RetryingCalls, identity: str | None, entry: str | None, older_than: timedelta | None
 ) -> int:
-    """Remove one by id, or all that match; returns how many were removed."""
+    """Remove one by id, or (None) all that match; returns how many. ValidationError."""
+    if identity is not None and not (isinstance(identity, str) and identity):
+        raise ValidationError("id", identity, "an id that is not empty, or None")
 
     def attempt(session: Session) -> int:
         if identity is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 
@@ -112,6 +113,16 @@ def test_brief_texts_come_with_brief_headings(
 def test_what_is_kept_of_a_text(cell: Cell, width: int, shown: str) -> None:
     assert cut(cell, cell.text, width) == shown
     assert width_of(shown) <= width
+
+
+@pytest.mark.parametrize("keeps", ["start", "ends", "end"])
+def test_the_effort_to_cut_a_text_does_not_grow_with_its_length(
+    monkeypatch: pytest.MonkeyPatch, keeps: Literal["start", "ends", "end"]
+) -> None:
+    measured: list[str] = []
+    monkeypatch.setattr(tables, "_width", lambda char: measured.append(char) or 1)
+    cut(Cell("", keeps=keeps), "ü" * 100_000, 20)
+    assert len(measured) < 100
 
 
 def test_wide_characters_do_not_shift_the_next_column(capsys: pytest.CaptureFixture[str]) -> None:

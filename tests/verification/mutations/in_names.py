@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.verification.mutations.device import SCRIPTS, Device
 
+COMMANDS = "tests/integration/test_cli.py"
+DEAD = "tests/integration/test_dead_letters.py"
 NAMES = "tests/integration/test_names.py"
 BEAT_SCHEDULE = "tests/unit/beat/test_beat_schedule.py"
 PRINTABLE = "tests/unit/test_printable.py"
@@ -43,6 +45,22 @@ ALL = [
         "not text.isprintable() and any(map(_is_deceiving, text))",
         "False",
         NAMES,
+    ),
+    Device(
+        "names: in a shell",
+        "Completion offers no name that a shell would run a part of",
+        "cli/completion.py",
+        "return shlex.quote(name) == name and not",
+        "return not",
+        COMMANDS,
+    ),
+    Device(
+        "dead letters: an empty id",
+        "An empty id does not stand for all records",
+        "client/dead_letters.py",
+        "not (isinstance(identity, str) and identity)",
+        "not isinstance(identity, str)",
+        DEAD,
     ),
     Device(
         "names: a bound",
