@@ -89,7 +89,7 @@ def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
 
 
 def purged(
-    calls: RetryingCalls, identity: str | None, entry: str | None, older_than: timedelta | None
+    calls: RetryingCalls, identity: Any, entry: str | None, older_than: timedelta | None
 ) -> int:
     """Remove one by id, or (None) all that match; returns how many. ValidationError."""
     if identity is not None and not (isinstance(identity, str) and identity):
