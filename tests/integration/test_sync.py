@@ -341,3 +341,24 @@ def test_a_changed_schedule_of_many_must_have_a_slot_but_an_unchanged_one_need_n
     assert client.get("a").description == "x"
     with pytest.raises(errors.BulkError, match="in the future"):
         client.add_many([item("b", schedule=habeat.once(PAST))], replace=True)
+
+
+@pytest.mark.parametrize("entries", [{}, "", b"", {"name": "a"}, None, 7])
+def test_what_is_no_list_is_refused_and_removes_nothing(client: Client, entries: Any) -> None:
+    client.sync([item("a")], tag="x")
+    for dry_run in (True, False):
+        with pytest.raises(errors.ValidationError, match="a list of mappings"):
+            client.sync(entries, tag="x", dry_run=dry_run)
+    with pytest.raises(errors.ValidationError, match="a list of mappings"):
+        client.add_many(entries)
+    assert stored(client) == ["a"]
+
+
+def test_an_iterator_is_refused_because_a_dry_run_would_use_it_up(client: Client) -> None:
+    client.sync([item("a")], tag="x")
+    entries = (item(name) for name in ["a", "b"])
+    for dry_run in (True, False):
+        with pytest.raises(errors.ValidationError, match="a list: an iterator"):
+            client.sync(entries, tag="x", dry_run=dry_run)
+    assert [each["name"] for each in entries] == ["a", "b"]
+    assert stored(client) == ["a"]

@@ -237,6 +237,26 @@ def test_tls_by_scheme_or_by_option() -> None:
     assert not redis_target("redis://a", {"ssl": False}).tls
 
 
+@pytest.mark.parametrize(
+    ("url", "given", "setting"),
+    [
+        ("redis://a", {"ssl_ca_certs": "/ca.pem"}, "habeat_redis_options"),
+        ("redis://a", {"ssl_cert_reqs": "required", "ssl": False}, "habeat_redis_options"),
+        ("redis://a?ssl_cert_reqs=required", {}, "habeat_redis_url"),
+        ("sentinel://a", {"master_name": "m", "ssl_check_hostname": True}, "habeat_redis_options"),
+    ],
+)
+def test_tls_options_without_tls_are_refused(url: str, given: dict[str, Any], setting: str) -> None:
+    with pytest.raises(SettingsError, match="without TLS: use a rediss:// URL or set") as caught:
+        redis_target(url, given)
+    assert caught.value.setting == setting
+    assert redis_target(url, {**given, "ssl": True}).tls
+
+
+def test_a_tls_option_without_a_value_is_no_option() -> None:
+    assert not redis_target("redis://a", {"ssl_ca_certs": None}).tls
+
+
 def test_the_urls_query_is_read_and_the_options_go_first() -> None:
     url = "rediss://a?ssl_ca_certs=/ca.pem&ssl_certfile=/c.pem&ssl_check_hostname=false"
     options = redis_target(url, {"ssl_certfile": "/other.pem"}).checked_options

@@ -25,6 +25,7 @@ from habeat.client.dead_letters import DeadLetter, letter, letters, purged, rese
 from habeat.client.deferring import writes_for
 from habeat.client.editing import Editing, pausing, resuming
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
+from habeat.client.given import listed
 from habeat.client.guard import NO_GUARD, Guard, Scope
 from habeat.client.history import (
     Drift,
@@ -290,7 +291,7 @@ class Client:
 
         It begins with the record after the one whose `id` is `after`; without, from now on. Records
         come at most a second late. Raises the errors of `history`; you may then follow again after
-        the last record.
+        the last record. ValidationError if `after` is not the id of a record.
         """
         return self._follower(name, outcome, after).records()
 
@@ -407,7 +408,7 @@ class Client:
         With `replace`, existing entries are replaced as by `add`. After BulkInterrupted you can
         then repeat the call.
         """
-        entries = self._writes.kept(list(entries))
+        entries = self._writes.kept(listed(entries))
         return self._writes.make(
             self._calls, lambda calls: added(calls, entries, may_replace=replace)
         )
@@ -419,17 +420,20 @@ class Client:
 
         Each entry is given the tag. Entries that are missing are added, those that differ are
         changed, and entries of the API that have the tag but are not among `entries` are removed;
-        without entries, all that have it. No other entry is touched: BulkError if one of the names
-        belongs to an entry without the tag or to beat_schedule.
+        an empty list removes all that have it. No other entry is touched: BulkError if one of the
+        names belongs to an entry without the tag or to beat_schedule. Iterators are refused.
 
         Everything is checked first: if an entry is refused, nothing is written, and BulkError says
         what is wrong with each. With `dry_run`, nothing is written in any case. If Redis stops
         answering in between or the time is up, BulkInterrupted says what was written; repeat the
         call to continue. Pauses stay.
         """
+        if isinstance(entries, Iterator):  # used up by a dry run, it would remove all
+            raise ValidationError("entries", entries, "a list: an iterator can be read only once")
+        entries = listed(entries)
         if dry_run:
             return synced(self._calls, entries, tag, dry_run=True)
-        entries = self._writes.kept(list(entries))
+        entries = self._writes.kept(entries)
         return self._writes.make(
             self._calls, lambda calls: synced(calls, entries, tag, dry_run=calls.plans_only)
         )

@@ -43,6 +43,13 @@ def entries_given(
     return list(wanted.values()), errors
 
 
+def listed(given: Any) -> list[Any]:
+    """The entries as a list; ValidationError for what is no list of entries, such as one entry."""
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise ValidationError("entries", given, "a list of mappings with the arguments of add")
+    return list(given)
+
+
 def _entry(name: Any, item: Any, location: Location) -> Entry:
     if not isinstance(item, Mapping):
         raise ValidationError("entry", item, "a mapping with the arguments of add")

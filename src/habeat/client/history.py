@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ OutcomeName = Literal[
 ]
 OUTCOMES: tuple[OutcomeName, ...] = get_args(OutcomeName)
 
+_RECORD_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 _LEFT = (Outcome.SENT, Outcome.LATE)
 #: Outcomes of firings, which have a message, unless they are of a run of slots.
 _FIRINGS = (*_LEFT, Outcome.FAILED, Outcome.AMBIGUOUS, Outcome.SUPPRESSED)
@@ -151,6 +153,8 @@ class Follower:
         self._calls = calls
         self._name = name
         self._outcomes = outcomes
+        if after is not None and not _RECORD_ID.fullmatch(str(after)):
+            raise ValidationError("after", after, "the id of a record, as in 1764414000000-0")
         self._last = after
         #: Whether the last look has read all that there was.
         self.is_caught_up = False

@@ -115,6 +115,7 @@ def redis_target(
     target = RedisTarget(url, given, strict)
     if strict:
         _refuse_unknown(given)
+        _refuse_unused_tls(target)
     _check_together(target)
     return target
 
@@ -128,6 +129,17 @@ def _refuse_unknown(given: Mapping[str, Any]) -> None:
             raise _bad(
                 f"unknown option {name!r}: expected one of {', '.join(sorted(_KNOWN | {'ssl'}))}"
             )
+
+
+def _refuse_unused_tls(target: RedisTarget) -> None:
+    """Without TLS, its options would be ignored, and nothing would be encrypted."""
+    unused = sorted(TLS_OPTIONS & target.checked_options.keys())
+    if unused and not target.tls:
+        setting = SETTING if unused[0] in target.address.query else OPTIONS_SETTING
+        advice = "use a rediss:// URL or set the option 'ssl' to True"
+        raise SettingsError(
+            setting, f"{setting}: {unused[0]!r} has no effect without TLS: {advice}"
+        )
 
 
 def _check_together(target: RedisTarget) -> None:
