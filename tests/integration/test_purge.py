@@ -9,6 +9,7 @@ import pytest
 from habeat.client import Client, Guard
 from habeat.errors import BeatsAlive, ForeignState, NotAllowed
 from habeat.ports import Rendered
+from habeat.store.prefixes import REGISTRY
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
 from tests.support.servers.cluster import Cluster
@@ -59,6 +60,7 @@ def used(bench: Bench, client: Client) -> None:
     bench.admin.set(bench.keys.tasks, "{}")
     for name in FOREIGN:
         bench.admin.set(name, "another program's")
+    bench.admin.hset(REGISTRY, "habeat:proj", "{}")
 
 
 def stop(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +10,10 @@ from dataclasses import dataclass, field
 from habeat.client.calls import RetryingCalls
 from habeat.client.guard import Scope
 from habeat.client.status import Status, read_status
-from habeat.errors import BeatsAlive, NotAllowed
+from habeat.errors import BeatsAlive, NotAllowed, RedisUnavailable
 from habeat.store.prefix_keys import LAST
+
+log = logging.getLogger("habeat")
 
 #: As many names of keys that are not habeat's are returned.
 KEPT_MAX = 100
@@ -60,6 +63,8 @@ def purge_prefix(calls: RetryingCalls, *, dry_run: bool, force: bool) -> Purge:
             counts[kind] += _deleted(calls, names, dry_run)
     if last:
         counts[LAST] = _deleted(calls, last, dry_run)
+    if not dry_run:
+        _unregister(calls)
     return Purge(
         prefix=calls.location.prefix,
         deleted=not dry_run,
@@ -78,6 +83,14 @@ def check_stopped(prefix: str, status: Status) -> None:
         alive.append(status.leader.id)
     if alive:
         raise BeatsAlive(prefix, alive)
+
+
+def _unregister(calls: RetryingCalls) -> None:
+    """Leave the register of prefixes; without the right to, its entry means nothing and stays."""
+    try:
+        calls.write(lambda session: session.prefix_keys.unregister())
+    except RedisUnavailable as error:
+        log.debug("habeat: the prefix stays in the register of prefixes: %s", error)
 
 
 def _pages(calls: RetryingCalls) -> Iterator[tuple[str, list[bytes]]]:

@@ -68,9 +68,12 @@ class Children:
         """Whether the process exists; true also while it is stopped by a signal."""
         return self.exits()[name] is None
 
-    def clean_at_the_end(self, url: str, patterns: Sequence[str]) -> None:
-        """Have the keeper delete these keys at the end, in a Redis that outlives the demo."""
-        self._ask("clean", url=url, patterns=list(patterns))
+    def clean_at_the_end(self, url: str, patterns: Sequence[str], prefix: str) -> None:
+        """Have the keeper delete these keys at the end, in a Redis that outlives the demo.
+
+        `prefix` is removed from the register of prefixes.
+        """
+        self._ask("clean", url=url, patterns=list(patterns), prefix=prefix)
 
     def tail(self, name: str) -> str:
         """The last lines of a process's output."""

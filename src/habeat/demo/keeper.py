@@ -89,8 +89,8 @@ class Keeper:
                 self._exits[name] = status
         return {"exits": {**dict.fromkeys(self._children), **self._exits}}
 
-    def _clean_at_the_end(self, url: str, patterns: list[str]) -> dict[str, Any]:
-        self._cleaning = {"url": url, "patterns": patterns}
+    def _clean_at_the_end(self, url: str, patterns: list[str], prefix: str) -> dict[str, Any]:
+        self._cleaning = {"url": url, "patterns": patterns, "prefix": prefix}
         return {}
 
     def _kill(self, child: subprocess.Popen[bytes]) -> None:
@@ -105,14 +105,17 @@ class Keeper:
             self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _delete_keys(url: str, patterns: list[str]) -> None:
+def _delete_keys(url: str, patterns: list[str], prefix: str) -> None:
     import redis
+
+    from habeat.store.prefixes import REGISTRY
 
     try:
         with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2) as client:
             for pattern in patterns:
                 for key in client.scan_iter(pattern, count=1000):
                     client.delete(key)
+            client.hdel(REGISTRY, prefix)
     except (redis.RedisError, OSError) as error:
         print(f"habeat: cannot delete the demo's keys from Redis: {error}", file=sys.stderr)
 

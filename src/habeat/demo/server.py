@@ -33,7 +33,7 @@ def start_server(children: Children, choice: str) -> Server:
     if named and choice == "auto":
         location = Location.on(named)
         server = Server(location, f"{_answers(location.url)} (HABEAT_REDIS_URL)")
-        children.clean_at_the_end(location.url, location.patterns)
+        children.clean_at_the_end(location.url, location.patterns, location.name)
         return server
     binary, origin = _binary(choice)
     path = children.folder / "s"

@@ -15,6 +15,7 @@ from redis.cluster import RedisCluster
 
 from habeat.store.calling import Caller, text
 from habeat.store.keys import FIXED, Keys
+from habeat.store.prefixes import REGISTRY
 
 #: One key per slot, request, client call, entry or configuration; `probe:` is the script check's.
 FAMILIES = ("fired", "request", "call", "lateness", "declared", "probe")
@@ -48,6 +49,10 @@ class PrefixKeys:
             self._caller.do(partial(_unlink, names=names[start : start + SCAN_COUNT]))
             for start in range(0, len(names), SCAN_COUNT)
         )
+
+    def unregister(self) -> None:
+        """Remove the prefix from the register of prefixes, which is a key of its own."""
+        self._caller.do(lambda client: client.hdel(REGISTRY, self._caller.keys.prefix))
 
     def _scan(self, cursor: int) -> tuple[int, Sequence[bytes]]:
         pattern = _literally(self._caller.keys.base) + "*"
