@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 import habeat
-from habeat.errors import BulkError, EntryNotFound, NotAllowed
+from habeat.core.request import Request
+from habeat.entries.codec import encode_request
+from habeat.errors import BulkError, DeadNotFound, EntryNotFound, NotAllowed
+from habeat.store.keys import Keys
 from tests.support.servers.redis_server import Server
 
 PREFIX = "habeat:guarded"
@@ -115,6 +118,49 @@ def test_a_trigger_sends_only_what_is_allowed(free: habeat.Client, valkey: Serve
         refused = client.trigger_many(["t7:map"], args=["admin.wipe", [1]]).refused
         assert isinstance(refused["t7:map"], NotAllowed)
         client.trigger("t7:map", args=["reports.b", [1]])
+
+
+def test_only_the_dead_letters_of_the_scope_are_seen(
+    free: habeat.Client, tenant: habeat.Client, valkey: Server
+) -> None:
+    keys, at_ms = Keys(PREFIX), 1_800_000_000_000
+    for at, name in enumerate(("t7:a", "t8:a")):
+        request = encode_request(Request("trigger", name, at_ms))
+        valkey.admin.hset(keys.dead, f"request {name}", request)
+        valkey.admin.zadd(keys.dead_at, {f"request {name}": at_ms + at})
+    assert [letter.entry for letter in free.dead()] == ["t7:a", "t8:a"]
+    assert [letter.entry for letter in tenant.dead()] == ["t7:a"]
+    assert tenant.dead("t8:a") == []
+    assert tenant.purge_dead(entry="t8:a") == 0
+    for call in (tenant.dead_letter, tenant.resend, tenant.purge_dead):
+        with pytest.raises(DeadNotFound):
+            call("request t8:a")
+    for older_than in (None, timedelta(0)):
+        with pytest.raises(NotAllowed, match="this client has a scope"):
+            tenant.purge_dead(older_than=older_than)
+    assert len(free.dead()) == 2
+    assert tenant.dead_letter("request t7:a").entry == "t7:a"
+    assert tenant.purge_dead("request t7:a") == 1
+    assert [letter.entry for letter in free.dead()] == ["t8:a"]
+
+
+def test_the_circuits_of_other_scopes_are_not_seen(tenant: habeat.Client) -> None:
+    assert tenant.circuit("t7:a") is None
+    with pytest.raises(EntryNotFound):
+        tenant.circuit("t8:a")
+
+
+def test_a_name_outside_the_scope_is_refused_whether_it_exists_or_not(
+    free: habeat.Client, valkey: Server
+) -> None:
+    with habeat.Client(valkey.url(), prefix=PREFIX, guard=habeat.Guard(prefix="t7:")) as client:
+        for name in ("t8:a", "t8:none"):
+            with pytest.raises(NotAllowed):
+                client.rename("t7:a", name)
+            for call in (client.add_many, lambda given: client.sync(given, tag="mine")):
+                with pytest.raises(BulkError) as error:
+                    call([{"name": name, "task": "reports.a", "schedule": 300}])
+                assert isinstance(error.value.errors[name], NotAllowed)
 
 
 def test_removing_many_stays_in_the_scope(free: habeat.Client, tenant: habeat.Client) -> None:

@@ -162,6 +162,7 @@ def _check(
     errors = dict(refused)
     for entry, stored in zip(wanted, found, strict=True):
         try:
+            calls.guard.check_name(entry.name)  # else the error would say that the name is taken
             check(stored)
             # An unchanged schedule may be exhausted: that is no reason to refuse other changes.
             if not stored.exists or rescheduled(shown(stored), entry):

@@ -207,7 +207,7 @@ class Client:
         return entry.policies(self._calls.location.policies)
 
     def _check_scope(self, name: str | None) -> None:
-        """EntryNotFound or NotAllowed if the guard does not let this client see this history."""
+        """EntryNotFound or NotAllowed if the guard does not let this client see this entry."""
         scope = self._calls.guard.scope
         if name is None:
             if scope != Scope():
@@ -640,6 +640,7 @@ class Client:
 
     def circuit(self, name: str) -> Circuit | None:
         """The entry's open circuit: since when and why it is not sent; None if it is closed."""
+        self._check_scope(name)
         return self._calls.read(lambda session: session.inspection.circuit(name))
 
     # -- what was given up --------------------------------------------------------------------
@@ -651,7 +652,10 @@ class Client:
         older_than: timedelta | None = None,
         limit: int | None = 100,
     ) -> DeadLetters:
-        """Firings and requests that were given up and are kept, the oldest first."""
+        """Firings and requests that were given up and are kept, the oldest first.
+
+        A client with a scope sees, resends and purges those of its entries only.
+        """
         return letters(self._calls, entry, older_than, limit)
 
     def dead_letter(self, id: str) -> DeadLetter:
@@ -674,8 +678,9 @@ class Client:
     ) -> int:
         """Remove one dead firing or request by id, or all that match; returns how many.
 
-        Without `id`, `entry` and `older_than`, all are removed. Raises DeadNotFound, and
-        ValidationError for an empty id.
+        Without `id`, `entry` and `older_than`, all are removed. Raises DeadNotFound,
+        ValidationError for an empty id, and NotAllowed for a client with a scope if neither `id`
+        nor `entry` is given.
         """
         return purged(self._calls, id, entry, older_than)
 

@@ -1,26 +1,32 @@
-"""Dead firings and requests: list, show, resend, purge. Arguments are never shown."""
+"""Dead firings and requests: list, show, resend, purge. Arguments are never shown.
+
+A client with a scope sees those of its entries only. With a tag, that means entries that still
+exist: the tags of a removed entry are not known.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from habeat.client.calls import RetryingCalls, Session
+from habeat.client.guard import Scope
 from habeat.client.history import moment
 from habeat.entries.codec import decode_request
+from habeat.entries.readable import shown
 from habeat.errors import (
     DeadNotFound,
     DeadUnreadable,
     DefinitionError,
     EntryNotFound,
+    NotAllowed,
     ValidationError,
 )
 from habeat.store.dead_letters import DeadRecord
-
-PAGE = 200
+from habeat.store.pages import PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +57,11 @@ def letters(
     calls: RetryingCalls, entry: str | None, older_than: timedelta | None, limit: int | None
 ) -> list[DeadLetter]:
     """The dead firings and requests that match, the oldest first."""
+    scope = calls.guard.scope
 
     def attempt(session: Session) -> list[DeadLetter]:
         found: list[DeadLetter] = []
-        for record in _records(session, entry, older_than):
+        for record in _records(session, scope, entry, older_than):
             if limit is not None and len(found) >= limit:
                 break
             found.append(letter_of(record))
@@ -65,25 +72,26 @@ def letters(
 
 def letter(calls: RetryingCalls, identity: str) -> DeadLetter:
     """The dead firing or request with this id; DeadNotFound."""
-    return calls.read(lambda session: letter_of(_found(session, identity)))
+    scope = calls.guard.scope
+    return calls.read(lambda session: letter_of(_found(session, scope, identity)))
 
 
 def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
     """Have it sent again; DeadNotFound, DeadUnreadable, EntryNotFound."""
 
     def attempt(session: Session) -> DeadLetter:
-        record = _found(session, identity)
-        shown = letter_of(record)
-        if not shown.resendable:
+        record = _found(session, calls.guard.scope, identity)
+        dead = letter_of(record)
+        if not dead.resendable:
             raise DeadUnreadable(identity)
-        word = session.dead.resend(_of_entry(record, shown.entry))
+        word = session.dead.resend(_of_entry(record, dead.entry))
         if word == "gone":
-            raise EntryNotFound(shown.entry)
+            raise EntryNotFound(dead.entry)
         if word == "there":
             raise DeadUnreadable(identity, "it is already being sent")
         if word == "changed":
             raise DeadNotFound(identity)
-        return shown
+        return dead
 
     return calls.write(attempt)
 
@@ -91,14 +99,17 @@ def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
 def purged(
     calls: RetryingCalls, identity: Any, entry: str | None, older_than: timedelta | None
 ) -> int:
-    """Remove one by id, or (None) all that match; returns how many. ValidationError."""
+    """Remove one by id, or (None) all that match; returns how many. ValidationError, NotAllowed."""
+    scope = calls.guard.scope
     if identity is not None and not (isinstance(identity, str) and identity):
         raise ValidationError("id", identity, "an id that is not empty, or None")
+    if identity is None and entry is None and scope != Scope():
+        raise NotAllowed("", "entry", "one entry by its name: this client has a scope")
 
     def attempt(session: Session) -> int:
         if identity is not None:
-            return session.dead.purge([_found(session, identity).field])
-        fields = [record.field for record in _records(session, entry, older_than)]
+            return session.dead.purge([_found(session, scope, identity).field])
+        fields = [record.field for record in _records(session, scope, entry, older_than)]
         return sum(
             session.dead.purge(fields[start : start + PAGE])
             for start in range(0, len(fields), PAGE)
@@ -108,7 +119,7 @@ def purged(
 
 
 def _records(
-    session: Session, entry: str | None, older_than: timedelta | None
+    session: Session, scope: Scope, entry: str | None, older_than: timedelta | None
 ) -> Iterator[DeadRecord]:
     before_ms = None
     if older_than is not None:
@@ -116,17 +127,28 @@ def _records(
         before_ms = now_ms - older_than // timedelta(milliseconds=1)
     start = 0
     while page := session.dead.page(start, PAGE):
+        inside = _inside(session, scope, page)
         for record in page:
             if before_ms is not None and (record.at_ms or 0) > before_ms:
                 return
-            if entry is None or _entry_of(record) == entry:
+            name = _entry_of(record)
+            if name in inside and (entry is None or name == entry):
                 yield record
         start += PAGE
 
 
-def _found(session: Session, identity: str) -> DeadRecord:
+def _inside(session: Session, scope: Scope, records: Sequence[DeadRecord]) -> set[str]:
+    """The names of the entries of these records that are in the scope."""
+    names = {name for name in map(_entry_of, records) if scope.has_name(name)}
+    if not scope.tag or not names:
+        return names
+    stored = session.entries.read(sorted(names)).stored
+    return {each.name for each in stored if each.exists and scope.has(shown(each))}
+
+
+def _found(session: Session, scope: Scope, identity: str) -> DeadRecord:
     record = session.dead.find(identity)
-    if record is None:
+    if record is None or not _inside(session, scope, [record]):
         raise DeadNotFound(identity)
     return record
 

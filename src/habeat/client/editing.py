@@ -112,6 +112,7 @@ class Editing:
                 raise DefinitionError(name, old.unreadable or "there is none")
             if new_name == name:
                 return Plan(found)
+            self._calls.guard.check_name(new_name)
             if new.exists:
                 raise EntryExists(new_name, shown(new).owner, "choose another name")
             renaming, entry = renamed(old, new_name, session.entries.requests())
