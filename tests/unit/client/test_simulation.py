@@ -55,7 +55,7 @@ SCHEDULES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     SCHEDULES,
     st.sampled_from([0, 1_000, 90_000, 86_400_000]),
