@@ -197,3 +197,10 @@ def test_an_error_of_any_kind_in_the_middle_leaves_none(client: Client, writes: 
     with pytest.raises(ZeroDivisionError):
         client.add_many(given())
     assert stored(client) == []
+
+
+def test_an_item_that_is_no_mapping_is_not_quoted(client: Client) -> None:
+    with pytest.raises(errors.BulkError) as error:
+        client.add_many([("x", "t", 60, ["s3cret"])])  # type: ignore[list-item]
+    assert "got a tuple" in str(error.value)
+    assert "s3cret" not in str(error.value)

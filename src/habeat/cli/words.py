@@ -13,6 +13,7 @@ import click
 
 from habeat.cli.moments import moment_here, moment_in
 from habeat.errors import ValidationError
+from habeat.printable import kind_of
 from habeat.schedules import Schedule, cron, crontab, every, once, rrule, solar
 from habeat.schedules.zone import zone_named
 
@@ -88,9 +89,9 @@ class Json(ParamType):
         try:
             parsed = json.loads(value)
         except (ValueError, RecursionError) as error:
-            self.fail(f"{value!r} is not JSON: {error}", param, ctx)
+            self.fail(f"this is not JSON ({error}): expected {self._what}", param, ctx)
         if not isinstance(parsed, self._kind):
-            self.fail(f"{value!r}: expected {self._what}", param, ctx)
+            self.fail(f"expected {self._what}, got {kind_of(parsed)}", param, ctx)
         return parsed
 
 

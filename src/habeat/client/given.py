@@ -14,6 +14,7 @@ from habeat.core.entry import Entry
 from habeat.core.limits import within
 from habeat.entries.draft import new_entry, storable
 from habeat.errors import HabeatError, ValidationError
+from habeat.printable import kind_of
 
 #: For this many entries, a bulk call may take a second longer.
 PER_SECOND = 1_000
@@ -52,7 +53,7 @@ def listed(given: Any) -> list[Any]:
 
 def _entry(name: Any, item: Any, location: Location) -> Entry:
     if not isinstance(item, Mapping):
-        raise ValidationError("entry", item, "a mapping with the arguments of add")
+        raise ValidationError("entry", kind_of(item), "a mapping with the arguments of add")
     given = {key: value for key, value in item.items() if key != "name"}
     for required in ("task", "schedule"):
         if required not in given:

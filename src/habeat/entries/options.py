@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from habeat.errors import ValidationError
+from habeat.printable import kind_of
 
 #: Options of `apply_async` that habeat sets itself, or that cannot be stored.
 _REFUSED = {
@@ -49,7 +50,7 @@ def options_of(given: Any) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise ValidationError("options", given, "a mapping with string keys")
+        raise ValidationError("options", kind_of(given), "a mapping with string keys")
     options = {name: value for name, value in given.items() if value is not None}
     for name, value in options.items():
         check, allowed = _CHECKS.get(name, (_anything, ""))
@@ -68,12 +69,12 @@ def check_names(options: Mapping[str, Any], own: Collection[str] = ()) -> None:
     stamps = options.get("stamped_headers") or ()
     for name, value in options.items():
         if name in _REFUSED and value is not None:
-            raise ValidationError(f"options.{name}", value, _REFUSED[name])
+            raise ValidationError(f"options.{name}", kind_of(value), _REFUSED[name])
         if name in KNOWN or name in own or name in stamps:
             continue
         raise ValidationError(
             f"options.{name}",
-            value,
+            kind_of(value),
             "an option that Celery or its transports read; if code of yours reads it, name it in "
             "habeat_own_options",
             problem=f"unknown option {name!r}{_hint(name)}",

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from collections import UserList
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from habeat.errors import ValidationError
+from habeat.printable import Kind, kind_of, repr_of
+
+#: This many keys of a mistyped signature are in the error.
+KEYS_SHOWN = 5
 
 _TASK_ALLOWED = "a task's name, a task or a signature"
 
@@ -31,7 +36,15 @@ def task_of(given: Any) -> str | dict[str, Any]:
                 ) from None
     elif isinstance(name := getattr(given, "name", None), str) and name and callable(given):
         return name
-    raise ValidationError("task", given, _TASK_ALLOWED)
+    raise ValidationError("task", _shown(given), _TASK_ALLOWED)
+
+
+def _shown(given: Any) -> Any:
+    """What an error shows of it: not its values, which may be the arguments of a signature."""
+    if not isinstance(given, Mapping):
+        return given if given is None or isinstance(given, str | int) else kind_of(given)
+    keys = ", ".join(repr_of(key) for key in islice(given, KEYS_SHOWN) if isinstance(key, str))
+    return Kind(f"{kind_of(given)} with the keys {keys}") if keys else kind_of(given)
 
 
 def _plain(value: Any) -> Any:

@@ -119,3 +119,10 @@ def test_options_and_json() -> None:
     for wrong in ("{", '{"a": 1}'):
         with pytest.raises(click.BadParameter):
             JSON_LIST.convert(wrong, None, None)
+
+
+@pytest.mark.parametrize("given", ['["s3cret', '{"token": "s3cret"}', "s3cret"])
+def test_text_that_is_not_the_json_expected_is_not_quoted(given: str) -> None:
+    with pytest.raises(click.BadParameter, match="expected a JSON list") as error:
+        JSON_LIST.convert(given, None, None)
+    assert "s3cret" not in error.value.message

@@ -328,3 +328,22 @@ def test_keys_of_an_argument_that_json_cannot_carry(keys: dict[Any, Any]) -> Non
     with pytest.raises(ValidationError) as caught:
         made(kwargs={"a": keys})
     assert caught.value.field == 'kwargs["a"]'
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"options": {"kwargs": {"token": "s3cret"}}}, "got a dict"),
+        ({"options": {"connection": "redis://:s3cret@h"}}, "got a str"),
+        ({"options": {"tokn": "s3cret"}}, "'tokn'"),
+        ({"options": [("headers", {"Authorization": "s3cret"})]}, "got a list"),
+        ({"task": {"tsk": "t", "kwargs": {"token": "s3cret"}}}, "with the keys 'tsk', 'kwargs'"),
+        ({"task": ["s3cret"]}, "got a list"),
+    ],
+    ids=str,
+)
+def test_errors_do_not_quote_what_may_be_secret(given: Any, said: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        new_entry("e", {"task": "t", "schedule": 60, **given}, "UTC")
+    assert said in str(error.value)
+    assert "s3cret" not in f"{error.value} {error.value.given!r}"
