@@ -128,18 +128,22 @@ class BulkInterrupted(HabeatError):
     `added`, `changed` and `removed` have the names of the entries that were written, `unknown` of
     those whose write was not answered; the others were not written. `why` is the error that ended
     the call. A `repeatable` call can be made again as it is: what was written is unchanged then.
+
+    `total` is None for a prefix, tags or all entries. For `trigger_many`, `changed` has the names
+    of those that fire, and `request_id` the id to call again with, so that none fires twice.
     """
 
     def __init__(
         self,
         added: Sequence[str],
         unknown: Sequence[str],
-        total: int,
+        total: int | None,
         why: HabeatError,
         *,
         changed: Sequence[str] = (),
         removed: Sequence[str] = (),
         repeatable: bool = False,
+        request_id: str | None = None,
     ) -> None:
         self.added = tuple(added)
         self.changed = tuple(changed)
@@ -148,17 +152,23 @@ class BulkInterrupted(HabeatError):
         self.total = total
         self.why = why
         self.repeatable = repeatable
+        self.request_id = request_id
         only_removed = bool(removed) and not (added or changed)
         verb = "removed" if only_removed else "written" if repeatable else "added"
+        if request_id is not None:
+            verb = "triggered"
         count = len(self.added) + len(self.changed) + len(self.removed)
         doubt = f" and {len(self.unknown)} may have been" if self.unknown else ""
         advice = "add the missing ones, or call with replace=True"
         if repeatable:
             advice = "call again"
+            if request_id is not None:
+                advice = f"call again with the request id {request_id}"
         elif only_removed:
             advice = "remove those that are left"
-        were = plural(total, "entry was", "entries were")
-        super().__init__(f"{count} of {were} {verb}{doubt}: {why}; then {advice}")
+        of = "" if total is None else f"{count} of "
+        were = plural(count if total is None else total, "entry was", "entries were")
+        super().__init__(f"{of}{were} {verb}{doubt}: {why}; then {advice}")
 
 
 class DefinitionError(HabeatError):

@@ -156,3 +156,89 @@ def test_the_same_triggers_again_are_known(client: Client) -> None:
     assert [each.known for each in first.requests.values()] == [False, False]
     again = client.trigger_many(["b"], request_id="r")
     assert (again.requests["b"], again.requests["b"].known) == (first.requests["b"], True)
+
+
+@pytest.mark.parametrize("call", [Client.pause_many, Client.remove_many])
+def test_an_interrupted_selection_says_what_it_did_and_can_be_repeated(
+    client: Client, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Any]
+) -> None:
+    add(client, ("c", "d"))
+    add(client)
+    with monkeypatch.context() as patched:
+        for method in ("remove", "write"):
+            fail_after(patched, method, 1)
+        with pytest.raises(errors.BulkInterrupted, match="then call again") as caught:
+            call(client, prefix="c0")
+    done = (*caught.value.removed, *caught.value.changed)
+    assert str(caught.value).startswith(f"{len(done)} entries were ")
+    assert (done, caught.value.total) == (NAMES[:WRITTEN], None)
+    assert caught.value.unknown == NAMES[WRITTEN : 2 * WRITTEN]
+    assert caught.value.repeatable
+    call(client, prefix="c0")
+    assert [entry.name for entry in client.list(state="active")] == ["c", "d"]
+
+
+def fail_after(patched: pytest.MonkeyPatch, method: str, count: int) -> None:
+    """Let this method of the store work so many times; then Redis does not answer."""
+    real, calls = getattr(EntryStore, method), [0]
+
+    def act(store: EntryStore, *given: Any) -> Any:
+        calls[0] += 1
+        if calls[0] > count:
+            raise StoreUnavailable("unreachable", "a test")
+        return real(store, *given)
+
+    patched.setattr(EntryStore, method, act)
+
+
+def requests_in(valkey: Server) -> int:
+    return int(valkey.admin.hlen("{habeat:many}:requests"))
+
+
+@pytest.mark.parametrize("entries", [{"names": ["a", "b", "c"]}, {"all": True}])
+def test_an_interrupted_trigger_names_the_id_to_call_again_with(
+    client: Client, valkey: Server, monkeypatch: pytest.MonkeyPatch, entries: dict[str, Any]
+) -> None:
+    add(client, ("a", "b", "c"))
+    with monkeypatch.context() as patched:
+        fail_after(patched, "add_request", 1)
+        with pytest.raises(errors.BulkInterrupted) as caught:
+            client.trigger_many(**entries)
+    error = caught.value
+    assert (error.changed, error.unknown, error.total) == (("a",), ("b",), 3)
+    assert str(error).startswith("1 of 3 entries were triggered and 1 may have been: ")
+    assert str(error).endswith(f"then call again with the request id {error.request_id}")
+    again = client.trigger_many(**entries, request_id=error.request_id)
+    assert [each.known for each in again.requests.values()] == [True, False, False]
+    assert requests_in(valkey) == 3
+
+
+def test_a_first_request_that_is_not_answered_can_be_repeated_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(client, ("a", "b"))
+    fail_after(monkeypatch, "add_request", 0)
+    with pytest.raises(errors.BulkInterrupted, match="0 of 2 entries were") as caught:
+        client.trigger_many(all=True)
+    assert caught.value.unknown == ("a",)
+
+
+@pytest.mark.parametrize("entries", [{"names": NAMES}, {"all": True}])
+@pytest.mark.parametrize("args", [[object()], ["x" * 2_000_000]])
+def test_what_one_entry_cannot_be_sent_stops_a_trigger_before_the_first(
+    client: Client, valkey: Server, entries: dict[str, Any], args: list[Any]
+) -> None:
+    add(client)
+    with pytest.raises(errors.ValidationError):
+        client.trigger_many(**entries, args=args)
+    assert requests_in(valkey) == 0
+
+
+@pytest.mark.parametrize("length", [87, 88, 100])
+def test_a_long_request_id_works_as_a_short_one(client: Client, length: int) -> None:
+    add(client, ("a", "b"))
+    first = client.trigger_many(all=True, request_id="r" * length).requests
+    again = client.trigger_many(all=True, request_id="r" * length).requests
+    assert first == again
+    assert len({*first.values()}) == 2
+    assert [each.known for each in again.values()] == [True, True]

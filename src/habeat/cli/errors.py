@@ -34,7 +34,17 @@ Result = TypeVar("Result")
 EXAMPLE = "celery -A proj "
 
 #: What an error knows besides its sentence; values that were given may be secret, so they are not.
-_FACTS = ("entry", "field", "allowed", "setting", "expected_rev", "found_rev", "owner", "id")
+_FACTS = (
+    "entry",
+    "field",
+    "allowed",
+    "setting",
+    "expected_rev",
+    "found_rev",
+    "owner",
+    "id",
+    "request_id",
+)
 
 
 def guarded(

@@ -30,7 +30,8 @@ from habeat.printable import repr_of
 from habeat.schedules.custom import Code
 from habeat.schedules.schedule import Run, to_ms
 
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}", re.ASCII)
+ID_CHARS_MAX = 100
+_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{ID_CHARS_MAX}}}", re.ASCII)
 
 
 class RequestId(str):
@@ -76,15 +77,23 @@ def triggered(
 ) -> RequestId:
     """Request one firing, as soon as possible."""
     try:
-        positional = None if args is None else arguments(args)
-        named = None if kwargs is None else keywords(kwargs)
+        request = firing(args, kwargs)
     except ValidationError as error:
         raise error.of_entry(name) from None
+    return RequestId(identity, known=_ask(calls, name, identity, request))
+
+
+def firing(
+    args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
+) -> Callable[[Entry, int], Request]:
+    """Makes the request for one firing of an entry at Redis' time; ValidationError."""
+    positional = None if args is None else arguments(args)
+    named = None if kwargs is None else keywords(kwargs)
 
     def request(entry: Entry, now_ms: int) -> Request:
         return Request("trigger", entry.name, now_ms, positional, named)
 
-    return RequestId(identity, known=_ask(calls, name, identity, request))
+    return request
 
 
 def backfilled(
@@ -150,12 +159,7 @@ def _ask(
         if wanted is None:
             return False
         keep_ms = calls.location.ledger_age_ms
-        raw, limits = encode_request(wanted), calls.location.limits
-        within("request", len(raw), limits, "definition_bytes", name)
-        if wanted.args is not None or wanted.kwargs is not None:
-            applied = wanted.applied(stored.entry)
-            calls.guard.check_sent(applied)
-            check_arguments(applied, calls.location.limits.task_serializer)
+        raw = checked_request(calls, wanted, stored.entry)
         if calls.plans_only:
             return False
         reply = session.entries.add_request(identity, raw, keep_ms, name, mark)
@@ -167,6 +171,17 @@ def _ask(
         return reply.word == "known"
 
     return calls.write(attempt)
+
+
+def checked_request(calls: RetryingCalls, wanted: Request, entry: Entry) -> bytes:
+    """The request as it is stored; ValidationError or NotAllowed if it cannot be sent."""
+    raw, limits = encode_request(wanted), calls.location.limits
+    within("request", len(raw), limits, "definition_bytes", entry.name)
+    if wanted.args is not None or wanted.kwargs is not None:
+        applied = wanted.applied(entry)
+        calls.guard.check_sent(applied)
+        check_arguments(applied, limits.task_serializer)
+    return raw
 
 
 def _counted(entry: Entry, start_ms: int, end_ms: int, end: datetime, check: Check) -> Run | None:
@@ -195,5 +210,5 @@ def request_id_of(entry: str, given: Any) -> str:
         return secrets.token_hex(8)
     if isinstance(given, str) and _ID.fullmatch(given):
         return str(given)
-    allowed = "1 to 100 letters, digits and . _ : -"
+    allowed = f"1 to {ID_CHARS_MAX} letters, digits and . _ : -"
     raise ValidationError("request_id", given, allowed, entry=entry)

@@ -521,8 +521,8 @@ class Client:
 
         Returns the names of those that were removed. If a named entry does not exist or belongs to
         beat_schedule, none is removed, and BulkError says what is wrong with each. More than 50
-        names are removed in batches: BulkInterrupted says which were, if Redis stops answering in
-        between. Raises ValidationError.
+        names, or a selection, are removed in batches: BulkInterrupted says which were, if Redis
+        stops answering in between. Raises ValidationError.
         """
         chosen = Chosen.checked(names, prefix, tags, every=False)
         return self._writes.make(self._calls, lambda calls: removed(calls, chosen))
@@ -579,7 +579,8 @@ class Client:
         """Fire each of these entries once, now; see `trigger`.
 
         The requests' ids are derived from `request_id` and the entries' names, so the same call
-        again sends nothing again. Errors are as for `resume_many`.
+        again sends nothing again. Arguments are checked for every entry first. Errors are as for
+        `resume_many`; call again with the `request_id` of a BulkInterrupted to fire the others.
         """
         chosen = Chosen.checked(names, prefix, tags, every=all)
         identity = request_id_of("", request_id)

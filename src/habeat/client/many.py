@@ -4,6 +4,9 @@ Named entries are checked first: if one of them is unknown or cannot be changed,
 are written in batches, each by one script (decision 0034), so a call for up to 50 names is all or
 nothing. If Redis stops answering between two batches, BulkInterrupted says what was done.
 
+Requests are stored one by one, after all of them were checked. An interrupted `trigger_many` is
+repeated with the same `request_id`: the requests that were stored are then known.
+
 A selection is worked through page by page. An entry in it that cannot be changed is reported, and
 the others are changed.
 """
@@ -16,7 +19,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from habeat.client.by_hand import RequestId, request_id_of, triggered
+from habeat.client.by_hand import (
+    ID_CHARS_MAX,
+    RequestId,
+    checked_request,
+    firing,
+    triggered,
+)
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.room import within_room
 from habeat.client.selection import Selection, pages_of
@@ -138,10 +147,19 @@ def changed(
     """Do this to each of the entries; `removes` says that it removes them, for errors."""
     calls = calls.bounded()
     done = ManyChanged()
-    batch: Sequence[str] = ()
+    unknown: Sequence[str] = ()  # the names of a batch while it is unknown whether it was written
+
+    def plan(batch: Sequence[str], session: Session) -> Plan[ManyChanged]:
+        nonlocal unknown
+        unknown = ()
+        planned = _batch(calls, chosen, act, batch, session)
+        unknown = planned.result.changed
+        return planned
+
     try:
         for batch in chosen.batches(calls, act):
-            more = swap(calls, partial(_batch, calls, chosen, act, batch))
+            more = swap(calls, partial(plan, batch))
+            unknown = ()
             done = ManyChanged(
                 done.changed + more.changed,
                 done.unchanged + more.unchanged,
@@ -149,17 +167,19 @@ def changed(
             )
             calls.check(plural(len(done.changed), "entry was", "entries were") + " changed")
     except (RedisUnavailable, CallTimeout, Overtaken, *OF_ENTRY) as error:
-        why = RevisionConflict(error.entry, None, None) if isinstance(error, Overtaken) else error
-        if chosen.names is None or not done.changed or calls.plans_only:
+        why: HabeatError = error
+        if isinstance(error, Overtaken):
+            why, unknown = RevisionConflict(error.entry, None, None), ()
+        if not done.changed or calls.plans_only:
             raise why from error
         raise BulkInterrupted(
             (),
-            batch,
-            len(chosen.names),
+            unknown,
+            None if chosen.names is None else len(chosen.names),
             why,
             changed=() if removes else done.changed,
             removed=done.changed if removes else (),
-            repeatable=not removes,
+            repeatable=chosen.names is None or not removes,
         ) from error
     return done
 
@@ -244,29 +264,98 @@ def triggered_many(
 ) -> ManyTriggered:
     """Request one firing of each; the ids are derived from `request_id` and the entries' names."""
     calls = calls.bounded()
-    requests: dict[str, RequestId] = {}
+    request = firing(args, kwargs)
+
+    def check(stored: Stored, now_ms: int) -> None:
+        if stored.entry is None:
+            raise DefinitionError(stored.name, stored.unreadable)
+        checked_request(calls, request(stored.entry, now_ms), stored.entry)
+
+    names: list[str] = []
     refused: dict[str, HabeatError] = {}
-    for batch in chosen.batches(calls, _triggerable):
-        for name in _present(calls, chosen, batch):
-            try:
-                identity = request_id_of(name, _derived(request_id, name))
-                requests[name] = triggered(calls, name, args, kwargs, identity)
-            except OF_ENTRY as error:
+    for batch in chosen.batches(calls, check):
+        for name, error in _checked(calls, chosen, batch, check):
+            if error is None:
+                names.append(name)
+            else:
                 refused[name] = error
-            calls.check(plural(len(requests), "entry was", "entries were") + " triggered")
-    return ManyTriggered(requests, refused)
+    fire = partial(triggered, calls, args=args, kwargs=kwargs)
+    return _Triggering(calls, names, refused, request_id).run(fire)
 
 
-def _triggerable(stored: Stored, now_ms: int) -> None:
-    if stored.entry is None:
-        raise DefinitionError(stored.name, stored.unreadable)
-
-
-def _present(calls: RetryingCalls, chosen: Chosen, names: Sequence[str]) -> list[str]:
+def _checked(
+    calls: RetryingCalls, chosen: Chosen, names: Sequence[str], act: Act
+) -> Iterator[tuple[str, HabeatError | None]]:
+    """Those of these names that are meant, each with the reason if it cannot be triggered."""
     snapshot = calls.read(lambda session: session.entries.read(names))
-    return [stored.name for stored in snapshot.stored if chosen.has(stored, calls)]
+    for stored in snapshot.stored:
+        if not chosen.has(stored, calls):
+            continue
+        try:
+            _allowed(calls, act, stored, snapshot.now_ms)
+        except OF_ENTRY as error:
+            yield stored.name, error
+        else:
+            yield stored.name, None
+
+
+class _Triggering:
+    """Stores one request for each entry, and tracks how far it has come."""
+
+    def __init__(
+        self,
+        calls: RetryingCalls,
+        names: Sequence[str],
+        refused: dict[str, HabeatError],
+        request_id: str,
+    ) -> None:
+        self._calls = calls
+        self._names = names
+        self._requests: dict[str, RequestId] = {}
+        self._refused = refused
+        self._request_id = request_id
+        #: The name of an entry while it is unknown whether its request was stored.
+        self._unknown: tuple[str, ...] = ()
+
+    def run(self, fire: Callable[..., RequestId]) -> ManyTriggered:
+        """Request one firing of each with `fire`; BulkInterrupted says which were requested."""
+        try:
+            for name in self._names:
+                done = plural(len(self._requests), "entry was", "entries were") + " triggered"
+                self._calls.check(done)
+                self._fire(name, fire)
+        except (RedisUnavailable, CallTimeout, ValidationError) as error:
+            if self._calls.plans_only or not (self._requests or self._unknown):
+                raise
+            raise self._interrupted(error) from error
+        return ManyTriggered(self._requests, self._refused)
+
+    def _fire(self, name: str, fire: Callable[..., RequestId]) -> None:
+        self._unknown = (name,)
+        try:
+            self._requests[name] = fire(name=name, identity=_derived(self._request_id, name))
+        except OF_ENTRY as error:
+            self._refused[name] = error
+        except ValidationError:
+            self._unknown = ()
+            raise
+        self._unknown = ()
+
+    def _interrupted(self, why: HabeatError) -> BulkInterrupted:
+        return BulkInterrupted(
+            (),
+            self._unknown,
+            len(self._names),
+            why,
+            changed=tuple(self._requests),
+            repeatable=True,
+            request_id=self._request_id,
+        )
 
 
 def _derived(request_id: str, name: str) -> str:
     digest = hashlib.sha1(name.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
-    return f"{request_id}:{digest[:_DIGEST_CHARS]}"
+    derived = f"{request_id}:{digest[:_DIGEST_CHARS]}"
+    if len(derived) <= ID_CHARS_MAX:
+        return derived
+    return hashlib.sha256(derived.encode()).hexdigest()
