@@ -10,6 +10,9 @@ import pytest
 
 from habeat import Guard, errors
 from habeat.client import Client
+from habeat.core.limits import DEFAULT_LIMITS
+from habeat.core.request import Request
+from habeat.entries.codec import encode_request
 from habeat.ports import StoreUnavailable
 from habeat.store.entries import EntryStore
 from habeat.store.pages import WRITTEN
@@ -232,6 +235,19 @@ def test_what_one_entry_cannot_be_sent_stops_a_trigger_before_the_first(
     with pytest.raises(errors.ValidationError):
         client.trigger_many(**entries, args=args)
     assert requests_in(valkey) == 0
+
+
+@pytest.mark.parametrize("entries", [{"names": ["a", "b" * 200]}, {"all": True}])
+def test_arguments_too_long_for_the_last_entry_stop_a_trigger_before_the_first(
+    client: Client, valkey: Server, entries: dict[str, Any]
+) -> None:
+    add(client, ("a", "b" * 200))
+    empty = len(encode_request(Request("trigger", "a", 1_764_414_000_000, ("",), None)))
+    text = "x" * (DEFAULT_LIMITS.definition_bytes - empty - 50)  # the longer name has no room
+    with pytest.raises(errors.ValidationError, match="request"):
+        client.trigger_many(**entries, args=[text])
+    assert requests_in(valkey) == 0
+    assert not client.trigger("a", args=[text]).known
 
 
 @pytest.mark.parametrize("length", [87, 88, 100])

@@ -302,6 +302,14 @@ MANY = [
         MANY_NAMED,
     ),
     Device(
+        "trigger_many: checked first",
+        "Arguments that one entry cannot be sent stop a trigger before the first fires",
+        "client/many.py",
+        "        checked_request(calls, request(stored.entry, now_ms), stored.entry)\n",
+        "",
+        MANY_NAMED,
+    ),
+    Device(
         "async: waiting is bounded",
         "A call that finds no free thread in time is not begun",
         "client/async_client.py",
@@ -348,6 +356,14 @@ MANY = [
         "        return kept(given) if self._in_transaction() else super().kept(given)\n",
         "        return super().kept(given)\n",
         ON_COMMIT,
+    ),
+    Device(
+        "sync: iterators are refused",
+        "A generator that a dry run has used up does not remove everything with the tag",
+        "client/client.py",
+        "        if isinstance(entries, Iterator):  # used up by a dry run, it would remove all\n",
+        "        if False:\n",
+        SYNC,
     ),
     Device(
         "matching: asked again",
