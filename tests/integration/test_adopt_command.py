@@ -24,6 +24,11 @@ def old_app(valkey: Server) -> Bench:
     return bench
 
 
+def test_a_prefix_that_is_no_text_is_refused(shell: Shell) -> None:
+    error = shell.error(2, "adopt", "--from", "\udcff")
+    assert "expected the key prefix of the app's beats" in error["message"]
+
+
 def test_what_was_moved_and_what_was_refused(valkey: Server, shell: Shell) -> None:
     old_app(valkey)
     shell.ok("add", "taken", "proj.work", "--every", "90")

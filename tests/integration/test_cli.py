@@ -168,6 +168,10 @@ def test_add_says_everything_that_the_api_knows(shell: Shell) -> None:
     assert (len(shown["next_slots"]), shown["last_records"]) == (5, [])
 
 
+def test_a_group_reports_wrong_usage_as_json(shell: Shell) -> None:
+    assert shell.error(2, "dead")["kind"] == "UsageError"
+
+
 def test_wrong_usage_is_distinguished_from_bad_things(shell: Shell) -> None:
     assert "missing schedule" in shell.fails(2, "add", "a", "proj.a")
     assert "give only one schedule" in shell.fails(
@@ -385,7 +389,7 @@ def test_many_entries_are_paused_and_resumed(shell: Shell, caller: Caller, valke
     told = shell.fails(1, "pause", "a.1", "nobody", "b.1")
     assert "none was written" in told
     assert states()["b.1"] == "active"
-    done = shell.json("pause", "--all", "--until", "1w")
+    done = shell.json("pause", "--all", "--yes", "--until", "1w")
     assert set(done["names"]) == {"a.1", "a.2", "b.1", "bad", "code"}
     assert states()["code"] == "paused", "beat_schedule's entries can be paused, too"
     done = shell("resume", "--all", "--json")
@@ -399,12 +403,31 @@ def test_many_entries_are_paused_and_resumed(shell: Shell, caller: Caller, valke
         "unchanged": ["a.1", "a.2"],
         "refused": {},
     }
-    assert "later than now" in shell.fails(2, "pause", "--all", "--until", "2020-01-01T00:00:00Z")
+    past = ("--until", "2020-01-01T00:00:00Z")
+    assert "later than now" in shell.fails(2, "pause", "--all", "--yes", *past)
     for command in ("pause", "resume", "trigger"):
         for argv in ((), ("a.1", "--all"), ("--all", "--prefix", "a"), ("a.1", "--tag", "x")):
             assert "give either names, or --prefix and --tag, or --all" in shell.fails(
                 2, command, *argv
             )
+
+
+@pytest.mark.parametrize("command", ["pause", "trigger"])
+def test_all_entries_are_paused_or_triggered_only_after_a_question(
+    shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    for name in ("a", "b"):
+        shell.ok("add", name, "proj.a", "--every", "1h")
+    assert f"{command} --all without a terminal needs --yes" in shell.fails(2, command, "--all")
+    monkeypatch.setattr("habeat.cli.choosing.check_terminal", lambda doing: None)
+    declined = shell(command, "--all", stdin="n\n")
+    assert declined.exit_code == 1
+    assert f"{command} all 2 entries?" in declined.stderr
+    assert {entry["state"] for entry in shell.json("list")} == {"active"}
+    assert not valkey.admin.exists(BASE + "requests")
+    shell.ok(command, "--all", stdin="y\n")
+    shell.ok(command, "--all", "--yes")
+    shell.ok(command, "a")
 
 
 def test_many_entries_are_triggered(shell: Shell, valkey: Server) -> None:
@@ -414,13 +437,13 @@ def test_many_entries_are_triggered(shell: Shell, valkey: Server) -> None:
     assert valkey.admin.hlen(BASE + "requests") == 2
     done = shell.json("trigger", "--tag", "t", "--request-id", "r", "--args", "[1]")
     assert (done["triggered"], done["refused"]) == (3, {})
-    again = shell.ok("trigger", "--all", "--request-id", "r")
+    again = shell.ok("trigger", "--all", "--yes", "--request-id", "r")
     assert again == "triggered no entry\ntriggered before, not again: 3 entries\n"
     assert valkey.admin.hlen(BASE + "requests") == 5
     assert "none was written" in shell.fails(1, "trigger", "b", "nobody")
     assert valkey.admin.hlen(BASE + "requests") == 5
     valkey.admin.hset(BASE + "entries", "bad", b"{")
-    told = shell("trigger", "--all")
+    told = shell("trigger", "--all", "--yes")
     assert told.exit_code == 1
     assert "refused: bad: " in told.stdout
 

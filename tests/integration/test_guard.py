@@ -11,7 +11,13 @@ import pytest
 import habeat
 from habeat.core.request import Request
 from habeat.entries.codec import encode_request
-from habeat.errors import BulkError, DeadNotFound, EntryNotFound, NotAllowed
+from habeat.errors import (
+    BulkError,
+    DeadNotFound,
+    EntryNotFound,
+    NotAllowed,
+    ValidationError,
+)
 from habeat.store.keys import Keys
 from tests.support.servers.redis_server import Server
 
@@ -43,6 +49,13 @@ def tenant(free: habeat.Client, valkey: Server, scope: dict[str, str]) -> Iterat
 
 def everything(client: habeat.Client) -> Any:
     return {**client.export(), "exported_at": None}
+
+
+@pytest.mark.parametrize("name", [5, "", "\ud800", b"t7:a"])
+def test_what_is_no_name_has_no_history(tenant: habeat.Client, name: Any) -> None:
+    for call in (tenant.history, tenant.drift, tenant.circuit):
+        with pytest.raises(ValidationError, match="invalid name"):
+            call(name)
 
 
 CHANGES: dict[str, Callable[[habeat.Client], Any]] = {

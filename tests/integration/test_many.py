@@ -153,6 +153,14 @@ def test_an_error_of_the_call_is_not_reported_for_each_entry(client: Client) -> 
         client.trigger_many(all=True, request_id="a b")
 
 
+def test_arguments_of_another_type_are_refused(client: Client) -> None:
+    add(client, ("a", "b"))
+    with pytest.raises(errors.ValidationError, match="invalid all 'yes': expected True or False"):
+        client.pause_many(all="yes")  # type: ignore[arg-type]
+    with pytest.raises(errors.ValidationError, match="invalid names 5: expected a list of names"):
+        client.trigger_many(5)  # type: ignore[arg-type]
+
+
 def test_the_same_triggers_again_are_known(client: Client) -> None:
     add(client, ("a", "b"))
     first = client.trigger_many(all=True, request_id="r")

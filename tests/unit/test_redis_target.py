@@ -362,6 +362,15 @@ def test_a_function_may_go_with_the_user_of_the_url_and_for_the_sentinels_too() 
     assert "password" not in options["sentinel_kwargs"]
 
 
+@pytest.mark.parametrize(
+    "written", ["sentinel_kwargs=x", "socket_keepalive_options=x", "min_other_sentinels=x"]
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_a_url_cannot_hold_is_refused(written: str, strict: bool) -> None:
+    with pytest.raises(SettingsError, match=written.partition("=")[0]):
+        redis_target(f"redis://a?{written}", strict=strict)
+
+
 @pytest.mark.parametrize("given", ["no.such.Thing", "Thing", "os.path", object(), ""])
 def test_what_is_no_credential_provider_is_refused(given: Any) -> None:
     with pytest.raises(SettingsError, match="credential_provider"):

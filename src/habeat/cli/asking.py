@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from habeat.cli.choosing import chosen, chosen_entries, refused_json, say_done, single
+from habeat.cli.choosing import (
+    be_sure,
+    chosen,
+    chosen_entries,
+    refused_json,
+    say_done,
+    single,
+    yes_option,
+)
 from habeat.cli.completion import name_argument
 from habeat.cli.group import bad, command, json_option
 from habeat.cli.printing import entries_counted, exact, say, say_json, span
@@ -27,12 +35,14 @@ request_option = click.option(
     "--kwargs", type=JSON_OBJECT, help="Keyword arguments for this firing, a JSON object."
 )
 @request_option
+@yes_option
 @json_option
 def trigger_command(
     client: Client,
     args: list[Any] | None,
     kwargs: dict[str, Any] | None,
     request_id: str | None,
+    yes: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -41,6 +51,7 @@ def trigger_command(
     Give names, or --prefix and --tag, or --all. Paused and disabled entries fire, too.
     """
     entries = chosen(given)
+    be_sure(client, "trigger", given, yes=yes)
     more: dict[str, Any] = {"args": args, "kwargs": kwargs, "request_id": request_id}
     name = single(given["names"])
     if name is None:

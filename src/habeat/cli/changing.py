@@ -8,12 +8,14 @@ from typing import Any, Literal
 import click
 
 from habeat.cli.choosing import (
+    be_sure,
     chosen,
     chosen_entries,
     names_argument,
     refused_json,
     say_done,
     single,
+    yes_option,
 )
 from habeat.cli.completion import name_argument
 from habeat.cli.fields import entry_options, fields_from, options_changed
@@ -143,14 +145,18 @@ def rename_command(client: Client, name: str, new_name: str, as_json: bool) -> N
     type=SINCE,
     help="When the pause ends (ISO 8601), or how long it lasts: 30m, 2h, 1d, 1w.",
 )
+@yes_option
 @json_option
-def pause_command(client: Client, reason: str, until: Any, as_json: bool, **given: Any) -> None:
+def pause_command(
+    client: Client, reason: str, until: Any, yes: bool, as_json: bool, **given: Any
+) -> None:
     """Pause entries until they are resumed, or until a given time.
 
     Give names, or --prefix and --tag, or --all. Entries of beat_schedule can be paused, too.
     """
     entries = chosen(given)
     end = None if until is None else ahead(until, client.server_time())
+    be_sure(client, "pause", given, yes=yes)
     if name := single(given["names"]):
         _say_entry(client, client.pause(name, reason, end), as_json)
     else:

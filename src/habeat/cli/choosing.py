@@ -9,7 +9,9 @@ import click
 
 from habeat.cli.completion import name_argument
 from habeat.cli.errors import sentence_of
+from habeat.cli.group import check_terminal
 from habeat.cli.printing import entries_counted, say
+from habeat.client import Client
 from habeat.errors import HabeatError
 
 #: A sentence names this many entries.
@@ -23,6 +25,9 @@ _tag = click.option(
 _all = click.option("--all", "every", is_flag=True, help="All entries.")
 
 
+yes_option = click.option("--yes", is_flag=True, help="With --all: do not ask for confirmation.")
+
+
 def chosen_entries(function: Callable[..., None]) -> Callable[..., None]:
     """Add NAME…, --prefix, --tag and --all to a command; `chosen` reads them."""
     return names_argument(_prefix(_tag(_all(function))))
@@ -34,6 +39,15 @@ def chosen(given: Mapping[str, Any]) -> dict[str, Any]:
     if bool(names) + bool(prefix or tags) + bool(every) != 1:
         raise click.UsageError("give either names, or --prefix and --tag, or --all")
     return {"names": names or None, "prefix": prefix, "tags": tags, "all": every}
+
+
+def be_sure(client: Client, doing: str, given: Mapping[str, Any], *, yes: bool) -> None:
+    """Ask before the command does this to all entries; click's Abort if the user declines."""
+    if yes or not given["every"]:
+        return
+    check_terminal(f"{doing} --all")
+    count = sum(1 for _ in client.list())
+    click.confirm(f"{doing} all {entries_counted(count)}?", abort=True, err=True)
 
 
 def single(names: Sequence[str]) -> str | None:

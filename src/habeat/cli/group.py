@@ -68,6 +68,13 @@ LONG_TIMEOUT_S = 120.0
 class Group(click.Group):
     """A group whose errors of usage, too, are JSON with ``--json``."""
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> click.Context:
+        make = partial(super().make_context, info_name, args, parent, **extra)
+        made: click.Context = guarded(wants_json(args), make)
+        return made
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -212,7 +212,7 @@ class Client:
         if name is None:
             if scope != Scope():
                 raise NotAllowed("", "name", "one entry by its name: this client has a scope")
-        elif not scope.has_name(name):
+        elif not scope.has_name(checked_name(name)):
             raise EntryNotFound(name)
         elif scope.tag:
             self.get(name)
@@ -641,6 +641,7 @@ class Client:
 
     def circuit(self, name: str) -> Circuit | None:
         """The entry's open circuit: since when and why it is not sent; None if it is closed."""
+        checked_name(name)
         self._check_scope(name)
         return self._calls.read(lambda session: session.inspection.circuit(name))
 

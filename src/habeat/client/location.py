@@ -56,10 +56,14 @@ def location_of_app(app: Any) -> Location:
 
 def checked_prefix(prefix: object) -> str:
     """`prefix` if it may be a key prefix; ValidationError otherwise."""
-    if not isinstance(prefix, str) or not prefix or set(prefix) & set("{} \t\n"):
+    if not isinstance(prefix, str) or not prefix or any(map(_cannot_be_in_prefix, prefix)):
         allowed = "the key prefix of the app's beats, such as 'habeat:proj'"
         raise ValidationError("prefix", prefix, allowed)
     return prefix
+
+
+def _cannot_be_in_prefix(char: str) -> bool:
+    return char in "{} \t\n" or "\ud800" <= char <= "\udfff"  # a surrogate is not UTF-8
 
 
 def location_of_url(

@@ -93,13 +93,13 @@ class Chosen:
     selection: Selection
 
     @classmethod
-    def checked(
-        cls, names: Iterable[str] | None, prefix: str, tags: Iterable[str], *, every: bool
-    ) -> Chosen:
+    def checked(cls, names: Any, prefix: str, tags: Iterable[str], *, every: Any) -> Chosen:
         """From the arguments of a call; ValidationError unless they say which entries."""
         selection = Selection.checked(prefix, tags)
-        if isinstance(names, str):
+        if isinstance(names, str) or not isinstance(names, Iterable | None):
             raise ValidationError("names", names, "a list of names")
+        if not isinstance(every, bool):
+            raise ValidationError("all", every, "True or False")
         if (names is not None) + (selection != Selection()) + every != 1:
             raise ValidationError("names", names, "either names, or a prefix or tags, or all=True")
         wanted = None if names is None else tuple(dict.fromkeys(map(checked_name, names)))

@@ -199,12 +199,27 @@ def _typed(options: dict[str, Any]) -> dict[str, Any]:
             options[name] = options[name].lower() not in _FALSE
     if not _is_word(str(options.get("client_name", ""))):
         raise _bad("invalid 'client_name': expected printable ASCII characters without spaces")
+    for name in ("sentinel_kwargs", "socket_keepalive_options"):
+        if name in options and not isinstance(options[name], Mapping):
+            raise _bad(f"invalid {name!r}: expected a dict, which a URL cannot hold: give it here")
+    if "min_other_sentinels" in options:
+        options["min_other_sentinels"] = _count(options["min_other_sentinels"])
     if "sentinel_kwargs" in options:
         theirs = _login(dict(options["sentinel_kwargs"]))
         if "ssl_cert_reqs" in theirs:
             theirs["ssl_cert_reqs"] = _cert_reqs(theirs["ssl_cert_reqs"])
         options["sentinel_kwargs"] = theirs
     return _login(options)
+
+
+def _count(given: object) -> int:
+    try:
+        count = int(str(given))
+    except ValueError:
+        count = -1
+    if count < 0:
+        raise _bad("invalid 'min_other_sentinels': expected a whole number, 0 or more")
+    return count
 
 
 def _login(options: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from celery.schedules import crontab, schedule
 from click.testing import CliRunner
 
 from habeat.cli import habeat as group
+from habeat.cli.checking import checked
 
 
 class Odd(schedule):  # type: ignore[misc]
@@ -116,6 +117,72 @@ def test_a_module_that_cannot_be_imported_fails_the_check(app: Celery) -> None:
     done = check(app)
     assert done.exit_code == 1
     assert "imports: ModuleNotFoundError" in done.output
+
+
+def of_a_project(broker: str, **conf: Any) -> Celery:
+    app = Celery("proj", broker=broker, set_as_current=False)
+
+    @app.task(name="proj.a", shared=False)  # type: ignore[untyped-decorator]
+    def a() -> None: ...
+
+    app.conf.update(conf)
+    app.conf.beat_schedule = {
+        "own": {"task": "proj.a", "schedule": 5.0, "options": {"tenant": "t"}},
+        "far": {"task": "far.a", "schedule": 5.0},
+        "long": {"task": "proj.a", "schedule": 5.0, "description": "x" * 40},
+    }
+    return app
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {},
+        {"habeat_own_options": ["tenant"], "habeat_remote_tasks": ["far.*"]},
+        {"habeat_description_chars": 20},
+        {"habeat_dispatch": "atomic"},
+        {"habeat_crash_poll": 9, "habeat_lease_ttl": 10},
+        {"habeat_dedup_ttl": 1},
+        {"habeat_key_prefix": "{}"},
+        {"habeat_misfire": "sometimes"},
+        {"habeat_redis_options": {"no_such_option": 1}, "habeat_dedup_ttl": 1},
+    ],
+)
+def test_a_project_is_judged_alike_with_and_without_a_redis(conf: dict[str, Any]) -> None:
+    without = checked(of_a_project("amqp://nowhere", **conf))
+    url = "redis://127.0.0.1:1/0"
+    with_one = checked(of_a_project("amqp://nowhere", habeat_redis_url=url, **conf))
+    if "habeat_misfire" not in conf and "habeat_key_prefix" not in conf:
+        assert "habeat_redis_url" in without.notes
+    without.notes.pop("habeat_redis_url", None)
+    assert without == with_one
+    assert "imports" not in without.problems
+
+
+def test_settings_count_without_a_redis() -> None:
+    app = of_a_project("amqp://nowhere", habeat_own_options=["tenant"])
+    app.conf.habeat_remote_tasks = ["far.*"]
+    assert json.loads(check(app, "--json").stdout)["problems"] == {}
+    app.conf.habeat_dispatch = "atomic"
+    assert "habeat_dispatch" in json.loads(check(app, "--json").stdout)["problems"]
+
+
+def test_a_project_that_ends_the_program_is_reported(app: Celery) -> None:
+    def ends(**_: Any) -> None:
+        raise SystemExit(0)
+
+    app.loader.import_default_modules = ends
+    done = check(app)
+    assert done.exit_code == 1
+    assert "imports: SystemExit: 0" in done.output
+
+
+def test_a_configuration_that_cannot_be_imported_is_reported() -> None:
+    app = Celery("proj", set_as_current=False)
+    app.config_from_object("no_such_module_of_settings")
+    done = check(app)
+    assert done.exit_code == 1
+    assert "no_such_module_of_settings" in done.output
 
 
 def test_what_is_no_mapping_is_said(app: Celery) -> None:

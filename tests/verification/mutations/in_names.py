@@ -63,6 +63,14 @@ ALL = [
         DEAD,
     ),
     Device(
+        "commands: all entries",
+        "No command pauses or triggers all entries without a question",
+        "cli/choosing.py",
+        'if yes or not given["every"]:',
+        "if True:",
+        COMMANDS,
+    ),
+    Device(
         "names: a bound",
         "A name is no longer than what scripts pass on in their time",
         "entries/names.py",
