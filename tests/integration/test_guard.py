@@ -11,13 +11,7 @@ import pytest
 import habeat
 from habeat.core.request import Request
 from habeat.entries.codec import encode_request
-from habeat.errors import (
-    BulkError,
-    DeadNotFound,
-    EntryNotFound,
-    NotAllowed,
-    ValidationError,
-)
+from habeat.errors import BulkError, DeadNotFound, EntryNotFound, NotAllowed, ValidationError
 from habeat.store.keys import Keys
 from tests.support.servers.redis_server import Server
 
@@ -174,6 +168,20 @@ def test_a_name_outside_the_scope_is_refused_whether_it_exists_or_not(
                 with pytest.raises(BulkError) as error:
                     call([{"name": name, "task": "reports.a", "schedule": 300}])
                 assert isinstance(error.value.errors[name], NotAllowed)
+
+
+def test_a_used_request_id_does_not_name_an_entry_outside_the_scope(
+    free: habeat.Client, valkey: Server
+) -> None:
+    free.trigger("t8:a", request_id="first")
+    guard = habeat.Guard(prefix="t7:")
+    with (
+        habeat.Client(valkey.url(), prefix=PREFIX, guard=guard) as client,
+        pytest.raises(ValidationError, match="used for another entry"),
+    ):
+        client.trigger("t7:a", request_id="first")
+    with pytest.raises(ValidationError, match="used for entry 't8:a'"):
+        free.trigger("t7:a", request_id="first")
 
 
 def test_removing_many_stays_in_the_scope(free: habeat.Client, tenant: habeat.Client) -> None:

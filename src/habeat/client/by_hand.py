@@ -166,7 +166,9 @@ def _ask(
         if reply.word == "gone":
             raise EntryNotFound(name)
         if reply.entry != name:
-            allowed = f"another id: this one was used for entry {repr_of(reply.entry)}"
+            visible = calls.guard.scope.has_name(reply.entry)
+            used = f"entry {repr_of(reply.entry)}" if visible else "another entry"
+            allowed = f"another id: this one was used for {used}"
             raise ValidationError("request_id", identity, allowed, entry=name)
         return reply.word == "known"
 
