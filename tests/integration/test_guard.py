@@ -122,8 +122,8 @@ def test_a_trigger_sends_only_what_is_allowed(free: habeat.Client, valkey: Serve
     with habeat.Client(valkey.url(), prefix=PREFIX, guard=guard) as client:
         with pytest.raises(NotAllowed, match="args"):
             client.trigger("t7:map", args=["admin.wipe", [1]])
-        refused = client.trigger_many(["t7:map"], args=["admin.wipe", [1]]).refused
-        assert isinstance(refused["t7:map"], NotAllowed)
+        with pytest.raises(NotAllowed, match="args"):
+            client.trigger_many(["t7:map"], args=["admin.wipe", [1]])
         client.trigger("t7:map", args=["reports.b", [1]])
 
 
