@@ -418,8 +418,7 @@ def test_all_entries_are_paused_or_triggered_only_after_a_question(
 ) -> None:
     for name in ("a", "b"):
         shell.ok("add", name, "proj.a", "--every", "1h")
-    assert f"{command} --all without a terminal needs --yes" in shell.fails(2, command, "--all")
-    monkeypatch.setattr("habeat.cli.choosing.check_terminal", lambda doing: None)
+    monkeypatch.setattr("habeat.cli.choosing.on_a_terminal", lambda: True)
     declined = shell(command, "--all", stdin="n\n")
     assert declined.exit_code == 1
     assert f"{command} all 2 entries?" in declined.stderr
@@ -428,6 +427,8 @@ def test_all_entries_are_paused_or_triggered_only_after_a_question(
     shell.ok(command, "--all", stdin="y\n")
     shell.ok(command, "--all", "--yes")
     shell.ok(command, "a")
+    monkeypatch.undo()
+    shell.ok(command, "--all", stdin="")
 
 
 def test_many_entries_are_triggered(shell: Shell, valkey: Server) -> None:

@@ -9,7 +9,7 @@ import click
 
 from habeat.cli.completion import name_argument
 from habeat.cli.errors import sentence_of
-from habeat.cli.group import check_terminal
+from habeat.cli.group import on_a_terminal
 from habeat.cli.printing import entries_counted, say
 from habeat.client import Client
 from habeat.errors import HabeatError
@@ -25,7 +25,7 @@ _tag = click.option(
 _all = click.option("--all", "every", is_flag=True, help="All entries.")
 
 
-yes_option = click.option("--yes", is_flag=True, help="With --all: do not ask for confirmation.")
+yes_option = click.option("--yes", is_flag=True, help="With --all: do not ask, even on a terminal.")
 
 
 def chosen_entries(function: Callable[..., None]) -> Callable[..., None]:
@@ -42,10 +42,12 @@ def chosen(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def be_sure(client: Client, doing: str, given: Mapping[str, Any], *, yes: bool) -> None:
-    """Ask before the command does this to all entries; click's Abort if the user declines."""
-    if yes or not given["every"]:
+    """Ask before the command does this to all entries; click's Abort if the user declines.
+
+    A script has no terminal, and has written --all on purpose.
+    """
+    if yes or not given["every"] or not on_a_terminal():
         return
-    check_terminal(f"{doing} --all")
     count = sum(1 for _ in client.list())
     click.confirm(f"{doing} all {entries_counted(count)}?", abort=True, err=True)
 

@@ -177,9 +177,14 @@ def wants_json(args: Sequence[str]) -> bool:
     return "--json" in args
 
 
+def on_a_terminal() -> bool:
+    """Whether a person can answer a question: stdin is a terminal."""
+    return sys.stdin.isatty()
+
+
 def check_terminal(doing: str) -> None:
     """UsageError if a question cannot be asked; `doing` is what would be confirmed."""
-    if not sys.stdin.isatty():
+    if not on_a_terminal():
         raise click.UsageError(f"{doing} without a terminal needs --yes")
 
 
