@@ -64,9 +64,9 @@ ALL = [
     ),
     Device(
         "commands: all entries",
-        "No command pauses or triggers all entries without a question",
+        "On a terminal, no command pauses or triggers all entries without a question",
         "cli/choosing.py",
-        'if yes or not given["every"]:',
+        'if yes or not given["every"] or not on_a_terminal():',
         "if True:",
         COMMANDS,
     ),
