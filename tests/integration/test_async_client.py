@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -86,12 +86,16 @@ def test_a_list_is_iterated_over_page_by_page(valkey: Server, sync_client: Clien
     run(main())
 
 
-def test_many_calls_at_the_same_time_share_the_connections(valkey: Server) -> None:
+def test_many_calls_at_the_same_time_share_the_connections(
+    private_server: Callable[..., Server],
+) -> None:
+    server = private_server()
+
     async def main() -> None:
-        async with made(valkey, threads=4) as client:
+        async with made(server, threads=4) as client:
             await asyncio.gather(*(client.add(f"e{n}", "t", 60) for n in range(100)))
             assert len([entry async for entry in client.list()]) == 100
-            mine = [each for each in valkey.admin.client_list() if each["name"] == "habeat-client"]
+            mine = [each for each in server.admin.client_list() if each["name"] == "habeat-client"]
             assert len(mine) <= 4
 
     run(main())

@@ -62,11 +62,11 @@ def _by_its_class(app: Celery) -> str:
         def apply_async(self, *args: Any, **options: Any) -> Any:
             return super().apply_async(*args, **options)
 
-    @app.task(name="proj.own", base=Own, shared=False)
+    @app.task(name="proj.of_its_class", base=Own, shared=False)
     def own(a: int, b: int) -> None:
         """Goes its own way."""
 
-    return "proj.own"
+    return "proj.of_its_class"
 
 
 def _of_a_class(app: Celery) -> str:
