@@ -85,7 +85,7 @@ class Scheduler(CeleryScheduler):
         if isinstance(before, ShownEntries):
             before.refuse_if_closed("reading beat_schedule again")
         with gc_frozen():
-            self._beat_schedule = self._declarations()
+            self._beat_schedule = self.declarations()
         self._log_broken(self._beat_schedule)
         if self._parts is not None and self._parts_pid == os.getpid():
             self._parts = self._built(self._parts)
@@ -162,7 +162,8 @@ class Scheduler(CeleryScheduler):
 
     # -- start ------------------------------------------------------------------------------
 
-    def _declarations(self) -> BeatSchedule:
+    def declarations(self) -> BeatSchedule:
+        """The entries of this code: of beat_schedule, and Celery's default one."""
         limits = limits_of(self._settings, self.app.conf)
         given = dict(self.app.conf.beat_schedule or {})
         self.data = ShownEntries(self.app, lambda name, entry: check(self.app, name, entry, limits))

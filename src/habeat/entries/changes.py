@@ -64,7 +64,7 @@ def addition(
     """
     entry = replace(wanted, rev=1, created_ms=now_ms, state=EntryState(), generation=0)
     write = _added(stored, entry, encode(entry), now_ms)
-    state = _placed(EntryState(), _from(entry, now_ms), paused is not None)
+    state = _placed(EntryState(), position_after(entry, now_ms), paused is not None)
     if paused is not None:
         state = replace(state, paused=paused, paused_at_ms=now_ms, paused_until_ms=until_ms)
         pause_json = paused_json(paused, now_ms, until_ms)
@@ -82,6 +82,24 @@ def seeded(stored: Stored, declared: Entry, now_ms: int, generation: int) -> Wri
     return _added(stored, declared, definition, now_ms)
 
 
+def position_after(entry: Entry, after_ms: int) -> Position:
+    """The position with the cursor at `after_ms`, or at the entry's cursor if that is later."""
+    cursor_ms = max(after_ms, entry.state.cursor_ms)
+    if _is_spent(entry):
+        return Position(cursor_ms, None, None)
+    if isinstance(entry.schedule, Code):
+        # Only a leader that has the code knows the slots; it corrects the position.
+        return Position(cursor_ms, None, cursor_ms if entry.enabled else None)
+    try:
+        slot_ms = entry.next_slot_ms(cursor_ms)
+        due_ms = None if slot_ms is None else entry.effective_ms(slot_ms)
+    except Exception:
+        # A failing schedule is no reason to refuse the edit. The entry is due at once, so the
+        # leader plans it, logs the error and retries later.
+        slot_ms, due_ms = None, cursor_ms
+    return Position(cursor_ms, slot_ms, due_ms if entry.enabled else None)
+
+
 def _added(stored: Stored, entry: Entry, definition: bytes, now_ms: int) -> Write:
     return Write(
         entry.name,
@@ -89,7 +107,7 @@ def _added(stored: Stored, entry: Entry, definition: bytes, now_ms: int) -> Writ
         definition,
         owned=entry.owner == "config",
         cursor_ms=None if stored.exists else stored.state.cursor_ms or None,
-        position=_from(entry, now_ms),
+        position=position_after(entry, now_ms),
         lost=_left_behind(stored, entry, now_ms),
     )
 
@@ -108,11 +126,11 @@ def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
     state = replace(old.state, quarantined=None)
     position = None
     if reason:
-        position = _from(entry, now_ms)
+        position = position_after(entry, now_ms)
         write = replace(write, lost=_lost(stored, now_ms, reason))
     elif old.state.cursor_ms and any(_differ(old, entry, name) for name in _DUE):
         # Same slots with other due times: keep the cursor, compute the due time again.
-        position = _from(entry, old.state.cursor_ms)
+        position = position_after(entry, old.state.cursor_ms)
     if position is not None:
         # If its slots are recorded as those of a pause, that pause must still exist.
         write = replace(
@@ -185,7 +203,7 @@ def resume(stored: Stored, now_ms: int, *, catch_up: bool = False) -> Edit | Non
         write = replace(write, definition=encode(entry))
     if entry.enabled:
         catch_up = catch_up and bool(old.state.cursor_ms)
-        position = _from(entry, old.state.cursor_ms if catch_up else now_ms)
+        position = position_after(entry, old.state.cursor_ms if catch_up else now_ms)
         write = replace(
             write,
             cursor_ms=old.state.cursor_ms or None,
@@ -214,7 +232,7 @@ def indexed(stored: Stored) -> Write | None:
         encode(entry) if config else b"",
         owned=config,
         cursor_ms=state.cursor_ms,
-        position=_from(entry, state.cursor_ms),
+        position=position_after(entry, state.cursor_ms),
     )
 
 
@@ -255,29 +273,11 @@ def _is_spent(entry: Entry) -> bool:
     return entry.runs_left(entry.state.fired) == 0
 
 
-def _from(entry: Entry, after_ms: int) -> Position:
-    """The position with the cursor at `after_ms`, or at the entry's cursor if that is later."""
-    cursor_ms = max(after_ms, entry.state.cursor_ms)
-    if _is_spent(entry):
-        return Position(cursor_ms, None, None)
-    if isinstance(entry.schedule, Code):
-        # Only a leader that has the code knows the slots; it corrects the position.
-        return Position(cursor_ms, None, cursor_ms if entry.enabled else None)
-    try:
-        slot_ms = entry.next_slot_ms(cursor_ms)
-        due_ms = None if slot_ms is None else entry.effective_ms(slot_ms)
-    except Exception:
-        # A failing schedule is no reason to refuse the edit. The entry is due at once, so the
-        # leader plans it, logs the error and retries later.
-        slot_ms, due_ms = None, cursor_ms
-    return Position(cursor_ms, slot_ms, due_ms if entry.enabled else None)
-
-
 def _stop(entry: Entry, now_ms: int) -> Position:
     """The position with nothing due; the cursor is at `now_ms`: earlier slots are recorded."""
     if isinstance(entry.schedule, Code):
         return Position(entry.state.cursor_ms or now_ms, None, None)
-    return replace(_from(entry, now_ms), due_ms=None)
+    return replace(position_after(entry, now_ms), due_ms=None)
 
 
 def _placed(state: EntryState, position: Position, paused: bool) -> EntryState:

@@ -101,9 +101,10 @@ class Renaming:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An entry that comes from another prefix, with its state there.
+    """An entry that comes from another prefix or another beat, with its state there.
 
     `paused` is the JSON of its pause, "" if it has none; `note` is the reason in the ledger.
+    `owned` says that it belongs to beat_schedule.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Arrival:
     last_fired_ms: int | None
     fired: int
     note: str
+    owned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ class EntryStore:
         return {text(field).rpartition("@")[0] for field in found}
 
     def adopt(self, arrivals: Sequence[Arrival], mark: Mark | None = None) -> Conflict | None:
-        """Add all of these entries, which come from another prefix, or none."""
+        """Add all of these entries, which come from elsewhere, or none."""
         words = [word for arrival in arrivals for word in _arrival_words(arrival)]
         reply = self._caller.run_packed("adopt", *_mark(mark), len(arrivals), *words)
         return _unfenced_verdict(reply)
@@ -283,6 +283,7 @@ def _arrival_words(arrival: Arrival) -> Sequence[bytes | str | int]:
         blank(arrival.last_fired_ms),
         arrival.fired,
         arrival.note,
+        "1" if arrival.owned else "0",
     )
 
 

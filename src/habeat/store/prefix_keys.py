@@ -55,7 +55,7 @@ class PrefixKeys:
         self._caller.do(lambda client: client.hdel(REGISTRY, self._caller.keys.prefix))
 
     def _scan(self, cursor: int) -> tuple[int, Sequence[bytes]]:
-        pattern = _literally(self._caller.keys.base) + "*"
+        pattern = literally(self._caller.keys.base) + "*"
 
         def scan(client: Any) -> tuple[int, Sequence[bytes]]:
             if not isinstance(client, RedisCluster):
@@ -87,6 +87,6 @@ def _unlink(client: Any, names: Sequence[bytes]) -> int:
     return int(client.unlink(*names))
 
 
-def _literally(words: str) -> str:
+def literally(words: str) -> str:
     """A pattern for SCAN that matches only these words."""
     return "".join("\\" + char if char in "*?[]^-\\" else char for char in words)

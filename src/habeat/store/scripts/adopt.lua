@@ -1,10 +1,10 @@
--- Adds entries that come from another prefix, each where it stopped there: with its cursor, its
--- next slot, its last firing and count, and its pause.
+-- Adds entries that come from another prefix or another beat, each where it stopped there: with its
+-- cursor, its next slot, its last firing and count, and its pause.
 --
 -- ARGV 1 mark of this write ('' for none), 2 how long to keep the mark ms, 3 number of entries;
 --      for each: name, definition, paused ('' if it is not, otherwise JSON), end of the pause ms
 --        ('' if only a person ends it), cursor ms, next slot ms, due ms ('' if not scheduled),
---        last fired ms ('' if never), count, reason of the ledger's note
+--        last fired ms ('' if never), count, reason of the ledger's note, owned by config ('1' | '0')
 -- Returns {'ok', now us} or {'conflict', name}: that name is taken, or {'closed'}; all or nothing.
 --
 -- Replay: a write whose mark is known is not done again, and gets the same reply.
@@ -17,7 +17,7 @@ local answered = answered_before(mark)
 if answered then
   return answered
 end
-local FIELDS, FIRST = 10, 4
+local FIELDS, FIRST = 11, 4
 local total = tonumber(ARGV[3])
 for i = 0, total - 1 do
   local name = ARGV[FIRST + i * FIELDS]
@@ -28,13 +28,13 @@ for i = 0, total - 1 do
 end
 for i = 0, total - 1 do
   local at = FIRST + i * FIELDS
-  local name, definition, paused, resume_at, cursor, slot, due, fired, count, reason =
+  local name, definition, paused, resume_at, cursor, slot, due, fired, count, reason, owned =
     unpack(ARGV, at, at + FIELDS - 1)
   redis.call('HSET', ENTRIES, name, definition)
   index(name)
   redis.call('HDEL', QUARANTINE, name)
   redis.call('HDEL', CIRCUITS, name)
-  redis.call('SREM', OWNED, name)
+  redis.call(owned == '1' and 'SADD' or 'SREM', OWNED, name)
   redis.call('HDEL', PAUSED, name)
   redis.call('ZREM', RESUME, name)
   if paused ~= '' then

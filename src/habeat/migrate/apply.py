@@ -1,0 +1,90 @@
+"""Write what the plan decides, in batches, each all or nothing.
+
+A batch is read, planned and added by one script (store/scripts/adopt.lua), which refuses if one of
+its names has been taken meanwhile; then the batch is planned again. So an interrupted migration is
+run again: what was written is found, and the rest is added. Nothing that exists is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from habeat.client.calls import Overtaken, RetryingCalls, Session
+from habeat.client.swapping import Plan, swap
+from habeat.errors import RevisionConflict
+from habeat.migrate.found import Reading, SourceEntry
+from habeat.migrate.plan import WRITES, Here, Instant, Row, not_carried, planned
+from habeat.store.pages import WRITTEN
+
+#: For this many entries, a migration may take a second longer.
+PER_SECOND = 250
+
+#: Is given how many entries are done, and how many there are.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What became of the entries of a source, or would become of them if not `written`."""
+
+    source: str
+    rows: Sequence[Row]
+    written: bool
+
+
+def migrated(
+    calls: RetryingCalls,
+    reading: Reading,
+    here: Here,
+    *,
+    dry_run: bool,
+    sent_until_ms: int | None = None,
+    progress: Progress | None = None,
+) -> Migration:
+    """Carry what was read into habeat; with `dry_run`, only say what would become of it.
+
+    Raises RedisUnavailable, CallTimeout, ForeignState, and RevisionConflict if other callers kept
+    taking names of a batch. What was written before stays; call again to continue.
+    """
+    calls = calls.bounded(len(reading.entries) / PER_SECOND)
+    migrating = _Migrating(calls.planning() if dry_run else calls, reading, here, sent_until_ms)
+    rows: list[Row] = [not_carried(each) for each in reading.uncarried]
+    for batch in _batches(reading.entries):
+        calls.check(f"{len(rows)} entries are done; run it again to continue")
+        rows += migrating.batch(batch)
+        if progress is not None:
+            progress(len(rows), len(reading.entries) + len(reading.uncarried))
+    return Migration(reading.source, sorted(rows, key=lambda row: row.name), not dry_run)
+
+
+@dataclass(frozen=True)
+class _Migrating:
+    calls: RetryingCalls
+    reading: Reading
+    here: Here
+    sent_until_ms: int | None
+
+    def batch(self, batch: Sequence[SourceEntry]) -> Sequence[Row]:
+        """The rows of these entries, after those that can be carried were added."""
+        try:
+            return swap(self.calls, partial(self._plan, batch))
+        except Overtaken as error:
+            raise RevisionConflict(error.entry, None, None) from None
+
+    def _plan(self, batch: Sequence[SourceEntry], session: Session) -> Plan[Sequence[Row]]:
+        snapshot = session.entries.read([each.name for each in batch])
+        at = Instant(snapshot.now_ms, self.sent_until_ms)
+        rows = [
+            planned(found, stored, self.here, at, self.reading.source)
+            for found, stored in zip(batch, snapshot.stored, strict=True)
+        ]
+        arrivals = [row.arrival for row in rows if row.action in WRITES and row.arrival]
+        if not arrivals:
+            return Plan(rows)
+        return Plan(rows, lambda store, mark: store.adopt(arrivals, mark))
+
+
+def _batches(entries: Sequence[SourceEntry]) -> Iterator[Sequence[SourceEntry]]:
+    return (entries[start : start + WRITTEN] for start in range(0, len(entries), WRITTEN))

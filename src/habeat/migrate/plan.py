@@ -1,0 +1,226 @@
+"""What becomes of each entry of a source: decided here, purely; `now` is an argument.
+
+**Where an entry starts.** Its cursor is put at the source's last run, never at a time that the
+source computed for the next one, which may be stale. So what was sent is not repeated, and slots
+after it that were not sent are caught up by the entry's misfire policy. With `sent_until_ms`, slots
+up to that instant count as sent, whatever the source's last runs say.
+
+**Periods.** Another beat counts a period from the last run. So a period that is carried gets that
+rhythm. The rhythm of an entry of beat_schedule follows from its name, so there the first slot is
+the one nearest to a whole period after the last run: at least half a period after it.
+
+**What is here stays.** An entry that exists in habeat is never written, so a migration can be run
+again. See decision 0059.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from habeat.core.entry import Entry, EntryState, instant
+from habeat.core.limits import DEFAULT_LIMITS, Limits
+from habeat.entries.affordable import check_affordable
+from habeat.entries.changes import change, position_after
+from habeat.entries.codec import encode
+from habeat.entries.draft import new_entry
+from habeat.entries.readable import shown
+from habeat.entries.schedules import schedule_of
+from habeat.errors import HabeatError
+from habeat.migrate.found import SourceEntry, Uncarried
+from habeat.ports.entries import Arrival, Stored
+from habeat.schedules import Interval, Schedule
+from habeat.schedules.custom import Code
+from habeat.schedules.schedule import to_ms
+
+#: A last run further ahead than this is not a clock that is a little off.
+AHEAD_MS = 3_600_000
+
+
+class Action(enum.StrEnum):
+    """What becomes of an entry."""
+
+    CARRY = "carry"  # it is added, with its position and count
+    DECLARE = "declare"  # beat_schedule has it: its position and count are carried
+    PRESENT = "present"  # an earlier migration carried it, or a beat declared it
+    KEEP = "keep"  # habeat has another entry of that name, which stays
+    SPENT = "spent"  # it has no more slots
+    DROP = "drop"  # the source itself would drop it
+    REFUSE = "refuse"  # it cannot be carried
+
+
+#: Actions that write.
+WRITES = (Action.CARRY, Action.DECLARE)
+#: Actions after which a person has something to do.
+UNFINISHED = (Action.KEEP, Action.REFUSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry of the source: what becomes of it, its first slot, and why.
+
+    `first_slot` is the first slot after what the source has sent; if it is past, it is caught up.
+    None if the entry is not carried or is disabled, or if only the leader's code knows the slot.
+    `arrival` is what is written.
+    """
+
+    name: str
+    action: Action
+    first_slot: datetime | None = None
+    why: str = ""
+    notes: tuple[str, ...] = ()
+    arrival: Arrival | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What the plan knows of habeat's side.
+
+    `declared` has the entries of this code's beat_schedule, and `broken` those that cannot be used,
+    with the reasons.
+    """
+
+    timezone: str = "UTC"
+    limits: Limits = DEFAULT_LIMITS
+    declared: Mapping[str, Entry] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """The instant of a switch: Redis' time, and until when all slots count as sent, if given."""
+
+    now_ms: int
+    sent_until_ms: int | None = None
+
+
+def not_carried(uncarried: Uncarried) -> Row:
+    """The row of an entry that its source did not hand over."""
+    action = Action.DROP if uncarried.dropped else Action.REFUSE
+    notes = (uncarried.advice,) if uncarried.advice else ()
+    return Row(uncarried.name, action, why=uncarried.why, notes=notes)
+
+
+def planned(found: SourceEntry, stored: Stored, here: Here, at: Instant, source: str) -> Row:
+    """The row of one entry; `stored` is what habeat has under its name."""
+    try:
+        wanted = _declared(found, here) if found.declared else _carried(found, here, at)
+    except HabeatError as error:
+        return Row(found.name, Action.REFUSE, why=str(error), notes=found.notes)
+    if stored.exists or stored.state.cursor_ms:
+        return _present(found, stored, wanted)
+    try:
+        check_affordable(wanted, at.now_ms)
+    except HabeatError as error:
+        return Row(found.name, Action.REFUSE, why=str(error), notes=found.notes)
+    return _written(found, wanted, at, source)
+
+
+def _declared(found: SourceEntry, here: Here) -> Entry:
+    if why := here.broken.get(found.name):
+        raise HabeatError(f"beat_schedule has it, but habeat cannot use it: {why}")
+    return here.declared[found.name]
+
+
+def _carried(found: SourceEntry, here: Here, at: Instant) -> Entry:
+    given = {**found.arguments, "enabled": found.enabled}
+    if "schedule" in given:
+        given["schedule"] = _in_rhythm(schedule_of(given["schedule"]), _anchor_ms(found, at))
+    return new_entry(found.name, given, here.timezone, here.limits)
+
+
+def _present(found: SourceEntry, stored: Stored, wanted: Entry) -> Row:
+    """The row of an entry that habeat has in some form; nothing is written."""
+    if not stored.exists:
+        why = "a state of this name is left here without its definition: remove it first"
+        return Row(found.name, Action.KEEP, why=why)
+    old = shown(stored)
+    if found.declared and old.owner == "config":
+        return Row(found.name, Action.PRESENT, old.state.next_slot, "beat_schedule's entry is here")
+    same = old.owner == "api" and change(stored, wanted, stored.state.cursor_ms) is None
+    if same and not found.declared:
+        return Row(found.name, Action.PRESENT, old.state.next_slot, "carried before")
+    whose = "of beat_schedule" if old.owner == "config" else "made through the API"
+    return Row(
+        found.name,
+        Action.KEEP,
+        old.state.next_slot,
+        f"habeat has another entry of this name, {whose}, which stays: remove or rename one",
+    )
+
+
+def _written(found: SourceEntry, wanted: Entry, at: Instant, source: str) -> Row:
+    entry = replace(wanted, state=EntryState(fired=found.total_run_count))
+    position = position_after(entry, _cursor_ms(found, entry, at))
+    is_code = isinstance(entry.schedule, Code)
+    if position.next_slot_ms is None and not is_code:
+        return Row(found.name, Action.SPENT, why="it has no more slots", notes=found.notes)
+    last_ms = _last_run_ms(found, at)
+    arrival = Arrival(
+        name=found.name,
+        definition=encode(entry, rev=1, created_ms=at.now_ms),
+        paused="",
+        resume_at_ms=None,
+        position=position,
+        last_fired_ms=last_ms,
+        fired=found.total_run_count,
+        note=f"migrated from {source}",
+        owned=entry.owner == "config",
+    )
+    return Row(
+        name=found.name,
+        action=Action.DECLARE if found.declared else Action.CARRY,
+        first_slot=instant(position.next_slot_ms) if entry.enabled else None,
+        why="" if entry.enabled else "disabled",
+        notes=(*found.notes, *_remarks(found, at)),
+        arrival=arrival,
+    )
+
+
+def _remarks(found: SourceEntry, at: Instant) -> tuple[str, ...]:
+    if found.last_run_at is None or _last_run_ms(found, at) is not None:
+        return ()
+    return (f"its last run, {found.last_run_at.isoformat()}, is in the future: it counts as now",)
+
+
+# -- the position -----------------------------------------------------------------------------
+
+
+def _last_run_ms(found: SourceEntry, at: Instant) -> int | None:
+    """The last run; None if there was none, or if it is impossibly far ahead."""
+    if found.last_run_at is None:
+        return None
+    last_ms = to_ms("last_run_at", found.last_run_at)
+    return last_ms if last_ms <= at.now_ms + AHEAD_MS else None
+
+
+def _anchor_ms(found: SourceEntry, at: Instant) -> int | None:
+    """What the slots of a period are counted from; None to leave it to the entry's name."""
+    if (last_ms := _last_run_ms(found, at)) is not None:
+        return last_ms
+    return None if found.first_run_at is None else to_ms("first_run_at", found.first_run_at)
+
+
+def _in_rhythm(schedule: Schedule, anchor_ms: int | None) -> Schedule:
+    """A period without an offset of its own, counted from the anchor."""
+    if anchor_ms is None or not isinstance(schedule, Interval):
+        return schedule
+    if schedule.offset_ms is not None or schedule.align != "own":
+        return schedule
+    return replace(schedule, offset_ms=anchor_ms % schedule.every_ms)
+
+
+def _cursor_ms(found: SourceEntry, entry: Entry, at: Instant) -> int:
+    """The instant after which the entry's slots are habeat's."""
+    last_ms = _last_run_ms(found, at)
+    if last_ms is not None:
+        cursor_ms = last_ms
+        if found.declared and isinstance(entry.schedule, Interval):
+            cursor_ms += (entry.schedule.every_ms + 1) // 2 - 1
+    elif found.last_run_at is None and found.first_run_at is not None:
+        cursor_ms = to_ms("first_run_at", found.first_run_at) - 1
+    else:
+        cursor_ms = at.now_ms
+    return cursor_ms if at.sent_until_ms is None else max(cursor_ms, at.sent_until_ms)

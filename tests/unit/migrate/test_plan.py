@@ -1,0 +1,231 @@
+"""Where a carried entry starts, and what is never written."""
+
+# mypy: disable-error-code="no-untyped-def"
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import habeat
+from habeat.core.entry import Entry, EntryState
+from habeat.entries.codec import decode, digest_of
+from habeat.entries.draft import new_entry
+from habeat.migrate.found import SourceEntry, Uncarried
+from habeat.migrate.plan import Action, Here, Instant, Row, not_carried, planned
+from habeat.ports.entries import Stored
+from habeat.schedules import Interval
+from habeat.schedules.custom import Code
+
+NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def ms(at: datetime) -> int:
+    return round(at.timestamp() * 1_000)
+
+
+AT = Instant(ms(NOW))
+
+
+def source(schedule: Any = 3_600, **more: Any) -> SourceEntry:
+    given = {"task": "proj.work", "schedule": schedule, **more.pop("arguments", {})}
+    return SourceEntry("report", given, **more)
+
+
+def declared(schedule: Any) -> Here:
+    entry = replace(new_entry("report", {"task": "t", "schedule": schedule}, "UTC"), owner="config")
+    return Here(declared={"report": entry})
+
+
+def absent(name: str = "report", cursor_ms: int = 0) -> Stored:
+    return Stored(name, "", None, EntryState(cursor_ms=cursor_ms))
+
+
+def plan(found: SourceEntry, here: Here | None = None, at: Instant = AT) -> Row:
+    return planned(found, absent(), here or Here(), at, "RedBeat")
+
+
+def stored(row: Row) -> Stored:
+    """What habeat has after this row was written."""
+    assert row.arrival is not None
+    raw = row.arrival.definition
+    state = EntryState(row.arrival.position.cursor_ms, row.arrival.position.next_slot_ms)
+    return Stored(row.name, digest_of(raw), decode(row.name, raw, state), state, raw=raw)
+
+
+def entry_of(row: Row) -> Entry:
+    found = stored(row).entry
+    assert found is not None
+    return found
+
+
+def test_a_period_goes_on_in_the_rhythm_of_its_last_run() -> None:
+    last = NOW - timedelta(minutes=17, milliseconds=5)
+    row = plan(source(3_600, last_run_at=last))
+    assert (row.action, row.first_slot) == (Action.CARRY, last + HOUR)
+    assert entry_of(row).schedule == Interval(3_600_000, ms(last) % 3_600_000)
+
+
+def test_a_crontab_goes_on_after_the_slot_that_was_sent() -> None:
+    sent_late = NOW - timedelta(minutes=59, seconds=58)
+    row = plan(source(habeat.cron("0 * * * *"), last_run_at=sent_late))
+    assert row.first_slot == NOW
+
+
+def test_slots_that_were_not_sent_are_left_to_the_policy() -> None:
+    row = plan(source(habeat.cron("0 * * * *"), last_run_at=NOW - 5 * HOUR))
+    assert row.first_slot == NOW - 4 * HOUR
+    assert row.arrival is not None
+    assert row.arrival.position.due_ms == ms(NOW - 4 * HOUR)
+
+
+def test_slots_up_to_a_given_instant_count_as_sent() -> None:
+    last = NOW - 5 * HOUR + timedelta(minutes=20)
+    at = Instant(ms(NOW), ms(NOW))
+    assert plan(source(habeat.cron("0 * * * *"), last_run_at=last), at=at).first_slot == NOW + HOUR
+    row = plan(source(3_600, last_run_at=last), at=at)
+    assert row.first_slot == NOW + timedelta(minutes=20), "the rhythm stays that of the last run"
+
+
+def test_a_given_instant_before_the_last_run_repeats_nothing() -> None:
+    last = NOW - timedelta(minutes=1)
+    at = Instant(ms(NOW), ms(NOW - 5 * HOUR))
+    assert plan(source(3_600, last_run_at=last), at=at).first_slot == last + HOUR
+
+
+def test_an_entry_that_never_ran_starts_when_the_source_would_run_it() -> None:
+    saved = NOW - timedelta(minutes=5)
+    assert plan(source(3_600, first_run_at=saved)).first_slot == saved
+    row = plan(source(habeat.cron("58 * * * *"), first_run_at=saved))
+    assert row.first_slot == NOW - timedelta(minutes=2), "due since it was saved"
+
+
+def test_an_entry_without_any_run_starts_after_now() -> None:
+    row = plan(source(habeat.cron("0 * * * *")))
+    assert row.first_slot == NOW + HOUR
+
+
+def test_the_count_is_carried() -> None:
+    row = plan(source(last_run_at=NOW, total_run_count=41))
+    assert row.arrival is not None
+    assert (row.arrival.fired, row.arrival.last_fired_ms) == (41, ms(NOW))
+
+
+def test_a_disabled_entry_is_carried_and_not_due() -> None:
+    row = plan(source(enabled=False, last_run_at=NOW))
+    assert (row.action, row.first_slot, row.why) == (Action.CARRY, None, "disabled")
+    assert row.arrival is not None
+    assert row.arrival.position.due_ms is None
+    assert entry_of(row).enabled is False
+
+
+def test_an_entry_whose_slots_are_over_is_not_carried() -> None:
+    rule = habeat.rrule("FREQ=DAILY;COUNT=3", tz="UTC", dtstart=NOW - timedelta(days=9))
+    row = plan(source(rule, last_run_at=NOW - timedelta(days=7)))
+    assert (row.action, row.arrival) == (Action.SPENT, None)
+
+
+def test_an_entry_whose_runs_are_used_up_is_not_carried() -> None:
+    found = source(arguments={"max_runs": 3}, last_run_at=NOW, total_run_count=3)
+    assert plan(found).action is Action.SPENT
+
+
+@pytest.mark.parametrize(
+    ("schedule", "why"), [("soon", "invalid schedule"), (0.01, "0.1 s or more")]
+)
+def test_an_invalid_entry_is_refused_by_name(schedule: Any, why: str) -> None:
+    row = plan(source(schedule))
+    assert row.action is Action.REFUSE
+    assert why in row.why
+
+
+def test_an_impossible_last_run_counts_as_now() -> None:
+    ahead = NOW + timedelta(days=400)
+    row = plan(source(habeat.cron("0 * * * *"), last_run_at=ahead))
+    assert row.first_slot == NOW + HOUR
+    assert "is in the future" in row.notes[0]
+
+
+def test_a_clock_that_is_a_little_ahead_repeats_nothing() -> None:
+    ahead = NOW + timedelta(seconds=2)
+    row = plan(source(habeat.every(1), last_run_at=ahead))
+    assert row.first_slot == NOW + timedelta(seconds=3)
+
+
+# -- entries of beat_schedule -----------------------------------------------------------------
+
+
+def test_an_entry_of_code_is_written_as_the_code_has_it_at_its_position() -> None:
+    here = declared(habeat.cron("0 * * * *"))
+    last = NOW - timedelta(minutes=50)
+    row = plan(SourceEntry("report", last_run_at=last, total_run_count=7, declared=True), here)
+    assert (row.action, row.first_slot) == (Action.DECLARE, NOW)
+    assert row.arrival is not None
+    assert (row.arrival.owned, row.arrival.fired) == (True, 7)
+    assert entry_of(row).owner == "config"
+
+
+@pytest.mark.parametrize("minutes_ago", range(0, 60, 7))
+def test_a_period_of_code_runs_half_a_period_to_one_and_a_half_after_the_last_run(
+    minutes_ago: int,
+) -> None:
+    here = declared(3_600)
+    last = NOW - timedelta(minutes=minutes_ago)
+    row = plan(SourceEntry("report", last_run_at=last, declared=True), here)
+    assert row.first_slot is not None
+    assert HOUR / 2 <= row.first_slot - last < 1.5 * HOUR
+    entry = here.declared["report"]
+    assert ms(row.first_slot) == entry.schedule.next_after_ms(ms(row.first_slot) - 1)
+
+
+def test_a_schedule_of_code_is_left_to_the_leader() -> None:
+    entry = Entry("report", "t", Code("proj.Moon"), owner="config", from_code=("schedule",))
+    found = SourceEntry("report", last_run_at=NOW - HOUR, declared=True)
+    row = plan(found, Here(declared={"report": entry}))
+    assert (row.action, row.first_slot) == (Action.DECLARE, None)
+    assert row.arrival is not None
+    assert row.arrival.position.cursor_ms == ms(NOW - HOUR)
+
+
+def test_an_entry_of_code_that_habeat_cannot_use_is_refused() -> None:
+    row = plan(SourceEntry("report", declared=True), Here(broken={"report": "no task"}))
+    assert row.action is Action.REFUSE
+    assert "no task" in row.why
+
+
+# -- what is here -----------------------------------------------------------------------------
+
+
+def test_what_was_carried_before_is_present() -> None:
+    found = source(3_600, last_run_at=NOW)
+    before = stored(plan(found))
+    row = planned(found, before, Here(), AT, "RedBeat")
+    assert (row.action, row.arrival) == (Action.PRESENT, None)
+
+
+def test_an_entry_that_was_changed_here_stays() -> None:
+    found = source(3_600, last_run_at=NOW)
+    before = stored(plan(replace(found, arguments={**found.arguments, "args": [1]})))
+    row = planned(found, before, Here(), AT, "RedBeat")
+    assert (row.action, row.arrival) == (Action.KEEP, None)
+
+
+def test_an_entry_of_code_that_is_here_keeps_its_position() -> None:
+    here = declared(3_600)
+    found = SourceEntry("report", last_run_at=NOW - HOUR, declared=True)
+    before = stored(plan(found, here))
+    row = planned(replace(found, last_run_at=NOW), before, here, AT, "RedBeat")
+    assert (row.action, row.arrival) == (Action.PRESENT, None)
+
+
+def test_a_state_without_its_definition_is_kept() -> None:
+    row = planned(source(), absent(cursor_ms=ms(NOW)), Here(), AT, "RedBeat")
+    assert (row.action, row.arrival) == (Action.KEEP, None)
+
+
+def test_what_the_source_would_drop_needs_nothing() -> None:
+    assert not_carried(Uncarried("x", "why")).action is Action.REFUSE
+    assert not_carried(Uncarried("x", "why", dropped=True)).action is Action.DROP
