@@ -644,7 +644,10 @@ BUGS = (
     Bug("resume: at now, not at the pause's end", patches=((Replica, "resume", _resumed_now),)),
     Bug("resume: loses a slot", patches=((changes, "resume", _resumed_late),)),
     Bug("resume: never", patches=((Replica, "resume", _nothing),)),
-    Bug("edit: due index written wrong", patches=((changes, "_from", _due_late(changes._from)),)),
+    Bug(
+        "edit: due index written wrong",
+        patches=((changes, "position_after", _due_late(changes.position_after)),),
+    ),
     Bug(
         "claim: the due index loses what it has claimed",
         (
