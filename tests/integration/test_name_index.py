@@ -51,6 +51,20 @@ def test_entries_are_listed_in_order_and_by_their_beginning(client: Client) -> N
     assert listed(client, prefix="a") == ["a", "a b"]
 
 
+def test_a_list_begins_after_a_name(client: Client, bench: Bench) -> None:
+    for name in NAMES:
+        client.add(name, "t", 60)
+    assert listed(client, after="a:10") == ["a:2", "b", "z", "é", "日", "\U0001f600"]
+    assert listed(client, prefix="a:", after="a:10") == ["a:2"]
+    assert listed(client, prefix="a:", after="a") == ["a:1", "a:10", "a:2"]
+    assert listed(client, prefix="a:", after="a:") == ["a:1", "a:10", "a:2"]
+    assert listed(client, prefix="a:", after="z") == []
+    assert listed(client, after="\U0001f600") == []
+    bench.admin.hset(bench.keys.quarantine, "a:3", "set aside")
+    bench.admin.hset(bench.keys.quarantine, "a", "set aside")
+    assert listed(client, prefix="a", after="a:2") == ["a:3"]
+
+
 def test_many_pages(client: Client, bench: Bench) -> None:
     names = sorted(f"{n:04x}" for n in range(2 * PAGE))
     client.add_many([{"name": name, "task": "t", "schedule": 60} for name in names])

@@ -17,10 +17,11 @@ from habeat.cli.choosing import (
 )
 from habeat.cli.completion import name_argument
 from habeat.cli.group import bad, command, json_option
-from habeat.cli.printing import entries_counted, exact, say, say_json, span
+from habeat.cli.printing import entries_counted, exact, say, say_json
 from habeat.cli.words import JSON_LIST, JSON_OBJECT, SINCE, ago
 from habeat.client import Backfill, Client, ManyTriggered, RequestId
 from habeat.core.request import BACKFILL_PACE
+from habeat.entries.spans import span
 from habeat.printable import plural
 
 request_option = click.option(

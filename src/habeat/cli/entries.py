@@ -14,7 +14,7 @@ from habeat.beat.message.template_limits import why_not_app, why_not_entry
 from habeat.cli.completion import name_argument
 from habeat.cli.errors import as_typed
 from habeat.cli.group import client_app, command, json_option
-from habeat.cli.listing import MARK, Queues, entry_rows, entry_table
+from habeat.cli.listing import MARK, entry_rows, entry_table
 from habeat.cli.printing import (
     entries_counted,
     entry_json,
@@ -28,6 +28,7 @@ from habeat.cli.records import record_json, record_rows, record_table
 from habeat.cli.slots import instant_json, instant_rows
 from habeat.cli.watching import ADD_ONE, circuit_json, circuit_line
 from habeat.client import Client, Condition, Owner
+from habeat.client.queues import Queues
 from habeat.client.selection import CONDITIONS, OWNERS
 from habeat.core.catchup import promise
 from habeat.core.entry import POLICIES, Entry, Policies, instant

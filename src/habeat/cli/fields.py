@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from habeat.cli.moments import moment_in
-from habeat.cli.words import JSON_LIST, JSON_OBJECT, option_values, seconds_of
+from habeat.cli.words import JSON_LIST, JSON_OBJECT, option_values
 from habeat.entries.fields import FIELDS, Field
+from habeat.entries.spans import seconds_of
 from habeat.entries.values import Form
 
 #: The value that makes a policy follow the app's settings again.

@@ -12,9 +12,11 @@ from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from habeat.cli.printing import COLOURS, relative, when
+from habeat.cli.printing import COLOURS, when
 from habeat.cli.tables import Cell, GivesWay, Table
+from habeat.client.queues import Queues
 from habeat.core.entry import Entry
+from habeat.entries.spans import relative
 
 #: Marks an entry whose task is not registered, where there is no room for the word.
 MARK = "*"
@@ -74,45 +76,6 @@ def _state(entry: Entry, *, marked: bool) -> Cell:
         full = f"{entry.condition}, unregistered"
         return Cell(full, brief=f"{entry.condition}{MARK}", colour="red")
     return Cell(entry.condition, colour=COLOURS.get(entry.condition, ""))
-
-
-class Queues:
-    """Where the app sends the messages of entries, as far as this process can tell."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-        self._loaded = False
-
-    def of(self, entry: Entry) -> str:
-        """The queue's name, or the exchange and routing key; "?" if the app's own code fails."""
-        try:
-            return _destination(entry.options) or _destination(self._routed(entry)) or "?"
-        except Exception:  # a router or a module of the user's: the list is shown all the same
-            return "?"
-
-    def _routed(self, entry: Entry) -> dict[str, Any]:
-        if not self._loaded:
-            self._app.loader.import_default_modules()
-            self._loaded = True
-        task = self._app.tasks.get(entry.task_name)
-        own = {name: getattr(task, name, None) for name in ("queue", "exchange", "routing_key")}
-        given = {name: value for name, value in own.items() if value is not None}
-        if _destination(given):
-            return given
-        routed: dict[str, Any] = self._app.amqp.router.route(
-            dict(entry.options), entry.task_name, list(entry.args), dict(entry.kwargs)
-        )
-        return routed
-
-
-def _destination(options: Any) -> str:
-    """The queue in these options, or exchange/routing key; "" if they name none."""
-    queue = options.get("queue")
-    if queue is not None:
-        return str(getattr(queue, "name", queue))
-    exchange, key = options.get("exchange"), options.get("routing_key")
-    parts = (str(getattr(exchange, "name", exchange) or ""), str(key or ""))
-    return "/".join(part for part in parts if part)
 
 
 def _schedule(entry: Entry) -> Cell:

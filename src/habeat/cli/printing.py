@@ -18,10 +18,10 @@ import click
 
 from habeat.core.entry import Entry, instant
 from habeat.entries.fields import FIELDS, Field
+from habeat.entries.spans import relative
 from habeat.printable import plural, printable, printable_json
 
 GAP = "  "
-_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def say(text: str = "", colour: str = "") -> None:
@@ -101,26 +101,6 @@ def _field_json(entry: Entry, field: Field) -> tuple[str, Any]:
     return (field.name, plain(instant(value))) if field.is_instant else (field.stored, plain(value))
 
 
-def span(seconds: float) -> str:
-    """A duration in its largest unit, below ten of it also in the next: "1h 5m", "12h"."""
-    whole = int(abs(seconds))
-    for place, (unit, size) in enumerate(_UNITS):
-        count, rest = divmod(whole, size)
-        if count:
-            below, below_size = _UNITS[min(place + 1, len(_UNITS) - 1)]
-            more = rest // below_size if count < 10 and below != unit else 0
-            return f"{count}{unit}" + (f" {more}{below}" if more else "")
-    return "0s"
-
-
-def relative(at: datetime, now: datetime) -> str:
-    """How far a time is from now: "in 4m", "12s ago", "now"."""
-    seconds = (at - now).total_seconds()
-    if abs(seconds) < 1:
-        return "now"
-    return f"in {span(seconds)}" if seconds > 0 else f"{span(seconds)} ago"
-
-
 def when(at: datetime | None, now: datetime) -> str:
     """A time in this host's zone, short, with its distance; "-" for none."""
     if at is None:
@@ -149,15 +129,6 @@ def full(at: datetime | None, now: datetime) -> str:
     if at is None:
         return "never"
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z} ({relative(at, now)})"
-
-
-def milliseconds(ms: int | None) -> str:
-    """A lateness: "12 ms", "3.4 s", "5m"."""
-    if ms is None:
-        return "-"
-    if ms < 1_000:
-        return f"{ms} ms"
-    return f"{ms / 1_000:.1f} s" if ms < 60_000 else span(ms / 1_000)
 
 
 def entries_counted(count: int) -> str:

@@ -12,7 +12,6 @@ import click
 from habeat.cli.printing import (
     COLOURS,
     exact,
-    milliseconds,
     plain,
     say_json_line,
     short,
@@ -20,6 +19,7 @@ from habeat.cli.printing import (
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.client import Client, LedgerRecord, OutcomeName
 from habeat.client.history import FOLLOW_EVERY_S
+from habeat.entries.spans import milliseconds
 from habeat.errors import RedisUnavailable
 
 Row = Sequence[str | Cell]

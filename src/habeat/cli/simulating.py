@@ -10,8 +10,9 @@ import click
 
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import entries_counted, say, say_json
-from habeat.cli.words import SINCE, ahead, seconds_of
+from habeat.cli.words import SINCE, ahead
 from habeat.client import Client, Load, Simulation
+from habeat.entries.spans import seconds_of
 from habeat.printable import plural
 
 ROWS = 24

@@ -11,12 +11,13 @@ import click
 from habeat.cli.completion import name_argument
 from habeat.cli.errors import suggested
 from habeat.cli.group import command, json_option
-from habeat.cli.printing import exact, milliseconds, relative, say, say_json
+from habeat.cli.printing import exact, say, say_json
 from habeat.cli.records import followed, record_json, record_rows, record_table
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.cli.words import MOMENT, SINCE, ahead, schedule_from, schedule_options
 from habeat.client import Client, Drift, Instant, OutcomeName
 from habeat.client.history import OUTCOMES
+from habeat.entries.spans import milliseconds, relative
 
 
 @command("preview")

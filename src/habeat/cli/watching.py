@@ -10,7 +10,6 @@ from habeat.cli.printing import (
     entries_counted,
     exact,
     full,
-    milliseconds,
     pairs,
     plain,
     say,
@@ -21,6 +20,7 @@ from habeat.client import Client, EntryCounts, Replica, Status
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.core.differences import in_words
+from habeat.entries.spans import milliseconds
 from habeat.errors import RedisUnavailable
 from habeat.printable import plural
 

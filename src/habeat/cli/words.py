@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from habeat.cli.moments import moment_here, moment_in
+from habeat.entries.spans import seconds_of
 from habeat.errors import ValidationError
 from habeat.printable import kind_of
 from habeat.schedules import Schedule, cron, crontab, every, once, rrule, solar
 from habeat.schedules.zone import zone_named
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 #: No span is longer than this; a date may be no further away.
 LONGEST_S = 300 * 366 * 86_400.0
 _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
@@ -110,16 +108,6 @@ SINCE = Since()
 SPAN = Span()
 JSON_LIST = Json(list, "a JSON list, such as [1, 2]")
 JSON_OBJECT = Json(dict, 'a JSON object, such as {"a": 1}')
-
-
-def seconds_of(text: str) -> float | None:
-    """The seconds of "300", "5m" or "1h30m"; None if the text is not a span."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    parts = _SPAN.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        return None
-    return round(sum(float(number) * _UNIT_S[unit] for number, unit in parts), 3)
 
 
 def schedule_options(function: Callable[..., None]) -> Callable[..., None]:

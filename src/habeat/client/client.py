@@ -150,13 +150,16 @@ class Client:
         tags: Iterable[str] = (),
         owner: Owner | None = None,
         state: Condition | None = None,
+        after: str = "",
     ) -> Iterator[Entry]:
         """The entries, sorted by name, whose name begins with `prefix` and that have all the tags.
 
         `owner` is "api" or "config"; `state` is active, paused, disabled, quarantined or
-        exhausted. They are read page by page while you iterate.
+        exhausted. With `after`, only entries whose names come after this one, so that the next page
+        of a list can begin where the last one ended. They are read page by page while you iterate.
         """
-        return selected(self._calls, Selection.checked(prefix, tags, owner, state))
+        selection = Selection.checked(prefix, tags, owner, state)
+        return selected(self._calls, selection, checked_name(after) if after else "")
 
     def preview(
         self,

@@ -19,6 +19,7 @@ from habeat.printable import plural
 from habeat.store.calling import text
 from habeat.store.name_index import REINDEX, NameIndex
 from habeat.store.pages import INDEXED, PAGE
+from habeat.store.pipelining import wire
 
 Found = TypeVar("Found")
 
@@ -68,13 +69,14 @@ class Selection:
         )
 
 
-def pages_of(calls: RetryingCalls, prefix: str = "") -> Iterator[list[str]]:
-    """The names that begin with `prefix`, sorted, a page at a time.
+def pages_of(calls: RetryingCalls, prefix: str = "", after_name: str = "") -> Iterator[list[str]]:
+    """The names that begin with `prefix` and come after `after_name`, sorted, a page at a time.
 
     They include names that a leader has set aside because their definition is gone.
     """
-    aside = sorted(set(calls.read(lambda session: _set_aside(session, prefix))))
-    after = b""
+    set_aside = calls.read(lambda session: _set_aside(session, prefix))
+    aside = sorted({name for name in set_aside if name > after_name})
+    after = wire(after_name) if after_name >= prefix else b""
     while True:
         found = calls.read(partial(_page, prefix, after, calls.check))
         names = [text(name) for name in found]
@@ -140,13 +142,13 @@ def _names(session: Session, prefix: str) -> list[str]:
     return [name for name in session.entries.names() if name.startswith(prefix)]
 
 
-def selected(calls: RetryingCalls, selection: Selection) -> Iterator[Entry]:
-    """The entries that match, sorted by name; each page is read at one moment.
+def selected(calls: RetryingCalls, selection: Selection, after: str = "") -> Iterator[Entry]:
+    """The entries that match, after this name and sorted; each page is read at one moment.
 
     The time that the caller spends between two entries does not count against the call's budget.
     """
     calls, looked_at = calls.bounded(), 0
-    for page in pages_of(calls, selection.prefix):
+    for page in pages_of(calls, selection.prefix, after):
         for entry in entries_of(calls, page, selection.may_have):
             if selection.has(entry) and calls.guard.scope.has(entry):
                 yield entry

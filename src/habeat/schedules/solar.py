@@ -68,6 +68,9 @@ _EVENTS = {
     "dusk_astronomical": _Event("next_setting", "-18", True, "astronomical dusk"),
 }
 
+#: The names of the events, with words for people.
+EVENTS = {name: event.words for name, event in _EVENTS.items()}
+
 
 @register
 @dataclass(frozen=True, repr=False)

@@ -12,34 +12,15 @@ import habeat
 from habeat.cli import printing
 from habeat.client import Drift
 from habeat.core.entry import Entry, EntryState, Misfire
+from habeat.entries import spans
 
 NOW = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0s"),
-        (59, "59s"),
-        (61, "1m 1s"),
-        (600, "10m"),
-        (630, "10m"),
-        (3_600, "1h"),
-        (3_660, "1h 1m"),
-        (86_399, "23h"),
-        (90_000, "1d 1h"),
-        (-240, "4m"),
-        (864_000 * 40, "400d"),
-    ],
-)
-def test_spans(seconds: int, text: str) -> None:
-    assert printing.span(seconds) == text
-
-
 def test_distances() -> None:
-    assert printing.relative(NOW + timedelta(minutes=4), NOW) == "in 4m"
-    assert printing.relative(NOW - timedelta(seconds=12), NOW) == "12s ago"
-    assert printing.relative(NOW + timedelta(milliseconds=900), NOW) == "now"
+    assert spans.relative(NOW + timedelta(minutes=4), NOW) == "in 4m"
+    assert spans.relative(NOW - timedelta(seconds=12), NOW) == "12s ago"
+    assert spans.relative(NOW + timedelta(milliseconds=900), NOW) == "now"
     assert printing.when(None, NOW) == "-"
     assert printing.full(None, NOW) == "never"
 
@@ -56,13 +37,6 @@ def test_a_near_time_has_no_date() -> None:
 def test_milliseconds_are_shown_where_there_are_any() -> None:
     assert printing.exact(NOW) == "2026-03-29 12:00:00"
     assert printing.exact(NOW + timedelta(milliseconds=50)) == "2026-03-29 12:00:00.050"
-
-
-@pytest.mark.parametrize(
-    ("ms", "text"), [(None, "-"), (0, "0 ms"), (999, "999 ms"), (3_400, "3.4 s"), (300_000, "5m")]
-)
-def test_latenesses(ms: int | None, text: str) -> None:
-    assert printing.milliseconds(ms) == text
 
 
 def test_a_text_makes_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

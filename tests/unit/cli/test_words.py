@@ -9,26 +9,8 @@ import click
 import pytest
 
 import habeat
-from habeat.cli.words import JSON_LIST, MOMENT, SINCE, option_values, schedule_from, seconds_of
+from habeat.cli.words import JSON_LIST, MOMENT, SINCE, option_values, schedule_from
 from habeat.errors import ValidationError
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("300", 300),
-        ("0.5", 0.5),
-        ("90s", 90),
-        ("5m", 300),
-        ("1h30m", 5_400),
-        ("250ms", 0.25),
-        ("1w", 604_800),
-        ("1w2d", 777_600),
-    ]
-    + [(text, None) for text in ("", "m", "5 m", "5x", "-5", "1h30", "m5", "inf")],
-)
-def test_spans(text: str, seconds: float | None) -> None:
-    assert seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize(
