@@ -26,7 +26,7 @@ from benchmarks.running import Run
 #: In the order in which they run; the quick and telling ones first.
 TABLES = (
     *("next_after", "burst", "burst_outbox", "burst_rabbitmq", "grid", "takeover", "startup"),
-    *("idle", "memory", "changes", "bulk", "scaling"),
+    *("idle", "memory", "steady", "changes", "bulk", "scaling"),
 )
 #: What of a core may be in use by others, for each core, before the figures say little.
 BUSY = 0.25

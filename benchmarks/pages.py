@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import results
 
-PAGES = ("docs/evidence/benchmarks.md", "README.md")
+PAGES = ("docs/evidence/benchmarks.md", "docs/guides/deployment.md", "README.md")
 _BLOCK = re.compile(r"(<!-- bench:([a-z_]+) -->\n)(.*?)(<!-- /bench:\2 -->)", re.DOTALL)
 
 
@@ -39,17 +39,30 @@ def filled(text: str, page: Path) -> str:
 
 def block(name: str, page: Path) -> str:
     """What stands between the marks of a table on this page."""
+    module: Any = importlib.import_module(f"benchmarks.{name}")
+    if hasattr(module, "SOURCES"):
+        return _computed(module)
     found = results.newest(name)
     if found is None:
         return f'Not measured yet: `make bench ARGS="{name}"`.'
     path, told = found
-    module: Any = importlib.import_module(f"benchmarks.{name}")
     parts = [table.markdown() for table in module.tables(told["data"])]
     plot = path.with_suffix(".svg")
     if plot.exists():
         parts.append(f"![{name}]({Path(os.path.relpath(plot, page.parent)).as_posix()})")
     parts.append(origin(told))
     return "\n\n".join(parts)
+
+
+def _computed(module: Any) -> str:
+    """A table that is computed from the newest results of others."""
+    found = {name: results.newest(name) for name in module.SOURCES}
+    missing = [name for name, each in found.items() if each is None]
+    if missing:
+        return f'Not measured yet: `make bench ARGS="{" ".join(missing)}"`.'
+    sources = {name: told for name, (_, told) in found.items()}  # type: ignore[misc]
+    parts = [t.markdown() for t in module.tables({n: told["data"] for n, told in sources.items()})]
+    return "\n\n".join([*parts, *(f"{origin(told)}" for told in sources.values())])
 
 
 def origin(told: dict[str, Any]) -> str:
