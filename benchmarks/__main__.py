@@ -28,6 +28,8 @@ TABLES = (
     *("next_after", "burst", "burst_outbox", "burst_rabbitmq", "grid", "takeover", "startup"),
     *("idle", "memory", "steady", "changes", "bulk", "scaling"),
 )
+#: Tables of the documentation that are computed from the results of others.
+COMPUTED = ("capacity",)
 #: What of a core may be in use by others, for each core, before the figures say little.
 BUSY = 0.25
 

@@ -1,4 +1,4 @@
-"""How large a Redis and how much CPU: entries × rate, computed from what two tables measured.
+"""How large a Redis and how much CPU: by entries and rate, computed from what two tables measured.
 
 Nothing is measured here. Redis bytes follow the formula of the module `memory`, whose predictions
 it holds against a second run. CPU is that of the module `steady`, for the same rates.
@@ -30,8 +30,8 @@ def tables(data: dict[str, Any]) -> list[Table]:
     rates = data["steady"]["rates"]
     table.rows = [_row(n, rate, rates[rate], cost) for n in ENTRIES for rate in PER_S]
     table.notes = [
-        "CPU is in per cent of one core. At more than 60 % of either, give part of the schedule a beat "
-        "and a key prefix of its own."
+        "CPU is in per cent of one core. At more than 60 % of either, give part of the schedule "
+        "a beat and a key prefix of its own."
     ]
     return [table]
 

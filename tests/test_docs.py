@@ -35,6 +35,7 @@ PAGES = sorted(
         *ROOT.glob("*.md"),
         *DOCS.rglob("*.md"),
         *(ROOT / "examples").rglob("*.md"),
+        *(ROOT / "deploy").rglob("*.md"),
         *(ROOT / "changelog.d").glob("*.md"),
         ROOT / "tests/README.md",
     ]
@@ -276,6 +277,10 @@ def parse(command: click.Command, name: str, given: list[str], parent: click.Con
         command.make_context(name, list(given), parent=parent)
 
 
+def there(pattern: str) -> bool:
+    return any(ROOT.glob(pattern))
+
+
 def test_every_command_line_is_one_that_its_command_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +293,12 @@ def test_every_command_line_is_one_that_its_command_takes(
         while "=" in words[0]:
             words = words[1:]
         seen.add(words[0])
+        if words[0] in ("docker", "kubectl", "sudo"):
+            missing = [each for each in words if each.startswith("deploy/") and not there(each)]
+            assert not missing, f"{name_of(page)}: {missing}"
+            if "celery" not in words:
+                continue
+            words = words[words.index("celery") :]
         match words:
             case ["celery", "-A", "proj", name, *given]:
                 try:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -88,7 +89,8 @@ def test_leader_and_standbys_pass_every_probe_on_a_read_only_root(
         assert client.status().leader is not None
     for name in PROBES:
         for pod in fleet:
-            until(lambda pod=pod: pod.probe(container[name]), 10, lambda: pod.log.read_text())
+            passes = partial(pod.probe, container[name])
+            until(passes, 10, f"{pod.volume.name} passes its {name}")
 
 
 def test_a_beat_that_stands_still_fails_its_liveness_probe(
@@ -113,4 +115,8 @@ def test_a_terminated_leader_hands_over_within_the_grace_period(
         epoch = client.status().leader.lease_epoch
         first.child.terminate()
         assert first.child.wait(15) == 0
-        until(lambda: (now := client.status().leader) and now.lease_epoch > epoch, 10, "the other leads")
+        until(
+            lambda: (now := client.status().leader) and now.lease_epoch > epoch,
+            10,
+            "the other leads",
+        )

@@ -40,7 +40,9 @@ def test_the_dockerfile_has_no_finding() -> None:
 def test_a_dockerfile_that_starts_a_shell_in_front_of_beat_would_be_found(tmp_path: Path) -> None:
     text = (DEPLOY / "docker" / "Dockerfile").read_text()
     worse = tmp_path / "Dockerfile"
-    worse.write_text(text.replace('CMD ["celery", "-A", "proj", "beat", "--pidfile="]', "CMD celery"))
+    worse.write_text(
+        text.replace('CMD ["celery", "-A", "proj", "beat", "--pidfile="]', "CMD celery")
+    )
     assert hadolint(worse).returncode != 0
 
 

@@ -24,13 +24,13 @@ pytestmark = [
     pytest.mark.skipif("HABEAT_DIST" not in os.environ, reason="run by `make release`"),
 ]
 
-APP = '''
+APP = """
 from celery import Celery
 app = Celery("clean")
 app.conf.beat_schedule = {"often": {"task": "clean.often", "schedule": 0.1}}
 @app.task(name="clean.often")
 def often(): pass
-'''
+"""
 #: Modules that an extra brings the packages for.
 OF_EXTRAS = ("habeat.demo", "habeat.contrib", "habeat.testing")
 IMPORT_ALL = """
