@@ -140,7 +140,10 @@ def public_names() -> dict[str, set[str]]:
     return names
 
 
-@pytest.mark.parametrize("module", ["habeat", "habeat.client", "habeat.schedules", "habeat.errors"])
+PUBLIC = ["habeat", "habeat.client", "habeat.schedules", "habeat.errors", "habeat.testing"]
+
+
+@pytest.mark.parametrize("module", PUBLIC)
 def test_the_reference_lists_the_names_of_all_and_no_others(module: str) -> None:
     there = import_module(module)
     assert public_names()[module] == set(there.__all__)
@@ -149,7 +152,7 @@ def test_the_reference_lists_the_names_of_all_and_no_others(module: str) -> None
 
 def test_the_reference_uses_no_name_of_the_package_that_is_not_public() -> None:
     page = (DOCS / "reference" / "python-api.md").read_text()
-    used = set(re.findall(r"\bhabeat\.([A-Za-z_]\w*)", page)) - {"client", "schedules"}
+    used = set(re.findall(r"\bhabeat\.([A-Za-z_]\w*)", page)) - {"client", "schedules", "testing"}
     assert used <= set(import_module("habeat").__all__)
 
 
@@ -172,8 +175,8 @@ def test_every_make_target_is_described_in_its_help() -> None:
 
 def test_no_page_names_a_setting_that_does_not_exist() -> None:
     known = {row.name for row in SETTINGS}
-    # Words that begin alike: the headers of a message and the metrics.
-    others = re.compile(r"habeat_(entry|slot|lease_epoch|attempt|\*|…)$")
+    # Words that begin alike: the headers of a message, the metrics, and names for pytest.
+    others = re.compile(r"habeat_(entry|slot|lease_epoch|attempt|app|clock|scheduler|\*|…)$")
     for page in PAGES:
         for name in re.findall(r"`(?:app\.conf\.)?(habeat_[a-z_]+)`", page.read_text()):
             assert name in known or others.match(name), f"{name_of(page)} names {name}"

@@ -40,7 +40,7 @@ from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
-from tests.support.schedules import ImmediateAsker
+from habeat.testing.asking import ImmediateAsker
 from tests.support.servers.redis_server import Server
 from tests.unit.engine.world import FakeCatalog
 

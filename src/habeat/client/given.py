@@ -11,7 +11,7 @@ from typing import Any
 
 from habeat.client.location import Location
 from habeat.core.entry import Entry
-from habeat.core.limits import within
+from habeat.core.limits import Limits, within
 from habeat.entries.draft import new_entry, storable
 from habeat.errors import HabeatError, ValidationError
 from habeat.printable import kind_of
@@ -38,7 +38,8 @@ def entries_given(
             if label in wanted or label in errors:
                 label = f"entries[{at}]"
                 raise ValidationError("name", name, "each name only once", entry=str(name))
-            wanted[label] = _tagged(_entry(name, item, location), tag, location)
+            entry = entry_given(item, location.timezone, location.limits)
+            wanted[label] = _tagged(entry, tag, location)
         except HabeatError as error:
             errors[label] = error
     return list(wanted.values()), errors
@@ -51,16 +52,18 @@ def listed(given: Any) -> list[Any]:
     return list(given)
 
 
-def _entry(name: Any, item: Any, location: Location) -> Entry:
+def entry_given(item: Any, timezone: str, limits: Limits) -> Entry:
+    """The entry that a mapping with the arguments of `add` describes; ValidationError."""
     if not isinstance(item, Mapping):
         raise ValidationError("entry", kind_of(item), "a mapping with the arguments of add")
+    name: Any = item.get("name")
     given = {key: value for key, value in item.items() if key != "name"}
     for required in ("task", "schedule"):
         if required not in given:
             raise ValidationError(
                 required, None, "a value", entry=str(name or ""), problem=f"{required} is missing"
             )
-    return new_entry(name, given, location.timezone, location.limits)
+    return new_entry(name, given, timezone, limits)
 
 
 def _tagged(entry: Entry, tag: str, location: Location) -> Entry:

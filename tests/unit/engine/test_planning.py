@@ -13,7 +13,7 @@ from habeat.core.history import Loss
 from habeat.engine.planning import CACHED_DEFINITIONS, LOOK_AGAIN_MS, Planner
 from habeat.ports import DueEntry
 from habeat.schedules import Interval, Once, Schedule
-from tests.support.schedules import ImmediateAsker
+from habeat.testing.asking import ImmediateAsker
 from tests.unit.engine.world import Row, World
 
 

@@ -53,7 +53,7 @@ from habeat.ports import (
     Won,
 )
 from habeat.schedules import Interval
-from tests.support.schedules import ImmediateAsker
+from habeat.testing.asking import ImmediateAsker
 
 START_MS = 1_750_000_000_000
 

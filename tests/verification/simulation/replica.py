@@ -31,7 +31,7 @@ from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.leases import RedisElectionStore
-from tests.support.schedules import ImmediateAsker
+from habeat.testing.asking import ImmediateAsker
 from tests.verification.simulation.ahead import AsyncCaller
 from tests.verification.simulation.broker import Probe, Publisher
 from tests.verification.simulation.network import Client, Clients, Line

@@ -28,7 +28,7 @@ from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
-from tests.support.schedules import ImmediateAsker
+from habeat.testing.asking import ImmediateAsker
 from tests.verification.stateful.drawing import HOME
 from tests.verification.stateful.model import DEDUP_MS, IDS_KEPT_MS
 from tests.verification.stateful.reach import Clock, Connections, Store, pairs

@@ -1,4 +1,4 @@
-"""Custom schedules without threads, where none of them can hang."""
+"""Schedules of code are asked at once: in a test, there is no loop to protect from them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ class ImmediateAsker:
     """`ports.ScheduleAsker` that calls the schedule in the current thread."""
 
     def ask(self, due: DueEntry, schedule: LiveCode, now_ms: int) -> ScheduleAnswer:
+        """See `ScheduleAsker.ask`; any error of the user's class is the answer."""
         try:
             return ScheduleAnswer(now_ms, schedule.ask(due.cursor_ms or 0, now_ms))
         except Exception as error:
