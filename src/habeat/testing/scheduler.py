@@ -51,9 +51,9 @@ class _Row:
     stored: bytes
     digest: str
     cursor_ms: int
-    due_ms: int | None
-    fired: int
     timezone: str
+    due_ms: int | None = None
+    fired: int = 0
 
 
 class ManualScheduler:
@@ -143,7 +143,7 @@ class ManualScheduler:
     def _store(self, entry: Entry, definition: bytes, position: Position | None) -> None:
         assert position is not None, "an added entry has a position"
         zone = getattr(entry.schedule, "tz", None) or self.timezone
-        row = _Row(definition, digest_of(definition), position.cursor_ms, None, 0, zone)
+        row = _Row(definition, digest_of(definition), position.cursor_ms, timezone=zone)
         self._rows[entry.name] = row
         self._place(entry.name, row, position.due_ms)
 
@@ -243,7 +243,9 @@ class ManualScheduler:
         row.cursor_ms, row.due_ms = max(row.cursor_ms, skip.new_cursor_ms), skip.next.due_ms
         first, last = (shown(at_ms, row.timezone) for at_ms in (run.first_ms, run.last_ms))
         self.skipped.append(
-            Skipped(skip.entry, first, last, run.count, run.outcome.value, run.reason)
+            Skipped(
+                skip.entry, first, last, run.count, outcome=run.outcome.value, reason=run.reason
+            )
         )
 
     def _fire(self, planned: PlannedFiring) -> Firing:
