@@ -23,6 +23,7 @@ __all__ = [
     "DeadUnreadable",
     "DefinitionError",
     "EntryExists",
+    "EntryMoving",
     "EntryNotFound",
     "ForeignState",
     "HabeatError",
@@ -200,6 +201,21 @@ class EntryExists(HabeatError):
         super().__init__(f"an entry named {repr_of(entry)} already exists: {how}")
         self.entry = entry
         self.owner = owner
+
+
+class EntryMoving(HabeatError):
+    """`adopt` has begun to move this entry to another prefix, so nothing was written.
+
+    `prefix` is where it goes. If it could be resumed or fired here, both prefixes might fire it.
+    """
+
+    def __init__(self, entry: str, prefix: str) -> None:
+        super().__init__(
+            f"entry {repr_of(entry)} is being moved to the prefix {repr_of(prefix)}: call adopt "
+            "there again, which finishes the move, or remove the entry here"
+        )
+        self.entry = entry
+        self.prefix = prefix
 
 
 class NotAllowed(HabeatError):

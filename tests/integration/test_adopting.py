@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 import habeat
 from habeat import errors
 from habeat.client import Client
+from habeat.client.adopting import _Adopting
 from habeat.core.firing import Outcome
 from habeat.entries.codec import encode
 from habeat.ports import StoreUnavailable
@@ -22,6 +25,7 @@ from tests.support.servers.cluster import Cluster
 from tests.support.servers.redis_server import Server
 
 OLD, NEW = "habeat:proj", "habeat:shop"
+PAST_HOUR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -61,8 +65,6 @@ def set_state(bench: Bench, name: str, cursor_ms: int, slot_ms: int, count: int 
 
 def declare(bench: Bench, client: Client, name: str) -> None:
     """An entry of beat_schedule with this name."""
-    from dataclasses import replace
-
     client.add("template", "proj.work", 60)
     entry = replace(client.get("template"), name=name, owner="config", state=None)  # type: ignore[arg-type]
     client.remove("template")
@@ -297,11 +299,106 @@ def test_a_name_taken_while_its_entry_is_moved_lets_that_one_go_on(
 def test_an_edit_under_the_old_prefix_during_the_move_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, proj: Bench, old, new
 ) -> None:
-    old.add("a", "proj.work", 60)
-    between(monkeypatch, "remove", lambda: old.update("a", description="new"), proj)
+    """An older release makes it; this one refuses it, as below."""
+    edited = encode(replace(old.add("a", "proj.work", 60), description="new"))
+    edit = partial(proj.admin.hset, proj.keys.entries, "a", edited)
+    between(monkeypatch, "remove", edit, proj)
     done = new.adopt(OLD)
     assert "was changed under" in done.refused["a"]
     assert old.get("a").description == "new"
+
+
+CHANGES: dict[str, Callable[[Client], Any]] = {
+    "resume": lambda client: client.resume("a"),
+    "pause": lambda client: client.pause("a", "why"),
+    "update": lambda client: client.update("a", description="x"),
+    "replace": lambda client: client.add("a", "proj.work", 60, replace=True),
+    "rename": lambda client: client.rename("a", "b"),
+    "trigger": lambda client: client.trigger("a"),
+    "backfill": lambda client: client.backfill("a", *PAST_HOUR),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("method", ["adopt", "remove"])
+def test_an_entry_whose_move_has_begun_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, proj: Bench, old, new, method: str, change: Any
+) -> None:
+    """Between an interrupted call and the next: else both prefixes might fire it, or neither."""
+    before = old.add("a", "proj.work", 60)
+    interrupted(monkeypatch, method, new)
+    with pytest.raises(errors.EntryMoving, match=f"moved to the prefix '{NEW}'"):
+        change(old)
+    assert (new.adopt(OLD).adopted, names(old)) == (("a",), [])
+    assert new.get("a") == before
+
+
+def test_calls_for_many_entries_leave_those_out_whose_move_has_begun(
+    monkeypatch: pytest.MonkeyPatch, proj: Bench, old, new
+) -> None:
+    old.add("a", "proj.work", 60, tags=["t"])
+    interrupted(monkeypatch, "adopt", new)
+    old.add("b", "proj.work", 60)
+    old.pause("b")
+    resumed = old.resume_many(all=True)
+    assert (resumed.changed, list(resumed.refused)) == (("b",), ["a"])
+    assert list(old.trigger_many(all=True).refused) == ["a"]
+    given = {"name": "a", "task": "proj.work", "schedule": 90, "tags": ["t"]}
+    for call in (partial(old.add_many, replace=True), partial(old.sync, tag="t")):
+        with pytest.raises(errors.BulkError, match="is being moved"):
+            call([given])
+    assert "is being moved" in old.load(old.export()).refused["a"]
+    assert old.remove("a") == 1, "which is the way out if it is not to be moved"
+
+
+@pytest.mark.parametrize("then", ["goes on", "is interrupted"])
+def test_a_trigger_during_the_move_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, proj: Bench, old, new, then: str
+) -> None:
+    """It was stored after the look at the requests, and before the pause."""
+    before = old.add("a", "proj.work", 60).state
+    old.add("b", "proj.work", 60)
+    between(monkeypatch, "write", lambda: old.trigger("a", request_id="r"), proj)
+    if then == "is interrupted":
+        interrupted(monkeypatch, "_late", new, _Adopting)
+    done = new.adopt(OLD)
+    assert done.adopted == ("b",)
+    assert "a trigger or backfill is pending" in done.refused["a"]
+    assert old.get("a").state == before, "it goes on there"
+    assert proj.admin.hkeys(proj.keys.requests) == [b"r"]
+
+
+def test_a_trigger_that_was_on_its_way_before_the_pause_is_refused(
+    monkeypatch: pytest.MonkeyPatch, proj: Bench, old, new
+) -> None:
+    """The entry was not being moved when it was read, and is when the request arrives."""
+    old.add("a", "proj.work", 60, description='"moving_to": is no pause')
+    between(monkeypatch, "add_request", lambda: interrupted(monkeypatch, "adopt", new), proj)
+    with pytest.raises(errors.EntryMoving):
+        old.trigger("a")
+    assert proj.admin.hlen(proj.keys.requests) == 0
+    assert new.adopt(OLD).adopted == ("a",)
+
+
+def test_a_reason_that_reads_like_a_move_is_a_reason(proj: Bench, old) -> None:
+    old.add("a", "proj.work", 60)
+    old.pause("a", reason='"moving_to": "habeat:shop"')
+    old.trigger("a")
+    assert old.resume("a").condition == "active"
+
+
+def interrupted(
+    monkeypatch: pytest.MonkeyPatch, method: str, client: Client, owner: type = EntryStore
+) -> None:
+    """A move that ends before this call."""
+
+    def ends(*_: Any) -> Any:
+        raise Fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, method, ends)
+        with pytest.raises(Fault):
+            client.adopt(OLD)
 
 
 def test_many_entries_move_in_batches(proj: Bench, old, new) -> None:

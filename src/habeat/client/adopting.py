@@ -13,13 +13,14 @@ Each entry takes three, and at most one of the prefixes can fire it at any momen
 3. It is removed under the old prefix.
 
 If the call is interrupted, run it again: a pause of step 1 shows what was begun, and an entry here
-with the same moment of creation shows that step 2 was done. See decision 0049.
+with the same moment of creation shows that step 2 was done. Until then, the old prefix takes no
+change and no request for that entry: EntryMoving. See decision 0049.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -67,7 +68,10 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True)
 class Moving:
-    """An entry that is paused under the old prefix for the move, and how it was before."""
+    """An entry that is paused under the old prefix for the move, and how it was before.
+
+    `is_copied` says that an earlier call has added it here.
+    """
 
     entry: Entry
     digest: str
@@ -75,6 +79,7 @@ class Moving:
     paused: str
     resume_at_ms: int | None
     due_ms: int | None
+    is_copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,10 @@ class _Adopting:
         self._left |= step.left
         moving = dict(step.moving)
         if moving and not self._dry_run:
+            late = self._late(moving)
+            self._swapped(self._source, lambda session: self._restored(session, moving, late))
+            moving = {name: each for name, each in moving.items() if name not in late}
+        if moving and not self._dry_run:
             taken = self._swapped(self._here, lambda session: self._added(session, moving))
             for name in taken:
                 self._refused[name] = _taken_by(taken[name])
@@ -156,6 +165,19 @@ class _Adopting:
                 self._refused[name] = f"it was changed under {self._from} meanwhile: remove one"
             moving = {name: each for name, each in moving.items() if name not in changed}
         self._adopted += moving
+
+    def _late(self, moving: Mapping[str, Moving]) -> list[str]:
+        """Those that were triggered after the first look and before they were paused.
+
+        From then on, no request for them is taken (scripts/request.lua).
+        """
+        busy = self._source.read(_busy)
+        late = [name for name in moving if name in busy and not moving[name].is_copied]
+        self._refused |= {name: self._of_busy(busy[name]) for name in late}
+        return late
+
+    def _of_busy(self, busy: str) -> str:
+        return f"{busy}; start a beat under {self._from} to have that done, then adopt again"
 
     def _swapped(self, calls: RetryingCalls, plan: Any) -> Any:
         try:
@@ -195,7 +217,7 @@ class _Adopting:
         if marker is None:
             marker = self._new_marker(stored, now_ms)
             step.writes.append(self._pause(stored, marker))
-        step.moving[stored.name] = _moving_of(stored, marker)
+        step.moving[stored.name] = replace(_moving_of(stored, marker), is_copied=found.here.exists)
 
     def _marker(self, pause: bytes) -> dict[str, Any] | None:
         """The pause of a move that was begun; None for any other."""
@@ -229,9 +251,7 @@ class _Adopting:
         if here.state.cursor_ms:
             return "a state of that name is left here without its definition: `remove` it first"
         if marker is None and found.busy:
-            return (
-                f"{found.busy}; start a beat under {self._from} to have that done, then adopt again"
-            )
+            return self._of_busy(found.busy)
         try:
             storable(replace(entry, generation=0), self._here.location.limits)
         except HabeatError as error:
@@ -292,10 +312,10 @@ class _Adopting:
         )
 
     def _restored(
-        self, session: Session, moving: Mapping[str, Moving], taken: Mapping[str, Stored]
+        self, session: Session, moving: Mapping[str, Moving], names: Collection[str]
     ) -> Plan[None]:
-        """End the pauses of those that cannot be added here."""
-        names = list(taken)
+        """End the pauses of those of these names that are not moved."""
+        names = list(names)
         if not names:
             return Plan(None)
         pairs = zip(session.entries.read(names).stored, session.entries.pauses(names), strict=True)

@@ -25,7 +25,7 @@ from habeat.client.matching import Check, Matching
 from habeat.client.room import check_room, within_room
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry
-from habeat.entries.changes import Edit, addition, removal, rescheduled
+from habeat.entries.changes import Edit, addition, check_stays, removal, rescheduled
 from habeat.entries.draft import check_has_slots
 from habeat.entries.readable import shown
 from habeat.errors import (
@@ -182,6 +182,7 @@ def _check_new(stored: Stored) -> None:
 
 
 def _check_replaceable(stored: Stored) -> None:
+    check_stays(stored)
     if stored.exists and shown(stored).owner == "config":
         raise _taken(stored)
 

@@ -15,12 +15,13 @@ from datetime import datetime
 from typing import Any, Self
 
 from habeat.client.budget import Check
-from habeat.client.calls import RetryingCalls, Session
+from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.history import moment
 from habeat.client.preview import counted
 from habeat.core.entry import Entry
 from habeat.core.limits import within
-from habeat.core.request import BACKFILL_MAX, Request
+from habeat.core.request import BACKFILL_MAX, BACKFILL_PACE, Request
+from habeat.entries.changes import check_stays
 from habeat.entries.codec import encode_request
 from habeat.entries.readable import shown
 from habeat.entries.serializers import check_arguments
@@ -102,19 +103,22 @@ def backfilled(
     start: datetime,
     end: datetime,
     *,
-    pace: float,
+    pace: float | None,
     dry_run: bool,
     identity: str,
 ) -> Backfill:
     """Request the slots with ``start < slot <= end`` again, at `pace` a second."""
     calls = calls.bounded()
+    most_pace = calls.guard.most_pace or BACKFILL_PACE
     try:
-        per_second = pace_of("pace", pace)
+        per_second = pace_of("pace", min(BACKFILL_PACE, most_pace) if pace is None else pace)
         start_ms, end_ms = to_ms("start", start), to_ms("end", end)
         if start_ms >= end_ms:
             raise ValidationError("start", start, f"an instant before the end ({end})")
     except ValidationError as error:
         raise error.of_entry(name) from None
+    calls.guard.check_name(name)
+    calls.guard.check_pace(name, "pace", per_second)
     found: Run | None = None
 
     def request(entry: Entry, now_ms: int) -> Request | None:
@@ -153,6 +157,7 @@ def _ask(
         if not stored.exists:
             raise EntryNotFound(name)
         calls.guard.check_scope(shown(stored))
+        check_stays(stored)
         if stored.entry is None:
             raise DefinitionError(name, stored.unreadable)
         wanted = request(stored.entry, snapshot.now_ms)
@@ -165,6 +170,8 @@ def _ask(
         reply = session.entries.add_request(identity, raw, keep_ms, name, mark)
         if reply.word == "gone":
             raise EntryNotFound(name)
+        if reply.word == "moving":
+            raise Overtaken(name)  # since it was read: the next attempt says where it goes
         if reply.entry != name:
             visible = calls.guard.scope.has_name(reply.entry)
             used = f"entry {repr_of(reply.entry)}" if visible else "another entry"

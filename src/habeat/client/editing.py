@@ -26,6 +26,7 @@ from habeat.entries.changes import (
     Edit,
     addition,
     change,
+    check_stays,
     pause,
     removal,
     rescheduled,
@@ -112,6 +113,7 @@ class Editing:
                 raise DefinitionError(name, old.unreadable or "there is none")
             if new_name == name:
                 return Plan(found)
+            check_stays(old)
             self._calls.guard.check_name(new_name)
             if new.exists:
                 raise EntryExists(new_name, shown(new).owner, "choose another name")

@@ -23,10 +23,16 @@ from habeat.client.selection import pages_of, read
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry
 from habeat.entries.affordable import check_affordable
-from habeat.entries.changes import Edit, addition, change, pause, resume
+from habeat.entries.changes import Edit, addition, change, check_stays, pause, resume
 from habeat.entries.codec import encode
 from habeat.entries.readable import shown
-from habeat.errors import DefinitionError, HabeatError, NotAllowed, RevisionConflict
+from habeat.errors import (
+    DefinitionError,
+    EntryMoving,
+    HabeatError,
+    NotAllowed,
+    RevisionConflict,
+)
 from habeat.ports.entries import Stored, Write
 from habeat.printable import plural
 from habeat.store.pages import WRITTEN
@@ -176,7 +182,8 @@ def _verdict(item: Wanted, stored: Stored, now_ms: int, guard: Guard) -> tuple[s
     try:
         guard.check_change(stored, None, now_ms)
         guard.check(item.entry, now_ms)
-    except NotAllowed as error:
+        check_stays(stored)
+    except (NotAllowed, EntryMoving) as error:
         return "refused", str(error)
     old = shown(stored)
     paused = item.pause_at(now_ms)

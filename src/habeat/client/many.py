@@ -30,7 +30,7 @@ from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.room import within_room
 from habeat.client.selection import Selection, pages_of
 from habeat.client.swapping import Plan, swap
-from habeat.entries.changes import Edit, removal
+from habeat.entries.changes import Edit, check_stays, removal
 from habeat.entries.draft import checked_name
 from habeat.entries.readable import shown
 from habeat.errors import (
@@ -38,6 +38,7 @@ from habeat.errors import (
     BulkInterrupted,
     CallTimeout,
     DefinitionError,
+    EntryMoving,
     EntryNotFound,
     HabeatError,
     NotAllowed,
@@ -55,7 +56,7 @@ from habeat.store.pages import PAGE, WRITTEN
 Act = Callable[[Stored, int], Edit | Removal | None]
 
 #: Errors that are about one entry; any other is about the call.
-OF_ENTRY = (EntryNotFound, DefinitionError, NotAllowed, OwnedByConfig)
+OF_ENTRY = (EntryNotFound, EntryMoving, DefinitionError, NotAllowed, OwnedByConfig)
 
 _DIGEST_CHARS = 12
 
@@ -267,6 +268,7 @@ def triggered_many(
     request = firing(args, kwargs)
 
     def check(stored: Stored, now_ms: int) -> None:
+        check_stays(stored)
         if stored.entry is None:
             raise DefinitionError(stored.name, stored.unreadable)
         checked_request(calls, request(stored.entry, now_ms), stored.entry)

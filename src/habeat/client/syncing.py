@@ -24,7 +24,7 @@ from habeat.client.room import without_room
 from habeat.client.selection import Selection, pages_of, read
 from habeat.core.entry import Entry
 from habeat.entries.affordable import check_affordable
-from habeat.entries.changes import change
+from habeat.entries.changes import change, check_stays
 from habeat.entries.codec import encode
 from habeat.entries.fields import FIELDS
 from habeat.entries.readable import shown
@@ -93,7 +93,8 @@ class _Ours:
         return self._selection.has(entry) and self.calls.guard.scope.has(entry)
 
     def check(self, stored: Stored) -> None:
-        """EntryExists if the entry is there and not ours."""
+        """EntryExists if the entry is there and not ours; EntryMoving."""
+        check_stays(stored)
         if stored.exists and not self.has(stored):
             how = f"choose another name, or give that entry the tag {self.tag!r} with update()"
             raise EntryExists(stored.name, shown(stored).owner, how)

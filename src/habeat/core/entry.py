@@ -18,7 +18,7 @@ from habeat.schedules.schedule import LAST_MS, Run, Schedule
 PACE_MAX = 1_000.0
 
 Owner = Literal["config", "api"]
-Condition = Literal["active", "paused", "disabled", "quarantined", "exhausted"]
+Condition = Literal["active", "failing", "paused", "disabled", "quarantined", "exhausted"]
 
 
 class Misfire(enum.StrEnum):
@@ -77,7 +77,8 @@ class EntryState:
     """The state of an entry at the moment it was read.
 
     `paused` is the reason of a pause, which may be "", `quarantined` that of a quarantine; both are
-    None otherwise. `fired` counts against `max_runs`. The properties are aware datetimes in UTC,
+    None otherwise. `fired` counts against `max_runs`. `failing` is true while its circuit is open
+    (core/circuit.py). The properties are aware datetimes in UTC,
     the attributes in `_ms` the same in Unix ms.
     """
 
@@ -90,6 +91,9 @@ class EntryState:
     paused_at_ms: int | None = None
     paused_until_ms: int | None = None
     quarantined: str | None = None
+    failing: bool = False
+    #: The prefix that `adopt` is moving it to; "" if it is not being moved.
+    moving_to: str = ""
 
     @property
     def next_due(self) -> datetime | None:
@@ -244,14 +248,16 @@ class Entry:
 
     @property
     def condition(self) -> Condition:
-        """One word: active, paused, disabled, quarantined or exhausted."""
+        """One word: active, failing, paused, disabled, quarantined or exhausted."""
         if self.state.quarantined is not None:
             return "quarantined"
         if self.state.paused is not None:
             return "paused"
         if not self.enabled:
             return "disabled"
-        return "active" if self.state.due_ms is not None else "exhausted"
+        if self.state.due_ms is None:
+            return "exhausted"
+        return "failing" if self.state.failing else "active"
 
     @property
     def task_name(self) -> str:

@@ -24,7 +24,7 @@ from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.entries.codec import digest_of, encode, paused_json
 from habeat.entries.readable import shown
-from habeat.errors import DefinitionError
+from habeat.errors import DefinitionError, EntryMoving
 from habeat.ports.entries import Position, Removal, Stored, Write
 from habeat.schedules.custom import Code
 
@@ -42,8 +42,11 @@ class Edit:
 
     @property
     def entry(self) -> Entry:
-        """The entry with its state after the write."""
-        return replace(self.written, state=self.state)
+        """The entry with its state after the write, which closes a circuit (write.lua)."""
+        state = self.state
+        if state.failing and (self.write.definition or self.write.paused is not None):
+            state = replace(state, failing=False)
+        return replace(self.written, state=state)
 
     @property
     def digest(self) -> str:
@@ -112,8 +115,15 @@ def _added(stored: Stored, entry: Entry, definition: bytes, now_ms: int) -> Writ
     )
 
 
+def check_stays(stored: Stored) -> None:
+    """EntryMoving if `adopt` has begun to move this entry to another prefix."""
+    if stored.state.moving_to:
+        raise EntryMoving(stored.name, stored.state.moving_to)
+
+
 def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
-    """The edit that turns the stored entry into `wanted`; None if they are equal."""
+    """The edit that turns the stored entry into `wanted`; None if they are equal. EntryMoving."""
+    check_stays(stored)
     old = shown(stored)
     wanted = replace(wanted, owner=old.owner, created_ms=old.created_ms or now_ms)
     if old.owner == "api":  # unknown keys survive; a declared entry is what the code declares
@@ -146,8 +156,9 @@ def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
 def pause(stored: Stored, reason: str, now_ms: int, until_ms: int | None = None) -> Edit | None:
     """The edit that pauses the entry, until `until_ms` if given.
 
-    None if it is already paused with the same reason and end.
+    None if it is already paused with the same reason and end. Raises EntryMoving.
     """
+    check_stays(stored)
     old = shown(stored)
     state = old.state
     if (state.paused, state.paused_until_ms) == (reason, until_ms):
@@ -162,7 +173,7 @@ def pause(stored: Stored, reason: str, now_ms: int, until_ms: int | None = None)
         resume_at_ms=until_ms,
         pause_digest=stored.pause_digest,
     )
-    if old.condition in ("active", "exhausted"):
+    if old.condition in ("active", "failing", "exhausted"):
         position = _stop(old, now_ms)
         write = replace(
             write,
@@ -180,8 +191,9 @@ def resume(stored: Stored, now_ms: int, *, catch_up: bool = False) -> Edit | Non
     """The edit that resumes a paused or quarantined entry from now; None if it is neither.
 
     With `catch_up` it resumes from where it stopped, and its policy decides about the slots since.
-    Raises DefinitionError if the definition is still unreadable.
+    Raises EntryMoving, and DefinitionError if the definition is still unreadable.
     """
+    check_stays(stored)
     old = shown(stored)
     if old.state.paused is None and old.state.quarantined is None:
         return None

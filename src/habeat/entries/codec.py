@@ -226,10 +226,10 @@ def is_declared_as(stored: bytes | None, fingerprint: str) -> bool:
 
 
 def with_facts(
-    state: EntryState, *, due_ms: int | None, paused: str, quarantined: str
+    state: EntryState, *, due_ms: int | None, paused: str, quarantined: str, failing: bool
 ) -> EntryState:
     """The state completed with what other keys say about the entry."""
-    if not paused and not quarantined and due_ms == state.due_ms:
+    if not (paused or quarantined or failing) and due_ms == state.due_ms:
         return state  # avoid a copy: this runs for every entry at a start
     pause = _pause(paused)
     return replace(
@@ -239,6 +239,8 @@ def with_facts(
         paused_at_ms=pause["at_ms"],
         paused_until_ms=pause["until_ms"],
         quarantined=quarantined or None,
+        failing=failing,
+        moving_to=pause["moving_to"],
     )
 
 
@@ -249,9 +251,10 @@ def _pause(raw: str) -> Mapping[str, Any]:
     except Exception:  # anything stored in :paused is a pause
         data = {}
     pause = data if isinstance(data, dict) else {}
-    reason = pause.get("reason", "")
+    reason, moving_to = pause.get("reason", ""), pause.get("moving_to", "")
     return {
         "reason": reason if isinstance(reason, str) else "",
+        "moving_to": moving_to if isinstance(moving_to, str) else "",
         "at_ms": at_ms if shapes.is_instant(at_ms := pause.get("at_ms")) else None,
         "until_ms": until_ms if shapes.is_instant(until_ms := pause.get("until_ms")) else None,
     }

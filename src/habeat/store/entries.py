@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from habeat.core.circuit import Circuit
 from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import SkippedRun
 from habeat.core.lease import Fence
@@ -79,7 +80,7 @@ class EntryStore:
         key = self._caller.keys.state
         states: Any = self._caller.do(lambda client: client.hmget(key, list(map(wire, names))))
         return [
-            _stored(name, (b"", raw or b"", b"", b"", b""), self._decode)
+            _stored(name, (b"", raw or b"", b"", b"", b"", b""), self._decode)
             for name, raw in zip(names, states, strict=True)
         ]
 
@@ -213,12 +214,13 @@ class EntryStore:
 
 
 def _stored(name: str, parts: Sequence[bytes], decode: Decode) -> Stored:
-    raw, state_raw, due, paused, quarantined = parts
+    raw, state_raw, due, paused, quarantined, circuit = parts
     state = with_facts(
         read_state(text(state_raw)) or EntryState(),
         due_ms=optional_ms(due),
         paused=text(paused),
         quarantined=text(quarantined),
+        failing=bool(circuit) and Circuit.from_json(text(circuit)) is not None,
     )
     pause = digest_of(bytes(paused)) if paused else "-"
     if not raw:

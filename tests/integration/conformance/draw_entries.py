@@ -45,13 +45,14 @@ def _written(hand: Hand, name: bytes) -> Words:
     position: Words = (cursor, cursor + EVERY_MS, cursor + EVERY_MS + hand.one((0, 0, 30)))
     if not hand.odds(0.85):
         position = hand.one(((cursor, "", ""), ("", "", "")))
+    pause = '{"reason": "x", "moving_to": "b"}' if hand.now_ms % 2 else '{"reason": "x"}'
     lost: Words = ("", "", 0, 0, 0)
     if digest and hand.odds(0.3):
         lost = ("skipped", "edited", cursor - EVERY_MS, cursor, 2)
     return (
         name, digest, _cursor_seen(hand, name), _pause_seen(hand, name),
         _definition(hand) if hand.odds(0.9) else b"",
-        hand.one(("", "", "-", '{"reason": "x"}')), hand.one(("", hand.now_ms + 700)),
+        hand.one(("", "", "-", pause)), hand.one(("", hand.now_ms + 700)),
         hand.one(("0", "1")), *position, *lost,
     )  # fmt: skip
 

@@ -40,7 +40,7 @@ STATUSES: dict[str, frozenset[str]] = {
         "remove": "lost | behind | ok | conflict | closed",
         "resend": "ok | changed | there | gone",
         "rename": "ok | conflict | closed | a foreign type",
-        "request": "ok | known | gone",
+        "request": "ok | known | gone | moving",
         "samehost": "value | nothing",
         "settle": "none | some",
         "skip": "lost | behind | ok | replan | gone | a foreign type",

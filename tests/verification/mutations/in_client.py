@@ -121,6 +121,30 @@ CALLERS = [
         "if False:",
         ADOPTING,
     ),
+    Device(
+        "adopt: triggered before the pause",
+        "A trigger that comes while its entry is moved is not lost",
+        "client/adopting.py",
+        "late = [name for name in moving if name in busy and not moving[name].is_copied]",
+        "late: list[str] = []",
+        ADOPTING,
+    ),
+    Device(
+        "adopt: no change there",
+        "An entry whose move was interrupted cannot be resumed under the old prefix",
+        "entries/changes.py",
+        "if stored.state.moving_to:",
+        "if False:",
+        ADOPTING,
+    ),
+    in_script(
+        "request",
+        ADOPTING,
+        "adopt: no request there",
+        "An entry that is moved takes no request under the old prefix, where it would be lost",
+        "if string.find(redis.call('HGET', PAUSED, ARGV[4]) or '', '\"moving_to\":', 1, true)",
+        "if false",
+    ),
 ]
 
 BOUNDS = [

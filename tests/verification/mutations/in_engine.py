@@ -666,7 +666,7 @@ SENDING_OUT = [
         "options: code of the project",
         "An option that a router or a task class reads still works in beat_schedule",
         "beat/declared/beat_schedule.py",
-        'if not others or not gives_options_away(app, given.get("task")):',
+        'if not others or not readers.see(given.get("task")):',
         "if True:",
         AS_CELERY,
     ),

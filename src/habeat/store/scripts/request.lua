@@ -3,7 +3,8 @@
 -- ARGV 1 request id, 2 the request (JSON), 3 how long to remember its id ms, 4 entry,
 --      5 mark of this call ('' or omitted: none)
 -- Returns {'ok', now us}, or {'known', now us, entry} if this id was used before, or
--- {'gone', now us} if there is no such entry. Replay: if the reply was lost, a second call with the
+-- {'gone', now us} if there is no such entry, or {'moving', now us} if `adopt` has begun to move it
+-- to another prefix: what is requested here would be lost. Replay: if the reply was lost, a second call with the
 -- same mark returns ok and stores nothing again.
 
 local key, mark = BASE .. 'request:' .. ARGV[1], ARGV[5] or ''
@@ -18,6 +19,10 @@ if found then
 end
 if redis.call('HEXISTS', ENTRIES, ARGV[4]) == 0 then
   return {'gone', int(NOW_US)}
+end
+-- In a reason, a quote is escaped, so only the key of a move reads like this.
+if string.find(redis.call('HGET', PAUSED, ARGV[4]) or '', '"moving_to":', 1, true) then
+  return {'moving', int(NOW_US)}
 end
 redis.call('SET', key, value, 'PX', ARGV[3])
 redis.call('HSET', REQUESTS, ARGV[1], ARGV[2])
