@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -242,8 +243,19 @@ def test_status_health_and_show_tell_of_an_open_circuit(
     assert shell.json("status")["circuits"]["e"]["count"] == 5
     done = shell("health")
     assert (done.exit_code, "'e'" in done.stdout) == (1, True)
-    assert "NOT SENT" in shell.ok("show", "e")
     assert shell.json("show", "e")["circuit"]["why"] == "no such exchange"
+    shown = shell.ok("show", "e")
+    assert re.search(r"^state +failing$", shown, re.MULTILINE)
+    assert re.search(r"^circuit +failed 5 times in a row since .*no such exchange", shown, re.M)
+    assert re.search(r"^entries +1 entry: 1 failing$", shell.ok("status"), re.MULTILINE)
+    assert shell.json("status")["entries"] | {"total": 1} == {
+        **{"total": 1, "active": 0, "failing": 1, "paused": 0, "quarantined": 0},
+        "disabled_or_exhausted": 0,
+    }
+    assert [each["name"] for each in shell.json("list", "--state", "failing")] == ["e"]
+    assert "1 entry: 1 failing" in shell.ok("list")
+    assert client.pause("e").condition == "paused"
+    assert client.resume("e").condition == "active", "which closes the circuit"
 
 
 def test_the_command_line_lists_shows_resends_and_purges(bench: Bench, shell: Shell) -> None:

@@ -31,6 +31,7 @@ from habeat.client import Client, Condition, Owner
 from habeat.client.queues import Queues
 from habeat.client.selection import CONDITIONS, OWNERS
 from habeat.core.catchup import promise
+from habeat.core.circuit import Circuit
 from habeat.core.entry import POLICIES, Entry, Policies, instant
 from habeat.entries.fields import FIELDS
 from habeat.printable import plural
@@ -104,10 +105,7 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
         }
         say_json({**entry_json(entry), **more})
         return
-    pairs(_fields(entry, client.policies(entry), now))
-    if circuit:
-        say()
-        say(f"NOT SENT: {circuit_line(circuit)}", "red")
+    pairs(_fields(entry, client.policies(entry), now, circuit))
     if unknown:
         say()
         say(f"{UNREGISTERED.upper()}: it is sent, but beat's code does not have {entry.task_name}")
@@ -131,10 +129,14 @@ def _summary(entries: Sequence[Entry]) -> str:
     return f"{entries_counted(len(entries))}: {words}"
 
 
-def _fields(entry: Entry, policies: Policies, now: datetime) -> Iterator[tuple[str, str]]:
+def _fields(
+    entry: Entry, policies: Policies, now: datetime, circuit: Circuit | None
+) -> Iterator[tuple[str, str]]:
     state = entry.state
     yield "name", entry.name
     yield "state", _condition(entry, now)
+    if circuit:
+        yield "circuit", circuit_line(circuit)
     yield "owner", "beat_schedule" if entry.owner == "config" else "the API"
     yield "task", entry.task_name
     if not isinstance(entry.task, str):

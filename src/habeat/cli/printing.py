@@ -138,7 +138,7 @@ def entries_counted(count: int) -> str:
 
 #: The colours of states of entries, and of outcomes of slots.
 COLOURS = {
-    **{"active": "green", "paused": "yellow", "quarantined": "red"},
+    **{"active": "green", "failing": "red", "paused": "yellow", "quarantined": "red"},
     **{"sent": "green", "late": "yellow", "skipped": "yellow", "missed": "red"},
     **{"failed": "red", "ambiguous": "red"},
 }

@@ -155,6 +155,7 @@ def _entries(status: Status) -> str:
         return f"none yet; {as_typed(ADD_ONE)}"
     states = {
         "active": counts.active,
+        "failing": counts.failing,
         "paused": counts.paused,
         "quarantined": counts.quarantined,
         "disabled or exhausted": counts.disabled_or_exhausted,
@@ -196,7 +197,7 @@ def _troubled(status: Status) -> Iterator[tuple[str, Lines]]:
             yield label, [f"{name}: {why}" for name, why in sorted(reasons.items())]
     if status.circuits:
         yield (
-            "not sent",
+            "failing",
             [f"{name}: {circuit_line(it)}" for name, it in sorted(status.circuits.items())],
         )
     if status.dead:

@@ -60,7 +60,6 @@ from habeat.config.from_app import timezone_of
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Entry, Owner, Policies
 from habeat.core.lateness import Lateness
-from habeat.core.request import BACKFILL_PACE
 from habeat.entries.draft import checked_name
 from habeat.entries.schedules import schedule_of
 from habeat.errors import EntryNotFound, NotAllowed, ValidationError
@@ -154,7 +153,7 @@ class Client:
     ) -> Iterator[Entry]:
         """The entries, sorted by name, whose name begins with `prefix` and that have all the tags.
 
-        `owner` is "api" or "config"; `state` is active, paused, disabled, quarantined or
+        `owner` is "api" or "config"; `state` is active, failing, paused, disabled, quarantined or
         exhausted. With `after`, only entries whose names come after this one, so that the next page
         of a list can begin where the last one ended. They are read page by page while you iterate.
         """
@@ -623,15 +622,16 @@ class Client:
         start: datetime,
         end: datetime,
         *,
-        pace: float = BACKFILL_PACE,
+        pace: float | None = None,
         dry_run: bool = False,
         request_id: str | None = None,
     ) -> Backfill:
-        """Fire past slots with ``start < slot <= end`` again, `pace` a second.
+        """Fire past slots with ``start < slot <= end`` again, `pace` a second (10 without).
 
-        They fire whatever their outcome was. There may be 100,000 slots at most, none of them in
-        the future. The cursor does not move. With `dry_run`, nothing is written. `request_id` works
-        as for `trigger`. Raises EntryNotFound, ValidationError, DefinitionError.
+        With a guard, its `min_interval` bounds the pace. They fire whatever their outcome was.
+        There may be 100,000 slots at most, none of them in the future. The cursor does not move.
+        With `dry_run`, nothing is written. `request_id` works as for `trigger`. Raises
+        EntryNotFound, EntryMoving, ValidationError, DefinitionError.
         """
         identity = request_id_of(checked_name(name), request_id)
 

@@ -43,10 +43,12 @@ class EntryCounts:
     active: int
     paused: int
     quarantined: int
+    failing: int = 0
 
     @property
     def disabled_or_exhausted(self) -> int:
-        return max(0, self.total - self.active - self.paused - self.quarantined)
+        counted = self.active + self.failing + self.paused + self.quarantined
+        return max(0, self.total - counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,13 @@ def status_of(facts: Facts, overdue: int, beyond_grace: int, silent: str = "") -
         inert=tuple(each for each in others if each.role == "inert"),
         dispatch=leading.dispatch if leading else "",
         dispatch_why=leading.dispatch_why if leading else "",
-        entries=EntryCounts(facts.entries, facts.due, facts.paused, len(facts.quarantined)),
+        entries=EntryCounts(
+            total=facts.entries,
+            active=max(0, facts.due - facts.failing),
+            failing=facts.failing,
+            paused=facts.paused,
+            quarantined=len(facts.quarantined),
+        ),
         next_due=None if facts.next_due is None else (facts.next_due[0], moment(facts.next_due[1])),
         overdue=overdue,
         beyond_grace=beyond_grace,
@@ -229,9 +237,8 @@ def _problems(status: Status) -> Iterator[str]:
         have = "has" if status.beyond_grace == 1 else "have"
         yield f"{_entries(status.beyond_grace)} {have} been due for longer than the misfire grace"
     if status.circuits:
-        yield (
-            f"{_entries(len(status.circuits))} failed again and again and {_shown(status.circuits)}"
-        )
+        verb = "is" if len(status.circuits) == 1 else "are"
+        yield f"{_entries(len(status.circuits))} {verb} failing: {_shown(status.circuits)}"
     if status.dead:
         what = plural(status.dead, "firing or request was", "firings or requests were")
         yield f"{what} given up: see `celery -A proj habeat dead list`, then resend or purge"
@@ -250,8 +257,7 @@ def _shown(circuits: Mapping[str, Circuit]) -> str:
     names = sorted(circuits)
     more = len(names) - CIRCUITS_NAMED
     rest = f" and {more} more" if more > 0 else ""
-    verb = "is" if len(names) == 1 else "are"
-    return f"{verb} not sent: {', '.join(map(repr, names[:CIRCUITS_NAMED]))}{rest}"
+    return f"{', '.join(map(repr, names[:CIRCUITS_NAMED]))}{rest}"
 
 
 def _remarks(status: Status) -> Iterator[str]:

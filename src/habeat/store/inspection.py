@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -66,6 +66,8 @@ class Facts:
     in_flight: int
     dead: int
     circuits: Mapping[str, Circuit] = field(default_factory=dict)
+    #: How many of the entries with an open circuit are scheduled.
+    failing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class Inspection:
             dead,
             broken,
         ) = found
+        circuits = _circuits(broken)
         return Facts(
             now_us=now_us,
             meta=_words(meta),
@@ -134,8 +137,23 @@ class Inspection:
             quarantined=_words(bad),
             in_flight=int(flying),
             dead=int(dead),
-            circuits=_circuits(broken),
+            circuits=circuits,
+            failing=self._scheduled(circuits),
         )
+
+    def _scheduled(self, names: Collection[str]) -> int:
+        """How many of these entries are scheduled."""
+        if not names:
+            return 0
+        key = self._caller.keys.due
+
+        def read(client: Any) -> Sequence[Any]:
+            pipe = client.pipeline(transaction=False)
+            for name in names:
+                pipe.zscore(key, wire(name))
+            return list(pipe.execute())
+
+        return sum(score is not None for score in self._caller.do(read))
 
     def registered(self) -> Registered:
         """What the live replicas have registered."""

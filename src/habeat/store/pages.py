@@ -8,7 +8,7 @@ tests/integration/scripts/test_touched.py counts what every script touches with 
 
 from __future__ import annotations
 
-#: Entries read with their state: five lookups each.
+#: Entries read with their state: five lookups each, six while a circuit is open.
 PAGE = 100
 #: Entries written or removed: about ten commands each, and their definitions are transferred.
 WRITTEN = 50

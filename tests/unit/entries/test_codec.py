@@ -137,7 +137,7 @@ def test_a_state_that_can() -> None:
 @pytest.mark.parametrize("raw", ["x", "[]", "[" * 9_999, '{"reason": 1, "until_ms": 1e300}',
     '{"reason": ["a"], "at_ms": "x", "until_ms": ' + "9" * 5_000 + "}"])  # fmt: skip
 def test_what_stands_in_paused_is_a_pause(raw: str) -> None:
-    state = with_facts(EntryState(), due_ms=None, paused=raw, quarantined="")
+    state = with_facts(EntryState(), due_ms=None, paused=raw, quarantined="", failing=False)
     assert (state.paused, state.paused_at_ms, state.paused_until_ms) == ("", None, None)
 
 
