@@ -20,6 +20,9 @@ from habeat.printable import Kind
 DECLARED_MAX_BYTES = 8_192
 API_MAX_CHARS = 1_000
 
+#: The name of an entry whose key in beat_schedule is empty.
+EMPTY = "(empty)"
+
 DECEIVING = "control characters, line separators or marks of the reading order"
 #: Controls (Cc), surrogates (Cs), line and paragraph separators (Zl, Zp); and marks of the reading
 #: order.
@@ -28,8 +31,11 @@ _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u20
 
 
 def plain_name(given: Any) -> str:
-    """A key of beat_schedule as exactly a str: it may be an enum, a lazy text or a number."""
-    return str.__str__(given) if isinstance(given, str) else str(given)
+    """A key of beat_schedule as exactly a str: it may be an enum, a lazy text or a number.
+
+    Celery takes an empty one, too; it gets a name that can be read and typed.
+    """
+    return (str.__str__(given) if isinstance(given, str) else str(given)) or EMPTY
 
 
 def check_name(name: Any, owner: Owner) -> None:

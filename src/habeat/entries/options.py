@@ -11,6 +11,7 @@ import difflib
 import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from habeat.errors import ValidationError
@@ -77,17 +78,18 @@ def check_names(options: Mapping[str, Any], own: Collection[str] = ()) -> None:
             kind_of(value),
             "an option that Celery or its transports read; if code of yours reads it, name it in "
             "habeat_own_options",
-            problem=f"unknown option {name!r}{_hint(name)}",
+            problem=f"unknown option {name!r}{_hint(str(name))}",
         )
 
 
 def is_misspelt(name: Any) -> bool:
     """Whether the name of an unknown option is likely to mean a known one."""
-    return bool(_hint(name))
+    return bool(_hint(str(name)))
 
 
-def _hint(name: Any) -> str:
-    near = difflib.get_close_matches(str(name), KNOWN, n=1, cutoff=0.75)
+@lru_cache(maxsize=256)  # a beat_schedule may have the same option in thousands of entries
+def _hint(name: str) -> str:
+    near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.75)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

@@ -10,6 +10,7 @@ from celery import Celery, Task, signals
 from celery.app.amqp import AMQP
 
 from habeat.beat.declared.beat_schedule import declare
+from habeat.beat.message import template_limits
 from habeat.core.limits import Limits
 from tests.unit.beat.conftest import make_app
 from tests.unit.beat.test_send_path import Bench
@@ -50,6 +51,19 @@ def test_an_option_that_only_other_code_could_read_is_refused_without_such_code(
     assert "unknown option 'tenant'" in broken(app, tenant=5)["bad"]
     entry = {"task": "proj.add", "schedule": 60, "options": {"tenant": 5}}
     assert not declare(app, {"a": entry}, Limits(own_options=("tenant",))).broken
+
+
+def test_thousands_of_entries_with_an_option_of_a_router_are_judged_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = make_app()
+    _routed(app)
+    asked = []
+    real = template_limits._other_code
+    monkeypatch.setattr(template_limits, "_other_code", lambda app: asked.append(1) or real(app))
+    entry = {"task": "proj.add", "schedule": 60, "options": {"tenant": 5}}
+    assert not declare(app, {str(number): entry for number in range(100)}).broken
+    assert len(asked) == 1
 
 
 def _routed(app: Celery) -> str:

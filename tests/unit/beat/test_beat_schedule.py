@@ -35,6 +35,16 @@ def test_an_entry_beyond_the_limits_is_named_and_the_others_go_on(app: Celery) -
     assert "at most 65536 bytes (habeat_definition_bytes)" in found.broken["big"]
 
 
+def test_an_empty_name_becomes_one_that_can_be_read(app: Celery) -> None:
+    """Celery takes it."""
+    found = declare(app, {"": GOOD, "a": GOOD})
+    assert (list(found.entries), found.broken) == (["(empty)", "a"], {})
+    assert found.raw["(empty)"] == GOOD
+    twice = declare(app, {"": GOOD, "(empty)": GOOD})
+    [why] = twice.broken.values()
+    assert "a name that no other entry has" in why
+
+
 def test_a_plain_entry(app: Celery) -> None:
     found = declare(app, {"a": GOOD})
     entry = found.entries["a"]
@@ -82,7 +92,7 @@ def test_a_bad_entry_fails_alone_with_a_reason(app: Celery, bad: Any, problem: s
     assert problem in found.broken["bad"]
 
 
-@pytest.mark.parametrize("name", ["", "x" * (DECLARED_MAX_BYTES + 1), "ü" * 4_097, "\ud800"])
+@pytest.mark.parametrize("name", ["x" * (DECLARED_MAX_BYTES + 1), "ü" * 4_097, "\ud800"])
 def test_a_name_that_cannot_be_is_refused(app: Celery, name: str) -> None:
     assert list(declare(app, {name: GOOD}).broken) == [name]
 

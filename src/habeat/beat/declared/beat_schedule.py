@@ -22,7 +22,7 @@ from celery.schedules import crontab
 
 from habeat.beat.declared.celery_schedules import LiveSchedule, to_schedule
 from habeat.beat.message.send_path import is_lazy
-from habeat.beat.message.template_limits import gives_options_away
+from habeat.beat.message.template_limits import OptionReaders
 from habeat.config.from_app import timezone_of
 from habeat.core.entry import Entry, Policies
 from habeat.core.limits import DEFAULT_LIMITS, Limits, check_entry
@@ -78,13 +78,13 @@ def declare(
     entries: dict[str, Entry] = {}
     raw: dict[str, Mapping[str, Any]] = {}
     broken: dict[str, str] = {}
-    zone = timezone_of(app.conf)
+    zone, readers = timezone_of(app.conf), OptionReaders(app)
     for key, given in schedule.items():
         name = f"{repr_of(key)} ({type(key).__name__})"
         try:
             name = _new_name(key, raw)
             raw[name] = dict(given)
-            _check_options(app, raw[name], limits)
+            _check_options(readers, raw[name], limits)
             entry = _entry(app, name, raw[name], zone, policies)
             entries[name] = _stored(validated(entry), limits)
         except ValidationError as error:
@@ -104,7 +104,7 @@ def _new_name(key: Any, others: Container[str]) -> str:
 
 def check(app: Celery, name: str, given: Mapping[str, Any], limits: Limits) -> None:
     """Raise the reason why this entry could not be scheduled, mostly a ValidationError."""
-    _check_options(app, given, limits)
+    _check_options(OptionReaders(app), given, limits)
     entry = _entry(app, name, given, timezone_of(app.conf), DEFAULT_POLICIES)
     _stored(validated(entry), limits)
 
@@ -182,7 +182,7 @@ def _serializer_of(app: Celery, given: Mapping[str, Any]) -> str:
     return name
 
 
-def _check_options(app: Celery, given: Mapping[str, Any], limits: Limits) -> None:
+def _check_options(readers: OptionReaders, given: Mapping[str, Any], limits: Limits) -> None:
     """ValidationError for an option that nothing reads.
 
     Code of the project that Celery gives the options to may read any, so only names that are likely
@@ -193,7 +193,7 @@ def _check_options(app: Celery, given: Mapping[str, Any], limits: Limits) -> Non
         check_names(options, limits.own_options)
     except ValidationError:
         others = [name for name in options if name not in KNOWN and not is_misspelt(name)]
-        if not others or not gives_options_away(app, given.get("task")):
+        if not others or not readers.see(given.get("task")):
             raise
         check_names(options, (*limits.own_options, *others))
 

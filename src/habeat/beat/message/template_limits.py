@@ -101,16 +101,30 @@ def why_not_transport(transport: type[Any]) -> str:
     return ""
 
 
-def gives_options_away(app: Celery, task: Any) -> bool:
-    """Whether code that is not Celery's or kombu's sees the options of this task's messages."""
-    registered = app.tasks.get(task) if isinstance(task, str) else None
-    if is_watched() or _own_task(registered):
-        return True
-    try:
-        transport = app.connection_for_write().get_transport_cls()
-        return bool(_other_code(app) or why_not_transport(transport))
-    except Exception:  # the broker's URL or the backend is wrong, which beat reports elsewhere
-        return True
+class OptionReaders:
+    """Whether code that is not Celery's or kombu's sees the options of a task's messages.
+
+    What concerns all tasks is found out at the first question, and kept: a beat_schedule may ask
+    for thousands of entries.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def see(self, task: Any) -> bool:
+        """Whether such code sees the options of this task's messages."""
+        registered = self._app.tasks.get(task) if isinstance(task, str) else None
+        return self._see_all or bool(_own_task(registered))
+
+    @functools.cached_property
+    def _see_all(self) -> bool:
+        if is_watched():
+            return True
+        try:
+            transport = self._app.connection_for_write().get_transport_cls()
+            return bool(_other_code(self._app) or why_not_transport(transport))
+        except Exception:  # the broker's URL or the backend is wrong, which beat reports elsewhere
+            return True
 
 
 def _other_code(app: Celery) -> str:
