@@ -323,6 +323,19 @@ def test_update_changes_only_the_options_that_are_named(shell: Shell) -> None:
     assert options("--option", "priority=1") == {"priority": 1}
 
 
+def test_a_value_of_an_option_may_end_in_an_equals_sign(shell: Shell) -> None:
+    shell.ok("add", "a", "proj.a", "--every", "1h", "--option", "routing_key=c2VjcmV0cw==")
+    assert shell.json("show", "a")["options"] == {"routing_key": "c2VjcmV0cw=="}
+
+
+@pytest.mark.parametrize("written", ["c2VjcmV0cw", "=c2VjcmV0cw", "c2VjcmV0cw="])
+def test_an_option_without_a_name_or_value_is_not_quoted(shell: Shell, written: str) -> None:
+    """It may be all value, and so a secret."""
+    said = shell.fails(2, "add", "a", "proj.a", "--every", "1h", "--option", written)
+    assert "expected NAME=VALUE" in said
+    assert "c2Vj" not in said
+
+
 def test_update_of_options_does_not_undo_what_others_do_meanwhile(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

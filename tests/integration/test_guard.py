@@ -184,6 +184,26 @@ def test_a_used_request_id_does_not_name_an_entry_outside_the_scope(
         free.trigger("t7:a", request_id="first")
 
 
+def test_backfills_and_catch_up_keep_to_the_shortest_interval(
+    free: habeat.Client, valkey: Server
+) -> None:
+    """Else a tenant could fire a hundred thousand past slots at a thousand a second."""
+    hour = (PAST, PAST + timedelta(hours=1))
+    guard = habeat.Guard(prefix="t7:", min_interval=60)
+    with habeat.Client(valkey.url(), prefix=PREFIX, guard=guard) as client:
+        for pace in (10, 0.017):
+            with pytest.raises(NotAllowed, match=r"pace: expected at most 0.0167 firings"):
+                client.backfill("t7:a", *hour, pace=pace)
+        with pytest.raises(NotAllowed, match="names that begin with"):
+            client.backfill("t8:a", *hour, pace=10)
+        assert client.backfill("t7:a", *hour, dry_run=True).pace == 1 / 60
+        assert client.backfill("t7:a", *hour, pace=0.01, dry_run=True).pace == 0.01
+        with pytest.raises(NotAllowed, match="misfire_pace"):
+            client.update("t7:a", misfire_pace=50)
+        assert client.update("t7:a", misfire_pace=0.01).misfire_pace == 0.01
+    assert free.backfill("t7:a", *hour, dry_run=True).pace == 10
+
+
 def test_removing_many_stays_in_the_scope(free: habeat.Client, tenant: habeat.Client) -> None:
     assert tenant.remove(prefix="t") == 1
     assert [entry.name for entry in free.list()] == ["t8:a"]

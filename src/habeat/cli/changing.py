@@ -47,8 +47,8 @@ def add_command(
 
     Give the schedule with --every, --cron, --crontab, --rrule, --at or --solar.
     """
-    if removed := [pair for pair in given["options"] if pair.endswith("=")]:
-        raise click.BadParameter(f"{removed[0]!r}: expected a value", param_hint="--option")
+    if any(not pair.partition("=")[2] for pair in given["options"] if "=" in pair):
+        raise click.BadParameter("expected NAME=VALUE with a value", param_hint="--option")
     schedule = schedule_from(given, client.timezone, name)
     if schedule is None:
         raise click.UsageError(

@@ -235,7 +235,8 @@ def option_values(written: tuple[str, ...]) -> dict[str, Any]:
     for pair in written:
         name, sign, value = pair.partition("=")
         if not sign or not name:
-            raise click.BadParameter(f"{pair!r}: expected NAME=VALUE", param_hint="--option")
+            # A text without a name may be all value, and so a secret: it is not quoted.
+            raise click.BadParameter("expected NAME=VALUE", param_hint="--option")
         if name in options:
             raise click.UsageError(f"--option {name} can be given only once")
         try:

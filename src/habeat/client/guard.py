@@ -78,8 +78,9 @@ class Guard:
     choose another destination (exchange, routing key). `options` are the names of the allowed
     options; `queue` is always allowed. With `tasks` or `options`, no entry may have a header with
     the name of one that Celery sets. `max_entries` limits the number of entries in the scope.
-    `min_interval` (seconds or a timedelta) is the shortest time allowed between two slots. Raises
-    ValidationError.
+    `min_interval` (seconds or a timedelta) is the shortest time allowed between two slots, and
+    bounds the paces that callers choose for backfills and catch-up. A trigger is one firing: limit
+    how often your tenants may call it. Raises ValidationError.
     """
 
     def __init__(
@@ -117,6 +118,8 @@ class Guard:
         self.check_scope(entry)
         self.check_sent(entry)
         self._check_interval(entry, now_ms)
+        if entry.misfire_pace is not None:
+            self.check_pace(entry.name, "misfire_pace", entry.misfire_pace)
 
     def check_sent(self, entry: Entry) -> None:
         """NotAllowed if a firing of this entry would send what the guard forbids."""
@@ -130,6 +133,17 @@ class Guard:
             self.check_scope(shown(stored))
         if edit is not None and edit.write.definition:
             self.check(edit.entry, now_ms)
+
+    @property
+    def most_pace(self) -> float | None:
+        """The most firings per second that `min_interval` allows; None if it allows any."""
+        return None if not self.min_interval_ms else 1_000 / self.min_interval_ms
+
+    def check_pace(self, name: str, field: str, pace: float) -> None:
+        """NotAllowed if firings at this pace would come closer together than `min_interval`."""
+        if self.most_pace is not None and pace > self.most_pace:
+            allowed = f"at most {self.most_pace:.3g} firings per second"
+            raise NotAllowed(name, field, allowed)
 
     def check_room(self, name: str, present: int, more: int) -> None:
         """NotAllowed if `more` new entries would exceed `max_entries`."""
