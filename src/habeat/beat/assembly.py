@@ -125,17 +125,129 @@ def build(
     `before` are parts of this process that have not ticked; their connections and the result of
     their checks are used again.
     """
-    clock = SystemClock()
-    nonce = new_nonce(clock)
-    connections = before.connections if before else _connections(settings)
-    keys = Keys(settings.key_prefix)
-    caller = Caller(connections, keys)
-    leases = RedisElectionStore(caller, clock, app.main or settings.key_prefix)
-    preflight = before.preflight if before else Preflight(app, connections, caller, nonce, clock)
-    pace = Pace(settings.lease_ttl_ms, settings.crash_poll_ms)
-    election = Election(leases, clock, pace, nonce, barred=lambda: preflight.barred)
-    limits = limits_of(settings, app.conf)
-    store = RedisDispatchStore(
+    built = _Assembly(app, settings, before)
+    built.add_definitions(beat_schedule)
+    built.add_messages(apply_entry, stopper)
+    engine = built.engine(stopper, max_interval_s)
+    parts = ReplicaParts(
+        engine=engine,
+        election=built.election,
+        preflight=built.preflight,
+        connections=built.connections,
+        keys=built.keys,
+        wake_channel=built.wake_channel,
+        broker=built.broker,
+    )
+    _drop_in_children(parts)
+    return parts
+
+
+class _Assembly:
+    """Builds the parts of a replica, step by step; each step uses those before it."""
+
+    def __init__(self, app: Celery, settings: Settings, before: ReplicaParts | None) -> None:
+        self.app, self.settings, self.clock = app, settings, SystemClock()
+        self.limits = limits_of(settings, app.conf)
+        self.owner = app.main or settings.key_prefix
+        self.nonce = nonce = new_nonce(self.clock)
+        self.keys = Keys(settings.key_prefix)
+        self.connections = before.connections if before else _connections(settings)
+        self.caller = caller = Caller(self.connections, self.keys)
+        self.wake_channel = RedisWakeChannel(self.connections, self.keys, nonce, self.clock)
+        self.leases = RedisElectionStore(caller, self.clock, self.owner)
+        self.preflight = preflight = (
+            before.preflight
+            if before
+            else Preflight(app, self.connections, caller, nonce, self.clock)
+        )
+        pace = Pace(settings.lease_ttl_ms, settings.crash_poll_ms)
+        self.election = Election(
+            self.leases, self.clock, pace, nonce, barred=lambda: preflight.barred
+        )
+        self.store = _dispatch_store(caller, settings, self.limits.stored_bytes)
+
+    def add_definitions(self, beat_schedule: BeatSchedule) -> None:
+        """What entries of Redis and of `beat_schedule` mean to this replica's code."""
+        kinds = Kinds(min(LIMIT_MS, self.settings.lease_ttl_ms // 8))
+        self.beat_schedule = kinds.declared(beat_schedule)
+        self.tasks = UnregisteredTasks(
+            self.app, self.settings.remote_tasks, KnownTasksStore(self.caller)
+        )
+        self.definitions = BeatDefinitionSource(
+            self.beat_schedule,
+            kinds.decode,
+            self.limits,
+            expires_of=partial(expires_of_task, self.app),
+            look=self.tasks.look,
+        )
+        self.entries = EntryStore(self.caller, kinds.decode)
+
+    def add_messages(self, apply_entry: Callable[..., None], stopper: Stopper) -> None:
+        """What builds messages and hands them to the broker."""
+        app, settings, store = self.app, self.settings, self.store
+        self.broker = Broker(
+            app,
+            settings.publish_timeout_ms / 1_000,
+            now_ms=self._monotonic_ms,
+            own_names=self.limits.own_names,
+        )
+        self.publisher = CeleryPublisher(
+            renderer=EntryRenderer(app, self.definitions, apply_entry, stopper.leaving),
+            broker=self.broker,
+            wanted=settings.dispatch,
+            impossible=_why_not_atomic(app, settings),
+            same_server=_same_server(self.caller, settings.redis.db),
+            use_database=lambda db: store.use_databases(db, settings.redis.db),
+            now_ms=self._monotonic_ms,
+            template=settings.template,
+        )
+
+    def engine(self, stopper: Stopper, max_interval_s: float) -> Engine:
+        """The loop, and the housekeeping that it calls."""
+        engine = Engine(
+            election=self.election,
+            store=self.store,
+            wake_channel=InterruptibleWakeChannel(self.wake_channel, stopper),
+            clock=self.clock,
+            publisher=self.publisher,
+            definitions=self.definitions,
+            # It asks for the failures during a tick only, when the engine exists.
+            housekeeping=self._housekeeping(lambda: engine.broker_failures),
+            settings=_engine_settings(self.settings, max_interval_s),
+            stopping=lambda: stopper.requested,
+            asker=ScheduleThreads(self.clock),
+        )
+        return engine
+
+    def _housekeeping(self, broker_failures: Callable[[], int]) -> Replica:
+        inspection, entries, declared = Inspection(self.caller), self.entries, self.beat_schedule
+        return Replica(
+            identity=Identity.of_this_process(self.nonce, self.clock),
+            election=self.election,
+            lease_store=self.leases,
+            entry_store=entries,
+            inspection=inspection,
+            publisher=self.publisher,
+            broker=self.broker,
+            reconcile=Reconcile(entries, declared),
+            differences=Differences(entries, inspection, declared, self.nonce),
+            neighbours=Neighbours(self.settings, self.owner, declared),
+            beat_schedule=declared,
+            tasks=self.tasks,
+            upkeep=Upkeep(Mending(self.caller), entries, declared.fingerprint),
+            ttl_ms=self.settings.lease_ttl_ms,
+            clock=self.clock,
+            broker_failures=broker_failures,
+        )
+
+    def _monotonic_ms(self) -> int:
+        return self.clock.monotonic_us() // 1_000
+
+
+def _dispatch_store(
+    caller: Caller, settings: Settings, definition_bytes: int
+) -> RedisDispatchStore:
+    return RedisDispatchStore(
         caller,
         dedup_ttl_ms=settings.dedup_ttl_ms,
         ledger_age_ms=settings.ledger_age_ms,
@@ -144,79 +256,8 @@ def build(
         error_chars=settings.error_chars,
         dead_age_ms=settings.dead_age_ms,
         dead_length=settings.dead_length,
-        definition_bytes=limits.stored_bytes,
+        definition_bytes=definition_bytes,
     )
-    wake_channel = RedisWakeChannel(connections, keys, nonce, clock)
-    broker = Broker(
-        app,
-        settings.publish_timeout_ms / 1_000,
-        now_ms=lambda: clock.monotonic_us() // 1_000,
-        own_names=limits.own_names,
-    )
-    kinds = Kinds(min(LIMIT_MS, settings.lease_ttl_ms // 8))
-    beat_schedule = kinds.declared(beat_schedule)
-    tasks = UnregisteredTasks(app, settings.remote_tasks, KnownTasksStore(caller))
-    definitions = BeatDefinitionSource(
-        beat_schedule,
-        kinds.decode,
-        limits,
-        expires_of=partial(expires_of_task, app),
-        look=tasks.look,
-    )
-    publisher = CeleryPublisher(
-        renderer=EntryRenderer(app, definitions, apply_entry, stopper.leaving),
-        broker=broker,
-        wanted=settings.dispatch,
-        impossible=_why_not_atomic(app, settings),
-        same_server=_same_server(caller, settings.redis.db),
-        use_database=lambda db: store.use_databases(db, settings.redis.db),
-        now_ms=lambda: clock.monotonic_us() // 1_000,
-        template=settings.template,
-    )
-    entries = EntryStore(caller, kinds.decode)
-    inspection = Inspection(caller)
-    replica = Replica(
-        identity=Identity.of_this_process(nonce, clock),
-        election=election,
-        lease_store=leases,
-        entry_store=entries,
-        inspection=inspection,
-        publisher=publisher,
-        broker=broker,
-        reconcile=Reconcile(entries, beat_schedule),
-        differences=Differences(entries, inspection, beat_schedule, nonce),
-        neighbours=Neighbours(settings, app.main or settings.key_prefix, beat_schedule),
-        beat_schedule=beat_schedule,
-        tasks=tasks,
-        upkeep=Upkeep(Mending(caller), entries, beat_schedule.fingerprint),
-        ttl_ms=settings.lease_ttl_ms,
-        clock=clock,
-        # Called during a tick only, when the engine below exists.
-        broker_failures=lambda: engine.broker_failures,
-    )
-    engine = Engine(
-        election=election,
-        store=store,
-        wake_channel=InterruptibleWakeChannel(wake_channel, stopper),
-        clock=clock,
-        publisher=publisher,
-        definitions=definitions,
-        housekeeping=replica,
-        settings=_engine_settings(settings, max_interval_s),
-        stopping=lambda: stopper.requested,
-        asker=ScheduleThreads(clock),
-    )
-    parts = ReplicaParts(
-        engine=engine,
-        election=election,
-        preflight=preflight,
-        connections=connections,
-        keys=keys,
-        wake_channel=wake_channel,
-        broker=broker,
-    )
-    _drop_in_children(parts)
-    return parts
 
 
 def _connections(settings: Settings) -> Connections:

@@ -31,7 +31,7 @@ from habeat.beat.neighbours import Neighbours
 from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import process_age_ms
 from habeat.core.lease import Fence
-from habeat.engine.election import Election, HistoryLost, LeaseLost
+from habeat.engine.election import DataLost, Election, LeaseLost
 from habeat.engine.fenced import Lead
 from habeat.engine.trouble_log import TroubleLog
 from habeat.entries import changes
@@ -40,7 +40,7 @@ from habeat.ports import BrokerUnavailable, Clock, StoreUnavailable, Unfenced
 from habeat.ports.entries import Stored, Write
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
-from habeat.store.leases import LIVE_WINDOW_MS, RedisElectionStore
+from habeat.store.leases import LIVE_FOR_MS, RedisElectionStore
 
 log = logging.getLogger("habeat")
 
@@ -176,7 +176,7 @@ class Replica:
         for stored in snapshot.stored:
             try:
                 self._end_pause(lead, stored, snapshot.now_ms)
-            except (StoreUnavailable, LeaseLost, HistoryLost):
+            except (StoreUnavailable, LeaseLost, DataLost):
                 raise
             except Exception as error:  # an unreadable definition, or a schedule that raises
                 why = error.why if isinstance(error, DefinitionError) else repr(error)
@@ -226,7 +226,7 @@ class Replica:
                 won.token.epoch,
                 self._identity.host,
                 self._identity.pid,
-                loss.get(won.history, ""),
+                loss.get(won.timeline, ""),
             )
         else:
             holder = self._election.holder
@@ -246,8 +246,8 @@ class Replica:
         known = self._election.known
         same_cluster = self._cluster == known.cluster
         # After a loss of data, register again: Redis may have forgotten which deploy is the newest.
-        same_history = same_cluster and self._lost_ms == known.loss.declared_ms
-        if not stale and role == self._registered_as and same_history:
+        same_timeline = same_cluster and self._lost_ms == known.loss.declared_ms
+        if not stale and role == self._registered_as and same_timeline:
             return
         if not self._names_kept:
             self._entry_store.declare(
@@ -263,7 +263,7 @@ class Replica:
         )
         self._election.placed(found.rank)
         self._generation = found.generation
-        # Without these names in Redis, nothing would be pruned: declare them at the next turn.
+        # Without these names in Redis, nothing would be pruned: declare them at the next tick.
         self._names_kept = found.names >= len(self._beat_schedule.entries)
         self._skew_ms = self._clock.wall_ms() - found.now_us // 1_000
         self._registered_ms, self._registered_as = now_ms, role
@@ -323,7 +323,7 @@ class Replica:
         now_ms = facts.now_us // 1_000
         return any(
             other.get("role") == "standby"
-            and now_ms - facts.seen_ms.get(nonce, 0) <= LIVE_WINDOW_MS
+            and now_ms - facts.seen_ms.get(nonce, 0) <= LIVE_FOR_MS
             and now_ms - (other.get("broker_ok_ms") or 0) <= PROBE_FRESH_MS
             for nonce, other in facts.replicas.items()
             if nonce != self._identity.nonce

@@ -6,7 +6,7 @@ The loop waits `limit_ms` for it and then continues. That call has failed: its e
 each time (engine/patience.py), and its schedule is not called again while the old call is still
 running.
 
-Python cannot stop a thread, so the thread is abandoned and replaced. It still uses CPU time while
+Python cannot stop a thread, so the thread is given up and replaced. It still uses CPU time while
 it computes, and one that holds the interpreter's lock in a C call still blocks the process.
 """
 
@@ -30,7 +30,7 @@ from habeat.schedules.custom import Code
 from habeat.schedules.schedule import Remark, Run, Schedule
 
 LIMIT_MS = 500
-#: Once this many threads are abandoned, no registered kind is called any more.
+#: Once this many threads are given up, no registered kind is called any more.
 GIVEN_UP_MAX = 100
 
 Answer = TypeVar("Answer")

@@ -7,7 +7,7 @@ logs a line about each one that is a candidate. Other apps on the same Redis are
 other entries.
 
 It runs in a thread with connections of its own, because on a Cluster another prefix may be on a
-node that hangs. A right that is missing only means that nothing is found.
+node that hangs. Without the permission, nothing is found.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class Preflight:
         except StoreUnavailable as error:
             if error.fault != "denied":
                 raise
-            return f"the Redis user lacks a right that habeat needs ({error})"
+            return f"the Redis user lacks a permission that habeat needs ({error})"
         return ""
 
     # -- others -----------------------------------------------------------------------------

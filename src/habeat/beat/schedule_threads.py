@@ -3,9 +3,9 @@
 `is_due` may read a file, query a database, or hang. The loop only queues a question here and picks
 up its answer later. A few threads work through the queue.
 
-A question fails after `limit_ms`. Python cannot stop its thread, so the thread is abandoned and
+A question fails after `limit_ms`. Python cannot stop its thread, so the thread is given up and
 replaced; it ends when `is_due` returns. Until then, that entry is not asked again, so an entry
-holds up one thread at most. Once `GIVEN_UP_MAX` threads are abandoned, no more questions are asked:
+holds up one thread at most. Once `GIVEN_UP_MAX` threads are given up, no more questions are asked:
 all entries with such schedules wait, and all other entries continue.
 """
 

@@ -92,7 +92,7 @@ class Scheduler(CeleryScheduler):
         self._refuse_early()
 
     def tick(self, *_: Any, **__: Any) -> float:
-        """Run one turn of the loop, including its wait."""
+        """Run one pass of the loop, including its wait."""
         self._touch_heartbeat()
         self._stop_if_orphaned()
         self._stopper.install()

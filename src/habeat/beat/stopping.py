@@ -3,7 +3,7 @@
 Celery's handler calls the scheduler's `close` and raises. In the middle of a publish, that would
 leave a message sent but not settled, and the next leader would send it again. So our handler runs
 first. While the loop waits, it calls Celery's handler at once. Otherwise it only sets a flag: the
-current message is finished, and Celery's handler runs at the end of the turn. A second signal is
+current message is finished, and Celery's handler runs at the end of the tick. A second signal is
 handled at once. Nothing here logs, because logging is not safe in a signal handler.
 """
 

@@ -167,7 +167,7 @@ def _entries(status: Status) -> str:
 def _accounting(status: Status) -> str:
     sums = status.accounting
     return (
-        f"{sums.claimed} claimed = {sums.settled} settled + {sums.abandoned} abandoned "
+        f"{sums.claimed} claimed = {sums.settled} settled + {sums.abandoned} given up "
         f"+ {sums.in_flight} in flight{'' if not sums.difference else f' + {sums.difference} ?'}"
     )
 

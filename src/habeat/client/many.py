@@ -173,16 +173,28 @@ def changed(
             why, unknown = RevisionConflict(error.entry, None, None), ()
         if not done.changed or calls.plans_only:
             raise why from error
-        raise BulkInterrupted(
-            (),
-            unknown,
-            None if chosen.names is None else len(chosen.names),
-            why,
-            changed=() if removes else done.changed,
-            removed=done.changed if removes else (),
-            repeatable=chosen.names is None or not removes,
-        ) from error
+        raise _interrupted(chosen, done, unknown, why, removes=removes) from error
     return done
+
+
+def _interrupted(
+    chosen: Chosen,
+    done: ManyChanged,
+    unknown: Sequence[str],
+    why: HabeatError,
+    *,
+    removes: bool,
+) -> BulkInterrupted:
+    """The error that says how far a call came that has changed some entries."""
+    return BulkInterrupted(
+        (),
+        unknown,
+        None if chosen.names is None else len(chosen.names),
+        why,
+        changed=() if removes else done.changed,
+        removed=done.changed if removes else (),
+        repeatable=chosen.names is None or not removes,
+    )
 
 
 def _batch(

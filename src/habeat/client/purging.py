@@ -86,7 +86,7 @@ def check_stopped(prefix: str, status: Status) -> None:
 
 
 def _unregister(calls: RetryingCalls) -> None:
-    """Leave the register of prefixes; without the right to, its entry means nothing and stays."""
+    """Leave the register of prefixes; without the permission, its entry stays and does no harm."""
     try:
         calls.write(lambda session: session.prefix_keys.unregister())
     except RedisUnavailable as error:

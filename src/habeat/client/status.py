@@ -14,7 +14,7 @@ from habeat.core.circuit import Circuit
 from habeat.core.firing import LATE_AFTER_MS
 from habeat.printable import plural
 from habeat.store.inspection import Facts, Inspection
-from habeat.store.leases import LIVE_WINDOW_MS
+from habeat.store.leases import LIVE_FOR_MS
 
 #: A replica's clock that is further off is reported, because its logs and `since` mislead.
 SKEW_NOTED_MS = 1_000
@@ -28,7 +28,7 @@ CIRCUITS_NAMED = 5
 DIFFERENCES_NAMED = 5
 
 #: A replica registers every 5 s, at a tick, and a tick takes up to a second. One that has not
-#: registered for longer than this may be gone. It is listed until LIVE_WINDOW_MS is over.
+#: registered for longer than this may be gone. It is listed until LIVE_FOR_MS is over.
 QUIET_AFTER_MS = 7_000
 
 
@@ -53,7 +53,10 @@ class EntryCounts:
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """Every claimed firing is settled, abandoned or in flight, so `difference` must be 0."""
+    """Every claimed firing is settled, given up or in flight, so `difference` must be 0.
+
+    `abandoned` counts those that were given up.
+    """
 
     claimed: int
     settled: int
@@ -203,7 +206,7 @@ def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:
     known = {
         nonce: replica(nonce, facts.replicas.get(nonce, {}), seen_ms, leads=nonce == holder)
         for nonce, seen_ms in sorted(facts.seen_ms.items())
-        if now_ms - seen_ms <= LIVE_WINDOW_MS
+        if now_ms - seen_ms <= LIVE_FOR_MS
     }
     leading = known.pop(holder, None) if holder is not None else None
     if facts.holder is None or facts.pttl_ms <= 0:
@@ -245,7 +248,7 @@ def _problems(status: Status) -> Iterator[str]:
     if status.accounting.difference:
         yield (
             f"the accounting is off by {status.accounting.difference}: each claimed firing must be "
-            "settled, abandoned or in flight"
+            "settled, given up or in flight"
         )
 
 

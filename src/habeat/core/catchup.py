@@ -7,12 +7,12 @@ are counted by the schedule (by arithmetic where it can), never listed one by on
 
 The rules, in the order in which they apply:
 
-1. A slot that fell due up to `Loss.until_ms` belongs to a history that Redis lost: missed.
+1. A slot that fell due up to `Loss.until_ms` belongs to a timeline that Redis lost: missed.
 2. For a slot that fell due after that, up to `Loss.declared_ms`, it is unknown whether it was
-   claimed (core/history.py). With at_most_once delivery it is ambiguous; otherwise the rules below
-   apply.
+   claimed (core/data_loss.py). With at_most_once delivery it is ambiguous; otherwise the rules
+   below apply.
 3. A slot whose effective time is within the grace fires.
-4. Beyond the grace it is a misfire. Beyond the window, if there is one, it is missed.
+4. Beyond the grace it is a misfire. Beyond the misfire window, if there is one, it is missed.
 5. ``skip`` misses it; ``latest`` fires the newest misfire and misses the others; ``all`` fires
    the newest `misfire_limit` at `misfire_pace` per second and misses the older ones.
 """
@@ -22,10 +22,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from habeat.core.data_loss import NO_LOSS, Loss
 from habeat.core.entry import Delivery, Entry, Misfire, Policies
 from habeat.core.expiry import has_expired
 from habeat.core.firing import Firing, Outcome, SkippedRun
-from habeat.core.history import NO_LOSS, Loss
 from habeat.schedules import in_words
 from habeat.schedules.schedule import Run
 
@@ -133,7 +133,7 @@ class _Planner:
         #: The last instant beyond the grace: a slot due up to here is a misfire.
         self._last_misfire_ms = now_ms - policies.misfire_grace_ms - 1
         window_ms = policies.misfire_window_ms
-        # A slot within the grace fires even if the window is shorter than the grace.
+        # A slot within the grace fires even if the misfire window is shorter than the grace.
         self._window_begins_ms = (
             0 if window_ms is None else min(now_ms - window_ms, self._last_misfire_ms + 1)
         )
@@ -151,7 +151,7 @@ class _Planner:
     def step(self, cursor_ms: int, slot_ms: int) -> Step:
         """The step for `slot_ms`, the first slot after the cursor, which is due."""
         effective_ms = self._entry.effective_ms(slot_ms)
-        # Rule 1: it may have been claimed in the lost history.
+        # Rule 1: it may have been claimed in the lost timeline.
         if effective_ms <= self._lost_until_ms:
             return self._missed(self._until(cursor_ms, self._lost_until_ms), HISTORY_LOST)
         # Rule 2: unknown whether it was claimed.
@@ -161,7 +161,7 @@ class _Planner:
         # Rule 3: within the grace.
         if effective_ms > self._last_misfire_ms:
             return self._firing(slot_ms)
-        # Rule 4: a misfire, and too old for the window.
+        # Rule 4: a misfire, and too old for the misfire window.
         if effective_ms < self._window_begins_ms:
             run = self._until(cursor_ms, self._window_begins_ms - 1)
             return self._missed(run, "misfire: window")

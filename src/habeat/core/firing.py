@@ -2,7 +2,7 @@
 
     due ── claim ──► in flight ── publish, settle ──► settled
      │                   │
-     │                   └── attempts used up, or may not be repeated ──► abandoned
+     │                   └── attempts used up, or may not be repeated ──► given up
      └── skip ──► skipped
 
 With atomic dispatch, claim and settle are one step. The task id is a function of
@@ -34,25 +34,6 @@ class Outcome(enum.StrEnum):
     FAILED = "failed"
     AMBIGUOUS = "ambiguous"
     NOTE = "note"
-
-
-class FiringState(enum.StrEnum):
-    """The state of a firing; TRANSITIONS has every possible step."""
-
-    DUE = "due"
-    IN_FLIGHT = "inflight"
-    SETTLED = "settled"
-    ABANDONED = "abandoned"
-    SKIPPED = "skipped"
-
-
-TRANSITIONS: dict[FiringState, frozenset[FiringState]] = {
-    FiringState.DUE: frozenset({FiringState.IN_FLIGHT, FiringState.SETTLED, FiringState.SKIPPED}),
-    FiringState.IN_FLIGHT: frozenset({FiringState.SETTLED, FiringState.ABANDONED}),
-    FiringState.SETTLED: frozenset(),
-    FiringState.ABANDONED: frozenset(),
-    FiringState.SKIPPED: frozenset(),
-}
 
 
 @dataclass(frozen=True, slots=True)

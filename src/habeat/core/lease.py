@@ -1,12 +1,12 @@
-"""Leadership as values: the token, the trust window, and what a standby may conclude.
+"""Leadership as values: the token, the trust period, and what a standby may conclude.
 
 What this file guarantees
 -------------------------
-A replica acts as leader only inside its *trust window*: from the moment it **started** the
+A replica acts as leader only inside its *trust period*: from the moment it **started** the
 attempt that won or extended the lease until that moment plus the lease's TTL, less a margin.
-The request took time to arrive, so the lease in Redis always ends after the window. The window
-is measured on one monotonic clock that includes suspend; the wall clocks of Redis and of the host
-are not used. The window saves work and stops stale messages of the outbox. It does not prevent a
+The request took time to arrive, so the lease in Redis always ends after the trust period. It is
+measured on one monotonic clock that includes suspend; the wall clocks of Redis and of the host are
+not used. The trust period saves work and stops stale messages of the outbox. It does not prevent a
 second claim: the token does, which every writing script compares.
 
 A standby *watches*. It may take the lease of a holder that still has one in two cases only:
@@ -109,11 +109,11 @@ class Trust:
         return self.attempt_ms + self.ttl_ms - margin_ms(self.ttl_ms)
 
     def left_ms(self, now_ms: int) -> int:
-        """The time left in the window; never negative."""
+        """How much of the trust period is left; never negative."""
         return max(0, self.until_ms - now_ms)
 
     def renewed(self, attempt_ms: int) -> Trust:
-        """The window after an extension whose attempt started at `attempt_ms`."""
+        """The trust period after an extension whose attempt started at `attempt_ms`."""
         return Trust(self.token, max(self.attempt_ms, attempt_ms), self.ttl_ms)
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
-from habeat.engine.election import Attempt, HistoryLost
+from habeat.engine.election import Attempt, DataLost
 from habeat.engine.fenced import Lead
 from habeat.ports import Behind, Claim, DispatchStore, PendingCall, Statuses, Unfenced
 
@@ -102,6 +102,6 @@ class AtomicClaims:
             sent = self._under_way.popleft()
             reply = sent.claiming.drop()
             if isinstance(reply, Statuses | Behind):
-                # The election remembers the loss, and this turn is ending anyway.
-                with contextlib.suppress(HistoryLost):
+                # The election remembers the loss, and this tick is ending anyway.
+                with contextlib.suppress(DataLost):
                     lead.concluded(reply, sent.attempt)

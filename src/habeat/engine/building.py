@@ -4,7 +4,7 @@ A slow message is still sent. After a few in a row, the entry's circuit opens (c
 slots end as failed, except for a probe after growing pauses. The circuit closes when a probe is
 built in time or the entry is edited.
 
-Entries known to be slow are handled last in a turn, probes included, and a turn builds only one
+Entries known to be slow are handled last in a tick, probes included, and a tick builds only one
 slow message. So other entries are delayed by at most one slow message.
 """
 

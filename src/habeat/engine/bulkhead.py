@@ -1,10 +1,10 @@
-"""Isolates the parts of a turn, so that one failing part does not stop the others.
+"""Isolates the parts of a tick, so that one failing part does not stop the others.
 
-A garbled value in Redis can make the same read fail in every turn. If a part of the turn can be
-left out, it is: the failure is logged once, and the rest of the turn continues. Failures that
-concern the whole turn pass through: a lost lease, lost history, and an unavailable Redis or broker.
+A garbled value in Redis can make the same read fail in every tick. If a part of the tick can be
+left out, it is: the failure is logged once, and the rest of the tick continues. Failures that
+concern the whole tick pass through: a lost lease, lost data, and an unavailable Redis or broker.
 
-Any other failure makes habeat's own keys suspect; they are checked before the next turn.
+Any other failure makes habeat's own keys suspect; they are checked before the next tick.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from habeat.engine.election import HistoryLost, LeaseLost
+from habeat.engine.election import DataLost, LeaseLost
 from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import BrokerUnavailable, StoreUnavailable
 
 Result = TypeVar("Result")
 
-#: Failures that end the whole turn.
-_OF_THE_TURN = (LeaseLost, HistoryLost, BrokerUnavailable)
+#: Failures that end the whole tick.
+_OF_THE_TURN = (LeaseLost, DataLost, BrokerUnavailable)
 
 
 class Bulkhead:
-    """Runs parts of a turn, and remembers whether stored values are suspect."""
+    """Runs parts of a tick, and remembers whether stored values are suspect."""
 
     def __init__(self, trouble: TroubleLog) -> None:
         self._trouble = trouble
-        #: Whether a turn, or a part of one, may have failed because of a stored value.
+        #: Whether a tick, or a part of one, may have failed because of a stored value.
         self.suspicious = False
 
     def suspect(self, error: Exception) -> bool:
@@ -39,7 +39,7 @@ class Bulkhead:
     def run(self, what: str, act: Callable[[], Result]) -> Result | None:
         """Run one part and return its result; None if it failed on its own (which is logged).
 
-        Raises what concerns the whole turn: LeaseLost, HistoryLost, BrokerUnavailable, and
+        Raises what concerns the whole tick: LeaseLost, DataLost, BrokerUnavailable, and
         StoreUnavailable unless its fault is "other".
         """
         try:

@@ -1,7 +1,7 @@
 """Circuits: entries that are not sent for now, because they failed repeatedly (core/circuit.py).
 
 Failures and successes are counted where they happen: rendering, claiming, publishing, resending.
-They are written to Redis once, at the end of the turn. `:circuits` is the authoritative copy, and a
+They are written to Redis once, at the end of the tick. `:circuits` is the authoritative copy, and a
 new leader starts from it. An edit closes a circuit in Redis; the leader notices when the entry is
 next due.
 
@@ -45,18 +45,18 @@ class Circuits:
         self._digests: dict[str, str] = {}
         #: Changes that Redis does not have yet; None means the circuit is to be closed.
         self._unwritten: dict[str, Circuit | None] = {}
-        #: Circuits as they are once this turn's probe is sent. A turn that fails before they are
-        #: written has sent no probe, so the next turn sends it.
+        #: Circuits as they are once this tick's probe is sent. A tick that fails before they are
+        #: written has sent no probe, so the next tick sends it.
         self._probing: dict[str, Circuit] = {}
         #: Entries whose last message took too long, the most recent last; and the only one of them
-        #: that may build a message in this turn.
+        #: that may build a message in this tick.
         self._slow: OrderedDict[str, None] = OrderedDict()
         self._slow_turn: str | None = None
-        #: How often each entry has failed in this turn.
+        #: How often each entry has failed in this tick.
         self.failures: Counter[str] = Counter()
 
     def begin(self, lead: Lead, due: Sequence[DueEntry]) -> None:
-        """Start a turn; `due` carries the stored circuits of the entries that are due."""
+        """Start a tick; `due` carries the stored circuits of the entries that are due."""
         self.failures.clear()
         self._slow_turn = None
         if lead.token != self._under:  # a new leadership: another leader may have changed them
@@ -68,7 +68,7 @@ class Circuits:
             if before.get(item.name, item.digest) != item.digest:
                 self._unwritten.pop(item.name, None)  # what failed was the old definition
             self._learn(item.name, item.circuit)
-        self._open_what_failed(lead)  # the last turn may not have got that far
+        self._open_what_failed(lead)  # the last tick may not have got that far
 
     def _learn(self, name: str, stored: Circuit | None) -> None:
         if name in self._unwritten:
@@ -109,7 +109,7 @@ class Circuits:
             self._slow.pop(entry, None)
 
     def waits(self, entry: str) -> bool:
-        """Whether the entry has to wait for a later turn: a turn builds one slow message in all."""
+        """Whether the entry has to wait for a later tick: a tick builds one slow message in all."""
         if entry not in self._slow:
             return False
         if self._slow_turn is None:
@@ -147,7 +147,7 @@ class Circuits:
         return self._whys.get(entry) or (circuit.why if circuit else "")
 
     def gives_up(self, entry: str) -> bool:
-        """Whether to try nothing more of this entry in this turn."""
+        """Whether to try nothing more of this entry in this tick."""
         return self.failures[entry] > 0 and (
             entry in self._open or self._counts.get(entry, 0) >= OPENS_AFTER
         )

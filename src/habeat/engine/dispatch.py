@@ -23,7 +23,7 @@ from habeat.ports import Claim
 #: Larger batches would save little, and no message of a batch is visible before its last one.
 ATOMIC_BATCH = 20
 OUTBOX_BATCH = 50
-#: After this, the rest waits for the next turn. However long the backlog, a tick must end within
+#: After this, the rest waits for the next tick. However long the backlog, a tick must end within
 #: about a second, so that the replica can report that it is alive and notice a stop.
 TURN_MS = 1_000
 #: A batch that takes longer to build is claimed as far as it is built: its first messages are due.
@@ -35,7 +35,7 @@ class Dispatched:
     """The result of sending planned firings.
 
     `count` firings were claimed or refused. If not `complete`, some must be planned again. If
-    `unfinished`, some are left for the next turn.
+    `unfinished`, some are left for the next tick.
     """
 
     count: int = 0
@@ -66,7 +66,7 @@ class Dispatch:
         self._sender = sender
 
     def send(self, lead: Lead, *parts: Iterable[PlannedFiring]) -> Dispatched:
-        """Send all firings, or as many as fit into one turn. BrokerUnavailable.
+        """Send all firings, or as many as fit into one tick. BrokerUnavailable.
 
         No message of a part is built before the previous part has been sent.
         """

@@ -15,7 +15,7 @@ Redis can lose data at any moment. Each fenced call carries the highest heartbea
 knows, and a Redis that knows less refuses the call (`Behind`). Some losses do not show that way:
 two replies with the same heartbeat, a token of ours that reappears, a declared loss that is
 forgotten. They set `loss_suspected`. A leader that was refused or suspects a loss declares the loss
-in its next tick (core/history.py).
+in its next tick (core/data_loss.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from habeat.core.history import Knowledge, Known
+from habeat.core.data_loss import Knowledge, Known
 from habeat.core.lease import Action, Fence, Token, Trust, Watch
 from habeat.errors import HabeatError
 from habeat.ports import (
@@ -56,8 +56,8 @@ class LeaseLost(HabeatError):
     """This replica no longer holds the lease; what it has not claimed is for the next leader."""
 
 
-class HistoryLost(HabeatError):
-    """Redis lost data this replica has seen. The turn ends; the next tick declares the loss."""
+class DataLost(HabeatError):
+    """Redis lost data that this replica has seen. The tick ends; the next one declares the loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Election:
         self.nonce = nonce
         self.trust: Trust | None = None
         self.won: Won | None = None
-        self.history = Knowledge()
+        self.timeline = Knowledge()
         self._rank = 0
         self.inert: str = ""
         self._asked = False
@@ -123,7 +123,7 @@ class Election:
 
     @property
     def leading(self) -> bool:
-        """Whether this replica leads: its trust window is still open."""
+        """Whether this replica leads: its trust period is still open."""
         return self.trust is not None and self.trust.left_ms(self._now_ms()) > 0
 
     @property
@@ -156,7 +156,7 @@ class Election:
     def fenced(self, call: Callable[[Fence], Reply | Unfenced]) -> Reply:
         """Run a call that proves and extends the lease, and return its reply.
 
-        LeaseLost if another token holds the lease; HistoryLost if Redis has lost data. The trust
+        LeaseLost if another token holds the lease; DataLost if Redis has lost data. The trust
         is extended from the moment before the request was sent.
         """
         attempt = self.attempt()
@@ -165,15 +165,15 @@ class Election:
     def attempt(self) -> Attempt:
         """The fence and the start time of a request about to be sent. LeaseLost."""
         if self.trust is None or not self.leading:
-            raise LeaseLost("the trust window is over")
+            raise LeaseLost("the trust period is over")
         fence = Fence(self.trust.token, self._pace.ttl_ms, self.known.heartbeat)
         return Attempt(fence, self._now_ms())
 
     def concluded(self, reply: Reply | Unfenced, attempt: Attempt) -> Reply:
-        """The reply to the request of `attempt`, even if read later. LeaseLost, HistoryLost."""
+        """The reply to the request of `attempt`, even if read later. LeaseLost, DataLost."""
         if isinstance(reply, Behind):
-            self.history.loss_suspected = True
-            raise HistoryLost(f"heartbeat {reply.heartbeat}, known {attempt.fence.heartbeat}")
+            self.timeline.loss_suspected = True
+            raise DataLost(f"heartbeat {reply.heartbeat}, known {attempt.fence.heartbeat}")
         if isinstance(reply, Lost):
             self._gone = attempt.fence.token
             self._step_down(
@@ -185,20 +185,20 @@ class Election:
         if self.trust is not None:
             self.trust = self.trust.renewed(attempt.at_ms)
         if isinstance(reply, Beaten) and reply.heartbeat:
-            self.history.counted(reply.heartbeat)
+            self.timeline.counted(reply.heartbeat)
         if isinstance(reply, Tick | Statuses | Recovered):
-            self.history.answered(reply.now_us)
+            self.timeline.answered(reply.now_us)
         return reply
 
     @property
     def known(self) -> Known:
-        """The most recent state of Redis' history that this replica knows of."""
-        return self.history.known
+        """The most recent state of Redis' timeline that this replica knows of."""
+        return self.timeline.known
 
     def heard(self, found: Tick, *, declared: bool = False) -> None:
-        """Take in what a tick found; `declared` if that tick declared a loss. HistoryLost."""
-        if not declared and not self.history.remembers(found.loss):
-            raise HistoryLost("a declared loss is not remembered")
+        """Take in what a tick found; `declared` if that tick declared a loss. DataLost."""
+        if not declared and not self.timeline.remembers(found.loss):
+            raise DataLost("a declared loss is not remembered")
         known = replace(self.known, loss=found.loss)
         if found.loss.declared_ms > self.known.loss.declared_ms:
             log.warning(
@@ -206,10 +206,10 @@ class Election:
                 "ago that are not accounted for count as lost",
                 found.loss.declared_ms - found.loss.until_ms,
             )
-        self.history.known = known
+        self.timeline.known = known
         if declared:
             answered_ms = found.now_us // 1_000
-            self.history.begin(replace(known, heartbeat=found.heartbeat, answered_ms=answered_ms))
+            self.timeline.begin(replace(known, heartbeat=found.heartbeat, answered_ms=answered_ms))
 
     def resign(self, sit_out_ms: int = 0) -> None:
         """Release the lease, and do not compete for it for `sit_out_ms`."""
@@ -233,8 +233,8 @@ class Election:
         self.looks += 1
         seen = look.seen
         if self._gone is not None and seen.holder == str(self._gone):
-            self.history.loss_suspected = True  # this answer is not from the history that we led
-        self.history.looked(look.known)
+            self.timeline.loss_suspected = True  # this answer is not from the timeline that we led
+        self.timeline.looked(look.known)
         if self.won is not None and seen.holder != str(self.won.token):
             self._gone = self.won.token
         if not self._pace.crash_poll_ms:
@@ -288,11 +288,11 @@ class Election:
         self.won = reply
         if reply.already:
             log.warning("habeat: the lease is still ours; leading again")
-        self.history.won(
+        self.timeline.won(
             Known(
                 reply.cluster, reply.token.epoch, reply.heartbeat, reply.loss, reply.now_us // 1_000
             ),
-            declared=reply.history in ("emptied", "restored"),
+            declared=reply.timeline in ("emptied", "restored"),
             token_came_back=reply.token == self._gone,  # only restored data can bring it back
         )
         self._gone = None

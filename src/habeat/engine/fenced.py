@@ -36,7 +36,7 @@ Reply = TypeVar("Reply")
 class FencedStore:
     """The store as a leader uses it: each call carries the fence, and a refusal raises.
 
-    LeaseLost if another token holds the lease, HistoryLost if Redis has lost data. The calls are
+    LeaseLost if another token holds the lease, DataLost if Redis has lost data. The calls are
     documented in `ports.DispatchStore`.
     """
 
@@ -103,7 +103,7 @@ class Lead:
         self.server = ServerTime(0, 0)
 
     def call(self, fenced: Callable[[Fence], Reply | Unfenced]) -> Reply:
-        """Run a fenced call of another store than the dispatch's. LeaseLost, HistoryLost."""
+        """Run a fenced call of another store than the dispatch's. LeaseLost, DataLost."""
         return self._election.fenced(fenced)
 
     def keep(self) -> None:
@@ -119,7 +119,7 @@ class Lead:
         return self._election.attempt()
 
     def concluded(self, reply: Reply | Unfenced, attempt: Attempt) -> Reply:
-        """The reply to the request of `attempt`. LeaseLost, HistoryLost."""
+        """The reply to the request of `attempt`. LeaseLost, DataLost."""
         return self._election.concluded(reply, attempt)
 
     def anchor(self, now_us: int) -> None:
@@ -153,12 +153,12 @@ class Lead:
         return self.server.until_us(instant_ms, self._clock.monotonic_us())
 
     def trust_left_ms(self) -> int:
-        """How much of the trust window is left."""
+        """How much of the trust period is left."""
         trust = self._election.trust
         return 0 if trust is None else trust.left_ms(self._clock.monotonic_us() // 1_000)
 
     def spare_ms(self) -> int:
-        """How long a step outside Redis may take, so that a renewal still fits into the window.
+        """How long a step outside Redis may take, so that the lease can still be renewed.
 
         Without this limit, a broker that hangs would cost the lease again and again.
         """
@@ -173,7 +173,7 @@ class Lead:
         """Our token. LeaseLost if there is none."""
         trust = self._election.trust
         if trust is None:
-            raise LeaseLost("the lease was lost during the turn")
+            raise LeaseLost("the lease was lost during the tick")
         return trust.token
 
     @property

@@ -16,7 +16,7 @@ class Housekeeping(Protocol):
         ...
 
     def mend(self, lead: Lead | None) -> None:
-        """Repair habeat's own keys, after a stored value may have made a turn fail."""
+        """Repair habeat's own keys, after a stored value may have made a tick fail."""
         ...
 
     def resume(self, lead: Lead, names: Sequence[str]) -> None:

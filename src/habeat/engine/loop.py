@@ -31,7 +31,7 @@ from habeat.engine.bulkhead import Bulkhead
 from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
 from habeat.engine.dispatch import Dispatch, Dispatched
-from habeat.engine.election import Election, HistoryLost, LeaseLost
+from habeat.engine.election import DataLost, Election, LeaseLost
 from habeat.engine.fenced import Lead
 from habeat.engine.housekeeping import Housekeeping
 from habeat.engine.outbox import OutboxClaims, Sender
@@ -66,13 +66,27 @@ GIVE_WAY_MS = 10_000
 AT_ONCE = 10
 REPEAT_PAUSE_MS = 100
 
-#: The parts of a turn that may fail on their own, as named in the log.
+#: The parts of a tick that may fail on their own, as named in the log.
 CHORE, RESUMING, REQUESTS, RECOVERY = (
     "a chore",
     "ending pauses",
     "carrying out requests",
     "resending what is in flight",
 )
+
+
+def _dispatching(
+    store: DispatchStore, publisher: Publisher, settings: EngineSettings, circuits: Circuits
+) -> tuple[Renderer, Sender, Dispatch]:
+    """What builds messages, what publishes them, and the way from one to the other."""
+    building = Building(circuits)
+    renderer = Renderer(publisher, store, settings.policies.delivery, circuits, building)
+    claim_results = ClaimResults(publisher, circuits)
+    bounds = (settings.publish_timeout_ms, settings.outbox_window)
+    sender = Sender(store, publisher, *bounds, circuits, building)
+    atomic = AtomicClaims(store, claim_results, circuits)
+    outbox = OutboxClaims(store, sender, claim_results)
+    return renderer, sender, Dispatch(renderer, atomic, outbox, sender)
 
 
 class Engine:
@@ -108,17 +122,7 @@ class Engine:
             between=self._lead.keep,
         )
         self._circuits = circuits = Circuits(store)
-        building = Building(circuits)
-        renderer = Renderer(publisher, store, settings.policies.delivery, circuits, building)
-        claim_results = ClaimResults(publisher, circuits)
-        bounds = (settings.publish_timeout_ms, settings.outbox_window)
-        self._sender = Sender(store, publisher, *bounds, circuits, building)
-        self._dispatch = Dispatch(
-            renderer,
-            AtomicClaims(store, claim_results, circuits),
-            OutboxClaims(store, self._sender, claim_results),
-            self._sender,
-        )
+        renderer, self._sender, self._dispatch = _dispatching(store, publisher, settings, circuits)
         self._prefetch = Prefetch(renderer, self._dispatch, self._hold, election.time_us)
         self._ahead_ms = ahead_ms(settings.ttl_ms, settings.longest_wait_ms)
         self._lookahead = Lookahead(
@@ -136,7 +140,7 @@ class Engine:
         self.broker_failures = 0
 
     def tick(self) -> None:
-        """One turn of the loop, waiting included; about a second at most."""
+        """One pass of the loop, waiting included; about a second at most."""
         began_us = self._clock.monotonic_us()
         wait_ms = self._guarded()
         spent_ms = (self._clock.monotonic_us() - began_us) // 1_000  # holding counts as waiting
@@ -144,10 +148,10 @@ class Engine:
         if wait_ms > 0 and not self._lead.stopping():
             self._listen(wait_ms)
 
-    # -- the turn ---------------------------------------------------------------------------
+    # -- the tick ---------------------------------------------------------------------------
 
     def _guarded(self) -> int:
-        """Run one turn and handle its failure; returns how long to wait after it, in ms."""
+        """Run one tick and handle its failure; returns how long to wait after it, in ms."""
         try:
             wait_ms = self._turn()
         except StoreUnavailable as error:
@@ -156,7 +160,7 @@ class Engine:
             )
             self._bulkhead.suspect(error)
             return self._back_off()
-        except (LeaseLost, HistoryLost):
+        except (LeaseLost, DataLost):
             return 0
         except Exception as error:
             self._trouble.error(
@@ -192,7 +196,7 @@ class Engine:
         looks = self._election.looks
         if self._election.step():
             wait_ms = self._leader_turn()
-            # Not before the turn: leading on the trust that is left does not involve Redis.
+            # Not before the tick: leading on the trust that is left does not involve Redis.
             self._redis_answers()
             return wait_ms
         if self._election.looks > looks:
@@ -224,7 +228,7 @@ class Engine:
         return 0 if self._woken else self._wait_ms(planned, chores_ms)
 
     def _look_around(self, lead: Lead) -> Tick:
-        lost_after_ms = self._election.history.lost_after_ms
+        lost_after_ms = self._election.timeline.lost_after_ms
         found = lead.store.tick(DUE_PER_TICK, self._ahead_ms, lost_after_ms=lost_after_ms)
         self._election.heard(found, declared=lost_after_ms is not None)
         return found
@@ -250,46 +254,57 @@ class Engine:
 
     def _act_on(self, found: Tick) -> Plan:
         """Plan and dispatch what is due; the plan notes what comes next."""
-        planned = self._planner.plan(
-            found.due,
-            now_ms=self._lead.now_ms(),
-            loss=found.loss,
-            limit=FIRINGS_PER_TICK,
-        )
-        planned.note_next(found.next_due_ms)
-        lead = self._lead
-        self._circuits.begin(lead, found.due)
-        self._circuits.hold_back(planned, lead.now_ms())
-        self._aside.run(lead, planned)
+        planned = self._plan(found)
         stale = self._skip(planned.skips)
-        self._circuits.write(lead)  # before a probe: it may take longer than the lease
+        self._circuits.write(self._lead)  # before a probe: it may take longer than the lease
         try:
-            self._publisher.prepare(min(self._settings.publish_timeout_ms, lead.spare_ms()))
-            resent = self._recover(found, planned)
-            firings = [f for f in planned.firings if f.entry.name not in stale]
-            parts = self._circuits.parted(firings, lambda firing: firing.entry.name)
-            sent = self._dispatch.send(lead, *parts)
-            sent &= self._carry_out(found, planned)
-            if sent.unfinished:  # hold nothing now, or the rest of the backlog would wait for it
-                planned.note_again(lead.now_ms())
-            ahead = Dispatched() if sent.unfinished else self._lookahead.run(lead, found, planned)
-            planned.sent_ahead = ahead.count > 0
-            self._circuits.write(lead)
+            complete = self._send(found, planned, stale)
         except BrokerUnavailable as error:
-            self._circuits.write(lead)
+            self._circuits.write(self._lead)
             self._broker_failed(error)
             for firing in planned.ahead:
                 planned.note_again(firing.expected.due_ms)
             return planned
-        if firings or sent.count or ahead.count or resent:  # otherwise the broker was not used
-            self.broker_failures = 0
-            self._trouble.over("broker", "habeat: the broker takes messages again")
-        in_vain = stale or not (sent & ahead).complete
+        in_vain = stale or not complete
         self._repeats = self._repeats + 1 if in_vain else 0
         if self._repeats:
             pause_ms = 0 if self._repeats <= AT_ONCE else REPEAT_PAUSE_MS
             planned.note_again(self._lead.now_ms() + pause_ms)
         return planned
+
+    def _plan(self, found: Tick) -> Plan:
+        """Plan what is due, without what an open circuit or an unreadable definition holds back."""
+        lead = self._lead
+        planned = self._planner.plan(
+            found.due, now_ms=lead.now_ms(), loss=found.loss, limit=FIRINGS_PER_TICK
+        )
+        planned.note_next(found.next_due_ms)
+        self._circuits.begin(lead, found.due)
+        self._circuits.hold_back(planned, lead.now_ms())
+        self._aside.run(lead, planned)
+        return planned
+
+    def _send(self, found: Tick, planned: Plan, stale: set[str]) -> bool:
+        """Send what is due and prepare what is due soon; whether nothing has to be repeated.
+
+        Raises BrokerUnavailable.
+        """
+        lead = self._lead
+        self._publisher.prepare(min(self._settings.publish_timeout_ms, lead.spare_ms()))
+        resent = self._recover(found, planned)
+        firings = [f for f in planned.firings if f.entry.name not in stale]
+        parts = self._circuits.parted(firings, lambda firing: firing.entry.name)
+        sent = self._dispatch.send(lead, *parts)
+        sent &= self._carry_out(found, planned)
+        if sent.unfinished:  # hold nothing now, or the rest of the backlog would wait for it
+            planned.note_again(lead.now_ms())
+        ahead = Dispatched() if sent.unfinished else self._lookahead.run(lead, found, planned)
+        planned.sent_ahead = ahead.count > 0
+        self._circuits.write(lead)
+        if firings or sent.count or ahead.count or resent:  # otherwise the broker was not used
+            self.broker_failures = 0
+            self._trouble.over("broker", "habeat: the broker takes messages again")
+        return (sent & ahead).complete
 
     def _hold(self, timeout_ms: float) -> bool:
         """Wait until held firings are due; True if a message on the wake channel ended the wait."""

@@ -16,9 +16,9 @@ settle       Not fenced: a published message cannot be unpublished. If the reply
              process is killed, recovery resends the intent with the same task id. This is the
              duplicate that at-least-once delivery allows, and the only kind a crash can cause.
 
-**The window.** A message is in the window from the moment it is handed to the broker until the
-call that settles it has been sent. The messages in the window are those a crash may repeat. The
-window grows with the backlog:
+**The outbox window.** A message is in it from the moment it is handed to the broker until the call
+that settles it has been sent. The messages in it are those a crash may repeat. It grows with the
+backlog:
 
 - While little is due (`LITTLE` messages or fewer are waiting), a packet is one message, and it is
   settled before the next one is sent. If the broker confirms later (RabbitMQ), two packets are
@@ -43,7 +43,7 @@ The claims of the next batch are sent before the current batch is published, so 
 broker work at the same time. If the process dies between a message's claim and its packet, the heir
 sends the message: late, but once. When the broker fails, at most one more batch has been claimed.
 
-Each packet must finish within the trust window, so the window is checked before each one, and the
+Each packet must finish within the trust period, which is checked before each one, and the
 lease is renewed first if less is left than a packet may take. A stop lets the packets under way
 finish and settles them; messages that are claimed but not sent are left to the heir.
 
@@ -62,7 +62,7 @@ from habeat.core.entry import Delivery
 from habeat.engine.building import Building
 from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
-from habeat.engine.election import Attempt, HistoryLost
+from habeat.engine.election import Attempt, DataLost
 from habeat.engine.fenced import Lead
 from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import (
@@ -100,7 +100,7 @@ class _Packet:
 
 
 class Sender:
-    """Publishes messages within the trust window, and settles those the broker has accepted."""
+    """Publishes messages within the trust period, and settles those the broker has accepted."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class Sender:
                 begun += len(packet)
                 under_way.append(handed)
                 if len(under_way) == most:
-                    # Settle before the next packet is handed over: this bounds the window.
+                    # Settle before the next packet is handed over: this bounds the outbox window.
                     trouble = self._take(lead, under_way.popleft())
                     self._settle_soon(lead)
         finally:
@@ -200,7 +200,7 @@ class Sender:
         return [parcel for parcel in packet if not parcel.has_expired(now_ms)]
 
     def _take(self, lead: Lead, packet: _Packet) -> BrokerUnavailable | None:
-        """Wait for the broker's answers within the trust window, and record each one."""
+        """Wait for the broker's answers within the trust period, and record each one."""
         if packet.handed is None:
             return None
         spare_ms = max(LEAST_TRUST_MS, lead.spare_ms())
@@ -313,8 +313,8 @@ class OutboxClaims:
         if last is not None:
             reply = last.sent.drop()
             if isinstance(reply, Statuses | Behind):  # it may report a loss of data
-                # The election remembers the loss, and this turn is ending anyway.
-                with contextlib.suppress(HistoryLost):
+                # The election remembers the loss, and this tick is ending anyway.
+                with contextlib.suppress(DataLost):
                     lead.concluded(reply, last.attempt)
 
     def _publish(self, lead: Lead, claiming: _Claiming, behind: int) -> bool:

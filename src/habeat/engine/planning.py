@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from habeat.core.catchup import Effort, Step, plan
+from habeat.core.data_loss import Loss
 from habeat.core.entry import Entry, Policies
-from habeat.core.history import Loss
 from habeat.core.limits import too_large
 from habeat.core.request import Request
 from habeat.engine.custom_schedules import as_of_ms, out_of_bounds, verdict

@@ -6,7 +6,7 @@ claim script refuses it as usual. If the claim is dropped, because the leader wa
 the lease, it leaves no trace. That is also why only messages from a template are prepared: no other
 code sees them being built. All other messages are built when they are due.
 
-Prepared claims outlive the turn that made them. A message on the wake channel ends the holding,
+Prepared claims outlive the tick that made them. A message on the wake channel ends the holding,
 because a new entry may be due at once. The next tick finds the same firings due soon, and their
 prepared claims are used. What a tick no longer finds is forgotten. So is everything once other code
 wants to see each message: a receiver may connect while claims are held.
@@ -29,7 +29,7 @@ from habeat.engine.rendering import Renderer
 from habeat.ports import Claim, Expected, Tick
 
 AHEAD_MOST_MS = 1_000
-#: A held claim is due sooner than this, unless Redis' clock was set back; in that case the turn
+#: A held claim is due sooner than this, unless Redis' clock was set back; in that case the tick
 #: ends.
 LONGEST_US = 2 * AHEAD_MOST_MS * 1_000
 #: Each prepared claim takes about 4 KB: its message as it is, and once more packed.
@@ -85,7 +85,7 @@ class Prefetch:
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be prepared in this turn."""
+        """Whether more may be prepared in this tick."""
         return len(self._found) < PREPARED_AT_MOST
 
     def begin(self, lead: Lead) -> None:
@@ -213,7 +213,7 @@ class Lookahead:
         self._planner = planner
         self._election = election
         self._ahead_ms = ahead_ms
-        #: Whether Redis has lost data since the turn began.
+        #: Whether Redis has lost data since the tick began.
         self._lost = False
 
     def run(self, lead: Lead, found: Tick, planned: Plan) -> Dispatched:
@@ -266,7 +266,7 @@ class Lookahead:
         return self._hears(found)
 
     def _hears(self, found: Tick) -> bool:
-        """Take in another tick; False if a loss was declared since this turn began. HistoryLost."""
+        """Take in what a further look found; False if a loss was declared meanwhile. DataLost."""
         known = self._election.known
         self._election.heard(found)
         return found.loss == known.loss

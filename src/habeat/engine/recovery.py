@@ -5,7 +5,7 @@
 A new leader recovers its predecessor's intents, and a running leader its own stale ones, whichever
 dispatch is in use now. The store returns those that are due, alternating between entries. After
 each attempt an intent waits, longer each time (core/backoff.py). An entry whose messages are
-refused gets only a few attempts per turn, so it does not hold up the others.
+refused gets only a few attempts per tick, so it does not hold up the others.
 
 An at-most-once intent is not resent; it is given up as ambiguous. An intent whose attempts are used
 up is given up as failed. Both are kept in :dead, where a person can resend or delete them.
@@ -28,7 +28,7 @@ log = logging.getLogger("habeat")
 RECOVER_BATCH = 100
 #: How many attempts are marked: all but the first, which follows the claim.
 ATTEMPTS_CAP = ATTEMPTS - 1
-#: After this many refused messages of one entry in a turn, its other intents wait for a second.
+#: After this many refused messages of one entry in a tick, its other intents wait for a second.
 REFUSED_IN_A_TURN = 3
 
 

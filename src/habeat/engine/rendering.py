@@ -29,7 +29,7 @@ from habeat.printable import redacted
 
 log = logging.getLogger("habeat")
 
-#: After this many failed requests of one entry in a turn, its other requests wait for the next.
+#: After this many failed requests of one entry in a tick, its other requests wait for the next.
 FAILED_REQUESTS = 3
 
 
@@ -66,7 +66,7 @@ class Renderer:
 
         After a failed slot, the entry's later slots are left out, and planned again. Requests do
         not wait for each other, but after `FAILED_REQUESTS` failures the entry's other requests
-        wait for the next turn.
+        wait for the next tick.
         """
         failed: Counter[str] = Counter()
         for planned in firings:

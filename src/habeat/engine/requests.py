@@ -24,12 +24,12 @@ from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, Expected, Next, StoredRequest
 
 REQUESTS_PER_TURN = 50
-#: Requests are planned one by one while they are sent; after this, the turn plans no more.
+#: Requests are planned one by one while they are sent; after this, the tick plans no more.
 TURN_MS = 500
 
 
 class Requests:
-    """Carries out due requests, a bounded number per turn."""
+    """Carries out due requests, a bounded number per tick."""
 
     def __init__(
         self,

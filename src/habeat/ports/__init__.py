@@ -6,7 +6,7 @@ fenced call returns `Lost` instead of a result if another token holds the lease,
 Redis has lost data.
 """
 
-from habeat.core.history import Known as Known
+from habeat.core.data_loss import Known as Known
 from habeat.errors import BrokerUnavailable as BrokerUnavailable
 from habeat.errors import PublishRefused as PublishRefused
 from habeat.errors import PublishUnknown as PublishUnknown

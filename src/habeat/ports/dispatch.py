@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from habeat.core.circuit import Circuit
+from habeat.core.data_loss import Loss
 from habeat.core.firing import Firing, SkippedRun
-from habeat.core.history import Loss
 from habeat.core.lease import Fence, Token
 from habeat.ports.host import PendingCall
 from habeat.ports.lease import Unfenced
@@ -199,7 +199,7 @@ class DispatchStore(Protocol):
         """What is due, or will be within `ahead_ms`: up to `limit` entries after `offset` others.
 
         With `lost_after_ms` it declares a loss of data that the caller suspects; the value is when
-        the lost history last answered the caller, 0 if unknown.
+        the lost timeline last answered the caller, 0 if unknown.
         """
         ...
 

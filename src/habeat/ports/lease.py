@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from habeat.core.history import Known, Loss
+from habeat.core.data_loss import Known, Loss
 from habeat.core.lease import Observation, Token
 
 
@@ -30,13 +30,13 @@ Unfenced = Lost | Behind
 
 @dataclass(frozen=True, slots=True)
 class Won:
-    """The lease is ours. `history` is first, continued, emptied or restored."""
+    """The lease is ours. `timeline` is first, continued, emptied or restored."""
 
     token: Token
     now_us: int
     cluster: str
     heartbeat: int
-    history: str
+    timeline: str
     loss: Loss
     already: bool
 
@@ -51,7 +51,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A standby's look: the observation, and what Redis knows of its history."""
+    """A standby's look: the observation, and what Redis knows of its timeline."""
 
     seen: Observation
     known: Known
@@ -96,7 +96,7 @@ class ElectionStore(Protocol):
         generation: int = 0,
         age_ms: int = 0,
     ) -> Registration:
-        """Register; `generation` is what this process got before in this history, 0 if nothing.
+        """Register; `generation` is what this process got before in this timeline, 0 if nothing.
 
         `age_ms` is how long the process has run: those that were started together share one.
         """

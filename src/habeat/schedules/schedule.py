@@ -93,7 +93,7 @@ class Schedule(ABC):
     def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
         """The slots in ``start < slot <= end``, half-open like `next_after`.
 
-        So the windows (a, b] and (b, c] share no slot and lose none. Raises ValidationError for a
+        So the ranges (a, b] and (b, c] share no slot and lose none. Raises ValidationError for a
         naive datetime at the call, not at the first iteration.
         """
         return self._between_ms(to_ms("start", start), to_ms("end", end))

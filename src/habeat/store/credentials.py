@@ -1,10 +1,10 @@
 """User name and password that may change: from a credential provider, or from callables.
 
-A server may close a connection when the token that it logged in with expires. For the pub/sub
+A server may close a connection when the password that it logged in with expires. For the pub/sub
 connection of a beat, that would look like a crash: others see by it that the beat is alive, and
 with RESP2 a subscriber cannot log in again. So the provider is asked at intervals, and once it
-returns something else, the connections are replaced while the old token is still valid. Providers
-return a new token minutes before the old one expires.
+returns something else, the connections are replaced while the old password is still valid.
+Providers return a new one minutes before the old one expires.
 
 A provider may take its time, so it is asked in a thread. The thread ends with the answer, and no
 second one is started before.
@@ -46,7 +46,7 @@ class Credentials(CredentialProvider):
     def get_credentials(self) -> Any:
         """The password, or user and password; redis.ConnectionError if the provider fails.
 
-        Its errors are not quoted, because they may contain a token.
+        Its errors are not quoted, because they may contain a password.
         """
         return self._last if self._is_fresh() else self._answer()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from habeat.core.circuit import Circuit
-from habeat.core.history import Loss
+from habeat.core.data_loss import Loss
 from habeat.core.lease import Fence, Token
 from habeat.core.limits import DEFAULT_LIMITS
 from habeat.entries.codec import digest_of, read_state

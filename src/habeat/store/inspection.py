@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,7 +15,7 @@ from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
 from habeat.core.lease import Token
 from habeat.store.calling import Caller, optional_ms, text
-from habeat.store.leases import LIVE_WINDOW_MS
+from habeat.store.leases import LIVE_FOR_MS
 from habeat.store.pipelining import wire
 
 LEDGER_PAGE = 500
@@ -23,6 +24,9 @@ SCANNED = 500
 CHAIN_PAGE = 50
 #: How many intents are sampled to see whether they are stuck.
 SAMPLED = 10
+
+#: Puts one command into a pipeline.
+Question = Callable[[Any], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,95 +91,60 @@ class Inspection:
     def facts(self) -> Facts:
         """The state of all replicas together."""
         keys = self._caller.keys
-
-        def read(client: Any) -> Sequence[Any]:
-            pipe = client.pipeline(transaction=False)
-            pipe.hgetall(keys.meta)
-            pipe.get(keys.lease)
-            pipe.pttl(keys.lease)
-            pipe.hgetall(keys.replicas)
-            pipe.zrange(keys.seen, 0, -1, withscores=True)
-            pipe.hlen(keys.entries)
-            pipe.zcard(keys.due)
-            pipe.zrange(keys.due, 0, 0, withscores=True)
-            pipe.hlen(keys.paused)
-            pipe.hgetall(keys.quarantine)
-            pipe.hlen(keys.inflight)
-            pipe.hlen(keys.dead)
-            pipe.hgetall(keys.circuits)
-            return list(pipe.execute())
-
+        asked: dict[str, tuple[Question, Callable[[Any], Any]]] = {
+            "meta": (lambda pipe: pipe.hgetall(keys.meta), _words),
+            "holder": (lambda pipe: pipe.get(keys.lease), _holder),
+            "pttl_ms": (lambda pipe: pipe.pttl(keys.lease), int),
+            "replicas": (lambda pipe: pipe.hgetall(keys.replicas), _objects),
+            "seen_ms": (lambda pipe: pipe.zrange(keys.seen, 0, -1, withscores=True), _seen_ms),
+            "entries": (lambda pipe: pipe.hlen(keys.entries), int),
+            "due": (lambda pipe: pipe.zcard(keys.due), int),
+            "next_due": (lambda pipe: pipe.zrange(keys.due, 0, 0, withscores=True), _first_due),
+            "paused": (lambda pipe: pipe.hlen(keys.paused), int),
+            "quarantined": (lambda pipe: pipe.hgetall(keys.quarantine), _words),
+            "in_flight": (lambda pipe: pipe.hlen(keys.inflight), int),
+            "dead": (lambda pipe: pipe.hlen(keys.dead), int),
+            "circuits": (lambda pipe: pipe.hgetall(keys.circuits), _circuits),
+        }
         now_us = self.now_us()
-        found = self._caller.do(read)
-        (
-            meta,
-            lease,
-            pttl,
-            replicas,
-            seen,
-            entries,
-            due,
-            first,
-            paused,
-            bad,
-            flying,
-            dead,
-            broken,
-        ) = found
-        circuits = _circuits(broken)
-        return Facts(
-            now_us=now_us,
-            meta=_words(meta),
-            holder=_token(text(lease)) if lease else None,
-            pttl_ms=int(pttl),
-            replicas={name: _object(stored) for name, stored in _words(replicas).items()},
-            seen_ms={text(nonce): optional_ms(str(at)) or 0 for nonce, at in seen},
-            entries=int(entries),
-            due=int(due),
-            next_due=_first_due(first),
-            paused=int(paused),
-            quarantined=_words(bad),
-            in_flight=int(flying),
-            dead=int(dead),
-            circuits=circuits,
-            failing=self._scheduled(circuits),
-        )
+        answers = self._at_once([question for question, _ in asked.values()])
+        read = zip(asked.items(), answers, strict=True)
+        facts = {name: reading(raw) for (name, (_, reading)), raw in read}
+        return Facts(now_us, **facts, failing=self._scheduled(facts["circuits"]))
 
     def _scheduled(self, names: Collection[str]) -> int:
         """How many of these entries are scheduled."""
         if not names:
             return 0
         key = self._caller.keys.due
-
-        def read(client: Any) -> Sequence[Any]:
-            pipe = client.pipeline(transaction=False)
-            for name in names:
-                pipe.zscore(key, wire(name))
-            return list(pipe.execute())
-
-        return sum(score is not None for score in self._caller.do(read))
+        questions = [partial(_score_at, key, wire(name)) for name in names]
+        return sum(score is not None for score in self._at_once(questions))
 
     def registered(self) -> Registered:
         """What the live replicas have registered."""
         keys = self._caller.keys
-        live_ms = self.now_us() // 1_000 - LIVE_WINDOW_MS
+        live_ms = self.now_us() // 1_000 - LIVE_FOR_MS
+        lease, replicas, seen = self._at_once(
+            [
+                lambda pipe: pipe.get(keys.lease),
+                lambda pipe: pipe.hgetall(keys.replicas),
+                lambda pipe: pipe.zrange(keys.seen, 0, -1, withscores=True),
+            ]
+        )
+        facts, holder = _objects(replicas), _holder(lease)
+        live = {name: facts.get(name, {}) for name, at in _seen_ms(seen).items() if at >= live_ms}
+        return Registered(live, live.get(holder.nonce, {}) if holder else {})
+
+    def _at_once(self, questions: Sequence[Question]) -> Sequence[Any]:
+        """The answers to these commands, in one round trip."""
 
         def read(client: Any) -> Sequence[Any]:
             pipe = client.pipeline(transaction=False)
-            pipe.get(keys.lease)
-            pipe.hgetall(keys.replicas)
-            pipe.zrange(keys.seen, 0, -1, withscores=True)
+            for question in questions:
+                question(pipe)
             return list(pipe.execute())
 
-        lease, replicas, seen = self._caller.do(read)
-        facts = _words(replicas)
-        live = {
-            nonce: _object(facts.get(nonce, ""))
-            for nonce, at in ((text(member), optional_ms(str(at))) for member, at in seen)
-            if (at or 0) >= live_ms
-        }
-        holder = _token(text(lease)) if lease else None
-        return Registered(live, live.get(holder.nonce, {}) if holder else {})
+        return self._caller.do(read)
 
     def newest(self, count: int) -> list[Record]:
         """The most recent records of the ledger, newest first."""
@@ -244,15 +213,9 @@ class Inspection:
 
     def lateness(self, entries: Sequence[str]) -> dict[str, Lateness]:
         """The histograms of these entries; those that never fired are left out."""
-        keys = self._caller.keys
-
-        def read(client: Any) -> Sequence[Any]:
-            pipe = client.pipeline(transaction=False)
-            for entry in entries:
-                pipe.hgetall(wire(keys.entry_lateness(entry)))
-            return list(pipe.execute())
-
-        found = self._caller.do(read) if entries else []
+        keys = [wire(self._caller.keys.entry_lateness(entry)) for entry in entries]
+        questions = [partial(_hash_at, key) for key in keys]
+        found = self._at_once(questions) if entries else []
         return {entry: _histogram(raw) for entry, raw in zip(entries, found, strict=True) if raw}
 
     def overall_lateness(self) -> Lateness:
@@ -325,11 +288,23 @@ def _words(raw: Mapping[bytes, bytes]) -> dict[str, str]:
     return {text(key): text(value) for key, value in raw.items()}
 
 
-def _token(word: str) -> Token | None:
+def _score_at(key: str, member: bytes, pipe: Any) -> None:
+    pipe.zscore(key, member)
+
+
+def _hash_at(key: bytes | str, pipe: Any) -> None:
+    pipe.hgetall(key)
+
+
+def _holder(lease: bytes | None) -> Token | None:
     try:
-        return Token.parse(word)
+        return Token.parse(text(lease)) if lease else None
     except ValueError:
         return None
+
+
+def _seen_ms(found: Sequence[tuple[bytes, float]]) -> dict[str, int]:
+    return {text(nonce): optional_ms(str(at)) or 0 for nonce, at in found}
 
 
 def _first_due(found: Sequence[tuple[bytes, float]]) -> tuple[str, int] | None:
@@ -340,6 +315,10 @@ def _first_due(found: Sequence[tuple[bytes, float]]) -> tuple[str, int] | None:
 def _circuits(raw: Mapping[bytes, bytes]) -> dict[str, Circuit]:
     read = {name: Circuit.from_json(stored) for name, stored in _words(raw).items()}
     return {name: circuit for name, circuit in read.items() if circuit is not None}
+
+
+def _objects(raw: Mapping[bytes, bytes]) -> dict[str, Mapping[str, Any]]:
+    return {name: _object(stored) for name, stored in _words(raw).items()}
 
 
 def _object(stored: str) -> Mapping[str, Any]:

@@ -6,12 +6,12 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from habeat.core.history import Loss
+from habeat.core.data_loss import Loss
 from habeat.core.lease import Observation, Token
 from habeat.ports import Clock, Known, Look, Refused, Registration, Won
 from habeat.store.calling import Caller, text
 
-LIVE_WINDOW_MS = 15_000
+LIVE_FOR_MS = 15_000
 CONFIG_FORGOTTEN_MS = 60_000
 ROTATION_PAUSE_MS = 60_000
 
@@ -71,9 +71,9 @@ class RedisElectionStore:
         generation: int = 0,
         age_ms: int = 0,
     ) -> Registration:
-        window = (LIVE_WINDOW_MS, fingerprint, CONFIG_FORGOTTEN_MS)
+        spans = (LIVE_FOR_MS, fingerprint, CONFIG_FORGOTTEN_MS)
         own = (declared, generation, age_ms)
-        reply = self._caller.run("register", nonce, info, *window, *own)
+        reply = self._caller.run("register", nonce, info, *spans, *own)
         return Registration(*(int(each) for each in reply[:5]))
 
     def may_rotate(self) -> bool:
@@ -99,7 +99,7 @@ class RedisElectionStore:
 def _attempt_reply(reply: Sequence[Any]) -> Won | Refused:
     word = text(reply[0])
     if word in ("won", "mine"):
-        held, now_us, cluster, heartbeat, history, until, declared = map(text, reply[1:])
+        held, now_us, cluster, heartbeat, timeline, until, declared = map(text, reply[1:])
         token = Token.parse(held)
         if token is None:
             return Refused(f"the lease is held by {held!r}, which is not a valid token")
@@ -108,7 +108,7 @@ def _attempt_reply(reply: Sequence[Any]) -> Won | Refused:
             now_us=int(now_us),
             cluster=cluster,
             heartbeat=int(heartbeat),
-            history=history,
+            timeline=timeline,
             loss=Loss(int(until), int(declared)),
             already=word == "mine",
         )

@@ -1,7 +1,7 @@
 """The key prefixes that beats have used on this Redis, and what is stored under another one.
 
 The registry is one key outside of all prefixes, so on a Cluster it may be on another node, and a
-user may have no right to it. Callers treat a failure as "nothing is known".
+user may lack the permission for it. Callers treat a failure as "nothing is known".
 """
 
 from __future__ import annotations

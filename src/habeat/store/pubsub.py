@@ -15,7 +15,7 @@ connection cannot be opened (maxclients) while commands work, the channel is dea
 then tries again, and dispatch continues on the connection for commands.
 
 When the credentials change, the connection is replaced, before the server closes it because its
-token has expired (store/credentials.py).
+password has expired (store/credentials.py).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ FINGERPRINTS = ("old", "new")
 
 
 def _claim(hand: Hand) -> Words:
-    """App, cluster and what a survivor knows; now and then of a history that was lost."""
+    """App, cluster and what a survivor knows; now and then of a timeline that was lost."""
     view = hand.view
     cluster: Word = hand.one(("", view.meta.get(b"cluster", b""), "elsewhere", "elsewhere"))
     epoch = hand.one((0, view.epoch, view.epoch, view.epoch + 10**6))

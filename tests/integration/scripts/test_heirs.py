@@ -113,7 +113,7 @@ def test_after_a_loss_of_data_nothing_excuses_the_last_leader(bench: Bench, how:
     look = bench.leases.observe().known
     known = Known(look.cluster, look.epoch, look.heartbeat + 5)
     reply = acquired(bench, "bb" if how == "given back" else "aa", known)
-    assert reply.history == "restored"
+    assert reply.timeline == "restored"
     assert set(distrusted(bench)) == {str(token)}
 
 
@@ -138,6 +138,6 @@ def test_a_snapshot_that_brings_our_own_lease_back_is_a_loss(bench: Bench) -> No
     known = Known(first.cluster, first.token.epoch, first.heartbeat + 5)
     again = acquired(bench, known=known)
     assert again.already
-    assert again.history == "restored"
+    assert again.timeline == "restored"
     assert again.loss.until_ms > 0
-    assert acquired(bench, known=Known(first.cluster, 0, 0)).history == "continued"
+    assert acquired(bench, known=Known(first.cluster, 0, 0)).timeline == "continued"

@@ -8,7 +8,7 @@ import pytest
 
 from habeat.core.lease import Fence
 from habeat.ports import Behind, Known, Won
-from habeat.store.leases import LIVE_WINDOW_MS
+from habeat.store.leases import LIVE_FOR_MS
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.integration.scripts.test_leases import forget, register, seen_now, won
 
@@ -47,7 +47,7 @@ def test_who_knows_all_there_is_declares_no_loss(bench: Bench, how: str) -> None
     else:
         after = bench.leases.steal("bb", TTL_MS, look.known, "stuck", look.seen)
     assert isinstance(after, Won)
-    assert after.history == "continued"
+    assert after.timeline == "continued"
     assert after.loss.until_ms == 0
 
 
@@ -57,7 +57,7 @@ def test_one_step_behind_is_a_loss(bench: Bench, behind: str) -> None:
     known = Known(first.cluster, first.token.epoch, first.heartbeat)
     known = replace(known, **{behind: getattr(known, behind) + 1})
     bench.leases.release(first.token, "aa")
-    assert won(bench.leases.acquire("bb", TTL_MS, known)).history == "restored"
+    assert won(bench.leases.acquire("bb", TTL_MS, known)).timeline == "restored"
 
 
 @pytest.mark.parametrize(("ahead", "lost"), [(0, False), (1, True)])
@@ -101,7 +101,7 @@ def test_who_released_is_no_replica_any_more(bench: Bench) -> None:
 
 def test_of_long_gone_replicas_nothing_is_left(bench: Bench) -> None:
     register(bench, "a1")
-    bench.admin.zadd(bench.keys.seen, {"a1": bench.now_ms - 21 * LIVE_WINDOW_MS})
+    bench.admin.zadd(bench.keys.seen, {"a1": bench.now_ms - 21 * LIVE_FOR_MS})
     register(bench, "a2")
     assert bench.admin.zrange(bench.keys.seen, 0, -1) == [b"a2"]
 

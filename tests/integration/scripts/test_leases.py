@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from habeat.core.history import Loss
+from habeat.core.data_loss import Loss
 from habeat.core.lease import Fence, Observation, Token
 from habeat.ports import Behind, Known, Lost, Refused, StoreUnavailable, Tick, Won
-from habeat.store.leases import CONFIG_FORGOTTEN_MS, LIVE_WINDOW_MS, RedisElectionStore
+from habeat.store.leases import CONFIG_FORGOTTEN_MS, LIVE_FOR_MS, RedisElectionStore
 from tests.integration.scripts.bench import TTL_MS, Bench
 
 
@@ -23,7 +23,7 @@ def won(reply: Won | Refused) -> Won:
 
 def test_the_first_leader_makes_the_cluster(bench: Bench) -> None:
     first = won(bench.leases.acquire("aa", TTL_MS, Known()))
-    assert first.history == "first"
+    assert first.timeline == "first"
     assert not first.already
     assert bench.meta("cluster") == first.cluster
     assert bench.meta("app") == "bench"
@@ -121,7 +121,7 @@ def test_an_emptied_redis_is_a_new_boot_for_who_knew_it(bench: Bench) -> None:
     known = Known(first.cluster, first.token.epoch + 10**9, first.heartbeat)
     bench.admin.flushall()
     after = won(bench.leases.acquire("bb", TTL_MS, known))
-    assert after.history == "emptied"
+    assert after.timeline == "emptied"
     assert after.cluster != first.cluster
     assert after.token.epoch > known.epoch  # I2 holds over the loss for who survived it
     assert abs(after.loss.until_ms - bench.now_ms) < 5_000
@@ -139,7 +139,7 @@ def test_a_restored_snapshot_is_a_new_boot_for_who_knew_better(bench: Bench, beh
     bench.admin.delete(bench.keys.lease)
     known = replace(known, **{behind: getattr(known, behind) + 100})
     after = won(bench.leases.acquire("bb", TTL_MS, known))
-    assert after.history == "restored"
+    assert after.timeline == "restored"
     assert after.cluster == first.cluster
     assert after.loss.until_ms
     assert after.token.epoch > known.epoch
@@ -149,7 +149,7 @@ def test_a_survivor_of_an_older_cluster_declares_no_loss(bench: Bench) -> None:
     bench.lead("aa")
     bench.admin.delete(bench.keys.lease)
     known = Known("another cluster", 1, 10**6)
-    assert won(bench.leases.acquire("bb", TTL_MS, known)).history == "continued"
+    assert won(bench.leases.acquire("bb", TTL_MS, known)).timeline == "continued"
 
 
 def test_a_survivor_of_a_newer_cluster_declares_a_loss(bench: Bench) -> None:
@@ -158,7 +158,7 @@ def test_a_survivor_of_a_newer_cluster_declares_a_loss(bench: Bench) -> None:
     bench.admin.delete(bench.keys.lease)
     known = Known("another cluster", 10**15, 1)
     after = won(bench.leases.acquire("bb", TTL_MS, known))
-    assert after.history == "restored"
+    assert after.timeline == "restored"
     assert after.loss.until_ms
 
 
@@ -207,7 +207,7 @@ def test_what_an_emptied_redis_has_now_keeps_the_slots_after_the_last_answer(ben
     known = Known(first.cluster, first.token.epoch, first.heartbeat, answered_ms=answered_ms)
     bench.admin.flushall()
     after = won(bench.leases.acquire("bb", TTL_MS, known))
-    assert after.history == "emptied"
+    assert after.timeline == "emptied"
     assert after.loss == Loss(answered_ms, after.now_us // 1_000)
 
 
@@ -410,7 +410,7 @@ def test_rank_counts_the_live_standbys_before_us(bench: Bench) -> None:
 def test_a_replica_not_seen_for_a_while_does_not_stand_in_line(bench: Bench) -> None:
     register(bench, "a1")
     register(bench, "a2")
-    bench.admin.zadd(bench.keys.seen, {"a1": bench.now_ms - LIVE_WINDOW_MS - 1_000})
+    bench.admin.zadd(bench.keys.seen, {"a1": bench.now_ms - LIVE_FOR_MS - 1_000})
     assert register(bench, "a2")[0] == 0
 
 
@@ -481,7 +481,7 @@ def alone_for(bench: Bench, since_ms: int, seen_ms: int = 1_000) -> None:
     for other, raw in bench.admin.hgetall(bench.keys.configs).items():
         generation, _, names = raw.decode().split("|")
         if other.decode() != who:
-            gone_ms = now_ms - LIVE_WINDOW_MS - 1_000
+            gone_ms = now_ms - LIVE_FOR_MS - 1_000
             bench.admin.hset(bench.keys.configs, other, f"{generation}|{gone_ms}|{names}")
     bench.admin.hset(bench.keys.meta, "alone", f"{who}|{now_ms - since_ms}|{now_ms - seen_ms}")
 
@@ -522,7 +522,7 @@ def test_after_an_outage_of_redis_no_configuration_counts_as_alone(bench: Bench)
     register(bench, "a1", "old")
     register(bench, "a2", "new")
     register(bench, "a1", "old")
-    alone_for(bench, 10 * CONFIG_FORGOTTEN_MS, seen_ms=LIVE_WINDOW_MS + 1_000)
+    alone_for(bench, 10 * CONFIG_FORGOTTEN_MS, seen_ms=LIVE_FOR_MS + 1_000)
     assert register(bench, "a1", "old")[1] == 1
 
 
@@ -534,5 +534,5 @@ def test_registering_tells_how_many_configurations_are_live(bench: Bench) -> Non
     assert bench.leases.register("a2", "{}", "new", 0).configs == 1
 
 
-def test_a_generation_of_another_history_is_worth_nothing(bench: Bench) -> None:
+def test_a_generation_of_another_timeline_is_worth_nothing(bench: Bench) -> None:
     assert register(bench, "a1", "old", generation=77)[1] == 1

@@ -109,7 +109,7 @@ def _schedule() -> str:
 def _acl(with_broker: bool) -> str:
     text = CONNECTIONS.read_text()
     found = [rules.search(text) for rules in (RULES, *([BROKER_RULES] if with_broker else []))]
-    assert all(found), "the documented rights have moved"
+    assert all(found), "the documented permissions have moved"
     problem = " ".join(" ".join(each[1] for each in found if each).split())
     return f"user {USER} on >{PASSWORD} {problem}\n"
 

@@ -107,7 +107,7 @@ def _rights(with_broker: bool) -> str:
     """What docs/reference/connections.md says, word for word."""
     text = CONNECTIONS.read_text()
     found = re.search(r"ACL SETUSER beat (.*?)```", text, re.DOTALL)
-    assert found, "the documented rights have moved"
+    assert found, "the documented permissions have moved"
     more = re.search(r"atomic dispatch \| `([^`]*)`", text)
-    assert more, "the documented rights for a broker have moved"
+    assert more, "the documented permissions for a broker have moved"
     return " ".join((found[1] + (more[1] if with_broker else "")).split())

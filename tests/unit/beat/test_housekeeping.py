@@ -7,7 +7,7 @@ from typing import Any
 
 from habeat.beat.declared.beat_schedule import BeatSchedule, declare
 from habeat.beat.housekeeping import REGISTER_EVERY_MS, Identity, Replica
-from habeat.core.history import Loss
+from habeat.core.data_loss import Loss
 from habeat.ports import Known, Registration
 from tests.unit.beat.conftest import make_app
 from tests.unit.engine.world import FakeClock

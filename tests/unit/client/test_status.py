@@ -11,7 +11,7 @@ from habeat.client.status import QUIET_AFTER_MS, Status, status_of
 from habeat.core.lease import Token
 from habeat.engine.settings import LONGEST_WAIT_MS
 from habeat.store.inspection import Facts
-from habeat.store.leases import LIVE_WINDOW_MS
+from habeat.store.leases import LIVE_FOR_MS
 
 NOW_US = 1_800_000_000_000_000
 NOW_MS = NOW_US // 1_000
@@ -79,7 +79,7 @@ def test_replicas_not_seen_for_long_are_gone() -> None:
 
 
 def test_a_standby_that_has_not_registered_when_it_should_have_is_reported() -> None:
-    assert REGISTER_EVERY_MS + LONGEST_WAIT_MS < QUIET_AFTER_MS < LIVE_WINDOW_MS
+    assert REGISTER_EVERY_MS + LONGEST_WAIT_MS < QUIET_AFTER_MS < LIVE_FOR_MS
     for quiet_ms, result in (
         (QUIET_AFTER_MS, {}),
         (QUIET_AFTER_MS + 1, {"n2": QUIET_AFTER_MS + 1}),

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from habeat.core.catchup import SLICE, Step, plan, promise
+from habeat.core.data_loss import Loss
 from habeat.core.entry import Delivery, Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
-from habeat.core.history import Loss
 from habeat.schedules import Crontab, Interval, Once, Run, Schedule
 
 MINUTE_MS = 60_000
@@ -118,7 +118,7 @@ def test_a_limit_of_none_fires_none() -> None:
 
 
 @pytest.mark.parametrize("misfire", list(Misfire))
-def test_slots_of_a_lost_history_are_missed_whatever_the_policy(misfire: Misfire) -> None:
+def test_slots_of_a_lost_timeline_are_missed_whatever_the_policy(misfire: Misfire) -> None:
     lost_ms = NOW_MS - 30_000
     slots = (lost_ms - 1, lost_ms, lost_ms + 1)
     found = outline(steps_of(entry(Fixed(slots)), 0, misfire, loss=Loss(lost_ms, lost_ms)))
@@ -134,7 +134,7 @@ def test_a_loss_noted_by_a_clock_ahead_does_not_miss_what_is_not_due() -> None:
 
 @pytest.mark.parametrize("once", [True, False])
 def test_where_the_outcome_is_unknown_the_delivery_policy_decides(once: bool) -> None:
-    """The old primary may have answered a leader that died with it, until the loss was found."""
+    """The old master may have answered a leader that died with it, until the loss was found."""
     loss = Loss(NOW_MS - 5_000, NOW_MS - 2_000)
     slots = tuple(NOW_MS - ms for ms in (5_001, 5_000, 4_999, 2_000, 1_999))
     policies = Policies(delivery=Delivery.AT_MOST_ONCE if once else Delivery.AT_LEAST_ONCE)
@@ -194,7 +194,7 @@ spans = st.lists(st.integers(1, 400_000), min_size=0, max_size=40)
 
 @dataclass(frozen=True)
 class Case:
-    """An entry, where it stands, its policies, when history was lost, how many steps at once."""
+    """An entry, where it stands, its policies, when data was lost, how many steps at once."""
 
     entry: Entry
     cursor_ms: int

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from habeat.core.catchup import plan
+from habeat.core.data_loss import Loss
 from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing
-from habeat.core.history import Loss
 from habeat.schedules import Interval
 from tests.unit.core.test_catchup import outline
 
@@ -56,14 +56,14 @@ def test_the_slot_at_the_cursor_has_been_dealt_with() -> None:
     assert planned(behind_ms=0) == []
 
 
-def test_the_slot_at_the_moment_of_a_loss_belongs_to_the_lost_history() -> None:
+def test_the_slot_at_the_moment_of_a_loss_belongs_to_the_lost_timeline() -> None:
     found = planned(behind_ms=4_000, lost_ms=NOW_MS - 2_000)
     assert found == [("history lost", -3_000, 2), *fires(-1_000, 0)]
     found = planned(behind_ms=4_000, lost_ms=NOW_MS - 2_001)
     assert found == [("history lost", -3_000, 1), *fires(-2_000, -1_000, 0)]
 
 
-def test_a_lone_slot_at_the_moment_of_a_loss_belongs_to_the_lost_history_too() -> None:
+def test_a_lone_slot_at_the_moment_of_a_loss_belongs_to_the_lost_timeline_too() -> None:
     found = planned(behind_ms=3_000, lost_ms=NOW_MS - 2_000)
     assert found == [("history lost", -2_000, 1), *fires(-1_000, 0)]
 

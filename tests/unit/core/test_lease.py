@@ -1,4 +1,4 @@
-"""The trust window and the standby's watch: the rules of core/lease.py, one by one."""
+"""The trust period and the standby's watch: the rules of core/lease.py, one by one."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from habeat.core.history import Loss
+from habeat.core.data_loss import Loss
 from habeat.core.lease import Fence
-from habeat.engine.election import FOREIGN_RETRY_MS, Election, HistoryLost, LeaseLost, Pace
+from habeat.engine.election import FOREIGN_RETRY_MS, DataLost, Election, LeaseLost, Pace
 from habeat.ports import Known, Lost, Refused, Statuses, StoreUnavailable
 from tests.unit.engine.world import FakeClock, FakeStore
 
@@ -356,15 +356,15 @@ def test_a_refusal_for_a_loss_ends_the_turn_and_has_the_loss_declared() -> None:
     answered_ms = one.known.answered_ms
     field.clock.advance(700)
     field.store.heartbeat -= 1
-    with pytest.raises(HistoryLost):
+    with pytest.raises(DataLost):
         renew(one, field)
     assert one.leading
-    assert one.history.lost_after_ms == answered_ms
+    assert one.timeline.lost_after_ms == answered_ms
     found = one.fenced(
-        lambda fence: field.store.tick(fence, 1, lost_after_ms=one.history.lost_after_ms)
+        lambda fence: field.store.tick(fence, 1, lost_after_ms=one.timeline.lost_after_ms)
     )
     one.heard(found, declared=True)
-    assert one.history.lost_after_ms is None
+    assert one.timeline.lost_after_ms is None
     assert one.known.loss == Loss(answered_ms, field.store.now_ms)
     assert one.known.heartbeat == field.store.heartbeat
     renew(one, field)
@@ -379,9 +379,9 @@ def test_two_answers_that_tell_the_same_show_a_loss() -> None:
     answered_ms = one.known.answered_ms
     for attempt, beat in zip(attempts, (8, 9, 7), strict=False):  # read in another order
         one.concluded(Statuses(0, [], beat), attempt)
-    assert not one.history.loss_suspected
+    assert not one.timeline.loss_suspected
     one.concluded(Statuses((answered_ms + 5) * 1_000, [], 8), attempts[3])
-    assert one.history.lost_after_ms == answered_ms, "nor is that an answer of our history"
+    assert one.timeline.lost_after_ms == answered_ms, "nor is that an answer of our timeline"
 
 
 def test_a_leader_whose_declared_loss_is_forgotten_declares_one(
@@ -396,19 +396,19 @@ def test_a_leader_whose_declared_loss_is_forgotten_declares_one(
     assert "Redis went back in time" in caplog.text
     caplog.clear()
     one.heard(replace(found, loss=Loss(4_000, 5_000)))
-    assert not one.history.loss_suspected
-    with pytest.raises(HistoryLost):
+    assert not one.timeline.loss_suspected
+    with pytest.raises(DataLost):
         one.heard(replace(found, heartbeat=90))
     assert not caplog.text, "logged once for each loss"
-    assert one.history.loss_suspected
+    assert one.timeline.loss_suspected
     one.heard(replace(found, loss=Loss(2_000, 3_000)), declared=True)
-    assert not one.history.loss_suspected, "the clock of Redis may have been set back besides"
+    assert not one.timeline.loss_suspected, "the clock of Redis may have been set back besides"
 
 
-def test_a_standby_keeps_the_most_that_it_knew_of_this_history() -> None:
+def test_a_standby_keeps_the_most_that_it_knew_of_this_timeline() -> None:
     field = Field()
     two = field.replica("b")
-    two.history.begin(Known("cluster", 7, 100, Loss(4, 5), 50))
+    two.timeline.begin(Known("cluster", 7, 100, Loss(4, 5), 50))
     field.store.epoch, field.store.heartbeat, field.store.loss = 3, 50, Loss(4, 5)
     two.step()
     assert (two.known.epoch, two.known.heartbeat) >= (7, 100)
@@ -418,19 +418,19 @@ def test_what_came_back_from_before_a_loss_may_have_counted_further() -> None:
     """By the heartbeat alone it would be taken for what was there."""
     field = Field()
     two = field.replica("b")
-    two.history.begin(Known("cluster", 7, 20, Loss(4, 5), 50))
+    two.timeline.begin(Known("cluster", 7, 20, Loss(4, 5), 50))
     field.store.epoch, field.store.heartbeat, field.store.loss = 7, 90, Loss()
     field.store.lease, field.store.lease_ends_us = "7:a", field.clock.us + 10**9
     two.step()
-    assert two.history.lost_after_ms == 50, "what has answered now is not that history"
+    assert two.timeline.lost_after_ms == 50, "what has answered now is not that timeline"
     field.store.loss = Loss(60, 70)
     two.look_now()
     two.step()
-    assert two.history.lost_after_ms is None, "another leader has declared the loss"
+    assert two.timeline.lost_after_ms is None, "another leader has declared the loss"
     assert two.known.loss == Loss(60, 70)
 
 
-def test_an_answer_of_a_redis_that_knows_less_is_none_of_our_history() -> None:
+def test_an_answer_of_a_redis_that_knows_less_is_none_of_our_timeline() -> None:
     """After a failover that lost a heartbeat, a standby looks before it comes to lead."""
     field = Field()
     one, two = field.replica("a"), field.replica("b")
@@ -467,16 +467,16 @@ def test_a_token_that_was_gone_and_is_back_shows_a_loss(shown_by: str) -> None:
     field.run(one, 1_000)
     assert one.leading
     assert field.store.lease == token
-    assert one.history.loss_suspected
-    one.history.begin(one.known)
+    assert one.timeline.loss_suspected
+    one.timeline.begin(one.known)
     field.clock.advance(TTL_MS - 500)  # a lapse of trust later on is no second loss
     field.store.lease_ends_us = field.clock.us + 10**9
     field.run(one, 1_000)
-    assert not one.history.loss_suspected
+    assert not one.timeline.loss_suspected
 
 
-def test_a_look_that_finds_our_lost_token_is_no_answer_of_our_history() -> None:
-    """Slots due since the last real answer fire late; they are not lost with the history."""
+def test_a_look_that_finds_our_lost_token_is_no_answer_of_our_timeline() -> None:
+    """Slots due since the last real answer fire late; they are not lost with the timeline."""
     field = Field()
     one = field.replica("a")
     assert one.step()
@@ -489,7 +489,7 @@ def test_a_look_that_finds_our_lost_token_is_no_answer_of_our_history() -> None:
     field.clock.advance(900)
     field.run(one, 1_000)
     assert field.store.lease == token
-    assert one.history.lost_after_ms == answered_ms
+    assert one.timeline.lost_after_ms == answered_ms
 
 
 def test_a_lease_that_was_ours_all_the_time_shows_none() -> None:
@@ -501,4 +501,4 @@ def test_a_lease_that_was_ours_all_the_time_shows_none() -> None:
     assert one.leading
     assert one.won is not None
     assert one.won.already
-    assert not one.history.loss_suspected
+    assert not one.timeline.loss_suspected

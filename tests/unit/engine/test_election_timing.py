@@ -128,7 +128,7 @@ def test_who_resigns_or_forgets_looks_again_at_its_next_step() -> None:
         assert one.wait_ms() == 0
 
 
-def test_an_older_history_in_place_of_ours_is_not_taken_for_it() -> None:
+def test_an_older_timeline_in_place_of_ours_is_not_taken_for_it() -> None:
     """A snapshot may bring back the cluster that was there before Redis was emptied."""
     field = Field()
     leader, other = field.replica("a"), field.replica("b")

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from habeat.core.data_loss import Loss
 from habeat.core.entry import Misfire, Policies
-from habeat.core.history import Loss
 from habeat.ports import BrokerUnavailable, StoreUnavailable
 from tests.unit.engine.world import World
 
@@ -108,7 +108,7 @@ def test_a_loss_that_is_not_remembered_is_declared_before_anything_is_planned() 
 def test_a_loss_that_is_met_at_a_claim_is_declared_at_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What fell due after the last answer of the lost history is late, and not lost."""
+    """What fell due after the last answer of the lost timeline is late, and not lost."""
     caplog.set_level(logging.WARNING)
     world = World()
     world.tick(2)

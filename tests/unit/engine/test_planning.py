@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from habeat.core.data_loss import Loss
 from habeat.core.entry import Misfire, Policies
-from habeat.core.history import Loss
 from habeat.engine.planning import CACHED_DEFINITIONS, LOOK_AGAIN_MS, Planner
 from habeat.ports import DueEntry
 from habeat.schedules import Interval, Once, Schedule

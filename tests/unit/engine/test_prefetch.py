@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from habeat.core.history import Loss
+from habeat.core.data_loss import Loss
 from habeat.engine.dispatch import TURN_MS
 from habeat.engine.prefetch import ASKED_AT_MOST, NEAR_US, PREPARED_AT_MOST, Prefetch, ahead_ms
 from tests.unit.engine.world import World

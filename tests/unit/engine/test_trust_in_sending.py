@@ -1,4 +1,4 @@
-"""How the loop keeps inside its trust window while it sends, and keeps its lease by that."""
+"""How the loop keeps inside its trust period while it sends, and keeps its lease by that."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from habeat.core.circuit import Circuit
+from habeat.core.data_loss import Loss
 from habeat.core.entry import Delivery, Entry, Policies
 from habeat.core.expiry import expires_ms
 from habeat.core.firing import Firing
-from habeat.core.history import Loss
 from habeat.core.lease import Fence, Observation, Token
 from habeat.core.request import Request
 from habeat.engine import Engine, EngineSettings

@@ -9,7 +9,7 @@ copy needs one of three things:
   write, until another replica recovered the intent. It settles before it recovers anything
   itself, so a settle that failed only costs copies if the lease changes hands before the next.
 - the sender did not know that its message had arrived: the confirmation was lost.
-- the sender of the later copy was held up between its last look at the trust window and the
+- the sender of the later copy was held up between its last look at the trust period and the
   socket, or its bytes were held up on the way, while another replica did the work.
 
 A lease that was stolen, or that vanished before its time (evicted, ended by a step of Redis'
@@ -71,7 +71,7 @@ EXPLANATIONS: dict[Kind, Explanation] = {
         True,
         "The leader was frozen for longer than its lease. If it froze between publish and "
         "settle, its successor sends the message again. If it froze between its last check of "
-        "the trust window and the write to the socket, its own stale message follows when it "
+        "the trust period and the write to the socket, its own stale message follows when it "
         "wakes.",
         itself=True,
     ),
@@ -84,7 +84,7 @@ EXPLANATIONS: dict[Kind, Explanation] = {
     Kind.CUT_OFF: Explanation(
         Hits.EARLIER,
         True,
-        "A leader that can no longer reach Redis may still publish within its trust window but "
+        "A leader that can no longer reach Redis may still publish within its trust period but "
         "cannot settle. When its lease ends, the successor sends the intent again.",
     ),
     Kind.BROKER_CUT: Explanation(
@@ -168,7 +168,7 @@ EXPLANATIONS: dict[Kind, Explanation] = {
     Kind.REDIS_FAILOVER: Explanation(
         Hits.ANY,
         True,
-        "As when Redis is down; in addition, writes that the new primary never received are "
+        "As when Redis is down; in addition, writes that the new master never received are "
         "lost, claims and settlings among them (habeat_wait_redis_replicas narrows this).",
         loses=True,
     ),

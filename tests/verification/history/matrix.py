@@ -141,7 +141,7 @@ ROWS: dict[Kind, Row] = {
         "Redis failed over (Sentinel, Cluster)",
         "messages whose claim or settling was not copied",
         "slots whose records were not copied",
-        "until the new primary answers, + 1 s",
+        "until the new master answers, + 1 s",
         ("system/chaos/test_failovers.py", "system/acceptance/test_transports.py", _STORM),
     ),
     Kind.REDIS_CLOCK: Row(

@@ -106,7 +106,7 @@ byte claimed, settled, abandoned;   /* :meta */
 
 /* ---- the world --------------------------------------------------------------------------- */
 
-bool trust[REPLICAS + 1];     /* its trust window is open */
+bool trust[REPLICAS + 1];     /* its trust period is open */
 byte token_of[REPLICAS + 1];  /* the token that it leads by, or last led by */
 bool gone[REPLICAS + 1];
 byte moved;                   /* how many replicas have moved so far */

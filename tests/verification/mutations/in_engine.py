@@ -391,7 +391,7 @@ SENDING_OUT = [
         "building: longer than the lease",
         "An entry whose message costs the lease each time is set aside, too",
         "engine/circuits.py",
-        "        self._open_what_failed(lead)  # the last turn may not have got that far\n",
+        "        self._open_what_failed(lead)  # the last tick may not have got that far\n",
         "",
         BUILDING,
     ),
@@ -783,7 +783,7 @@ CATCHING_UP = [
     ),
     Device(
         "catch-up: history lost",
-        "Slots of a lost history are missed, never fired from old cursors",
+        "Slots of a lost timeline are missed, never fired from old cursors",
         _CATCHUP,
         "if effective_ms <= self._lost_until_ms:",
         "if False:",
@@ -791,8 +791,8 @@ CATCHING_UP = [
         keeps=ONCE,
     ),
     Device(
-        "catch-up: history's last slot",
-        "A slot at the moment of the loss belongs to the lost history",
+        "catch-up: timeline's last slot",
+        "A slot at the moment of the loss belongs to the lost timeline",
         _CATCHUP,
         "if effective_ms <= self._lost_until_ms:",
         "if effective_ms < self._lost_until_ms:",
@@ -810,7 +810,7 @@ CATCHING_UP = [
     ),
     Device(
         "catch-up: what nobody can know is sent at least once",
-        "A slot that fell due after the last answer of the lost history is late, not lost",
+        "A slot that fell due after the last answer of the lost timeline is late, not lost",
         _CATCHUP,
         "= min(loss.declared_ms, now_ms) if once else 0",
         "= min(loss.declared_ms, now_ms)",
@@ -1039,7 +1039,7 @@ EDITING = [
     ),
     Device(
         "register: at once after a loss",
-        "The generation of a lost history is not written into entries",
+        "The generation of a lost timeline is not written into entries",
         "beat/housekeeping.py",
         "same_history = same_cluster and self._lost_ms == known.loss.declared_ms",
         "same_history = same_cluster",

@@ -22,7 +22,7 @@ from tests.verification.mutations.device import (
 
 _LEASE = "core/lease.py"
 _ELECTION = "engine/election.py"
-_HISTORY = "core/history.py"
+_HISTORY = "core/data_loss.py"
 
 TRUST_WINDOW = [
     Device(
@@ -54,7 +54,7 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: the heartbeat of every answer",
+        "timeline: the heartbeat of every answer",
         "A snapshot from after the last tick is noticed by the next one",
         _ELECTION,
         "if isinstance(reply, Beaten) and reply.heartbeat:",
@@ -63,7 +63,7 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: a declared loss that is forgotten (leader)",
+        "timeline: a declared loss that is forgotten (leader)",
         "A second snapshot, from before the first loss, is noticed",
         _HISTORY,
         "forgotten = loss.declared_ms < self.known.loss.declared_ms",
@@ -72,7 +72,7 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: a declared loss that is forgotten (standby)",
+        "timeline: a declared loss that is forgotten (standby)",
         "What came back may be from before the first loss",
         _HISTORY,
         "forgotten = found.loss.declared_ms < mine.loss.declared_ms",
@@ -81,7 +81,7 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: a lost loss is declared at once",
+        "timeline: a lost loss is declared at once",
         "What is due is planned by what Redis has declared lost",
         "engine/loop.py",
         "self._election.heard(found, declared=lost_after_ms is not None)",
@@ -90,8 +90,8 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: an answer that has come before the next batch",
-        "What it says of the history is noticed, even if the connection is then closed",
+        "timeline: an answer that has come before the next batch",
+        "What it says of the timeline is noticed, even if the connection is then closed",
         "engine/atomic.py",
         "        while self._under_way and self._under_way[0].claiming.has_come():\n"
         "            # Read first: if sending fails, all connections are closed, this one too.\n"
@@ -101,7 +101,7 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: a refused claim of the outbox",
+        "timeline: a refused claim of the outbox",
         "It shows the loss of data, even if the next batch could not be sent",
         "engine/outbox.py",
         "if isinstance(reply, Statuses | Behind):",
@@ -117,8 +117,8 @@ TRUST_WINDOW = [
         "tests/unit/store/test_refused_calls.py",
     ),
     Device(
-        "history: an answer that has come when it is dropped",
-        "What it says of the history is noticed, even if no call waits for it",
+        "timeline: an answer that has come when it is dropped",
+        "What it says of the timeline is noticed, even if no call waits for it",
         "engine/atomic.py",
         "if isinstance(reply, Statuses | Behind):",
         "if False:",
@@ -126,7 +126,7 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: our own token is back",
+        "timeline: our own token is back",
         "What was emptied and then restored may miss nothing, by its heartbeat",
         _ELECTION,
         "token_came_back=reply.token == self._gone,",
@@ -135,15 +135,15 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: a look finds our token back",
-        "It answers for the restored history, not for the lost one",
+        "timeline: a look finds our token back",
+        "It answers for the restored timeline, not for the lost one",
         _ELECTION,
         "if self._gone is not None and seen.holder == str(self._gone):",
         "if False:",
         ELECTION,
     ),
     Device(
-        "history: an answer says that our token is gone",
+        "timeline: an answer says that our token is gone",
         "The same, where no look came between",
         _ELECTION,
         "self._gone = attempt.fence.token\n",
@@ -152,7 +152,7 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: a look shows that our token is gone",
+        "timeline: a look shows that our token is gone",
         "The same, where no answer says so",
         _ELECTION,
         "if self.won is not None and seen.holder != str(self.won.token):",
@@ -161,7 +161,7 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: two answers with one heartbeat",
+        "timeline: two answers with one heartbeat",
         "A snapshot restored between two answers is suspected, however they are read",
         _HISTORY,
         "if heartbeat in self._heartbeats:",
@@ -179,16 +179,16 @@ TRUST_WINDOW = [
         keeps=ONCE,
     ),
     Device(
-        "history: a refusal is remembered",
+        "timeline: a refusal is remembered",
         "The loss that a call was refused for is declared by the next tick",
         _ELECTION,
-        "            self.history.loss_suspected = True\n",
+        "            self.timeline.loss_suspected = True\n",
         "",
         ELECTION,
         keeps=ONCE,
     ),
     Device(
-        "history: a suspected loss survives a change of leader",
+        "timeline: a suspected loss survives a change of leader",
         "What acquiring the lease has not declared, the first tick declares",
         _HISTORY,
         "            self.loss_suspected = True\n        else:\n            self.begin(found)",
@@ -198,7 +198,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "loss: an answer of a Redis that knows less",
-        "It says nothing of how long the lost history answered",
+        "It says nothing of how long the lost timeline answered",
         _HISTORY,
         "if behind or self.loss_suspected:",
         "if self.loss_suspected:",
@@ -466,7 +466,7 @@ CONTENDING = [
         keeps=ONCE,
     ),
     Device(
-        "election: an older history",
+        "election: an older timeline",
         "A snapshot of another, older cluster is noticed by a replica that knew more",
         _HISTORY,
         "if found.cluster != mine.cluster and found.epoch < mine.epoch:",

@@ -766,9 +766,9 @@ LEASE_SCRIPTS = [
     _in(
         "acquire",
         HEIRS,
-        "acquire: the last leader of a history that went back",
+        "acquire: the last leader of a timeline that went back",
         "What a snapshot says of the last leader does not shorten the wait",
-        "if leader and (not over or history_since(known) == 'restored') then",
+        "if leader and (not over or timeline_since(known) == 'restored') then",
         "if leader and not over then",
         keeps=ONCE,
     ),
@@ -796,7 +796,7 @@ LEASE_SCRIPTS = [
         "loss: an emptied Redis",
         "An entry added after Redis was emptied keeps its slots",
         "    declare_loss(known.answered)\n",
-        "    declare_loss(history == 'emptied' and 0 or known.answered)\n",
+        "    declare_loss(timeline == 'emptied' and 0 or known.answered)\n",
     ),
     _in(
         "acquire",
@@ -861,7 +861,7 @@ LEASE_SCRIPTS = [
     _in(
         "leadership",
         LEASES,
-        "lead: only one's own history",
+        "lead: only one's own timeline",
         "A survivor of another cluster declares no loss",
         "or cluster == known.cluster and tonumber(heartbeat",
         "or tonumber(heartbeat",

@@ -130,13 +130,13 @@ was not tried against others.
 #: Devices that only one kind of suite catches, each with the reason.
 _TWO_LOSSES = "no life brings a loss of data between two claims that are both under way"
 ALONE: dict[str, str] = {
-    "history: an answer that has come before the next batch": _TWO_LOSSES,
-    "history: an answer that has come when it is dropped": _TWO_LOSSES,
-    "history: two answers with one heartbeat": _TWO_LOSSES,
+    "timeline: an answer that has come before the next batch": _TWO_LOSSES,
+    "timeline: an answer that has come when it is dropped": _TWO_LOSSES,
+    "timeline: two answers with one heartbeat": _TWO_LOSSES,
     "outbox: one by one while little is due": "what a kill may repeat is judged by the window only",
     "outbox: what is under way before what goes only once": "a stop would have to meet two batches",
     "dispatch: one way in a batch": "in a run of the simulation all messages go one way",
-    "catch-up: history's last slot": "its case is a slot in the very millisecond of a loss",
+    "catch-up: timeline's last slot": "its case is a slot in the very millisecond of a loss",
     "catch-up: what nobody can know is sent at most once": "the loss explains the repeat as well",
 }
 

@@ -16,7 +16,7 @@ from unittest import mock
 import habeat.store.scripting as scripting
 from habeat.beat.housekeeping import Replica
 from habeat.core import catchup
-from habeat.core.history import Knowledge
+from habeat.core.data_loss import Knowledge
 from habeat.core.lease import Trust
 from habeat.engine import plan
 from habeat.engine.election import Election

@@ -220,7 +220,7 @@ def _starting_deadline(app: Celery, schedule: Any, policies: Policies) -> dict[s
     window_ms = policies.misfire_window_ms
     window_ms = deadline_ms if window_ms is None else min(window_ms, deadline_ms)
     found = {"misfire_window_ms": window_ms}
-    if deadline_ms < policies.misfire_grace_ms:  # the window does not cut below the grace
+    if deadline_ms < policies.misfire_grace_ms:  # the misfire window does not cut below the grace
         found["misfire_grace_ms"] = deadline_ms
     return found
 

@@ -71,7 +71,7 @@ class CeleryPublisher:
         self._now_ms = now_ms
         #: Entries found to bypass the recorder.
         self._own_way: set[str] = set()
-        #: For this turn: why each task bypasses the recorder, "" if it does not.
+        #: For this tick: why each task bypasses the recorder, "" if it does not.
         self._by_task: dict[str, str] = {}
         #: Queues that the claim may not push to: the outbox sends their messages.
         self._denied: set[str] = set()
@@ -194,7 +194,7 @@ class CeleryPublisher:
         return replace(rendered, code_us=self._renderer.code_us, expires_ms=expires_ms)
 
     def _goes_its_own_way(self, entry: Entry) -> bool:
-        """Whether this entry's task bypasses the recorder; cached per task for one turn.
+        """Whether this entry's task bypasses the recorder; cached per task for one tick.
 
         Celery takes microseconds to look a setting up.
         """

@@ -2,9 +2,9 @@
 --
 -- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none yet,
 --      5 known cluster id ('' if none), 6 known lease epoch, 7 known heartbeat,
---      8 time of the last answer from the known history ms (0: never)
--- Returns {'won', token, now us, cluster id, heartbeat, history, lost until ms, declared ms}
---      or {'mine', token, now us, cluster id, heartbeat, history, lost until ms, declared ms}
+--      8 time of the last answer from the known timeline ms (0: never)
+-- Returns {'won', token, now us, cluster id, heartbeat, timeline, lost until ms, declared ms}
+--      or {'mine', token, now us, cluster id, heartbeat, timeline, lost until ms, declared ms}
 --      or {'held', token, pttl ms}  or {'foreign', 'app' | 'schema', whose}
 -- Replay: if the reply was lost, a second call returns 'mine'.
 -- include: leadership.lua
@@ -21,9 +21,9 @@ local known = {
 local holder = redis.call('GET', LEASE)
 if holder and nonce_of(holder) == nonce then
   redis.call('PEXPIRE', LEASE, ttl_ms)
-  local history = history_since(known)  -- a snapshot may have brought our own lease back
-  declare(history, known)
-  return led('mine', holder, beat(), history)
+  local timeline = timeline_since(known)  -- a snapshot may have brought our own lease back
+  declare(timeline, known)
+  return led('mine', holder, beat(), timeline)
 end
 if holder then
   return {'held', holder, redis.call('PTTL', LEASE)}
@@ -39,7 +39,7 @@ end
 -- If we led last ourselves, nothing is under way: our process has only one thread. But if Redis
 -- went back in time, it does not show who led last or whether that leader released its lease.
 local over = cause ~= 'expired' or nonce_of(leader or '') == nonce
-if leader and (not over or history_since(known) == 'restored') then
+if leader and (not over or timeline_since(known) == 'restored') then
   distrust(leader, tonumber(old_ttl_ms or '') or tonumber(ttl_ms))
 end
 return lead(nonce, ttl_ms, cause, known, {app = ARGV[3], cluster = ARGV[4]})

@@ -83,8 +83,8 @@ local function beat()
   return redis.call('HINCRBY', META, 'heartbeat', 1)
 end
 
--- Records a loss of data in Redis itself (core/history.py explains the bounds). `answered` is when
--- the lost history last answered the caller, ms; 0 if unknown.
+-- Records a loss of data in Redis itself (core/data_loss.py explains the bounds). `answered` is when
+-- the lost timeline last answered the caller, ms; 0 if unknown.
 local function declare_loss(answered)
   local until_ms = answered > 0 and math.min(answered, NOW) or NOW
   redis.call('HSET', META, 'history_lost', int(until_ms), 'loss_declared', int(NOW),

@@ -1,6 +1,6 @@
 -- Shared by acquire.lua and steal.lua: how a replica becomes the leader.
 --
--- The caller passes what it knows of the history: cluster id, lease epoch, heartbeat, and when it
+-- The caller passes what it knows of the timeline: cluster id, lease epoch, heartbeat, and when it
 -- was last answered. If Redis knows less, data was lost, and the loss is declared.
 --
 -- If a lease ran out, vanished or was stolen, its holder may still trust it. So an heir leaves that
@@ -19,13 +19,13 @@ local function foreign(app)
   return nil
 end
 
-local function history_since(known)
+local function timeline_since(known)
   local cluster, epoch, heartbeat = unpack(
     redis.call('HMGET', META, 'cluster', 'epoch', 'heartbeat'))
   if not cluster then
     return known.cluster == '' and 'first' or 'emptied'
   end
-  -- An older epoch means an older history, even with another cluster id: a snapshot may restore a
+  -- An older epoch means an older timeline, even with another cluster id: a snapshot may restore a
   -- state from before Redis was emptied.
   if tonumber(epoch or '0') < known.epoch
       or cluster == known.cluster and tonumber(heartbeat or '0') < known.heartbeat then
@@ -36,8 +36,8 @@ end
 
 -- If Redis was emptied, every entry that it has now was written afterwards. The bounds of the loss are
 -- those of any other: an entry that a client has added since keeps the slots after the last answer.
-local function declare(history, known)
-  if history == 'emptied' or history == 'restored' then
+local function declare(timeline, known)
+  if timeline == 'emptied' or timeline == 'restored' then
     declare_loss(known.answered)
   end
 end
@@ -54,14 +54,14 @@ local function distrust(token, span_ms)
   redis.call('HSET', UNTRUSTED, token, int(NOW + span_ms) .. '|' .. int(span_ms))
 end
 
-local function led(word, token, heartbeat, history)
+local function led(word, token, heartbeat, timeline)
   local cluster, loss = redis.call('HGET', META, 'cluster') or '', last_loss()
-  return {word, token, int(NOW_US), cluster, tostring(heartbeat), history, loss[1], loss[2]}
+  return {word, token, int(NOW_US), cluster, tostring(heartbeat), timeline, loss[1], loss[2]}
 end
 
 -- known: cluster, epoch, heartbeat, answered; fresh: app, cluster (the id to use if there is none).
 local function lead(nonce, ttl_ms, cause, known, fresh)
-  local history = history_since(known)
+  local timeline = timeline_since(known)
   local last = tonumber(redis.call('HGET', META, 'epoch') or '0')
   local epoch = int(math.max(last + 1, NOW, known.epoch + 1))
   local token = epoch .. ':' .. nonce
@@ -70,7 +70,7 @@ local function lead(nonce, ttl_ms, cause, known, fresh)
   redis.call('HSETNX', META, 'app', fresh.app)
   redis.call('HSETNX', META, 'schema', SCHEMA)
   redis.call('HSETNX', META, 'boot', int(NOW))
-  declare(history, known)
+  declare(timeline, known)
   -- If a leader of an older release has led since, records are chained only from now on.
   local leader, chains = unpack(redis.call('HMGET', META, 'leader', 'chains'))
   if not leader then
@@ -84,5 +84,5 @@ local function lead(nonce, ttl_ms, cause, known, fresh)
   redis.call('HINCRBY', META, 'leader_changes', 1)
   local heartbeat = beat()
   wake('led')
-  return led('won', token, heartbeat, history)
+  return led('won', token, heartbeat, timeline)
 end

@@ -1,4 +1,4 @@
--- Reads the lease and the history, for a standby. Reads only.
+-- Reads the lease and the timeline, for a standby. Reads only.
 --
 -- Returns {holder ('' if none), pttl ms, heartbeat, listeners of the holder (-1 unknown),
 --          lease ttl ms of the holder, cluster id, lease epoch, lost until ms, declared ms,

@@ -1,6 +1,6 @@
 -- Registers a replica as alive, with what it says about itself and its configuration.
 --
--- ARGV 1 nonce, 2 info (JSON), 3 window ms in which a replica counts as live,
+-- ARGV 1 nonce, 2 info (JSON), 3 ms for which a replica counts as live,
 --      4 fingerprint of its beat_schedule, 5 ms after which an unseen fingerprint is forgotten,
 --      6 number of names it declares, 7 generation this process was given before (0 if none),
 --      8 how long this process has run ms
@@ -8,7 +8,7 @@
 --      number of names that are stored for this fingerprint, number of live fingerprints}
 --
 -- Whether a replica is gone is decided by the subscribers of its own channel, so that a killed
--- replica does not keep its rank for the rest of its window. If PUBSUB is denied, the window alone
+-- replica does not keep its rank for the rest of that time. If PUBSUB is denied, that time alone
 -- decides.
 -- A fingerprint that no replica has carried for a while counts as new when it comes back. So after
 -- a roll-back, the old configuration is the newest. An older deploy that is still running is not: a
@@ -19,10 +19,10 @@
 -- If a configuration is the only one for a while, it gets a generation of its own, unless it has
 -- the newest already. So code takes effect even if it shared a generation or was rolled back to.
 
-local nonce, window_ms, fingerprint = ARGV[1], tonumber(ARGV[3]), ARGV[4]
+local nonce, live_ms, fingerprint = ARGV[1], tonumber(ARGV[3]), ARGV[4]
 redis.call('HSET', REPLICAS, nonce, ARGV[2])
 redis.call('ZADD', SEEN, int(NOW), nonce)
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', SEEN, '-inf', int(NOW - 20 * window_ms))) do
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', SEEN, '-inf', int(NOW - 20 * live_ms))) do
   redis.call('ZREM', SEEN, gone)
   redis.call('HDEL', REPLICAS, gone)
 end
@@ -42,7 +42,7 @@ local others = 0
 local configs = redis.call('HGETALL', CONFIGS)
 for i = 1, #configs, 2 do
   local at = configs[i] ~= fingerprint and string.match(configs[i + 1], '^[^|]*|(%d+)|%d+$')
-  others = others + (at and #at <= 15 and NOW - tonumber(at) <= window_ms and 1 or 0)
+  others = others + (at and #at <= 15 and NOW - tonumber(at) <= live_ms and 1 or 0)
 end
 
 -- For how long no replica has registered with another fingerprint; a gap counts as another one.
@@ -50,7 +50,7 @@ local function alone_ms()
   local who, since, last =
     string.match(redis.call('HGET', META, 'alone') or '', '^(.*)|(%d+)|(%d+)$')
   if others > 0 or who ~= fingerprint or #since > 15 or #last > 15 or NOW < tonumber(last)
-      or NOW - tonumber(last) > window_ms then
+      or NOW - tonumber(last) > live_ms then
     since = int(NOW)
   end
   redis.call('HSET', META, 'alone', table.concat({fingerprint, since, int(NOW)}, '|'))
@@ -80,7 +80,7 @@ redis.call('HSET', CONFIGS, fingerprint,
 local leader = nonce_of(redis.call('GET', LEASE) or '')
 local hears = (listeners_of(nonce) or 0) > 0
 local rank = 0
-for _, other in ipairs(redis.call('ZRANGEBYSCORE', SEEN, int(NOW - window_ms), '+inf')) do
+for _, other in ipairs(redis.call('ZRANGEBYSCORE', SEEN, int(NOW - live_ms), '+inf')) do
   local gone = hears and other ~= nonce and listeners_of(other) == 0
   if other ~= leader and other < nonce and not gone then
     rank = rank + 1

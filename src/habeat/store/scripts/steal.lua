@@ -2,7 +2,7 @@
 --
 -- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none yet,
 --      5 known cluster id, 6 known lease epoch, 7 known heartbeat,
---      8 time of the last answer from the known history ms (0: never), 9 cause ('crash' | 'stuck'),
+--      8 time of the last answer from the known timeline ms (0: never), 9 cause ('crash' | 'stuck'),
 --      10 token seen, 11 heartbeat seen
 -- Returns the same as acquire.lua, or {'refused', why}.
 --

@@ -2,7 +2,7 @@
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 how many due entries at most, 5 ledger age ms,
 --      6 ledger length, 7 how far to look ahead ms, 8 how many due entries to pass over,
---      9 declares a loss of data: when the lost history last answered the caller ms (0: unknown);
+--      9 declares a loss of data: when the lost timeline last answered the caller ms (0: unknown);
 --        '' if no loss is suspected, 10 dead age ms, 11 dead length,
 --      12 largest size of a definition, bytes; a larger one is reported by its size (large:<bytes>
 --        instead of its digest), so that the leader quarantines it

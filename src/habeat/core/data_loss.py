@@ -1,18 +1,19 @@
-"""What a replica knows of Redis' history, how it detects a loss, and what a loss means for slots.
+"""What a replica knows of Redis' timeline, how it detects a loss, and what a loss means for slots.
 
-Redis can lose acknowledged writes: a snapshot is restored, or a failover promotes a primary that
-lacks the last writes. A fenced call carries the heartbeat that its caller knows, and a Redis with a
-lower one refuses the call. Losses that a heartbeat cannot show are *suspected* here: two answers
-with the same heartbeat, a declared loss that is forgotten, or an old token of ours that comes back.
+Redis can lose acknowledged writes: a snapshot is restored, or a failover promotes a Redis replica
+that lacks the last writes. A fenced call carries the heartbeat that its caller knows, and a Redis
+with a lower one refuses the call. Losses that a heartbeat cannot show are *suspected* here: two
+answers with the same heartbeat, a declared loss that is forgotten, or an old token of ours that
+comes back.
 
 The next tick of a leader that was refused, or that suspects a loss, *declares* the loss. Two
 instants of Redis' time bound it:
 
 `Loss.until_ms`
-    The latest instant at which the lost history answered the replica that declares the loss. A
+    The latest instant at which the lost timeline answered the replica that declares the loss. A
     slot up to it may have been claimed, so it never fires again from a cursor that moved back.
 `Loss.declared_ms`
-    The moment of the declaration. Between the two, the old primary may or may not have answered a
+    The moment of the declaration. Between the two, the old master may or may not have answered a
     leader that died with it: an entry's `delivery` decides about these slots. Later slots are
     simply late.
 
@@ -41,9 +42,9 @@ NO_LOSS = Loss()
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known about a history; a store that knows less has lost data.
+    """What is known about a timeline; a store that knows less has lost data.
 
-    `answered_ms` is the latest instant, by Redis' clock, at which this history answered; 0 if it
+    `answered_ms` is the latest instant, by Redis' clock, at which this timeline answered; 0 if it
     never did.
     """
 
@@ -55,7 +56,7 @@ class Known:
 
 
 class Knowledge:
-    """The most recent knowledge of the history, kept until its loss is declared."""
+    """The most recent knowledge of the timeline, kept until its loss is declared."""
 
     def __init__(self) -> None:
         self.known = Known()
@@ -65,7 +66,7 @@ class Knowledge:
 
     @property
     def lost_after_ms(self) -> int | None:
-        """When the lost history last answered us (0: never), if a loss must be declared."""
+        """When the lost timeline last answered us (0: never), if a loss must be declared."""
         return self.known.answered_ms if self.loss_suspected else None
 
     def looked(self, found: Known) -> None:
@@ -74,14 +75,14 @@ class Knowledge:
         if not found.cluster and mine.cluster:
             return  # Redis was emptied: the next acquisition declares the loss
         if found.cluster != mine.cluster and found.epoch < mine.epoch:
-            return  # an older history replaced ours: the next acquisition declares the loss
+            return  # an older timeline replaced ours: the next acquisition declares the loss
         if found.cluster != mine.cluster or found.loss.declared_ms > mine.loss.declared_ms:
             self.known, self.loss_suspected = found, False  # another replica declared the loss
             return
         forgotten = found.loss.declared_ms < mine.loss.declared_ms
         self.loss_suspected |= forgotten
         behind = found.epoch < mine.epoch or found.heartbeat < mine.heartbeat
-        if behind or self.loss_suspected:  # the answer may come from another history
+        if behind or self.loss_suspected:  # the answer may come from another timeline
             found = replace(found, answered_ms=0)
         self.known = replace(
             found,
@@ -93,7 +94,7 @@ class Knowledge:
     def counted(self, heartbeat: int) -> None:
         """Take in the heartbeat of the answer to a fenced call.
 
-        Each call increments it, so two answers with the same heartbeat come from two histories: an
+        Each call increments it, so two answers with the same heartbeat come from two timelines: an
         older state was restored between the calls. Answers may be read in any order.
         """
         if heartbeat in self._heartbeats:
@@ -102,7 +103,7 @@ class Knowledge:
         self.known = replace(self.known, heartbeat=max(self.known.heartbeat, heartbeat))
 
     def answered(self, now_us: int) -> None:
-        """Record that this history answered at `now_us`, unless it may be another history."""
+        """Record that this timeline answered at `now_us`, unless it may be another timeline."""
         if not self.loss_suspected:
             answered_ms = max(self.known.answered_ms, now_us // 1_000)
             self.known = replace(self.known, answered_ms=answered_ms)
