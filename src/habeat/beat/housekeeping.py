@@ -154,9 +154,7 @@ class Replica:
             self._upkeep.entries_lost = False
             self._reconcile.again()
         seeding = self._reconcile.slice(
-            lead,
-            generation=self._generation,
-            history_lost_ms=self._election.known.loss.declared_ms,
+            lead, generation=self._generation, history_lost_ms=self._election.known.loss.declared_ms
         )
         if seeding is None:
             self._compare()

@@ -35,13 +35,7 @@ from habeat.core.entry import Entry
 @click.option("--replace", is_flag=True, help="Replace an existing entry with this name.")
 @json_option
 def add_command(
-    client: Client,
-    name: str,
-    task: str,
-    disabled: bool,
-    replace: bool,
-    as_json: bool,
-    **given: Any,
+    client: Client, name: str, task: str, disabled: bool, replace: bool, as_json: bool, **given: Any
 ) -> None:
     """Add an entry that sends TASK on a schedule.
 

@@ -15,15 +15,7 @@ from habeat.cli.completion import name_argument
 from habeat.cli.errors import as_typed
 from habeat.cli.group import client_app, command, json_option
 from habeat.cli.listing import MARK, entry_rows, entry_table
-from habeat.cli.printing import (
-    entries_counted,
-    entry_json,
-    full,
-    pairs,
-    plain,
-    say,
-    say_json,
-)
+from habeat.cli.printing import entries_counted, entry_json, full, pairs, plain, say, say_json
 from habeat.cli.records import record_json, record_rows, record_table
 from habeat.cli.slots import instant_json, instant_rows
 from habeat.cli.watching import ADD_ONE, circuit_json, circuit_line

@@ -50,10 +50,7 @@ def _demo(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRAS:
             raise
-        print(
-            f"habeat: the demo needs {error.name}: pip install 'habeat[demo]'",
-            file=sys.stderr,
-        )
+        print(f"habeat: the demo needs {error.name}: pip install 'habeat[demo]'", file=sys.stderr)
         return 1
     return int(module.main(list(arguments)) or 0)
 

@@ -9,13 +9,7 @@ from typing import Any
 
 import click
 
-from habeat.cli.printing import (
-    COLOURS,
-    exact,
-    plain,
-    say_json_line,
-    short,
-)
+from habeat.cli.printing import COLOURS, exact, plain, say_json_line, short
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.client import Client, LedgerRecord, OutcomeName
 from habeat.client.history import FOLLOW_EVERY_S

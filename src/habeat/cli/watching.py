@@ -6,16 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from habeat.cli.errors import as_typed
 from habeat.cli.group import bad, command, json_option
-from habeat.cli.printing import (
-    entries_counted,
-    exact,
-    full,
-    pairs,
-    plain,
-    say,
-    say_json,
-    when,
-)
+from habeat.cli.printing import entries_counted, exact, full, pairs, plain, say, say_json, when
 from habeat.client import Client, EntryCounts, Replica, Status
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit

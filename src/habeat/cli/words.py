@@ -213,8 +213,7 @@ def _solar(written: tuple[str, str, str], tz: str | None, timezone: str) -> Sche
         lat, lon = map(float, place)
     except ValueError:
         raise click.BadParameter(
-            f"{' '.join(place)!r}: expected latitude and longitude in degrees",
-            param_hint="--solar",
+            f"{' '.join(place)!r}: expected latitude and longitude in degrees", param_hint="--solar"
         ) from None
     return solar(event, lat, lon)
 

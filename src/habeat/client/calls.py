@@ -19,13 +19,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    wait_exponential,
-    wait_random,
-)
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
 from tenacity.nap import sleep as nap
 
 from habeat.client.budget import Budget

@@ -40,14 +40,7 @@ from habeat.client.history import (
     since_ms,
 )
 from habeat.client.location import location_of_app, location_of_url
-from habeat.client.many import (
-    Chosen,
-    ManyChanged,
-    ManyTriggered,
-    changed,
-    removed,
-    triggered_many,
-)
+from habeat.client.many import Chosen, ManyChanged, ManyTriggered, changed, removed, triggered_many
 from habeat.client.preview import Instant, Span, in_zone, instants, instants_of
 from habeat.client.purging import Purge, purge_prefix
 from habeat.client.selection import Selection, entries_of, pages_of, selected

@@ -248,8 +248,7 @@ def _edit_all(
         if not writes:
             return Plan([])
         return Plan(
-            [stored for stored, each in edits if each is not None],
-            within_room(calls.guard, writes),
+            [stored for stored, each in edits if each is not None], within_room(calls.guard, writes)
         )
 
     try:

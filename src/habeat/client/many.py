@@ -19,13 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from habeat.client.by_hand import (
-    ID_CHARS_MAX,
-    RequestId,
-    checked_request,
-    firing,
-    triggered,
-)
+from habeat.client.by_hand import ID_CHARS_MAX, RequestId, checked_request, firing, triggered
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.room import within_room
 from habeat.client.selection import Selection, pages_of
@@ -178,12 +172,7 @@ def changed(
 
 
 def _interrupted(
-    chosen: Chosen,
-    done: ManyChanged,
-    unknown: Sequence[str],
-    why: HabeatError,
-    *,
-    removes: bool,
+    chosen: Chosen, done: ManyChanged, unknown: Sequence[str], why: HabeatError, *, removes: bool
 ) -> BulkInterrupted:
     """The error that says how far a call came that has changed some entries."""
     return BulkInterrupted(

@@ -244,10 +244,7 @@ def _loads(pages: Pages, counts: Sequence[_Count]) -> list[Load]:
             if not _why_not(entry):
                 _look(entry, counts, makers)
     return [
-        Load(
-            count.per_minute,
-            tuple(_peak(count, minute, found[minute]) for minute in places),
-        )
+        Load(count.per_minute, tuple(_peak(count, minute, found[minute]) for minute in places))
         for count, places, found in zip(counts, fullest, makers, strict=True)
     ]
 

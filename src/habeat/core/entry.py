@@ -117,16 +117,7 @@ class EntryState:
 
 
 #: What habeat itself sets in an entry.
-_KEPT = (
-    "owner",
-    "from_code",
-    "rev",
-    "created_ms",
-    "generation",
-    "fingerprint",
-    "extra",
-    "state",
-)
+_KEPT = ("owner", "from_code", "rev", "created_ms", "generation", "fingerprint", "extra", "state")
 
 
 @dataclass(frozen=True, slots=True)

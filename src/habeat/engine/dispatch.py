@@ -54,11 +54,7 @@ class Dispatch:
     """Sends planned firings."""
 
     def __init__(
-        self,
-        renderer: Renderer,
-        atomic: AtomicClaims,
-        outbox: OutboxClaims,
-        sender: Sender,
+        self, renderer: Renderer, atomic: AtomicClaims, outbox: OutboxClaims, sender: Sender
     ) -> None:
         self._renderer = renderer
         self._atomic = atomic

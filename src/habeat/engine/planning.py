@@ -157,13 +157,7 @@ class Planner:
             result.note_again(item.due_ms)
 
     def _plan_found(
-        self,
-        result: Plan,
-        found: Entry,
-        item: DueEntry,
-        now_ms: int,
-        loss: Loss,
-        room: int,
+        self, result: Plan, found: Entry, item: DueEntry, now_ms: int, loss: Loss, room: int
     ) -> None:
         """Plan one entry; any exception of its schedule makes only this entry fail."""
         try:
@@ -180,13 +174,7 @@ class Planner:
         result.failing.append((item, why, pause_ms(self._tries.another(item))))
 
     def _plan_resolved(
-        self,
-        result: Plan,
-        found: Entry,
-        item: DueEntry,
-        now_ms: int,
-        loss: Loss,
-        room: int,
+        self, result: Plan, found: Entry, item: DueEntry, now_ms: int, loss: Loss, room: int
     ) -> bool:
         """Plan one entry; True if its schedule worked as it should."""
         entry = self._definitions.resolve(found)
@@ -278,13 +266,7 @@ class Planner:
         return found or DefinitionError(item.name, "it changed while it was read")
 
     def _plan_entry(
-        self,
-        result: Plan,
-        entry: Entry,
-        item: DueEntry,
-        now_ms: int,
-        loss: Loss,
-        room: int,
+        self, result: Plan, entry: Entry, item: DueEntry, now_ms: int, loss: Loss, room: int
     ) -> None:
         assert item.cursor_ms is not None
         if not entry.enabled:  # changed by hand in Redis: habeat's own edits also unindex the entry

@@ -230,13 +230,7 @@ class DispatchStore(Protocol):
     def recover(self, fence: Fence, limit: int) -> Recovered | Unfenced: ...
 
     def mark(
-        self,
-        fence: Fence,
-        intent: Intent,
-        cap: int,
-        bury: str,
-        pause_ms: int,
-        why: str = "",
+        self, fence: Fence, intent: Intent, cap: int, bury: str, pause_ms: int, why: str = ""
     ) -> Marked | Unfenced:
         """Count an attempt; give the intent up at the cap, or if `bury` has a reason to.
 

@@ -144,13 +144,7 @@ class RedisDispatchStore:
         return Recovered(int(now_us), optional_ms(waits), list(_intents(found)), int(heartbeat))
 
     def mark(
-        self,
-        fence: Fence,
-        intent: Intent,
-        cap: int,
-        bury: str,
-        pause_ms: int,
-        why: str = "",
+        self, fence: Fence, intent: Intent, cap: int, bury: str, pause_ms: int, why: str = ""
     ) -> Marked | Unfenced:
         words = (intent.field, cap, bury, pause_ms, printable(why, self._error_chars))
         reply = self._run_copied("mark", *fence.words, *words)

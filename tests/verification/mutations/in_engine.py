@@ -72,11 +72,11 @@ SENDING_OUT = [
         OUTBOX,
     ),
     Device(
-        "loop: what slots and requests leave for the next turn",
+        "loop: what slots and requests leave for the next tick",
         "A paced request does not hold up a backlog",
         _LOOP,
-        "            sent &= self._carry_out(found, planned)\n",
-        "            sent = self._carry_out(found, planned)\n",
+        "        sent &= self._carry_out(found, planned)\n",
+        "        sent = self._carry_out(found, planned)\n",
         FAIR_QUEUES,
     ),
     Device(
@@ -180,7 +180,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: the packets under way at the end",
-        "At the end of a turn nothing is on its way",
+        "At the end of a tick nothing is on its way",
         _OUTBOX,
         "            while under_way:\n"
         "                trouble = self._take(lead, under_way.popleft()) or trouble\n",
@@ -293,7 +293,7 @@ SENDING_OUT = [
     ),
     Device(
         "circuits: a probe that was not sent",
-        "The next turn sends it",
+        "The next tick sends it",
         "engine/circuits.py",
         "            self._probing[name] = circuit.probed(now_ms)\n",
         "            self._open[name] = self._unwritten[name] = circuit.probed(now_ms)\n",
@@ -364,7 +364,7 @@ SENDING_OUT = [
         SLOWNESS,
     ),
     Device(
-        "building: one slow message a turn",
+        "building: one slow message a tick",
         "Many slow entries delay the others by one message at a time",
         "engine/circuits.py",
         "        if entry not in self._slow:\n            return False\n",
@@ -399,7 +399,7 @@ SENDING_OUT = [
         "building: a probe is written first",
         "A probe that costs the lease is not repeated at once",
         "engine/loop.py",
-        "        self._circuits.write(lead)  # before a probe: it may take longer than the lease\n",
+        "        self._circuits.write(self._lead)  # before a probe: it may take longer than the lease\n",
         "",
         BUILDING,
     ),
@@ -444,8 +444,8 @@ SENDING_OUT = [
         CIRCUITS_OPEN,
     ),
     Device(
-        "recovery: few refusals in a turn",
-        "An entry whose messages are refused does not spend the turn on them",
+        "recovery: few refusals in a tick",
+        "An entry whose messages are refused does not spend the tick on them",
         _RECOVERY,
         "if self._circuits.failures[intent.entry] >= REFUSED_IN_A_TURN:",
         "if False:",
@@ -1041,8 +1041,8 @@ EDITING = [
         "register: at once after a loss",
         "The generation of a lost timeline is not written into entries",
         "beat/housekeeping.py",
-        "same_history = same_cluster and self._lost_ms == known.loss.declared_ms",
-        "same_history = same_cluster",
+        "same_timeline = same_cluster and self._lost_ms == known.loss.declared_ms",
+        "same_timeline = same_cluster",
         HOUSEKEEPING,
     ),
     Device(

@@ -1001,7 +1001,7 @@ LEASE_SCRIPTS = [
         LEASES,
         "register: alone after an outage",
         "After an outage, the first configuration that registers is not taken for the only one",
-        "or NOW - tonumber(last) > window_ms then",
+        "or NOW - tonumber(last) > live_ms then",
         "then",
     ),
     _in(

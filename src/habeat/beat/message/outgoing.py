@@ -15,14 +15,7 @@ from habeat.beat.broker.confirms import Ticket
 from habeat.beat.broker.envelope import BoundedProducer, Publication, unseal
 from habeat.beat.message.kombu_redis import Words
 from habeat.beat.message.redis_packets import RedisPackets
-from habeat.ports import (
-    Answered,
-    BrokerUnavailable,
-    Handed,
-    Parcel,
-    PublishRefused,
-    RenderFailed,
-)
+from habeat.ports import Answered, BrokerUnavailable, Handed, Parcel, PublishRefused, RenderFailed
 from habeat.printable import redacted
 
 DIRECT_KEPT = 1_000

@@ -218,12 +218,7 @@ class Templates:
         mark = marks()
         other = _with_other_arguments(entry, mark["name"])
         firing = Firing(mark["name"], _MARKED_SLOT_MS, _MARKED_SLOT_MS)
-        published = self._rehearse(
-            other,
-            firing,
-            mark["task_id"],
-            _MARKED_EPOCH,
-        )
+        published = self._rehearse(other, firing, mark["task_id"], _MARKED_EPOCH)
         values = Values(
             name=mark["name"],
             task_id=mark["task_id"],
