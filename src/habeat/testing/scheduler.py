@@ -18,8 +18,8 @@ from habeat.beat.declared.offline import OfflineSchedule, read_offline
 from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.message.send_path import evaluated, expires_of_task
 from habeat.client.given import entry_given
+from habeat.core.data_loss import NO_LOSS
 from habeat.core.entry import Entry, EntryState
-from habeat.core.history import NO_LOSS
 from habeat.engine.plan import Plan, PlannedFiring
 from habeat.engine.planning import LOOKED_AT_MOST, Planner
 from habeat.engine.prefetch import FIRINGS_PER_TICK
