@@ -61,12 +61,17 @@ class Living:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that a source holds. `source` names it for people, with its place but no secrets."""
+    """All that a source holds.
+
+    `source` names it for people, with its place but no secrets. `hint` is what a person should know
+    about its last runs.
+    """
 
     source: str
     entries: Sequence[SourceEntry] = ()
     uncarried: Sequence[Uncarried] = ()
     living: Living = Living(False)
+    hint: str = ""
 
 
 class SourceUnreadable(HabeatError):

@@ -232,7 +232,7 @@ def _resumed_late(stored: Any, now_ms: int, *, catch_up: bool = False) -> Any:
     edit = _resume(stored, now_ms, catch_up=catch_up)
     if edit is None or edit.write.position is None or catch_up:
         return edit
-    later = changes._from(edit.entry, now_ms + 1_000)
+    later = changes.position_after(edit.entry, now_ms + 1_000)
     return replace(edit, write=replace(edit.write, position=later))
 
 
