@@ -48,6 +48,7 @@ COMMANDS = {
     "dead": "dead",
     "export": "exchange",
     "load": "exchange",
+    "migrate": "migrating",
     "adopt": "adopting",
     "purge": "purging",
 }

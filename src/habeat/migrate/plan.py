@@ -30,7 +30,7 @@ from habeat.entries.readable import shown
 from habeat.entries.schedules import schedule_of
 from habeat.errors import HabeatError
 from habeat.migrate.found import SourceEntry, Uncarried
-from habeat.ports.entries import Arrival, Stored
+from habeat.ports.entries import Arrival, Position, Stored
 from habeat.schedules import Interval, Schedule
 from habeat.schedules.custom import Code
 from habeat.schedules.schedule import to_ms
@@ -173,10 +173,17 @@ def _written(found: SourceEntry, wanted: Entry, at: Instant, source: str) -> Row
         name=found.name,
         action=Action.DECLARE if found.declared else Action.CARRY,
         first_slot=instant(position.next_slot_ms) if entry.enabled else None,
-        why="" if entry.enabled else "disabled",
+        why=_why(entry, position, at),
         notes=(*found.notes, *_remarks(found, at)),
         arrival=arrival,
     )
+
+
+def _why(entry: Entry, position: Position, at: Instant) -> str:
+    if not entry.enabled:
+        return "disabled"
+    is_due = position.next_slot_ms is not None and position.next_slot_ms <= at.now_ms
+    return "slots since its last run are due" if is_due else ""
 
 
 def _remarks(found: SourceEntry, at: Instant) -> tuple[str, ...]:

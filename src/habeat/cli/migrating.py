@@ -1,0 +1,287 @@
+"""``migrate``: take over the entries of another beat. Without ``--apply``, only say what it would.
+
+`_READERS` has one reader for each source. The other key prefix is apart, because `adopt` moves its
+entries.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from habeat.beat.declared.beat_schedule import BeatSchedule
+from habeat.beat.scheduler import Scheduler
+from habeat.cli.exchange import on_a_terminal
+from habeat.cli.group import LONG_TIMEOUT_S, HabeatCommand, bad, client_app, json_option
+from habeat.cli.moments import moment_here
+from habeat.cli.printing import entries_counted, say, say_json, when
+from habeat.cli.tables import Cell, GivesWay, Table
+from habeat.client.adopting import adopt_from
+from habeat.client.calls import RetryingCalls
+from habeat.client.history import moment
+from habeat.client.location import location_of_app
+from habeat.migrate.apply import Migration, migrated
+from habeat.migrate.found import Living, Reading, SourceAlive
+from habeat.migrate.plan import UNFINISHED, Action, Here, Row
+from habeat.migrate.sources import redbeat, shelf
+from habeat.migrate.sources.prefix import living as prefix_living
+from habeat.migrate.sources.prefix import read_prefix
+from habeat.printable import repr_of
+from habeat.schedules.schedule import to_ms
+
+#: How long one call may take.
+TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a reader needs: the app, the names of its beat_schedule, its zone, and a file's path."""
+
+    app: Any
+    declared: Collection[str]
+    zone: str
+    path: Path
+
+
+def _redbeat(origin: Origin) -> Reading:
+    settings = redbeat.settings_of(origin.app.conf)
+    return redbeat.read(settings, origin.declared, origin.zone, time.sleep)
+
+
+def _shelf(origin: Origin) -> Reading:
+    return shelf.read(origin.path, origin.declared)
+
+
+_READERS: dict[str, Callable[[Origin], Reading]] = {"redbeat": _redbeat, "shelve": _shelf}
+_PREFIX = "prefix"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What was asked for on the command line."""
+
+    source: str
+    old_prefix: str
+    path: Path | None
+    name_prefix: str
+    sent_until: datetime | None
+    apply: bool
+    even_if_alive: bool
+
+
+@click.command("migrate", cls=HabeatCommand)
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice([*_READERS, _PREFIX]),
+    required=True,
+    help="Where the entries are: RedBeat's keys, celery beat's file, or another key prefix.",
+)
+@click.option("--old-prefix", default="", help="The other key prefix, with --from prefix.")
+@click.option("--schedule", "path", help="Celery beat's file, with --from shelve.")
+@click.option("--prefix", "name_prefix", default="", help="Only entries whose names begin so.")
+@click.option(
+    "--sent-until",
+    metavar="WHEN",
+    help="Slots up to then count as sent by the other beat, whatever its last runs say.",
+)
+@click.option("--apply", "apply", is_flag=True, help="Write; without it, only show what would be.")
+@click.option("--even-if-alive", is_flag=True, help="Also while the other beat may be running.")
+@json_option
+def migrate_command(sent_until: str | None, as_json: bool, path: str | None, **given: Any) -> None:
+    """Carry the entries of another beat here, each from its last run on.
+
+    Entries that exist here are never changed, so the command can be repeated. Exits with status 1
+    if an entry cannot be carried, or if the other beat may be running.
+    """
+    wanted = _Wanted(
+        path=None if path is None else Path(path),
+        sent_until=None if sent_until is None else moment_here(sent_until),
+        **given,
+    )
+    _check(wanted)
+    calls = RetryingCalls(
+        lambda: location_of_app(client_app()), TIMEOUT_S, long_timeout_s=LONG_TIMEOUT_S
+    )
+    try:
+        done, alive, hint = _migrate(calls, wanted)
+        now = moment(calls.read(lambda session: session.inspection.now_us()) // 1_000)
+    finally:
+        calls.close()
+    if as_json:
+        say_json(_as_json(done, alive, hint))
+    else:
+        _say(done, alive, hint, now)
+    if (done.written and alive.alive) or any(row.action in UNFINISHED for row in done.rows):
+        bad()
+
+
+def _check(wanted: _Wanted) -> None:
+    if (wanted.source == _PREFIX) != bool(wanted.old_prefix):
+        raise click.UsageError("--old-prefix belongs to --from prefix")
+    if wanted.path is not None and wanted.source != "shelve":
+        raise click.UsageError("--schedule belongs to --from shelve")
+    if wanted.source == _PREFIX and (wanted.name_prefix or wanted.sent_until):
+        raise click.UsageError("--from prefix takes neither --prefix nor --sent-until")
+
+
+def _migrate(calls: RetryingCalls, wanted: _Wanted) -> tuple[Migration, Living, str]:
+    """What became of the entries; whether the other beat is alive, at the end if it was written."""
+    here = _here(calls)
+    if wanted.source == _PREFIX:
+        return _from_prefix(calls, wanted, here)
+    origin = Origin(client_app(), {*here.declared, *here.broken}, here.timezone, _path(wanted))
+    reader = _READERS[wanted.source]
+    reading = _selected(reader(origin), wanted.name_prefix)
+    _refuse_alive(reading, wanted)
+    done = migrated(
+        calls,
+        reading,
+        here,
+        dry_run=not wanted.apply,
+        sent_until_ms=None if wanted.sent_until is None else to_ms("sent_until", wanted.sent_until),
+        progress=_progress if on_a_terminal() else None,
+    )
+    alive = reading.living
+    if wanted.apply and not wanted.even_if_alive:
+        alive = _since(reading, _selected(reader(origin), wanted.name_prefix))
+    return done, alive, reading.hint
+
+
+def _since(before: Reading, after: Reading) -> Living:
+    """Whether the other beat has been started since it was read: then both send."""
+    last_runs = {entry.name: entry.last_run_at for entry in before.entries}
+    for entry in after.entries:
+        if entry.last_run_at != last_runs.get(entry.name):
+            return Living(True, f"it has sent entry {repr_of(entry.name)} meanwhile")
+    return after.living
+
+
+def _from_prefix(
+    calls: RetryingCalls, wanted: _Wanted, here: Here
+) -> tuple[Migration, Living, str]:
+    found = read_prefix(calls, wanted.old_prefix, {*here.declared, *here.broken})
+    _refuse_alive(found.reading, wanted)
+    dry_run = not wanted.apply
+    moved = adopt_from(calls, wanted.old_prefix, dry_run=dry_run, force=wanted.even_if_alive)
+    done = migrated(calls, found.reading, here, dry_run=dry_run)
+    rows = [
+        *done.rows,
+        *(found.moving.get(name, Row(name, Action.CARRY)) for name in moved.adopted),
+        *(Row(name, Action.REFUSE, why=why) for name, why in moved.refused.items()),
+    ]
+    alive = found.reading.living
+    if wanted.apply and not wanted.even_if_alive:
+        source = calls.under(wanted.old_prefix)
+        alive = prefix_living(source)
+        source.close()
+    return replace(done, rows=sorted(rows, key=lambda row: row.name)), alive, ""
+
+
+def _here(calls: RetryingCalls) -> Here:
+    """This app's side: its zone, its limits, and the entries of its code."""
+    app, location = client_app(), calls.location
+    app.loader.import_default_modules()
+    app.finalize()
+    found: BeatSchedule = Scheduler(app, lazy=True).declarations()
+    return Here(location.timezone, location.limits, found.entries, found.broken)
+
+
+def _path(wanted: _Wanted) -> Path:
+    return wanted.path or Path(str(client_app().conf.beat_schedule_filename))
+
+
+def _selected(reading: Reading, name_prefix: str) -> Reading:
+    return replace(
+        reading,
+        entries=[each for each in reading.entries if each.name.startswith(name_prefix)],
+        uncarried=[each for each in reading.uncarried if each.name.startswith(name_prefix)],
+    )
+
+
+def _refuse_alive(reading: Reading, wanted: _Wanted) -> None:
+    if wanted.apply and reading.living.alive and not wanted.even_if_alive:
+        raise SourceAlive(reading.source, reading.living.evidence)
+
+
+# -- what is printed --------------------------------------------------------------------------
+
+_WORDS = {
+    Action.CARRY: ("carried", "green"),
+    Action.DECLARE: ("declared", "green"),
+    Action.PRESENT: ("present", ""),
+    Action.KEEP: ("kept", "yellow"),
+    Action.SPENT: ("over", ""),
+    Action.DROP: ("dropped", ""),
+    Action.REFUSE: ("not carried", "red"),
+}
+_SUMMARY = {
+    Action.CARRY: ("carried", "would be carried"),
+    Action.DECLARE: (
+        "of beat_schedule continued from the last run",
+        "of beat_schedule would continue from the last run",
+    ),
+    Action.PRESENT: ("here already", "here already"),
+    Action.KEEP: ("not carried: another entry has the name",) * 2,
+    Action.SPENT: ("without another slot, not carried",) * 2,
+    Action.DROP: ("that the other beat would drop too",) * 2,
+    Action.REFUSE: ("not carried", "cannot be carried"),
+}
+_GIVES_WAY = (GivesWay("WHY", 40), GivesWay("NAME", 24), GivesWay("WHY", 20))
+
+
+def _progress(done: int, total: int) -> None:
+    end = "\n" if done >= total else ""
+    click.echo(f"\rmigrating: {done} of {entries_counted(total)}{end}", err=True, nl=False)
+
+
+def _say(done: Migration, alive: Living, hint: str, now: datetime) -> None:
+    say(f"from {done.source}")
+    if done.rows:
+        Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY).print(
+            [_row(row, now) for row in done.rows]
+        )
+    for action, (did, would) in _SUMMARY.items():
+        if count := sum(row.action is action for row in done.rows):
+            say(f"{entries_counted(count)} {did if done.written else would}")
+    if hint:
+        say(f"note: {hint}")
+    if alive.alive:
+        now_both = "both beats send now: stop it" if done.written else "stop it before --apply"
+        say(f"the other beat may be running: {alive.evidence}; {now_both}", "yellow")
+    elif alive.evidence:
+        say(f"note: {alive.evidence}")
+    if not done.written:
+        say("nothing was written; to write, give --apply")
+
+
+def _row(row: Row, now: datetime) -> Sequence[str | Cell]:
+    word, colour = _WORDS[row.action]
+    why = "; ".join(each for each in (row.why, *row.notes) if each)
+    return (row.name, Cell(word, colour=colour), when(row.first_slot, now), why)
+
+
+def _as_json(done: Migration, alive: Living, hint: str) -> Mapping[str, Any]:
+    return {
+        "source": done.source,
+        "written": done.written,
+        "alive": alive.alive,
+        "evidence": alive.evidence,
+        "hint": hint,
+        "rows": [
+            {
+                "name": row.name,
+                "action": str(row.action),
+                "first_slot": row.first_slot,
+                "why": row.why,
+                "notes": row.notes,
+            }
+            for row in done.rows
+        ],
+    }
