@@ -16,6 +16,7 @@ from habeat.errors import HabeatError, ValidationError
 from habeat.migrate.found import SourceEntry
 from habeat.migrate.sources.redbeat.decode import Undecodable, decoded
 from habeat.schedules import Crontab, RRule
+from tests.support.redbeat import redbeat
 
 ZONE = "Europe/Berlin"
 LAST = datetime(2026, 3, 1, 12, 0, 5, 250_000, UTC)
@@ -23,8 +24,10 @@ LAST = datetime(2026, 3, 1, 12, 0, 5, 250_000, UTC)
 
 def written(what: Any) -> bytes:
     """As RedBeat writes it."""
-    redbeat = pytest.importorskip("redbeat.decoder")
-    return json.dumps(what, cls=redbeat.RedBeatJSONEncoder).encode()
+    redbeat()
+    from redbeat.decoder import RedBeatJSONEncoder
+
+    return json.dumps(what, cls=RedBeatJSONEncoder).encode()
 
 
 def definition(**more: Any) -> dict[str, Any]:
@@ -161,7 +164,10 @@ RULES = {
 @pytest.mark.parametrize("offset", [0, 120, -570])
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 def test_a_rule_has_the_slots_that_redbeat_gives_it(rule: dict[str, Any], offset: int) -> None:
-    kinds, coder = pytest.importorskip("redbeat.schedules"), pytest.importorskip("redbeat.decoder")
+    redbeat()
+    from redbeat import decoder as coder
+    from redbeat import schedules as kinds
+
     start = datetime(2026, 3, 2, 9, 15, tzinfo=timezone(timedelta(minutes=offset)))
     text = json.dumps(kinds.rrule(dtstart=start, **rule), cls=coder.RedBeatJSONEncoder)
     theirs = json.loads(text, cls=coder.RedBeatJSONDecoder).rrule
@@ -179,8 +185,9 @@ def test_a_rule_has_the_slots_that_redbeat_gives_it(rule: dict[str, Any], offset
 
 
 def test_a_numbered_weekday_is_every_such_weekday_as_in_redbeat() -> None:
-    kinds = pytest.importorskip("redbeat.schedules")
+    redbeat()
     from dateutil.rrule import MO
+    from redbeat import schedules as kinds
 
     rule = kinds.rrule("MONTHLY", dtstart=datetime(2026, 3, 2, 9, tzinfo=UTC), byweekday=MO(1))
     found = read(written(definition(schedule=rule)))

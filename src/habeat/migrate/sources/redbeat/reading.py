@@ -48,6 +48,10 @@ WATCH_S, LOOK_EVERY_S = 3.0, 0.5
 SLACK_S = 5.0
 
 NO_PLACE = "RedBeat has no place for it in its schedule, so it never runs there"
+NOT_ALL_SEEN = (
+    "this Redis has so many keys that not all were searched for entries that are missing from "
+    "RedBeat's schedule"
+)
 NO_HASH = "RedBeat's schedule names it, but it has no definition"
 
 
@@ -119,21 +123,21 @@ class _Store:
         found: Any = self._do(lambda client: list(client.zscan_iter(key, count=SCAN_COUNT)))
         return {text(name): float(score) for name, score in found}
 
-    def others(self, known: Container[str]) -> Iterator[str]:
-        """Other hashes whose names begin like those of RedBeat's entries."""
-        pattern, ends_us = literally(self._settings.key_prefix) + "*", 0
+    def others(self, known: Container[str]) -> tuple[list[str], bool]:
+        """Other hashes whose names begin like those of entries; and whether all were looked at."""
+        pattern = literally(self._settings.key_prefix) + "*"
         ends_us = self._clock.monotonic_us() + SEARCH_US
 
-        def scanned(client: Any) -> list[str]:
-            found: list[str] = []
+        def scanned(client: Any) -> tuple[list[str], bool]:
+            found: dict[str, None] = {}
             for name in client.scan_iter(match=wire(pattern), count=SCAN_COUNT, _type="hash"):
                 if text(name) not in known:
-                    found.append(text(name))
+                    found[text(name)] = None
                 if len(found) > ENTRIES_MOST or self._clock.monotonic_us() > ends_us:
-                    break
-            return found
+                    return list(found), False
+            return list(found), True
 
-        yield from dict.fromkeys(self._do(scanned))
+        return self._do(scanned)
 
     def raw(self, keys: Sequence[str], scores: Mapping[str, float]) -> Iterator[_Raw]:
         """These keys as stored, page by page."""
@@ -199,7 +203,7 @@ class _Reading:
         """Everything; SourceUnreadable if there is nothing of RedBeat's."""
         self._store.check_types()
         scores, self._statics = self._store.scores(), self._store.statics()
-        others = list(self._store.others(scores))
+        others, all_seen = self._store.others(scores)
         for raw in self._store.raw([*scores, *others], scores):
             self._take(raw)
         if not (scores or self._statics or self._entries or self._uncarried):
@@ -207,7 +211,8 @@ class _Reading:
                 f"{self._settings} has no entries: check redbeat_redis_url and redbeat_key_prefix"
             )
         entries = sorted(self._entries.values(), key=lambda entry: entry.name)
-        return Reading(str(self._settings), entries, self._uncarried, alive)
+        hint = "" if all_seen else NOT_ALL_SEEN
+        return Reading(str(self._settings), entries, self._uncarried, alive, hint)
 
     def _take(self, raw: _Raw) -> None:
         if raw.score is None and not (raw.definition or raw.meta or raw.wrong):
@@ -263,7 +268,7 @@ def _saved_at(score: float) -> datetime | None:
 def living(store: _Store, settings: RedBeatSettings, sleep: Sleep) -> Living:
     """Whether RedBeat's beat may still run, by its lock."""
     if not settings.lock_key:
-        return Living(False, "RedBeat runs without a lock here, so nothing shows whether it runs")
+        return _without_lock(store, sleep)
     ttl_s = store.lock_ttl_s()
     if ttl_s is None:
         return Living(False)
@@ -273,6 +278,15 @@ def living(store: _Store, settings: RedBeatSettings, sleep: Sleep) -> Living:
     if age_s > settings.max_interval_s + SLACK_S:
         return Living(False, f"its lock was extended {age_s:.0f} s ago, longer than a turn takes")
     return _watched(store, settings, sleep, ttl_s)
+
+
+def _without_lock(store: _Store, sleep: Sleep) -> Living:
+    """Without a lock, only a beat that sends something while it is watched shows itself."""
+    before = store.scores()
+    sleep(WATCH_S)
+    if store.scores() != before:
+        return Living(True, "its schedule changes")
+    return Living(False, "RedBeat runs without a lock here: make sure that no beat of it runs")
 
 
 def _watched(store: _Store, settings: RedBeatSettings, sleep: Sleep, ttl_s: float) -> Living:
