@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
-.PHONY: help demo test acceptance manifests release simulate chaos model mutations soak lint types imports bench clean
+.PHONY: help demo test acceptance manifests release simulate chaos model mutations soak lint types imports docs bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,13 @@ types: $(VENV)/.has-lint $(VENV)/.has-pyright $(VENV)/.has-test ## mypy, strict:
 
 imports: $(VENV)/.has-lint ## import-linter: the layers of the package
 	$(BIN)/lint-imports
+
+SITE := build/docs
+docs: $(VENV)/.has-docs ## the documentation site in build/docs, every link checked
+	@rm -rf $(SITE)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -c docs -d build/doctrees -E \
+	  . $(SITE) $(ARGS)
+	$(BIN)/python -m docs.site.check $(SITE)
 
 bench: $(VENV)/.has-bench ## everything in docs/evidence/benchmarks.md, side by side: ARGS="--quick" for a smoke run
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -8,8 +8,11 @@ the Python API in tests/integration/test_docs_examples.py.
 from __future__ import annotations
 
 import ast
+import json
 import re
+import runpy
 import shlex
+import subprocess
 import tomllib
 import types
 from collections.abc import Iterator
@@ -135,7 +138,7 @@ def public_names() -> dict[str, set[str]]:
     section = page.partition("## Public names")[2]
     rows = re.findall(r"^\| `(habeat[.\w]*)` \| (.+) \|$", section, re.MULTILINE)
     names = {module: set(re.findall(r"`(\w+)`", cell)) for module, cell in rows}
-    errors = page.partition("## Errors")[2].partition("## ")[0]
+    errors = (DOCS / "reference" / "errors.md").read_text()
     names["habeat.errors"] |= set(re.findall(r"^\| `(\w+)`", errors, re.MULTILINE))
     return names
 
@@ -189,30 +192,48 @@ FILLED_IN = re.compile(
 )
 
 
-def logged_lines() -> list[str]:
-    """The log lines that the operations guide explains."""
-    page = (DOCS / "guides" / "operations.md").read_text()
-    page = page.partition("### Stored values")[0]
+#: Tables whose first column quotes what habeat says, by the heading of that column.
+QUOTING = ("line", "what habeat says", "what it says")
+
+
+def tables(page: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each table of a page: the heading of its first column, and the cells of that column."""
+    for table in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.MULTILINE):
+        cells = [re.split(r"(?<!\\) \| ", row.strip("| "))[0] for row in table.splitlines()]
+        yield cells[0], cells[2:]
+
+
+def said(page: Path) -> list[str]:
+    """What habeat says according to the tables of a page that explain it."""
     return [
-        line
-        for row in re.findall(r"^\| (`.*?) \| ", page, re.MULTILINE)
-        for line in re.findall(r"`([^`]+)`", row)
+        quoted
+        for heading, cells in tables(page)
+        if heading in QUOTING
+        for cell in cells
+        for quoted in re.findall(r"`([^`]+)`", cell)
     ]
 
 
-def test_the_log_lines_that_are_explained_are_those_of_the_code() -> None:
-    """By their longest part that is not filled in, which must be a text of the code."""
-    texts = [
+@pytest.fixture(scope="module")
+def texts_of_the_code() -> str:
+    return "\n".join(
         node.value
         for file in (ROOT / "src" / "habeat").rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    lines = logged_lines()
-    assert len(lines) > 50
-    for line in lines:
+    )
+
+
+@pytest.mark.parametrize(("name", "least"), [("operations", 50), ("troubleshooting", 20)])
+def test_what_habeat_says_according_to_a_guide_is_in_the_code(
+    name: str, least: int, texts_of_the_code: str
+) -> None:
+    """By the longest part that is not filled in; tests/unit/client/test_problems.py has others."""
+    quoted = said(DOCS / "guides" / f"{name}.md")
+    assert len(quoted) >= least
+    for line in quoted:
         part = max((part.strip() for part in FILLED_IN.split(line)), key=len)
-        assert any(part in text for text in texts), f"operations.md explains {line!r}"
+        assert part in texts_of_the_code, f"{name}.md explains {line!r}"
 
 
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
@@ -287,7 +308,8 @@ def there(pattern: str) -> bool:
 def test_every_command_line_is_one_that_its_command_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "schedule.json").touch()
+    for file in ("schedule.json", "before-upgrade.json"):
+        (tmp_path / file).touch()
     monkeypatch.chdir(tmp_path)
     parent = click.Context(habeat, obj=types.SimpleNamespace(app=Celery("proj"), no_color=True))
     celery: dict[str, click.Command] = {"habeat": habeat, "beat": beat, "worker": worker}
@@ -417,6 +439,79 @@ def test_every_decision_is_in_the_index_under_one_subject() -> None:
     for record in DECISIONS:
         title = record.read_text().partition("\n")[0].partition(": ")[2]
         assert listed[record.name].startswith(title), record.name
+
+
+#: How the blocks of each language are checked; a block of another language is checked by nothing.
+LANGUAGES = {"python", "console", "json", "yaml", "bash", "text", "{eval-rst}", "toml", "ini", "sh"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_block_of_code_has_a_language_that_is_checked(page: Path) -> None:
+    fences = re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)
+    assert len(fences) % 2 == 0, f"{name_of(page)}: a block does not end"
+    assert set(fences[::2]) <= LANGUAGES
+    assert set(fences[1::2]) <= {""}
+
+
+def test_every_block_of_data_is_read() -> None:
+    yaml = pytest.importorskip("yaml")
+    readers = {"json": json.loads, "yaml": yaml.safe_load_all, "toml": tomllib.loads}
+    for language, read in readers.items():
+        for page in pages_with(language):
+            for block in blocks(page, language):
+                assert list(read(block)), name_of(page)
+
+
+def test_every_script_is_one_that_a_shell_reads() -> None:
+    for page in (*pages_with("bash"), *pages_with("sh")):
+        for block in (*blocks(page, "bash"), *blocks(page, "sh")):
+            done = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True)
+            assert done.returncode == 0, f"{name_of(page)}: {done.stderr}"
+
+
+def test_the_page_of_commands_is_what_the_code_prints() -> None:
+    printed = runpy.run_path(str(DOCS / "reference" / "commands.py"))["page"]()
+    assert (DOCS / "reference" / "commands.md").read_text() == printed, (
+        "write it again: see the page's head"
+    )
+
+
+def test_the_page_of_the_api_has_every_public_name() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    for module in set(public_names()) - {"habeat"}:
+        assert f".. automodule:: {module}\n   :members:" in page
+    named = set(re.findall(r"^\.\. auto(?:class|function):: habeat\.(\w+)$", page, re.MULTILINE))
+    assert named == set(import_module("habeat").__all__) - {"errors", "__version__"}
+    left_out = re.findall(r":exclude-members: (.*)$", page, re.MULTILINE)
+    assert {name for line in left_out for name in line.split(", ")} <= named
+
+
+def test_every_error_is_explained_and_those_of_the_command_line_have_their_status() -> None:
+    page = (DOCS / "reference" / "errors.md").read_text()
+    rows = [row.strip("| ").split(" | ") for row in re.findall(r"^\| `.*$", page, re.MULTILINE)]
+    found = {row[0].strip("`"): row for row in rows}
+    there = import_module("habeat.errors")
+    assert set(found) | {"HabeatError"} == set(there.__all__)
+    for name, (_, when, advice, status) in found.items():
+        error = getattr(there, name)
+        wrong = issubclass(error, (there.ValidationError, there.SettingsError))
+        assert status == ("–" if name == "BeatRuns" else "2" if wrong else "1")
+        assert when.endswith(".")
+        assert advice.endswith(".")
+        for base in (ValueError, LookupError, RuntimeError):
+            direct = base in error.__bases__
+            assert direct == (f"Also a `{base.__name__}`" in when), name
+
+
+def test_every_page_of_the_documentation_is_in_its_index() -> None:
+    """The site's navigation is made from it; Sphinx warns about a page that it lacks."""
+    listed = set()
+    for index in (DOCS / "README.md", DOCS / "internals" / "decisions" / "README.md"):
+        for target in re.findall(r"^(?:- |\| )\[.*?\]\(([^)#]+\.md)\)", index.read_text(), re.M):
+            listed.add((index.parent / target).resolve())
+    folders = (DOCS, ROOT / "examples", ROOT / "deploy")
+    pages = {*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))}
+    assert pages - {DOCS / "README.md"} - listed == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
 
 from habeat import Client
-from habeat.errors import NotAllowed
+from habeat.errors import EntryNotFound, NotAllowed
 from tests import DOCS
 from tests.support.django_databases import use_databases
 from tests.support.servers.redis_server import Server
 
 PAGE = DOCS / "reference" / "python-api.md"
 GUIDE = DOCS / "guides" / "schedules-from-an-application.md"
+TENANTS = DOCS / "guides" / "tenants.md"
+MONITORING = DOCS / "guides" / "monitoring.md"
+ERRORS = DOCS / "reference" / "errors.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -101,3 +106,63 @@ def test_the_examples_of_the_guide_for_applications_run(
     assert client.get("customer-8:daily").schedule.describe().startswith("every day")
     for each in (client, names["schedule_on_commit"]):
         each.close()
+
+
+def run(page: Path, names: dict[str, Any]) -> dict[str, Any]:
+    """All of the page's Python, in one namespace, top to bottom."""
+    names = {"__name__": "example", **names}
+    for block in BLOCK.findall(page.read_text()):
+        exec(compile(block, page.name, "exec", dont_inherit=True), names)
+    return names
+
+
+def test_the_examples_of_the_guide_for_tenants_run(project: Celery, valkey: Server) -> None:
+    guide = run(TENANTS, {})
+    text = TENANTS.read_text()
+    assert len(guide["next_times"]("0 8 * * mon", "Europe/Berlin")) == 5
+    wrong = guide["next_times"]("61 8 * * *", "Europe/Berlin")
+    (quoted,) = re.findall(r"sentence that begins with `([^`]+)`", text)
+    assert wrong.startswith(quoted)
+
+    save = guide["save_report"]
+    save(7, "daily", "0 8 * * *", "Europe/Berlin")
+    save(71, "daily", "0 8 * * *", "Europe/Berlin")
+    with pytest.raises(NotAllowed, match="at least 300 s apart"):
+        save(7, "often", "* * * * *", "Europe/Berlin")
+    with guide["client_for"](7) as tenant:
+        with pytest.raises(EntryNotFound):
+            tenant.get("tenant-71:daily")
+        with pytest.raises(NotAllowed, match="tasks"):
+            tenant.add("tenant-7:x", "proj.tasks.other", 600)
+        with pytest.raises(NotAllowed, match="option"):
+            tenant.add("tenant-7:x", "proj.tasks.send_report", 600, options={"expires": 9})
+    (shown,) = guide["overview"](7)
+    assert shown["name"] == "tenant-7:daily"
+    assert shown["last"] == []
+
+    with Client(project) as everyone:
+        guide["suspend"](7)
+        paused = {entry.name: entry.state.paused for entry in everyone.list(state="paused")}
+        assert paused == {"tenant-7:daily": "invoice overdue"}
+        guide["reinstate"](7)
+        assert list(everyone.list(state="paused")) == []
+        guide["remove_tenant"](7)
+        assert [entry.name for entry in everyone.list()] == ["tenant-71:daily"]
+
+
+def test_the_examples_of_monitoring_run(project: Celery) -> None:
+    guide = run(MONITORING, {"app": project})
+    found = guide["figures"]()
+    (shown,) = re.findall(r"^```json\n(.*?)^```", MONITORING.read_text(), re.DOTALL | re.MULTILINE)
+    assert json.loads(shown) == {key: found[key] for key in ("healthy",)} | {
+        "problems": list(found["problems"])
+    }
+    assert project.conf.habeat_heartbeat_file
+    guide["client"].close()
+
+
+def test_the_texts_of_errors_are_those_that_the_reference_shows(project: Celery) -> None:
+    names = run(ERRORS, {})
+    (shown,) = re.findall(r"^```text\n(.*?)^```", ERRORS.read_text(), re.DOTALL | re.MULTILINE)
+    assert shown.splitlines() == names["texts"], "\n".join(names["texts"])
+    names["client"].close()

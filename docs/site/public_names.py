@@ -1,0 +1,52 @@
+"""References from annotations lead to public names, wherever the code has its home.
+
+An annotation says `habeat.client.many.ManyChanged`, the reference has `habeat.client.ManyChanged`.
+"""
+
+from __future__ import annotations
+
+import typing
+from importlib import import_module
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+MODULES = ("habeat", "habeat.client", "habeat.schedules", "habeat.testing", "habeat.errors")
+
+
+def setup(app: Sphinx) -> dict[str, object]:
+    """Called by Sphinx."""
+    app.connect("missing-reference", _resolve)
+    app.connect("autodoc-process-signature", _parsable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _homes() -> dict[str, str]:
+    """The public name of each public class by the name of its home."""
+    found: dict[str, str] = {}
+    for module in MODULES:
+        there = import_module(module)
+        for name in there.__all__:
+            value = getattr(there, name)
+            home = getattr(value, "__module__", None)
+            if isinstance(value, type) and home:
+                found.setdefault(f"{home}.{value.__qualname__}", f"{module}.{name}")
+            elif isinstance(value, typing.TypeVar):
+                found.setdefault(name, f"{module}.{name}")
+    return found
+
+
+def _parsable(
+    app: Sphinx, what: str, name: str, item: Any, options: Any, signature: str | None, returns: str
+) -> tuple[str | None, str]:
+    """The default of a dataclass's field that a function makes is no expression of Python."""
+    return signature and signature.replace("<factory>", "..."), returns
+
+
+def _resolve(app: Sphinx, env: Any, node: nodes.Element, contents: nodes.Element) -> Any:
+    target = _homes().get(node.get("reftarget", "")) if node.get("refdomain") == "py" else None
+    if target is None:
+        return None
+    domain = env.domains["py"]
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, contents)
