@@ -20,7 +20,7 @@ change and no request for that entry: EntryMoving. See decision 0049.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from habeat.client.location import checked_prefix
 from habeat.client.purging import check_stopped
 from habeat.client.selection import pages_of, read
 from habeat.client.status import read_status
-from habeat.client.swapping import Plan, swap
+from habeat.client.swapping import Plan, swap_or_conflict
 from habeat.core.entry import Entry
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.entries.codec import decode_request, digest_of, encode, paused_json
@@ -41,11 +41,10 @@ from habeat.errors import (
     DefinitionError,
     HabeatError,
     NotAllowed,
-    RevisionConflict,
     ValidationError,
 )
 from habeat.ports.entries import Arrival, Position, Removal, Stored, Write
-from habeat.store.pages import WRITTEN
+from habeat.store.pages import WRITTEN, pages
 
 IS_CODE = "declared in beat_schedule; the code declares it here"
 IS_PAUSED_CODE = f"{IS_CODE}, but it is paused there: pause it here too"
@@ -139,28 +138,28 @@ class _Adopting:
 
     def run(self) -> Adoption:
         for page in pages_of(self._source):
-            for start in range(0, len(page), WRITTEN):
+            for batch in pages(page, WRITTEN):
                 self._here.check(f"{len(self._adopted)} entries were moved; call again to go on")
-                self._move(page[start : start + WRITTEN])
+                self._move(batch)
         adopted = tuple(self._adopted)
         return Adoption(self._from, adopted, self._refused, self._left, not self._dry_run)
 
-    def _move(self, names: list[str]) -> None:
-        step = self._swapped(self._source, lambda session: self._paused(session, names))
+    def _move(self, names: Sequence[str]) -> None:
+        step = swap_or_conflict(self._source, lambda session: self._paused(session, names))
         self._refused |= step.refused
         self._left |= step.left
         moving = dict(step.moving)
         if moving and not self._dry_run:
             late = self._late(moving)
-            self._swapped(self._source, lambda session: self._restored(session, moving, late))
+            swap_or_conflict(self._source, lambda session: self._restored(session, moving, late))
             moving = {name: each for name, each in moving.items() if name not in late}
         if moving and not self._dry_run:
-            taken = self._swapped(self._here, lambda session: self._added(session, moving))
+            taken = swap_or_conflict(self._here, lambda session: self._added(session, moving))
             for name in taken:
                 self._refused[name] = _taken_by(taken[name])
-            self._swapped(self._source, lambda session: self._restored(session, moving, taken))
+            swap_or_conflict(self._source, lambda session: self._restored(session, moving, taken))
             moving = {name: each for name, each in moving.items() if name not in taken}
-            changed = self._swapped(self._source, lambda session: self._gone(session, moving))
+            changed = swap_or_conflict(self._source, lambda session: self._gone(session, moving))
             for name in changed:
                 self._refused[name] = f"it was changed under {self._from} meanwhile: remove one"
             moving = {name: each for name, each in moving.items() if name not in changed}
@@ -179,15 +178,9 @@ class _Adopting:
     def _of_busy(self, busy: str) -> str:
         return f"{busy}; start a beat under {self._from} to have that done, then adopt again"
 
-    def _swapped(self, calls: RetryingCalls, plan: Any) -> Any:
-        try:
-            return swap(calls, plan)
-        except Overtaken as error:
-            raise RevisionConflict(error.entry, None, None) from None
-
     # -- 1: paused under the old prefix -----------------------------------------------------
 
-    def _paused(self, session: Session, names: list[str]) -> Plan[Step]:
+    def _paused(self, session: Session, names: Sequence[str]) -> Plan[Step]:
         """Pause those that can be moved, and end the pauses of those that no longer can."""
         here = read(self._here, names).stored
         snapshot, busy = session.entries.read(names), _busy(session)

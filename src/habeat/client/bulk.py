@@ -23,7 +23,7 @@ from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.given import PER_SECOND, entries_given
 from habeat.client.matching import Check, Matching
 from habeat.client.room import check_room, within_room
-from habeat.client.swapping import Plan, swap
+from habeat.client.swapping import Plan, swap, swap_or_conflict
 from habeat.core.entry import Entry
 from habeat.entries.changes import Edit, addition, check_stays, removal, rescheduled
 from habeat.entries.draft import check_has_slots
@@ -35,10 +35,9 @@ from habeat.errors import (
     EntryExists,
     HabeatError,
     RedisUnavailable,
-    RevisionConflict,
 )
 from habeat.ports.entries import Stored
-from habeat.store.pages import PAGE, WRITTEN
+from habeat.store.pages import PAGE, WRITTEN, pages
 
 
 def added(
@@ -70,9 +69,9 @@ class _Adding:
 
     def run(self) -> list[Entry]:
         try:
-            for start in range(0, len(self._wanted), WRITTEN):
+            for batch in pages(self._wanted, WRITTEN):
                 self._calls.check()
-                self._written += self._add(self._wanted[start : start + WRITTEN])
+                self._written += self._add(batch)
         except (RedisUnavailable, CallTimeout) as error:
             # Redis or time is lacking, so what was written cannot be removed: report it.
             if self._written and not self._calls.plans_only:
@@ -93,10 +92,7 @@ class _Adding:
             self._unknown = _names_of(edits)
             return Plan(edits, send)
 
-        try:
-            edits = swap(self._calls, plan)
-        except Overtaken as error:
-            raise RevisionConflict(error.entry, None, None) from None
+        edits = swap_or_conflict(self._calls, plan)
         self._unknown = ()
         return edits
 
@@ -143,8 +139,8 @@ def _read(session: Session, names: Sequence[str]) -> tuple[int, list[Stored]]:
     """Redis' time, and what it holds under these names."""
     found: list[Stored] = []
     now_ms = 0
-    for start in range(0, len(names), PAGE):
-        snapshot = session.entries.read(names[start : start + PAGE])
+    for page in pages(names, PAGE):
+        snapshot = session.entries.read(page)
         found += snapshot.stored
         now_ms = snapshot.now_ms
     return now_ms, found

@@ -10,32 +10,26 @@ as the code does; it only pauses those that were paused.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from habeat.client.calls import Overtaken, RetryingCalls, Session
+from habeat.client.calls import RetryingCalls, Session
 from habeat.client.document import EXPORT_VERSION, Wanted, wanted_of
 from habeat.client.guard import Guard
 from habeat.client.history import moment
 from habeat.client.room import check_room, within_room, without_room
 from habeat.client.selection import pages_of, read
-from habeat.client.swapping import Plan, swap
+from habeat.client.swapping import Plan, swap_or_conflict
 from habeat.core.entry import Entry
 from habeat.entries.affordable import check_affordable
 from habeat.entries.changes import Edit, addition, change, check_stays, pause, resume
 from habeat.entries.codec import encode
 from habeat.entries.readable import shown
-from habeat.errors import (
-    DefinitionError,
-    EntryMoving,
-    HabeatError,
-    NotAllowed,
-    RevisionConflict,
-)
+from habeat.errors import DefinitionError, EntryMoving, HabeatError, NotAllowed
 from habeat.ports.entries import Stored, Write
 from habeat.printable import plural
-from habeat.store.pages import WRITTEN
+from habeat.store.pages import WRITTEN, pages
 
 #: For this many entries, the call may take a second longer.
 PER_SECOND = 500
@@ -112,7 +106,7 @@ def loaded(
     done = 0
     added: set[str] = set()
     changed: set[str] = set()
-    for batch in _batches(items):
+    for batch in pages(items, WRITTEN):
         found = _write(calls, [item for item in batch if item.entry.owner == "api"])
         added.update(stored.name for stored in found if not stored.exists)
         changed.update(stored.name for stored in found if stored.exists)
@@ -122,7 +116,7 @@ def loaded(
         were = plural(len(items), "entry was", "entries were")
         calls.check(f"{done} of {were} loaded; load again to continue")
     # A pause is planned from the stored definition, so it is a second edit after the change.
-    for batch in _batches([wanted[name] for name in plan.changed]):
+    for batch in pages([wanted[name] for name in plan.changed], WRITTEN):
         calls.check(plural(done, "entry was", "entries were") + " loaded, not all of their pauses")
         changed.update(stored.name for stored in _set_pauses(calls, batch))
     return _as_done(plan, added, changed)
@@ -162,7 +156,7 @@ def _planned(
 ) -> LoadReport:
     found: dict[str, list[str]] = {"added": [], "changed": [], "unchanged": []}
     refused, left = dict(refused), {}
-    for batch in _batches(list(wanted.values())):
+    for batch in pages(list(wanted.values()), WRITTEN):
         snapshot = read(calls, [item.entry.name for item in batch])
         for item, stored in zip(batch, snapshot.stored, strict=True):
             verdict, why = _verdict(item, stored, snapshot.now_ms, calls.guard)
@@ -251,11 +245,4 @@ def _edit_all(
             [stored for stored, each in edits if each is not None], within_room(calls.guard, writes)
         )
 
-    try:
-        return swap(calls, plan)
-    except Overtaken as error:
-        raise RevisionConflict(error.entry, None, None) from None
-
-
-def _batches(items: Sequence[Wanted]) -> Iterable[Sequence[Wanted]]:
-    return (items[start : start + WRITTEN] for start in range(0, len(items), WRITTEN))
+    return swap_or_conflict(calls, plan)

@@ -43,7 +43,7 @@ from habeat.errors import (
 )
 from habeat.ports.entries import Removal, Stored
 from habeat.printable import plural
-from habeat.store.pages import PAGE, WRITTEN
+from habeat.store.pages import PAGE, WRITTEN, pages
 
 #: What to write for an entry as read, at Redis' time; None if it is as wanted already. Raises the
 #: reason if it cannot be changed.
@@ -102,16 +102,16 @@ class Chosen:
 
     def batches(self, calls: RetryingCalls, act: Act) -> Iterator[Sequence[str]]:
         """The names, as many at a time as one script may write; named ones are checked first."""
-        pages: Iterable[Sequence[str]]
+        chosen: Iterable[Sequence[str]]
         if self.names is None:
-            pages = pages_of(calls, self.selection.prefix)
+            chosen = pages_of(calls, self.selection.prefix)
         else:
             calls.write(partial(self._check, calls, act))
-            pages = (self.names,)
-        for page in pages:
-            for start in range(0, len(page), WRITTEN):
+            chosen = (self.names,)
+        for page in chosen:
+            for batch in pages(page, WRITTEN):
                 calls.check()
-                yield page[start : start + WRITTEN]
+                yield batch
 
     def has(self, stored: Stored, calls: RetryingCalls) -> bool:
         """Whether this stored entry belongs to the selection; named ones do in any case."""
@@ -123,8 +123,8 @@ class Chosen:
     def _check(self, calls: RetryingCalls, act: Act, session: Session) -> None:
         names = self.names or ()
         errors: dict[str, HabeatError] = {}
-        for start in range(0, len(names), PAGE):
-            snapshot = session.entries.read(names[start : start + PAGE])
+        for page in pages(names, PAGE):
+            snapshot = session.entries.read(page)
             for stored in snapshot.stored:
                 try:
                     _allowed(calls, act, stored, snapshot.now_ms)

@@ -7,10 +7,9 @@ far the call has come.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.room import check_room, within_room
@@ -20,9 +19,7 @@ from habeat.entries.changes import Edit, addition, change, removal
 from habeat.entries.readable import shown
 from habeat.errors import BulkInterrupted, HabeatError, RevisionConflict
 from habeat.ports.entries import Removal, Stored, Write
-from habeat.store.pages import WRITTEN
-
-_Item = TypeVar("_Item")
+from habeat.store.pages import WRITTEN, pages
 
 #: Raises the reason if the call must not write over this entry. It is asked again at each write.
 Check = Callable[[Stored], None]
@@ -64,11 +61,11 @@ class Matching:
 
     def write(self, wanted: Sequence[Entry]) -> list[Entry]:
         """Add or replace these entries; returns them as they are then."""
-        return [entry for batch in _batches(wanted) for entry in self._write(batch)]
+        return [entry for batch in pages(wanted, WRITTEN) for entry in self._write(batch)]
 
     def remove(self, names: Sequence[str], is_ours: Callable[[Stored], bool]) -> None:
         """Remove those of these entries that are still ours."""
-        for batch in _batches(names):
+        for batch in pages(names, WRITTEN):
             self._calls.check()
             gone = swap(self._calls, partial(self._removals, batch, is_ours))
             self.removed.extend(gone)
@@ -114,7 +111,3 @@ class Matching:
             return Plan(names)
         self._unknown = names
         return Plan(names, lambda store, mark: store.remove(gone, None, mark))
-
-
-def _batches(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:
-    return (items[start : start + WRITTEN] for start in range(0, len(items), WRITTEN))

@@ -173,6 +173,6 @@ def entries_of(
     ]
 
 
-def read(calls: RetryingCalls, names: list[str]) -> Snapshot:
+def read(calls: RetryingCalls, names: Sequence[str]) -> Snapshot:
     """These entries as stored, all read at one moment."""
     return calls.read(lambda session: session.entries.read(names))

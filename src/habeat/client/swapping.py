@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
+from habeat.errors import RevisionConflict
 from habeat.ports import Unfenced
 from habeat.ports.entries import Conflict, Mark
 from habeat.store.entries import EntryStore
@@ -70,6 +71,14 @@ def swap(calls: RetryingCalls, plan: Callable[[Session], Plan[Result]]) -> Resul
         return planned.result
 
     return calls.write(attempt)
+
+
+def swap_or_conflict(calls: RetryingCalls, plan: Callable[[Session], Plan[Result]]) -> Result:
+    """The same; RevisionConflict instead of Overtaken."""
+    try:
+        return swap(calls, plan)
+    except Overtaken as error:
+        raise RevisionConflict(error.entry, None, None) from None
 
 
 def _marks(calls: RetryingCalls) -> itertools.chain[Mark]:

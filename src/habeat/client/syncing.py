@@ -31,7 +31,7 @@ from habeat.entries.readable import shown
 from habeat.entries.values import tags_of
 from habeat.errors import BulkError, EntryExists, HabeatError, ValidationError
 from habeat.ports.entries import Snapshot, Stored
-from habeat.store.pages import PAGE
+from habeat.store.pages import PAGE, pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,7 @@ def _planned(ours: _Ours, wanted: Sequence[Entry], refused: Mapping[str, HabeatE
 
 def _pairs(calls: RetryingCalls, wanted: Sequence[Entry]) -> Iterator[tuple[Entry, Stored, int]]:
     """Each entry with what is stored under its name, and Redis' time."""
-    for start in range(0, len(wanted), PAGE):
-        page = wanted[start : start + PAGE]
+    for page in pages(wanted, PAGE):
         calls.check("nothing was written")
         snapshot = read(calls, [entry.name for entry in page])
         for entry, stored in zip(page, snapshot.stored, strict=True):

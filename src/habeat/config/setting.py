@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
@@ -28,6 +28,16 @@ LONGEST_S = 10 * 365 * 86_400
 FASTEST_PER_S = 1_000
 # The longest list of names.
 NAMES_MOST = 100
+
+
+_ALLOWED: Mapping[Kind, str] = {
+    "url": "a URL, or a list of the URLs of one group of Sentinels",
+    "options": "a mapping with string keys",
+    "path": "the path of a file",
+    "text": "text without braces or whitespace",
+    "switch": "True or False",
+    "names": f"a list of {NAMES_MOST} names at most, a star only at the end ('billing.*')",
+}
 
 
 @dataclass(frozen=True)
@@ -66,18 +76,8 @@ class Setting:
                 return f"a number more than {self.least:g} and at most {FASTEST_PER_S:g}{why}"
             case "choice":
                 return "one of " + ", ".join(repr(choice) for choice in self.choices)
-            case "url":
-                return "a URL, or a list of the URLs of one group of Sentinels"
-            case "options":
-                return "a mapping with string keys"
-            case "path":
-                return "the path of a file"
-            case "text":
-                return "text without braces or whitespace"
-            case "switch":
-                return "True or False"
-            case "names":
-                return f"a list of {NAMES_MOST} names at most, a star only at the end ('billing.*')"
+            case _:
+                return _ALLOWED[self.kind]
 
     def read(self, given: object) -> object:
         """The value kept in `Settings` for what the user wrote; None means the default.
@@ -87,27 +87,7 @@ class Setting:
         value = self.default if given is None else given
         if value is None:
             return None
-        match self.kind:
-            case "duration":
-                return self._duration_ms(value)
-            case "count":
-                return self._count(value)
-            case "rate":
-                return self._rate(value)
-            case "choice":
-                return self._choice(value)
-            case "options":
-                return self._options(value)
-            case "path":
-                return self._path(value)
-            case "url":
-                return self._url(value)
-            case "text":
-                return self._text(value)
-            case "switch":
-                return self._switch(value)
-            case "names":
-                return self._names(value)
+        return _READERS[self.kind](self, value)
 
     def refusal(self, value: object) -> SettingsError:
         """The error for a value that is not allowed; it never shows a value that may be secret."""
@@ -184,3 +164,17 @@ class Setting:
         if not texts or len(texts) != len(parts):
             raise self.refusal(value)
         return ";".join(texts)
+
+
+_READERS: Mapping[Kind, Callable[[Setting, object], object]] = {
+    "duration": Setting._duration_ms,
+    "count": Setting._count,
+    "rate": Setting._rate,
+    "choice": Setting._choice,
+    "options": Setting._options,
+    "path": Setting._path,
+    "url": Setting._url,
+    "text": Setting._text,
+    "switch": Setting._switch,
+    "names": Setting._names,
+}

@@ -23,7 +23,7 @@ from habeat.ports import PendingCall, Statuses, Unfenced
 from habeat.ports.entries import Arrival, Conflict, Mark, Removal, Renaming, Snapshot, Stored, Write
 from habeat.store.calling import Caller, blank, optional_ms, statuses, text, unfenced
 from habeat.store.name_index import Bound, Full, NameIndex, Orphans
-from habeat.store.pages import PAGE
+from habeat.store.pages import PAGE, pages
 from habeat.store.pipelining import wire
 
 Decode = Callable[[str, bytes, EntryState], Entry]
@@ -77,8 +77,8 @@ class EntryStore:
 
     def pages(self, names: Sequence[str]) -> Iterator[Stored]:
         """These entries, read page by page; each page is consistent in itself."""
-        for start in range(0, len(names), PAGE):
-            yield from self.read(names[start : start + PAGE]).stored
+        for page in pages(names, PAGE):
+            yield from self.read(page).stored
 
     def write(
         self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
@@ -163,8 +163,7 @@ class EntryStore:
         if int(self._caller.do(lambda client: client.scard(key))) >= len(names):
             return
         # The key is named by the configuration's fingerprint, so its names never change.
-        for start in range(0, len(names), 1_000):
-            page = list(map(wire, names[start : start + 1_000]))
+        for page in pages(list(map(wire, names)), 1_000):
             self._caller.do(lambda client: client.sadd(key, *page))  # noqa: B023
 
     def owned(self) -> int:

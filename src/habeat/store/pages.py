@@ -8,6 +8,11 @@ tests/integration/scripts/test_touched.py counts what every script touches with 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
 #: Entries read with their state: five lookups each, six while a circuit is open.
 PAGE = 100
 #: Entries written or removed: about ten commands each, and their definitions are transferred.
@@ -20,3 +25,8 @@ INDEXED = 200
 SWEPT = 200
 #: Due requests or intents read to pick some of them, alternating between entries.
 DUE = 250
+
+
+def pages(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The items, at most `size` at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))
