@@ -22,7 +22,7 @@ from habeat.config.redis_target import redis_target
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections
-from habeat.store.faults import Fault, classify, is_down
+from habeat.store.faults import Fault, classify
 from habeat.store.keys import Keys
 from habeat.store.redis_clients import KEEPALIVE
 from tests.support.servers.children import until
@@ -65,7 +65,7 @@ def answers(connections: Connections, call: Callable[[Any], Any]) -> bool:
     try:
         return bool(call(connections.client()))
     except redis.RedisError as error:
-        if not is_down(error):
+        if classify(error) not in (Fault.UNREACHABLE, Fault.READ_ONLY, Fault.BUSY):
             raise
         connections.reset()
         return False
@@ -398,7 +398,7 @@ def test_a_cluster_that_is_away_is_unreachable_and_comes_back(
         node.kill()
     with pytest.raises(redis.ConnectionError) as caught:
         connections.client()
-    assert is_down(caught.value)
+    assert classify(caught.value) is Fault.UNREACHABLE
     for node in cluster.nodes:
         node.start()
 

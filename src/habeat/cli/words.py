@@ -181,10 +181,6 @@ def _every(written: str, tz: str | None, timezone: str) -> Schedule:
     return every(seconds)
 
 
-def _cron(written: str, tz: str | None, timezone: str) -> Schedule:
-    return cron(written, tz=tz)
-
-
 def _crontab(written: str, tz: str | None, timezone: str) -> Schedule:
     fields: dict[str, Any] = dict(part.partition("=")[::2] for part in written.split())
     unknown = [name for name in fields if name not in _CRONTAB_FIELDS or not fields[name]]
@@ -203,10 +199,6 @@ def _at(written: str, tz: str | None, timezone: str) -> Schedule:
     return once(at)
 
 
-def _rrule(written: str, tz: str | None, timezone: str) -> Schedule:
-    return rrule(written, tz=tz)
-
-
 def _solar(written: tuple[str, str, str], tz: str | None, timezone: str) -> Schedule:
     event, *place = written
     try:
@@ -220,9 +212,9 @@ def _solar(written: tuple[str, str, str], tz: str | None, timezone: str) -> Sche
 
 _MAKERS: dict[str, Callable[[Any, str | None, str], Schedule]] = {
     "every": _every,
-    "cron": _cron,
+    "cron": lambda written, tz, _: cron(written, tz=tz),
     "crontab": _crontab,
-    "rrule": _rrule,
+    "rrule": lambda written, tz, _: rrule(written, tz=tz),
     "at": _at,
     "solar": _solar,
 }

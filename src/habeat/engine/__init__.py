@@ -1,6 +1,5 @@
 """The engine: the loop of one replica, written against the ports."""
 
-from habeat.engine.loop import Engine
-from habeat.engine.settings import EngineSettings
+from habeat.engine.loop import Engine, EngineSettings
 
 __all__ = ["Engine", "EngineSettings"]

@@ -23,8 +23,11 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
+from habeat.core.entry import Policies
 from habeat.engine.atomic import AtomicClaims
 from habeat.engine.building import Building
 from habeat.engine.bulkhead import Bulkhead
@@ -33,7 +36,6 @@ from habeat.engine.claim_results import ClaimResults
 from habeat.engine.dispatch import Dispatch, Dispatched
 from habeat.engine.election import DataLost, Election, LeaseLost
 from habeat.engine.fenced import Lead
-from habeat.engine.housekeeping import Housekeeping
 from habeat.engine.outbox import OutboxClaims, Sender
 from habeat.engine.planning import DefinitionSource, Plan, Planner
 from habeat.engine.prefetch import DUE_PER_TICK, FIRINGS_PER_TICK, Lookahead, Prefetch, ahead_ms
@@ -41,7 +43,6 @@ from habeat.engine.recovery import Recovery
 from habeat.engine.rendering import Renderer
 from habeat.engine.requests import Requests
 from habeat.engine.setting_aside import SettingAside
-from habeat.engine.settings import EngineSettings
 from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import (
     BrokerUnavailable,
@@ -57,6 +58,7 @@ from habeat.ports import (
 
 log = logging.getLogger("habeat")
 
+LONGEST_WAIT_MS = 1_000
 SKIP_BATCH = 50
 BACKOFF_MS = (50, 100, 200, 500, 1_000)
 #: After this many ticks in a row that failed because of a bug, another replica may try.
@@ -73,6 +75,34 @@ CHORE, RESUMING, REQUESTS, RECOVERY = (
     "carrying out requests",
     "resending what is in flight",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Times in milliseconds."""
+
+    ttl_ms: int
+    renew_after_ms: int
+    publish_timeout_ms: int
+    policies: Policies
+    outbox_window: int = 50
+    longest_wait_ms: int = LONGEST_WAIT_MS
+
+
+class Housekeeping(Protocol):
+    """Chores of the loop: a replica registers that it is alive; a leader also reconciles."""
+
+    def each_tick(self, lead: Lead | None) -> int | None:
+        """Do the chores that are due; return the time until the next in ms (None: no hurry)."""
+        ...
+
+    def mend(self, lead: Lead | None) -> None:
+        """Repair habeat's own keys, after a stored value may have made a tick fail."""
+        ...
+
+    def resume(self, lead: Lead, names: Sequence[str]) -> None:
+        """End the pauses of these entries, because their time is over."""
+        ...
 
 
 def _dispatching(

@@ -34,7 +34,6 @@ from habeat.schedules.field_rule import LAST, RULES_KEPT, Days, Rule
 from habeat.schedules.local import Fold, Gap, LocalSchedule
 from habeat.schedules.registry import register
 from habeat.schedules.schedule import Schedule
-from habeat.schedules.years import years
 
 #: Enough to list every value of every field.
 TEXT_MAX_CHARS = 2_000
@@ -58,6 +57,8 @@ _MACROS = {
     "@hourly": "0 * * * *",
 }
 _ALL = ("*",)
+FIRST_YEAR, LAST_YEAR = 1970, 2099
+_YEARS = re.compile(r"(?:\*|(\d{4})(?:-(\d{4}))?)(?:/(\d{1,3}))?", re.ASCII)
 _HASHED = re.compile(r"h(\(\d+-\d+\))?(/\d+)?", re.ASCII)
 _EQUAL_RANGE = re.compile(r"(\w+)-\1(/.*)?", re.ASCII)
 _BEFORE_LAST = re.compile(r"l-([1-9]|[12]\d|30)", re.ASCII)
@@ -174,7 +175,7 @@ def _fields(expression: object) -> list[str]:
 
 @lru_cache(RULES_KEPT)
 def _rule(expression: str, fields: tuple[str, ...], hash_id: str) -> Rule:
-    wanted_years = years(fields[6])
+    wanted_years = _years(fields[6])
     both = fields[5].startswith("+")
     # Vixie cron: either day field may match, unless one begins with a star; then both must.
     either = not both and not fields[3].startswith(("*", "?")) and fields[5][0] not in "*?"
@@ -337,3 +338,24 @@ def _is_hashed(field: str) -> bool:
 def _counts_elapsed_time(field: str) -> bool:
     # H(0-29) is one value chosen from a range, not a range.
     return any(sign in re.sub(r"\(.*\)", "", field) for sign in "*-/")
+
+
+def _years(field: str) -> tuple[int, ...] | None:
+    """The years of a field such as "2027", "2027-2030", "2027/3" or "*/2"; None for every year."""
+    found: set[int] = set()
+    for part in field.split(","):
+        found.update(_years_of(part, field))
+    wanted = tuple(sorted(found))
+    return None if len(wanted) == LAST_YEAR - FIRST_YEAR + 1 and "*" in field else wanted
+
+
+def _years_of(part: str, field: str) -> range:
+    match = _YEARS.fullmatch(part)
+    if match is not None:
+        first, last, step = int(match[1] or FIRST_YEAR), match[2], int(match[3] or 1)
+        # A step after a single year goes on from it, as in the other fields.
+        end = first if match[1] and not (last or match[3]) else int(last or LAST_YEAR)
+        if FIRST_YEAR <= first <= end <= LAST_YEAR and step:
+            return range(first, end + 1, step)
+    allowed = f"{FIRST_YEAR}–{LAST_YEAR}, *, lists, ranges (2027-2030) or steps (*/2, 2027/2)"
+    raise ValidationError("year", field, allowed)

@@ -110,11 +110,6 @@ def classify(error: BaseException) -> Fault:
     return Fault.UNREACHABLE if isinstance(error, _NO_ANSWER) else Fault.OTHER
 
 
-def is_down(error: BaseException) -> bool:
-    """Whether the same call may work later without anyone changing anything."""
-    return classify(error) in (Fault.UNREACHABLE, Fault.READ_ONLY, Fault.BUSY)
-
-
 # The last two are, for example, SlotNotCoveredError or "Redis Cluster cannot be connected".
 _NO_ANSWER = (
     redis.ConnectionError,

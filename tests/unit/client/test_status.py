@@ -9,7 +9,7 @@ import pytest
 from habeat.beat.housekeeping import REGISTER_EVERY_MS
 from habeat.client.status import QUIET_AFTER_MS, Status, status_of
 from habeat.core.lease import Token
-from habeat.engine.settings import LONGEST_WAIT_MS
+from habeat.engine.loop import LONGEST_WAIT_MS
 from habeat.store.inspection import Facts
 from habeat.store.leases import LIVE_FOR_MS
 

@@ -19,7 +19,7 @@ from redis.exceptions import (
 from redis.sentinel import MasterNotFoundError
 
 from habeat.errors import RedisUnavailable
-from habeat.store.faults import REDIS_ERRORS, Fault, classify, is_down
+from habeat.store.faults import REDIS_ERRORS, Fault, classify
 
 # How Redis 6.2 begins the error of a script.
 IN_62 = (
@@ -77,11 +77,6 @@ CASES: list[tuple[Exception, Fault]] = [
 @pytest.mark.parametrize(("error", "fault"), CASES, ids=lambda case: str(case)[:40])
 def test_each_error_has_its_fault(error: Exception, fault: Fault) -> None:
     assert classify(error) is fault
-
-
-def test_down_means_that_waiting_may_help() -> None:
-    down = {fault for error, fault in CASES if is_down(error)}
-    assert down == {Fault.UNREACHABLE, Fault.READ_ONLY, Fault.BUSY}
 
 
 def test_all_that_redis_may_raise_can_be_caught() -> None:

@@ -24,7 +24,7 @@ from kombu import Connection
 
 from habeat.beat.broker.blame import Blame, blame, text_of
 from habeat.beat.broker.confirms import ConfirmingChannel, Nacked, Ticket
-from habeat.beat.broker.connection import connection_of, was_closed
+from habeat.beat.broker.connection import connect, connection_of, was_closed
 from habeat.beat.broker.envelope import Publication
 from habeat.beat.broker.known_queues import KnownQueues
 from habeat.beat.broker.prober import probe_anew
@@ -93,13 +93,7 @@ class Broker:
             return
         began_ms = self._now_ms()
         try:
-            connection.connect_timeout = timeout_s
-            connection.ensure_connection(
-                max_retries=max(0, len(connection.alt) - 1),
-                interval_start=0,
-                interval_step=0,
-                timeout=timeout_s,
-            )
+            connect(connection, timeout_s)
         except Exception as error:
             self.discard()
             raise BrokerUnavailable(text_of(error)) from error

@@ -42,6 +42,17 @@ def _limits(transport: str, timeout_s: float) -> dict[str, Any]:
     return {}
 
 
+def connect(connection: Connection, timeout_s: float) -> None:
+    """Connect within `timeout_s`, trying each of its addresses once."""
+    connection.connect_timeout = timeout_s
+    connection.ensure_connection(
+        max_retries=max(0, len(connection.alt) - 1),
+        interval_start=0,
+        interval_step=0,
+        timeout=timeout_s,
+    )
+
+
 def was_closed(connection: Connection) -> bool:
     """Whether the broker has closed an AMQP connection that we still have open.
 

@@ -18,7 +18,7 @@ from kombu import Connection
 
 from habeat.beat.broker.blame import text_of
 from habeat.beat.broker.confirms import ConfirmingChannel, Nacked
-from habeat.beat.broker.connection import connection_of
+from habeat.beat.broker.connection import connect, connection_of
 from habeat.ports import BrokerUnavailable
 
 
@@ -27,13 +27,7 @@ def probe_anew(app: Celery, timeout_s: float, now_ms: Callable[[], int]) -> None
     connection = None
     try:
         connection = connection_of(app, timeout_s)
-        connection.connect_timeout = timeout_s
-        connection.ensure_connection(
-            max_retries=max(0, len(connection.alt) - 1),
-            interval_start=0,
-            interval_step=0,
-            timeout=timeout_s,
-        )
+        connect(connection, timeout_s)
         if ConfirmingChannel.fits(connection):
             _confirmed(app, connection, timeout_s, now_ms)
         else:

@@ -16,8 +16,7 @@ from typing import Any
 from celery import Celery
 
 from habeat.config.from_app import timezone_of
-from habeat.entries.celery_schedules import own_code
-from habeat.entries.schedules import schedule_of
+from habeat.entries.celery_schedules import own_code, schedule_of
 from habeat.schedules import Schedule
 from habeat.schedules.custom import Code, DueState, LiveCode
 
