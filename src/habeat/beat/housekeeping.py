@@ -1,6 +1,6 @@
 """A replica's work besides dispatch: register itself, reconcile the entries, hand over.
 
-Registration shows the other replicas and `status` what this replica is. Its rank among them decides
+Registration tells the other replicas and `status` what this replica is. Its rank among them decides
 how closely it watches the leader. A standby keeps a connection to the broker open, so that it can
 take over quickly, and registers when the broker last answered it. A leader whose own broker
 connection fails hands over to such a standby. All replicas together hand over at most once a

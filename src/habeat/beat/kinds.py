@@ -89,18 +89,14 @@ class BoundedCalls:
             inbox.put(None)  # the thread ends, should its call ever return
             raise
         self._inbox = inbox
+        if isinstance(question.error, Exception):
+            raise question.error
         if question.error is not None:
-            raise (
-                question.error if isinstance(question.error, Exception) else _ended(question.error)
-            )
+            raise RuntimeError(f"it raised {type(question.error).__name__}")
         return cast(Answer, question.answer)
 
     def _hangs(self) -> str:
         return f"it did not answer within {self._limit_ms / 1_000:g} s"
-
-
-def _ended(error: BaseException) -> RuntimeError:
-    return RuntimeError(f"it raised {type(error).__name__}")
 
 
 def _started() -> Inbox:

@@ -1,4 +1,4 @@
-"""Times on the command line: ISO 8601, without an offset in a given zone or in this host's.
+"""Times in ISO 8601. One without an offset is in a given zone, or in this host's.
 
 A local time that the clocks skip is refused, because it may mean an hour earlier or later. One that
 occurs twice is the first of the two, and a note on stderr says so.

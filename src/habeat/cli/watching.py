@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from habeat.cli.errors import as_typed
 from habeat.cli.group import bad, command, json_option
 from habeat.cli.printing import entries_counted, exact, full, pairs, plain, say, say_json, when
-from habeat.client import Client, EntryCounts, Replica, Status
+from habeat.client import Client, Replica, Status
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.core.differences import in_words
@@ -76,12 +76,15 @@ def health_command(client: Client, as_json: bool) -> None:
 
 
 def _plain(status: Status) -> dict[str, object]:
-    accounting = status.accounting
+    accounting, counts = status.accounting, status.entries
     from_slots = {name: getattr(status, name) for name in status.__slots__}
     return {
         **from_slots,
         "healthy": status.healthy,
-        "entries": _counts(status.entries),
+        "entries": {
+            **plain(counts),
+            "disabled_or_exhausted": counts.disabled_or_exhausted,
+        },
         "circuits": {name: circuit_json(each) for name, each in status.circuits.items()},
         "accounting": {
             "claimed": accounting.claimed,
@@ -91,10 +94,6 @@ def _plain(status: Status) -> dict[str, object]:
             "difference": accounting.difference,
         },
     }
-
-
-def _counts(counts: EntryCounts) -> dict[str, int]:
-    return {**plain(counts), "disabled_or_exhausted": counts.disabled_or_exhausted}
 
 
 def _rows(status: Status) -> Iterator[tuple[str, Lines]]:

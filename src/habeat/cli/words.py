@@ -195,7 +195,9 @@ def _crontab(written: str, tz: str | None, timezone: str) -> Schedule:
 def _at(written: str, tz: str | None, timezone: str) -> Schedule:
     at = moment_in(written, tz or timezone)
     if tz is not None and at.astimezone(zone_named(tz).info).utcoffset() != at.utcoffset():
-        raise click.UsageError(f"--at has an offset that is not of {tz}: leave out one of the two")
+        raise click.UsageError(
+            f"the offset of --at is not one of {tz} at that time: leave out --tz or the offset"
+        )
     return once(at)
 
 

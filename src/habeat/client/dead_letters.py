@@ -84,7 +84,7 @@ def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
         dead = letter_of(record)
         if not dead.resendable:
             raise DeadUnreadable(identity)
-        word = session.dead.resend(_of_entry(record, dead.entry))
+        word = session.dead.resend(replace(record, entry=dead.entry))
         if word == "gone":
             raise EntryNotFound(dead.entry)
         if word == "there":
@@ -192,10 +192,6 @@ def _moment(at_ms: int | None) -> datetime | None:
 
 def _entry_of(record: DeadRecord) -> str:
     return letter_of(record).entry if record.request else record.entry
-
-
-def _of_entry(record: DeadRecord, entry: str) -> DeadRecord:
-    return replace(record, entry=entry)
 
 
 def _headers(record: DeadRecord) -> tuple[str, str, bool]:

@@ -13,7 +13,7 @@ NOT_DECLARED = "not declared"
 
 
 def differs_in(facts: Mapping[str, Any]) -> tuple[dict[str, str], int]:
-    """The names that a replica has registered with how each differs, and how many there are.
+    """The names that a replica has registered, each with how it differs, and their number.
 
     A replica of another release may have registered anything, or nothing.
     """

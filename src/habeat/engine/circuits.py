@@ -139,7 +139,7 @@ class Circuits:
         self._whys.pop(entry, None)
         if self._open.pop(entry, None) is not None:
             self._unwritten[entry] = None
-            log.warning("habeat: entry %r is sent again: a message of it was accepted", entry)
+            log.warning("habeat: entry %r is sent again: one of its messages was accepted", entry)
 
     def why(self, entry: str) -> str:
         """Why the entry's last attempt failed; "" if this process does not know."""

@@ -1,7 +1,7 @@
 """Failures of a single entry: retried a few times after growing pauses, then recorded as failed.
 
 The message could not be built, or Redis refused it. Either way, no other entry waits. Attempts are
-counted in this process only; another leader starts counting afresh. One log line reports the first
+counted in this process only; another leader starts from zero. One log line reports the first
 failure and one the recovery, however many slots fail in between.
 """
 

@@ -83,7 +83,7 @@ def arguments(given: Any) -> tuple[Any, ...]:
 
 
 def keywords(given: Any) -> dict[str, Any]:
-    """Keyword arguments of a task; ValidationError unless they are a mapping by name."""
+    """Keyword arguments of a task; ValidationError unless their keys are strings."""
     if given is None:
         return {}
     if not _has_text_keys(given):

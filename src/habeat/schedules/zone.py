@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -70,7 +71,7 @@ class Zone:
             if len(self._blocks) >= _BLOCKS_KEPT:
                 self._blocks.clear()
             self._blocks[block] = segments
-        return segments[bisect_right(segments, instant_s, key=_start_s) - 1]
+        return segments[bisect_right(segments, instant_s, key=attrgetter("start_s")) - 1]
 
     def _segments(self, block: int) -> Iterator[Segment]:
         block_start_s, block_end_s = block << _BLOCK_BITS, (block + 1) << _BLOCK_BITS
@@ -145,7 +146,3 @@ def _zone(name: str) -> Zone:
         return Zone(ZoneInfo(name))
     ahead = timedelta(hours=int(fixed["hours"]), minutes=int(fixed["minutes"]))
     return Zone(timezone(ahead if fixed["sign"] == "+" else -ahead))
-
-
-def _start_s(segment: Segment) -> int:
-    return segment.start_s

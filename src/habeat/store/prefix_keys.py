@@ -15,6 +15,7 @@ from redis.cluster import RedisCluster
 
 from habeat.store.calling import Caller, text
 from habeat.store.keys import FIXED, Keys
+from habeat.store.pages import pages
 from habeat.store.prefixes import REGISTRY
 
 #: One key per slot, request, client call, entry or configuration; `probe:` is the script check's.
@@ -45,10 +46,8 @@ class PrefixKeys:
 
     def delete(self, names: Sequence[bytes]) -> int:
         """Delete these keys; returns how many there were. Redis frees large values later."""
-        return sum(
-            self._caller.do(partial(_unlink, names=names[start : start + SCAN_COUNT]))
-            for start in range(0, len(names), SCAN_COUNT)
-        )
+        batches = pages(names, SCAN_COUNT)
+        return sum(self._caller.do(partial(_unlink, names=batch)) for batch in batches)
 
     def unregister(self) -> None:
         """Remove the prefix from the register of prefixes, which is a key of its own."""

@@ -221,7 +221,7 @@ class Broker:
         self._known_queues = KnownQueues()
 
     def _failed(self, error: Exception, timeout_s: float, entry: str = "") -> Exception:
-        """What to raise for an error met with a message; drops the connection."""
+        """The error to raise after a message has failed; drops the connection."""
         # A closed channel sends nothing more; an open one may still confirm other messages.
         heard_out = isinstance(error, ChannelError)
         if blame(error) is Blame.ENTRY and self._confirming is not None and not heard_out:

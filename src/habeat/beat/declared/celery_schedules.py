@@ -16,7 +16,8 @@ from typing import Any
 from celery import Celery
 
 from habeat.config.from_app import timezone_of
-from habeat.entries.celery_schedules import own_code, schedule_of
+from habeat.entries.celery_schedules import own_code
+from habeat.entries.schedules import schedule_of
 from habeat.schedules import Schedule
 from habeat.schedules.custom import Code, DueState, LiveCode
 
@@ -78,7 +79,7 @@ class LiveSchedule(LiveCode):
 
 
 def _again_ms(seconds: object) -> int:
-    """The delay that `is_due` asks for, in milliseconds; TypeError or ValueError if it is none."""
+    """The delay that `is_due` asks for, in ms; TypeError or ValueError if it is not one."""
     if not isinstance(seconds, int | float) or seconds != seconds:
         raise TypeError(f"is_due must return seconds as a number, not {type(seconds).__name__}")
     return math.ceil(min(max(seconds, 0), LONGEST_S) * 1_000)

@@ -1,7 +1,7 @@
 """Find out whether the replicas declare different entries, and say so once.
 
 A random minute, an environment variable that differs between hosts, or two versions of the code
-give each replica another beat_schedule. During a deploy that is normal for some minutes.
+give each replica a different beat_schedule. During a deploy that is normal for some minutes.
 
 While live replicas have different configurations, each compares its own declarations with what is
 stored, a page per tick, and registers the result: names, never arguments. A standby logs what it
@@ -84,7 +84,9 @@ class Comparison:
             if raw is None:
                 missing.append(name)
             # An entry of the API with this name is a clash, which has its own line.
-            elif b'"owner": "config"' in raw and not self._is_ours(name, raw):
+            elif b'"owner": "config"' in raw and not is_declared_as(
+                raw, self._declared[name].fingerprint
+            ):
                 self.found[name] = ANOTHER_DEFINITION
         # What the leader declares too is stored soon, or cannot be: that is no difference.
         leading = self._given.leading_config
@@ -93,9 +95,6 @@ class Comparison:
             self.found |= {
                 name: NOT_STORED for name, has in zip(missing, by_leader, strict=True) if not has
             }
-
-    def _is_ours(self, name: str, raw: bytes) -> bool:
-        return is_declared_as(raw, self._declared[name].fingerprint)
 
     def _find_undeclared(self, names: Sequence[str]) -> None:
         """What no other replica declares either is pruned soon: that is no difference."""

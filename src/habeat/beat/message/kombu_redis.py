@@ -149,7 +149,7 @@ class CommandRecorder:
         try:
             return int(self._channel.pool.connection_kwargs.get("db") or 0)
         except Exception as error:
-            raise CannotRecord("the broker's database number cannot be found out") from error
+            raise CannotRecord("the number of the broker's database is unknown") from error
 
     def _check_server(self, database: int, same_server: Callable[[int, str], str]) -> None:
         key, nonce = f"habeat.probe.{secrets.token_hex(8)}", secrets.token_hex(16)

@@ -8,8 +8,8 @@ the others have arrived. If the server refuses because of its own state (READONL
 has failed.
 
 If the connection fails, each message without an answer may or may not have arrived. A probe then
-shows whether the broker is to blame (blame.py). If it is not, one of the messages is, but it is not
-known which. They are sent again one by one. The entry whose message then closes a connection is
+shows whether the broker is to blame (blame.py). If it is not, one of the messages is to blame; to
+find out which, they are sent again one by one. The entry whose message then closes a connection is
 left to kombu's publish until one of its messages is taken.
 
 `Outgoing` leaves messages that cannot be recorded to kombu's publish. To remove this path, delete

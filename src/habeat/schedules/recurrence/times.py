@@ -102,7 +102,7 @@ class DailyTimes:
         return self.of_a_day.at(place) if place < len(self.of_a_day) else -1
 
     def before(self, day: int, second: int) -> int:
-        """The number of times of a day before a second."""
+        """How many of a day's times come before a second."""
         return self.of_a_day.before(second)
 
 
