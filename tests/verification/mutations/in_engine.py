@@ -1050,8 +1050,8 @@ EDITING = [
         "differences: clashes are none",
         "An entry of the API is not taken for another replica's definition",
         "beat/declared/differences.py",
-        'elif b\'"owner": "config"\' in raw and not self._is_ours(name, raw):',
-        "elif not self._is_ours(name, raw):",
+        'elif b\'"owner": "config"\' in raw and not is_declared_as(',
+        "elif not is_declared_as(",
         DIFFERENCES,
     ),
     Device(
