@@ -195,10 +195,11 @@ def test_a_last_run_that_changes_while_we_look_proves_that_its_beat_lives(app: C
 
 def test_rows_that_stand_still_are_no_proof_of_anything_and_that_is_said(app: Celery) -> None:
     add("a")
-    living = reading(app).living
-    assert not living.alive
-    assert living.evidence.startswith("its newest last run is 3 seconds old; its scheduler writes")
-    assert living.evidence.endswith("give --sent-until")
+    found = reading(app)
+    assert not found.living.alive
+    expected = "its newest last run is 3 seconds old; stop its beat with SIGTERM"
+    assert found.living.evidence == expected
+    assert found.hint.endswith("give the time of the kill with --sent-until")
 
 
 def test_a_long_overdue_period_proves_that_its_beat_does_not_live(app: Celery) -> None:

@@ -78,6 +78,10 @@ class SourceUnreadable(HabeatError):
     """The source as a whole cannot be read: it is missing, unreachable or in an unknown form."""
 
 
+class SourceEmpty(SourceUnreadable):
+    """The source can be read and has nothing: perhaps another place is meant."""
+
+
 class SourceAlive(HabeatError):
     """The source's beat still runs, or may: both would send."""
 

@@ -35,6 +35,10 @@ PAGE = 500
 LOOK_S = 6.0
 #: How old its last runs in the database may get while it runs: three minutes, and time to send.
 SYNC_S = 200.0
+STALE = (
+    "django-celery-beat writes its last runs every 3 minutes and when SIGTERM stops it; if it was "
+    "killed, give the time of the kill with --sent-until"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def read(
         raise unreadable(tables.place, error) from error
     finally:
         _close()
-    return Reading(f"{SOURCE} ({tables.place})", entries, uncarried, living)
+    return Reading(f"{SOURCE} ({tables.place})", entries, uncarried, living, STALE)
 
 
 # -- Django, as the project configures it ------------------------------------------------------
@@ -196,14 +200,14 @@ def _one(
         why = f"a value of its row cannot be read: {type(row).__name__}"
         return Uncarried(name, why, "correct it in the database, or delete the row")
     if name == CLEANUP and name not in declared:
-        why = "Celery's own: habeat adds it itself where the result backend needs it"
-        return Uncarried(name, why, "nothing to do")
+        why = "Celery's own, which habeat adds where the result backend needs it"
+        return Uncarried(name, why, dropped=True)
     if name in declared:
         return _of_code(name, row, settings, now)
     try:
         return entry_of(row, settings, now)
     except NotCarried as error:
-        return Uncarried(name, error.why, error.advice)
+        return Uncarried(name, error.why, error.advice, error.dropped)
 
 
 def _of_code(name: str, row: Any, settings: DjangoSettings, now: datetime) -> SourceEntry:
@@ -262,14 +266,7 @@ def _living(
     sleep(LOOK_S)
     if _runs(tables) != before:
         return Living(True, f"last runs in the database changed within {LOOK_S:g} s")
-    return Living(False, _stale(age))
-
-
-def _stale(age: timedelta) -> str:
-    return (
-        f"its newest last run is {_age(age)} old; its scheduler writes them every three minutes "
-        "and when SIGTERM stops it, so after anything else give --sent-until"
-    )
+    return Living(False, f"its newest last run is {_age(age)} old; stop its beat with SIGTERM")
 
 
 def _overdue(entries: Sequence[SourceEntry], now: datetime) -> str:

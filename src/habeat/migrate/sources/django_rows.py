@@ -50,11 +50,14 @@ class DjangoSettings:
 
 
 class NotCarried(Exception):
-    """This row cannot be carried: why not, and what a person may do."""
+    """This row is not carried: why not, and what a person may do.
 
-    def __init__(self, why: str, advice: str = "") -> None:
+    `dropped` says that its scheduler will not run it again either.
+    """
+
+    def __init__(self, why: str, advice: str = "", *, dropped: bool = False) -> None:
         super().__init__(why)
-        self.why, self.advice = why, advice
+        self.why, self.advice, self.dropped = why, advice, dropped
 
 
 def entry_of(row: Any, settings: DjangoSettings, now: datetime) -> SourceEntry:
@@ -144,16 +147,15 @@ class _Row:
         row = self._row
         end = self._end()
         if end is not None and end < self._now:
-            raise NotCarried(f"it expired at {_shown(end + _MS)}", "delete it, or move its expires")
+            raise NotCarried(f"it expired at {_shown(end + _MS)}", dropped=True)
         if row.one_off and row.enabled and row.total_run_count > 0:
-            raise NotCarried("it is a one-off task and has run", "nothing to do")
+            raise NotCarried("it is a one-off task and has run", dropped=True)
         clocked = row.clocked if kind == "clocked" else None
         if clocked is not None and not row.enabled:
             at = self._aware(clocked.clocked_time)
             if at is not None and at <= self._now:
-                raise NotCarried(
-                    f"its time, {_shown(at)}, is over and it is disabled", "nothing to do"
-                )
+                why = f"its time, {_shown(at)}, is over and it is disabled"
+                raise NotCarried(why, dropped=True)
 
     def _end(self) -> datetime | None:
         """The last instant at which it may run: at `expires`, it is disabled."""

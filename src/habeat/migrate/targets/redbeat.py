@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from habeat.migrate.found import SourceEntry, SourceUnreadable
+from habeat.migrate.found import SourceEmpty, SourceEntry, SourceUnreadable
 from habeat.migrate.returning import Abilities, NotReturned, Returned
 from habeat.migrate.sources.redbeat import RedBeatSettings, read
 from habeat.migrate.sources.redbeat.reading import TIMEOUT_S
@@ -63,7 +63,10 @@ class RedBeatTarget:
 
     def enabled(self) -> Mapping[str, bool]:
         """The names of all entries that can be read, and whether each is enabled."""
-        found = read(self._settings, (), self._zone, lambda seconds: None)
+        try:
+            found = read(self._settings, (), self._zone, lambda seconds: None)
+        except SourceEmpty:
+            return {}
         self._there = {each.name: each for each in found.entries}
         return {name: each.enabled for name, each in self._there.items()}
 

@@ -19,7 +19,14 @@ from typing import Any, TypeVar
 from habeat.clock import SystemClock
 from habeat.core.entry import instant
 from habeat.errors import HabeatError
-from habeat.migrate.found import Living, Reading, SourceEntry, SourceUnreadable, Uncarried
+from habeat.migrate.found import (
+    Living,
+    Reading,
+    SourceEmpty,
+    SourceEntry,
+    SourceUnreadable,
+    Uncarried,
+)
 from habeat.migrate.sources.redbeat.decode import Undecodable, decoded, last_run, name_of
 from habeat.migrate.sources.redbeat.settings import RedBeatSettings
 from habeat.ports import StoreUnavailable
@@ -200,14 +207,14 @@ class _Reading:
         self._uncarried: list[Uncarried] = []
 
     def read(self, alive: Living) -> Reading:
-        """Everything; SourceUnreadable if there is nothing of RedBeat's."""
+        """Everything; SourceEmpty if there is nothing of RedBeat's."""
         self._store.check_types()
         scores, self._statics = self._store.scores(), self._store.statics()
         others, all_seen = self._store.others(scores)
         for raw in self._store.raw([*scores, *others], scores):
             self._take(raw)
         if not (scores or self._statics or self._entries or self._uncarried):
-            raise SourceUnreadable(
+            raise SourceEmpty(
                 f"{self._settings} has no entries: check redbeat_redis_url and redbeat_key_prefix"
             )
         entries = sorted(self._entries.values(), key=lambda entry: entry.name)
