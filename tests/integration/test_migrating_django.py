@@ -18,6 +18,7 @@ from habeat.migrate.going_back import GoingBack, gone_back
 from habeat.migrate.sources import django as source
 from habeat.migrate.targets.django import DjangoTarget
 from habeat.ports.entries import Position, Write
+from tests.integration.test_cli import Shell
 from tests.support.django_databases import empty_beat_tables
 from tests.support.servers.redis_server import Server
 
@@ -465,3 +466,75 @@ def test_slots_that_habeat_has_not_sent_are_said_to_be_due(client: Client, app: 
     (row,) = go_back(client, app, sent_until_ms=now_ms).rows
     assert row.why == ""
     assert next_run("e", app) is not None
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.setattr(source, "LOOK_S", 0.0)
+    return Shell(valkey.url())
+
+
+def test_the_command_carries_the_rows_and_takes_them_back(shell: Shell) -> None:
+    from django_celery_beat.models import PeriodicTask
+
+    now = datetime.now(UTC).replace(microsecond=0)
+    add("tick", last_run_at=now - timedelta(seconds=5), total_run_count=3)
+    add("broken", args="[1,")
+    done = shell("migrate", "--from", "django")
+    assert done.exit_code == 1, "one cannot be carried"
+    assert "from django-celery-beat (database 'default')" in done.stdout
+    assert "nothing was written; to write, give --apply" in done.stdout
+    assert shell.json("list") == []
+
+    assert "1 entry carried" in shell("migrate", "--from", "django", "--apply").stdout
+    (listed,) = shell.json("list")
+    assert listed["name"] == "tick"
+
+    PeriodicTask.objects.update(last_run_at=now - timedelta(days=1))
+    done = shell("migrate", "--to", "django")
+    assert "1 entry would be written" in done.stdout
+    assert "1 entry that only the other beat has, left there" in done.stdout
+    assert PeriodicTask.objects.get(name="tick").last_run_at == now - timedelta(days=1)
+
+    assert "1 entry written" in shell.ok("migrate", "--to", "django", "--apply")
+    assert PeriodicTask.objects.get(name="tick").last_run_at == now - timedelta(seconds=5)
+    answer = shell.json("migrate", "--to", "django", "--apply")
+    assert answer["written"] is True
+    assert [(row["name"], row["action"]) for row in answer["rows"]] == [
+        ("broken", "leave"),
+        ("tick", "write"),
+    ]
+
+
+def test_a_live_beat_is_refused_by_the_command(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django_celery_beat.models import PeriodicTask
+
+    add("tick", last_run_at=datetime.now(UTC))
+
+    def sleep(seconds: float) -> None:
+        PeriodicTask.objects.update(total_run_count=F("total_run_count") + 1)
+
+    from django.db.models import F
+
+    monkeypatch.setattr("time.sleep", sleep)
+    refused = shell.fails(1, "migrate", "--from", "django", "--apply")
+    assert "may still be running: last runs in the database changed" in refused
+    assert shell.json("list") == []
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        (),
+        ("--from", "django", "--to", "django"),
+        ("--to", "shelve", "--prefix", "a"),
+        ("--to", "django", "--schedule", "x"),
+    ],
+)
+def test_contradictions_are_usage_errors(shell: Shell, argv: tuple[str, ...]) -> None:
+    shell.fails(2, "migrate", *argv)

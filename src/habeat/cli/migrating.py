@@ -1,4 +1,6 @@
-"""``migrate``: take over the entries of another beat. Without ``--apply``, only say what it would.
+"""``migrate``: take over the entries of another beat, or hand them to one (cli/going_back.py).
+
+Without ``--apply``, only say what it would do.
 
 `_READERS` has one reader for each source. The other key prefix is apart, because `adopt` moves its
 entries.
@@ -18,6 +20,7 @@ import click
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.scheduler import Scheduler
 from habeat.cli.exchange import on_a_terminal
+from habeat.cli.going_back import TARGETS, go_back
 from habeat.cli.group import LONG_TIMEOUT_S, HabeatCommand, bad, client_app, json_option
 from habeat.cli.moments import moment_here
 from habeat.cli.printing import entries_counted, say, say_json, when
@@ -26,10 +29,11 @@ from habeat.client.adopting import adopt_from
 from habeat.client.calls import RetryingCalls
 from habeat.client.history import moment
 from habeat.client.location import location_of_app
+from habeat.clock import SystemClock
 from habeat.migrate.apply import Migration, migrated
 from habeat.migrate.found import Living, Reading, SourceAlive
 from habeat.migrate.plan import UNFINISHED, Action, Here, Row
-from habeat.migrate.sources import redbeat, shelf
+from habeat.migrate.sources import django, redbeat, shelf
 from habeat.migrate.sources.prefix import living as prefix_living
 from habeat.migrate.sources.prefix import read_prefix
 from habeat.printable import repr_of
@@ -58,7 +62,16 @@ def _shelf(origin: Origin) -> Reading:
     return shelf.read(origin.path, origin.declared)
 
 
-_READERS: dict[str, Callable[[Origin], Reading]] = {"redbeat": _redbeat, "shelve": _shelf}
+def _django(origin: Origin) -> Reading:
+    now = moment(SystemClock().wall_ms())
+    return django.read(origin.app, origin.declared, now=now, sleep=time.sleep)
+
+
+_READERS: dict[str, Callable[[Origin], Reading]] = {
+    "redbeat": _redbeat,
+    "django": _django,
+    "shelve": _shelf,
+}
 _PREFIX = "prefix"
 
 
@@ -66,7 +79,8 @@ _PREFIX = "prefix"
 class _Wanted:
     """What was asked for on the command line."""
 
-    source: str
+    source: str | None
+    target: str | None
     old_prefix: str
     path: Path | None
     name_prefix: str
@@ -80,25 +94,29 @@ class _Wanted:
     "--from",
     "source",
     type=click.Choice([*_READERS, _PREFIX]),
-    required=True,
-    help="Where the entries are: RedBeat's keys, celery beat's file, or another key prefix.",
+    help="Where the entries are: RedBeat's keys, django-celery-beat's tables, celery beat's file, "
+    "or another key prefix.",
+)
+@click.option(
+    "--to", "target", type=click.Choice([*TARGETS]), help="The way back: where to write them."
 )
 @click.option("--old-prefix", default="", help="The other key prefix, with --from prefix.")
-@click.option("--schedule", "path", help="Celery beat's file, with --from shelve.")
+@click.option("--schedule", "path", help="Celery beat's file, with --from shelve or --to shelve.")
 @click.option("--prefix", "name_prefix", default="", help="Only entries whose names begin so.")
 @click.option(
     "--sent-until",
     metavar="WHEN",
-    help="Slots up to then count as sent by the other beat, whatever its last runs say.",
+    help="Slots up to then count as sent by the beat that was stopped, whatever its last runs say.",
 )
 @click.option("--apply", "apply", is_flag=True, help="Write; without it, only show what would be.")
-@click.option("--even-if-alive", is_flag=True, help="Also while the other beat may be running.")
+@click.option("--even-if-alive", is_flag=True, help="Also while the old beat may be running.")
 @json_option
 def migrate_command(sent_until: str | None, as_json: bool, path: str | None, **given: Any) -> None:
-    """Carry the entries of another beat here, each from its last run on.
+    """Carry the entries of another beat here with --from, or to it with --to.
 
-    Entries that exist here are never changed, so the command can be repeated. Exits with status 1
-    if an entry cannot be carried, or if the other beat may be running.
+    Each continues from its last run. With --from, entries that exist here are never changed; with
+    --to, nothing here is. So the command can be repeated. Exits with status 1 if an entry cannot
+    be carried, or if the beat that should be stopped may be running.
     """
     wanted = _Wanted(
         path=None if path is None else Path(path),
@@ -110,10 +128,31 @@ def migrate_command(sent_until: str | None, as_json: bool, path: str | None, **g
         lambda: location_of_app(client_app()), TIMEOUT_S, long_timeout_s=LONG_TIMEOUT_S
     )
     try:
-        done, alive, hint = _migrate(calls, wanted)
-        now = moment(calls.read(lambda session: session.inspection.now_us()) // 1_000)
+        if wanted.target is not None:
+            _go_back(calls, wanted, as_json=as_json)
+        else:
+            _come(calls, wanted, as_json=as_json)
     finally:
         calls.close()
+
+
+def _go_back(calls: RetryingCalls, wanted: _Wanted, *, as_json: bool) -> None:
+    assert wanted.target is not None
+    go_back(
+        calls,
+        wanted.target,
+        _path(wanted),
+        as_json=as_json,
+        dry_run=not wanted.apply,
+        force=wanted.even_if_alive,
+        prefix=wanted.name_prefix,
+        sent_until_ms=_sent_until_ms(wanted),
+    )
+
+
+def _come(calls: RetryingCalls, wanted: _Wanted, *, as_json: bool) -> None:
+    done, alive, hint = _migrate(calls, wanted)
+    now = moment(calls.read(lambda session: session.inspection.now_us()) // 1_000)
     if as_json:
         say_json(_as_json(done, alive, hint))
     else:
@@ -123,10 +162,14 @@ def migrate_command(sent_until: str | None, as_json: bool, path: str | None, **g
 
 
 def _check(wanted: _Wanted) -> None:
+    if (wanted.source is None) == (wanted.target is None):
+        raise click.UsageError("give one of --from and --to")
     if (wanted.source == _PREFIX) != bool(wanted.old_prefix):
         raise click.UsageError("--old-prefix belongs to --from prefix")
-    if wanted.path is not None and wanted.source != "shelve":
-        raise click.UsageError("--schedule belongs to --from shelve")
+    if wanted.path is not None and "shelve" not in (wanted.source, wanted.target):
+        raise click.UsageError("--schedule belongs to --from shelve or --to shelve")
+    if wanted.target == "shelve" and wanted.name_prefix:
+        raise click.UsageError("--to shelve takes no --prefix: it replaces the whole file")
     if wanted.source == _PREFIX and (wanted.name_prefix or wanted.sent_until):
         raise click.UsageError("--from prefix takes neither --prefix nor --sent-until")
 
@@ -137,7 +180,7 @@ def _migrate(calls: RetryingCalls, wanted: _Wanted) -> tuple[Migration, Living, 
     if wanted.source == _PREFIX:
         return _from_prefix(calls, wanted, here)
     origin = Origin(client_app(), {*here.declared, *here.broken}, here.timezone, _path(wanted))
-    reader = _READERS[wanted.source]
+    reader = _READERS[str(wanted.source)]
     reading = _selected(reader(origin), wanted.name_prefix)
     _refuse_alive(reading, wanted)
     done = migrated(
@@ -145,7 +188,7 @@ def _migrate(calls: RetryingCalls, wanted: _Wanted) -> tuple[Migration, Living, 
         reading,
         here,
         dry_run=not wanted.apply,
-        sent_until_ms=None if wanted.sent_until is None else to_ms("sent_until", wanted.sent_until),
+        sent_until_ms=_sent_until_ms(wanted),
         progress=_progress if on_a_terminal() else None,
     )
     alive = reading.living
@@ -191,6 +234,10 @@ def _here(calls: RetryingCalls) -> Here:
     app.finalize()
     found: BeatSchedule = Scheduler(app, lazy=True).declarations()
     return Here(location.timezone, location.limits, found.entries, found.broken)
+
+
+def _sent_until_ms(wanted: _Wanted) -> int | None:
+    return None if wanted.sent_until is None else to_ms("sent_until", wanted.sent_until)
 
 
 def _path(wanted: _Wanted) -> Path:

@@ -117,8 +117,10 @@ def gone_back(
     if not dry_run:
         target.disable(plan.disabled)
         plan.correct(target.write(plan.written))
+    after = status if dry_run or force else _status(calls)
     rows = sorted(plan.rows.values(), key=lambda row: row.name)
-    return GoingBack(target.place, rows, not dry_run, tuple(_warnings(status)))
+    warnings = (*_unfinished(status), *_started(after, dry_run=dry_run))
+    return GoingBack(target.place, rows, not dry_run, warnings)
 
 
 def _status(calls: RetryingCalls) -> Status:
@@ -131,12 +133,20 @@ def _entries(calls: RetryingCalls, prefix: str) -> Iterator[Entry]:
         yield from entries_of(calls, [name for name in page if name.startswith(prefix)])
 
 
-def _warnings(status: Status) -> Iterator[str]:
+def _unfinished(status: Status) -> Iterator[str]:
     if status.in_flight:
         yield (
             f"{plural(status.in_flight, 'claimed firing')} may not have been sent: to have that "
             "settled, start one beat of habeat, stop it with SIGTERM, and run this again"
         )
+
+
+def _started(status: Status, *, dry_run: bool) -> Iterator[str]:
+    """A beat of habeat that runs now would send what the other one sends."""
+    if status.replicas:
+        where = ", ".join(replica.where for replica in status.replicas)
+        again = "stop it before --apply" if dry_run else "stop it, and run this again"
+        yield f"a beat of habeat runs: {where}; {again}"
 
 
 class _Plan:

@@ -24,19 +24,21 @@ from habeat.core.entry import Entry, EntryState, instant
 from habeat.core.limits import DEFAULT_LIMITS, Limits
 from habeat.entries.affordable import check_affordable
 from habeat.entries.changes import change, position_after
-from habeat.entries.codec import encode
+from habeat.entries.codec import encode, paused_json
 from habeat.entries.draft import new_entry
 from habeat.entries.readable import shown
 from habeat.entries.schedules import schedule_of
 from habeat.errors import HabeatError
 from habeat.migrate.found import SourceEntry, Uncarried
 from habeat.ports.entries import Arrival, Position, Stored
-from habeat.schedules import Interval, Schedule
+from habeat.schedules import Interval, Schedule, Solar
 from habeat.schedules.custom import Code
 from habeat.schedules.schedule import to_ms
 
 #: A last run further ahead than this is not a clock that is a little off.
 AHEAD_MS = 3_600_000
+#: Solar slots are rounded to seconds: the source may run one a little before ours.
+SOLAR_MARGIN_MS = 1_000
 
 
 class Action(enum.StrEnum):
@@ -158,12 +160,13 @@ def _written(found: SourceEntry, wanted: Entry, at: Instant, source: str) -> Row
     if position.next_slot_ms is None and not is_code:
         return Row(found.name, Action.SPENT, why="it has no more slots", notes=found.notes)
     last_ms = _last_run_ms(found, at)
+    paused = _pause(found, at, source)
     arrival = Arrival(
         name=found.name,
         definition=encode(entry, rev=1, created_ms=at.now_ms),
-        paused="",
+        paused=paused,
         resume_at_ms=None,
-        position=position,
+        position=replace(position, due_ms=None) if paused else position,
         last_fired_ms=last_ms,
         fired=found.total_run_count,
         note=f"migrated from {source}",
@@ -172,11 +175,18 @@ def _written(found: SourceEntry, wanted: Entry, at: Instant, source: str) -> Row
     return Row(
         name=found.name,
         action=Action.DECLARE if found.declared else Action.CARRY,
-        first_slot=instant(position.next_slot_ms) if entry.enabled else None,
-        why=_why(entry, position, at),
+        first_slot=instant(position.next_slot_ms) if entry.enabled and not paused else None,
+        why="paused, because it is disabled there" if paused else _why(entry, position, at),
         notes=(*found.notes, *_remarks(found, at)),
         arrival=arrival,
     )
+
+
+def _pause(found: SourceEntry, at: Instant, source: str) -> str:
+    """The JSON of a pause, for an entry of code that was disabled in the source; "" for others."""
+    if not found.declared or found.enabled:
+        return ""
+    return paused_json(f"disabled in {source}", at.now_ms)
 
 
 def _why(entry: Entry, position: Position, at: Instant) -> str:
@@ -226,6 +236,8 @@ def _cursor_ms(found: SourceEntry, entry: Entry, at: Instant) -> int:
         cursor_ms = last_ms
         if found.declared and isinstance(entry.schedule, Interval):
             cursor_ms += (entry.schedule.every_ms + 1) // 2 - 1
+        if isinstance(entry.schedule, Solar):
+            cursor_ms += SOLAR_MARGIN_MS
     elif found.last_run_at is None and found.first_run_at is not None:
         cursor_ms = to_ms("first_run_at", found.first_run_at) - 1
     else:

@@ -181,6 +181,25 @@ def test_a_period_of_code_runs_half_a_period_to_one_and_a_half_after_the_last_ru
     assert ms(row.first_slot) == entry.schedule.next_after_ms(ms(row.first_slot) - 1)
 
 
+def test_an_entry_of_code_that_was_disabled_there_is_paused_here() -> None:
+    found = source(3_600, declared=True, enabled=False, last_run_at=NOW)
+    row = plan(found, declared(3_600))
+    assert row.arrival is not None
+    assert '"reason": "disabled in RedBeat"' in row.arrival.paused
+    assert row.arrival.position.due_ms is None
+    assert (row.first_slot, row.why) == (None, "paused, because it is disabled there")
+
+
+def test_a_solar_event_that_ran_a_moment_before_its_rounded_slot_is_not_repeated() -> None:
+    sunset = habeat.solar("sunset", 52.5, 13.4)
+    slot = sunset.next_after(NOW)
+    assert slot is not None
+    found = source(sunset, last_run_at=slot - timedelta(milliseconds=400))
+    row = plan(found, at=Instant(ms(slot)))
+    assert row.first_slot is not None
+    assert row.first_slot - slot > timedelta(hours=20)
+
+
 def test_a_schedule_of_code_is_left_to_the_leader() -> None:
     entry = Entry("report", "t", Code("proj.Moon"), owner="config", from_code=("schedule",))
     found = SourceEntry("report", last_run_at=NOW - HOUR, declared=True)
