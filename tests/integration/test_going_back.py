@@ -20,7 +20,7 @@ from habeat.migrate.sources import redbeat, shelf
 from habeat.migrate.targets.redbeat import RedBeatTarget
 from habeat.migrate.targets.shelf import ShelfTarget
 from tests.integration.scripts.bench import Bench
-from tests.integration.test_migrating_django import place
+from tests.support.positions import place
 from tests.support.servers.redis_server import Server
 
 PREFIX = "habeat:back"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,14 +11,13 @@ from celery import Celery
 
 import habeat
 from habeat import Client
-from habeat.entries.codec import encode
 from habeat.migrate.found import Reading, SourceEntry, SourceUnreadable
 from habeat.migrate.going_back import GoingBack, gone_back
 from habeat.migrate.sources import django as source
 from habeat.migrate.targets.django import DjangoTarget
-from habeat.ports.entries import Position, Write
 from tests.integration.test_cli import Shell
 from tests.support.django_databases import empty_beat_tables
+from tests.support.positions import place
 from tests.support.servers.redis_server import Server
 
 pytest.importorskip("django_celery_beat")
@@ -257,29 +255,6 @@ def next_run(name: str, app: Celery) -> datetime | None:
 
     due, seconds = ModelEntry(PeriodicTask.objects.get(name=name), app=app).is_due()
     return None if due else datetime.now(UTC) + timedelta(seconds=seconds)
-
-
-def place(client: Client, name: str, cursor: datetime, *, owned: bool = False) -> None:
-    """Set the cursor of an entry, which may become one of beat_schedule."""
-
-    def write(session: Any) -> None:
-        (stored,) = session.entries.read([name]).stored
-        at_ms = int(cursor.timestamp() * 1_000)
-        entry = replace(stored.entry, owner="config" if owned else "api")
-        slot_ms = entry.next_slot_ms(at_ms)
-        session.entries.write(
-            [
-                Write(
-                    name,
-                    stored.digest,
-                    encode(entry),
-                    owned=owned,
-                    position=Position(at_ms, slot_ms, slot_ms),
-                )
-            ]
-        )
-
-    client._calls.write(write)
 
 
 def test_every_schedule_goes_on_at_its_next_slot(client: Client, app: Celery) -> None:
