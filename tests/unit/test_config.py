@@ -74,6 +74,7 @@ def test_defaults_are_those_of_the_design() -> None:
         error_chars=500,
         own_options=(),
         heartbeat_file=None,
+        shadow=False,
     )
 
 
@@ -506,3 +507,10 @@ def test_celerys_own_default_broker_is_no_redis() -> None:
 def test_an_app_without_a_name_is_refused() -> None:
     with pytest.raises(SettingsError, match="no name of its own"):
         of_app(Celery(broker="redis://h"))
+
+
+def test_a_shadow_has_a_prefix_of_its_own_whether_one_is_set_or_not() -> None:
+    conf = {"broker_url": "redis://", "habeat_shadow": True}
+    assert Settings.from_conf(conf, app_main="proj").key_prefix == "habeat:proj-shadow"
+    conf["habeat_key_prefix"] = "own"
+    assert Settings.from_conf(conf, app_main="proj").key_prefix == "own-shadow"

@@ -31,11 +31,13 @@ from habeat.beat.message.send_path import expires_of_task
 from habeat.beat.neighbours import Neighbours
 from habeat.beat.preflight import Preflight
 from habeat.beat.schedule_threads import ScheduleThreads
+from habeat.beat.shadow.publisher import NoBroker, ShadowPublisher
+from habeat.beat.shadow.watcher import Kept, Watcher
 from habeat.beat.stopping import InterruptibleWakeChannel, Stopper
 from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import SystemClock
 from habeat.config import Settings
-from habeat.config.from_app import limits_of, policies_of
+from habeat.config.from_app import limits_of, owner_name, policies_of
 from habeat.core.lease import renew_after_ms
 from habeat.engine import Engine, EngineSettings
 from habeat.engine.election import Election, Pace
@@ -50,6 +52,7 @@ from habeat.store.keys import Keys
 from habeat.store.known_tasks import KnownTasksStore
 from habeat.store.leases import RedisElectionStore
 from habeat.store.pubsub import RedisWakeChannel
+from habeat.store.shadow_log import ShadowLog
 
 RELEASE_TIMEOUT_S = 1.0
 
@@ -64,7 +67,8 @@ class ReplicaParts:
     connections: Connections
     keys: Keys
     wake_channel: RedisWakeChannel
-    broker: Broker
+    broker: Broker | NoBroker
+    watcher: Watcher | None = None
 
     def release(self) -> None:
         """Release the lease over a separate connection, within a second; never raises."""
@@ -82,6 +86,8 @@ class ReplicaParts:
 
     def close(self) -> None:
         """Close all connections. Call `release` first."""
+        if self.watcher is not None:
+            self.watcher.close()
         self.wake_channel.resubscribe()
         self.connections.close()
         self.broker.discard()
@@ -137,6 +143,7 @@ def build(
         keys=built.keys,
         wake_channel=built.wake_channel,
         broker=built.broker,
+        watcher=built.watcher,
     )
     _drop_in_children(parts)
     return parts
@@ -148,7 +155,7 @@ class _Assembly:
     def __init__(self, app: Celery, settings: Settings, before: ReplicaParts | None) -> None:
         self.app, self.settings, self.clock = app, settings, SystemClock()
         self.limits = limits_of(settings, app.conf)
-        self.owner = app.main or settings.key_prefix
+        self.owner = owner_name(settings, app.main)
         self.nonce = nonce = new_nonce(self.clock)
         self.keys = Keys(settings.key_prefix)
         self.connections = before.connections if before else _connections(settings)
@@ -185,7 +192,13 @@ class _Assembly:
     def add_messages(self, apply_entry: Callable[..., None], stopper: Stopper) -> None:
         """What builds messages and hands them to the broker."""
         app, settings, store = self.app, self.settings, self.store
-        self.broker = Broker(
+        self.watcher: Watcher | None = None
+        self.broker: Broker | NoBroker
+        self.publisher: CeleryPublisher | ShadowPublisher
+        if settings.shadow:
+            self.broker, self.publisher = NoBroker(), self._shadow_publisher()
+            return
+        self.broker = broker = Broker(
             app,
             settings.publish_timeout_ms / 1_000,
             now_ms=self._monotonic_ms,
@@ -193,7 +206,7 @@ class _Assembly:
         )
         self.publisher = CeleryPublisher(
             renderer=EntryRenderer(app, self.definitions, apply_entry, stopper.leaving),
-            broker=self.broker,
+            broker=broker,
             wanted=settings.dispatch,
             impossible=_why_not_atomic(app, settings),
             same_server=_same_server(self.caller, settings.redis.db),
@@ -201,6 +214,22 @@ class _Assembly:
             now_ms=self._monotonic_ms,
             template=settings.template,
         )
+
+    def _shadow_publisher(self) -> ShadowPublisher:
+        """The publisher of a shadow, and what watches the other beat, with its own connection."""
+        settings, publisher = self.settings, ShadowPublisher(self.app, self.definitions.code_parts)
+        declared = {entry.task_name for entry in self.beat_schedule.entries.values()}
+        connections = _connections(settings)
+        self.watcher = Watcher(
+            self.app,
+            ShadowLog(Caller(connections, self.keys)),
+            has_task=lambda task: task in declared or publisher.has_task(task),
+            kept=Kept(settings.ledger_age_ms, settings.ledger_length),
+            clock=self.clock,
+            nonce=self.nonce,
+            disconnect=connections.close,
+        )
+        return publisher
 
     def engine(self, stopper: Stopper, max_interval_s: float) -> Engine:
         """The loop, and the housekeeping that it calls."""
@@ -238,6 +267,7 @@ class _Assembly:
             ttl_ms=self.settings.lease_ttl_ms,
             clock=self.clock,
             broker_failures=broker_failures,
+            watch=self.watcher.want if self.watcher else lambda _: None,
         )
 
     def _monotonic_ms(self) -> int:
@@ -257,6 +287,7 @@ def _dispatch_store(
         dead_age_ms=settings.dead_age_ms,
         dead_length=settings.dead_length,
         definition_bytes=definition_bytes,
+        shadow=settings.shadow,
     )
 
 

@@ -28,6 +28,7 @@ from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.neighbours import Neighbours
+from habeat.beat.shadow.publisher import NoBroker, ShadowPublisher
 from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import process_age_ms
 from habeat.core.lease import Fence
@@ -96,8 +97,8 @@ class Replica:
         lease_store: RedisElectionStore,
         entry_store: EntryStore,
         inspection: Inspection,
-        publisher: CeleryPublisher,
-        broker: Broker,
+        publisher: CeleryPublisher | ShadowPublisher,
+        broker: Broker | NoBroker,
         reconcile: Reconcile,
         differences: Differences,
         neighbours: Neighbours,
@@ -107,7 +108,10 @@ class Replica:
         ttl_ms: int,
         clock: Clock,
         broker_failures: Callable[[], int],
+        watch: Callable[[bool], None] = lambda _: None,
     ) -> None:
+        """`watch` is told whether to watch another beat, as the leader of shadows does."""
+        self._watch = watch
         self._identity = identity
         self._election = election
         self._lease_store = lease_store
@@ -142,6 +146,7 @@ class Replica:
         self._register_if_due(lead)
         self._neighbours.look_once()
         if lead is None:
+            self._watch(False)
             self._probe_if_due()
             self._compare()
             return None
@@ -157,6 +162,7 @@ class Replica:
             lead, generation=self._generation, history_lost_ms=self._election.known.loss.declared_ms
         )
         if seeding is None:
+            self._watch(True)
             self._compare()
         return seeding if indexing is None else indexing
 
@@ -281,7 +287,7 @@ class Replica:
             "redis_py": version_of("redis"),
             "python": platform.python_version(),
             "tzdata": version_of("tzdata"),
-            "dispatch": ("atomic" if publisher.atomic else "outbox") if publisher.decided else "",
+            "dispatch": publisher.dispatch,
             "dispatch_why": publisher.why,
             "skew_ms": self._skew_ms,
             "config": self._beat_schedule.fingerprint,

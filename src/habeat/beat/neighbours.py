@@ -18,6 +18,7 @@ from collections.abc import Mapping
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.config import Settings
+from habeat.core.shadow import is_shadow
 from habeat.ports import StoreUnavailable
 from habeat.printable import plural
 from habeat.store.connection import Connections
@@ -80,6 +81,8 @@ class Neighbours:
         return lines
 
     def _line(self, other: OtherPrefix, is_new: bool) -> str:
+        if is_shadow(other.app) or is_shadow(self._app_name):
+            return ""  # a shadow sends nothing, and its entries are copies
         related = bool(other.shared) or other.app == self._app_name
         if (other.live and other.shared) or (other.by_api and (related or is_new)):
             return _sentence(other)

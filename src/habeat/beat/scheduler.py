@@ -67,14 +67,13 @@ class Scheduler(CeleryScheduler):
 
     @property
     def info(self) -> str:
-        target = self._settings.redis
-        return "\n".join(
-            [
-                f"    . redis -> {target.safe_url()}",
-                f"    . prefix -> {self._settings.key_prefix}",
-                "    . role -> standby until elected",
-            ]
-        )
+        target, shadow = self._settings.redis, self._settings.shadow
+        lines = [
+            f"    . redis -> {target.safe_url()}",
+            f"    . prefix -> {self._settings.key_prefix}",
+            "    . role -> standby until elected",
+        ]
+        return "\n".join([*lines, "    . shadow -> sends nothing"] if shadow else lines)
 
     def setup_schedule(self) -> None:
         """Translate beat_schedule; log each entry that cannot be translated, and keep the rest.
@@ -112,9 +111,13 @@ class Scheduler(CeleryScheduler):
     ) -> Any:
         """Send one firing through Celery; for an entry that is not ours, do what Celery does.
 
-        That is one message more: the entry's slots stay as they are, also with `advance`.
+        That is one message more: the entry's slots stay as they are, also with `advance`. A shadow
+        sends nothing.
         """
         sending = getattr(entry, "sending", None)
+        if self._settings.shadow:
+            log.warning("habeat: %r is not sent: this beat is a shadow", entry.name)
+            return None
         if sending is None:
             sent = DeclaredEntry.copy_to_send(entry)
             return super().apply_async(sent, producer=producer, advance=advance, **kwargs)

@@ -33,6 +33,7 @@ from habeat.client.status import read_status
 from habeat.client.swapping import Plan, swap_or_conflict
 from habeat.core.entry import Entry
 from habeat.core.firing import Outcome, SkippedRun
+from habeat.core.shadow import is_shadow
 from habeat.entries.codec import decode_request, digest_of, encode, paused_json
 from habeat.entries.draft import storable
 from habeat.entries.readable import shown
@@ -119,6 +120,9 @@ def adopt_from(calls: RetryingCalls, prefix: str, *, dry_run: bool, force: bool)
         app, _ = source.read(lambda session: session.inspection.belongs_to())
         if not app and not status.entries.total:
             raise ValidationError("prefix", prefix, "a prefix under which a beat has led")
+        if is_shadow(app):
+            allowed = "the prefix of beats that send: what a shadow decided was never sent"
+            raise ValidationError("prefix", prefix, allowed)
         if not (dry_run or force):
             check_stopped(prefix, status)
         return _Adopting(calls, source, dry_run=dry_run).run()

@@ -25,6 +25,7 @@ from tenacity.nap import sleep as nap
 from habeat.client.budget import Budget
 from habeat.client.guard import NO_GUARD, Guard
 from habeat.client.location import Location
+from habeat.core.shadow import why_refused
 from habeat.errors import CallTimeout, ForeignState, HabeatError, RedisUnavailable
 from habeat.ports import StoreUnavailable
 from habeat.printable import repr_of
@@ -237,6 +238,8 @@ class RetryingCalls:
                 f"of habeat writes schema {SCHEMA}: use the release that the beats run"
             )
         if app and self.location.app_name and app != self.location.app_name:
+            if why := why_refused(app, self.location.app_name):
+                raise ForeignState(why)
             raise ForeignState(
                 f"the keys under {self.location.prefix!r} belong to another app ({app}), not to "
                 f"{self.location.app_name}: give this one a habeat_key_prefix of its own"

@@ -25,7 +25,7 @@ FOLLOW_EVERY_S = 1.0
 NEWS_AT_ONCE = 1_000
 
 OutcomeName = Literal[
-    "sent", "late", "skipped", "missed", "suppressed", "failed", "ambiguous", "note"
+    "sent", "late", "skipped", "missed", "suppressed", "failed", "ambiguous", "shadow", "note"
 ]
 OUTCOMES: tuple[OutcomeName, ...] = get_args(OutcomeName)
 
@@ -83,7 +83,9 @@ class LedgerRecord:
             reason = f"caught up ({reason})"
         elif not reason:
             late = f"more than {LATE_AFTER_MS // 1_000} s after it was due"
-            reason = {"sent": "on time", "late": late}.get(self.outcome, "no reason recorded")
+            shadow = "not sent: this beat is a shadow"
+            words = {"sent": "on time", "late": late, "shadow": shadow}
+            reason = words.get(self.outcome, "no reason recorded")
         return f"{reason}; attempt {self.attempt}" if self.attempt > 1 else reason
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from habeat.config import Settings
-from habeat.config.from_app import limits_of, policies_of, timezone_of
+from habeat.config.from_app import limits_of, owner_name, policies_of, timezone_of
 from habeat.config.redis_target import RedisTarget, redis_target
 from habeat.core.destinations import key_base, own_names
 from habeat.core.entry import Policies
@@ -46,7 +46,7 @@ def location_of_app(app: Any) -> Location:
     return Location(
         target=settings.redis,
         prefix=settings.key_prefix,
-        app_name=app.main or settings.key_prefix,
+        app_name=owner_name(settings, app.main),
         timezone=timezone_of(app.conf),
         policies=policies_of(settings),
         ledger_age_ms=settings.ledger_age_ms,

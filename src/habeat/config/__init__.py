@@ -15,6 +15,7 @@ from habeat.config.names import Conf, check_names
 from habeat.config.redis_target import RedisTarget
 from habeat.config.setting import Setting
 from habeat.config.table import BY_NAME, SETTINGS
+from habeat.core.shadow import shadow_prefix
 from habeat.errors import SettingsError
 
 __all__ = ["SETTINGS", "Setting", "Settings"]
@@ -27,7 +28,8 @@ _DERIVED = ("habeat_redis_url", "habeat_redis_options", "habeat_key_prefix")
 class Settings:
     """Every setting of one app; the fields are the settings without their prefix.
 
-    Times are milliseconds. `redis` is what `habeat_redis_url` and `habeat_redis_options` say.
+    Times are milliseconds. `redis` is what `habeat_redis_url` and `habeat_redis_options` say. The
+    `key_prefix` of a shadow is not the one that the app's real beats use (core/shadow.py).
     """
 
     redis: RedisTarget
@@ -60,6 +62,7 @@ class Settings:
     error_chars: int
     own_options: tuple[str, ...]
     heartbeat_file: str | None
+    shadow: bool
 
     @classmethod
     def from_conf(cls, conf: Conf, *, app_main: str | None) -> Settings:
@@ -74,9 +77,10 @@ class Settings:
             for row in SETTINGS
             if row.name not in _DERIVED
         }
+        prefix = _key_prefix(conf.get("habeat_key_prefix"), app_main)
         settings = cls(
             redis=configured_redis(conf),
-            key_prefix=_key_prefix(conf.get("habeat_key_prefix"), app_main),
+            key_prefix=shadow_prefix(prefix) if values["shadow"] else prefix,
             **values,
         )
         _check_times(settings)

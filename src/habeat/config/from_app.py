@@ -12,6 +12,12 @@ from habeat.config.zone_names import zone_name
 from habeat.core.destinations import key_base, own_names
 from habeat.core.entry import Delivery, Misfire, Policies
 from habeat.core.limits import Limits
+from habeat.core.shadow import owner_of
+
+
+def owner_name(settings: Settings, app_main: str | None) -> str:
+    """Who owns the keys under the app's prefix: the app, or its shadow."""
+    return owner_of(app_main or settings.key_prefix, shadow=settings.shadow)
 
 
 def policies_of(settings: Settings) -> Policies:

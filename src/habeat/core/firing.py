@@ -24,7 +24,10 @@ _NAMESPACE = uuid.UUID("6d3cf8a0-5b0c-5f0e-9d3e-0d7a8c1f4e21")
 
 
 class Outcome(enum.StrEnum):
-    """The outcome in a ledger record; NOTE marks a remark that is not an outcome."""
+    """The outcome in a ledger record; NOTE marks a remark that is not an outcome.
+
+    SHADOW is a firing that a shadow would have sent: nothing was.
+    """
 
     SENT = "sent"
     LATE = "late"
@@ -33,6 +36,7 @@ class Outcome(enum.StrEnum):
     SUPPRESSED = "suppressed"
     FAILED = "failed"
     AMBIGUOUS = "ambiguous"
+    SHADOW = "shadow"
     NOTE = "note"
 
 

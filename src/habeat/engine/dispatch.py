@@ -1,9 +1,9 @@
 """Turns planned firings into batches of claims, each for one of the two dispatches.
 
-A firing that is rendered to Redis commands goes through the atomic claim, any other through the
-outbox. Batches are sent in the order in which they were rendered, so the slots of one entry stay in
-order. In the outbox, an at-most-once firing is claimed alone, directly before it is published, so
-that a graceful stop loses none.
+A firing that is rendered to Redis commands goes through the atomic claim, as does one of a shadow,
+whose claim only records it. Any other firing goes through the outbox. Batches are sent in the order
+in which they were rendered, so the slots of one entry stay in order. In the outbox, an at-most-once
+firing is claimed alone, directly before it is published, so that a graceful stop loses none.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Dispatch:
     def claim(self, lead: Lead, batch: Sequence[Claim]) -> bool:
         """Claim a batch of one dispatch; False if some firings must be planned again."""
         # What is under way by the other dispatch finishes first: an entry's slots stay in order.
-        if batch[0].rendered.commands:
+        if batch[0].rendered.ends_with_claim:
             complete = self._outbox.finish(lead)
             return self._atomic.claim(lead, batch) and complete
         complete = self._atomic.finish(lead)
@@ -139,8 +139,8 @@ def batches(claims: Iterable[Claim], lead: Lead) -> Iterator[list[Claim]]:
 
 def _goes_with(claim: Claim, batch: list[Claim]) -> bool:
     first = batch[0]
-    atomic = bool(claim.rendered.commands)
-    if atomic != bool(first.rendered.commands):
+    atomic = claim.rendered.ends_with_claim
+    if atomic != first.rendered.ends_with_claim:
         return False
     # Atomic claims have nothing in flight that a stop could lose, so they need no such exception.
     alone = Delivery.AT_MOST_ONCE in (claim.delivery, first.delivery)

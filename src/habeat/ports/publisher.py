@@ -23,6 +23,7 @@ class Rendered:
     `code_us` is how long code other than habeat's took to build it; None if none has run yet.
     `task` is the task's name if the firing is still to be logged; "" if Celery has logged it.
     `expires_ms` is when the message says that it expires (Unix ms); None if never.
+    `unsent` is true in a shadow: `envelope` describes the message, and the claim only records it.
     """
 
     envelope: bytes = b""
@@ -32,6 +33,12 @@ class Rendered:
     code_us: int | None = None
     task: str = ""
     expires_ms: int | None = None
+    unsent: bool = False
+
+    @property
+    def ends_with_claim(self) -> bool:
+        """Whether nothing is left to do once it is claimed: there is no intent to settle."""
+        return self.unsent or bool(self.commands)
 
 
 @dataclass(frozen=True, slots=True)

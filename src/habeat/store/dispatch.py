@@ -55,7 +55,10 @@ class RedisDispatchStore:
         dead_age_ms: int = DEAD_AGE_MS,
         dead_length: int = DEAD_LENGTH,
         definition_bytes: int = DEFAULT_LIMITS.stored_bytes,
+        shadow: bool = False,
     ) -> None:
+        """With `shadow`, a claim records what would be sent: it neither sends nor stores it."""
+        self._shadow = shadow
         self._caller = caller
         self._dedup_ttl_ms = dedup_ttl_ms
         self._ledger = (ledger_age_ms, ledger_length)
@@ -123,7 +126,7 @@ class RedisDispatchStore:
     def _claim_head(
         self, fence: Fence, claims: Sequence[Claim], atomic: bool
     ) -> Sequence[str | int]:
-        how = "atomic" if atomic else "outbox"
+        how = "shadow" if self._shadow else "atomic" if atomic else "outbox"
         return (*fence.words, self._dedup_ttl_ms, how, *self._databases, len(claims))
 
     def settle(self, token: Token, departed: Sequence[Departed]) -> int:

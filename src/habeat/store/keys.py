@@ -80,6 +80,16 @@ class Keys:
         """The tasks that the leader's code registers."""
         return f"{self.base}tasks"
 
+    @property
+    def shadow(self) -> str:
+        """What a shadow would have sent, and what it saw another beat send, by time."""
+        return f"{self.base}shadow"
+
+    @property
+    def watched(self) -> str:
+        """The periods in which a shadow watched the messages of another beat."""
+        return f"{self.base}watched"
+
     def alive(self, nonce: str) -> str:
         """The channel that a replica is subscribed to while its process lives."""
         return f"{self.base}alive:{nonce}"

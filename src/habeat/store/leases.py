@@ -8,6 +8,7 @@ from typing import Any
 
 from habeat.core.data_loss import Loss
 from habeat.core.lease import Observation, Token
+from habeat.core.shadow import why_refused
 from habeat.ports import Clock, Known, Look, Refused, Registration, Won
 from habeat.store.calling import Caller, text
 
@@ -32,15 +33,15 @@ class RedisElectionStore:
         self._new_cluster_id = new_cluster_id
 
     def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
-        return _attempt_reply(self._caller.run("acquire", *self._claim(nonce, ttl_ms, known)))
+        reply = self._caller.run("acquire", *self._claim(nonce, ttl_ms, known))
+        return _attempt_reply(reply, self._app_name)
 
     def steal(
         self, nonce: str, ttl_ms: int, known: Known, cause: str, seen: Observation
     ) -> Won | Refused:
         claim = self._claim(nonce, ttl_ms, known)
-        return _attempt_reply(
-            self._caller.run("steal", *claim, cause, _raw(seen.holder or ""), seen.heartbeat)
-        )
+        reply = self._caller.run("steal", *claim, cause, _raw(seen.holder or ""), seen.heartbeat)
+        return _attempt_reply(reply, self._app_name)
 
     def observe(self) -> Look:
         reply = self._caller.run_packed("observe")
@@ -96,7 +97,7 @@ class RedisElectionStore:
         )
 
 
-def _attempt_reply(reply: Sequence[Any]) -> Won | Refused:
+def _attempt_reply(reply: Sequence[Any], app_name: str) -> Won | Refused:
     word = text(reply[0])
     if word in ("won", "mine"):
         held, now_us, cluster, heartbeat, timeline, until, declared = map(text, reply[1:])
@@ -114,8 +115,10 @@ def _attempt_reply(reply: Sequence[Any]) -> Won | Refused:
         )
     if word == "foreign":
         what, whose = text(reply[1]), text(reply[2])
+        why = why_refused(whose, app_name) if what == "app" else ""
         return Refused(
-            f"the keys under this prefix belong to another {what} ({whose}); "
+            why
+            or f"the keys under this prefix belong to another {what} ({whose}); "
             "give this app a habeat_key_prefix of its own",
             foreign=True,
         )

@@ -39,7 +39,9 @@ def _replica(
     store: Store, clock: FakeClock, declared: BeatSchedule, election: Any = None
 ) -> Replica:
     election = election or _election()
-    publisher = SimpleNamespace(atomic=True, decided=True, why="", prepare=lambda _: None)
+    publisher = SimpleNamespace(
+        dispatch="atomic", atomic=True, decided=True, why="", prepare=lambda _: None
+    )
     given: Any = {
         "identity": Identity.of_this_process("a", clock),
         "election": election,

@@ -11,6 +11,7 @@ from tests.verification.mutations import (
     in_protocol,
     in_schedules,
     in_scripts,
+    in_shadow,
     in_stored_values,
 )
 from tests.verification.mutations.device import Device
@@ -25,6 +26,7 @@ PARTS: dict[str, list[Device]] = {
     "What is stored is hostile until decoded": in_stored_values.ALL,
     "Names, and Celery's settings": in_names.ALL,
     "Schedules and the change of clocks": in_schedules.ALL,
+    "A shadow sends nothing": in_shadow.ALL,
     "The protocol as a whole, by simulation": in_protocol.ALL,
 }
 

@@ -465,7 +465,7 @@ SENDING_OUT = [
         "dispatch: one way in a batch",
         "An outbox message is not claimed as if it had been pushed",
         "engine/dispatch.py",
-        "    if atomic != bool(first.rendered.commands):\n        return False\n",
+        "    if atomic != first.rendered.ends_with_claim:\n        return False\n",
         "",
         DISPATCH,
         keeps=ONCE,

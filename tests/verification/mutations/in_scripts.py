@@ -235,8 +235,8 @@ CLAIMS = [
         CLAIM,
         "claim: key written",
         "I3: what was claimed is known by its own key, too",
-        "  mark_fired(firing, 'settled')\n",
-        "",
+        "  mark_fired(firing, 'settled')\n  record(firing.name, firing.slot, outcome_of",
+        "  record(firing.name, firing.slot, outcome_of",
         keeps=ONCE,
     ),
     _in(

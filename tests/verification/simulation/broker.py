@@ -104,6 +104,7 @@ class Publisher:
         self._begins = begins
         self._broker = broker
         self.atomic = atomic
+        self.dispatch = "atomic" if atomic else "outbox"
         self._connected = False
 
     def prepare(self, timeout_ms: int) -> None:

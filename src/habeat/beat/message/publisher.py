@@ -107,6 +107,11 @@ class CeleryPublisher:
         self._broker.connect(timeout_ms / 1_000)
         self._probe()
 
+    @property
+    def dispatch(self) -> str:
+        """The dispatch in use: "atomic" or "outbox"; "" until it is decided."""
+        return ("atomic" if self.atomic else "outbox") if self.decided else ""
+
     def _look_at_packets(self) -> None:
         """Forget all templates when packets become available or cease to be.
 

@@ -1,11 +1,11 @@
 -- Claims slots. At most one claim ever succeeds for an (entry, slot).
 --
--- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 dedup ttl ms, 5 'atomic' | 'outbox',
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 dedup ttl ms, 5 'atomic' | 'outbox' | 'shadow',
 --      6 the broker's database, 7 our own ('' and '' if they are the same),
 --      8 number of firings; then for each firing:
 --        name, digest of the definition, due ms it was planned for, cursor ms, slot ms,
 --        effective ms, next slot ms ('' if none), next due ms ('' if none), reason, delivery,
---        message (outbox; otherwise ''), request id ('' for a slot of the schedule), what remains
+--        message (outbox, or its description in a shadow; otherwise ''), request id ('' for a slot of the schedule), what remains
 --        of the request after this firing ('' if nothing), when the message expires ms ('' if
 --        never), number of commands; for each command: number of its words, the words (first the
 --        command, then its key)
@@ -15,6 +15,10 @@
 -- status: ok | duplicate | mine inflight | mine settled | early | expired | replan | gone | error …
 --
 -- A message that has expired is not sent: its slot is recorded as skipped, and is dealt with.
+--
+-- With 'shadow', nothing is pushed and no intent is stored. The record has an outcome of its own, and
+-- :shadow gets the description, for the comparison with what another beat sends (store/shadow_log.py).
+-- Neither the counters nor the lateness of firings include it.
 --
 -- A firing that was requested by hand moves no cursor. Its request must be in :requests as it was
 -- when planned (the digest is that of the request), and the claim replaces it with what remains;
@@ -27,6 +31,7 @@
 -- refuses the writes of a script only until one has succeeded, so PEXPIRE must not come first.
 
 local token, dedup_ms, atomic = ARGV[1], ARGV[4], ARGV[5] == 'atomic'
+local shadow = ARGV[5] == 'shadow'
 local refused = refusal(token, ARGV[3])
 if refused then
   return refused
@@ -214,6 +219,21 @@ local function keep_intent(firing)
   redis.call('ZADD', INFLIGHT_DUE, int(NOW + RESEND_AFTER), firing.name .. '@' .. firing.identity)
 end
 
+local function note_unsent(firing)
+  local late = math.max(0, NOW - tonumber(firing.effective))
+  mark_fired(firing, 'settled')
+  record(firing.name, firing.slot, 'shadow', firing.reason, '1', firing.slot, token, int(late), '0',
+    request_of(firing.identity))
+  if by_hand(firing.identity) then
+    return
+  end
+  local key = BASE .. 'shadow'
+  if type(redis.pcall('ZADD', key, firing.effective, firing.message)) == 'table' then
+    set_foreign_aside(key, 'zset')
+    redis.call('ZADD', key, firing.effective, firing.message)
+  end
+end
+
 -- Records a firing whose message is of no use any more. It takes no run of the entry, although the
 -- plan has counted one, so the entry is planned again: its later claims find another due time.
 local function expire(firing)
@@ -252,6 +272,10 @@ local function take(firing)
     step_request(firing)
   else
     move_on(firing, firing.state, true)
+  end
+  if shadow then
+    note_unsent(firing)
+    return
   end
   if atomic then
     settle_now(firing)

@@ -1,0 +1,410 @@
+"""Compare what a shadow would have sent with what another beat was seen to send.
+
+Slots and messages meet in groups: those with the same task, queue and arguments. What is in one
+group cannot be told apart, so the rule for a group depends on the entries that it has:
+
+- Entries with times of their own. In order of time, each slot takes a message within the tolerance,
+  which is at most half of the time between two slots. A message that is left over is a shifted one
+  if the slot nearest to it has no message and is at most `REACH_MS` away; otherwise it is one too
+  many. At an instant with slots of several entries but too few messages, nothing shows whose is
+  missing, and the difference names them all.
+- One interval. It has no times of its own: beats count it from whenever they began. So the first
+  message sets the phase, and each later one is compared with the message before it. A phase that
+  moves step by step is the other beat's delay, which adds up; once it amounts to a period, one
+  message is missing.
+- Several entries, at least one an interval. Only their numbers are compared. If these differ, the
+  difference is ambiguous.
+
+A slot whose message cannot have been seen, because nothing watched at the time, is unknown: never
+missing. Web processes send tasks, too. Those messages do not come at slots, so a process most of
+whose messages have no slot is not the other beat, and its messages do not count.
+
+Times are Unix milliseconds, UTC.
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_left, bisect_right
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+#: The furthest that a message may be from its slot and count as shifted: more than a clock change.
+REACH_MS = 5_400_000
+TOLERANCE_MS = 5_000
+LEAST_TOLERANCE_MS = 50
+
+
+class Verdict(enum.StrEnum):
+    """What the comparison says about a slot, or about a message without one."""
+
+    SAME = "same"
+    SHIFTED = "shifted"
+    MISSING = "missing"
+    EXTRA = "extra"
+    AMBIGUOUS = "ambiguous"
+    UNKNOWN = "unknown"
+
+
+#: The verdicts that make two schedules differ.
+DIFFERENT = (Verdict.SHIFTED, Verdict.MISSING, Verdict.EXTRA, Verdict.AMBIGUOUS)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Kind:
+    """What can be told from a message: its task, its queue, and a digest of its arguments.
+
+    `arguments` is "" for an entry whose arguments are computed for each message.
+    """
+
+    task: str
+    queue: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A firing that the shadow would have sent at `at_ms`; `period_ms` if it is of an interval."""
+
+    entry: str
+    at_ms: int
+    kind: Kind
+    period_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that another beat sent. `entry` is what it says of itself, or ""."""
+
+    id: str
+    at_ms: int
+    kind: Kind
+    sender: str = ""
+    entry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One verdict: about a slot, a message, or both.
+
+    `entries` has one name, or several that cannot be told apart; none for a message of a task that
+    no entry has. `shift_ms` is how much later the other beat was.
+    """
+
+    verdict: Verdict
+    entries: tuple[str, ...]
+    slot: Slot | None = None
+    message: Message | None = None
+    shift_ms: int = 0
+    why: str = ""
+
+    @property
+    def at_ms(self) -> int:
+        """When it was due, or without a slot, when it was sent."""
+        found = self.slot or self.message
+        assert found is not None
+        return found.at_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """When messages were watched: periods, sorted, that do not overlap."""
+
+    periods: tuple[tuple[int, int], ...] = ()
+    _starts: tuple[int, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, found: Iterable[tuple[int, int]], join_ms: int = 0) -> Watched:
+        """The union of these periods; gaps of at most `join_ms` are closed."""
+        merged: list[tuple[int, int]] = []
+        for start_ms, end_ms in sorted(found):
+            if merged and start_ms <= merged[-1][1] + join_ms:
+                merged[-1] = (merged[-1][0], max(end_ms, merged[-1][1]))
+            else:
+                merged.append((start_ms, end_ms))
+        return cls(tuple(merged), tuple(start for start, _ in merged))
+
+    def has(self, from_ms: int, to_ms: int) -> bool:
+        """Whether all of this period was watched."""
+        at = bisect_right(self._starts, from_ms) - 1
+        return at >= 0 and to_ms <= self.periods[at][1]
+
+    def within(self, from_ms: int, to_ms: int) -> Watched:
+        """The parts of it in this period."""
+        cut = ((max(start, from_ms), min(end, to_ms)) for start, end in self.periods)
+        return Watched.of(each for each in cut if each[0] < each[1])
+
+    @property
+    def total_ms(self) -> int:
+        return sum(end_ms - start_ms for start_ms, end_ms in self.periods)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The verdicts in order of time, and whose messages were compared.
+
+    `beats` are the processes taken for the other beat. `others` counts the messages of scheduled
+    tasks that other processes sent, by process.
+    """
+
+    pairs: Sequence[Pair]
+    beats: tuple[str, ...]
+    others: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the comparison goes by: when messages were watched, up to when, and how exactly."""
+
+    watched: Watched
+    until_ms: int
+    tolerance_ms: int = TOLERANCE_MS
+
+
+def compare(slots: Sequence[Slot], messages: Sequence[Message], terms: Terms) -> Comparison:
+    """A verdict for each slot up to `until_ms`, and for each message that no slot has."""
+    pairs = _pairs(slots, messages, terms)
+    beats = _beats(pairs)
+    theirs = [message for message in messages if message.sender in beats] if beats else messages
+    if len(theirs) < len(messages):
+        pairs = _pairs(slots, theirs, terms)
+    others = Counter(each.sender for each in messages if beats and each.sender not in beats)
+    ordered = sorted(pairs, key=lambda pair: (pair.at_ms, pair.entries))
+    return Comparison(ordered, tuple(sorted(beats)), dict(sorted(others.items())))
+
+
+def _beats(pairs: Iterable[Pair]) -> Collection[str]:
+    """The processes whose messages mostly have a slot."""
+    met: Counter[str] = Counter()
+    for pair in pairs:
+        if pair.message is not None:
+            met[pair.message.sender] += 1 if pair.slot is not None else -1
+    return {sender for sender, more in met.items() if more >= 0}
+
+
+def _pairs(slots: Sequence[Slot], messages: Sequence[Message], terms: Terms) -> list[Pair]:
+    found = (_compared(group, terms) for group in _Groups(slots, messages).all())
+    return [pair for pairs in found for pair in pairs if _is_over(pair, terms)]
+
+
+def _is_over(pair: Pair, terms: Terms) -> bool:
+    """Whether a message without a slot is of the time to compare; later, its slot may follow."""
+    return pair.slot is not None or pair.at_ms <= terms.until_ms
+
+
+@dataclass
+class _Group:
+    slots: list[Slot]
+    messages: list[Message]
+
+    def __post_init__(self) -> None:
+        self.slots.sort(key=lambda slot: (slot.at_ms, slot.entry))
+        self.messages.sort(key=lambda message: message.at_ms)
+        self.times = [slot.at_ms for slot in self.slots]
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        return tuple(sorted({slot.entry for slot in self.slots}))
+
+    def nearest_ms(self, at_ms: int) -> int | None:
+        """The time of the slot that is nearest to this one."""
+        at = bisect_left(self.times, at_ms)
+        return min(
+            self.times[max(0, at - 1) : at + 1], key=lambda ms: abs(ms - at_ms), default=None
+        )
+
+
+class _Groups:
+    """Sorts slots and messages into groups.
+
+    A message that names an entry goes only to that entry. Slots whose arguments are computed for
+    each message get the messages of their task and queue that no other group wants.
+    """
+
+    def __init__(self, slots: Sequence[Slot], messages: Sequence[Message]) -> None:
+        self._slots: dict[Kind, list[Slot]] = {}
+        self._messages: dict[Kind, list[Message]] = {}
+        named = {message.entry for message in messages if message.entry}
+        for slot in slots:
+            self._slots.setdefault(_own(slot.kind, slot.entry, named), []).append(slot)
+        for message in messages:
+            kind = self._kind_of(message, named)
+            self._messages.setdefault(kind, []).append(message)
+
+    def _kind_of(self, message: Message, named: set[str]) -> Kind:
+        kind = _own(message.kind, message.entry, named)
+        if kind in self._slots:
+            return kind
+        computed = replace(kind, arguments="")
+        return computed if computed in self._slots else kind
+
+    def all(self) -> Iterator[_Group]:
+        for kind in sorted({*self._slots, *self._messages}):
+            yield _Group(self._slots.get(kind, []), self._messages.get(kind, []))
+
+
+def _own(kind: Kind, entry: str, named: set[str]) -> Kind:
+    """The kind of an entry whose messages carry its name: nothing else can be mistaken for it."""
+    return Kind(f"\0{entry}", "", "") if entry in named else kind
+
+
+def _compared(group: _Group, terms: Terms) -> Iterable[Pair]:
+    periods = {slot.entry: slot.period_ms for slot in group.slots}
+    intervals = [period for period in periods.values() if period]
+    if not intervals:
+        return _Timed(group, terms).pairs()
+    if len(periods) == 1:
+        return _Paced(group, terms, intervals[0]).pairs()
+    return _counted(group, terms)
+
+
+class _Timed:
+    """A group of entries that have times of their own."""
+
+    def __init__(self, group: _Group, terms: Terms) -> None:
+        self._group, self._terms = group, terms
+        steps = (
+            later - earlier for earlier, later in zip(group.times, group.times[1:], strict=False)
+        )
+        least_ms = min((step for step in steps if step), default=terms.tolerance_ms * 2)
+        self._tolerance_ms = max(LEAST_TOLERANCE_MS, min(terms.tolerance_ms, least_ms // 2))
+        self._free: list[Message] = []
+        self._open: dict[int, deque[Slot]] = {}
+
+    def pairs(self) -> Iterator[Pair]:
+        yield from self._near()
+        for message in self._free:
+            yield self._left_over(message)
+        for slots in self._open.values():
+            yield from map(self._missing, slots)
+
+    def _near(self) -> Iterator[Pair]:
+        """The slots that have a message within the tolerance."""
+        messages = deque(self._group.messages)
+        for slot in self._group.slots:
+            while messages and messages[0].at_ms < slot.at_ms - self._tolerance_ms:
+                self._free.append(messages.popleft())
+            if messages and messages[0].at_ms <= slot.at_ms + self._tolerance_ms:
+                yield _paired(Verdict.SAME, slot, messages.popleft())
+            else:
+                self._open.setdefault(slot.at_ms, deque()).append(slot)
+        self._free += messages
+
+    def _left_over(self, message: Message) -> Pair:
+        nearest_ms = self._group.nearest_ms(message.at_ms)
+        if nearest_ms is None or abs(message.at_ms - nearest_ms) > REACH_MS:
+            return _extra(message, self._group.entries, self._terms.watched)
+        slots = self._open.get(nearest_ms)
+        if not slots:
+            return _extra(message, self._group.entries, self._terms.watched)
+        return _paired(Verdict.SHIFTED, slots.popleft(), message)
+
+    def _missing(self, slot: Slot) -> Pair:
+        from_ms, to_ms = slot.at_ms - self._tolerance_ms, slot.at_ms + self._tolerance_ms
+        if not self._terms.watched.has(from_ms, to_ms):
+            return _unknown(slot)
+        times = self._group.times
+        near = self._group.slots[bisect_left(times, from_ms) : bisect_right(times, to_ms)]
+        names = tuple(sorted({each.entry for each in near}))
+        if len(names) == 1:
+            return Pair(Verdict.MISSING, names, slot)
+        return Pair(
+            Verdict.AMBIGUOUS, names, slot, why="of one of these: their messages look alike"
+        )
+
+
+class _Paced:
+    """A group of one interval: each message is compared with the one before it."""
+
+    def __init__(self, group: _Group, terms: Terms, period_ms: int) -> None:
+        self._group, self._terms, self._period_ms = group, terms, period_ms
+        self._slots, self._messages = deque(group.slots), deque(group.messages)
+        self._tolerance_ms = min(terms.tolerance_ms, period_ms // 3)
+        self._phase_ms = self._first_phase_ms()
+
+    def _first_phase_ms(self) -> int:
+        """How much later than a slot the first message was: at most half a period."""
+        if not self._messages:
+            return 0
+        away_ms = self._messages[0].at_ms - self._slots[0].at_ms
+        half_ms = self._period_ms // 2
+        return (away_ms + half_ms) % self._period_ms - half_ms
+
+    def pairs(self) -> Iterator[Pair]:
+        first_ms = self._slots[0].at_ms
+        while self._slots:
+            expected_ms = self._slots[0].at_ms + self._phase_ms
+            if self._phase_ms >= self._period_ms:
+                yield from self._missing(expected_ms, "the other beat's delays add up to a period")
+                self._phase_ms -= self._period_ms
+                continue
+            off_ms = self._messages[0].at_ms - expected_ms if self._messages else self._period_ms
+            if off_ms >= self._period_ms // 2:
+                yield from self._missing(expected_ms)
+            elif off_ms >= -self._period_ms // 2:
+                yield self._met(off_ms)
+            else:
+                yield self._too_many(self._messages.popleft(), first_ms)
+        for message in self._messages:
+            if message.at_ms < self._terms.until_ms - self._period_ms:
+                yield self._too_many(message, first_ms)
+
+    def _met(self, off_ms: int) -> Pair:
+        slot, message = self._slots.popleft(), self._messages.popleft()
+        self._phase_ms += off_ms
+        if abs(off_ms) <= self._tolerance_ms:
+            return Pair(Verdict.SAME, (slot.entry,), slot, message, off_ms)
+        why = "since its message before"
+        return Pair(Verdict.SHIFTED, (slot.entry,), slot, message, shift_ms=off_ms, why=why)
+
+    def _too_many(self, message: Message, first_ms: int) -> Pair:
+        if message.at_ms < first_ms:  # its slot may have been before the time to compare
+            return Pair(Verdict.UNKNOWN, self._group.entries, None, message, why=NO_SLOT_YET)
+        return _extra(message, self._group.entries, self._terms.watched)
+
+    def _missing(self, expected_ms: int, why: str = "") -> Iterator[Pair]:
+        slot = self._slots.popleft()
+        from_ms, to_ms = expected_ms - self._tolerance_ms, expected_ms + self._tolerance_ms
+        if expected_ms > self._terms.until_ms:
+            return
+        if self._terms.watched.has(from_ms, to_ms):
+            yield Pair(Verdict.MISSING, (slot.entry,), slot, why=why)
+        else:
+            yield _unknown(slot)
+
+
+NO_SLOT_YET = "before its first slot"
+
+
+def _counted(group: _Group, terms: Terms) -> Iterator[Pair]:
+    """A group with an interval beside other entries: only the numbers are compared."""
+    watched, why = terms.watched, "only the numbers can be compared: their messages look alike"
+    seen = [slot for slot in group.slots if watched.has(slot.at_ms, slot.at_ms)]
+    yield from (_unknown(slot) for slot in group.slots if not watched.has(slot.at_ms, slot.at_ms))
+    count = min(len(seen), len(group.messages))
+    for slot, message in zip(seen, group.messages, strict=False):
+        yield Pair(Verdict.SAME, (slot.entry,), slot, message, why="counted with others like it")
+    # At the end of each watched period, an entry may have a slot whose message follows.
+    edges = 2 * len(watched.periods) * len(group.entries)
+    surplus = len(seen) - len(group.messages)
+    verdict = Verdict.AMBIGUOUS if abs(surplus) > edges else Verdict.UNKNOWN
+    for slot in seen[count:]:
+        yield Pair(verdict, group.entries, slot, why=why)
+    for message in group.messages[count:]:
+        yield Pair(verdict, group.entries, None, message, why=why)
+
+
+def _paired(verdict: Verdict, slot: Slot, message: Message) -> Pair:
+    return Pair(verdict, (slot.entry,), slot, message, message.at_ms - slot.at_ms)
+
+
+def _extra(message: Message, entries: tuple[str, ...], watched: Watched) -> Pair:
+    """A message without a slot; outside of what was watched, the shadow may not have run."""
+    if not watched.has(message.at_ms, message.at_ms):
+        return Pair(Verdict.UNKNOWN, entries, None, message, why="the shadow did not run")
+    return Pair(Verdict.EXTRA, entries, None, message)
+
+
+def _unknown(slot: Slot) -> Pair:
+    return Pair(Verdict.UNKNOWN, (slot.entry,), slot, why="nothing watched at that time")

@@ -1,0 +1,84 @@
+"""The devices of a shadow: nothing is sent, and nothing is taken for sent."""
+
+from __future__ import annotations
+
+from tests.verification.mutations.device import SCRIPTS, Device
+
+CLAIMS = "tests/integration/scripts/test_shadow.py"
+SHADOW = "tests/integration/test_shadow.py"
+DESCRIPTION = "tests/unit/beat/shadow/test_description.py"
+
+ALL = [
+    Device(
+        "shadow: no broker",
+        "A shadow has no connection that a message could leave by",
+        "beat/assembly.py",
+        "        if settings.shadow:\n            self.broker",
+        "        if False:\n            self.broker",
+        SHADOW,
+    ),
+    Device(
+        "shadow: nothing is pushed",
+        "The claim of a shadow pushes nothing, even if it is given a message to push",
+        f"{SCRIPTS}/claim.lua",
+        "ARGV[4], ARGV[5] == 'atomic'",
+        "ARGV[4], ARGV[5] ~= 'outbox'",
+        CLAIMS,
+    ),
+    Device(
+        "shadow: no intent",
+        "The claim of a shadow leaves nothing behind that a later leader would send",
+        f"{SCRIPTS}/claim.lua",
+        "  if shadow then\n    note_unsent(firing)\n    return\n  end\n",
+        "",
+        CLAIMS,
+    ),
+    Device(
+        "shadow: an outcome of its own",
+        "No reader takes what a shadow decided for a message that was sent",
+        f"{SCRIPTS}/claim.lua",
+        "record(firing.name, firing.slot, 'shadow', ",
+        "record(firing.name, firing.slot, 'sent', ",
+        CLAIMS,
+    ),
+    Device(
+        "shadow: keys of its own",
+        "What a shadow decided does not count as dispatched in the real run",
+        "core/shadow.py",
+        "return prefix + SUFFIX",
+        "return prefix",
+        SHADOW,
+    ),
+    Device(
+        "shadow: an owner of its own",
+        "A shadow and a beat that sends refuse each other's keys",
+        "core/shadow.py",
+        "return app_name + _MARK if shadow else app_name",
+        "return app_name",
+        SHADOW,
+    ),
+    Device(
+        "shadow: not adopted",
+        "Entries do not move from a shadow with positions of slots that were never sent",
+        "client/adopting.py",
+        "        if is_shadow(app):",
+        "        if False:",
+        SHADOW,
+    ),
+    Device(
+        "shadow: by hand",
+        "A handler of beat's signals sends nothing through a shadow",
+        "beat/scheduler.py",
+        "        if self._settings.shadow:\n            log.warning(",
+        "        if False:\n            log.warning(",
+        SHADOW,
+    ),
+    Device(
+        "shadow: no arguments are kept",
+        "Arguments of other programs' messages are stored as a digest only",
+        "beat/shadow/description.py",
+        "return hashlib.sha256(words.encode",
+        "return words or hashlib.sha256(words.encode",
+        DESCRIPTION,
+    ),
+]
