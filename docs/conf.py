@@ -25,6 +25,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "docs.site.pages",
     "docs.site.sources",
+    "docs.site.line_breaks",
     "docs.site.public_names",
 ]
 root_doc = "index"

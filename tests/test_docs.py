@@ -236,6 +236,9 @@ def test_what_habeat_says_according_to_a_guide_is_in_the_code(
         assert part in texts_of_the_code, f"{name}.md explains {line!r}"
 
 
+COMPARISON = runpy.run_path(str(DOCS / "concepts" / "comparison.py"))
+figures = COMPARISON["figures"]
+
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 
 
@@ -375,20 +378,10 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
     assert quoted[1].startswith(f"{seconds[1]:.1f} s")
 
 
-def figures(table: str, titled: str) -> dict[str, list[str]]:
-    """The rows of a table of the benchmarks by contender, without remarks in parentheses."""
-    page = (DOCS / "evidence" / "benchmarks.md").read_text()
-    block = page.partition(f"<!-- bench:{table} -->")[2].partition("<!-- /bench")[0]
-    titles = re.split(r"^(\*\*.*\*\*)$", block, flags=re.MULTILINE)
-    body = next(
-        body for title, body in zip(titles[1::2], titles[2::2], strict=True) if titled in title
-    )
-    found = {}
-    for line in body.splitlines():
-        if line.startswith("| "):
-            name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
-            found[re.sub(r" \(.* after 40 s\)", "", name)] = cells
-    return found
+def test_the_figures_of_the_comparison_are_those_of_the_benchmarks() -> None:
+    page = (DOCS / "concepts" / "comparison.md").read_text()
+    assert page.count("<!-- figures: ") == 5
+    assert page == COMPARISON["filled"](page), "run docs/concepts/comparison.py --write"
 
 
 def test_the_fragments_of_the_changelog_are_of_kinds_that_it_has() -> None:
