@@ -282,6 +282,27 @@ def test_every_configuration_is_accepted() -> None:
         assert Settings.from_conf(app.conf, app_main="proj")
 
 
+#: Pages whose Python runs as it stands, and the test that runs it. Configuration is run above.
+RUN = {
+    "docs/concepts/schedules.md": "unit/schedules/test_pages.py",
+    "docs/guides/schedules-from-an-application.md": "integration/test_docs_examples.py",
+    "docs/guides/tenants.md": "integration/test_docs_examples.py",
+    "docs/guides/monitoring.md": "integration/test_docs_examples.py",
+    "docs/guides/testing.md": "unit/testing/test_guide.py",
+    "docs/reference/errors.md": "integration/test_docs_examples.py",
+    "docs/reference/python-api.md": "integration/test_docs_examples.py",
+}
+
+
+def test_every_block_of_python_runs_in_a_test() -> None:
+    configured = {(page, block) for page, block in configuration()}
+    for page in pages_with("python"):
+        if all((page, block) in configured for block in blocks(page, "python")):
+            continue
+        assert name_of(page) in RUN, f"nothing runs the Python of {name_of(page)}"
+        assert page.name in (ROOT / "tests" / RUN[name_of(page)]).read_text()
+
+
 def command_lines() -> Iterator[tuple[Path, list[str]]]:
     """Each command of the console blocks, and each `celery -A proj habeat …` in the text."""
     for page in PAGES:
