@@ -3,8 +3,7 @@
 from habeat.schedules.constructors import cron, crontab, every, once, rrule, solar
 from habeat.schedules.cron import Cron
 from habeat.schedules.crontab import Crontab
-from habeat.schedules.interval import Interval
-from habeat.schedules.once import Once
+from habeat.schedules.interval import Interval, Once
 from habeat.schedules.recurrence.rrule import RRule
 from habeat.schedules.registry import from_json, register
 from habeat.schedules.schedule import Remark, Run, Schedule

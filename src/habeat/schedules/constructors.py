@@ -13,9 +13,8 @@ from typing import Literal
 from habeat.errors import ValidationError
 from habeat.schedules.cron import Cron
 from habeat.schedules.crontab import Crontab, Field
-from habeat.schedules.interval import MINIMUM_MS, Interval
+from habeat.schedules.interval import MINIMUM_MS, Interval, Once
 from habeat.schedules.local import Fold, Gap
-from habeat.schedules.once import Once
 from habeat.schedules.recurrence.rrule import RRule
 from habeat.schedules.schedule import LAST_MS, to_ms
 from habeat.schedules.solar import Solar

@@ -1,8 +1,8 @@
-"""Fixed periods on a grid.
+"""Fixed periods on a grid, and single instants.
 
-The slots are ``offset + n * period`` counted from the Unix epoch, not "the last run plus the
-period". So publishing delays do not add up, a clock step moves no slot, and a replica that has lost
-all state still computes the same slots.
+The slots of a period are ``offset + n * period`` counted from the Unix epoch, not "the last run
+plus the period". So publishing delays do not add up, a clock step moves no slot, and a replica that
+has lost all state still computes the same slots.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 from habeat.errors import ValidationError
 from habeat.schedules import checks, in_words
 from habeat.schedules.registry import register
-from habeat.schedules.schedule import LAST_MS, Run, Schedule, check_limit
+from habeat.schedules.schedule import FIRST_MS, LAST_MS, Run, Schedule, check_limit
 
 MINIMUM_MS = 100
 
@@ -79,3 +79,23 @@ def _own_offset_ms(name: str, every_ms: int) -> int:
     offset_ms = int.from_bytes(digest, "big") % every_ms
     # Whole seconds are easier to read in logs.
     return offset_ms - offset_ms % 1000
+
+
+@register
+@dataclass(frozen=True, repr=False)
+class Once(Schedule):
+    """One slot, at `at_ms` (Unix milliseconds, UTC)."""
+
+    kind: ClassVar[str] = "once"
+    arithmetic: ClassVar[bool] = True
+
+    at_ms: int
+
+    def __post_init__(self) -> None:
+        checks.whole("at_ms", self.at_ms, FIRST_MS, LAST_MS)
+
+    def next_after_ms(self, after_ms: int) -> int | None:
+        return self.at_ms if self.at_ms > after_ms else None
+
+    def describe(self) -> str:
+        return f"once, at {self._shown(self.at_ms):%Y-%m-%d %H:%M:%S} UTC"
