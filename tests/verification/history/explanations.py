@@ -154,7 +154,7 @@ EXPLANATIONS: dict[Kind, Explanation] = {
         Hits.NOBODY,
         True,
         "Claims and settlings made after the snapshot are forgotten, so an intent that the "
-        "snapshot contains is sent again. Slots up to the last answer of the lost history are "
+        "snapshot contains is sent again. Slots up to the last answer of the lost timeline are "
         "recorded and do not fire; for later slots the entry's delivery decides.",
         loses=True,
     ),

@@ -126,7 +126,7 @@ ROWS: dict[Kind, Row] = {
     Kind.REDIS_RESTORED: Row(
         "old snapshot of Redis restored",
         "intents that the snapshot still has",
-        "slots up to the last answer of the lost history: recorded as *history lost*",
+        "slots up to the last answer of the lost timeline: recorded as *history lost*",
         "none afterwards",
         (_STORM,),
     ),

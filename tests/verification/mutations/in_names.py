@@ -104,7 +104,7 @@ ALL = [
     ),
     Device(
         "credentials: before the cut",
-        "A token that expires never looks like a crash, because connections are replaced",
+        "A password that expires never looks like a crash, because connections are replaced",
         "store/pubsub.py",
         "        if generation == self._generation or self._now_ms() < self._renew_at_ms:\n",
         "        if generation >= 0:\n",
