@@ -126,7 +126,7 @@ class HabeatCommand(CeleryCommand):
         return {**_ALIASES.get(self.name or "", {}), **found}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Celery's lists arguments among the options, with a click that has help for both."""
+        """List the options only: Celery's own method adds the arguments if click has help for them."""
         options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
         with formatter.section("Options"):
             formatter.write_dl([row for each in options if (row := each.get_help_record(ctx))])

@@ -174,7 +174,7 @@ def changed(
 def _interrupted(
     chosen: Chosen, done: ManyChanged, unknown: Sequence[str], why: HabeatError, *, removes: bool
 ) -> BulkInterrupted:
-    """The error that says how far a call came that has changed some entries."""
+    """The error for a call that has changed only some of its entries."""
     return BulkInterrupted(
         (),
         unknown,

@@ -2,8 +2,8 @@
 
 The standard library returns the offset at an instant, one datetime at a time. To enumerate
 wall-clock slots fast, and to see gaps and folds in advance, habeat needs the opposite: the instants
-at which the offset changes. It probes the offset once a day and bisects where two probes differ. A
-change of only the zone's abbreviation or DST flag is not a transition.
+at which the offset changes. It probes the offset once a day and bisects where two probes differ. If
+only the zone's abbreviation or DST flag changes, that is not a transition.
 
 Segments are computed and cached per block of 2**25 s, about a year. A segment that crosses the end
 of a block is cut there, but its repeated and missing local times come from the true transitions,
