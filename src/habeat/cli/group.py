@@ -126,7 +126,7 @@ class HabeatCommand(CeleryCommand):
         return {**_ALIASES.get(self.name or "", {}), **found}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the options only: Celery's own method adds the arguments if click has help for them."""
+        """List the options only; Celery's own method adds arguments if they have help."""
         options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
         with formatter.section("Options"):
             formatter.write_dl([row for each in options if (row := each.get_help_record(ctx))])
