@@ -14,8 +14,8 @@ _HOSTS = ("tzlocal", "LocalTimezone")
 def zone_name(zone: tzinfo, moment: datetime | None = None) -> str:
     """The IANA name of a zone, or its offset if it is fixed, as in ``UTC+05:30``.
 
-    `moment` is a time in that zone. It distinguishes the host's zone, as `astimezone()` returns it, from
-    an offset that someone chose. ValidationError if the zone has no name.
+    `moment` is a time in that zone. It distinguishes the host's zone, as `astimezone()` returns it,
+    from an offset that someone chose. ValidationError if the zone has no name.
     """
     # zoneinfo's name, pytz's, dateutil's
     for attribute in ("key", "zone", "_filename"):
