@@ -157,7 +157,8 @@ def _come(calls: RetryingCalls, wanted: _Wanted, *, as_json: bool) -> None:
         say_json(_as_json(done, alive, hint))
     else:
         _say(done, alive, hint, now)
-    if (done.written and alive.alive) or any(row.action in UNFINISHED for row in done.rows):
+    unwanted = done.written and alive.alive and not wanted.even_if_alive
+    if unwanted or any(row.action in UNFINISHED for row in done.rows):
         bad()
 
 
