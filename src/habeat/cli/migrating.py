@@ -293,7 +293,8 @@ def _say(done: Migration, alive: Living, hint: str, now: datetime) -> None:
     say(f"from {done.source}")
     if done.rows:
         Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY).print(
-            [_row(row, now) for row in done.rows]
+            # What a person has to look at is last, next to the summary.
+            [_row(row, now) for row in sorted(done.rows, key=lambda row: row.action in UNFINISHED)]
         )
     for action, (did, would) in _SUMMARY.items():
         if count := sum(row.action is action for row in done.rows):

@@ -28,7 +28,7 @@ from habeat.entries.codec import encode, paused_json
 from habeat.entries.draft import new_entry
 from habeat.entries.readable import shown
 from habeat.entries.schedules import schedule_of
-from habeat.errors import HabeatError
+from habeat.errors import HabeatError, ValidationError
 from habeat.migrate.found import SourceEntry, Uncarried
 from habeat.ports.entries import Arrival, Position, Stored
 from habeat.schedules import Interval, Schedule, Solar
@@ -110,14 +110,19 @@ def planned(found: SourceEntry, stored: Stored, here: Here, at: Instant, source:
     try:
         wanted = _declared(found, here) if found.declared else _carried(found, here, at)
     except HabeatError as error:
-        return Row(found.name, Action.REFUSE, why=str(error), notes=found.notes)
+        return _refused(found, error)
     if stored.exists or stored.state.cursor_ms:
         return _present(found, stored, wanted)
     try:
         check_affordable(wanted, at.now_ms)
     except HabeatError as error:
-        return Row(found.name, Action.REFUSE, why=str(error), notes=found.notes)
+        return _refused(found, error)
     return _written(found, wanted, at, source)
+
+
+def _refused(found: SourceEntry, error: HabeatError) -> Row:
+    why = error.of_entry("") if isinstance(error, ValidationError) else error
+    return Row(found.name, Action.REFUSE, why=str(why), notes=found.notes)
 
 
 def _declared(found: SourceEntry, here: Here) -> Entry:
