@@ -408,4 +408,4 @@ def test_options_that_do_not_fit_are_refused(shell: Shell, given: tuple[str, ...
 
 def test_a_source_without_entries_is_an_error(shell: Shell) -> None:
     error = shell.error(1, "migrate", "--from", "redbeat")
-    assert error["kind"] == "SourceUnreadable"
+    assert error["kind"] == "SourceEmpty"
