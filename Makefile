@@ -26,7 +26,8 @@ test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (und
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 acceptance: $(VENV)/.has-test ## the slow suites: real processes killed, frozen and cut off
-	$(BIN)/python -m pytest -m slow --ignore=tests/system/chaos --ignore=tests/deployment --ignore=tests/release $(ARGS)
+	$(BIN)/python -m pytest -m slow --ignore=tests/system/chaos \
+	  --ignore=tests/deployment --ignore=tests/release --ignore=tests/system/sqs $(ARGS)
 
 manifests: $(VENV)/.has-test $(VENV)/.has-deploy ## deploy/: schemas, units, and beats started as the manifests say
 	$(BIN)/python -m pytest tests/deployment -m slow $(ARGS)

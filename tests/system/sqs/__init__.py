@@ -1,0 +1,1 @@
+"""A broker that is SQS, played by moto's server. Started by the `sqs` session of the noxfile."""
