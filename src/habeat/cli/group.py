@@ -43,6 +43,7 @@ COMMANDS = {
     "preview": "slots",
     "simulate": "simulating",
     "check": "checking",
+    "plan": "planning",
     "history": "slots",
     "drift": "slots",
     "dead": "dead",

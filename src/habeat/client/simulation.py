@@ -180,12 +180,15 @@ class _Count:
         self.check(lambda: f"all firings were counted, the peaks up to {entry.name!r}")
         return sum(1 for _ in self._due(entry, at_ms, at_ms + MINUTE_MS))
 
-    def _due(self, entry: Entry, start_ms: int, end_ms: int) -> Iterator[int]:
-        """The effective times in ``start <= t < end``."""
+    def _due(self, entry: Entry, start_ms: int, end_ms: int) -> Iterable[int]:
         spread = replace(entry, spread_ms=max(entry.spread_ms, self.spread_ms))
-        if (steady := _steady(spread, start_ms, end_ms)) is not None:
-            return iter(steady)
-        return _offset(spread, start_ms, end_ms)
+        return due_times(spread, start_ms, end_ms)
+
+
+def due_times(entry: Entry, start_ms: int, end_ms: int) -> Iterable[int]:
+    """The effective times in ``start <= t < end``; a range if they are evenly spaced."""
+    steady = _steady(entry, start_ms, end_ms)
+    return _offset(entry, start_ms, end_ms) if steady is None else steady
 
 
 def _steady(entry: Entry, start_ms: int, end_ms: int) -> range | None:

@@ -1,0 +1,7 @@
+"""What a change of beat_schedule does to the slots of the coming weeks: `habeat plan`."""
+
+from habeat.client.change_plan.plan import ChangePlan, compare_schedules
+from habeat.client.change_plan.saved import SavedSchedule
+from habeat.client.change_plan.slot_changes import EntryChange, Window
+
+__all__ = ["ChangePlan", "EntryChange", "SavedSchedule", "Window", "compare_schedules"]
