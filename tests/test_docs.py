@@ -349,11 +349,15 @@ def test_every_command_line_is_one_that_its_command_takes(
                 continue
             words = words[words.index("celery") :]
         match words:
-            case ["celery", "-A", "proj", name, *given]:
+            case ["celery", "-A", _, name, *given]:
                 try:
                     parse(celery[name], name, given, parent)
                 except click.ClickException as error:
                     pytest.fail(f"{name_of(page)}: {shlex.join(words)}: {error.format_message()}")
+            case ["python", "-c", code]:
+                ast.parse(code)
+            case ["flask" | "uvicorn" | "curl" | "kill" | "pkill", *_]:
+                pass  # tests/system/examples starts and asks the same
             case ["python" | ".venv/bin/python", "-m", module, *_]:
                 assert find_spec(module), f"{name_of(page)}: {shlex.join(words)}"
             case ["python" | ".venv/bin/python", script, *_]:

@@ -1,0 +1,1 @@
+"""A morning digest: one orchestrator at 08:00, one subtask for each user."""

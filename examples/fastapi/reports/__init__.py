@@ -1,0 +1,1 @@
+"""Reports that tenants schedule themselves, through a FastAPI application."""

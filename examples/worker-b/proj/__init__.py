@@ -1,0 +1,1 @@
+"""A project in which every worker runs a beat of its own."""
