@@ -9,7 +9,7 @@ import pytest
 from habeat.core.data_loss import Loss
 from habeat.core.lease import Fence
 from habeat.engine.election import FOREIGN_RETRY_MS, DataLost, Election, LeaseLost, Pace
-from habeat.ports import Known, Lost, Refused, Statuses, StoreUnavailable
+from habeat.ports import Known, Lost, Refused, Statuses, StoreUnavailable, Won
 from tests.unit.engine.world import FakeClock, FakeStore
 
 TTL_MS = 6_000
@@ -473,6 +473,29 @@ def test_a_token_that_was_gone_and_is_back_shows_a_loss(shown_by: str) -> None:
     field.store.lease_ends_us = field.clock.us + 10**9
     field.run(one, 1_000)
     assert not one.timeline.loss_suspected
+
+
+def test_a_token_that_comes_back_between_the_look_and_the_acquisition_shows_a_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The look found no lease, so only the reply to the acquisition can show the restored data."""
+    field = Field()
+    one = field.replica("a")
+    assert one.step()
+    token, field.store.lease = field.store.lease, ""
+    with pytest.raises(LeaseLost):
+        renew(one, field)
+    acquire = field.store.acquire
+
+    def of_restored_data(nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
+        field.store.lease, field.store.lease_ends_us = token, field.clock.us + 10**9
+        return acquire(nonce, ttl_ms, known)
+
+    monkeypatch.setattr(field.store, "acquire", of_restored_data)
+    field.run(one, 1_000)
+    assert one.leading
+    assert field.store.lease == token
+    assert one.timeline.loss_suspected
 
 
 def test_a_look_that_finds_our_lost_token_is_no_answer_of_our_timeline() -> None:
