@@ -15,13 +15,14 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import click
 import pytest
 from celery import Celery
 from celery.bin.base import CLIContext
-from click.shell_completion import BashComplete
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
 from click.testing import CliRunner
 
 import habeat
@@ -43,6 +44,7 @@ from habeat.store.connection import Connections
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from habeat.store.leases import RedisElectionStore
+from tests.support.servers.needs import need
 from tests.support.servers.redis_server import Server
 
 BASE = "{habeat:proj}:"
@@ -592,6 +594,56 @@ def test_bash_runs_nothing_that_is_in_a_name(shell: Shell, tmp_path: Path) -> No
     """The line is typed on a terminal: part of a name, Tab, Enter."""
     shell.ok("add", "tenant-1:x$(touch${IFS}ran)", "proj.a", "--every", "1h")
     shell.ok("add", "tenant-2:report", "proj.a", "--every", "1h")
+    env = environment_of_shells(shell, tmp_path)
+    words = BashComplete(group, {}, "celery", "_CELERY_COMPLETE").source()
+    (tmp_path / "rc").write_text(f"PS1='ready> '\n{words}")
+    typed = [
+        f"celery -A proj habeat show {name}\t\necho end-$((40 + {count}))\n"
+        for count, name in enumerate(("tenant-1:x", "tenant-2:r"))
+    ]
+    argv = ["bash", "--noprofile", "--rcfile", "rc", "-i"]
+    said = typed_in(argv, typed, ["end-40", "end-41"], tmp_path, env)
+    assert "no entry named 'tenant-1:x'" in said
+    assert "tenant-2:report" in said
+    assert not (tmp_path / "ran").exists()
+
+
+def test_zsh_runs_nothing_that_is_in_a_name(shell: Shell, tmp_path: Path) -> None:
+    need("zsh", bool(which("zsh")), "apt-get install zsh")
+    shell.ok("add", "tenant-1:x$(touch${IFS}ran)", "proj.a", "--every", "1h")
+    shell.ok("add", "tenant-2:a,b", "proj.a", "--every", "1h")
+    env = environment_of_shells(shell, tmp_path) | {"ZDOTDIR": str(tmp_path)}
+    words = ZshComplete(group, {}, "celery", "_CELERY_COMPLETE").source()
+    begin = "autoload -Uz compinit; compinit -u -D"
+    (tmp_path / ".zshrc").write_text(
+        f"{begin}\n{words}\nPS1='ready> '\nunsetopt zle_bracketed_paste"
+    )
+    typed = [
+        f"celery -A proj habeat show {name}\t\necho end-$((40 + {count}))\n"
+        for count, name in enumerate(("tenant-1:x", "tenant-2:"))
+    ]
+    said = typed_in(["zsh", "-i"], typed, ["end-40", "end-41"], tmp_path, env)
+    assert "no entry named 'tenant-1:x'" in said
+    assert re.search(r"name +tenant-2:a,b", said)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_fish_is_offered_whole_names(shell: Shell, tmp_path: Path) -> None:
+    """Celery's script for fish cuts each line at its commas."""
+    need("fish", bool(which("fish")), "apt-get install fish")
+    for name in ("tenant-1:x$(touch${IFS}ran)", "tenant-2:report", "tenant-2:a,b", "tenant-2:$x"):
+        shell.ok("add", name, "proj.a", "--every", "1h")
+    env = environment_of_shells(shell, tmp_path) | {"HOME": str(tmp_path)}
+    (tmp_path / "rc").write_text(FishComplete(group, {}, "celery", "_CELERY_COMPLETE").source())
+    line = "complete -C 'celery -A proj habeat show tenant-'"
+    argv = ["fish", "--no-config", "-c", f"source rc; {line}"]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["tenant-2:report"], "")
+    assert not (tmp_path / "ran").exists()
+
+
+def environment_of_shells(shell: Shell, tmp_path: Path) -> dict[str, str]:
+    """Where the command `celery` finds the app `proj` of this test."""
     (tmp_path / "proj.py").write_text(
         f"from celery import Celery\napp = Celery('proj', broker={shell.url!r})\n"
     )
@@ -599,30 +651,21 @@ def test_bash_runs_nothing_that_is_in_a_name(shell: Shell, tmp_path: Path) -> No
         f"#!{sys.executable}\nimport sys; sys.argv[0] = 'celery'\n{MAIN}\n"
     )
     (tmp_path / "celery").chmod(0o755)
-    words = BashComplete(group, {}, "celery", "_CELERY_COMPLETE").source()
-    (tmp_path / "rc").write_text(f"PS1='ready> '\n{words}")
-    typed = [
-        f"celery -A proj habeat show {name}\t\necho end-$((40 + {count}))\n"
-        for count, name in enumerate(("tenant-1:x", "tenant-2:r"))
-    ]
-    env = {
+    return {
         **os.environ,
         "PATH": os.pathsep.join((str(tmp_path), os.environ["PATH"])),
         "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path)),
         "TERM": "dumb",
     }
-    said = typed_in_bash(typed, ["end-40", "end-41"], tmp_path, env)
-    assert "no entry named 'tenant-1:x'" in said
-    assert "tenant-2:report" in said
-    assert not (tmp_path / "ran").exists()
 
 
-def typed_in_bash(lines: list[str], ends: list[str], cwd: Path, env: dict[str, str]) -> str:
-    """What bash shows while these are typed, each after the end of the one before."""
+def typed_in(
+    argv: list[str], lines: list[str], ends: list[str], cwd: Path, env: dict[str, str]
+) -> str:
+    """What a shell shows while these are typed, each after the end of the one before."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-    argv = ["bash", "--noprofile", "--rcfile", "rc", "-i"]
-    bash = subprocess.Popen(
+    running = subprocess.Popen(
         argv, cwd=cwd, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
     )
     os.close(slave)
@@ -636,8 +679,8 @@ def typed_in_bash(lines: list[str], ends: list[str], cwd: Path, env: dict[str, s
                 said += os.read(master, 4096).decode()
             os.write(master, line.encode())
     finally:
-        bash.kill()
-        bash.wait()
+        running.kill()
+        running.wait()
         os.close(master)
     return said
 

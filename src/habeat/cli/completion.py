@@ -9,6 +9,7 @@ precedes the last colon is cut from the answers.
 
 Bash inserts an answer as it is, without quotes, and so runs a ``$(…)`` in it on Enter. Names may
 come from tenants, so only names that mean the same quoted and unquoted are offered, in every shell.
+Fish is given "plain,NAME" by click's script for it, and would cut a name at its first comma.
 """
 
 from __future__ import annotations
@@ -66,12 +67,18 @@ def _is_safe(name: str) -> bool:
 
     Zsh replaces a word that begins with "=" by the path of a program.
     """
+    if _is_shell("fish") and "," in name:
+        return False
     return shlex.quote(name) == name and not name.startswith(("-", "="))
+
+
+def _is_shell(name: str) -> bool:
+    return os.environ.get("_CELERY_COMPLETE", "").startswith(name)
 
 
 def _before_colon() -> str:
     """What bash has split off the word that is typed: up to its last colon, or ""."""
-    if not os.environ.get("_CELERY_COMPLETE", "").startswith("bash"):
+    if not _is_shell("bash"):
         return ""
     words = split_arg_string(os.environ.get("COMP_WORDS", ""))
     at = int(os.environ.get("COMP_CWORD") or 0)
