@@ -762,6 +762,10 @@ def test_history_and_drift(shell: Shell, caller: Caller, valkey: Server) -> None
     assert lines[0].split() == ["ENTRY", "SLOT", "OUTCOME", "LATE", "TASK", "ID", "WHY"]
     assert "12 slots until" in lines[1]
     assert "700 ms" in lines[2]
+    named = shell.ok("history", "b").splitlines()
+    assert named[0].split() == ["SLOT", "OUTCOME", "LATE", "TASK", "ID", "WHY"]
+    assert "skipped" in named[1].split()[2:4]
+    assert "with this outcome" in shell.ok("history", "b", "--outcome", "late")
     lines = shell.ok("history", "a", "--limit", "1").splitlines()
     assert (len(lines), lines[2]) == (
         3,

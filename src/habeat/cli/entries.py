@@ -31,6 +31,8 @@ from habeat.schedules.in_words import duration
 
 #: The mark of an entry whose task beat's code does not register.
 UNREGISTERED = "unregistered task"
+#: The states in which an entry does not fire, although its schedule has slots.
+IDLE = ("paused", "disabled", "quarantined")
 SLOTS_SHOWN = 5
 RECORDS_SHOWN = 5
 
@@ -102,7 +104,8 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
         say()
         say(f"{UNREGISTERED.upper()}: it is sent, but beat's code does not have {entry.task_name}")
     say()
-    say("next slots")
+    idle = entry.condition in IDLE
+    say("next slots" + (f"; none fires while it is {entry.condition}" if idle else ""))
     if slots:
         instant_rows(slots, now)
     else:

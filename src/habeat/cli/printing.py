@@ -16,17 +16,28 @@ from typing import Any
 
 import click
 
+from habeat.cli.wrapping import terminal_columns, wrapped
 from habeat.core.entry import Entry, instant
 from habeat.entries.fields import FIELDS, Field
 from habeat.entries.spans import relative
 from habeat.printable import plural, printable, printable_json
 
 GAP = "  "
+#: How far the further lines of a broken line are indented.
+INDENT = 2
+#: On a terminal that is narrower, the values beside labels are broken by the terminal itself.
+LEAST_ROOM = 20
 
 
 def say(text: str = "", colour: str = "") -> None:
-    """Print a line on stdout, without terminal control characters; coloured on a terminal."""
-    text = printable(text)
+    """Print a line on stdout, without terminal control characters; coloured on a terminal.
+
+    A line that is too long for the terminal is broken between words.
+    """
+    _echo(wrapped(printable(text), terminal_columns(), INDENT), colour)
+
+
+def _echo(text: str, colour: str = "") -> None:
     click.echo(click.style(text, fg=colour) if colour else text, color=colours())
 
 
@@ -148,8 +159,10 @@ def pairs(rows: Iterable[tuple[str, str | Sequence[str]]]) -> None:
     """Print labels with their values; further lines of a value are indented."""
     labelled = [(label, [text] if isinstance(text, str) else list(text)) for label, text in rows]
     width = max((len(label) for label, _ in labelled), default=0)
+    columns = terminal_columns()
+    room = None if columns is None else max(LEAST_ROOM, columns - width - len(GAP))
     for label, lines in labelled:
-        first, *more = lines or [""]
-        say(f"{label.ljust(width)}{GAP}{first}".rstrip())
-        for line in more:
-            say(f"{' ' * width}{GAP}{line}")
+        shown = [part for line in lines for part in wrapped(printable(line), room).split("\n")]
+        for number, line in enumerate(shown or [""]):
+            head = label if number == 0 else ""
+            _echo(f"{head.ljust(width)}{GAP}{line}".rstrip())

@@ -102,11 +102,13 @@ def history_command(
     if as_json:
         say_json([record_json(record) for record in records])
     elif records:
-        record_table(with_entry=name is None).print(record_rows(records, client.server_time()))
+        of_all, now = name is None, client.server_time()
+        record_table(with_entry=of_all).print(record_rows(records, now, with_entry=of_all))
         if len(found) > limit:
             say(f"older records are not shown; for more, give a --limit above {limit}")
     else:
-        say("no records: nothing was due in that time")
+        with_these = " with this outcome: leave --outcome out to see all"
+        say("no records" + (with_these if outcomes else ": nothing was due in that time"))
 
 
 @command("drift")

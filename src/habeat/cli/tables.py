@@ -7,9 +7,6 @@ named below the table.
 
 from __future__ import annotations
 
-import shutil
-import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,6 +14,7 @@ from typing import Literal
 import click
 
 from habeat.cli.printing import colours
+from habeat.cli.wrapping import terminal_columns, width_of, width_of_character
 from habeat.printable import printable
 
 GAP = "  "
@@ -174,16 +172,6 @@ def cut(cell: Cell, text: str, width: int) -> str:
     return _first(text, width - 1) + _CUT
 
 
-def width_of(text: str) -> int:
-    """How many columns of a terminal the text takes."""
-    return len(text) if text.isascii() else sum(map(_width, text))
-
-
-def terminal_columns() -> int | None:
-    """The width of the terminal that stdout is; None if it is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
 def _first(text: str, width: int) -> str:
     return text[: _reach(text, width)]
 
@@ -196,17 +184,11 @@ def _reach(chars: Iterable[str], width: int) -> int:
     """How many of these characters, from the first one on, fit into `width` columns."""
     count = 0
     for char in chars:
-        width -= _width(char)
+        width -= width_of_character(char)
         if width < 0:
             break
         count += 1
     return count
-
-
-def _width(char: str) -> int:
-    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def _cells(row: Sequence[str | Cell]) -> list[Cell]:

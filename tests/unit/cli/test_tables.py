@@ -120,7 +120,7 @@ def test_the_effort_to_cut_a_text_does_not_grow_with_its_length(
     monkeypatch: pytest.MonkeyPatch, keeps: Literal["start", "ends", "end"]
 ) -> None:
     measured: list[str] = []
-    monkeypatch.setattr(tables, "_width", lambda char: measured.append(char) or 1)
+    monkeypatch.setattr(tables, "width_of_character", lambda char: measured.append(char) or 1)
     cut(Cell("", keeps=keeps), "ü" * 100_000, 20)
     assert len(measured) < 100
 
