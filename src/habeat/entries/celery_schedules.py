@@ -10,6 +10,7 @@ classes are translated too, although they have code: what it does is known.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, Literal
@@ -51,7 +52,18 @@ def own_code(given: Any) -> tuple[str, ...]:
     names |= {name for name in vars(given) if callable(getattr(base, name, None))}
     if base.__name__ == "schedule" and given.nowfun is not None:
         names.add("nowfun")  # crontabs and solar events take only the zone from it
+    if base.__name__ == "crontab" and _is_naive(given.nowfun):
+        names.add("nowfun")
     return tuple(sorted(names))
+
+
+def _is_naive(nowfun: Callable[[], datetime] | None) -> bool:
+    """Whether this clock has no zone, as `datetime.now`.
+
+    Celery reads its times as UTC and adds the app's zone, so no zone says when such a crontab is
+    due. Only of `utcnow` it is known that they are UTC.
+    """
+    return nowfun not in (None, datetime.utcnow) and nowfun().tzinfo is None
 
 
 @lru_cache(1_000)

@@ -88,17 +88,51 @@ def test_a_crontab_ands_its_days(app: Celery) -> None:
 
 @pytest.mark.parametrize(
     "zone",
-    [ZoneInfo("America/New_York"), UTC, timezone(timedelta(hours=5, minutes=30)), None],
-    ids=["zoneinfo", "utc", "fixed", "naive"],
+    [ZoneInfo("America/New_York"), UTC, timezone(timedelta(hours=5, minutes=30))],
+    ids=["zoneinfo", "utc", "fixed"],
 )
 def test_a_crontab_with_a_clock_of_its_own_is_due_when_this_celery_says(
-    app: Celery, zone: tzinfo | None
+    app: Celery, zone: tzinfo
 ) -> None:
     """Releases of Celery differ: in 5.5 the fields count in the clock's zone, in 5.7 the app's."""
-    now = NOW.astimezone(zone) if zone else NOW.replace(tzinfo=None)
+    now = NOW.astimezone(zone)
     given = cs.crontab(30, 9, nowfun=lambda: now, app=app)
     celerys = NOW + given.remaining_estimate(now)
     assert to_schedule(given, app).next_after(NOW) == celerys.replace(microsecond=0)
+
+
+def test_a_clock_without_a_zone_that_is_known_to_show_utc_is_no_code(app: Celery) -> None:
+    given = cs.crontab(30, 9, nowfun=datetime.utcnow, app=app)
+    assert to_schedule(given, app) == Crontab("30", "9", tz="Europe/Berlin")
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 9])
+def test_a_crontab_whose_clock_has_no_zone_is_due_when_celery_says(app: Celery, hours: int) -> None:
+    """As with `nowfun=datetime.now`: Celery takes the host's local time for UTC."""
+    begin = NOW.replace(tzinfo=None) + timedelta(hours=hours)
+    at = [begin]
+    given = cs.crontab(30, 9, nowfun=lambda: at[0], app=app)
+    wait = given.remaining_estimate(begin)
+    found = live(given, app)
+    due_ms = NOW_MS + int(wait.total_seconds() * 1_000)
+    at[0] = begin + wait - timedelta(seconds=1)
+    assert found.ask(NOW_MS, due_ms - 1_000).due is False
+    at[0] = begin + wait
+    assert found.ask(NOW_MS, due_ms).due is True
+
+
+def test_a_class_that_compares_the_last_run_with_its_own_clock_gets_one_of_that_kind(
+    app: Celery,
+) -> None:
+    class Naive(cs.schedule):
+        def is_due(self, last_run_at: datetime) -> Any:
+            return cs.schedstate((self.now() - last_run_at).total_seconds() >= 60, 1)
+
+    for zone in (None, ZoneInfo("Asia/Tokyo")):
+        now = NOW.astimezone(zone).replace(tzinfo=zone)
+        found = live(Naive(60, nowfun=lambda now=now: now, app=app), app)
+        assert found.ask(NOW_MS - 60_000, NOW_MS).due is True
+        assert found.ask(NOW_MS - 59_000, NOW_MS).due is False
 
 
 def test_the_zone_of_django_celery_beats_crontab_is_kept(app: Celery) -> None:

@@ -100,7 +100,7 @@ ALIKE: list[tuple[Any, Any]] = [
     (cs.crontab(0, 9), Crontab("0", "9", tz="Asia/Kolkata")),
     (cs.crontab([45, 15], 9), Crontab("15,45", "9", tz="Asia/Kolkata")),
     (Daily(hour=9), Crontab("0", "9", tz="Asia/Kolkata")),
-    (cs.crontab(0, 9, nowfun=datetime.now), Crontab("0", "9", tz="Asia/Kolkata")),
+    (cs.crontab(0, 9, nowfun=datetime.utcnow), Crontab("0", "9", tz="Asia/Kolkata")),
     (TzAwareCrontab(0, 9, tz=TOKYO), Crontab("0", "9", tz="Asia/Tokyo")),
     (TzAwareCrontab(0, 9, tz=pytz.timezone("Asia/Tokyo")), Crontab("0", "9", tz="Asia/Tokyo")),
     (TzAwareCrontab(0, 9, tz=dateutil_tz.gettz("Asia/Tokyo")), Crontab("0", "9", tz="Asia/Tokyo")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
 
@@ -49,7 +49,8 @@ class LiveSchedule(LiveCode):
 
     It is stored as `Code`. A copy is asked and kept, so that the class may remember something
     between two questions. If it has no `nowfun`, its clock is set to the instant in question, in
-    the app's timezone, as Celery's `app.now()` would be.
+    the app's timezone, as Celery's `app.now()` would be. The last run is given as the clock would
+    have shown it.
     """
 
     schedule: Any
@@ -57,12 +58,11 @@ class LiveSchedule(LiveCode):
 
     def ask(self, last_ms: int, now_ms: int) -> DueState:
         """See `LiveCode.ask`; the answer of `is_due`, checked."""
-        zone = self.app.timezone
         asked = self._copy
         asked.app = self.app
         if self.schedule.nowfun is None:
-            asked.nowfun = partial(datetime.fromtimestamp, now_ms / 1_000, zone)
-        due, seconds = asked.is_due(datetime.fromtimestamp(last_ms / 1_000, zone))
+            asked.nowfun = partial(datetime.fromtimestamp, now_ms / 1_000, self.app.timezone)
+        due, seconds = asked.is_due(_on_its_clock(asked.nowfun(), last_ms, now_ms))
         if seconds is None:
             seconds = self.app.conf.beat_max_loop_interval or ASK_AGAIN_S
         return DueState(bool(due), _again_ms(seconds))
@@ -76,6 +76,16 @@ class LiveSchedule(LiveCode):
 
     def to_json(self) -> dict[str, Any]:
         return Code(self.what).to_json()
+
+
+def _on_its_clock(now: datetime, last_ms: int, now_ms: int) -> datetime:
+    """The last run as a clock would have shown it that shows `now`; without a zone if it has none.
+
+    Celery takes the last run from the schedule's own clock, too.
+    """
+    if now.tzinfo is None:
+        return now - timedelta(milliseconds=now_ms - last_ms)
+    return datetime.fromtimestamp(last_ms / 1_000, now.tzinfo)
 
 
 def _again_ms(seconds: object) -> int:
