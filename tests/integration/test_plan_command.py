@@ -111,6 +111,7 @@ def test_a_project_that_is_imported_from_elsewhere_is_the_revision_s_too(
         ("--all", "that is an option"),
         ("empty", "it has no folder backend"),
         ("broken", "ModuleNotFoundError: No module named 'gone_since'"),
+        ("mixed", "the module shared is imported from the working tree"),
     ],
 )
 def test_what_fails_in_a_revision_is_named(
@@ -122,6 +123,14 @@ def test_what_fails_in_a_revision_is_named(
         git(top, "commit", "-qam", "broken")
         git(top, "branch", "broken")
         write(repository, 10)
+    elif revision == "mixed":
+        (repository / "lib").mkdir()
+        (repository / "lib" / "shared.py").write_text("")
+        elsewhere = f"import sys\nsys.path.insert(0, {str(repository / 'lib')!r})\nimport shared\n"
+        (repository / "proj" / "celery.py").write_text(elsewhere + APP.format(hour=8))
+        git(top, "add", "-A")
+        git(top, "commit", "-qm", "mixed")
+        git(top, "branch", "mixed")
     elif revision == "empty":
         git(top, "stash", "-q")
         git(top, "checkout", "-q", "--orphan", "empty")

@@ -8,7 +8,7 @@ from typing import Any, assert_type
 
 import habeat
 from habeat import client as api
-from habeat import errors, schedules
+from habeat import errors, schedules, testing
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -163,3 +163,15 @@ async def the_same_is_awaited(app: Any, given: dict[str, Any]) -> None:
         assert_type(client.policies(await client.get("a")), api.Policies)
         assert_type(client.timezone, str)
         await client.close()
+
+
+def schedules_are_tested(app: Any, entry: habeat.Entry) -> None:
+    clock = testing.Clock("2026-01-01 00:00", "Europe/Berlin")
+    clock.advance(hours=1)
+    scheduler = testing.ManualScheduler(
+        app, [entry, {"name": "a", "task": "t", "schedule": 60}], clock=clock
+    )
+    assert_type(scheduler.run_until(MOMENT), list[testing.Firing])
+    assert_type(scheduler.advance(DAY), list[testing.Firing])
+    assert_type(scheduler.skipped, list[testing.Skipped])
+    assert_type(testing.slots(habeat.every(60), MOMENT, "2026-01-02"), list[api.Instant])

@@ -105,7 +105,7 @@ def _run_there(
     own = ["habeat", "plan", "--save", str(saved), "--instead-of", str(top), str(tree)]
     path = os.pathsep.join([*_translated(top, tree), *_outside(top)])
     python = partial(_python, revision, here, path)
-    done = python("-m", "celery", *options, *own)
+    done = python("-P", "-m", "celery", *options, *own)  # as the command `celery` is started
     if done.returncode or not saved.exists():
         why = _import_error(options, python) or _last_lines(done.stderr or done.stdout)
         why = why.replace(str(tree), str(top))
@@ -135,7 +135,7 @@ def _import_error(
     """The error of the app's module, which Celery does not always show; "" if it has none."""
     name = app_given(options, os.environ.get("CELERY_APP")).partition(":")[0]
     for module in (name, f"{name}.celery") if name else ():
-        done = python("-c", "import importlib, sys; importlib.import_module(sys.argv[1])", module)
+        done = python("-c", "import sys, importlib as i; i.import_module(sys.argv[1])", module)
         error = done.stderr.rstrip().rpartition("\n")[2]
         if done.returncode and f"'{module}'" not in error:
             return printable(error)

@@ -1,0 +1,1 @@
+"""Queues by kind of work, workers for each queue, and priorities within one."""
