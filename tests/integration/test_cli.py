@@ -796,7 +796,7 @@ def test_history_says_why_in_every_row_and_names_the_message(
             {"reason": "trigger", "request": "r%3A1"},
             {"outcome": "late", "reason": "misfire: all", "late": 90_000, "attempt": 2},
             {"outcome": "late", "late": 4_000},
-            {"outcome": "missed", "reason": "beyond the window", "count": 3},
+            {"outcome": "missed", "reason": "misfire: window", "count": 3},
             {"outcome": "sent", "reason": "trigger"},
         )
     ):
@@ -807,7 +807,7 @@ def test_history_says_why_in_every_row_and_names_the_message(
         "triggered by hand",
         "caught up (misfire: all); attempt 2",
         "more than 1 s after it was due",
-        "beyond the window",
+        "not caught up (misfire: window)",
         "triggered by hand",
     ]
     of_slot = Firing("a", slot, slot).task_id("c1")

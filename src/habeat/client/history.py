@@ -80,7 +80,8 @@ class LedgerRecord:
         """The reason in words, also where all went well: "on time", "caught up (misfire: all)"."""
         reason = _WHY.get(self.reason, self.reason)
         if reason.startswith("misfire: "):
-            reason = f"caught up ({reason})"
+            never = "not " if self.outcome == "missed" else ""
+            reason = f"{never}caught up ({reason})"
         elif not reason:
             late = f"more than {LATE_AFTER_MS // 1_000} s after it was due"
             shadow = "not sent: this beat is a shadow"
