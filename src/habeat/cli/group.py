@@ -46,6 +46,7 @@ COMMANDS = {
     "plan": "planning",
     "history": "slots",
     "drift": "slots",
+    "diff": "diffing",
     "dead": "dead",
     "export": "exchange",
     "load": "exchange",

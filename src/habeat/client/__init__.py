@@ -11,6 +11,7 @@ from habeat.client.arguments import (
 from habeat.client.async_client import AsyncClient
 from habeat.client.by_hand import Backfill, RequestId
 from habeat.client.client import Client
+from habeat.client.comparing import ComparedSlot, Diff
 from habeat.client.dead_letters import DeadLetter
 from habeat.client.exchange import LoadReport
 from habeat.client.guard import Guard
@@ -32,10 +33,12 @@ __all__ = [
     "Backfill",
     "Circuit",
     "Client",
+    "ComparedSlot",
     "Condition",
     "DeadLetter",
     "Delivery",
     "DeliveryPolicy",
+    "Diff",
     "Drift",
     "Entry",
     "EntryArguments",

@@ -134,6 +134,7 @@ class AsyncClient:
     preview = _awaited(Client.preview)
     simulate = _awaited(Client.simulate)
 
+    diff = _awaited(Client.diff)
     drift = _awaited(Client.drift)
     history = _awaited(Client.history)
 

@@ -37,6 +37,7 @@ from habeat.store.inspection import Inspection
 from habeat.store.keys import Keys
 from habeat.store.known_tasks import KnownTasksStore
 from habeat.store.prefix_keys import PrefixKeys
+from habeat.store.shadow_log import ShadowLog
 
 Result = TypeVar("Result")
 
@@ -73,6 +74,7 @@ class Session:
         self.dead = DeadStore(caller)
         self.prefix_keys = PrefixKeys(caller)
         self.known_tasks = KnownTasksStore(caller)
+        self.shadow = ShadowLog(caller)
 
     def client(self) -> AnyRedis:
         """The client for the next request; CallTimeout if there is no time for one."""

@@ -30,6 +30,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+UNFORESEEN = "a workflow: its messages cannot be foreseen"
 #: The furthest that a message may be from its slot and count as shifted: more than a clock change.
 REACH_MS = 5_400_000
 TOLERANCE_MS = 5_000
@@ -61,6 +62,11 @@ class Kind:
     task: str
     queue: str
     arguments: str
+
+    @property
+    def is_unforeseen(self) -> bool:
+        """Whether it describes no message: a workflow sends whatever Celery makes of it."""
+        return not (self.queue or self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +161,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the comparison goes by: when messages were watched, up to when, and how exactly."""
+    """What the comparison goes by: when messages were watched, from when to when, how exactly."""
 
     watched: Watched
+    from_ms: int
     until_ms: int
     tolerance_ms: int = TOLERANCE_MS
 
@@ -250,6 +257,8 @@ def _own(kind: Kind, entry: str, named: set[str]) -> Kind:
 
 
 def _compared(group: _Group, terms: Terms) -> Iterable[Pair]:
+    if any(slot.kind.is_unforeseen for slot in group.slots):
+        return [replace(_unknown(slot), why=UNFORESEEN) for slot in group.slots]
     periods = {slot.entry: slot.period_ms for slot in group.slots}
     intervals = [period for period in periods.values() if period]
     if not intervals:
@@ -333,6 +342,8 @@ class _Paced:
 
     def pairs(self) -> Iterator[Pair]:
         first_ms = self._slots[0].at_ms
+        if self._messages and self._half_a_period_before(self._messages[0].at_ms):
+            self._slots.popleft()  # the message of this first slot may have been before it
         while self._slots:
             expected_ms = self._slots[0].at_ms + self._phase_ms
             if self._phase_ms >= self._period_ms:
@@ -342,39 +353,44 @@ class _Paced:
             off_ms = self._messages[0].at_ms - expected_ms if self._messages else self._period_ms
             if off_ms >= self._period_ms // 2:
                 yield from self._missing(expected_ms)
-            elif off_ms >= -self._period_ms // 2:
-                yield self._met(off_ms)
+            elif off_ms < -self._period_ms // 2 or self._next_is_nearer(expected_ms, off_ms):
+                yield from self._too_many(self._messages.popleft(), first_ms)
             else:
-                yield self._too_many(self._messages.popleft(), first_ms)
+                yield self._met(off_ms)
         for message in self._messages:
             if message.at_ms < self._terms.until_ms - self._period_ms:
-                yield self._too_many(message, first_ms)
+                yield from self._too_many(message, first_ms)
+
+    def _half_a_period_before(self, message_ms: int) -> bool:
+        """Whether the first message is of the second slot, not a whole period after the first."""
+        away_ms = message_ms - self._slots[0].at_ms
+        return self._phase_ms < 0 < away_ms < self._period_ms
+
+    def _next_is_nearer(self, expected_ms: int, off_ms: int) -> bool:
+        following = self._messages[1].at_ms if len(self._messages) > 1 else None
+        return following is not None and abs(following - expected_ms) < abs(off_ms)
 
     def _met(self, off_ms: int) -> Pair:
         slot, message = self._slots.popleft(), self._messages.popleft()
         self._phase_ms += off_ms
         if abs(off_ms) <= self._tolerance_ms:
             return Pair(Verdict.SAME, (slot.entry,), slot, message, off_ms)
-        why = "since its message before"
+        why = "measured from its previous message"
         return Pair(Verdict.SHIFTED, (slot.entry,), slot, message, shift_ms=off_ms, why=why)
 
-    def _too_many(self, message: Message, first_ms: int) -> Pair:
-        if message.at_ms < first_ms:  # its slot may have been before the time to compare
-            return Pair(Verdict.UNKNOWN, self._group.entries, None, message, why=NO_SLOT_YET)
-        return _extra(message, self._group.entries, self._terms.watched)
+    def _too_many(self, message: Message, first_ms: int) -> Iterator[Pair]:
+        if message.at_ms >= first_ms:  # otherwise its slot may have been before the time to compare
+            yield _extra(message, self._group.entries, self._terms.watched)
 
     def _missing(self, expected_ms: int, why: str = "") -> Iterator[Pair]:
         slot = self._slots.popleft()
         from_ms, to_ms = expected_ms - self._tolerance_ms, expected_ms + self._tolerance_ms
-        if expected_ms > self._terms.until_ms:
+        if not self._terms.from_ms <= expected_ms <= self._terms.until_ms:
             return
         if self._terms.watched.has(from_ms, to_ms):
             yield Pair(Verdict.MISSING, (slot.entry,), slot, why=why)
         else:
             yield _unknown(slot)
-
-
-NO_SLOT_YET = "before its first slot"
 
 
 def _counted(group: _Group, terms: Terms) -> Iterator[Pair]:

@@ -59,7 +59,8 @@ class ShadowLog:
             self._caller.do(lambda client: client.zrem(keys.shadow, *old))
         elif excess > 0:
             last = min(excess, TRIMMED) - 1
-            self._caller.do(lambda client: client.zremrangebyrank(keys.shadow, 0, last))
+            first: Any = self._caller.do(lambda client: client.zrange(keys.shadow, 0, last))
+            self._caller.do(lambda client: client.zrem(keys.shadow, *first))
         self._forget_periods(oldest_ms)
         return len(old) == TRIMMED or excess > TRIMMED
 

@@ -150,6 +150,16 @@ class Processes:
     ) -> CeleryProcess:
         return self._kept(spawn_worker(app_module, args, env, cwd))
 
+    def celery(
+        self,
+        app_module: str,
+        command: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+    ) -> CeleryProcess:
+        """`celery -A app_module` with this command."""
+        return self._kept(_celery("celery", app_module, command, env, cwd))
+
     def python(
         self,
         script: str | os.PathLike[str],

@@ -5,6 +5,9 @@ from __future__ import annotations
 from tests.verification.mutations.device import SCRIPTS, Device
 
 CLAIMS = "tests/integration/scripts/test_shadow.py"
+COMPARISON = "tests/unit/core/test_comparison.py"
+DIFF = "tests/integration/test_diff.py"
+WATCHER = "tests/unit/beat/shadow/test_watcher.py"
 SHADOW = "tests/integration/test_shadow.py"
 DESCRIPTION = "tests/unit/beat/shadow/test_description.py"
 
@@ -80,5 +83,53 @@ ALL = [
         "return hashlib.sha256(words.encode",
         "return words or hashlib.sha256(words.encode",
         DESCRIPTION,
+    ),
+    Device(
+        "diff: unknown, not missing",
+        "What was not watched is never said to be missing",
+        "core/comparison.py",
+        "        if not self._terms.watched.has(from_ms, to_ms):\n",
+        "        if False:\n",
+        COMPARISON,
+    ),
+    Device(
+        "diff: ambiguous",
+        "A difference of one of several entries that look alike is not blamed on one of them",
+        "core/comparison.py",
+        "        if len(names) == 1:\n",
+        "        if True:\n",
+        COMPARISON,
+    ),
+    Device(
+        "diff: blind",
+        "Where no message was seen, nothing is said to be missing, and nothing agrees",
+        "client/comparing.py",
+        "    if not messages:\n",
+        "    if False:\n",
+        DIFF,
+    ),
+    Device(
+        "diff: other processes",
+        "What web processes send is not taken for the other beat's",
+        "core/comparison.py",
+        "    if len(theirs) < len(messages):\n",
+        "    if False:\n",
+        COMPARISON,
+    ),
+    Device(
+        "watcher: the period ends before what waits",
+        "No period is said to be watched whose messages are not stored",
+        "beat/shadow/watcher.py",
+        "self._waiting[0][0] + behind_ms - 1 if self._waiting else redis_ms",
+        "redis_ms",
+        WATCHER,
+    ),
+    Device(
+        "watcher: bounded",
+        "Messages that cannot be stored take a bounded amount of memory, and their loss shows",
+        "beat/shadow/watcher.py",
+        "        if len(self._waiting) > WAITING_MOST:\n",
+        "        if False:\n",
+        WATCHER,
     ),
 ]

@@ -1,0 +1,243 @@
+"""What a shadow would have sent, slot by slot, beside what another beat sent: `client.diff`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast, get_args
+
+from habeat.client.calls import RetryingCalls, Session
+from habeat.client.history import moment
+from habeat.core.comparison import (
+    DIFFERENT,
+    TOLERANCE_MS,
+    Message,
+    Pair,
+    Slot,
+    Terms,
+    Verdict,
+    Watched,
+    compare,
+)
+from habeat.core.shadow import SUFFIX, shadow_prefix
+from habeat.errors import EntryNotFound, ValidationError
+from habeat.printable import plural
+from habeat.schedules.schedule import to_ms
+
+VerdictName = Literal["same", "shifted", "missing", "extra", "ambiguous", "unknown"]
+VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
+
+DAY = timedelta(days=1)
+TOLERANCE = timedelta(milliseconds=TOLERANCE_MS)
+#: More records of a period would take more memory than a client may use.
+RECORDS_MOST = 500_000
+CHECK_EVERY = 5_000
+MAX_TOLERANCE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSlot:
+    """What the comparison says about one slot, or about a message without a slot.
+
+    `entries` is one name, or several that cannot be told apart; none for a message of a task that
+    no entry has. `slot` is when habeat would have sent it, `sent` when the other beat did; None for
+    neither. `shift_ms` is how much later that was; for an interval, later than its previous message
+    makes expect. `why` explains it where more can be said.
+    """
+
+    verdict: VerdictName
+    entries: tuple[str, ...]
+    slot: datetime | None
+    sent: datetime | None
+    shift_ms: int
+    task: str
+    queue: str
+    task_id: str | None
+    sender: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """A shadow beside another beat, from `start` to `end`.
+
+    `slots` has all verdicts in order of time, `counts` how many there are of each. `watched` is for
+    how long the other beat's messages were watched, `gaps` when they were not. `messages` counts
+    those that were seen, `beats` are the processes that sent them, and `others` counts messages of
+    scheduled tasks that other processes sent. `blind` says why nothing could be compared; "" if
+    something could.
+    """
+
+    start: datetime
+    end: datetime
+    slots: tuple[ComparedSlot, ...]
+    counts: Mapping[VerdictName, int]
+    watched: timedelta
+    gaps: tuple[tuple[datetime, datetime], ...]
+    messages: int
+    beats: tuple[str, ...] = ()
+    others: Mapping[str, int] = field(default_factory=dict)
+    blind: str = ""
+
+    @property
+    def differences(self) -> tuple[ComparedSlot, ...]:
+        """The slots and messages that make the two schedules differ."""
+        return tuple(each for each in self.slots if each.verdict in DIFFERENT)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether something was compared and nothing differs; unknown slots do not count."""
+        return not self.blind and not self.differences
+
+
+def compared(
+    calls: RetryingCalls,
+    names: Sequence[str],
+    since: datetime | timedelta,
+    tolerance: timedelta,
+) -> Diff:
+    """Compare; ValidationError, EntryNotFound for a name that has no slot and no message."""
+    own = calls.location.prefix.endswith(SUFFIX)
+    if own:
+        return _compared(calls, names, since, tolerance)
+    shadow = calls.under(shadow_prefix(calls.location.prefix))
+    try:
+        return _compared(shadow, names, since, tolerance)
+    finally:
+        shadow.close()
+
+
+def _compared(
+    calls: RetryingCalls,
+    names: Sequence[str],
+    since: datetime | timedelta,
+    tolerance: timedelta,
+) -> Diff:
+    tolerance_ms = tolerance // timedelta(milliseconds=1)
+    if not 0 < tolerance_ms <= MAX_TOLERANCE // timedelta(milliseconds=1):
+        raise ValidationError("tolerance", tolerance, "more than 0, and at most an hour")
+    now_ms, periods = calls.read(_times)
+    from_ms = _from_ms(since, now_ms)
+    all_watched = Watched.of(periods, join_ms=JOIN_MS)
+    until_ms = max((end for _, end in all_watched.periods), default=now_ms) - tolerance_ms
+    slots, messages = _records(calls, from_ms, now_ms)
+    slots = [slot for slot in slots if slot.at_ms <= until_ms]
+    watched = all_watched.within(from_ms, now_ms)
+    blind = _why_blind(slots, messages, watched)
+    terms = Terms(Watched() if blind else watched, from_ms, until_ms, tolerance_ms)
+    found = compare(slots, messages, terms)
+    chosen = [pair for pair in found.pairs if not names or set(pair.entries) & set(names)]
+    _check_names(names, found.pairs)
+    counts = Counter(pair.verdict for pair in chosen)
+    seen = [message for message in messages if not found.beats or message.sender in found.beats]
+    return Diff(
+        start=moment(from_ms),
+        end=moment(max(from_ms, until_ms)),
+        slots=tuple(map(_readable, chosen)),
+        counts={name: counts[Verdict(name)] for name in VERDICTS},
+        watched=timedelta(milliseconds=watched.within(from_ms, until_ms).total_ms),
+        gaps=tuple(_gaps(watched, from_ms, until_ms)),
+        messages=len(seen),
+        beats=found.beats,
+        others=found.others,
+        blind=blind,
+    )
+
+
+#: The watcher stores how far it watched every second.
+JOIN_MS = 50
+
+
+def _times(session: Session) -> tuple[int, list[tuple[int, int]]]:
+    return session.shadow.now_ms(), session.shadow.periods()
+
+
+def _from_ms(since: Any, now_ms: int) -> int:
+    if isinstance(since, timedelta):
+        return max(0, now_ms - since // timedelta(milliseconds=1))
+    try:
+        return to_ms("since", since)
+    except ValidationError:
+        allowed = "a datetime with a timezone, or a timedelta (that long ago)"
+        raise ValidationError("since", since, allowed) from None
+
+
+def _records(calls: RetryingCalls, from_ms: int, now_ms: int) -> tuple[list[Slot], list[Message]]:
+    """The slots and the messages of a period; a message that was recorded twice counts once."""
+
+    def read(session: Session) -> tuple[list[Slot], list[Message]]:
+        slots: list[Slot] = []
+        messages: dict[str, Message] = {}
+        for count, each in enumerate(session.shadow.between(from_ms, now_ms), 1):
+            if count > RECORDS_MOST:
+                allowed = f"a shorter period: this one has more than {RECORDS_MOST:,} records"
+                raise ValidationError("since", moment(from_ms), allowed)
+            if count % CHECK_EVERY == 0:
+                calls.check(f"{count} records were read")
+            if isinstance(each, Slot):
+                slots.append(each)
+            else:
+                messages.setdefault(each.id, each)
+        return slots, list(messages.values())
+
+    return calls.read(read)
+
+
+def _why_blind(slots: Sequence[Slot], messages: Sequence[Message], watched: Watched) -> str:
+    """Why nothing can be compared; "" if something can."""
+    if not slots and not watched.periods:
+        return (
+            "no shadow ran in that time: set habeat_shadow = True and start "
+            "`celery -A proj beat -S habeat.Scheduler` beside your beat"
+        )
+    if not watched.periods:
+        return "no messages were watched in that time: see the shadow's log for the reason"
+    if not messages:
+        return (
+            "no message of a scheduled task was seen: set task_send_sent_event = True for the "
+            "other beat, restart it, and check that both use the same broker"
+        )
+    if not slots:
+        return "the shadow had nothing to send in that time: it has no entries, or none was due"
+    return ""
+
+
+def _check_names(names: Sequence[str], pairs: Sequence[Pair]) -> None:
+    known = {name for pair in pairs for name in pair.entries}
+    for name in names:
+        if name not in known:
+            raise EntryNotFound(name)
+
+
+def _gaps(watched: Watched, from_ms: int, until_ms: int) -> Iterator[tuple[datetime, datetime]]:
+    at_ms = from_ms
+    for start_ms, end_ms in (*watched.periods, (until_ms, until_ms)):
+        if start_ms > at_ms:
+            yield moment(at_ms), moment(start_ms)
+        at_ms = max(at_ms, end_ms)
+
+
+def _readable(pair: Pair) -> ComparedSlot:
+    about = pair.slot or pair.message
+    assert about is not None
+    message = pair.message
+    return ComparedSlot(
+        verdict=cast(VerdictName, str(pair.verdict)),
+        entries=pair.entries,
+        slot=None if pair.slot is None else moment(pair.slot.at_ms),
+        sent=None if message is None else moment(message.at_ms),
+        shift_ms=pair.shift_ms,
+        task=about.kind.task,
+        queue=about.kind.queue,
+        task_id=None if message is None else message.id,
+        sender="" if message is None else message.sender,
+        why=pair.why,
+    )
+
+
+def summary(diff: Diff) -> str:
+    """The counts in words: "2873 same, 3 missing"; zeros are left out."""
+    parts = [f"{diff.counts[name]} {name}" for name in VERDICTS if diff.counts[name]]
+    return ", ".join(parts) or plural(0, "slot")
