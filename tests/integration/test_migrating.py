@@ -157,3 +157,25 @@ def test_progress_is_reported(calls) -> None:
     entries = [found(f"e{number}") for number in range(60)]
     carry(calls, *entries, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(50, 60), (60, 60)]
+
+
+def test_an_entry_that_the_source_ran_since_moves_on_and_is_not_repeated(calls, client) -> None:
+    now = client.server_time()
+    carry(calls, found("a", last_run_at=now - 5 * HOUR), found("b", last_run_at=now))
+    client.pause("b", "x")
+    again = carry(calls, found("a", last_run_at=now), found("b", last_run_at=now), found("c"))
+    assert actions(again) == {"a": Action.CONTINUE, "b": Action.PRESENT, "c": Action.CARRY}
+    entry = client.get("a")
+    assert entry.state.next_slot is not None
+    assert entry.state.next_slot > now
+    assert entry.rev == 1
+    assert client.history("a")[0].reason == "until here sent by RedBeat"
+    assert client.get("b").state.paused == "x"
+
+
+def test_a_paused_entry_moves_on_and_stays_paused(calls, client) -> None:
+    now = client.server_time()
+    carry(calls, found("a", last_run_at=now - 5 * HOUR))
+    client.pause("a", "x")
+    assert actions(carry(calls, found("a", last_run_at=now + HOUR / 2))) == {"a": Action.CONTINUE}
+    assert client.get("a").state.due_ms is None

@@ -263,6 +263,7 @@ def _refuse_alive(reading: Reading, wanted: _Wanted) -> None:
 _WORDS = {
     Action.CARRY: ("carried", "green"),
     Action.DECLARE: ("declared", "green"),
+    Action.CONTINUE: ("continued", "green"),
     Action.PRESENT: ("present", ""),
     Action.KEEP: ("kept", "yellow"),
     Action.SPENT: ("over", ""),
@@ -274,6 +275,10 @@ _SUMMARY = {
     Action.DECLARE: (
         "of beat_schedule continued from the last run",
         "of beat_schedule would continue from the last run",
+    ),
+    Action.CONTINUE: (
+        "here already, moved on to the last run",
+        "here already, would move on to the last run",
     ),
     Action.PRESENT: ("here already", "here already"),
     Action.KEEP: ("not carried: another entry has the name",) * 2,

@@ -2,7 +2,7 @@
 
 A batch is read, planned and added by one script (store/scripts/adopt.lua), which refuses if one of
 its names has been taken meanwhile; then the batch is planned again. So an interrupted migration is
-run again: what was written is found, and the rest is added. Nothing that exists is written.
+run again: what was written is found, and the rest is added. No definition that exists is written.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.swapping import Plan, swap
 from habeat.errors import RevisionConflict
 from habeat.migrate.found import Reading, SourceEntry
-from habeat.migrate.plan import WRITES, Here, Instant, Row, not_carried, planned
+from habeat.migrate.plan import ADDS, Action, Here, Instant, Row, not_carried, planned
 from habeat.store.pages import WRITTEN
 
 #: For this many entries, a migration may take a second longer.
@@ -69,21 +69,37 @@ class _Migrating:
     def batch(self, batch: Sequence[SourceEntry]) -> Sequence[Row]:
         """The rows of these entries, after those that can be carried were added."""
         try:
-            return swap(self.calls, partial(self._plan, batch))
+            rows = {row.name: row for row in swap(self.calls, partial(self._added, batch))}
+            here = [each for each in batch if rows[each.name].action is Action.CONTINUE]
+            if here:
+                moved = swap(self.calls, partial(self._moved_on, here))
+                rows |= {row.name: row for row in moved}
         except Overtaken as error:
             raise RevisionConflict(error.entry, None, None) from None
+        return list(rows.values())
 
-    def _plan(self, batch: Sequence[SourceEntry], session: Session) -> Plan[Sequence[Row]]:
-        snapshot = session.entries.read([each.name for each in batch])
-        at = Instant(snapshot.now_ms, self.sent_until_ms)
-        rows = [
-            planned(found, stored, self.here, at, self.reading.source)
-            for found, stored in zip(batch, snapshot.stored, strict=True)
-        ]
-        arrivals = [row.arrival for row in rows if row.action in WRITES and row.arrival]
+    def _added(self, batch: Sequence[SourceEntry], session: Session) -> Plan[Sequence[Row]]:
+        rows = self._rows(batch, session)
+        arrivals = [row.arrival for row in rows if row.action in ADDS and row.arrival]
         if not arrivals:
             return Plan(rows)
         return Plan(rows, lambda store, mark: store.adopt(arrivals, mark))
+
+    def _moved_on(self, here: Sequence[SourceEntry], session: Session) -> Plan[Sequence[Row]]:
+        """Move the positions of these entries, which are here, on to the source's last runs."""
+        rows = self._rows(here, session)
+        writes = [row.write for row in rows if row.write is not None]
+        if not writes:
+            return Plan(rows)
+        return Plan(rows, lambda store, mark: store.write(writes, None, mark))
+
+    def _rows(self, batch: Sequence[SourceEntry], session: Session) -> Sequence[Row]:
+        snapshot = session.entries.read([each.name for each in batch])
+        at = Instant(snapshot.now_ms, self.sent_until_ms)
+        return [
+            planned(found, stored, self.here, at, self.reading.source)
+            for found, stored in zip(batch, snapshot.stored, strict=True)
+        ]
 
 
 def _batches(entries: Sequence[SourceEntry]) -> Iterator[Sequence[SourceEntry]]:

@@ -6,11 +6,13 @@ after it that were not sent are caught up by the entry's misfire policy. With `s
 up to that instant count as sent, whatever the source's last runs say.
 
 **Periods.** Another beat counts a period from the last run. So a period that is carried gets that
-rhythm. The rhythm of an entry of beat_schedule follows from its name, so there the first slot is
-the one nearest to a whole period after the last run: at least half a period after it.
+rhythm. Where the rhythm is another, as that of an entry of beat_schedule, which follows from its
+name, the first slot is the one nearest to a whole period after the last run: at least half a period
+after it.
 
-**What is here stays.** An entry that exists in habeat is never written, so a migration can be run
-again. See decision 0059.
+**What is here stays.** The definition of an entry that exists in habeat is never written, so a
+migration can be run again. If the source has run such an entry since, because somebody went back to
+it for a while, its cursor moves on to that last run. See decision 0059.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from habeat.core.entry import Entry, EntryState, instant
+from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.limits import DEFAULT_LIMITS, Limits
 from habeat.entries.affordable import check_affordable
 from habeat.entries.changes import change, position_after
@@ -30,7 +33,7 @@ from habeat.entries.readable import shown
 from habeat.entries.schedules import schedule_of
 from habeat.errors import HabeatError, ValidationError
 from habeat.migrate.found import SourceEntry, Uncarried
-from habeat.ports.entries import Arrival, Position, Stored
+from habeat.ports.entries import Arrival, Position, Stored, Write
 from habeat.schedules import Interval, Schedule, Solar
 from habeat.schedules.custom import Code
 from habeat.schedules.schedule import to_ms
@@ -46,6 +49,7 @@ class Action(enum.StrEnum):
 
     CARRY = "carry"  # it is added, with its position and count
     DECLARE = "declare"  # beat_schedule has it: its position and count are carried
+    CONTINUE = "continue"  # it is here, and its position moves on to the source's last run
     PRESENT = "present"  # an earlier migration carried it, or a beat declared it
     KEEP = "keep"  # habeat has another entry of that name, which stays
     SPENT = "spent"  # it has no more slots
@@ -53,8 +57,8 @@ class Action(enum.StrEnum):
     REFUSE = "refuse"  # it cannot be carried
 
 
-#: Actions that write.
-WRITES = (Action.CARRY, Action.DECLARE)
+#: Actions that add an entry.
+ADDS = (Action.CARRY, Action.DECLARE)
 #: Actions after which a person has something to do.
 UNFINISHED = (Action.KEEP, Action.REFUSE)
 
@@ -65,7 +69,7 @@ class Row:
 
     `first_slot` is the first slot after what the source has sent; if it is past, it is caught up.
     None if the entry is not carried or is disabled, or if only the leader's code knows the slot.
-    `arrival` is what is written.
+    `arrival` is what is added, `write` what moves the position of an entry that is here.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Row:
     why: str = ""
     notes: tuple[str, ...] = ()
     arrival: Arrival | None = None
+    write: Write | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ def planned(found: SourceEntry, stored: Stored, here: Here, at: Instant, source:
     except HabeatError as error:
         return _refused(found, error)
     if stored.exists or stored.state.cursor_ms:
-        return _present(found, stored, wanted)
+        return _present(found, stored, wanted, at, source)
     try:
         check_affordable(wanted, at.now_ms)
     except HabeatError as error:
@@ -138,24 +143,47 @@ def _carried(found: SourceEntry, here: Here, at: Instant) -> Entry:
     return new_entry(found.name, given, here.timezone, here.limits)
 
 
-def _present(found: SourceEntry, stored: Stored, wanted: Entry) -> Row:
-    """The row of an entry that habeat has in some form; nothing is written."""
+def _present(found: SourceEntry, stored: Stored, wanted: Entry, at: Instant, source: str) -> Row:
+    """The row of an entry that habeat has in some form; its definition is not written."""
     if not stored.exists:
         why = "a state of this name is left here without its definition: remove it first"
         return Row(found.name, Action.KEEP, why=why)
     old = shown(stored)
-    if found.declared and old.owner == "config":
-        return Row(found.name, Action.PRESENT, old.state.next_slot, "beat_schedule's entry is here")
-    same = old.owner == "api" and change(stored, wanted, stored.state.cursor_ms) is None
-    if same and not found.declared:
-        return Row(found.name, Action.PRESENT, old.state.next_slot, "carried before")
-    whose = "of beat_schedule" if old.owner == "config" else "made through the API"
-    return Row(
-        found.name,
-        Action.KEEP,
-        old.state.next_slot,
-        f"habeat has another entry of this name, {whose}, which stays: remove or rename one",
+    if not _is_same(found, stored, wanted):
+        whose = "of beat_schedule" if old.owner == "config" else "made through the API"
+        why = f"habeat has another entry of this name, {whose}, which stays: remove or rename one"
+        return Row(found.name, Action.KEEP, old.state.next_slot, why)
+    cursor_ms = _cursor_ms(found, old, at)
+    ran_since = found.last_run_at is not None and cursor_ms > old.state.cursor_ms
+    if not ran_since or old.state.quarantined is not None:
+        why = "beat_schedule's entry is here" if found.declared else "carried before"
+        return Row(found.name, Action.PRESENT, old.state.next_slot, why)
+    return _continued(stored, old, cursor_ms, source)
+
+
+def _is_same(found: SourceEntry, stored: Stored, wanted: Entry) -> bool:
+    """Whether what is stored is this entry, whatever the rhythm of its period."""
+    old = shown(stored)
+    if found.declared or old.owner == "config":
+        return found.declared and old.owner == "config"
+    if isinstance(old.schedule, Interval) and isinstance(wanted.schedule, Interval):
+        rhythm = replace(wanted.schedule, offset_ms=old.schedule.offset_ms)
+        wanted = replace(wanted, schedule=rhythm)
+    return change(stored, wanted, stored.state.cursor_ms) is None
+
+
+def _continued(stored: Stored, old: Entry, cursor_ms: int, source: str) -> Row:
+    """The row of an entry that the source has run after habeat did."""
+    position = position_after(old, cursor_ms)
+    write = Write(
+        stored.name,
+        stored.digest,
+        cursor_ms=old.state.cursor_ms or None,
+        position=position,
+        lost=SkippedRun(cursor_ms, cursor_ms, 0, Outcome.NOTE, f"until here sent by {source}"),
     )
+    why = f"it is here, and {source.partition(' ')[0]} has run it since"
+    return Row(old.name, Action.CONTINUE, instant(position.next_slot_ms), why, write=write)
 
 
 def _written(found: SourceEntry, wanted: Entry, at: Instant, source: str) -> Row:
@@ -234,12 +262,17 @@ def _in_rhythm(schedule: Schedule, anchor_ms: int | None) -> Schedule:
     return replace(schedule, offset_ms=anchor_ms % schedule.every_ms)
 
 
+def _is_slot(period: Interval, at_ms: int) -> bool:
+    """Whether the period has the rhythm of this run."""
+    return (at_ms - (period.offset_ms or 0)) % period.every_ms == 0
+
+
 def _cursor_ms(found: SourceEntry, entry: Entry, at: Instant) -> int:
     """The instant after which the entry's slots are habeat's."""
     last_ms = _last_run_ms(found, at)
     if last_ms is not None:
         cursor_ms = last_ms
-        if found.declared and isinstance(entry.schedule, Interval):
+        if isinstance(entry.schedule, Interval) and not _is_slot(entry.schedule, last_ms):
             cursor_ms += (entry.schedule.every_ms + 1) // 2 - 1
         if isinstance(entry.schedule, Solar):
             cursor_ms += SOLAR_MARGIN_MS

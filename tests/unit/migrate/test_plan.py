@@ -236,8 +236,8 @@ def test_an_entry_of_code_that_is_here_keeps_its_position() -> None:
     here = declared(3_600)
     found = SourceEntry("report", last_run_at=NOW - HOUR, declared=True)
     before = stored(plan(found, here))
-    row = planned(replace(found, last_run_at=NOW), before, here, AT, "RedBeat")
-    assert (row.action, row.arrival) == (Action.PRESENT, None)
+    row = planned(found, before, here, AT, "RedBeat")
+    assert (row.action, row.arrival, row.write) == (Action.PRESENT, None, None)
 
 
 def test_a_state_without_its_definition_is_kept() -> None:
@@ -248,3 +248,41 @@ def test_a_state_without_its_definition_is_kept() -> None:
 def test_what_the_source_would_drop_needs_nothing() -> None:
     assert not_carried(Uncarried("x", "why")).action is Action.REFUSE
     assert not_carried(Uncarried("x", "why", dropped=True)).action is Action.DROP
+
+
+def test_an_entry_that_the_source_ran_after_habeat_moves_on() -> None:
+    hourly = habeat.cron("0 * * * *")
+    before = stored(plan(source(hourly, last_run_at=NOW - 9 * HOUR)))
+    since = source(hourly, last_run_at=NOW - timedelta(minutes=59))
+    row = planned(since, before, Here(), AT, "RedBeat")
+    assert (row.action, row.first_slot, row.arrival) == (Action.CONTINUE, NOW, None)
+    assert row.write is not None
+    assert row.write.definition == b""
+    assert row.write.cursor_ms == before.state.cursor_ms
+    assert row.write.position is not None
+    assert row.write.position.cursor_ms == ms(NOW - timedelta(minutes=59))
+
+
+def test_a_period_that_the_source_ran_in_another_rhythm_is_the_same_entry() -> None:
+    before = stored(plan(source(3_600, last_run_at=NOW - 9 * HOUR)))
+    last = NOW - timedelta(minutes=25)
+    row = planned(source(3_600, last_run_at=last), before, Here(), AT, "RedBeat")
+    assert row.action is Action.CONTINUE
+    assert row.first_slot is not None
+    assert HOUR / 2 <= row.first_slot - last < 1.5 * HOUR
+    assert row.first_slot.minute == 0, "the rhythm that is stored stays"
+
+
+def test_an_entry_of_code_that_the_source_ran_after_habeat_moves_on() -> None:
+    here = declared(habeat.cron("0 * * * *"))
+    found = SourceEntry("report", last_run_at=NOW - 9 * HOUR, declared=True)
+    before = stored(plan(found, here))
+    row = planned(replace(found, last_run_at=NOW - HOUR), before, here, AT, "RedBeat")
+    assert (row.action, row.first_slot) == (Action.CONTINUE, NOW)
+
+
+def test_a_last_run_before_the_position_here_moves_nothing() -> None:
+    hourly = habeat.cron("0 * * * *")
+    before = stored(plan(source(hourly, last_run_at=NOW)))
+    row = planned(source(hourly, last_run_at=NOW - HOUR), before, Here(), AT, "RedBeat")
+    assert row.action is Action.PRESENT
