@@ -156,7 +156,7 @@ def _come(calls: RetryingCalls, wanted: _Wanted, *, as_json: bool) -> None:
     if as_json:
         say_json(_as_json(done, alive, hint))
     else:
-        _say(done, alive, hint, now)
+        _say(done, alive, hint, now, calls.location.prefix)
     unwanted = done.written and alive.alive and not wanted.even_if_alive
     if unwanted or any(row.action in UNFINISHED for row in done.rows):
         bad()
@@ -294,8 +294,9 @@ def _progress(done: int, total: int) -> None:
     click.echo(f"\rmigrating: {done} of {entries_counted(total)}{end}", err=True, nl=False)
 
 
-def _say(done: Migration, alive: Living, hint: str, now: datetime) -> None:
+def _say(done: Migration, alive: Living, hint: str, now: datetime, prefix: str) -> None:
     say(f"from {done.source}")
+    say(f"to the prefix {prefix}")
     if done.rows:
         Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY).print(
             # What a person has to look at is last, next to the summary.
