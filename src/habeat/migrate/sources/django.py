@@ -31,8 +31,8 @@ SOURCE, APP = "django-celery-beat", "django_celery_beat"
 #: Celery's own entry, which django-celery-beat always adds to its table.
 CLEANUP = "celery.backend_cleanup"
 PAGE = 500
-#: How long to watch the rows for changes. Its scheduler looks at the database every five seconds.
-LOOK_S = 6.0
+#: How long to watch the rows for changes, while nothing is sent.
+LOOK_S = 2.0
 #: How old its last runs in the database may get while it runs: three minutes, and time to send.
 SYNC_S = 200.0
 STALE = (
