@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -142,6 +143,17 @@ def test_what_fails_in_a_revision_is_named(
         schedule_at(revision, ["-A", "proj"])
     assert says in str(error.value)
     assert "habeat plan --save FILE" in str(error.value)
+
+
+def test_an_installed_copy_of_the_project_is_not_taken_for_the_working_tree(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = ModuleType("copied.celery")
+    copy.__file__ = "/usr/lib/copied/celery.py"
+    monkeypatch.setitem(sys.modules, "copied.celery", copy)
+    monkeypatch.chdir(repository)
+    with pytest.raises(RevisionUnreadable, match=r"imported from /usr/lib/copied/celery\.py"):
+        schedule_at("main", ["-A", "copied"])
 
 
 def test_outside_of_a_repository_there_is_no_revision(

@@ -84,6 +84,7 @@ def _change_lines(change: EntryChange) -> Iterator[Line]:
 
 _REMARKS = {
     "gap": "the clocks skip its local time, so it fires later",
+    "skipped": "no slot, because the clocks skip its local time",
     "fold first": "its local time occurs twice; this is the first",
     "fold second": "its local time occurs twice; this is the second",
 }

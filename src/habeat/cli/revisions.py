@@ -47,6 +47,7 @@ def schedule_at(revision: str, options: Sequence[str]) -> SavedSchedule:
     RevisionUnreadable.
     """
     top = Path(_git(revision, "rev-parse", "--show-toplevel"))
+    _check_here(revision, options, top)
     commit = _commit(revision)
     with tempfile.TemporaryDirectory(prefix="habeat-plan-") as folder:
         tree, saved = Path(folder).resolve() / "tree", Path(folder) / "plan.json"
@@ -56,6 +57,21 @@ def schedule_at(revision: str, options: Sequence[str]) -> SavedSchedule:
             raise RevisionUnreadable(revision, f"it has no folder {here.relative_to(tree)}")
         _run_there(revision, options, top, tree, here, saved=saved)
         return SavedSchedule.from_text(saved.read_text())
+
+
+def _check_here(revision: str, options: Sequence[str], top: Path) -> None:
+    """Refuse an app that was imported from elsewhere, such as an installed copy of the project.
+
+    The other process would import the same copy, and find no difference.
+    """
+    name = app_given(options, os.environ.get("CELERY_APP")).partition(":")[0]
+    for module, loaded in list(sys.modules.items()):
+        file = getattr(loaded, "__file__", None)
+        if not name or not isinstance(file, str) or not f"{module}.".startswith(f"{name}."):
+            continue
+        if not Path(file).resolve().is_relative_to(top.resolve()):
+            why = f"the app is imported from {file}, which is not in the repository {top}"
+            raise RevisionUnreadable(revision, why)
 
 
 def _commit(revision: str) -> str:

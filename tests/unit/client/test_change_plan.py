@@ -116,6 +116,19 @@ def test_slots_at_a_clock_change_are_shown_with_what_becomes_of_them() -> None:
     assert change(cron("0 8 * * *"), cron("0 9 * * *")).clock_changes == ()  # type: ignore[union-attr]
 
 
+def test_a_slot_that_a_clock_change_takes_away_is_shown() -> None:
+    found = change(cron("0 2 * * *"), cron("30 2 * * *", gap="skip"))
+    assert found is not None
+    assert [(f"{at:%d %H:%M}", what) for at, what in found.clock_changes] == [
+        ("29 03:00", "skipped")
+    ]
+    assert figures(found) == (0, 1, 34)
+    autumn = Window(ms(START) + 210 * 86_400_000, ms(START) + 245 * 86_400_000)
+    folded = compare("e", None, entry(cron("*/30 2 * * *", fold="both")), autumn, Budget(1_000))
+    assert folded is not None
+    assert [what for _, what in folded.clock_changes] == ["fold first"] * 2 + ["fold second"] * 2
+
+
 def test_a_change_that_shows_after_the_window_only_is_a_change() -> None:
     found = change(cron("0 0 1 5 *"), cron("0 0 1 7 *"))
     assert figures(found) == (0, 0, 0)

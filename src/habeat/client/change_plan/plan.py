@@ -1,8 +1,8 @@
 """What changes between two schedules, in a window of time: the whole of it, and its digest.
 
 The digest identifies the change and not the moment: it covers the definitions of the entries whose
-slots change, before and after, and what is newly wrong. So a digest that somebody has acknowledged
-stays right while the window moves on.
+slots change, before and after, and what is newly wrong. So a digest that was acknowledged stays
+right while the window moves on.
 """
 
 from __future__ import annotations

@@ -12,16 +12,16 @@ intervals are compared by arithmetic.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from math import gcd
-from typing import Literal
+from typing import Any, Literal, cast
 
 from habeat.client.change_plan.saved import facts
 from habeat.core.entry import Entry
 from habeat.schedules import Interval, in_words
 from habeat.schedules.custom import Code
-from habeat.schedules.schedule import Remark, moment
+from habeat.schedules.schedule import moment
 from habeat.schedules.zone import DAY_S, zone_named
 
 #: The most slots of one side of an entry that are enumerated, and those for which there is always
@@ -29,6 +29,10 @@ from habeat.schedules.zone import DAY_S, zone_named
 ENUMERATED_MOST = 60_000
 ENUMERATED_LEAST = 100
 EXAMPLES = 3
+
+DAY_MS = DAY_S * 1_000
+#: No zone has skipped more than this in the last hundred years, except for whole days.
+GAP_MOST_MS = 3 * 3_600_000
 
 Kind = Literal["added", "removed", "changed"]
 Move = tuple[datetime, datetime]
@@ -59,7 +63,8 @@ class EntryChange:
 
     `before` and `after` are the schedules in words. Counts are exact unless a note says otherwise;
     the tuples are the first few. `shift_ms` is the one distance by which all moves go, None if they
-    differ. `clock_changes` are slots after the change whose local time is skipped or repeated.
+    differ. `clock_changes` are slots after the change whose local time is skipped or repeated
+    ("gap", "fold first", "fold second"), and where gap="skip" leaves one out ("skipped").
     """
 
     name: str
@@ -75,7 +80,7 @@ class EntryChange:
     appearing: tuple[datetime, ...] = ()
     vanishing: tuple[datetime, ...] = ()
     moving: tuple[Move, ...] = ()
-    clock_changes: tuple[tuple[datetime, Remark], ...] = ()
+    clock_changes: tuple[tuple[datetime, str], ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -154,7 +159,7 @@ class _Comparison:
                 (moment(a).astimezone(zones[0]), moment(b).astimezone(zones[1]))
                 for a, b in moves[:EXAMPLES]
             ),
-            clock_changes=clock_changes(self.after, new),
+            clock_changes=clock_changes(self.after, new, self.window),
             notes=tuple(notes),
         )
 
@@ -265,26 +270,48 @@ def _moves(marked: Sequence[tuple[int, str]], at: int) -> bool:
     return marked[at + 2][0] - next_ms >= next_ms - slot_ms
 
 
-def clock_changes(entry: Entry | None, slots: Sequence[int]) -> tuple[tuple[datetime, Remark], ...]:
-    """The slots that fall into a gap or a fold of their zone."""
+def clock_changes(
+    entry: Entry | None, slots: Sequence[int], window: Window
+) -> tuple[tuple[datetime, str], ...]:
+    """The slots that fall into a gap or a fold of their zone, and those that a gap takes away."""
     zone = None if entry is None else getattr(entry.schedule, "tz", None)
-    if entry is None or zone is None or not slots:
+    if entry is None or zone is None or not entry.enabled:
         return ()
-    near = _near_transitions(zone, slots)
+    found: dict[int, str] = {}
+    for at_ms in _transitions(zone, window):
+        near = [slot_ms for slot_ms in slots if abs(slot_ms - at_ms) <= DAY_MS]
+        found |= {slot_ms: entry.schedule.remark(slot_ms) for slot_ms in near}
+        found |= {slot_ms: "skipped" for slot_ms in _skipped(entry, at_ms) if slot_ms not in near}
     info = _zone(entry)
-    remarks = ((slot_ms, entry.schedule.remark(slot_ms)) for slot_ms in near)
-    return tuple((moment(at).astimezone(info), remark) for at, remark in remarks if remark)
+    return tuple((moment(at).astimezone(info), found[at]) for at in sorted(found) if found[at])
 
 
-def _near_transitions(zone: str, slots: Sequence[int]) -> list[int]:
-    """The slots within a day of a change of the zone's offset; others have no remark."""
-    named, at_s, found = zone_named(zone), slots[0] // 1_000 - DAY_S, []
-    last_s = slots[-1] // 1_000 + DAY_S
+def _transitions(zone: str, window: Window) -> list[int]:
+    """When the offset of a zone changes, in Unix ms, in the window or a day next to it."""
+    named, found = zone_named(zone), []
+    at_s, last_s = window.start_ms // 1_000 - DAY_S, window.end_ms // 1_000 + DAY_S
     while (end_s := named.segment_at(at_s).end_s) <= last_s:
         if named.segment_at(end_s).offset_s != named.segment_at(at_s).offset_s:
-            found += [at for at in slots if abs(at // 1_000 - end_s) <= DAY_S]
+            found.append(end_s * 1_000)
         at_s = end_s
-    return sorted(set(found))
+    return found
+
+
+def _skipped(entry: Entry, at_ms: int) -> list[int]:
+    """With gap="skip": where slots would be that the change of the clocks at `at_ms` takes away."""
+    if getattr(entry.schedule, "gap", "") != "skip":
+        return []
+    shifted = replace(entry, schedule=replace(cast(Any, entry.schedule), gap="shift"))
+    slot_ms = shifted.next_slot_ms(at_ms - 1)
+    # All of them are shifted to the first instant after the gap, or by its length.
+    found: list[int] = []
+    while slot_ms is not None and slot_ms <= at_ms + DAY_MS and len(found) < ENUMERATED_LEAST:
+        if shifted.schedule.remark(slot_ms) == "gap":
+            found.append(slot_ms)
+        elif slot_ms - at_ms > GAP_MOST_MS:
+            break
+        slot_ms = shifted.next_slot_ms(slot_ms)
+    return found
 
 
 def _zone(entry: Entry | None) -> tzinfo | None:
