@@ -77,7 +77,8 @@ def _pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         code = app.builder.highlighter.highlight_block(path.read_text(), lexer, linenos=False)  # type: ignore[attr-defined]
         page = f"{FOLDER}/{name}"
         links = ", ".join(_link(app, page, docname) for docname in sorted(linked_from))
-        body = f"<h1>{escape(name)}</h1><p>Linked from {links}.</p>{code}"
+        place = f"<code>{escape(name)}</code>, linked from {links}."
+        body = f"<h1>{escape(path.name)}</h1><p>{place}</p>{code}"
         yield page, {"title": name, "body": body}, "page.html"
 
 
