@@ -5,6 +5,7 @@ An annotation says `habeat.client.many.ManyChanged`, the reference has `habeat.c
 
 from __future__ import annotations
 
+import re
 import typing
 from importlib import import_module
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+_ERROR = re.compile(r"\b(" + "|".join(import_module("habeat.errors").__all__) + r")\b")
 MODULES = ("habeat", "habeat.client", "habeat.schedules", "habeat.testing", "habeat.errors")
 
 
@@ -19,6 +21,7 @@ def setup(app: Sphinx) -> dict[str, object]:
     """Called by Sphinx."""
     app.connect("missing-reference", _resolve)
     app.connect("autodoc-process-signature", _parsable)
+    app.connect("autodoc-process-docstring", _link_errors)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -42,6 +45,17 @@ def _parsable(
 ) -> tuple[str | None, str]:
     """The default of a dataclass's field that a function makes is no expression of Python."""
     return signature and signature.replace("<factory>", "..."), returns
+
+
+def _link_errors(
+    app: Sphinx, what: str, name: str, item: Any, options: Any, lines: list[str]
+) -> None:
+    """The name of an error in a docstring leads to it, unless it is set as code."""
+    link = r":py:class:`~habeat.errors.\1`"
+    for at, line in enumerate(lines):
+        parts = re.split(r"(`.*?`)", line)
+        parts[::2] = [_ERROR.sub(link, part) for part in parts[::2]]
+        lines[at] = "".join(parts)
 
 
 def _resolve(app: Sphinx, env: Any, node: nodes.Element, contents: nodes.Element) -> Any:
