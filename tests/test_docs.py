@@ -286,6 +286,7 @@ def test_every_configuration_is_accepted() -> None:
 RUN = {
     "docs/concepts/schedules.md": "unit/schedules/test_pages.py",
     "docs/guides/schedules-from-an-application.md": "integration/test_docs_examples.py",
+    "docs/guides/django.md": "integration/contrib/test_guide.py",
     "docs/guides/tenants.md": "integration/test_docs_examples.py",
     "docs/guides/monitoring.md": "integration/test_docs_examples.py",
     "docs/guides/testing.md": "unit/testing/test_guide.py",
@@ -360,6 +361,8 @@ def test_every_command_line_is_one_that_its_command_takes(
                 pass  # tests/system/examples starts and asks the same
             case ["python" | ".venv/bin/python", "-m", module, *_]:
                 assert find_spec(module), f"{name_of(page)}: {shlex.join(words)}"
+            case ["python", "manage.py", *_]:
+                pass  # of the user's Django project; tests/system/examples runs the example's
             case ["python" | ".venv/bin/python", script, *_]:
                 assert (ROOT / script).exists(), f"{name_of(page)}: {shlex.join(words)}"
             case ["make" | "pip" | "find" | "redis-cli" | ".venv/bin/towncrier", *_]:

@@ -21,6 +21,7 @@ def use_databases() -> None:
             INSTALLED_APPS=[BEAT] if find_spec(BEAT) else [],
             USE_TZ=True,
             LOGGING_CONFIG=None,
+            SECRET_KEY="tests",
         )
         django.setup()
 

@@ -203,7 +203,7 @@ class Inspection:
     def circuit(self, name: str) -> Circuit | None:
         """The circuit of this entry; None if it is closed."""
         key = self._caller.keys.circuits
-        found: Any = self._caller.do(lambda client: client.hget(key, name))
+        found: Any = self._caller.do(lambda client: client.hget(key, wire(name)))
         return None if found is None else Circuit.from_json(text(found))
 
     def overdue(self, before_ms: int) -> int:

@@ -1,0 +1,1 @@
+"""Reminders: each is a row in the database and an entry of the schedule."""

@@ -1,0 +1,1 @@
+"""Integrations with other frameworks, each with an extra of its own."""

@@ -1,0 +1,474 @@
+"""The admin: Django's permissions, log and look over the entries in Redis.
+
+The views are this class's own, with the names and URLs that the admin's have. So the index, the
+log of recent actions and `{% url 'admin:habeat_entry_changelist' %}` lead here, and no part of the
+ORM is imitated.
+
+Override `get_client` to give users clients of their own, for example with a `habeat.Guard`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from habeat.client import Client
+from habeat.client.history import OUTCOMES
+from habeat.client.selection import CONDITIONS, OWNERS
+from habeat.contrib.django.acts import ACTS, Act, Call, Done
+from habeat.contrib.django.audit import ADDITION, CHANGE, audited, changes_of
+from habeat.contrib.django.celery_app import celery_app, default_client
+from habeat.contrib.django.forms import SECRET, EntryForm
+from habeat.contrib.django.keys import key_of, name_of
+from habeat.contrib.django.listing import Query, page_of
+from habeat.contrib.django.models import Entry
+from habeat.contrib.django.previewing import preview_of
+from habeat.contrib.django.results import result_links
+from habeat.contrib.django.showing import (
+    circuit_text,
+    facts,
+    history_rows,
+    owner_of,
+    rows,
+    sentences,
+    slots,
+    summary,
+)
+from habeat.core.entry import Entry as StoredEntry
+from habeat.errors import (
+    CallTimeout,
+    EntryExists,
+    EntryNotFound,
+    ForeignState,
+    HabeatError,
+    RedisUnavailable,
+    RevisionConflict,
+    SettingsError,
+    ValidationError,
+)
+from habeat.printable import plural, printable, repr_of
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+#: What keeps the whole schedule from being shown.
+UNAVAILABLE = (RedisUnavailable, CallTimeout, SettingsError, ForeignState, ImproperlyConfigured)
+
+SLOTS_SHOWN = 5
+RECORDS_SHOWN = 100
+RECORDS_AT_MOST = 1_000
+REASONS_SHOWN = 5
+TASKS_OFFERED = 500
+
+_secret = method_decorator(sensitive_post_parameters(*SECRET, "seen"))
+
+
+def answered(view: View) -> View:
+    """The view, with a page for what is wrong instead of a failure."""
+
+    @wraps(view)
+    def answer(self: EntryAdmin, request: Any, *args: Any, **options: Any) -> Any:
+        request.current_app = self.admin_site.name
+        try:
+            return view(self, request, *args, **options)
+        except EntryNotFound as error:
+            self.message_user(request, str(error), messages.WARNING)
+            return HttpResponseRedirect(self.url("changelist"))
+        except (HabeatError, ImproperlyConfigured) as error:
+            context = {"title": "The schedule cannot be read", "why": printable(str(error), 1_000)}
+            return self.page(request, "unavailable", context, status=503)
+
+    return answer  # type: ignore[return-value]
+
+
+@admin.register(Entry)
+class EntryAdmin(admin.ModelAdmin):
+    """The admin of the schedule's entries."""
+
+    def get_client(self, request: Any) -> Client:
+        """The client for this request."""
+        return default_client()
+
+    def get_urls(self) -> list[Any]:
+        def view(name: str, route: str, method: Callable[..., Any]) -> Any:
+            return path(route, self.admin_site.admin_view(method), name=f"habeat_entry_{name}")
+
+        # No key of an entry begins with an underscore and a letter, except for "_x".
+        return [
+            view("changelist", "", self.changelist_view),
+            view("add", "add/", self.add_view),
+            view("preview", "_preview/", self.preview_view),
+            view("act", "_act/<slug:act>/", self.act_view),
+            view("history", "<path:object_id>/history/", self.history_view),
+            view("delete", "<path:object_id>/delete/", self.delete_view),
+            view("change", "<path:object_id>/change/", self.change_view),
+        ]
+
+    # -- the list -----------------------------------------------------------------------------
+
+    @answered
+    def changelist_view(self, request: Any, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        client, query = self.get_client(request), Query.of(request.GET)
+        page = page_of(client, query)
+        status, now = client.status(), client.server_time()
+        unknown = client.unregistered(page.entries)
+        after = page.continues_after
+        context = {
+            "title": "Entries of the schedule",
+            "rows": list(rows(page.entries, celery_app(), now, unknown)),
+            "query": query,
+            "this_page": query.url(query.after),
+            "first_page": query.url(),
+            "next_page": None if after is None else query.url(after),
+            "looked_at": page.looked_at,
+            "summary": summary(status),
+            "problems": sentences(status),
+            "states": CONDITIONS,
+            "owners": OWNERS,
+            "acts": self._acts(request),
+            "has_add_permission": self.has_add_permission(request),
+        }
+        return self.page(request, "list", {**context, **(extra_context or {})})
+
+    # -- one entry ----------------------------------------------------------------------------
+
+    @answered
+    @_secret
+    def add_view(self, request: Any, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        client = self.get_client(request)
+        if request.method != "POST":
+            return self._form_page(request, EntryForm(entry=None, timezone=client.timezone), None)
+        form = EntryForm(request.POST, entry=None, timezone=client.timezone)
+        name = self._added(request, client, form)
+        if name is None:
+            return self._form_page(request, form, None)
+        return self._saved(request, name, f"The entry {repr_of(name)} was added.")
+
+    def _added(self, request: Any, client: Client, form: EntryForm) -> str | None:
+        """The name of the entry that was added; None if the form has errors now."""
+        if not _is_valid(form):
+            return None
+        name, given = form.cleaned_data["name"], form.arguments()
+        words = given["schedule"].describe()
+        message = f"Added: {given['task']}, {words}."
+        try:
+            audited(request.user, ADDITION, {name: message}, lambda: client.add(name, **given))
+        except HabeatError as error:
+            _refuse(form, error)
+            return None
+        return str(name)
+
+    @answered
+    @_secret
+    def change_view(
+        self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        client, name = self.get_client(request), name_of(object_id)
+        may_change = self.has_change_permission(request)
+        if request.method == "POST":
+            if not may_change:
+                raise PermissionDenied
+            return self._change(request, client, name)
+        entry = client.get(name)
+        form = None
+        if may_change and entry.owner == "api":
+            form = EntryForm(entry=entry, timezone=client.timezone)
+        return self._form_page(request, form, entry)
+
+    def _change(self, request: Any, client: Client, name: str) -> HttpResponse:
+        try:
+            entry = client.get(name)
+            form = EntryForm(request.POST, entry=entry, timezone=client.timezone)
+            if form.is_outdated:
+                return self._conflict(request, form)
+            if not self._changed(request, client, form):
+                return self._form_page(request, form, entry)
+        except EntryNotFound:
+            return self._gone(request, client, name)
+        except RevisionConflict:
+            entry = client.get(name)
+            form = EntryForm(request.POST, entry=entry, timezone=client.timezone)
+            return self._conflict(request, form)
+        return self._saved(request, name, f"The entry {repr_of(name)} was changed.")
+
+    def _changed(self, request: Any, client: Client, form: EntryForm) -> bool:
+        """Whether the entry is as the form says now; if not, the form has errors."""
+        assert form.entry is not None
+        if not _is_valid(form):
+            return False
+        changes, entry = form.changes(), form.entry
+        if not changes:
+            return True
+        message = _change_message(entry, changes)
+        try:
+            audited(
+                request.user,
+                CHANGE,
+                {entry.name: message},
+                lambda: client.update(entry.name, rev=entry.rev, **changes),
+            )
+        except (EntryNotFound, RevisionConflict):
+            raise
+        except HabeatError as error:
+            _refuse(form, error)
+            return False
+        return True
+
+    def _conflict(self, request: Any, outdated: EntryForm) -> HttpResponse:
+        """The form again, with what the user changed over the entry as it is now."""
+        form, conflicts = outdated.merged()
+        return self._form_page(request, form, form.entry, conflicts=conflicts, status=409)
+
+    def _gone(self, request: Any, client: Client, name: str) -> HttpResponse:
+        """The form of a new entry with what was typed, because the entry was removed."""
+        data = request.POST.copy()
+        data["name"] = name
+        form = EntryForm(data, entry=None, timezone=client.timezone)
+        form.add_error(
+            None,
+            "The entry was removed while you edited it, so nothing was saved. "
+            "Save to add it again.",
+        )
+        return self._form_page(request, form, None, status=409)
+
+    def _saved(self, request: Any, name: str, message: str) -> HttpResponse:
+        self.message_user(request, message, messages.SUCCESS)
+        if "_continue" in request.POST:
+            return HttpResponseRedirect(self.url("change", key_of(name)))
+        return HttpResponseRedirect(self.url("changelist"))
+
+    def _form_page(
+        self,
+        request: Any,
+        form: EntryForm | None,
+        entry: StoredEntry | None,
+        *,
+        conflicts: Sequence[Any] = (),
+        status: int = 200,
+    ) -> HttpResponse:
+        context = {
+            "title": "Add an entry" if entry is None else printable(entry.name, 200),
+            "form": form,
+            "conflicts": conflicts,
+            "is_conflict": entry is not None and status == 409,
+            "tasks": self._tasks() if form is not None else (),
+            "preview_url": self.url("preview"),
+            "form_url": self.url("add") if entry is None else "",
+        }
+        if entry is not None:
+            context |= self._about(request, entry)
+        return self.page(request, "entry", context, status=status)
+
+    def _about(self, request: Any, entry: StoredEntry) -> dict[str, Any]:
+        """What the page of an entry shows beside its form."""
+        client = self.get_client(request)
+        now = client.server_time()
+        may_change = self.has_change_permission(request)
+        return {
+            "entry_key": key_of(entry.name),
+            "facts": list(facts(entry, celery_app(), now, with_arguments=may_change)),
+            "slots": slots(client.preview(entry.name, SLOTS_SHOWN), now),
+            "circuit": circuit_text(client.circuit(entry.name)),
+            "is_code_owned": entry.owner == "config",
+            "owner": owner_of(entry),
+            "acts": self._acts_on(request, entry),
+        }
+
+    def _tasks(self) -> list[str]:
+        """Names of tasks to choose from; none if the project's code cannot be imported here."""
+        app = celery_app()
+        try:
+            app.loader.import_default_modules()
+            names = sorted(name for name in app.tasks if not name.startswith("celery."))
+        except Exception:  # a module of the project may raise anything: names can be typed
+            return []
+        return [printable(name) for name in names[:TASKS_OFFERED]]
+
+    # -- preview ------------------------------------------------------------------------------
+
+    @_secret
+    @method_decorator(require_POST)
+    def preview_view(self, request: Any) -> HttpResponse:
+        """The next slots of the schedule in the form, as JSON."""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+        try:
+            return JsonResponse(preview_of(self.get_client(request), request.POST))
+        except (HabeatError, ImproperlyConfigured) as error:
+            return JsonResponse({"error": printable(str(error), 1_000)}, status=503)
+
+    # -- history ------------------------------------------------------------------------------
+
+    @answered
+    def history_view(self, request: Any, object_id: str, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        client, name = self.get_client(request), name_of(object_id)
+        outcomes = [each for each in OUTCOMES if each == request.GET.get("outcome")]
+        most = RECORDS_AT_MOST if "all" in request.GET else RECORDS_SHOWN
+        found = client.history(name, limit=most + 1, outcome=outcomes)
+        records = found[:most]
+        links = result_links(request, [each.task_id for each in records if each.task_id])
+        context = {
+            "title": f"History: {printable(name, 200)}",
+            "entry_key": key_of(name),
+            "records": list(history_rows(records, links)),
+            "drift": client.drift(name),
+            "outcome": "".join(outcomes),
+            "outcomes": OUTCOMES,
+            "has_more": len(found) > most,
+            "may_see_more": most < RECORDS_AT_MOST,
+            "changes": changes_of(name),
+        }
+        return self.page(request, "history", {**context, **(extra_context or {})})
+
+    # -- acts ---------------------------------------------------------------------------------
+
+    @answered
+    def delete_view(self, request: Any, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """The admin's own URL for removing one entry."""
+        return self._act(request, "remove", [name_of(object_id)])
+
+    @answered
+    @method_decorator(require_POST)
+    def act_view(self, request: Any, act: str) -> HttpResponse:
+        """An act on the entries that were chosen; some acts ask for confirmation first."""
+        act = request.POST.get("action", "") if act == "chosen" else act
+        if act not in ACTS:
+            raise Http404
+        names = list(dict.fromkeys(name_of(key) for key in request.POST.getlist("key")))
+        if not names:
+            self.message_user(request, "No entry was chosen.", messages.WARNING)
+            return HttpResponseRedirect(self._back(request))
+        return self._act(request, act, names)
+
+    def _act(self, request: Any, slug: str, names: list[str]) -> HttpResponse:
+        act = ACTS[slug]
+        if not self._may(request, act):
+            raise PermissionDenied
+        is_confirmed = request.method == "POST" and ("confirmed" in request.POST or not act.asks)
+        form = act.form(request.POST if is_confirmed else None)
+        if not is_confirmed or not form.is_valid():
+            return self._confirm_page(request, slug, names, form)
+        call = Call(self.get_client(request), request.user, names, form.cleaned_data)
+        try:
+            done = act.run(call)
+        except ValidationError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+            return self._confirm_page(request, slug, names, form)
+        except UNAVAILABLE:
+            raise
+        except HabeatError as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self._report(request, act, done)
+        return HttpResponseRedirect(self._back(request, slug))
+
+    def _confirm_page(self, request: Any, slug: str, names: list[str], form: Any) -> HttpResponse:
+        act = ACTS[slug]
+        chosen = [(key_of(name), printable(name, 200)) for name in names]
+        context = {
+            "title": f"{act.label}: {plural(len(names), 'entry', 'entries')}",
+            "act": act,
+            "act_url": self.url("act", slug),
+            "chosen": chosen,
+            "form": form,
+            "back": request.POST.get("back", ""),
+            "of_one": "of_one" in request.POST or request.method != "POST",
+            "is_removal": slug == "remove",
+        }
+        return self.page(request, "confirm", context)
+
+    def _report(self, request: Any, act: Act, done: Done) -> None:
+        """Tell the user what became of the entries."""
+        if done.changed:
+            count = plural(len(done.changed), "entry was", "entries were")
+            self.message_user(request, f"{count} {act.done}.", messages.SUCCESS)
+        if done.unchanged:
+            count = plural(len(done.unchanged), "entry was", "entries were")
+            self.message_user(request, f"{count} {act.done} already.", messages.INFO)
+        for error in list(done.refused.values())[:REASONS_SHOWN]:
+            self.message_user(request, str(error), messages.ERROR)
+        if len(done.refused) > REASONS_SHOWN:
+            more = f"{len(done.refused) - REASONS_SHOWN} more entries were refused."
+            self.message_user(request, more, messages.ERROR)
+
+    def _back(self, request: Any, slug: str = "") -> str:
+        """Where the act was chosen: the page of the entry, or the list with its filters."""
+        keys = request.POST.getlist("key")
+        if "of_one" in request.POST and len(keys) == 1 and slug != "remove":
+            return self.url("change", keys[0])
+        query = request.POST.get("back", "")
+        return self.url("changelist") + (f"?{query}" if query else "")
+
+    def _acts(self, request: Any) -> list[tuple[str, str]]:
+        """The acts that this user may choose."""
+        return [(slug, act.label) for slug, act in ACTS.items() if self._may(request, act)]
+
+    def _acts_on(self, request: Any, entry: StoredEntry) -> list[tuple[str, str]]:
+        """Those of them that make sense for this entry."""
+        stopped = entry.condition in ("paused", "quarantined")
+        left_out = {"pause" if entry.condition == "quarantined" else ""}
+        left_out |= {"enable" if entry.enabled else "disable", "" if stopped else "resume"}
+        if entry.owner == "config":
+            left_out |= {"enable", "disable", "remove"}
+        return [(slug, label) for slug, label in self._acts(request) if slug not in left_out]
+
+    def _may(self, request: Any, act: Act) -> bool:
+        return bool(request.user.has_perm(f"{self.opts.app_label}.{act.permission}_entry"))
+
+    # -- pages --------------------------------------------------------------------------------
+
+    def url(self, name: str, *args: str) -> str:
+        """The URL of one of these views."""
+        place = f"admin:habeat_entry_{name}"
+        return str(reverse(place, args=args, current_app=self.admin_site.name))
+
+    def page(
+        self, request: Any, template: str, context: dict[str, Any], status: int = 200
+    ) -> HttpResponse:
+        """A page of the admin with this template."""
+        whole = {**self.admin_site.each_context(request), "opts": self.opts, **context}
+        return TemplateResponse(
+            request, f"admin/habeat/entry/{template}.html", whole, status=status
+        )
+
+
+def _is_valid(form: EntryForm) -> bool:
+    """Whether the form is valid with its schedule, which adds errors of its own."""
+    form.full_clean()
+    if form.schedule() is None and not form.errors:
+        form.add_error("kind", "Choose a schedule.")
+    return bool(form.is_valid())
+
+
+def _refuse(form: EntryForm, error: HabeatError) -> None:
+    """Show the client's error in the form, so that nothing typed is lost."""
+    if isinstance(error, ValidationError):
+        form.refuse(error)
+    else:
+        form.add_error("name" if isinstance(error, EntryExists) else None, str(error))
+
+
+def _change_message(entry: StoredEntry, changes: dict[str, Any]) -> str:
+    """Which fields were changed. Only the schedule's values are named: others may be secret."""
+    names = ", ".join(sorted(changes))
+    if "schedule" not in changes:
+        return f"Changed {names}."
+    old, new = entry.schedule.describe(), changes["schedule"].describe()
+    return f"Changed {names} (schedule: {old} → {new})."

@@ -1,0 +1,1 @@
+"""Migrations: they create permissions and a content type, and no table."""
