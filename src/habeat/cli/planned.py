@@ -114,28 +114,35 @@ def _when(at: datetime) -> str:
 
 
 def _findings(plan: ChangePlan) -> Iterator[Line]:
-    new = set(plan.newly_broken)
-    broken = [
-        (f"{name}: {why}" + (" (new)" if name in new else ""), "red" if name in new else "")
+    pile_ups = [line for each in plan.pile_ups for line in _pile_up_lines(each)]
+    yield from _section("beat would not schedule", _broken(plan))
+    yield from _section("tasks that this code does not register", _unknown(plan))
+    yield from _section("no slot in this time", _never(plan))
+    yield from _section("many firings at once", pile_ups)
+    if plan.not_counted:
+        yield f"  not counted: {entries_counted(plan.not_counted)} with too many firings", ""
+
+
+def _broken(plan: ChangePlan) -> list[Line]:
+    return [
+        _news(f"{name}: {why}", name in plan.newly_broken)
         for name, why in sorted(plan.broken.items())
     ]
-    yield from _section("beat would not schedule", broken)
-    unknown = [
-        (f"{each.entry}: {each.task}" + (" (new)" if each.new else ""), "red" if each.new else "")
-        for each in plan.unknown_tasks
-    ]
-    yield from _section("tasks that this code does not register", unknown)
-    never = [
+
+
+def _unknown(plan: ChangePlan) -> list[Line]:
+    return [_news(f"{each.entry}: {each.task}", each.new) for each in plan.unknown_tasks]
+
+
+def _never(plan: ChangePlan) -> list[Line]:
+    return [
         (f"{name}: " + ("never" if at is None else f"next {at:%Y-%m-%d %H:%M} UTC"), "")
         for name, at in plan.never.items()
     ]
-    yield from _section("no slot in this time", never)
-    yield from _section(
-        "many firings at once",
-        [line for each in plan.pile_ups for line in _pile_up_lines(each)],
-    )
-    if plan.not_counted:
-        yield f"  not counted: {entries_counted(plan.not_counted)} with too many firings", ""
+
+
+def _news(text: str, new: bool) -> Line:
+    return (f"{text} (new)", "red") if new else (text, "")
 
 
 def _section(title: str, lines: Sequence[Line]) -> Iterator[Line]:

@@ -16,9 +16,10 @@ from habeat.client.change_plan import (
     SavedSchedule,
     Window,
     compare_schedules,
-    slot_changes,
 )
-from habeat.client.change_plan.slot_changes import Budget, compare, paired
+from habeat.client.change_plan.intervals import shared_slots
+from habeat.client.change_plan.pairing import paired
+from habeat.client.change_plan.slot_changes import Budget, compare
 from habeat.core.entry import Entry
 from habeat.entries.draft import new_entry
 from habeat.errors import ValidationError
@@ -160,6 +161,7 @@ def test_an_entry_each_second_is_counted_by_arithmetic() -> None:
     assert found is not None
     assert "arithmetic" in found.notes[0]
     assert figures(change(every(10, offset=0), every(10, offset=3))) == (0, 0, seconds // 10)
+    assert change(every(1), every(1, offset=0)) is None
     found = change(cron("* * * * * *"), cron("*/2 * * * * *"))
     assert found is not None
     assert f"the whole window has {seconds} slots before" in found.notes[0]
@@ -172,7 +174,7 @@ def test_an_entry_each_second_is_counted_by_arithmetic() -> None:
 def test_arithmetic_counts_what_enumeration_finds(a: tuple[int, int], b: tuple[int, int]) -> None:
     old, new = (entry(every(each[0], offset=each[1] % each[0])) for each in (a, b))
     span = Window(ms(START), ms(START + timedelta(hours=2)))
-    common = slot_changes._common(old, new, span)
+    common = shared_slots(old, new, span)
     both = set(range(0, 7_200, 1))
     for period, offset in (a, b):
         start = ms(START) // 1_000
@@ -185,7 +187,8 @@ times = st.lists(st.integers(0, 60), unique=True).map(sorted)
 
 @given(times, times)
 def test_each_slot_is_kept_moved_gone_or_come(old: list[int], new: list[int]) -> None:
-    gone, come, moves = paired(old, new)
+    found = paired(old, new)
+    gone, come, moves = found.vanish, found.appear, found.moves
     kept = set(old) & set(new)
     assert sorted([*gone, *kept, *(a for a, _ in moves)]) == old
     assert sorted([*come, *kept, *(b for _, b in moves)]) == new

@@ -2,6 +2,7 @@
 
 from habeat.client.change_plan.plan import ChangePlan, compare_schedules
 from habeat.client.change_plan.saved import SavedSchedule
-from habeat.client.change_plan.slot_changes import EntryChange, Window
+from habeat.client.change_plan.slot_changes import EntryChange
+from habeat.client.change_plan.window import Window
 
 __all__ = ["ChangePlan", "EntryChange", "SavedSchedule", "Window", "compare_schedules"]

@@ -16,7 +16,7 @@ from heapq import nlargest
 from typing import Literal
 
 from habeat.client.change_plan.saved import facts
-from habeat.client.change_plan.slot_changes import Window
+from habeat.client.change_plan.window import Window
 from habeat.client.simulation import due_times
 from habeat.core.entry import Entry
 from habeat.schedules.custom import Code

@@ -15,7 +15,8 @@ from datetime import datetime
 
 from habeat.client.change_plan.pile_ups import DueCounts, PileUps
 from habeat.client.change_plan.saved import SavedSchedule, facts
-from habeat.client.change_plan.slot_changes import Budget, EntryChange, Window, compare
+from habeat.client.change_plan.slot_changes import Budget, EntryChange, compare
+from habeat.client.change_plan.window import Window
 from habeat.core.entry import Entry
 from habeat.schedules.custom import Code
 from habeat.schedules.schedule import moment
@@ -76,13 +77,7 @@ def compare_schedules(
     most_per_minute: int,
 ) -> ChangePlan:
     """The plan of the change from `before` to `after`."""
-    budget = Budget(SLOTS_MOST)
-    names = sorted({*before.entries, *after.entries})
-    found = [
-        compare(name, before.entries.get(name), after.entries.get(name), window, budget)
-        for name in names
-    ]
-    changes = tuple(change for change in found if change is not None)
+    changes = _changes(before.entries, after.entries, window)
     counts = DueCounts(window)
     counts.count(before.entries, after.entries)
     newly_broken = tuple(sorted(name for name in after.broken if name not in before.broken))
@@ -107,6 +102,15 @@ def compare_schedules(
         not_counted=counts.left_out,
         digest=_digest(before, after, changes, newly_broken, unknown),
     )
+
+
+def _changes(
+    before: Mapping[str, Entry], after: Mapping[str, Entry], window: Window
+) -> tuple[EntryChange, ...]:
+    budget = Budget(SLOTS_MOST)
+    names = sorted({*before, *after})
+    found = (compare(each, before.get(each), after.get(each), window, budget) for each in names)
+    return tuple(change for change in found if change is not None)
 
 
 def _never(entries: Mapping[str, Entry], window: Window) -> dict[str, datetime | None]:
