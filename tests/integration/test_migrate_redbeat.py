@@ -15,6 +15,7 @@ from celery.schedules import crontab, schedule
 from habeat.client import Client
 from habeat.config.redis_target import RedisTarget
 from habeat.errors import SettingsError
+from habeat.migrate.apply import Migration, migrated
 from habeat.migrate.found import Living, Reading, SourceUnreadable
 from habeat.migrate.sources import redbeat as source
 from tests.integration.test_cli import Shell
@@ -370,6 +371,20 @@ def test_it_refuses_while_the_other_beat_runs_unless_told(app, admin, shell: She
         assert list(client.list()) == []
         shell("migrate", "--from", "redbeat", "--apply", "--even-if-alive")
         assert [entry.name for entry in client.list()] == ["a"]
+
+
+def test_a_beat_that_was_started_meanwhile_is_noticed(app, shell: Shell, monkeypatch) -> None:
+    save(app, "a", 60, NOW - HOUR)
+
+    def started(*given: Any, **more: Any) -> Migration:
+        done = migrated(*given, **more)
+        save(app, "a", 60, NOW)
+        return done
+
+    monkeypatch.setattr("habeat.cli.migrating.migrated", started)
+    done = shell("migrate", "--from", "redbeat", "--apply")
+    assert done.exit_code == 1
+    assert "it has sent entry 'a' meanwhile; both beats send now: stop it" in done.stdout
 
 
 def test_slots_until_a_given_time_count_as_sent(app: Celery, shell: Shell) -> None:

@@ -93,6 +93,12 @@ SLOWNESS = "tests/unit/core/test_slowness.py"
 CODE_TIME = "tests/unit/beat/test_code_time.py"
 SCHEDULE_THREADS = "tests/unit/beat/test_schedule_threads.py"
 COUNTING = "tests/unit/schedules/test_counting.py"
+MIGRATION_PLAN = "tests/unit/migrate/test_plan.py"
+MIGRATED = "tests/integration/test_migrating.py"
+PICKLED = "tests/unit/migrate/sources/test_pickled.py"
+SHELF = "tests/unit/migrate/sources/test_shelf.py"
+REDBEAT_DECODED = "tests/unit/migrate/sources/test_redbeat_decode.py"
+REDBEAT = "tests/integration/test_migrate_redbeat.py"
 
 #: Which promise a device keeps.
 ONCE = "once"

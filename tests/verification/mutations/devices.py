@@ -8,6 +8,7 @@ from tests.verification.mutations import (
     in_engine,
     in_faults,
     in_leadership,
+    in_migration,
     in_names,
     in_protocol,
     in_schedules,
@@ -29,6 +30,7 @@ PARTS: dict[str, list[Device]] = {
     "Names, and Celery's settings": in_names.ALL,
     "Schedules and the change of clocks": in_schedules.ALL,
     "A shadow sends nothing": in_shadow.ALL,
+    "Switching from another beat": in_migration.ALL,
     "The protocol as a whole, by simulation": in_protocol.ALL,
 }
 

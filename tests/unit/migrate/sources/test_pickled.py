@@ -116,7 +116,7 @@ HOSTILE = {
     "a mark that is missing": b"\x80\x04t.",
     "nothing to return": b"\x80\x04.",
     "an unknown memo": b"\x80\x04h\x07.",
-    "a persistent id": b"\x80\x02Pfoo\n.",
+    "a persistent id": b"\x80\x02Pfoo\nK\x01.",
     "an extension": b"\x80\x02\x82\x01.",
     "a buffer": b"\x80\x05\x97.",
     "a text that claims four gigabytes": b"\x80\x04X\xff\xff\xff\xff.",
