@@ -287,6 +287,7 @@ RUN = {
     "docs/concepts/schedules.md": "unit/schedules/test_pages.py",
     "docs/guides/schedules-from-an-application.md": "integration/test_docs_examples.py",
     "docs/guides/django.md": "integration/contrib/test_guide.py",
+    "docs/guides/disaster.md": "integration/test_docs_examples.py",
     "docs/guides/tenants.md": "integration/test_docs_examples.py",
     "docs/guides/monitoring.md": "integration/test_docs_examples.py",
     "docs/guides/testing.md": "unit/testing/test_guide.py",

@@ -14,7 +14,7 @@ import pytest
 from celery import Celery
 
 from habeat import Client
-from habeat.errors import EntryNotFound, NotAllowed
+from habeat.errors import EntryNotFound, ForeignState, NotAllowed
 from tests import DOCS
 from tests.support.django_databases import use_databases
 from tests.support.servers.redis_server import Server
@@ -23,6 +23,7 @@ PAGE = DOCS / "reference" / "python-api.md"
 GUIDE = DOCS / "guides" / "schedules-from-an-application.md"
 TENANTS = DOCS / "guides" / "tenants.md"
 MONITORING = DOCS / "guides" / "monitoring.md"
+DISASTER = DOCS / "guides" / "disaster.md"
 ERRORS = DOCS / "reference" / "errors.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -166,3 +167,12 @@ def test_the_texts_of_errors_are_those_that_the_reference_shows(project: Celery)
     (shown,) = re.findall(r"^```text\n(.*?)^```", ERRORS.read_text(), re.DOTALL | re.MULTILINE)
     assert shown.splitlines() == names["texts"], "\n".join(names["texts"])
     names["client"].close()
+
+
+def test_keys_of_another_app_are_purged_as_the_guide_says(project: Celery, valkey: Server) -> None:
+    valkey.admin.hset("{habeat:proj}:meta", mapping={"app": "other", "schema": "1"})
+    with Client(project) as client, pytest.raises(ForeignState):
+        client.purge()
+    (example,) = (block for block in BLOCK.findall(DISASTER.read_text()) if "purge" in block)
+    exec(example.replace("redis://redis.internal:6379/0", valkey.url()), {})
+    assert not valkey.admin.exists("{habeat:proj}:meta")
