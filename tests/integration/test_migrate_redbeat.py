@@ -390,7 +390,8 @@ def test_a_beat_that_was_started_meanwhile_is_noticed(app, shell: Shell, monkeyp
 def test_slots_until_a_given_time_count_as_sent(app: Celery, shell: Shell) -> None:
     save(app, "a", crontab(), NOW - HOUR)
     until = NOW + HOUR
-    shell.ok("migrate", "--from", "redbeat", "--apply", "--sent-until", until.isoformat())
+    given = ("migrate", "--from", "redbeat", "--apply", "--sent-until", until.isoformat())
+    assert f"slots until {until} count as sent" in shell.ok(*given)
     with Client(app) as client:
         slot = client.get("a").state.next_slot
         assert slot is not None
@@ -415,6 +416,8 @@ def test_only_names_with_a_prefix_are_carried(app: Celery, shell: Shell) -> None
         ("--from", "prefix"),
         ("--from", "prefix", "--old-prefix", "x", "--prefix", "y"),
         ("--from", "redbeat", "--sent-until", "soon"),
+        ("--from", "redbeat", "--sent-until", "2099-11-29T13:00"),
+        ("--to", "redbeat", "--sent-until", "2099-11-29T13:00"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(shell: Shell, given: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from habeat.client.location import location_of_app
 from habeat.clock import SystemClock
 from habeat.migrate.apply import Migration, migrated
 from habeat.migrate.found import Living, Reading, SourceAlive
-from habeat.migrate.plan import UNFINISHED, Action, Here, Row
+from habeat.migrate.plan import AHEAD_MS, UNFINISHED, Action, Here, Row
 from habeat.migrate.sources import django, redbeat, shelf
 from habeat.migrate.sources.prefix import living as prefix_living
 from habeat.migrate.sources.prefix import read_prefix
@@ -120,10 +120,12 @@ def migrate_command(sent_until: str | None, as_json: bool, path: str | None, **g
     """
     wanted = _Wanted(
         path=None if path is None else Path(path),
-        sent_until=None if sent_until is None else moment_here(sent_until),
+        sent_until=None if sent_until is None else _sent_until(sent_until),
         **given,
     )
     _check(wanted)
+    if wanted.sent_until is not None and not as_json:
+        say(f"slots until {wanted.sent_until.isoformat(' ', 'seconds')} count as sent")
     calls = RetryingCalls(
         lambda: location_of_app(client_app()), TIMEOUT_S, long_timeout_s=LONG_TIMEOUT_S
     )
@@ -160,6 +162,17 @@ def _come(calls: RetryingCalls, wanted: _Wanted, *, as_json: bool) -> None:
     unwanted = done.written and alive.alive and not wanted.even_if_alive
     if unwanted or any(row.action in UNFINISHED for row in done.rows):
         bad()
+
+
+def _sent_until(written: str) -> datetime:
+    """The instant that was given; a UsageError if it would silence the entries."""
+    at = moment_here(written)
+    if at > moment(SystemClock().wall_ms()) + timedelta(milliseconds=AHEAD_MS):
+        raise click.UsageError(
+            f"--sent-until {at.isoformat(' ', 'seconds')} is in the future, so nothing would be "
+            "sent until then: give the time at which the old beat was stopped"
+        )
+    return at
 
 
 def _check(wanted: _Wanted) -> None:

@@ -38,8 +38,12 @@ from habeat.schedules import Interval, Schedule, Solar
 from habeat.schedules.custom import Code
 from habeat.schedules.schedule import to_ms
 
-#: A last run further ahead than this is not a clock that is a little off.
+#: An instant further ahead than this is not a clock that is a little off.
 AHEAD_MS = 3_600_000
+#: A stored count has 15 digits at most, and each firing adds one.
+COUNT_MOST = 10**12
+#: Stored instants are positive. A last run before 1970 stands for "never" in some schedulers.
+FIRST_MS = 1
 #: Solar slots are rounded to seconds: the source may run one a little before ours.
 SOLAR_MARGIN_MS = 1_000
 
@@ -112,6 +116,7 @@ def not_carried(uncarried: Uncarried) -> Row:
 
 def planned(found: SourceEntry, stored: Stored, here: Here, at: Instant, source: str) -> Row:
     """The row of one entry; `stored` is what habeat has under its name."""
+    found = replace(found, total_run_count=min(found.total_run_count, COUNT_MOST))
     try:
         wanted = _declared(found, here) if found.declared else _carried(found, here, at)
     except HabeatError as error:
@@ -153,12 +158,18 @@ def _present(found: SourceEntry, stored: Stored, wanted: Entry, at: Instant, sou
         whose = "of beat_schedule" if old.owner == "config" else "made through the API"
         why = f"habeat has another entry of this name, {whose}, which stays: remove or rename one"
         return Row(found.name, Action.KEEP, old.state.next_slot, why)
-    cursor_ms = _cursor_ms(found, old, at)
-    ran_since = found.last_run_at is not None and cursor_ms > old.state.cursor_ms
-    if not ran_since or old.state.quarantined is not None:
+    cursor_ms = _sent_since_ms(found, old, at)
+    if cursor_ms <= old.state.cursor_ms or old.state.quarantined is not None:
         why = "beat_schedule's entry is here" if found.declared else "carried before"
         return Row(found.name, Action.PRESENT, old.state.next_slot, why)
     return _continued(stored, old, cursor_ms, source)
+
+
+def _sent_since_ms(found: SourceEntry, old: Entry, at: Instant) -> int:
+    """The instant up to which the source has sent an entry that is here; 0 if that is unknown."""
+    if _last_run_ms(found, at) is None:
+        return at.sent_until_ms or 0
+    return _cursor_ms(found, old, at)
 
 
 def _is_same(found: SourceEntry, stored: Stored, wanted: Entry) -> bool:
@@ -183,7 +194,9 @@ def _continued(stored: Stored, old: Entry, cursor_ms: int, source: str) -> Row:
         lost=SkippedRun(cursor_ms, cursor_ms, 0, Outcome.NOTE, f"until here sent by {source}"),
     )
     why = f"it is here, and {source.partition(' ')[0]} has run it since"
-    return Row(old.name, Action.CONTINUE, instant(position.next_slot_ms), why, write=write)
+    is_off = old.condition in ("disabled", "paused")
+    first_slot = None if is_off else instant(position.next_slot_ms)
+    return Row(old.name, Action.CONTINUE, first_slot, why, write=write)
 
 
 def _written(found: SourceEntry, wanted: Entry, at: Instant, source: str) -> Row:
@@ -242,7 +255,7 @@ def _last_run_ms(found: SourceEntry, at: Instant) -> int | None:
     """The last run; None if there was none, or if it is impossibly far ahead."""
     if found.last_run_at is None:
         return None
-    last_ms = to_ms("last_run_at", found.last_run_at)
+    last_ms = max(to_ms("last_run_at", found.last_run_at), FIRST_MS)
     return last_ms if last_ms <= at.now_ms + AHEAD_MS else None
 
 
@@ -277,7 +290,7 @@ def _cursor_ms(found: SourceEntry, entry: Entry, at: Instant) -> int:
         if isinstance(entry.schedule, Solar):
             cursor_ms += SOLAR_MARGIN_MS
     elif found.last_run_at is None and found.first_run_at is not None:
-        cursor_ms = to_ms("first_run_at", found.first_run_at) - 1
+        cursor_ms = max(to_ms("first_run_at", found.first_run_at) - 1, FIRST_MS)
     else:
         cursor_ms = at.now_ms
     return cursor_ms if at.sent_until_ms is None else max(cursor_ms, at.sent_until_ms)

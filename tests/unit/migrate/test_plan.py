@@ -149,6 +149,23 @@ def test_an_impossible_last_run_counts_as_now() -> None:
     assert "is in the future" in row.notes[0]
 
 
+@pytest.mark.parametrize("year", [1, 1969, 1970])
+def test_a_last_run_long_ago_is_a_position_that_can_be_stored(year: int) -> None:
+    """Some code writes such a last run to have an entry run at once."""
+    last = datetime(year, 1, 1, tzinfo=UTC)
+    row = plan(source(habeat.cron("0 * * * *"), last_run_at=last, total_run_count=2))
+    assert (row.action, row.first_slot) == (Action.CARRY, datetime(1970, 1, 1, 1, tzinfo=UTC))
+    assert row.arrival is not None
+    assert row.arrival.position.cursor_ms > 0
+    assert row.arrival.last_fired_ms == row.arrival.position.cursor_ms
+
+
+def test_a_count_that_nobody_could_count_is_one_that_can_be_stored() -> None:
+    row = plan(source(last_run_at=NOW, total_run_count=10**400))
+    assert row.arrival is not None
+    assert row.arrival.fired < 10**15
+
+
 def test_a_clock_that_is_a_little_ahead_repeats_nothing() -> None:
     ahead = NOW + timedelta(seconds=2)
     row = plan(source(habeat.every(1), last_run_at=ahead))
@@ -279,6 +296,29 @@ def test_an_entry_of_code_that_the_source_ran_after_habeat_moves_on() -> None:
     before = stored(plan(found, here))
     row = planned(replace(found, last_run_at=NOW - HOUR), before, here, AT, "RedBeat")
     assert (row.action, row.first_slot) == (Action.CONTINUE, NOW)
+
+
+def test_an_entry_that_is_off_here_moves_on_and_shows_no_slot() -> None:
+    hourly = habeat.cron("0 * * * *")
+    before = stored(plan(source(hourly, last_run_at=NOW - 9 * HOUR, enabled=False)))
+    since = source(hourly, last_run_at=NOW - HOUR, enabled=False)
+    row = planned(since, before, Here(), AT, "RedBeat")
+    assert (row.action, row.first_slot) == (Action.CONTINUE, None)
+
+
+def test_a_given_instant_counts_also_for_what_was_carried_before() -> None:
+    found = source(habeat.cron("0 * * * *"), first_run_at=NOW - 3 * HOUR)
+    before = stored(plan(found))
+    at = replace(AT, sent_until_ms=ms(NOW - HOUR))
+    row = planned(found, before, Here(), at, "RedBeat")
+    assert (row.action, row.first_slot) == (Action.CONTINUE, NOW)
+
+
+def test_an_impossible_last_run_moves_nothing_that_was_carried_before() -> None:
+    found = source(habeat.cron("0 * * * *"), last_run_at=NOW + timedelta(days=400))
+    before = stored(plan(found))
+    later = replace(AT, now_ms=AT.now_ms + 2 * 3_600_000)
+    assert planned(found, before, Here(), later, "RedBeat").action is Action.PRESENT
 
 
 def test_a_last_run_before_the_position_here_moves_nothing() -> None:

@@ -54,11 +54,15 @@ def path_of(function: Any) -> str:
     """The dotted name of a function or class: a `Name`, or an attribute of one by `getattr`."""
     if isinstance(function, Name):
         return f"{function.module}.{function.name}"
-    if isinstance(function, Call) and path_of(function.function) == "builtins.getattr":
+    if isinstance(function, Call) and _is_getattr(function.function):
         owner, attribute = (*_tuple(function.args), None, None)[:2]
         if isinstance(attribute, str) and isinstance(owner, Name):
             return f"{path_of(owner)}.{attribute}"
     return ""
+
+
+def _is_getattr(function: Any) -> bool:
+    return isinstance(function, Name) and path_of(function) == "builtins.getattr"
 
 
 def data_of(pickle: bytes) -> Any:

@@ -23,7 +23,7 @@ from habeat.config.local_zone import local_zone_name
 from habeat.errors import HabeatError
 from habeat.migrate.found import Living, Reading, SourceEntry, SourceUnreadable, Uncarried
 from habeat.migrate.sources.pickled import Call, data_of
-from habeat.printable import repr_of
+from habeat.printable import kind_of, repr_of
 from habeat.schedules.zone import zone_named
 
 #: What dbm adds to the name, by flavour.
@@ -54,7 +54,7 @@ def read(path: Path, declared: Container[str]) -> Reading:
         raise SourceUnreadable(f"the entries in {path} are not a dict, as celery's beat writes it")
     entries: list[SourceEntry] = []
     uncarried: list[Uncarried] = []
-    for name, entry in sorted((str(key), value) for key, value in found.items()):
+    for name, entry in sorted(_named(found), key=lambda each: each[0]):
         try:
             entries.append(_entry(name, entry))
         except HabeatError as error:
@@ -68,6 +68,14 @@ def read(path: Path, declared: Container[str]) -> Reading:
     return Reading(f"celery's beat in {path}", kept, [*uncarried, *gone], living(path), STALE)
 
 
+def _named(found: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+    """The entries with their names; celery's beat has no other keys than texts."""
+    return [
+        (key if isinstance(key, str) else f"a key that is {kind_of(key)}", value)
+        for key, value in found.items()
+    ]
+
+
 # -- the file ---------------------------------------------------------------------------------
 
 
@@ -77,13 +85,13 @@ def _files(path: Path) -> list[Path]:
 
 
 def _check_size(path: Path) -> None:
-    files = _files(path)
-    if not files:
-        raise SourceUnreadable(f"there is no file {path}: name celery beat's with --schedule")
     try:
+        files = _files(path)
         size = sum(each.stat().st_size for each in files)
     except OSError as error:
         raise SourceUnreadable(f"{path} cannot be read: {error.strerror}") from None
+    if not files:
+        raise SourceUnreadable(f"there is no file {path}: name celery beat's with --schedule")
     if size > BYTES_MOST:
         raise SourceUnreadable(f"{path} has {size} bytes, more than celery's beat needs")
 
@@ -95,19 +103,20 @@ def _contents(path: Path) -> Mapping[bytes, bytes]:
             return _of_sqlite(path)  # dbm.sqlite3, which older Pythons lack
         with dbm.open(str(path), "r") as opened:
             return {key: opened[key] for key in (b"entries",) if key in opened}
-    except (*dbm.error, OSError, sqlite3.Error, ValueError, SyntaxError) as error:
-        raise SourceUnreadable(f"{path} cannot be read: {_why(path, error)}") from None
     except ImportError:
         raise SourceUnreadable(
             f"{path} is a {dbm.whichdb(str(path))} file, which this Python cannot read: run the "
             "command with the Python that ran celery beat"
         ) from None
+    except Exception as error:  # the file's: a damaged one makes dbm raise nearly anything
+        raise SourceUnreadable(f"{path} cannot be read: {_why(path, error)}") from None
 
 
 def _of_sqlite(path: Path) -> Mapping[bytes, bytes]:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as opened:
         rows = opened.execute("SELECT value FROM Dict WHERE key = ?", (b"entries",)).fetchall()
-    return {b"entries": bytes(rows[0][0])} if rows else {}
+    value = rows[0][0] if rows else None
+    return {b"entries": value} if isinstance(value, bytes) else {}
 
 
 def _why(path: Path, error: BaseException) -> str:
@@ -138,7 +147,8 @@ def _entry(name: str, found: Any) -> SourceEntry:
 def _moment(found: Any) -> datetime:
     if not isinstance(found, Call) or found.path != "datetime.datetime":
         raise HabeatError("its last run is not a datetime")
-    raw, zone = (*found.args, None)[:2]
+    args = found.args if isinstance(found.args, tuple) else ()
+    raw, zone = (*args, None, None)[:2]
     if not isinstance(raw, bytes) or len(raw) != _MOMENT_BYTES:
         raise HabeatError("its last run is not a datetime as Python 3 writes it")
     try:

@@ -108,6 +108,12 @@ def test_the_path_of_anything_else_is_empty() -> None:
     assert path_of(7) == ""
 
 
+def test_calls_of_calls_have_no_path() -> None:
+    """Following them would exceed Python's depth of calls."""
+    chain = b"\x80\x02cbuiltins\ngetattr\n" + b")R" * 20_000 + b"."
+    assert data_of(chain).path == ""
+
+
 HOSTILE = {
     "empty": b"",
     "cut off": pickle.dumps([1, 2, 3])[:-3],

@@ -256,6 +256,15 @@ def test_a_meta_that_cannot_be_read_is_named(meta: Any) -> None:
         read(definition(), meta)
 
 
+@pytest.mark.parametrize("depth", [200, 900])
+@pytest.mark.parametrize("around", ["[]", '{"a":}'])
+def test_values_in_each_other_are_refused_in_time(depth: int, around: str) -> None:
+    values = around[:-1] * depth + "1" + around[-1] * depth
+    text = json.dumps(definition(args="HERE")).replace('"HERE"', values)
+    with pytest.raises(Undecodable, match="nested more than 100 levels deep"):
+        decoded(text.encode(), b"", "UTC", None)
+
+
 def test_values_of_arguments_are_not_shown() -> None:
     secret = {"__type__": "datetime", "year": "s3cret"}
     with pytest.raises(Undecodable) as caught:

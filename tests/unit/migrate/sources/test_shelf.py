@@ -187,6 +187,52 @@ def test_a_flavour_that_this_python_lacks_is_named(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "index", ["'entries', (0, 99999999999999)", "'entries', ('a', 5)", "'e', " + "-" * 100_000]
+)
+def test_an_index_that_lies_is_an_error(path: Path, index: str) -> None:
+    path.with_name(f"{path.name}.dat").write_bytes(b"x")
+    path.with_name(f"{path.name}.dir").write_text(f"{index}\n")
+    with pytest.raises(SourceUnreadable, match="cannot be read"):
+        read(path)
+
+
+@pytest.mark.parametrize("value", ["abc", 10**15, None])
+def test_a_table_with_other_values_is_an_error(path: Path, value: Any) -> None:
+    with sqlite3.connect(path) as opened:
+        opened.execute("CREATE TABLE Dict (key, value)")
+        opened.execute("INSERT INTO Dict VALUES (?, ?)", (b"entries", value))
+    with pytest.raises(SourceUnreadable, match="no entries"):
+        read(path)
+
+
+def test_a_name_that_no_file_can_have_is_an_error() -> None:
+    with pytest.raises(SourceUnreadable, match="cannot be read"):
+        read(Path("a" * 300))
+
+
+def test_keys_that_are_no_names_stop_no_entry(path: Path) -> None:
+    found = {"nightly": entry(), 1: entry(), 2: Options(), 10**5_000: 3}
+    write(path, raw=pickle.dumps(found))
+    read_now = read(path)
+    assert [each.name for each in read_now.entries] == ["nightly"]
+    assert {each.name for each in read_now.uncarried} == {"a key that is an int"}
+
+
+@pytest.mark.parametrize("args", [b"K\x05", b"N", b")", b"}"])
+def test_a_last_run_of_another_form_stops_no_entry(path: Path, args: bytes) -> None:
+    odd = b"ccelery.beat\nScheduleEntry\n(X\x03\x00\x00\x00oddNcdatetime\ndatetime\n"
+    odd += args + b"RK\x01tR"
+    good = pickle.dumps(entry(), 3)[2:-1]
+    raw = b"\x80\x03}(X\x07\x00\x00\x00nightly" + good + b"X\x03\x00\x00\x00odd" + odd + b"u."
+    write(path, raw=raw)
+    found = read(path)
+    assert [each.name for each in found.entries] == ["nightly"]
+    assert [(each.name, each.why[:21]) for each in found.uncarried] == [
+        ("odd", "its last run is not a")
+    ]
+
+
+@pytest.mark.parametrize(
     ("contents", "why"),
     [(b"", "cannot be read"), (b"hello", "cannot be read"), (b"SQLite format 3\0", "cannot be")],
 )

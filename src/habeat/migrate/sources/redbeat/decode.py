@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from habeat.entries.celery_schedules import CRONTAB_FIELDS
 from habeat.entries.schedules import schedule_of
+from habeat.entries.storable import MAX_DEPTH
 from habeat.errors import HabeatError
 from habeat.migrate.found import SourceEntry
 from habeat.printable import kind_of, repr_of
@@ -143,10 +144,12 @@ def _zone(given: Any) -> tzinfo:
     return zone_named(given).info
 
 
-def _values(value: Any, where: str) -> Any:
+def _values(value: Any, where: str, depth: int = 0) -> Any:
     """The value with RedBeat's datetimes in it as datetimes."""
+    if depth > MAX_DEPTH:
+        raise Undecodable(f"{where[:40]}… is nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, list):
-        return [_values(each, f"{where}[{at}]") for at, each in enumerate(value)]
+        return [_values(each, f"{where}[{at}]", depth + 1) for at, each in enumerate(value)]
     if not isinstance(value, dict):
         return value
     match value.get("__type__"):
@@ -154,7 +157,9 @@ def _values(value: Any, where: str) -> Any:
             return _moment(value, where)
         case "interval" | "crontab" | "rrule" | "weekday" as kind:
             raise Undecodable(f"{where} is a RedBeat {kind}, which no task can be sent")
-    return {key: _values(each, f"{where}[{repr_of(key)}]") for key, each in value.items()}
+    return {
+        key: _values(each, f"{where}[{repr_of(key)}]", depth + 1) for key, each in value.items()
+    }
 
 
 # -- schedules --------------------------------------------------------------------------------
