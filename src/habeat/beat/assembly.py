@@ -28,6 +28,7 @@ from habeat.beat.message.kombu_redis import CannotRecord
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.message.record import EntryRenderer
 from habeat.beat.message.send_path import expires_of_task
+from habeat.beat.message.template_limits import why_not_scheduler
 from habeat.beat.neighbours import Neighbours
 from habeat.beat.preflight import Preflight
 from habeat.beat.schedule_threads import ScheduleThreads
@@ -192,6 +193,7 @@ class _Assembly:
     def add_messages(self, apply_entry: Callable[..., None], stopper: Stopper) -> None:
         """What builds messages and hands them to the broker."""
         app, settings, store = self.app, self.settings, self.store
+        scheduler = getattr(apply_entry, "__self__", None)
         self.watcher: Watcher | None = None
         self.broker: Broker | NoBroker
         self.publisher: CeleryPublisher | ShadowPublisher
@@ -212,7 +214,7 @@ class _Assembly:
             same_server=_same_server(self.caller, settings.redis.db),
             use_database=lambda db: store.use_databases(db, settings.redis.db),
             now_ms=self._monotonic_ms,
-            template=settings.template,
+            template=settings.template and not why_not_scheduler(scheduler),
         )
 
     def _shadow_publisher(self) -> ShadowPublisher:

@@ -7,7 +7,7 @@ Redis must be refused. `tick` never raises an Exception. It does its own waiting
 returns a delay of 0.
 
 Other code relies on Celery's methods, so their signatures stay the same: `apply_entry`, which is
-never overridden; `apply_async`, which runs the send path for one firing; and `schedule`, `add`,
+not overridden here; `apply_async`, which runs the send path for one firing; and `schedule`, `add`,
 `update_from_dict` and `merge_inplace`, which handlers of `beat_init` call (see
 `beat/declared/shown_entries.py`).
 """
@@ -51,6 +51,11 @@ class Scheduler(CeleryScheduler):
     """A scheduler for celery beat that may run in any number of processes."""
 
     Entry = DeclaredEntry
+    #: What a derived class may override without any effect, because habeat does not call it.
+    NOT_CALLED = (
+        *("Entry", "adjust", "is_due", "populate_heap", "reserve", "schedules_equal"),
+        *("should_sync", "_do_sync"),
+    )
 
     def __init__(self, app: Any, *args: Any, lazy: bool = False, **kwargs: Any) -> None:
         self._settings = _settings(app)
@@ -62,6 +67,8 @@ class Scheduler(CeleryScheduler):
         self._parent_pid: int | None = None
         self._released = False
         super().__init__(app, *args, lazy=lazy, **kwargs)
+        if not lazy:  # the first of two instances is for the banner
+            self._log_overridden()
 
     # -- what Celery calls ------------------------------------------------------------------
 
@@ -121,7 +128,7 @@ class Scheduler(CeleryScheduler):
         if sending is None:
             sent = DeclaredEntry.copy_to_send(entry)
             return super().apply_async(sent, producer=producer, advance=advance, **kwargs)
-        return sending.run(entry, producer)
+        return sending.run(entry, producer, self.send_task)
 
     def reserve(self, entry: ScheduleEntry) -> ScheduleEntry:
         """The entry as it is after one more run. The schedule stays as it is: it is in Redis."""
@@ -164,6 +171,20 @@ class Scheduler(CeleryScheduler):
         super().close()
 
     # -- start ------------------------------------------------------------------------------
+
+    def _log_overridden(self) -> None:
+        """Name what a derived class overrides in vain."""
+        kind = type(self)
+        names = [
+            name for name in self.NOT_CALLED if getattr(kind, name) != getattr(Scheduler, name)
+        ]
+        if names:
+            log.warning(
+                "habeat: %s overrides %s, which habeat does not call, because Redis says what is "
+                "due: override apply_entry or apply_async to see each firing",
+                kind.__name__,
+                ", ".join(names),
+            )
 
     def declarations(self) -> BeatSchedule:
         """The entries of this code: of beat_schedule, and Celery's default one."""

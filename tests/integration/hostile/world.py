@@ -42,7 +42,11 @@ class World:
     """The replica, the server, and the eyes of the test."""
 
     def __init__(
-        self, server: Server, schedule: dict[str, Any] | None = None, app: Celery | None = None
+        self,
+        server: Server,
+        schedule: dict[str, Any] | None = None,
+        app: Celery | None = None,
+        kind: type[Scheduler] = Scheduler,
     ) -> None:
         app = app or make_app()
         app.conf.broker_url = app.conf.habeat_redis_url = server.url()
@@ -56,7 +60,7 @@ class World:
         self.client = habeat.Client(app, timeout=2)
         self.errors = Errors()
         logging.getLogger("habeat").addHandler(self.errors)
-        scheduler = Scheduler(app, lazy=True)
+        scheduler = kind(app, lazy=True)
         scheduler.setup_schedule()
         self.parts = scheduler._own_parts()
         self.parts.preflight.run()

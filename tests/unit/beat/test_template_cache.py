@@ -10,8 +10,10 @@ import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import celery
 import pytest
 from celery import Celery, signals
 from celery.app.amqp import AMQP
@@ -21,7 +23,7 @@ from kombu import Exchange, Producer, Queue
 from kombu.transport import memory, resolve_transport, virtual
 
 from habeat.beat.message.template_cache import Templates
-from habeat.beat.message.template_limits import why_not_transport
+from habeat.beat.message.template_limits import why_not_app, why_not_transport
 from habeat.config import Settings
 from habeat.core.firing import Firing
 from habeat.errors import SettingsError
@@ -490,3 +492,15 @@ def test_a_task_cannot_forge_a_line_where_celery_logs_it(caplog: pytest.LogCaptu
         r"Scheduler: Sending due task third (proj.any)\nScheduler: forged)"
     ]
     assert json.dumps(entry.task) in rendered.envelope.decode()  # it is sent as it is
+
+
+@pytest.mark.parametrize("package", ["celery_once", "celery.py", "kombu_extra"])
+def test_a_package_whose_name_begins_like_celerys_is_not_celerys(package: str, app: Celery) -> None:
+    """Two of them stand in the same folder of installed packages."""
+    folder = Path(next(iter(celery.__path__))).parent
+    code = "def send_task(self, *args, **more): return None"
+    space: dict[str, Any] = {}
+    exec(compile(code, str(folder / package / "app.py"), "exec"), space)
+    assert why_not_app(app) == ""
+    app.__class__ = type("Mine", (Celery,), space)
+    assert why_not_app(app) == "Celery.send_task is not Celery's own"

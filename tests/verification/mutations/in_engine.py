@@ -696,6 +696,22 @@ SENDING_OUT = [
         TEMPLATE_CACHE,
     ),
     Device(
+        "template: derived schedulers",
+        "What a class derived from habeat.Scheduler overrides is called for each firing",
+        "beat/assembly.py",
+        "template=settings.template and not why_not_scheduler(scheduler),",
+        "template=settings.template,",
+        "tests/integration/test_derived_schedulers.py",
+    ),
+    Device(
+        "template: packages named like Celery's",
+        "Code of celery_once or kombu_extra is not taken for Celery's own",
+        "beat/message/template_limits.py",
+        "str(Path(next(iter(package.__path__)))) + os.sep for package",
+        "str(Path(next(iter(package.__path__)))) for package",
+        TEMPLATE_CACHE,
+    ),
+    Device(
         "planning: paced backlog",
         "A backlog keeps to its pace",
         _PLAN,

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from celery import Celery
+from celery.beat import ScheduleEntry
 from celery.schedules import crontab
 
 from habeat.beat.declared.celery_schedules import LiveSchedule, to_schedule
@@ -40,11 +41,16 @@ from habeat.entries.serializers import (
 )
 from habeat.entries.values import span_ms
 from habeat.errors import ValidationError
-from habeat.printable import repr_of
+from habeat.printable import kind_of, repr_of
 
 _CELERY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "name", "app")
 _IGNORED_KEYS = ("last_run_at", "total_run_count")
 DEFAULT_POLICIES = Policies()
+_SHAPES: Mapping[str, tuple[type, str]] = {
+    "args": (Iterable, "a list or tuple"),
+    "kwargs": (Mapping, "a mapping"),
+    "options": (Mapping, "a mapping"),
+}
 _ENTRY_KEYS = frozenset((*_CELERY_KEYS, *_IGNORED_KEYS, *OWN))
 
 
@@ -83,7 +89,7 @@ def declare(
         name = f"{repr_of(key)} ({type(key).__name__})"
         try:
             name = _new_name(key, raw)
-            raw[name] = dict(given)
+            raw[name] = _fields_of(given)
             _check_options(readers, raw[name], limits)
             entry = _entry(app, name, raw[name], zone, policies)
             entries[name] = _stored(validated(entry), limits)
@@ -92,6 +98,17 @@ def declare(
         except Exception as error:
             broken[name] = f"{type(error).__name__}: {error}"
     return BeatSchedule(entries, raw, broken)
+
+
+def _fields_of(given: Any) -> dict[str, Any]:
+    """The fields of an entry, which may be a `ScheduleEntry`, too; ValidationError."""
+    if not isinstance(given, Mapping | ScheduleEntry):
+        raise ValidationError("entry", given, "a mapping with task, schedule and so on")
+    fields = dict(given)
+    for name, (kind, allowed) in _SHAPES.items():
+        if fields.get(name) is not None and not isinstance(fields[name], kind):
+            raise ValidationError(name, kind_of(fields[name]), allowed)
+    return fields
 
 
 def _new_name(key: Any, others: Container[str]) -> str:
@@ -104,7 +121,7 @@ def _new_name(key: Any, others: Container[str]) -> str:
 
 def check(app: Celery, name: str, given: Mapping[str, Any], limits: Limits) -> None:
     """Raise the reason why this entry could not be scheduled, mostly a ValidationError."""
-    _check_options(OptionReaders(app), given, limits)
+    _check_options(OptionReaders(app), _fields_of(given), limits)
     entry = _entry(app, name, given, timezone_of(app.conf), DEFAULT_POLICIES)
     _stored(validated(entry), limits)
 

@@ -60,7 +60,9 @@ class SendAttempt:
     error: Exception | None = None
     published: list[Publication] = field(default_factory=list)
 
-    def run(self, entry: ScheduleEntry, producer: Any) -> Any:
+    def run(
+        self, entry: ScheduleEntry, producer: Any, send_task: Callable[..., Any] | None = None
+    ) -> Any:
         """Called by `Scheduler.apply_async` with the entry, which other code may have wrapped."""
         try:
             args, kwargs = evaluated(entry.args, entry.kwargs)
@@ -79,6 +81,7 @@ class SendAttempt:
                 kwargs=kwargs,
                 options=options,
                 producer=producer,
+                send_task=send_task,
             )
         except Exception as error:
             self.error = error

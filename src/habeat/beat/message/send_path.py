@@ -10,7 +10,7 @@ dictionaries are never changed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -41,8 +41,9 @@ def send(
     kwargs: Any,
     options: Mapping[str, Any],
     producer: Any,
+    send_task: Callable[..., Any] | None = None,
 ) -> Any:
-    """Send through Celery, to `producer`.
+    """Send through Celery, to `producer`; `send_task` is the scheduler's, for unknown names.
 
     Joining results is denied in the meantime. Otherwise, a Redis result backend would subscribe to
     every task id, and nothing would ever read the replies (celery/celery#6963).
@@ -54,7 +55,8 @@ def send(
         registered = app.tasks.get(task)
         if registered is not None:
             return registered.apply_async(args, kwargs, producer=producer, **options)
-        return app.send_task(task, args, kwargs, producer=producer, **options)
+        send_task = send_task or app.send_task
+        return send_task(task, args, kwargs, producer=producer, **options)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType, MethodType
@@ -31,7 +32,11 @@ from habeat.core.entry import Entry
 _MOMENT = ("countdown", "eta", "expires")
 #: Other options that a template cannot fill in.
 _OTHER = ("argsrepr", "kwargsrepr", "link", "link_error", "stamped_headers", "producer")
-_STOCK = tuple(str(Path(next(iter(package.__path__)))) for package in (celery, kombu, amqp))
+#: With the separator: celery_once is not Celery.
+_STOCK = tuple(
+    str(Path(next(iter(package.__path__)))) + os.sep for package in (celery, kombu, amqp)
+)
+_HABEAT = str(Path(__file__).parents[2]) + os.sep
 _PUBLISH_SIGNALS = ("before_task_publish", "after_task_publish", "task_sent")
 _SIGNALS = [(name, getattr(signals, name)) for name in _PUBLISH_SIGNALS if hasattr(signals, name)]
 #: What Celery calls between `apply_entry` and the producer, by class.
@@ -98,6 +103,21 @@ def why_not_transport(transport: type[Any]) -> str:
     for name in _CHANNEL:
         if channel is not None and not _is_stock(channel, name):
             return f"the transport's Channel.{name} is not kombu's own"
+    return ""
+
+
+def why_not_scheduler(scheduler: object) -> str:
+    """Why no message of this scheduler can be made from a template; "" if some can.
+
+    A class derived from habeat's may send by code of its own.
+    """
+    kind = type(scheduler)
+    for name in ("apply_entry", "apply_async", "send_task"):
+        found = inspect.getattr_static(kind, name, None)
+        if not isinstance(found, FunctionType):
+            continue
+        if not found.__code__.co_filename.startswith((*_STOCK, _HABEAT)):
+            return f"{kind.__name__}.{name} is neither Celery's nor habeat's own"
     return ""
 
 
