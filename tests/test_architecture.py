@@ -27,8 +27,8 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "misc"}
 PURE_STDLIB = {
     "__future__", "abc", "base64", "bisect", "calendar", "collections", "contextvars", "copy",
     "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions", "functools", "hashlib",
-    "heapq", "importlib", "itertools", "json", "math", "numbers", "operator", "re", "string",
-    "struct", "types", "typing", "unicodedata", "uuid", "warnings", "zlib", "zoneinfo",
+    "heapq", "importlib", "itertools", "json", "math", "numbers", "operator", "re", "shlex",
+    "string", "struct", "types", "typing", "unicodedata", "uuid", "warnings", "zlib", "zoneinfo",
 }  # fmt: skip
 PURE_OTHERS = {"croniter", "dateutil", "ephem"}
 PURE_OWN = {"habeat.core", "habeat.schedules", "habeat.errors", "habeat.printable"}

@@ -137,7 +137,7 @@ def test_what_was_not_watched_is_unknown_and_said_to_be(records: Records, shell:
     records.saw(*HOURS[:3], *HOURS[6:])
     said = shown(shell, "diff")
     assert "7 same, 3 unknown" in said
-    assert "nothing watched at the time" in said
+    assert "nothing is known about them" in said
     assert "for 3h" in said
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -62,8 +61,7 @@ def test_a_memory_policy_that_is_changed_meanwhile_is_reported_once(
 ) -> None:
     server = private_server()
     connections, clock = Connections(redis_target(server.url())), FakeClock()
-    app: Any = None
-    preflight = Preflight(app, connections, Caller(connections, KEYS), "n1", clock)
+    preflight = Preflight(connections, Caller(connections, KEYS), "n1", clock)
     preflight._memory_policy()
     admin = server.client()
     with caplog.at_level(logging.WARNING):

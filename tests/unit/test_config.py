@@ -75,6 +75,7 @@ def test_defaults_are_those_of_the_design() -> None:
         own_options=(),
         heartbeat_file=None,
         shadow=False,
+        ignored_schedulers=(),
     )
 
 

@@ -30,6 +30,7 @@ from habeat.beat.message.record import EntryRenderer
 from habeat.beat.message.send_path import expires_of_task
 from habeat.beat.message.template_limits import why_not_scheduler
 from habeat.beat.neighbours import Neighbours
+from habeat.beat.other_schedulers import OtherSchedulers
 from habeat.beat.preflight import Preflight
 from habeat.beat.schedule_threads import ScheduleThreads
 from habeat.beat.shadow.publisher import NoBroker, ShadowPublisher
@@ -164,9 +165,7 @@ class _Assembly:
         self.wake_channel = RedisWakeChannel(self.connections, self.keys, nonce, self.clock)
         self.leases = RedisElectionStore(caller, self.clock, self.owner)
         self.preflight = preflight = (
-            before.preflight
-            if before
-            else Preflight(app, self.connections, caller, nonce, self.clock)
+            before.preflight if before else Preflight(self.connections, caller, nonce, self.clock)
         )
         pace = Pace(settings.lease_ttl_ms, settings.crash_poll_ms)
         self.election = Election(
@@ -263,6 +262,7 @@ class _Assembly:
             reconcile=Reconcile(entries, declared),
             differences=Differences(entries, inspection, declared, self.nonce),
             neighbours=Neighbours(self.settings, self.owner, declared),
+            others=OtherSchedulers(self.app, self.settings, declared, self.clock),
             beat_schedule=declared,
             tasks=self.tasks,
             upkeep=Upkeep(Mending(self.caller), entries, declared.fingerprint),

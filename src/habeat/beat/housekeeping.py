@@ -28,6 +28,7 @@ from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.neighbours import Neighbours
+from habeat.beat.other_schedulers import OWN_OF_CELERY, OtherSchedulers
 from habeat.beat.shadow.publisher import NoBroker, ShadowPublisher
 from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import process_age_ms
@@ -102,6 +103,7 @@ class Replica:
         reconcile: Reconcile,
         differences: Differences,
         neighbours: Neighbours,
+        others: OtherSchedulers,
         beat_schedule: BeatSchedule,
         tasks: UnregisteredTasks,
         upkeep: Upkeep,
@@ -122,6 +124,7 @@ class Replica:
         self._reconcile = reconcile
         self._differences = differences
         self._neighbours = neighbours
+        self._others = others
         self._beat_schedule = beat_schedule
         self._tasks = tasks
         self._upkeep = upkeep
@@ -145,6 +148,7 @@ class Replica:
         self._announce(lead)
         self._register_if_due(lead)
         self._neighbours.look_once()
+        self._others.step()
         if lead is None:
             self._watch(False)
             self._probe_if_due()
@@ -289,6 +293,8 @@ class Replica:
             "tzdata": version_of("tzdata"),
             "dispatch": publisher.dispatch,
             "dispatch_why": publisher.why,
+            "others": self._others.facts,
+            "celerys_own": int(OWN_OF_CELERY in self._beat_schedule.entries),
             "skew_ms": self._skew_ms,
             "config": self._beat_schedule.fingerprint,
             "declared": len(self._beat_schedule.entries),

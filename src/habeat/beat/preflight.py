@@ -6,21 +6,15 @@ costs a change of leader and nothing else, so it is logged as a warning. The pol
 INFO, because managed servers have no CONFIG. It can be changed while beat runs, so it is read again
 once a minute, and a change is logged.
 
-Then every script is run against keys of its own, to see whether the user may run it. Last, entries
-of other schedulers are counted. They are not imported, and a log line says so from the start.
+Then every script is run against keys of its own, to see whether the user may run it.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable
-from typing import Any
-
-from celery import Celery
 
 from habeat.ports import Clock, StoreUnavailable
-from habeat.store.calling import Caller, text
+from habeat.store.calling import Caller
 from habeat.store.connection import Connections
 from habeat.store.script_check import check_scripts
 
@@ -42,10 +36,7 @@ class Preflight:
     `barred` says why this replica must not lead; "" if it may, and until the first result.
     """
 
-    def __init__(
-        self, app: Celery, connections: Connections, caller: Caller, nonce: str, clock: Clock
-    ) -> None:
-        self._app = app
+    def __init__(self, connections: Connections, caller: Caller, nonce: str, clock: Clock) -> None:
         self._connections = connections
         self._caller = caller
         self._nonce = nonce
@@ -58,7 +49,6 @@ class Preflight:
     def run(self) -> str:
         """Why this replica must not lead; "" if it may. After StoreUnavailable, call it again."""
         self.barred = self._memory_policy() or self._permissions()
-        self._others_in_sight()
         self.done = True
         return self.barred
 
@@ -127,38 +117,6 @@ class Preflight:
                 raise
             return f"the Redis user lacks a permission that habeat needs ({error})"
         return ""
-
-    # -- others -----------------------------------------------------------------------------
-
-    def _others_in_sight(self) -> None:
-        for what, count in (("RedBeat", self._redbeat), ("django-celery-beat", _django_rows)):
-            found = _quietly(count)
-            if found:
-                log.warning("habeat: found %d entries of %s; they are NOT imported", found, what)
-
-    def _redbeat(self) -> int:
-        prefix = self._app.conf.get("redbeat_key_prefix") or "redbeat:"
-        return int(self._caller.do(lambda client: client.zcard(f"{prefix}:schedule")))
-
-
-def _django_rows() -> int:
-    if "django" not in sys.modules:
-        return 0
-    from django.apps import apps
-
-    if not apps.ready or not apps.is_installed("django_celery_beat"):
-        return 0
-    model: Any = apps.get_model("django_celery_beat", "PeriodicTask")
-    return int(model.objects.filter(enabled=True).count())
-
-
-def _quietly(count: Callable[[], int]) -> int:
-    """A count that only serves a log line: if it fails, 0."""
-    try:
-        return count()
-    except Exception as error:
-        log.debug("habeat: counting entries of another scheduler failed: %s", text(str(error)))
-        return 0
 
 
 def _danger(policy: str) -> int:

@@ -109,7 +109,7 @@ def _rows(diff: Diff) -> Iterator[tuple[str, str | Sequence[str]]]:
     yield "messages", _messages(diff)
     yield "slots", summary(diff)
     if diff.counts["unknown"]:
-        yield "", "unknown: nothing watched at the time, so nothing is known about them"
+        yield "", "unknown: mostly not watched, so nothing is known about them; see --all"
 
 
 def _watched(diff: Diff) -> Sequence[str]:

@@ -54,8 +54,8 @@ def health_command(client: Client, as_json: bool) -> None:
     """Exit with status 0 if the scheduler is healthy.
 
     That means: a live leader sends what is due, nothing is overdue beyond its grace, every firing
-    is accounted for, no entry keeps failing, and nothing that was given up waits to be resent or
-    purged.
+    is accounted for, no entry keeps failing, no other scheduler has entries that are missing here
+    or sends them too, and nothing that was given up waits to be resent or purged.
     """
     try:
         status = client.status()
@@ -67,7 +67,9 @@ def health_command(client: Client, as_json: bool) -> None:
     if as_json:
         say_json({"healthy": status.healthy, "problems": status.problems})
     elif status.leader is not None and status.healthy:
-        say(f"healthy: {status.leader.where} leads, {plural(len(status.standbys), 'standby')}")
+        shadow = ", a shadow that sends nothing" if status.dispatch == "shadow" else ""
+        standbys = plural(len(status.standbys), "standby")
+        say(f"healthy: {status.leader.where} leads, {standbys}{shadow}")
     else:
         for sentence in status.problems:
             say(f"unhealthy: {as_typed(sentence)}", "red")

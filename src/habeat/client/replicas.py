@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from habeat.client.history import moment
 from habeat.core.differences import differs_in
+from habeat.core.other_schedulers import OtherScheduler, from_facts
 from habeat.entries.shapes import WHOLE_MAX
 
 Role = Literal["leader", "standby", "inert"]
@@ -29,7 +30,8 @@ class Replica:
     names entries that it declares differently from what is stored, each with "another definition",
     "not stored" or "not declared"; of many, the first 20. `differs_count` counts them all. A
     leader's `unregistered` has entries whose task its code does not register, with the task: some
-    of the `unregistered_count`.
+    of the `unregistered_count`. `others` are other schedulers that it sees, and `celerys_own`
+    counts the entries of its beat_schedule that Celery adds to every app.
     """
 
     id: str
@@ -52,6 +54,8 @@ class Replica:
     differs_count: int = 0
     unregistered: Mapping[str, str] = field(default_factory=dict)
     unregistered_count: int = 0
+    others: tuple[OtherScheduler, ...] = ()
+    celerys_own: int = 0
 
     @property
     def where(self) -> str:
@@ -115,6 +119,8 @@ def replica(identity: str, facts: Mapping[str, Any], seen_ms: int, *, leads: boo
         differs_count=differs_count,
         unregistered=_texts(facts, "unregistered"),
         unregistered_count=_whole(facts, "unregistered_count") or 0,
+        others=tuple(from_facts(facts.get("others"))),
+        celerys_own=_whole(facts, "celerys_own") or 0,
     )
 
 

@@ -19,7 +19,7 @@ SILENT_AFTER_MS = 6_000
 FAILED_LATELY_MS = 15_000
 RECORDS_READ = 200
 
-_LEFT = (Outcome.SENT, Outcome.LATE)
+_LEFT = (Outcome.SENT, Outcome.LATE, Outcome.SHADOW)
 _FAILED = (Outcome.FAILED, Outcome.AMBIGUOUS)
 
 

@@ -12,6 +12,7 @@ from habeat.client.replicas import Leader, Replica, replica
 from habeat.client.silence import silence
 from habeat.core.circuit import Circuit
 from habeat.core.firing import LATE_AFTER_MS
+from habeat.core.other_schedulers import problems
 from habeat.printable import plural
 from habeat.store.inspection import Facts, Inspection
 from habeat.store.leases import LIVE_FOR_MS
@@ -195,8 +196,8 @@ def status_of(facts: Facts, overdue: int, beyond_grace: int, silent: str = "") -
             if (silence_ms := facts.now_us // 1_000 - facts.seen_ms[each.id]) > QUIET_AFTER_MS
         },
     )
-    problems = (*_problems(status), *((silent,) if silent else ()))
-    return replace(status, problems=problems, remarks=tuple(_remarks(status)))
+    found = (*_problems(status), *_unfinished(status), *((silent,) if silent else ()))
+    return replace(status, problems=found, remarks=tuple(_remarks(status)))
 
 
 def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:
@@ -250,6 +251,15 @@ def _problems(status: Status) -> Iterator[str]:
             f"the accounting is off by {status.accounting.difference}: each claimed firing must be "
             "settled, given up or in flight"
         )
+
+
+def _unfinished(status: Status) -> Iterator[str]:
+    """Other schedulers that have what habeat lacks, or send what it sends."""
+    if status.replicas:
+        seen = status.replicas[0]
+        is_empty = status.entries.total <= seen.celerys_own
+        shadow = status.dispatch == "shadow"
+        yield from problems(seen.others, is_empty=is_empty, shadow=shadow)
 
 
 def _entries(count: int) -> str:

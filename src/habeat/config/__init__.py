@@ -15,6 +15,7 @@ from habeat.config.names import Conf, check_names
 from habeat.config.redis_target import RedisTarget
 from habeat.config.setting import Setting
 from habeat.config.table import BY_NAME, SETTINGS
+from habeat.core.other_schedulers import SOURCES
 from habeat.core.shadow import shadow_prefix
 from habeat.errors import SettingsError
 
@@ -63,6 +64,7 @@ class Settings:
     own_options: tuple[str, ...]
     heartbeat_file: str | None
     shadow: bool
+    ignored_schedulers: tuple[str, ...]
 
     @classmethod
     def from_conf(cls, conf: Conf, *, app_main: str | None) -> Settings:
@@ -84,6 +86,7 @@ class Settings:
             **values,
         )
         _check_times(settings)
+        _check_ignored(settings)
         _check_dispatch(settings, broker_is_redis(conf))
         return settings
 
@@ -113,6 +116,16 @@ def _check_times(settings: Settings) -> None:
             "habeat_dedup_ttl",
             f"invalid habeat_dedup_ttl {settings.dedup_ttl_ms / 1000:g} s: expected at least "
             f"habeat_lease_ttl ({ttl_s:g} s)",
+        )
+
+
+def _check_ignored(settings: Settings) -> None:
+    unknown = sorted(set(settings.ignored_schedulers) - set(SOURCES))
+    if unknown:
+        allowed = ", ".join(map(repr, SOURCES))
+        raise SettingsError(
+            "habeat_ignored_schedulers",
+            f"invalid habeat_ignored_schedulers {unknown[0]!r}: expected some of {allowed}",
         )
 
 

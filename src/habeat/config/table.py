@@ -46,6 +46,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("habeat_own_options", "names", ()),
     Setting("habeat_heartbeat_file", "path", None),
     Setting("habeat_shadow", "switch", False),
+    Setting("habeat_ignored_schedulers", "names", ()),
 )
 
 BY_NAME: Mapping[str, Setting] = MappingProxyType({row.name: row for row in SETTINGS})

@@ -86,7 +86,8 @@ def test_entries_of_redbeat_in_sight(make_fleet: MakeFleet, valkey: Server) -> N
     valkey.admin.zadd("redbeat::schedule", {"redbeat:a": 1, "redbeat:b": 2, "redbeat:c": 3})
     fleet = make_fleet(valkey, dict(redis_broker(valkey).conf), entries(1))
     fleet.start(1)
-    assert "found 3 entries of RedBeat; they are NOT imported" in fleet.logs()
+    line = "found 3 entries of RedBeat; they are NOT imported"
+    until(lambda: line in fleet.logs(), 20, fleet.logs)
 
 
 def test_a_static_entry_that_cannot_be_stored(make_fleet: MakeFleet, valkey: Server) -> None:

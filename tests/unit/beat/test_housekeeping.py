@@ -55,6 +55,7 @@ def _replica(
             facts={}, registered=lambda *_, **__: None, step=lambda: False
         ),
         "neighbours": SimpleNamespace(look_once=lambda: None),
+        "others": SimpleNamespace(step=lambda: None, facts=[]),
         "beat_schedule": declared,
         "tasks": SimpleNamespace(step=lambda _: None, begin=lambda _: None, facts=dict),
         "upkeep": SimpleNamespace(step=lambda *_: None, entries_lost=False),

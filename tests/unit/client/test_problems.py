@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from habeat.client.silence import silence
 from habeat.core.circuit import Circuit
 from habeat.core.firing import Outcome
+from habeat.core.other_schedulers import OtherScheduler
 from habeat.store.inspection import Record
 from tests import DOCS
 from tests.unit.client.test_status import NOW_MS, NOW_US, status
@@ -50,6 +51,10 @@ def problems() -> Iterator[str]:
     yield Newest([sent], in_flight=2).sentence()
     yield from status(circuits={"digest": Circuit.opened(5, "refused", NOW_US // 1_000)}).problems
     yield from status(dead=2).problems
+    other = OtherScheduler("redbeat", "redbeat::schedule", 38, shared=12, alive=True)
+    facts = {"n1": {"others": [other.to_json()]}}
+    yield from status(replicas=facts, entries=0, due=0).problems
+    yield from status(replicas=facts).problems
     yield from status(meta={"claimed": "5", "settled": "3", "abandoned": "1"}).problems
 
 
@@ -63,7 +68,7 @@ def explained() -> Iterator[str]:
 def test_the_guide_explains_each_problem_in_its_words() -> None:
     found = list(problems())
     lines = list(explained())
-    assert len(lines) == len(found) == 9
+    assert len(lines) == len(found) == 11
     for line, problem in zip(lines, found, strict=True):
         parts = [re.escape(part) for part in line.split("…")]
         assert re.fullmatch(".*".join(parts), problem), (line, problem)

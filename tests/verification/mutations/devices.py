@@ -29,7 +29,7 @@ PARTS: dict[str, list[Device]] = {
     "What is stored is hostile until decoded": in_stored_values.ALL,
     "Names, and Celery's settings": in_names.ALL,
     "Schedules and the change of clocks": in_schedules.ALL,
-    "A shadow sends nothing": in_shadow.ALL,
+    "A shadow, and schedulers in sight": in_shadow.ALL,
     "Switching from another beat": in_migration.ALL,
     "The protocol as a whole, by simulation": in_protocol.ALL,
 }

@@ -1,4 +1,4 @@
-"""The devices of a shadow: nothing is sent, and nothing is taken for sent."""
+"""The devices of a change-over: a shadow sends nothing, and health sees what is left behind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from tests.verification.mutations.device import SCRIPTS, Device
 CLAIMS = "tests/integration/scripts/test_shadow.py"
 COMPARISON = "tests/unit/core/test_comparison.py"
 DIFF = "tests/integration/test_diff.py"
+OTHERS = "tests/unit/core/test_other_schedulers.py"
 WATCHER = "tests/unit/beat/shadow/test_watcher.py"
 SHADOW = "tests/integration/test_shadow.py"
 DESCRIPTION = "tests/unit/beat/shadow/test_description.py"
@@ -131,5 +132,29 @@ ALL = [
         "        if len(self._waiting) > WAITING_MOST:\n",
         "        if False:\n",
         WATCHER,
+    ),
+    Device(
+        "health: entries left behind",
+        "An empty schedule is not healthy while another scheduler has entries",
+        "core/other_schedulers.py",
+        "        if is_empty and other.entries != 0:\n",
+        "        if False:\n",
+        OTHERS,
+    ),
+    Device(
+        "health: sent by both",
+        "Two schedulers that send the same entries are not healthy",
+        "core/other_schedulers.py",
+        "        elif other.alive and other.shared and not (shadow or is_empty):\n",
+        "        elif False:\n",
+        OTHERS,
+    ),
+    Device(
+        "health: one look at a time",
+        "Looks that hang do not add up",
+        "beat/other_schedulers.py",
+        "if is_time and (self._thread is None or not self._thread.is_alive()):",
+        "if is_time:",
+        "tests/integration/test_other_schedulers.py",
     ),
 ]

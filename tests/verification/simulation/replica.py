@@ -108,10 +108,14 @@ class Stopper(shipped_stopping.Stopper):
 
 
 class Alone:
-    """There is no other prefix, and no thread."""
+    """There is no other prefix, no other scheduler, and no thread."""
+
+    facts: tuple[()] = ()
 
     def look_once(self) -> None:
         """Nothing to look at."""
+
+    step = look_once
 
 
 def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper) -> Parts:
@@ -143,6 +147,7 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
         reconcile=Reconcile(entries, declared),
         differences=Differences(entries, inspection, declared, host.nonce),
         neighbours=Alone(),  # type: ignore[arg-type]
+        others=Alone(),  # type: ignore[arg-type]
         beat_schedule=declared,
         tasks=NoTasks(),  # type: ignore[arg-type]
         upkeep=Upkeep(Mending(caller), entries, declared.fingerprint),
