@@ -120,8 +120,8 @@ ALL = [
         "redbeat: a turn may take long",
         "A beat that sleeps until its next turn counts as alive",
         READING,
-        "    if age_s > settings.max_interval_s + SLACK_S:\n",
-        "    if age_s > 1:\n",
+        '        True,\n        f"its lock {settings.lock_key} is held for',
+        '        False,\n        f"its lock {settings.lock_key} is held for',
         REDBEAT,
     ),
     Device(

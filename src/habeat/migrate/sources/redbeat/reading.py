@@ -6,7 +6,9 @@ and a place in the sorted set. The times in the sorted set are not used: RedBeat
 it last ran, and they are wrong after any other change. The one exception is an entry that has never
 run, for which that time says when it was saved.
 
-A beat that lives extends its lock at each turn, so the lock's time to live tells when that was.
+A beat that lives holds the lock, and extends it at each turn. How long a turn may take is not known
+here: `celery beat --max-interval` changes it, and with it how long the lock lasts. So a lock that
+is held counts as a living beat's, until it expires or a person deletes it.
 """
 
 from __future__ import annotations
@@ -51,8 +53,6 @@ TEXT_BYTES_MOST = 1_000_000
 SEARCH_US = 60_000_000
 #: For how long a lock that may be alive is watched, and how often it is looked at.
 WATCH_S, LOOK_EVERY_S = 3.0, 0.5
-#: An extension that is seen only now was made this much earlier, at most.
-SLACK_S = 5.0
 
 NO_PLACE = "RedBeat has no place for it in its schedule, so it never runs there"
 NOT_ALL_SEEN = (
@@ -281,9 +281,6 @@ def living(store: _Store, settings: RedBeatSettings, sleep: Sleep) -> Living:
         return Living(False)
     if ttl_s < 0:
         return Living(True, f"its lock {settings.lock_key} never expires")
-    age_s = settings.lock_timeout_s - ttl_s
-    if age_s > settings.max_interval_s + SLACK_S:
-        return Living(False, f"its lock was extended {age_s:.0f} s ago, longer than a turn takes")
     return _watched(store, settings, sleep, ttl_s)
 
 
@@ -306,9 +303,8 @@ def _watched(store: _Store, settings: RedBeatSettings, sleep: Sleep, ttl_s: floa
         if found_s > ttl_s:
             return Living(True, f"its lock {settings.lock_key} is being extended")
         ttl_s = found_s
-    wait_s = ttl_s - (settings.lock_timeout_s - settings.max_interval_s - SLACK_S)
     return Living(
         True,
-        f"its lock {settings.lock_key} is held, and a turn may take {settings.max_interval_s:g} s: "
-        f"if its beat was killed, wait {max(1, round(wait_s))} s or delete that key",
+        f"its lock {settings.lock_key} is held for {max(1, round(ttl_s))} s more: if its beat was "
+        "killed, wait until then or delete that key",
     )

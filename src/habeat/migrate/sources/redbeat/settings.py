@@ -16,20 +16,15 @@ from habeat.config.redis_urls import SETTING, parse_url
 from habeat.errors import SettingsError
 
 URL, OPTIONS, TLS = "redbeat_redis_url", "redbeat_redis_options", "redbeat_redis_use_ssl"
-#: Celery's and RedBeat's own defaults.
-MAX_INTERVAL_S = 300
-LOCK_TIMEOUT_TURNS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class RedBeatSettings:
-    """RedBeat's Redis, its keys, and what its lock says. `lock_key` is "" if it runs without."""
+    """RedBeat's Redis and its keys. `lock_key` is "" if it runs without."""
 
     target: RedisTarget
     key_prefix: str
     lock_key: str
-    lock_timeout_s: float
-    max_interval_s: float
 
     @property
     def schedule_key(self) -> str:
@@ -49,14 +44,12 @@ def settings_of(conf: Any) -> RedBeatSettings:
     lock_key = str(_setting(conf, "redbeat_lock_key", f"{prefix}:lock") or "")
     if lock_key and not lock_key.startswith(prefix):
         lock_key = prefix + lock_key
-    turn_s = float(conf.get("beat_max_loop_interval") or MAX_INTERVAL_S)
-    timeout_s = float(_setting(conf, "redbeat_lock_timeout", None) or turn_s * LOCK_TIMEOUT_TURNS)
     try:
         target = _target(conf)
     except SettingsError as error:
         text = str(error).replace(SETTING, URL).replace(OPTIONS_SETTING, OPTIONS)
         raise SettingsError(URL if error.setting == SETTING else OPTIONS, text) from None
-    return RedBeatSettings(target, prefix, lock_key, timeout_s, turn_s)
+    return RedBeatSettings(target, prefix, lock_key)
 
 
 def _setting(conf: Any, name: str, default: Any) -> Any:
