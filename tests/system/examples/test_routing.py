@@ -21,7 +21,7 @@ def project(
 ) -> Iterator[Project]:
     broker = valkey.url()
     if request.param == "rabbitmq":
-        broker = request.getfixturevalue("shared_rabbitmq").fresh_vhost()
+        broker = request.getfixturevalue("rabbitmq").fresh_vhost()
     yield from project_in("routing", "media", tmp_path, processes, valkey, BROKER_URL=broker)
 
 
