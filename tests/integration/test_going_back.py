@@ -21,6 +21,7 @@ from habeat.migrate.targets.redbeat import RedBeatTarget
 from habeat.migrate.targets.shelf import ShelfTarget
 from tests.integration.scripts.bench import Bench
 from tests.support.positions import place
+from tests.support.redbeat import redbeat as redbeat_package
 from tests.support.servers.redis_server import Server
 
 PREFIX = "habeat:back"
@@ -61,7 +62,7 @@ def close_to(one: datetime, other: datetime | None) -> bool:
 
 @pytest.fixture
 def to_redbeat(app: Celery) -> Iterator[RedBeatTarget]:
-    pytest.importorskip("redbeat")
+    redbeat_package()
     target = RedBeatTarget(redbeat.settings_of(app.conf), zone_of(app))
     yield target
     target.close()
@@ -72,9 +73,7 @@ def go_back(client: Client, target: Target, **options: Any) -> GoingBack:
 
 
 def in_redbeat(name: str, app: Celery) -> Any:
-    from redbeat import RedBeatSchedulerEntry
-
-    return RedBeatSchedulerEntry.from_key(f"redbeat:{name}", app=app)
+    return redbeat_package().RedBeatSchedulerEntry.from_key(f"redbeat:{name}", app=app)
 
 
 def test_redbeat_goes_on_at_the_next_slot_of_every_schedule(
@@ -146,15 +145,13 @@ def test_what_redbeat_cannot_express_is_named(client: Client, to_redbeat: RedBea
 def test_redbeat_keeps_the_entries_of_the_api_at_its_start(
     client: Client, app: Celery, to_redbeat: RedBeatTarget, valkey: Server
 ) -> None:
-    from redbeat import RedBeatScheduler
-
     valkey.admin.sadd("redbeat::statics", "api", "gone from the code")
     for name in ("api", "in code"):
         client.add(name, "t", habeat.every(3600, 0))
     place(client, "in code", client.server_time() - timedelta(hours=3), owned=True)
     done = {row.name: row for row in go_back(client, to_redbeat).rows}
     app.conf.beat_schedule = {"in code": {"task": "t", "schedule": 3600}}
-    RedBeatScheduler(app)
+    redbeat_package().RedBeatScheduler(app)
     first = done["api"].first_slot
     assert first is not None
     assert in_redbeat("api", app).last_run_at == first - timedelta(hours=1)
@@ -168,11 +165,10 @@ def test_redbeat_keeps_the_entries_of_the_api_at_its_start(
 def test_what_only_redbeat_has_never_runs_at_once(
     client: Client, app: Celery, to_redbeat: RedBeatTarget, valkey: Server
 ) -> None:
-    from redbeat import RedBeatSchedulerEntry
-
+    make = redbeat_package().RedBeatSchedulerEntry
     now = client.server_time()
     for name, last in (("removed", now - timedelta(days=1)), ("running", now)):
-        entry = RedBeatSchedulerEntry(name, "t", 60, app=app, last_run_at=last)
+        entry = make(name, "t", 60, app=app, last_run_at=last)
         entry.save()
     done = go_back(client, to_redbeat)
     assert steps(done) == {"removed": "disable", "running": "leave"}

@@ -86,6 +86,7 @@ _GIVES_WAY = (GivesWay("WHY", 40), GivesWay("NAME", 24), GivesWay("WHY", 20))
 
 
 def _say(done: GoingBack, now: datetime) -> None:
+    say(f"from the prefix {done.prefix}")
     say(f"to {done.target}")
     if done.rows:
         Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY).print(
@@ -108,6 +109,7 @@ def _row(row: BackRow, now: datetime) -> Sequence[str | Cell]:
 
 def _as_json(done: GoingBack) -> Mapping[str, Any]:
     return {
+        "prefix": done.prefix,
         "target": done.target,
         "written": done.written,
         "warnings": done.warnings,

@@ -62,9 +62,10 @@ class BackRow:
 class GoingBack:
     """What became of the entries, or would become of them if not `written`.
 
-    `warnings` are sentences about what habeat had not finished.
+    `prefix` is habeat's key prefix. `warnings` are sentences about what habeat had not finished.
     """
 
+    prefix: str
     target: str
     rows: Sequence[BackRow]
     written: bool
@@ -120,7 +121,7 @@ def gone_back(
     after = status if dry_run or force else _status(calls)
     rows = sorted(plan.rows.values(), key=lambda row: row.name)
     warnings = (*_unfinished(status), *_started(after, dry_run=dry_run))
-    return GoingBack(target.place, rows, not dry_run, warnings)
+    return GoingBack(calls.location.prefix, target.place, rows, not dry_run, warnings)
 
 
 def _status(calls: RetryingCalls) -> Status:
