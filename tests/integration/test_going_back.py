@@ -115,6 +115,7 @@ def test_every_field_arrives_in_redbeat(
     entry = in_redbeat("é", app)
     assert (entry.task, entry.args, entry.kwargs) == ("proj.t", [1, START], {"a": None})
     assert (entry.options, entry.enabled, entry.total_run_count) == (options, True, 0)
+    assert str(entry.last_run_at.tzinfo) == zone_of(app), "Celery before 5.7 counts crontabs there"
     assert in_redbeat("paused", app).enabled is False
 
 

@@ -7,6 +7,7 @@ from tests.verification.mutations import (
     in_django,
     in_engine,
     in_faults,
+    in_going_back,
     in_leadership,
     in_migration,
     in_names,
@@ -31,6 +32,7 @@ PARTS: dict[str, list[Device]] = {
     "Schedules and the change of clocks": in_schedules.ALL,
     "A shadow, and schedulers in sight": in_shadow.ALL,
     "Switching from another beat": in_migration.ALL,
+    "Back to another beat, and django-celery-beat's rows": in_going_back.ALL,
     "The protocol as a whole, by simulation": in_protocol.ALL,
 }
 
