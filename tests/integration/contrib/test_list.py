@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("app")
 
 
 def names(page: Page) -> list[str]:
-    return re.findall(r'<th class="field-name"><a[^>]*>([^<]*)</a>', page.html)
+    return re.findall(r'<th scope="row" class="habeat-long"><a[^>]*>([^<]*)</a>', page.html)
 
 
 def test_it_is_in_the_index_of_the_admin(admin: Browser) -> None:
@@ -113,7 +113,8 @@ def test_a_search_that_takes_long_can_be_continued(
 def test_every_name_leads_to_its_entry(admin: Browser, client: habeat.Client, name: str) -> None:
     client.add(name, "proj.report", 60)
     link = re.search(
-        r'<th class="field-name"><a href="/admin/habeat/entry/([^"]*)">', admin.get().html
+        r'<th scope="row" class="habeat-long"><a href="/admin/habeat/entry/([^"]*)">',
+        admin.get().html,
     )
     assert link
     assert name in admin.get(link.group(1)).text

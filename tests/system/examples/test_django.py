@@ -66,13 +66,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     pytest.importorskip("django_celery_results")
     home = tmp_path_factory.mktemp("django")
     (home / "strict.py").write_text(STRICT)
+    path = [*map(str, (EXAMPLE, home, ROOT / "src")), os.environ.get("PYTHONPATH", "")]
     redis, processes, port = start_server(valkey_binary()), Processes(), free_port()
     env = {
         "CELERY_BROKER_URL": redis.url(),
         "DATABASE": str(home / "db.sqlite3"),
         "DJANGO_SETTINGS_MODULE": "strict",
         "DJANGO_SUPERUSER_PASSWORD": "secret",
-        "PYTHONPATH": os.pathsep.join(map(str, (EXAMPLE, home, ROOT / "src"))),
+        "PYTHONPATH": os.pathsep.join(path),
     }
     try:
         manage(env, "migrate")
@@ -253,7 +254,7 @@ def test_a_day_in_the_admin(
     person.click("#habeat-trigger")
     person.click(".submit-row [type=submit]")
     person.sees("1 entry was run", ".messagelist")
-    person.click(".historylink")
+    person.click("#habeat-history-link")
     reloaded(person, "SUCCESS", "#habeat-history")
     person.sees("triggered by hand", "#habeat-history")
     person.sees("Paused: the office is closed.", "#change-history")

@@ -46,6 +46,13 @@ def celery_app() -> Any:
         return _current()
     if isinstance(given, Celery):
         return given
+    if not isinstance(given, str):
+        raise ImproperlyConfigured(_invalid(given))
+    return _named(given)
+
+
+@lru_cache(maxsize=4)
+def _named(given: str) -> Any:
     try:
         found = find_app(given)
     except Exception as error:  # the project's own modules may raise anything

@@ -66,7 +66,8 @@ def _check_tables(app: Any) -> Iterator[CheckMessage]:
         yield _warning(
             4,
             f"{BEAT_TABLES} is installed, and beat does not send the entries in its tables.",
-            f"Carry its entries over, then remove {BEAT_TABLES!r} from INSTALLED_APPS.",
+            "Carry its entries over with `celery -A proj habeat migrate --from django`, then "
+            f"remove {BEAT_TABLES!r} from INSTALLED_APPS.",
         )
 
 

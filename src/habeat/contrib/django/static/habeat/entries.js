@@ -2,7 +2,7 @@
 // The list: one box chooses all entries of the page.
 {
   const all = document.getElementById("habeat-all");
-  const boxes = Array.from(document.querySelectorAll("#result_list input.action-select"));
+  const boxes = Array.from(document.querySelectorAll("#result_list .habeat-choice"));
   const count = document.getElementById("habeat-count");
   const show = () => {
     const chosen = boxes.filter((box) => box.checked).length;
