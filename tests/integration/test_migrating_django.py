@@ -11,7 +11,7 @@ from celery import Celery
 
 import habeat
 from habeat import Client
-from habeat.migrate.found import Reading, SourceEntry, SourceUnreadable
+from habeat.migrate.found import Reading, SourceEmpty, SourceEntry, SourceUnreadable
 from habeat.migrate.going_back import GoingBack, gone_back
 from habeat.migrate.sources import django as source
 from habeat.migrate.targets.django import DjangoTarget
@@ -141,6 +141,19 @@ def test_copies_of_beat_schedule_are_left_to_the_code(app: Celery) -> None:
     ]
 
 
+def test_an_entry_of_code_that_has_never_run_counts_from_its_last_change(app: Celery) -> None:
+    """So a slot between the stop of the old beat and the switch is not lost."""
+    from django_celery_beat.models import PeriodicTask
+
+    add("nightly", last_run_at=None)
+    PeriodicTask.objects.update(date_changed=NOW - timedelta(hours=9))
+    (found,) = reading(app, ("nightly",)).entries
+    assert found.last_run_at is None
+    assert found.first_run_at is not None
+    slot = habeat.cron("0 * * * *").next_after(found.first_run_at - timedelta(milliseconds=1))
+    assert slot == NOW - timedelta(hours=8)
+
+
 def test_celerys_own_entry_is_habeats_where_the_backend_needs_it(app: Celery) -> None:
     add("celery.backend_cleanup")
     found = reading(app)
@@ -203,13 +216,22 @@ def test_rows_that_stand_still_are_no_proof_of_anything_and_that_is_said(app: Ce
 
 def test_a_long_overdue_period_proves_that_its_beat_does_not_live(app: Celery) -> None:
     add("a", last_run_at=NOW - timedelta(minutes=10))
-
-    def act() -> None:
-        pytest.fail("there is nothing to wait for")
-
-    living = reading(app, act=act).living
+    living = reading(app).living
     assert not living.alive
     assert living.evidence == "it has not sent for 10 minutes, and a is overdue"
+
+
+def test_a_beat_that_does_not_know_of_an_overdue_row_lives_all_the_same(app: Celery) -> None:
+    """`update(enabled=True)` changes a row without the mark for which the scheduler looks."""
+    add("a", last_run_at=NOW - timedelta(days=10))
+    add("b")
+
+    def act() -> None:
+        from django_celery_beat.models import PeriodicTask
+
+        PeriodicTask.objects.filter(name="b").update(total_run_count=1)
+
+    assert reading(app, act=act).living.alive
 
 
 def test_edits_of_the_rows_are_no_proof_that_its_beat_lives(app: Celery) -> None:
@@ -218,6 +240,12 @@ def test_edits_of_the_rows_are_no_proof_that_its_beat_lives(app: Celery) -> None
 
 
 # -- what is missing --------------------------------------------------------------------------
+
+
+def test_tables_without_rows_are_an_error(app: Celery) -> None:
+    """Perhaps another database is meant; a switch that carries nothing is no success."""
+    with pytest.raises(SourceEmpty, match="has no rows"):
+        reading(app)
 
 
 def test_missing_tables_are_named(app: Celery) -> None:

@@ -23,7 +23,14 @@ from typing import Any
 
 from habeat.config.from_app import timezone_of
 from habeat.errors import HabeatError
-from habeat.migrate.found import Living, Reading, SourceEntry, SourceUnreadable, Uncarried
+from habeat.migrate.found import (
+    Living,
+    Reading,
+    SourceEmpty,
+    SourceEntry,
+    SourceUnreadable,
+    Uncarried,
+)
 from habeat.migrate.sources.django_rows import KINDS, DjangoSettings, NotCarried, entry_of
 from habeat.printable import plural, printable
 
@@ -31,6 +38,7 @@ SOURCE, APP = "django-celery-beat", "django_celery_beat"
 #: Celery's own entry, which django-celery-beat always adds to its table.
 CLEANUP = "celery.backend_cleanup"
 PAGE = 500
+_JUST_AFTER = timedelta(milliseconds=1)
 #: How long to watch the rows for changes, while nothing is sent.
 LOOK_S = 2.0
 #: How old its last runs in the database may get while it runs: three minutes, and time to send.
@@ -60,7 +68,7 @@ def read(
     sleep: Callable[[float], None],
     check: Callable[[str], None] = lambda done: None,
 ) -> Reading:
-    """All entries in the database of the app's Django project; SourceUnreadable.
+    """All entries in the database of the app's Django project; SourceUnreadable, SourceEmpty.
 
     `declared` are the names in this code's beat_schedule. `sleep` waits between two looks at the
     rows; `check` is called between pages and may raise.
@@ -76,6 +84,8 @@ def read(
         raise unreadable(tables.place, error) from error
     finally:
         _close()
+    if not (entries or uncarried):
+        raise SourceEmpty(f"{SOURCE} ({tables.place}) has no rows: check the database's settings")
     return Reading(f"{SOURCE} ({tables.place})", entries, uncarried, living, STALE)
 
 
@@ -212,18 +222,22 @@ def _one(
 
 def _of_code(name: str, row: Any, settings: DjangoSettings, now: datetime) -> SourceEntry:
     """The copy of an entry of beat_schedule: django-celery-beat overwrites it at its next start."""
-    last = row.last_run_at
-    if last is not None and last.tzinfo is None:
-        last = last.replace(tzinfo=settings.naive)
-    count = row.total_run_count
+    last = _aware(row.last_run_at, settings)
+    changed = _aware(row.date_changed, settings)
     return SourceEntry(
         name=name,
         last_run_at=last,
-        total_run_count=count,
+        # Without a last run, its scheduler counts from the last change.
+        first_run_at=None if last or changed is None else changed + _JUST_AFTER,
+        total_run_count=row.total_run_count,
         enabled=bool(row.enabled),
         declared=True,
         notes=_kept_in_database(row),
     )
+
+
+def _aware(at: datetime | None, settings: DjangoSettings) -> datetime | None:
+    return at.replace(tzinfo=settings.naive) if at is not None and at.tzinfo is None else at
 
 
 def _kept_in_database(row: Any) -> tuple[str, ...]:
@@ -261,11 +275,11 @@ def _living(
     if not last_runs:
         return Living(False, "no row has a last run")
     age = now - max(last_runs)
-    if overdue := _overdue(entries, now):
-        return Living(False, f"it has not sent for {_age(age)}, and {overdue} is overdue")
     sleep(LOOK_S)
     if _runs(tables) != before:
         return Living(True, f"last runs in the database changed within {LOOK_S:g} s")
+    if overdue := _overdue(entries, now):
+        return Living(False, f"it has not sent for {_age(age)}, and {overdue} is overdue")
     return Living(False, f"its newest last run is {_age(age)} old; stop its beat with SIGTERM")
 
 
