@@ -93,6 +93,44 @@ def test_another_prefix_with_the_positions_of_its_code(valkey: Server, shell: Sh
     assert "2 entries here already" not in shell.ok(*given, "--apply")
 
 
+def test_entries_of_another_prefixs_code_continue_exactly_there(
+    valkey: Server, shell: Shell
+) -> None:
+    """Also before the first slot of one, whose position is no slot; and a pause stays a pause."""
+    bench = Bench(valkey, prefix=OLD, app="old")
+    bench.leases.release(bench.lead("alpha"), "alpha")
+    code = {name: {"task": "proj.work", "schedule": 3_600} for name in ("new", "paused")}
+    slots_ms = {}
+    for name, entry in declare(Celery("old", set_as_current=False), code).entries.items():
+        slots_ms[name] = entry.next_slot_ms(bench.now_ms - 5_000_000)
+        bench.admin.hset(bench.keys.entries, name, encode(replace(entry, created_ms=1)))
+        bench.admin.hset(bench.keys.state, name, f"{slots_ms[name] - 1}||||0")
+        bench.admin.sadd(bench.keys.owned, name)
+    bench.admin.hset(bench.keys.paused, "paused", '{"reason": "repairs", "at_ms": 1}')
+    shell.app.conf.beat_schedule = code
+    done = shell.json("migrate", "--from", "prefix", "--old-prefix", OLD, "--apply")
+    assert done["rows"][1]["notes"] == ["it is paused there: repairs"]
+    with Client(shell.app) as client:
+        for name, slot_ms in slots_ms.items():
+            state = client.get(name).state
+            assert (state.next_slot_ms, state.last_fired_ms) == (slot_ms, None)
+        assert client.get("paused").condition == "paused"
+
+
+def test_an_entry_whose_firing_is_in_flight_under_the_other_prefix_waits_for_it(
+    valkey: Server, shell: Shell
+) -> None:
+    old_app(valkey)
+    shell.app.conf.beat_schedule = {"nightly": NIGHTLY}
+    with Client(valkey.url(), prefix=OLD) as client:
+        client.trigger("nightly")
+    done = shell("migrate", "--from", "prefix", "--old-prefix", OLD, "--apply")
+    assert done.exit_code == 1
+    assert "a trigger or backfill is pending; start a beat under habeat:old" in " ".join(
+        done.stdout.split()
+    )
+
+
 def test_beats_of_the_other_prefix_are_an_error(valkey: Server, shell: Shell) -> None:
     bench, _ = old_app(valkey)
     bench.leases.register("alpha", json.dumps({"host": "alpha", "pid": 7}), "f", 0)

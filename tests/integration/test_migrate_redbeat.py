@@ -390,6 +390,23 @@ def test_slots_until_a_given_time_count_as_sent(app: Celery, shell: Shell) -> No
         assert until < slot <= until + timedelta(minutes=1)
 
 
+def test_a_name_of_any_length_keeps_the_table_readable(app: Celery, shell: Shell) -> None:
+    save(app, "x" * 100_000, 60, NOW)
+    save(app, "a", 60, NOW)
+    shown = shell("migrate", "--from", "redbeat").stdout
+    assert len(shown) < 2_000
+
+
+def test_a_switch_by_name_says_which_entries_both_beats_would_send(
+    app: Celery, shell: Shell
+) -> None:
+    app.conf.beat_schedule = {"nightly": {"task": "t", "schedule": crontab(hour=3)}}
+    save(app, "a:1", 60, NOW)
+    expected = "beat_schedule also has 2 entries without 'a:': both beats send these"
+    assert expected in shell.ok("migrate", "--from", "redbeat", "--prefix", "a:")
+    assert "beat_schedule also has" not in shell.ok("migrate", "--from", "redbeat")
+
+
 def test_only_names_with_a_prefix_are_carried(app: Celery, shell: Shell) -> None:
     for name in ("a:1", "a:2", "b:1"):
         save(app, name, 60, NOW)

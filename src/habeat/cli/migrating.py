@@ -208,7 +208,19 @@ def _migrate(calls: RetryingCalls, wanted: _Wanted) -> tuple[Migration, Living, 
     alive = reading.living
     if wanted.apply and not wanted.even_if_alive:
         alive = _since(reading, _selected(reader(origin), wanted.name_prefix))
-    return done, alive, reading.hint
+    hints = (reading.hint, _shared(here, wanted.name_prefix))
+    return done, alive, "; ".join(filter(None, hints))
+
+
+def _shared(here: Here, name_prefix: str) -> str:
+    """A note on entries of the code that both beats run after a switch by name; "" for none."""
+    others = sum(not name.startswith(name_prefix) for name in here.declared)
+    if not others:
+        return ""
+    return (
+        f"beat_schedule also has {entries_counted(others)} without {repr_of(name_prefix)}: both "
+        "beats send these while both run, unless one of them runs with another beat_schedule"
+    )
 
 
 def _since(before: Reading, after: Reading) -> Living:
@@ -299,6 +311,8 @@ _SUMMARY = {
     Action.DROP: ("that the other beat would drop too",) * 2,
     Action.REFUSE: ("not carried", "cannot be carried"),
 }
+#: A name may have any length where nobody limits it; a longer one is cut in the table.
+_NAME_CHARS = 200
 _GIVES_WAY = (GivesWay("WHY", 40), GivesWay("NAME", 24), GivesWay("WHY", 20))
 
 
@@ -332,7 +346,8 @@ def _say(done: Migration, alive: Living, hint: str, now: datetime, prefix: str) 
 def _row(row: Row, now: datetime) -> Sequence[str | Cell]:
     word, colour = _WORDS[row.action]
     why = "; ".join(each for each in (row.why, *row.notes) if each)
-    return (row.name, Cell(word, colour=colour), when(row.first_slot, now), why)
+    name = row.name if len(row.name) <= _NAME_CHARS else f"{row.name[:_NAME_CHARS]}…"
+    return (name, Cell(word, colour=colour), when(row.first_slot, now), why)
 
 
 def _as_json(done: Migration, alive: Living, hint: str) -> Mapping[str, Any]:

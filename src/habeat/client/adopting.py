@@ -174,7 +174,7 @@ class _Adopting:
 
         From then on, no request for them is taken (scripts/request.lua).
         """
-        busy = self._source.read(_busy)
+        busy = self._source.read(unsettled)
         late = [name for name in moving if name in busy and not moving[name].is_copied]
         self._refused |= {name: self._of_busy(busy[name]) for name in late}
         return late
@@ -187,7 +187,7 @@ class _Adopting:
     def _paused(self, session: Session, names: Sequence[str]) -> Plan[Step]:
         """Pause those that can be moved, and end the pauses of those that no longer can."""
         here = read(self._here, names).stored
-        snapshot, busy = session.entries.read(names), _busy(session)
+        snapshot, busy = session.entries.read(names), unsettled(session)
         step = Step()
         for stored, pause, other in zip(
             snapshot.stored, session.entries.pauses(names), here, strict=True
@@ -362,7 +362,7 @@ def _moving_of(stored: Stored, marker: Mapping[str, Any]) -> Moving:
     )
 
 
-def _busy(session: Session) -> dict[str, str]:
+def unsettled(session: Session) -> dict[str, str]:
     """The entries that have firings in flight or requests, and which."""
     found = dict.fromkeys(session.entries.unsettled(), "a firing is in flight")
     for raw in session.entries.requests().values():

@@ -21,7 +21,8 @@ class SourceEntry:
     `arguments` are those of `Client.add` without the name. A period as `schedule` (seconds or a
     timedelta) keeps the source's rhythm: its slots are counted from the last run. `last_run_at` is
     aware. Without it, the entry has never run, and `first_run_at` says when the source would run it
-    first, if that is not at the schedule's next slot.
+    first, if that is not at the schedule's next slot. A source that knows better gives
+    `handled_until`: up to then, every slot was sent or dropped.
 
     A `declared` entry is the source's copy of one of beat_schedule. Its arguments are not used, as
     the code has them; only its last run and its count are carried. `notes` say what is carried in
@@ -32,6 +33,7 @@ class SourceEntry:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     last_run_at: datetime | None = None
     first_run_at: datetime | None = None
+    handled_until: datetime | None = None
     total_run_count: int = 0
     enabled: bool = True
     declared: bool = False

@@ -167,7 +167,7 @@ def _present(found: SourceEntry, stored: Stored, wanted: Entry, at: Instant, sou
 
 def _sent_since_ms(found: SourceEntry, old: Entry, at: Instant) -> int:
     """The instant up to which the source has sent an entry that is here; 0 if that is unknown."""
-    if _last_run_ms(found, at) is None:
+    if found.handled_until is None and _last_run_ms(found, at) is None:
         return at.sent_until_ms or 0
     return _cursor_ms(found, old, at)
 
@@ -283,7 +283,9 @@ def _is_slot(period: Interval, at_ms: int) -> bool:
 def _cursor_ms(found: SourceEntry, entry: Entry, at: Instant) -> int:
     """The instant after which the entry's slots are habeat's."""
     last_ms = _last_run_ms(found, at)
-    if last_ms is not None:
+    if found.handled_until is not None:
+        cursor_ms = to_ms("handled_until", found.handled_until)
+    elif last_ms is not None:
         cursor_ms = last_ms
         if isinstance(entry.schedule, Interval) and not _is_slot(entry.schedule, last_ms):
             cursor_ms += (entry.schedule.every_ms + 1) // 2 - 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, field
 
+from habeat.client.adopting import unsettled
 from habeat.client.calls import RetryingCalls
 from habeat.client.location import checked_prefix
 from habeat.client.selection import pages_of, read
@@ -51,11 +52,15 @@ def _read(source: RetryingCalls, prefix: str, declared: Container[str]) -> OldPr
     entries: list[SourceEntry] = []
     uncarried: list[Uncarried] = []
     moving: dict[str, Row] = {}
+    busy = source.read(unsettled)
     for page in pages_of(source):
         source.check(f"{len(entries) + len(moving)} entries were read; nothing was written")
         for stored in read(source, page).stored:
             if shown(stored).owner == "api":
                 moving[stored.name] = _moved(stored)
+            elif stored.name in declared and stored.name in busy:
+                advice = f"start a beat under {prefix} to have that done, then run this again"
+                uncarried.append(Uncarried(stored.name, busy[stored.name], advice))
             elif stored.name in declared:
                 entries.append(_declared(stored))
             else:
@@ -77,10 +82,12 @@ def _declared(stored: Stored) -> SourceEntry:
     state = stored.state
     return SourceEntry(
         stored.name,
-        last_run_at=instant(state.cursor_ms or None),
+        last_run_at=state.last_fired,
+        handled_until=instant(state.cursor_ms or None),
         total_run_count=state.fired,
+        enabled=state.paused is None,
         declared=True,
-        notes=("it is paused there: pause it here too",) if state.paused is not None else (),
+        notes=(f"it is paused there: {state.paused}",) if state.paused else (),
     )
 
 

@@ -43,12 +43,12 @@ Sleep = Callable[[float], None]
 
 #: How long one wait for Redis may last.
 TIMEOUT_S = 5.0
-PAGE = 200
+PAGE = 50
 SCAN_COUNT = 1_000
 #: More entries than this are not read: they would fill the memory.
 ENTRIES_MOST = 200_000
 #: A larger text is not read.
-TEXT_BYTES_MOST = 1_000_000
+TEXT_BYTES_MOST = 400_000
 #: For how long keys without a place in the schedule are looked for.
 SEARCH_US = 60_000_000
 #: For how long a lock that may be alive is watched, and how often it is looked at.
