@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pytest
 from celery import Celery
@@ -14,6 +15,7 @@ import habeat
 from habeat.client import LedgerRecord
 from habeat.contrib.django import celery_app as finding
 from habeat.contrib.django.keys import key_of
+from habeat.schedules import Schedule, register
 from habeat.store.keys import Keys
 from tests.integration.contrib.conftest import Browser, typed
 from tests.integration.contrib.test_acts import log
@@ -222,6 +224,51 @@ def test_text_that_no_page_can_contain_is_shown_all_the_same(
     assert page.status == 200
 
 
+@register
+@dataclass(frozen=True, repr=False)
+class Rude(Schedule):
+    """A class of the project that fails wherever it is asked."""
+
+    kind: ClassVar[str] = "rude-of-admin"
+
+    def next_after_ms(self, after_ms: int) -> int | None:
+        return self._fail()
+
+    def describe(self) -> str:
+        return str(self._fail())
+
+    def _fail(self) -> int | None:
+        raise RuntimeError("the calendar's server is down")
+
+
+def test_a_schedule_that_fails_is_shown_and_can_be_replaced(
+    admin: Browser, client: habeat.Client, valkey: Server
+) -> None:
+    client.add("a", "t", 60)
+    client.add("b", "t", 60)
+    entries = Keys("habeat:proj").entries
+    definition = json.loads(valkey.admin.hget(entries, "a"))
+    definition["schedule"] = {"kind": Rude.kind}
+    valkey.admin.hset(entries, "a", json.dumps(definition))
+    assert "Rude" in admin.get().text
+    page = admin.get("a/change/")
+    assert page.status == 200
+    assert "unknown: the calendar's server is down" in page.text
+    admin.post("a/change/", submitted(page, description="still the same"))
+    assert client.get("a").schedule == Rude()
+    admin.post("a/change/", submitted(admin.get("a/change/"), kind="interval", every="5m"))
+    assert client.get("a").schedule.describe().startswith("every 5 minutes")
+
+
+def test_a_query_that_no_entry_can_match_is_named(admin: Browser, client: habeat.Client) -> None:
+    client.add("a", "t", 60)
+    page = admin.get(tag="\u202e")
+    assert page.status == 200
+    assert "invalid tags" in page.text
+    for after in ("_x", "_xff", "_xzz", "\x00", "%"):
+        assert admin.get(after=after, q="\x00").status == 200
+
+
 def test_nothing_is_inline(admin: Browser, client: habeat.Client) -> None:
     """A site with a strict Content-Security-Policy runs no inline script and no inline style."""
     client.add("a", "t", 60)
@@ -273,6 +320,12 @@ def test_without_redis_nothing_typed_is_lost(admin: Browser) -> None:
     assert page.status == 200
     assert any("did not answer" in error for error in page.errors())
     assert "typed for an hour" in page.html
+    page = admin.post("a_2Fb/change/", typed(description="typed for an hour", rev="7"))
+    assert page.status == 503
+    assert any("did not answer" in error for error in page.errors())
+    again = submitted(page)
+    assert (again["description"], again["name"], again["rev"]) == ("typed for an hour", "a/b", "7")
+    assert 'action=""' in page.html
     assert "unknown whether this took effect" in log()[0][2]
     assert previewed(admin)["slots"], "a preview needs no Redis"
 

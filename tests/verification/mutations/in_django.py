@@ -37,7 +37,7 @@ ALL = [
     Device(
         "admin: the revision of the write",
         "A change between the look and the write is not overwritten",
-        "contrib/django/admin.py",
+        "contrib/django/saving.py",
         "client.update(entry.name, rev=entry.rev, **changes)",
         "client.update(entry.name, **changes)",
         FORM,

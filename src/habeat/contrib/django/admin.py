@@ -10,6 +10,7 @@ Override `get_client` to give users clients of their own, for example with a `ha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -26,14 +27,15 @@ from habeat.client import Client
 from habeat.client.history import OUTCOMES
 from habeat.client.selection import CONDITIONS, OWNERS
 from habeat.contrib.django.acts import ACTS, Act, Call, Done
-from habeat.contrib.django.audit import ADDITION, CHANGE, audited, changes_of
+from habeat.contrib.django.audit import changes_of
 from habeat.contrib.django.celery_app import celery_app, default_client
 from habeat.contrib.django.forms import SECRET, EntryForm
 from habeat.contrib.django.keys import key_of, name_of
-from habeat.contrib.django.listing import Query, page_of
+from habeat.contrib.django.listing import Page, Query, page_of
 from habeat.contrib.django.models import Entry
 from habeat.contrib.django.previewing import preview_of
 from habeat.contrib.django.results import result_links
+from habeat.contrib.django.saving import added, changed
 from habeat.contrib.django.showing import (
     circuit_text,
     facts,
@@ -47,7 +49,6 @@ from habeat.contrib.django.showing import (
 from habeat.core.entry import Entry as StoredEntry
 from habeat.errors import (
     CallTimeout,
-    EntryExists,
     EntryNotFound,
     ForeignState,
     HabeatError,
@@ -67,6 +68,7 @@ SLOTS_SHOWN = 5
 RECORDS_SHOWN = 100
 RECORDS_AT_MOST = 1_000
 REASONS_SHOWN = 5
+REASON_CHARS = 500
 TASKS_OFFERED = 500
 
 _secret = method_decorator(sensitive_post_parameters(*SECRET, "seen"))
@@ -120,7 +122,11 @@ class EntryAdmin(admin.ModelAdmin):
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         client, query = self.get_client(request), Query.of(request.GET)
-        page = page_of(client, query)
+        problems: list[str] = []
+        try:
+            page = page_of(client, query)
+        except ValidationError as error:  # of the query, such as a tag that no entry can have
+            page, problems = Page([]), [printable(str(error))]
         status, now = client.status(), client.server_time()
         unknown = client.unregistered(page.entries)
         after = page.continues_after
@@ -133,7 +139,7 @@ class EntryAdmin(admin.ModelAdmin):
             "next_page": None if after is None else query.url(after),
             "looked_at": page.looked_at,
             "summary": summary(status),
-            "problems": sentences(status),
+            "problems": [*problems, *sentences(status)],
             "states": CONDITIONS,
             "owners": OWNERS,
             "acts": self._acts(request),
@@ -152,24 +158,10 @@ class EntryAdmin(admin.ModelAdmin):
         if request.method != "POST":
             return self._form_page(request, EntryForm(entry=None, timezone=client.timezone), None)
         form = EntryForm(request.POST, entry=None, timezone=client.timezone)
-        name = self._added(request, client, form)
+        name = added(request.user, client, form)
         if name is None:
             return self._form_page(request, form, None)
         return self._saved(request, name, f"The entry {repr_of(name)} was added.")
-
-    def _added(self, request: Any, client: Client, form: EntryForm) -> str | None:
-        """The name of the entry that was added; None if the form has errors now."""
-        if not _is_valid(form):
-            return None
-        name, given = form.cleaned_data["name"], form.arguments()
-        words = given["schedule"].describe()
-        message = f"Added: {given['task']}, {words}."
-        try:
-            audited(request.user, ADDITION, {name: message}, lambda: client.add(name, **given))
-        except HabeatError as error:
-            _refuse(form, error)
-            return None
-        return str(name)
 
     @answered
     @_secret
@@ -196,55 +188,33 @@ class EntryAdmin(admin.ModelAdmin):
             form = EntryForm(request.POST, entry=entry, timezone=client.timezone)
             if form.is_outdated:
                 return self._conflict(request, form)
-            if not self._changed(request, client, form):
+            if not changed(request.user, client, form):
                 return self._form_page(request, form, entry)
         except EntryNotFound:
-            return self._gone(request, client, name)
+            why = "The entry was removed while you edited it, so nothing was saved. "
+            return self._typed(request, client, name, why + "Save to add it again.", status=409)
         except RevisionConflict:
-            entry = client.get(name)
-            form = EntryForm(request.POST, entry=entry, timezone=client.timezone)
+            form = EntryForm(request.POST, entry=client.get(name), timezone=client.timezone)
             return self._conflict(request, form)
+        except (RedisUnavailable, CallTimeout) as error:
+            return self._typed(request, client, name, str(error), status=503)
         return self._saved(request, name, f"The entry {repr_of(name)} was changed.")
-
-    def _changed(self, request: Any, client: Client, form: EntryForm) -> bool:
-        """Whether the entry is as the form says now; if not, the form has errors."""
-        assert form.entry is not None
-        if not _is_valid(form):
-            return False
-        changes, entry = form.changes(), form.entry
-        if not changes:
-            return True
-        message = _change_message(entry, changes)
-        try:
-            audited(
-                request.user,
-                CHANGE,
-                {entry.name: message},
-                lambda: client.update(entry.name, rev=entry.rev, **changes),
-            )
-        except (EntryNotFound, RevisionConflict):
-            raise
-        except HabeatError as error:
-            _refuse(form, error)
-            return False
-        return True
 
     def _conflict(self, request: Any, outdated: EntryForm) -> HttpResponse:
         """The form again, with what the user changed over the entry as it is now."""
         form, conflicts = outdated.merged()
         return self._form_page(request, form, form.entry, conflicts=conflicts, status=409)
 
-    def _gone(self, request: Any, client: Client, name: str) -> HttpResponse:
-        """The form of a new entry with what was typed, because the entry was removed."""
+    def _typed(
+        self, request: Any, client: Client, name: str, why: str, *, status: int
+    ) -> HttpResponse:
+        """The form with what was typed and nothing else, because the entry cannot be read."""
         data = request.POST.copy()
-        data["name"] = name
+        data["name"] = printable(name)
         form = EntryForm(data, entry=None, timezone=client.timezone)
-        form.add_error(
-            None,
-            "The entry was removed while you edited it, so nothing was saved. "
-            "Save to add it again.",
-        )
-        return self._form_page(request, form, None, status=409)
+        form.add_error(None, why)
+        url = self.url("add") if status == 409 else ""
+        return self._form_page(request, form, None, form_url=url, status=status)
 
     def _saved(self, request: Any, name: str, message: str) -> HttpResponse:
         self.message_user(request, message, messages.SUCCESS)
@@ -259,6 +229,7 @@ class EntryAdmin(admin.ModelAdmin):
         entry: StoredEntry | None,
         *,
         conflicts: Sequence[Any] = (),
+        form_url: str = "",
         status: int = 200,
     ) -> HttpResponse:
         context = {
@@ -268,7 +239,7 @@ class EntryAdmin(admin.ModelAdmin):
             "is_conflict": entry is not None and status == 409,
             "tasks": self._tasks() if form is not None else (),
             "preview_url": self.url("preview"),
-            "form_url": self.url("add") if entry is None else "",
+            "form_url": form_url,
         }
         if entry is not None:
             context |= self._about(request, entry)
@@ -282,7 +253,7 @@ class EntryAdmin(admin.ModelAdmin):
         return {
             "entry_key": key_of(entry.name),
             "facts": list(facts(entry, celery_app(), now, with_arguments=may_change)),
-            "slots": slots(client.preview(entry.name, SLOTS_SHOWN), now),
+            "slots": _slots(client, entry.name, now),
             "circuit": circuit_text(client.circuit(entry.name)),
             "is_code_owned": entry.owner == "config",
             "owner": owner_of(entry),
@@ -449,26 +420,11 @@ class EntryAdmin(admin.ModelAdmin):
         )
 
 
-def _is_valid(form: EntryForm) -> bool:
-    """Whether the form is valid with its schedule, which adds errors of its own."""
-    form.full_clean()
-    if form.schedule() is None and not form.errors:
-        form.add_error("kind", "Choose a schedule.")
-    return bool(form.is_valid())
-
-
-def _refuse(form: EntryForm, error: HabeatError) -> None:
-    """Show the client's error in the form, so that nothing typed is lost."""
-    if isinstance(error, ValidationError):
-        form.refuse(error)
-    else:
-        form.add_error("name" if isinstance(error, EntryExists) else None, str(error))
-
-
-def _change_message(entry: StoredEntry, changes: dict[str, Any]) -> str:
-    """Which fields were changed. Only the schedule's values are named: others may be secret."""
-    names = ", ".join(sorted(changes))
-    if "schedule" not in changes:
-        return f"Changed {names}."
-    old, new = entry.schedule.describe(), changes["schedule"].describe()
-    return f"Changed {names} (schedule: {old} → {new})."
+def _slots(client: Client, name: str, now: datetime) -> list[dict[str, str]]:
+    """The next slots of an entry, or why they cannot be found."""
+    try:
+        return slots(client.preview(name, SLOTS_SHOWN), now)
+    except UNAVAILABLE:
+        raise
+    except Exception as error:  # a schedule may be a class of the project, and raise anything
+        return [{"time": printable(f"unknown: {error}", REASON_CHARS), "distance": "", "marks": ""}]

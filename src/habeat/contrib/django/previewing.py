@@ -13,10 +13,9 @@ from habeat.client.history import moment
 from habeat.client.preview import Span, instants_of
 from habeat.clock import SystemClock
 from habeat.contrib.django.forms import EntryForm
-from habeat.contrib.django.showing import slots
+from habeat.contrib.django.showing import in_words, slots
 from habeat.entries.draft import new_entry
 from habeat.errors import ValidationError
-from habeat.printable import printable
 
 SLOTS = 8
 #: What the slots depend on.
@@ -41,7 +40,7 @@ def preview_of(client: Client, data: Any) -> dict[str, Any]:
         form.refuse(error)
         return {"errors": _errors(form)}
     return {
-        "words": printable(entry.schedule.describe(), 500),
+        "words": in_words(entry.schedule),
         "slots": slots(found, now),
         "none": "" if found else "It has no slots from now on.",
     }

@@ -12,9 +12,9 @@ from typing import Any
 
 from django import forms
 
+from habeat.contrib.django.showing import in_words
 from habeat.contrib.django.times import SPAN_EXPECTED, SpanField, WhenField
 from habeat.errors import ValidationError
-from habeat.printable import printable
 from habeat.schedules import (
     Cron,
     Crontab,
@@ -152,7 +152,7 @@ class ScheduleForm(forms.Form):
         self._kept = kept
         choices = [(name, kind.label) for name, kind in KINDS.items()]
         if kept is not None:
-            choices.insert(0, (KEPT, f"As it is: {printable(kept.describe())}"))
+            choices.insert(0, (KEPT, f"As it is: {in_words(kept)}"))
         self.fields["kind"].choices = choices
         self.fields["tz"].help_text = f"Such as Europe/Berlin. Empty: {timezone}."
         self.fields["tz"].widget.attrs["placeholder"] = timezone

@@ -19,6 +19,7 @@ from habeat.contrib.django.times import local, shown
 from habeat.core.entry import Entry
 from habeat.entries.spans import milliseconds, relative
 from habeat.printable import plural, printable
+from habeat.schedules import Schedule
 
 TEXT_CHARS = 500
 VALUE_CHARS = 2_000
@@ -51,7 +52,7 @@ def rows(
         yield Row(
             key=key_of(entry.name),
             name=printable(entry.name, TEXT_CHARS),
-            schedule=printable(entry.schedule.describe(), TEXT_CHARS),
+            schedule=in_words(entry.schedule),
             task=printable(entry.task_name, TEXT_CHARS),
             queue=printable(queues.of(entry), TEXT_CHARS),
             state=entry.condition,
@@ -61,6 +62,14 @@ def rows(
             fired=entry.state.fired,
             owner=owner_of(entry),
         )
+
+
+def in_words(schedule: Schedule) -> str:
+    """The schedule in words, or the name of its class if that fails."""
+    try:
+        return printable(schedule.describe(), TEXT_CHARS)
+    except Exception:  # a class of the project may raise anything
+        return printable(type(schedule).__name__, TEXT_CHARS)
 
 
 def _when(at: datetime | None, now: datetime) -> dict[str, str]:
@@ -84,7 +93,7 @@ def facts(
     if state.paused is not None:
         yield "Paused since", shown(state.paused_at, now)
         yield "Paused until", shown(state.paused_until, now) or "it is resumed"
-    yield "Schedule", printable(entry.schedule.describe(), TEXT_CHARS)
+    yield "Schedule", in_words(entry.schedule)
     none = "none while paused" if entry.condition == "paused" else "none"
     yield "Next run", shown(state.next_due, now) or none
     yield "Last run", shown(state.last_fired, now) or "never"
