@@ -8,6 +8,7 @@ the Python API in tests/integration/test_docs_examples.py.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import re
 import runpy
@@ -15,6 +16,7 @@ import shlex
 import subprocess
 import tomllib
 import types
+import typing
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -151,6 +153,25 @@ def test_the_reference_lists_the_names_of_all_and_no_others(module: str) -> None
     there = import_module(module)
     assert public_names()[module] == set(there.__all__)
     assert all(hasattr(there, name) for name in there.__all__)
+
+
+def public_classes() -> set[type]:
+    return {
+        value
+        for module in public_names()
+        for name in import_module(module).__all__
+        if isinstance(value := getattr(import_module(module), name), type)
+    }
+
+
+@pytest.mark.parametrize("public", sorted(public_classes(), key=lambda each: each.__qualname__))
+def test_what_a_public_class_holds_is_public(public: type) -> None:
+    """`make docs` would find no description of another class."""
+    held = typing.get_type_hints(public) if dataclasses.is_dataclass(public) else {}
+    text = " ".join(str(type_) for name, type_ in held.items() if not name.startswith("_"))
+    homes = {f"{each.__module__}.{each.__qualname__}" for each in public_classes()}
+    named = set(re.findall(r"habeat\.[\w.]+", text))
+    assert named <= homes, f"{public.__qualname__} has {named - homes}"
 
 
 def test_the_reference_uses_no_name_of_the_package_that_is_not_public() -> None:

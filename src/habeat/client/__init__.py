@@ -25,6 +25,7 @@ from habeat.client.status import Accounting, EntryCounts, Status
 from habeat.client.syncing import SyncPlan
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, Owner, Policies
+from habeat.core.other_schedulers import OtherScheduler
 
 __all__ = [
     "Accounting",
@@ -55,6 +56,7 @@ __all__ = [
     "ManyTriggered",
     "Misfire",
     "MisfirePolicy",
+    "OtherScheduler",
     "OutcomeName",
     "Owner",
     "Peak",
