@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
-.PHONY: help demo test acceptance manifests release simulate chaos model mutations soak lint types imports docs bench clean
+.PHONY: help demo test acceptance examples manifests release simulate chaos model mutations soak lint types imports docs bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -27,7 +27,11 @@ test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (und
 
 acceptance: $(VENV)/.has-test ## the slow suites: real processes killed, frozen and cut off
 	$(BIN)/python -m pytest -m slow --ignore=tests/system/chaos \
-	  --ignore=tests/deployment --ignore=tests/release --ignore=tests/system/sqs $(ARGS)
+	  --ignore=tests/deployment --ignore=tests/release --ignore=tests/system/sqs \
+	  --ignore=tests/system/examples --ignore=tests/system/migrate $(ARGS)
+
+examples: $(VENV)/.has-test ## each project in examples/, and switches from other schedulers and back
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile tests/system/examples tests/system/migrate $(ARGS)
 
 manifests: $(VENV)/.has-test $(VENV)/.has-deploy ## deploy/: schemas, units, and beats started as the manifests say
 	$(BIN)/python -m pytest tests/deployment -m slow $(ARGS)
