@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from habeat.cli.wrapping import columns_of_errors, wrapped
 from habeat.errors import (
     BulkError,
     CallTimeout,
@@ -32,6 +33,8 @@ Result = TypeVar("Result")
 
 #: The command line that texts of the library suggest; `as_typed` puts in the app's real name.
 EXAMPLE = "celery -A proj "
+#: The advice where no Redis is known and no app was named, either.
+NO_APP = f"; or name your app: {EXAMPLE}habeat COMMAND"
 
 #: What an error knows besides its sentence; values that were given may be secret, so they are not.
 _FACTS = (
@@ -62,7 +65,7 @@ def guarded(
         status = WRONG_USAGE if wrong else BAD
         sentence = sentence_of(error, options)
         if not as_json:
-            click.echo(f"habeat: {sentence}", err=True)
+            click.echo(wrapped(f"habeat: {sentence}", columns_of_errors(), 2), err=True)
         else:
             _say_json(type(error).__name__, sentence, status, _facts(error))
         raise click.exceptions.Exit(status) from error
@@ -98,7 +101,14 @@ def sentence_of(error: HabeatError, options: Mapping[str, str] | None = None) ->
             f"the command did not finish within {error.seconds:g} s{done}: request less, for "
             "example with --prefix, --since or --until"
         )
+    elif isinstance(error, SettingsError) and error.setting == "habeat_redis_url":
+        text += "" if _is_app_given() else NO_APP
     return as_typed(printable(text))
+
+
+def _is_app_given() -> bool:
+    """Whether the command line or the environment names an app."""
+    return bool(app_given(sys.argv[1:], os.environ.get("CELERY_APP") or os.environ.get("APP")))
 
 
 def quoted(name: str) -> str:

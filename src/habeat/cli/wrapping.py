@@ -6,6 +6,7 @@ they fit, so that they can be copied. In a pipe or a file, no line is broken.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -18,6 +19,16 @@ _PIECE = re.compile(r"[^\s`]*`[^`]+`\S*|\S+")
 def terminal_columns() -> int | None:
     """The width of the terminal that stdout is; None if it is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def columns_of_errors() -> int | None:
+    """The width of the terminal that stderr is; None if it is none."""
+    if not sys.stderr.isatty():
+        return None
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:  # it says that it is a terminal, and has no size
+        return None
 
 
 def wrapped(text: str, columns: int | None, indent: int = 0) -> str:

@@ -149,4 +149,4 @@ def test_celery_finds_the_group_without_loading_the_commands() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.strip() == "['habeat.cli.errors', 'habeat.cli.group']"
+    assert done.stdout.strip() == "['habeat.cli.errors', 'habeat.cli.group', 'habeat.cli.wrapping']"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
-from habeat.cli import printing
+from habeat.cli import errors, printing
 from habeat.cli.wrapping import width_of, wrapped
+from habeat.errors import EntryNotFound, SettingsError
 
 ADVICE = "2 firings were given up: see `celery -A proj habeat dead list`, then resend or purge"
 
@@ -31,6 +33,29 @@ def test_a_word_that_is_too_long_stands_alone(text: str) -> None:
     lines = wrapped(text, 20).split("\n")
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert all(width_of(line) <= 20 or " " not in line for line in lines)
+
+
+def test_errors_are_broken_where_stderr_is_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> None:
+        raise EntryNotFound("nightly")
+
+    monkeypatch.setattr(errors, "columns_of_errors", lambda: 20)
+    with pytest.raises(click.exceptions.Exit):
+        errors.guarded(False, fails)
+    assert capsys.readouterr().err == "habeat: there is no\n  entry named\n  'nightly'\n"
+
+
+@pytest.mark.parametrize("argv", [["celery", "habeat", "list"], ["celery", "-A", "x", "habeat"]])
+def test_who_names_no_app_is_pointed_to_it(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str]
+) -> None:
+    for name in ("CELERY_APP", "APP"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.argv", argv)
+    said = errors.sentence_of(SettingsError("habeat_redis_url", "habeat has no Redis"))
+    assert ("name your app: celery -A proj habeat COMMAND" in said) is ("-A" not in argv)
 
 
 def test_values_stay_beside_their_labels(
