@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from habeat.cli.printing import COLOURS, when
+from habeat.cli.printing import COLOURS, shown_name, when
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.client.queues import Queues
 from habeat.core.entry import Entry
@@ -61,7 +61,7 @@ def entry_rows(
     for entry in entries:
         due, fired = entry.state.next_due, entry.state.last_fired
         yield [
-            Cell(entry.name, keeps="ends"),
+            Cell(shown_name(entry.name), keeps="ends"),
             Cell(entry.task_name, keeps="end"),
             _schedule(entry),
             queues.of(entry),

@@ -142,6 +142,11 @@ def full(at: datetime | None, now: datetime) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z} ({relative(at, now)})"
 
 
+def shown_name(name: str) -> str:
+    """The name of an entry in a table: in quotes if blanks at its ends would not be seen."""
+    return name if name == name.strip(" ") else repr(name)
+
+
 def entries_counted(count: int) -> str:
     """How many entries: "1 entry", "3 entries"."""
     return plural(count, "entry", "entries")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from habeat.cli.printing import COLOURS, exact, plain, say_json_line, short
+from habeat.cli.printing import COLOURS, exact, plain, say_json_line, short, shown_name
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.client import Client, LedgerRecord, OutcomeName
 from habeat.client.history import FOLLOW_EVERY_S
@@ -118,7 +118,7 @@ def _later(records: Sequence[LedgerRecord]) -> str:
 def _row(record: LedgerRecord, now: datetime) -> list[str | Cell]:
     run = f"{record.count} slots until {short(record.until, now)}" if record.count > 1 else ""
     return [
-        Cell(record.entry, keeps="ends"),
+        Cell(shown_name(record.entry), keeps="ends"),
         exact(record.slot.astimezone()),
         Cell(record.outcome, colour=COLOURS.get(record.outcome, "")),
         milliseconds(record.lateness_ms),

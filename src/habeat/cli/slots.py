@@ -11,7 +11,7 @@ import click
 from habeat.cli.completion import name_argument
 from habeat.cli.errors import suggested
 from habeat.cli.group import command, json_option
-from habeat.cli.printing import exact, say, say_json
+from habeat.cli.printing import exact, say, say_json, shown_name
 from habeat.cli.records import followed, record_json, record_rows, record_table
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.cli.words import MOMENT, SINCE, ahead, schedule_from, schedule_options
@@ -175,7 +175,7 @@ def drift_rows(rows: Sequence[Drift]) -> None:
     table = Table(("ENTRY", *figures), [GivesWay("ENTRY", 12)], right=figures)
     table.print(
         (
-            Cell(row.entry, keeps="ends"),
+            Cell(shown_name(row.entry), keeps="ends"),
             str(row.count),
             milliseconds(row.p50_ms),
             milliseconds(row.p99_ms),

@@ -69,3 +69,10 @@ def test_values_stay_beside_their_labels(
         "          Monday\\nto Friday",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a b", "a b"), (" ", "' '"), ("a ", "'a '"), ("\ta", "\ta")]
+)
+def test_blanks_at_the_ends_of_a_name_can_be_seen(name: str, shown: str) -> None:
+    assert printing.shown_name(name) == shown

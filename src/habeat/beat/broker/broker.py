@@ -260,7 +260,7 @@ class Broker:
             self.ask_anew(timeout_s)
         except BrokerUnavailable:
             return BrokerUnavailable(text_of(error))
-        return PublishUnknown(f"the connection failed, though the broker answers: {text_of(error)}")
+        return PublishUnknown(f"sending failed, though the broker answers: {text_of(error)}")
 
     def ask_anew(self, timeout_s: float) -> None:
         """Probe over a new connection whether the broker takes messages; BrokerUnavailable."""
