@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from amqp.exceptions import NotFound
 from celery import Celery
 
 import habeat
@@ -19,6 +21,7 @@ from habeat.store.connection import Connections
 from habeat.store.keys import Keys
 from habeat.store.shadow_log import ShadowLog
 from tests.support.servers.children import until
+from tests.support.servers.rabbitmq import RabbitMQNode
 from tests.support.servers.redis_server import Server
 
 BROKER_DB = 1
@@ -63,6 +66,13 @@ class Shadow:
     def recorded(self) -> list[Slot | Message]:
         return list(self.log.between(0, 10**14))
 
+    def close(self) -> None:
+        parts = self.scheduler._parts
+        self.scheduler.close()
+        thread = parts and parts.watcher and parts.watcher._thread
+        if thread:  # or it would write into the database of the next test
+            thread.join(10)
+
     def decided(self) -> list[Slot]:
         return [each for each in self.recorded() if isinstance(each, Slot)]
 
@@ -78,11 +88,7 @@ def _target(app: Celery) -> Any:
 def shadow(app: Celery, valkey: Server) -> Iterator[Shadow]:
     found = Shadow(app, valkey)
     yield found
-    parts = found.scheduler._parts
-    found.scheduler.close()
-    thread = parts and parts.watcher and parts.watcher._thread
-    if thread:  # or it would write into the database of the next test
-        thread.join(10)
+    found.close()
 
 
 def in_broker(server: Server) -> dict[str, str]:
@@ -155,3 +161,36 @@ def test_it_sees_the_messages_of_another_beat_with_a_digest_of_their_arguments(
         lambda: [each for each in shadow.log.periods() if each[1] >= message.at_ms]
     )
     assert start_ms <= message.at_ms <= end_ms
+
+
+def test_after_a_lost_connection_it_watches_again_and_the_gap_shows(
+    shadow: Shadow, app: Celery
+) -> None:
+    shadow.until(lambda: shadow.log.periods())
+    time.sleep(0.1)  # a period of its own begins later than this
+    shadow.server.admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    shadow.until(lambda: len(shadow.log.periods()) == 2, 30)
+    other = Celery("other", broker=app.conf.broker_url, set_as_current=False)
+    other.conf.update(task_send_sent_event=True)
+    other.send_task("proj.tick", ["secret"])
+    [message] = shadow.until(shadow.seen)
+    [first, second] = sorted(shadow.log.periods())
+    assert first[1] < second[0] <= message.at_ms
+
+
+def test_on_rabbitmq_it_sees_messages_and_no_queue_of_tasks_comes_to_be(
+    app: Celery, valkey: Server, shared_rabbitmq: RabbitMQNode
+) -> None:
+    app.conf.broker_url = shared_rabbitmq.fresh_vhost()
+    shadow = Shadow(app, valkey)
+    try:
+        shadow.until(lambda: shadow.log.periods() and shadow.decided(), 30)
+        with app.connection_for_write() as connection, pytest.raises(NotFound):
+            connection.channel().queue_declare("celery", passive=True)
+        other = Celery("other", broker=app.conf.broker_url, set_as_current=False)
+        other.conf.update(task_send_sent_event=True)
+        sent = other.send_task("proj.tick", ["secret"])
+        [message] = shadow.until(shadow.seen, 30)
+        assert (message.id, message.kind) == (sent.id, shadow.decided()[0].kind)
+    finally:
+        shadow.close()

@@ -218,10 +218,12 @@ class _Assembly:
 
     def _shadow_publisher(self) -> ShadowPublisher:
         """The publisher of a shadow, and what watches the other beat, with its own connection."""
-        settings, publisher = self.settings, ShadowPublisher(self.app, self.definitions.code_parts)
+        settings, connections = self.settings, _connections(self.settings)
+        publisher = ShadowPublisher(
+            self.app, self.definitions.code_parts, decided=lambda: watcher.decided()
+        )
         declared = {entry.task_name for entry in self.beat_schedule.entries.values()}
-        connections = _connections(settings)
-        self.watcher = Watcher(
+        self.watcher = watcher = Watcher(
             self.app,
             ShadowLog(Caller(connections, self.keys)),
             has_task=lambda task: task in declared or publisher.has_task(task),
@@ -269,7 +271,7 @@ class _Assembly:
             ttl_ms=self.settings.lease_ttl_ms,
             clock=self.clock,
             broker_failures=broker_failures,
-            watch=self.watcher.want if self.watcher else lambda _: None,
+            watcher=self.watcher,
         )
 
     def _monotonic_ms(self) -> int:

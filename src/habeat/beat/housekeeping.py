@@ -30,6 +30,7 @@ from habeat.beat.message.publisher import CeleryPublisher
 from habeat.beat.neighbours import Neighbours
 from habeat.beat.other_schedulers import OWN_OF_CELERY, OtherSchedulers
 from habeat.beat.shadow.publisher import NoBroker, ShadowPublisher
+from habeat.beat.shadow.watcher import Watcher
 from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import process_age_ms
 from habeat.core.lease import Fence
@@ -110,10 +111,10 @@ class Replica:
         ttl_ms: int,
         clock: Clock,
         broker_failures: Callable[[], int],
-        watch: Callable[[bool], None] = lambda _: None,
+        watcher: Watcher | None = None,
     ) -> None:
-        """`watch` is told whether to watch another beat, as the leader of shadows does."""
-        self._watch = watch
+        """`watcher` is a shadow's."""
+        self._watcher = watcher
         self._identity = identity
         self._election = election
         self._lease_store = lease_store
@@ -150,7 +151,7 @@ class Replica:
         self._neighbours.look_once()
         self._others.step()
         if lead is None:
-            self._watch(False)
+            self._watch(wanted=False)
             self._probe_if_due()
             self._compare()
             return None
@@ -166,9 +167,14 @@ class Replica:
             lead, generation=self._generation, history_lost_ms=self._election.known.loss.declared_ms
         )
         if seeding is None:
-            self._watch(True)
+            self._watch(wanted=True)
             self._compare()
         return seeding if indexing is None else indexing
+
+    def _watch(self, *, wanted: bool) -> None:
+        """In a shadow, watch the other beat while this replica leads and decides."""
+        if self._watcher is not None:
+            self._watcher.want(wanted)
 
     def _compare(self) -> None:
         if self._differences.step():
@@ -230,11 +236,12 @@ class Replica:
                 "restored": "; Redis went back in time: slots up to its last answer count as lost",
             }
             log.warning(
-                "habeat: leading (lease epoch %d, host %s, pid %d)%s",
+                "habeat: leading (lease epoch %d, host %s, pid %d)%s%s",
                 won.token.epoch,
                 self._identity.host,
                 self._identity.pid,
                 loss.get(won.timeline, ""),
+                "; this is a shadow: it sends nothing" if self._watcher else "",
             )
         else:
             holder = self._election.holder
@@ -293,6 +300,7 @@ class Replica:
             "tzdata": version_of("tzdata"),
             "dispatch": publisher.dispatch,
             "dispatch_why": publisher.why,
+            **(self._watcher.facts if self._watcher else {}),
             "others": self._others.facts,
             "celerys_own": int(OWN_OF_CELERY in self._beat_schedule.entries),
             "skew_ms": self._skew_ms,

@@ -143,12 +143,13 @@ def _messages(diff: Diff) -> Sequence[str]:
 def _table(slots: Sequence[ComparedSlot]) -> None:
     headings = ["VERDICT", "ENTRY", "SLOT", "SENT", "SHIFT", "NOTE"]
     gives_way = [
-        GivesWay("NOTE", 24),
         GivesWay("SENT", how="brief"),
-        GivesWay("ENTRY", 16),
+        GivesWay("ENTRY", 20),
+        GivesWay("NOTE", 24),
+        GivesWay("ENTRY", 12),
         GivesWay("NOTE", 12),
-        GivesWay("NOTE", how="drop"),
         GivesWay("SENT", how="drop"),
+        GivesWay("NOTE", how="drop"),
     ]
     Table(headings, gives_way, right=("SHIFT",)).print(_row(each) for each in slots)
 

@@ -131,7 +131,11 @@ def _compared(
     chosen = [pair for pair in found.pairs if not names or set(pair.entries) & set(names)]
     _check_names(names, found.pairs)
     counts = Counter(pair.verdict for pair in chosen)
-    seen = [message for message in messages if not found.beats or message.sender in found.beats]
+    seen = [
+        message
+        for message in messages
+        if message.at_ms <= until_ms and (not found.beats or message.sender in found.beats)
+    ]
     return Diff(
         start=moment(from_ms),
         end=moment(max(from_ms, until_ms)),

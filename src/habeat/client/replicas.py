@@ -31,7 +31,9 @@ class Replica:
     "not stored" or "not declared"; of many, the first 20. `differs_count` counts them all. A
     leader's `unregistered` has entries whose task its code does not register, with the task: some
     of the `unregistered_count`. `others` are other schedulers that it sees, and `celerys_own`
-    counts the entries of its beat_schedule that Celery adds to every app.
+    counts the entries of its beat_schedule that Celery adds to every app. In a shadow, `unseen` and
+    `unseen_ms` say how many firings it has decided since it last saw the other beat, and for how
+    long.
     """
 
     id: str
@@ -56,6 +58,8 @@ class Replica:
     unregistered_count: int = 0
     others: tuple[OtherScheduler, ...] = ()
     celerys_own: int = 0
+    unseen: int = 0
+    unseen_ms: int = 0
 
     @property
     def where(self) -> str:
@@ -121,6 +125,8 @@ def replica(identity: str, facts: Mapping[str, Any], seen_ms: int, *, leads: boo
         unregistered_count=_whole(facts, "unregistered_count") or 0,
         others=tuple(from_facts(facts.get("others"))),
         celerys_own=_whole(facts, "celerys_own") or 0,
+        unseen=_whole(facts, "unseen") or 0,
+        unseen_ms=_whole(facts, "unseen_ms") or 0,
     )
 
 

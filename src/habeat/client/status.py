@@ -20,6 +20,9 @@ from habeat.store.leases import LIVE_FOR_MS
 #: A replica's clock that is further off is reported, because its logs and `since` mislead.
 SKEW_NOTED_MS = 1_000
 
+#: From how many slots on, and after how long, a shadow that sees no other beat is a problem.
+UNSEEN_FROM, UNSEEN_AFTER_MS = 3, 600_000
+
 #: How often the counters are read before a wrong sum is believed; see `read_status`.
 LOOKS = 5
 
@@ -260,6 +263,12 @@ def _unfinished(status: Status) -> Iterator[str]:
         is_empty = status.entries.total <= seen.celerys_own
         shadow = status.dispatch == "shadow"
         yield from problems(seen.others, is_empty=is_empty, shadow=shadow)
+        if shadow and seen.unseen >= UNSEEN_FROM and seen.unseen_ms > UNSEEN_AFTER_MS:
+            yield (
+                f"this is a shadow, which sends nothing, and the last {seen.unseen} slots came "
+                "without any message of another beat: start that beat, with task_send_sent_event "
+                "= True, or remove habeat_shadow"
+            )
 
 
 def _entries(count: int) -> str:

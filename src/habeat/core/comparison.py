@@ -17,7 +17,8 @@ group cannot be told apart, so the rule for a group depends on the entries that 
 
 A slot whose message cannot have been seen, because nothing watched at the time, is unknown: never
 missing. Web processes send tasks, too. Those messages do not come at slots, so a process most of
-whose messages have no slot is not the other beat, and its messages do not count.
+whose messages have no slot is not the other beat, and its messages do not count. The process with
+most messages that have one is the other beat in any case.
 
 Times are Unix milliseconds, UTC.
 """
@@ -81,13 +82,12 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that another beat sent. `entry` is what it says of itself, or ""."""
+    """A message that another beat sent, and the process that did."""
 
     id: str
     at_ms: int
     kind: Kind
     sender: str = ""
-    entry: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,17 +177,41 @@ def compare(slots: Sequence[Slot], messages: Sequence[Message], terms: Terms) ->
     if len(theirs) < len(messages):
         pairs = _pairs(slots, theirs, terms)
     others = Counter(each.sender for each in messages if beats and each.sender not in beats)
-    ordered = sorted(pairs, key=lambda pair: (pair.at_ms, pair.entries))
+    ordered = sorted(_hinted(pairs), key=lambda pair: (pair.at_ms, pair.entries))
     return Comparison(ordered, tuple(sorted(beats)), dict(sorted(others.items())))
 
 
-def _beats(pairs: Iterable[Pair]) -> Collection[str]:
-    """The processes whose messages mostly have a slot."""
-    met: Counter[str] = Counter()
+def _hinted(pairs: Sequence[Pair]) -> Iterator[Pair]:
+    """The pairs; of what is missing, where its task was sent in another way."""
+    extra: dict[str, set[Kind]] = {}
     for pair in pairs:
-        if pair.message is not None:
-            met[pair.message.sender] += 1 if pair.slot is not None else -1
-    return {sender for sender, more in met.items() if more >= 0}
+        if pair.verdict is Verdict.EXTRA and pair.message is not None:
+            extra.setdefault(pair.message.kind.task, set()).add(pair.message.kind)
+    for pair in pairs:
+        hint = ""
+        if pair.verdict is Verdict.MISSING and pair.slot is not None and not pair.why:
+            hint = _hint(pair.slot.kind, extra.get(pair.slot.kind.task, set()))
+        yield replace(pair, why=hint) if hint else pair
+
+
+def _hint(kind: Kind, sent: Iterable[Kind]) -> str:
+    elsewhere = sorted({each.queue for each in sent if each.arguments == kind.arguments})
+    if elsewhere and kind.queue not in elsewhere:
+        return f"its task was sent to queue {elsewhere[0] or '?'} instead of {kind.queue}"
+    if any(each.queue == kind.queue and each.arguments != kind.arguments for each in sent):
+        return "its task was sent with other arguments"
+    return ""
+
+
+def _beats(pairs: Iterable[Pair]) -> Collection[str]:
+    """The process most of whose messages have a slot, and others whose messages mostly have one."""
+    met: Counter[str] = Counter()
+    extra: Counter[str] = Counter()
+    for pair in pairs:
+        if pair.message is not None and pair.verdict is not Verdict.UNKNOWN:
+            (extra if pair.slot is None else met)[pair.message.sender] += 1
+    most = {sender for sender, _ in met.most_common(1)}
+    return most | {sender for sender in met if met[sender] >= extra[sender]}
 
 
 def _pairs(slots: Sequence[Slot], messages: Sequence[Message], terms: Terms) -> list[Pair]:
@@ -225,35 +249,26 @@ class _Group:
 class _Groups:
     """Sorts slots and messages into groups.
 
-    A message that names an entry goes only to that entry. Slots whose arguments are computed for
-    each message get the messages of their task and queue that no other group wants.
+    Slots whose arguments are computed for each message get the messages of their task and queue
+    that no other group wants.
     """
 
     def __init__(self, slots: Sequence[Slot], messages: Sequence[Message]) -> None:
         self._slots: dict[Kind, list[Slot]] = {}
         self._messages: dict[Kind, list[Message]] = {}
-        named = {message.entry for message in messages if message.entry}
         for slot in slots:
-            self._slots.setdefault(_own(slot.kind, slot.entry, named), []).append(slot)
+            self._slots.setdefault(slot.kind, []).append(slot)
         for message in messages:
-            kind = self._kind_of(message, named)
-            self._messages.setdefault(kind, []).append(message)
+            self._messages.setdefault(self._kind_of(message), []).append(message)
 
-    def _kind_of(self, message: Message, named: set[str]) -> Kind:
-        kind = _own(message.kind, message.entry, named)
-        if kind in self._slots:
-            return kind
+    def _kind_of(self, message: Message) -> Kind:
+        kind = message.kind
         computed = replace(kind, arguments="")
-        return computed if computed in self._slots else kind
+        return computed if kind not in self._slots and computed in self._slots else kind
 
     def all(self) -> Iterator[_Group]:
         for kind in sorted({*self._slots, *self._messages}):
             yield _Group(self._slots.get(kind, []), self._messages.get(kind, []))
-
-
-def _own(kind: Kind, entry: str, named: set[str]) -> Kind:
-    """The kind of an entry whose messages carry its name: nothing else can be mistaken for it."""
-    return Kind(f"\0{entry}", "", "") if entry in named else kind
 
 
 def _compared(group: _Group, terms: Terms) -> Iterable[Pair]:

@@ -126,7 +126,6 @@ def _written(message: Message) -> bytes:
         "queue": kind.queue,
         "arguments": kind.arguments,
         "sender": message.sender,
-        "entry": message.entry,
     }
     return json.dumps(words, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
@@ -139,6 +138,6 @@ def _read(raw: bytes, at_ms: int) -> Slot | Message | None:
         if "would" in found:
             period = found["period"]
             return Slot(str(found["would"]), at_ms, kind, None if period is None else int(period))
-        return Message(str(found["saw"]), at_ms, kind, str(found["sender"]), str(found["entry"]))
+        return Message(str(found["saw"]), at_ms, kind, str(found["sender"]))
     except Exception:
         return None

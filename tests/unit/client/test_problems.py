@@ -55,6 +55,8 @@ def problems() -> Iterator[str]:
     facts = {"n1": {"others": [other.to_json()]}}
     yield from status(replicas=facts, entries=0, due=0).problems
     yield from status(replicas=facts).problems
+    shadow = {"dispatch": "shadow", "unseen": 40, "unseen_ms": 700_000}
+    yield from status(replicas={"n1": shadow}).problems
     yield from status(meta={"claimed": "5", "settled": "3", "abandoned": "1"}).problems
 
 
@@ -68,7 +70,7 @@ def explained() -> Iterator[str]:
 def test_the_guide_explains_each_problem_in_its_words() -> None:
     found = list(problems())
     lines = list(explained())
-    assert len(lines) == len(found) == 11
+    assert len(lines) == len(found) == 12
     for line, problem in zip(lines, found, strict=True):
         parts = [re.escape(part) for part in line.split("…")]
         assert re.fullmatch(".*".join(parts), problem), (line, problem)

@@ -157,4 +157,12 @@ ALL = [
         "if is_time:",
         "tests/integration/test_other_schedulers.py",
     ),
+    Device(
+        "health: a shadow alone",
+        "A shadow beside which no other beat sends is not healthy",
+        "client/status.py",
+        "        if shadow and seen.unseen >= UNSEEN_FROM",
+        "        if False and seen.unseen >= UNSEEN_FROM",
+        "tests/unit/client/test_problems.py",
+    ),
 ]

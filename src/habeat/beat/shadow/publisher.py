@@ -8,7 +8,7 @@ message of the same entry can be recognised by: task, queue and a digest of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from celery import Celery
 
@@ -29,8 +29,12 @@ class ShadowPublisher:
     why = "habeat_shadow is set: everything is decided and recorded, and nothing is sent"
     packets = 1
 
-    def __init__(self, app: Celery, code_parts: CodeParts) -> None:
+    def __init__(
+        self, app: Celery, code_parts: CodeParts, decided: Callable[[], None] = lambda: None
+    ) -> None:
+        """`decided` is called for each firing that is described."""
         self._describer = Describer(app, code_parts)
+        self._decided = decided
 
     def has_task(self, task: str) -> bool:
         """Whether a firing with this task has been described, lately."""
@@ -40,7 +44,9 @@ class ShadowPublisher:
         """Nothing has to be found out."""
 
     def render(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered:
-        return Rendered(envelope=self._describer.describe(entry, firing), unsent=True)
+        envelope = self._describer.describe(entry, firing)
+        self._decided()
+        return Rendered(envelope=envelope, unsent=True)
 
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
         """None: the project's routers are asked when the firing is due."""

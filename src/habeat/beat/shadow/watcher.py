@@ -103,6 +103,8 @@ class Watcher:
         self._earlier: set[str] = set()
         self._dropped = False
         self._stored_ms = self._trimmed_ms = -TRIM_EVERY_MS
+        #: How many firings were decided since another beat was last seen, and since when.
+        self._unseen, self._unseen_since_ms = 0, 0
         #: When this period began, by Redis' clock; None while it does not watch.
         self._since_ms: int | None = None
 
@@ -110,11 +112,24 @@ class Watcher:
         """Watch, or stop watching; returns at once and raises nothing."""
         if not wanted:
             self._wanted.clear()
+            self._unseen = 0
         elif not self._wanted.is_set():
             self._wanted.set()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="habeat shadow", daemon=True)
                 self._thread.start()
+
+    def decided(self) -> None:
+        """Note that a firing was decided, which another beat should send."""
+        if not self._unseen:
+            self._unseen_since_ms = self._now_ms()
+        self._unseen += 1
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """What a replica registers: firings decided since another beat was last seen."""
+        since_ms = self._now_ms() - self._unseen_since_ms if self._unseen else 0
+        return {"unseen": self._unseen, "unseen_ms": since_ms}
 
     def close(self) -> None:
         """End the thread, soon."""
@@ -182,6 +197,8 @@ class Watcher:
         except Exception:
             log.debug("habeat: a task-sent event cannot be read", exc_info=True)
             return
+        if self._is_scheduled(message):
+            self._unseen = 0
         self._senders.heard(message.sender, self._is_scheduled(message))
         self._waiting.append((self._now_ms(), message))
         if len(self._waiting) > WAITING_MOST:
@@ -271,7 +288,7 @@ def message_of(event: Mapping[str, Any]) -> Message:
 
 
 def _at(message: Message, at_ms: int) -> Message:
-    return Message(message.id, at_ms, message.kind, message.sender, message.entry)
+    return Message(message.id, at_ms, message.kind, message.sender)
 
 
 def _consumer_on(channel: Any) -> Callable[..., Consumer]:

@@ -149,3 +149,14 @@ def test_what_an_earlier_leader_decided_is_known(world: World) -> None:
     world.watcher._begin()
     world.receive("of the API")
     assert world.stored() == ["of the API"]
+
+
+def test_it_counts_what_was_decided_since_another_beat_was_seen(world: World) -> None:
+    assert world.watcher.facts == {"unseen": 0, "unseen_ms": 0}
+    world.watcher.decided()
+    world.pass_ms(700)
+    world.watcher.decided()
+    world.receive("unknown")
+    assert world.watcher.facts == {"unseen": 2, "unseen_ms": 700}
+    world.receive("scheduled")
+    assert world.watcher.facts["unseen"] == 0
