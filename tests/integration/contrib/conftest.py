@@ -81,19 +81,19 @@ class Page:
 class Browser:
     """A user who is logged in."""
 
-    def __init__(self, user: Any) -> None:
+    def __init__(self, user: Any, site: str = "admin") -> None:
         from django.test import Client
 
         self.user = user
+        self._entries = f"/{site}/habeat/entry/"
         self._client = Client()
         self._client.force_login(user)
 
     def get(self, place: str = "", **query: str) -> Page:
-        return Page(self._client.get(f"/admin/habeat/entry/{place}", query))
+        return Page(self._client.get(self._entries + place, query))
 
     def post(self, place: str, data: Any = None, *, follow: bool = True) -> Page:
-        where = f"/admin/habeat/entry/{place}"
-        return Page(self._client.post(where, data or {}, follow=follow))
+        return Page(self._client.post(self._entries + place, data or {}, follow=follow))
 
     def index(self) -> Page:
         return Page(self._client.get("/admin/"))

@@ -153,6 +153,10 @@ def test_without_a_choice(admin: Browser) -> None:
     assert admin.post("_act/explode/", {"key": "a"}).status == 404
     assert admin.post("_act/chosen/", {"key": "a", "action": "explode"}).status == 404
     assert admin.get("_act/pause/").status == 405
+    for key in ("", "_x", "_x0a", "\n", "%"):
+        for slug in ("pause", "disable", "trigger"):
+            page = admin.act(slug, key, of_one="1", request_id="1")
+            assert page.status == 200
 
 
 # -- Django's log ---------------------------------------------------------------------------------

@@ -24,6 +24,17 @@ def test_it_is_in_the_index_of_the_admin(admin: Browser) -> None:
     assert '/admin/habeat/entry/"' in admin.index().html
 
 
+def test_another_admin_site_links_to_itself(admin: Browser, client: habeat.Client) -> None:
+    client.add("a", "t", 60)
+    ops = Browser(admin.user, "ops")
+    pages = [ops.get(), ops.get("add/"), ops.get("a/change/"), ops.get("a/history/")]
+    for page in [*pages, ops.post("_act/pause/", {"key": "a"}), ops.act("pause", "a", of_one="1")]:
+        assert page.status == 200
+        assert "/ops/habeat/entry/" in page.html
+        assert "/admin/habeat/" not in page.html
+    assert client.get("a").condition == "paused"
+
+
 def test_a_row_says_what_when_where_and_how_often(admin: Browser, client: habeat.Client) -> None:
     client.add("nightly", "proj.report", habeat.cron("0 8 * * *"), options={"queue": "mail"})
     page = admin.get()

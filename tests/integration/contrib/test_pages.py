@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 import pytest
 from celery import Celery
@@ -23,6 +24,8 @@ from tests.integration.contrib.test_form import submitted
 from tests.support.servers.redis_server import Server
 
 pytestmark = pytest.mark.usefixtures("app")
+
+BERLIN = ZoneInfo("Europe/Berlin")  # the project's TIME_ZONE
 
 
 def previewed(admin: Browser, **fields: Any) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def test_a_preview_shows_the_slots_that_the_entry_will_have(
     admin.post("add/", typed(**fields))
     slots = client.preview("report")
     assert [slot["time"] for slot in shown["slots"]] == [
-        f"{slot.nominal:%a %Y-%m-%d %H:%M:%S %Z}" for slot in slots
+        f"{slot.nominal.astimezone(BERLIN):%a %Y-%m-%d %H:%M:%S %Z}" for slot in slots
     ]
     assert shown["words"] == client.get("report").schedule.describe()
     assert all("jitter (+" in slot["marks"] for slot in shown["slots"])
@@ -57,6 +60,13 @@ def test_a_preview_shows_clock_changes(admin: Browser) -> None:
         "distance": shown["slots"][0]["distance"],
         "marks": "gap",
     }
+
+
+def test_a_schedule_keeps_its_own_zone(admin: Browser) -> None:
+    shown = previewed(admin, kind="cron", cron="0 8 * * *", tz="Asia/Tokyo")
+    assert all(" 08:00:00 JST" in slot["time"] for slot in shown["slots"])
+    shown = previewed(admin, kind="cron", cron="0 8 * * *", tz="UTC")
+    assert all(" 08:00:00 UTC" in slot["time"] for slot in shown["slots"])
 
 
 def test_a_preview_needs_no_other_field(admin: Browser) -> None:

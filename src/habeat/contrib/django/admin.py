@@ -253,7 +253,7 @@ class EntryAdmin(admin.ModelAdmin):
         return {
             "entry_key": key_of(entry.name),
             "facts": list(facts(entry, celery_app(), now, with_arguments=may_change)),
-            "slots": _slots(client, entry.name, now),
+            "slots": _slots(client, entry, now),
             "circuit": circuit_text(client.circuit(entry.name)),
             "is_code_owned": entry.owner == "config",
             "owner": owner_of(entry),
@@ -322,7 +322,7 @@ class EntryAdmin(admin.ModelAdmin):
         act = request.POST.get("action", "") if act == "chosen" else act
         if act not in ACTS:
             raise Http404
-        names = list(dict.fromkeys(name_of(key) for key in request.POST.getlist("key")))
+        names = list(dict.fromkeys(filter(None, map(name_of, request.POST.getlist("key")))))
         if not names:
             self.message_user(request, "No entry was chosen.", messages.WARNING)
             return HttpResponseRedirect(self._back(request))
@@ -381,9 +381,9 @@ class EntryAdmin(admin.ModelAdmin):
 
     def _back(self, request: Any, slug: str = "") -> str:
         """Where the act was chosen: the page of the entry, or the list with its filters."""
-        keys = request.POST.getlist("key")
-        if "of_one" in request.POST and len(keys) == 1 and slug != "remove":
-            return self.url("change", keys[0])
+        names = [name_of(key) for key in request.POST.getlist("key")]
+        if "of_one" in request.POST and len(names) == 1 and names[0] and slug != "remove":
+            return self.url("change", key_of(names[0]))
         query = request.POST.get("back", "")
         return self.url("changelist") + (f"?{query}" if query else "")
 
@@ -420,10 +420,10 @@ class EntryAdmin(admin.ModelAdmin):
         )
 
 
-def _slots(client: Client, name: str, now: datetime) -> list[dict[str, str]]:
+def _slots(client: Client, entry: StoredEntry, now: datetime) -> list[dict[str, str]]:
     """The next slots of an entry, or why they cannot be found."""
     try:
-        return slots(client.preview(name, SLOTS_SHOWN), now)
+        return slots(entry.schedule, client.preview(entry.name, SLOTS_SHOWN), now)
     except UNAVAILABLE:
         raise
     except Exception as error:  # a schedule may be a class of the project, and raise anything

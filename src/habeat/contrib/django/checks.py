@@ -75,7 +75,7 @@ def _check_location(app: Any) -> Iterator[CheckMessage]:
     try:
         location_of_app(app)
     except HabeatError as error:
-        yield _warning(5, str(error), "See docs/reference/settings.md.")
+        yield _warning(5, str(error), _PREFIXED)
     except Exception as error:  # a value of the project's configuration may raise anything
         yield _warning(5, f"The settings of {_named(app)} cannot be read: {error}")
 
@@ -94,6 +94,11 @@ def _check_timezone(app: Any) -> Iterator[CheckMessage]:
             "Set CELERY_TIMEZONE = TIME_ZONE.",
         )
 
+
+_PREFIXED = (
+    "In settings.py, habeat's settings have the prefix of Celery's namespace, as in "
+    "CELERY_HABEAT_REDIS_URL."
+)
 
 _CHECKS: tuple[Callable[[Any], Iterator[CheckMessage]], ...] = (
     _check_scheduler,

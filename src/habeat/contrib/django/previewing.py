@@ -41,7 +41,7 @@ def preview_of(client: Client, data: Any) -> dict[str, Any]:
         return {"errors": _errors(form)}
     return {
         "words": in_words(entry.schedule),
-        "slots": slots(found, now),
+        "slots": slots(entry.schedule, found, now),
         "none": "" if found else "It has no slots from now on.",
     }
 

@@ -124,11 +124,12 @@ def circuit_text(circuit: Circuit | None) -> str:
     )
 
 
-def slots(instants: Sequence[Instant], now: datetime) -> list[dict[str, str]]:
-    """Slots as the preview shows them, in the schedule's own zone."""
+def slots(schedule: Schedule, instants: Sequence[Instant], now: datetime) -> list[dict[str, str]]:
+    """Slots as the preview shows them, in the schedule's own zone, or else in Django's."""
+    has_zone = getattr(schedule, "tz", None) is not None
     return [
         {
-            "time": f"{each.nominal:%a %Y-%m-%d %H:%M:%S %Z}",
+            "time": f"{each.nominal if has_zone else local(each.nominal):%a %Y-%m-%d %H:%M:%S %Z}",
             "distance": relative(each.effective, now),
             "marks": _marks(each),
         }
