@@ -20,6 +20,7 @@ from habeat.migrate.found import Living, Reading, SourceUnreadable
 from habeat.migrate.sources import redbeat as source
 from tests.integration.test_cli import Shell
 from tests.support.redbeat import redbeat
+from tests.support.servers.cluster import Cluster
 from tests.support.servers.redis_server import Server
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -181,7 +182,43 @@ def test_the_search_for_orphans_is_bounded(app: Celery, admin, monkeypatch) -> N
     monkeypatch.setattr("habeat.migrate.sources.redbeat.reading.SEARCH_US", -1)
     found = read(app)
     assert [each.name for each in found.entries] == ["good"]
-    assert "not all were searched" in found.hint
+    assert "not all looked for" in found.hint
+
+
+def test_a_user_without_scan_reads_the_schedule(app: Celery, admin, valkey: Server) -> None:
+    save(app, "good", 60, NOW)
+    admin.execute_command(
+        "ACL", "SETUSER", "mover", "on", ">pw", "~*", "&*", "+@all", "-scan", "-@dangerous"
+    )
+    try:
+        app.conf.redbeat_redis_url = valkey.url().replace("redis://", "redis://mover:pw@")
+        found = read(app)
+    finally:
+        admin.execute_command("ACL", "DELUSER", "mover")
+    assert [each.name for each in found.entries] == ["good"]
+    assert "permission for SCAN" in found.hint
+
+
+def raw(name: str) -> dict[str, str]:
+    period = {"__type__": "interval", "every": 60.0, "relative": False}
+    return {"definition": json.dumps({"name": name, "task": "proj.work", "schedule": period})}
+
+
+def test_a_cluster_is_read_whose_keys_are_on_all_nodes(cluster: Cluster) -> None:
+    app = Celery("proj", set_as_current=False)
+    app.conf.redbeat_redis_url = cluster.url
+    app.conf.redbeat_redis_options = {"cluster": True}
+    client = cluster.client()
+    names = [f"e{number:02}" for number in range(30)]
+    for name in (*names, "orphan"):
+        client.hset(f"redbeat:{name}", mapping=raw(name))
+    client.zadd("redbeat::schedule", {f"redbeat:{name}": 1.7e9 for name in names})
+    client.set("redbeat:a string", "x")
+    client.zadd("redbeat::schedule", {"redbeat:a string": 1})
+    found = read(app)
+    assert [each.name for each in found.entries] == names
+    assert reasons(found).keys() == {"orphan", "a string"}
+    client.close()
 
 
 # -- is it alive? -----------------------------------------------------------------------------

@@ -161,7 +161,8 @@ def _present(found: SourceEntry, stored: Stored, wanted: Entry, at: Instant, sou
     cursor_ms = _sent_since_ms(found, old, at)
     if cursor_ms <= old.state.cursor_ms or old.state.quarantined is not None:
         why = "beat_schedule's entry is here" if found.declared else "carried before"
-        return Row(found.name, Action.PRESENT, old.state.next_slot, why)
+        notes = _lost(found, old, at)
+        return Row(found.name, Action.PRESENT, old.state.next_slot, why, notes)
     return _continued(stored, old, cursor_ms, source)
 
 
@@ -181,6 +182,17 @@ def _is_same(found: SourceEntry, stored: Stored, wanted: Entry) -> bool:
         rhythm = replace(wanted.schedule, offset_ms=old.schedule.offset_ms)
         wanted = replace(wanted, schedule=rhythm)
     return change(stored, wanted, stored.state.cursor_ms) is None
+
+
+def _lost(found: SourceEntry, old: Entry, at: Instant) -> tuple[str, ...]:
+    """A note if habeat was started before the last run was carried, and has skipped slots."""
+    last_ms = _last_run_ms(found, at)
+    if last_ms is None or old.state.last_fired_ms is not None or isinstance(old.schedule, Code):
+        return ()
+    slot_ms = old.next_slot_ms(last_ms)
+    if slot_ms is None or slot_ms > old.state.cursor_ms:
+        return ()
+    return (f"habeat was started first: no beat has sent its slots from {instant(slot_ms)} on",)
 
 
 def _continued(stored: Stored, old: Entry, cursor_ms: int, source: str) -> Row:

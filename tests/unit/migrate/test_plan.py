@@ -326,3 +326,16 @@ def test_a_last_run_before_the_position_here_moves_nothing() -> None:
     before = stored(plan(source(hourly, last_run_at=NOW)))
     row = planned(source(hourly, last_run_at=NOW - HOUR), before, Here(), AT, "RedBeat")
     assert row.action is Action.PRESENT
+
+
+def test_slots_that_are_lost_because_habeat_was_started_first_are_said() -> None:
+    here = declared(habeat.cron("0 * * * *"))
+    found = SourceEntry("report", last_run_at=NOW - timedelta(hours=3, minutes=1), declared=True)
+    seeded = stored(plan(SourceEntry("report", declared=True), here))
+    row = planned(found, seeded, here, AT, "RedBeat")
+    assert row.action is Action.PRESENT
+    assert "09:00:00" in row.notes[0]
+    earlier = Instant(AT.now_ms - 60_000)
+    before = stored(planned(SourceEntry("report", declared=True), absent(), here, earlier, "x"))
+    recent = replace(found, last_run_at=NOW - timedelta(minutes=2))
+    assert planned(recent, before, here, AT, "RedBeat").notes == ()

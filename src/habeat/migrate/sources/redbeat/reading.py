@@ -56,8 +56,8 @@ WATCH_S, LOOK_EVERY_S = 3.0, 0.5
 
 NO_PLACE = "RedBeat has no place for it in its schedule, so it never runs there"
 NOT_ALL_SEEN = (
-    "this Redis has so many keys that not all were searched for entries that are missing from "
-    "RedBeat's schedule"
+    "entries that are missing from RedBeat's own schedule were not all looked for: that takes the "
+    "permission for SCAN, and a Redis with fewer keys"
 )
 NO_HASH = "RedBeat's schedule names it, but it has no definition"
 
@@ -144,7 +144,12 @@ class _Store:
                     return list(found), False
             return list(found), True
 
-        return self._do(scanned)
+        try:
+            return self._do(scanned)
+        except StoreUnavailable as error:
+            if error.fault != "denied":  # a user of Redis may well lack the permission for SCAN
+                raise
+            return [], False
 
     def raw(self, keys: Sequence[str], scores: Mapping[str, float]) -> Iterator[_Raw]:
         """These keys as stored, page by page."""
