@@ -79,7 +79,6 @@ def test_from_redbeat(shell: Shell, valkey: Server) -> None:
     admin = valkey.client()
     admin.sadd("redbeat::statics", "nightly-report")
     admin.set("redbeat::lock", "x", px=1_400_000)
-    app.conf.redbeat_lock_timeout = 1_500
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "habeat.cli.migrating.time.sleep", lambda _: admin.pexpire("redbeat::lock", 1_500_000)

@@ -6,9 +6,10 @@ and a place in the sorted set. The times in the sorted set are not used: RedBeat
 it last ran, and they are wrong after any other change. The one exception is an entry that has never
 run, for which that time says when it was saved.
 
-A beat that lives holds the lock, and extends it at each turn. How long a turn may take is not known
-here: `celery beat --max-interval` changes it, and with it how long the lock lasts. So a lock that
-is held counts as a living beat's, until it expires or a person deletes it.
+A beat that lives holds the lock, and extends it once a turn. How long a turn may take is not known
+here: `celery beat --max-interval` changes it, and with it how long the lock lasts, and sending many
+entries takes time. So a lock that is held counts as a living beat's, until it expires or a person
+deletes it.
 """
 
 from __future__ import annotations
