@@ -438,6 +438,41 @@ def test_a_row_that_the_database_refuses_does_not_stop_the_others(
     assert list(PeriodicTask.objects.values_list("name", flat=True)) == ["good"]
 
 
+def test_a_schedule_of_a_refused_row_can_be_used_by_the_next(client: Client, app: Celery) -> None:
+    from django_celery_beat.models import PeriodicTask
+
+    client.add("a" + "x" * 250, "t", 77)
+    client.add("b", "t", 77)
+    assert sorted(steps(go_back(client, app)).values()) == ["refuse", "write"]
+    assert PeriodicTask.objects.get(name="b").interval.every == 77
+
+
+def test_celerys_own_row_is_not_judged(client: Client, app: Celery) -> None:
+    add("celery.backend_cleanup", last_run_at=NOW - timedelta(days=9))
+    assert steps(go_back(client, app)) == {}
+
+
+def test_without_time_zones_instants_are_stored_in_utc(
+    client: Client, app: Celery, settings_of_django: Any
+) -> None:
+    from django_celery_beat.models import PeriodicTask
+
+    settings_of_django(USE_TZ=False, DJANGO_CELERY_BEAT_TZ_AWARE=False, TIME_ZONE="Asia/Tokyo")
+    soon = client.server_time().replace(microsecond=0) + timedelta(hours=1)
+    client.add("e", "t", habeat.every(60, 0), start=soon, end=soon + timedelta(days=1))
+    client.add("once", "t", habeat.once(soon))
+    (first, _) = go_back(client, app).rows
+    row = PeriodicTask.objects.get(name="e")
+    assert first.first_slot is not None
+    assert row.last_run_at == (first.first_slot - timedelta(minutes=1)).replace(tzinfo=None)
+    assert row.start_time == soon.replace(tzinfo=None)
+    clocked = PeriodicTask.objects.get(name="once").clocked.clocked_time
+    assert clocked == soon.replace(tzinfo=None)
+    again = by_name(source.read(app, (), now=client.server_time(), sleep=lambda seconds: None))
+    assert again["e"].last_run_at == first.first_slot - timedelta(minutes=1)
+    assert again["e"].arguments["end"] == soon + timedelta(days=1)
+
+
 def test_going_back_twice_is_the_same_as_once(client: Client, app: Celery) -> None:
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 

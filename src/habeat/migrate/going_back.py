@@ -32,8 +32,8 @@ from habeat.migrate.found import SourceEntry
 from habeat.migrate.returning import Abilities, NotReturned, Returned, Spent, returned
 from habeat.printable import plural
 
-#: For this many entries, going back may take a second longer.
-PER_SECOND = 100
+#: For this many entries, reading them may take a second longer.
+PER_SECOND = 500
 
 
 class Step(enum.StrEnum):
@@ -108,12 +108,13 @@ def gone_back(
     status = _status(calls)
     if not (dry_run or force):
         check_stopped(calls.location.prefix, status)
-    calls = calls.bounded(status.entries.total / PER_SECOND)
-    now = moment(calls.read(lambda session: session.inspection.now_us()) // 1_000)
-    plan = _Plan(target.abilities, dict(target.enabled()), now)
-    for entry in _entries(calls, prefix):
+    there = dict(target.enabled())
+    reading = calls.bounded(status.entries.total / PER_SECOND)
+    now = moment(reading.read(lambda session: session.inspection.now_us()) // 1_000)
+    plan = _Plan(target.abilities, there, now)
+    for entry in _entries(reading, prefix):
         plan.add(entry, sent_until_ms)
-        calls.check(f"{len(plan.rows)} entries were read")
+        reading.check(f"{len(plan.rows)} entries were read")
     plan.add_others(target, prefix)
     if not dry_run:
         target.disable(plan.disabled)

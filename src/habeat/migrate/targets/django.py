@@ -19,7 +19,7 @@ from kombu.utils import json
 from habeat.errors import HabeatError
 from habeat.migrate.found import SourceEntry
 from habeat.migrate.returning import Abilities, NotReturned, Returned
-from habeat.migrate.sources.django import SOURCE, Tables, rows_of, tables_of, unreadable
+from habeat.migrate.sources.django import CLEANUP, SOURCE, Tables, rows_of, tables_of, unreadable
 from habeat.migrate.sources.django_rows import KINDS
 from habeat.printable import printable
 from habeat.schedules import Crontab, Interval, Once, Schedule, Solar
@@ -55,8 +55,8 @@ class DjangoTarget:
         )
 
     def enabled(self) -> dict[str, bool]:
-        """The names of all rows, and whether each is enabled."""
-        rows = self._tables.task.objects.order_by("name")
+        """The names of all rows but Celery's own, and whether each is enabled."""
+        rows = self._tables.task.objects.order_by("name").exclude(name=CLEANUP)
         return self._guarded(lambda: dict(rows.values_list("name", "enabled")))
 
     def others(self, names: Sequence[str], now: datetime) -> Sequence[SourceEntry]:
@@ -93,23 +93,19 @@ class DjangoTarget:
             raise unreadable(self._tables.place, error) from error
 
     def _page(self, entries: Sequence[Returned]) -> dict[str, str]:
-        from django.core.exceptions import ValidationError
-        from django.db import DataError, IntegrityError, router, transaction
+        from django.db import router, transaction
 
         refused: dict[str, str] = {}
         using = router.db_for_write(self._tables.task)
+        rows = self._tables.task.objects.filter(name__in=[entry.name for entry in entries])
         with transaction.atomic(using=using):
+            there = {row.name: row for row in rows}
+            schedules = Schedules(self._tables)
             for entry in entries:
-                try:
-                    with transaction.atomic(using=using):
-                        _Writing(self._tables, entry).save()
-                except NotReturned as error:
-                    refused[entry.name] = error.why
-                except ValidationError as error:  # without the values, which may be secrets
-                    fields = ", ".join(getattr(error, "error_dict", {})) or "its fields"
-                    refused[entry.name] = f"{SOURCE} does not accept {fields}"
-                except (DataError, IntegrityError) as error:
-                    refused[entry.name] = f"the database refuses it: {printable(str(error), 300)}"
+                writing = _Writing(self._tables, schedules, entry, there.get(entry.name))
+                if why := _why_refused(writing, using):
+                    refused[entry.name] = why
+                    schedules = Schedules(self._tables)  # a row of it may be rolled back
             self._tables.changes.update_changed()
         return refused
 
@@ -118,6 +114,24 @@ class DjangoTarget:
             rows = self._tables.task.objects.filter(name__in=names[start : start + PAGE])
             rows.filter(enabled=True).update(enabled=False, last_run_at=None)
         self._tables.changes.update_changed()
+
+
+def _why_refused(writing: _Writing, using: str) -> str:
+    """Write an entry in a savepoint; the reason why it was not written, "" if it was."""
+    from django.core.exceptions import ValidationError
+    from django.db import DataError, IntegrityError, transaction
+
+    try:
+        with transaction.atomic(using=using):
+            writing.save()
+    except NotReturned as error:
+        return error.why
+    except ValidationError as error:  # without the values, which may be secrets
+        fields = ", ".join(getattr(error, "error_dict", {})) or "its fields"
+        return f"{SOURCE} does not accept {fields}"
+    except (DataError, IntegrityError) as error:
+        return f"the database refuses it: {printable(str(error), 300)}"
+    return ""
 
 
 def why_not(schedule: Schedule) -> str:
@@ -144,18 +158,70 @@ def period_of(every_ms: int) -> tuple[int, str] | None:
     return (micros, "microseconds") if micros <= _MOST else None
 
 
-class _Writing:
-    """Writes one entry: its schedule's row, which others may share, and its own."""
+class Schedules:
+    """The rows of schedules, each of which many entries may share."""
 
-    def __init__(self, tables: Tables, entry: Returned) -> None:
-        self._tables, self._entry = tables, entry
+    def __init__(self, tables: Tables) -> None:
+        self._models = tables.schedules
+        self._rows: dict[Schedule, tuple[str, Any]] = {}
+
+    def columns(self, schedule: Schedule) -> dict[str, Any]:
+        """The four columns of an entry for its schedule, of which one is set."""
+        found = self._rows.get(schedule)
+        if found is None:
+            kind, fields = _fields(schedule)
+            found = self._rows[schedule] = kind, self._row(self._models[kind], fields)
+        kind, row = found
+        return {**dict.fromkeys(KINDS), kind: row}
+
+    def _row(self, model: Any, fields: Mapping[str, Any]) -> Any:
+        row = model.objects.filter(**fields).first()
+        if row is None:
+            row = model(**fields)
+            row.clean_fields(exclude=["timezone"])
+            row.save()
+        return row
+
+
+def _fields(schedule: Schedule) -> tuple[str, Mapping[str, Any]]:
+    """The kind and the columns of a schedule's own row."""
+    match schedule:
+        case Interval(every_ms=every_ms):
+            found = period_of(every_ms)
+            assert found is not None, "why_not has refused it"
+            return "interval", dict(zip(("every", "period"), found, strict=True))
+        case Crontab():
+            names = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
+            fields = {name: getattr(schedule, name) for name in names}
+            return "crontab", {**fields, "timezone": schedule.tz}
+        case Solar():
+            place = {"latitude": _decimal(schedule.lat), "longitude": _decimal(schedule.lon)}
+            return "solar", {"event": schedule.event, **place}
+        case Once(at_ms=at_ms):
+            return "clocked", {"clocked_time": _stored(moment(at_ms))}
+    raise AssertionError(f"why_not has refused {schedule.kind}")
+
+
+def _stored(at: datetime) -> datetime:
+    """An instant as the project stores it: without a zone, in UTC, with USE_TZ = False."""
+    from django.conf import settings
+
+    return at if settings.USE_TZ else at.astimezone(UTC).replace(tzinfo=None)
+
+
+class _Writing:
+    """Writes one entry into its row, which may exist."""
+
+    def __init__(self, tables: Tables, schedules: Schedules, entry: Returned, row: Any) -> None:
+        self._tables, self._schedules, self._entry, self._row = tables, schedules, entry, row
 
     def save(self) -> None:
         """Write it; NotReturned, or an error of Django or of the database."""
-        entry, rows = self._entry, self._tables.task.objects.filter(name=self._entry.name)
-        if entry.declared and rows.update(**self._state()):
+        entry, row = self._entry, self._row
+        if entry.declared and row is not None:  # without the checks of a definition that stays
+            self._tables.task.objects.filter(pk=row.pk).update(**self._state())
             return
-        row = rows.first() or self._tables.task(name=entry.name)
+        row = row or self._tables.task(name=entry.name)
         for name, value in {**self._definition(), **self._state()}.items():
             setattr(row, name, value)
         row.no_changes = True  # one mark for the whole page is enough
@@ -167,7 +233,7 @@ class _Writing:
         entry = self._entry
         return {
             "enabled": entry.enabled,
-            "last_run_at": self._stored(entry.last_run) if entry.enabled else None,
+            "last_run_at": _stored(entry.last_run) if entry.enabled else None,
             "total_run_count": 0 if entry.one_off else entry.total_run_count,
         }
 
@@ -182,52 +248,18 @@ class _Writing:
         ends = entry.ends or (expires if isinstance(expires, datetime) else None)
         return {
             "task": entry.task,
-            **self._schedule(entry.schedule),
+            **self._schedules.columns(entry.schedule),
             "args": _text(list(entry.args)),
             "kwargs": _text(dict(entry.kwargs)),
             **{name: options.get(name) for name in ("queue", "exchange", "routing_key")},
             "priority": options.get("priority"),
             "headers": _text(dict(options.get("headers", {}))),
-            "expires": ends and self._stored(ends),
+            "expires": ends and _stored(ends),
             "expire_seconds": ceil(expires) if isinstance(expires, int | float) else None,
-            "start_time": entry.starts and self._stored(entry.starts),
+            "start_time": entry.starts and _stored(entry.starts),
             "one_off": entry.one_off,
             "description": entry.description,
         }
-
-    def _schedule(self, schedule: Schedule) -> dict[str, Any]:
-        """The four columns for a schedule, of which one is set."""
-        kind, fields = self._fields(schedule)
-        model = self._tables.schedules[kind]
-        row = model.objects.filter(**fields).first()
-        if row is None:
-            row = model(**fields)
-            row.clean_fields(exclude=["timezone"])
-            row.save()
-        return {**dict.fromkeys(KINDS), kind: row}
-
-    def _fields(self, schedule: Schedule) -> tuple[str, Mapping[str, Any]]:
-        match schedule:
-            case Interval(every_ms=every_ms):
-                found = period_of(every_ms)
-                assert found is not None, "why_not has refused it"
-                return "interval", dict(zip(("every", "period"), found, strict=True))
-            case Crontab():
-                names = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
-                fields = {name: getattr(schedule, name) for name in names}
-                return "crontab", {**fields, "timezone": schedule.tz}
-            case Solar():
-                place = {"latitude": _decimal(schedule.lat), "longitude": _decimal(schedule.lon)}
-                return "solar", {"event": schedule.event, **place}
-            case Once(at_ms=at_ms):
-                return "clocked", {"clocked_time": self._stored(moment(at_ms))}
-        raise AssertionError(f"why_not has refused {schedule.kind}")
-
-    def _stored(self, at: datetime) -> datetime:
-        """An instant as the project stores it: without a zone, in UTC, with USE_TZ = False."""
-        from django.conf import settings
-
-        return at if settings.USE_TZ else at.astimezone(UTC).replace(tzinfo=None)
 
 
 def _text(value: Any) -> str:

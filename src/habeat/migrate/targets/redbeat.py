@@ -1,8 +1,8 @@
 """Write habeat's entries into RedBeat's keys, in the form that RedBeat reads, without RedBeat.
 
-Each entry is one transaction: its hash with the definition and the last run, its place in the
-schedule by the time of the next run, and whether it counts as an entry of beat_schedule. RedBeat
-removes entries that count as such and are gone from the code, so those of the API must not.
+All of an entry is in one transaction: its hash with the definition and the last run, its place in
+the schedule by the time of the next run, and whether it counts as an entry of beat_schedule. If it
+counts as one and is gone from the code, RedBeat removes it, so those of the API must not.
 
 RedBeat's JSON has no zone for a crontab and a fixed offset for the start of a recurrence rule, so
 it can express some schedules only. A single run is a rule with one occurrence.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -34,6 +35,7 @@ from habeat.store.pipelining import wire
 Result = TypeVar("Result")
 
 NAME = "RedBeat"
+PAGE = 100
 _CRONTAB = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 #: The lists of numbers of a rule, by our name and by RedBeat's.
 _LISTS = {
@@ -42,6 +44,18 @@ _LISTS = {
     **{"by_second": "bysecond", "by_set_pos": "bysetpos"},
 }
 _EPOCH = datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """One entry as RedBeat stores it: its key, two texts, and its place in the schedule."""
+
+    name: str
+    key: str
+    definition: str
+    meta: str
+    score: int
+    declared: bool
 
 
 class RedBeatTarget:
@@ -77,11 +91,15 @@ class RedBeatTarget:
     def write(self, entries: Sequence[Returned]) -> Mapping[str, str]:
         """Write these entries; returns the reasons for those that cannot be written."""
         refused: dict[str, str] = {}
+        written: list[_Written] = []
         for entry in entries:
             try:
-                self._write(entry)
+                written.append(self._written(entry))
             except NotReturned as error:
                 refused[entry.name] = error.why
+        for start in range(0, len(written), PAGE):
+            page = written[start : start + PAGE]
+            self._guarded(lambda client: self._send(client, page))  # noqa: B023
         return refused
 
     def disable(self, names: Sequence[str]) -> None:
@@ -106,24 +124,27 @@ class RedBeatTarget:
             raise NotReturned(f"{key} is a key of RedBeat itself", "rename the entry")
         return key
 
-    def _write(self, entry: Returned) -> None:
-        key = self._key(entry.name)
-        texts = {
-            "definition": json.dumps(definition_of(entry)),
-            "meta": json.dumps(meta_of(entry, self._zone)),
-        }
+    def _written(self, entry: Returned) -> _Written:
+        """What RedBeat stores for an entry; NotReturned."""
         due = entry.first_slot or entry.last_run
-        score = int(due.timestamp())
+        return _Written(
+            name=entry.name,
+            key=self._key(entry.name),
+            definition=json.dumps(definition_of(entry)),
+            meta=json.dumps(meta_of(entry, self._zone)),
+            score=int(due.timestamp()),
+            declared=entry.declared,
+        )
 
-        def act(client: Any) -> None:
-            pipeline = client.pipeline(transaction=not self._settings.target.cluster)
-            pipeline.hset(wire(key), mapping=texts)
-            pipeline.zadd(wire(self._settings.schedule_key), {wire(key): score})
-            change = pipeline.sadd if entry.declared else pipeline.srem
-            change(wire(self._settings.statics_key), wire(entry.name))
-            pipeline.execute()
-
-        self._guarded(act)
+    def _send(self, client: Any, page: Sequence[_Written]) -> None:
+        pipeline = client.pipeline(transaction=not self._settings.target.cluster)
+        for each in page:
+            texts = {"definition": each.definition, "meta": each.meta}
+            pipeline.hset(wire(each.key), mapping=texts)
+            pipeline.zadd(wire(self._settings.schedule_key), {wire(each.key): each.score})
+            change = pipeline.sadd if each.declared else pipeline.srem
+            change(wire(self._settings.statics_key), wire(each.name))
+        pipeline.execute()
 
     def _disable(self, client: Any, key: str) -> None:
         text = client.hget(wire(key), "definition")
