@@ -20,6 +20,7 @@ from habeat.migrate.sources import redbeat, shelf
 from habeat.migrate.targets.redbeat import RedBeatTarget
 from habeat.migrate.targets.shelf import ShelfTarget
 from tests.integration.scripts.bench import Bench
+from tests.integration.test_cli import Shell
 from tests.support.positions import place
 from tests.support.redbeat import redbeat as redbeat_package
 from tests.support.servers.redis_server import Server
@@ -177,6 +178,37 @@ def test_what_only_redbeat_has_never_runs_at_once(
     assert in_redbeat("running", app).enabled
 
 
+def test_what_redbeat_has_run_since_is_not_run_again_when_this_is_repeated(
+    client: Client, app: Celery, to_redbeat: RedBeatTarget, valkey: Server
+) -> None:
+    now = client.server_time().replace(microsecond=0)
+    for name in ("hourly", "code"):
+        client.add(name, "t", habeat.cron("0 * * * *", tz=zone_of(app)))
+        place(client, name, now - timedelta(hours=5), owned=name == "code")
+    client.add("period", "t", habeat.every(86_400))
+    place(client, "period", now - timedelta(days=2))
+    go_back(client, to_redbeat)
+    valkey.client().sadd("redbeat::statics", "code")
+    last = now + timedelta(seconds=1)
+    for name in ("hourly", "code", "period"):
+        in_redbeat(name, app).reschedule(last)
+    rows = {row.name: row for row in go_back(client, to_redbeat).rows}
+    for name in ("hourly", "code"):
+        assert in_redbeat(name, app).last_run_at == last
+        assert rows[name].first_slot > last
+    assert timedelta(hours=12) <= rows["period"].first_slot - last <= timedelta(hours=36)
+
+
+def test_an_impossible_last_run_in_redbeat_is_overwritten(
+    client: Client, app: Celery, to_redbeat: RedBeatTarget
+) -> None:
+    client.add("hourly", "t", habeat.cron("0 * * * *", tz=zone_of(app)))
+    go_back(client, to_redbeat)
+    in_redbeat("hourly", app).reschedule(client.server_time() + timedelta(days=4_000))
+    go_back(client, to_redbeat)
+    assert in_redbeat("hourly", app).last_run_at < client.server_time()
+
+
 def test_what_goes_back_to_redbeat_can_come_again(
     client: Client, app: Celery, to_redbeat: RedBeatTarget
 ) -> None:
@@ -275,6 +307,23 @@ def test_the_file_can_be_read_again(client: Client, app: Celery, path: Path) -> 
     assert entry.last_run_at == row.first_slot - timedelta(seconds=90)
 
 
+def test_what_celerys_beat_has_run_since_is_not_run_again_when_this_is_repeated(
+    client: Client, app: Celery, path: Path
+) -> None:
+    now = client.server_time()
+    client.add("hourly", "t", habeat.cron("0 * * * *", tz=zone_of(app)))
+    place(client, "hourly", now - timedelta(hours=5), owned=True)
+    target = ShelfTarget(path, app, zone_of(app))
+    go_back(client, target)
+    app.conf.beat_schedule = {"hourly": {"task": "t", "schedule": crontab(minute=0)}}
+    beat = PersistentScheduler(app, schedule_filename=str(path))
+    beat.schedule["hourly"].last_run_at = now
+    beat.close()
+    go_back(client, target)
+    (entry,) = shelf.read(path, ("hourly",)).entries
+    assert close_to(now, entry.last_run_at)
+
+
 def test_the_file_of_a_running_beat_is_not_replaced(
     client: Client, app: Celery, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,3 +360,9 @@ def test_going_back_changes_nothing_here(client: Client, app: Celery, path: Path
     before = client.export()["entries"]
     go_back(client, ShelfTarget(path, app, zone_of(app)))
     assert client.export()["entries"] == before
+
+
+def test_a_shadow_has_nothing_to_hand_over(valkey: Server) -> None:
+    shell = Shell(valkey.url())
+    shell.app.conf.habeat_shadow = True
+    assert "a shadow has sent nothing" in shell.fails(2, "migrate", "--to", "redbeat")

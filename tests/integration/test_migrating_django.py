@@ -547,6 +547,20 @@ def test_the_command_carries_the_rows_and_takes_them_back(shell: Shell) -> None:
     ]
 
 
+def test_what_its_beat_has_run_since_is_not_run_again_when_this_is_repeated(
+    client: Client, app: Celery
+) -> None:
+    from django_celery_beat.models import PeriodicTask
+
+    now = client.server_time().replace(microsecond=0)
+    client.add("hourly", "t", habeat.cron("0 * * * *"))
+    place(client, "hourly", now - timedelta(hours=5))
+    go_back(client, app)
+    PeriodicTask.objects.update(last_run_at=now)
+    go_back(client, app)
+    assert PeriodicTask.objects.get(name="hourly").last_run_at == now
+
+
 def test_a_live_beat_is_refused_by_the_command(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ from habeat.client.calls import RetryingCalls
 from habeat.client.history import moment
 from habeat.client.location import location_of_app
 from habeat.clock import SystemClock
+from habeat.core.shadow import is_shadow
 from habeat.migrate.apply import Migration, migrated
 from habeat.migrate.found import Living, Reading, SourceAlive
 from habeat.migrate.plan import AHEAD_MS, UNFINISHED, Action, Here, Row
@@ -140,6 +141,10 @@ def migrate_command(sent_until: str | None, as_json: bool, path: str | None, **g
 
 def _go_back(calls: RetryingCalls, wanted: _Wanted, *, as_json: bool) -> None:
     assert wanted.target is not None
+    if is_shadow(calls.location.app_name):
+        raise click.UsageError(
+            "habeat_shadow is set: a shadow has sent nothing, so it has no last runs to hand over"
+        )
     go_back(
         calls,
         wanted.target,

@@ -76,6 +76,13 @@ class Reading:
     hint: str = ""
 
 
+class EveryName:
+    """In place of names that are looked for: all."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
 class SourceUnreadable(HabeatError):
     """The source as a whole cannot be read: it is missing, unreachable or in an unknown form."""
 

@@ -3,7 +3,9 @@
 habeat's side is only read, so it can be repeated, and so the way back stays open until the keys are
 purged. Three things are done to the other scheduler:
 
-1. Every entry that it can express is written with its last run (see `returning`).
+1. Every entry that it can express is written with its last run (see `returning`). If the other
+   scheduler has run it after habeat, as when this is repeated, what it has sent counts as handled:
+   a last run never moves back.
 2. Entries that it still has under the name of one that is not written would run as they were before
    the switch: they are disabled.
 3. Entries that only it has may have been removed in habeat, or were never carried. Those that would
@@ -29,8 +31,11 @@ from habeat.client.status import Status, read_status
 from habeat.core.entry import Entry
 from habeat.errors import HabeatError
 from habeat.migrate.found import SourceEntry
+from habeat.migrate.plan import AHEAD_MS
 from habeat.migrate.returning import Abilities, NotReturned, Returned, Spent, returned
 from habeat.printable import plural
+from habeat.schedules import Interval
+from habeat.schedules.schedule import to_ms
 
 #: For this many entries, reading them may take a second longer.
 PER_SECOND = 500
@@ -81,6 +86,9 @@ class Target(Protocol):
     def enabled(self) -> Mapping[str, bool]:
         """The names of all that it has, and whether each is enabled."""
 
+    def last_runs(self) -> Mapping[str, datetime]:
+        """When each entry that it has ran last there, if it has."""
+
     def others(self, names: Sequence[str], now: datetime) -> Sequence[SourceEntry]:
         """Those of these entries that can be read."""
 
@@ -108,12 +116,12 @@ def gone_back(
     status = _status(calls)
     if not (dry_run or force):
         check_stopped(calls.location.prefix, status)
-    there = dict(target.enabled())
+    there, last_runs = dict(target.enabled()), target.last_runs()
     reading = calls.bounded(status.entries.total / PER_SECOND)
     now = moment(reading.read(lambda session: session.inspection.now_us()) // 1_000)
     plan = _Plan(target.abilities, there, now)
     for entry in _entries(reading, prefix):
-        plan.add(entry, sent_until_ms)
+        plan.add(entry, _handled_ms(entry, last_runs.get(entry.name), sent_until_ms, now))
         reading.check(f"{len(plan.rows)} entries were read")
     plan.add_others(target, prefix)
     if not dry_run:
@@ -133,6 +141,24 @@ def _status(calls: RetryingCalls) -> Status:
 def _entries(calls: RetryingCalls, prefix: str) -> Iterator[Entry]:
     for page in pages_of(calls):
         yield from entries_of(calls, [name for name in page if name.startswith(prefix)])
+
+
+def _handled_ms(
+    entry: Entry, their_run: datetime | None, sent_until_ms: int | None, now: datetime
+) -> int | None:
+    """Until when slots count as handled beside habeat's cursor; None if no later than that.
+
+    An impossible last run is left out. A period whose slots are not those of the other scheduler
+    continues at the one nearest to a whole period after the last run there.
+    """
+    if their_run is None or their_run > now + timedelta(milliseconds=AHEAD_MS):
+        return sent_until_ms
+    their_ms = to_ms("last_run_at", their_run)
+    if their_ms <= entry.state.cursor_ms:
+        return sent_until_ms
+    if isinstance(entry.schedule, Interval):
+        their_ms += (entry.schedule.every_ms + 1) // 2 - 1
+    return max(their_ms, sent_until_ms or 0)
 
 
 def _unfinished(status: Status) -> Iterator[str]:

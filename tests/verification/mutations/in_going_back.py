@@ -11,6 +11,22 @@ GOING_BACK = "tests/integration/test_going_back.py"
 
 ALL = [
     Device(
+        "back: a last run never moves back",
+        "Repeated after the other beat has run, it has nothing run again",
+        "migrate/going_back.py",
+        "    if their_ms <= entry.state.cursor_ms:\n",
+        "    if True:\n",
+        GOING_BACK,
+    ),
+    Device(
+        "back: an impossible last run",
+        "A last run in the far future there does not silence an entry",
+        "migrate/going_back.py",
+        "    if their_run is None or their_run > now + timedelta(milliseconds=AHEAD_MS):\n",
+        "    if their_run is None:\n",
+        GOING_BACK,
+    ),
+    Device(
         "back: a period",
         "Another beat runs a period at the slot that is next here, neither at once nor late",
         "migrate/returning.py",
@@ -78,15 +94,15 @@ ALL = [
         "back: one row's fault",
         "A row that the database refuses does not stop the others",
         "migrate/targets/django.py",
-        "                except ValidationError as error:",
-        "                except ZeroDivisionError as error:",
+        "    except ValidationError as error:",
+        "    except ZeroDivisionError as error:",
         DJANGO,
     ),
     Device(
         "back: not one of code",
         "RedBeat does not delete an entry of the API at its start as one that left the code",
         "migrate/targets/redbeat.py",
-        "change = pipeline.sadd if entry.declared else pipeline.srem",
+        "change = pipeline.sadd if each.declared else pipeline.srem",
         "change = pipeline.sadd",
         GOING_BACK,
     ),

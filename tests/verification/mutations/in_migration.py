@@ -61,6 +61,14 @@ ALL = [
         MIGRATION_PLAN,
     ),
     Device(
+        "migrate: an exact position",
+        "From another prefix, no slot before the first firing of a period is left out",
+        PLAN,
+        "    if found.handled_until is not None:\n",
+        "    if False:\n",
+        "tests/integration/test_migrate_command.py",
+    ),
+    Device(
         "migrate: what is here stays",
         "An entry that was changed here is not overwritten",
         PLAN,

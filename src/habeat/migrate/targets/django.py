@@ -59,6 +59,13 @@ class DjangoTarget:
         rows = self._tables.task.objects.order_by("name").exclude(name=CLEANUP)
         return self._guarded(lambda: dict(rows.values_list("name", "enabled")))
 
+    def last_runs(self) -> dict[str, datetime]:
+        """When each row that has a last run ran last."""
+        rows = self._tables.task.objects.filter(last_run_at__isnull=False)
+        naive = self._tables.settings.naive
+        found = self._guarded(lambda: dict(rows.values_list("name", "last_run_at")))
+        return {name: at if at.tzinfo else at.replace(tzinfo=naive) for name, at in found.items()}
+
     def others(self, names: Sequence[str], now: datetime) -> Sequence[SourceEntry]:
         """Those of these rows that can be read."""
         wanted = set(names)

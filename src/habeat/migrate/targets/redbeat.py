@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from habeat.migrate.found import SourceEmpty, SourceEntry, SourceUnreadable
+from habeat.migrate.found import EveryName, SourceEmpty, SourceEntry, SourceUnreadable
 from habeat.migrate.returning import Abilities, NotReturned, Returned
 from habeat.migrate.sources.redbeat import RedBeatSettings, read
 from habeat.migrate.sources.redbeat.reading import TIMEOUT_S
@@ -83,6 +83,14 @@ class RedBeatTarget:
             return {}
         self._there = {each.name: each for each in found.entries}
         return {name: each.enabled for name, each in self._there.items()}
+
+    def last_runs(self) -> Mapping[str, datetime]:
+        """When each of its entries ran last, also of those whose definition cannot be read."""
+        try:
+            found = read(self._settings, EveryName(), self._zone, lambda seconds: None)
+        except SourceEmpty:
+            return {}
+        return {each.name: each.last_run_at for each in found.entries if each.last_run_at}
 
     def others(self, names: Sequence[str], now: datetime) -> Sequence[SourceEntry]:
         """These entries, as `enabled` has read them."""

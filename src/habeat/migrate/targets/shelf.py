@@ -25,9 +25,9 @@ from celery import schedules
 from celery.beat import ScheduleEntry
 
 from habeat.errors import HabeatError
-from habeat.migrate.found import SourceEntry
+from habeat.migrate.found import EveryName, SourceEntry, SourceUnreadable
 from habeat.migrate.returning import Abilities, Returned
-from habeat.migrate.sources.shelf import SUFFIXES, living
+from habeat.migrate.sources.shelf import SUFFIXES, living, read
 from habeat.schedules import Crontab, Interval, Schedule, Solar
 
 NAME = "celery's beat"
@@ -52,6 +52,14 @@ class ShelfTarget:
     def enabled(self) -> Mapping[str, bool]:
         """Nothing: the file is replaced."""
         return {}
+
+    def last_runs(self) -> Mapping[str, datetime]:
+        """When each entry of the old file ran last; nothing if it cannot be read."""
+        try:
+            found = read(self._path, EveryName())
+        except SourceUnreadable:
+            return {}
+        return {each.name: each.last_run_at for each in found.entries if each.last_run_at}
 
     def others(self, names: Sequence[str], now: datetime) -> Sequence[SourceEntry]:
         """Nothing."""
