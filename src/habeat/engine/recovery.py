@@ -30,6 +30,8 @@ RECOVER_BATCH = 100
 ATTEMPTS_CAP = ATTEMPTS - 1
 #: After this many refused messages of one entry in a tick, its other intents wait for a second.
 REFUSED_IN_A_TURN = 3
+#: A line about what was given up is logged this often for an entry, for this many entries.
+LOGGED_EVERY_US, LOGGED_KEPT = 60_000_000, 1_000
 
 
 class Recovery:
@@ -38,6 +40,25 @@ class Recovery:
     def __init__(self, sender: Sender, circuits: Circuits) -> None:
         self._circuits = circuits
         self._sender = sender
+        #: By entry: when the last line about it was logged, and how many were not since.
+        self._logged: dict[str, tuple[int, int]] = {}
+
+    def _given_up(self, intent: Intent, why: str, now_us: int) -> None:
+        """Log it, once a minute for each entry; the lines say how many others there were."""
+        began_us, more = self._logged.get(intent.entry, (now_us - LOGGED_EVERY_US, 0))
+        if now_us - began_us < LOGGED_EVERY_US:
+            self._logged[intent.entry] = began_us, more + 1
+            return
+        if len(self._logged) >= LOGGED_KEPT:
+            self._logged.clear()
+        self._logged[intent.entry] = now_us, 0
+        log.error(
+            "habeat: the firing %s of %r was given up and is kept in :dead%s%s",
+            intent.identity,
+            intent.entry,
+            why,
+            f"; {more} more since the last such line" if more else "",
+        )
 
     def run(self, lead: Lead) -> int:
         """Resend a batch of the intents that are due; returns its size. BrokerUnavailable."""
@@ -72,12 +93,7 @@ class Recovery:
         # Count the attempt before sending, or a crash in between would allow one more than the cap.
         marked = lead.store.mark(intent, ATTEMPTS_CAP, bury, wait_ms, why)
         if marked.buried:
-            log.error(
-                "habeat: the firing %s of %r was given up and is kept in :dead%s",
-                intent.identity,
-                intent.entry,
-                ": it may not be repeated" if bury else "",
-            )
+            self._given_up(intent, ": it may not be repeated" if bury else "", lead.monotonic_us())
         elif marked.attempt:  # otherwise it was sent after all, and is settled
             attempt = marked.attempt + 1
             parcel = Parcel(

@@ -63,6 +63,32 @@ def test_what_is_abandoned_is_no_failure_of_the_tick(
     assert world.publisher.names == ["a"]
 
 
+def test_what_is_given_up_all_the_time_is_logged_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As the firings of a task whose own code declines to send, twice a second."""
+    world = World()
+
+    def give_up(entry: str) -> None:
+        field = f"{entry}@{world.now_ms}"
+        world.store.inflight[field] = Kept(
+            "1:dead", ATTEMPTS_CAP, world.now_ms, AT_MOST_ONCE, field.encode()
+        )
+
+    begun_ms = world.now_ms
+    while world.now_ms < begun_ms + 62_000:
+        give_up("often")
+        world.run(500)
+    give_up("another")
+    world.run(500)
+    lines = [line for line in caplog.messages if "was given up" in line]
+    assert [("'often'" in line, "more since" in line) for line in lines] == [
+        (True, False),
+        (True, True),
+        (False, False),
+    ]
+
+
 def test_the_end_of_an_old_leaders_trust_is_waited_for_and_no_longer() -> None:
     world = World()
     intent_of(world, "1:frozen")

@@ -20,7 +20,7 @@ import struct
 from collections.abc import Iterator
 
 import redis
-from amqp.exceptions import ChannelError
+from amqp.exceptions import AMQPError, ChannelError
 from kombu.exceptions import (
     InconsistencyError,
     KombuError,
@@ -77,6 +77,12 @@ def blame(error: BaseException) -> Blame:
         return _of_redis(cause)
     mistaken = isinstance(cause, _MISTAKES) or not isinstance(cause, Exception)
     return Blame.ENTRY if mistaken and not isinstance(cause, OSError) else Blame.SUSPECT
+
+
+def may_be_of_a_connection(error: BaseException) -> bool:
+    """Whether the error comes from a connection, to the broker or another server."""
+    kinds = (OSError, redis.RedisError, AMQPError, KombuError)
+    return isinstance(error, kinds) or isinstance(innermost(error), kinds)
 
 
 def _of_redis(error: redis.RedisError) -> Blame:

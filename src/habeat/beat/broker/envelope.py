@@ -100,9 +100,12 @@ class BoundedProducer:
         self._monotonic_us = monotonic_us
         #: How long the broker took, in microseconds.
         self.waited_us = 0
+        #: Whether anything was asked of the producer.
+        self.used = False
 
     def publish(self, *args: Any, **given: Any) -> Any:
         """`Producer.publish`, without retries and within the time limit."""
+        self.used = True
         given.pop("retry_policy", None)
         bounds = {"timeout": self._timeout_s, "confirm_timeout": self._timeout_s}
         began_us = self._monotonic_us()
@@ -112,6 +115,7 @@ class BoundedProducer:
             self.waited_us += self._monotonic_us() - began_us
 
     def __getattr__(self, name: str) -> Any:
+        self.used = True
         return getattr(self._producer, name)
 
 

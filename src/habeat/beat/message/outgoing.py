@@ -10,12 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from habeat.beat.broker.blame import Blame, blame, may_be_of_a_connection
 from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.confirms import Ticket
 from habeat.beat.broker.envelope import BoundedProducer, Publication, unseal
 from habeat.beat.message.kombu_redis import Words
 from habeat.beat.message.redis_packets import RedisPackets
-from habeat.ports import Answered, BrokerUnavailable, Handed, Parcel, PublishRefused, RenderFailed
+from habeat.ports import (
+    Answered,
+    BrokerUnavailable,
+    Handed,
+    Parcel,
+    PublishRefused,
+    PublishUnknown,
+    RenderFailed,
+)
 from habeat.printable import redacted
 
 DIRECT_KEPT = 1_000
@@ -176,17 +185,26 @@ class Outgoing:
         run = self._direct.pop(envelope, None)
         if run is None:
             raise PublishRefused("only the replica that claimed this firing could send it")
+        producer = BoundedProducer(
+            self._broker.producer, timeout_ms / 1_000, lambda: self._now_ms() * 1_000
+        )
         try:
-            producer = BoundedProducer(
-                self._broker.producer, timeout_ms / 1_000, lambda: self._now_ms() * 1_000
-            )
             self._code_us = run(producer)
         except RenderFailed as error:
-            self._broker.discard()
-            judged = self._broker.judged(error.__cause__ or error, timeout_ms / 1_000)
-            if type(judged) is PublishRefused:
-                judged = PublishRefused(str(error))  # this text does not contain arguments
-            raise judged from error
+            raise self._judged(error, producer, timeout_ms / 1_000) from error
+
+    def _judged(
+        self, error: RenderFailed, producer: BoundedProducer, timeout_s: float
+    ) -> BrokerUnavailable | PublishRefused:
+        """Blame an error of a task's own sending on the broker, its connection, or that code."""
+        cause = error.__cause__ or error
+        if not (producer.used or blame(cause) is Blame.ENTRY or may_be_of_a_connection(cause)):
+            # Such as AlreadyQueued of celery_once: no reason to connect again at each firing.
+            return PublishUnknown(f"its own code failed before it sent a message: {error}")
+        self._broker.discard()
+        judged = self._broker.judged(cause, timeout_s)
+        # The text of a RenderFailed does not contain arguments.
+        return PublishRefused(str(error)) if type(judged) is PublishRefused else judged
 
 
 def _without_headers(error: PublishRefused, message: Publication) -> PublishRefused:
