@@ -59,6 +59,7 @@ html_title = f"habeat {version}"
 html_static_path = ["site/static"]
 html_css_files = ["habeat.css"]
 html_logo = html_favicon = "images/logo.svg"
+html_search_scorer = str(ROOT / "docs" / "site" / "search_scorer.js")
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
