@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -174,11 +174,14 @@ def actions(done: Mapping[str, Any]) -> dict[str, int]:
     return found
 
 
-def check_period(name: str, runs: Runs, period_s: float, restarted: float, ended: float) -> None:
-    """One entry with a period: no run is early, and none is missing.
+def lost_of_period(
+    name: str, runs: Runs, period_s: float, restarted: float, ended: float
+) -> Iterator[str]:
+    """One entry with a period: no run is early, and none is missing but what the old beat lost.
 
     A run of the old beat is noted when the worker ran it, and a run of habeat counts as its slot.
-    What fell due while no beat ran is sent by the next one when it starts.
+    What fell due while no beat ran is sent by the next one when it starts. The old beat loses a run
+    if it is stopped between noting and sending it.
     """
     steps = {round(b - a, 3) for a, b in pairwise(runs.slots)}
     assert steps <= {period_s}, f"{name}: slots of habeat are {steps} s apart"
@@ -186,7 +189,9 @@ def check_period(name: str, runs: Runs, period_s: float, restarted: float, ended
     for before, at in pairwise(times):
         gap = at - before
         assert gap > period_s - EARLY_S, f"{name}: ran {gap:.3f} s after the run before"
-        if at in runs.slots:
+        if at in runs.slots and before in runs.other and 1.5 < gap / period_s < 2.5:
+            yield name
+        elif at in runs.slots:
             assert gap < period_s * 1.5, f"{name}: a slot was missed, {gap:.3f} s"
         elif before < restarted <= at:
             late = at - max(before + period_s, restarted)
@@ -224,8 +229,8 @@ minutely = CrontabSchedule.objects.create(timezone="Asia/Tokyo")
 far = CrontabSchedule.objects.create(minute="0", hour=str((now.hour + 6) % 24), timezone="UTC")
 kinds = {
     "3 s": ({"interval": every(3)}, 90),
-    "12 s": ({"interval": every(12)}, 60),
-    "30 s": ({"interval": every(30)}, 60),
+    "12 s": ({"interval": every(12), "last_run_at": now - timedelta(seconds=7)}, 60),
+    "30 s": ({"interval": every(30), "last_run_at": now - timedelta(seconds=24)}, 60),
     "hour": ({"interval": every(3600)}, 60),
     "minute": ({"crontab": minutely}, 60),
     "far": ({"crontab": far}, 80),
@@ -280,16 +285,17 @@ def test_from_django_celery_beat_and_back(django_project: Project, valkey: Serve
     assert actions(come)["declare"] == 10
     assert actions(gone)["write"] >= 400
     runs = project.runs()
+    lost = lost_of_periods(runs, restarted, ended)
+    for kind, count in KINDS.items():
+        lost += [kind] * (count - count_of(kind, runs))
+        assert count_of(kind, runs) <= count, f"{kind} must not run"
     for name, each in runs.items():
-        kind = name.rpartition(" ")[0]
-        if kind in PERIODS_S:
-            check_period(name, each, PERIODS_S[kind], restarted, ended)
-        elif kind in ("one", "clocked"):
+        if name.startswith(("one ", "clocked ")):
             assert each.total == 1, f"{name} ran {each.total} times: {each}"
-    assert {kind: count_of(kind, runs) for kind in KINDS} == KINDS
-    check_minutes(runs, began, ended)
     due = sum(began + 6 + n < ended - SLACK_S for n in range(40))
-    assert due <= count_of("clocked", runs) <= 40
+    lost += ["clocked"] * (due - count_of("clocked", runs))
+    lost += lost_of_minutes(runs, began, ended)
+    assert len(lost) <= 1, f"the old beat sends one after the other: {lost}"
 
 
 PERIODS_S = {"3 s": 3, "12 s": 12, "30 s": 30, "code": 3}
@@ -302,15 +308,26 @@ def count_of(kind: str, runs: Mapping[str, Runs]) -> int:
     return sum(name.startswith(f"{kind} ") for name in runs)
 
 
-def check_minutes(runs: Mapping[str, Runs], began: float, ended: float) -> None:
-    """Each entry of every minute ran once for each full minute of the test."""
+def lost_of_periods(runs: Mapping[str, Runs], restarted: float, ended: float) -> list[str]:
+    """The entries with a period of which the old beat lost a run when it was stopped."""
+    found: list[str] = []
+    for name, each in runs.items():
+        if period_s := PERIODS_S.get(name.rpartition(" ")[0]):
+            found += lost_of_period(name, each, period_s, restarted, ended)
+    return found
+
+
+def lost_of_minutes(runs: Mapping[str, Runs], began: float, ended: float) -> list[str]:
+    """Each entry of every minute ran once for each full minute of the test, but for those lost."""
+    found: list[str] = []
     minutes = range(int(began // 60) + 1, int((ended - SLACK_S) // 60) + 1)
     wanted = [minute for minute in minutes if minute * 60 > began + SLACK_S]
     for n in range(60):
         each = runs.get(f"minute {n}", Runs())
         ran = [int(at // 60) for at in (*each.other, *each.slots)]
-        assert all(ran.count(minute) == 1 for minute in wanted), f"minute {n}: {each}"
         assert len(ran) == len(set(ran)), f"minute {n}: doubled: {each}"
+        found += [f"minute {n}" for minute in wanted if minute not in ran]
+    return found
 
 
 # -- RedBeat ----------------------------------------------------------------------------------
@@ -340,6 +357,7 @@ def redbeat_project(tmp_path: Path, processes: Processes, valkey: Server) -> Pro
         "broker_url": valkey.url(1),
         "habeat_redis_url": valkey.url(),
         "redbeat_redis_url": valkey.url(3),
+        "redbeat_lock_timeout": 60,  # RedBeat dies if it stalls for longer
         "beat_max_loop_interval": 0.5,
         "result_expires": None,
         "broker_connection_retry_on_startup": True,
@@ -365,8 +383,5 @@ def test_from_redbeat_and_back(redbeat_project: Project, valkey: Server) -> None
     assert actions(come) == {"carry": 100, "declare": 10}
     assert actions(gone) == {"write": 100, "last run": 10}
     runs = project.runs()
-    for name, each in runs.items():
-        kind = name.rpartition(" ")[0]
-        if kind in PERIODS_S:
-            check_period(name, each, PERIODS_S[kind], restarted, ended)
+    assert len(lost_of_periods(runs, restarted, ended)) <= 1
     assert [count_of(kind, runs) for kind in PERIODS_S] == [40, 20, 20, 10]
