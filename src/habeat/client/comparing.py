@@ -121,7 +121,9 @@ def _compared(
     now_ms, periods = calls.read(_times)
     from_ms = _from_ms(since, now_ms)
     all_watched = Watched.of(periods, join_ms=JOIN_MS)
-    until_ms = max((end for _, end in all_watched.periods), default=now_ms) - tolerance_ms
+    # What is due now may be sent a little late: that is for the next comparison.
+    settled_ms = max(tolerance_ms, TOLERANCE_MS)
+    until_ms = max((end for _, end in all_watched.periods), default=now_ms) - settled_ms
     slots, messages = _records(calls, from_ms, now_ms)
     slots = [slot for slot in slots if slot.at_ms <= until_ms]
     watched = all_watched.within(from_ms, now_ms)
