@@ -1,6 +1,6 @@
 """Fill the figures of comparison.md from benchmarks.md, so that no figure is typed in.
 
-python docs/concepts/comparison.py --write
+``make bench ARGS="--write-docs"`` does so, and ``python docs/concepts/comparison.py --write``.
 """
 
 from __future__ import annotations
@@ -132,8 +132,13 @@ def memory() -> str:
     )
 
 
+def write() -> None:
+    """Put the present figures into the page."""
+    PAGE.write_text(filled(PAGE.read_text()))
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
-        PAGE.write_text(filled(PAGE.read_text()))
+        write()
     else:
         print(filled(PAGE.read_text()))
