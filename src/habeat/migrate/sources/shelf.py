@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dbm
 import os
+import re
 import sqlite3
 from collections.abc import Container, Mapping
 from contextlib import closing
@@ -31,6 +32,8 @@ SUFFIXES = ("", ".db", ".dat", ".dir", ".pag")
 BYTES_MOST = 100_000_000
 _SQLITE = b"SQLite format 3\0"
 _MOMENT_BYTES = 10
+#: The command line of `celery beat`, or of a worker with a beat in it.
+_BEAT = re.compile(rb"\bcelery\b.*(\bbeat\b|\s(-B|--beat)\b)", re.DOTALL)
 STALE = (
     "celery's beat writes its last runs every 3 minutes and when it stops; if it was killed, give "
     "the time of the kill with --sent-until"
@@ -187,9 +190,15 @@ def _span(found: Any) -> timedelta:
 
 
 def living(path: Path, processes: Path = Path("/proc")) -> Living:
-    """Whether a process has the file open, as a running beat has; where the system tells."""
+    """Whether a beat of this file runs, where the system tells.
+
+    A beat has its file open, unless it is a `dbm.dumb` one. So a beat that runs in the file's
+    folder counts too.
+    """
     for holder, what in _holders(path, processes):
         return Living(True, f"process {holder} has {what} open")
+    for process in _beats_in(path.absolute().parent, processes):
+        return Living(True, f"process {process} is a celery beat that runs in the file's folder")
     if pid := _pid_of(path.with_name("celerybeat.pid"), processes):
         return Living(True, f"celerybeat.pid names process {pid}, which runs")
     return Living(False)
@@ -213,6 +222,19 @@ def _holders(path: Path, processes: Path) -> list[tuple[str, Path]]:
         except OSError:  # it ended, or belongs to another user
             continue
     return holders
+
+
+def _beats_in(folder: Path, processes: Path) -> list[str]:
+    """The processes that are celery's beat by their command line, and run in this folder."""
+    found: list[str] = []
+    for process in _numbered(processes):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+            if _BEAT.search(command) and (process / "cwd").resolve() == folder.resolve():
+                found.append(process.name)
+        except OSError:  # it ended, or belongs to another user
+            continue
+    return found
 
 
 def _numbered(processes: Path) -> list[Path]:

@@ -289,6 +289,39 @@ def test_a_process_that_has_the_file_open_is_its_beat(path: Path) -> None:
     assert shelf.living(path) == Living(False)
 
 
+@pytest.mark.parametrize(
+    ("words", "alive"),
+    [
+        (("celery", "-A", "proj", "beat"), True),
+        (("celery", "-A", "proj", "worker", "-B"), True),
+        (("celery", "-A", "proj", "worker"), False),
+        (("celery", "-A", "proj", "habeat", "list"), False),
+    ],
+)
+def test_a_beat_in_the_files_folder_is_evidence(
+    path: Path, tmp_path: Path, words: tuple[str, ...], alive: bool
+) -> None:
+    """A file of dbm.dumb's is not kept open."""
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("the system does not tell what runs")
+    write(path, entry())
+    code = "import sys; print('up', flush=True); sys.stdin.read()"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for folder, expected in ((tmp_path, alive), (elsewhere, False)):
+        beat = subprocess.Popen(
+            [sys.executable, "-c", code, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+        )
+        assert beat.stdout is not None
+        beat.stdout.readline()
+        found = shelf.living(path)
+        beat.communicate(b"")
+        assert (found.alive, str(beat.pid) in found.evidence) == (expected, expected)
+
+
 def test_a_pidfile_of_a_process_that_runs_is_evidence(path: Path) -> None:
     pidfile = path.with_name("celerybeat.pid")
     for text, alive in ((str(os.getpid()), True), ("999999999", False), ("x", False)):
