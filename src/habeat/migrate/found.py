@@ -96,7 +96,7 @@ class SourceAlive(HabeatError):
 
     def __init__(self, source: str, evidence: str) -> None:
         super().__init__(
-            f"the beat of {source} may still be running: {evidence}; stop it first, or every slot "
-            "may be sent twice (--even-if-alive carries the entries all the same)"
+            f"the old beat may still be running: {evidence}; stop it first, or every slot may be "
+            f"sent twice (--even-if-alive carries the entries of {source} all the same)"
         )
         self.evidence = evidence

@@ -225,7 +225,7 @@ def _written(found: SourceEntry, wanted: Entry, at: Instant, source: str) -> Row
         paused=paused,
         resume_at_ms=None,
         position=replace(position, due_ms=None) if paused else position,
-        last_fired_ms=last_ms,
+        last_fired_ms=last_ms if found.total_run_count else None,
         fired=found.total_run_count,
         note=f"migrated from {source}",
         owned=entry.owner == "config",

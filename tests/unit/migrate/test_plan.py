@@ -114,6 +114,14 @@ def test_the_count_is_carried() -> None:
     assert (row.arrival.fired, row.arrival.last_fired_ms) == (41, ms(NOW))
 
 
+def test_a_last_run_without_any_run_is_only_a_position() -> None:
+    """Celery's beat gives a new entry the moment at which it saw it first."""
+    row = plan(source(last_run_at=NOW))
+    assert row.arrival is not None
+    assert (row.arrival.fired, row.arrival.last_fired_ms) == (0, None)
+    assert row.first_slot == NOW + HOUR
+
+
 def test_a_disabled_entry_is_carried_and_not_due() -> None:
     row = plan(source(enabled=False, last_run_at=NOW))
     assert (row.action, row.first_slot, row.why) == (Action.CARRY, None, "disabled")
