@@ -434,6 +434,15 @@ def test_a_name_of_any_length_keeps_the_table_readable(app: Celery, shell: Shell
     assert len(shown) < 2_000
 
 
+def test_an_entry_that_was_removed_there_since_is_named(app: Celery, shell: Shell) -> None:
+    save(app, "a", 60, NOW)
+    save(app, "gone", 60, NOW).save()
+    shell.ok("migrate", "--from", "redbeat", "--apply")
+    redbeat().RedBeatSchedulerEntry.from_key("redbeat:gone", app=app).delete()
+    expected = "habeat also fires 1 entry that the other beat lacks: 'gone'"
+    assert expected in shell.ok("migrate", "--from", "redbeat", "--apply")
+
+
 def test_a_switch_by_name_says_which_entries_both_beats_would_send(
     app: Celery, shell: Shell
 ) -> None:

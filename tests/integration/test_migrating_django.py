@@ -232,6 +232,7 @@ def test_a_beat_that_does_not_know_of_an_overdue_row_lives_all_the_same(app: Cel
         PeriodicTask.objects.filter(name="b").update(total_run_count=1)
 
     assert reading(app, act=act).living.alive
+    assert "overdue" not in reading(app).living.evidence
 
 
 def test_edits_of_the_rows_are_no_proof_that_its_beat_lives(app: Celery) -> None:

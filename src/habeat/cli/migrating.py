@@ -31,7 +31,7 @@ from habeat.client.history import moment
 from habeat.client.location import location_of_app
 from habeat.clock import SystemClock
 from habeat.core.shadow import is_shadow
-from habeat.migrate.apply import Migration, migrated
+from habeat.migrate.apply import Migration, migrated, only_here
 from habeat.migrate.found import Living, Reading, SourceAlive
 from habeat.migrate.plan import AHEAD_MS, UNFINISHED, Action, Here, Row
 from habeat.migrate.sources import django, redbeat, shelf
@@ -213,8 +213,20 @@ def _migrate(calls: RetryingCalls, wanted: _Wanted) -> tuple[Migration, Living, 
     alive = reading.living
     if wanted.apply and not wanted.even_if_alive:
         alive = _since(reading, _selected(reader(origin), wanted.name_prefix))
-    hints = (reading.hint, _shared(here, wanted.name_prefix))
+    hints = (
+        reading.hint,
+        _shared(here, wanted.name_prefix),
+        _only_here(only_here(calls, reading, wanted.name_prefix), str(wanted.source)),
+    )
     return done, alive, "; ".join(filter(None, hints))
+
+
+def _only_here(names: Sequence[str], source: str) -> str:
+    """A note on entries that fire here and are not in the source; "" for none."""
+    if not names or source == "shelve":  # a file that has entries of the code only
+        return ""
+    named = ", ".join(map(repr_of, names[:3])) + (", …" if len(names) > 3 else "")
+    return f"habeat also fires {entries_counted(len(names))} that the other beat lacks: {named}"
 
 
 def _shared(here: Here, name_prefix: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
+from habeat.client.selection import entries_of, pages_of
 from habeat.client.swapping import Plan, swap
 from habeat.errors import RevisionConflict
 from habeat.migrate.found import Reading, SourceEntry
@@ -57,6 +58,23 @@ def migrated(
         if progress is not None:
             progress(len(rows), len(reading.entries) + len(reading.uncarried))
     return Migration(reading.source, sorted(rows, key=lambda row: row.name), not dry_run)
+
+
+def only_here(calls: RetryingCalls, reading: Reading, name_prefix: str) -> Sequence[str]:
+    """The entries of the API that fire here and that the source does not have.
+
+    After a way back and a second switch, somebody may have removed them there meanwhile.
+    """
+    there = {each.name for each in reading.entries} | {each.name for each in reading.uncarried}
+    found: list[str] = []
+    for page in pages_of(calls):
+        names = [name for name in page if name.startswith(name_prefix) and name not in there]
+        found += [
+            entry.name
+            for entry in entries_of(calls, names)
+            if entry.owner == "api" and entry.condition in ("active", "failing")
+        ]
+    return found
 
 
 @dataclass(frozen=True)

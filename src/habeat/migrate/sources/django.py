@@ -278,7 +278,8 @@ def _living(
     sleep(LOOK_S)
     if _runs(tables) != before:
         return Living(True, f"last runs in the database changed within {LOOK_S:g} s")
-    if overdue := _overdue(entries, now):
+    overdue = _overdue(entries, now) if age > timedelta(seconds=SYNC_S) else ""
+    if overdue:
         return Living(False, f"it has not sent for {_age(age)}, and {overdue} is overdue")
     return Living(False, f"its newest last run is {_age(age)} old; stop its beat with SIGTERM")
 
