@@ -6,8 +6,10 @@ import enum
 import os
 import threading
 import uuid
+from collections import OrderedDict, deque
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -43,6 +45,27 @@ def test_an_empty_name_becomes_one_that_can_be_read(app: Celery) -> None:
     twice = declare(app, {"": GOOD, "(empty)": GOOD})
     [why] = twice.broken.values()
     assert "a name that no other entry has" in why
+
+
+def test_what_celerys_beat_takes_is_taken(app: Celery) -> None:
+    """Forms of schedules, arguments, options and names that real configurations have."""
+    timely = schedule(60, nowfun=lambda: datetime.now(UTC))
+    whens = [1, 1.0, timedelta(seconds=1), schedule(1), timely, crontab()]
+    given: dict[Any, Any] = {f"when {at}": {**GOOD, "schedule": it} for at, it in enumerate(whens)}
+    arguments: list[Any] = [None, [1], "ab", {5}, range(3), deque([1]), (n for n in (1, 2))]
+    given |= {f"args {at}": {**GOOD, "args": it} for at, it in enumerate(arguments)}
+    mappings: list[Any] = [None, OrderedDict(b=1, a=2), MappingProxyType({"a": 1}), {}]
+    given |= {f"kwargs {at}": {**GOOD, "kwargs": it} for at, it in enumerate(mappings)}
+    options = [{"expires": timedelta(60)}, {"queue": Queue("q")}, {"priority": 0, "queue": None}]
+    given |= {f"options {at}": {**GOOD, "options": it} for at, it in enumerate(options)}
+    given |= dict.fromkeys([5, ("a", "b"), None, b"bytes", 1.5, True, Delivery.AT_LEAST_ONCE], GOOD)
+    whole = ScheduleEntry("e", "proj.add", schedule=schedule(1), args=(1,), app=app)
+    given |= {"an entry": whole, "more": {**GOOD, "name": "x", "total_run_count": 5}}
+    found = declare(app, given)
+    assert found.broken == {}
+    assert len(found.entries) == len(given)
+    assert (found.entries["args 2"].args, found.entries["an entry"].args) == (("a", "b"), (1,))
+    assert list(found.entries["kwargs 1"].kwargs) == ["b", "a"]
 
 
 def test_a_plain_entry(app: Celery) -> None:
