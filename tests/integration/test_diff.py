@@ -189,9 +189,24 @@ def test_a_shorter_period(records: Records, client: Client) -> None:
     assert client.diff(since=timedelta(hours=3, minutes=30)).agrees
 
 
+def test_a_period_in_the_past(records: Records, client: Client, shell: Shell) -> None:
+    differing(records)
+    found = client.diff(since=timedelta(hours=8, minutes=30), until=timedelta(hours=4, minutes=30))
+    assert {name: count for name, count in found.counts.items() if count} == {
+        "same": 3,
+        "shifted": 1,
+    }
+    assert "2 same" in shown(shell, "diff", "--since", "3h", "--until", "30m")
+
+
 @pytest.mark.parametrize(
     "given",
-    [{"tolerance": timedelta(0)}, {"tolerance": timedelta(days=1)}, {"since": "yesterday"}],
+    [
+        {"tolerance": timedelta(0)},
+        {"tolerance": timedelta(days=1)},
+        {"since": "yesterday"},
+        {"until": timedelta(days=2)},
+    ],
 )
 def test_invalid_arguments(records: Records, client: Client, given: Any) -> None:
     with pytest.raises(ValidationError):

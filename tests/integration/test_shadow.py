@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from habeat.store.calling import Caller
 from habeat.store.connection import Connections
 from habeat.store.keys import Keys
 from habeat.store.shadow_log import ShadowLog
+from tests.integration.test_cli import Shell
 from tests.support.servers.children import until
 from tests.support.servers.rabbitmq import RabbitMQNode
 from tests.support.servers.redis_server import Server
@@ -141,6 +143,42 @@ def test_its_keys_are_not_those_of_the_real_run(shadow: Shadow, app: Celery) -> 
     real.conf.habeat_key_prefix = "habeat:proj-shadow"
     with Client(real) as client, pytest.raises(ForeignState, match="the shadow of 'proj'"):
         client.add("own", "proj.tick", habeat.every(60))
+
+
+def test_when_the_shadow_is_switched_off_nothing_fires_at_once_and_nothing_counts_as_sent(
+    shadow: Shadow, app: Celery
+) -> None:
+    shadow.until(lambda: len(shadow.decided()) >= 5)
+    shadow.close()
+    app.conf.habeat_shadow = False
+    real = Shadow(app, shadow.server)
+    began = real.client.server_time()
+    try:
+        records = real.until(lambda: real.client.history(outcome=("sent", "late")))
+        assert min(record.slot for record in records) > began
+        assert {record.outcome for record in real.client.history()} == {"sent"}
+        assert "celery" in in_broker(shadow.server)
+        assert all(each.at_ms <= began.timestamp() * 1_000 for each in shadow.decided())
+    finally:
+        real.close()
+
+
+def test_entries_of_redbeat_are_migrated_into_the_shadow_while_redbeat_lives(
+    shadow: Shadow, app: Celery
+) -> None:
+    admin: Any = shadow.server.admin
+    schedule = {"__type__": "interval", "every": 60.0, "relative": False}
+    entry = {"name": "own", "task": "proj.tick", "args": [], "kwargs": {}, "options": {}}
+    admin.hset("redbeat:own", "definition", json.dumps({**entry, "schedule": schedule}))
+    admin.zadd("redbeat::schedule", {"redbeat:own": 1})
+    admin.set("redbeat::lock", "x", px=60_000)
+    app.conf.redbeat_redis_url = app.conf.habeat_redis_url
+    shell = Shell(app.conf.habeat_redis_url)
+    shell.app = app
+    shell.ok("migrate", "--from", "redbeat", "--apply", "--even-if-alive")
+    assert [each.name for each in shadow.client.list()] == ["own"]
+    assert admin.hexists(KEYS.entries, "own")
+    assert admin.zcard("redbeat::schedule") == 1
 
 
 def test_it_sees_the_messages_of_another_beat_with_a_digest_of_their_arguments(

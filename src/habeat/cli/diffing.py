@@ -38,6 +38,7 @@ BEATS_SHOWN = 3
     show_default=True,
     help="From this time on (ISO 8601, or 2h, 7d)",
 )
+@click.option("--until", type=SINCE, help="Up to this time; default: now.")
 @click.option(
     "--tolerance",
     type=SPAN,
@@ -58,6 +59,7 @@ def diff_command(
     client: Client,
     names: tuple[str, ...],
     since: Any,
+    until: Any,
     tolerance: timedelta,
     everything: bool,
     limit: int,
@@ -69,7 +71,9 @@ def diff_command(
     (habeat would have sent a message, your beat did not), extra (the reverse), shifted (both did,
     at different times). Exits with status 1 if anything differs, or if nothing could be compared.
     """
-    diff = client.diff(*names, since=ago(since, client.server_time()), tolerance=tolerance)
+    now = client.server_time()
+    end = None if until is None else ago(until, now)
+    diff = client.diff(*names, since=ago(since, now), until=end, tolerance=tolerance)
     listed = diff.slots if everything else diff.differences
     if as_json:
         say_json(_json(diff, listed))

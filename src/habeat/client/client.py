@@ -20,7 +20,7 @@ from habeat.client.arguments import DeliveryPolicy, EntryChanges, MisfirePolicy,
 from habeat.client.bulk import added
 from habeat.client.by_hand import Backfill, RequestId, backfilled, request_id_of, triggered
 from habeat.client.calls import RetryingCalls, Session
-from habeat.client.comparing import DAY, TOLERANCE, Diff, compared
+from habeat.client.comparing import DAY, TOLERANCE, Diff, Period, compared
 from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
 from habeat.client.deferring import writes_for
 from habeat.client.editing import Editing, pausing, resuming
@@ -303,17 +303,19 @@ class Client:
         self,
         *names: str,
         since: datetime | timedelta = DAY,
+        until: datetime | timedelta | None = None,
         tolerance: timedelta = TOLERANCE,
     ) -> Diff:
         """What a shadow would have sent beside what another beat sent, slot by slot.
 
-        From `since` on, of these entries or of all. Times that differ by `tolerance` at most are
-        the same. Without `habeat_shadow`, it reads what the app's shadow recorded before. Raises
-        ValidationError, also if the period has more than 500,000 records, EntryNotFound for a name
-        that does not occur in it, and NotAllowed for a client with a scope.
+        From `since` to `until` (default: now), of these entries or of all; a timedelta is that long
+        ago. Times that differ by `tolerance` at most are the same. Without `habeat_shadow`, it
+        reads what the app's shadow recorded before. Raises ValidationError, also if the period has
+        more than 1,000,000 records, EntryNotFound for a name that does not occur in it, and
+        NotAllowed for a client with a scope.
         """
         self._check_scope(None)
-        return compared(self._calls.bounded(), names, since, tolerance)
+        return compared(self._calls.bounded(), names, Period(since, until, tolerance))
 
     def status(self) -> Status:
         """The leader, the standbys, what is due, and what is wrong."""

@@ -12,6 +12,7 @@ from habeat.client.calls import RetryingCalls, Session
 from habeat.client.history import moment
 from habeat.core.comparison import (
     DIFFERENT,
+    REACH_MS,
     TOLERANCE_MS,
     Message,
     Pair,
@@ -32,7 +33,7 @@ VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 DAY = timedelta(days=1)
 TOLERANCE = timedelta(milliseconds=TOLERANCE_MS)
 #: More records of a period would take more memory than a client may use.
-RECORDS_MOST = 500_000
+RECORDS_MOST = 1_000_000
 CHECK_EVERY = 5_000
 MAX_TOLERANCE = timedelta(hours=1)
 
@@ -92,41 +93,54 @@ class Diff:
         return not self.blind and not self.differences
 
 
-def compared(
-    calls: RetryingCalls,
-    names: Sequence[str],
-    since: datetime | timedelta,
-    tolerance: timedelta,
-) -> Diff:
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What to compare: from when to when, and how far apart is the same. ValidationError."""
+
+    since: datetime | timedelta
+    until: datetime | timedelta | None
+    tolerance: timedelta
+
+    @property
+    def tolerance_ms(self) -> int:
+        if not timedelta(0) < self.tolerance <= MAX_TOLERANCE:
+            raise ValidationError("tolerance", self.tolerance, "more than 0, and at most an hour")
+        return self.tolerance // timedelta(milliseconds=1)
+
+    def bounds_ms(self, now_ms: int) -> tuple[int, int]:
+        """Its start and its end, which may be later than now."""
+        since_ms = _instant_ms("since", self.since, now_ms)
+        until_ms = now_ms if self.until is None else _instant_ms("until", self.until, now_ms)
+        if until_ms <= since_ms:
+            raise ValidationError("until", self.until, "a time after `since`")
+        return since_ms, until_ms
+
+
+def compared(calls: RetryingCalls, names: Sequence[str], period: Period) -> Diff:
     """Compare; ValidationError, EntryNotFound for a name that has no slot and no message."""
     own = calls.location.prefix.endswith(SUFFIX)
     if own:
-        return _compared(calls, names, since, tolerance)
+        return _compared(calls, names, period)
     shadow = calls.under(shadow_prefix(calls.location.prefix))
     try:
-        return _compared(shadow, names, since, tolerance)
+        return _compared(shadow, names, period)
     finally:
         shadow.close()
 
 
-def _compared(
-    calls: RetryingCalls,
-    names: Sequence[str],
-    since: datetime | timedelta,
-    tolerance: timedelta,
-) -> Diff:
-    tolerance_ms = tolerance // timedelta(milliseconds=1)
-    if not 0 < tolerance_ms <= MAX_TOLERANCE // timedelta(milliseconds=1):
-        raise ValidationError("tolerance", tolerance, "more than 0, and at most an hour")
+def _compared(calls: RetryingCalls, names: Sequence[str], period: Period) -> Diff:
+    tolerance_ms = period.tolerance_ms
     now_ms, periods = calls.read(_times)
-    from_ms = _from_ms(since, now_ms)
+    from_ms, to_ms = period.bounds_ms(now_ms)
     all_watched = Watched.of(periods, join_ms=JOIN_MS)
     # What is due now may be sent a little late: that is for the next comparison.
     settled_ms = max(tolerance_ms, TOLERANCE_MS)
-    until_ms = max((end for _, end in all_watched.periods), default=now_ms) - settled_ms
-    slots, messages = _records(calls, from_ms, now_ms)
+    seen_ms = max((end for _, end in all_watched.periods), default=now_ms)
+    until_ms = min(to_ms, seen_ms - settled_ms)
+    last_ms = min(now_ms, until_ms + REACH_MS)
+    slots, messages = _records(calls, from_ms, last_ms)
     slots = [slot for slot in slots if slot.at_ms <= until_ms]
-    watched = all_watched.within(from_ms, now_ms)
+    watched = all_watched.within(from_ms, last_ms)
     blind = _why_blind(slots, messages, watched)
     terms = Terms(Watched() if blind else watched, from_ms, until_ms, tolerance_ms)
     found = compare(slots, messages, terms)
@@ -160,25 +174,25 @@ def _times(session: Session) -> tuple[int, list[tuple[int, int]]]:
     return session.shadow.now_ms(), session.shadow.periods()
 
 
-def _from_ms(since: Any, now_ms: int) -> int:
-    if isinstance(since, timedelta):
-        return max(0, now_ms - since // timedelta(milliseconds=1))
+def _instant_ms(field: str, given: Any, now_ms: int) -> int:
+    if isinstance(given, timedelta):
+        return max(0, now_ms - given // timedelta(milliseconds=1))
     try:
-        return to_ms("since", since)
+        return to_ms(field, given)
     except ValidationError:
         allowed = "a datetime with a timezone, or a timedelta (that long ago)"
-        raise ValidationError("since", since, allowed) from None
+        raise ValidationError(field, given, allowed) from None
 
 
-def _records(calls: RetryingCalls, from_ms: int, now_ms: int) -> tuple[list[Slot], list[Message]]:
+def _records(calls: RetryingCalls, from_ms: int, last_ms: int) -> tuple[list[Slot], list[Message]]:
     """The slots and the messages of a period; a message that was recorded twice counts once."""
 
     def read(session: Session) -> tuple[list[Slot], list[Message]]:
         slots: list[Slot] = []
         messages: dict[str, Message] = {}
-        for count, each in enumerate(session.shadow.between(from_ms, now_ms), 1):
+        for count, each in enumerate(session.shadow.between(from_ms, last_ms), 1):
             if count > RECORDS_MOST:
-                allowed = f"a shorter period: this one has more than {RECORDS_MOST:,} records"
+                allowed = f"a shorter period, with `until`: this has over {RECORDS_MOST:,} records"
                 raise ValidationError("since", moment(from_ms), allowed)
             if count % CHECK_EVERY == 0:
                 calls.check(f"{count} records were read")

@@ -9,6 +9,7 @@ keys are held to the age and the length of the ledger.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -89,16 +90,17 @@ class ShadowLog:
         """The tasks of the last `limit` records."""
         key = self._caller.keys.shadow
         found: Any = self._caller.do(lambda client: client.zrange(key, 0, limit - 1, desc=True))
-        read = (_read(raw, 0) for raw in found)
+        read = (_read(raw, 0, {}) for raw in found)
         return {each.kind.task for each in read if isinstance(each, Slot)}
 
     def between(self, from_ms: int, to_ms: int) -> Iterator[Slot | Message]:
         """What would have been sent and what was seen, by time."""
         key, offset_ms, passed = self._caller.keys.shadow, from_ms, 0
+        kinds: dict[Kind, Kind] = {}  # many records share a few
         while True:
             page = self._page(key, offset_ms, to_ms, passed)
             for raw, at in page:
-                found = _read(raw, int(at))
+                found = _read(raw, int(at), kinds)
                 if found is not None:
                     yield found
             if len(page) < PAGE:
@@ -130,14 +132,16 @@ def _written(message: Message) -> bytes:
     return json.dumps(words, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def _read(raw: bytes, at_ms: int) -> Slot | Message | None:
+def _read(raw: bytes, at_ms: int, kinds: dict[Kind, Kind]) -> Slot | Message | None:
     """One member; None if it cannot be read, as another program may have written it."""
     try:
         found = json.loads(raw)
         kind = Kind(str(found["task"]), str(found["queue"]), str(found["arguments"]))
+        kind = kinds.setdefault(kind, kind)
         if "would" in found:
             period = found["period"]
-            return Slot(str(found["would"]), at_ms, kind, None if period is None else int(period))
-        return Message(str(found["saw"]), at_ms, kind, str(found["sender"]))
+            entry = sys.intern(str(found["would"]))
+            return Slot(entry, at_ms, kind, None if period is None else int(period))
+        return Message(str(found["saw"]), at_ms, kind, sys.intern(str(found["sender"])))
     except Exception:
         return None
