@@ -223,6 +223,7 @@ def test_what_goes_back_to_redbeat_can_come_again(
     for _ in range(30):
         assert again.next_after_ms(after_ms) == rule.next_after_ms(after_ms)
         after_ms += 86_400_000 * 13
+    assert "WKST" not in again.text, "the rule would be another one than the one that is here"
     last_run = by_name["each minute"].last_run_at
     assert last_run is not None
     assert last_run.second == 7

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from celery import Celery
 from celery.beat import PersistentScheduler
 from celery.schedules import crontab
@@ -49,6 +50,21 @@ def test_the_last_runs_of_celerys_beat_are_carried(shell: Shell, tmp_path: Path)
         entry = client.get("nightly")
         assert (entry.owner, entry.state.fired, entry.state.last_fired) == ("config", 12, last)
         assert entry.state.next_slot == last + timedelta(hours=1) - timedelta(seconds=1)
+
+
+def test_the_reason_of_an_entry_that_is_not_carried_is_complete_on_a_narrow_terminal(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.app.conf.beat_schedule = {"nightly": NIGHTLY, "lost": {"task": "", "schedule": 90}}
+    path = tmp_path / "celerybeat-schedule"
+    beats_file(shell.app, path, datetime.now(UTC))
+    monkeypatch.setattr("habeat.cli.tables.terminal_columns", lambda: 80)
+    printed = shell("migrate", "--from", "shelve", "--schedule", str(path))
+    [row] = [line for line in printed.stdout.splitlines() if line.startswith("lost  ")]
+    assert row.endswith("…")
+    [reason] = [line for line in printed.stdout.splitlines() if line.startswith("lost: ")]
+    assert len(reason) > 80
+    assert printed.exit_code == 1
 
 
 def test_a_file_that_is_missing_is_an_error(shell: Shell, tmp_path: Path) -> None:

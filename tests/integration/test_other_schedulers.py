@@ -186,6 +186,17 @@ def test_each_line_is_logged_once(sight: Sight, caplog: pytest.LogCaptureFixture
     assert "migrate --from redbeat" in line
 
 
+@pytest.mark.parametrize(("names", "lines"), [(["tick"], 0), (["tick", "other"], 1)])
+def test_entries_that_were_carried_over_are_not_remarked_on(
+    sight: Sight, caplog: pytest.LogCaptureFixture, names: list[str], lines: int
+) -> None:
+    sight.redbeat(*names, "celery.backend_cleanup")
+    with caplog.at_level(logging.WARNING):
+        sight.look({"tick": TICK})
+    assert len(caplog.messages) == lines
+    assert all(f"found {len(names)} entries of RedBeat" in each for each in caplog.messages)
+
+
 def test_a_look_is_in_a_thread_at_intervals_and_one_that_hangs_is_the_last(sight: Sight) -> None:
     clock = FakeClock()
     sight.redbeat("tick")

@@ -109,7 +109,7 @@ class OtherSchedulers:
             if source not in out
             for each in self._quietly(source, look)
         )
-        self._log(is_empty)
+        self._log(is_empty, len(names))
 
     def _is_empty(self, caller: Caller) -> bool:
         """Whether there is no entry, or only Celery's own."""
@@ -136,12 +136,14 @@ class OtherSchedulers:
             log.debug("habeat: looking for entries of %s failed", source, exc_info=True)
             return []
 
-    def _log(self, is_empty: bool) -> None:
+    def _log(self, is_empty: bool, compared: int) -> None:
         shadow = self._settings.shadow
         said = list(problems(self.found, is_empty=is_empty, shadow=shadow))
         lines = {f"habeat: not healthy: {sentence}" for sentence in said}
         if not said:
-            lines |= {_remark(each) for each in self.found if each.entries and not shadow}
+            lines |= {
+                _remark(each) for each in self.found if not shadow and _is_left(each, compared)
+            }
         for line in sorted(lines - self._logged):
             log.warning(line)
         self._logged = lines
@@ -151,12 +153,12 @@ class OtherSchedulers:
     def _redbeat(self, caller: Caller, names: Sequence[str]) -> Iterator[OtherScheduler]:
         prefix = str(self._app.conf.get("redbeat_key_prefix") or "redbeat:")
         schedule = f"{prefix}:schedule"
-        entries = int(caller.do(lambda client: client.zcard(schedule)))
+        members: Any = [wire(f"{prefix}{name}") for name in (OWN_OF_CELERY, *names)]
+        found: Any = caller.do(lambda client: client.zmscore(schedule, members))
+        own, *ours = (score is not None for score in found)
+        entries, shared = int(caller.do(lambda client: client.zcard(schedule))) - own, sum(ours)
         if not entries:
             return
-        members: Any = [wire(f"{prefix}{name}") for name in names]
-        found: Any = caller.do(lambda client: client.zmscore(schedule, members)) if members else ()
-        shared = sum(score is not None for score in found)
         alive = bool(caller.do(lambda client: client.exists(f"{prefix}:lock")))
         yield OtherScheduler("redbeat", schedule, entries, shared, alive=alive)
 
@@ -204,9 +206,16 @@ def _django(names: Sequence[str], lately: datetime) -> Iterator[OtherScheduler]:
         connections.close_all()  # they belong to this thread
 
 
+def _is_left(other: OtherScheduler, compared: int) -> bool:
+    """Whether some of its entries may not be here; `compared` of our names were looked for."""
+    if compared == NAMES_COMPARED and other.shared == compared:
+        return False  # all of a sample are here
+    return other.shared < (other.entries or 0)
+
+
 def _remark(other: OtherScheduler) -> str:
     count = plural(other.entries or 0, "entry", "entries")
     return (
-        f"habeat: found {count} of {other.called}; they are NOT imported: "
+        f"habeat: found {count} of {other.called}, which beat does not import: "
         f"`celery -A proj habeat {command(other)}` shows what can be carried over"
     )

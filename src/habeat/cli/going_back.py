@@ -89,9 +89,12 @@ def _say(done: GoingBack, now: datetime) -> None:
     say(f"from the prefix {done.prefix}")
     say(f"to {done.target}")
     if done.rows:
-        Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY).print(
-            [_row(row, now) for row in done.rows]
-        )
+        table = Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY)
+        table.print([_row(row, now) for row in done.rows])
+        if table.is_narrowed("WHY"):
+            for row in done.rows:
+                if row.step in (Step.DISABLE, Step.REFUSE):
+                    say(f"{row.name}: {_why(row)}")
     for step, (did, would) in _SUMMARY.items():
         if count := sum(row.step is step for row in done.rows):
             say(f"{entries_counted(count)} {did if done.written else would}")
@@ -103,8 +106,11 @@ def _say(done: GoingBack, now: datetime) -> None:
 
 def _row(row: BackRow, now: datetime) -> Sequence[str | Cell]:
     word, colour = _WORDS[row.step]
-    why = "; ".join(each for each in (row.why, *row.notes) if each)
-    return (row.name, Cell(word, colour=colour), when(row.first_slot, now), why)
+    return (row.name, Cell(word, colour=colour), when(row.first_slot, now), _why(row))
+
+
+def _why(row: BackRow) -> str:
+    return "; ".join(each for each in (row.why, *row.notes) if each)
 
 
 def _as_json(done: GoingBack) -> Mapping[str, Any]:

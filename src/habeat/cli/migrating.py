@@ -342,10 +342,15 @@ def _say(done: Migration, alive: Living, hint: str, now: datetime, prefix: str) 
     say(f"from {done.source}")
     say(f"to the prefix {prefix}")
     if done.rows:
-        Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY).print(
-            # What a person has to look at is last, next to the summary.
+        table = Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY)
+        # What a person has to look at is last, next to the summary.
+        table.print(
             [_row(row, now) for row in sorted(done.rows, key=lambda row: row.action in UNFINISHED)]
         )
+        if table.is_narrowed("WHY"):
+            for row in done.rows:
+                if row.action in UNFINISHED:
+                    say(f"{_name(row)}: {_why(row)}")
     for action, (did, would) in _SUMMARY.items():
         if count := sum(row.action is action for row in done.rows):
             say(f"{entries_counted(count)} {did if done.written else would}")
@@ -362,9 +367,15 @@ def _say(done: Migration, alive: Living, hint: str, now: datetime, prefix: str) 
 
 def _row(row: Row, now: datetime) -> Sequence[str | Cell]:
     word, colour = _WORDS[row.action]
-    why = "; ".join(each for each in (row.why, *row.notes) if each)
-    name = row.name if len(row.name) <= _NAME_CHARS else f"{row.name[:_NAME_CHARS]}…"
-    return (name, Cell(word, colour=colour), when(row.first_slot, now), why)
+    return (_name(row), Cell(word, colour=colour), when(row.first_slot, now), _why(row))
+
+
+def _name(row: Row) -> str:
+    return row.name if len(row.name) <= _NAME_CHARS else f"{row.name[:_NAME_CHARS]}…"
+
+
+def _why(row: Row) -> str:
+    return "; ".join(each for each in (row.why, *row.notes) if each)
 
 
 def _as_json(done: Migration, alive: Living, hint: str) -> Mapping[str, Any]:

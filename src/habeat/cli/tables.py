@@ -83,6 +83,10 @@ class Table:
             missing = ", ".join(self._dropped)
             click.echo(f"no room for {missing}: widen the terminal, or use a pipe")
 
+    def is_narrowed(self, heading: str) -> bool:
+        """Whether texts of this column may have been cut in what was printed."""
+        return self.headings.index(heading) in self._narrowed
+
     def add(self, row: Sequence[str | Cell]) -> None:
         """Print one more row, in the columns as they are."""
         click.echo(self._line(_cells(row)), color=colours())

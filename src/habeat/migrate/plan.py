@@ -157,12 +157,12 @@ def _present(found: SourceEntry, stored: Stored, wanted: Entry, at: Instant, sou
     if not _is_same(found, stored, wanted):
         whose = "of beat_schedule" if old.owner == "config" else "made through the API"
         why = f"habeat has another entry of this name, {whose}, which stays: remove or rename one"
-        return Row(found.name, Action.KEEP, old.state.next_slot, why)
+        return Row(found.name, Action.KEEP, _next_slot(old), why)
     cursor_ms = _sent_since_ms(found, old, at)
     if cursor_ms <= old.state.cursor_ms or old.state.quarantined is not None:
         why = "beat_schedule's entry is here" if found.declared else "carried before"
         notes = _lost(found, old, at)
-        return Row(found.name, Action.PRESENT, old.state.next_slot, why, notes)
+        return Row(found.name, Action.PRESENT, _next_slot(old), why, notes)
     return _continued(stored, old, cursor_ms, source)
 
 
@@ -195,6 +195,15 @@ def _lost(found: SourceEntry, old: Entry, at: Instant) -> tuple[str, ...]:
     return (f"habeat was started first: no beat has sent its slots from {instant(slot_ms)} on",)
 
 
+def _is_off(entry: Entry) -> bool:
+    return entry.condition in ("disabled", "paused")
+
+
+def _next_slot(entry: Entry) -> datetime | None:
+    """The next slot of an entry that is here; None if it will not fire."""
+    return None if _is_off(entry) else entry.state.next_slot
+
+
 def _continued(stored: Stored, old: Entry, cursor_ms: int, source: str) -> Row:
     """The row of an entry that the source has run after habeat did."""
     position = position_after(old, cursor_ms)
@@ -205,9 +214,8 @@ def _continued(stored: Stored, old: Entry, cursor_ms: int, source: str) -> Row:
         position=position,
         lost=SkippedRun(cursor_ms, cursor_ms, 0, Outcome.NOTE, f"until here sent by {source}"),
     )
-    why = f"it is here, and {source.partition(' ')[0]} has run it since"
-    is_off = old.condition in ("disabled", "paused")
-    first_slot = None if is_off else instant(position.next_slot_ms)
+    why = "it is here, and the other beat has run it since"
+    first_slot = None if _is_off(old) else instant(position.next_slot_ms)
     return Row(old.name, Action.CONTINUE, first_slot, why, write=write)
 
 

@@ -86,7 +86,7 @@ def test_entries_of_redbeat_in_sight(make_fleet: MakeFleet, valkey: Server) -> N
     valkey.admin.zadd("redbeat::schedule", {"redbeat:a": 1, "redbeat:b": 2, "redbeat:c": 3})
     fleet = make_fleet(valkey, dict(redis_broker(valkey).conf), entries(1))
     fleet.start(1)
-    line = "found 3 entries of RedBeat; they are NOT imported"
+    line = "found 3 entries of RedBeat, which beat does not import"
     until(lambda: line in fleet.logs(), 20, fleet.logs)
 
 

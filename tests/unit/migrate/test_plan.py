@@ -250,6 +250,12 @@ def test_what_was_carried_before_is_present() -> None:
     assert (row.action, row.arrival) == (Action.PRESENT, None)
 
 
+def test_a_disabled_entry_that_was_carried_before_shows_no_slot() -> None:
+    found = source(3_600, enabled=False, last_run_at=NOW)
+    row = planned(found, stored(plan(found)), Here(), AT, "RedBeat")
+    assert (row.action, row.first_slot) == (Action.PRESENT, None)
+
+
 def test_an_entry_that_was_changed_here_stays() -> None:
     found = source(3_600, last_run_at=NOW)
     before = stored(plan(replace(found, arguments={**found.arguments, "args": [1]})))

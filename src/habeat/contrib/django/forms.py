@@ -50,6 +50,7 @@ class JsonField(forms.JSONField):
     """
 
     def __init__(self, kind: type, what: str, **options: Any) -> None:
+        options.setdefault("help_text", f"{what[:1].upper()}{what[1:]}.")
         super().__init__(
             required=False, widget=forms.Textarea({"rows": 2, "spellcheck": "false"}), **options
         )

@@ -94,7 +94,10 @@ def _check_size(path: Path) -> None:
     except OSError as error:
         raise SourceUnreadable(f"{path} cannot be read: {error.strerror}") from None
     if not files:
-        raise SourceUnreadable(f"there is no file {path}: name celery beat's with --schedule")
+        raise SourceUnreadable(
+            f"there is no file {path}: run the command in the folder where celery's beat ran, or "
+            "name its file with --schedule"
+        )
     if size > BYTES_MOST:
         raise SourceUnreadable(f"{path} has {size} bytes, more than celery's beat needs")
 

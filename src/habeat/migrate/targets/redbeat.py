@@ -248,7 +248,7 @@ def _rule(schedule: RRule, rule: RuleText) -> dict[str, Any]:
         "__type__": "rrule",
         "freq": FREQUENCIES.index(parts.freq),
         "interval": parts.interval,
-        "wkst": parts.wkst,
+        "wkst": parts.wkst or None,  # Monday, as without it
         "count": parts.count,
         **lists,
         "byweekday": days or None,

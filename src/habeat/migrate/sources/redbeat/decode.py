@@ -233,8 +233,8 @@ def _parts(given: Mapping[str, Any]) -> list[str]:
             parts.append(f"{name.upper()}={_number(given[name], name)}")
     if given.get("until") is not None:
         parts.append(f"UNTIL={_instant(given, 'until').astimezone(UTC):%Y%m%dT%H%M%SZ}")
-    if given.get("wkst") is not None:
-        parts.append(f"WKST={_weekday(given['wkst'])}")
+    if given.get("wkst") is not None and (first := _weekday(given["wkst"])) != "MO":
+        parts.append(f"WKST={first}")
     if days := _listed(given.get("byweekday")):
         parts.append("BYDAY=" + ",".join(map(_weekday, days)))
     for name, rfc in _LISTS.items():
