@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,8 +16,10 @@ import habeat
 from habeat import Client
 from habeat.migrate.found import Reading, SourceEmpty, SourceEntry, SourceUnreadable
 from habeat.migrate.going_back import GoingBack, gone_back
+from habeat.migrate.returning import Returned
 from habeat.migrate.sources import django as source
 from habeat.migrate.targets.django import DjangoTarget
+from tests import ROOT
 from tests.integration.test_cli import Shell
 from tests.support.django_databases import empty_beat_tables
 from tests.support.positions import place
@@ -259,6 +264,42 @@ def test_missing_tables_are_named(app: Celery) -> None:
         reading(app)
 
 
+def test_too_many_rows_are_not_read(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "ENTRIES_MOST", 1)
+    add("a")
+    add("b")
+    with pytest.raises(SourceUnreadable, match="has more than 1 rows"):
+        reading(app)
+
+
+def test_a_project_without_django_celery_beat_is_named(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django.apps.apps.is_installed", lambda name: False)
+    with pytest.raises(SourceUnreadable, match="django_celery_beat is not in INSTALLED_APPS"):
+        reading(app)
+
+
+def test_a_project_that_cannot_be_imported_is_named(app: Celery) -> None:
+    app.conf.imports = ("no_such_module",)
+    with pytest.raises(SourceUnreadable, match="cannot be set up: ModuleNotFoundError"):
+        reading(app)
+
+
+def test_a_process_without_django_settings_is_told_to_name_them() -> None:
+    code = (
+        "from celery import Celery\n"
+        "from habeat.migrate.sources.django import tables_of\n"
+        "tables_of(Celery('proj'))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    environment["PYTHONPATH"] = str(ROOT / "src")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert "Django has no settings here: set DJANGO_SETTINGS_MODULE" in done.stderr
+
+
 # -- going back -------------------------------------------------------------------------------
 
 
@@ -446,6 +487,20 @@ def test_a_schedule_of_a_refused_row_can_be_used_by_the_next(client: Client, app
     client.add("b", "t", 77)
     assert sorted(steps(go_back(client, app)).values()) == ["refuse", "write"]
     assert PeriodicTask.objects.get(name="b").interval.every == 77
+
+
+@pytest.mark.parametrize("name", ["nul \0", "a surrogate \udc80"])
+def test_a_name_that_no_database_takes_does_not_stop_the_others(app: Celery, name: str) -> None:
+    from django_celery_beat.models import PeriodicTask
+
+    entries = [
+        Returned(each, "t", habeat.every(60), NOW, None, args=("\udc80",) if each == "args" else ())
+        for each in (name, "args", "good")
+    ]
+    refused = DjangoTarget(app).write(entries)
+    assert refused[name] == "django-celery-beat cannot store this name"
+    assert refused["args"].startswith("the database refuses it: ")
+    assert list(PeriodicTask.objects.values_list("name", flat=True)) == ["good"]
 
 
 def test_celerys_own_row_is_not_judged(client: Client, app: Celery) -> None:

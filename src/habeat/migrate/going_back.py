@@ -9,7 +9,7 @@ purged. Three things are done to the other scheduler:
 2. Entries that it still has under the name of one that is not written would run as they were before
    the switch: they are disabled.
 3. Entries that only it has may have been removed in habeat, or were never carried. Those that would
-   run at once are disabled, because nobody has run them for a while. The others are left. Both are
+   run at once are disabled, because no beat has run them for a while. The others are left. Both are
    named.
 
 See decision 0060.
@@ -116,14 +116,7 @@ def gone_back(
     status = _status(calls)
     if not (dry_run or force):
         check_stopped(calls.location.prefix, status)
-    there, last_runs = dict(target.enabled()), target.last_runs()
-    reading = calls.bounded(status.entries.total / PER_SECOND)
-    now = moment(reading.read(lambda session: session.inspection.now_us()) // 1_000)
-    plan = _Plan(target.abilities, there, now)
-    for entry in _entries(reading, prefix):
-        plan.add(entry, _handled_ms(entry, last_runs.get(entry.name), sent_until_ms, now))
-        reading.check(f"{len(plan.rows)} entries were read")
-    plan.add_others(target, prefix)
+    plan = _planned(calls, target, status, prefix, sent_until_ms)
     if not dry_run:
         target.disable(plan.disabled)
         plan.correct(target.write(plan.written))
@@ -131,6 +124,20 @@ def gone_back(
     rows = sorted(plan.rows.values(), key=lambda row: row.name)
     warnings = (*_unfinished(status), *_started(after, dry_run=dry_run))
     return GoingBack(calls.location.prefix, target.place, rows, not dry_run, warnings)
+
+
+def _planned(
+    calls: RetryingCalls, target: Target, status: Status, prefix: str, sent_until_ms: int | None
+) -> _Plan:
+    there = dict(target.enabled())
+    reading = calls.bounded(status.entries.total / PER_SECOND)
+    now = moment(reading.read(lambda session: session.inspection.now_us()) // 1_000)
+    plan = _Plan(target.abilities, there, now)
+    for entry in _entries(reading, prefix):
+        plan.add(entry, sent_until_ms)
+        reading.check(f"{len(plan.rows)} entries were read")
+    plan.add_others(target, prefix)
+    return plan
 
 
 def _status(calls: RetryingCalls) -> Status:

@@ -38,6 +38,8 @@ SOURCE, APP = "django-celery-beat", "django_celery_beat"
 #: Celery's own entry, which django-celery-beat always adds to its table.
 CLEANUP = "celery.backend_cleanup"
 PAGE = 500
+#: More rows than this are not read: they would fill the memory.
+ENTRIES_MOST = 200_000
 _JUST_AFTER = timedelta(milliseconds=1)
 #: How long to watch the rows for changes, while nothing is sent.
 LOOK_S = 2.0
@@ -142,7 +144,7 @@ def unreadable(place: str, error: Exception) -> SourceUnreadable:
     """The error for what the database raises."""
     hint = "run `manage.py migrate django_celery_beat`, or check the database's address"
     return SourceUnreadable(
-        f"{SOURCE} ({place}) cannot be read: {type(error).__name__}: "
+        f"{SOURCE} ({place}) cannot be used: {type(error).__name__}: "
         f"{printable(str(error), 500)}; {hint}"
     )
 
@@ -165,7 +167,10 @@ def rows_of(
     """All rows: those that can be carried, and those that cannot."""
     entries: list[SourceEntry] = []
     uncarried: list[Uncarried] = []
-    ids = list(tables.task.objects.order_by("pk").values_list("pk", "name"))
+    rows = tables.task.objects.order_by("pk")
+    if rows.count() > ENTRIES_MOST:
+        raise SourceUnreadable(f"{SOURCE} ({tables.place}) has more than {ENTRIES_MOST} rows")
+    ids = list(rows.values_list("pk", "name"))
     for start in range(0, len(ids), PAGE):
         check(f"{start} rows of {len(ids)} were read")
         page = ids[start : start + PAGE]

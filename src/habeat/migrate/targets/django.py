@@ -68,15 +68,22 @@ class DjangoTarget:
 
     def others(self, names: Sequence[str], now: datetime) -> Sequence[SourceEntry]:
         """Those of these rows that can be read."""
+        if not names:
+            return ()
         wanted = set(names)
         entries, _ = self._guarded(lambda: rows_of(self._tables, (), now))
         return [entry for entry in entries if entry.name in wanted]
 
     def write(self, entries: Sequence[Returned]) -> dict[str, str]:
         """Write these entries; returns the reasons for those that could not be written."""
-        refused: dict[str, str] = {}
-        for start in range(0, len(entries), PAGE):
-            page = entries[start : start + PAGE]
+        storable = [entry for entry in entries if _is_storable(entry.name)]
+        refused = {
+            entry.name: f"{SOURCE} cannot store this name"
+            for entry in entries
+            if not _is_storable(entry.name)
+        }
+        for start in range(0, len(storable), PAGE):
+            page = storable[start : start + PAGE]
             refused |= self._guarded(lambda: self._page(page))  # noqa: B023
         return refused
 
@@ -136,9 +143,18 @@ def _why_refused(writing: _Writing, using: str) -> str:
     except ValidationError as error:  # without the values, which may be secrets
         fields = ", ".join(getattr(error, "error_dict", {})) or "its fields"
         return f"{SOURCE} does not accept {fields}"
-    except (DataError, IntegrityError) as error:
+    except (DataError, IntegrityError, ValueError) as error:  # ValueError: a text with NUL, say
         return f"the database refuses it: {printable(str(error), 300)}"
     return ""
+
+
+def _is_storable(name: str) -> bool:
+    """Whether every database takes this name: one that it does not take fails a whole page."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in name
 
 
 def why_not(schedule: Schedule) -> str:

@@ -69,7 +69,7 @@ class ShelfTarget:
         """Nothing: `enabled` has none."""
 
     def write(self, entries: Sequence[Returned]) -> Mapping[str, str]:
-        """Write the file anew with these entries; HabeatError if it cannot be written."""
+        """Write a new file with these entries; HabeatError if it cannot be written."""
         found = living(self._path)
         if found.alive:
             raise HabeatError(f"{self._path} is in use: {found.evidence}; stop that beat first")
