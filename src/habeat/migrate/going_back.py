@@ -129,12 +129,12 @@ def gone_back(
 def _planned(
     calls: RetryingCalls, target: Target, status: Status, prefix: str, sent_until_ms: int | None
 ) -> _Plan:
-    there = dict(target.enabled())
+    there, last_runs = dict(target.enabled()), target.last_runs()
     reading = calls.bounded(status.entries.total / PER_SECOND)
     now = moment(reading.read(lambda session: session.inspection.now_us()) // 1_000)
     plan = _Plan(target.abilities, there, now)
     for entry in _entries(reading, prefix):
-        plan.add(entry, sent_until_ms)
+        plan.add(entry, _handled_ms(entry, last_runs.get(entry.name), sent_until_ms, now))
         reading.check(f"{len(plan.rows)} entries were read")
     plan.add_others(target, prefix)
     return plan
