@@ -52,7 +52,7 @@ def _firing(hand: Hand, mode: str) -> list[Word]:
     delivery = hand.one(("at_least_once", "at_most_once"))
     commands = _commands(hand, message) if mode == "atomic" else []
     expires = hand.one(("", "", hand.now_ms + 40, hand.now_ms - 1, hand.now_ms + 5_000))
-    words += [delivery, message if mode == "outbox" else "", *request, expires, len(commands)]
+    words += [delivery, "" if mode == "atomic" else message, *request, expires, len(commands)]
     for command in commands:
         words += [len(command), *command]
     return words
@@ -60,6 +60,8 @@ def _firing(hand: Hand, mode: str) -> list[Word]:
 
 def claim(hand: Hand) -> Words:
     mode = hand.one(("atomic", "outbox"))
+    if hand.now_ms % 8 == 0:
+        mode = "shadow"
     databases: Words = hand.one((("", ""), ("", ""), ("0", "0"), ("1", "0")))
     count = hand.one((1, 1, 2, 3))
     firings = [word for _ in range(count) for word in _firing(hand, mode)]

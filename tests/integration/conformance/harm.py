@@ -156,6 +156,7 @@ def _no_index(hand: Hand) -> Harm:
     """Keys of one entry or configuration that the scripts put right themselves."""
     histograms = [KEYS.entry_lateness(name.decode()) for name in NAMES]
     keys = hand.one((histograms, histograms, [KEYS.declared("old"), KEYS.declared("new")]))
+    keys = [*keys, KEYS.shadow]
     return [command for key in keys for command in (("DEL", key), ("SET", key, "x"))], []
 
 
