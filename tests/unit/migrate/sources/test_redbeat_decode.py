@@ -10,11 +10,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from celery.schedules import crontab, schedule
+from hypothesis import given
+from hypothesis import strategies as st
 
+from habeat.core.entry import EntryState
 from habeat.entries.celery_schedules import of_celery
 from habeat.errors import HabeatError, ValidationError
 from habeat.migrate.found import SourceEntry
+from habeat.migrate.plan import Here, Instant, planned
 from habeat.migrate.sources.redbeat.decode import Undecodable, decoded
+from habeat.ports.entries import Stored
 from habeat.schedules import Crontab, RRule
 from tests.support.redbeat import redbeat
 
@@ -194,6 +199,16 @@ def test_a_numbered_weekday_is_every_such_weekday_as_in_redbeat() -> None:
     assert found.arguments["schedule"].text.endswith("BYDAY=MO")
 
 
+def test_the_rule_of_old_releases_means_utc() -> None:
+    """Releases before 1.0 wrote every part, and timestamps without an offset."""
+    start = datetime(2017, 5, 4, 9, 30, tzinfo=UTC)
+    parts = dict.fromkeys(("wkst", "count", "until", "bysetpos", "bymonth", "byeaster", "byhour"))
+    rule = {"__type__": "rrule", "freq": 3, "interval": 2, **parts, "dtstart": start.timestamp()}
+    found = plain(schedule=rule)
+    assert found.arguments["schedule"] == RRule("FREQ=DAILY;INTERVAL=2", "UTC", start)
+    assert found.notes == ()
+
+
 # -- what cannot be carried -------------------------------------------------------------------
 
 RULE = {"__type__": "rrule", "freq": 3, "dtstart": 1_770_000_000, "dtstart_tz": 0}
@@ -270,3 +285,46 @@ def test_values_of_arguments_are_not_shown() -> None:
     with pytest.raises(Undecodable) as caught:
         plain(kwargs={"token": secret})
     assert "s3cret" not in str(caught.value)
+
+
+# -- anything at all --------------------------------------------------------------------------
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["*/5", "99", "DAILY", "UTC", 10**30, -(10**30), 1e300, 1_770_000_000]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["__type__", "every", "relative", "minute", "wkday", "year", "x"]),
+            inner | st.sampled_from(["datetime", "interval", "crontab", "rrule", "weekday"]),
+            max_size=4,
+        )
+    ),
+    max_leaves=6,
+)
+KINDS: list[dict[str, Any]] = [
+    {"__type__": "interval", "every": 60.0, "relative": False},
+    {"__type__": "crontab", "minute": "*", "hour": "*", "day_of_week": "*"},
+    {**RULE, "interval": 1, "byhour": [9], "byweekday": {"__type__": "weekday", "wkday": 1}},
+]
+MOMENT = {"__type__": "datetime", "year": 2026, "month": 1, "day": 1, "timezone": "UTC"}
+
+
+@given(st.data())
+def test_whatever_is_stored_is_an_entry_a_row_or_a_named_error(data: st.DataObject) -> None:
+    """One part of a good entry is replaced by anything; nothing else than HabeatError is raised."""
+    whole = definition(schedule=dict(data.draw(st.sampled_from(KINDS))))
+    meta: dict[str, Any] = {"last_run_at": dict(MOMENT), "total_run_count": 3}
+    part = data.draw(st.sampled_from([whole, whole["schedule"], meta, meta["last_run_at"]]))
+    part[data.draw(st.sampled_from(sorted(part)))] = data.draw(ODD)
+    try:
+        found = read(whole, meta)
+    except HabeatError:
+        return
+    stored = Stored(found.name, "", None, EntryState())
+    row = planned(found, stored, Here(), Instant(1_790_000_000_000), "RedBeat")
+    assert row.name == found.name
