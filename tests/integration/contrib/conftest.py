@@ -100,7 +100,7 @@ class Browser:
 
     def act(self, slug: str, *keys: str, **given: str) -> Page:
         """Do something to entries, with the confirmation that some acts ask for."""
-        return self.post(f"_act/{slug}/", {"key": keys, "confirmed": "1", **given})
+        return self.post(f"_action/{slug}/", {"key": keys, "confirmed": "1", **given})
 
 
 @pytest.fixture

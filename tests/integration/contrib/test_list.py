@@ -28,7 +28,11 @@ def test_another_admin_site_links_to_itself(admin: Browser, client: habeat.Clien
     client.add("a", "t", 60)
     ops = Browser(admin.user, "ops")
     pages = [ops.get(), ops.get("add/"), ops.get("a/change/"), ops.get("a/history/")]
-    for page in [*pages, ops.post("_act/pause/", {"key": "a"}), ops.act("pause", "a", of_one="1")]:
+    for page in [
+        *pages,
+        ops.post("_action/pause/", {"key": "a"}),
+        ops.act("pause", "a", of_one="1"),
+    ]:
         assert page.status == 200
         assert "/ops/habeat/entry/" in page.html
         assert "/admin/habeat/" not in page.html
@@ -120,7 +124,7 @@ def test_a_search_that_takes_long_can_be_continued(
     assert names(next_page(admin, page)) == ["004"]
 
 
-@pytest.mark.parametrize("name", ["a/b c", "..", "50%", "a_5F", "_x41", "é/日", "_act", "add"])
+@pytest.mark.parametrize("name", ["a/b c", "..", "50%", "a_5F", "_x41", "é/日", "_action", "add"])
 def test_every_name_leads_to_its_entry(admin: Browser, client: habeat.Client, name: str) -> None:
     client.add(name, "proj.report", 60)
     link = re.search(

@@ -19,7 +19,7 @@ from habeat.contrib.django.keys import key_of
 from habeat.schedules import Schedule, register
 from habeat.store.keys import Keys
 from tests.integration.contrib.conftest import Browser, typed
-from tests.integration.contrib.test_acts import log
+from tests.integration.contrib.test_actions import log
 from tests.integration.contrib.test_form import submitted
 from tests.support.servers.redis_server import Server
 
@@ -203,7 +203,7 @@ def test_everything_that_tenants_typed_is_escaped(admin: Browser, client: habeat
         admin.get(f"{key}/change/"),
         admin.get(f"{key}/history/"),
         admin.get(f"{key}/delete/"),
-        admin.post("_act/pause/", {"key": key, "back": '"><script>'}),
+        admin.post("_action/pause/", {"key": key, "back": '"><script>'}),
         admin.post(f"{key}/change/", {**submitted(admin.get(f"{key}/change/")), "rev": "0"}),
         admin.act("pause", key, reason=EVIL),
         admin.index(),
@@ -320,7 +320,7 @@ def test_without_redis_each_page_says_so(admin: Browser) -> None:
         assert page.status == 503
         assert "127.0.0.1:1" in page.text
         assert "s3cret" not in page.html
-    asked = [admin.get("add/"), admin.get("a/delete/"), admin.post("_act/pause/", {"key": "a"})]
+    asked = [admin.get("add/"), admin.get("a/delete/"), admin.post("_action/pause/", {"key": "a"})]
     assert [page.status for page in asked] == [200, 200, 200], "they need no Redis"
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from tests.verification.mutations.device import Device
 
-ACTS = "tests/integration/contrib/test_acts.py"
+ACTIONS = "tests/integration/contrib/test_actions.py"
 CHECKS = "tests/integration/contrib/test_checks.py"
 FORM = "tests/integration/contrib/test_form.py"
 PAGES = "tests/integration/contrib/test_pages.py"
 
 ALL = [
     Device(
-        "admin: acts have permissions",
+        "admin: actions have permissions",
         "Who may look at entries cannot run, pause or remove them",
         "contrib/django/admin.py",
-        "        if not self._may(request, act):\n            raise PermissionDenied\n",
+        "        if not self._may(request, action):\n            raise PermissionDenied\n",
         "",
-        ACTS,
+        ACTIONS,
     ),
     Device(
         "admin: arguments are hidden",
@@ -24,7 +24,7 @@ ALL = [
         "contrib/django/admin.py",
         "with_arguments=may_change",
         "with_arguments=True",
-        ACTS,
+        ACTIONS,
     ),
     Device(
         "admin: the revision of the form",
@@ -59,7 +59,7 @@ ALL = [
         "        result = act()\n"
         "        rows = [_row(user, flag, name, message) for name, message in messages.items()]\n"
         "        try:\n            pass\n",
-        ACTS,
+        ACTIONS,
     ),
     Device(
         "admin: doubtful changes stay in the log",
@@ -67,15 +67,15 @@ ALL = [
         "contrib/django/audit.py",
         "        except (RedisUnavailable, CallTimeout, BulkInterrupted) as error:\n",
         "        except () as error:\n",
-        ACTS,
+        ACTIONS,
     ),
     Device(
         "admin: clicked twice",
         "A second click on the same page runs nothing twice",
-        "contrib/django/acts.py",
+        "contrib/django/actions.py",
         'request_id=call.given["request_id"]',
         "request_id=None",
-        ACTS,
+        ACTIONS,
     ),
     Device(
         "admin: names in links",
@@ -83,7 +83,7 @@ ALL = [
         "contrib/django/keys.py",
         '    return name.isprintable() and bool(name.strip("."))\n',
         "    return True\n",
-        ACTS,
+        ACTIONS,
     ),
     Device(
         "admin: a bounded search",

@@ -26,7 +26,7 @@ from django.views.decorators.http import require_POST
 from habeat.client import Client
 from habeat.client.history import OUTCOMES
 from habeat.client.selection import CONDITIONS, OWNERS
-from habeat.contrib.django.acts import ACTS, Act, Call, Done
+from habeat.contrib.django.actions import ACTIONS, Action, Call, Done
 from habeat.contrib.django.audit import changes_of
 from habeat.contrib.django.celery_app import celery_app, default_client
 from habeat.contrib.django.forms import SECRET, EntryForm
@@ -109,7 +109,7 @@ class EntryAdmin(admin.ModelAdmin):
             view("changelist", "", self.changelist_view),
             view("add", "add/", self.add_view),
             view("preview", "_preview/", self.preview_view),
-            view("act", "_act/<slug:act>/", self.act_view),
+            view("action", "_action/<slug:action>/", self.action_view),
             view("history", "<path:object_id>/history/", self.history_view),
             view("delete", "<path:object_id>/delete/", self.delete_view),
             view("change", "<path:object_id>/change/", self.change_view),
@@ -142,7 +142,7 @@ class EntryAdmin(admin.ModelAdmin):
             "problems": [*problems, *sentences(status)],
             "states": CONDITIONS,
             "owners": OWNERS,
-            "acts": self._acts(request),
+            "actions": self._permitted_actions(request),
             "has_add_permission": self.has_add_permission(request),
         }
         return self.page(request, "list", {**context, **(extra_context or {})})
@@ -257,7 +257,7 @@ class EntryAdmin(admin.ModelAdmin):
             "circuit": circuit_text(client.circuit(entry.name)),
             "is_code_owned": entry.owner == "config",
             "owner": owner_of(entry),
-            "acts": self._acts_on(request, entry),
+            "actions": self._actions_on(request, entry),
         }
 
     def _tasks(self) -> list[str]:
@@ -308,37 +308,37 @@ class EntryAdmin(admin.ModelAdmin):
         }
         return self.page(request, "history", {**context, **(extra_context or {})})
 
-    # -- acts ---------------------------------------------------------------------------------
+    # -- actions ---------------------------------------------------------------------------------
 
     @answered
     def delete_view(self, request: Any, object_id: str, extra_context: Any = None) -> HttpResponse:
         """The admin's own URL for removing one entry."""
-        return self._act(request, "remove", [name_of(object_id)])
+        return self._run_action(request, "remove", [name_of(object_id)])
 
     @answered
     @method_decorator(require_POST)
-    def act_view(self, request: Any, act: str) -> HttpResponse:
-        """An act on the entries that were chosen; some acts ask for confirmation first."""
-        act = request.POST.get("action", "") if act == "chosen" else act
-        if act not in ACTS:
+    def action_view(self, request: Any, action: str) -> HttpResponse:
+        """An action on the entries that were chosen; some actions ask for confirmation first."""
+        action = request.POST.get("action", "") if action == "chosen" else action
+        if action not in ACTIONS:
             raise Http404
         names = list(dict.fromkeys(filter(None, map(name_of, request.POST.getlist("key")))))
         if not names:
             self.message_user(request, "No entry was chosen.", messages.WARNING)
             return HttpResponseRedirect(self._back(request))
-        return self._act(request, act, names)
+        return self._run_action(request, action, names)
 
-    def _act(self, request: Any, slug: str, names: list[str]) -> HttpResponse:
-        act = ACTS[slug]
-        if not self._may(request, act):
+    def _run_action(self, request: Any, slug: str, names: list[str]) -> HttpResponse:
+        action = ACTIONS[slug]
+        if not self._may(request, action):
             raise PermissionDenied
-        is_confirmed = request.method == "POST" and ("confirmed" in request.POST or not act.asks)
-        form = act.form(request.POST if is_confirmed else None)
+        is_confirmed = request.method == "POST" and ("confirmed" in request.POST or not action.asks)
+        form = action.form(request.POST if is_confirmed else None)
         if not is_confirmed or not form.is_valid():
             return self._confirm_page(request, slug, names, form)
         call = Call(self.get_client(request), request.user, names, form.cleaned_data)
         try:
-            done = act.run(call)
+            done = action.run(call)
         except ValidationError as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
             return self._confirm_page(request, slug, names, form)
@@ -347,16 +347,16 @@ class EntryAdmin(admin.ModelAdmin):
         except HabeatError as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            self._report(request, act, done)
+            self._report(request, action, done)
         return HttpResponseRedirect(self._back(request, slug))
 
     def _confirm_page(self, request: Any, slug: str, names: list[str], form: Any) -> HttpResponse:
-        act = ACTS[slug]
+        action = ACTIONS[slug]
         chosen = [(key_of(name), printable(name, 200)) for name in names]
         context = {
-            "title": f"{act.label}: {plural(len(names), 'entry', 'entries')}",
-            "act": act,
-            "act_url": self.url("act", slug),
+            "title": f"{action.label}: {plural(len(names), 'entry', 'entries')}",
+            "action": action,
+            "action_url": self.url("action", slug),
             "chosen": chosen,
             "form": form,
             "back": request.POST.get("back", ""),
@@ -365,14 +365,14 @@ class EntryAdmin(admin.ModelAdmin):
         }
         return self.page(request, "confirm", context)
 
-    def _report(self, request: Any, act: Act, done: Done) -> None:
+    def _report(self, request: Any, action: Action, done: Done) -> None:
         """Tell the user what became of the entries."""
         if done.changed:
             count = plural(len(done.changed), "entry was", "entries were")
-            self.message_user(request, f"{count} {act.done}.", messages.SUCCESS)
+            self.message_user(request, f"{count} {action.done}.", messages.SUCCESS)
         if done.unchanged:
             count = plural(len(done.unchanged), "entry was", "entries were")
-            self.message_user(request, f"{count} {act.done} already.", messages.INFO)
+            self.message_user(request, f"{count} {action.done} already.", messages.INFO)
         for error in list(done.refused.values())[:REASONS_SHOWN]:
             self.message_user(request, str(error), messages.ERROR)
         if len(done.refused) > REASONS_SHOWN:
@@ -380,28 +380,33 @@ class EntryAdmin(admin.ModelAdmin):
             self.message_user(request, more, messages.ERROR)
 
     def _back(self, request: Any, slug: str = "") -> str:
-        """Where the act was chosen: the page of the entry, or the list with its filters."""
+        """Where the action was chosen: the page of the entry, or the list with its filters."""
         names = [name_of(key) for key in request.POST.getlist("key")]
         if "of_one" in request.POST and len(names) == 1 and names[0] and slug != "remove":
             return self.url("change", key_of(names[0]))
         query = request.POST.get("back", "")
         return self.url("changelist") + (f"?{query}" if query else "")
 
-    def _acts(self, request: Any) -> list[tuple[str, str]]:
-        """The acts that this user may choose."""
-        return [(slug, act.label) for slug, act in ACTS.items() if self._may(request, act)]
+    def _permitted_actions(self, request: Any) -> list[tuple[str, str]]:
+        """The actions that this user may choose."""
+        return [
+            (slug, action.label) for slug, action in ACTIONS.items() if self._may(request, action)
+        ]
 
-    def _acts_on(self, request: Any, entry: StoredEntry) -> list[tuple[str, str]]:
+    def _actions_on(self, request: Any, entry: StoredEntry) -> list[tuple[str, str]]:
         """Those of them that make sense for this entry."""
-        stopped = entry.condition in ("paused", "quarantined")
-        left_out = {"pause" if entry.condition == "quarantined" else ""}
-        left_out |= {"enable" if entry.enabled else "disable", "" if stopped else "resume"}
+        left_out = {"enable" if entry.enabled else "disable"}
+        if entry.condition == "quarantined":
+            left_out.add("pause")
+        elif entry.condition != "paused":
+            left_out.add("resume")
         if entry.owner == "config":
             left_out |= {"enable", "disable", "remove"}
-        return [(slug, label) for slug, label in self._acts(request) if slug not in left_out]
+        permitted = self._permitted_actions(request)
+        return [(slug, label) for slug, label in permitted if slug not in left_out]
 
-    def _may(self, request: Any, act: Act) -> bool:
-        return bool(request.user.has_perm(f"{self.opts.app_label}.{act.permission}_entry"))
+    def _may(self, request: Any, action: Action) -> bool:
+        return bool(request.user.has_perm(f"{self.opts.app_label}.{action.permission}_entry"))
 
     # -- pages --------------------------------------------------------------------------------
 

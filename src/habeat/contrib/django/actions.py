@@ -1,8 +1,8 @@
 """What the admin does to chosen entries: pause, resume, enable, disable, run now, remove.
 
-An act gets names and what the confirmation page asked for, and returns what became of each entry.
-Pausing, resuming and removing change all of the entries or, if one cannot be changed, none. The
-client has no call that enables many entries, so that is done one by one.
+An action gets names and what the confirmation page asked for, and returns what became of each
+entry. Pausing, resuming and removing change all of the entries or, if one cannot be changed, none.
+The client has no call that enables many entries, so that is done one by one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One act on these names: who does it, with which client, and what the page asked for."""
+    """One action on these names: who does it, with which client, and what the page asked for."""
 
     client: Client
     user: Any
@@ -59,7 +59,7 @@ class Call:
 
 
 class ConfirmForm(forms.Form):
-    """What an act needs to know; nothing but the confirmation."""
+    """What an action needs to know; nothing but the confirmation."""
 
 
 class PauseForm(ConfirmForm):
@@ -96,8 +96,8 @@ class TriggerForm(ConfirmForm):
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """One act; `permission` is the codename without the model."""
+class Action:
+    """One action; `permission` is the codename without the model."""
 
     label: str
     done: str
@@ -180,11 +180,11 @@ def _switched(call: Call, name: str, enabled: bool) -> bool:
     return True
 
 
-ACTS: Mapping[str, Act] = {
-    "pause": Act("Pause", "paused", "pause", _pause, PauseForm),
-    "resume": Act("Resume", "resumed", "pause", _resume, ResumeForm),
-    "enable": Act("Enable", "enabled", "change", _switch(True), asks=False),
-    "disable": Act("Disable", "disabled", "change", _switch(False), asks=False),
-    "trigger": Act("Run now", "run", "trigger", _trigger, TriggerForm),
-    "remove": Act("Remove", "removed", "delete", _remove),
+ACTIONS: Mapping[str, Action] = {
+    "pause": Action("Pause", "paused", "pause", _pause, PauseForm),
+    "resume": Action("Resume", "resumed", "pause", _resume, ResumeForm),
+    "enable": Action("Enable", "enabled", "change", _switch(True), asks=False),
+    "disable": Action("Disable", "disabled", "change", _switch(False), asks=False),
+    "trigger": Action("Run now", "run", "trigger", _trigger, TriggerForm),
+    "remove": Action("Remove", "removed", "delete", _remove),
 }

@@ -43,7 +43,7 @@ def declared(client: habeat.Client, name: str) -> None:
 
 def test_a_pause_asks_for_its_reason(admin: Browser, client: habeat.Client) -> None:
     client.add("a", "t", 60)
-    asked = admin.post("_act/pause/", {"key": "a"})
+    asked = admin.post("_action/pause/", {"key": "a"})
     assert "Reason" in asked.text
     assert client.get("a").condition == "active"
     done = admin.act("pause", "a", reason="maintenance", until="2030-01-01T08:00")
@@ -60,7 +60,7 @@ def test_many_at_once(admin: Browser, client: habeat.Client) -> None:
     for name in ("a", "b/c", "d"):
         client.add(name, "t", 60)
     back = admin.post(
-        "_act/chosen/",
+        "_action/chosen/",
         {"action": "pause", "key": ["a", "b_2Fc"], "confirmed": "1", "back": "state=active"},
         follow=False,
     )
@@ -88,7 +88,7 @@ def test_many_at_once(admin: Browser, client: habeat.Client) -> None:
 
 def test_a_second_click_runs_nothing_twice(admin: Browser, client: habeat.Client) -> None:
     client.add("a", "t", 60)
-    asked = admin.post("_act/trigger/", {"key": "a", "of_one": "1"})
+    asked = admin.post("_action/trigger/", {"key": "a", "of_one": "1"})
     given = {"request_id": asked.field("request_id"), "of_one": "1"}
     assert "1 entry was run." in admin.act("trigger", "a", **given).text
     assert "1 entry was run already." in admin.act("trigger", "a", **given).text
@@ -140,7 +140,7 @@ def test_the_admins_own_link_to_remove_asks_first(admin: Browser, client: habeat
     page = admin.get("a_2Fb/delete/")
     assert "These entries will be removed" in page.text
     assert client.get("a/b")
-    done = admin.post("_act/remove/", submitted_by(page))
+    done = admin.post("_action/remove/", submitted_by(page))
     assert "1 entry was removed." in done.text
 
 
@@ -149,10 +149,10 @@ def submitted_by(page: Any) -> dict[str, str]:
 
 
 def test_without_a_choice(admin: Browser) -> None:
-    assert "No entry was chosen." in admin.post("_act/pause/", {}).text
-    assert admin.post("_act/explode/", {"key": "a"}).status == 404
-    assert admin.post("_act/chosen/", {"key": "a", "action": "explode"}).status == 404
-    assert admin.get("_act/pause/").status == 405
+    assert "No entry was chosen." in admin.post("_action/pause/", {}).text
+    assert admin.post("_action/explode/", {"key": "a"}).status == 404
+    assert admin.post("_action/chosen/", {"key": "a", "action": "explode"}).status == 404
+    assert admin.get("_action/pause/").status == 405
     for key in ("", "_x", "_x0a", "\n", "%"):
         for slug in ("pause", "disable", "trigger"):
             page = admin.act(slug, key, of_one="1", request_id="1")
@@ -331,7 +331,7 @@ def test_who_is_not_logged_in_is_sent_to_the_login(client: habeat.Client) -> Non
 
 
 @pytest.mark.parametrize(
-    "place", ["add/", "a/change/", "_act/pause/", "_act/chosen/", "_preview/", "a/delete/"]
+    "place", ["add/", "a/change/", "_action/pause/", "_action/chosen/", "_preview/", "a/delete/"]
 )
 def test_every_post_needs_its_token(admin: Browser, client: habeat.Client, place: str) -> None:
     from django.test import Client
