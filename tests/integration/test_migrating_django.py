@@ -20,6 +20,7 @@ from habeat.migrate.returning import Returned
 from habeat.migrate.sources import django as source
 from habeat.migrate.targets.django import DjangoTarget
 from tests import ROOT
+from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
 from tests.support.django_databases import empty_beat_tables
 from tests.support.positions import place
@@ -615,6 +616,19 @@ def test_what_its_beat_has_run_since_is_not_run_again_when_this_is_repeated(
     PeriodicTask.objects.update(last_run_at=now)
     go_back(client, app)
     assert PeriodicTask.objects.get(name="hourly").last_run_at == now
+
+
+def test_a_beat_in_this_folder_counts_as_alive_unless_it_is_habeats(
+    shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("tick", last_run_at=datetime.now(UTC))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("habeat.migrate.sources.shelf.beats_in", lambda folder: ["77"])
+    refused = shell.fails(1, "migrate", "--from", "django", "--apply")
+    assert "process 77 is a celery beat that runs in this folder" in refused
+    bench = Bench(valkey, prefix="habeat:proj", app="proj")
+    bench.leases.register("alpha", '{"host": "alpha", "pid": 77}', "f", 0)
+    assert "carried" in shell.ok("migrate", "--from", "django", "--apply")
 
 
 def test_a_live_beat_is_refused_by_the_command(

@@ -29,6 +29,7 @@ from habeat.client.adopting import adopt_from
 from habeat.client.calls import RetryingCalls
 from habeat.client.history import moment
 from habeat.client.location import location_of_app
+from habeat.client.status import read_status
 from habeat.clock import SystemClock
 from habeat.core.shadow import is_shadow
 from habeat.migrate.apply import Migration, migrated, only_here
@@ -199,8 +200,7 @@ def _migrate(calls: RetryingCalls, wanted: _Wanted) -> tuple[Migration, Living, 
     if wanted.source == _PREFIX:
         return _from_prefix(calls, wanted, here)
     origin = Origin(client_app(), {*here.declared, *here.broken}, here.timezone, _path(wanted))
-    reader = _READERS[str(wanted.source)]
-    reading = _selected(reader(origin), wanted.name_prefix)
+    reading = _read(calls, wanted, origin)
     _refuse_alive(reading, wanted)
     done = migrated(
         calls,
@@ -212,13 +212,33 @@ def _migrate(calls: RetryingCalls, wanted: _Wanted) -> tuple[Migration, Living, 
     )
     alive = reading.living
     if wanted.apply and not wanted.even_if_alive:
-        alive = _since(reading, _selected(reader(origin), wanted.name_prefix))
+        alive = _since(reading, _read(calls, wanted, origin))
     hints = (
         reading.hint,
         _shared(here, wanted.name_prefix),
         _only_here(only_here(calls, reading, wanted.name_prefix), str(wanted.source)),
     )
     return done, alive, "; ".join(filter(None, hints))
+
+
+def _read(calls: RetryingCalls, wanted: _Wanted, origin: Origin) -> Reading:
+    """The entries whose names begin as wanted, and whether the other beat may be running."""
+    reading = _selected(_READERS[str(wanted.source)](origin), wanted.name_prefix)
+    if wanted.source != "django" or reading.living.alive:
+        return reading
+    # Its tables do not tell. A beat that runs in this folder and is none of habeat's does.
+    others = set(shelf.beats_in(Path.cwd())) - _own_pids(calls)
+    if not others:
+        return reading
+    evidence = f"process {min(others)} is a celery beat that runs in this folder"
+    return replace(reading, living=Living(True, evidence))
+
+
+def _own_pids(calls: RetryingCalls) -> set[str]:
+    """The processes of the beats of this prefix."""
+    grace_ms = calls.location.policies.misfire_grace_ms
+    status = calls.read(lambda session: read_status(session.inspection, grace_ms))
+    return {str(replica.pid) for replica in status.replicas}
 
 
 def _only_here(names: Sequence[str], source: str) -> str:

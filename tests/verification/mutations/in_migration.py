@@ -192,7 +192,7 @@ ALL = [
         "shelve: a beat in the file's folder",
         "A beat of celery's own counts as alive, also if it does not keep its file open",
         "migrate/sources/shelf.py",
-        "    for process in _beats_in(path.absolute().parent, processes):\n",
+        "    for process in beats_in(path.absolute().parent, processes):\n",
         "    for process in ():\n",
         SHELF,
     ),

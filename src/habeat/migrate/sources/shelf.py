@@ -200,7 +200,7 @@ def living(path: Path, processes: Path = Path("/proc")) -> Living:
     """
     for holder, what in _holders(path, processes):
         return Living(True, f"process {holder} has {what} open")
-    for process in _beats_in(path.absolute().parent, processes):
+    for process in beats_in(path.absolute().parent, processes):
         return Living(True, f"process {process} is a celery beat that runs in the file's folder")
     if pid := _pid_of(path.with_name("celerybeat.pid"), processes):
         return Living(True, f"celerybeat.pid names process {pid}, which runs")
@@ -227,7 +227,7 @@ def _holders(path: Path, processes: Path) -> list[tuple[str, Path]]:
     return holders
 
 
-def _beats_in(folder: Path, processes: Path) -> list[str]:
+def beats_in(folder: Path, processes: Path = Path("/proc")) -> list[str]:
     """The processes that are celery's beat by their command line, and run in this folder."""
     found: list[str] = []
     for process in _numbered(processes):
