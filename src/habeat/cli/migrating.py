@@ -79,7 +79,7 @@ _PREFIX = "prefix"
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What was asked for on the command line."""
+    """The options of the command line."""
 
     source: str | None
     target: str | None

@@ -63,7 +63,7 @@ def migrated(
 def only_here(calls: RetryingCalls, reading: Reading, name_prefix: str) -> Sequence[str]:
     """The entries of the API that fire here and that the source does not have.
 
-    After a way back and a second switch, somebody may have removed them there meanwhile.
+    After a way back and a second switch, they may have been removed there meanwhile.
     """
     there = {each.name for each in reading.entries} | {each.name for each in reading.uncarried}
     found: list[str] = []

@@ -11,7 +11,7 @@ name, the first slot is the one nearest to a whole period after the last run: at
 after it.
 
 **What is here stays.** The definition of an entry that exists in habeat is never written, so a
-migration can be run again. If the source has run such an entry since, because somebody went back to
+migration can be run again. If the source has run such an entry since, because the team went back to
 it for a while, its cursor moves on to that last run. See decision 0059.
 """
 

@@ -75,7 +75,7 @@ def _miscounted(runs: Mapping[str, Runs], left: Mapping[str, Left]) -> Iterable[
     """Runs that the other beat counts and did not send, or the other way round.
 
     It counts a run before it sends the message. A SIGTERM in between loses that one run, and
-    nobody can know.
+    nothing shows it.
     """
     wrong = []
     for name, kept in sorted(left.items()):

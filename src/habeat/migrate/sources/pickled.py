@@ -1,6 +1,6 @@
 """Read a pickle as data: nothing in it is imported, called or built.
 
-A pickle is a program that may call anything, so habeat does not run one that somebody else wrote.
+A pickle is a program that may call anything, so habeat does not run one that another program wrote.
 The opcodes are read here, and what they would build is kept as plain values: numbers, texts, lists,
 dicts. Where a pickle names something it is a `Name`, and where it would call something it is a
 `Call`, with the arguments. The reader of a `Call` decides by its path what it stands for.
@@ -130,7 +130,7 @@ class _Reader:
 
     def _extend(self, values: list[Any]) -> None:
         target = self._stack[-1]
-        if isinstance(target, list):  # otherwise a class of somebody's; its contents do not matter
+        if isinstance(target, list):  # otherwise a class's own contents, which do not matter
             target.extend(values)
 
     def setitem(self, _: Any) -> None:
@@ -142,7 +142,7 @@ class _Reader:
     def _update(self, pairs: list[Any]) -> None:
         target = self._stack[-1]
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            # Other keys are left out: hashing a key that somebody made up may take for ever.
+            # Other keys are left out: hashing a nested key may take for ever.
             if isinstance(target, dict) and isinstance(key, _SCALARS):
                 target[key] = value
 

@@ -1,7 +1,7 @@
 """Read the file of celery's own beat, `celerybeat-schedule`.
 
 It is a shelf: a dbm file with one pickle of all entries under the key `entries`. The pickle is read
-as data (pickled.py), since habeat runs no pickle that somebody else wrote. All entries of the file
+as data (pickled.py), since habeat runs no pickle of another program. All entries of the file
 are copies of beat_schedule; beat drops any other at its start. So what matters is their last runs.
 
 Celery's beat writes the file every 3 minutes and when it stops. After a kill, the last runs may be

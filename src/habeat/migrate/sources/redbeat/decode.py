@@ -97,7 +97,7 @@ def _name(given: Mapping[str, Any]) -> str:
 def _object(text: bytes, what: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):  # RedBeat's writer, or whoever writes to its Redis
+    except (ValueError, RecursionError):  # any program may have written it
         raise Undecodable(f"its {what} is not JSON") from None
     if not isinstance(found, dict):
         raise Undecodable(f"its {what} is {kind_of(found)}, not a JSON object")
