@@ -145,6 +145,13 @@ def test_its_keys_are_not_those_of_the_real_run(shadow: Shadow, app: Celery) -> 
         client.add("own", "proj.tick", habeat.every(60))
 
 
+def test_a_purge_deletes_all_of_its_keys(shadow: Shadow) -> None:
+    shadow.until(lambda: shadow.log.periods() and shadow.decided())
+    shadow.close()
+    assert set(shadow.client.purge().keys) >= {"shadow", "watched"}
+    assert shadow.server.client().keys("{habeat:proj-shadow}:*") == []
+
+
 def test_when_the_shadow_is_switched_off_nothing_fires_at_once_and_nothing_counts_as_sent(
     shadow: Shadow, app: Celery
 ) -> None:
@@ -201,8 +208,9 @@ def test_it_sees_the_messages_of_another_beat_with_a_digest_of_their_arguments(
 
 
 def test_after_a_lost_connection_it_watches_again_and_the_gap_shows(
-    shadow: Shadow, app: Celery
+    shadow: Shadow, app: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("habeat.beat.shadow.watcher.RETRY_S", 0.1)
     shadow.until(lambda: shadow.log.periods())
     shadow.server.admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     shadow.until(lambda: len(shadow.log.periods()) == 2, 30)
