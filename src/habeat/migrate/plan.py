@@ -65,6 +65,9 @@ class Action(enum.StrEnum):
 ADDS = (Action.CARRY, Action.DECLARE)
 #: Actions after which a person has something to do.
 UNFINISHED = (Action.KEEP, Action.REFUSE)
+#: Two definitions with the same next slots are taken for the same schedule.
+SLOTS_COMPARED = 20
+_WHAT = ("task", "args", "kwargs", "options", "enabled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,29 @@ def _is_same(found: SourceEntry, stored: Stored, wanted: Entry) -> bool:
     if isinstance(old.schedule, Interval) and isinstance(wanted.schedule, Interval):
         rhythm = replace(wanted.schedule, offset_ms=old.schedule.offset_ms)
         wanted = replace(wanted, schedule=rhythm)
-    return change(stored, wanted, stored.state.cursor_ms) is None
+    if change(stored, wanted, stored.state.cursor_ms) is None:
+        return True
+    return stored.entry is not None and _sends_the_same(old, wanted)
+
+
+def _sends_the_same(old: Entry, wanted: Entry) -> bool:
+    """Whether both send the same at the same times, as far as the next slots show.
+
+    So it is with an entry that went to the other beat, which has no tags and writes a cron
+    expression as a crontab, and comes again.
+    """
+    if any(getattr(old, name) != getattr(wanted, name) for name in _WHAT):
+        return False
+    if isinstance(old.schedule, Code) or isinstance(wanted.schedule, Code):
+        return False
+    at_ms: int | None = old.state.cursor_ms
+    for _ in range(SLOTS_COMPARED):
+        if at_ms is None:
+            break
+        if (slot_ms := old.next_slot_ms(at_ms)) != wanted.next_slot_ms(at_ms):
+            return False
+        at_ms = slot_ms
+    return True
 
 
 def _lost(found: SourceEntry, old: Entry, at: Instant) -> tuple[str, ...]:

@@ -256,6 +256,29 @@ def test_a_disabled_entry_that_was_carried_before_shows_no_slot() -> None:
     assert (row.action, row.first_slot) == (Action.PRESENT, None)
 
 
+@pytest.mark.parametrize("minutes_after", [0, 90])
+def test_an_entry_that_comes_again_in_the_words_of_the_other_beat_continues(
+    minutes_after: int,
+) -> None:
+    """It went there as a crontab and without its tags: only its form differs."""
+    mine = source(habeat.cron("0 * * * *", tz="UTC"), arguments={"tags": ["x"]}, last_run_at=NOW)
+    before = stored(plan(mine))
+    at = Instant(ms(NOW) + minutes_after * 60_000)
+    ran = NOW + timedelta(minutes=minutes_after // 60 * 60)
+    again = source(habeat.crontab(minute=0, tz="UTC"), last_run_at=ran)
+    row = planned(again, before, Here(), at, "RedBeat")
+    assert row.action is (Action.CONTINUE if minutes_after else Action.PRESENT)
+    assert row.first_slot == ran + HOUR
+
+
+def test_an_entry_with_the_same_slots_that_sends_something_else_stays() -> None:
+    before = stored(plan(source(habeat.cron("0 * * * *", tz="UTC"), last_run_at=NOW)))
+    other = source(habeat.crontab(minute=0, tz="UTC"), last_run_at=NOW, arguments={"args": [1]})
+    assert planned(other, before, Here(), AT, "RedBeat").action is Action.KEEP
+    later = source(habeat.crontab(minute=30, tz="UTC"), last_run_at=NOW)
+    assert planned(later, before, Here(), AT, "RedBeat").action is Action.KEEP
+
+
 def test_an_entry_that_was_changed_here_stays() -> None:
     found = source(3_600, last_run_at=NOW)
     before = stored(plan(replace(found, arguments={**found.arguments, "args": [1]})))
