@@ -84,7 +84,8 @@ def test_going_back(shell: Shell, valkey: Server) -> None:
         now = client.server_time()
         old = make("old-export", "proj.work", 60, app=app, last_run_at=now - timedelta(days=9))
         old.save()
-        client.add("refresh-cache", "proj.refresh", habeat.every(300), tags=["cache"])
+        soon = habeat.every(300, offset=int(now.timestamp() + 200) % 300)
+        client.add("refresh-cache", "proj.refresh", soon, tags=["cache"])
         client.add(
             "first-monday", "proj.work", habeat.rrule("FREQ=MONTHLY;BYDAY=1MO", "UTC", START)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from habeat.migrate.targets.redbeat import RedBeatTarget
 from habeat.migrate.targets.shelf import ShelfTarget
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
-from tests.support.positions import place
+from tests.support.positions import assert_goes_on, place
 from tests.support.redbeat import redbeat as redbeat_package
 from tests.support.servers.redis_server import Server
 
@@ -98,9 +99,7 @@ def test_redbeat_goes_on_at_the_next_slot_of_every_schedule(
     assert set(steps(done).values()) == {"write"}
     for row in done.rows:
         assert row.first_slot == client.get(row.name).state.next_slot
-        due, seconds = in_redbeat(row.name, app).is_due()
-        assert not due, row.name
-        assert close_to(datetime.now(UTC) + timedelta(seconds=seconds), row.first_slot), row.name
+        assert_goes_on(in_redbeat(row.name, app).is_due, row.first_slot)
         score = valkey.admin.zscore("redbeat::schedule", f"redbeat:{row.name}")
         assert score == int(row.first_slot.timestamp()), row.name
 
@@ -237,34 +236,26 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "celerybeat-schedule"
 
 
-class Beat(PersistentScheduler):
+@contextmanager
+def started_beat(app: Celery, path: Path) -> Iterator[PersistentScheduler]:
     """Celery's scheduler as it starts."""
-
-    def due(self) -> dict[str, tuple[bool, datetime]]:
-        """For each entry, whether it runs at once, and when it runs next."""
-        found = {name: entry.is_due() for name, entry in self.schedule.items()}
-        now = datetime.now(UTC)
-        return {name: (due, now + timedelta(seconds=s)) for name, (due, s) in found.items()}
-
-
-def start_beat(app: Celery, path: Path) -> dict[str, tuple[bool, datetime]]:
-    beat = Beat(app, schedule_filename=str(path))
+    beat = PersistentScheduler(app, schedule_filename=str(path))
     try:
-        return beat.due()
+        yield beat
     finally:
         beat.close()
 
 
 def test_celerys_beat_goes_on_at_the_next_slot(client: Client, app: Celery, path: Path) -> None:
     app.conf.beat_schedule = {
-        "s": {"task": "t", "schedule": 90},
+        "s": {"task": "t", "schedule": 7200},
         "daily": {"task": "t", "schedule": crontab(30, 8)},
-        "made here": {"task": "t", "schedule": 60},
+        "made here": {"task": "t", "schedule": 3600},
         "new in code": {"task": "t", "schedule": 3600},
     }
-    client.add("s", "t", habeat.every(90))
+    client.add("s", "t", habeat.every(7200))
     client.add("daily", "t", habeat.crontab(30, 8, tz=zone_of(app)))
-    client.add("made here", "t", habeat.every(60))
+    client.add("made here", "t", habeat.every(3600))
     client.add("only here", "t", habeat.every(60))
     for name in ("s", "daily"):
         place(client, name, client.server_time(), owned=True)
@@ -279,17 +270,16 @@ def test_celerys_beat_goes_on_at_the_next_slot(client: Client, app: Celery, path
     assert done["made here"].notes == (
         "write it into beat_schedule: celery's beat drops every other entry",
     )
-    theirs = start_beat(app, path)
-    assert set(theirs) == {"s", "daily", "made here", "new in code"}
-    for name in ("s", "daily", "made here"):
-        due, at = theirs[name]
-        assert not due, name
-        assert close_to(at, done[name].first_slot), name
+    with started_beat(app, path) as beat:
+        assert set(beat.schedule) == {"s", "daily", "made here", "new in code"}
+        for name in ("s", "daily", "made here"):
+            assert_goes_on(beat.schedule[name].is_due, done[name].first_slot)
 
 
 def test_an_old_file_is_replaced(client: Client, app: Celery, path: Path) -> None:
     app.conf.beat_schedule = {"s": {"task": "t", "schedule": 90}}
-    start_beat(app, path)
+    with started_beat(app, path):
+        pass
     (path.parent / f"{path.name}.dat").write_bytes(b"of another dbm")
     client.add("s", "t", habeat.every(90))
     place(client, "s", client.server_time() - timedelta(hours=1), owned=True)
@@ -297,7 +287,8 @@ def test_an_old_file_is_replaced(client: Client, app: Celery, path: Path) -> Non
     files = {each.name for each in path.parent.iterdir()}
     assert not any(name.startswith(".") for name in files)
     assert f"{path.name}.dat" not in files or path.name not in files
-    assert start_beat(app, path)["s"][0], "its slots of an hour were not sent: it runs at once"
+    with started_beat(app, path) as beat:
+        assert beat.schedule["s"].is_due()[0], "its slots of an hour were not sent: it runs at once"
 
 
 def test_the_file_can_be_read_again(client: Client, app: Celery, path: Path) -> None:

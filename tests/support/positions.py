@@ -1,9 +1,10 @@
-"""Entries at a position that a test chooses."""
+"""Entries at a position that a test chooses, and where another beat goes on with them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from habeat import Client
@@ -32,3 +33,18 @@ def place(client: Client, name: str, cursor: datetime, *, owned: bool = False) -
         )
 
     client._calls.write(write)
+
+
+def assert_goes_on(
+    is_due: Callable[[], tuple[bool, float]], slot: datetime | None, *, margin_s: float = 1.0
+) -> None:
+    """`is_due` of another beat's entry leads to this slot, however long the call takes."""
+    assert slot is not None
+    before = datetime.now(UTC)
+    due, seconds = is_due()
+    after = datetime.now(UTC)
+    if due:
+        assert slot <= after
+        return
+    wait, margin = timedelta(seconds=seconds), timedelta(seconds=margin_s)
+    assert before + wait - margin <= slot <= after + wait + margin
