@@ -36,7 +36,15 @@ def habeat_app(request: pytest.FixtureRequest) -> Any:
             "habeat_scheduler needs an app: set habeat_app = proj.celery:app in pytest's "
             "configuration, or define a fixture habeat_app"
         )
-    return getattr(import_module(module), attribute or "app")
+    try:
+        return getattr(import_module(module), attribute or "app")
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # something that the app's module imports
+        raise pytest.UsageError(
+            f"habeat_app = {named}: Python finds no module {error.name!r}; correct the name, or "
+            'set pythonpath = ["."] in pytest\'s configuration if the app is not installed'
+        ) from None
 
 
 @pytest.fixture

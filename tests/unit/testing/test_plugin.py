@@ -58,6 +58,12 @@ def test_without_an_app_the_fixture_says_how_to_name_one(tmp_path: Path) -> None
     assert "set habeat_app = proj.celery:app" in done.stdout
 
 
+def test_an_app_that_python_does_not_find_is_named_with_what_to_do(tmp_path: Path) -> None:
+    done = pytest_in(tmp_path, app="elsewhere.celery:app")
+    assert "1 passed, 1 error" in done.stdout
+    assert "habeat_app = elsewhere.celery:app: Python finds no module 'elsewhere'" in done.stdout
+
+
 def test_the_plugin_costs_nothing_until_it_is_used(tmp_path: Path) -> None:
     code = (
         "import sys, pytest\n"
