@@ -34,7 +34,7 @@ from tests.system.acceptance.fleet import Fleet
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
 #: A beat that starts with everything overdue needs this long to send it, and the worker to run it.
-SLACK_S = 4.0
+SLACK_S = 12.0
 #: A worker notes a run up to this much later than the old beat did.
 EARLY_S = 1.5
 RUNS = "runs"
