@@ -23,6 +23,7 @@ from habeat.store.connection import Connections
 from habeat.store.prefixes import Prefixes
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
+from tests.support.django_databases import use_databases
 from tests.support.servers.children import until
 from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
@@ -112,6 +113,7 @@ def test_a_prefix_with_entries_of_the_api_while_there_is_none_here(sight: Sight)
     [found] = sight.look()
     assert (found.source, found.where, found.entries) == ("prefix", "habeat:old", 1)
     assert sight.look({"tick": TICK}) == ()
+    assert sight.look(habeat_shadow=True) == ()  # a shadow must not adopt them
 
 
 class Rows:
@@ -124,6 +126,9 @@ class Rows:
         if "name__in" in given:
             return Rows(*set(self.names) & set(given["name__in"]), lately=self.lately)
         if "last_run_at__gt" in given:
+            from django.conf import settings
+
+            assert (given["last_run_at__gt"].tzinfo is None) is not settings.USE_TZ
             return Rows(*(self.names if self.lately else ()), lately=self.lately)
         return self
 
@@ -140,6 +145,7 @@ class Rows:
 @pytest.fixture
 def django_rows(monkeypatch: pytest.MonkeyPatch) -> Callable[[Rows], None]:
     pytest.importorskip("django")
+    use_databases()
     from django.apps import apps
 
     def install(rows: Rows) -> None:
@@ -158,6 +164,17 @@ def test_rows_of_django_celery_beat(sight: Sight, django_rows: Callable[[Rows], 
     assert found == OtherScheduler("django", "its database", 2, shared=1, alive=True)
     django_rows(Rows("celery.backend_cleanup", lately=True))
     assert sight.look({"tick": TICK}) == ()
+
+
+def test_rows_of_a_project_without_time_zones(
+    sight: Sight, django_rows: Callable[[Rows], None]
+) -> None:
+    from django.test import override_settings
+
+    django_rows(Rows("tick", lately=True))
+    with override_settings(USE_TZ=False):
+        [found] = sight.look({"tick": TICK})
+    assert found.alive
 
 
 def test_an_operator_who_wants_an_empty_schedule_says_so(sight: Sight) -> None:

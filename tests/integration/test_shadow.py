@@ -140,6 +140,10 @@ def test_its_keys_are_not_those_of_the_real_run(shadow: Shadow, app: Celery) -> 
         assert list(client.list()) == []
         with pytest.raises(ValidationError, match="what a shadow decided was never sent"):
             client.adopt("habeat:proj-shadow", force=True)
+        client.add("own", "proj.tick", habeat.every(60))
+        with pytest.raises(ValidationError, match="take the entries from the beats that send"):
+            shadow.client.adopt("habeat:proj", force=True)
+        assert [each.name for each in client.list()] == ["own"]
     real.conf.habeat_key_prefix = "habeat:proj-shadow"
     with Client(real) as client, pytest.raises(ForeignState, match="the shadow of 'proj'"):
         client.add("own", "proj.tick", habeat.every(60))

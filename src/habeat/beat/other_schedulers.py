@@ -95,12 +95,13 @@ class OtherSchedulers:
         """Look now, and log what is new."""
         caller = Caller(connections, Keys(self._settings.key_prefix))
         names, is_empty = self._names(caller), self._is_empty(caller)
+        may_adopt = is_empty and not self._settings.shadow
         lately = moment(self._clock.wall_ms() - WRITTEN_LATELY_S * 1_000)
         looks: dict[Source, Look] = {
             "redbeat": lambda: self._redbeat(caller, names),
             "django": lambda: _django(names, lately),
             "shelve": self._shelve,
-            "prefix": lambda: self._prefixes(connections) if is_empty else iter(()),
+            "prefix": lambda: self._prefixes(connections) if may_adopt else iter(()),
         }
         out = self._denied.union(self._settings.ignored_schedulers)
         self.found = tuple(
@@ -192,6 +193,7 @@ def _django(names: Sequence[str], lately: datetime) -> Iterator[OtherScheduler]:
 
     if not apps.ready or not apps.is_installed("django_celery_beat"):
         return
+    from django.conf import settings
     from django.db import connections
 
     try:
@@ -199,7 +201,9 @@ def _django(names: Sequence[str], lately: datetime) -> Iterator[OtherScheduler]:
         rows = model.objects.filter(enabled=True).exclude(name=OWN_OF_CELERY)
         if not (entries := rows.count()):
             return
-        alive = rows.filter(last_run_at__gt=lately).exists()
+        # Without USE_TZ, its scheduler stores UTC without a zone, and Django takes nothing else.
+        since = lately if settings.USE_TZ else lately.replace(tzinfo=None)
+        alive = rows.filter(last_run_at__gt=since).exists()
         shared = rows.filter(name__in=list(names)).count()
         yield OtherScheduler("django", "its database", entries, shared, alive=alive)
     finally:

@@ -112,6 +112,7 @@ def adopt_from(calls: RetryingCalls, prefix: str, *, dry_run: bool, force: bool)
         raise NotAllowed("", "adopt", "a client without a guard")
     if checked_prefix(prefix) == calls.location.prefix:
         raise ValidationError("prefix", prefix, "another prefix than the app's own")
+    _check_not_shadow(calls)
     calls = calls.bounded()
     source = calls.under(prefix)
     try:
@@ -128,6 +129,14 @@ def adopt_from(calls: RetryingCalls, prefix: str, *, dry_run: bool, force: bool)
         return _Adopting(calls, source, dry_run=dry_run).run()
     finally:
         source.close()
+
+
+def _check_not_shadow(calls: RetryingCalls) -> None:
+    """ValidationError if this is a shadow: the moved entries would no longer be sent."""
+    owner, _ = calls.read(lambda session: session.inspection.belongs_to())
+    if is_shadow(calls.location.app_name) or is_shadow(owner):
+        allowed = "False: a shadow would take the entries from the beats that send them"
+        raise ValidationError("habeat_shadow", True, allowed)
 
 
 class _Adopting:

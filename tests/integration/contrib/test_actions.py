@@ -10,7 +10,7 @@ from celery import Celery
 
 import habeat
 from habeat.core.entry import Entry
-from habeat.errors import BulkInterrupted, RedisUnavailable
+from habeat.errors import BulkInterrupted, EntryMoving, RedisUnavailable
 from tests.integration.contrib.conftest import Browser, typed
 from tests.integration.contrib.test_form import submitted
 
@@ -114,6 +114,25 @@ def test_what_is_refused_changes_nothing_and_says_why(
     assert log() == []
     assert "1 entry was disabled." in admin.act("disable", "code", "a").text
     assert log() == [("a", CHANGED, "Disabled.")]
+
+
+def test_an_entry_that_is_being_moved_keeps_no_other_from_its_change(
+    admin: Browser, client: habeat.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        client.add(name, "t", 60)
+    update = habeat.Client.update
+
+    def moving(self: habeat.Client, name: str, **changes: Any) -> Entry:
+        if name == "a":
+            raise EntryMoving(name, "habeat:new")
+        return update(self, name, **changes)
+
+    monkeypatch.setattr(habeat.Client, "update", moving)
+    text = admin.act("disable", "a", "b").text
+    assert "1 entry was disabled." in text
+    assert "habeat:new" in text
+    assert [each.name for each in client.list(state="disabled")] == ["b"]
 
 
 def test_an_entry_of_code_is_paused_and_run_and_not_changed(
@@ -307,6 +326,20 @@ def test_each_view_needs_its_permission(
     assert client.get("a") == before
     assert len(list(client.list())) == 1
     assert visit(user("view", *acts)) in (200, 409)
+
+
+@pytest.mark.parametrize("slug", ["pause", "trigger", "disable", "remove"])
+def test_a_project_can_take_a_permission_away_from_all(
+    admin: Browser, client: habeat.Client, monkeypatch: pytest.MonkeyPatch, slug: str
+) -> None:
+    from habeat.contrib.django.admin import EntryAdmin
+
+    client.add("a", "t", 60)
+    act = {"disable": "change", "remove": "delete"}.get(slug, slug)
+    monkeypatch.setattr(EntryAdmin, f"has_{act}_permission", lambda *_: False)
+    assert admin.act(slug, "a", request_id="1").status == 403
+    assert f"habeat-{slug}" not in admin.get("a/change/").html
+    assert client.get("a").condition == "active"
 
 
 def test_who_may_only_view_sees_no_arguments_and_no_buttons(

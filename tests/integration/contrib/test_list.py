@@ -64,6 +64,7 @@ def test_filters(admin: Browser, client: habeat.Client) -> None:
     assert names(admin.get(q="invoices")) == ["a.1"]
     assert names(admin.get(q="PROJ.B")) == ["a.2"]
     assert names(admin.get(q="a.*")) == ["a.1", "a.2"]
+    assert names(admin.get(q="*")) == ["a.1", "a.2", "b.1"]
     assert names(admin.get(state="paused")) == ["b.1"]
     assert names(admin.get(state="disabled")) == ["a.2"]
     assert names(admin.get(tag="x")) == ["a.1"]

@@ -93,6 +93,14 @@ def test_a_preview_says_what_is_wrong(
     assert text in shown["errors"][field]
 
 
+@pytest.mark.parametrize("field", ["start", "at"])
+def test_a_time_without_a_counterpart_in_utc_is_refused(admin: Browser, field: str) -> None:
+    data = typed(kind="once", **{"at": "2030-01-01T00:00", field: "0001-01-01T00:00"})
+    assert (
+        "Enter a valid date/time." in admin.post("_preview/", data).response.json()["errors"][field]
+    )
+
+
 def test_a_schedule_without_slots(admin: Browser) -> None:
     shown = previewed(admin, kind="once", at="2020-01-01T00:00")
     assert (shown["slots"], shown["none"]) == ([], "It has no slots from now on.")
@@ -170,6 +178,14 @@ def test_more_records_than_a_page_has(
     everything = admin.get("a_2Fb/history/", all="1")
     assert everything.html.count("task-2") == 150
     assert "Older records" not in everything.text
+
+
+@pytest.mark.usefixtures("fired")
+def test_the_history_of_a_removed_entry_is_still_shown(
+    admin: Browser, client: habeat.Client
+) -> None:
+    client.remove("a/b")
+    assert "task-2" in admin.get("a_2Fb/history/").text
 
 
 def test_an_entry_without_records_and_none_at_all(admin: Browser, client: habeat.Client) -> None:

@@ -70,6 +70,14 @@ ALL = [
         SHADOW,
     ),
     Device(
+        "shadow: adopts nothing",
+        "Entries do not move into a shadow, where nothing would send them",
+        "client/adopting.py",
+        "    if is_shadow(calls.location.app_name) or is_shadow(owner):",
+        "    if False:",
+        SHADOW,
+    ),
+    Device(
         "shadow: by hand",
         "A handler of beat's signals sends nothing through a shadow",
         "beat/scheduler.py",

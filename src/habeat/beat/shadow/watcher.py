@@ -39,6 +39,8 @@ ROUTING_KEY = "task.sent"
 DRAIN_S = 0.5
 STORE_EVERY_MS = 1_000
 TRIM_EVERY_MS = 30_000
+#: A broker may drop events that wait for longer: the default of `event_queue_ttl`.
+EVENTS_KEPT_MS = 5_000
 RETRY_S = 2.0
 CONNECT_S = 3.0
 #: Messages that wait to be stored; if there are more, the oldest are dropped and the period ends.
@@ -181,7 +183,7 @@ class Watcher:
     def _begin(self) -> None:
         self._since_ms = self._log.now_ms()
         self._earlier = self._log.tasks(RECORDS_READ)
-        self._dropped = False
+        self._dropped, self._stored_ms = False, self._now_ms()
         self._trouble.over("watching", "habeat: the other beat's messages are watched again")
 
     def _drained(self, connection: Connection) -> None:
@@ -219,7 +221,7 @@ class Watcher:
     def _store(self) -> None:
         """Store what has waited long enough, and how far the period reaches."""
         now_ms, redis_ms = self._now_ms(), self._log.now_ms()
-        if self._dropped:
+        if self._dropped or now_ms - self._stored_ms > EVENTS_KEPT_MS:
             self._dropped, self._since_ms = False, redis_ms
         behind_ms = redis_ms - now_ms
         ripe: list[tuple[int, Message]] = []

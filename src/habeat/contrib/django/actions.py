@@ -20,6 +20,7 @@ from habeat.contrib.django.times import WhenField, zone_name
 from habeat.errors import (
     BulkError,
     DefinitionError,
+    EntryMoving,
     EntryNotFound,
     HabeatError,
     NotAllowed,
@@ -31,6 +32,7 @@ from habeat.errors import (
 #: Errors that are about one entry, so the others go on.
 _OF_ENTRY = (
     DefinitionError,
+    EntryMoving,
     EntryNotFound,
     NotAllowed,
     OwnedByConfig,

@@ -24,7 +24,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from habeat.client import Client
-from habeat.client.history import OUTCOMES
+from habeat.client.history import OUTCOMES, Drift
 from habeat.client.selection import CONDITIONS, OWNERS
 from habeat.contrib.django.actions import ACTIONS, Action, Call, Done
 from habeat.contrib.django.audit import changes_of
@@ -99,6 +99,14 @@ class EntryAdmin(admin.ModelAdmin):
     def get_client(self, request: Any) -> Client:
         """The client for this request."""
         return default_client()
+
+    def has_pause_permission(self, request: Any) -> bool:
+        """Whether this user may pause and resume entries."""
+        return bool(request.user.has_perm(f"{self.opts.app_label}.pause_entry"))
+
+    def has_trigger_permission(self, request: Any) -> bool:
+        """Whether this user may run entries now."""
+        return bool(request.user.has_perm(f"{self.opts.app_label}.trigger_entry"))
 
     def get_urls(self) -> list[Any]:
         def view(name: str, route: str, method: Callable[..., Any]) -> Any:
@@ -299,7 +307,7 @@ class EntryAdmin(admin.ModelAdmin):
             "title": f"History: {printable(name, 200)}",
             "entry_key": key_of(name),
             "records": list(history_rows(records, links)),
-            "drift": client.drift(name),
+            "drift": _drift(client, name),
             "outcome": "".join(outcomes),
             "outcomes": OUTCOMES,
             "has_more": len(found) > most,
@@ -406,7 +414,7 @@ class EntryAdmin(admin.ModelAdmin):
         return [(slug, label) for slug, label in permitted if slug not in left_out]
 
     def _may(self, request: Any, action: Action) -> bool:
-        return bool(request.user.has_perm(f"{self.opts.app_label}.{action.permission}_entry"))
+        return bool(getattr(self, f"has_{action.permission}_permission")(request))
 
     # -- pages --------------------------------------------------------------------------------
 
@@ -423,6 +431,14 @@ class EntryAdmin(admin.ModelAdmin):
         return TemplateResponse(
             request, f"admin/habeat/entry/{template}.html", whole, status=status
         )
+
+
+def _drift(client: Client, name: str) -> list[Drift]:
+    """How late the entry was sent; nothing if it was removed, which leaves its history."""
+    try:
+        return client.drift(name)
+    except EntryNotFound:
+        return []
 
 
 def _slots(client: Client, entry: StoredEntry, now: datetime) -> list[dict[str, str]]:

@@ -68,7 +68,7 @@ class Query:
         """Whether the entry has the state and the words."""
         if self.state and entry.condition != self.state:
             return False
-        if not self.words or self.prefix:
+        if not self.words or self.words.endswith("*"):
             return True
         texts = (entry.name, entry.task_name, entry.description)
         return any(self.words.casefold() in text.casefold() for text in texts)

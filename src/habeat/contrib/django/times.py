@@ -44,7 +44,10 @@ class WhenField(forms.DateTimeField):
         at: datetime | None = super().to_python(value)
         if at is not None and timezone.is_naive(at):  # USE_TZ is False
             at = timezone.make_aware(at, timezone.get_current_timezone())
-        return None if at is None else at.astimezone(UTC)
+        try:
+            return None if at is None else at.astimezone(UTC)
+        except OverflowError:  # the first or last day that a datetime can have
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
 
 
 class SpanField(forms.CharField):

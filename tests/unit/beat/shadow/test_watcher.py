@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from habeat.beat.shadow import watcher as module
-from habeat.beat.shadow.watcher import DECIDE_AFTER_MS, JUDGED_FROM, Kept, Watcher, message_of
+from habeat.beat.shadow.watcher import (
+    DECIDE_AFTER_MS,
+    EVENTS_KEPT_MS,
+    JUDGED_FROM,
+    Kept,
+    Watcher,
+    message_of,
+)
 from habeat.core.comparison import Message
 from habeat.ports import StoreUnavailable
 from tests.unit.beat.conftest import make_app
@@ -142,6 +149,14 @@ def test_texts_of_other_programs_are_bounded() -> None:
 
 def vars_of(message: Message) -> tuple[str, str]:
     return message.kind.task, message.kind.queue
+
+
+def test_a_new_period_begins_after_a_stall_in_which_events_may_have_expired(world: World) -> None:
+    world.stored()
+    world.pass_ms(EVENTS_KEPT_MS + 1)
+    world.stored()
+    (_, until_ms), (since_ms, _) = sorted(world.log.watched.values())
+    assert since_ms - until_ms > EVENTS_KEPT_MS
 
 
 def test_what_an_earlier_leader_decided_is_known(world: World) -> None:
