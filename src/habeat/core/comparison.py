@@ -183,24 +183,37 @@ def compare(slots: Sequence[Slot], messages: Sequence[Message], terms: Terms) ->
 
 def _hinted(pairs: Sequence[Pair]) -> Iterator[Pair]:
     """The pairs; of what is missing, where its task was sent in another way."""
-    extra: dict[str, set[Kind]] = {}
-    for pair in pairs:
-        if pair.verdict is Verdict.EXTRA and pair.message is not None:
-            extra.setdefault(pair.message.kind.task, set()).add(pair.message.kind)
+    sent = _Sent(
+        pair.message.kind
+        for pair in pairs
+        if pair.verdict is Verdict.EXTRA and pair.message is not None
+    )
     for pair in pairs:
         hint = ""
         if pair.verdict is Verdict.MISSING and pair.slot is not None and not pair.why:
-            hint = _hint(pair.slot.kind, extra.get(pair.slot.kind.task, set()))
+            hint = sent.hint(pair.slot.kind)
         yield replace(pair, why=hint) if hint else pair
 
 
-def _hint(kind: Kind, sent: Iterable[Kind]) -> str:
-    elsewhere = sorted({each.queue for each in sent if each.arguments == kind.arguments})
-    if elsewhere and kind.queue not in elsewhere:
-        return f"its task was sent to queue {elsewhere[0] or '?'} instead of {kind.queue}"
-    if any(each.queue == kind.queue and each.arguments != kind.arguments for each in sent):
-        return "its task was sent with other arguments"
-    return ""
+class _Sent:
+    """What was sent without a slot; there may be as many kinds of it as messages."""
+
+    def __init__(self, kinds: Iterable[Kind]) -> None:
+        self._queues: dict[tuple[str, str], set[str]] = {}
+        self._arguments: dict[tuple[str, str], set[str]] = {}
+        for kind in kinds:
+            self._queues.setdefault((kind.task, kind.arguments), set()).add(kind.queue)
+            self._arguments.setdefault((kind.task, kind.queue), set()).add(kind.arguments)
+
+    def hint(self, kind: Kind) -> str:
+        """In which other way the task of a missing message was sent; "" if in none."""
+        queues = self._queues.get((kind.task, kind.arguments), set())
+        if queues and kind.queue not in queues:
+            return f"its task was sent to queue {min(queues) or '?'} instead of {kind.queue}"
+        arguments = self._arguments.get((kind.task, kind.queue), set())
+        if arguments and arguments != {kind.arguments}:
+            return "its task was sent with other arguments"
+        return ""
 
 
 def _beats(pairs: Iterable[Pair]) -> Collection[str]:

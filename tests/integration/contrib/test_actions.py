@@ -9,10 +9,13 @@ import pytest
 from celery import Celery
 
 import habeat
+from habeat.core.circuit import Circuit
 from habeat.core.entry import Entry
 from habeat.errors import BulkInterrupted, EntryMoving, RedisUnavailable
+from habeat.store.keys import Keys
 from tests.integration.contrib.conftest import Browser, typed
 from tests.integration.contrib.test_form import submitted
+from tests.support.servers.redis_server import Server
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -378,7 +381,11 @@ def test_every_post_needs_its_token(admin: Browser, client: habeat.Client, place
 
 
 def test_a_client_of_the_users_own_restricts_what_they_see(
-    user: Callable[..., Browser], client: habeat.Client, app: Celery, monkeypatch: Any
+    user: Callable[..., Browser],
+    client: habeat.Client,
+    app: Celery,
+    valkey: Server,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from habeat.contrib.django.admin import EntryAdmin
 
@@ -387,9 +394,12 @@ def test_a_client_of_the_users_own_restricts_what_they_see(
     guarded = habeat.Client(app, guard=habeat.Guard(prefix="t7:", tasks=["proj.*"]))
     monkeypatch.setattr(EntryAdmin, "get_client", lambda self, request: guarded)
     tenant = user("view", "add", "change", "pause", "delete")
+    circuit = Circuit.opened(5, "boom", 1).to_json()
+    valkey.admin.hset(Keys("habeat:proj").circuits, "t8:b", circuit)
     text = tenant.get().text
     assert "t7:a" in text
-    assert "t8:a" not in text
+    assert "t8:" not in text
+    assert "not healthy" in text
     assert (
         "does not allow this task" in tenant.post("add/", typed(name="t7:b", task="os.system")).text
     )

@@ -31,7 +31,7 @@ from habeat.contrib.django.audit import changes_of
 from habeat.contrib.django.celery_app import celery_app, default_client
 from habeat.contrib.django.forms import SECRET, EntryForm
 from habeat.contrib.django.keys import key_of, name_of
-from habeat.contrib.django.listing import Page, Query, page_of
+from habeat.contrib.django.listing import Page, Query, page_of, sees_all
 from habeat.contrib.django.models import Entry
 from habeat.contrib.django.previewing import preview_of
 from habeat.contrib.django.results import result_links
@@ -147,7 +147,7 @@ class EntryAdmin(admin.ModelAdmin):
             "next_page": None if after is None else query.url(after),
             "looked_at": page.looked_at,
             "summary": summary(status),
-            "problems": [*problems, *sentences(status)],
+            "problems": [*problems, *sentences(status, sees_all=sees_all(client))],
             "states": CONDITIONS,
             "owners": OWNERS,
             "actions": self._permitted_actions(request),

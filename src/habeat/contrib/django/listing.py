@@ -14,6 +14,7 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 from habeat.client import Client, Owner
+from habeat.client.guard import Scope
 from habeat.client.selection import CONDITIONS, OWNERS
 from habeat.clock import SystemClock
 from habeat.contrib.django.keys import key_of, name_of
@@ -82,6 +83,11 @@ class Page:
     continues_after: str | None = None
     #: How many entries were looked at, if the time was up before the page was full.
     looked_at: int = 0
+
+
+def sees_all(client: Client) -> bool:
+    """Whether this client sees every entry: not if its guard has a scope."""
+    return client._calls.guard.scope == Scope()
 
 
 def page_of(client: Client, query: Query) -> Page:

@@ -186,8 +186,10 @@ def summary(status: Status) -> str:
     return f"{entries}; {where}; {standbys}"
 
 
-def sentences(status: Status) -> list[str]:
-    """What is wrong with the schedule as a whole."""
+def sentences(status: Status, *, sees_all: bool) -> list[str]:
+    """What is wrong with the schedule as a whole; entries are named only if the user sees all."""
+    if status.problems and not sees_all:
+        return ["The schedule as a whole is not healthy: tell the people who operate it."]
     return [printable(problem, TEXT_CHARS) for problem in status.problems]
 
 
