@@ -84,7 +84,18 @@ def cleared() -> Iterator[None]:
         return
 
 
-@pytest.fixture(params=[its_own_apply_async, lazy_arguments, a_receiver, a_serializer])
+#: The two that are not slow go different ways: a message built by Celery, and one that sends itself.
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(
+    params=[
+        its_own_apply_async,
+        a_receiver,
+        pytest.param(lazy_arguments, marks=SLOW),
+        pytest.param(a_serializer, marks=SLOW),
+    ]
+)
 def way(request: pytest.FixtureRequest) -> Callable[[Sleeps], tuple[Celery, dict[str, Any]]]:
     return request.param  # type: ignore[no-any-return]
 
