@@ -84,7 +84,7 @@ def cleared() -> Iterator[None]:
         return
 
 
-#: The two that are not slow go different ways: a message built by Celery, and one that sends itself.
+#: The other two go different ways: a message built by Celery, and a task that sends itself.
 SLOW = pytest.mark.slow
 
 
