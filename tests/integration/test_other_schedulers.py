@@ -85,6 +85,14 @@ def test_redbeat_under_its_own_prefix(sight: Sight) -> None:
     assert (found.where, found.shared) == ("rb:schedule", 1)
 
 
+@pytest.mark.parametrize("name", ["redbeat_lock_key", "REDBEAT_LOCK_KEY"])
+def test_redbeat_with_a_lock_of_its_own(sight: Sight, name: str) -> None:
+    sight.redbeat("tick")
+    sight.server.admin.set("redbeat:own", "x")
+    [found] = sight.look({"tick": TICK}, **{name: "own"})
+    assert found.alive
+
+
 def written(path: Path, ago_s: float) -> None:
     path.write_bytes(b"x")
     at = time.time() - ago_s

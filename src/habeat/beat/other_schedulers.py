@@ -152,7 +152,9 @@ class OtherSchedulers:
     # -- where to look ----------------------------------------------------------------------
 
     def _redbeat(self, caller: Caller, names: Sequence[str]) -> Iterator[OtherScheduler]:
-        prefix = str(self._app.conf.get("redbeat_key_prefix") or "redbeat:")
+        prefix = str(self._conf("redbeat_key_prefix") or "redbeat:")
+        lock = str(self._conf("redbeat_lock_key") or f"{prefix}:lock")
+        lock = lock if lock.startswith(prefix) else prefix + lock  # as RedBeat does
         schedule = f"{prefix}:schedule"
         members: Any = [wire(f"{prefix}{name}") for name in (OWN_OF_CELERY, *names)]
         found: Any = caller.do(lambda client: client.zmscore(schedule, members))
@@ -160,8 +162,11 @@ class OtherSchedulers:
         entries, shared = int(caller.do(lambda client: client.zcard(schedule))) - own, sum(ours)
         if not entries:
             return
-        alive = bool(caller.do(lambda client: client.exists(f"{prefix}:lock")))
+        alive = bool(caller.do(lambda client: client.exists(lock)))
         yield OtherScheduler("redbeat", schedule, entries, shared, alive=alive)
+
+    def _conf(self, name: str) -> Any:
+        return self._app.conf.first(name, name.upper())
 
     def _shelve(self) -> Iterator[OtherScheduler]:
         path = Path(str(self._app.conf.get("beat_schedule_filename") or "celerybeat-schedule"))

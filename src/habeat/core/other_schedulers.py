@@ -89,8 +89,9 @@ def _left_behind(other: OtherScheduler) -> str:
 
 def _doubled(other: OtherScheduler) -> str:
     sent = plural(other.shared, "entry is sent by both", "entries are sent by both")
+    beat = other.called if other.source == "shelve" else f"the beat of {other.called}"
     return (
-        f"the beat of {other.called} is alive ({other.where}), and {sent}: stop it, "
+        f"{beat} is alive ({other.where}), and {sent}: stop it, "
         "or set habeat_shadow = True to let habeat run beside it without sending"
     )
 

@@ -32,6 +32,11 @@ def test_entries_that_both_send() -> None:
     assert "12 entries are sent by both: stop it" in sentence
 
 
+def test_celerys_own_beat_is_called_so() -> None:
+    [sentence] = said(OtherScheduler("shelve", "celerybeat-schedule", None, shared=1, alive=True))
+    assert sentence.startswith("celery's own beat is alive (celerybeat-schedule), and 1 entry")
+
+
 @pytest.mark.parametrize(
     "other",
     [
