@@ -13,7 +13,13 @@ from habeat.core.circuit import Circuit
 from habeat.core.lease import Fence, Token
 from habeat.core.request import Request
 from habeat.entries.codec import encode_request
-from habeat.errors import DeadNotFound, DeadUnreadable, EntryNotFound, ValidationError
+from habeat.errors import (
+    DeadNotFound,
+    DeadUnreadable,
+    EntryMoving,
+    EntryNotFound,
+    ValidationError,
+)
 from habeat.ports import Intent, Recovered, Rendered, StoredRequest
 from habeat.store.dead_letters import read_dead
 from habeat.store.dispatch import RedisDispatchStore
@@ -150,6 +156,17 @@ def test_a_request_of_an_entry_that_is_gone_stays(bench: Bench, client: Client) 
     bench.admin.hdel(bench.keys.entries, "r")
     with pytest.raises(EntryNotFound):
         client.resend("request r1")
+    assert len(client.dead()) == 1
+
+
+def test_a_request_of_an_entry_that_is_being_moved_stays(bench: Bench, client: Client) -> None:
+    raw = encode_request(Request("trigger", "r", bench.now_ms))
+    request_given_up(bench, bench.lead(), "r1", raw)
+    pause = {"reason": "x", "at_ms": bench.now_ms, "until_ms": None, "moving_to": "habeat:new"}
+    bench.admin.hset(bench.keys.paused, "r", json.dumps(pause))
+    with pytest.raises(EntryMoving, match="habeat:new"):
+        client.resend("request r1")
+    assert bench.requests() == []
     assert len(client.dead()) == 1
 
 

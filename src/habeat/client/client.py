@@ -681,7 +681,8 @@ class Client:
     def resend(self, id: str) -> DeadLetter:
         """Send a dead firing again with the same task id, or make a dead request again.
 
-        Raises DeadNotFound, DeadUnreadable, and EntryNotFound for a request whose entry is gone.
+        Raises DeadNotFound, DeadUnreadable, and for a request, EntryNotFound if its entry is gone
+        and EntryMoving if `adopt` has begun to move it.
         """
         return resent(self._calls, id)
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from habeat.client.calls import RetryingCalls, Session
+from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import Scope
 from habeat.client.history import moment
+from habeat.entries.changes import check_stays
 from habeat.entries.codec import decode_request
 from habeat.entries.readable import shown
 from habeat.errors import (
@@ -77,7 +78,7 @@ def letter(calls: RetryingCalls, identity: str) -> DeadLetter:
 
 
 def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
-    """Have it sent again; DeadNotFound, DeadUnreadable, EntryNotFound."""
+    """Have it sent again; DeadNotFound, DeadUnreadable, EntryNotFound, EntryMoving."""
 
     def attempt(session: Session) -> DeadLetter:
         record = _found(session, calls.guard.scope, identity)
@@ -87,6 +88,10 @@ def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
         word = session.dead.resend(replace(record, entry=dead.entry))
         if word == "gone":
             raise EntryNotFound(dead.entry)
+        if word == "moving":
+            [stored] = session.entries.read([dead.entry]).stored
+            check_stays(stored)
+            raise Overtaken(dead.entry)  # the move has ended since
         if word == "there":
             raise DeadUnreadable(identity, "it is already being sent")
         if word == "changed":

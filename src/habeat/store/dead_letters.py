@@ -86,7 +86,7 @@ class DeadStore:
         return gone
 
     def resend(self, record: DeadRecord) -> str:
-        """Resend the record; returns ok, changed, there or gone (see resend.lua)."""
+        """Resend the record; returns ok, changed, there, gone or moving (see resend.lua)."""
         return text(self._caller.run("resend", *_resend_words(record))[0])
 
     def _values(self, fields: Sequence[bytes]) -> Sequence[bytes | None]:

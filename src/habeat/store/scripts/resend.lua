@@ -4,7 +4,8 @@
 --      5 request id ('' for a firing), 6 the intent or the request to store
 -- Returns {'ok', now us}, or {'changed', now us} if the record is gone or has changed, or
 -- {'there', now us} if the same firing or request is already under way, or {'gone', now us} if a
--- request's entry does not exist. Replay: if the reply was lost, a second call returns changed.
+-- request's entry does not exist, or {'moving', now us} if `adopt` has begun to move it, as in
+-- request.lua. Replay: if the reply was lost, a second call returns changed.
 
 local kept = redis.call('HGET', DEAD, ARGV[1])
 if not kept or redis.sha1hex(kept) ~= ARGV[2] then
@@ -16,6 +17,9 @@ if request ~= '' then
   hash, field, index = REQUESTS, request, REQUESTS_DUE
   if redis.call('HEXISTS', ENTRIES, ARGV[3]) == 0 then
     return {'gone', int(NOW_US)}
+  end
+  if string.find(redis.call('HGET', PAUSED, ARGV[3]) or '', '"moving_to":', 1, true) then
+    return {'moving', int(NOW_US)}
   end
 end
 if redis.call('HEXISTS', hash, field) == 1 then
