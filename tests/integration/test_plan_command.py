@@ -90,6 +90,7 @@ def test_a_change_is_compared_with_a_revision(repository: Path) -> None:
     assert sorted(after) == [each for each in before if "__pycache__" not in str(each)]
 
 
+@pytest.mark.slow  # it starts processes
 def test_a_project_that_is_imported_from_elsewhere_is_the_revision_s_too(
     repository: Path,
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_project_that_is_imported_from_elsewhere_is_the_revision_s_too(
     assert "09:00" in found["changes"][0]["before"] or "10:00" in found["changes"][0]["before"]
 
 
+@pytest.mark.slow  # it starts processes
 @pytest.mark.parametrize(
     ("revision", "says"),
     [
@@ -145,6 +147,7 @@ def test_what_fails_in_a_revision_is_named(
     assert "habeat plan --save FILE" in str(error.value)
 
 
+@pytest.mark.slow  # it starts processes
 def test_an_installed_copy_of_the_project_is_not_taken_for_the_working_tree(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,13 @@ def left(world: World, queue: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("what", "spins"), [("made", False), ("asked", False), ("asked", True)], ids=str
+    ("what", "spins"),
+    [
+        ("made", False),
+        pytest.param("asked", False, marks=pytest.mark.slow),
+        pytest.param("asked", True, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_one_that_never_returns_costs_neither_the_lease_nor_a_slot_of_others(
     what: str, spins: bool, world: World, monkeypatch: pytest.MonkeyPatch

@@ -111,7 +111,7 @@ def _mark(bench: Bench, store: RedisDispatchStore, token: Token) -> Any:
 
 
 @pytest.mark.parametrize("call", [_claim, _recover, _mark])
-@pytest.mark.parametrize("where", ["alone", "clustered"])
+@pytest.mark.parametrize("where", ["alone", pytest.param("clustered", marks=pytest.mark.slow)])
 def test_with_the_only_redis_replica_frozen_nothing_may_be_sent(
     request: pytest.FixtureRequest, where: str, call: Callable[..., Any]
 ) -> None:

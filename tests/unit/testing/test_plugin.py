@@ -52,12 +52,14 @@ def test_a_project_tests_its_schedule_with_the_fixtures(tmp_path: Path) -> None:
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow  # it starts processes
 def test_without_an_app_the_fixture_says_how_to_name_one(tmp_path: Path) -> None:
     done = pytest_in(tmp_path, app="")
     assert "1 passed, 1 error" in done.stdout
     assert "set habeat_app = proj.celery:app" in done.stdout
 
 
+@pytest.mark.slow  # it starts processes
 def test_an_app_that_python_does_not_find_is_named_with_what_to_do(tmp_path: Path) -> None:
     done = pytest_in(tmp_path, app="elsewhere.celery:app")
     assert "1 passed, 1 error" in done.stdout
