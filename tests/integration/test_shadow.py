@@ -128,6 +128,7 @@ def test_a_trigger_is_recorded_and_not_sent(shadow: Shadow) -> None:
 def test_a_message_that_a_handler_of_beat_sends_itself_is_not_sent(shadow: Shadow) -> None:
     entry = shadow.scheduler.schedule["tick"]
     assert shadow.scheduler.apply_async(entry) is None
+    assert shadow.scheduler.send_task("proj.work") is None
     assert in_broker(shadow.server) == {}
 
 

@@ -122,13 +122,24 @@ class Scheduler(CeleryScheduler):
         sends nothing.
         """
         sending = getattr(entry, "sending", None)
-        if self._settings.shadow:
-            log.warning("habeat: %r is not sent: this beat is a shadow", entry.name)
+        if self._is_withheld(entry.name):
             return None
         if sending is None:
             sent = DeclaredEntry.copy_to_send(entry)
             return super().apply_async(sent, producer=producer, advance=advance, **kwargs)
         return sending.run(entry, producer, self.send_task)
+
+    def send_task(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a task by its name, as Celery does. A shadow sends nothing."""
+        if self._is_withheld(str(args[0]) if args else ""):
+            return None
+        return super().send_task(*args, **kwargs)
+
+    def _is_withheld(self, name: str) -> bool:
+        """Whether this beat is a shadow, so that nothing of this name is sent. It is logged."""
+        if self._settings.shadow:
+            log.warning("habeat: %r is not sent: this beat is a shadow", name)
+        return self._settings.shadow
 
     def reserve(self, entry: ScheduleEntry) -> ScheduleEntry:
         """The entry as it is after one more run. The schedule stays as it is: it is in Redis."""

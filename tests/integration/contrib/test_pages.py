@@ -340,15 +340,20 @@ def test_without_redis_each_page_says_so(admin: Browser) -> None:
     assert [page.status for page in asked] == [200, 200, 200], "they need no Redis"
 
 
+def said_of_redis(error: str) -> bool:
+    """On a busy machine, the short time may be over before the first refusal."""
+    return "did not answer" in error or "did not finish within" in error
+
+
 @pytest.mark.usefixtures("away")
 def test_without_redis_nothing_typed_is_lost(admin: Browser) -> None:
     page = admin.post("add/", typed(description="typed for an hour"))
     assert page.status == 200
-    assert any("did not answer" in error for error in page.errors())
+    assert any(said_of_redis(error) for error in page.errors())
     assert "typed for an hour" in page.html
     page = admin.post("a_2Fb/change/", typed(description="typed for an hour", rev="7"))
     assert page.status == 503
-    assert any("did not answer" in error for error in page.errors())
+    assert any(said_of_redis(error) for error in page.errors())
     again = submitted(page)
     assert (again["description"], again["name"], again["rev"]) == ("typed for an hour", "a/b", "7")
     assert 'action=""' in page.html

@@ -189,6 +189,10 @@ class Client:
     def zcard(self, key: str) -> Any:
         return self._send("zcard", "ZCARD", key)
 
+    def zscore(self, key: str, member: bytes) -> float | None:
+        found = self._send("zscore", "ZSCORE", key, member)
+        return None if found is None else float(found)
+
     def zrange(self, key: str, start: int, stop: int, *, withscores: bool) -> Any:
         most = -1 if stop < 0 else stop - start + 1
         words = ("-inf", "+inf", "WITHSCORES", "LIMIT", start, most)
