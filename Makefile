@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
-.PHONY: help demo test acceptance examples manifests release simulate chaos model mutations soak lint types imports docs bench clean
+.PHONY: help demo test acceptance slow manifests release simulate chaos model mutations soak lint types imports docs bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,13 +25,12 @@ demo: $(VENV)/.has-demo ## three beats, a worker, leaders that die: watch nothin
 test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (under three minutes)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
-acceptance: $(VENV)/.has-test ## the slow suites: real processes killed, frozen and cut off
-	$(BIN)/python -m pytest -m slow --ignore=tests/system/chaos \
-	  --ignore=tests/deployment --ignore=tests/release --ignore=tests/system/sqs \
-	  --ignore=tests/system/examples --ignore=tests/system/migrate $(ARGS)
+acceptance: $(VENV)/.has-test ## real processes killed, frozen and cut off; the model; Celery's own tests
+	$(BIN)/python -m pytest -m slow tests/system/acceptance tests/verification $(ARGS)
 
-examples: $(VENV)/.has-test ## each project in examples/, and switches from other schedulers and back
-	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile tests/system/examples tests/system/migrate $(ARGS)
+slow: $(VENV)/.has-test ## the other slow tests: each example, switches from other schedulers and back
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile tests/unit tests/integration \
+	  tests/system/examples tests/system/migrate $(ARGS)
 
 manifests: $(VENV)/.has-test $(VENV)/.has-deploy ## deploy/: schemas, units, and beats started as the manifests say
 	$(BIN)/python -m pytest tests/deployment -m slow $(ARGS)
