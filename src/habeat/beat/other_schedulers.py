@@ -157,7 +157,7 @@ class OtherSchedulers:
         lock = lock if lock.startswith(prefix) else prefix + lock  # as RedBeat does
         schedule = f"{prefix}:schedule"
         members: Any = [wire(f"{prefix}{name}") for name in (OWN_OF_CELERY, *names)]
-        found: Any = caller.do(lambda client: client.zmscore(schedule, members))
+        found: Any = caller.do(lambda client: _scores(client, schedule, members))
         own, *ours = (score is not None for score in found)
         entries, shared = int(caller.do(lambda client: client.zcard(schedule))) - own, sum(ours)
         if not entries:
@@ -189,6 +189,15 @@ class OtherSchedulers:
                 continue
             if other.by_api and other.app == self._app.main:
                 yield OtherScheduler("prefix", prefix, other.by_api, alive=bool(other.live))
+
+
+def _scores(client: Any, key: str, members: Sequence[bytes]) -> list[float | None]:
+    """The score of each; without ZMSCORE, which the list of permissions does not have."""
+    pipe = client.pipeline(transaction=False)
+    for member in members:
+        pipe.zscore(key, member)
+    found: list[float | None] = pipe.execute()
+    return found
 
 
 def _django(names: Sequence[str], lately: datetime) -> Iterator[OtherScheduler]:

@@ -85,7 +85,7 @@ def entry_of(given: Any, last_run: datetime) -> Entry:
     app, clock = given.app, given.nowfun
     if zone := vars(app).get("timezone"):  # where these tests set it
         app.conf.timezone = zone if isinstance(zone, str) else zone_name(zone)
-    if isinstance(given, schedules.schedule):
+    if isinstance(given, schedules.schedule) or (clock is not None and clock().tzinfo is None):
         given.nowfun = None  # otherwise habeat would ask Celery, and this module again
     try:
         found = declare(app, {"own": {"task": "t.own", "schedule": given}})
