@@ -38,7 +38,7 @@ STATUSES: dict[str, frozenset[str]] = {
         "release": "0 | 1",
         "recall": "done | closed",
         "remove": "lost | behind | ok | conflict | closed",
-        "resend": "ok | changed | there | gone",
+        "resend": "ok | changed | there | gone | moving",
         "rename": "ok | conflict | closed | a foreign type",
         "request": "ok | known | gone | moving",
         "samehost": "value | nothing",
