@@ -63,9 +63,9 @@ def _computed(module: Any) -> str:
     missing = [name for name, each in found.items() if each is None]
     if missing:
         return f'Not measured yet: `make bench ARGS="{" ".join(missing)}"`.'
-    sources = {name: told for name, (_, told) in found.items()}  # type: ignore[misc]
-    parts = [t.markdown() for t in module.tables({n: told["data"] for n, told in sources.items()})]
-    return "\n\n".join([*parts, *(f"{origin(told)}" for told in sources.values())])
+    sources = {name: result for name, (_, result) in found.items()}  # type: ignore[misc]
+    parts = [t.markdown() for t in module.tables({n: each["data"] for n, each in sources.items()})]
+    return "\n\n".join([*parts, *map(origin, sources.values())])
 
 
 def origin(told: dict[str, Any]) -> str:

@@ -459,9 +459,9 @@ def test_many_entries_are_triggered(shell: Shell, valkey: Server) -> None:
     assert "none was written" in shell.fails(1, "trigger", "b", "nobody")
     assert valkey.admin.hlen(BASE + "requests") == 5
     valkey.admin.hset(BASE + "entries", "bad", b"{")
-    told = shell("trigger", "--all", "--yes")
-    assert told.exit_code == 1
-    assert "refused: bad: " in told.stdout
+    shown = shell("trigger", "--all", "--yes")
+    assert shown.exit_code == 1
+    assert "refused: bad: " in shown.stdout
 
 
 def test_entries_of_beat_schedule(shell: Shell, caller: Caller) -> None:

@@ -146,7 +146,7 @@ def test_what_redbeat_dies_of_is_named_and_the_rest_is_read(app: Celery, admin) 
 
 def test_hashes_of_other_programs_are_not_entries(app: Celery, admin) -> None:
     save(app, "good", 60, NOW)
-    admin.hset("redbeat:somebody", "else", "x")
+    admin.hset("redbeat:stranger", "else", "x")
     assert read(app).uncarried == []
 
 

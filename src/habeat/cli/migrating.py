@@ -348,7 +348,7 @@ _SUMMARY = {
     Action.DROP: ("that the other beat would drop too",) * 2,
     Action.REFUSE: ("not carried", "cannot be carried"),
 }
-#: A name may have any length where nobody limits it; a longer one is cut in the table.
+#: Other beats do not limit the length of a name; a longer one is cut in the table.
 _NAME_CHARS = 200
 _GIVES_WAY = (GivesWay("WHY", 40), GivesWay("NAME", 24), GivesWay("WHY", 20))
 

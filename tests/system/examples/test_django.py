@@ -176,7 +176,7 @@ def chromium(tmp_path: Path) -> Iterator[Any]:
 
 
 class Person:
-    """Somebody at the browser, who waits until a page shows what they look for."""
+    """A person at the browser, who waits until a page shows what they look for."""
 
     def __init__(self, driver: Any, url: str, pictures: Path) -> None:
         self.driver, self._url, self._pictures = driver, url, pictures

@@ -108,7 +108,7 @@ def test_what_was_not_watched_is_unknown_and_never_missing_or_extra() -> None:
         "same": 8,
         "unknown": 2,
     }
-    late = [*sent, TEN[2]]  # stored after all, and its slot was decided by nobody
+    late = [*sent, TEN[2]]  # stored after all, and no decision was recorded for its slot
     found = compared(slots("e", *sent), messages(*late), watched=watched)
     assert verdicts(found) == {"same": 8, "unknown": 1}
 
