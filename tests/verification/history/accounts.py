@@ -14,7 +14,7 @@ from tests.verification.history.cursors import Cursors, Life, Record, Span
 from tests.verification.history.events import Words
 from tests.verification.history.intents import Intents
 from tests.verification.history.leases import Leases
-from tests.verification.history.reasons import Reasons
+from tests.verification.history.reasons import Reasons, can_expire
 from tests.verification.history.standing import Standing
 
 _UNCOUNTED = ("not counted", "at least this many")
@@ -54,7 +54,9 @@ class Accounts:
         settled = name is not None and (outcome in ("sent", "late") or words[10] == b"expired")
         if not settled and outcome not in ("sent", "late") and words[16] != b"0":
             self._check_fence(outcome, int(words[16]), entry, slot)
-        if name is None:
+        if name is None and b"request" in words[3::2]:
+            self._check_requested(entry, slot, words[10])
+        elif name is None:
             life, record = self._cursors.lived(entry), self._record(words, outcome)
             self._reasons.check(life, record, fenced=words[16] != b"0")
             if words[12] != b"0":
@@ -102,6 +104,13 @@ class Accounts:
         if early_ms > 1:
             problem = f"recorded as expired, {early_ms} ms before its expiry"
             case.wrong("ledger", problem, entry, identity)
+
+    def _check_requested(self, entry: str, slot: str, reason: bytes) -> None:
+        """A request that ended without a claim: the schedule's own slot has another record."""
+        definition = self._case.definitions.get(entry)
+        if reason == b"expired" and definition and not can_expire(definition):
+            problem = "a request is recorded as expired, and it never expires"
+            self._case.wrong("ledger", problem, entry, slot)
 
     def _check_fence(self, outcome: str, epoch: int, entry: str, slot: str) -> None:
         leases = self._leases

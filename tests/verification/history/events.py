@@ -193,6 +193,8 @@ class Expectation:
     cluster: the schedule's cluster id, if it is known: then the messages of requests, whose headers
     have the slot only, are distinguished from those of the schedule by their task ids.
     slack_us: by how much the clocks that events were taken from may differ, and a script last.
+    behind_us: how far a replica's idea of Redis' time may be behind it, because a reply takes that
+    long to arrive; unless Redis is slow.
     edit_slack_us: between a client's look at the clock and its removal of an entry.
     misses: whether a missed or failed slot must have a fault before it that can cause that, and
     a due slot may not wait while nothing disturbs (bounds.py tells what the next three are for).
@@ -215,6 +217,7 @@ class Expectation:
     grace_ms: int | None = None
     cluster: str = ""
     slack_us: int = 0
+    behind_us: int = 0
     edit_slack_us: int = 2_000_000
     misses: bool = True
     prompt_us: int = 2_000_000

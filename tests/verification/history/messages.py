@@ -266,10 +266,14 @@ class Messages:
         case, came_us = self._case, min(copies)
         steps = [at for at, _ in (*case.leaps, *case.setbacks)]
         if any(claim.at_us - ANCHORED_US <= at <= came_us + ANCHORED_US for at in steps):
-            return  # nobody knows by which clock
+            return  # it is not known by which clock
+        slow = (fault for fault in case.faults if fault.kind is Kind.REDIS_SLOW)
+        if any(f.start_us <= came_us and f.end_us >= claim.at_us - ANCHORED_US for f in slow):
+            return  # nor how far the leader's idea of Redis' time was behind
         server_us = came_us + claim.server_us - claim.at_us
         over_us = server_us - claim.expires_ms * 1_000
-        if over_us > case.expectation.slack_us + _COARSE_US:
+        expectation = case.expectation
+        if over_us > expectation.slack_us + expectation.behind_us + _COARSE_US:
             problem = f"recorded as {outcome}, and it came {over_us / 1e3:g} ms after its expiry"
             self._wrong(came_us, "ledger", problem, name)
 

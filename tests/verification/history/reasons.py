@@ -262,6 +262,11 @@ def _same_slots(old: Entry, new: Entry) -> bool:
     )
 
 
+def can_expire(entry: Entry) -> bool:
+    """Whether a message of this entry is of no use from some instant on."""
+    return _ends_ms(entry, 0) is not None
+
+
 def _ends_ms(entry: Entry, effective_ms: int) -> float | None:
     """When its message would be of no use any more."""
     found: list[float] = []

@@ -70,7 +70,10 @@ class Tale:
         words = ["entry", entry, "slot", slot, "outcome", outcome]
         for name in ("reason", "count", "until", "epoch"):
             words += [name, given[name]]
-        return self.write("XADD", "ledger", "*", *words, "late", 0, "attempt", 1)
+        words += ["late", 0, "attempt", 1]
+        if "request" in given:
+            words += ["request", given["request"]]
+        return self.write("XADD", "ledger", "*", *words)
 
     @property
     def epoch(self) -> str:

@@ -122,6 +122,22 @@ def test_a_message_that_came_after_its_expiry_is_skipped_and_nothing_else() -> N
         assert problem in "".join(problems)
 
 
+def test_a_leaders_clock_may_be_behind_redis_by_the_way_of_a_reply() -> None:
+    for after_ms, clean in ((540, True), (580, False)):
+        tale = begun(options={"expires": 0.5}).until(2_000).claim(2_000)
+        tale.wait(after_ms).send(2_000).settle(2_000)
+        assert (tale.problems(behind_us=50_000) == []) is clean, after_ms
+
+
+def test_a_request_that_expires_unclaimed_leaves_the_slots_own_record_alone() -> None:
+    for entry, problem in (({"deadline_ms": 500}, ""), ({}, "and it never expires")):
+        tale = begun(**entry).until(2_000).fire(2_000).renew()
+        tale.record("e", START_MS + 1_000, "skipped", reason="expired", request="q1").end()
+        problems = tale.problems()
+        assert bool(problems) == bool(problem), (entry, problems)
+        assert problem in "".join(problems)
+
+
 def test_what_never_expires_is_not_settled_as_expired() -> None:
     tale = begun().until(2_000).claim(2_000).wait(600)
     (problem,) = tale.settle(2_000, outcome="skipped", reason="expired").problems()

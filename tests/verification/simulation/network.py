@@ -45,6 +45,9 @@ SCRIPTS = (
     *("postpone", "mend"),
 )
 
+#: What one way takes at most while Redis is not slow.
+SLOWEST_REPLY_US = 60_000
+
 
 class Network:
     """How calls to Redis fare at present."""
@@ -89,7 +92,7 @@ class Network:
         chance = self.world.random.random()
         if chance < 0.97:
             return 50 + int(chance * 567)
-        return 600 + int((chance - 0.97) * 1_980_000)
+        return 600 + int((chance - 0.97) * 33 * SLOWEST_REPLY_US)  # up to SLOWEST_REPLY_US
 
     def reaches(self, host: Host) -> bool:
         return not self.down and host.name not in self.cut_off

@@ -29,7 +29,13 @@ from tests.verification.history.events import Expectation, Fault, Kind
 from tests.verification.simulation.broker import BAD_PART, BAD_QUEUE, Broker
 from tests.verification.simulation.conduct import Conduct
 from tests.verification.simulation.model import Server
-from tests.verification.simulation.network import Clients, Direct, Network, texts
+from tests.verification.simulation.network import (
+    SLOWEST_REPLY_US,
+    Clients,
+    Direct,
+    Network,
+    texts,
+)
 from tests.verification.simulation.people import SLOW_US, People
 from tests.verification.simulation.plan import SECOND, EntryPlan, Plan
 from tests.verification.simulation.recorder import Recorder
@@ -319,6 +325,7 @@ class Simulation:
             ttl_us=plan.ttl_ms * 1_000,
             atomic=plan.atomic,
             slack_us=1_000,  # Redis counts in whole milliseconds
+            behind_us=SLOWEST_REPLY_US,
             prompt_us=SECOND // 2,
             handover_us=SECOND // 4,
             timeout_us=plan.timeout_us,
