@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 import habeat
+from habeat.core.circuit import Circuit
 from habeat.core.request import Request
 from habeat.entries.codec import encode_request
 from habeat.errors import BulkError, DeadNotFound, EntryNotFound, NotAllowed, ValidationError
@@ -59,6 +61,7 @@ CHANGES: dict[str, Callable[[habeat.Client], Any]] = {
     "pause": lambda c: c.pause("t8:a"),
     "resume": lambda c: c.resume("t8:a"),
     "rename": lambda c: c.rename("t8:a", "t7:b"),
+    "disable many": lambda c: c.disable_many(["t7:a", "t8:a"]),
     "trigger": lambda c: c.trigger("t8:a"),
     "backfill": lambda c: c.backfill("t8:a", PAST, PAST + timedelta(hours=1)),
     "another task": lambda c: c.add("t7:b", "admin.wipe", 300, tags=["t7"]),
@@ -155,6 +158,32 @@ def test_the_circuits_of_other_scopes_are_not_seen(tenant: habeat.Client) -> Non
     assert tenant.circuit("t7:a") is None
     with pytest.raises(EntryNotFound):
         tenant.circuit("t8:a")
+
+
+def test_the_status_names_no_host_and_no_entry_outside_the_scope(
+    free: habeat.Client, tenant: habeat.Client, valkey: Server
+) -> None:
+    keys = Keys(PREFIX)
+    facts = {"host": "web-17.internal", "pid": 9, "clashes": ["t8:a"], "inert": "no web-18"}
+    valkey.admin.set(keys.lease, "7:leader", px=60_000)
+    for nonce in ("leader", "other"):
+        valkey.admin.hset(keys.replicas, nonce, json.dumps(facts))
+        valkey.admin.zadd(keys.seen, {nonce: valkey.admin.time()[0] * 1_000})
+    for name in ("t7:a", "t8:a"):
+        circuit = Circuit.opened(5, "boom", 1).to_json()
+        valkey.admin.hset(keys.circuits, name, circuit)
+    valkey.admin.hset(keys.meta, "claimed", 5)
+    free.pause("t8:a", "a reason")
+    whole, seen = free.status(), tenant.status()
+    assert "t8:a" in repr(whole)
+    assert "web-17" in repr(whole)
+    for secret in ("t8:a", "web-1", "reports", "leader'", "other'"):
+        assert secret not in repr(seen)
+    assert (seen.entries.total, seen.entries.paused, seen.leader is None) == (1, 0, False)
+    assert seen.problems == ("1 entry is failing: 't7:a'",)
+    assert seen.next_due == ("t7:a", free.get("t7:a").state.next_due)
+    valkey.admin.hdel(keys.circuits, "t7:a")
+    assert "tell the people who operate it" in tenant.status().problems[0]
 
 
 def test_a_name_outside_the_scope_is_refused_whether_it_exists_or_not(

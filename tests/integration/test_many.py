@@ -25,6 +25,8 @@ CALLS: list[Callable[..., Any]] = [
     Client.remove_many,
     Client.pause_many,
     Client.resume_many,
+    Client.enable_many,
+    Client.disable_many,
     Client.trigger_many,
 ]
 
@@ -77,6 +79,16 @@ def test_many_named_entries_are_changed_in_batches(client: Client) -> None:
     assert client.resume_many(prefix="c00").changed == NAMES[:100]
     assert client.remove_many(NAMES[:-1]) == NAMES[:-1]
     assert names_of(client) == NAMES[-1:]
+
+
+def test_many_are_disabled_and_enabled(client: Client) -> None:
+    add(client)
+    assert client.disable_many(NAMES[:2]).changed == NAMES[:2]
+    assert client.disable_many(all=True).unchanged == NAMES[:2]
+    assert {entry.condition for entry in client.list()} == {"disabled"}
+    assert client.enable_many(NAMES[:1]).changed == NAMES[:1]
+    assert client.enable_many(prefix="c00").unchanged == NAMES[:1]
+    assert {entry.condition for entry in client.list(prefix="c00")} == {"active"}
 
 
 @pytest.mark.parametrize(

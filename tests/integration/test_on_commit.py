@@ -98,6 +98,7 @@ CHANGES: dict[str, Callable[[Client], Any]] = {
     "remove many": lambda client: client.remove_many(name for name in ["a", "paused"]),
     "pause many": lambda client: client.pause_many(all=True, reason="why"),
     "resume many": lambda client: client.resume_many(["paused"]),
+    "disable many": lambda client: client.disable_many(["a"]),
     "trigger many": lambda client: client.trigger_many(prefix="a"),
     "rename": lambda client: client.rename("a", "b"),
     "pause": lambda client: client.pause("a", "why"),

@@ -171,6 +171,8 @@ class AsyncClient:
     remove_many = _awaited(Client.remove_many)
     pause_many = _awaited(Client.pause_many)
     resume_many = _awaited(Client.resume_many)
+    enable_many = _awaited(Client.enable_many)
+    disable_many = _awaited(Client.disable_many)
     trigger_many = _awaited(Client.trigger_many)
 
     trigger = _awaited(Client.trigger)

@@ -23,7 +23,7 @@ from habeat.client.calls import RetryingCalls, Session
 from habeat.client.comparing import DAY, TOLERANCE, Diff, Period, compared
 from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
 from habeat.client.deferring import writes_for
-from habeat.client.editing import Editing, pausing, resuming
+from habeat.client.editing import Editing, pausing, resuming, switching
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
 from habeat.client.given import listed
 from habeat.client.guard import NO_GUARD, Guard, Scope
@@ -45,7 +45,7 @@ from habeat.client.preview import Instant, Span, in_zone, instants, instants_of
 from habeat.client.purging import Purge, purge_prefix
 from habeat.client.selection import Selection, entries_of, pages_of, selected
 from habeat.client.simulation import Simulation, simulated
-from habeat.client.status import Status, read_status
+from habeat.client.status import Status, read_status, within_scope
 from habeat.client.syncing import SyncPlan, synced
 from habeat.client.unregistered import unregistered, with_unregistered
 from habeat.clock import SystemClock
@@ -318,11 +318,19 @@ class Client:
         return compared(self._calls.bounded(), names, Period(since, until, tolerance))
 
     def status(self) -> Status:
-        """The leader, the standbys, what is due, and what is wrong."""
+        """The leader, the standbys, what is due, and what is wrong.
+
+        A client with a scope sees whether beats run but not where, and counts its own entries,
+        which it reads for this.
+        """
         grace_ms = self._calls.location.policies.misfire_grace_ms
-        return self._calls.read(
+        found = self._calls.read(
             lambda session: with_unregistered(session, read_status(session.inspection, grace_ms))
         )
+        if self._calls.guard.scope == Scope():
+            return found
+        dead = len(self.dead(limit=None)) if found.dead else 0
+        return within_scope(found, self.list(), dead, grace_ms)
 
     def unregistered(self, entries: Iterable[Entry]) -> dict[str, str]:
         """The names of those of these entries whose task the leader's code does not register.
@@ -576,6 +584,49 @@ class Client:
         """
         plan = resuming(catch_up=_catches_up(from_))
         chosen = Chosen.checked(names, prefix, tags, every=all)
+        return self._writes.make(self._calls, lambda calls: changed(calls, chosen, plan))
+
+    def enable_many(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+        tags: Iterable[str] = (),
+        all: bool = False,
+    ) -> ManyChanged:
+        """Enable these entries, or those with this prefix and all these tags, or all.
+
+        Entries that are enabled already are `unchanged`. Entries of beat_schedule that are disabled
+        are refused with OwnedByConfig. Errors are as for `resume_many`.
+        """
+        return self._switch_many(names, prefix, tags, all, enabled=True)
+
+    def disable_many(
+        self,
+        names: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+        tags: Iterable[str] = (),
+        all: bool = False,
+    ) -> ManyChanged:
+        """Disable these entries, or those with this prefix and all these tags, or all.
+
+        Entries that are disabled already are `unchanged`. Entries of beat_schedule that are enabled
+        are refused with OwnedByConfig; pause those. Errors are as for `resume_many`.
+        """
+        return self._switch_many(names, prefix, tags, all, enabled=False)
+
+    def _switch_many(
+        self,
+        names: Iterable[str] | None,
+        prefix: str,
+        tags: Iterable[str],
+        every: bool,
+        *,
+        enabled: bool,
+    ) -> ManyChanged:
+        chosen = Chosen.checked(names, prefix, tags, every=every)
+        plan = switching(enabled, self._calls.location)
         return self._writes.make(self._calls, lambda calls: changed(calls, chosen, plan))
 
     def trigger_many(

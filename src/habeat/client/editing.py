@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
+from habeat.client.location import Location
 from habeat.client.room import check_room, within_room
 from habeat.client.swapping import Plan, swap
 from habeat.core.entry import Entry, instant
@@ -192,6 +193,21 @@ def pausing(reason: str, until_ms: int | None, limits: Limits) -> PlanEdit:
             now_ms,
             state.paused_until_ms if keeps_until else until_ms,
         )
+
+    return plan
+
+
+def switching(enabled: bool, location: Location) -> PlanEdit:
+    """The plan that enables or disables an entry."""
+
+    def plan(stored: Stored, now_ms: int) -> Edit | None:
+        old = _existing(stored)
+        if old.enabled is enabled:
+            return None
+        if old.owner == "config":
+            raise OwnedByConfig(stored.name, "update")
+        wanted = changed_entry(stored, {"enabled": enabled}, location.timezone, location.limits)
+        return change(stored, wanted, now_ms)
 
     return plan
 

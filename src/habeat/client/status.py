@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from operator import itemgetter
 
 from habeat.client.history import moment
 from habeat.client.replicas import Leader, Replica, replica
 from habeat.client.silence import silence
 from habeat.core.circuit import Circuit
+from habeat.core.entry import Entry
 from habeat.core.firing import LATE_AFTER_MS
 from habeat.core.other_schedulers import problems
 from habeat.printable import plural
@@ -25,6 +28,9 @@ UNSEEN_FROM, UNSEEN_AFTER_MS = 3, 600_000
 
 #: How often the counters are read before a wrong sum is believed; see `read_status`.
 LOOKS = 5
+
+#: What a client with a scope is shown of problems that are not about its entries.
+NOT_HEALTHY = "the schedule as a whole is not healthy: tell the people who operate it"
 
 #: A sentence names this many of the entries whose circuit is open.
 CIRCUITS_NAMED = 5
@@ -307,6 +313,72 @@ def _remarks(status: Status) -> Iterator[str]:
         yield f"the replicas have different time zone data: {', '.join(status.tzdata)}"
     if status.clock_skew_ms is not None and abs(status.clock_skew_ms) > SKEW_NOTED_MS:
         yield f"a replica's clock is {status.clock_skew_ms} ms off Redis' clock"
+
+
+def within_scope(status: Status, entries: Iterable[Entry], dead: int, grace_ms: int) -> Status:
+    """What a client may see whose guard has a scope: these entries are all that are in it.
+
+    Whether beats run is everybody's concern; where they run, and other entries, are not.
+    """
+    found = {entry.name: entry for entry in entries}
+    counted = Counter(entry.condition for entry in found.values())
+    due = [(name, at) for name, entry in found.items() if (at := entry.state.next_due)]
+    late = [status.at - at for _, at in due]
+    late_after = timedelta(milliseconds=LATE_AFTER_MS)
+    scoped = Status(
+        at=status.at,
+        leader=status.leader and replace(status.leader, id="", replica=None),
+        standbys=tuple(map(_unnamed, status.standbys)),
+        inert=tuple(map(_unnamed, status.inert)),
+        dispatch=status.dispatch,
+        dispatch_why="",
+        entries=EntryCounts(
+            total=len(found),
+            active=counted["active"],
+            paused=counted["paused"],
+            quarantined=counted["quarantined"],
+            failing=counted["failing"],
+        ),
+        next_due=min(due, key=itemgetter(1), default=None),
+        overdue=sum(each > late_after for each in late),
+        beyond_grace=sum(each > late_after + timedelta(milliseconds=grace_ms) for each in late),
+        clock_skew_ms=None,
+        tzdata=(),
+        quarantined={name: why for name, why in status.quarantined.items() if name in found},
+        clashes=tuple(name for name in status.clashes if name in found),
+        unstorable={},
+        history_lost=status.history_lost,
+        accounting=Accounting(0, 0, 0, 0),
+        leader_changes=status.leader_changes,
+        circuits={name: each for name, each in status.circuits.items() if name in found},
+        dead=dead,
+        unregistered={name: task for name, task in status.unregistered.items() if name in found},
+    )
+    problems = tuple(_problems(scoped))
+    if status.problems and not problems:
+        problems = (NOT_HEALTHY,)
+    remarks = _remarks(replace(scoped, inert=()))
+    return replace(scoped, problems=problems, remarks=tuple(remarks))
+
+
+def _unnamed(replica: Replica) -> Replica:
+    """The replica without what says where it runs, and what it declares."""
+    return Replica(
+        id="",
+        role=replica.role,
+        host="",
+        pid=None,
+        started=replica.started,
+        last_seen=replica.last_seen,
+        version=replica.version,
+        tzdata="",
+        config="",
+        declared=0,
+        skew_ms=None,
+        dispatch=replica.dispatch,
+        dispatch_why="",
+        inert="yes" if replica.inert else "",
+    )
 
 
 def _count(facts: Facts, name: str) -> int:

@@ -12,6 +12,7 @@ import habeat
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Entry
 from habeat.errors import BulkInterrupted, EntryMoving, RedisUnavailable
+from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from tests.integration.contrib.conftest import Browser, typed
 from tests.integration.contrib.test_form import submitted
@@ -122,16 +123,18 @@ def test_what_is_refused_changes_nothing_and_says_why(
 def test_an_entry_that_is_being_moved_keeps_no_other_from_its_change(
     admin: Browser, client: habeat.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from habeat.client import editing
+
     for name in ("a", "b"):
         client.add(name, "t", 60)
-    update = habeat.Client.update
+    change = editing.change
 
-    def moving(self: habeat.Client, name: str, **changes: Any) -> Entry:
-        if name == "a":
-            raise EntryMoving(name, "habeat:new")
-        return update(self, name, **changes)
+    def moving(stored: Any, *given: Any) -> Any:
+        if stored.name == "a":
+            raise EntryMoving(stored.name, "habeat:new")
+        return change(stored, *given)
 
-    monkeypatch.setattr(habeat.Client, "update", moving)
+    monkeypatch.setattr(editing, "change", moving)
     text = admin.act("disable", "a", "b").text
     assert "1 entry was disabled." in text
     assert "habeat:new" in text
@@ -252,6 +255,27 @@ def test_a_change_of_many_that_was_interrupted_is_logged_for_those_that_it_reach
     assert [row[0] for row in log()] == ["a", "b"]
     assert "unknown" not in log()[0][2]
     assert "unknown" in log()[1][2]
+
+
+def test_disabling_many_while_redis_goes_away_says_how_far_it_came(
+    admin: Browser, client: habeat.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [f"{number:03}" for number in range(60)]
+    client.add_many([{"name": name, "task": "t", "schedule": 60} for name in many])
+    write, left = EntryStore.write, [1]
+
+    def until_away(self: EntryStore, *given: Any) -> Any:
+        if not left:
+            raise RedisUnavailable("Redis went away")
+        left.pop()
+        return write(self, *given)
+
+    monkeypatch.setattr(EntryStore, "write", until_away)
+    text = admin.act("disable", *many).text
+    assert "Redis went away" in text
+    assert "50 of 60" in text
+    assert [row[0] for row in log() if "unknown" not in row[2]] == many[:50]
+    assert len(list(client.list(state="disabled"))) == 50
 
 
 def test_without_a_row_in_the_log_nothing_is_changed(
@@ -399,10 +423,16 @@ def test_a_client_of_the_users_own_restricts_what_they_see(
     text = tenant.get().text
     assert "t7:a" in text
     assert "t8:" not in text
-    assert "not healthy" in text
+    assert "1 entry; no beat leads" in text
+    assert "no leader" in text
     assert (
         "does not allow this task" in tenant.post("add/", typed(name="t7:b", task="os.system")).text
     )
     assert "does not allow this name" in tenant.act("pause", "t8_3Aa").text
     assert client.get("t8:a").condition == "active"
+    monkeypatch.setattr(guarded, "history", lambda name, **given: guarded.diff(name))
+    refused = tenant.get("t7_3Aa/history/")
+    assert refused.status == 403
+    assert "Not allowed" in refused.text
+    assert "reload this page" not in refused.text
     guarded.close()

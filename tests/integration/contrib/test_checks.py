@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +84,21 @@ def test_an_app_that_cannot_be_found() -> None:
             ((identity, message),) = found()
         assert identity == "habeat.W001"
         assert "what follows `celery -A`" in message
+
+
+def test_a_module_that_fails_is_named_without_its_text(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from django.test import override_settings
+
+    (tmp_path / "failing_proj.py").write_text("raise RuntimeError('redis://:s3cret@host')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with override_settings(HABEAT_CELERY_APP="failing_proj"):
+        ((identity, message),) = found()
+    assert identity == "habeat.W001"
+    assert "RuntimeError" in message
+    assert "celery -A failing_proj report" in message
+    assert "s3cret" not in message
 
 
 def test_a_configuration_that_cannot_be_read() -> None:

@@ -80,6 +80,64 @@ def next_page(admin: Browser, page: Page) -> Page:
     return admin.get(**dict(parse_qsl(unescape(link.group(1)))))
 
 
+def link(admin: Browser, page: Page, ident: str) -> Page:
+    found = re.search(rf'<a href="\?([^"]*)" id="habeat-{ident}">', page.html)
+    assert found, f"there is no {ident} page"
+    return admin.get("?" + unescape(found.group(1)))
+
+
+def test_pages_lead_back_as_far_as_their_url_carries(
+    admin: Browser, client: habeat.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAGE", 1)
+    monkeypatch.setattr(listing, "TRAIL", 3)
+    many = ["a", "b/c", "d&via=e", "f g", "h"]
+    client.add_many([{"name": name, "task": "t", "schedule": 60} for name in many])
+    page = admin.get()
+    seen = names(page)
+    for _ in many[1:]:
+        page = link(admin, page, "next")
+        seen += names(page)
+    assert [unescape(name) for name in seen] == many
+    for name in ("f g", "d&via=e", "b/c"):
+        page = link(admin, page, "previous")
+        assert [unescape(each) for each in names(page)] == [name]
+    assert "Previous page" not in page.text
+    assert "First page" in page.text
+
+
+def test_the_list_is_sorted_by_its_columns(
+    admin: Browser, client: habeat.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAGE", 2)
+    client.add("a", "t.z", habeat.every(7200, 0))
+    client.add("b", "t.y", habeat.every(86400, 0), enabled=False)
+    client.add("c", "t.x", habeat.every(5, 0))
+    ordered = {"task": ["c", "b"], "-task": ["a", "b"], "next": ["c", "a"], "-next": ["a", "c"]}
+    for order, expected in ordered.items():
+        assert names(admin.get(o=order)) == expected
+    page = admin.get(o="next", q="t.")
+    assert 'aria-sort="ascending"' in page.html
+    assert "o=-next" in page.html
+    last = link(admin, page, "next")
+    assert names(last) == ["b"]  # it has no next run
+    assert "Next page" not in last.text
+    assert names(link(admin, last, "previous")) == ["c", "a"]
+    assert names(admin.get(o="nonsense", p="-1")) == ["a", "b"]
+    assert names(admin.get(o="task", p="99999")) == []
+
+
+def test_too_many_entries_to_sort_are_listed_by_name(
+    admin: Browser, client: habeat.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "SORTED", 2)
+    client.add_many([{"name": name, "task": "t", "schedule": 60} for name in "abc"])
+    page = admin.get(o="-runs")
+    assert names(page) == ["a", "b", "c"]
+    assert "narrow the search" in page.text
+    assert "narrow the search" not in admin.get(o="-runs", q="a*").text
+
+
 def test_pages_follow_each_other(admin: Browser, client: habeat.Client) -> None:
     many = sorted(f"tenant/{number}" for number in range(2 * listing.PAGE + 3))
     client.add_many([{"name": name, "task": "t", "schedule": 60} for name in many])

@@ -2,14 +2,14 @@
 
 An action gets names and what the confirmation page asked for, and returns what became of each
 entry. Pausing, resuming and removing change all of the entries or, if one cannot be changed, none.
-The client has no call that enables many entries, so that is done one by one.
+Enabling and disabling leave out the entries that cannot be changed, such as those of beat_schedule.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from django import forms
@@ -17,28 +17,7 @@ from django import forms
 from habeat.client import Client
 from habeat.contrib.django.audit import CHANGE, DELETION, audited
 from habeat.contrib.django.times import WhenField, zone_name
-from habeat.errors import (
-    BulkError,
-    DefinitionError,
-    EntryMoving,
-    EntryNotFound,
-    HabeatError,
-    NotAllowed,
-    OwnedByConfig,
-    RevisionConflict,
-    ValidationError,
-)
-
-#: Errors that are about one entry, so the others go on.
-_OF_ENTRY = (
-    DefinitionError,
-    EntryMoving,
-    EntryNotFound,
-    NotAllowed,
-    OwnedByConfig,
-    RevisionConflict,
-    ValidationError,
-)
+from habeat.errors import BulkError, HabeatError
 
 
 @dataclass(slots=True)
@@ -158,28 +137,24 @@ def _many(call: Call, message: str, change: Callable[[], Any], *, flag: int = CH
 
 def _switch(enabled: bool) -> Callable[[Call], Done]:
     def run(call: Call) -> Done:
-        changed: list[str] = []
-        unchanged: list[str] = []
-        refused: dict[str, HabeatError] = {}
-        for name in call.names:
-            try:
-                is_changed = _switched(call, name, enabled)
-            except _OF_ENTRY as error:
-                refused[name] = error
-            else:
-                (changed if is_changed else unchanged).append(name)
-        return Done(tuple(changed), tuple(unchanged), refused)
+        done = _switched(call, enabled)
+        others = [name for name in call.names if name not in done.refused]
+        if not done.refused or not others:
+            return done
+        refused = done.refused
+        done = _switched(replace(call, names=others), enabled)
+        return replace(done, refused={**refused, **done.refused})
 
     return run
 
 
-def _switched(call: Call, name: str, enabled: bool) -> bool:
-    """Whether the entry was changed."""
-    if call.client.get(name).enabled is enabled:
-        return False
-    message = "Enabled." if enabled else "Disabled."
-    audited(call.user, CHANGE, {name: message}, lambda: call.client.update(name, enabled=enabled))
-    return True
+def _switched(call: Call, enabled: bool) -> Done:
+    """Enable or disable all of the entries, or none of them if some are refused."""
+    client = call.client
+    switch, message = (
+        (client.enable_many, "Enabled.") if enabled else (client.disable_many, "Disabled.")
+    )
+    return _many(call, message, lambda: switch(call.names))
 
 
 ACTIONS: Mapping[str, Action] = {

@@ -9,7 +9,8 @@ Override `get_client` to give users clients of their own, for example with a `ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ from habeat.contrib.django.audit import changes_of
 from habeat.contrib.django.celery_app import celery_app, default_client
 from habeat.contrib.django.forms import SECRET, EntryForm
 from habeat.contrib.django.keys import key_of, name_of
-from habeat.contrib.django.listing import Page, Query, page_of, sees_all
+from habeat.contrib.django.listing import SORTED, Page, Query, page_of
 from habeat.contrib.django.models import Entry
 from habeat.contrib.django.previewing import preview_of
 from habeat.contrib.django.results import result_links
@@ -52,6 +53,7 @@ from habeat.errors import (
     EntryNotFound,
     ForeignState,
     HabeatError,
+    NotAllowed,
     RedisUnavailable,
     RevisionConflict,
     SettingsError,
@@ -67,6 +69,15 @@ UNAVAILABLE = (RedisUnavailable, CallTimeout, SettingsError, ForeignState, Impro
 SLOTS_SHOWN = 5
 RECORDS_SHOWN = 100
 RECORDS_AT_MOST = 1_000
+TOO_MANY_TO_SORT = (
+    f"More than {SORTED:,} entries match, or they take too long to read, so they are sorted by "
+    "name: narrow the search to sort them by another column."
+)
+#: The headings of the list, each with what sorts by it: a key of ORDERS, "" for the name.
+COLUMNS = (
+    *(("Name", ""), ("Schedule", None), ("Task", "task"), ("Queue", None), ("State", "state")),
+    *(("Last run", "last"), ("Next run", "next"), ("Runs", "runs"), ("Owner", "owner")),
+)
 REASONS_SHOWN = 5
 REASON_CHARS = 500
 TASKS_OFFERED = 500
@@ -85,9 +96,13 @@ def answered(view: View) -> View:
         except EntryNotFound as error:
             self.message_user(request, str(error), messages.WARNING)
             return HttpResponseRedirect(self.url("changelist"))
+        except NotAllowed as error:
+            context = {"title": "Not allowed", "why": printable(str(error), 1_000)}
+            return self.page(request, "unavailable", context, status=403)
         except (HabeatError, ImproperlyConfigured) as error:
-            context = {"title": "The schedule cannot be read", "why": printable(str(error), 1_000)}
-            return self.page(request, "unavailable", context, status=503)
+            title, why = "The schedule cannot be read", printable(str(error), 1_000)
+            context = {"title": title, "why": why}
+            return self.page(request, "unavailable", {**context, "is_away": True}, status=503)
 
     return answer  # type: ignore[return-value]
 
@@ -133,21 +148,27 @@ class EntryAdmin(admin.ModelAdmin):
         problems: list[str] = []
         try:
             page = page_of(client, query)
+            if page is None:
+                problems = [TOO_MANY_TO_SORT]
+                query = replace(query.first, order="")
+                page = page_of(client, query) or Page([])
         except ValidationError as error:  # of the query, such as a tag that no entry can have
             page, problems = Page([]), [printable(str(error))]
         status, now = client.status(), client.server_time()
         unknown = client.unregistered(page.entries)
-        after = page.continues_after
+        previous, following = query.previous, query.next(page)
         context = {
             "title": "Entries of the schedule",
             "rows": list(rows(page.entries, celery_app(), now, unknown)),
             "query": query,
-            "this_page": query.url(query.after),
-            "first_page": query.url(),
-            "next_page": None if after is None else query.url(after),
+            "columns": list(_columns(query)),
+            "first_page": query.first.url,
+            "is_first": query == query.first,
+            "previous_page": None if previous is None else previous.url,
+            "next_page": None if following is None else following.url,
             "looked_at": page.looked_at,
             "summary": summary(status),
-            "problems": [*problems, *sentences(status, sees_all=sees_all(client))],
+            "problems": [*problems, *sentences(status)],
             "states": CONDITIONS,
             "owners": OWNERS,
             "actions": self._permitted_actions(request),
@@ -431,6 +452,15 @@ class EntryAdmin(admin.ModelAdmin):
         return TemplateResponse(
             request, f"admin/habeat/entry/{template}.html", whole, status=status
         )
+
+
+def _columns(query: Query) -> Iterator[dict[str, str]]:
+    """The columns of the list: heading, URL that sorts by it ("" for none), and its direction."""
+    for heading, order in COLUMNS:
+        is_sorted = order is not None and query.order.removeprefix("-") == order
+        mark = ("descending" if query.order.startswith("-") else "ascending") if is_sorted else ""
+        url = "" if order is None else query.by(order).url
+        yield {"heading": heading, "url": f"?{url}" if order is not None else "", "sorted": mark}
 
 
 def _drift(client: Client, name: str) -> list[Drift]:

@@ -1,8 +1,10 @@
 """Django's log of changes: who changed which entry, and how.
 
-The rows are written before the change and in the same transaction. So there is no change without a
-row: if the database does not take it, nothing is changed. If the change is refused, the rows are
-rolled back. If Redis did not answer, they stay and say that the outcome is unknown.
+The rows are written before the change and in one transaction: if the database does not take them,
+nothing is changed. If the change is refused, the rows are rolled back. If Redis did not answer,
+they stay and say that the outcome is unknown. Redis and the database do not commit together, so a
+change stays without its row if the process is killed, or the database lost, between the change and
+the commit. With `ATOMIC_REQUESTS`, the commit comes at the end of the request.
 
 Rows name fields, schedules and reasons. They never contain arguments, which may be secret.
 """

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from habeat.client import Client
-from habeat.printable import repr_of
+from habeat.printable import printable, repr_of
 
 SETTING = "HABEAT_CELERY_APP"
 #: What the setting may be, for errors and hints.
@@ -56,7 +56,8 @@ def _named(given: str) -> Any:
     try:
         found = find_app(given)
     except Exception as error:  # the project's own modules may raise anything
-        why = f" ({type(error).__name__}: {error})"
+        # Only the type: the text may quote the project's secrets, and users see it.
+        why = f"; it raises {type(error).__name__}: `celery -A {printable(given)} report` shows why"
         raise ImproperlyConfigured(_invalid(given) + why) from error
     if not isinstance(found, Celery):
         raise ImproperlyConfigured(_invalid(given))

@@ -181,15 +181,15 @@ def summary(status: Status) -> str:
     """Who leads, and how many entries there are."""
     leader = status.leader
     where = f"{printable(leader.where)} leads" if leader else "no beat leads"
+    if leader and not leader.id:  # the client has a scope
+        where = "a beat leads"
     standbys = plural(len(status.standbys), "standby", "standbys")
     entries = plural(status.entries.total, "entry", "entries")
     return f"{entries}; {where}; {standbys}"
 
 
-def sentences(status: Status, *, sees_all: bool) -> list[str]:
-    """What is wrong with the schedule as a whole; entries are named only if the user sees all."""
-    if status.problems and not sees_all:
-        return ["The schedule as a whole is not healthy: tell the people who operate it."]
+def sentences(status: Status) -> list[str]:
+    """What is wrong with the schedule, as far as this user may know."""
     return [printable(problem, TEXT_CHARS) for problem in status.problems]
 
 
