@@ -199,8 +199,11 @@ def test_every_make_target_is_described_in_its_help() -> None:
 
 def test_no_page_names_a_setting_that_does_not_exist() -> None:
     known = {row.name for row in SETTINGS}
-    # Words that begin alike: the headers of a message, the metrics, and names for pytest.
-    others = re.compile(r"habeat_(entry|slot|lease_epoch|attempt|app|clock|scheduler|\*|…)$")
+    # Words that begin alike: headers of a message, metrics, facts of a log record, names for
+    # pytest.
+    others = re.compile(
+        r"habeat_(entry|slot|lease_epoch|attempt|app|clock|scheduler|event|replica|\*|…)$"
+    )
     for page in PAGES:
         for name in re.findall(r"`(?:app\.conf\.)?(habeat_[a-z_]+)`", page.read_text()):
             assert name in known or others.match(name), f"{name_of(page)} names {name}"
@@ -512,9 +515,10 @@ def test_every_script_is_one_that_a_shell_reads() -> None:
             assert done.returncode == 0, f"{name_of(page)}: {done.stderr}"
 
 
-def test_the_page_of_commands_is_what_the_code_prints() -> None:
-    printed = runpy.run_path(str(DOCS / "reference" / "commands.py"))["page"]()
-    assert (DOCS / "reference" / "commands.md").read_text() == printed, (
+@pytest.mark.parametrize("name", ["commands", "events"])
+def test_a_page_that_the_code_prints_is_up_to_date(name: str) -> None:
+    printed = runpy.run_path(str(DOCS / "reference" / f"{name}.py"))["page"]()
+    assert (DOCS / "reference" / f"{name}.md").read_text() == printed, (
         "write it again: see the page's head"
     )
 

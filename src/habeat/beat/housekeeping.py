@@ -33,12 +33,14 @@ from habeat.beat.shadow.publisher import NoBroker, ShadowPublisher
 from habeat.beat.shadow.watcher import Watcher
 from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import process_age_ms
+from habeat.core.events import EventCode
 from habeat.core.lease import Fence
 from habeat.engine.election import DataLost, Election, LeaseLost
 from habeat.engine.fenced import Lead
 from habeat.engine.trouble_log import TroubleLog
 from habeat.entries import changes
 from habeat.errors import DefinitionError
+from habeat.log import log_event
 from habeat.ports import BrokerUnavailable, Clock, StoreUnavailable, Unfenced
 from habeat.ports.entries import Stored, Write
 from habeat.store.entries import EntryStore
@@ -196,11 +198,13 @@ class Replica:
                 why = error.why if isinstance(error, DefinitionError) else repr(error)
                 self._unended.error(
                     stored.name,
+                    EventCode.RESUME_FAILED,
                     "habeat: the pause of entry %r is over, but the entry cannot be resumed; next "
                     "try in %d s; update, replace or remove the entry: %s",
                     stored.name,
                     PAUSE_RETRY_MS // 1_000,
                     why,
+                    entry=stored.name,
                 )
                 self._postpone(lead, stored, snapshot.now_ms + PAUSE_RETRY_MS)
 
@@ -212,7 +216,12 @@ class Replica:
         edit = changes.resume(stored, min(state.paused_until_ms or now_ms, now_ms))
         if edit is not None and lead.call(partial(self._resumed, edit.write)):
             self._unended.over(stored.name)
-            log.warning("habeat: the pause of entry %r is over", stored.name)
+            log_event(
+                EventCode.ENTRY_RESUMED,
+                "habeat: the pause of entry %r is over",
+                stored.name,
+                entry=stored.name,
+            )
 
     def _postpone(self, lead: Lead, stored: Stored, until_ms: int | None) -> None:
         lead.call(lambda fence: self._entry_store.postpone(stored.name, until_ms, fence))
@@ -235,18 +244,20 @@ class Replica:
                 "created again",
                 "restored": "; Redis went back in time: slots up to its last answer count as lost",
             }
-            log.warning(
+            log_event(
+                EventCode.LEADER_ACQUIRED,
                 "habeat: leading (lease epoch %d, host %s, pid %d)%s%s",
                 won.token.epoch,
                 self._identity.host,
                 self._identity.pid,
                 loss.get(won.timeline, ""),
                 "; this is a shadow: it sends nothing" if self._watcher else "",
+                lease_epoch=won.token.epoch,
             )
         else:
             holder = self._election.holder
             held = f"the lease is held by {holder}" if holder else "no replica holds the lease yet"
-            log.warning("habeat: standing by; %s", held)
+            log_event(EventCode.STANDING_BY, "habeat: standing by; %s", held)
         if lead is not None:
             self._tasks.begin(self._beat_schedule.entries.values())
 
@@ -348,7 +359,8 @@ class Replica:
         )
 
     def _yield(self) -> None:
-        log.warning(
+        log_event(
+            EventCode.HANDING_OVER,
             "habeat: the broker takes no messages from this replica, but answers a standby: "
             "handing over, and not competing for the lease for %d s",
             SIT_OUT_MS // 1_000,

@@ -8,20 +8,19 @@ entries, so it is rebuilt, a slice at a time.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 
+from habeat.core.events import EventCode
 from habeat.core.lease import Fence, Token
 from habeat.engine.fenced import Lead
 from habeat.entries import changes
+from habeat.log import log_event
 from habeat.ports import Lost, Unfenced
 from habeat.ports.entries import Stored, Write
 from habeat.store.entries import EntryStore
 from habeat.store.key_repair import Mended, Mending
 from habeat.store.pages import PAGE
-
-log = logging.getLogger("habeat")
 
 EVERY_MS = 5_000
 #: Keys that can be derived from the entries. `:paused` cannot: an entry whose pause was lost with
@@ -48,7 +47,7 @@ class Upkeep:
         if isinstance(found, Lost):
             return
         for mended in found:
-            log.error("habeat: %s", _sentence(mended))
+            log_event(EventCode.KEYS_REPAIRED, "habeat: %s", _sentence(mended))
         lost = {mended.which for mended in found if mended.what == "foreign"}
         if lost & {"entries", "owned"}:
             self.entries_lost = True

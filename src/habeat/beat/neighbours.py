@@ -18,7 +18,9 @@ from collections.abc import Mapping
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.config import Settings
+from habeat.core.events import EventCode
 from habeat.core.shadow import is_shadow
+from habeat.log import log_event
 from habeat.ports import StoreUnavailable
 from habeat.printable import plural
 from habeat.store.connection import Connections
@@ -54,7 +56,7 @@ class Neighbours:
         )
         try:
             for line in self.lines(connections):
-                log.warning(line)
+                log_event(EventCode.OTHER_PREFIX, line)
         except StoreUnavailable as error:
             log.debug("habeat: schedules under other prefixes cannot be looked for: %s", error)
         except Exception:

@@ -23,7 +23,9 @@ from celery import Celery
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.config import Settings
+from habeat.core.events import EventCode
 from habeat.core.other_schedulers import OtherScheduler, Source, command, problems
+from habeat.log import log_event
 from habeat.ports import Clock, StoreUnavailable
 from habeat.printable import plural
 from habeat.schedules.schedule import moment
@@ -146,7 +148,7 @@ class OtherSchedulers:
                 _remark(each) for each in self.found if not shadow and _is_left(each, compared)
             }
         for line in sorted(lines - self._logged):
-            log.warning(line)
+            log_event(EventCode.OTHER_SCHEDULER, line)
         self._logged = lines
 
     # -- where to look ----------------------------------------------------------------------

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import logging
 
+from habeat.core.events import EventCode, Level
+from habeat.log import log_event
 from habeat.ports import Clock, StoreUnavailable
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections
@@ -67,9 +69,16 @@ class Preflight:
         before, self._known_policy = self._known_policy, policy
         if not policy or policy == before:
             return
-        text = "habeat: maxmemory-policy was changed from %s to %s: %s"
-        level = (logging.WARNING, logging.WARNING, logging.ERROR)[_danger(policy)]
-        log.log(level, text, before or "unknown", policy, MEANING[_danger(policy)])
+        danger = _danger(policy)
+        log_event(
+            EventCode.MEMORY_POLICY,
+            "habeat: maxmemory-policy was changed from %s to %s: %s",
+            before or "unknown",
+            policy,
+            MEANING[danger],
+            level=Level.ERROR if danger == 2 else None,
+            ended=danger == 0,
+        )
 
     def _memory_policy(self) -> str:
         self._looked_ms = self._clock.monotonic_us() // 1_000
@@ -81,9 +90,10 @@ class Preflight:
             )
             if not self._installed():
                 return sentence
-            log.error("habeat: %s", sentence)
+            log_event(EventCode.MEMORY_POLICY, "habeat: %s", sentence, level=Level.ERROR)
         elif policy.startswith("volatile-"):
-            log.warning(
+            log_event(
+                EventCode.MEMORY_POLICY,
                 "habeat: maxmemory-policy is %s: when memory is full, Redis may evict the lease "
                 "(a change of leader) and the keys of recent firings; entries are safe",
                 policy,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,14 @@ from habeat.beat.assembly import ReplicaParts, build
 from habeat.beat.declared.beat_schedule import BeatSchedule, check, declare
 from habeat.beat.declared.shown_entries import DeclaredEntry, ShownEntries
 from habeat.beat.gc_freeze import gc_frozen
+from habeat.beat.json_log import use_json
 from habeat.beat.stopping import Stopper
 from habeat.config import Settings
 from habeat.config.from_app import limits_of, policies_of, timezone_of
+from habeat.core.events import EventCode, Level
 from habeat.engine.trouble_log import TroubleLog
 from habeat.errors import SettingsError
+from habeat.log import identify, log_event
 from habeat.ports import StoreUnavailable
 
 log = logging.getLogger("habeat")
@@ -66,8 +70,10 @@ class Scheduler(CeleryScheduler):
         self._parts_pid = 0
         self._parent_pid: int | None = None
         self._released = False
+        if not lazy:  # the first of two instances, for the banner, is made before logging is set up
+            self._set_up_log()
         super().__init__(app, *args, lazy=lazy, **kwargs)
-        if not lazy:  # the first of two instances is for the banner
+        if not lazy:
             self._log_overridden()
 
     # -- what Celery calls ------------------------------------------------------------------
@@ -138,7 +144,11 @@ class Scheduler(CeleryScheduler):
     def _is_withheld(self, name: str) -> bool:
         """Whether this beat is a shadow, so that nothing of this name is sent. It is logged."""
         if self._settings.shadow:
-            log.warning("habeat: %r is not sent: this beat is a shadow", name)
+            log_event(
+                EventCode.SHADOW_SENDS_NOTHING,
+                "habeat: %r is not sent: this beat is a shadow",
+                name,
+            )
         return self._settings.shadow
 
     def reserve(self, entry: ScheduleEntry) -> ScheduleEntry:
@@ -183,6 +193,11 @@ class Scheduler(CeleryScheduler):
 
     # -- start ------------------------------------------------------------------------------
 
+    def _set_up_log(self) -> None:
+        identify(host=socket.gethostname())
+        if self._settings.log_json:
+            use_json()
+
     def _log_overridden(self) -> None:
         """Name what a derived class overrides in vain."""
         kind = type(self)
@@ -190,7 +205,8 @@ class Scheduler(CeleryScheduler):
             name for name in self.NOT_CALLED if getattr(kind, name) != getattr(Scheduler, name)
         ]
         if names:
-            log.warning(
+            log_event(
+                EventCode.METHOD_IGNORED,
                 "habeat: %s overrides %s, which habeat does not call, because Redis says what is "
                 "due: override apply_entry or apply_async to see each firing",
                 kind.__name__,
@@ -227,7 +243,14 @@ class Scheduler(CeleryScheduler):
     def _log_broken(self, found: BeatSchedule, known: Container[str] = ()) -> None:
         for name, why in found.broken.items():
             if name not in known:
-                log.error("habeat: entry %r of beat_schedule is not scheduled: %s", name, why)
+                log_event(
+                    EventCode.ENTRY_REFUSED,
+                    "habeat: entry %r of beat_schedule is not scheduled: %s",
+                    name,
+                    why,
+                    entry=name,
+                    cause=why,
+                )
 
     def _refuse_early(self) -> None:
         """Refuse to start on an unsuitable Redis, if it answers at once."""
@@ -235,11 +258,16 @@ class Scheduler(CeleryScheduler):
         try:
             barred = parts.preflight.run()
         except StoreUnavailable as error:
-            log.warning("habeat: starting without Redis: %s", error)
+            log_event(
+                EventCode.REDIS_UNAVAILABLE,
+                "habeat: starting without Redis: %s",
+                error,
+                level=Level.WARNING,
+            )
             return
         if "maxmemory-policy" in barred:
             # SystemExit: Celery would log an Exception with its traceback.
-            log.critical("habeat refuses to start: %s", barred)
+            log_event(EventCode.START_REFUSED, "habeat refuses to start: %s", barred)
             raise SystemExit(1)
         _log_inert(barred)
 
@@ -259,7 +287,7 @@ class Scheduler(CeleryScheduler):
 
     def _built(self, before: ReplicaParts | None = None) -> ReplicaParts:
         self._parts_pid = os.getpid()
-        return build(
+        parts = build(
             self.app,
             self._settings,
             beat_schedule=self._beat_schedule,
@@ -268,6 +296,8 @@ class Scheduler(CeleryScheduler):
             max_interval_s=self.max_interval,
             before=before,
         )
+        identify(replica=parts.election.nonce)
+        return parts
 
     # -- the process ------------------------------------------------------------------------
 
@@ -280,7 +310,10 @@ class Scheduler(CeleryScheduler):
             Path(path).touch()
         except OSError as error:
             self._trouble.error(
-                "heartbeat", "habeat: habeat_heartbeat_file cannot be touched: %s", error
+                "heartbeat",
+                EventCode.HEARTBEAT_FILE_FAILED,
+                "habeat: habeat_heartbeat_file cannot be touched: %s",
+                error,
             )
         else:
             self._trouble.over("heartbeat", "habeat: habeat_heartbeat_file is touched again")
@@ -293,13 +326,16 @@ class Scheduler(CeleryScheduler):
         if self._parent_pid is None:
             self._parent_pid = parent
         if parent != self._parent_pid:
-            log.error("habeat: the worker of this embedded beat is gone; stepping down")
+            log_event(
+                EventCode.WORKER_GONE,
+                "habeat: the worker of this embedded beat is gone; stepping down",
+            )
             raise SystemExit(1)
 
 
 def _log_inert(why: str) -> None:
     if why:
-        log.error("habeat: inert standby: %s", why)
+        log_event(EventCode.REPLICA_INERT, "habeat: inert standby: %s", why, cause=why)
 
 
 def _settings(app: Any) -> Settings:

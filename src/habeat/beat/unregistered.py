@@ -11,17 +11,16 @@ definition is read because they are due.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Any
 
 from celery import Celery
 
 from habeat.core.entry import Entry
+from habeat.core.events import EventCode
 from habeat.core.known_tasks import NAMES_MOST, KnownTasks
+from habeat.log import log_event
 from habeat.store.known_tasks import KnownTasksStore
-
-log = logging.getLogger("habeat")
 
 WRITE_EVERY_MS = 600_000
 #: The first entries found are remembered; `list` marks all.
@@ -92,17 +91,20 @@ class UnregisteredTasks:
             self._not_logged += 1
             return
         self._lines_left -= 1
-        log.warning(
+        log_event(
+            EventCode.TASK_UNREGISTERED,
             "habeat: entry %r: its task %r is not registered in beat's code; it is sent, and a "
             "worker with the same code discards it: correct the name, import its module, or list "
             "it in habeat_remote_tasks",
             name,
             task,
+            entry=name,
         )
 
     def _sum_up(self) -> None:
         if self._not_logged:
-            log.warning(
+            log_event(
+                EventCode.TASK_UNREGISTERED,
                 "habeat: %s%d more entries have tasks that are not registered in beat's code; "
                 "`celery -A proj habeat list` marks them",
                 "at least " if len(self._found) == REMEMBERED else "",

@@ -63,6 +63,7 @@ class Settings:
     error_chars: int
     own_options: tuple[str, ...]
     heartbeat_file: str | None
+    log_json: bool
     shadow: bool
     ignored_schedulers: tuple[str, ...]
 

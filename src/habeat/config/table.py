@@ -45,6 +45,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("habeat_error_chars", "count", 500, least=1),
     Setting("habeat_own_options", "names", ()),
     Setting("habeat_heartbeat_file", "path", None),
+    Setting("habeat_log_json", "switch", False),
     Setting("habeat_shadow", "switch", False),
     Setting("habeat_ignored_schedulers", "names", ()),
 )

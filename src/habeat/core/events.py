@@ -57,6 +57,7 @@ class EventCode(StrEnum):
     SLOT_MISSED = "slot_missed"
     SLOT_LATE = "slot_late"
     SLOT_AMBIGUOUS = "slot_ambiguous"
+    PUBLISH_UNKNOWN = "publish_unknown"
     FIRING_GIVEN_UP = "firing_given_up"
     REQUEST_FAILED = "request_failed"
     # one entry
@@ -123,7 +124,7 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
     _E.LEADER_ACQUIRED: EventKind(_WARNING, "This replica leads from now on."),
     _E.LEADER_LOST: EventKind(
         _WARNING,
-        "This replica leads no more.",
+        "This replica no longer leads.",
         "None if another replica leads. If it repeats, the process is starved or the network "
         "stalls: raise `habeat_lease_ttl`, look at the CPU limits.",
     ),
@@ -257,6 +258,11 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         "Code outside of habeat sent a message itself: whether it is out is unknown.",
         "See the error in the line. The entry is not retried for that slot.",
     ),
+    _E.PUBLISH_UNKNOWN: EventKind(
+        _ERROR,
+        "It is unknown whether the broker took a message.",
+        "None: it is sent again with the same task id, or dropped, as `habeat_delivery` says.",
+    ),
     _E.FIRING_GIVEN_UP: EventKind(
         _ERROR,
         "A firing or a request was given up and is kept.",
@@ -370,9 +376,9 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         "Make the receivers faster. Nothing was lost in the ledger.",
     ),
     _E.WEBHOOK_FAILED: EventKind(
-        _ERROR, "An alarm could not be delivered to `habeat_webhook_url`.", "Check the server."
+        _ERROR, "An alarm could not be delivered to the webhook.", "Check the server."
     ),
     _E.PING_FAILED: EventKind(
-        _ERROR, "A ping of `habeat_pings` could not be delivered.", "Check the URL and the server."
+        _ERROR, "A ping could not be delivered.", "Check the URL and the server."
     ),
 }

@@ -10,6 +10,7 @@ slow message. So other entries are delayed by at most one slow message.
 
 from __future__ import annotations
 
+from habeat.core.events import EventCode
 from habeat.core.slowness import SLOW_US, TIMES, Durations, Speed
 from habeat.engine.circuits import Circuits
 from habeat.engine.trouble_log import TroubleLog
@@ -48,7 +49,7 @@ class Building:
         self._circuits.quick(entry)
         if speed is Speed.ALL_SLOW:
             self._all_slow_us = now_us
-            self._trouble.error("all slow", _ALL_SLOW)
+            self._trouble.error("all slow", EventCode.MESSAGES_SLOW, _ALL_SLOW)
         elif now_us - self._all_slow_us > OVER_US:
             self._trouble.over("all slow", "habeat: messages are built in time again")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from habeat.core.events import EventCode
 from habeat.engine.election import DataLost, LeaseLost
 from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import BrokerUnavailable, StoreUnavailable
@@ -50,7 +51,12 @@ class Bulkhead:
             if not self.suspect(error):
                 raise
             self._trouble.error(
-                what, "habeat: %s failed (%r); dispatch continues", what, error, traceback=True
+                what,
+                EventCode.PART_FAILED,
+                "habeat: %s failed (%r); dispatch continues",
+                what,
+                error,
+                traceback=True,
             )
             return None
         self._trouble.over(what)

@@ -11,19 +11,18 @@ that took too long to build counts as a failure, although it is sent (building.p
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from habeat.core.circuit import OPENS_AFTER, SLOW_OPENS_AFTER, Circuit
+from habeat.core.events import EventCode
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.lease import Token
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import Plan, PlannedFiring
+from habeat.log import log_event
 from habeat.ports import DispatchStore, DueEntry, Skip
-
-log = logging.getLogger("habeat")
 
 Item = TypeVar("Item")
 
@@ -78,7 +77,12 @@ class Circuits:
         elif self._open.pop(name, None) is not None:
             self._counts.pop(name, None)
             self._slow.pop(name, None)
-            log.warning("habeat: entry %r is sent again: it was edited", name)
+            log_event(
+                EventCode.CIRCUIT_CLOSED,
+                "habeat: entry %r is sent again: it was edited",
+                name,
+                entry=name,
+            )
 
     def refused(self, entry: str, identity: str, why: str) -> None:
         """Count a failure: the firing could not be built, or Redis or the broker refused it."""
@@ -139,7 +143,12 @@ class Circuits:
         self._whys.pop(entry, None)
         if self._open.pop(entry, None) is not None:
             self._unwritten[entry] = None
-            log.warning("habeat: entry %r is sent again: one of its messages was accepted", entry)
+            log_event(
+                EventCode.CIRCUIT_CLOSED,
+                "habeat: entry %r is sent again: one of its messages was accepted",
+                entry,
+                entry=entry,
+            )
 
     def why(self, entry: str) -> str:
         """Why the entry's last attempt failed; "" if this process does not know."""
@@ -217,7 +226,8 @@ class Circuits:
         count = self._counts.pop(entry, 0)
         self._whys.pop(entry, None)
         if count and circuit is not None:
-            log.error(
+            log_event(
+                EventCode.CIRCUIT_OPENED,
                 "habeat: entry %r %s %d times in a row (%s); its slots end as failed, the next try "
                 "is in %d s",
                 entry,
@@ -225,6 +235,8 @@ class Circuits:
                 count,
                 circuit.why,
                 circuit.pause_ms // 1_000,
+                entry=entry,
+                cause=circuit.why,
             )
 
 

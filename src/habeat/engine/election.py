@@ -20,14 +20,15 @@ in its next tick (core/data_loss.py).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from habeat.core.data_loss import Knowledge, Known
+from habeat.core.events import EventCode
 from habeat.core.lease import Action, Fence, Token, Trust, Watch
 from habeat.errors import HabeatError
+from habeat.log import log_event
 from habeat.ports import (
     Beaten,
     Behind,
@@ -41,8 +42,6 @@ from habeat.ports import (
     Unfenced,
     Won,
 )
-
-log = logging.getLogger("habeat")
 
 Reply = TypeVar("Reply")
 
@@ -201,7 +200,8 @@ class Election:
             raise DataLost("a declared loss is not remembered")
         known = replace(self.known, loss=found.loss)
         if found.loss.declared_ms > self.known.loss.declared_ms:
-            log.warning(
+            log_event(
+                EventCode.DATA_LOST,
                 "habeat: still leading; Redis went back in time: slots due more than %d ms "
                 "ago that are not accounted for count as lost",
                 found.loss.declared_ms - found.loss.until_ms,
@@ -287,7 +287,7 @@ class Election:
         self.inert = ""
         self.won = reply
         if reply.already:
-            log.warning("habeat: the lease is still ours; leading again")
+            log_event(EventCode.LEADER_ACQUIRED, "habeat: the lease is still ours; leading again")
         self.timeline.won(
             Known(
                 reply.cluster, reply.token.epoch, reply.heartbeat, reply.loss, reply.now_us // 1_000
@@ -304,11 +304,13 @@ class Election:
         if reply.foreign:
             self._next_look_ms = self._now_ms() + FOREIGN_RETRY_MS
             if reply.why != self.inert:
-                log.error("habeat: inert standby: %s", reply.why)
+                log_event(
+                    EventCode.REPLICA_INERT, "habeat: inert standby: %s", reply.why, cause=reply.why
+                )
         self.inert = reply.why if reply.foreign else ""
 
     def _step_down(self, why: str) -> None:
-        log.warning("habeat: stepping down: %s", why)
+        log_event(EventCode.LEADER_LOST, "habeat: stepping down: %s", why, cause=why)
         self.trust = None
         self._next_look_ms = 0
 

@@ -7,15 +7,14 @@ failure and one the recovery, however many slots fail in between.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
+from habeat.core.events import EventCode
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import PlannedFiring
+from habeat.log import log_event
 from habeat.ports import Claim, DueEntry, Expected, Next, Skip, StoredRequest
-
-log = logging.getLogger("habeat")
 
 ATTEMPTS = 3
 WAIT_MS = (1_000, 4_000)
@@ -74,13 +73,26 @@ class Failures:
         self._tries.pop(name, None)
         if name in self._logged:
             self._logged.discard(name)
-            log.warning("habeat: entry %r can be sent again", name)
+            log_event(
+                EventCode.ENTRY_UNSENDABLE,
+                "habeat: entry %r can be sent again",
+                name,
+                ended=True,
+                entry=name,
+            )
 
     def set_aside(self, lead: Lead, failed: Failed, why: str) -> None:
         """Retry the firing later, or end it after the last attempt; end a request at once."""
         name, slot_ms = failed.firing.entry, failed.firing.slot_ms
         if failed.firing.request:
-            log.error("habeat: a request for %r cannot be sent: %s", name, why)
+            log_event(
+                EventCode.REQUEST_FAILED,
+                "habeat: a request for %r cannot be sent: %s",
+                name,
+                why,
+                entry=name,
+                cause=why,
+            )
             self.end(lead, failed, Outcome.FAILED, why)
             return
         before = self._tries.get(name)
@@ -90,7 +102,14 @@ class Failures:
             if len(self._logged) >= LOGGED_AT_MOST:
                 self._logged.clear()
             self._logged.add(name)
-            log.error("habeat: entry %r cannot be sent: %s", name, why)
+            log_event(
+                EventCode.ENTRY_UNSENDABLE,
+                "habeat: entry %r cannot be sent: %s",
+                name,
+                why,
+                entry=name,
+                cause=why,
+            )
         if count >= ATTEMPTS:
             self._tries.pop(name, None)
             self.end(lead, failed, Outcome.FAILED, why)

@@ -21,13 +21,13 @@ runs exactly this code.
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from habeat.core.entry import Policies
+from habeat.core.events import EventCode, Level
 from habeat.engine.atomic import AtomicClaims
 from habeat.engine.building import Building
 from habeat.engine.bulkhead import Bulkhead
@@ -44,6 +44,7 @@ from habeat.engine.rendering import Renderer
 from habeat.engine.requests import Requests
 from habeat.engine.setting_aside import SettingAside
 from habeat.engine.trouble_log import TroubleLog
+from habeat.log import log_event
 from habeat.ports import (
     BrokerUnavailable,
     Clock,
@@ -55,8 +56,6 @@ from habeat.ports import (
     Tick,
     WakeChannel,
 )
-
-log = logging.getLogger("habeat")
 
 LONGEST_WAIT_MS = 1_000
 SKIP_BATCH = 50
@@ -186,7 +185,10 @@ class Engine:
             wait_ms = self._turn()
         except StoreUnavailable as error:
             self._trouble.error(
-                "redis", "habeat: %s; not dispatching until it answers again", error
+                "redis",
+                EventCode.REDIS_UNAVAILABLE,
+                "habeat: %s; not dispatching until it answers again",
+                error,
             )
             self._bulkhead.suspect(error)
             return self._back_off()
@@ -194,7 +196,11 @@ class Engine:
             return 0
         except Exception as error:
             self._trouble.error(
-                "bug", "habeat: a tick failed (%r); the loop continues", error, traceback=True
+                "bug",
+                EventCode.TICK_FAILED,
+                "habeat: a tick failed (%r); the loop continues",
+                error,
+                traceback=True,
             )
             self._bugs += 1
             self._bulkhead.suspect(error)
@@ -208,7 +214,12 @@ class Engine:
     def _give_way(self) -> None:
         """Hand over: a leader whose ticks fail would keep the lease and send nothing."""
         if self._election.leading:
-            log.error("habeat: %d ticks failed in a row; handing over", self._bugs)
+            log_event(
+                EventCode.HANDING_OVER,
+                "habeat: %d ticks failed in a row; handing over",
+                self._bugs,
+                level=Level.ERROR,
+            )
             with contextlib.suppress(StoreUnavailable):
                 self._election.resign(GIVE_WAY_MS)
 
@@ -358,7 +369,10 @@ class Engine:
     def _broker_failed(self, error: BrokerUnavailable) -> None:
         self.broker_failures += 1
         self._trouble.error(
-            "broker", "habeat: the broker takes no messages (%s); slots stay due", error
+            "broker",
+            EventCode.BROKER_UNAVAILABLE,
+            "habeat: the broker takes no messages (%s); slots stay due",
+            error,
         )
 
     def _skip(self, skips: Sequence[Skip]) -> set[str]:

@@ -59,6 +59,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from habeat.core.entry import Delivery
+from habeat.core.events import EventCode
 from habeat.engine.building import Building
 from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
@@ -229,10 +230,12 @@ class Sender:
     def _tell(self, entry: str, identity: str, error: PublishRefused) -> None:
         if isinstance(error, PublishUnknown):
             text = "habeat: it is not known whether the broker took a message of entry %r: %s"
-            self._refused.error(entry, text, entry, error)
+            code = EventCode.PUBLISH_UNKNOWN
+            self._refused.error(entry, code, text, entry, error, entry=entry)
             return
         self._circuits.refused(entry, identity, str(error))
-        self._refused.error(entry, "habeat: the broker refuses entry %r: %s", entry, error)
+        code, text = EventCode.ENTRY_UNSENDABLE, "habeat: the broker refuses entry %r: %s"
+        self._refused.error(entry, code, text, entry, error, entry=entry)
 
     def _settle_soon(self, lead: Lead) -> None:
         """Send the call that settles accepted messages; its reply is read later."""

@@ -13,17 +13,16 @@ up is given up as failed. Both are kept in :dead, where a person can resend or d
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from habeat.core.backoff import ATTEMPTS, FIRST_MS, pause_ms
 from habeat.core.entry import Delivery
+from habeat.core.events import EventCode
 from habeat.engine.circuits import Circuits
 from habeat.engine.fenced import Lead
 from habeat.engine.outbox import Sender
+from habeat.log import log_event
 from habeat.ports import Intent, Parcel
-
-log = logging.getLogger("habeat")
 
 RECOVER_BATCH = 100
 #: How many attempts are marked: all but the first, which follows the claim.
@@ -52,12 +51,14 @@ class Recovery:
         if len(self._logged) >= LOGGED_KEPT:
             self._logged.clear()
         self._logged[intent.entry] = now_us, 0
-        log.error(
+        log_event(
+            EventCode.FIRING_GIVEN_UP,
             "habeat: the firing %s of %r was given up and is kept in :dead%s%s",
             intent.identity,
             intent.entry,
             why,
             f"; {more} more since the last such line" if more else "",
+            entry=intent.entry,
         )
 
     def run(self, lead: Lead) -> int:

@@ -5,17 +5,18 @@ A failure to render concerns one entry (failures.py). An unavailable broker neve
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from habeat.core.entry import Delivery, Entry
+from habeat.core.events import EventCode
 from habeat.core.firing import Outcome
 from habeat.engine.building import Building
 from habeat.engine.circuits import Circuits
 from habeat.engine.failures import Failed, Failures
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import PlannedFiring
+from habeat.log import log_event
 from habeat.ports import (
     BrokerUnavailable,
     Claim,
@@ -26,8 +27,6 @@ from habeat.ports import (
     RenderFailed,
 )
 from habeat.printable import redacted
-
-log = logging.getLogger("habeat")
 
 #: After this many failed requests of one entry in a tick, its other requests wait for the next.
 FAILED_REQUESTS = 3
@@ -82,7 +81,7 @@ class Renderer:
             except RenderBypassed as error:
                 # It is unknown whether the message was sent, so the firing is not retried.
                 failed[name] += 1
-                log.error("habeat: entry %r: %s", name, error)
+                log_event(EventCode.SLOT_AMBIGUOUS, "habeat: entry %r: %s", name, error, entry=name)
                 why, outcome = str(error), Outcome.AMBIGUOUS
                 self._failures.end(lead, Failed.of_plan(planned), outcome, why)
             except RenderFailed as error:

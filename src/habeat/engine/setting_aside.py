@@ -7,14 +7,12 @@ is logged once when it starts and once when it ends.
 
 from __future__ import annotations
 
-import logging
-
+from habeat.core.events import EventCode
 from habeat.engine.fenced import Lead
 from habeat.engine.plan import Plan
 from habeat.engine.trouble_log import TroubleLog
+from habeat.log import log_event
 from habeat.ports import DueEntry
-
-log = logging.getLogger("habeat")
 
 UNRESOLVED_WAIT_MS = 30_000
 
@@ -39,13 +37,27 @@ class SettingAside:
             self._defer(lead, due, right_due_ms)
 
     def _wait(self, lead: Lead, due: DueEntry, why: str, pause_ms: int) -> None:
-        self._trouble.error(f"plan {due.name}", "habeat: entry %r waits: %s", due.name, why)
+        self._trouble.error(
+            f"plan {due.name}",
+            EventCode.ENTRY_WAITS,
+            "habeat: entry %r waits: %s",
+            due.name,
+            why,
+            entry=due.name,
+        )
         self._defer(lead, due, lead.now_ms() + pause_ms)
 
     def _quarantine(self, lead: Lead, due: DueEntry, why: str) -> None:
         reply = lead.store.quarantine(due, why)
         if reply.words[0] == "ok":
-            log.error("habeat: entry %r is quarantined: %s", due.name, why)
+            log_event(
+                EventCode.ENTRY_QUARANTINED,
+                "habeat: entry %r is quarantined: %s",
+                due.name,
+                why,
+                entry=due.name,
+                cause=why,
+            )
 
     def _defer(self, lead: Lead, due: DueEntry, until_ms: int | None) -> None:
         lead.store.defer(due, until_ms)

@@ -29,6 +29,8 @@ from typing import Any
 from redis.client import PubSub
 from redis.exceptions import NoPermissionError, ResponseError
 
+from habeat.core.events import EventCode, Level
+from habeat.log import log_event
 from habeat.ports import Clock, StoreUnavailable
 from habeat.store.calling import text
 from habeat.store.connection import Connections
@@ -75,17 +77,19 @@ class RedisWakeChannel:
             self._pubsub = self._subscribed()
         except (NoPermissionError, ResponseError) as error:
             self._deaf = True
-            log.warning(
+            log_event(
+                EventCode.PUBSUB_UNAVAILABLE,
                 "habeat: SUBSCRIBE is refused (%s): takeover after a crash waits for the TTL, "
                 "and changes are seen within a second",
                 error,
+                level=Level.WARNING,
             )
         except REDIS_ERRORS as error:
             self._not_opened(error)
             return False
         if self._cannot_open:
             self._cannot_open = False
-            log.warning("habeat: the pub/sub connection is open again")
+            log_event(EventCode.PUBSUB_AVAILABLE, "habeat: the pub/sub connection is open again")
         self._heard_ms, self._pinged_ms = self._now_ms(), None
         self._generation = generation
         return True
@@ -132,7 +136,8 @@ class RedisWakeChannel:
         except REDIS_ERRORS as error:
             if not self._cannot_renew:
                 self._cannot_renew = True
-                log.error(
+                log_event(
+                    EventCode.CREDENTIALS_REFUSED,
                     "habeat: the credentials have changed, but no pub/sub connection can be opened "
                     "with the new ones (%s): the old one stays for as long as Redis allows",
                     error,
@@ -140,7 +145,10 @@ class RedisWakeChannel:
             return ()
         if self._cannot_renew:
             self._cannot_renew = False
-            log.warning("habeat: the pub/sub connection uses the new credentials now")
+            log_event(
+                EventCode.CREDENTIALS_RENEWED,
+                "habeat: the pub/sub connection uses the new credentials now",
+            )
         self._generation = generation
         self._connections.drop_idle()
         heard = () if old is None else self._last_heard(old)
@@ -167,7 +175,8 @@ class RedisWakeChannel:
         self._closed_until_ms = self._now_ms() + REOPEN_EVERY_MS
         if not self._cannot_open:
             self._cannot_open = True
-            log.error(
+            log_event(
+                EventCode.PUBSUB_UNAVAILABLE,
                 "habeat: the pub/sub connection cannot be opened (%s), though Redis answers: "
                 "dispatch continues, and takeover after a crash waits for the TTL",
                 error,

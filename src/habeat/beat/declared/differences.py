@@ -11,7 +11,6 @@ both. Each difference is logged once, and so is the end of all.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,13 +23,13 @@ from habeat.core.differences import (
     differs_in,
     in_words,
 )
+from habeat.core.events import EventCode
 from habeat.entries.codec import is_declared_as
+from habeat.log import log_event
 from habeat.printable import printable
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection, Registered
 from habeat.store.pages import ORPHANS
-
-log = logging.getLogger("habeat")
 
 COMPARED = 1_000
 #: How many names a replica registers; the count covers all.
@@ -162,7 +161,11 @@ class Differences:
         self._situation, self._pass, self._own = None, None, {}
         if self._logged:
             self._logged = set()
-            log.warning("habeat: the replicas declare the same entries again")
+            log_event(
+                EventCode.DECLARATIONS_DIFFER,
+                "habeat: the replicas declare the same entries again",
+                ended=True,
+            )
 
     # -- the log line -----------------------------------------------------------------------
 
@@ -178,7 +181,8 @@ class Differences:
             for where, (names, count) in differing.items()
         )
         leader = "this replica" if leads else _where(fleet.leader) if fleet.leader else "no replica"
-        log.warning(
+        log_event(
+            EventCode.DECLARATIONS_DIFFER,
             "habeat: the replicas declare different entries; compared with what is stored: %s; "
             "%s leads; this is normal during a deploy; see `celery -A proj habeat status`",
             lists,

@@ -13,22 +13,21 @@ because Redis' clock may be set back.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.seeding import COMPARED, Seeding, Terms
+from habeat.core.events import EventCode
 from habeat.core.lease import Fence, Token
 from habeat.engine.fenced import Lead
 from habeat.entries import changes
+from habeat.log import log_event
 from habeat.ports import Unfenced
 from habeat.ports.entries import Removal
 from habeat.store.entries import EntryStore
 from habeat.store.name_index import REINDEX
 from habeat.store.pages import INDEXED, ORPHANS, SWEPT
-
-log = logging.getLogger("habeat")
 
 LOOK_EVERY_US = 15_000_000
 STALE_MS = 60_000
@@ -86,7 +85,10 @@ class Reconcile:
         self._next_look_us = lead.monotonic_us() + LOOK_EVERY_US
         owned = self._store.owned()
         if owned < self._owned + self._seeding.made or self._way_is_free():
-            log.warning("habeat: entries of beat_schedule are gone from Redis; seeding again")
+            log_event(
+                EventCode.ENTRIES_GONE,
+                "habeat: entries of beat_schedule are gone from Redis; seeding again",
+            )
             self._begin(lead, terms, owned)
         else:
             self._owned, self._seeding.made = owned, 0
@@ -120,7 +122,8 @@ class Reconcile:
             if not removed:
                 return  # one of them was changed in the meantime: try again at the next look
             self._owned -= len(removals)
-            log.warning(
+            log_event(
+                EventCode.ENTRIES_PRUNED,
                 "habeat: removed %d entries that no live replica declares any more: %s",
                 len(removals),
                 ", ".join(removal.name for removal in removals[:10]),

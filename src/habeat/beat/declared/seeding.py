@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.core.entry import Entry
+from habeat.core.events import EventCode
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.engine.fenced import Lead
 from habeat.engine.trouble_log import TroubleLog
@@ -191,9 +192,11 @@ class Seeding:
         except Exception as error:
             self._trouble.error(
                 stored.name,
+                EventCode.ENTRY_NOT_STORED,
                 "habeat: entry %r of beat_schedule is not stored, because its schedule fails: %r",
                 stored.name,
                 error,
+                entry=stored.name,
             )
             return None
 
@@ -206,19 +209,23 @@ class Seeding:
             self.unreadable.add(stored.name)
             self._trouble.error(
                 stored.name,
+                EventCode.ENTRY_NOT_STORED,
                 "habeat: entry %r is in beat_schedule, but its stored definition cannot be read "
                 "(%s); it is left unchanged: remove it to have it stored again",
                 stored.name,
                 stored.unreadable,
+                entry=stored.name,
             )
             return None
         if found.owner != "config":
             self.clashes.add(stored.name)
             self._trouble.error(
                 stored.name,
+                EventCode.NAME_CLASH,
                 "habeat: entry %r of beat_schedule is not used: the API has an entry of the same "
                 "name; rename one of them",
                 stored.name,
+                entry=stored.name,
             )
             return None
         # A higher generation is a newer deploy's. In a rolling deploy, its definition stays. The

@@ -8,7 +8,6 @@ queue is the app's default one, the outbox serves everything.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -29,8 +28,10 @@ from habeat.beat.message.send_path import expiry_of, goes_its_own_way
 from habeat.beat.message.template_cache import Templates
 from habeat.beat.message.template_limits import is_watched
 from habeat.core.entry import Entry
+from habeat.core.events import EventCode
 from habeat.core.firing import Firing
 from habeat.engine.rendering import without_arguments
+from habeat.log import log_event
 from habeat.ports import (
     BrokerUnavailable,
     Handed,
@@ -40,8 +41,6 @@ from habeat.ports import (
     RenderFailed,
     StoreUnavailable,
 )
-
-log = logging.getLogger("habeat")
 
 DENIED_KEPT = 1_000
 
@@ -144,7 +143,12 @@ class CeleryPublisher:
     def _decide(self, atomic: bool, why: str) -> None:
         self.atomic, self.decided, self.why = atomic, True, why
         self._outgoing.packets = None if atomic else RedisPackets(self._broker, self._now_ms)
-        log.warning("habeat: dispatch is %s: %s", "atomic" if atomic else "outbox", why)
+        log_event(
+            EventCode.DISPATCH_CHOSEN,
+            "habeat: dispatch is %s: %s",
+            "atomic" if atomic else "outbox",
+            why,
+        )
 
     def refused_push(self, commands: Sequence[Words], why: str) -> bool:
         """Have the outbox serve these queues, to which the claim may not push.
@@ -163,7 +167,8 @@ class CeleryPublisher:
         # Keep the default queue atomic: only messages that also go elsewhere use the outbox.
         queues.discard(default)
         self._denied |= queues
-        log.warning(
+        log_event(
+            EventCode.QUEUE_REFUSED,
             "habeat: Redis does not let the claim push to %s (%s): the outbox sends the messages "
             "for it; all others leave with the claim as before",
             ", ".join(map(repr, sorted(queues))),

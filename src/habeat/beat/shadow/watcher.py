@@ -29,6 +29,7 @@ from kombu import Connection, Consumer
 from habeat.beat.broker.blame import text_of
 from habeat.beat.shadow.description import digest_of
 from habeat.core.comparison import Kind, Message
+from habeat.core.events import EventCode
 from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import Clock, StoreUnavailable
 from habeat.printable import printable
@@ -152,6 +153,7 @@ class Watcher:
                 why = printable(text_of(error), CHARS_MOST)
                 self._trouble.error(
                     "watching",
+                    EventCode.SHADOW_BLIND,
                     "habeat: the other beat's messages cannot be watched (%s); trying again, and "
                     "`habeat diff` shows the slots until then as unknown",
                     why,
