@@ -11,6 +11,9 @@ from habeat.client import Client, Replica, Status
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.core.differences import in_words
+from habeat.core.events import EventCode
+from habeat.core.health import Finding, errors
+from habeat.core.health import error as redis_away
 from habeat.entries.spans import milliseconds
 from habeat.errors import RedisUnavailable
 from habeat.printable import plural
@@ -62,10 +65,11 @@ def health_command(client: Client, as_json: bool) -> None:
     except RedisUnavailable as error:
         if not as_json:
             raise
-        say_json({"healthy": False, "problems": [str(error)]})
+        finding = redis_away(EventCode.REDIS_UNAVAILABLE, str(error))
+        say_json(_health(healthy=False, findings=(finding,)))
         return bad()
     if as_json:
-        say_json({"healthy": status.healthy, "problems": status.problems})
+        say_json(_health(healthy=status.healthy, findings=status.findings))
     elif status.leader is not None and status.healthy:
         shadow = ", a shadow that sends nothing" if status.dispatch == "shadow" else ""
         standbys = plural(len(status.standbys), "standby")
@@ -77,11 +81,19 @@ def health_command(client: Client, as_json: bool) -> None:
         bad()
 
 
+def _health(*, healthy: bool, findings: Sequence[Finding]) -> dict[str, object]:
+    found = [plain(each) for each in findings]
+    return {"healthy": healthy, "problems": errors(findings), "findings": found}
+
+
 def _plain(status: Status) -> dict[str, object]:
     accounting, counts = status.accounting, status.entries
     from_slots = {name: getattr(status, name) for name in status.__slots__}
     return {
         **from_slots,
+        "findings": [plain(each) for each in status.findings],
+        "problems": status.problems,
+        "remarks": status.remarks,
         "healthy": status.healthy,
         "entries": {
             **plain(counts),

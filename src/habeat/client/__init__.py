@@ -25,6 +25,7 @@ from habeat.client.status import Accounting, EntryCounts, Status
 from habeat.client.syncing import SyncPlan
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, Owner, Policies
+from habeat.core.health import Finding, Severity
 from habeat.core.other_schedulers import OtherScheduler
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "EntryChanges",
     "EntryCounts",
     "EntryState",
+    "Finding",
     "Guard",
     "Instant",
     "Leader",
@@ -65,6 +67,7 @@ __all__ = [
     "Replica",
     "RequestId",
     "ScheduleLike",
+    "Severity",
     "Simulation",
     "Status",
     "SyncPlan",

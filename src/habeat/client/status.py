@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
 from habeat.client.history import moment
 from habeat.client.replicas import Leader, Replica, replica
-from habeat.client.silence import silence
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Entry
+from habeat.core.events import EventCode
 from habeat.core.firing import LATE_AFTER_MS
+from habeat.core.health import (
+    Finding,
+    HealthFacts,
+    Severity,
+    assess,
+    error,
+    errors,
+    warning,
+    warnings,
+)
 from habeat.core.other_schedulers import problems
 from habeat.printable import plural
-from habeat.store.inspection import Facts, Inspection
+from habeat.store.inspection import Backlog, Facts, Inspection
 from habeat.store.leases import LIVE_FOR_MS
 
 #: A replica's clock that is further off is reported, because its logs and `since` mislead.
@@ -32,9 +42,7 @@ LOOKS = 5
 #: What a client with a scope is shown of problems that are not about its entries.
 NOT_HEALTHY = "the schedule as a whole is not healthy: tell the people who operate it"
 
-#: A sentence names this many of the entries whose circuit is open.
-CIRCUITS_NAMED = 5
-#: And this many of those that the replicas declare differently.
+#: A sentence names this many of the entries that the replicas declare differently.
 DIFFERENCES_NAMED = 5
 
 #: A replica registers every 5 s, at a tick, and a tick takes up to a second. One that has not
@@ -91,8 +99,7 @@ class Status:
     stored. `differences` has the entries that live replicas declare differently from what is
     stored: host and process id of these replicas, by entry. `unregistered` has entries whose task
     the leader's code does not register, with the task: at most 100, of beat_schedule and of those
-    that have been due. `problems` says why the schedule is not kept, a sentence each; `remarks`
-    deserve a look.
+    that have been due. `findings` is all that is wrong or deserves a look, each with its code.
     """
 
     at: datetime
@@ -118,12 +125,21 @@ class Status:
     dead: int = 0
     differences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unregistered: Mapping[str, str] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def in_flight(self) -> int:
         return self.accounting.in_flight
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why the schedule is not kept: the sentences of the findings that are errors."""
+        return errors(self.findings)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What deserves a look: the sentences of the findings that are warnings."""
+        return warnings(self.findings)
 
     @property
     def healthy(self) -> bool:
@@ -150,10 +166,8 @@ def read_status(inspection: Inspection, grace_ms: int) -> Status:
             break
         facts = inspection.facts()
     now_ms = facts.now_us // 1_000
-    late = inspection.overdue(now_ms - LATE_AFTER_MS)
-    beyond = inspection.overdue(now_ms - grace_ms - LATE_AFTER_MS) if late else 0
-    silent = silence(inspection, now_ms, facts.in_flight)
-    return status_of(facts, late, beyond, silent)
+    seen = inspection.backlog(now_ms, grace_ms)
+    return status_of(facts, seen)
 
 
 def accounting(facts: Facts) -> Accounting:
@@ -164,8 +178,8 @@ def accounting(facts: Facts) -> Accounting:
     return Accounting(claimed, settled, abandoned, facts.in_flight)
 
 
-def status_of(facts: Facts, overdue: int, beyond_grace: int, silent: str = "") -> Status:
-    """The status for these facts; `silent` says that nothing is sent, and why ("" if not)."""
+def status_of(facts: Facts, backlog: Backlog) -> Status:
+    """The status for these facts."""
     leader, others = _roles(facts)
     leading = leader.replica if leader else None
     live = (*((leading,) if leading else ()), *others)
@@ -186,8 +200,8 @@ def status_of(facts: Facts, overdue: int, beyond_grace: int, silent: str = "") -
             quarantined=len(facts.quarantined),
         ),
         next_due=None if facts.next_due is None else (facts.next_due[0], moment(facts.next_due[1])),
-        overdue=overdue,
-        beyond_grace=beyond_grace,
+        overdue=backlog.late,
+        beyond_grace=backlog.beyond_grace,
         clock_skew_ms=max(skews, key=abs) if skews else None,
         tzdata=tuple(sorted({each.tzdata for each in live if each.tzdata})),
         quarantined=facts.quarantined,
@@ -205,8 +219,30 @@ def status_of(facts: Facts, overdue: int, beyond_grace: int, silent: str = "") -
             if (silence_ms := facts.now_us // 1_000 - facts.seen_ms[each.id]) > QUIET_AFTER_MS
         },
     )
-    found = (*_problems(status), *_unfinished(status), *((silent,) if silent else ()))
-    return replace(status, problems=found, remarks=tuple(_remarks(status)))
+    found = assess(_health_facts(facts, status, backlog))
+    return replace(status, findings=(*found, *_other_beats(status), *_deserve_a_look(status)))
+
+
+def _health_facts(facts: Facts, status: Status, backlog: Backlog) -> HealthFacts:
+    lost_ms = _count(facts, "loss_declared")
+    return HealthFacts(
+        now_ms=facts.now_us // 1_000,
+        leader=status.leader.where if status.leader else "",
+        standbys=len(status.standbys),
+        leader_since_ms=_count(facts, "leader_since") // 1_000 or None,
+        last_tick_ms=_count(facts, "clock") or None,
+        overdue=backlog.overdue,
+        overdue_count=backlog.overdue_count,
+        beyond_grace=backlog.beyond_grace,
+        newest=backlog.newest,
+        in_flight=facts.in_flight,
+        in_flight_since=backlog.in_flight_since,
+        circuits=[(name, each.since_ms) for name, each in facts.circuits.items()],
+        circuit_count=len(facts.circuits),
+        dead=facts.dead,
+        accounting_off=status.accounting.difference,
+        lost_ms=lost_ms or None,
+    )
 
 
 def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:
@@ -241,39 +277,20 @@ def _differences(live: Sequence[Replica]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(each.where for each in live if name in each.differs) for name in names}
 
 
-def _problems(status: Status) -> Iterator[str]:
-    if status.leader is None:
-        found = len(status.standbys)
-        beside = plural(found, "replica stands", "replicas stand") + " by"
-        yield f"no leader; {beside if found else 'no beat is running'}"
-    if status.beyond_grace:
-        have = "has" if status.beyond_grace == 1 else "have"
-        yield f"{_entries(status.beyond_grace)} {have} been due for longer than the misfire grace"
-    if status.circuits:
-        verb = "is" if len(status.circuits) == 1 else "are"
-        yield f"{_entries(len(status.circuits))} {verb} failing: {_shown(status.circuits)}"
-    if status.dead:
-        what = plural(status.dead, "firing or request was", "firings or requests were")
-        yield f"{what} given up: see `celery -A proj habeat dead list`, then resend or purge"
-    if status.accounting.difference:
-        yield (
-            f"the accounting is off by {status.accounting.difference}: each claimed firing must be "
-            "settled, given up or in flight"
-        )
-
-
-def _unfinished(status: Status) -> Iterator[str]:
+def _other_beats(status: Status) -> Iterator[Finding]:
     """Other schedulers that have what habeat lacks, or send what it sends."""
     if status.replicas:
         seen = status.replicas[0]
         is_empty = status.entries.total <= seen.celerys_own
         shadow = status.dispatch == "shadow"
-        yield from problems(seen.others, is_empty=is_empty, shadow=shadow)
+        for sentence in problems(seen.others, is_empty=is_empty, shadow=shadow):
+            yield error(EventCode.OTHER_SCHEDULER, sentence)
         if shadow and seen.unseen >= UNSEEN_FROM and seen.unseen_ms > UNSEEN_AFTER_MS:
-            yield (
+            yield error(
+                EventCode.SHADOW_BLIND,
                 f"this is a shadow, which sends nothing, and the last {seen.unseen} slots came "
                 "without any message of another beat: start that beat, with task_send_sent_event "
-                "= True, or remove habeat_shadow"
+                "= True, or remove habeat_shadow",
             )
 
 
@@ -281,38 +298,54 @@ def _entries(count: int) -> str:
     return plural(count, "entry", "entries")
 
 
-def _shown(circuits: Mapping[str, Circuit]) -> str:
-    names = sorted(circuits)
-    more = len(names) - CIRCUITS_NAMED
-    rest = f" and {more} more" if more > 0 else ""
-    return f"{', '.join(map(repr, names[:CIRCUITS_NAMED]))}{rest}"
-
-
-def _remarks(status: Status) -> Iterator[str]:
+def _deserve_a_look(status: Status) -> Iterator[Finding]:
     if status.leader is not None and not status.standbys:
-        yield "no standby: if the leader is lost, no replica takes over"
+        yield warning(
+            EventCode.NO_STANDBY, "no standby: if the leader is lost, no replica takes over"
+        )
     for each in status.inert:
-        yield f"{each.where} can never lead: {each.inert}"
+        yield warning(EventCode.REPLICA_INERT, f"{each.where} can never lead: {each.inert}")
     if status.quarantined:
         count = len(status.quarantined)
-        yield plural(count, "quarantined entry does", "quarantined entries do") + " not fire"
+        does = plural(count, "quarantined entry does", "quarantined entries do")
+        yield warning(
+            EventCode.ENTRY_QUARANTINED,
+            f"{does} not fire",
+            entry=next(iter(status.quarantined)) if count == 1 else "",
+        )
     if status.clashes:
         taken = plural(
             len(status.clashes), "name in beat_schedule is", "names in beat_schedule are"
         )
-        yield f"{taken} taken by entries of the API"
+        yield warning(EventCode.NAME_CLASH, f"{taken} taken by entries of the API")
     if status.unstorable:
-        yield f"{_entries(len(status.unstorable))} of beat_schedule cannot be stored"
+        yield warning(
+            EventCode.ENTRY_REFUSED,
+            f"{_entries(len(status.unstorable))} of beat_schedule cannot be stored",
+        )
+    yield from _replicas_that_differ(status)
+
+
+def _replicas_that_differ(status: Status) -> Iterator[Finding]:
     if status.differences:
         names = ", ".join(map(repr, list(status.differences)[:DIFFERENCES_NAMED]))
         more = len(status.differences) - DIFFERENCES_NAMED
         rest = f" and {more} more" if more > 0 else ""
         leads = f"; {status.leader.where} leads" if status.leader else ""
-        yield f"the replicas declare different entries: {names}{rest}{leads}"
+        yield warning(
+            EventCode.DECLARATIONS_DIFFER,
+            f"the replicas declare different entries: {names}{rest}{leads}",
+        )
     if len(status.tzdata) > 1:
-        yield f"the replicas have different time zone data: {', '.join(status.tzdata)}"
+        yield warning(
+            EventCode.TZDATA_DIFFERS,
+            f"the replicas have different time zone data: {', '.join(status.tzdata)}",
+        )
     if status.clock_skew_ms is not None and abs(status.clock_skew_ms) > SKEW_NOTED_MS:
-        yield f"a replica's clock is {status.clock_skew_ms} ms off Redis' clock"
+        yield warning(
+            EventCode.CLOCK_OFF,
+            f"a replica's clock is {status.clock_skew_ms} ms off Redis' clock",
+        )
 
 
 def within_scope(status: Status, entries: Iterable[Entry], dead: int, grace_ms: int) -> Status:
@@ -354,11 +387,27 @@ def within_scope(status: Status, entries: Iterable[Entry], dead: int, grace_ms: 
         dead=dead,
         unregistered={name: task for name, task in status.unregistered.items() if name in found},
     )
-    problems = tuple(_problems(scoped))
-    if status.problems and not problems:
-        problems = (NOT_HEALTHY,)
-    remarks = _remarks(replace(scoped, inert=()))
-    return replace(scoped, problems=problems, remarks=tuple(remarks))
+    return replace(scoped, findings=tuple(_findings_within(scoped, status, found)))
+
+
+def _findings_within(scoped: Status, status: Status, names: Collection[str]) -> Iterator[Finding]:
+    """What is wrong with these entries; of the rest, only that something is."""
+    facts = HealthFacts(
+        now_ms=0,
+        leader="a beat" if scoped.leader else "",
+        standbys=len(scoped.standbys),
+        beyond_grace=scoped.beyond_grace,
+        circuits=[(name, each.since_ms) for name, each in scoped.circuits.items()],
+        circuit_count=len(scoped.circuits),
+        dead=scoped.dead,
+    )
+    found = {each.subject: each for each in assess(facts)}
+    hidden = [each for each in status.findings if each.severity is Severity.ERROR]
+    found |= {each.subject: each for each in hidden if each.entry in names}
+    if hidden and not errors(found.values()):
+        yield replace(hidden[0], entry="", sentence=NOT_HEALTHY, next_step="")
+    yield from found.values()
+    yield from _deserve_a_look(replace(scoped, inert=()))
 
 
 def _unnamed(replica: Replica) -> Replica:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from habeat.client.calls import Session
 from habeat.client.status import Status
 from habeat.core.entry import Entry
+from habeat.core.events import EventCode
+from habeat.core.health import warning
 from habeat.printable import plural
 
 #: A sentence names this many of the entries.
@@ -37,8 +39,8 @@ def with_unregistered(session: Session, status: Status) -> Status:
     count = leading.unregistered_count - (len(reported) - len(found))
     if not found:
         return status
-    remark = _remark(found, max(count, len(found)))
-    return replace(status, unregistered=found, remarks=(*status.remarks, remark))
+    remark = warning(EventCode.TASK_UNREGISTERED, _remark(found, max(count, len(found))))
+    return replace(status, unregistered=found, findings=(*status.findings, remark))
 
 
 def _remark(found: Mapping[str, str], count: int) -> str:

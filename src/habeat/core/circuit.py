@@ -18,6 +18,8 @@ OPENS_AFTER = 5
 #: A slow message delays all other entries, so it gets fewer attempts.
 SLOW_OPENS_AFTER = 3
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 30_000, 600_000
+#: How the reason of such a slot begins in the ledger.
+CIRCUIT_OPEN = "circuit open: "
 #: The part of `why` that is repeated in each ledger record.
 REASON_MAX_CHARS = 200
 
@@ -57,7 +59,7 @@ class Circuit:
     @property
     def reason(self) -> str:
         """The reason in the ledger for slots that fail because the circuit is open."""
-        return printable(f"circuit open: {self.why}", REASON_MAX_CHARS)
+        return printable(f"{CIRCUIT_OPEN}{self.why}", REASON_MAX_CHARS)
 
     def to_json(self) -> str:
         """The circuit as stored in :circuits."""

@@ -25,6 +25,10 @@ class EventCode(StrEnum):
     LEADER_WEDGED = "leader_wedged"
     NO_LEADER = "no_leader"
     HANDING_OVER = "handing_over"
+    NO_STANDBY = "no_standby"
+    REPLICA_QUIET = "replica_quiet"
+    CLOCK_OFF = "clock_off"
+    TZDATA_DIFFERS = "tzdata_differs"
     STANDING_BY = "standing_by"
     REPLICA_INERT = "replica_inert"
     START_REFUSED = "start_refused"
@@ -46,6 +50,9 @@ class EventCode(StrEnum):
     QUEUE_REFUSED = "queue_refused"
     # the loop
     TICK_FAILED = "tick_failed"
+    TICK_HANGS = "tick_hangs"
+    DISPATCH_STALLED = "dispatch_stalled"
+    DISPATCH_LATE = "dispatch_late"
     PART_FAILED = "part_failed"
     MESSAGES_SLOW = "messages_slow"
     HEARTBEAT_FILE_FAILED = "heartbeat_file_failed"
@@ -145,6 +152,22 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         "This replica releases the lease, so that another one can lead.",
         "See the cause in the line. None after `step-down` or a stop.",
     ),
+    _E.NO_STANDBY: EventKind(
+        None, "One beat leads, and no other one runs.", "Start a second beat on another host."
+    ),
+    _E.REPLICA_QUIET: EventKind(
+        None,
+        "A replica has not registered for longer than a live one would.",
+        "Look at that host: the process is frozen, starved, or gone.",
+    ),
+    _E.CLOCK_OFF: EventKind(
+        None, "The clock of a replica's host differs from Redis' clock.", "Synchronize the clocks."
+    ),
+    _E.TZDATA_DIFFERS: EventKind(
+        None,
+        "The replicas have different releases of the time zone data.",
+        "Install the same release of `tzdata` everywhere.",
+    ),
     _E.STANDING_BY: EventKind(_WARNING, "This replica waits; the line says who leads."),
     _E.REPLICA_INERT: EventKind(
         _ERROR,
@@ -218,6 +241,22 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         _ERROR,
         "A tick of the loop failed; the loop continues.",
         "Please report it, with the traceback.",
+    ),
+    _E.TICK_HANGS: EventKind(
+        _ERROR,
+        "The loop of a replica has stood still for seconds; the line has the place in the code.",
+        "Correct the code at that place: a receiver of a signal, a Task subclass, a call without a "
+        "timeout. If it does not return, restart that beat.",
+    ),
+    _E.DISPATCH_STALLED: EventKind(
+        _ERROR,
+        "Entries are due, and no slot has had an outcome for seconds.",
+        "Read the leader's log; it says what it waits for.",
+    ),
+    _E.DISPATCH_LATE: EventKind(
+        _ERROR,
+        "Entries have been due for longer than the misfire grace.",
+        "`history` shows what is sent meanwhile: the leader has a backlog, or just came back.",
     ),
     _E.PART_FAILED: EventKind(
         _ERROR,

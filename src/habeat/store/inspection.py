@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from habeat.core.circuit import Circuit
-from habeat.core.firing import Outcome
+from habeat.core.firing import LATE_AFTER_MS, Outcome
+from habeat.core.health import STALLED_AFTER_MS, Recorded
 from habeat.core.lateness import Lateness
 from habeat.core.lease import Token
 from habeat.store.calling import Caller, optional_ms, text
@@ -24,6 +25,8 @@ SCANNED = 500
 CHAIN_PAGE = 50
 #: How many intents are sampled to see whether they are stuck.
 SAMPLED = 10
+#: How many of the newest records, and of the entries that have been due the longest, are looked at.
+NEWEST, OLDEST = 50, 20
 
 #: Puts one command into a pipeline.
 Question = Callable[[Any], object]
@@ -72,6 +75,21 @@ class Facts:
     circuits: Mapping[str, Circuit] = field(default_factory=dict)
     #: How many of the entries with an open circuit are scheduled.
     failing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What has been due, and what became of the last slots; see `core.health.HealthFacts`.
+
+    `late` counts the entries due for longer than a firing may take until it counts as late.
+    """
+
+    late: int = 0
+    beyond_grace: int = 0
+    overdue: Sequence[tuple[str, int]] = ()
+    overdue_count: int = 0
+    newest: Sequence[Recorded] = ()
+    in_flight_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +170,31 @@ class Inspection:
         found: Any = self._caller.do(lambda client: client.xrevrange(key, count=count))
         return [_record(text(identity), _words(fields)) for identity, fields in found]
 
-    def has_waited_in_flight(self, since_ms: int) -> bool:
-        """Whether any of a few sampled intents has been due since before `since_ms`."""
-        key = self._caller.keys.inflight
-        found: Any = self._caller.do(lambda client: client.hscan(key, 0, count=SAMPLED))
-        dues = (_effective_ms(raw) for raw in found[1].values())
-        return any(due_ms is not None and due_ms < since_ms for due_ms in dues)
+    def backlog(self, now_ms: int, grace_ms: int) -> Backlog:
+        """What has been due for too long at `now_ms`, and what became of the last slots."""
+        keys, before_ms = self._caller.keys, now_ms - STALLED_AFTER_MS
+        late_ms, beyond_ms = now_ms - LATE_AFTER_MS, now_ms - LATE_AFTER_MS - grace_ms
+        late, beyond, count, oldest, records, flying = self._at_once(
+            [
+                lambda pipe: pipe.zcount(keys.due, "-inf", f"({late_ms}"),
+                lambda pipe: pipe.zcount(keys.due, "-inf", f"({beyond_ms}"),
+                lambda pipe: pipe.zcount(keys.due, "-inf", f"({before_ms}"),
+                lambda pipe: pipe.zrangebyscore(
+                    keys.due, "-inf", f"({before_ms}", start=0, num=OLDEST, withscores=True
+                ),
+                lambda pipe: pipe.xrevrange(keys.ledger, count=NEWEST),
+                lambda pipe: pipe.hscan(keys.inflight, 0, count=SAMPLED),
+            ]
+        )
+        dues = [due_ms for raw in flying[1].values() if (due_ms := _effective_ms(raw)) is not None]
+        return Backlog(
+            late=late,
+            beyond_grace=beyond,
+            overdue=[(text(name), round(due)) for name, due in oldest],
+            overdue_count=count,
+            newest=[_recorded(_record(text(at), _words(fields))) for at, fields in records],
+            in_flight_since=min(dues, default=None),
+        )
 
     def now_us(self) -> int:
         """Redis' time in microseconds."""
@@ -359,6 +396,14 @@ def _record(identity: str, fields: Mapping[str, str]) -> Record:
         id=identity,
         request=unquote(fields.get("request", "")),
     )
+
+
+def _recorded(record: Record) -> Recorded:
+    """The record as the assessment of health reads it."""
+    by_schedule = not record.request and not record.reason
+    sent = by_schedule and record.outcome in (Outcome.SENT, Outcome.LATE, Outcome.SHADOW)
+    effective_ms = record.at_ms - record.lateness_ms if sent else None
+    return Recorded(record.entry, record.outcome, record.reason, record.at_ms, effective_ms)
 
 
 _OUTCOMES = frozenset(map(str, Outcome))

@@ -5,50 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from habeat.client.silence import silence
 from habeat.core.circuit import Circuit
 from habeat.core.firing import Outcome
+from habeat.core.health import Recorded
 from habeat.core.other_schedulers import OtherScheduler
-from habeat.store.inspection import Record
+from habeat.store.inspection import Backlog
 from tests import DOCS
 from tests.unit.client.test_status import NOW_MS, NOW_US, status
 
 
-class Newest:
-    """What Redis knows of the last records, and of what waits."""
-
-    def __init__(self, records: list[Record], overdue: int = 0, in_flight: int = 0) -> None:
-        self._records = records
-        self._overdue = overdue
-        self._in_flight = in_flight
-
-    def newest(self, count: int) -> list[Record]:
-        return self._records
-
-    def overdue(self, until_ms: int) -> int:
-        return self._overdue
-
-    def has_waited_in_flight(self, until_ms: int) -> bool:
-        return self._in_flight > 0
-
-    def sentence(self) -> str:
-        return silence(self, NOW_MS, self._in_flight)  # type: ignore[arg-type]
-
-
-def record(outcome: Outcome, ago_ms: int, reason: str = "") -> Record:
-    at_ms = NOW_MS - ago_ms
-    return Record("digest", at_ms, outcome, reason, 1, at_ms, 1, 0, 1, at_ms)
+def recorded(outcome: Outcome, ago_ms: int, reason: str = "") -> Recorded:
+    return Recorded("digest", outcome, reason, NOW_MS - ago_ms)
 
 
 def problems() -> Iterator[str]:
-    sent = record(Outcome.SENT, 8_000)
+    sent = recorded(Outcome.SENT, 8_000)
     yield from status(holder=None, pttl_ms=-2, replicas={}, seen_ms={}).problems
     standbys = {"n1": NOW_MS, "n2": NOW_MS}
     yield from status(holder=None, pttl_ms=-2, seen_ms=standbys).problems
     yield from status(beyond_grace=3).problems
-    yield Newest([sent], overdue=3).sentence()
-    yield Newest([record(Outcome.FAILED, 1_000, "refused"), sent]).sentence()
-    yield Newest([sent], in_flight=2).sentence()
+    oldest = [("digest", NOW_MS - 9_000)]
+    for backlog in (
+        Backlog(overdue=oldest, overdue_count=3, newest=[sent]),
+        Backlog(newest=[sent], in_flight_since=NOW_MS - 9_000),
+        Backlog(overdue=oldest, newest=[Recorded("a", Outcome.SENT, "", NOW_MS, NOW_MS)]),
+        Backlog(newest=[recorded(Outcome.FAILED, 3_000, "refused"), sent]),
+    ):
+        yield from status(backlog=backlog, in_flight=2, meta={"claimed": "2"}).problems
     yield from status(circuits={"digest": Circuit.opened(5, "refused", NOW_US // 1_000)}).problems
     yield from status(dead=2).problems
     other = OtherScheduler("redbeat", "redbeat::schedule", 38, shared=12, alive=True)
@@ -70,7 +53,7 @@ def explained() -> Iterator[str]:
 def test_the_guide_explains_each_problem_in_its_words() -> None:
     found = list(problems())
     lines = list(explained())
-    assert len(lines) == len(found) == 12
+    assert len(lines) == len(found) == 13
     for line, problem in zip(lines, found, strict=True):
         parts = [re.escape(part) for part in line.split("…")]
         assert re.fullmatch(".*".join(parts), problem), (line, problem)

@@ -10,7 +10,7 @@ from habeat.beat.housekeeping import REGISTER_EVERY_MS
 from habeat.client.status import QUIET_AFTER_MS, Status, status_of
 from habeat.core.lease import Token
 from habeat.engine.loop import LONGEST_WAIT_MS
-from habeat.store.inspection import Facts
+from habeat.store.inspection import Backlog, Facts
 from habeat.store.leases import LIVE_FOR_MS
 
 NOW_US = 1_800_000_000_000_000
@@ -18,7 +18,7 @@ NOW_MS = NOW_US // 1_000
 TOLD = {"host": "alpha", "pid": 1, "dispatch": "outbox", "dispatch_why": "RabbitMQ"}
 
 
-def status(overdue: int = 0, beyond_grace: int = 0, **facts: Any) -> Status:
+def status(beyond_grace: int = 0, backlog: Backlog | None = None, **facts: Any) -> Status:
     given: dict[str, Any] = {
         "now_us": NOW_US,
         "meta": {"leader_since": str(NOW_US - 5_000_000), "leader_cause": "crash"},
@@ -35,7 +35,7 @@ def status(overdue: int = 0, beyond_grace: int = 0, **facts: Any) -> Status:
         "dead": 0,
         **facts,
     }
-    return status_of(Facts(**given), overdue, beyond_grace)
+    return status_of(Facts(**given), backlog or Backlog(beyond_grace=beyond_grace))
 
 
 def test_a_healthy_cluster() -> None:

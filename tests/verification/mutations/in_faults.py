@@ -16,7 +16,7 @@ _WHOSE = "tests/unit/beat/test_whose_fault.py"
 _OWN_KEYS = "tests/unit/beat/test_own_keys.py"
 _DESTINATIONS = "tests/unit/core/test_destinations.py"
 _IDENTITY = "tests/unit/core/test_identity.py"
-_SILENCE = "tests/unit/client/test_silence.py"
+_HEALTH = "tests/unit/core/test_health.py"
 _PUBSUB = "tests/integration/test_pubsub_refused.py"
 
 ALL = [
@@ -153,10 +153,10 @@ ALL = [
     ),
     Device(
         "health: failures",
-        "`health` says that nothing is sent, also where each message fails",
-        "client/silence.py",
-        "    if failed:\n",
-        "    if False:\n",
-        _SILENCE,
+        "`health` names an entry whose slot failed",
+        "core/health.py",
+        "        if each.outcome is Outcome.FAILED and lately and",
+        "        if False and",
+        _HEALTH,
     ),
 ]
