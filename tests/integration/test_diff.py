@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from habeat.client import Client, Guard
+from habeat.client import Client, Guard, comparing
+from habeat.client.budget import Budget
 from habeat.core.comparison import Kind, Message
 from habeat.errors import EntryNotFound, NotAllowed, ValidationError
 from habeat.store import shadow_log
@@ -236,6 +237,40 @@ def test_more_records_than_a_page(
     for number in range(10):  # more than a page of one instant
         records.decided(f"at once {number}", HOURS[2], kind=Kind(f"t{number}", "celery", ""))
     assert client.diff().counts["missing"] == 12
+
+
+def test_a_period_with_too_many_records_is_compared_in_part_and_says_so(
+    records: Records, client: Client, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records.watched(23 * HOUR)
+    records.decided("report", *HOURS)
+    records.saw(*HOURS)
+    monkeypatch.setattr(comparing, "RECORDS_MOST", 10)
+    found = client.diff()
+    # 11 records are of 6 slots, and those of the last 90 minutes may have their message later.
+    assert found.counts["same"] == 4
+    assert found.end < client.server_time() - timedelta(hours=6)
+    assert found.cut == "it has over 10 records"
+    assert not found.agrees
+    assert not found.differences
+    said = " ".join(shown(shell, "diff", code=1).split())
+    assert f"continue with --since {found.end:%Y-%m-%dT%H:%M:%SZ}" in said
+    assert client.diff(since=timedelta(hours=4), until=timedelta(hours=1)).cut == ""
+    monkeypatch.setattr(comparing, "RECORDS_MOST", 1)
+    with pytest.raises(ValidationError, match="over 1 records"):
+        client.diff(since=timedelta(hours=11))
+
+
+def test_reading_leaves_time_to_compare(
+    records: Records, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records.watched(23 * HOUR)
+    records.decided("report", *HOURS)
+    records.saw(*HOURS)
+    monkeypatch.setattr(comparing, "CHECK_EVERY", 1)
+    monkeypatch.setattr(Budget, "is_past", lambda budget, share: share == 0.25)
+    with pytest.raises(ValidationError, match="1 records took 25% of the time"):
+        client.diff(since=timedelta(hours=11))
 
 
 def test_trimming_keeps_the_newest(records: Records) -> None:

@@ -94,6 +94,7 @@ def _json(diff: Diff, listed: Sequence[ComparedSlot]) -> dict[str, Any]:
     return {
         "agrees": diff.agrees,
         "blind": diff.blind,
+        "cut": diff.cut,
         "start": diff.start,
         "end": diff.end,
         "watched_s": diff.watched.total_seconds(),
@@ -109,6 +110,9 @@ def _json(diff: Diff, listed: Sequence[ComparedSlot]) -> dict[str, Any]:
 def _rows(diff: Diff) -> Iterator[tuple[str, str | Sequence[str]]]:
     begin, end = diff.start.astimezone(), diff.end.astimezone()
     yield "compared", f"{begin:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S %Z}"
+    if diff.cut:
+        since = f"{diff.end:%Y-%m-%dT%H:%M:%SZ}"
+        yield "", f"not the rest of the period: {diff.cut}; continue with --since {since}"
     yield "watched", _watched(diff)
     yield "messages", _messages(diff)
     yield "slots", summary(diff)

@@ -44,7 +44,12 @@ class Budget:
 
     def renew(self) -> None:
         """Start the whole budget again, from now."""
-        self._ends_s = _now_s() + self._seconds * SHARE
+        self._began_s = _now_s()
+        self._ends_s = self._began_s + self._seconds * SHARE
+
+    def is_past(self, share: float) -> bool:
+        """Whether more than this share of the budget is used up."""
+        return _now_s() - self._began_s > (self._ends_s - self._began_s) * share
 
     @property
     def is_over(self) -> bool:

@@ -154,6 +154,10 @@ class RetryingCalls:
         other._idle, other._ours = deque(), False
         return other
 
+    def is_past(self, share: float) -> bool:
+        """Whether more than this share of the budget of these bounded calls is used up."""
+        return self._budget is not None and self._budget.is_past(share)
+
     def renew(self) -> None:
         """Restart the budget of these bounded calls."""
         if self._budget is not None:

@@ -310,9 +310,10 @@ class Client:
 
         From `since` to `until` (default: now), of these entries or of all; a timedelta is that long
         ago. Times that differ by `tolerance` at most are the same. Without `habeat_shadow`, it
-        reads what the app's shadow recorded before. Raises ValidationError, also if the period has
-        more than 1,000,000 records, EntryNotFound for a name that does not occur in it, and
-        NotAllowed for a client with a scope.
+        reads what the app's shadow recorded before. If the period has more than 1,000,000 records,
+        or more than can be compared in time, the result is about its first part, and `cut` says so.
+        Raises ValidationError, also if that part would be empty, EntryNotFound for a name that does
+        not occur in it, and NotAllowed for a client with a scope.
         """
         self._check_scope(None)
         return compared(self._calls.bounded(), names, Period(since, until, tolerance))

@@ -34,6 +34,8 @@ DAY = timedelta(days=1)
 TOLERANCE = timedelta(milliseconds=TOLERANCE_MS)
 #: More records of a period would take more memory than a client may use.
 RECORDS_MOST = 1_000_000
+#: They are read in this share of the call's time, because pairing them takes twice as long.
+READING = 0.25
 CHECK_EVERY = 5_000
 MAX_TOLERANCE = timedelta(hours=1)
 
@@ -68,7 +70,8 @@ class Diff:
     how long the other beat's messages were watched, `gaps` when they were not. `messages` counts
     those that were seen, `beats` are the processes that sent them, and `others` counts messages of
     scheduled tasks that other processes sent. `blind` says why nothing could be compared; "" if
-    something could.
+    something could. `cut` says why the comparison ends before the period does, at `end`; "" if it
+    does not.
     """
 
     start: datetime
@@ -81,6 +84,7 @@ class Diff:
     beats: tuple[str, ...] = ()
     others: Mapping[str, int] = field(default_factory=dict)
     blind: str = ""
+    cut: str = ""
 
     @property
     def differences(self) -> tuple[ComparedSlot, ...]:
@@ -89,8 +93,8 @@ class Diff:
 
     @property
     def agrees(self) -> bool:
-        """Whether something was compared and nothing differs; unknown slots do not count."""
-        return not self.blind and not self.differences
+        """Whether the whole period was compared and nothing differs; unknown slots do not count."""
+        return not self.blind and not self.cut and not self.differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +142,18 @@ def _compared(calls: RetryingCalls, names: Sequence[str], period: Period) -> Dif
     seen_ms = max((end for _, end in all_watched.periods), default=now_ms)
     until_ms = min(to_ms, seen_ms - settled_ms)
     last_ms = min(now_ms, until_ms + REACH_MS)
-    slots, messages = _records(calls, from_ms, last_ms)
+    slots, messages, read_ms, cut = _records(calls, from_ms, last_ms)
+    if cut:
+        until_ms, last_ms = min(until_ms, read_ms - REACH_MS), read_ms
+        if until_ms <= from_ms:
+            allowed = "a later time, or an earlier `until`: " + cut
+            raise ValidationError("since", moment(from_ms), allowed)
     slots = [slot for slot in slots if slot.at_ms <= until_ms]
     watched = all_watched.within(from_ms, last_ms)
     blind = _why_blind(slots, messages, watched)
     terms = Terms(Watched() if blind else watched, from_ms, until_ms, tolerance_ms)
-    found = compare(slots, messages, terms)
+    calls.check(f"{len(slots) + len(messages)} records were read, and are being compared")
+    found = compare(slots, messages, terms, calls.check)
     chosen = [pair for pair in found.pairs if not names or set(pair.entries) & set(names)]
     _check_names(names, found.pairs)
     counts = Counter(pair.verdict for pair in chosen)
@@ -163,6 +173,7 @@ def _compared(calls: RetryingCalls, names: Sequence[str], period: Period) -> Dif
         beats=found.beats,
         others=found.others,
         blind=blind,
+        cut=cut,
     )
 
 
@@ -184,25 +195,40 @@ def _instant_ms(field: str, given: Any, now_ms: int) -> int:
         raise ValidationError(field, given, allowed) from None
 
 
-def _records(calls: RetryingCalls, from_ms: int, last_ms: int) -> tuple[list[Slot], list[Message]]:
-    """The slots and the messages of a period; a message that was recorded twice counts once."""
+def _records(
+    calls: RetryingCalls, from_ms: int, last_ms: int
+) -> tuple[list[Slot], list[Message], int, str]:
+    """The slots and the messages of a period; a message that was recorded twice counts once.
 
-    def read(session: Session) -> tuple[list[Slot], list[Message]]:
+    With them, up to when they were read, and why no further ("" if all were read).
+    """
+
+    def read(session: Session) -> tuple[list[Slot], list[Message], int, str]:
         slots: list[Slot] = []
         messages: dict[str, Message] = {}
+        cut, read_ms = "", last_ms
         for count, each in enumerate(session.shadow.between(from_ms, last_ms), 1):
-            if count > RECORDS_MOST:
-                allowed = f"a shorter period, with `until`: this has over {RECORDS_MOST:,} records"
-                raise ValidationError("since", moment(from_ms), allowed)
-            if count % CHECK_EVERY == 0:
-                calls.check(f"{count} records were read")
+            if cut := _why_cut(calls, count):
+                read_ms = each.at_ms - 1
+                break
             if isinstance(each, Slot):
                 slots.append(each)
             else:
                 messages.setdefault(each.id, each)
-        return slots, list(messages.values())
+        return slots, list(messages.values()), read_ms, cut
 
     return calls.read(read)
+
+
+def _why_cut(calls: RetryingCalls, count: int) -> str:
+    """Why this record is not read any more; "" if it is."""
+    if count > RECORDS_MOST:
+        return f"it has over {RECORDS_MOST:,} records"
+    if count % CHECK_EVERY == 0:
+        calls.check(f"{count} records were read")
+        if calls.is_past(READING):
+            return f"{count} records took {READING:.0%} of the time of a call to read"
+    return ""
 
 
 def _why_blind(slots: Sequence[Slot], messages: Sequence[Message], watched: Watched) -> str:

@@ -28,7 +28,7 @@ from __future__ import annotations
 import enum
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 UNFORESEEN = "a workflow: its messages cannot be foreseen"
@@ -36,6 +36,8 @@ UNFORESEEN = "a workflow: its messages cannot be foreseen"
 REACH_MS = 5_400_000
 TOLERANCE_MS = 5_000
 LEAST_TOLERANCE_MS = 50
+#: How many verdicts of a group are found between two checks of the time.
+CHECK_EVERY = 5_000
 
 
 class Verdict(enum.StrEnum):
@@ -169,13 +171,21 @@ class Terms:
     tolerance_ms: int = TOLERANCE_MS
 
 
-def compare(slots: Sequence[Slot], messages: Sequence[Message], terms: Terms) -> Comparison:
-    """A verdict for each slot up to `until_ms`, and for each message that no slot has."""
-    pairs = _pairs(slots, messages, terms)
+def compare(
+    slots: Sequence[Slot],
+    messages: Sequence[Message],
+    terms: Terms,
+    check: Callable[[], None] = lambda: None,
+) -> Comparison:
+    """A verdict for each slot up to `until_ms`, and for each message that no slot has.
+
+    `check` is called now and then; it may raise to end the comparison.
+    """
+    pairs = _pairs(slots, messages, terms, check)
     beats = _beats(pairs)
     theirs = [message for message in messages if message.sender in beats] if beats else messages
     if len(theirs) < len(messages):
-        pairs = _pairs(slots, theirs, terms)
+        pairs = _pairs(slots, theirs, terms, check)
     others = Counter(each.sender for each in messages if beats and each.sender not in beats)
     ordered = sorted(_hinted(pairs), key=lambda pair: (pair.at_ms, pair.entries))
     return Comparison(ordered, tuple(sorted(beats)), dict(sorted(others.items())))
@@ -227,9 +237,17 @@ def _beats(pairs: Iterable[Pair]) -> Collection[str]:
     return most | {sender for sender in met if met[sender] >= extra[sender]}
 
 
-def _pairs(slots: Sequence[Slot], messages: Sequence[Message], terms: Terms) -> list[Pair]:
-    found = (_compared(group, terms) for group in _Groups(slots, messages).all())
-    return [pair for pairs in found for pair in pairs if _is_over(pair, terms)]
+def _pairs(
+    slots: Sequence[Slot], messages: Sequence[Message], terms: Terms, check: Callable[[], None]
+) -> list[Pair]:
+    found: list[Pair] = []
+    for group in _Groups(slots, messages).all():
+        for count, pair in enumerate(_compared(group, terms)):
+            if count % CHECK_EVERY == 0:
+                check()
+            if _is_over(pair, terms):
+                found.append(pair)
+    return found
 
 
 def _is_over(pair: Pair, terms: Terms) -> bool:

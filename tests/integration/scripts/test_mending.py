@@ -63,7 +63,12 @@ def mended(bench: Bench, token: Token | None, fingerprint: str = "f") -> list[tu
 
 def test_every_key_that_scripts_are_given_has_its_kind_in_the_script() -> None:
     named = set(re.findall(r"\{([A-Z_]+), '[a-z]+'\}", source("mend.lua")))
-    derived = {"last_records", "names"}  # those that common.lua makes of the prefix
+    derived = {
+        "last_records",
+        "names",
+        "shadow",
+        "watched",
+    }  # those that common.lua makes of the prefix
     assert {name.lower() for name in named} == {*FIXED, *derived} - {"wake"}
 
 

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from habeat.core.lease import Fence
 from habeat.core.shadow import owner_of
-from habeat.ports import Known, Refused, Rendered
+from habeat.ports import Known, Lost, Refused, Rendered
 from habeat.store.dispatch import RedisDispatchStore
+from habeat.store.key_repair import Mending
 from habeat.store.leases import RedisElectionStore
 from habeat.store.shadow_log import ShadowLog
 from tests.integration.scripts.bench import EVERY_MS, TTL_MS, Bench
@@ -74,3 +76,27 @@ def test_a_shadow_and_a_real_beat_refuse_each_others_prefix_by_name(bench: Bench
     assert isinstance(refused, Refused)
     assert refused.foreign
     assert "belong to the shadow of 'bench'" in refused.why
+
+
+def test_the_leaders_ticks_hold_the_records_to_the_bounds_of_the_ledger(shadow: Bench) -> None:
+    token, now_ms, day_ms = shadow.lead(), shadow.now_ms, 86_400_000
+    old = {f"old {number}": now_ms - day_ms - number for number in range(1, 8)}
+    new = {f"new {number:05}": now_ms - number for number in range(10_007)}
+    shadow.admin.zadd(shadow.keys.shadow, {**old, **new})
+    for _ in range(10):
+        shadow.store.tick(Fence(token, TTL_MS), 10)
+    assert shadow.admin.zcard(shadow.keys.shadow) == 10_000
+    assert shadow.admin.zrange(shadow.keys.shadow, 0, 0) == [b"new 09999"]
+
+
+@pytest.mark.parametrize("key", ["shadow", "watched"])
+def test_a_key_of_a_foreign_type_is_set_aside_by_the_repair(shadow: Bench, key: str) -> None:
+    token = shadow.lead()
+    name = getattr(shadow.keys, key)
+    shadow.admin.set(name, "a string")
+    found = Mending(shadow.caller).run(token, TTL_MS, "f")
+    assert not isinstance(found, Lost)
+    [mended] = found
+    assert (mended.what, mended.which) == ("foreign", key)
+    assert shadow.admin.get(mended.how) == b"a string"
+    assert not shadow.admin.exists(name)

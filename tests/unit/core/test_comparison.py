@@ -295,6 +295,19 @@ def test_a_thousand_slots_of_one_group_take_no_square_of_steps() -> None:
     assert verdicts(found) == {"same": 10_000, "shifted": 5_000, "missing": 5_000}
 
 
+def test_a_comparison_that_takes_too_long_ends_where_its_caller_says() -> None:
+    at = [MINUTE * each for each in range(1, 20_001)]
+    called = []
+
+    def check() -> None:
+        called.append(1)
+        if len(called) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        compare(slots("e", *at), [], Terms(Watched(), 0, 10**12), check)
+
+
 # -- watched ------------------------------------------------------------------------------------
 
 

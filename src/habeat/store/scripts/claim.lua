@@ -227,10 +227,9 @@ local function note_unsent(firing)
   if by_hand(firing.identity) then
     return
   end
-  local key = BASE .. 'shadow'
-  if type(redis.pcall('ZADD', key, firing.effective, firing.message)) == 'table' then
-    set_foreign_aside(key, 'zset')
-    redis.call('ZADD', key, firing.effective, firing.message)
+  if type(redis.pcall('ZADD', SHADOW, firing.effective, firing.message)) == 'table' then
+    set_foreign_aside(SHADOW, 'zset')
+    redis.call('ZADD', SHADOW, firing.effective, firing.message)
   end
 end
 

@@ -18,6 +18,7 @@ local META, LEASE, ENTRIES, DUE, STATE, PAUSED, QUARANTINE, INFLIGHT, DEAD, LEDG
   REQUESTS_DUE, INFLIGHT_DUE, CIRCUITS, DEAD_AT, WAKE = unpack(KEYS)
 local BASE = string.sub(META, 1, -5)
 local LAST_RECORDS, NAMES = BASE .. 'ledger_last', BASE .. 'names'
+local SHADOW, WATCHED = BASE .. 'shadow', BASE .. 'watched'
 
 -- Beyond any valid instant: the year 9999 ends before this.
 local FAR_MS = 300000000000000

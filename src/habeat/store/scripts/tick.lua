@@ -44,11 +44,29 @@ local function forget_dead(age, length)
   end
 end
 
+-- A shadow's records are held to the bounds of the ledger, at most so many per call. Its watcher
+-- removes them too, and faster, but only while it is connected to the broker.
+local TRIMMED = 200
+
+local function trim_shadow(age, length)
+  if redis.call('TYPE', SHADOW).ok ~= 'zset' then
+    return
+  end
+  local excess = redis.call('ZCARD', SHADOW) - tonumber(length)
+  local stale = redis.call('ZCOUNT', SHADOW, '-inf', int(NOW - tonumber(age)))
+  local gone = math.min(math.max(excess, stale), TRIMMED)
+  if gone > 0 then
+    redis.call('ZREM', SHADOW, unpack(redis.call('ZRANGE', SHADOW, 0, int(gone - 1))))
+  end
+end
+
 -- At most one of these chores per tick, because each takes a quarter of a millisecond.
 local turn = redis.call('HINCRBY', META, 'ticks', 1)
 if turn % 5 == 0 then
   redis.call('XTRIM', LEDGER, 'MINID', '~', int(NOW - tonumber(ARGV[5])))
   redis.call('XTRIM', LEDGER, 'MAXLEN', '~', ARGV[6])
+elseif turn % 5 == 1 then
+  trim_shadow(ARGV[5], ARGV[6])
 elseif turn % 5 == 3 then
   forget_dead(ARGV[10], ARGV[11])
 end
