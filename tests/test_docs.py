@@ -312,6 +312,7 @@ RUN = {
     "docs/guides/schedules-from-an-application.md": "integration/test_docs_examples.py",
     "docs/guides/django.md": "integration/contrib/test_guide.py",
     "docs/guides/disaster.md": "integration/test_docs_examples.py",
+    "docs/guides/explain.md": "integration/test_docs_examples.py",
     "docs/guides/tenants.md": "integration/test_docs_examples.py",
     "docs/guides/monitoring.md": "integration/test_docs_examples.py",
     "docs/guides/testing.md": "unit/testing/test_guide.py",

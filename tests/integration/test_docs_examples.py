@@ -23,6 +23,7 @@ PAGE = DOCS / "reference" / "python-api.md"
 GUIDE = DOCS / "guides" / "schedules-from-an-application.md"
 TENANTS = DOCS / "guides" / "tenants.md"
 MONITORING = DOCS / "guides" / "monitoring.md"
+EXPLAIN = DOCS / "guides" / "explain.md"
 DISASTER = DOCS / "guides" / "disaster.md"
 ERRORS = DOCS / "reference" / "errors.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -160,6 +161,17 @@ def test_the_examples_of_monitoring_run(project: Celery) -> None:
     }
     assert project.conf.habeat_heartbeat_file
     guide["client"].close()
+
+
+def test_the_example_of_explaining_a_slot_runs(
+    project: Celery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = BLOCK.findall(EXPLAIN.read_text())
+    with Client(project) as client:
+        slot = client.add("report", "proj.report", 3_600).state.next_slot
+        names = {"client": client, "slot": slot}
+        exec(compile(block, EXPLAIN.name, "exec", dont_inherit=True), names)
+    assert "to come due " in capsys.readouterr().out
 
 
 def test_the_texts_of_errors_are_those_that_the_reference_shows(project: Celery) -> None:

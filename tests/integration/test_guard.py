@@ -49,7 +49,7 @@ def everything(client: habeat.Client) -> Any:
 
 @pytest.mark.parametrize("name", [5, "", "\ud800", b"t7:a"])
 def test_what_is_no_name_has_no_history(tenant: habeat.Client, name: Any) -> None:
-    for call in (tenant.history, tenant.drift, tenant.circuit):
+    for call in (tenant.history, tenant.drift, tenant.circuit, tenant.explain):
         with pytest.raises(ValidationError, match="invalid name"):
             call(name)
 
@@ -111,7 +111,7 @@ def test_only_the_scope_is_seen(tenant: habeat.Client) -> None:
     assert [entry["name"] for entry in tenant.export()["entries"]] == ["t7:a"]
     assert tenant.get("t7:a").name == "t7:a"
     assert tenant.history("t7:a") == []
-    for call in (tenant.get, tenant.preview, tenant.history, tenant.drift):
+    for call in (tenant.get, tenant.preview, tenant.history, tenant.drift, tenant.explain):
         with pytest.raises(EntryNotFound):
             call("t8:a")
     for look in (tenant.history, tenant.drift):

@@ -44,6 +44,7 @@ COMMANDS = {
     "simulate": "simulating",
     "check": "checking",
     "plan": "planning",
+    "explain": "explaining",
     "history": "slots",
     "drift": "slots",
     "diff": "diffing",

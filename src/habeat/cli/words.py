@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,7 @@ from habeat.schedules.zone import zone_named
 
 #: No span is longer than this; a date may be no further away.
 LONGEST_S = 300 * 366 * 86_400.0
+_TIME_OF_DAY = re.compile(r"\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?", re.ASCII)
 _CRONTAB_FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
 
 
@@ -57,6 +59,23 @@ class Since(Moment):
         if seconds > LONGEST_S:
             self.fail(f"{value!r}: expected a span of at most 300 years", param, ctx)
         return timedelta(seconds=seconds)
+
+
+class Clock(Moment):
+    """A time, or a time of day: that of today, in a zone that is known later (`on_day_of`)."""
+
+    name = "time"
+    also = ", or a time of day such as 02:00"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if isinstance(value, time):
+            return value
+        if isinstance(value, str) and _TIME_OF_DAY.fullmatch(value):
+            try:
+                return time.fromisoformat(value)
+            except ValueError:
+                self.fail(f"{value!r}: expected a time of day from 00:00 to 23:59", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Span(ParamType):
@@ -103,7 +122,16 @@ def ahead(given: datetime | timedelta, begin: datetime) -> datetime:
     return begin + given if isinstance(given, timedelta) else given
 
 
+def on_day_of(given: datetime | time, now: datetime, zone: str) -> datetime:
+    """The given time; a time of day is that of today in the zone of this name."""
+    if isinstance(given, datetime):
+        return given
+    today = now.astimezone(zone_named(zone).info).date()
+    return moment_in(f"{today.isoformat()}T{given.isoformat()}", zone)
+
+
 MOMENT = Moment()
+CLOCK = Clock()
 SINCE = Since()
 SPAN = Span()
 JSON_LIST = Json(list, "a JSON list, such as [1, 2]")

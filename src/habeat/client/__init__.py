@@ -14,6 +14,7 @@ from habeat.client.client import Client
 from habeat.client.comparing import ComparedSlot, Diff
 from habeat.client.dead_letters import DeadLetter
 from habeat.client.exchange import LoadReport
+from habeat.client.explanation.links import Explanation, Link
 from habeat.client.guard import Guard
 from habeat.client.history import Drift, LedgerRecord, OutcomeName
 from habeat.client.many import ManyChanged, ManyTriggered
@@ -47,11 +48,13 @@ __all__ = [
     "EntryChanges",
     "EntryCounts",
     "EntryState",
+    "Explanation",
     "Finding",
     "Guard",
     "Instant",
     "Leader",
     "LedgerRecord",
+    "Link",
     "Load",
     "LoadReport",
     "ManyChanged",

@@ -136,6 +136,7 @@ class AsyncClient:
 
     diff = _awaited(Client.diff)
     drift = _awaited(Client.drift)
+    explain = _awaited(Client.explain)
     history = _awaited(Client.history)
 
     @_described_by(Client.follow)

@@ -38,6 +38,7 @@ from habeat.store.keys import Keys
 from habeat.store.known_tasks import KnownTasksStore
 from habeat.store.prefix_keys import PrefixKeys
 from habeat.store.shadow_log import ShadowLog
+from habeat.store.slots import SlotStore
 
 Result = TypeVar("Result")
 
@@ -75,6 +76,7 @@ class Session:
         self.prefix_keys = PrefixKeys(caller)
         self.known_tasks = KnownTasksStore(caller)
         self.shadow = ShadowLog(caller)
+        self.slots = SlotStore(caller)
 
     def client(self) -> AnyRedis:
         """The client for the next request; CallTimeout if there is no time for one."""

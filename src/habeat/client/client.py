@@ -25,6 +25,8 @@ from habeat.client.dead_letters import DeadLetter, letter, letters, purged, rese
 from habeat.client.deferring import writes_for
 from habeat.client.editing import Editing, pausing, resuming, switching
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
+from habeat.client.explanation.gathering import explained
+from habeat.client.explanation.links import Explanation
 from habeat.client.given import listed
 from habeat.client.guard import NO_GUARD, Guard, Scope
 from habeat.client.history import (
@@ -298,6 +300,20 @@ class Client:
         if name is not None:
             self._check_known(name)
         return Follower(self._calls, name, outcomes, after)
+
+    def explain(self, name: str, at: datetime | None = None) -> Explanation:
+        """What became of one slot, or what will: fired when, by whom, how late, or why not.
+
+        The slot is the last one at or before `at`. Without `at`, it is the last slot, and its
+        `following` explains the next one. The chain of links ends at the first broken one, with its
+        evidence and the next step. An entry that was removed or renamed is explained for as long as
+        the ledger has its records. Raises ValidationError, EntryNotFound, and CallTimeout if the
+        entry has too many records since then.
+        """
+        self._check_scope(checked_name(name))
+        at_ms = None if at is None else to_ms("at", at)
+        calls = self._calls.bounded()
+        return explained(calls, name, at_ms, self.timezone, lambda entry: None)
 
     def diff(
         self,

@@ -128,10 +128,10 @@ def records(
     """
     if type(limit) is not int or limit < 1:
         raise ValidationError("limit", limit, "a whole number, 1 or more")
-    found = _in_time(_of(inspection, name, from_ms), check)
+    found = in_time(_of(inspection, name, from_ms), check)
     shown = islice((each for each in found if not outcomes or each.outcome in outcomes), limit)
     cluster = inspection.cluster()
-    return [_friendly(record, cluster) for record in shown]
+    return [friendly(record, cluster) for record in shown]
 
 
 def outcomes_of(given: OutcomeName | Iterable[OutcomeName]) -> tuple[OutcomeName, ...]:
@@ -184,7 +184,7 @@ class Follower:
             self._last = newest[0].id if newest else "0-0"
         found = list(islice(inspection.after(self._last), NEWS_AT_ONCE))
         cluster = inspection.cluster() if found else ""
-        return [_friendly(record, cluster) for record in found]
+        return [friendly(record, cluster) for record in found]
 
     def _wants(self, record: LedgerRecord) -> bool:
         is_of_it = self._name in (None, record.entry)
@@ -196,7 +196,7 @@ def drift_since(
 ) -> list[Drift]:
     """Exact figures, computed from the ledger; the worst first."""
     late: dict[str, list[int]] = {}
-    for record in _in_time(_of(inspection, name, from_ms), check):
+    for record in in_time(_of(inspection, name, from_ms), check):
         if record.outcome in _LEFT:
             late.setdefault(record.entry, []).append(record.lateness_ms)
     return _worst_first(_exact(entry, sorted(values)) for entry, values in late.items())
@@ -229,7 +229,7 @@ def _of(inspection: Inspection, name: str | None, from_ms: int | None) -> Iterat
     return inspection.ledger(from_ms) if name is None else inspection.ledger_of(name, from_ms)
 
 
-def _in_time(records: Iterator[Record], check: Check) -> Iterator[Record]:
+def in_time(records: Iterator[Record], check: Check) -> Iterator[Record]:
     """The records; CallTimeout when the time is up."""
     for count, record in enumerate(records, 1):
         yield record
@@ -249,7 +249,8 @@ def _worst_first(rows: Iterable[Drift]) -> list[Drift]:
     return sorted(rows, key=lambda row: (-row.p99_ms, -row.max_ms, -row.p50_ms, row.entry))
 
 
-def _friendly(record: Record, cluster: str) -> LedgerRecord:
+def friendly(record: Record, cluster: str) -> LedgerRecord:
+    """A record of the store as the Client returns it."""
     return LedgerRecord(
         entry=record.entry,
         slot=moment(record.slot_ms),
