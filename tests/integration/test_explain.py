@@ -275,3 +275,13 @@ def test_the_command_prints_the_chain_and_the_same_as_json(valkey: Server) -> No
     links = json.loads(json.dumps(shell.json("explain", "report")))["links"]
     assert {"link", "state", "at", "detail", "evidence", "next_step"} == set(links[0])
     assert "expected a time" in shell.fails(2, "explain", "report", "--at", "25:00")
+
+
+def test_a_client_with_a_scope_sees_no_host(client: Client, beat: Beat, valkey: Server) -> None:
+    slot = fired(client, beat)
+    guard = habeat.Guard(prefix="rep")
+    with Client(valkey.url(), prefix=PREFIX, guard=guard) as tenant:
+        found = (tenant.explain("report", slot), tenant.explain("report"))
+    assert found[0].outcome in ("sent", "late")
+    assert "alpha" in repr(client.explain("report"))
+    assert "alpha" not in repr(found)

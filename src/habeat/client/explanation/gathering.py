@@ -18,6 +18,7 @@ from habeat.client.explanation.facts import Facts, InFlight, Leading, QueueLook
 from habeat.client.explanation.links import Explanation
 from habeat.client.explanation.past import explain_past
 from habeat.client.explanation.trail import Trail, TrailFinder
+from habeat.client.guard import Scope
 from habeat.client.history import moment
 from habeat.client.replicas import replica
 from habeat.client.silence import silence
@@ -26,6 +27,9 @@ from habeat.entries.readable import shown
 from habeat.errors import EntryNotFound
 from habeat.store.inspection import Record
 from habeat.store.slots import SlotTraces
+
+#: What a client with a scope is shown of a leader.
+_A_BEAT = "a beat"
 
 #: Asks the broker about the queue of an entry; None if it is not to be asked.
 AskBroker = Callable[[Entry], QueueLook | None]
@@ -57,6 +61,8 @@ class _Explainer:
         self._name = name
         self._timezone = timezone
         self._ask = ask
+        #: Tenants are not shown hosts, nor anything about the entries of others.
+        self._is_scoped = calls.guard.scope != Scope()
         snapshot = session.entries.read([name])
         [stored] = snapshot.stored
         self._now_ms = snapshot.now_ms
@@ -196,13 +202,15 @@ class _Explainer:
     def _silence(self, slot_ms: int, in_flight: int) -> str:
         """Why nothing is sent, for a slot that has been due for a while; "" if that is unknown."""
         due_ms = self._effective_ms(slot_ms) or slot_ms
-        if self._now_ms - due_ms <= PROMPT_MS:
+        if self._is_scoped or self._now_ms - due_ms <= PROMPT_MS:
             return ""
         return silence(self._session.inspection, self._now_ms, in_flight)
 
     def _facts(self, slot_ms: int, traces: SlotTraces, trail: Trail) -> Facts:
         intent = traces.intent
         leading, standbys = _leading(traces)
+        if leading is not None and self._is_scoped:
+            leading = replace(leading, where=_A_BEAT)
         return Facts(
             name=self._name,
             now_ms=self._now_ms,
