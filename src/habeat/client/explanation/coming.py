@@ -29,7 +29,7 @@ def explain_in_flight(facts: Facts) -> Explanation:
     waits_ms = facts.now_ms - (facts.effective_ms or facts.slot_ms)
     state: LinkState = "broken" if waits_ms > PROMPT_MS else "to come"
     detail = f"not confirmed by the broker for {milliseconds(max(0, waits_ms))}, {tried}"
-    step = "celery -A proj habeat health says whether the broker takes messages"
+    evidence, step = _found(facts)
     links = [
         *_before(facts),
         Link("leader", "ok", at, led, evidence=f"lease epoch {intent.epoch}"),
@@ -41,8 +41,8 @@ def explain_in_flight(facts: Facts) -> Explanation:
             state,
             None,
             detail,
-            evidence=facts.silence,
-            next_step=step if facts.silence else "",
+            evidence=evidence,
+            next_step=step if state == "broken" else "",
         ),
     ]
     sentence = f"claimed, and not handed to the broker yet: {detail}"
@@ -198,8 +198,14 @@ def _overdue(facts: Facts, entry: Entry, waits_ms: int) -> Link:
         detail = "the leader tries again later, because a firing failed or a backlog is paced"
         return Link("claimed", "unknown", at, detail, next_step="look into the log of the leader")
     detail = f"it is due for {milliseconds(waits_ms)}, and the leader has not claimed it"
-    step = "celery -A proj habeat health, and the log of the leader"
-    return Link("claimed", "broken", None, detail, evidence=facts.silence, next_step=step)
+    evidence, step = _found(facts)
+    return Link("claimed", "broken", None, detail, evidence=evidence, next_step=step)
+
+
+def _found(facts: Facts) -> tuple[str, str]:
+    """What `health` says of a slot that waits, and the next step."""
+    finding, step = facts.finding, "celery -A proj habeat health, and the log of the leader"
+    return ("", step) if finding is None else (finding.sentence, finding.next_step or step)
 
 
 def _handed_over(facts: Facts, entry: Entry, due_ms: int, state: LinkState) -> Link:

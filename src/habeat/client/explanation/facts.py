@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from habeat.core.circuit import Circuit
 from habeat.core.data_loss import NO_LOSS, Loss
 from habeat.core.entry import Entry
+from habeat.core.health import Finding
 from habeat.store.inspection import Record
 
 
@@ -51,7 +52,7 @@ class Facts:
     are further records of the same slot. `slots` is how many slots the record covers. `given_up`
     says why the firing is in :dead, "" if it is not. `ledger_begins_ms` is when the oldest record
     was written, None if there is none. `usual_ms` is the p99 of the entry's lateness. `hosts` has
-    the replicas that led, by lease epoch.
+    the replicas that led, by lease epoch. `finding` is what `health` says of a slot that waits.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Facts:
     ledger_begins_ms: int | None = None
     is_unregistered: bool = False
     usual_ms: int | None = None
-    silence: str = ""
+    finding: Finding | None = None
     queue: QueueLook | None = None
     hosts: Mapping[int, str] = field(default_factory=dict)
     #: The name that the entry had, or has, where it was renamed.

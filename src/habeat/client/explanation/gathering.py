@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.explanation import which_slot
@@ -21,13 +22,20 @@ from habeat.client.explanation.trail import Trail, TrailFinder
 from habeat.client.guard import Scope
 from habeat.client.history import moment
 from habeat.client.replicas import replica
-from habeat.client.silence import silence
+from habeat.client.status import read_status
 from habeat.core.entry import Entry
+from habeat.core.events import EventCode
+from habeat.core.health import Finding
 from habeat.entries.readable import shown
 from habeat.errors import EntryNotFound
 from habeat.store.inspection import Record
 from habeat.store.slots import SlotTraces
 
+#: The findings that concern every slot that is due.
+_HOLDS_ALL_UP = (
+    *(EventCode.TICK_HANGS, EventCode.TICK_FAILED, EventCode.BROKER_UNAVAILABLE),
+    *(EventCode.DISPATCH_STALLED, EventCode.DISPATCH_LATE),
+)
 #: What a client with a scope is shown of a leader.
 _A_BEAT = "a beat"
 
@@ -170,7 +178,7 @@ class _Explainer:
         facts = self._facts(slot_ms, traces, trail)
         if facts.in_flight is None:
             return explain_given_up(facts)
-        return explain_in_flight(replace(facts, silence=self._silence(slot_ms, in_flight=1)))
+        return explain_in_flight(replace(facts, finding=self._finding(slot_ms)))
 
     def _coming(self, entry: Entry, slot_ms: int, traces: SlotTraces) -> Explanation:
         facts = self._facts(slot_ms, traces, Trail())
@@ -181,7 +189,7 @@ class _Explainer:
             facts,
             is_unregistered=known is not None and not known.has(entry.task_name),
             usual_ms=usual.quantile_ms(0.99) if usual else None,
-            silence=self._silence(slot_ms, in_flight=0),
+            finding=self._finding(slot_ms),
             queue=self._queue(),
         )
         return explain_coming(facts, entry)
@@ -199,12 +207,16 @@ class _Explainer:
     def _queue(self) -> QueueLook | None:
         return None if self._entry is None else self._ask(self._entry)
 
-    def _silence(self, slot_ms: int, in_flight: int) -> str:
-        """Why nothing is sent, for a slot that has been due for a while; "" if that is unknown."""
+    def _finding(self, slot_ms: int) -> Finding | None:
+        """What `health` finds that keeps back a slot which has been due for a while."""
         due_ms = self._effective_ms(slot_ms) or slot_ms
         if self._is_scoped or self._now_ms - due_ms <= PROMPT_MS:
-            return ""
-        return silence(self._session.inspection, self._now_ms, in_flight)
+            return None
+        grace_ms = self._calls.location.policies.misfire_grace_ms
+        found = read_status(self._session.inspection, grace_ms).findings
+        own = (each for each in found if each.entry == self._name)
+        general = (each for each in found if not each.entry and each.code in _HOLDS_ALL_UP)
+        return next(chain(own, general), None)
 
     def _facts(self, slot_ms: int, traces: SlotTraces, trail: Trail) -> Facts:
         intent = traces.intent
