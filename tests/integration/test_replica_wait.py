@@ -6,6 +6,7 @@ A WAIT over another connection, or at another node of a Cluster, answers at once
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -41,7 +42,15 @@ def alone(private_server: Callable[..., Server]) -> Case:
     replica = private_server(extra_args=["--replicaof", f"{HOST} {master.port}"])
     until(lambda: _copied(master.admin), 20, "the Redis replica is in step")
     bench = Bench(master)
-    return bench, _store(bench, master.client()), replica
+    return bench, _store(bench, _taking_turns(master)), replica
+
+
+def _taking_turns(server: Server) -> redis.Redis:
+    """A client with two connections, of which each call takes the other one."""
+    pool = redis.BlockingConnectionPool(
+        host=HOST, port=server.port, max_connections=2, queue_class=Queue
+    )
+    return redis.Redis(connection_pool=pool)
 
 
 @pytest.fixture(scope="module")

@@ -134,9 +134,9 @@ class Sender:
     ) -> int:
         """Publish these messages, and return how many were handed to the broker.
 
-        Fewer than given if a stop was requested or too little trust is left. The first packet is
-        sent in spite of a stop if `despite_stop`. `behind` is the number of messages that wait
-        after these. Accepted messages are settled, or about to be; the others stay in flight.
+        Fewer than given if too little trust is left or, without `despite_stop`, if a stop was
+        requested. `behind` is the number of messages that wait after these. Accepted messages are
+        settled, or about to be; the others stay in flight.
         BrokerUnavailable is raised only after all answers have been recorded.
         """
         most = min(self._publisher.packets, self._window)
@@ -145,7 +145,7 @@ class Sender:
         trouble: BrokerUnavailable | None = None
         begun = 0
         try:
-            while begun < len(parcels) and trouble is None and not (begun and lead.stopping()):
+            while begun < len(parcels) and trouble is None:
                 packet = _packet(parcels[begun : begun + size])
                 handed = self._hand_over(lead, packet, despite_stop)
                 if handed is None:
@@ -323,9 +323,7 @@ class OutboxClaims:
     def _publish(self, lead: Lead, claiming: _Claiming, behind: int) -> bool:
         reply = lead.concluded(claiming.sent.result(), claiming.attempt)
         parcels, complete = self._judged(lead, claiming.batch, reply)
-        # A stop leaves what was claimed to the heir.
-        if lead.stopping():
-            return complete and not parcels
+        # After a stop, no packet is begun: the next leader sends what was claimed.
         begun = self._sender.send(lead, parcels, behind, despite_stop=False)
         return begun == len(parcels) and complete
 
