@@ -550,6 +550,7 @@ def test_on_a_terminal_there_are_colours_unless_they_are_refused(
     assert "\x1b[31mPROBLEM: no leader" in on_terminal("habeat", "status")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
@@ -590,6 +591,7 @@ def test_names_are_completed_in_bash(
     assert (sorted(found), done.stderr) == (sorted(completed), "")
 
 
+@pytest.mark.slow
 def test_bash_runs_nothing_that_is_in_a_name(shell: Shell, tmp_path: Path) -> None:
     """The line is typed on a terminal: part of a name, Tab, Enter."""
     shell.ok("add", "tenant-1:x$(touch${IFS}ran)", "proj.a", "--every", "1h")
@@ -608,6 +610,7 @@ def test_bash_runs_nothing_that_is_in_a_name(shell: Shell, tmp_path: Path) -> No
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_zsh_runs_nothing_that_is_in_a_name(shell: Shell, tmp_path: Path) -> None:
     need("zsh", bool(which("zsh")), "apt-get install zsh")
     shell.ok("add", "tenant-1:x$(touch${IFS}ran)", "proj.a", "--every", "1h")

@@ -290,7 +290,7 @@ def _crontab(draw: random.Random) -> Schedule:
 
 
 @pytest.mark.parametrize("make", [_recurrence, _cron, _crontab])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_any_schedule_answers_or_is_refused(make: object, seed: int) -> None:
     draw = random.Random(f"{make.__name__} {seed}")  # type: ignore[attr-defined]
     made = 0

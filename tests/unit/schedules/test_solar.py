@@ -98,7 +98,7 @@ def test_an_event_that_does_not_come_within_400_days_is_exhaustion(
 def test_near_the_poles_every_event_comes_each_year(event: str, lat: float) -> None:
     """And at each of them the sun crosses the horizon in the right direction."""
     schedule = solar(event, lat, 13.4)
-    for year in range(2025, 2031):
+    for year in (2025, 2028):
         bounds = (datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
         slots = list(schedule.between(*bounds))
         assert len(slots) == 1 if abs(lat) == 90 else slots

@@ -24,7 +24,7 @@ SUITES = {
     "conformance": "tests/integration/conformance",
     "simulation": "simulate 100 --failures 1",
     "replays": "tests/verification/simulation/test_replays.py",
-    "lives": "tests/verification/simulation/test_lives.py",
+    "lives": "tests/verification/simulation/test_lives.py -m slow",
     "windows": "tests/verification/simulation/test_windows.py",
     "losses": " ".join(
         f"tests/verification/simulation/test_{name}.py" for name in ("losses", "clocks")

@@ -153,6 +153,7 @@ OFF_THE_HOUR = [zone for zone in ZONES if any(c.off_the_hour() for c in changes(
 COMPARABLE = [zone for zone in ZONES if zone not in OFF_THE_HOUR]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", COMPARABLE)
 def test_around_every_change_of_the_clocks(zone: str) -> None:
     chance = Random(f"around {zone}")
@@ -163,6 +164,7 @@ def test_around_every_change_of_the_clocks(zone: str) -> None:
         compare(f"{seconds} {expression(chance)}", zone, around(change, chance))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", COMPARABLE)
 def test_from_2024_to_2030(zone: str) -> None:
     chance, taken = Random(f"years {zone}"), 0

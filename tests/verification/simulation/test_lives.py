@@ -9,6 +9,7 @@ from tests.verification.simulation.run import Simulation
 SEEDS = 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("life", lives.ALL, ids=lambda life: life.__name__)
 def test_it_is_clean(life: lives.Life) -> None:
     for seed in range(SEEDS):

@@ -21,7 +21,7 @@ class PublicAPI(Scenes):
 
 
 PublicAPI.TestCase.settings = settings(
-    max_examples=EXAMPLES or 50,
+    max_examples=EXAMPLES or 25,
     stateful_step_count=40 if EXAMPLES else 30,
     derandomize=not EXAMPLES,
     database=None,
