@@ -27,6 +27,7 @@ __all__ = [
     "EntryNotFound",
     "ForeignState",
     "HabeatError",
+    "MissingPackage",
     "NotAllowed",
     "OwnedByConfig",
     "RedisUnavailable",
@@ -322,6 +323,18 @@ class BeatRuns(HabeatError, RuntimeError):
             "read the entries from Redis: call habeat.Client(app).add, update or remove, or "
             "change scheduler.schedule in a handler of beat_init"
         )
+
+
+class MissingPackage(HabeatError):
+    """A feature needs a package that is not installed; `extra` is habeat's extra that brings it."""
+
+    def __init__(self, package: str, extra: str, feature: str) -> None:
+        super().__init__(
+            f"{feature} need the package {package}, which is not installed: "
+            f"pip install 'habeat[{extra}]'"
+        )
+        self.package = package
+        self.extra = extra
 
 
 class BeatsAlive(HabeatError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +16,11 @@ from habeat.core.lease import Token
 from habeat.store.calling import Caller, optional_ms, text
 from habeat.store.leases import LIVE_FOR_MS
 from habeat.store.pipelining import wire
+from habeat.store.replies import histogram as _histogram
+from habeat.store.replies import holder as _holder
+from habeat.store.replies import objects as _objects
+from habeat.store.replies import whole as _whole
+from habeat.store.replies import words as _words
 
 LEDGER_PAGE = 500
 SCANNED = 500
@@ -321,23 +324,12 @@ def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=False))
 
 
-def _words(raw: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {text(key): text(value) for key, value in raw.items()}
-
-
 def _score_at(key: str, member: bytes, pipe: Any) -> None:
     pipe.zscore(key, member)
 
 
 def _hash_at(key: bytes | str, pipe: Any) -> None:
     pipe.hgetall(key)
-
-
-def _holder(lease: bytes | None) -> Token | None:
-    try:
-        return Token.parse(text(lease)) if lease else None
-    except ValueError:
-        return None
 
 
 def _seen_ms(found: Sequence[tuple[bytes, float]]) -> dict[str, int]:
@@ -354,29 +346,9 @@ def _circuits(raw: Mapping[bytes, bytes]) -> dict[str, Circuit]:
     return {name: circuit for name, circuit in read.items() if circuit is not None}
 
 
-def _objects(raw: Mapping[bytes, bytes]) -> dict[str, Mapping[str, Any]]:
-    return {name: _object(stored) for name, stored in _words(raw).items()}
-
-
-def _object(stored: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(stored)
-    except Exception:  # an unreadable record of a replica is shown as empty
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _effective_ms(intent: bytes) -> int | None:
     words = intent.split(b"\n", 3)
     return int(words[2]) if len(words) > 3 and words[2].isdigit() and len(words[2]) < 17 else None
-
-
-def _histogram(raw: Mapping[bytes, bytes]) -> Lateness:
-    """The readable part of a histogram; a bucket that is not a number is left out."""
-    found = _words(raw)
-    largest = _whole(found.pop("max", ""))
-    counts = {_whole(bucket): _whole(count) for bucket, count in found.items() if _is_whole(bucket)}
-    return Lateness({bucket: count for bucket, count in counts.items() if count}, largest)
 
 
 def _record(identity: str, fields: Mapping[str, str]) -> Record:
@@ -407,15 +379,6 @@ def _recorded(record: Record) -> Recorded:
 
 
 _OUTCOMES = frozenset(map(str, Outcome))
-_WHOLE = re.compile("[0-9]{1,15}", re.ASCII)
-
-
-def _is_whole(word: str) -> bool:
-    return _WHOLE.fullmatch(word) is not None
-
-
-def _whole(word: str) -> int:
-    return int(word) if _is_whole(word) else 0
 
 
 def _instant(word: str) -> int:

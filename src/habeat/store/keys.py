@@ -110,6 +110,15 @@ class Keys:
         """The lateness histogram of one entry."""
         return f"{self.base}lateness:{entry}"
 
+    @property
+    def outcomes(self) -> str:
+        """How many slots of all entries ended with each outcome, besides those sent on time."""
+        return f"{self.base}outcomes"
+
+    def entry_outcomes(self, entry: str) -> str:
+        """The same for one entry."""
+        return f"{self.base}outcomes:{entry}"
+
     def declared(self, fingerprint: str) -> str:
         """The names that one configuration declares."""
         return f"{self.base}declared:{fingerprint}"

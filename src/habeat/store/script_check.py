@@ -169,6 +169,8 @@ def _clean(caller: Caller, keys: Keys) -> None:
         *keys.fixed,
         keys.declared("probe"),
         keys.entry_lateness("probe"),
+        keys.entry_outcomes("probe"),
+        keys.outcomes,
         keys.call(MARK.name),
         keys.last_records,
         keys.names,

@@ -289,6 +289,15 @@ local function expiry_of(kind)
   return string.match(kind, '/(%d+)/')
 end
 
+-- Counts slots by outcome, overall and per entry. What was sent on time is counted by its lateness
+-- only, which saves a command per firing. A damaged counter stays as it is, and prevents nothing.
+local function tally(name, outcome, count)
+  redis.pcall('HINCRBY', BASE .. 'outcomes', outcome, count)
+  if redis.call('HEXISTS', ENTRIES, name) == 1 then
+    redis.pcall('HINCRBY', BASE .. 'outcomes:' .. name, outcome, count)
+  end
+end
+
 -- Writes one record per outcome; a run of slots is one record with its count and its last slot, and
 -- one of a firing that was requested by hand has the request's id, escaped: with the slot, that is
 -- the firing's identity, from which its task id follows.
@@ -308,6 +317,9 @@ local function record(name, slot, outcome, reason, count, last, token, late, att
       'attempt', attempt, 'prev', prev)
   end
   redis.pcall('HSET', LAST_RECORDS, name, id)
+  if not request and outcome ~= 'sent' and outcome ~= 'note' then
+    tally(name, outcome, count)
+  end
 end
 
 -- Keeps what was given up in :dead, for a person to resend or delete: a first line with time and

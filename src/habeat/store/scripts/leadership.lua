@@ -82,6 +82,7 @@ local function lead(nonce, ttl_ms, cause, known, fresh)
   redis.call('HSET', META, 'epoch', epoch, 'lease_ttl', ttl_ms, 'leader_since', int(NOW_US),
     'leader_cause', cause, 'leader', token)
   redis.call('HINCRBY', META, 'leader_changes', 1)
+  redis.call('HINCRBY', META, 'leader_changes_' .. cause, 1)
   local heartbeat = beat()
   wake('led')
   return led('won', token, heartbeat, timeline)

@@ -44,7 +44,7 @@ for i = 0, total - 1 do
   redis.call('ZREM', DUE, name)
   redis.call('ZREM', RESUME, name)
   redis.call('SREM', OWNED, name)
-  redis.call('DEL', BASE .. 'lateness:' .. name)
+  redis.call('DEL', BASE .. 'lateness:' .. name, BASE .. 'outcomes:' .. name)
 end
 remember(mark, ARGV[5])
 wake('changed')

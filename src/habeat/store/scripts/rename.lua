@@ -53,8 +53,10 @@ if resume_at then
 end
 redis.call('ZREM', DUE, old)
 write_due(new, ARGV[8])
-if redis.call('EXISTS', BASE .. 'lateness:' .. old) == 1 then
-  redis.call('RENAME', BASE .. 'lateness:' .. old, BASE .. 'lateness:' .. new)
+for _, family in ipairs({'lateness:', 'outcomes:'}) do
+  if redis.call('EXISTS', BASE .. family .. old) == 1 then
+    redis.call('RENAME', BASE .. family .. old, BASE .. family .. new)
+  end
 end
 for i = 1, tonumber(ARGV[10]) do
   redis.call('HSET', REQUESTS, ARGV[8 + 3 * i], ARGV[10 + 3 * i])
