@@ -74,6 +74,9 @@ def test_defaults_are_those_of_the_design() -> None:
         error_chars=500,
         own_options=(),
         heartbeat_file=None,
+        http=None,
+        http_token=None,
+        metrics_entries=100,
         shadow=False,
         ignored_schedulers=(),
     )
@@ -191,6 +194,20 @@ def test_every_other_value_is_taken_as_given(tmp_path: Path) -> None:
         ("habeat_redis_url", "localhost:6379"),
         ("habeat_redis_options", "ssl=1"),
         ("habeat_redis_options", {1: 2}),
+        ("habeat_http", 9191),
+        ("habeat_http", "9191"),
+        ("habeat_http", ":9191"),
+        ("habeat_http", "127.0.0.1"),
+        ("habeat_http", "127.0.0.1:65536"),
+        ("habeat_http", "::1:9191"),
+        ("habeat_http", "[127.0.0.1:9191"),
+        ("habeat_http", "beat.internal:9191"),
+        ("habeat_http", "http://127.0.0.1:9191"),
+        ("habeat_http_token", "short"),
+        ("habeat_http_token", "with a space in the middle"),
+        ("habeat_http_token", "not-ascii-\u00e9-not-ascii"),
+        ("habeat_http_token", 1_234_567_890_123_456),
+        ("habeat_metrics_entries", -1),
     ],
 )
 def test_impossible_values_are_refused_by_name(setting: str, value: object) -> None:
@@ -515,3 +532,28 @@ def test_a_shadow_has_a_prefix_of_its_own_whether_one_is_set_or_not() -> None:
     assert Settings.from_conf(conf, app_main="proj").key_prefix == "habeat:proj-shadow"
     conf["habeat_key_prefix"] = "own"
     assert Settings.from_conf(conf, app_main="proj").key_prefix == "own-shadow"
+
+
+# --- the endpoint
+
+
+@pytest.mark.parametrize("written", ["0.0.0.0:9191", "[::]:9191", "10.0.0.7:9191"])
+def test_an_address_that_other_hosts_reach_needs_a_token(written: str) -> None:
+    error = refused(habeat_http=written)
+    assert error.setting == "habeat_http"
+    assert "habeat_http_token" in str(error)
+    settings = read(habeat_http=written, habeat_http_token="x" * 16)
+    assert str(settings.http) == written
+
+
+@pytest.mark.parametrize("written", ["127.0.0.1:9191", "localhost:0", "[::1]:9191", "127.9.9.9:1"])
+def test_an_address_of_this_host_needs_none(written: str) -> None:
+    settings = read(habeat_http=written)
+    assert settings.http is not None
+    assert settings.http.is_local
+
+
+def test_the_token_is_in_no_error_and_no_repr() -> None:
+    token = "a-secret-of-some-length"
+    assert token not in repr(read(habeat_http_token=token))
+    assert "short" not in str(refused(habeat_http_token="short"))

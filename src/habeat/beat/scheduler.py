@@ -31,6 +31,8 @@ from habeat.beat.declared.beat_schedule import BeatSchedule, check, declare
 from habeat.beat.declared.shown_entries import DeclaredEntry, ShownEntries
 from habeat.beat.gc_freeze import gc_frozen
 from habeat.beat.json_log import use_json
+from habeat.beat.http.answers import State
+from habeat.beat.http.running import HttpService
 from habeat.beat.stopping import Stopper
 from habeat.config import Settings
 from habeat.config.from_app import limits_of, policies_of, timezone_of
@@ -72,6 +74,7 @@ class Scheduler(CeleryScheduler):
         self._released = False
         if not lazy:  # the first of two instances, for the banner, is made before logging is set up
             self._set_up_log()
+        self._http = HttpService(self._settings, self._state_shown)
         super().__init__(app, *args, lazy=lazy, **kwargs)
         if not lazy:
             self._log_overridden()
@@ -106,6 +109,7 @@ class Scheduler(CeleryScheduler):
     def tick(self, *_: Any, **__: Any) -> float:
         """Run one pass of the loop, including its wait."""
         self._touch_heartbeat()
+        self._http.ticked()
         self._stop_if_orphaned()
         self._stopper.install()
         self._take_changes()
@@ -187,6 +191,7 @@ class Scheduler(CeleryScheduler):
         if self._stopper.in_handler:
             return
         self._parts = None
+        self._http.close()
         if parts is not None:
             parts.close()
         super().close()
@@ -317,6 +322,14 @@ class Scheduler(CeleryScheduler):
             )
         else:
             self._trouble.over("heartbeat", "habeat: habeat_heartbeat_file is touched again")
+
+    def _state_shown(self) -> State:
+        """What the endpoint says about this replica."""
+        parts = self._parts
+        if parts is None:
+            return State("", leads=False)
+        election = parts.election
+        return State(election.inert or election.barred, leads=election.trust is not None)
 
     def _stop_if_orphaned(self) -> None:
         """Under ``worker -B``, exit when the worker is gone, so that nothing more is sent."""

@@ -30,6 +30,7 @@ from habeat.client import Client
 COMMANDS = {
     "status": "watching",
     "health": "watching",
+    "metrics": "metrics",
     "list": "entries",
     "show": "entries",
     "add": "changing",

@@ -7,9 +7,10 @@ Celery itself is not imported here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from habeat.config.address import Address
 from habeat.config.location import broker_is_redis, configured_redis
 from habeat.config.names import Conf, check_names
 from habeat.config.redis_target import RedisTarget
@@ -64,6 +65,9 @@ class Settings:
     own_options: tuple[str, ...]
     heartbeat_file: str | None
     log_json: bool
+    http: Address | None
+    http_token: str | None = field(repr=False)
+    metrics_entries: int
     shadow: bool
     ignored_schedulers: tuple[str, ...]
 
@@ -88,6 +92,7 @@ class Settings:
         )
         _check_times(settings)
         _check_ignored(settings)
+        _check_http(settings)
         _check_dispatch(settings, broker_is_redis(conf))
         return settings
 
@@ -127,6 +132,17 @@ def _check_ignored(settings: Settings) -> None:
         raise SettingsError(
             "habeat_ignored_schedulers",
             f"invalid habeat_ignored_schedulers {unknown[0]!r}: expected some of {allowed}",
+        )
+
+
+def _check_http(settings: Settings) -> None:
+    address = settings.http
+    if address is not None and not address.is_local and settings.http_token is None:
+        raise SettingsError(
+            "habeat_http",
+            f"habeat_http is {str(address)!r}, which other hosts can reach, and there is no "
+            "habeat_http_token: set one (python -c 'import secrets; "
+            "print(secrets.token_urlsafe())'), or use 127.0.0.1",
         )
 
 

@@ -67,8 +67,11 @@ def _spelled(name: str, namespace: str) -> str:
 
 
 def _did_you_mean(name: str, namespace: str) -> str:
+    given = name.removeprefix(PREFIX)
     bare_names = [known.removeprefix(PREFIX) for known in BY_NAME]
-    near = difflib.get_close_matches(name.removeprefix(PREFIX), bare_names, n=1, cutoff=0.5)
+    # Words left out are likelier than another word that looks alike: lease_ttl for ttl, not http.
+    near = [known for known in bare_names if set(given.split("_")) <= set(known.split("_"))]
+    near = near or difflib.get_close_matches(given, bare_names, n=1, cutoff=0.5)
     if near:
         return f" (did you mean {_spelled(PREFIX + near[0], namespace)}?)"
     return ": expected one of " + ", ".join(BY_NAME)

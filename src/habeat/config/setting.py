@@ -14,12 +14,24 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Literal
 
+from habeat.config.address import Address, parsed_address
 from habeat.errors import SettingsError
 
 PREFIX = "habeat_"
 
 Kind = Literal[
-    "duration", "count", "rate", "choice", "text", "url", "options", "path", "switch", "names"
+    "duration",
+    "count",
+    "rate",
+    "choice",
+    "text",
+    "url",
+    "options",
+    "path",
+    "switch",
+    "names",
+    "address",
+    "secret",
 ]
 
 # A longer duration is surely a mistaken unit.
@@ -28,6 +40,8 @@ LONGEST_S = 10 * 365 * 86_400
 FASTEST_PER_S = 1_000
 # The longest list of names.
 NAMES_MOST = 100
+# A shorter secret could be guessed.
+SECRET_LEAST_CHARS = 16
 
 
 _ALLOWED: Mapping[Kind, str] = {
@@ -36,6 +50,8 @@ _ALLOWED: Mapping[Kind, str] = {
     "path": "the path of a file",
     "text": "text without braces or whitespace",
     "switch": "True or False",
+    "address": "an IP address and a port, as in '127.0.0.1:9191' or '[::1]:9191'",
+    "secret": f"at least {SECRET_LEAST_CHARS} visible ASCII characters without spaces",
     "names": f"a list of {NAMES_MOST} names at most, a star only at the end ('billing.*')",
 }
 
@@ -91,7 +107,7 @@ class Setting:
 
     def refusal(self, value: object) -> SettingsError:
         """The error for a value that is not allowed; it never shows a value that may be secret."""
-        secret = self.kind in ("url", "options")
+        secret = self.kind in ("url", "options", "secret")
         shown = f"of type {type(value).__name__}" if secret else repr(value)
         return SettingsError(self.name, f"invalid {self.name} {shown}: expected {self.allowed}")
 
@@ -152,6 +168,18 @@ class Setting:
             raise self.refusal(value)
         return path
 
+    def _address(self, value: object) -> Address:
+        found = parsed_address(value) if isinstance(value, str) else None
+        if found is None:
+            raise self.refusal(value)
+        return found
+
+    def _secret(self, value: object) -> str:
+        least = SECRET_LEAST_CHARS
+        if not isinstance(value, str) or not re.fullmatch(rf"[!-~]{{{least},}}", value):
+            raise self.refusal(value)
+        return value
+
     def _text(self, value: object) -> str:
         # A brace would end the hash tag that keeps all keys in one hash slot of a Cluster.
         if not isinstance(value, str) or not re.fullmatch(r"[^\s{}]+", value):
@@ -177,4 +205,6 @@ _READERS: Mapping[Kind, Callable[[Setting, object], object]] = {
     "text": Setting._text,
     "switch": Setting._switch,
     "names": Setting._names,
+    "address": Setting._address,
+    "secret": Setting._secret,
 }

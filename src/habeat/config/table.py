@@ -46,6 +46,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("habeat_own_options", "names", ()),
     Setting("habeat_heartbeat_file", "path", None),
     Setting("habeat_log_json", "switch", False),
+    Setting("habeat_http", "address", None),
+    Setting("habeat_http_token", "secret", None),
+    Setting("habeat_metrics_entries", "count", 100),
     Setting("habeat_shadow", "switch", False),
     Setting("habeat_ignored_schedulers", "names", ()),
 )

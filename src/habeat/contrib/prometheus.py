@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from habeat.client.location import location_of_app
-from habeat.config import Settings
 from habeat.metrics.prometheus import described, families
-from habeat.metrics.source import Source
+from habeat.metrics.source import Source, source_of_app
 
 
 class Collector:
@@ -33,12 +31,5 @@ class Collector:
     def collect(self) -> Iterator[Any]:
         """All families with their samples, as read now."""
         if self._source is None:
-            self._source = source_of(self._app)
+            self._source = source_of_app(self._app)
         return families(self._source.samples())
-
-
-def source_of(app: Any) -> Source:
-    """What reads the figures of this Celery app's schedule. SettingsError."""
-    location = location_of_app(app)
-    entries = Settings.from_conf(app.conf, app_main=app.main).metrics_entries
-    return Source(location.target, location.prefix, entries)

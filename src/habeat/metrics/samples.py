@@ -169,8 +169,9 @@ def _word(facts: Mapping[str, Any], name: str) -> str:
 
 def _number(facts: Mapping[str, Any], name: str) -> float | None:
     value = facts.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and abs(value) < 1e15 else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) < 1e15 else None  # NaN is not
 
 
 def cumulative(lateness: Lateness) -> tuple[list[tuple[float, int]], float]:

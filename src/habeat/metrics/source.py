@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-from habeat.config.redis_target import RedisTarget
+from habeat.config import Settings
 from habeat.metrics.samples import Sample, redis_down, samples
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections
 from habeat.store.figures import Figures, read_figures
 from habeat.store.keys import Keys
+
+Result = TypeVar("Result")
 
 #: Prometheus waits 10 s for a scrape, which takes four round trips.
 TIMEOUT_S = 1.0
@@ -19,21 +22,23 @@ TIMEOUT_S = 1.0
 class Source:
     """Reads whenever it is called; threads may share it, and a forked child may use it."""
 
-    def __init__(self, target: RedisTarget, prefix: str, listed: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._connections = Connections(
-            target, socket_timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S
+            settings.redis, socket_timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S
         )
-        self._caller = Caller(self._connections, Keys(prefix))
-        self._listed = listed
+        self._caller = Caller(self._connections, Keys(settings.key_prefix))
+        self._listed = settings.metrics_entries
 
     def figures(self) -> Figures:
-        """The figures; StoreUnavailable. It tries twice: an idle connection may have been closed."""
+        """The figures; StoreUnavailable."""
+        return self._twice(lambda: read_figures(self._caller, self._listed))
+
+    def answers(self) -> bool:
+        """Whether Redis answers."""
         try:
-            return read_figures(self._caller, self._listed)
-        except StoreUnavailable as error:
-            if error.fault != "unreachable":
-                raise
-            return read_figures(self._caller, self._listed)
+            return self._twice(lambda: bool(self._caller.run("read")))
+        except StoreUnavailable:
+            return False
 
     def samples(self) -> Iterable[Sample]:
         """The samples; without Redis, the only one says so."""
@@ -42,6 +47,20 @@ class Source:
         except StoreUnavailable:
             return redis_down()
 
+    def _twice(self, read: Callable[[], Result]) -> Result:
+        """Read, and once more over a new connection: an idle one may have been closed."""
+        try:
+            return read()
+        except StoreUnavailable as error:
+            if error.fault != "unreachable":
+                raise
+            return read()
+
     def close(self) -> None:
         """Disconnect; a later call connects again."""
         self._connections.close()
+
+
+def source_of_app(app: Any) -> Source:
+    """What reads the samples of a Celery app's schedule. SettingsError."""
+    return Source(Settings.from_conf(app.conf, app_main=app.main))

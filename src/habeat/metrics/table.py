@@ -75,7 +75,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("habeat_inflight", "gauge", "Firings that are claimed and not settled yet."),
     Metric("habeat_dead", "gauge", "Firings and requests that were given up and are still stored."),
-    Metric("habeat_open_circuits", "gauge", "Entries that are not sent, because they kept failing."),
+    Metric("habeat_open_circuits", "gauge", "Entries that are not sent because they kept failing."),
     Metric("habeat_claimed_total", "counter", "Slots and requested firings that were claimed."),
     Metric("habeat_settled_total", "counter", "Claimed firings whose message was sent."),
     Metric(

@@ -11,7 +11,7 @@ from habeat.core.lateness import Lateness
 from habeat.core.lease import Token
 from habeat.store.calling import text
 
-_WHOLE = re.compile("[0-9]{1,15}", re.ASCII)
+_WHOLE = re.compile("[0-9]{1,16}", re.ASCII)
 
 
 def words(raw: Mapping[bytes, bytes]) -> dict[str, str]:
