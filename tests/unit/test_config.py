@@ -74,6 +74,7 @@ def test_defaults_are_those_of_the_design() -> None:
         error_chars=500,
         own_options=(),
         heartbeat_file=None,
+        log_json=False,
         http=None,
         http_token=None,
         metrics_entries=100,

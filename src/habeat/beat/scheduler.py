@@ -30,9 +30,9 @@ from habeat.beat.assembly import ReplicaParts, build
 from habeat.beat.declared.beat_schedule import BeatSchedule, check, declare
 from habeat.beat.declared.shown_entries import DeclaredEntry, ShownEntries
 from habeat.beat.gc_freeze import gc_frozen
-from habeat.beat.json_log import use_json
 from habeat.beat.http.answers import State
 from habeat.beat.http.running import HttpService
+from habeat.beat.json_log import use_json
 from habeat.beat.stopping import Stopper
 from habeat.config import Settings
 from habeat.config.from_app import limits_of, policies_of, timezone_of

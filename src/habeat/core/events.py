@@ -56,6 +56,7 @@ class EventCode(StrEnum):
     PART_FAILED = "part_failed"
     MESSAGES_SLOW = "messages_slow"
     HEARTBEAT_FILE_FAILED = "heartbeat_file_failed"
+    ENDPOINT_FAILED = "endpoint_failed"
     ACCOUNTING_OFF = "accounting_off"
     DEAD_LETTERS = "dead_letters"
     # slots
@@ -271,6 +272,11 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
     ),
     _E.HEARTBEAT_FILE_FAILED: EventKind(
         _ERROR, "`habeat_heartbeat_file` cannot be touched.", "Check the path and its permissions."
+    ),
+    _E.ENDPOINT_FAILED: EventKind(
+        _ERROR,
+        "The endpoint of `habeat_http` cannot listen or answer; beat goes on without it.",
+        "If its port is in use, give each beat of a host a port of its own.",
     ),
     _E.ACCOUNTING_OFF: EventKind(
         _ERROR,

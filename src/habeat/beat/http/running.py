@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING
 from habeat.beat.http.answers import Answers, State
 from habeat.clock import SystemClock
 from habeat.config import Settings
+from habeat.core.events import EventCode
+from habeat.log import log_event
 from habeat.metrics.source import Source
 
 if TYPE_CHECKING:
     from habeat.beat.http.server import Endpoint
-
-log = logging.getLogger("habeat")
 
 
 class HttpService:
@@ -36,7 +35,11 @@ class HttpService:
                 self._endpoint = self._started()
             except (OSError, RuntimeError) as error:  # no more files or threads
                 self._given_up = True
-                log.error("habeat: habeat_http cannot start; beat goes on without it: %s", error)
+                log_event(
+                    EventCode.ENDPOINT_FAILED,
+                    "habeat: habeat_http cannot start; beat goes on without it: %s",
+                    error,
+                )
                 return
         self._endpoint.ticked()
 

@@ -28,6 +28,8 @@ from functools import partial
 from habeat.beat.http.answers import HEALTHZ, METRICS, READYZ, Answers
 from habeat.beat.http.message import END, HEAD_MAX_BYTES, Answer, Request, parsed, plain, written
 from habeat.config.address import Address
+from habeat.core.events import EventCode
+from habeat.log import log_event
 
 log = logging.getLogger("habeat")
 
@@ -81,7 +83,7 @@ class Endpoint:
         try:
             self._loop.run_until_complete(self._serve())
         except Exception:
-            log.exception("habeat: the endpoint of habeat_http has failed; beat goes on without it")
+            _failed("habeat: the endpoint of habeat_http has failed; beat goes on without it")
         finally:
             self._loop.close()
             self._answers.close()
@@ -116,7 +118,8 @@ class Endpoint:
                 listener = _listening(self._address)
             except OSError as error:
                 if not logged:
-                    log.error(
+                    log_event(
+                        EventCode.ENDPOINT_FAILED,
                         "habeat: habeat_http cannot listen at %s; trying again every %d s; beat "
                         "goes on without it: %s",
                         self._address,
@@ -128,9 +131,11 @@ class Endpoint:
                 continue
             host, port = listener.getsockname()[:2]
             self.bound = Address(host, port)
-            (log.warning if logged else log.info)(
-                "habeat: serving /healthz, /readyz and /metrics at http://%s", self.bound
-            )
+            text = "habeat: serving /healthz, /readyz and /metrics at http://%s"
+            if logged:
+                log_event(EventCode.ENDPOINT_FAILED, text, self.bound, ended=True)
+            else:
+                log.info(text, self.bound)
             return listener
 
     def _admit(self, client: socket.socket) -> None:
@@ -151,7 +156,7 @@ class Endpoint:
         except (OSError, TimeoutError):
             pass  # the client is slow or gone
         except Exception:
-            log.exception("habeat: a request to habeat_http has failed")
+            _failed("habeat: a request to habeat_http has failed")
         finally:
             self._clients.pop(client, None)
             client.close()
@@ -215,7 +220,7 @@ class Endpoint:
             try:
                 answer = compute()
             except Exception:
-                log.exception("habeat: an answer of habeat_http cannot be computed")
+                _failed("habeat: an answer of habeat_http cannot be computed")
                 answer = plain(503, "the answer cannot be computed; the log says why")
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(_resolve, future, answer)
@@ -237,6 +242,10 @@ def _listening(address: Address) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _failed(text: str) -> None:
+    log_event(EventCode.ENDPOINT_FAILED, text, exc_info=True)
 
 
 def _resolve(future: asyncio.Future[Answer], answer: Answer) -> None:
