@@ -115,13 +115,19 @@ class BulkError(HabeatError, ValueError):
     def __init__(self, errors: Mapping[str, HabeatError], total: int) -> None:
         self.errors = dict(errors)
         self.total = total
-        shown = [f"{name}: {error}" for name, error in list(self.errors.items())[: self.SHOWN]]
+        shown = [_of(name, error) for name, error in list(self.errors.items())[: self.SHOWN]]
         more = len(self.errors) - len(shown)
         rest = f"; and {more} more" if more else ""
         super().__init__(
             f"{len(self.errors)} of {plural(total, 'entry was', 'entries were')} refused, so none "
             "was written: " + "; ".join(shown) + rest
         )
+
+
+def _of(name: str, error: HabeatError) -> str:
+    """The error, and which entry it is about, unless its text says so."""
+    text = str(error)
+    return text if repr_of(name) in text else f"{name}: {text}"
 
 
 class BulkInterrupted(HabeatError):

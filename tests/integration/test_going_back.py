@@ -347,6 +347,15 @@ def test_nothing_goes_back_while_a_beat_of_habeat_runs(
     assert steps(go_back(client, target, force=True)) == {"s": "write"}
 
 
+def test_triggers_that_no_beat_has_carried_out_are_named(
+    client: Client, app: Celery, path: Path
+) -> None:
+    client.add("s", "t", 60)
+    client.trigger("s")
+    done = go_back(client, ShelfTarget(path, app, zone_of(app)), dry_run=True)
+    assert done.warnings[0].startswith("1 trigger or backfill has not been carried out")
+
+
 def test_going_back_changes_nothing_here(client: Client, app: Celery, path: Path) -> None:
     client.add("s", "t", 60)
     before = client.export()["entries"]

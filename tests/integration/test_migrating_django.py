@@ -96,7 +96,7 @@ def test_rows_are_read_with_their_schedules(app: Celery) -> None:
     }
     assert by_name(found)["interval"].last_run_at == LAST
     assert by_name(found)["interval"].total_run_count == 5
-    assert found.source == "django-celery-beat (database 'default')"
+    assert found.source.startswith("django-celery-beat (sqlite database 'default', ")
 
 
 def test_a_bad_row_never_stops_the_others(app: Celery) -> None:
@@ -581,7 +581,7 @@ def test_the_command_carries_the_rows_and_takes_them_back(shell: Shell) -> None:
     add("broken", args="[1,")
     done = shell("migrate", "--from", "django")
     assert done.exit_code == 1, "one cannot be carried"
-    assert "from django-celery-beat (database 'default')" in done.stdout
+    assert "from django-celery-beat (sqlite database 'default', " in done.stdout
     assert "nothing was written; to write, give --apply" in done.stdout
     assert shell.json("list") == []
 

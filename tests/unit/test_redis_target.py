@@ -54,9 +54,15 @@ def test_database(url: str, db: int) -> None:
     assert RedisTarget(url).db == db
 
 
+def test_a_database_that_celery_ignores_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"\?virtual_host= instead") as caught:
+        parse_url("redis+socket://me:secret@/run/redis.sock?db=3")
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("scheme", ["unix", "redis+socket"])
 def test_a_socket_has_a_path_and_no_host(scheme: str) -> None:
-    address = parse_url(f"{scheme}://me:secret@/run/with%20space;1.sock?db=2")
+    address = parse_url(f"{scheme}://me:secret@/run/with%20space;1.sock")
     assert address.path == "/run/with space;1.sock"
     assert address.hosts == ()
     assert (address.username, address.password) == ("me", "secret")

@@ -24,11 +24,12 @@ from habeat.errors import SettingsError
 
 SETTING = "habeat_redis_url"
 _TCP = {"redis": False, "rediss": True, "valkey": False, "valkeys": True}
-UNIX = ("unix", "redis+socket")
+KOMBUS = "redis+socket"
+UNIX = ("unix", KOMBUS)
 SENTINEL = "sentinel"
 SCHEMES = (*_TCP, *UNIX, SENTINEL)
 #: Those that kombu knows. It calls unix:// redis+socket://.
-BROKER_SCHEMES = ("redis", "rediss", "redis+socket", SENTINEL)
+BROKER_SCHEMES = ("redis", "rediss", KOMBUS, SENTINEL)
 #: The schemes as an error lists them.
 KNOWN = ", ".join(f"{scheme}://" for scheme in SCHEMES)
 _IN_A_PASSWORD = "in a password, the characters / ? # % @ : ; must be percent-encoded"
@@ -114,6 +115,12 @@ def _unix(parts: SplitResult, scheme: str) -> Address:
     path = unquote(parts.path)
     if parts.hostname or len(path) < 2:
         raise _broken(scheme, f"must name an absolute path: {scheme}:///path/to/socket?db=0")
+    if scheme == KOMBUS and "db" in query:
+        raise _broken(
+            scheme,
+            "names a database with ?db=, which Celery ignores: write ?virtual_host= instead, or "
+            "remove it if the messages are in database 0",
+        )
     db = _named_db(query) or "0"
     username, password = _credentials(parts, query)
     return Address(

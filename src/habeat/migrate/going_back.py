@@ -122,7 +122,7 @@ def gone_back(
         plan.correct(target.write(plan.written))
     after = status if dry_run or force else _status(calls)
     rows = sorted(plan.rows.values(), key=lambda row: row.name)
-    warnings = (*_unfinished(status), *_started(after, dry_run=dry_run))
+    warnings = (*_unfinished(status), *_pending(calls), *_started(after, dry_run=dry_run))
     return GoingBack(calls.location.prefix, target.place, rows, not dry_run, warnings)
 
 
@@ -173,6 +173,17 @@ def _unfinished(status: Status) -> Iterator[str]:
         yield (
             f"{plural(status.in_flight, 'claimed firing')} may not have been sent: to have that "
             "settled, start one beat of habeat, stop it with SIGTERM, and run this again"
+        )
+
+
+def _pending(calls: RetryingCalls) -> Iterator[str]:
+    """Triggers and backfills that no beat has carried out: the other scheduler knows of none."""
+    count = calls.read(lambda session: len(session.entries.requests()))
+    if count:
+        yield (
+            f"{plural(count, 'trigger or backfill has', 'triggers or backfills have')} not been "
+            "carried out, and the other beat cannot do it: start one beat of habeat until they "
+            "are, stop it with SIGTERM, and run this again"
         )
 
 

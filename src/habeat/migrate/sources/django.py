@@ -38,6 +38,7 @@ SOURCE, APP = "django-celery-beat", "django_celery_beat"
 #: Celery's own entry, which django-celery-beat always adds to its table.
 CLEANUP = "celery.backend_cleanup"
 PAGE = 500
+PLACE_CHARS = 200
 #: More rows than this are not read: they would fill the memory.
 ENTRIES_MOST = 200_000
 _JUST_AFTER = timedelta(milliseconds=1)
@@ -112,7 +113,19 @@ def tables_of(app: Any) -> Tables:
     alias = router.db_for_read(task)
     own_zones = bool(getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True))
     found = DjangoSettings(timezone_of(app.conf), own_zones)
-    return Tables(task, changes, schedules, found, f"database {alias!r}")
+    return Tables(task, changes, schedules, found, _place(alias))
+
+
+def _place(alias: str) -> str:
+    """Which database that is, without its user and password."""
+    from django.db import connections
+
+    settings = connections[alias].settings_dict
+    vendor = connections[alias].vendor
+    where = [str(settings.get(part) or "") for part in ("HOST", "PORT")]
+    host = ":".join(filter(None, where))
+    named = "/".join(filter(None, (host, str(settings.get("NAME") or ""))))
+    return printable(f"{vendor} database {alias!r}, {named}", PLACE_CHARS)
 
 
 def _set_up(app: Any) -> None:
