@@ -29,6 +29,7 @@ __all__ = [
     "HabeatError",
     "MissingPackage",
     "NotAllowed",
+    "NotHandedOver",
     "OwnedByConfig",
     "RedisUnavailable",
     "RevisionConflict",
@@ -237,6 +238,10 @@ class NotAllowed(HabeatError):
         self.entry = entry
         self.field = field
         self.allowed = allowed
+
+
+class NotHandedOver(HabeatError):
+    """`step_down` was called, and no other replica leads; the text says why and what to do."""
 
 
 class OwnedByConfig(HabeatError):

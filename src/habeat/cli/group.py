@@ -53,6 +53,7 @@ COMMANDS = {
     "export": "exchange",
     "load": "exchange",
     "migrate": "migrating",
+    "step-down": "stepping_down",
     "adopt": "adopting",
     "purge": "purging",
 }
@@ -97,7 +98,7 @@ class Commands(Group):
         if module is None:
             return None
         loaded = importlib.import_module(f"habeat.cli.{module}")
-        command: click.Command = getattr(loaded, f"{cmd_name}_command")
+        command: click.Command = getattr(loaded, f"{cmd_name.replace('-', '_')}_command")
         return command
 
 

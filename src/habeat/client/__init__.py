@@ -23,6 +23,7 @@ from habeat.client.purging import Purge
 from habeat.client.replicas import Leader, Replica
 from habeat.client.simulation import Load, Peak, Simulation
 from habeat.client.status import Accounting, EntryCounts, Status
+from habeat.client.stepping_down import HandOver
 from habeat.client.syncing import SyncPlan
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, Owner, Policies
@@ -51,6 +52,7 @@ __all__ = [
     "Explanation",
     "Finding",
     "Guard",
+    "HandOver",
     "Instant",
     "Leader",
     "LedgerRecord",

@@ -185,6 +185,8 @@ class AsyncClient:
     resend = _awaited(Client.resend)
     purge_dead = _awaited(Client.purge_dead)
 
+    step_down = _awaited(Client.step_down)
+
     purge = _awaited(Client.purge)
     adopt = _awaited(Client.adopt)
     export = _awaited(Client.export)

@@ -31,6 +31,7 @@ from habeat.ports import StoreUnavailable
 from habeat.printable import repr_of
 from habeat.store.calling import Caller
 from habeat.store.connection import AnyRedis, Connections
+from habeat.store.controls import ControlStore
 from habeat.store.dead_letters import DeadStore
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
@@ -77,6 +78,7 @@ class Session:
         self.known_tasks = KnownTasksStore(caller)
         self.shadow = ShadowLog(caller)
         self.slots = SlotStore(caller)
+        self.controls = ControlStore(caller)
 
     def client(self) -> AnyRedis:
         """The client for the next request; CallTimeout if there is no time for one."""

@@ -48,6 +48,7 @@ from habeat.client.purging import Purge, purge_prefix
 from habeat.client.selection import Selection, entries_of, pages_of, selected
 from habeat.client.simulation import Simulation, simulated
 from habeat.client.status import Status, read_status, within_scope
+from habeat.client.stepping_down import HandOver, stepped_down
 from habeat.client.syncing import SyncPlan, synced
 from habeat.client.unregistered import unregistered, with_unregistered
 from habeat.clock import SystemClock
@@ -768,6 +769,19 @@ class Client:
         nor `entry` is given.
         """
         return purged(self._calls, id, entry, older_than)
+
+    # -- the whole schedule -----------------------------------------------------------------
+
+    def step_down(self, to: str | None = None) -> HandOver:
+        """Have the leader hand over to another replica, and wait until that one leads.
+
+        The leader finishes what it is sending, releases its lease, and does not compete for it for
+        ten seconds. With `to` (the id of a replica, its host, or host:pid), that replica may take
+        the lease first. Takes up to 15 seconds, whatever the client's timeout. Raises NotHandedOver
+        if no other replica leads by then, ValidationError if `to` is not one live standby, and
+        NotAllowed for a client with a guard.
+        """
+        return stepped_down(self._calls, to)
 
     # -- all of it --------------------------------------------------------------------------
 

@@ -245,6 +245,11 @@ def _health_facts(facts: Facts, status: Status, backlog: Backlog) -> HealthFacts
     )
 
 
+def leader_of(facts: Facts) -> Leader | None:
+    """The replica that holds the lease."""
+    return _roles(facts)[0]
+
+
 def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:
     """The leader, and the other live replicas, sorted by id."""
     now_ms = facts.now_us // 1_000

@@ -76,6 +76,8 @@ class Fence:
     token: Token
     ttl_ms: int
     heartbeat: int = 0
+    #: The stamp of the controls under which it plans (core/controls.py).
+    stamp: str = ""
 
     @property
     def words(self) -> tuple[str, int, int]:

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from habeat.core.controls import Controls, controls_of
 from habeat.core.data_loss import Knowledge, Known
 from habeat.core.events import EventCode
 from habeat.core.lease import Action, Fence, Token, Trust, Watch
@@ -94,6 +95,8 @@ class Election:
         self.trust: Trust | None = None
         self.won: Won | None = None
         self.timeline = Knowledge()
+        #: What the present tick is planned under.
+        self.controls = Controls()
         self._rank = 0
         self.inert: str = ""
         self._asked = False
@@ -104,6 +107,7 @@ class Election:
         self._watch = Watch()
         self._next_look_ms = 0
         self._sits_out_until_ms = 0
+        self._until_taken = False
         self._free_since_ms: int | None = None
         self._barred = barred
 
@@ -165,7 +169,8 @@ class Election:
         """The fence and the start time of a request about to be sent. LeaseLost."""
         if self.trust is None or not self.leading:
             raise LeaseLost("the trust period is over")
-        fence = Fence(self.trust.token, self._pace.ttl_ms, self.known.heartbeat)
+        words = (self._pace.ttl_ms, self.known.heartbeat, self.controls.stamp)
+        fence = Fence(self.trust.token, *words)
         return Attempt(fence, self._now_ms())
 
     def concluded(self, reply: Reply | Unfenced, attempt: Attempt) -> Reply:
@@ -211,11 +216,24 @@ class Election:
             answered_ms = found.now_us // 1_000
             self.timeline.begin(replace(known, heartbeat=found.heartbeat, answered_ms=answered_ms))
 
-    def resign(self, sit_out_ms: int = 0) -> None:
-        """Release the lease, and do not compete for it for `sit_out_ms`."""
+    def heed(self, found: Tick) -> None:
+        """Plan under the controls that a tick found from now on.
+
+        Only the look around that begins a tick may change them. If a later call of the same tick
+        did, claims planned under the old ones would carry the new stamp.
+        """
+        if found.controls is not None:
+            self.controls = controls_of(found.controls.stamp, found.controls.fields)
+
+    def resign(self, sit_out_ms: int = 0, *, until_taken: bool = False) -> None:
+        """Release the lease, and do not compete for it for `sit_out_ms`.
+
+        With `until_taken`, only until another replica has it, if that is earlier: this one may then
+        be the successor of that one.
+        """
         token = self.trust.token if self.trust else None
         self.trust = None
-        self._sits_out_until_ms = self._now_ms() + sit_out_ms
+        self._sits_out_until_ms, self._until_taken = self._now_ms() + sit_out_ms, until_taken
         self._free_since_ms = None
         self._next_look_ms = 0
         self._store.release(token, self.nonce)
@@ -245,7 +263,7 @@ class Election:
         elif look.seen.pttl_ms > 0:
             ends_ms = self._now_ms() + look.seen.pttl_ms + 5  # just after the lease has expired
             self._next_look_ms = min(self._next_look_ms, ends_ms)
-        if self.barred or self._sits_out(look.seen.holder is None):
+        if self.barred or self._sits_out(look.seen.holder):
             return
         if self._is_ours(look.seen.holder):
             action = Action.ACQUIRE  # still ours: only our trust in it had ended
@@ -265,11 +283,13 @@ class Election:
         token = Token.parse(holder or "")
         return token is not None and token.nonce == self.nonce
 
-    def _sits_out(self, free: bool) -> bool:
+    def _sits_out(self, holder: str | None) -> bool:
         """Whether to leave the lease to others; not if it stays free for a whole TTL."""
         now_ms = self._now_ms()
-        if not free:
+        if holder is not None:
             self._free_since_ms = None
+            if self._until_taken and not self._is_ours(holder):
+                self._sits_out_until_ms = 0
         elif self._free_since_ms is None:
             self._free_since_ms = now_ms
         unwanted = self._free_since_ms is not None and (

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from habeat.core.circuit import Circuit
+from habeat.core.controls import Controls
 from habeat.core.lease import Fence, Token
 from habeat.core.server_time import ServerTime
 from habeat.engine.election import Attempt, Election, LeaseLost
@@ -167,6 +168,11 @@ class Lead:
     def may_go_on(self) -> bool:
         """Whether new work may start: this replica leads and is not stopping."""
         return self._election.leading and not self.stopping()
+
+    @property
+    def controls(self) -> Controls:
+        """What people ask of the schedule, as known to the present tick."""
+        return self._election.controls
 
     @property
     def token(self) -> Token:

@@ -56,6 +56,7 @@ from habeat.ports import (
     Tick,
     WakeChannel,
 )
+from habeat.printable import printable
 
 LONGEST_WAIT_MS = 1_000
 SKIP_BATCH = 50
@@ -63,6 +64,9 @@ BACKOFF_MS = (50, 100, 200, 500, 1_000)
 #: After this many ticks in a row that failed because of a bug, another replica may try.
 BUGS_BEFORE_YIELD = 3
 GIVE_WAY_MS = 10_000
+#: A leader that was asked to step down does not compete for the lease for this long, unless
+#: another replica has had it since.
+STEP_DOWN_MS = 10_000
 #: How often in a row refused claims and skips are planned again without a pause.
 AT_ONCE = 10
 REPEAT_PAUSE_MS = 100
@@ -259,6 +263,8 @@ class Engine:
         found = self._look_around(lead)
         self._woken = False
         lead.anchor(found.now_us)
+        if self._steps_down(lead):
+            return 0
         if found.resumes:
             self._bulkhead.run(RESUMING, partial(self._housekeeping.resume, lead, found.resumes))
         planned = self._act_on(found)
@@ -268,10 +274,30 @@ class Engine:
         chores_ms = self._bulkhead.run(CHORE, partial(self._housekeeping.each_tick, lead))
         return 0 if self._woken else self._wait_ms(planned, chores_ms)
 
+    def _steps_down(self, lead: Lead) -> bool:
+        """Release the lease if a person has asked this leader to.
+
+        Nothing is being sent at this point, and what was sent before is settled.
+        """
+        asked = lead.controls.step_down
+        if asked is None or not asked.is_for(str(lead.token), lead.now_ms()):
+            return False
+        log_event(
+            EventCode.HANDING_OVER,
+            "habeat: stepping down, as asked by %s%s; not competing for the lease for %d s",
+            printable(asked.by),
+            f", in favour of replica {printable(asked.to)}" if asked.to else "",
+            STEP_DOWN_MS // 1_000,
+            cause="step-down",
+        )
+        self._election.resign(STEP_DOWN_MS, until_taken=True)
+        return True
+
     def _look_around(self, lead: Lead) -> Tick:
         lost_after_ms = self._election.timeline.lost_after_ms
         found = lead.store.tick(DUE_PER_TICK, self._ahead_ms, lost_after_ms=lost_after_ms)
         self._election.heard(found, declared=lost_after_ms is not None)
+        self._election.heed(found)
         return found
 
     def _wait_ms(self, planned: Plan, chores_ms: int | None) -> int:

@@ -29,6 +29,7 @@ from habeat.ports.dispatch import Queue as Queue
 from habeat.ports.dispatch import Recovered as Recovered
 from habeat.ports.dispatch import Skip as Skip
 from habeat.ports.dispatch import Statuses as Statuses
+from habeat.ports.dispatch import StoredControls as StoredControls
 from habeat.ports.dispatch import StoredRequest as StoredRequest
 from habeat.ports.dispatch import Tick as Tick
 from habeat.ports.host import Clock as Clock

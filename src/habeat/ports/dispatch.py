@@ -40,6 +40,14 @@ class DueEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredControls:
+    """The controls as stored: their stamp, which each write changes, and their values by field."""
+
+    stamp: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """What a leader reads in one tick."""
 
@@ -54,6 +62,8 @@ class Tick:
     #: When the next request is due; None if there is none.
     request_ms: int | None = None
     resumes: Sequence[str] = ()
+    #: The controls, if they are not those that the caller knew.
+    controls: StoredControls | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from habeat.ports import (
     Recovered,
     Skip,
     Statuses,
+    StoredControls,
     StoredRequest,
     StoreUnavailable,
     Tick,
@@ -83,10 +84,11 @@ class RedisDispatchStore:
         lost_after_ms: int | None = None,
     ) -> Tick | Unfenced:
         looks = (limit, *self._ledger, ahead_ms, offset, blank(lost_after_ms), *self._dead)
-        reply = self._caller.run("tick", *fence.words, *looks, self._definition_bytes)
+        words = (*fence.words, *looks, self._definition_bytes, fence.stamp)
+        reply = self._caller.run("tick", *words)
         if refusal := unfenced(reply):
             return refusal
-        _, now_us, beat, next_due, listeners, resend, loss, due, request, resumes = reply
+        _, now_us, beat, next_due, listeners, resend, loss, due, request, resumes, controls = reply
         return Tick(
             now_us=int(now_us),
             heartbeat=int(beat),
@@ -97,6 +99,7 @@ class RedisDispatchStore:
             due=list(_due_entries(due)),
             request_ms=optional_ms(request),
             resumes=[text(name) for name in resumes],
+            controls=_controls(controls),
         )
 
     def definitions(self, names: Sequence[str]) -> Sequence[bytes | None]:
@@ -127,7 +130,14 @@ class RedisDispatchStore:
         self, fence: Fence, claims: Sequence[Claim], atomic: bool
     ) -> Sequence[str | int]:
         how = "shadow" if self._shadow else "atomic" if atomic else "outbox"
-        return (*fence.words, self._dedup_ttl_ms, how, *self._databases, len(claims))
+        return (
+            *fence.words,
+            self._dedup_ttl_ms,
+            how,
+            *self._databases,
+            fence.stamp,
+            len(claims),
+        )
 
     def settle(self, token: Token, departed: Sequence[Departed]) -> int:
         return int(self._caller.run("settle", *_settle_words(token, departed)))
@@ -137,7 +147,7 @@ class RedisDispatchStore:
 
     def skip(self, fence: Fence, skips: Sequence[Skip]) -> Statuses | Unfenced:
         words = [word for skip in skips for word in _skip_words(skip, self._error_chars)]
-        return _statuses(self._caller.run("skip", *fence.words, len(skips), *words))
+        return _statuses(self._caller.run("skip", *fence.words, fence.stamp, len(skips), *words))
 
     def recover(self, fence: Fence, limit: int) -> Recovered | Unfenced:
         reply = self._run_copied("recover", *fence.words, limit, DUE)
@@ -223,6 +233,13 @@ class RedisDispatchStore:
                 "unreachable",
                 f"only {have} of {wanted} Redis replicas acknowledged a write in time",
             )
+
+
+def _controls(flat: Sequence[bytes]) -> StoredControls | None:
+    if not flat:
+        return None
+    fields = map(text, flat[1:])
+    return StoredControls(text(flat[0]), dict(zip(fields, fields, strict=True)))
 
 
 def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:

@@ -81,6 +81,11 @@ class Keys:
         return f"{self.base}tasks"
 
     @property
+    def controls(self) -> str:
+        """What people ask of the whole schedule: to hand over, to hold slots back."""
+        return f"{self.base}controls"
+
+    @property
     def shadow(self) -> str:
         """What a shadow would have sent, and what it saw another beat send, by time."""
         return f"{self.base}shadow"

@@ -122,6 +122,8 @@ def _attempt_reply(reply: Sequence[Any], app_name: str) -> Won | Refused:
             "give this app a habeat_key_prefix of its own",
             foreign=True,
         )
+    if word == "reserved":
+        return Refused(f"the last leader hands over to replica {text(reply[1])}")
     return Refused(text(reply[1]))
 
 

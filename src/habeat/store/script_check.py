@@ -30,6 +30,7 @@ from habeat.ports.entries import Mark, Position, Removal, Write
 from habeat.schedules import every
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections
+from habeat.store.controls import ControlStore
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
@@ -138,6 +139,9 @@ class _ScriptCheck:
         self._entries.remove([removal], mark=MARK)
         self._entries.recall(MARK)
         self._inspection.facts()
+        controls = ControlStore(self._caller)
+        controls.write("probe", "probe", "", "probe", "probe")
+        controls.read()
         list(self._inspection.ledger())
         list(self._inspection.ledger_of("probe"))
         self._entries.sweep(Fence(token, TTL_MS), 10)
@@ -174,6 +178,7 @@ def _clean(caller: Caller, keys: Keys) -> None:
         keys.call(MARK.name),
         keys.last_records,
         keys.names,
+        keys.controls,
     ]
     try:
         caller.do(lambda client: client.delete(*made))

@@ -66,7 +66,7 @@ def claim(hand: Hand) -> Words:
     count = hand.one((1, 1, 2, 3))
     firings = [word for _ in range(count) for word in _firing(hand, mode)]
     dedup_ms = DEDUP_MS if hand.odds(0.97) else 0  # Redis refuses it, half way through
-    return (*hand.fence(), dedup_ms, mode, *databases, count, *firings)
+    return (*hand.fence(), dedup_ms, mode, *databases, hand.stamp, count, *firings)
 
 
 def _intent(hand: Hand) -> tuple[bytes, bytes]:
@@ -141,7 +141,7 @@ def skip(hand: Hand) -> Words:
         digest = stand.digest if hand.odds(0.95) else ""
         words += [stand.name, digest, stand.due, stand.cursor, to_ms, *follows]
         words += ["missed", "misfire", slot, 3]
-    return (*hand.fence(), count, *words)
+    return (*hand.fence(), hand.stamp, count, *words)
 
 
 def defer(hand: Hand) -> Words:

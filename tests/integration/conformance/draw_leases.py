@@ -58,7 +58,26 @@ def tick(hand: Hand) -> Words:
     if len(ends) == 1:
         ends += (0, "")
     most_bytes = hand.one((60_000, 60_000, 15))
-    return (*hand.fence(), hand.one((0, 2, 10)), age_ms, length, *ends, *dead, most_bytes)
+    return (
+        *hand.fence(),
+        hand.one((0, 2, 10)),
+        age_ms,
+        length,
+        *ends,
+        *dead,
+        most_bytes,
+        hand.stamp,
+    )
+
+
+def control(hand: Hand) -> Words:
+    fields = hand.view.hash(f"{KEYS.base}controls")
+    field = hand.one((b"step_down", b"pause", b"hold"))
+    stored = fields.get(field, b"")
+    asked = hand.view.token + b"|" + hand.one(NONCES).encode() + b"|1|me"
+    value = asked if field == b"step_down" else hand.one((b"", b"{}", b"[]"))
+    digest = hand.view.digest(stored) if stored and hand.odds(0.9) else ""
+    return (hand.one(("s1", "s2", "s3")), field, digest, value, hand.one((1, 500)), "changed")
 
 
 def register(hand: Hand) -> Words:

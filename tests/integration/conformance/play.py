@@ -18,14 +18,15 @@ from tests.integration.conformance.sides import State
 from tests.integration.conformance.steps import LISTEN, PLAIN, START_US, UNLISTEN, Step, Word
 from tests.integration.conformance.view import View
 
-#: How often each script is drawn. `adopt` is drawn apart, by `_arrives`.
+#: How often each script is drawn. `adopt` and `control` are drawn apart, by `_arrives` and
+#: `_controls`.
 WEIGHTS = {
     "claim": 14, "write": 9, "settle": 6, "recover": 4, "mark": 5, "tick": 7, "skip": 5,
     "acquire": 6, "steal": 6, "register": 4, "prune": 3, "request": 4, "defer": 2, "read": 1,
     "quarantine": 2, "release": 1, "observe": 3, "drop": 2, "remove": 4, "rename": 3, "recall": 2,
     "trace": 3, "sweep": 2, "names": 3, "count": 2, "reindex": 5,
     "samehost": 2, "postpone": 2, "mend": 6, "asked": 3, "put_off": 2, "circuits": 2, "resend": 3,
-    "adopt": 0,
+    "adopt": 0, "control": 0,
 }  # fmt: skip
 DRAWERS: dict[str, Callable[[Hand], tuple[Word, ...]]] = {
     name: getattr(module, name)
@@ -43,6 +44,8 @@ class Play:
         self._chance = random.Random(seed)
         self._has_arrivals, self._arrivals = seed % 10 == 3, random.Random(-1 - seed)
         self._digest = digest
+        self._has_controls, self._asking = seed % 10 in (1, 2), random.Random(-1_000_000 - seed)
+        self._handing_over: list[str] = []
         self._now_us = START_US + self._chance.randrange(10**6)
         self._seen: deque[State] = deque([{}], maxlen=8)
         self._made: deque[Step] = deque(maxlen=8)
@@ -52,7 +55,7 @@ class Play:
         """The step that follows, `state` being the present one."""
         self._seen.append(state)
         self._pass_time()
-        step = self._arrives(state) or self._draw()
+        step = self._arrives(state) or self._controls(state) or self._draw()
         if WEIGHTS.get(step.name):
             self._made.append(step)
         return step
@@ -63,6 +66,20 @@ class Play:
             return None
         hand = Hand(self._arrivals, self._now_us // 1_000, View(state, self._digest))
         return Step(self._now_us, "adopt", DRAWERS["adopt"](hand))
+
+    def _controls(self, state: State) -> Step | None:
+        """In some plays, what people ask of the schedule, and a leader that hands over."""
+        if not self._has_controls or (not self._handing_over and self._asking.random() > 0.05):
+            return None
+        hand = Hand(self._asking, self._now_us // 1_000, View(state, self._digest))
+        if not self._handing_over:
+            words = DRAWERS["control"](hand)
+            if words[1] == b"step_down":
+                self._handing_over = ["acquire", "acquire", "release"]
+            return Step(self._now_us, "control", words)
+        if self._handing_over.pop() == "acquire":
+            return Step(self._now_us, "acquire", DRAWERS["acquire"](hand))
+        return Step(self._now_us, "release", (hand.view.token, hand.view.nonce))
 
     def _pass_time(self) -> None:
         chance = self._chance

@@ -14,13 +14,14 @@ STATUSES: dict[str, frozenset[str]] = {
     for name, words in {
         "acquire": "won first | won continued | won restored | won emptied | mine continued | "
         "mine restored | mine emptied | "
-        "held | foreign app | foreign schema",
+        "held | foreign app | foreign schema | reserved",
         "adopt": "ok | conflict | closed | a foreign type",
         "asked": "lost | behind | ok | ok with requests",
         "circuits": "lost | behind | ok",
         "count": "stale | ok",
         "claim": "lost | behind | ok | duplicate | mine inflight | mine settled | early | "
         "expired | replan | gone | error | a foreign type",
+        "control": "ok | conflict | full",
         "defer": "lost | behind | ok | replan",
         "drop": "lost | behind | ok | replan",
         "mark": "lost | behind | ok | buried | expired | gone",
@@ -81,7 +82,7 @@ def _attempt(reply: list[Any]) -> Iterable[str]:
     first = _text(reply[0])
     if first in ("won", "mine"):
         return [f"{first} {_text(reply[5])}"]
-    return [first] if first == "held" else [f"{first} {_text(reply[1])}"]
+    return [first] if first in ("held", "reserved") else [f"{first} {_text(reply[1])}"]
 
 
 def _look(reply: list[Any]) -> Iterable[str]:

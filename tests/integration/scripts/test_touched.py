@@ -25,6 +25,7 @@ from habeat.engine.recovery import RECOVER_BATCH
 from habeat.engine.requests import REQUESTS_PER_TURN
 from habeat.ports import Departed, DueEntry, DueRequests, Intent, Known, Lost, Recovered, Refused
 from habeat.ports.entries import Arrival, Mark, Position, Removal, Renaming, Write
+from habeat.store.controls import ControlStore
 from habeat.store.dead_letters import DeadStore
 from habeat.store.key_repair import Mending
 from habeat.store.name_index import REINDEX, Bound
@@ -90,6 +91,7 @@ def tick(crowd: Crowd) -> None:
     for _ in range(5):
         for ahead_ms in (0, 7_200_000):
             crowd.store.tick(Fence(token, TTL_MS), DUE_PER_TICK, ahead_ms)
+    ControlStore(crowd.caller).write("s", "f", "", "x", "changed")
 
 
 def lead_on(crowd: Crowd) -> None:

@@ -257,6 +257,28 @@ def test_a_barred_replica_never_contends(field: Field) -> None:
     assert field.store.count("observe") > 2
 
 
+def test_who_stepped_down_on_request_competes_again_once_another_has_led(field: Field) -> None:
+    one, other = field.replica("a"), field.replica("b")
+    assert one.step()
+    one.resign(60_000, until_taken=True)
+    assert not one.step()
+    assert other.step()
+    field.run(one, 1_000)  # it has seen that the other one leads
+    other.resign(60_000)
+    one.look_now()
+    assert one.step()
+
+
+def test_a_lease_that_could_not_be_released_is_not_taken_for_anothers(field: Field) -> None:
+    one = field.replica("a")
+    assert one.step()
+    field.store.fault("release", "request")
+    with pytest.raises(StoreUnavailable):
+        one.resign(60_000, until_taken=True)
+    field.run(one, TTL_MS - 500)
+    assert not one.leading
+
+
 def test_who_resigned_stays_away_unless_no_other_wants_the_lease(field: Field) -> None:
     one, other = field.replica("a"), field.replica("b")
     assert one.step()

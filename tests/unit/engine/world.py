@@ -46,6 +46,7 @@ from habeat.ports import (
     Rendered,
     Skip,
     Statuses,
+    StoredControls,
     StoredRequest,
     StoreUnavailable,
     Tick,
@@ -196,6 +197,7 @@ class FakeStore:
         self.lease_ends_us = 0
         self.epoch = self.heartbeat = 0
         self.loss = Loss()
+        self.controls = StoredControls("", {})
         self.listeners: int | None = 1
         self.calls: list[str] = []
         self.words: dict[str, str] = {}
@@ -333,7 +335,9 @@ class FakeStore:
         def act() -> Tick:
             if lost_after_ms is not None:
                 self.loss = Loss(min(lost_after_ms or self.now_ms, self.now_ms), self.now_ms)
-            return self._tick(limit, ahead_ms, offset)
+            known = fence.stamp == self.controls.stamp
+            found = self._tick(limit, ahead_ms, offset)
+            return replace(found, controls=None if known else self.controls)
 
         return self._fenced("tick" if limit else "renew", fence, act)
 
@@ -390,7 +394,8 @@ class FakeStore:
             refused: set[str] = set()
             words = []
             for claim in claims:
-                again = claim.firing.entry in refused  # the cursor is not where it is thought to be
+                # The cursor is not where it is thought to be, or what it was planned under is not.
+                again = claim.firing.entry in refused or fence.stamp != self.controls.stamp
                 word = "replan" if again else self._claim(str(fence.token), claim, atomic)
                 refused |= {claim.firing.entry} if word.startswith("error ") else set()
                 words.append(word)
@@ -476,6 +481,8 @@ class FakeStore:
 
     def skip(self, fence: Fence, skips: Sequence[Skip]) -> Statuses | Unfenced:
         def act() -> Statuses:
+            if fence.stamp != self.controls.stamp:
+                return Statuses(self.now_ms * 1_000, ["replan" for _ in skips])
             return Statuses(self.now_ms * 1_000, [self._skip(skip) for skip in skips])
 
         return self._fenced("skip", fence, act)

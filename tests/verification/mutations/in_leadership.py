@@ -14,6 +14,7 @@ from tests.verification.mutations.device import (
     OUTBOX,
     SENDING_TRUST,
     SERVER_TIME,
+    STEP_DOWN,
     STOPPING,
     TRUST,
     Device,
@@ -51,6 +52,14 @@ TRUST_WINDOW = [
         "        return self.concluded(reply, replace(attempt, at_ms=self._now_ms()))\n",
         ELECTION,
         keeps=ONCE,
+    ),
+    Device(
+        "step down: only the leader that was asked, and in time",
+        "A request that comes late, or is another leader's, ends no lease",
+        "core/controls.py",
+        "return token == self.token and now_ms < self.until_ms",
+        "return True",
+        STEP_DOWN,
     ),
     Device(
         "timeline: the heartbeat of every answer",
@@ -435,8 +444,8 @@ CONTENDING = [
         "election: barred",
         "A replica that may not write does not lead",
         _ELECTION,
-        "if self.barred or self._sits_out(look.seen.holder is None):",
-        "if self._sits_out(look.seen.holder is None):",
+        "if self.barred or self._sits_out(look.seen.holder):",
+        "if self._sits_out(look.seen.holder):",
         ELECTION,
     ),
     Device(

@@ -31,6 +31,7 @@ SCRIPTS = (
         "acquire",
         "asked",
         "circuits",
+        "control",
         "claim",
         "defer",
         "drop",

@@ -392,7 +392,7 @@ def _skipped(trial: Trial) -> None:
     """What has been skipped is due when the call says so, and not before."""
     if trial.name != "skip":
         return
-    due, moves = trial.sim.keys.due, trial.args[4:]
+    due, moves = trial.sim.keys.due, trial.args[5:]
     with trial.apart():
         result = zip(moves[::11], moves[6::11], trial.statuses(trial.again()), strict=True)
         found = dict(_scores(trial, due))

@@ -5,7 +5,7 @@
 --      8 time of the last answer from the known timeline ms (0: never)
 -- Returns {'won', token, now us, cluster id, heartbeat, timeline, lost until ms, declared ms}
 --      or {'mine', token, now us, cluster id, heartbeat, timeline, lost until ms, declared ms}
---      or {'held', token, pttl ms}  or {'foreign', 'app' | 'schema', whose}
+--      or {'held', token, pttl ms}  or {'foreign', 'app' | 'schema', whose}  or {'reserved', nonce}
 -- Replay: if the reply was lost, a second call returns 'mine'.
 -- include: leadership.lua
 
@@ -28,13 +28,29 @@ end
 if holder then
   return {'held', holder, redis.call('PTTL', LEASE)}
 end
-local last, released, leader, old_ttl_ms = unpack(
-  redis.call('HMGET', META, 'epoch', 'released', 'leader', 'lease_ttl'))
+local last, released, leader, old_ttl_ms, released_us = unpack(
+  redis.call('HMGET', META, 'epoch', 'released', 'leader', 'lease_ttl', 'released_us'))
 local cause = 'expired'
 if not last then
   cause = 'first'
 elseif released and released == leader then
   cause = 'released'
+end
+-- The replica that the last leader was asked to hand over to has the lease to itself for a moment.
+local RESERVED_US = 3000000
+local function successor()
+  local since_us = NOW_US - (tonumber(released_us or '') or 0)
+  if cause ~= 'released' or since_us < 0 or since_us >= RESERVED_US then
+    return ''
+  end
+  local asked = redis.pcall('HGET', BASE .. 'controls', 'step_down')
+  local token, nonce = string.match(type(asked) == 'string' and asked or '', '^([^|]+)|([^|]*)|')
+  return token == released and nonce or ''
+end
+
+local chosen = successor()
+if chosen ~= '' and chosen ~= nonce then
+  return {'reserved', chosen}
 end
 -- If we led last ourselves, nothing is under way: our process has only one thread. But if Redis
 -- went back in time, it does not show who led last or whether that leader released its lease.

@@ -2,7 +2,8 @@
 --
 -- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 dedup ttl ms, 5 'atomic' | 'outbox' | 'shadow',
 --      6 the broker's database, 7 our own ('' and '' if they are the same),
---      8 number of firings; then for each firing:
+--      8 the stamp of the controls under which they were planned, 9 number of firings; then for
+--      each firing:
 --        name, digest of the definition, due ms it was planned for, cursor ms, slot ms,
 --        effective ms, next slot ms ('' if none), next due ms ('' if none), reason, delivery,
 --        message (outbox, or its description in a shadow; otherwise ''), request id ('' for a slot of the schedule), what remains
@@ -13,6 +14,9 @@
 --      or {'behind', now us, heartbeat}
 --
 -- status: ok | duplicate | mine inflight | mine settled | early | expired | replan | gone | error …
+--
+-- If the controls have another stamp by now, what is claimable is planned again: since the call
+-- that paused the schedule has returned, nothing is claimed under the controls before it.
 --
 -- A message that has expired is not sent: its slot is recorded as skipped, and is dealt with.
 --
@@ -40,7 +44,8 @@ if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
 end
 local broker_db, own_db = ARGV[6], ARGV[7]
-local given, at = ARGV, 9
+local given, at = ARGV, 10
+local is_outdated = (redis.call('HGET', META, 'controls') or '') ~= ARGV[8]
 local now = int(NOW)
 
 -- A backlog means thousands of firings, and Lua spends more time on each than its Redis commands
@@ -255,6 +260,9 @@ local function judge(firing)
     firing.state = state_of(firing.name)
     status = verdict(firing, firing.state)
   end
+  if is_outdated and (status == 'ok' or status == 'suppress') then
+    return 'replan'
+  end
   if status == 'ok' and has_expired(firing.expires, NOW) then
     return expire(firing)
   end
@@ -318,7 +326,7 @@ local function claim_wave()
   wave, names = {}, {}
 end
 
-for _ = 1, tonumber(ARGV[8]) do
+for _ = 1, tonumber(ARGV[9]) do
   local firing = read_firing()
   if names[firing.name] then
     claim_wave()

@@ -9,6 +9,6 @@ if ARGV[1] == '' or redis.call('GET', LEASE) ~= ARGV[1] then
   return 0
 end
 redis.call('DEL', LEASE)
-redis.call('HSET', META, 'released', ARGV[1])
+redis.call('HSET', META, 'released', ARGV[1], 'released_us', int(NOW_US))
 wake('released')
 return 1

@@ -1,6 +1,7 @@
 -- Moves cursors past slots that will not fire, and records those slots. Fenced.
 --
--- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 number of moves; for each: name, digest,
+-- ARGV 1 token, 2 ttl ms, 3 heartbeat known, 4 the stamp of the controls under which they were
+--      planned (under another one, all are planned again), 5 number of moves; for each: name, digest,
 --      due ms planned for, cursor ms, new cursor ms, next slot ms, next due ms, outcome, reason,
 --      first slot ms, count
 -- Returns {'ok', now us, heartbeat, status, …} (ok | replan | gone) or {'lost', holder}
@@ -15,9 +16,13 @@ if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
 end
 local heartbeat = beat()
+local is_outdated = (redis.call('HGET', META, 'controls') or '') ~= ARGV[4]
 
 local function skip(name, digest, due, cursor, new_cursor, next_slot, next_due, outcome, reason,
     first, count)
+  if is_outdated then
+    return 'replan'
+  end
   local state = state_of(name)
   local raw = redis.call('HGET', ENTRIES, name)
   if not state or not raw then
@@ -36,8 +41,8 @@ local function skip(name, digest, due, cursor, new_cursor, next_slot, next_due, 
 end
 
 local reply = {'ok', int(NOW_US), heartbeat}
-local at = 5
-for _ = 1, tonumber(ARGV[4]) do
+local at = 6
+for _ = 1, tonumber(ARGV[5]) do
   reply[#reply + 1] = skip(unpack(ARGV, at, at + 10))
   at = at + 11
 end

@@ -5,12 +5,14 @@
 --      9 declares a loss of data: when the lost timeline last answered the caller ms (0: unknown);
 --        '' if no loss is suspected, 10 dead age ms, 11 dead length,
 --      12 largest size of a definition, bytes; a larger one is reported by its size (large:<bytes>
---        instead of its digest), so that the leader quarantines it
+--        instead of its digest), so that the leader quarantines it,
+--      13 the stamp of the controls that the leader knows
 -- Returns {'ok', now us, heartbeat, next due ms ('' if none), own listeners (-1 unknown),
 --          when to resend the next intent ms ('' if none is in flight), {lost until ms,
 --          declared ms}, {name, due ms, digest, state, circuit ('' if it is closed), …}, when to
 --          look at the next request ms ('' if there is none),
---          {names of entries whose pause is over}}
+--          {names of entries whose pause is over}, {} if the leader knows the controls, otherwise
+--          {their stamp, field, value, …}}
 --      or {'lost', holder} or {'behind', now us, heartbeat}
 -- include: queues.lua
 
@@ -92,9 +94,18 @@ for i = 1, #found, 2 do
   due[#due + 1] = redis.call('HGET', STATE, name) or ''
   due[#due + 1] = circuits and redis.call('HGET', CIRCUITS, name) or ''
 end
+local function unknown_controls()
+  local stamp = redis.call('HGET', META, 'controls') or ''
+  if stamp == ARGV[13] then
+    return {}
+  end
+  local fields = redis.pcall('HGETALL', BASE .. 'controls')  -- none, if the key has a foreign type
+  return {stamp, unpack(fields.err and {} or fields)}
+end
+
 local following = redis.call(
   'ZRANGEBYSCORE', DUE, '-inf', '+inf', 'WITHSCORES', 'LIMIT', offset + #found / 2, 1)
 return {'ok', int(NOW_US), heartbeat, following[2] or '', listeners_of(nonce_of(token)) or -1,
   next_look(INFLIGHT, INFLIGHT_DUE, 'inflight_swept', turn, went_back), last_loss(), due,
   next_look(REQUESTS, REQUESTS_DUE, 'requests_swept', turn, went_back),
-  redis.call('ZRANGEBYSCORE', RESUME, '-inf', int(NOW), 'LIMIT', 0, 100)}
+  redis.call('ZRANGEBYSCORE', RESUME, '-inf', int(NOW), 'LIMIT', 0, 100), unknown_controls()}

@@ -1,0 +1,37 @@
+"""Reads and writes the controls (core/controls.py)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from habeat.core.controls import CONTROLS_MAX
+from habeat.entries.codec import digest_of
+from habeat.ports import StoredControls
+from habeat.store.calling import Caller, text
+
+Written = Literal["ok", "conflict", "full"]
+
+
+class ControlStore:
+    """The controls of one prefix; every call may raise StoreUnavailable."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def read(self) -> StoredControls:
+        """All controls, and their stamp."""
+        keys = self._caller.keys
+
+        def act(client: Any) -> tuple[Any, Any]:
+            # The stamp first: with an older one than its fields have, a write is only repeated.
+            return client.hmget(keys.meta, "controls")[0], client.hgetall(keys.controls)
+
+        stamp, found = self._caller.do(act)
+        fields = {text(field): text(value) for field, value in found.items()}
+        return StoredControls(text(stamp or b""), fields)
+
+    def write(self, stamp: str, field: str, before: str, after: str, message: str) -> Written:
+        """Replace the value `before` of a field by `after`; "" means that there is none."""
+        words = (stamp, field, digest_of(before.encode()) if before else "", after)
+        reply = self._caller.run("control", *words, CONTROLS_MAX, message)
+        return cast(Written, text(reply[0]))
