@@ -133,6 +133,21 @@ def test_a_call_with_more_than_five_arguments_names_them(path: Path) -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("path", sorted(set(MODULES) - {SRC / "log.py"}), ids=name_of)
+def test_every_log_line_of_warning_and_above_has_an_event_code(path: Path) -> None:
+    """Use `log_event` of habeat.log, with a code of core/events.py."""
+    found = [
+        f"{name_of(path)}:{node.lineno}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and re.search(
+            r"^_?(log|logger|logging)\.(warn|warning|error|exception|critical|fatal|log)$",
+            ast.unparse(node.func),
+        )
+    ]
+    assert found == []
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_nothing_is_left_for_later(path: Path) -> None:
     assert re.findall(r"\b(?:TODO|FIXME|XXX|NotImplementedError)\b", path.read_text()) == []

@@ -146,7 +146,10 @@ def public_names() -> dict[str, set[str]]:
     return names
 
 
-PUBLIC = ["habeat", "habeat.client", "habeat.schedules", "habeat.errors", "habeat.testing"]
+PUBLIC = [
+    *("habeat", "habeat.client", "habeat.schedules", "habeat.errors", "habeat.signals"),
+    "habeat.testing",
+]
 
 
 @pytest.mark.parametrize("module", PUBLIC)
@@ -177,7 +180,9 @@ def test_what_a_public_class_holds_is_public(public: type) -> None:
 
 def test_the_reference_uses_no_name_of_the_package_that_is_not_public() -> None:
     page = (DOCS / "reference" / "python-api.md").read_text()
-    used = set(re.findall(r"\bhabeat\.([A-Za-z_]\w*)", page)) - {"client", "schedules", "testing"}
+    used = set(re.findall(r"\bhabeat\.([A-Za-z_]\w*)", page)) - {
+        *("client", "schedules", "signals", "testing")
+    }
     assert used <= set(import_module("habeat").__all__)
 
 

@@ -19,8 +19,8 @@ HEAD = """\
 
 What happens to the schedule, or to one entry, has a code that never changes its meaning. The code
 is the `event` of a [JSON log line](../guides/operations.md#json-logs) and the attribute
-`habeat_event` of a log record. It is also the name of a [signal](python-api.md), where there is
-one. Write your alerts against the code, not against the text of a line.
+`habeat_event` of a log record. It is also the name of a [signal](python-api.md#signals), where
+there is one. Write your alerts against the code, not against the text of a line.
 
 The level is that of the log line. A condition that has ended is logged as a WARNING: with the code
 in *ended by*, or with the same code and `ended` set. An event that is *not logged* is only a

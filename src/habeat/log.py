@@ -5,13 +5,16 @@ filter below makes the finished message printable (`habeat.printable`), so that 
 log line of its own. It indents each line of a traceback for the same reason.
 
 `log_event` logs whatever deserves a WARNING or more. The record carries the code and the facts as
-attributes that begin with ``habeat_``, for formatters: `habeat_event`, `habeat_entry`.
+attributes that begin with ``habeat_``, for formatters: `habeat_event`, `habeat_entry`. Listeners
+get the event as well, whatever the level of the logger is.
 """
 
 from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from habeat.core.events import EVENTS, EventCode, Level
 from habeat.printable import printable
@@ -26,6 +29,22 @@ _MARGIN = "  | "
 _log = logging.getLogger("habeat")
 #: Facts that every record of this process carries.
 _own_facts: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What `log_event` was called with; the message is printable."""
+
+    code: EventCode
+    level: Level
+    message: str
+    entry: str = ""
+    ended: bool = False
+    facts: Mapping[str, object] | None = None
+
+
+#: Called with each event, in the thread where it happens; must return at once and raise nothing.
+listeners: list[Callable[[Event], None]] = []
 
 
 def log_event(
@@ -54,6 +73,11 @@ def log_event(
     if ended:
         extra[FACT + "ended"] = True
     _log.log(level, text, *args, exc_info=exc_info, extra=extra, stacklevel=2)
+    if listeners:
+        message = printable(text % args, MESSAGE_MAX_CHARS)
+        event = Event(code, level, message, entry=entry, ended=ended, facts=facts)
+        for listener in tuple(listeners):
+            listener(event)
 
 
 def identify(**facts: str) -> None:

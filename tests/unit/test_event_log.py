@@ -16,10 +16,6 @@ from habeat.log import log_event
 
 SOURCE = Path(habeat.__file__).parent
 
-#: What a logger is called in the code, and its methods that need a code.
-LOGGERS = {"log", "logger", "_log", "logging"}
-WITHOUT_CODE = {"warning", "warn", "error", "exception", "critical", "fatal", "log"}
-
 #: Codes of the vocabulary that nothing logs yet.
 NOT_YET = {
     *("LEADER_WEDGED", "NO_LEADER", "ACCOUNTING_OFF", "DEAD_LETTERS", "ENTRY_STARVED"),
@@ -33,20 +29,6 @@ def sources() -> Iterator[tuple[str, ast.AST]]:
         name = str(file.relative_to(SOURCE))
         if name not in ("log.py", "core/events.py"):
             yield name, ast.parse(file.read_text())
-
-
-def test_every_line_of_warning_and_above_has_a_code() -> None:
-    bare = [
-        f"{name}:{node.lineno}"
-        for name, tree in sources()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in WITHOUT_CODE
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id in LOGGERS
-    ]
-    assert not bare, "use log_event of habeat.log, with a code of core/events.py"
 
 
 def test_every_code_that_is_logged_stands_in_the_code() -> None:

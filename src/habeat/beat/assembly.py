@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.differences import Differences
 from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.definition_source import BeatDefinitionSource
+from habeat.beat.events.receivers import Receivers
+from habeat.beat.events.watch import EventWatch, Leading
 from habeat.beat.housekeeping import Identity, Replica
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.kinds import LIMIT_MS, Kinds
@@ -53,6 +56,7 @@ from habeat.store.key_repair import Mending
 from habeat.store.keys import Keys
 from habeat.store.known_tasks import KnownTasksStore
 from habeat.store.leases import RedisElectionStore
+from habeat.store.ledger_feed import LedgerFeed
 from habeat.store.pubsub import RedisWakeChannel
 from habeat.store.shadow_log import ShadowLog
 
@@ -70,6 +74,7 @@ class ReplicaParts:
     keys: Keys
     wake_channel: RedisWakeChannel
     broker: Broker | NoBroker
+    events: EventWatch
     watcher: Watcher | None = None
 
     def release(self) -> None:
@@ -88,6 +93,7 @@ class ReplicaParts:
 
     def close(self) -> None:
         """Close all connections. Call `release` first."""
+        self.events.close()
         if self.watcher is not None:
             self.watcher.close()
         self.wake_channel.resubscribe()
@@ -97,6 +103,7 @@ class ReplicaParts:
     def drop_after_fork(self) -> None:
         """In a forked child: stop leading, and leave the parent's connections alone."""
         self.election.forget()
+        self.events.forget()
         self.wake_channel.forget()
         self.broker.forget()
 
@@ -145,6 +152,7 @@ def build(
         keys=built.keys,
         wake_channel=built.wake_channel,
         broker=built.broker,
+        events=built.events(),
         watcher=built.watcher,
     )
     _drop_in_children(parts)
@@ -272,6 +280,19 @@ class _Assembly:
             clock=self.clock,
             broker_failures=broker_failures,
             watcher=self.watcher,
+        )
+
+    def events(self) -> EventWatch:
+        """What reports events to receivers of signals, with its own connection."""
+        election, connections = self.election, _connections(self.settings)
+        return EventWatch(
+            feed=LedgerFeed(Caller(connections, self.keys)),
+            receivers=Receivers(self.app, self.clock),
+            leading=lambda: Leading(election.leading, election.known.cluster),
+            clock=self.clock,
+            replica=self.nonce,
+            host=socket.gethostname(),
+            disconnect=connections.close,
         )
 
     def _monotonic_ms(self) -> int:

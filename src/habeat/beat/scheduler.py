@@ -114,6 +114,7 @@ class Scheduler(CeleryScheduler):
         self._stopper.install()
         self._take_changes()
         parts = self._own_parts()
+        parts.events.start()
         if parts.preflight.done or self._preflight(parts):
             parts.preflight.look_again()
             parts.engine.tick()

@@ -63,6 +63,7 @@ class EventCode(StrEnum):
     SLOT_DISPATCHED = "slot_dispatched"
     SLOT_SKIPPED = "slot_skipped"
     SLOT_MISSED = "slot_missed"
+    SLOT_FAILED = "slot_failed"
     SLOT_LATE = "slot_late"
     SLOT_AMBIGUOUS = "slot_ambiguous"
     PUBLISH_UNKNOWN = "publish_unknown"
@@ -292,6 +293,11 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         None,
         "A slot was found too late, or lost, and does not fire.",
         "`history NAME --outcome missed` has the reason; `backfill` fires it after all.",
+    ),
+    _E.SLOT_FAILED: EventKind(
+        None,
+        "The message of a slot could not be built or was refused, and the slot does not fire.",
+        "`show NAME` has the error; `backfill` fires the slot after all.",
     ),
     _E.SLOT_LATE: EventKind(
         _ERROR,

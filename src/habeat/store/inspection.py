@@ -218,6 +218,13 @@ class Inspection:
             last = "0-0"
         yield from self.ledger(newest_first=False, low=f"({last}")
 
+    def page_after(self, last: str, count: int) -> list[Record]:
+        """Up to `count` records after the one with this id, oldest first."""
+        key = self._caller.keys.ledger
+        low = f"({last}"
+        found: Any = self._caller.do(lambda client: client.xrange(key, min=low, count=count))
+        return [_record(text(identity), _words(fields)) for identity, fields in found]
+
     def belongs_to(self) -> tuple[str, str]:
         """App and schema that own the keys under our prefix; "" if no replica has led yet."""
         meta = self._caller.keys.meta

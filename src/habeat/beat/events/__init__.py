@@ -1,0 +1,1 @@
+"""What happens, handed to code outside of the loop: receivers of signals."""
