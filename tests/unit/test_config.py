@@ -63,6 +63,8 @@ def test_defaults_are_those_of_the_design() -> None:
         template=True,
         ledger_age_ms=86_400_000,
         ledger_length=1_000_000,
+        changes_age_ms=7_776_000_000,
+        changes_length=10_000,
         dead_age_ms=604_800_000,
         dead_length=10_000,
         definition_bytes=65_536,

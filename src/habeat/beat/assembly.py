@@ -43,10 +43,12 @@ from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import SystemClock
 from habeat.config import Settings
 from habeat.config.from_app import limits_of, owner_name, policies_of
+from habeat.core.change_record import BY_CHARS_MAX, Author, ChangesKept, Way
 from habeat.core.lease import renew_after_ms
 from habeat.engine import Engine, EngineSettings
 from habeat.engine.election import Election, Pace
 from habeat.ports import StoreUnavailable
+from habeat.printable import printable
 from habeat.store.calling import Caller, text
 from habeat.store.connection import AnyRedis, Connections
 from habeat.store.dispatch import RedisDispatchStore
@@ -195,7 +197,7 @@ class _Assembly:
             expires_of=partial(expires_of_task, self.app),
             look=self.tasks.look,
         )
-        self.entries = EntryStore(self.caller, kinds.decode)
+        self.entries = EntryStore(self.caller, kinds.decode, _author())
 
     def add_messages(self, apply_entry: Callable[..., None], stopper: Stopper) -> None:
         """What builds messages and hands them to the broker."""
@@ -269,7 +271,7 @@ class _Assembly:
             inspection=inspection,
             publisher=self.publisher,
             broker=self.broker,
-            reconcile=Reconcile(entries, declared),
+            reconcile=Reconcile(entries, declared, _changes_kept(self.settings)),
             differences=Differences(entries, inspection, declared, self.nonce),
             neighbours=Neighbours(self.settings, self.owner, declared),
             others=OtherSchedulers(self.app, self.settings, declared, self.clock),
@@ -314,6 +316,15 @@ def _dispatch_store(
         definition_bytes=definition_bytes,
         shadow=settings.shadow,
     )
+
+
+def _author() -> Author:
+    """This replica, for the changes that it makes as the leader."""
+    return Author(printable(f"beat on {socket.gethostname()}", BY_CHARS_MAX), Way.LEADER)
+
+
+def _changes_kept(settings: Settings) -> ChangesKept:
+    return ChangesKept(settings.changes_age_ms, settings.changes_length)
 
 
 def _connections(settings: Settings) -> Connections:

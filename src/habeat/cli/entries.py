@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from habeat.beat.message.template_limits import why_not_app, why_not_entry
+from habeat.cli.changes import change_json, full_change
 from habeat.cli.completion import name_argument
 from habeat.cli.errors import as_typed
 from habeat.cli.group import client_app, command, json_option
@@ -84,7 +85,7 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
     now = client.server_time()
     slots = client.preview(name, SLOTS_SHOWN)
     records = client.history(name, limit=RECORDS_SHOWN)
-    circuit = client.circuit(name)
+    circuit, changed = client.circuit(name), client.last_change(name)
     unknown = bool(client.unregistered([entry]))
     if as_json:
         shown = [instant_json(slot) for slot in slots]
@@ -94,12 +95,14 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
             "message": _message(entry),
             "circuit": circuit_json(circuit) if circuit else None,
             "unregistered": unknown,
+            "last_change": None if changed is None else change_json(changed),
             "next_slots": shown,
             "last_records": [record_json(record) for record in records],
         }
         say_json({**entry_json(entry), **more})
         return
-    pairs(_fields(entry, client.policies(entry), now, circuit))
+    fields = _fields(entry, client.policies(entry), now, circuit)
+    pairs([*fields, ("last change", full_change(changed, now))])
     if unknown:
         say()
         say(f"{UNREGISTERED.upper()}: it is sent, but beat's code does not have {entry.task_name}")

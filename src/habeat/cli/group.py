@@ -25,6 +25,8 @@ from celery.bin.base import CeleryCommand, handle_preload_options
 
 from habeat.cli.errors import BAD, guarded
 from habeat.client import Client
+from habeat.client.author import system_user
+from habeat.core.change_record import Author, Way
 
 #: The module of each command, in the order of the help.
 COMMANDS = {
@@ -167,7 +169,8 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     def decorate(function: Callable[..., None]) -> click.Command:
         @click.pass_context
         def run(ctx: click.Context, /, **given: Any) -> None:
-            with Client(ctx.obj.app, long_timeout=LONG_TIMEOUT_S) as client:
+            author = Author(system_user(), Way.CLI)
+            with Client(ctx.obj.app, long_timeout=LONG_TIMEOUT_S, by=author) as client:
                 function(client, **given)
 
         run.__doc__ = function.__doc__

@@ -26,11 +26,13 @@ from habeat.cli.moments import moment_here
 from habeat.cli.printing import entries_counted, say, say_json, when
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.client.adopting import adopt_from
+from habeat.client.author import system_user
 from habeat.client.calls import RetryingCalls
 from habeat.client.history import moment
 from habeat.client.location import location_of_app
 from habeat.client.status import read_status
 from habeat.clock import SystemClock
+from habeat.core.change_record import Author, Way
 from habeat.core.shadow import is_shadow
 from habeat.migrate.apply import Migration, migrated, only_here
 from habeat.migrate.found import Living, Reading, SourceAlive
@@ -131,6 +133,7 @@ def migrate_command(sent_until: str | None, as_json: bool, path: str | None, **g
     calls = RetryingCalls(
         lambda: location_of_app(client_app()), TIMEOUT_S, long_timeout_s=LONG_TIMEOUT_S
     )
+    calls.author = Author(system_user(), Way.CLI)
     try:
         if wanted.target is not None:
             _go_back(calls, wanted, as_json=as_json)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from habeat.cli.changes import say_changes
 from habeat.cli.completion import name_argument
 from habeat.cli.errors import suggested
 from habeat.cli.group import command, json_option
@@ -79,6 +80,7 @@ def preview_command(
     help="Show at most this many records.",
 )
 @click.option("--follow", "-f", is_flag=True, help="Then show each new record as it is written.")
+@click.option("--changes", is_flag=True, help="Show who changed the entry instead, and what.")
 @json_option
 def history_command(
     client: Client,
@@ -87,6 +89,7 @@ def history_command(
     outcomes: Sequence[OutcomeName],
     limit: int,
     follow: bool,
+    changes: bool,
     as_json: bool,
 ) -> None:
     """Show the outcomes of slots, newest first.
@@ -94,6 +97,11 @@ def history_command(
     Without a NAME, it shows the outcomes of all entries. With --follow, the newest come last, and
     with --json each record is one line.
     """
+    if changes:
+        if follow or outcomes:
+            raise click.UsageError("--changes cannot be combined with --follow or --outcome")
+        say_changes(client, name, since, limit, as_json=as_json)
+        return
     if follow:
         followed(client, name, since, outcomes=outcomes, limit=limit, as_json=as_json)
         return

@@ -10,6 +10,7 @@ from habeat.client.arguments import (
 )
 from habeat.client.async_client import AsyncClient
 from habeat.client.by_hand import Backfill, RequestId
+from habeat.client.change_records import ChangeRecord, FieldChange
 from habeat.client.client import Client
 from habeat.client.comparing import ComparedSlot, Diff
 from habeat.client.dead_letters import DeadLetter
@@ -35,6 +36,7 @@ __all__ = [
     "Adoption",
     "AsyncClient",
     "Backfill",
+    "ChangeRecord",
     "Circuit",
     "Client",
     "ComparedSlot",
@@ -50,6 +52,7 @@ __all__ = [
     "EntryCounts",
     "EntryState",
     "Explanation",
+    "FieldChange",
     "Finding",
     "Guard",
     "HandOver",

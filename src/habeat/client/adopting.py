@@ -31,10 +31,12 @@ from habeat.client.purging import check_stopped
 from habeat.client.selection import pages_of, read
 from habeat.client.status import read_status
 from habeat.client.swapping import Plan, swap_or_conflict
+from habeat.core.change_record import Way
 from habeat.core.entry import Entry
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.shadow import is_shadow
 from habeat.entries.codec import decode_request, digest_of, encode, paused_json
+from habeat.entries.differing import differing
 from habeat.entries.draft import storable
 from habeat.entries.readable import shown
 from habeat.entries.shapes import is_instant
@@ -113,7 +115,7 @@ def adopt_from(calls: RetryingCalls, prefix: str, *, dry_run: bool, force: bool)
     if checked_prefix(prefix) == calls.location.prefix:
         raise ValidationError("prefix", prefix, "another prefix than the app's own")
     _check_not_shadow(calls)
-    calls = calls.bounded()
+    calls = calls.by_way(Way.ADOPT).bounded()
     source = calls.under(prefix)
     try:
         grace_ms = calls.location.policies.misfire_grace_ms
@@ -306,15 +308,17 @@ class _Adopting:
 
     def _arrival(self, moving: Moving) -> Arrival:
         entry, state = moving.entry, moving.entry.state
+        definition = encode(replace(entry, generation=0))
         return Arrival(
             name=entry.name,
-            definition=encode(replace(entry, generation=0)),
+            definition=definition,
             paused=moving.paused,
             resume_at_ms=moving.resume_at_ms,
             position=Position(state.cursor_ms, state.next_slot_ms, moving.due_ms),
             last_fired_ms=state.last_fired_ms,
             fired=state.fired,
             note=f"adopted from {self._from}",
+            differing=differing(b"", definition),
         )
 
     def _restored(

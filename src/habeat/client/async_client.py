@@ -20,6 +20,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from copy import copy
 from functools import partial, update_wrapper, wraps
 from threading import Lock
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -28,6 +29,7 @@ from habeat.client.client import Client
 from habeat.client.guard import Guard
 from habeat.client.history import FOLLOW_EVERY_S, LedgerRecord, OutcomeName
 from habeat.clock import SystemClock
+from habeat.core.change_record import Author
 from habeat.core.entry import Entry, Policies
 from habeat.errors import CallTimeout, ValidationError
 
@@ -92,6 +94,30 @@ def _group(items: Iterator[Result]) -> list[Result]:
     return group
 
 
+class _Pool:
+    """The threads of a client, which are started when a call needs one."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._executor: ThreadPoolExecutor | None = None
+        self._pid = os.getpid()
+        self._lock = Lock()
+
+    def submit(self, call: Callable[[], Result]) -> Future[Result]:
+        with self._lock:
+            if self._executor is None or self._pid != os.getpid():  # a fork has no threads
+                self._executor = ThreadPoolExecutor(self._threads, "habeat-client")
+                self._pid = os.getpid()
+            return self._executor.submit(copy_context().run, call)
+
+    def shutdown(self) -> None:
+        """Wait for the calls that were begun; a later call starts threads again."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown()
+
+
 class AsyncClient:
     """The `Client` for asyncio: the same methods, to be awaited; ``async for`` with iterators.
 
@@ -110,6 +136,7 @@ class AsyncClient:
         timeout: float = 5.0,
         long_timeout: float | None = None,
         guard: Guard | None = None,
+        by: str | Author | None = None,
         threads: int = 8,
     ) -> None:
         if type(threads) is not int or threads < 1:
@@ -122,18 +149,19 @@ class AsyncClient:
             timeout=timeout,
             long_timeout=long_timeout,
             guard=guard,
+            by=by,
         )
         self._timeout_s = timeout
         self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
-        self._pid = os.getpid()
-        self._lock = Lock()
+        self._pool = _Pool(threads)
 
     get = _awaited(Client.get)
     list = _iterated(Client.list)
     preview = _awaited(Client.preview)
     simulate = _awaited(Client.simulate)
 
+    changes = _awaited(Client.changes)
+    last_change = _awaited(Client.last_change)
     diff = _awaited(Client.diff)
     drift = _awaited(Client.drift)
     explain = _awaited(Client.explain)
@@ -198,6 +226,15 @@ class AsyncClient:
         """How an entry catches up: its own policies, completed by the app's."""
         return self._client.policies(entry)
 
+    def acting_as(self, by: str | Author) -> Self:
+        """This client for changes that `by` makes; it shares the connections of this one.
+
+        For a web application with one client and many users: ``client.acting_as("alice")``.
+        """
+        other = copy(self)
+        other._client = self._client.acting_as(by)
+        return other
+
     @property
     def timezone(self) -> str:
         """The IANA name of the zone for schedules without one of their own."""
@@ -212,13 +249,10 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Wait for the calls that were begun, then disconnect. A later call reconnects."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        await asyncio.to_thread(self._end, pool)
+        await asyncio.to_thread(self._end)
 
-    def _end(self, pool: ThreadPoolExecutor | None) -> None:
-        if pool is not None:
-            pool.shutdown()
+    def _end(self) -> None:
+        self._pool.shutdown()
         self._client.close()
 
     async def __aenter__(self) -> Self:
@@ -229,7 +263,7 @@ class AsyncClient:
 
     async def _in_thread(self, call: Callable[[], Result]) -> Result:
         """The result of the call, which runs in a thread; CallTimeout if none becomes free."""
-        job = self._submitted(call)
+        job = self._pool.submit(call)
         waiting = asyncio.wrap_future(job)
         try:
             await asyncio.wait([waiting], timeout=self._timeout_s)
@@ -239,10 +273,3 @@ class AsyncClient:
         if job.cancel():  # it works only for a call that has not begun
             raise CallTimeout(self._timeout_s, f"its {self._threads} threads were busy", "threads")
         return await waiting
-
-    def _submitted(self, call: Callable[[], Result]) -> Future[Result]:
-        with self._lock:
-            if self._pool is None or self._pid != os.getpid():  # a fork has none of the threads
-                self._pool = ThreadPoolExecutor(self._threads, "habeat-client")
-                self._pid = os.getpid()
-            return self._pool.submit(copy_context().run, call)

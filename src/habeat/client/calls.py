@@ -25,11 +25,13 @@ from tenacity.nap import sleep as nap
 from habeat.client.budget import Budget
 from habeat.client.guard import NO_GUARD, Guard
 from habeat.client.location import Location
+from habeat.core.change_record import Author, Way
 from habeat.core.shadow import why_refused
 from habeat.errors import CallTimeout, ForeignState, HabeatError, RedisUnavailable
 from habeat.ports import StoreUnavailable
 from habeat.printable import repr_of
 from habeat.store.calling import Caller
+from habeat.store.change_log import ChangeLog
 from habeat.store.connection import AnyRedis, Connections
 from habeat.store.controls import ControlStore
 from habeat.store.dead_letters import DeadStore
@@ -73,6 +75,7 @@ class Session:
         caller = Caller(self, Keys(location.prefix))
         self.entries = EntryStore(caller)
         self.inspection = Inspection(caller)
+        self.changes = ChangeLog(caller)
         self.dead = DeadStore(caller)
         self.prefix_keys = PrefixKeys(caller)
         self.known_tasks = KnownTasksStore(caller)
@@ -107,6 +110,8 @@ class RetryingCalls:
         long_timeout_s: float | None = None,
     ) -> None:
         self.guard = guard
+        #: Who makes the changes, for the change log.
+        self.author = Author()
         self._find_location = find_location
         self._timeout_s = timeout_s
         self._long_timeout_s = timeout_s if long_timeout_s is None else long_timeout_s
@@ -123,6 +128,16 @@ class RetryingCalls:
         planning = copy(self)
         planning.plans_only = True
         return planning
+
+    def by(self, author: Author) -> RetryingCalls:
+        """These calls with another author of their changes."""
+        other = copy(self)
+        other.author = author
+        return other
+
+    def by_way(self, way: Way) -> RetryingCalls:
+        """These calls by another way, as the change log names it."""
+        return self.by(self.author.with_way(way))
 
     @property
     def timeout_s(self) -> float:
@@ -223,6 +238,7 @@ class RetryingCalls:
         except IndexError:
             session = Session(self.location, self._timeout_s / 4)
         session.budget = budget
+        session.entries.author = self.author
         try:
             return attempt(session)
         finally:

@@ -11,15 +11,18 @@ API, with its documentation. The work is done in the other modules of this packa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal, Self, TypeVar, Unpack
 
 from habeat.client.adopting import Adoption, adopt_from
 from habeat.client.arguments import DeliveryPolicy, EntryChanges, MisfirePolicy, ScheduleLike
+from habeat.client.author import author_of
 from habeat.client.bulk import added
 from habeat.client.by_hand import Backfill, RequestId, backfilled, request_id_of, triggered
 from habeat.client.calls import RetryingCalls, Session
+from habeat.client.change_records import ChangeRecord, changes_of, last_change
 from habeat.client.comparing import DAY, TOLERANCE, Diff, Period, compared
 from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
 from habeat.client.deferring import writes_for
@@ -53,6 +56,7 @@ from habeat.client.syncing import SyncPlan, synced
 from habeat.client.unregistered import unregistered, with_unregistered
 from habeat.clock import SystemClock
 from habeat.config.from_app import timezone_of
+from habeat.core.change_record import Author
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Entry, Owner, Policies
 from habeat.core.lateness import Lateness
@@ -69,6 +73,7 @@ Instants = list[Instant]
 Drifts = list[Drift]
 Records = list[LedgerRecord]
 DeadLetters = list[DeadLetter]
+Changes = list[ChangeRecord]
 
 
 class Client:
@@ -84,6 +89,9 @@ class Client:
     default database, or of the one with the alias given, to commit. They are checked at once, and
     return what they would write at that moment. `adopt`, `load`, `resend`, `purge` and `purge_dead`
     do not wait.
+
+    `by` names who makes the changes, for `changes`; without it, that is the operating system's user
+    of this process.
 
     Every call ends within `timeout` seconds, including retries, paging and counting. Calls of many
     steps (`list`, `export`, `load`, `simulate`, `preview`, `history`, `drift`, removing many) may
@@ -105,7 +113,9 @@ class Client:
         sleep: Callable[[float], None] | None = None,
         guard: Guard | None = None,
         on_commit: bool | str = False,
+        by: str | Author | None = None,
     ) -> None:
+        author = author_of(by)
         if guard is not None and not isinstance(guard, Guard):
             raise ValidationError("guard", guard, "a habeat.Guard")
         guard = guard or NO_GUARD
@@ -127,7 +137,17 @@ class Client:
             self._calls = RetryingCalls(
                 lambda: location_of_app(app), timeout, sleep, guard, long_timeout
             )
+        self._calls.author = author
         self._writes = writes_for(on_commit)
+
+    def acting_as(self, by: str | Author) -> Self:
+        """This client for changes that `by` makes; it shares the connections of this one.
+
+        For a web application with one client and many users: ``client.acting_as("alice")``.
+        """
+        other = copy(self)
+        other._calls = self._calls.by(author_of(by))
+        return other
 
     # -- entries ----------------------------------------------------------------------------
 
@@ -315,6 +335,32 @@ class Client:
         at_ms = None if at is None else to_ms("at", at)
         calls = self._calls.bounded()
         return explained(calls, name, at_ms, self.timezone, lambda entry: None)
+
+    def changes(
+        self,
+        name: str | None = None,
+        since: datetime | timedelta | None = None,
+        limit: int = 100,
+    ) -> Changes:
+        """The changes of one entry, or of all, newest first: who, when, how, and which fields.
+
+        The log has them for `habeat_changes_age`, and `habeat_changes_length` of them at most. It
+        never has the values of arguments. A name that is not in the log has no changes. Raises
+        EntryNotFound and NotAllowed for a client with a scope, as `history` does.
+        """
+        self._check_scope(name)
+        calls = self._calls.bounded()
+        scope = calls.guard.scope
+        return calls.read(
+            lambda session: changes_of(
+                session, name, _from_ms(session, since), limit, scope=scope, check=calls.check
+            )
+        )
+
+    def last_change(self, name: str) -> ChangeRecord | None:
+        """The newest change of an entry; None if it has left the log. Raises EntryNotFound."""
+        self.get(name)
+        return last_change(self._calls, name)
 
     def diff(
         self,

@@ -34,6 +34,7 @@ from habeat.entries.changes import (
     resume,
 )
 from habeat.entries.codec import decode_request, digest_of, encode, encode_request
+from habeat.entries.differing import differing
 from habeat.entries.draft import changed_entry, check_has_slots, new_entry
 from habeat.entries.fields import validated
 from habeat.entries.readable import shown
@@ -242,6 +243,7 @@ def renamed(old: Stored, new_name: str, requests: Mapping[str, bytes]) -> tuple[
         due_ms=state.due_ms,
         requests=list(_moved(found.name, new_name, requests)),
         request_count=len(requests),
+        differing=differing(b"", b"", name=(found.name, new_name)),
     )
     return renaming, entry
 

@@ -21,6 +21,7 @@ from habeat.client.history import moment
 from habeat.client.room import check_room, within_room, without_room
 from habeat.client.selection import pages_of, read
 from habeat.client.swapping import Plan, swap_or_conflict
+from habeat.core.change_record import Way
 from habeat.core.entry import Entry
 from habeat.entries.affordable import check_affordable
 from habeat.entries.changes import Edit, addition, change, check_stays, pause, resume
@@ -97,7 +98,7 @@ def loaded(
     calls: RetryingCalls, data: Any, *, dry_run: bool, progress: Progress | None = None
 ) -> LoadReport:
     """Load a document; ValidationError if `data` is no such document."""
-    calls = calls.bounded(_entries_in(data) / PER_SECOND)
+    calls = calls.by_way(Way.LOAD).bounded(_entries_in(data) / PER_SECOND)
     wanted, refused = wanted_of(data, calls.location, calls.check)
     plan = _planned(calls, wanted, refused)
     if dry_run or plan.refused:

@@ -53,6 +53,8 @@ class Settings:
     remote_tasks: tuple[str, ...]
     ledger_age_ms: int
     ledger_length: int
+    changes_age_ms: int
+    changes_length: int
     dead_age_ms: int
     dead_length: int
     definition_bytes: int

@@ -34,6 +34,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("habeat_remote_tasks", "names", ()),
     Setting("habeat_ledger_age", "duration", 86_400, least=1),
     Setting("habeat_ledger_length", "count", 1_000_000, least=1),
+    Setting("habeat_changes_age", "duration", 7_776_000, least=1),
+    Setting("habeat_changes_length", "count", 10_000, least=1),
     Setting("habeat_dead_age", "duration", 604_800, least=1),
     Setting("habeat_dead_length", "count", 10_000, least=1),
     Setting("habeat_definition_bytes", "count", 65_536, least=1),

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.entries.codec import digest_of, encode, paused_json
+from habeat.entries.differing import both, differing, pause_of
 from habeat.entries.readable import shown
 from habeat.errors import DefinitionError, EntryMoving
 from habeat.ports.entries import Position, Removal, Stored, Write
@@ -71,7 +72,13 @@ def addition(
     if paused is not None:
         state = replace(state, paused=paused, paused_at_ms=now_ms, paused_until_ms=until_ms)
         pause_json = paused_json(paused, now_ms, until_ms)
-        write = replace(write, paused=pause_json, resume_at_ms=until_ms)
+        also = both(_NOT_PAUSED, pause_of(paused, until_ms))
+        write = replace(
+            write,
+            paused=pause_json,
+            resume_at_ms=until_ms,
+            differing=differing(b"", write.definition, **also),
+        )
     return Edit(write, entry, state)
 
 
@@ -112,6 +119,7 @@ def _added(stored: Stored, entry: Entry, definition: bytes, now_ms: int) -> Writ
         cursor_ms=None if stored.exists else stored.state.cursor_ms or None,
         position=position_after(entry, now_ms),
         lost=_left_behind(stored, entry, now_ms),
+        differing=differing(b"", definition),
     )
 
 
@@ -132,7 +140,14 @@ def change(stored: Stored, wanted: Entry, now_ms: int) -> Edit | None:
         return None
     entry = replace(wanted, rev=old.rev + 1, state=old.state)
     reason = _reason_of_change(old, entry)
-    write = Write(stored.name, stored.digest, encode(entry), owned=entry.owner == "config")
+    definition = encode(entry)
+    write = Write(
+        stored.name,
+        stored.digest,
+        definition,
+        owned=entry.owner == "config",
+        differing=differing(_definition_of(stored), definition),
+    )
     state = replace(old.state, quarantined=None)
     position = None
     if reason:
@@ -172,6 +187,7 @@ def pause(stored: Stored, reason: str, now_ms: int, until_ms: int | None = None)
         paused=pause_json,
         resume_at_ms=until_ms,
         pause_digest=stored.pause_digest,
+        differing=differing(b"", b"", **both(_pause_of(state), pause_of(reason, until_ms))),
     )
     if old.condition in ("active", "failing", "exhausted"):
         position = _stop(old, now_ms)
@@ -205,6 +221,7 @@ def resume(stored: Stored, now_ms: int, *, catch_up: bool = False) -> Edit | Non
         owned=old.owner == "config",
         paused="",
         pause_digest=stored.pause_digest,
+        differing=differing(b"", b"", **both(_pause_of(old.state), _NOT_PAUSED)),
     )
     entry = old
     state = replace(
@@ -252,7 +269,27 @@ def removal(stored: Stored, now_ms: int, act: str = "removed") -> Removal:
     """The removal of the entry, with its due slots recorded."""
     lost = _lost(stored, now_ms, act)
     cursor_ms = stored.state.cursor_ms or None
-    return Removal(stored.name, stored.digest, cursor_ms, lost, lost.reason if lost else act)
+    reason = lost.reason if lost else act
+    fields = differing(_definition_of(stored), b"", **both(_pause_of(stored.state), _NOT_PAUSED))
+    return Removal(stored.name, stored.digest, cursor_ms, lost, reason, differing=fields)
+
+
+#: The change log's word for an entry that is not paused.
+_NOT_PAUSED = pause_of(None, None)
+
+
+def _pause_of(state: EntryState) -> dict[str, str | None]:
+    return pause_of(state.paused, state.paused_until_ms)
+
+
+def _definition_of(stored: Stored) -> bytes:
+    """The definition as it is stored, or b"" if it cannot be written again."""
+    if stored.entry is None:
+        return stored.raw
+    try:
+        return encode(stored.entry)
+    except Exception:  # removing and replacing an entry never depend on what it holds
+        return b""
 
 
 def rescheduled(old: Entry, new: Entry) -> bool:

@@ -14,6 +14,7 @@ from functools import partial
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.selection import entries_of, pages_of
 from habeat.client.swapping import Plan, swap
+from habeat.core.change_record import Way
 from habeat.errors import RevisionConflict
 from habeat.migrate.found import Reading, SourceEntry
 from habeat.migrate.plan import ADDS, Action, Here, Instant, Row, not_carried, planned
@@ -49,7 +50,7 @@ def migrated(
     Raises RedisUnavailable, CallTimeout, ForeignState, and RevisionConflict if other callers kept
     taking names of a batch. What was written before stays; call again to continue.
     """
-    calls = calls.bounded(len(reading.entries) / PER_SECOND)
+    calls = calls.by_way(Way.MIGRATE).bounded(len(reading.entries) / PER_SECOND)
     migrating = _Migrating(calls.planning() if dry_run else calls, reading, here, sent_until_ms)
     rows: list[Row] = [not_carried(each) for each in reading.uncarried]
     for batch in _batches(reading.entries):

@@ -28,6 +28,7 @@ from habeat.core.limits import DEFAULT_LIMITS, Limits
 from habeat.entries.affordable import check_affordable
 from habeat.entries.changes import change, position_after
 from habeat.entries.codec import encode, paused_json
+from habeat.entries.differing import differing
 from habeat.entries.draft import new_entry
 from habeat.entries.readable import shown
 from habeat.entries.schedules import schedule_of
@@ -263,6 +264,7 @@ def _written(found: SourceEntry, wanted: Entry, at: Instant, source: str) -> Row
         note=f"migrated from {source}",
         owned=entry.owner == "config",
     )
+    arrival = replace(arrival, differing=differing(b"", arrival.definition))
     return Row(
         name=found.name,
         action=Action.DECLARE if found.declared else Action.CARRY,

@@ -68,6 +68,8 @@ class Write:
     position: Position | None = None
     lost: SkippedRun | None = None
     pause_digest: str = ""
+    #: For the change log: the fields that differ (entries/differing.py).
+    differing: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Removal:
     cursor_ms: int | None
     lost: SkippedRun | None
     reason: str
+    differing: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class Renaming:
     due_ms: int | None
     requests: Sequence[tuple[str, str, bytes]]
     request_count: int
+    differing: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ class Arrival:
     fired: int
     note: str
     owned: bool = False
+    differing: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

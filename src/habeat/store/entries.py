@@ -9,9 +9,11 @@ nothing is written, and `Conflict` names that entry. If the reply to a write wit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
+from habeat.core.change_record import Author, ChangesKept, Way
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import SkippedRun
@@ -40,10 +42,20 @@ class RequestReply:
 class EntryStore:
     """Entries by name, read and written by the scripts."""
 
-    def __init__(self, caller: Caller, decode: Decode = codec.decode) -> None:
+    def __init__(
+        self, caller: Caller, decode: Decode = codec.decode, author: Author | None = None
+    ) -> None:
         self._caller = caller
         self._decode = decode
         self.index = NameIndex(caller)
+        #: Who makes the changes, for the change log.
+        self.author = author or Author()
+
+    def by_way(self, way: Way) -> EntryStore:
+        """This store for changes that are made by another way."""
+        other = copy(self)
+        other.author = self.author.with_way(way)
+        return other
 
     def names(self) -> list[str]:
         """All names, sorted."""
@@ -90,14 +102,16 @@ class EntryStore:
         self, writes: Sequence[Write], fence: Fence | None = None, mark: Mark | None = None
     ) -> PendingCall[Conflict | Unfenced | None]:
         """The same call, sent now and read later."""
-        head = (*_fence(fence), *_mark(mark), *_writes_words(writes))
-        return self._caller.send("write", *head).read_by(_verdict)
+        head = (*_fence(fence), *_mark(mark), *_writes_words(writes), "", "")
+        log = self._log_words([write.differing for write in writes])
+        return self._caller.send("write", *head, *log).read_by(_verdict)
 
     def write_within(
         self, bound: Bound, writes: Sequence[Write], mark: Mark | None = None
     ) -> Conflict | Full | None:
         """Make all of these changes, unless their new entries would exceed the bound."""
-        words = (*_writes_words(writes), bound.prefix, bound.most)
+        log = self._log_words([write.differing for write in writes])
+        words = (*_writes_words(writes), bound.prefix, bound.most, *log)
         reply = self._caller.run_packed("write", *_fence(None), *_mark(mark), *words)
         if text(reply[0]) == "full":
             return Full(int(reply[1]))
@@ -108,7 +122,9 @@ class EntryStore:
     ) -> Conflict | Unfenced | None:
         """Remove all of these entries or none."""
         words = [word for removal in removals for word in _removal_words(removal)]
-        reply = self._caller.run("remove", *_fence(fence), *_mark(mark), len(removals), *words)
+        log = self._log_words([removal.differing for removal in removals])
+        head = (*_fence(fence), *_mark(mark), len(removals))
+        reply = self._caller.run("remove", *head, *words, *log)
         return _verdict(reply)
 
     def recall(self, mark: Mark) -> bool:
@@ -117,7 +133,8 @@ class EntryStore:
 
     def rename(self, renaming: Renaming, mark: Mark | None = None) -> Conflict | None:
         """Move an entry to another name, with its state and its requests."""
-        reply = self._caller.run("rename", *_mark(mark), *_renaming_words(renaming))
+        words = (*_renaming_words(renaming), *self._log_words([renaming.differing]))
+        reply = self._caller.run("rename", *_mark(mark), *words)
         return _unfenced_verdict(reply)
 
     def pauses(self, names: Sequence[str]) -> list[bytes]:
@@ -135,6 +152,7 @@ class EntryStore:
     def adopt(self, arrivals: Sequence[Arrival], mark: Mark | None = None) -> Conflict | None:
         """Add all of these entries, which come from elsewhere, or none."""
         words = [word for arrival in arrivals for word in _arrival_words(arrival)]
+        words += self._log_words([arrival.differing for arrival in arrivals])
         reply = self._caller.run_packed("adopt", *_mark(mark), len(arrivals), *words)
         return _unfenced_verdict(reply)
 
@@ -187,13 +205,19 @@ class EntryStore:
             declared = [one or bool(other) for one, other in zip(declared, found, strict=True)]
         return declared
 
-    def sweep(self, fence: Fence, slice_size: int) -> int | Unfenced:
+    def sweep(
+        self, fence: Fence, slice_size: int, changes: ChangesKept | None = None
+    ) -> int | Unfenced:
         """Forget the chains whose records have all left the ledger, in the next slice.
 
-        Returns how many were forgotten.
+        Returns how many were forgotten. It also trims the change log to `changes`.
         """
-        reply = self._caller.run("sweep", *fence.words, slice_size)
+        kept = changes or ChangesKept()
+        reply = self._caller.run("sweep", *fence.words, slice_size, kept.age_ms, kept.length)
         return unfenced(reply) or int(reply[2])
+
+    def _log_words(self, differing: Sequence[bytes]) -> list[bytes | str | int]:
+        return [self.author.by, str(self.author.way), *differing]
 
     def orphans(self, fence: Fence, stale_ms: int, slice_size: int) -> Orphans | Unfenced:
         """Config entries that no live replica declares any more, within the next slice."""

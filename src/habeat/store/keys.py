@@ -76,6 +76,16 @@ class Keys:
         return f"{self.base}ledger_last"
 
     @property
+    def changes(self) -> str:
+        """The change log: one record for each change of an entry."""
+        return f"{self.base}changes"
+
+    @property
+    def last_changes(self) -> str:
+        """The id of each entry's newest record in the change log."""
+        return f"{self.base}changes_last"
+
+    @property
     def tasks(self) -> str:
         """The tasks that the leader's code registers."""
         return f"{self.base}tasks"

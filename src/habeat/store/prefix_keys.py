@@ -21,7 +21,11 @@ from habeat.store.prefixes import REGISTRY
 #: One key per slot, request, client call, entry or configuration; `probe:` is the script check's.
 FAMILIES = ("fired", "request", "call", "lateness", "outcomes", "declared", "probe")
 
-_SINGLE = (*FIXED, "names", "ledger_last", "tasks", "controls", "shadow", "watched", "outcomes")
+_SINGLE = (
+    *FIXED,
+    *("names", "ledger_last", "changes", "changes_last", "tasks", "controls"),
+    *("shadow", "watched", "outcomes"),
+)
 
 #: Keys that SCAN looks at per call, and keys that one UNLINK deletes.
 SCAN_COUNT = 1_000

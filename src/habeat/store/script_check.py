@@ -177,6 +177,8 @@ def _clean(caller: Caller, keys: Keys) -> None:
         keys.outcomes,
         keys.call(MARK.name),
         keys.last_records,
+        keys.changes,
+        keys.last_changes,
         keys.names,
         keys.controls,
     ]

@@ -57,15 +57,20 @@ def _written(hand: Hand, name: bytes) -> Words:
     )  # fmt: skip
 
 
+def _logged(count: int) -> Words:
+    """What the change log needs: who, by which way, and the fields of each entry."""
+    return ("ann", "api", *(f'{{"n": [1, {at}]}}' for at in range(count)))
+
+
 def write(hand: Hand) -> Words:
     missing = [name for name in NAMES if name not in hand.view.entries]
     first = hand.one(missing) if missing and hand.odds(0.6) else hand.name()
     names = [first, *(hand.name() for _ in range(hand.one((0, 0, 1, 2))))]
     words = [word for name in names for word in _written(hand, name)]
-    bound: Words = ()
+    bound: Words = ("", "")
     if hand.odds(0.3):
         bound = (hand.one(("", "a", "b@")), hand.one((0, 1, 2, 9)))
-    return (*_fence(hand), *_mark(hand), len(names), *words, *bound)
+    return (*_fence(hand), *_mark(hand), len(names), *words, *bound, *_logged(len(names)))
 
 
 def remove(hand: Hand) -> Words:
@@ -75,7 +80,7 @@ def remove(hand: Hand) -> Words:
         digest = hand.view.digest_of(name) if hand.odds(0.9) else "0" * 40
         lost: Words = hand.one(((0, 0, 0), (hand.grid(), hand.grid(), 3)))
         words += [name, digest, _cursor_seen(hand, name), "removed", *lost]
-    return (*_fence(hand), *_mark(hand), len(names), *words)
+    return (*_fence(hand), *_mark(hand), len(names), *words, *_logged(len(names)))
 
 
 def rename(hand: Hand) -> Words:
@@ -94,7 +99,7 @@ def rename(hand: Hand) -> Words:
     digest = view.digest_of(old) if hand.odds(0.95) else ""
     return (
         *_mark(hand), old, digest, _cursor_seen(hand, old), new, _definition(hand), due,
-        total, len(moved), *orders,
+        total, len(moved), *orders, *_logged(1),
     )  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def prune(hand: Hand) -> Words:
 def sweep(hand: Hand) -> Words:
     token, ttl_ms, known = hand.fence()
     known += hand.odds(0.2)  # it is drawn seldom
-    return (token, ttl_ms, known, hand.one((1, 10)))
+    return (token, ttl_ms, known, hand.one((1, 10)), 5_000, 3)
 
 
 def samehost(hand: Hand) -> Words:

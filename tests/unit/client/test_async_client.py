@@ -17,7 +17,7 @@ from habeat.client import AsyncClient, Client
 Result = TypeVar("Result")
 
 #: What needs no Redis is not awaited.
-PLAIN = {"policies", "timezone", "redis"}
+PLAIN = {"acting_as", "policies", "timezone", "redis"}
 ITERATED = {"list", "follow"}
 WAIT_S = 30.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.verification.mutations import (
+    in_change_log,
     in_client,
     in_django,
     in_engine,
@@ -26,6 +27,7 @@ PARTS: dict[str, list[Device]] = {
     "Dispatch, catch-up, edits": in_engine.ALL,
     "Bulkheads: whose fault, whose key": in_faults.ALL,
     "Calls of the Client": in_client.ALL,
+    "The change log": in_change_log.ALL,
     "Django's admin": in_django.ALL,
     "What is stored is hostile until decoded": in_stored_values.ALL,
     "Names, and Celery's settings": in_names.ALL,

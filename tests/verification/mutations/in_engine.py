@@ -56,6 +56,7 @@ _RECOVERY = "engine/recovery.py"
 _CATCHUP = "core/catchup.py"
 _RECONCILE = "beat/declared/reconcile.py"
 _SEEDING = "beat/declared/seeding.py"
+_DECLARING = "entries/declaring.py"
 _EDITS = "entries/changes.py"
 _PLANNING = "engine/planning.py"
 _PLAN = "engine/plan.py"
@@ -982,15 +983,15 @@ EDITING = [
     Device(
         "reconcile: generation",
         "An older deploy never overwrites a newer one's definition",
-        _SEEDING,
-        "if found.fingerprint == declared.fingerprint or found.generation >= generation:",
-        "if found.fingerprint == declared.fingerprint:",
+        _DECLARING,
+        "    if found.generation >= generation:\n",
+        "    if False:\n",
         RECONCILE,
     ),
     Device(
         "reconcile: the same generation",
         "A change of leader does not move an entry of which each replica declares another",
-        _SEEDING,
+        _DECLARING,
         "found.generation >= generation:",
         "found.generation > generation:",
         RECONCILE,
@@ -998,7 +999,7 @@ EDITING = [
     Device(
         "reconcile: owner",
         "An entry of the API is never touched by a deploy",
-        _SEEDING,
+        _DECLARING,
         'if found.owner != "config":',
         "if False:",
         RECONCILE,
@@ -1006,11 +1007,10 @@ EDITING = [
     Device(
         "reconcile: unreadable is left alone",
         "What cannot be read is not overwritten",
-        _SEEDING,
-        "        if found is None:\n",
-        "        if found is None:\n"
-        "            return self._new(stored, declared, now_ms, lost_lately)\n"
-        "        if found is None:\n",
+        _DECLARING,
+        "        return Decision(Verdict.UNREADABLE)\n",
+        "        write = changes.seeded(stored, declared, now_ms, generation)\n"
+        "        return Decision(Verdict.UNREADABLE, write)\n",
         RECONCILE,
     ),
     Device(
@@ -1082,8 +1082,8 @@ EDITING = [
         "reconcile: loss in the ledger",
         "After a loss each entry has one record of it",
         _SEEDING,
-        "return replace(write, lost=lost) if lost_lately else write",
-        "return write",
+        "            return replace(decision.write, lost=lost)\n",
+        "            return decision.write\n",
         RECONCILE,
     ),
     Device(
@@ -1121,9 +1121,9 @@ EDITING = [
     Device(
         "reconcile: prune owner",
         "Pruning touches no entry of the API",
-        _RECONCILE,
-        'if stored.entry is not None and stored.entry.owner == "config"',
-        "if stored.entry is not None",
+        _DECLARING,
+        'if stored.entry is None or stored.entry.owner != "config":',
+        "if stored.entry is None:",
         RECONCILE_CHECKS,
     ),
     Device(

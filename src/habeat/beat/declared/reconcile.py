@@ -18,10 +18,11 @@ from functools import partial
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.seeding import COMPARED, Seeding, Terms
+from habeat.core.change_record import ChangesKept, Way
 from habeat.core.events import EventCode
 from habeat.core.lease import Fence, Token
 from habeat.engine.fenced import Lead
-from habeat.entries import changes
+from habeat.entries.declaring import pruning
 from habeat.log import log_event
 from habeat.ports import Unfenced
 from habeat.ports.entries import Removal
@@ -36,8 +37,14 @@ STALE_MS = 60_000
 class Reconcile:
     """Adds, changes and prunes the entries of beat_schedule, a slice at a time."""
 
-    def __init__(self, store: EntryStore, beat_schedule: BeatSchedule) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: EntryStore,
+        beat_schedule: BeatSchedule,
+        changes_kept: ChangesKept | None = None,
+    ) -> None:
+        self._store = store = store.by_way(Way.BEAT_SCHEDULE)
+        self._changes_kept = changes_kept
         self._seeding = Seeding(store, beat_schedule)
         self._under: tuple[Token, str, Terms] | None = None
         self._next_look_us = 0
@@ -92,7 +99,8 @@ class Reconcile:
             self._begin(lead, terms, owned)
         else:
             self._owned, self._seeding.made = owned, 0
-            lead.call(lambda fence: self._store.sweep(fence, SWEPT))
+            kept = self._changes_kept
+            lead.call(lambda fence: self._store.sweep(fence, SWEPT, kept))
             self._index_at = REINDEX if self._store.index.page("", b"", 1) is None else None
             self._pruning = self._prune(lead)
 
@@ -113,9 +121,9 @@ class Reconcile:
     def _remove(self, lead: Lead, names: Sequence[str]) -> None:
         snapshot = self._store.read(names)
         removals = [
-            changes.removal(stored, snapshot.now_ms, "pruned")
+            removal
             for stored in snapshot.stored
-            if stored.entry is not None and stored.entry.owner == "config"
+            if (removal := pruning(stored, snapshot.now_ms)) is not None
         ]
         if removals:
             removed = lead.call(partial(self._removed, removals))

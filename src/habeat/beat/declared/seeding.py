@@ -24,13 +24,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
-from habeat.core.entry import Entry
 from habeat.core.events import EventCode
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.engine.fenced import Lead
 from habeat.engine.trouble_log import TroubleLog
-from habeat.entries import changes
 from habeat.entries.codec import is_declared_as
+from habeat.entries.declaring import Verdict, declared_decision
 from habeat.ports.entries import Snapshot, Stored, Write
 from habeat.store.entries import EntryStore
 from habeat.store.pages import WRITTEN
@@ -202,40 +201,30 @@ class Seeding:
 
     def _write_of(self, stored: Stored, now_ms: int, lost_lately: bool) -> Write | None:
         declared, generation = self._declared[stored.name], self._terms.generation
-        if not stored.exists:
-            return self._new(stored, declared, now_ms, lost_lately)
-        found = stored.entry
-        if found is None:
-            self.unreadable.add(stored.name)
-            self._trouble.error(
-                stored.name,
-                EventCode.ENTRY_NOT_STORED,
-                "habeat: entry %r is in beat_schedule, but its stored definition cannot be read "
-                "(%s); it is left unchanged: remove it to have it stored again",
-                stored.name,
-                stored.unreadable,
-                entry=stored.name,
-            )
-            return None
-        if found.owner != "config":
-            self.clashes.add(stored.name)
-            self._trouble.error(
-                stored.name,
-                EventCode.NAME_CLASH,
-                "habeat: entry %r of beat_schedule is not used: the API has an entry of the same "
-                "name; rename one of them",
-                stored.name,
-                entry=stored.name,
-            )
-            return None
-        # A higher generation is a newer deploy's. In a rolling deploy, its definition stays. The
-        # same one is that of replicas started together with ours, which declare something else.
-        if found.fingerprint == declared.fingerprint or found.generation >= generation:
-            return None
-        edit = changes.change(stored, replace(declared, generation=generation), now_ms)
-        return None if edit is None else edit.write
-
-    def _new(self, stored: Stored, declared: Entry, now_ms: int, lost_lately: bool) -> Write:
-        write = changes.seeded(stored, declared, now_ms, self._terms.generation)
-        lost = SkippedRun(now_ms, now_ms, 0, Outcome.MISSED, "history lost")
-        return replace(write, lost=lost) if lost_lately else write
+        decision = declared_decision(stored, declared, now_ms, generation)
+        match decision.verdict:
+            case Verdict.UNREADABLE:
+                self.unreadable.add(stored.name)
+                self._trouble.error(
+                    stored.name,
+                    EventCode.ENTRY_NOT_STORED,
+                    "habeat: entry %r is in beat_schedule, but its stored definition cannot be "
+                    "read (%s); it is left unchanged: remove it to have it stored again",
+                    stored.name,
+                    stored.unreadable,
+                    entry=stored.name,
+                )
+            case Verdict.CLASH:
+                self.clashes.add(stored.name)
+                self._trouble.error(
+                    stored.name,
+                    EventCode.NAME_CLASH,
+                    "habeat: entry %r of beat_schedule is not used: the API has an entry of the "
+                    "same name; rename one of them",
+                    stored.name,
+                    entry=stored.name,
+                )
+        if decision.write is not None and not stored.exists and lost_lately:
+            lost = SkippedRun(now_ms, now_ms, 0, Outcome.MISSED, "history lost")
+            return replace(decision.write, lost=lost)
+        return decision.write

@@ -47,6 +47,7 @@ from habeat.contrib.django.showing import (
     slots,
     summary,
 )
+from habeat.core.change_record import Author, Way
 from habeat.core.entry import Entry as StoredEntry
 from habeat.errors import (
     CallTimeout,
@@ -114,6 +115,11 @@ class EntryAdmin(admin.ModelAdmin):
     def get_client(self, request: Any) -> Client:
         """The client for this request."""
         return default_client()
+
+    def _acting_client(self, request: Any) -> Client:
+        """The client for this request, whose changes are recorded as the user's."""
+        author = Author(str(request.user.get_username()), Way.ADMIN)
+        return self.get_client(request).acting_as(author)
 
     def has_pause_permission(self, request: Any) -> bool:
         """Whether this user may pause and resume entries."""
@@ -183,7 +189,7 @@ class EntryAdmin(admin.ModelAdmin):
     def add_view(self, request: Any, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        client = self.get_client(request)
+        client = self._acting_client(request)
         if request.method != "POST":
             return self._form_page(request, EntryForm(entry=None, timezone=client.timezone), None)
         form = EntryForm(request.POST, entry=None, timezone=client.timezone)
@@ -199,7 +205,7 @@ class EntryAdmin(admin.ModelAdmin):
     ) -> HttpResponse:
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        client, name = self.get_client(request), name_of(object_id)
+        client, name = self._acting_client(request), name_of(object_id)
         may_change = self.has_change_permission(request)
         if request.method == "POST":
             if not may_change:
@@ -365,7 +371,7 @@ class EntryAdmin(admin.ModelAdmin):
         form = action.form(request.POST if is_confirmed else None)
         if not is_confirmed or not form.is_valid():
             return self._confirm_page(request, slug, names, form)
-        call = Call(self.get_client(request), request.user, names, form.cleaned_data)
+        call = Call(self._acting_client(request), request.user, names, form.cleaned_data)
         try:
             done = action.run(call)
         except ValidationError as error:

@@ -5,9 +5,11 @@
 --      for each: name, definition, paused ('' if it is not, otherwise JSON), end of the pause ms
 --        ('' if only a person ends it), cursor ms, next slot ms, due ms ('' if not scheduled),
 --        last fired ms ('' if never), count, reason of the ledger's note, owned by config ('1' | '0')
+--      Then what changes.lua needs.
 -- Returns {'ok', now us} or {'conflict', name}: that name is taken, or {'closed'}; all or nothing.
 --
 -- Replay: a write whose mark is known is not done again, and gets the same reply.
+-- include: changes.lua
 
 if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
@@ -26,8 +28,11 @@ for i = 0, total - 1 do
     return {'conflict', name}
   end
 end
+open_change_log()
 for i = 0, total - 1 do
   local at = FIRST + i * FIELDS
+  local digest = digest_of(ARGV[at + 1])
+  log_change(ARGV[at], 'added', '', digest, FIRST + total * FIELDS, i + 1)
   local name, definition, paused, resume_at, cursor, slot, due, fired, count, reason, owned =
     unpack(ARGV, at, at + FIELDS - 1)
   redis.call('HSET', ENTRIES, name, definition)
@@ -49,6 +54,7 @@ for i = 0, total - 1 do
   write_due(name, paused == '' and due or '')
   record(name, cursor, 'note', reason, 0, cursor, '', 0, 0)
 end
+trim_change_log()
 remember(mark, ARGV[2])
 wake('changed')
 return {'ok', int(NOW_US)}

@@ -4,11 +4,12 @@
 -- ARGV 1 token ('' if not fenced), 2 ttl ms, 3 heartbeat known, 4 mark of this removal ('' for
 --      none), 5 how long to keep the mark ms, 6 number of entries; for each:
 --        name, digest expected, cursor expected ('' if it does not matter), reason,
---        first slot ms, last slot ms, count (0 if nothing was due)
+--        first slot ms, last slot ms, count (0 if nothing was due). Then what changes.lua needs.
 -- Returns {'ok', now us} or {'conflict', name} or {'lost', holder} or {'closed'}
 --      or {'behind', now us, heartbeat}; all or nothing.
 --
 -- Replay: a removal whose mark is known is not done again, and gets the same reply.
+-- include: changes.lua
 
 local token = ARGV[1]
 local refused = token ~= '' and fenced(token, ARGV[2], ARGV[3])
@@ -31,8 +32,10 @@ for i = 0, total - 1 do
     return {'conflict', ARGV[at]}
   end
 end
+open_change_log()
 for i = 0, total - 1 do
   local at = FIRST + i * FIELDS
+  log_change(ARGV[at], 'removed', ARGV[at + 1], '', FIRST + total * FIELDS, i + 1)
   local name, _, _, reason, first, last, count = unpack(ARGV, at, at + FIELDS - 1)
   if count ~= '0' then
     record(name, first, 'skipped', reason, count, last, token, 0, 0)
@@ -46,6 +49,7 @@ for i = 0, total - 1 do
   redis.call('SREM', OWNED, name)
   redis.call('DEL', BASE .. 'lateness:' .. name, BASE .. 'outcomes:' .. name)
 end
+trim_change_log()
 remember(mark, ARGV[5])
 wake('changed')
 return {'ok', int(NOW_US)}

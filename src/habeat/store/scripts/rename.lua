@@ -4,10 +4,11 @@
 -- ARGV 1 mark of this call ('' for none), 2 how long to keep it ms, 3 name, 4 digest expected,
 --      5 cursor expected ('' if it cannot be read), 6 new name, 7 definition, 8 due ms ('' if not
 --      scheduled), 9 number of all requests expected, 10 number of requests for this entry; for
---      each: id, digest expected, the request under the new name
+--      each: id, digest expected, the request under the new name. Then what changes.lua needs.
 -- Returns {'ok', now us} or {'conflict', name} or {'closed'}; all or nothing.
 --
 -- Replay: a call whose mark is known is not carried out again, and gets the same reply.
+-- include: changes.lua
 
 if not own_keys_are_sound() then
   return redis.error_reply('habeat: a key under this prefix has a foreign type')
@@ -33,6 +34,11 @@ for i = 1, tonumber(ARGV[10]) do
   end
 end
 
+open_change_log()
+local author_at, after = 11 + 3 * tonumber(ARGV[10]), digest_of(ARGV[7])
+log_change(old, 'renamed', ARGV[4], after, author_at, 1)
+log_change(new, 'renamed', ARGV[4], after, author_at, 1)
+redis.pcall('HDEL', LAST_CHANGES, old)
 redis.call('HSET', ENTRIES, new, ARGV[7])
 redis.call('HDEL', ENTRIES, old)
 index(new)
@@ -64,6 +70,7 @@ end
 local slot = state and int(state.cursor) or int(NOW)
 record(old, slot, 'note', 'renamed to ' .. new, 0, slot, '', 0, 0)
 record(new, slot, 'note', 'renamed from ' .. old, 0, slot, '', 0, 0)
+trim_change_log()
 remember(ARGV[1], ARGV[2])
 wake('changed')
 return {'ok', int(NOW_US)}

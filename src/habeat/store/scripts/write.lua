@@ -10,14 +10,16 @@
 --        owned by config ('1' | '0'), cursor ms ('' to keep cursor and due), next slot ms,
 --        next due ms, and the slots that will not fire because of this write: outcome
 --        ('' if there are none), reason, first slot ms, last slot ms, count.
---      Then, if the number of entries is bounded: the prefix of their names, and how many of them
---        there may be. New entries beyond that are refused. While the index of names is incomplete,
---        they are not counted here; the caller has counted them.
+--      Then the prefix of bounded names, and how many entries may have it ('' and '' if the number
+--        is not bounded). New entries beyond that are refused. While the index of names is
+--        incomplete, they are not counted here; the caller has counted them.
+--      Then what changes.lua needs.
 -- Returns {'ok', now us} or {'conflict', name} or {'full', how many there are} or {'lost', holder}
 --      or {'closed'} or {'behind', now us, heartbeat}
 --
 -- Replay: a write whose mark is known is not done again, and gets the same reply. Without a mark, a
 -- second call is a conflict, because it finds its own definition instead of the expected one.
+-- include: changes.lua
 
 local token = ARGV[1]
 local refused = token ~= '' and fenced(token, ARGV[2], ARGV[3])
@@ -74,6 +76,18 @@ local function exceeded(prefix, most)
   return present and present + new > most and present or nil
 end
 
+-- What the write does to the entry, in the change log's word; nil if it changes nothing but its
+-- position.
+local function act_of(digest, definition, paused)
+  local is_written = definition ~= '' and digest_of(definition) ~= digest
+  if is_written and digest == '' then
+    return 'added'
+  elseif paused ~= '' then
+    return paused == '-' and 'resumed' or 'paused'
+  end
+  return is_written and 'changed' or nil
+end
+
 local function write(name, digest, _, _, definition, paused, resume_at, owned, cursor, slot, due,
     outcome, reason, first, last, count)
   if definition ~= '' then
@@ -120,10 +134,18 @@ local present = exceeded(ARGV[bound_at], tonumber(ARGV[bound_at + 1] or ''))
 if present then
   return {'full', present}
 end
+open_change_log()
 for i = 0, total - 1 do
   local at = FIRST + i * FIELDS
+  local name, digest, definition, paused = ARGV[at], ARGV[at + 1], ARGV[at + 4], ARGV[at + 5]
+  local act = act_of(digest, definition, paused)
+  if act then
+    local after = definition ~= '' and digest_of(definition) or digest
+    log_change(name, act, digest, after, bound_at + 2, i + 1)
+  end
   write(unpack(ARGV, at, at + FIELDS - 1))
 end
+trim_change_log()
 remember(mark, ARGV[5])
 wake('changed')
 return {'ok', int(NOW_US)}

@@ -1,0 +1,78 @@
+"""What a deploy does to each stored entry: decided here for the leader that does it and for `plan`.
+
+Pure: from an entry as read, what the code declares under its name, and Redis' time, to a verdict
+and a write. The rules:
+
+- An entry that is not stored is added. If a state without a definition was left behind, the entry
+  takes it over: it continues from that cursor.
+- One that is stored as declared is left. So is one that a newer deploy has written, one of the
+  API that has the same name, and one that cannot be read.
+- All others are changed. A paused entry stays paused.
+- A stored entry of beat_schedule that no live replica declares any more is pruned, if it can be
+  read.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from habeat.core.entry import Entry
+from habeat.entries import changes
+from habeat.ports.entries import Removal, Stored, Write
+
+
+class Verdict(enum.StrEnum):
+    """What becomes of an entry."""
+
+    ADD = "add"
+    TAKE_OVER = "take over"
+    CHANGE = "change"
+    PRUNE = "prune"
+    SAME = "same"
+    #: The API has an entry of this name.
+    CLASH = "clash"
+    UNREADABLE = "unreadable"
+    #: A deploy of this generation or a later one has written another definition.
+    NEWER = "newer"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict about one entry, and what is written; None for an entry that is left."""
+
+    verdict: Verdict
+    write: Write | None = None
+
+
+def declared_decision(stored: Stored, declared: Entry, now_ms: int, generation: int) -> Decision:
+    """What a deploy of this generation does to an entry that it declares.
+
+    Raises what the entry's schedule raises: then the entry is left as it is.
+    """
+    found = stored.entry
+    if not stored.exists:
+        write = changes.seeded(stored, declared, now_ms, generation)
+        return Decision(Verdict.TAKE_OVER if stored.state.cursor_ms else Verdict.ADD, write)
+    if found is None:
+        return Decision(Verdict.UNREADABLE)
+    if found.owner != "config":
+        return Decision(Verdict.CLASH)
+    if found.fingerprint == declared.fingerprint:
+        return Decision(Verdict.SAME)
+    # A higher generation is a newer deploy's. In a rolling deploy, its definition stays. The same
+    # one is that of replicas started together with ours, which declare something else.
+    if found.generation >= generation:
+        return Decision(Verdict.NEWER)
+    edit = changes.change(stored, replace(declared, generation=generation), now_ms)
+    return Decision(Verdict.SAME) if edit is None else Decision(Verdict.CHANGE, edit.write)
+
+
+def pruning(stored: Stored, now_ms: int) -> Removal | None:
+    """The removal of an entry that no live replica declares any more; None if it stays.
+
+    An entry that cannot be read is left to a person, and one of the API is never pruned.
+    """
+    if stored.entry is None or stored.entry.owner != "config":
+        return None
+    return changes.removal(stored, now_ms, "pruned")

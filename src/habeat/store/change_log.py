@@ -1,0 +1,114 @@
+"""The change log: one record for each change of an entry, written by the scripts that change it.
+
+Another program may have written anything into the key, so every record is read defensively: what
+is not as it should be is shown as empty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from habeat.ports import StoreUnavailable
+from habeat.store.calling import Caller, optional_ms, text
+from habeat.store.pipelining import wire
+
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedChange:
+    """One record. `fields` has the values before and after by name, or True if they are not kept.
+
+    `before` and `after` are the digests of the definition, "" where there was none.
+    """
+
+    id: str
+    at_ms: int
+    entry: str
+    act: str
+    by: str
+    way: str
+    before: str
+    after: str
+    fields: Mapping[str, Any]
+
+
+class ChangeLog:
+    """Reads the log of one prefix."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def newest_first(self, since_ms: int | None = None) -> Iterator[LoggedChange]:
+        """The records written at or after `since_ms` (Redis time)."""
+        low = "-" if since_ms is None else str(max(0, since_ms))
+        high = "+"
+        while True:
+            page = self._page(low, high)
+            yield from (_record(text(identity), fields) for identity, fields in page)
+            if len(page) < PAGE:
+                return
+            high = f"({text(page[-1][0])}"
+
+    def last_of(self, entry: str) -> LoggedChange | None:
+        """The newest record of an entry that exists; None if it has left the log."""
+        keys = self._caller.keys
+        found = self._reading(lambda client: client.hget(keys.last_changes, wire(entry)), b"")
+        identity = text(found or b"")
+        if not _is_id(identity):
+            return None
+        page = self._reading(lambda client: client.xrange(keys.changes, identity, identity), ())
+        records = [_record(text(each), fields) for each, fields in page]
+        return next((record for record in records if record.entry == entry), None)
+
+    def _page(self, low: str, high: str) -> list[Any]:
+        key = self._caller.keys.changes
+        return list(
+            self._reading(lambda client: client.xrevrange(key, max=high, min=low, count=PAGE), ())
+        )
+
+    def _reading(self, act: Any, instead: Any) -> Any:
+        """What `act` reads; `instead` if another program's value is where ours belongs."""
+        try:
+            return self._caller.do(act)
+        except StoreUnavailable as error:
+            if "WRONGTYPE" in str(error):
+                return instead
+            raise
+
+
+def _is_id(word: str) -> bool:
+    at_ms, dash, place = word.partition("-")
+    return bool(dash) and all(part.isascii() and part.isdigit() for part in (at_ms, place))
+
+
+def _record(identity: str, raw: Mapping[bytes, bytes]) -> LoggedChange:
+    words = {text(key): text(value) for key, value in raw.items()}
+    return LoggedChange(
+        id=identity,
+        at_ms=optional_ms(identity.partition("-")[0]) or 0,
+        entry=words.get("entry", "?"),
+        act=words.get("act", "?"),
+        by=words.get("by", ""),
+        way=words.get("way", "?"),
+        before=words.get("before", ""),
+        after=words.get("after", ""),
+        fields=_fields(words.get("fields", "")),
+    )
+
+
+def _fields(raw: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(raw) if raw else {}
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        name: value
+        for name, value in found.items()
+        if value is True or (isinstance(value, list) and len(value) == 2)
+    }
