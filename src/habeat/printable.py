@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
@@ -27,6 +28,8 @@ LEAVES_AT_MOST = 1_000
 DEPTH_AT_MOST = 20
 
 _CUT = "…"
+#: A password in a URL. It may contain anything but a blank; the last @ ends it.
+_PASSWORD = re.compile(r"(://[^\s:@/]{0,200}:)[^\s]{1,1000}@")
 
 
 def printable(text: str, max_chars: int | None = None) -> str:
@@ -120,6 +123,11 @@ def redacted(text: str, **roots: object) -> str:
     for form in sorted(quoted, key=len, reverse=True):
         text = text.replace(form, f"<{quoted[form]}>")
     return text
+
+
+def without_passwords(text: str) -> str:
+    """`text` with the passwords of URLs replaced: ``amqp://user:**@host``."""
+    return _PASSWORD.sub(r"\1**@", text)
 
 
 def _leaves(roots: Mapping[str, object]) -> Iterator[tuple[str, object]]:

@@ -53,6 +53,7 @@ from habeat.store.calling import Caller, text
 from habeat.store.connection import AnyRedis, Connections
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
+from habeat.store.events import RedisEventLog
 from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.keys import Keys
@@ -87,7 +88,9 @@ class ReplicaParts:
             client = self.connections.short_lived(RELEASE_TIMEOUT_S, self.keys.meta)
             try:
                 caller = Caller(_Single(client), self.keys)
-                RedisElectionStore(caller, SystemClock(), "").release(token, self.election.nonce)
+                RedisElectionStore(caller, SystemClock(), "").release(
+                    token, self.election.nonce, "stop"
+                )
             finally:
                 client.close()
         except Exception:
@@ -173,7 +176,8 @@ class _Assembly:
         self.connections = before.connections if before else _connections(settings)
         self.caller = caller = Caller(self.connections, self.keys)
         self.wake_channel = RedisWakeChannel(self.connections, self.keys, nonce, self.clock)
-        self.leases = RedisElectionStore(caller, self.clock, self.owner)
+        self.identity = who = Identity.of_this_process(nonce, self.clock)
+        self.leases = RedisElectionStore(caller, self.clock, self.owner, host=who.host, pid=who.pid)
         self.preflight = preflight = (
             before.preflight if before else Preflight(self.connections, caller, nonce, self.clock)
         )
@@ -181,7 +185,7 @@ class _Assembly:
         self.election = Election(
             self.leases, self.clock, pace, nonce, barred=lambda: preflight.barred
         )
-        self.store = _dispatch_store(caller, settings, self.limits.stored_bytes)
+        self.store = _dispatch_store(caller, settings, self.limits.stored_bytes, who)
 
     def add_definitions(self, beat_schedule: BeatSchedule) -> None:
         """What entries of Redis and of `beat_schedule` mean to this replica's code."""
@@ -258,13 +262,20 @@ class _Assembly:
             settings=_engine_settings(self.settings, max_interval_s),
             stopping=lambda: stopper.requested,
             asker=ScheduleThreads(self.clock),
+            event_log=RedisEventLog(
+                self.caller,
+                self.nonce,
+                self.identity.host,
+                self.identity.pid,
+                self.settings.error_chars,
+            ),
         )
         return engine
 
     def _housekeeping(self, broker_failures: Callable[[], int]) -> Replica:
         inspection, entries, declared = Inspection(self.caller), self.entries, self.beat_schedule
         return Replica(
-            identity=Identity.of_this_process(self.nonce, self.clock),
+            identity=self.identity,
             election=self.election,
             lease_store=self.leases,
             entry_store=entries,
@@ -302,7 +313,7 @@ class _Assembly:
 
 
 def _dispatch_store(
-    caller: Caller, settings: Settings, definition_bytes: int
+    caller: Caller, settings: Settings, definition_bytes: int, who: Identity
 ) -> RedisDispatchStore:
     return RedisDispatchStore(
         caller,
@@ -315,6 +326,8 @@ def _dispatch_store(
         dead_length=settings.dead_length,
         definition_bytes=definition_bytes,
         shadow=settings.shadow,
+        host=who.host,
+        pid=who.pid,
     )
 
 

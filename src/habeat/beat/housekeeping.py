@@ -365,7 +365,7 @@ class Replica:
             "handing over, and not competing for the lease for %d s",
             SIT_OUT_MS // 1_000,
         )
-        self._election.resign(SIT_OUT_MS)
+        self._election.resign(SIT_OUT_MS, "broker")
 
     def _now_ms(self) -> int:
         return self._clock.monotonic_us() // 1_000

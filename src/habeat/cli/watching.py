@@ -8,6 +8,7 @@ from habeat.cli.errors import as_typed
 from habeat.cli.group import bad, command, json_option
 from habeat.cli.printing import entries_counted, exact, full, pairs, plain, say, say_json, when
 from habeat.client import Client, Replica, Status
+from habeat.client.events import CAUSES
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.core.differences import in_words
@@ -17,15 +18,6 @@ from habeat.core.health import error as redis_away
 from habeat.entries.spans import milliseconds
 from habeat.errors import RedisUnavailable
 from habeat.printable import plural
-
-#: How a leader came to lead, in words.
-CAUSES = {
-    "first": "the first leader",
-    "released": "after the previous leader gave up its lease",
-    "expired": "after the lease expired",
-    "crash": "after the previous leader crashed",
-    "stuck": "after the previous leader froze",
-}
 
 Lines = str | Sequence[str]
 

@@ -14,6 +14,7 @@ from habeat.client.change_records import ChangeRecord, FieldChange
 from habeat.client.client import Client
 from habeat.client.comparing import ComparedSlot, Diff
 from habeat.client.dead_letters import DeadLetter
+from habeat.client.events import Event, EventReplica
 from habeat.client.exchange import LoadReport
 from habeat.client.explanation.links import Explanation, Link
 from habeat.client.guard import Guard
@@ -28,6 +29,7 @@ from habeat.client.stepping_down import HandOver
 from habeat.client.syncing import SyncPlan
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, Owner, Policies
+from habeat.core.events import EventCode
 from habeat.core.health import Finding, Severity
 from habeat.core.other_schedulers import OtherScheduler
 
@@ -51,6 +53,9 @@ __all__ = [
     "EntryChanges",
     "EntryCounts",
     "EntryState",
+    "Event",
+    "EventCode",
+    "EventReplica",
     "Explanation",
     "FieldChange",
     "Finding",

@@ -165,6 +165,7 @@ class AsyncClient:
     diff = _awaited(Client.diff)
     drift = _awaited(Client.drift)
     explain = _awaited(Client.explain)
+    events = _awaited(Client.events)
     history = _awaited(Client.history)
 
     @_described_by(Client.follow)

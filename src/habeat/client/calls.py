@@ -36,6 +36,7 @@ from habeat.store.connection import AnyRedis, Connections
 from habeat.store.controls import ControlStore
 from habeat.store.dead_letters import DeadStore
 from habeat.store.entries import EntryStore
+from habeat.store.events import Events
 from habeat.store.inspection import Inspection
 from habeat.store.keys import Keys
 from habeat.store.known_tasks import KnownTasksStore
@@ -76,6 +77,7 @@ class Session:
         self.entries = EntryStore(caller)
         self.inspection = Inspection(caller)
         self.changes = ChangeLog(caller)
+        self.events = Events(caller)
         self.dead = DeadStore(caller)
         self.prefix_keys = PrefixKeys(caller)
         self.known_tasks = KnownTasksStore(caller)

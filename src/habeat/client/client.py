@@ -27,6 +27,7 @@ from habeat.client.comparing import DAY, TOLERANCE, Diff, Period, compared
 from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
 from habeat.client.deferring import writes_for
 from habeat.client.editing import Editing, pausing, resuming, switching
+from habeat.client.events import Event, codes_of, events
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
 from habeat.client.explanation.gathering import explained
 from habeat.client.explanation.links import Explanation
@@ -74,6 +75,7 @@ Drifts = list[Drift]
 Records = list[LedgerRecord]
 DeadLetters = list[DeadLetter]
 Changes = list[ChangeRecord]
+Events = list[Event]
 
 
 class Client:
@@ -312,6 +314,32 @@ class Client:
         the last record. ValidationError if `after` is not the id of a record.
         """
         return self._follower(name, outcome, after).records()
+
+    def events(
+        self,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
+        limit: int = 100,
+        *,
+        code: str | Iterable[str] = (),
+    ) -> Events:
+        """What happened to the schedule as a whole, newest first: changes of leader, outages of
+        Redis and of the broker, losses of data.
+
+        `since` and `until` bound when it was stored: moments, or timedeltas before now. With
+        `code`, only events with this code, or with one of several. Raises ValidationError, and
+        NotAllowed for a client whose guard has a scope.
+        """
+        if self._calls.guard.scope != Scope():
+            raise NotAllowed("", "events", "the entries of this client's scope, not all replicas")
+        codes = codes_of(code)
+        calls = self._calls.bounded()
+
+        def read(session: Session) -> Events:
+            bounds = _from_ms(session, since), _from_ms(session, until, "until")
+            return events(session.events, *bounds, limit, codes, calls.check)
+
+        return calls.read(read)
 
     def _follower(
         self, name: str | None, outcome: OutcomeName | Iterable[OutcomeName], after: str | None
@@ -911,5 +939,9 @@ def _lateness(names: Sequence[str], session: Session) -> dict[str, Lateness]:
     return session.inspection.lateness(names)
 
 
-def _from_ms(session: Session, since: datetime | timedelta | None) -> int | None:
-    return None if since is None else since_ms(since, session.inspection.now_us() // 1_000)
+def _from_ms(
+    session: Session, since: datetime | timedelta | None, field: str = "since"
+) -> int | None:
+    if since is None:
+        return None
+    return since_ms(since, session.inspection.now_us() // 1_000, field)

@@ -101,17 +101,17 @@ class Drift:
     max_ms: int
 
 
-def since_ms(since: Any, now_ms: int) -> int | None:
+def since_ms(since: Any, now_ms: int, field: str = "since") -> int | None:
     """A datetime, or a timedelta before now, as Unix milliseconds; ValidationError."""
     if since is None:
         return None
     if isinstance(since, timedelta):
         return now_ms - since // timedelta(milliseconds=1)
     try:
-        return to_ms("since", since)
+        return to_ms(field, since)
     except ValidationError:
         allowed = "a datetime with a timezone, or a timedelta (that long ago)"
-        raise ValidationError("since", since, allowed) from None
+        raise ValidationError(field, since, allowed) from None
 
 
 def records(

@@ -104,6 +104,8 @@ class Election:
         self._gone: Token | None = None
         #: How many looks at the lease Redis has answered.
         self.looks = 0
+        #: Redis' time in the last of them.
+        self.looked_us = 0
         self._watch = Watch()
         self._next_look_ms = 0
         self._sits_out_until_ms = 0
@@ -225,18 +227,19 @@ class Election:
         if found.controls is not None:
             self.controls = controls_of(found.controls.stamp, found.controls.fields)
 
-    def resign(self, sit_out_ms: int = 0, *, until_taken: bool = False) -> None:
+    def resign(self, sit_out_ms: int = 0, why: str = "", *, until_taken: bool = False) -> None:
         """Release the lease, and do not compete for it for `sit_out_ms`.
 
         With `until_taken`, only until another replica has it, if that is earlier: this one may then
         be the successor of that one.
+        `why` is stored with the next change of leader: stop, broker, failures, step-down.
         """
         token = self.trust.token if self.trust else None
         self.trust = None
         self._sits_out_until_ms, self._until_taken = self._now_ms() + sit_out_ms, until_taken
         self._free_since_ms = None
         self._next_look_ms = 0
-        self._store.release(token, self.nonce)
+        self._store.release(token, self.nonce, why)
 
     def forget(self) -> None:
         """In a forked child: drop leadership without telling Redis."""
@@ -248,7 +251,7 @@ class Election:
     def _contend(self) -> None:
         self._next_look_ms = self._now_ms() + self._poll_ms()
         look = self._store.observe()
-        self.looks += 1
+        self.looks, self.looked_us = self.looks + 1, look.now_us
         seen = look.seen
         if self._gone is not None and seen.holder == str(self._gone):
             self.timeline.loss_suspected = True  # this answer is not from the timeline that we led

@@ -36,6 +36,7 @@ from habeat.engine.claim_results import ClaimResults
 from habeat.engine.dispatch import Dispatch, Dispatched
 from habeat.engine.election import DataLost, Election, LeaseLost
 from habeat.engine.fenced import Lead
+from habeat.engine.outages import Outages
 from habeat.engine.outbox import OutboxClaims, Sender
 from habeat.engine.planning import DefinitionSource, Plan, Planner
 from habeat.engine.prefetch import DUE_PER_TICK, FIRINGS_PER_TICK, Lookahead, Prefetch, ahead_ms
@@ -56,6 +57,7 @@ from habeat.ports import (
     Tick,
     WakeChannel,
 )
+from habeat.ports.events import EventLog, NoEventLog
 from habeat.printable import printable
 
 LONGEST_WAIT_MS = 1_000
@@ -138,7 +140,9 @@ class Engine:
         settings: EngineSettings,
         asker: ScheduleAsker,
         stopping: Callable[[], bool] = lambda: False,
+        event_log: EventLog | None = None,
     ) -> None:
+        self._outages = Outages(event_log or NoEventLog())
         self._election = election
         self._wake_channel = wake_channel
         self._clock = clock
@@ -185,6 +189,7 @@ class Engine:
 
     def _guarded(self) -> int:
         """Run one tick and handle its failure; returns how long to wait after it, in ms."""
+        began_us = self._clock.monotonic_us()
         try:
             wait_ms = self._turn()
         except StoreUnavailable as error:
@@ -194,6 +199,7 @@ class Engine:
                 "habeat: %s; not dispatching until it answers again",
                 error,
             )
+            self._outages.redis_failed(error, began_us)
             self._bulkhead.suspect(error)
             return self._back_off()
         except (LeaseLost, DataLost):
@@ -225,7 +231,7 @@ class Engine:
                 level=Level.ERROR,
             )
             with contextlib.suppress(StoreUnavailable):
-                self._election.resign(GIVE_WAY_MS)
+                self._election.resign(GIVE_WAY_MS, "failures")
 
     def _back_off(self) -> int:
         self._failures += 1
@@ -242,10 +248,10 @@ class Engine:
         if self._election.step():
             wait_ms = self._leader_turn()
             # Not before the tick: leading on the trust that is left does not involve Redis.
-            self._redis_answers()
+            self._redis_answers(self._lead.now_ms())
             return wait_ms
         if self._election.looks > looks:
-            self._redis_answers()
+            self._redis_answers(self._election.looked_us // 1_000)
         self.broker_failures = 0
         self._prefetch.forget()
         self._bulkhead.run(CHORE, partial(self._housekeeping.each_tick, None))
@@ -254,9 +260,11 @@ class Engine:
     def _mend(self) -> None:
         self._housekeeping.mend(self._lead if self._election.leading else None)
 
-    def _redis_answers(self) -> None:
+    def _redis_answers(self, server_ms: int) -> None:
         self._failures = 0
         self._trouble.over("redis", "habeat: Redis answers again; resuming")
+        self._outages.redis_answers(self._clock.monotonic_us(), server_ms)
+        self._outages.store()
 
     def _leader_turn(self) -> int:
         lead = self._lead
@@ -290,7 +298,7 @@ class Engine:
             STEP_DOWN_MS // 1_000,
             cause="step-down",
         )
-        self._election.resign(STEP_DOWN_MS, until_taken=True)
+        self._election.resign(STEP_DOWN_MS, "step-down", until_taken=True)
         return True
 
     def _look_around(self, lead: Lead) -> Tick:
@@ -371,6 +379,7 @@ class Engine:
         if firings or sent.count or ahead.count or resent:  # otherwise the broker was not used
             self.broker_failures = 0
             self._trouble.over("broker", "habeat: the broker takes messages again")
+            self._outages.broker_works(lead.last_token.epoch, lead.now_ms())
         return (sent & ahead).complete
 
     def _hold(self, timeout_ms: float) -> bool:
@@ -394,6 +403,8 @@ class Engine:
 
     def _broker_failed(self, error: BrokerUnavailable) -> None:
         self.broker_failures += 1
+        lead = self._lead
+        self._outages.broker_failed(error, lead.last_token.epoch, lead.now_ms())
         self._trouble.error(
             "broker",
             EventCode.BROKER_UNAVAILABLE,

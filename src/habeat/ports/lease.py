@@ -85,7 +85,9 @@ class ElectionStore(Protocol):
 
     def observe(self) -> Look: ...
 
-    def release(self, token: Token | None, nonce: str) -> None: ...
+    def release(self, token: Token | None, nonce: str, why: str = "") -> None:
+        """Give the lease back. `why` goes into the next leader's event: stop, broker, failures."""
+        ...
 
     def register(
         self,

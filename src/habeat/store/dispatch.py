@@ -57,8 +57,14 @@ class RedisDispatchStore:
         dead_length: int = DEAD_LENGTH,
         definition_bytes: int = DEFAULT_LIMITS.stored_bytes,
         shadow: bool = False,
+        host: str = "",
+        pid: int = 0,
     ) -> None:
-        """With `shadow`, a claim records what would be sent: it neither sends nor stores it."""
+        """With `shadow`, a claim records what would be sent: it neither sends nor stores it.
+
+        `host` and `pid` are this process's, for the event of a loss of data.
+        """
+        self._place = (host, pid)
         self._shadow = shadow
         self._caller = caller
         self._dedup_ttl_ms = dedup_ttl_ms
@@ -84,7 +90,7 @@ class RedisDispatchStore:
         lost_after_ms: int | None = None,
     ) -> Tick | Unfenced:
         looks = (limit, *self._ledger, ahead_ms, offset, blank(lost_after_ms), *self._dead)
-        words = (*fence.words, *looks, self._definition_bytes, fence.stamp)
+        words = (*fence.words, *looks, self._definition_bytes, fence.stamp, *self._place)
         reply = self._caller.run("tick", *words)
         if refusal := unfenced(reply):
             return refusal

@@ -86,6 +86,11 @@ class Keys:
         return f"{self.base}changes_last"
 
     @property
+    def events(self) -> str:
+        """What happened to the schedule as a whole: changes of leader, outages, losses of data."""
+        return f"{self.base}events"
+
+    @property
     def tasks(self) -> str:
         """The tasks that the leader's code registers."""
         return f"{self.base}tasks"

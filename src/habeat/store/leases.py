@@ -26,21 +26,27 @@ class RedisElectionStore:
         clock: Clock,
         app_name: str,
         new_cluster_id: Callable[[], str] = lambda: secrets.token_hex(8),
+        *,
+        host: str = "",
+        pid: int = 0,
     ) -> None:
+        """`host` and `pid` are this process's, for the events of changes of leader."""
         self._caller = caller
+        self._place = (host, pid)
         self._clock = clock
         self._app_name = app_name
         self._new_cluster_id = new_cluster_id
 
     def acquire(self, nonce: str, ttl_ms: int, known: Known) -> Won | Refused:
-        reply = self._caller.run("acquire", *self._claim(nonce, ttl_ms, known))
+        reply = self._caller.run("acquire", *self._claim(nonce, ttl_ms, known), *self._place)
         return _attempt_reply(reply, self._app_name)
 
     def steal(
         self, nonce: str, ttl_ms: int, known: Known, cause: str, seen: Observation
     ) -> Won | Refused:
         claim = self._claim(nonce, ttl_ms, known)
-        reply = self._caller.run("steal", *claim, cause, _raw(seen.holder or ""), seen.heartbeat)
+        holder = (_raw(seen.holder or ""), seen.heartbeat)
+        reply = self._caller.run("steal", *claim, cause, *holder, *self._place)
         return _attempt_reply(reply, self._app_name)
 
     def observe(self) -> Look:
@@ -60,8 +66,8 @@ class RedisElectionStore:
         known = Known(text(cluster), int(epoch), int(heartbeat), loss, int(now_us) // 1_000)
         return Look(seen, known, int(now_us))
 
-    def release(self, token: Token | None, nonce: str) -> None:
-        self._caller.run("release", "" if token is None else str(token), nonce)
+    def release(self, token: Token | None, nonce: str, why: str = "") -> None:
+        self._caller.run("release", "" if token is None else str(token), nonce, why)
 
     def register(
         self,

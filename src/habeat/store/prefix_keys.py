@@ -23,7 +23,7 @@ FAMILIES = ("fired", "request", "call", "lateness", "outcomes", "declared", "pro
 
 _SINGLE = (
     *FIXED,
-    *("names", "ledger_last", "changes", "changes_last", "tasks", "controls"),
+    *("names", "ledger_last", "events", "changes", "changes_last", "tasks", "controls"),
     *("shadow", "watched", "outcomes"),
 )
 

@@ -9,6 +9,7 @@ no permissions that the real keys do not need.
 from __future__ import annotations
 
 from habeat.core.entry import Entry
+from habeat.core.events import EventCode
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.lease import Fence, Observation, Token
 from habeat.entries.codec import digest_of, encode
@@ -27,12 +28,14 @@ from habeat.ports import (
     Won,
 )
 from habeat.ports.entries import Mark, Position, Removal, Write
+from habeat.ports.events import Happening
 from habeat.schedules import every
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections
 from habeat.store.controls import ControlStore
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
+from habeat.store.events import Events, RedisEventLog
 from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.keys import Keys
@@ -146,6 +149,9 @@ class _ScriptCheck:
         list(self._inspection.ledger_of("probe"))
         self._entries.sweep(Fence(token, TTL_MS), 10)
         self._inspection.lateness(["probe"])
+        events = RedisEventLog(self._caller, self._nonce)
+        events.add(Happening(EventCode.BROKER_UNAVAILABLE, now_ms))
+        list(Events(self._caller).newest_first())
         self._leases.release(token, self._nonce)
 
 
@@ -179,6 +185,7 @@ def _clean(caller: Caller, keys: Keys) -> None:
         keys.last_records,
         keys.changes,
         keys.last_changes,
+        keys.events,
         keys.names,
         keys.controls,
     ]

@@ -45,6 +45,14 @@ def release(hand: Hand) -> Words:
     return (token, token.partition(b":")[2])
 
 
+def event(hand: Hand) -> Words:
+    at_ms = hand.now_ms
+    since_ms = at_ms - hand.one((100, 100, 9_000, 60_000))
+    kind, subject = hand.one(("", "seen", "seen", "begin", "end")), hand.one(("redis", "broker"))
+    who = (hand.one(NONCES), "host", 1, hand.one(("", 5)))
+    return ("redis_unavailable", *who, since_ms, at_ms, "unreachable", "refused", kind, subject)
+
+
 def observe(hand: Hand) -> Words:
     return ()
 

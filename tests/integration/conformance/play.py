@@ -18,15 +18,15 @@ from tests.integration.conformance.sides import State
 from tests.integration.conformance.steps import LISTEN, PLAIN, START_US, UNLISTEN, Step, Word
 from tests.integration.conformance.view import View
 
-#: How often each script is drawn. `adopt` and `control` are drawn apart, by `_arrives` and
-#: `_controls`.
+#: How often each script is drawn. `adopt`, `control` and `event` are drawn apart, by `_arrives`,
+#: `_controls` and `_happens`.
 WEIGHTS = {
     "claim": 14, "write": 9, "settle": 6, "recover": 4, "mark": 5, "tick": 7, "skip": 5,
     "acquire": 6, "steal": 6, "register": 4, "prune": 3, "request": 4, "defer": 2, "read": 1,
     "quarantine": 2, "release": 1, "observe": 3, "drop": 2, "remove": 4, "rename": 3, "recall": 2,
     "trace": 3, "sweep": 2, "names": 3, "count": 2, "reindex": 5,
     "samehost": 2, "postpone": 2, "mend": 6, "asked": 3, "put_off": 2, "circuits": 2, "resend": 3,
-    "adopt": 0, "control": 0,
+    "adopt": 0, "control": 0, "event": 0,
 }  # fmt: skip
 DRAWERS: dict[str, Callable[[Hand], tuple[Word, ...]]] = {
     name: getattr(module, name)
@@ -43,6 +43,7 @@ class Play:
     def __init__(self, seed: int, digest: Callable[[bytes], str]) -> None:
         self._chance = random.Random(seed)
         self._has_arrivals, self._arrivals = seed % 10 == 3, random.Random(-1 - seed)
+        self._has_events, self._events = seed % 10 == 4, random.Random(-2 - seed)
         self._digest = digest
         self._has_controls, self._asking = seed % 10 in (1, 2), random.Random(-1_000_000 - seed)
         self._handing_over: list[str] = []
@@ -55,7 +56,8 @@ class Play:
         """The step that follows, `state` being the present one."""
         self._seen.append(state)
         self._pass_time()
-        step = self._arrives(state) or self._controls(state) or self._draw()
+        step = self._arrives(state) or self._controls(state) or self._happens(state)
+        step = step or self._draw()
         if WEIGHTS.get(step.name):
             self._made.append(step)
         return step
@@ -80,6 +82,13 @@ class Play:
         if self._handing_over.pop() == "acquire":
             return Step(self._now_us, "acquire", DRAWERS["acquire"](hand))
         return Step(self._now_us, "release", (hand.view.token, hand.view.nonce))
+
+    def _happens(self, state: State) -> Step | None:
+        """In some plays, replicas report outages: drawn apart for the same reason."""
+        if not self._has_events or self._events.random() > 0.05:
+            return None
+        hand = Hand(self._events, self._now_us // 1_000, View(state, self._digest))
+        return Step(self._now_us, "event", DRAWERS["event"](hand))
 
     def _pass_time(self) -> None:
         chance = self._chance

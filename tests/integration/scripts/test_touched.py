@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from habeat.core.circuit import Circuit
+from habeat.core.events import EventCode
 from habeat.core.lease import Fence, Observation
 from habeat.engine.circuits import KEPT
 from habeat.engine.dispatch import ATOMIC_BATCH, OUTBOX_BATCH
@@ -25,8 +26,10 @@ from habeat.engine.recovery import RECOVER_BATCH
 from habeat.engine.requests import REQUESTS_PER_TURN
 from habeat.ports import Departed, DueEntry, DueRequests, Intent, Known, Lost, Recovered, Refused
 from habeat.ports.entries import Arrival, Mark, Position, Removal, Renaming, Write
+from habeat.ports.events import Happening
 from habeat.store.controls import ControlStore
 from habeat.store.dead_letters import DeadStore
+from habeat.store.events import RedisEventLog
 from habeat.store.key_repair import Mending
 from habeat.store.name_index import REINDEX, Bound
 from habeat.store.pages import INDEXED, ORPHANS, PAGE, SWEPT, WRITTEN
@@ -114,6 +117,7 @@ def lead_on(crowd: Crowd) -> None:
     crowd.store.put_off(fence, "requests", [each.identity for each in others], 5)
     opened = Circuit.opened(5, "why", 5)
     crowd.store.keep_circuits(fence, [(name, "", opened) for name in crowd.names[:KEPT]])
+    RedisEventLog(crowd.caller, "aa").add(Happening(EventCode.BROKER_UNAVAILABLE, 5))
     dead = DeadStore(crowd.caller)
     assert dead.resend(dead.page(0, 1)[0]) in ("ok", "there", "gone")
 

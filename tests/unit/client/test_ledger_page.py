@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from habeat.cli.watching import CAUSES
 from habeat.client import LedgerRecord
+from habeat.client.events import CAUSES
 from habeat.client.history import _WHY, OUTCOMES
 from tests import DOCS, ROOT
 

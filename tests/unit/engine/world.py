@@ -53,6 +53,7 @@ from habeat.ports import (
     Unfenced,
     Won,
 )
+from habeat.ports.events import EventLog, NoEventLog
 from habeat.schedules import Interval
 from habeat.testing.asking import ImmediateAsker
 
@@ -202,6 +203,8 @@ class FakeStore:
         self.calls: list[str] = []
         self.words: dict[str, str] = {}
         self.skew_ms = 0
+        #: While it is set, no call is answered.
+        self.away = False
         self._faults: dict[str, list[str]] = {}
         self.before: dict[str, Callable[[], None]] = {}
         #: The same, when the call has been answered and the answer is on its way.
@@ -227,6 +230,8 @@ class FakeStore:
 
     def _call(self, name: str, act: Callable[[], Any]) -> Any:
         self.calls.append(name)
+        if self.away:
+            raise StoreUnavailable("unreachable", "no answer")
         if name in self.before:
             self.before.pop(name)()
         fault = self._faults[name].pop(0) if self._faults.get(name) else ""
@@ -312,7 +317,7 @@ class FakeStore:
         known = Known("cluster", self.epoch, self.heartbeat, self.loss, self.now_ms)
         return Look(seen, known, self.now_ms * 1_000)
 
-    def release(self, token: Token | None, nonce: str) -> None:
+    def release(self, token: Token | None, nonce: str, why: str = "") -> None:
         def act() -> None:
             if token is not None and self.lease == str(token):
                 self.lease = ""
@@ -793,6 +798,7 @@ class World:
     policies: Policies = field(default_factory=Policies)
     crash_poll_ms: int = 250
     window: int = 50
+    event_log: EventLog = field(default_factory=NoEventLog)
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
@@ -822,6 +828,7 @@ class World:
                 outbox_window=self.window,
             ),
             stopping=lambda: self.stop,
+            event_log=self.event_log,
         )
 
     @property

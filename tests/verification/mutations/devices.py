@@ -7,6 +7,7 @@ from tests.verification.mutations import (
     in_client,
     in_django,
     in_engine,
+    in_events,
     in_faults,
     in_going_back,
     in_leadership,
@@ -23,6 +24,7 @@ from tests.verification.mutations.device import Device
 #: By the part of habeat that they are in.
 PARTS: dict[str, list[Device]] = {
     "Scripts: every check": in_scripts.ALL,
+    "Stored events": in_events.ALL,
     "Leadership: trust, watching, stopping": in_leadership.ALL,
     "Dispatch, catch-up, edits": in_engine.ALL,
     "Bulkheads: whose fault, whose key": in_faults.ALL,

@@ -796,8 +796,8 @@ LEASE_SCRIPTS = [
         LEASES,
         "loss: an emptied Redis",
         "An entry added after Redis was emptied keeps its slots",
-        "    declare_loss(known.answered)\n",
-        "    declare_loss(timeline == 'emptied' and 0 or known.answered)\n",
+        "    declare_loss(known.answered, timeline, who)\n",
+        "    declare_loss(timeline == 'emptied' and 0 or known.answered, timeline, who)\n",
     ),
     _in(
         "acquire",

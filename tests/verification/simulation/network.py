@@ -43,7 +43,7 @@ SCRIPTS = (
     *("quarantine", "read"),
     *("recover", "register", "release", "remove", "rename", "request", "settle", "skip"),
     *("steal", "sweep", "tick", "trace", "recall", "names", "reindex", "write"),
-    *("postpone", "mend"),
+    *("postpone", "mend", "event"),
 )
 
 #: What one way takes at most while Redis is not slow.

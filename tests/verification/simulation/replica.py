@@ -28,6 +28,7 @@ from habeat.entries import codec
 from habeat.ports import StoreUnavailable
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
+from habeat.store.events import RedisEventLog
 from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.leases import RedisElectionStore
@@ -122,7 +123,9 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
     """A replica's parts, in the order in which `assembly.build` makes them."""
     plan, clock = sim.plan, host
     caller = AsyncCaller(Clients(Client(host, sim.network), sim.network), sim.keys)
-    leases = RedisElectionStore(caller, clock, APP, lambda: _cluster_of(host))
+    leases = RedisElectionStore(
+        caller, clock, APP, lambda: _cluster_of(host), host=host.name, pid=1
+    )
     election = Election(leases, clock, Pace(plan.ttl_ms, plan.crash_poll_ms), host.nonce)
     store = RedisDispatchStore(
         caller,
@@ -174,6 +177,7 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
         asker=ImmediateAsker(),
         settings=settings,
         stopping=lambda: stopper.requested,
+        event_log=RedisEventLog(caller, host.nonce, host.name, 1),
     )
     return Parts(election, leases, engine)
 

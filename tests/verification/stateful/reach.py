@@ -37,7 +37,7 @@ class Store(Server):
 
     def _wrote(self, words: Sequence[bytes]) -> None:
         self.writes += 1
-        if words[0] == b"XADD":
+        if words[0] == b"XADD" and words[1].endswith(b":ledger"):
             identity = b"%d-%d" % (self._clock.now_ms, len(self.ledger))
             self.ledger.append((identity, pairs(words[3:])))
 
@@ -97,7 +97,7 @@ class Plain:
         return self._kept(self._server.call("ZCARD", key))
 
     def xrevrange(self, key: str, max: str, min: str, count: int) -> Any:
-        return list(reversed(self._server.ledger))[:count]
+        return list(reversed(self._server.ledger))[:count] if key.endswith(":ledger") else []
 
     def pipeline(self, transaction: bool) -> Plain:
         made = Plain(self._server)

@@ -2,7 +2,7 @@
 --
 -- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none yet,
 --      5 known cluster id ('' if none), 6 known lease epoch, 7 known heartbeat,
---      8 time of the last answer from the known timeline ms (0: never)
+--      8 time of the last answer from the known timeline ms (0: never), 9 host, 10 pid
 -- Returns {'won', token, now us, cluster id, heartbeat, timeline, lost until ms, declared ms}
 --      or {'mine', token, now us, cluster id, heartbeat, timeline, lost until ms, declared ms}
 --      or {'held', token, pttl ms}  or {'foreign', 'app' | 'schema', whose}  or {'reserved', nonce}
@@ -10,6 +10,7 @@
 -- include: leadership.lua
 
 local nonce, ttl_ms = ARGV[1], ARGV[2]
+local place = {host = ARGV[9] or '', pid = ARGV[10] or ''}
 local refused = foreign(ARGV[3])
 if refused then
   return refused
@@ -22,7 +23,8 @@ local holder = redis.call('GET', LEASE)
 if holder and nonce_of(holder) == nonce then
   redis.call('PEXPIRE', LEASE, ttl_ms)
   local timeline = timeline_since(known)  -- a snapshot may have brought our own lease back
-  declare(timeline, known)
+  declare(timeline, known, {
+    nonce = nonce, host = place.host, pid = place.pid, epoch = epoch_of(holder)})
   return led('mine', holder, beat(), timeline)
 end
 if holder then
@@ -58,4 +60,5 @@ local over = cause ~= 'expired' or nonce_of(leader or '') == nonce
 if leader and (not over or timeline_since(known) == 'restored') then
   distrust(leader, tonumber(old_ttl_ms or '') or tonumber(ttl_ms))
 end
-return lead(nonce, ttl_ms, cause, known, {app = ARGV[3], cluster = ARGV[4]})
+return lead(nonce, ttl_ms, cause, known, {app = ARGV[3], cluster = ARGV[4]},
+  place)

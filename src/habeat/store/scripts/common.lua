@@ -17,7 +17,7 @@ local META, LEASE, ENTRIES, DUE, STATE, PAUSED, QUARANTINE, INFLIGHT, DEAD, LEDG
   LATENESS, REPLICAS, SEEN, UNTRUSTED, CONFIGS, OWNED, REQUESTS, RESUME,
   REQUESTS_DUE, INFLIGHT_DUE, CIRCUITS, DEAD_AT, WAKE = unpack(KEYS)
 local BASE = string.sub(META, 1, -5)
-local LAST_RECORDS, NAMES = BASE .. 'ledger_last', BASE .. 'names'
+local LAST_RECORDS, NAMES, EVENTS = BASE .. 'ledger_last', BASE .. 'names', BASE .. 'events'
 local SHADOW, WATCHED = BASE .. 'shadow', BASE .. 'watched'
 
 -- Beyond any valid instant: the year 9999 ends before this.
@@ -84,12 +84,31 @@ local function beat()
   return redis.call('HINCRBY', META, 'heartbeat', 1)
 end
 
+-- How many events are kept; tick.lua removes those that are too old.
+local EVENTS_KEPT = 10000
+
+-- Adds a stored event: something that happened to the schedule as a whole. `who` is the replica that
+-- saw it: nonce, host, pid, epoch. `more` are further fields. Errors are ignored: an event must not
+-- prevent what it is about.
+local function add_event(code, who, since, until_ms, cause, detail, more)
+  set_foreign_aside(EVENTS, 'stream')
+  redis.pcall('XADD', EVENTS, '*', 'code', code, 'entry', '', 'replica', who.nonce,
+    'host', who.host, 'pid', who.pid, 'epoch', who.epoch, 'since', since, 'until', until_ms,
+    'cause', cause, 'detail', detail, unpack(more or {}))
+  redis.pcall('XTRIM', EVENTS, 'MAXLEN', '~', EVENTS_KEPT)
+end
+
 -- Records a loss of data in Redis itself (core/data_loss.py explains the bounds). `answered` is when
--- the lost timeline last answered the caller, ms; 0 if unknown.
-local function declare_loss(answered)
+-- the lost timeline last answered the caller, ms; 0 if unknown. `cause` is emptied or restored. A
+-- caller that lost the reply declares the same loss again, which is no further event.
+local function declare_loss(answered, cause, who)
   local until_ms = answered > 0 and math.min(answered, NOW) or NOW
+  local again = answered > 0 and redis.call('HGET', META, 'history_lost') == int(until_ms)
   redis.call('HSET', META, 'history_lost', int(until_ms), 'loss_declared', int(NOW),
     'boot', int(NOW))
+  if not again then
+    add_event('data_lost', who, int(until_ms), int(NOW), cause, '')
+  end
 end
 
 -- The bounds of the last loss: slots up to the first are lost; from there to the second, uncertain.

@@ -3,7 +3,7 @@
 -- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none yet,
 --      5 known cluster id, 6 known lease epoch, 7 known heartbeat,
 --      8 time of the last answer from the known timeline ms (0: never), 9 cause ('crash' | 'stuck'),
---      10 token seen, 11 heartbeat seen
+--      10 token seen, 11 heartbeat seen, 12 host, 13 pid
 -- Returns the same as acquire.lua, or {'refused', why}.
 --
 -- For a crash, this script checks again that the holder's channel has no subscriber and our own has
@@ -40,6 +40,7 @@ local known = {
   cluster = ARGV[5], epoch = tonumber(ARGV[6]), heartbeat = tonumber(ARGV[7]),
   answered = tonumber(ARGV[8]),
 }
-local reply = lead(nonce, ttl_ms, cause, known, {app = ARGV[3], cluster = ARGV[4]})
+local reply = lead(nonce, ttl_ms, cause, known, {app = ARGV[3], cluster = ARGV[4]},
+  {host = ARGV[12] or '', pid = ARGV[13] or ''})
 distrust(holder, span_ms)
 return reply

@@ -6,7 +6,7 @@
 --        '' if no loss is suspected, 10 dead age ms, 11 dead length,
 --      12 largest size of a definition, bytes; a larger one is reported by its size (large:<bytes>
 --        instead of its digest), so that the leader quarantines it,
---      13 the stamp of the controls that the leader knows
+--      13 the stamp of the controls that the leader knows, 14 host, 15 pid
 -- Returns {'ok', now us, heartbeat, next due ms ('' if none), own listeners (-1 unknown),
 --          when to resend the next intent ms ('' if none is in flight), {lost until ms,
 --          declared ms}, {name, due ms, digest, state, circuit ('' if it is closed), …}, when to
@@ -23,7 +23,8 @@ if refused then
 end
 local heartbeat = beat()
 if lost_after ~= '' then
-  declare_loss(tonumber(lost_after))
+  declare_loss(tonumber(lost_after), 'restored', {
+    nonce = nonce_of(token), host = ARGV[14] or '', pid = ARGV[15] or '', epoch = epoch_of(token)})
 end
 -- Records of :dead are removed when they are too old or too many, at most so many per call.
 local FORGOTTEN = 50
@@ -69,6 +70,8 @@ if turn % 5 == 0 then
   redis.call('XTRIM', LEDGER, 'MAXLEN', '~', ARGV[6])
 elseif turn % 5 == 1 then
   trim_shadow(ARGV[5], ARGV[6])
+elseif turn % 5 == 2 then
+  redis.pcall('XTRIM', EVENTS, 'MINID', '~', int(NOW - tonumber(ARGV[5])))
 elseif turn % 5 == 3 then
   forget_dead(ARGV[10], ARGV[11])
 end
