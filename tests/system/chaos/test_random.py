@@ -20,6 +20,7 @@ from tests.support.servers.redis_server import Server
 from tests.system.chaos import inflicting
 from tests.system.chaos.arena import TTL_S, Arena
 from tests.system.chaos.conftest import BOTH, MakeArena
+from tests.system.chaos.explained import check_explanations
 from tests.system.chaos.failpoints import POINTS, SIDES, SIGNALS
 
 SEED = int(os.environ.get("HABEAT_CHAOS_SEED") or time.time_ns() % 1_000_000)
@@ -51,7 +52,10 @@ def test_random(
         time.sleep(draw.uniform(0, 1.5))
     print(f"HABEAT_CHAOS_SEED={SEED}: quiet now")
     arena.top_up(BEATS)
-    arena.finish()
+    events = arena.finish()
+    fired = check_explanations(arena, events, draw)
+    print(f"{fired} of the slots that were explained had fired")
+    assert fired
 
 
 def _one_step(arena: Arena, draw: random.Random) -> None:

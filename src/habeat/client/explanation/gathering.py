@@ -27,7 +27,8 @@ from habeat.core.entry import Entry
 from habeat.core.events import EventCode
 from habeat.core.health import Finding
 from habeat.entries.readable import shown
-from habeat.errors import EntryNotFound
+from habeat.errors import EntryNotFound, HabeatError
+from habeat.schedules.schedule import Run
 from habeat.store.inspection import Record
 from habeat.store.slots import SlotTraces
 
@@ -36,6 +37,8 @@ _HOLDS_ALL_UP = (
     *(EventCode.TICK_HANGS, EventCode.TICK_FAILED, EventCode.BROKER_UNAVAILABLE),
     *(EventCode.DISPATCH_STALLED, EventCode.DISPATCH_LATE),
 )
+#: The slots of longer runs are not compared with the schedule.
+_COUNTED_AT_MOST = 10_000
 #: What a client with a scope is shown of a leader.
 _A_BEAT = "a beat"
 
@@ -133,10 +136,23 @@ class _Explainer:
         if trail.requested is not None:
             return self._past(trail.requested, trail.requested.slot_ms, traces, trail)
         if slot_ms is not None and trail.record is not None:
-            return self._past(trail.record, slot_ms, traces, trail)
+            if self._is_of_the_schedule(trail.record):
+                return self._past(trail.record, slot_ms, traces, trail)
+            return self._untraced(at_ms, slot_ms, traces, replace(trail, nearest=trail.record))
         if slot_ms is not None and (traces.intent is not None or traces.dead is not None):
             return self._unrecorded(slot_ms, traces, trail)
         return self._untraced(at_ms, slot_ms, traces, trail)
+
+    def _is_of_the_schedule(self, record: Record) -> bool:
+        """Whether a run of slots is one of the present schedule, so that its slots are known."""
+        entry, first_ms, last_ms = self._entry, record.slot_ms, record.last_ms
+        if entry is None or record.count == 1 or record.count > _COUNTED_AT_MOST:
+            return True
+        try:
+            run = entry.count_between(first_ms - 1, last_ms, record.count + 1)
+        except HabeatError:
+            return False
+        return run == Run(record.count, first_ms, last_ms)
 
     def _untraced(
         self, at_ms: int, slot_ms: int | None, traces: SlotTraces, trail: Trail
