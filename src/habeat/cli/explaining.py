@@ -28,8 +28,11 @@ _COLOURS = {**COLOURS, "to come": "", "pending": "yellow", "in flight": "yellow"
     type=CLOCK,
     help="The last slot at or before this time: ISO 8601, or 02:00 for today in the entry's zone.",
 )
+@click.option("--no-broker", is_flag=True, help="Do not ask the broker about the queue.")
 @json_option
-def explain_command(client: Client, name: str, at: datetime | time | None, as_json: bool) -> None:
+def explain_command(
+    client: Client, name: str, at: datetime | time | None, no_broker: bool, as_json: bool
+) -> None:
     """Explain one slot of an entry: fired when, by whom, how late, or why not.
 
     Without --at, it explains the last slot and the next one. The chain ends at the first broken
@@ -37,7 +40,7 @@ def explain_command(client: Client, name: str, at: datetime | time | None, as_js
     """
     now = client.server_time()
     asked = None if at is None else on_day_of(at, now, _zone(client, name))
-    found = client.explain(name, asked)
+    found = client.explain(name, asked, broker=not no_broker)
     if as_json:
         say_json(explanation_json(found))
         return

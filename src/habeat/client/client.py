@@ -29,6 +29,7 @@ from habeat.client.deferring import writes_for
 from habeat.client.editing import Editing, pausing, resuming, switching
 from habeat.client.events import Event, codes_of, events
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
+from habeat.client.explanation.broker import BrokerQuestion
 from habeat.client.explanation.gathering import explained
 from habeat.client.explanation.links import Explanation
 from habeat.client.given import listed
@@ -125,6 +126,7 @@ class Client:
             given_at_all = seconds is not None or field == "timeout"
             if given_at_all and (type(seconds) not in (int, float) or not seconds > 0):  # type: ignore[operator]
                 raise ValidationError(field, seconds, "more than 0 seconds")
+        self._app: Any = None if isinstance(app, str) else app
         if isinstance(app, str):
             location = location_of_url(app, prefix, options, timezone)
             self._find_timezone: Callable[[], str] = lambda: location.timezone
@@ -350,19 +352,23 @@ class Client:
             self._check_known(name)
         return Follower(self._calls, name, outcomes, after)
 
-    def explain(self, name: str, at: datetime | None = None) -> Explanation:
+    def explain(
+        self, name: str, at: datetime | None = None, *, broker: bool = False
+    ) -> Explanation:
         """What became of one slot, or what will: fired when, by whom, how late, or why not.
 
         The slot is the last one at or before `at`. Without `at`, it is the last slot, and its
         `following` explains the next one. The chain of links ends at the first broken one, with its
         evidence and the next step. An entry that was removed or renamed is explained for as long as
-        the ledger has its records. Raises ValidationError, EntryNotFound, and CallTimeout if the
-        entry has too many records since then.
+        the ledger has its records. With `broker`, the app's broker is asked how many messages and
+        consumers the queue has now, for 2 seconds at most. Raises ValidationError, EntryNotFound,
+        and CallTimeout if the entry has too many records since then.
         """
         self._check_scope(checked_name(name))
         at_ms = None if at is None else to_ms("at", at)
         calls = self._calls.bounded()
-        return explained(calls, name, at_ms, self.timezone, lambda entry: None)
+        ask = BrokerQuestion(self._app) if broker else lambda entry: None
+        return explained(calls, name, at_ms, self.timezone, ask)
 
     def changes(
         self,

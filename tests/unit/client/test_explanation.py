@@ -83,7 +83,7 @@ class History:
         self.records: list[Record] = []
         self.slots: dict[int, Record] = {}
         self.runs: dict[int, tuple[int, int]] = {}
-        self.epoch = FROM_MS - 5_000
+        self.epoch, self.rev = FROM_MS - 5_000, 1
 
     def next_ms(self) -> int:
         return (self.cursor_ms // self.period_ms + 1) * self.period_ms
@@ -123,7 +123,7 @@ class History:
         """Change the schedule before the next slot is due."""
         self.now_ms = max(self.now_ms, self.cursor_ms)
         if self.next_ms() > self.now_ms:
-            self.period_ms, self.cursor_ms = period_ms, self.now_ms
+            self.period_ms, self.cursor_ms, self.rev = period_ms, self.now_ms, self.rev + 1
 
     def noise(self, which: int) -> None:
         """Records that are no outcome of a slot of this entry."""
@@ -142,7 +142,7 @@ class History:
     def entry(self) -> Entry:
         state = EntryState(cursor_ms=self.cursor_ms, due_ms=self.next_ms())
         schedule = habeat.every(self.period_ms / 1_000, align="epoch")
-        return Entry("e", "t", schedule, created_ms=FROM_MS, state=state)
+        return Entry("e", "t", schedule, rev=self.rev, created_ms=FROM_MS, state=state)
 
 
 STEPS = st.one_of(

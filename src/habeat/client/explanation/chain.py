@@ -96,6 +96,11 @@ def queue(facts: Facts) -> Link | None:
         return None
     if look.problem:
         return Link("queue", "unknown", None, f"{look.name}: {look.problem}")
+    if look.is_missing:
+        step = f"start a worker that declares and consumes it: -Q {look.name}"
+        return Link(
+            "queue", "broken", None, f"the broker has no queue {look.name!r}", next_step=step
+        )
     waiting = plural(look.messages or 0, "message")
     if look.consumers is None:
         evidence = "Redis does not tell who consumes a queue"

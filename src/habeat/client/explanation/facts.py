@@ -36,12 +36,14 @@ class QueueLook:
     """What the broker says about the queue of the entry now.
 
     `consumers` is None where the broker does not tell, and `problem` says why there is no answer.
+    `is_missing` says that the broker has no queue of this name.
     """
 
     name: str
     messages: int | None = None
     consumers: int | None = None
     problem: str = ""
+    is_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

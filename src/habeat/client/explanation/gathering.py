@@ -25,6 +25,7 @@ from habeat.client.replicas import replica
 from habeat.client.status import read_status
 from habeat.core.entry import Entry
 from habeat.core.events import EventCode
+from habeat.core.firing import Outcome
 from habeat.core.health import Finding
 from habeat.entries.readable import shown
 from habeat.errors import EntryNotFound, HabeatError
@@ -93,7 +94,7 @@ class _Explainer:
         following = replace(self._explained(next_ms, next_ms), asked=None)
         if last_ms is None:
             return following
-        last = replace(self._explained(last_ms, last_ms), asked=None, following=following)
+        last = replace(self._explained(self._now_ms, last_ms), asked=None, following=following)
         return following if last.outcome == "no slot" else last
 
     # -- the schedule ---------------------------------------------------------------------------
@@ -136,9 +137,10 @@ class _Explainer:
         if trail.requested is not None:
             return self._past(trail.requested, trail.requested.slot_ms, traces, trail)
         if slot_ms is not None and trail.record is not None:
-            if self._is_of_the_schedule(trail.record):
-                return self._past(trail.record, slot_ms, traces, trail)
-            return self._untraced(at_ms, slot_ms, traces, replace(trail, nearest=trail.record))
+            nearest = trail.nearest or trail.record
+            if nearest.id == trail.record.id and self._is_of_the_schedule(nearest):
+                return self._past(nearest, slot_ms, traces, trail)
+            return self._untraced(at_ms, slot_ms, traces, replace(trail, nearest=nearest))
         if slot_ms is not None and (traces.intent is not None or traces.dead is not None):
             return self._unrecorded(slot_ms, traces, trail)
         return self._untraced(at_ms, slot_ms, traces, trail)
@@ -186,8 +188,10 @@ class _Explainer:
         return Explanation(self._name, None, None, None, outcome="no slot", sentence=sentence)
 
     def _past(self, record: Record, slot_ms: int, traces: SlotTraces, trail: Trail) -> Explanation:
+        sent = record.outcome in (Outcome.SENT, Outcome.LATE)
+        queue = self._queue() if sent else None
         return explain_past(
-            replace(self._facts(slot_ms, traces, trail), record=record, queue=self._queue()), record
+            replace(self._facts(slot_ms, traces, trail), record=record, queue=queue), record
         )
 
     def _unrecorded(self, slot_ms: int, traces: SlotTraces, trail: Trail) -> Explanation:
@@ -217,11 +221,26 @@ class _Explainer:
 
     def _trail(self, at_ms: int, slot_ms: int | None) -> Trail:
         may_see = self._calls.guard.scope.has_name
-        finder = TrailFinder(self._session.inspection, self._name, at_ms, slot_ms, may_see)
+        finder = TrailFinder(
+            self._session.inspection,
+            self._name,
+            at_ms,
+            slot_ms,
+            is_last=slot_ms is not None and self._is_surely_last(slot_ms, at_ms),
+            may_see=may_see,
+        )
         return finder.find(self._calls.check)
 
+    def _is_surely_last(self, slot_ms: int, at_ms: int) -> bool:
+        """Whether no other definition of the entry can have had a slot between the two."""
+        entry = self._entry
+        is_first = entry is not None and entry.rev == 1 and entry.created_ms < slot_ms
+        return slot_ms == at_ms or is_first
+
     def _queue(self) -> QueueLook | None:
-        return None if self._entry is None else self._ask(self._entry)
+        if self._entry is None or self._is_scoped:  # a queue may be shared with other tenants
+            return None
+        return self._ask(self._entry)
 
     def _finding(self, slot_ms: int) -> Finding | None:
         """What `health` finds that keeps back a slot which has been due for a while."""

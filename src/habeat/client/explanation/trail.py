@@ -54,7 +54,11 @@ def covers(record: Record, slot_ms: int) -> bool:
 
 
 class TrailFinder:
-    """Looks for the records of `name` about `slot_ms` (None: not known), asked about `at_ms`."""
+    """Looks for the records of `name` about `slot_ms` (None: not known), asked about `at_ms`.
+
+    `is_last` says that this surely was the last slot at or before `at_ms`. Otherwise, the schedule
+    may have been another one then, and the records of the entry decide.
+    """
 
     def __init__(
         self,
@@ -62,12 +66,15 @@ class TrailFinder:
         name: str,
         at_ms: int,
         slot_ms: int | None,
+        *,
+        is_last: bool,
         may_see: Callable[[str], bool],
     ) -> None:
         self._inspection = inspection
         self._name = name
         self._at_ms = at_ms
         self._slot_ms = slot_ms
+        self._is_last = is_last
         self._may_see = may_see
         self.trail = Trail()
 
@@ -77,7 +84,7 @@ class TrailFinder:
             self._read_from(self._slot_ms, AHEAD)
         if self._at_ms != self._slot_ms:
             self._read_from(self._at_ms, AHEAD // 4)
-        if self.trail.record is None:
+        if self.trail.record is None or not self._is_last:
             for record in in_time(self._backwards(), check):
                 if self._is_enough(record):
                     break
