@@ -127,7 +127,7 @@ class History:
 
     def noise(self, which: int) -> None:
         """Records that are no outcome of a slot of this entry."""
-        slot_ms = max(self.slots, default=self.now_ms)
+        slot_ms = max(self.slots, default=0)
         if which == 0:
             self.record(slot_ms, Outcome.NOTE, "left again", attempt=2)
         elif which == 1:

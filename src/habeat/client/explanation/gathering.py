@@ -134,7 +134,7 @@ class _Explainer:
         if entry is not None and slot_ms is not None and slot_ms > entry.state.cursor_ms:
             return self._coming(entry, slot_ms, traces)
         trail = self._trail(at_ms, slot_ms)
-        if trail.requested is not None:
+        if trail.requested is not None and not self._had_slot(at_ms, trail):
             return self._past(trail.requested, trail.requested.slot_ms, traces, trail)
         if slot_ms is not None and trail.record is not None:
             nearest = trail.nearest or trail.record
@@ -144,6 +144,11 @@ class _Explainer:
         if slot_ms is not None and (traces.intent is not None or traces.dead is not None):
             return self._unrecorded(slot_ms, traces, trail)
         return self._untraced(at_ms, slot_ms, traces, trail)
+
+    @staticmethod
+    def _had_slot(at_ms: int, trail: Trail) -> bool:
+        """Whether the entry had a slot at this instant, by a record."""
+        return trail.nearest is not None and trail.nearest.slot_ms == at_ms
 
     def _is_of_the_schedule(self, record: Record) -> bool:
         """Whether a run of slots is one of the present schedule, so that its slots are known."""
