@@ -27,7 +27,8 @@ from habeat.core.health import (
 )
 from habeat.core.other_schedulers import problems
 from habeat.printable import plural
-from habeat.store.inspection import Backlog, Facts, Inspection
+from habeat.store.health import HealthStore, Read
+from habeat.store.inspection import Facts, Inspection
 from habeat.store.leases import LIVE_FOR_MS
 
 #: A replica's clock that is further off is reported, because its logs and `since` mislead.
@@ -165,9 +166,7 @@ def read_status(inspection: Inspection, grace_ms: int) -> Status:
         if accounting(facts).difference == 0:
             break
         facts = inspection.facts()
-    now_ms = facts.now_us // 1_000
-    seen = inspection.backlog(now_ms, grace_ms)
-    return status_of(facts, seen)
+    return status_of(facts, HealthStore(inspection.caller).read(grace_ms))
 
 
 def accounting(facts: Facts) -> Accounting:
@@ -178,8 +177,8 @@ def accounting(facts: Facts) -> Accounting:
     return Accounting(claimed, settled, abandoned, facts.in_flight)
 
 
-def status_of(facts: Facts, backlog: Backlog) -> Status:
-    """The status for these facts."""
+def status_of(facts: Facts, read: Read) -> Status:
+    """The status for these facts, and for what was read for the assessment."""
     leader, others = _roles(facts)
     leading = leader.replica if leader else None
     live = (*((leading,) if leading else ()), *others)
@@ -200,8 +199,8 @@ def status_of(facts: Facts, backlog: Backlog) -> Status:
             quarantined=len(facts.quarantined),
         ),
         next_due=None if facts.next_due is None else (facts.next_due[0], moment(facts.next_due[1])),
-        overdue=backlog.late,
-        beyond_grace=backlog.beyond_grace,
+        overdue=read.late,
+        beyond_grace=read.facts.beyond_grace,
         clock_skew_ms=max(skews, key=abs) if skews else None,
         tzdata=tuple(sorted({each.tzdata for each in live if each.tzdata})),
         quarantined=facts.quarantined,
@@ -219,29 +218,10 @@ def status_of(facts: Facts, backlog: Backlog) -> Status:
             if (silence_ms := facts.now_us // 1_000 - facts.seen_ms[each.id]) > QUIET_AFTER_MS
         },
     )
-    found = assess(_health_facts(facts, status, backlog))
-    return replace(status, findings=(*found, *_other_beats(status), *_deserve_a_look(status)))
-
-
-def _health_facts(facts: Facts, status: Status, backlog: Backlog) -> HealthFacts:
-    lost_ms = _count(facts, "loss_declared")
-    return HealthFacts(
-        now_ms=facts.now_us // 1_000,
-        leader=status.leader.where if status.leader else "",
-        standbys=len(status.standbys),
-        leader_since_ms=_count(facts, "leader_since") // 1_000 or None,
-        last_tick_ms=_count(facts, "clock") or None,
-        overdue=backlog.overdue,
-        overdue_count=backlog.overdue_count,
-        beyond_grace=backlog.beyond_grace,
-        newest=backlog.newest,
-        in_flight=facts.in_flight,
-        in_flight_since=backlog.in_flight_since,
-        circuits=[(name, each.since_ms) for name, each in facts.circuits.items()],
-        circuit_count=len(facts.circuits),
-        dead=facts.dead,
-        accounting_off=status.accounting.difference,
-        lost_ms=lost_ms or None,
+    leads = status.leader.where if status.leader else ""
+    seen = replace(read.facts, leader=leads, standbys=len(status.standbys))
+    return replace(
+        status, findings=(*assess(seen), *_other_beats(status), *_deserve_a_look(status))
     )
 
 

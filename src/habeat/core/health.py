@@ -130,8 +130,9 @@ class HealthFacts:
     broker: Trouble | None = None
     ticks: Sequence[Trouble] = ()
     hangs: Sequence[Trouble] = ()
-    unindexed: Sequence[str] = ()
+    repaired: Sequence[Trouble] = ()
     undefined: int = 0
+    unplaced: int = 0
 
 
 def errors(findings: Iterable[Finding]) -> tuple[str, ...]:
@@ -354,18 +355,24 @@ def _accounts(facts: HealthFacts) -> Iterator[Finding]:
 
 
 def _inconsistent(facts: HealthFacts) -> Iterator[Finding]:
+    """What shows that another program deleted keys of habeat's."""
+    for each in facts.repaired:
+        yield error(
+            EventCode.KEYS_REPAIRED,
+            f"{each.where} repaired keys {_age(facts, each.since_ms)} ago: {each.what}",
+            since_ms=each.since_ms,
+        )
     if facts.undefined:
         yield error(
             EventCode.ENTRIES_GONE,
-            f"{_counted(facts.undefined)} {'has' if facts.undefined == 1 else 'have'} a position "
-            "but no definition: another program deleted definitions from Redis",
+            f"{_counted(facts.undefined)} lost their definitions in Redis, and can't fire",
+            next_step="`load` your last export; find out what deleted them",
         )
-    for entry in facts.unindexed[:NAMED]:
+    if facts.unplaced:
         yield error(
-            EventCode.ENTRY_STARVED,
-            f"entry {entry!r} has a next slot, but is missing in the index of what is due: another "
-            "program deleted keys from Redis",
-            entry=entry,
+            EventCode.ENTRIES_GONE,
+            f"{_counted(facts.unplaced)} lost their positions in Redis, and can't fire",
+            next_step="`resume` them; find out what deleted the positions",
         )
 
 

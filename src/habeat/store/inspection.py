@@ -9,8 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from habeat.core.circuit import Circuit
-from habeat.core.firing import LATE_AFTER_MS, Outcome
-from habeat.core.health import STALLED_AFTER_MS, Recorded
+from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
 from habeat.core.lease import Token
 from habeat.store.calling import Caller, optional_ms, text
@@ -26,10 +25,6 @@ LEDGER_PAGE = 500
 SCANNED = 500
 #: How many records of a chain one script call follows; each needs a lookup of its own.
 CHAIN_PAGE = 50
-#: How many intents are sampled to see whether they are stuck.
-SAMPLED = 10
-#: How many of the newest records, and of the entries that have been due the longest, are looked at.
-NEWEST, OLDEST = 50, 20
 
 #: Puts one command into a pipeline.
 Question = Callable[[Any], object]
@@ -81,21 +76,6 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
-    """What has been due, and what became of the last slots; see `core.health.HealthFacts`.
-
-    `late` counts the entries due for longer than a firing may take until it counts as late.
-    """
-
-    late: int = 0
-    beyond_grace: int = 0
-    overdue: Sequence[tuple[str, int]] = ()
-    overdue_count: int = 0
-    newest: Sequence[Recorded] = ()
-    in_flight_since: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Registered:
     """The live replicas: what each registered, by nonce, and what the leader did (or nothing)."""
 
@@ -107,7 +87,7 @@ class Inspection:
     """Read-only queries."""
 
     def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+        self.caller = self._caller = caller
 
     def facts(self) -> Facts:
         """The state of all replicas together."""
@@ -171,33 +151,7 @@ class Inspection:
         """The most recent records of the ledger, newest first."""
         key = self._caller.keys.ledger
         found: Any = self._caller.do(lambda client: client.xrevrange(key, count=count))
-        return [_record(text(identity), _words(fields)) for identity, fields in found]
-
-    def backlog(self, now_ms: int, grace_ms: int) -> Backlog:
-        """What has been due for too long at `now_ms`, and what became of the last slots."""
-        keys, before_ms = self._caller.keys, now_ms - STALLED_AFTER_MS
-        late_ms, beyond_ms = now_ms - LATE_AFTER_MS, now_ms - LATE_AFTER_MS - grace_ms
-        late, beyond, count, oldest, records, flying = self._at_once(
-            [
-                lambda pipe: pipe.zcount(keys.due, "-inf", f"({late_ms}"),
-                lambda pipe: pipe.zcount(keys.due, "-inf", f"({beyond_ms}"),
-                lambda pipe: pipe.zcount(keys.due, "-inf", f"({before_ms}"),
-                lambda pipe: pipe.zrangebyscore(
-                    keys.due, "-inf", f"({before_ms}", start=0, num=OLDEST, withscores=True
-                ),
-                lambda pipe: pipe.xrevrange(keys.ledger, count=NEWEST),
-                lambda pipe: pipe.hscan(keys.inflight, 0, count=SAMPLED),
-            ]
-        )
-        dues = [due_ms for raw in flying[1].values() if (due_ms := _effective_ms(raw)) is not None]
-        return Backlog(
-            late=late,
-            beyond_grace=beyond,
-            overdue=[(text(name), round(due)) for name, due in oldest],
-            overdue_count=count,
-            newest=[_recorded(_record(text(at), _words(fields))) for at, fields in records],
-            in_flight_since=min(dues, default=None),
-        )
+        return [record_of(text(identity), _words(fields)) for identity, fields in found]
 
     def now_us(self) -> int:
         """Redis' time in microseconds."""
@@ -282,7 +236,7 @@ class Inspection:
             identity, chained = text(reply[0]), text(reply[1])
             chained_ms = _whole(chained)
             for found, fields in reply[2:]:
-                record = _record(text(found), _words(_pairs(fields)))
+                record = record_of(text(found), _words(_pairs(fields)))
                 if record.at_ms < chained_ms:  # from here on, the chain may have gaps
                     identity = ""
                     break
@@ -307,7 +261,7 @@ class Inspection:
         while True:
             page = self._page(key, low, high, newest_first)
             for identity, fields in page:
-                yield _record(text(identity), _words(fields))
+                yield record_of(text(identity), _words(fields))
             if len(page) < LEDGER_PAGE:
                 return
             last = text(page[-1][0])
@@ -353,12 +307,7 @@ def _circuits(raw: Mapping[bytes, bytes]) -> dict[str, Circuit]:
     return {name: circuit for name, circuit in read.items() if circuit is not None}
 
 
-def _effective_ms(intent: bytes) -> int | None:
-    words = intent.split(b"\n", 3)
-    return int(words[2]) if len(words) > 3 and words[2].isdigit() and len(words[2]) < 17 else None
-
-
-def _record(identity: str, fields: Mapping[str, str]) -> Record:
+def record_of(identity: str, fields: Mapping[str, str]) -> Record:
     """One record of the ledger; unreadable numbers become 0, an unknown outcome becomes a note."""
     outcome = fields.get("outcome", "")
     return Record(
@@ -375,14 +324,6 @@ def _record(identity: str, fields: Mapping[str, str]) -> Record:
         id=identity,
         request=unquote(fields.get("request", "")),
     )
-
-
-def _recorded(record: Record) -> Recorded:
-    """The record as the assessment of health reads it."""
-    by_schedule = not record.request and not record.reason
-    sent = by_schedule and record.outcome in (Outcome.SENT, Outcome.LATE, Outcome.SHADOW)
-    effective_ms = record.at_ms - record.lateness_ms if sent else None
-    return Recorded(record.entry, record.outcome, record.reason, record.at_ms, effective_ms)
 
 
 _OUTCOMES = frozenset(map(str, Outcome))

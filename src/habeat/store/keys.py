@@ -101,6 +101,11 @@ class Keys:
         return f"{self.base}controls"
 
     @property
+    def signs(self) -> str:
+        """What replicas report of themselves while something is wrong, by nonce."""
+        return f"{self.base}signs"
+
+    @property
     def shadow(self) -> str:
         """What a shadow would have sent, and what it saw another beat send, by time."""
         return f"{self.base}shadow"

@@ -36,6 +36,7 @@ from habeat.store.controls import ControlStore
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.events import Events, RedisEventLog
+from habeat.store.health import HealthStore
 from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.keys import Keys
@@ -145,6 +146,10 @@ class _ScriptCheck:
         controls = ControlStore(self._caller)
         controls.write("probe", "probe", "", "probe", "probe")
         controls.read()
+        health = HealthStore(self._caller)
+        health.report("probe", {})
+        health.read(0)
+        health.withdraw(["probe"])
         list(self._inspection.ledger())
         list(self._inspection.ledger_of("probe"))
         self._entries.sweep(Fence(token, TTL_MS), 10)
@@ -188,6 +193,7 @@ def _clean(caller: Caller, keys: Keys) -> None:
         keys.events,
         keys.names,
         keys.controls,
+        keys.signs,
     ]
     try:
         caller.do(lambda client: client.delete(*made))

@@ -18,15 +18,15 @@ from tests.integration.conformance.sides import State
 from tests.integration.conformance.steps import LISTEN, PLAIN, START_US, UNLISTEN, Step, Word
 from tests.integration.conformance.view import View
 
-#: How often each script is drawn. `adopt`, `control` and `event` are drawn apart, by `_arrives`,
-#: `_controls` and `_happens`.
+#: How often each script is drawn. `adopt`, `health`, `control` and `event` are drawn apart, by
+#: `_arrives`, `_controls` and `_happens`.
 WEIGHTS = {
     "claim": 14, "write": 9, "settle": 6, "recover": 4, "mark": 5, "tick": 7, "skip": 5,
     "acquire": 6, "steal": 6, "register": 4, "prune": 3, "request": 4, "defer": 2, "read": 1,
     "quarantine": 2, "release": 1, "observe": 3, "drop": 2, "remove": 4, "rename": 3, "recall": 2,
     "trace": 3, "sweep": 2, "names": 3, "count": 2, "reindex": 5,
     "samehost": 2, "postpone": 2, "mend": 6, "asked": 3, "put_off": 2, "circuits": 2, "resend": 3,
-    "adopt": 0, "control": 0, "event": 0,
+    "adopt": 0, "control": 0, "event": 0, "health": 0,
 }  # fmt: skip
 DRAWERS: dict[str, Callable[[Hand], tuple[Word, ...]]] = {
     name: getattr(module, name)
@@ -42,6 +42,7 @@ class Play:
 
     def __init__(self, seed: int, digest: Callable[[bytes], str]) -> None:
         self._chance = random.Random(seed)
+        self._looks = seed % 10 == 5
         self._has_arrivals, self._arrivals = seed % 10 == 3, random.Random(-1 - seed)
         self._has_events, self._events = seed % 10 == 4, random.Random(-2 - seed)
         self._digest = digest
@@ -63,7 +64,12 @@ class Play:
         return step
 
     def _arrives(self, state: State) -> Step | None:
-        """In some plays, entries of another prefix: drawn apart, so that the others stay as is."""
+        """In some plays, entries of another prefix: drawn apart, so that the others stay as is.
+
+        In others, a look at the health.
+        """
+        if self._looks and self._arrivals.random() < 0.05:
+            return Step(self._now_us, "health", (1_000, 61_000, 5_000, 20, 50, 50, 15_000))
         if not self._has_arrivals or self._arrivals.random() > 0.08:
             return None
         hand = Hand(self._arrivals, self._now_us // 1_000, View(state, self._digest))

@@ -25,6 +25,7 @@ STATUSES: dict[str, frozenset[str]] = {
         "defer": "lost | behind | ok | replan",
         "event": "ok | known",
         "drop": "lost | behind | ok | replan",
+        "health": "ok",
         "mark": "lost | behind | ok | buried | expired | gone",
         "mend": "lost | ok | ok with repairs",
         "names": "stale | ok | ok with names",

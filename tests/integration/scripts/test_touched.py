@@ -30,6 +30,7 @@ from habeat.ports.events import Happening
 from habeat.store.controls import ControlStore
 from habeat.store.dead_letters import DeadStore
 from habeat.store.events import RedisEventLog
+from habeat.store.health import HealthStore
 from habeat.store.key_repair import Mending
 from habeat.store.name_index import REINDEX, Bound
 from habeat.store.pages import INDEXED, ORPHANS, PAGE, SWEPT, WRITTEN
@@ -163,6 +164,7 @@ def edit(crowd: Crowd) -> None:
 
 def look(crowd: Crowd) -> None:
     crowd.leases.observe()
+    HealthStore(crowd.caller).read(60_000)
     crowd.insight.now_us()
     list(islice(crowd.insight.ledger_of("placed-0"), 200))
     at = REINDEX

@@ -9,7 +9,6 @@ from habeat.core.circuit import Circuit
 from habeat.core.firing import Outcome
 from habeat.core.health import Recorded
 from habeat.core.other_schedulers import OtherScheduler
-from habeat.store.inspection import Backlog
 from tests import DOCS
 from tests.unit.client.test_status import NOW_MS, NOW_US, status
 
@@ -23,15 +22,15 @@ def problems() -> Iterator[str]:
     yield from status(holder=None, pttl_ms=-2, replicas={}, seen_ms={}).problems
     standbys = {"n1": NOW_MS, "n2": NOW_MS}
     yield from status(holder=None, pttl_ms=-2, seen_ms=standbys).problems
-    yield from status(beyond_grace=3).problems
+    yield from status(health={"beyond_grace": 3}).problems
     oldest = [("digest", NOW_MS - 9_000)]
-    for backlog in (
-        Backlog(overdue=oldest, overdue_count=3, newest=[sent]),
-        Backlog(newest=[sent], in_flight_since=NOW_MS - 9_000),
-        Backlog(overdue=oldest, newest=[Recorded("a", Outcome.SENT, "", NOW_MS, NOW_MS)]),
-        Backlog(newest=[recorded(Outcome.FAILED, 3_000, "refused"), sent]),
+    for seen in (
+        {"overdue": oldest, "overdue_count": 3, "newest": [sent]},
+        {"newest": [sent], "in_flight_since": NOW_MS - 9_000, "in_flight": 2},
+        {"overdue": oldest, "newest": [Recorded("a", Outcome.SENT, "", NOW_MS, NOW_MS)]},
+        {"newest": [recorded(Outcome.FAILED, 3_000, "refused"), sent]},
     ):
-        yield from status(backlog=backlog, in_flight=2, meta={"claimed": "2"}).problems
+        yield from status(health=seen).problems
     yield from status(circuits={"digest": Circuit.opened(5, "refused", NOW_US // 1_000)}).problems
     yield from status(dead=2).problems
     other = OtherScheduler("redbeat", "redbeat::schedule", 38, shared=12, alive=True)

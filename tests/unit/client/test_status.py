@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from habeat.beat.housekeeping import REGISTER_EVERY_MS
-from habeat.client.status import QUIET_AFTER_MS, Status, status_of
+from habeat.client.status import QUIET_AFTER_MS, Status, accounting, status_of
+from habeat.core.health import HealthFacts
 from habeat.core.lease import Token
 from habeat.engine.loop import LONGEST_WAIT_MS
-from habeat.store.inspection import Backlog, Facts
+from habeat.store.health import Read
+from habeat.store.inspection import Facts
 from habeat.store.leases import LIVE_FOR_MS
 
 NOW_US = 1_800_000_000_000_000
@@ -18,7 +20,8 @@ NOW_MS = NOW_US // 1_000
 TOLD = {"host": "alpha", "pid": 1, "dispatch": "outbox", "dispatch_why": "RabbitMQ"}
 
 
-def status(beyond_grace: int = 0, backlog: Backlog | None = None, **facts: Any) -> Status:
+def status(health: dict[str, Any] | None = None, **facts: Any) -> Status:
+    """The status for these facts in Redis; `health` is what the script read besides."""
     given: dict[str, Any] = {
         "now_us": NOW_US,
         "meta": {"leader_since": str(NOW_US - 5_000_000), "leader_cause": "crash"},
@@ -35,7 +38,18 @@ def status(beyond_grace: int = 0, backlog: Backlog | None = None, **facts: Any) 
         "dead": 0,
         **facts,
     }
-    return status_of(Facts(**given), backlog or Backlog(beyond_grace=beyond_grace))
+    read = Facts(**given)
+    assessed: dict[str, Any] = {
+        "now_ms": NOW_MS,
+        "leader": "",
+        "in_flight": read.in_flight,
+        "dead": read.dead,
+        "circuits": [(name, each.since_ms) for name, each in read.circuits.items()],
+        "circuit_count": len(read.circuits),
+        "accounting_off": accounting(read).difference,
+        **(health or {}),
+    }
+    return status_of(read, Read(HealthFacts(**assessed), "7:n1", 0))
 
 
 def test_a_healthy_cluster() -> None:
@@ -92,7 +106,7 @@ def test_a_standby_that_has_not_registered_when_it_should_have_is_reported() -> 
 @pytest.mark.parametrize(
     ("given", "word"),
     [
-        ({"beyond_grace": 2}, "2 entries have been due"),
+        ({"health": {"beyond_grace": 2}}, "2 entries have been due"),
         ({"meta": {"claimed": "5", "settled": "3", "abandoned": "1"}}, "off by 1"),
         ({"in_flight": 1}, "off by -1"),
     ],

@@ -156,7 +156,8 @@ def test_circuits_are_one_finding() -> None:
         ({"accounting_off": -1}, "accounting_off"),
         ({"lost_ms": NOW_MS - 60_000}, "data_lost"),
         ({"undefined": 2}, "entries_gone"),
-        ({"unindexed": ["e"]}, "entry_starved"),
+        ({"unplaced": 2}, "entries_gone"),
+        ({"repaired": [Trouble("alpha pid 1", NOW_MS, "due")]}, "keys_repaired"),
     ],
 )
 def test_each_fault_has_its_code(given: dict[str, Any], code: str) -> None:

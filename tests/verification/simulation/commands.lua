@@ -572,6 +572,15 @@ function commands.XRANGE(a, n)
   return reply
 end
 
+-- Its last records.
+function commands.XREVRANGE(a, n)
+  local stream, reply = of_kind(a[1], 'stream'), {}
+  if n ~= 5 or a[2] ~= '+' or a[3] ~= '-' then fail('ERR this XREVRANGE is not modelled') end
+  local all, count = stream and stream.n or 0, whole(a[5])
+  for i = 1, math.min(count, all) do reply[i] = stream.v[all - i + 1] end
+  return reply
+end
+
 -- "~" trims whole nodes of the stream; ours are longer than any run.
 function commands.XTRIM(a)
   local stream = of_kind(a[1], 'stream')
