@@ -28,6 +28,7 @@ CAUSES = {
     "expired": "after the lease expired",
     "crash": "after the previous leader crashed",
     "stuck": "after the previous leader froze",
+    "wedged": "after the previous leader ticked and sent nothing",
 }
 #: Why the previous leader gave up its lease, in words.
 RELEASED_WHY = {

@@ -71,8 +71,8 @@ class Replica:
 class Leader:
     """The replica that holds the lease: since when, under which lease epoch, and why it got it.
 
-    `cause` is first, released, expired, crash or stuck. `lease_left_ms` is the remaining time of
-    the lease. `replica` is None until the leader has registered.
+    `cause` is first, released, expired, crash, stuck or wedged. `lease_left_ms` is the remaining
+    time of the lease. `replica` is None until the leader has registered.
     """
 
     id: str

@@ -9,7 +9,7 @@ measured on one monotonic clock that includes suspend; the wall clocks of Redis 
 not used. The trust period saves work and stops stale messages of the outbox. It does not prevent a
 second claim: the token does, which every writing script compares.
 
-A standby *watches*. It may take the lease of a holder that still has one in two cases only:
+A standby *watches*. It may take the lease of a holder that still has one in three cases only:
 
 ``crash``
     The holder's own channel has lost its last subscriber: its process or its connection is gone.
@@ -22,6 +22,9 @@ A standby *watches*. It may take the lease of a holder that still has one in two
     clock. Redis' TTLs follow the server's wall clock, which can step back and make a lease
     outlive its holder by an hour. Time without answers (Redis paused, network cut) proves
     nothing and is not counted.
+
+``wedged``
+    The leader ticks and sends nothing, though much is due: core/wedged.py has the rules.
 
 In all other cases the standby waits until the lease is released or expires.
 
@@ -127,6 +130,7 @@ class Action(enum.Enum):
     ACQUIRE = "acquire"
     STEAL_CRASHED = "crash"
     STEAL_STUCK = "stuck"
+    STEAL_WEDGED = "wedged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ Reply = TypeVar("Reply")
 
 FOREIGN_RETRY_MS = 5_000
 SECOND_LOOK_MS = 55
+STEALS = (Action.STEAL_CRASHED, Action.STEAL_STUCK, Action.STEAL_WEDGED)
 #: How many standbys, by rank, watch closely for a crash of the leader.
 CLOSE_WATCHERS = 2
 
@@ -106,12 +107,15 @@ class Election:
         self.looks = 0
         #: Redis' time in the last of them.
         self.looked_us = 0
+        #: How many fenced requests Redis has answered.
+        self.answers = 0
         self._watch = Watch()
         self._next_look_ms = 0
         self._sits_out_until_ms = 0
         self._until_taken = False
         self._free_since_ms: int | None = None
         self._barred = barred
+        self._suspected = ""
 
     # -- what the replica finds out ---------------------------------------------------------
 
@@ -123,6 +127,10 @@ class Election:
     def placed(self, rank: int) -> None:
         """Set this replica's rank; those with the lowest ranks watch closely for a crash."""
         self._rank = rank
+
+    def suspect(self, holder: str) -> None:
+        """Let the next look take the lease from this token: its leader ticks and sends nothing."""
+        self._suspected = holder
 
     # -- what the engine asks ---------------------------------------------------------------
 
@@ -188,6 +196,7 @@ class Election:
                 else "the lease is gone"
             )
             raise LeaseLost(reply.holder)
+        self.answers += 1
         if self.trust is not None:
             self.trust = self.trust.renewed(attempt.at_ms)
         if isinstance(reply, Beaten) and reply.heartbeat:
@@ -273,9 +282,12 @@ class Election:
         if not self._asked or self.inert:
             # Even if the lease is held, the reply shows whether the keys belong to another app.
             action = Action.ACQUIRE
+        suspected, self._suspected = self._suspected, ""
+        if action is Action.WAIT and suspected and look.seen.holder == suspected:
+            action = Action.STEAL_WEDGED
         if action is Action.ACQUIRE:
             self._attempt(lambda: self._store.acquire(self.nonce, self._pace.ttl_ms, self.known))
-        elif action in (Action.STEAL_CRASHED, Action.STEAL_STUCK):
+        elif action in STEALS:
             self._attempt(
                 lambda: self._store.steal(
                     self.nonce, self._pace.ttl_ms, self.known, action.value, look.seen

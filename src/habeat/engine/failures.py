@@ -13,6 +13,7 @@ from habeat.core.events import EventCode
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import PlannedFiring
+from habeat.engine.report import Waits
 from habeat.log import log_event
 from habeat.ports import Claim, DueEntry, Expected, Next, Skip, StoredRequest
 
@@ -58,6 +59,7 @@ class Failures:
     def __init__(self) -> None:
         self._tries: dict[str, _Tries] = {}
         self._logged: set[str] = set()
+        self._waits = Waits()
 
     @property
     def any(self) -> bool:
@@ -73,6 +75,7 @@ class Failures:
         self._tries.pop(name, None)
         if name in self._logged:
             self._logged.discard(name)
+            self._waits.over(name)
             log_event(
                 EventCode.ENTRY_UNSENDABLE,
                 "habeat: entry %r can be sent again",
@@ -110,11 +113,14 @@ class Failures:
                 entry=name,
                 cause=why,
             )
+        self._waits, now_ms = lead.waits, lead.now_ms()
         if count >= ATTEMPTS:
             self._tries.pop(name, None)
+            lead.waits.failed(name, why, now_ms)
             self.end(lead, failed, Outcome.FAILED, why)
         elif failed.head:  # a later firing waits anyway, until the ones before it are dealt with
-            until_ms = lead.now_ms() + WAIT_MS[count - 1]
+            until_ms = now_ms + WAIT_MS[count - 1]
+            lead.waits.note(name, why, now_ms, until_ms)
             at = failed.expected
             lead.store.defer(DueEntry(name, at.due_ms, at.digest, at.cursor_ms), until_ms)
 

@@ -14,6 +14,7 @@ from habeat.core.controls import Controls
 from habeat.core.lease import Fence, Token
 from habeat.core.server_time import ServerTime
 from habeat.engine.election import Attempt, Election, LeaseLost
+from habeat.engine.report import Waits
 from habeat.ports import (
     Claim,
     Clock,
@@ -102,6 +103,8 @@ class Lead:
         self.ttl_ms = ttl_ms
         self.stopping = stopping
         self.server = ServerTime(0, 0)
+        #: The entries that are put off.
+        self.waits = Waits()
 
     def call(self, fenced: Callable[[Fence], Reply | Unfenced]) -> Reply:
         """Run a fenced call of another store than the dispatch's. LeaseLost, DataLost."""

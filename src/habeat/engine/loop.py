@@ -42,6 +42,7 @@ from habeat.engine.planning import DefinitionSource, Plan, Planner
 from habeat.engine.prefetch import DUE_PER_TICK, FIRINGS_PER_TICK, Lookahead, Prefetch, ahead_ms
 from habeat.engine.recovery import Recovery
 from habeat.engine.rendering import Renderer
+from habeat.engine.report import LoopReport
 from habeat.engine.requests import Requests
 from habeat.engine.setting_aside import SettingAside
 from habeat.engine.trouble_log import TroubleLog
@@ -175,10 +176,13 @@ class Engine:
         self._repeats = 0
         self._woken = False
         self.broker_failures = 0
+        #: What a watching thread may read.
+        self.report = LoopReport(waits=self._lead.waits)
 
     def tick(self) -> None:
         """One pass of the loop, waiting included; about a second at most."""
         began_us = self._clock.monotonic_us()
+        self.report.ticks += 1
         wait_ms = self._guarded()
         spent_ms = (self._clock.monotonic_us() - began_us) // 1_000  # holding counts as waiting
         wait_ms = min(wait_ms, self._settings.longest_wait_ms - spent_ms)
@@ -199,6 +203,7 @@ class Engine:
                 "habeat: %s; not dispatching until it answers again",
                 error,
             )
+            self.report.redis_error = str(error)
             self._outages.redis_failed(error, began_us)
             self._bulkhead.suspect(error)
             return self._back_off()
@@ -213,11 +218,13 @@ class Engine:
                 traceback=True,
             )
             self._bugs += 1
+            self.report.tick_error = repr(error)
             self._bulkhead.suspect(error)
             if self._bugs % BUGS_BEFORE_YIELD == 0:
                 self._give_way()
             return self._back_off()
         self._bugs = 0
+        self.report.tick_error = ""
         self._trouble.over("bug")
         return wait_ms
 
@@ -252,7 +259,7 @@ class Engine:
             return wait_ms
         if self._election.looks > looks:
             self._redis_answers(self._election.looked_us // 1_000)
-        self.broker_failures = 0
+        self.broker_failures, self.report.broker_error = 0, ""
         self._prefetch.forget()
         self._bulkhead.run(CHORE, partial(self._housekeeping.each_tick, None))
         return self._election.wait_ms()
@@ -262,6 +269,7 @@ class Engine:
 
     def _redis_answers(self, server_ms: int) -> None:
         self._failures = 0
+        self.report.redis_error = ""
         self._trouble.over("redis", "habeat: Redis answers again; resuming")
         self._outages.redis_answers(self._clock.monotonic_us(), server_ms)
         self._outages.store()
@@ -377,7 +385,7 @@ class Engine:
         planned.sent_ahead = ahead.count > 0
         self._circuits.write(lead)
         if firings or sent.count or ahead.count or resent:  # otherwise the broker was not used
-            self.broker_failures = 0
+            self.broker_failures, self.report.broker_error = 0, ""
             self._trouble.over("broker", "habeat: the broker takes messages again")
             self._outages.broker_works(lead.last_token.epoch, lead.now_ms())
         return (sent & ahead).complete
@@ -403,6 +411,7 @@ class Engine:
 
     def _broker_failed(self, error: BrokerUnavailable) -> None:
         self.broker_failures += 1
+        self.report.broker_error = str(error)
         lead = self._lead
         self._outages.broker_failed(error, lead.last_token.epoch, lead.now_ms())
         self._trouble.error(

@@ -33,6 +33,7 @@ class SettingAside:
             self._wait(lead, due, why, pause_ms)
         for name in planned.recovered:
             self._trouble.over(f"plan {name}", "habeat: entry %r works again", name)
+            lead.waits.over(name)
         for due, right_due_ms in planned.misplaced:
             self._defer(lead, due, right_due_ms)
 
@@ -45,11 +46,14 @@ class SettingAside:
             why,
             entry=due.name,
         )
-        self._defer(lead, due, lead.now_ms() + pause_ms)
+        now_ms = lead.now_ms()
+        lead.waits.note(due.name, why, now_ms, now_ms + pause_ms)
+        self._defer(lead, due, now_ms + pause_ms)
 
     def _quarantine(self, lead: Lead, due: DueEntry, why: str) -> None:
         reply = lead.store.quarantine(due, why)
         if reply.words[0] == "ok":
+            lead.waits.over(due.name)
             log_event(
                 EventCode.ENTRY_QUARANTINED,
                 "habeat: entry %r is quarantined: %s",

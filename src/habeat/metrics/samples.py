@@ -25,7 +25,7 @@ REPLICAS_LISTED = 100
 
 #: The outcomes that are counted. What was sent on time is the rest of what has a lateness.
 COUNTED = tuple(each.value for each in Outcome if each not in (Outcome.SENT, Outcome.NOTE))
-CAUSES = ("first", "released", "expired", "crash", "stuck")
+CAUSES = ("first", "released", "expired", "crash", "stuck", "wedged")
 
 
 class Sample(NamedTuple):

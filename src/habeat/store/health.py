@@ -150,7 +150,8 @@ def _waiting(report: Mapping[str, Any]) -> Iterator[Waiting]:
     for each in found if isinstance(found, list) else ():
         if isinstance(each, dict):
             why = printable(str(each.get("why", "?")), WHAT_MAX_CHARS)
-            yield Waiting(str(each.get("entry", "?")), _ms(each.get("since_ms")), why)
+            failed = each.get("failed") is True
+            yield Waiting(str(each.get("entry", "?")), _ms(each.get("since_ms")), why, failed)
 
 
 def _ms(value: object) -> int:

@@ -177,7 +177,7 @@ class Inspection:
         key = self._caller.keys.ledger
         low = f"({last}"
         found: Any = self._caller.do(lambda client: client.xrange(key, min=low, count=count))
-        return [_record(text(identity), _words(fields)) for identity, fields in found]
+        return [record_of(text(identity), _words(fields)) for identity, fields in found]
 
     def belongs_to(self) -> tuple[str, str]:
         """App and schema that own the keys under our prefix; "" if no replica has led yet."""

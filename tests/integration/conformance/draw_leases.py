@@ -30,11 +30,12 @@ def steal(hand: Hand) -> Words:
     view = hand.view
     others = [nonce for nonce in NONCES if nonce.encode() != view.nonce or hand.odds(0.1)]
     beat = view.meta.get(b"heartbeat", b"0") if hand.odds(0.85) else b"1"
+    nonce, claim, cause = hand.one(others), _claim(hand), hand.one(("crash", "stuck"))
     return (
-        hand.one(others),
+        nonce,
         TTL_MS,
-        *_claim(hand),
-        hand.one(("crash", "stuck")),
+        *claim,
+        "wedged" if hand.now_ms % 3 == 0 else cause,
         hand.token(),
         beat,
     )
@@ -51,6 +52,10 @@ def event(hand: Hand) -> Words:
     kind, subject = hand.one(("", "seen", "seen", "begin", "end")), hand.one(("redis", "broker"))
     who = (hand.one(NONCES), "host", 1, hand.one(("", 5)))
     return ("redis_unavailable", *who, since_ms, at_ms, "unreachable", "refused", kind, subject)
+
+
+def health(hand: Hand) -> Words:
+    return (1_000, 61_000, 5_000, hand.one((1, 20)), hand.one((1, 50)), 50, 15_000)
 
 
 def observe(hand: Hand) -> Words:

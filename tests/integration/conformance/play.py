@@ -69,7 +69,8 @@ class Play:
         In others, a look at the health.
         """
         if self._looks and self._arrivals.random() < 0.05:
-            return Step(self._now_us, "health", (1_000, 61_000, 5_000, 20, 50, 50, 15_000))
+            hand = Hand(self._arrivals, self._now_us // 1_000, View(state, self._digest))
+            return Step(self._now_us, "health", DRAWERS["health"](hand))
         if not self._has_arrivals or self._arrivals.random() > 0.08:
             return None
         hand = Hand(self._arrivals, self._now_us // 1_000, View(state, self._digest))

@@ -49,7 +49,9 @@ STATUSES: dict[str, frozenset[str]] = {
         "skip": "lost | behind | ok | replan | gone | a foreign type",
         "steal": "won first | won continued | won restored | won emptied | foreign app | "
         "foreign schema | refused mine already | refused the holder has changed | "
-        "refused the heartbeat has moved | refused the holder is listening, or nobody can be heard",
+        "refused the heartbeat has moved | "
+        "refused the holder is listening, or nobody can be heard | "
+        "refused the leader makes progress | refused the lead changed within a minute",
         "sweep": "lost | behind | ok | ok and forgotten",
         "trace": "nothing | some | some and more",
         "tick": "lost | behind | ok",

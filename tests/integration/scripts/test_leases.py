@@ -273,6 +273,39 @@ def test_a_lease_that_outlives_its_ttl_is_not_trusted_for_longer_than_that(
     assert until - bench.now_ms <= TTL_MS
 
 
+@pytest.mark.parametrize(
+    ("late", "outcome_ago_ms", "taken"),
+    [(2, None, True), (2, 6_000, True), (1, None, False), (2, 1_000, False)],
+)
+def test_a_leader_that_ticks_and_sends_nothing_loses_its_lease(
+    bench: Bench, late: int, outcome_ago_ms: int | None, taken: bool
+) -> None:
+    for number in range(late):
+        bench.place(f"e{number}", ago_ms=8_000)
+    if outcome_ago_ms is not None:
+        identity = f"{bench.now_ms - outcome_ago_ms}-1"
+        bench.admin.xadd(bench.keys.ledger, {"entry": "x", "outcome": "sent"}, id=identity)
+    token, seen = bench.lead("aa"), seen_now(bench)
+    bench.store.tick(Fence(token, TTL_MS), 1)  # its heart beats
+    before = bench.everything()
+    reply = bench.leases.steal("bb", TTL_MS, Known(), "wedged", seen)
+    assert isinstance(reply, Won) is taken
+    assert (bench.everything() == before) is not taken
+    assert bench.meta("leader_cause") == ("wedged" if taken else "first")
+    assert bool(bench.admin.hget(bench.keys.untrusted, str(token))) is taken
+
+
+def test_a_lease_is_taken_for_lack_of_progress_at_most_once_a_minute(bench: Bench) -> None:
+    for name in ("a", "b"):
+        bench.place(name, ago_ms=8_000)
+    bench.lead("aa")
+    won(bench.leases.steal("bb", TTL_MS, Known(), "wedged", seen_now(bench)))
+    refused = bench.leases.steal("cc", TTL_MS, Known(), "wedged", seen_now(bench))
+    assert isinstance(refused, Refused)
+    assert "within a minute" in refused.why
+    assert 50_000 < bench.admin.pttl(bench.keys.base + "rotation") <= 60_000
+
+
 @pytest.mark.parametrize("what", ["holder", "heartbeat", "free", "mine"])
 def test_a_steal_is_refused_when_anything_moved(bench: Bench, what: str) -> None:
     token = bench.lead("aa")

@@ -206,6 +206,31 @@ def test_a_lease_that_outlives_its_leader_is_taken(crash_poll_ms: int, rank: int
     assert field.store.count("steal") == 1
 
 
+def test_a_suspect_that_ticks_and_sends_nothing_is_taken_over_at_the_next_look(
+    field: Field,
+) -> None:
+    one, other = field.replica("a"), field.replica("b")
+    assert one.step()
+    field.run(other, 1_000)
+    other.suspect(str(one.trust.token) if one.trust else "")
+    field.run(other, 1_000)
+    assert other.leading
+    assert field.store.count("steal") == 1
+
+
+def test_another_leader_than_the_suspect_is_left_alone(field: Field) -> None:
+    one, other = field.replica("a"), field.replica("b")
+    assert one.step()
+    other.suspect("1:another")
+    field.run(other, 1_000)
+    assert not other.leading
+    other.suspect(str(one.trust.token) if one.trust else "")
+    field.store.before["steal"] = lambda: setattr(field.store, "lease", "5:c")
+    field.run(other, 500)
+    assert not other.leading
+    assert field.store.count("steal") == 1, "one attempt for one suspicion"
+
+
 def test_a_refused_steal_continues_watching(field: Field) -> None:
     one, other = field.replica("a"), field.replica("b")
     assert one.step()

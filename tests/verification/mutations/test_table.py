@@ -38,7 +38,7 @@ def test_each_device_has_a_name_of_its_own() -> None:
 
 def test_every_script_that_writes_has_a_device() -> None:
     shared = {"common.lua", "leadership.lua"}
-    reads_only = {"count.lua", "names.lua", "observe.lua", "read.lua", "samehost.lua"}
+    reads_only = {"count.lua", "health.lua", "names.lua", "observe.lua", "read.lua", "samehost.lua"}
     scripts = {path.name for path in (ROOT / "src/habeat/store/scripts").glob("*.lua")}
     with_device = {Path(device.file).name for device in DEVICES}
     assert scripts - reads_only - shared <= with_device

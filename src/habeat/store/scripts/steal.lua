@@ -2,8 +2,9 @@
 --
 -- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none yet,
 --      5 known cluster id, 6 known lease epoch, 7 known heartbeat,
---      8 time of the last answer from the known timeline ms (0: never), 9 cause ('crash' | 'stuck'),
---      10 token seen, 11 heartbeat seen, 12 host, 13 pid
+--      8 time of the last answer from the known timeline ms (0: never), 9 cause
+--      ('crash' | 'stuck' | 'wedged'), 10 token seen, 11 heartbeat seen (a wedged leader's moves on),
+--      12 host, 13 pid
 -- Returns the same as acquire.lua, or {'refused', why}.
 --
 -- For a crash, this script checks again that the holder's channel has no subscriber and our own has
@@ -24,13 +25,27 @@ if holder ~= seen then
   return {'refused', 'the holder has changed'}
 end
 local heartbeat, old_ttl_ms = unpack(redis.call('HMGET', META, 'heartbeat', 'lease_ttl'))
-if (heartbeat or '0') ~= ARGV[11] then
+if cause ~= 'wedged' and (heartbeat or '0') ~= ARGV[11] then
   return {'refused', 'the heartbeat has moved'}
 end
 if cause == 'crash' then
   local theirs, ours = listeners_of(nonce_of(holder)), listeners_of(nonce)
   if theirs ~= 0 or not ours or ours < 1 then
     return {'refused', 'the holder is listening, or nobody can be heard'}
+  end
+end
+-- A wedged leader ticks and sends nothing (core/wedged.py): entries have been due for this long, and
+-- no slot got an outcome. All replicas together take its lease at most once a minute.
+local STALLED_MS, TURN_MS = 5000, 60000
+if cause == 'wedged' then
+  local overdue = redis.call('ZCOUNT', DUE, '-inf', '(' .. int(NOW - STALLED_MS))
+  local newest = redis.call('XREVRANGE', LEDGER, '+', '-', 'COUNT', 1)[1]
+  local recorded = tonumber(newest and string.match(newest[1], '^%d+') or '0')
+  if overdue < 2 or NOW - recorded < STALLED_MS then
+    return {'refused', 'the leader makes progress'}
+  end
+  if not redis.call('SET', BASE .. 'rotation', '1', 'NX', 'PX', TURN_MS) then
+    return {'refused', 'the lead changed within a minute'}
   end
 end
 -- Distrust it for its whole TTL: what is left of the TTL in Redis may be from a snapshot or from
