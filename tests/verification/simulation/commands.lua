@@ -581,10 +581,17 @@ function commands.XREVRANGE(a, n)
   return reply
 end
 
--- "~" trims whole nodes of the stream; ours are longer than any run.
+-- "~" trims whole nodes of the stream; ours are longer than any run, so it trims all or nothing.
 function commands.XTRIM(a)
   local stream = of_kind(a[1], 'stream')
-  if a[3] == '~' or not stream then return 0 end
+  if not stream then return 0 end
+  if a[3] == '~' then
+    local last = stream.v[stream.n]
+    local old = last and a[2] == 'MINID' and tonumber(string.match(last[1], '^%d+')) < whole(a[4])
+    local gone = old and stream.n or 0
+    if old then stream.v, stream.n = {}, 0 end
+    return gone
+  end
   local kept = {}
   for i = 1, stream.n do
     local ms = tonumber(string.match(stream.v[i][1], '^%d+'))
