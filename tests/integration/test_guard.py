@@ -111,6 +111,7 @@ def test_only_the_scope_is_seen(tenant: habeat.Client) -> None:
     assert [entry["name"] for entry in tenant.export()["entries"]] == ["t7:a"]
     assert tenant.get("t7:a").name == "t7:a"
     assert tenant.history("t7:a") == []
+    assert [name for name, _ in tenant.upcoming()] == ["t7:a"]
     for call in (tenant.get, tenant.preview, tenant.history, tenant.drift, tenant.explain):
         with pytest.raises(EntryNotFound):
             call("t8:a")

@@ -116,6 +116,8 @@ def what_will_happen_and_what_happened(client: habeat.Client) -> None:
     assert_type(client.explain("a", MOMENT), api.Explanation)
     assert_type(client.explain("a").links, tuple[api.Link, ...])
     assert_type(client.diff("a", since=DAY, tolerance=DAY), api.Diff)
+    assert_type(client.upcoming(), list[tuple[str, datetime]])
+    assert_type(client.enable_many(["a"]).changed, tuple[str, ...])
     assert_type(client.diff().differences, tuple[api.ComparedSlot, ...])
     assert_type(client.history("a", since=MOMENT, limit=5), list[api.LedgerRecord])
     assert_type(client.status(), api.Status)

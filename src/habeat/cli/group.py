@@ -32,6 +32,7 @@ from habeat.core.change_record import Author, Way
 COMMANDS = {
     "status": "watching",
     "health": "watching",
+    "top": "top.command",
     "metrics": "metrics",
     "list": "entries",
     "show": "entries",

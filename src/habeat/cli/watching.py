@@ -34,7 +34,7 @@ def status_command(client: Client, as_json: bool) -> None:
     """Show the leader, the standbys, what is due, and any problems."""
     status = client.status()
     if as_json:
-        say_json({**_plain(status), "redis": client.redis})
+        say_json({**status_json(status), "redis": client.redis})
         return
     pairs([*_rows(status), ("Redis", client.redis)])
     for sentence in status.problems:
@@ -78,7 +78,8 @@ def _health(*, healthy: bool, findings: Sequence[Finding]) -> dict[str, object]:
     return {"healthy": healthy, "problems": errors(findings), "findings": found}
 
 
-def _plain(status: Status) -> dict[str, object]:
+def status_json(status: Status) -> dict[str, object]:
+    """The status, for programs."""
     accounting, counts = status.accounting, status.entries
     from_slots = {name: getattr(status, name) for name in status.__slots__}
     return {
@@ -111,7 +112,7 @@ def _rows(status: Status) -> Iterator[tuple[str, Lines]]:
     if status.dispatch:
         why = f": {status.dispatch_why}" if status.dispatch_why else ""
         yield "dispatch", status.dispatch + why
-    yield "entries", _entries(status)
+    yield "entries", states_in_words(status)
     if status.next_due:
         yield "next due", f"{status.next_due[0]}, {when(status.next_due[1], now)}"
     yield "overdue", entries_counted(status.overdue) if status.overdue else "none"
@@ -145,7 +146,8 @@ def _one(replica: Replica, quiet_ms: int | None) -> str:
     return ", ".join(part for part in (replica.where, replica.inert, heard) if part)
 
 
-def _entries(status: Status) -> str:
+def states_in_words(status: Status) -> str:
+    """How many entries there are, and how many in each state."""
     counts = status.entries
     if not counts.total:
         return f"none yet; {as_typed(ADD_ONE)}"

@@ -186,6 +186,7 @@ class AsyncClient:
                 await asyncio.sleep(FOLLOW_EVERY_S)
 
     status = _awaited(Client.status)
+    upcoming = _awaited(Client.upcoming)
     unregistered = _awaited(Client.unregistered)
     server_time = _awaited(Client.server_time)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import datetime, timedelta
 from functools import partial
+from operator import itemgetter
 from typing import Any, Literal, Self, TypeVar, Unpack
 
 from habeat.client.adopting import Adoption, adopt_from
@@ -77,6 +78,10 @@ Records = list[LedgerRecord]
 DeadLetters = list[DeadLetter]
 Changes = list[ChangeRecord]
 Events = list[Event]
+Dues = list[tuple[str, datetime]]
+
+#: The most entries that `upcoming` returns.
+UPCOMING_MOST = 10_000
 
 
 class Client:
@@ -429,6 +434,21 @@ class Client:
             return found
         dead = len(self.dead(limit=None)) if found.dead else 0
         return within_scope(found, self.list(), dead, grace_ms)
+
+    def upcoming(self, count: int = 10) -> Dues:
+        """The entries that are due next and when, the soonest first; overdue ones come first.
+
+        The instants are aware, in UTC, and include spread and jitter. ValidationError unless
+        `count` is from 1 to 10,000.
+        """
+        if type(count) is not int or not 1 <= count <= UPCOMING_MOST:
+            raise ValidationError("count", count, f"a whole number, 1 to {UPCOMING_MOST:,}")
+        scope = self._calls.guard.scope
+        if scope == Scope():
+            found = self._calls.read(lambda session: session.inspection.upcoming(count))
+            return [(name, moment(at_ms)) for name, at_ms in found]
+        due = [(entry.name, at) for entry in self.list() if (at := entry.state.next_due)]
+        return sorted(due, key=itemgetter(1))[:count]
 
     def unregistered(self, entries: Iterable[Entry]) -> dict[str, str]:
         """The names of those of these entries whose task the leader's code does not register.

@@ -212,6 +212,15 @@ class Inspection:
         key = self._caller.keys.due
         return int(self._caller.do(lambda client: client.zcount(key, "-inf", f"({before_ms}")))
 
+    def upcoming(self, count: int) -> list[tuple[str, int]]:
+        """The entries that are due next, with their due times in ms; the soonest first."""
+        key = self._caller.keys.due
+        found: Any = self._caller.do(
+            lambda client: client.zrange(key, 0, count - 1, withscores=True)
+        )
+        read = ((text(name), optional_ms(str(at))) for name, at in found)
+        return [(name, at_ms) for name, at_ms in read if at_ms is not None]
+
     def lateness(self, entries: Sequence[str]) -> dict[str, Lateness]:
         """The histograms of these entries; those that never fired are left out."""
         keys = [wire(self._caller.keys.entry_lateness(entry)) for entry in entries]
