@@ -84,7 +84,7 @@ def test_a_change_is_compared_with_a_revision(repository: Path) -> None:
     assert "  35 slots move 2 hours later: Mon 2026-03-02 08:00 CET -> Mon" in done.stdout
     assert "secret" not in done.stdout
     digest = next(line for line in lines if line.startswith("digest: ")).split()[1]
-    assert f"celery -A proj habeat plan --since 'HEAD~1' --acknowledge {digest}" in lines[-1]
+    assert lines[-1] == f"celery -A proj habeat plan --since 'HEAD~1' --acknowledge {digest}"
     # Neither the repository nor the working tree has changed.
     after = [each for each in repository.parent.rglob("*") if "__pycache__" not in str(each)]
     assert sorted(after) == [each for each in before if "__pycache__" not in str(each)]

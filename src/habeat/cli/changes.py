@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -88,7 +88,12 @@ def _rows(records: Sequence[ChangeRecord], *, with_entry: bool) -> Iterator[list
 
 def _what(record: ChangeRecord) -> str:
     """The fields in words; of an entry that was added or removed, how it was then."""
-    return ", ".join(_field(name, each, record.act) for name, each in record.fields.items())
+    return fields_in_words(record.fields, record.act)
+
+
+def fields_in_words(fields: Mapping[str, FieldChange], act: str) -> str:
+    """The fields of a change; `act` is as in a record of the change log."""
+    return ", ".join(_field(name, each, act) for name, each in fields.items())
 
 
 def _field(name: str, change: FieldChange, act: str) -> str:

@@ -1,4 +1,4 @@
-"""``plan``: what a change of beat_schedule does to the slots of the coming weeks, for CI."""
+"""``plan``: what a deploy does to the entries in Redis, and a change to the coming weeks' slots."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from pathlib import Path
 import click
 
 from habeat.beat.declared.offline import OfflineSchedule, read_offline
+from habeat.cli.deploying import deploy_json, deploy_lines
 from habeat.cli.errors import quoted, suggested
-from habeat.cli.group import HabeatCommand, bad, client_app, json_option
+from habeat.cli.group import LONG_TIMEOUT_S, HabeatCommand, bad, client_app, json_option
 from habeat.cli.planned import plan_json, plan_lines
-from habeat.cli.printing import say, say_json
+from habeat.cli.printing import say, say_json, say_whole
 from habeat.cli.revisions import mixed_in, schedule_at
 from habeat.cli.words import MOMENT
-from habeat.client.change_plan import ChangePlan, SavedSchedule, Window, compare_schedules
+from habeat.client import Client
+from habeat.client.change_plan import (
+    ChangePlan,
+    DeployPlan,
+    SavedSchedule,
+    Window,
+    compare_schedules,
+)
 from habeat.client.change_plan.saved import MOST_BYTES
 from habeat.errors import HabeatError, ValidationError
 from habeat.printable import printable
@@ -40,13 +48,13 @@ class ScheduleUnreadable(HabeatError):
     metavar="DIGEST|FILE",
     help="Exit with 0 if this is the plan's digest, or a line of this file is.",
 )
-@click.option("--from", "start", type=MOMENT, help="Start of the window (ISO 8601); default: now.")
+@click.option("--from", "start", type=MOMENT, help="Slots from this time (ISO 8601); default: now.")
 @click.option(
     "--days",
     type=click.IntRange(1, DAYS_MOST),
     default=DAYS,
     show_default=True,
-    help="Length of the window.",
+    help="Slots of this many days.",
 )
 @click.option(
     "--per-second",
@@ -75,13 +83,17 @@ def plan_command(
     instead_of: tuple[str, str] | None,
     as_json: bool,
 ) -> None:
-    """Show which slots a change of beat_schedule makes appear, vanish or move; without Redis.
+    """Show what a deploy of this code does to the entries in Redis: added, changed, pruned, left.
 
-    It compares this code with a git revision or with a file that --save wrote. It exits with status
+    With --since, show which slots a change of beat_schedule makes appear, vanish or move, compared
+    with a git revision or with a file that --save wrote; that needs no Redis. It exits with status
     1 unless nothing changes or the change is acknowledged by its digest.
     """
-    if (since is None) == (save is None):
+    if since is not None and save is not None:
         raise click.UsageError("give either --since or --save")
+    if since is None and save is None:
+        _deploy(acknowledge, as_json)
+        return
     now_ms = to_ms("from", datetime.now(UTC) if start is None else start) // MINUTE_MS * MINUTE_MS
     after = _own_schedule(instead_of)
     if save is not None:
@@ -98,11 +110,42 @@ def plan_command(
     else:
         for line, colour in [
             *plan_lines(plan),
-            *_verdict(plan, str(since), acknowledge, acknowledged),
+            *_verdict(plan, acknowledge, acknowledged),
         ]:
             say(line, colour)
-    if plan.changed and not acknowledged:
-        bad()
+    if not plan.changed or acknowledged:
+        return
+    if not as_json:
+        _say_how(f"plan --since {quoted(printable(str(since)))} --acknowledge {plan.digest}")
+    bad()
+
+
+def _deploy(acknowledge: str | None, as_json: bool) -> None:
+    """The plan against the entries in Redis."""
+    read = _readable_schedule()
+    with Client(client_app(), long_timeout=LONG_TIMEOUT_S) as client:
+        plan = client._plan(read.declared.entries, read.declared.broken)
+        redis = client.redis
+    acknowledged = plan.changed and acknowledge is not None and _has(acknowledge, plan.digest)
+    if as_json:
+        say_json(deploy_json(plan, acknowledged))
+    else:
+        for line, colour in (
+            *deploy_lines(plan, redis),
+            *_verdict(plan, acknowledge, acknowledged),
+        ):
+            say(line, colour)
+    if not plan.changed or acknowledged:
+        return
+    if not as_json:
+        _say_how(f"plan --acknowledge {plan.digest}")
+    bad()
+
+
+def _say_how(words: str) -> None:
+    """How to acknowledge the change: a command on a line of its own, to be copied whole."""
+    say("to acknowledge this change:", "yellow")
+    say_whole(suggested(words))
 
 
 def _own_schedule(instead_of: tuple[str, str] | None) -> SavedSchedule:
@@ -111,12 +154,22 @@ def _own_schedule(instead_of: tuple[str, str] | None) -> SavedSchedule:
         raise ScheduleUnreadable(
             f"the module {name} is imported from the working tree and not from the revision"
         )
+    _check_readable(read)
+    return SavedSchedule.of(read.declared.entries, read.declared.broken, _unknown(read))
+
+
+def _readable_schedule() -> OfflineSchedule:
+    read = read_offline(client_app())
+    _check_readable(read)
+    return read
+
+
+def _check_readable(read: OfflineSchedule) -> None:
     for part in ("imports", "settings", "beat_schedule"):
         if part in read.problems:
             raise ScheduleUnreadable(
                 f"this code's schedule cannot be read: {part}: {read.problems[part]}"
             )
-    return SavedSchedule.of(read.declared.entries, read.declared.broken, _unknown(read))
 
 
 def _unknown(read: OfflineSchedule) -> dict[str, str]:
@@ -177,7 +230,7 @@ def _has(acknowledge: str, digest: str) -> bool:
 
 
 def _verdict(
-    plan: ChangePlan, since: str, given: str | None, acknowledged: bool
+    plan: ChangePlan | DeployPlan, given: str | None, acknowledged: bool
 ) -> Iterator[tuple[str, str]]:
     if not plan.changed:
         return
@@ -187,6 +240,4 @@ def _verdict(
         return
     if given is not None:
         yield f"{given} acknowledges another change", "red"
-    words = f"plan --since {quoted(printable(since))} --acknowledge {plan.digest}"
     yield f"digest: {plan.digest}", ""
-    yield f"to acknowledge this change: {suggested(words)}", "yellow"

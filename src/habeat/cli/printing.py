@@ -37,6 +37,11 @@ def say(text: str = "", colour: str = "") -> None:
     _echo(wrapped(printable(text), terminal_columns(), INDENT), colour)
 
 
+def say_whole(text: str) -> None:
+    """Print a line that a person copies: it is not broken, however narrow the terminal is."""
+    _echo(printable(text))
+
+
 def _echo(text: str, colour: str = "") -> None:
     click.echo(click.style(text, fg=colour) if colour else text, color=colours())
 

@@ -17,7 +17,7 @@ from habeat.client.calls import RetryingCalls, Session
 from habeat.client.guard import Scope
 from habeat.client.history import CHECK_EVERY, moment
 from habeat.errors import ValidationError
-from habeat.store.change_log import LoggedChange
+from habeat.store.change_log import LoggedChange, fields_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,11 @@ def _friendly(logged: LoggedChange) -> ChangeRecord:
         before=logged.before,
         after=logged.after,
     )
+
+
+def field_changes(raw: bytes) -> Mapping[str, FieldChange]:
+    """The fields that a change is about to record (entries/differing.py)."""
+    return dict(_fields(fields_of(raw.decode())))
 
 
 def _fields(raw: Mapping[str, Any]) -> Iterator[tuple[str, FieldChange]]:

@@ -23,6 +23,7 @@ from habeat.client.author import author_of
 from habeat.client.bulk import added
 from habeat.client.by_hand import Backfill, RequestId, backfilled, request_id_of, triggered
 from habeat.client.calls import RetryingCalls, Session
+from habeat.client.change_plan import DeployPlan, deploy_planned
 from habeat.client.change_records import ChangeRecord, changes_of, last_change
 from habeat.client.comparing import DAY, TOLERANCE, Diff, Period, compared
 from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
@@ -921,6 +922,10 @@ class Client:
         ValidationError if there is nothing under it, and NotAllowed for a client with a guard.
         """
         return adopt_from(self._calls, prefix, dry_run=dry_run, force=force)
+
+    def _plan(self, declared: Mapping[str, Entry], broken: Mapping[str, str]) -> DeployPlan:
+        """What a deploy of code that declares these entries does to those in Redis."""
+        return deploy_planned(self._calls, declared, broken)
 
     # -- connections ------------------------------------------------------------------------
 

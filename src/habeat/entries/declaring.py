@@ -35,6 +35,8 @@ class Verdict(enum.StrEnum):
     UNREADABLE = "unreadable"
     #: A deploy of this generation or a later one has written another definition.
     NEWER = "newer"
+    #: Its schedule, which may be code of the project, raises.
+    FAILS = "fails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,18 @@ class Decision:
 
     verdict: Verdict
     write: Write | None = None
+    error: Exception | None = None
 
 
 def declared_decision(stored: Stored, declared: Entry, now_ms: int, generation: int) -> Decision:
-    """What a deploy of this generation does to an entry that it declares.
+    """What a deploy of this generation does to an entry that it declares."""
+    try:
+        return _decided(stored, declared, now_ms, generation)
+    except Exception as error:  # of its schedule, or of values of the project's code
+        return Decision(Verdict.FAILS, error=error)
 
-    Raises what the entry's schedule raises: then the entry is left as it is.
-    """
+
+def _decided(stored: Stored, declared: Entry, now_ms: int, generation: int) -> Decision:
     found = stored.entry
     if not stored.exists:
         write = changes.seeded(stored, declared, now_ms, generation)

@@ -96,11 +96,12 @@ def _record(identity: str, raw: Mapping[bytes, bytes]) -> LoggedChange:
         way=words.get("way", "?"),
         before=words.get("before", ""),
         after=words.get("after", ""),
-        fields=_fields(words.get("fields", "")),
+        fields=fields_of(words.get("fields", "")),
     )
 
 
-def _fields(raw: str) -> Mapping[str, Any]:
+def fields_of(raw: str) -> Mapping[str, Any]:
+    """The fields in a record, as far as they can be read."""
     try:
         found = json.loads(raw) if raw else {}
     except (ValueError, RecursionError):

@@ -164,7 +164,7 @@ def test_an_entry_each_second_is_counted_by_arithmetic() -> None:
     assert change(every(1), every(1, offset=0)) is None
     found = change(cron("* * * * * *"), cron("*/2 * * * * *"))
     assert found is not None
-    assert f"the whole window has {seconds} slots before" in found.notes[0]
+    assert f"the whole time has {seconds} slots before" in found.notes[0]
 
 
 @given(

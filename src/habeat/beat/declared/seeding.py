@@ -169,7 +169,7 @@ class Seeding:
         lost_lately = bool(lost_ms) and snapshot.now_ms - lost_ms < RECENT_LOSS_MS
         writes: list[Write] = []
         for stored in snapshot.stored:
-            write = self._tried(stored, snapshot.now_ms, lost_lately)
+            write = self._write_of(stored, snapshot.now_ms, lost_lately)
             if write is not None:
                 writes.append(write)
             if alone:
@@ -184,25 +184,21 @@ class Seeding:
             return Snapshot(lead.now_ms(), [self._absent[name] for name in names])
         return self._store.read(names)
 
-    def _tried(self, stored: Stored, now_ms: int, lost_lately: bool) -> Write | None:
-        """The write for one entry; an error of its schedule is logged and fails only this entry."""
-        try:
-            return self._write_of(stored, now_ms, lost_lately)
-        except Exception as error:
-            self._trouble.error(
-                stored.name,
-                EventCode.ENTRY_NOT_STORED,
-                "habeat: entry %r of beat_schedule is not stored, because its schedule fails: %r",
-                stored.name,
-                error,
-                entry=stored.name,
-            )
-            return None
-
     def _write_of(self, stored: Stored, now_ms: int, lost_lately: bool) -> Write | None:
+        """The write for one entry; None if it is left as it is."""
         declared, generation = self._declared[stored.name], self._terms.generation
         decision = declared_decision(stored, declared, now_ms, generation)
         match decision.verdict:
+            case Verdict.FAILS:
+                self._trouble.error(
+                    stored.name,
+                    EventCode.ENTRY_NOT_STORED,
+                    "habeat: entry %r of beat_schedule is not stored, because its schedule "
+                    "fails: %r",
+                    stored.name,
+                    decision.error,
+                    entry=stored.name,
+                )
             case Verdict.UNREADABLE:
                 self.unreadable.add(stored.name)
                 self._trouble.error(

@@ -215,7 +215,7 @@ class _Comparison:
         if firsts[0] == firsts[1]:
             return []
         then = ["none" if at is None else f"{moment(at):%Y-%m-%d %H:%M} UTC" for at in firsts]
-        return [f"no slot of the window changes; the next one after it was {then[0]}, is {then[1]}"]
+        return [f"no slot in this time changes; the next one after it was {then[0]}, is {then[1]}"]
 
 
 _OTHER = {
@@ -227,7 +227,7 @@ _OTHER = {
 
 def _up_to(until_ms: int, old: _Side, new: _Side) -> str:
     return (
-        f"compared up to {moment(until_ms):%Y-%m-%d %H:%M:%S} UTC only; the whole window has "
+        f"compared up to {moment(until_ms):%Y-%m-%d %H:%M:%S} UTC only; the whole time has "
         f"{old.count} slots before and {new.count} after"
     )
 
