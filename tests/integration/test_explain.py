@@ -13,15 +13,17 @@ import pytest
 import habeat
 from habeat.client import Client, Explanation
 from habeat.client.history import moment
+from habeat.clock import SystemClock
 from habeat.config.redis_target import redis_target
 from habeat.core.circuit import Circuit
 from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.lease import Fence
 from habeat.errors import EntryNotFound
-from habeat.ports import Expected, Next, Skip
+from habeat.ports import Expected, Known, Next, Skip, Won
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections
 from habeat.store.keys import Keys
+from habeat.store.leases import RedisElectionStore
 from tests.integration.test_cli import Shell
 from tests.integration.test_client import BASE, HOUR_MS, PREFIX, Beat
 from tests.support.servers.redis_server import Server
@@ -285,3 +287,38 @@ def test_a_client_with_a_scope_sees_no_host(client: Client, beat: Beat, valkey: 
     assert found[0].outcome in ("sent", "late")
     assert "alpha" in repr(client.explain("report"))
     assert "alpha" not in repr(found)
+
+
+def test_the_leader_of_a_slot_is_named_after_it_has_gone(client: Client, beat: Beat) -> None:
+    beat.leases = RedisElectionStore(beat.caller, SystemClock(), PREFIX, host="alpha", pid=11)
+    slot = fired(client, beat)
+    assert beat.won is not None
+    beat.caller.do(lambda c: c.delete(f"{BASE}lease"))
+    later = RedisElectionStore(beat.caller, SystemClock(), PREFIX, host="beta", pid=12)
+    assert isinstance(later.acquire("heir", 6_000, Known()), Won)
+    found = client.explain("report", slot)
+    assert found.leader == "alpha pid 11"
+    assert "alpha pid 11 leads, the first leader" in found.links[3].evidence
+    assert found.lease_epoch == beat.won.token.epoch
+
+
+def test_an_outage_between_a_slot_and_its_message_is_named(client: Client, beat: Beat) -> None:
+    slot = fired(client, beat)
+    [record] = client.history("report")
+    began_ms, ended_ms = (round(at.timestamp() * 1_000) for at in (slot, record.at))
+    outage = {"code": "redis_unavailable", "entry": "", "replica": "n", "host": "alpha", "pid": 11}
+    bounds = {"epoch": 1, "since": began_ms, "until": ended_ms - 20, "cause": "", "detail": "reset"}
+    beat.caller.do(lambda c: c.xadd(f"{BASE}events", {**outage, **bounds}))
+    found = client.explain("report", slot)
+    assert "Redis could not be reached for" in found.links[-1].evidence
+
+
+def test_the_last_change_is_named_with_who_made_it(client: Client, beat: Beat) -> None:
+    beat.lead()
+    hourly(client)
+    client.update("report", description="quarterly")
+    assert re.search(r"changed through the API.* at .*\(description\)", _declared(client))
+
+
+def _declared(client: Client) -> str:
+    return client.explain("report").links[0].evidence

@@ -197,6 +197,8 @@ def explained_of(history: History, at_ms: int, kept: int) -> Explanation:
         slots=SimpleNamespace(traces=lambda *asked: traces),
         inspection=Ledger(records),
         known_tasks=SimpleNamespace(read=lambda: None),
+        changes=SimpleNamespace(last_of=lambda name: None),
+        events=SimpleNamespace(newest_first=lambda since_ms, until_ms: iter(())),
     )
     calls: Any = SimpleNamespace(
         guard=habeat.Guard(prefix="e"), check=lambda done: None, read=lambda ask: ask(session)

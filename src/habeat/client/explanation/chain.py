@@ -43,6 +43,7 @@ def declared(facts: Facts) -> Link:
         return Link("declared", "unknown", None, f"the entry was {why} since")
     where = "in beat_schedule" if entry.owner == "config" else "through the API"
     evidence = f"revision {entry.rev}" + (f" of {facts.name!r}" if facts.renamed_from else "")
+    evidence += f", {facts.changed}" if facts.changed else ""
     if facts.renamed_from:
         return Link(
             "declared",
@@ -87,6 +88,11 @@ def _offsets(entry: Entry | None) -> str:
     given = (("spread", entry.spread_ms), ("jitter", entry.jitter_ms)) if entry else ()
     named = [f"{name} up to {duration(most_ms)}" for name, most_ms in given if most_ms]
     return "by " + " and ".join(named) if named else "by the spread or jitter of that time"
+
+
+def and_happened(facts: Facts, evidence: str) -> str:
+    """Evidence, completed by what happened meanwhile."""
+    return "; ".join((evidence, *facts.happened) if evidence else facts.happened)
 
 
 def queue(facts: Facts) -> Link | None:

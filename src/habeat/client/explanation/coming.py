@@ -115,7 +115,8 @@ def _leader(facts: Facts, waits_ms: int) -> Link:
     beside = plural(found, "replica stands", "replicas stand") + " by"
     detail = f"there is no leader; {beside if found else 'no beat is running'}"
     step = "wait one lease" if found else "celery -A proj beat -S habeat.Scheduler"
-    return Link("leader", "broken", None, detail, next_step=step)
+    evidence = chain.and_happened(facts, "")
+    return Link("leader", "broken", None, detail, evidence=evidence, next_step=step)
 
 
 def _dispatch(facts: Facts, entry: Entry, due_ms: int, waits_ms: int) -> Iterator[Link]:
@@ -205,7 +206,8 @@ def _overdue(facts: Facts, entry: Entry, waits_ms: int) -> Link:
 def _found(facts: Facts) -> tuple[str, str]:
     """What `health` says of a slot that waits, and the next step."""
     finding, step = facts.finding, "celery -A proj habeat health, and the log of the leader"
-    return ("", step) if finding is None else (finding.sentence, finding.next_step or step)
+    evidence = chain.and_happened(facts, finding.sentence if finding else "")
+    return evidence, (finding.next_step if finding else "") or step
 
 
 def _handed_over(facts: Facts, entry: Entry, due_ms: int, state: LinkState) -> Link:

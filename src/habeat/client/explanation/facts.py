@@ -54,7 +54,10 @@ class Facts:
     are further records of the same slot. `slots` is how many slots the record covers. `given_up`
     says why the firing is in :dead, "" if it is not. `ledger_begins_ms` is when the oldest record
     was written, None if there is none. `usual_ms` is the p99 of the entry's lateness. `hosts` has
-    the replicas that led, by lease epoch. `finding` is what `health` says of a slot that waits.
+    the replicas that led, by lease epoch. `elected` says how the leader of the record came to lead,
+    and `happened` what happened to Redis, the broker or the leader between the slot and its
+    outcome. `changed` is the last change of the entry, and `finding` what `health` says of a slot
+    that waits.
     """
 
     name: str
@@ -75,6 +78,9 @@ class Facts:
     is_unregistered: bool = False
     usual_ms: int | None = None
     finding: Finding | None = None
+    elected: str = ""
+    happened: Sequence[str] = ()
+    changed: str = ""
     queue: QueueLook | None = None
     hosts: Mapping[int, str] = field(default_factory=dict)
     #: The name that the entry had, or has, where it was renamed.

@@ -8,6 +8,8 @@ from itertools import chain
 
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.explanation import which_slot
+from habeat.client.explanation.chain import exact
+from habeat.client.explanation.circumstances import changed, circumstances
 from habeat.client.explanation.coming import (
     PROMPT_MS,
     explain_coming,
@@ -194,16 +196,21 @@ class _Explainer:
 
     def _past(self, record: Record, slot_ms: int, traces: SlotTraces, trail: Trail) -> Explanation:
         sent = record.outcome in (Outcome.SENT, Outcome.LATE)
-        queue = self._queue() if sent else None
-        return explain_past(
-            replace(self._facts(slot_ms, traces, trail), record=record, queue=queue), record
+        facts = replace(
+            self._facts(slot_ms, traces, trail),
+            record=record,
+            queue=self._queue() if sent else None,
+            changed=self._changed(),
         )
+        return explain_past(self._with_circumstances(facts, record), record)
 
     def _unrecorded(self, slot_ms: int, traces: SlotTraces, trail: Trail) -> Explanation:
         facts = self._facts(slot_ms, traces, trail)
-        if facts.in_flight is None:
+        intent = facts.in_flight
+        if intent is None:
             return explain_given_up(facts)
-        return explain_in_flight(replace(facts, finding=self._finding(slot_ms)))
+        facts = replace(facts, finding=self._finding(slot_ms), changed=self._changed())
+        return explain_in_flight(self._waiting(facts, intent.epoch))
 
     def _coming(self, entry: Entry, slot_ms: int, traces: SlotTraces) -> Explanation:
         facts = self._facts(slot_ms, traces, Trail())
@@ -216,8 +223,9 @@ class _Explainer:
             usual_ms=usual.quantile_ms(0.99) if usual else None,
             finding=self._finding(slot_ms),
             queue=self._queue(),
+            changed=self._changed(),
         )
-        return explain_coming(facts, entry)
+        return explain_coming(self._waiting(facts, 0), entry)
 
     # -- facts ----------------------------------------------------------------------------------
 
@@ -257,6 +265,34 @@ class _Explainer:
         own = (each for each in found if each.entry == self._name)
         general = (each for each in found if not each.entry and each.code in _HOLDS_ALL_UP)
         return next(chain(own, general), None)
+
+    def _changed(self) -> str:
+        """The last change of the entry, in words."""
+        found = self._session.changes.last_of(self._name)
+        if found is None or self._entry is None:
+            return ""
+        if self._is_scoped:
+            found = replace(found, by="")
+        return changed(found, exact(found.at_ms))
+
+    def _with_circumstances(self, facts: Facts, record: Record) -> Facts:
+        """With what happened around a slot; nothing is read where all went well."""
+        epoch = record.lease_epoch
+        is_known = facts.leading is not None and facts.leading.epoch == epoch
+        if self._is_scoped or (record.outcome is Outcome.SENT and (is_known or not epoch)):
+            return facts
+        due_ms = facts.effective_ms or facts.slot_ms
+        found = circumstances(self._session, epoch, due_ms, record.at_ms, self._now_ms)
+        happened = () if record.outcome is Outcome.SENT else found.happened
+        return replace(facts, hosts=found.hosts, elected=found.elected, happened=happened)
+
+    def _waiting(self, facts: Facts, epoch: int) -> Facts:
+        """With what happened since a slot became due that has no outcome."""
+        due_ms = facts.effective_ms or facts.slot_ms
+        if self._is_scoped or self._now_ms - due_ms <= PROMPT_MS:
+            return facts
+        found = circumstances(self._session, epoch, due_ms, self._now_ms, self._now_ms)
+        return replace(facts, hosts=found.hosts, happened=found.happened)
 
     def _facts(self, slot_ms: int, traces: SlotTraces, trail: Trail) -> Facts:
         intent = traces.intent

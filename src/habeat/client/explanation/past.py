@@ -94,7 +94,7 @@ def _leader(facts: Facts, record: Record) -> Link:
     """The leader that decided about the slot; broken if the slot waited for it."""
     led = chain.leader_named(facts, record.lease_epoch) or "host not recorded"
     since = chain.began(record.lease_epoch, record.at_ms)
-    evidence = f"lease epoch {record.lease_epoch}"
+    evidence = f"lease epoch {record.lease_epoch}" + (f", {facts.elected}" if facts.elected else "")
     due_ms = facts.effective_ms or facts.slot_ms
     took_over_ms = 0 if since is None else record.lease_epoch - due_ms
     if took_over_ms <= LATE_AFTER_MS or record.outcome not in _LATE_BY_A_TAKEOVER:
@@ -107,7 +107,7 @@ def _leader(facts: Facts, record: Record) -> Link:
 def _after_the_leader(facts: Facts, record: Record, shown: LedgerRecord) -> list[Link]:
     if record.outcome in _SENT:
         return _sent(facts, record, shown)
-    evidence = f"ledger record {record.id}: {record.outcome}"
+    evidence = chain.and_happened(facts, f"ledger record {record.id}: {record.outcome}")
     step = next_steps.after(record, facts.name)
     at = moment(record.at_ms)
     handed = record.attempt > 0 or record.reason in _AFTER_THE_CLAIM
@@ -134,6 +134,7 @@ def _sent(facts: Facts, record: Record, shown: LedgerRecord) -> list[Link]:
     if record.reason or record.attempt > 1:
         detail += f", {shown.why}"
     evidence = f"task id {shown.task_id}" if shown.task_id else f"ledger record {record.id}"
+    evidence = chain.and_happened(facts, evidence)
     links = [claimed, Link("handed over", "ok", at, detail, evidence=evidence)]
     again = [each for each in facts.others if each.outcome is Outcome.NOTE]
     if again:
