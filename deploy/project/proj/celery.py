@@ -13,6 +13,9 @@ app.conf.beat_scheduler = "habeat.Scheduler"
 app.conf.habeat_redis_url = os.environ.get("HABEAT_REDIS_URL") or None
 # The file that the probes read. Every tick touches it, on the leader and on standbys.
 app.conf.habeat_heartbeat_file = os.environ.get("HABEAT_HEARTBEAT_FILE") or None
+# Where each beat answers probes and Prometheus; not at all by default.
+app.conf.habeat_http = os.environ.get("HABEAT_HTTP") or None
+app.conf.habeat_http_token = os.environ.get("HABEAT_HTTP_TOKEN") or None
 
 app.conf.timezone = "Europe/London"
 app.conf.beat_schedule = {

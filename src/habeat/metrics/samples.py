@@ -25,6 +25,7 @@ REPLICAS_LISTED = 100
 
 #: The outcomes that are counted. What was sent on time is the rest of what has a lateness.
 COUNTED = tuple(each.value for each in Outcome if each not in (Outcome.SENT, Outcome.NOTE))
+CHANGES, CAUSES_MOST = "leader_changes_", 20
 CAUSES = ("first", "released", "expired", "crash", "stuck", "wedged")
 
 
@@ -75,12 +76,18 @@ def _leader(figures: Figures) -> Iterator[Raw]:
         since_us = figures.count("leader_since")
         yield "habeat_leader_since_timestamp_seconds", (), since_us / 1_000_000
     yield "habeat_lease_epoch", (), figures.count("epoch")
-    changes = {cause: figures.count(f"leader_changes_{cause}") for cause in CAUSES}
+    changes = {cause: figures.count(f"{CHANGES}{cause}") for cause in _causes(figures)}
     for cause, count in changes.items():
         yield "habeat_leader_changes_total", (cause,), count
     # An older release counts no causes.
     unknown = figures.count("leader_changes") - sum(changes.values())
     yield "habeat_leader_changes_total", ("unknown",), max(0, unknown)
+
+
+def _causes(figures: Figures) -> list[str]:
+    """The known causes, and those that a newer release has counted."""
+    counted = [name.removeprefix(CHANGES) for name in figures.meta if name.startswith(CHANGES)]
+    return list(dict.fromkeys([*CAUSES, *sorted(counted)[:CAUSES_MOST]]))
 
 
 def _replicas(figures: Figures) -> Iterator[Raw]:

@@ -87,8 +87,9 @@ def test_a_standby_that_last_reached_the_broker_long_ago_does_not_reach_it() -> 
 
 def test_changes_of_leader_are_counted_by_cause_and_those_of_an_older_release_too() -> None:
     meta = {"leader_changes": "9", "leader_changes_crash": "4", "leader_changes_first": "1"}
-    found = shown(meta=meta)
+    found = shown(meta=meta | {"leader_changes_new": "0"})
     assert found["habeat_leader_changes_total", "crash"] == 4
+    assert found["habeat_leader_changes_total", "new"] == 0
     assert found["habeat_leader_changes_total", "unknown"] == 4
 
 
