@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.signals import beat_init
 
 from habeat import Client
 from habeat.errors import EntryNotFound, ForeignState, NotAllowed
+from habeat.signals import slot_dispatched
 from tests import DOCS
 from tests.support.django_databases import use_databases
 from tests.support.servers.redis_server import Server
@@ -152,8 +154,17 @@ def test_the_examples_of_the_guide_for_tenants_run(project: Celery, valkey: Serv
         assert [entry.name for entry in everyone.list()] == ["tenant-71:daily"]
 
 
-def test_the_examples_of_monitoring_run(project: Celery) -> None:
+def test_the_examples_of_monitoring_run(project: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    prometheus_client = pytest.importorskip("prometheus_client")
+    pytest.importorskip("opentelemetry")
+    registry = prometheus_client.CollectorRegistry()
+    monkeypatch.setattr(prometheus_client, "REGISTRY", registry)
+    monkeypatch.setenv("HABEAT_HTTP_TOKEN", "a-token-of-some-length")
     guide = run(MONITORING, {"app": project})
+    beat_init.disconnect(guide["begin"])
+    guide["begin"]()
+    slot_dispatched.disconnect(sender=project, dispatch_uid=f"habeat spans {id(project)}")
+    assert registry.get_sample_value("habeat_redis_up") == 1
     found = guide["figures"]()
     (shown,) = re.findall(r"^```json\n(.*?)^```", MONITORING.read_text(), re.DOTALL | re.MULTILINE)
     assert json.loads(shown) == {key: found[key] for key in ("healthy",)} | {

@@ -5,10 +5,12 @@ Nothing here knows Prometheus or OpenTelemetry: both turn the same samples into 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from habeat.core.firing import Outcome
+from habeat.core.health import Finding
 from habeat.core.lateness import Lateness
 from habeat.metrics.table import BUCKETS_S, BY_NAME, Metric
 from habeat.printable import printable
@@ -37,10 +39,10 @@ class Sample(NamedTuple):
     value: float | Lateness
 
 
-def samples(figures: Figures) -> Iterator[Sample]:
+def samples(figures: Figures, findings: Sequence[Finding] = ()) -> Iterator[Sample]:
     """All series, without two of the same name and labels, in the order of the table."""
     seen: set[tuple[str, tuple[str, ...]]] = set()
-    for name, labels, value in _all(figures):
+    for name, labels, value in _all(figures, findings):
         shown = tuple(printable(label, LABEL_MAX_CHARS) for label in labels)
         # Two hostile names may look the same when printed. A series may occur only once.
         if (name, shown) not in seen:
@@ -56,11 +58,12 @@ def redis_down() -> Iterator[Sample]:
 Raw = tuple[str, tuple[str, ...], float | Lateness]
 
 
-def _all(figures: Figures) -> Iterator[Raw]:
+def _all(figures: Figures, findings: Sequence[Finding]) -> Iterator[Raw]:
     yield "habeat_redis_up", (), 1
     yield from _leader(figures)
     yield from _replicas(figures)
     yield from _entries(figures)
+    yield from _findings(findings)
     yield from _firings(figures)
     for entry in figures.listed:
         yield from _entry(entry)
@@ -132,6 +135,14 @@ def _entries(figures: Figures) -> Iterator[Raw]:
     yield "habeat_accounting_error", (), figures.unaccounted
     lost_ms = figures.count("loss_declared") or figures.count("history_lost")
     yield "habeat_history_lost_timestamp_seconds", (), lost_ms / 1_000
+
+
+def _findings(findings: Sequence[Finding]) -> Iterator[Raw]:
+    for (code, severity), count in Counter((each.code, each.severity) for each in findings).items():
+        yield "habeat_findings", (code, severity), count
+    for each in findings:
+        if each.entry:
+            yield "habeat_entry_finding", (each.entry, each.code), 1
 
 
 def _firings(figures: Figures) -> Iterator[Raw]:

@@ -89,6 +89,18 @@ METRICS: tuple[Metric, ...] = (
         "When Redis was last found emptied or restored; 0 if never.",
     ),
     Metric(
+        "habeat_findings",
+        "gauge",
+        "What health finds, by code; absent if there is none.",
+        ("code", "severity"),
+    ),
+    Metric(
+        "habeat_entry_finding",
+        "gauge",
+        "1 for each finding of health that concerns one entry, listed or not.",
+        ("entry", "code"),
+    ),
+    Metric(
         "habeat_firings_total",
         "counter",
         "Slots of all entries by outcome, without firings by hand.",

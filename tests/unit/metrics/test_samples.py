@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from habeat.core.health import Finding, Severity
 from habeat.core.lateness import Lateness
 from habeat.core.lease import Token
 from habeat.metrics.samples import LABEL_MAX_CHARS, cumulative, samples
@@ -121,6 +122,19 @@ def test_two_names_that_look_the_same_when_printed_are_one_series() -> None:
     assert ("habeat_entry_firings_total", ("a\\n", "sent")) in series
 
 
+def test_findings_are_counted_by_code_and_name_the_entry_that_they_concern() -> None:
+    findings = [
+        Finding("entry_starved", Severity.ERROR, "far down the list", "…"),
+        Finding("entry_starved", Severity.ERROR, "another", "…"),
+        Finding("no_leader", Severity.ERROR, "", "…"),
+    ]
+    found = {(each.metric.name, *each.labels): each.value for each in samples(FIGURES, findings)}
+    assert found["habeat_findings", "entry_starved", "error"] == 2
+    assert found["habeat_findings", "no_leader", "error"] == 1
+    assert found["habeat_entry_finding", "far down the list", "entry_starved"] == 1
+    assert ("habeat_entry_finding", "", "no_leader") not in found
+
+
 def test_labels_are_printable_and_bounded() -> None:
     hostile = "\x1b[2J\r\n" + "x" * 1_000 + "\udcff"
     labels = {each.labels for each in samples(replace(FIGURES, listed=[entry(hostile)]))}
@@ -156,7 +170,8 @@ def test_every_sample_has_the_labels_of_its_metric() -> None:
         replicas={"a": facts, "b": facts},
         seen_ms={"a": NOW_MS, "b": NOW_MS},
     )
-    found = list(samples(given))
+    findings = [Finding("entry_starved", Severity.ERROR, "e", "…")]
+    found = list(samples(given, findings))
     assert all(len(each.labels) == len(each.metric.labels) for each in found)
     own = {"habeat_last_tick_timestamp_seconds", "habeat_this_replica_leads"}
     assert {each.metric.name for each in found} == BY_NAME.keys() - own
