@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from habeat.config import Settings
+from habeat.core.health import Finding, assess
 from habeat.metrics.samples import Sample, redis_down, samples
 from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections
 from habeat.store.figures import Figures, read_figures
+from habeat.store.health import HealthStore
 from habeat.store.keys import Keys
 
 Result = TypeVar("Result")
 
-#: Prometheus waits 10 s for a scrape, which takes four round trips.
+#: Prometheus waits 10 s for a scrape, which takes five round trips.
 TIMEOUT_S = 1.0
 
 
@@ -28,10 +30,7 @@ class Source:
         )
         self._caller = Caller(self._connections, Keys(settings.key_prefix))
         self._listed = settings.metrics_entries
-
-    def figures(self) -> Figures:
-        """The figures; StoreUnavailable."""
-        return self._twice(lambda: read_figures(self._caller, self._listed))
+        self._grace_ms = settings.misfire_grace_ms
 
     def answers(self) -> bool:
         """Whether Redis answers."""
@@ -43,9 +42,14 @@ class Source:
     def samples(self) -> Iterable[Sample]:
         """The samples; without Redis, the only one says so."""
         try:
-            return samples(self.figures())
+            figures, findings = self._twice(self._read)
         except StoreUnavailable:
             return redis_down()
+        return samples(figures, findings)
+
+    def _read(self) -> tuple[Figures, Sequence[Finding]]:
+        figures = read_figures(self._caller, self._listed)
+        return figures, assess(HealthStore(self._caller).read(self._grace_ms).facts)
 
     def _twice(self, read: Callable[[], Result]) -> Result:
         """Read, and once more over a new connection: an idle one may have been closed."""
