@@ -187,7 +187,9 @@ def test_entries_of_redbeat_are_migrated_into_the_shadow_while_redbeat_lives(
     app.conf.redbeat_redis_url = app.conf.habeat_redis_url
     shell = Shell(app.conf.habeat_redis_url)
     shell.app = app
-    shell.ok("migrate", "--from", "redbeat", "--apply", "--even-if-alive")
+    said = shell.ok("migrate", "--from", "redbeat", "--apply", "--even-if-alive")
+    assert "as it should beside a shadow" in said
+    assert "both beats send" not in said
     assert [each.name for each in shadow.client.list()] == ["own"]
     assert admin.hexists(KEYS.entries, "own")
     assert admin.zcard("redbeat::schedule") == 1

@@ -29,7 +29,7 @@ from habeat.client.adopting import adopt_from
 from habeat.client.author import system_user
 from habeat.client.calls import RetryingCalls
 from habeat.client.history import moment
-from habeat.client.location import location_of_app
+from habeat.client.location import Location, location_of_app
 from habeat.client.status import read_status
 from habeat.clock import SystemClock
 from habeat.core.change_record import Author, Way
@@ -167,7 +167,7 @@ def _come(calls: RetryingCalls, wanted: _Wanted, *, as_json: bool) -> None:
     if as_json:
         say_json(_as_json(done, alive, hint))
     else:
-        _say(done, alive, hint, now, calls.location.prefix)
+        _say(done, alive, hint, now, calls.location)
     unwanted = done.written and alive.alive and not wanted.even_if_alive
     if unwanted or any(row.action in UNFINISHED for row in done.rows):
         bad()
@@ -361,9 +361,9 @@ def _progress(done: int, total: int) -> None:
     click.echo(f"\rmigrating: {done} of {entries_counted(total)}{end}", err=True, nl=False)
 
 
-def _say(done: Migration, alive: Living, hint: str, now: datetime, prefix: str) -> None:
+def _say(done: Migration, alive: Living, hint: str, now: datetime, location: Location) -> None:
     say(f"from {done.source}")
-    say(f"to the prefix {prefix}")
+    say(f"to the prefix {location.prefix}")
     if done.rows:
         table = Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY)
         # What a person has to look at is last, next to the summary.
@@ -379,7 +379,9 @@ def _say(done: Migration, alive: Living, hint: str, now: datetime, prefix: str) 
             say(f"{entries_counted(count)} {did if done.written else would}")
     if hint:
         say(f"note: {hint}")
-    if alive.alive:
+    if alive.alive and is_shadow(location.app_name):
+        say(f"note: the other beat may be running, as it should beside a shadow: {alive.evidence}")
+    elif alive.alive:
         now_both = "both beats send now: stop it" if done.written else "stop it before --apply"
         say(f"the other beat may be running: {alive.evidence}; {now_both}", "yellow")
     elif alive.evidence:
