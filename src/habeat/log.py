@@ -75,9 +75,13 @@ def log_event(
     _log.log(level, text, *args, exc_info=exc_info, extra=extra, stacklevel=2)
     if listeners:
         message = printable(text % args, MESSAGE_MAX_CHARS)
-        event = Event(code, level, message, entry=entry, ended=ended, facts=facts)
-        for listener in tuple(listeners):
-            listener(event)
+        announce(Event(code, level, message, entry=entry, ended=ended, facts=facts))
+
+
+def announce(event: Event) -> None:
+    """Hand an event to the listeners without a log line: one of many that are logged as a sum."""
+    for listener in tuple(listeners):
+        listener(event)
 
 
 def identify(**facts: str) -> None:

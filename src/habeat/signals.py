@@ -55,6 +55,11 @@ slot_skipped = EventSignal("slot_skipped", *_SLOT)
 slot_missed = EventSignal("slot_missed", *_SLOT)
 #: The message of slots could not be built or was refused, and they do not fire.
 slot_failed = EventSignal("slot_failed", *_SLOT)
+#: A slot was not sent within its entry's `start_by`, a timedelta. `outcome` is "" while it waits.
+slot_late = EventSignal(
+    "slot_late",
+    *("entry", "slot", "until", "count", "start_by", "outcome", "reason", "lateness_ms"),
+)
 #: An entry cannot be read or planned, and does not fire. `cause` says why.
 entry_quarantined = EventSignal("entry_quarantined", "entry", "cause")
 #: An entry failed repeatedly, and is only tried now and then. `cause` says why.
@@ -70,6 +75,7 @@ __all__ = [
     "leader_lost",
     "slot_dispatched",
     "slot_failed",
+    "slot_late",
     "slot_missed",
     "slot_skipped",
 ]

@@ -25,6 +25,11 @@ def feed(admin: Any) -> LedgerFeed:
     return LedgerFeed(Caller(One(admin), KEYS))
 
 
+def long_ago(admin: Any) -> str:
+    """The id of a record that was written a minute ago."""
+    return f"{int(admin.time()[0]) * 1_000 - 60_000}-0"
+
+
 def write(admin: Any, number: int, identity: str = "*") -> str:
     words = {"entry": f"e{number}", "slot": "1800000000000", "outcome": "sent", "late": "3"}
     return str(admin.xadd(KEYS.ledger, words, id=identity).decode())
@@ -35,7 +40,7 @@ def entries(feed: LedgerFeed, after: str, count: int = 100) -> list[str]:
 
 
 def test_the_first_leader_of_all_begins_with_the_present(feed: LedgerFeed, admin: Any) -> None:
-    write(admin, 1)
+    write(admin, 1, long_ago(admin))
     start = feed.position()
     write(admin, 2)
     assert entries(feed, start) == ["e2"]
@@ -53,7 +58,7 @@ def test_the_next_leader_goes_on_after_what_was_reported(feed: LedgerFeed, admin
 def test_a_damaged_position_counts_as_the_present(
     feed: LedgerFeed, admin: Any, damaged: str
 ) -> None:
-    write(admin, 1)
+    write(admin, 1, long_ago(admin))
     admin.hset(KEYS.meta, REPORTED, damaged)
     start = feed.position()
     assert entries(feed, start) == []

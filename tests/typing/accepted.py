@@ -67,7 +67,7 @@ def entries_are_added(client: habeat.Client, task: Any) -> None:
     assert_type(client.add("a", task, 60), habeat.Entry)
     client.add("a", "t", timedelta(minutes=1), (1, 2), {"x": 1}, options={"queue": "q"})
     client.add("a", "t", habeat.cron("0 8 * * *"), tags=("x",), description="", enabled=False)
-    client.add("a", "t", 60, start=MOMENT, end=MOMENT + DAY, max_runs=3, deadline=DAY)
+    client.add("a", "t", 60, start=MOMENT, end=MOMENT + DAY, max_runs=3, deadline=DAY, start_by=60)
     client.add("a", "t", 60, jitter=1, spread=timedelta(seconds=1), replace=True)
     client.add("a", "t", 60, misfire="all", misfire_limit=5, misfire_pace=1.5, misfire_window=DAY)
     client.add("a", "t", 60, delivery="at_most_once", misfire_grace=10)

@@ -60,6 +60,7 @@ from habeat.store.keys import Keys
 from habeat.store.known_tasks import KnownTasksStore
 from habeat.store.leases import RedisElectionStore
 from habeat.store.ledger_feed import LedgerFeed
+from habeat.store.promises import PromiseStore
 from habeat.store.pubsub import RedisWakeChannel
 from habeat.store.shadow_log import ShadowLog
 
@@ -298,10 +299,17 @@ class _Assembly:
     def events(self) -> EventWatch:
         """What reports events to receivers of signals, with its own connection."""
         election, connections = self.election, _connections(self.settings)
+        caller = Caller(connections, self.keys)
+
+        def leading() -> Leading:
+            leaderless = election.holder is None
+            return Leading(election.leading, election.known.cluster, leaderless=leaderless)
+
         return EventWatch(
-            feed=LedgerFeed(Caller(connections, self.keys)),
+            feed=LedgerFeed(caller),
+            promises=None if self.settings.shadow else PromiseStore(caller),
             receivers=Receivers(self.app, self.clock),
-            leading=lambda: Leading(election.leading, election.known.cluster),
+            leading=leading,
             clock=self.clock,
             replica=self.nonce,
             host=socket.gethostname(),

@@ -30,6 +30,7 @@ class _Fields(TypedDict, total=False):
     jitter: float | timedelta
     spread: float | timedelta
     deadline: float | timedelta | None
+    start_by: float | timedelta | None
     misfire: MisfirePolicy | None
     misfire_grace: float | timedelta | None
     misfire_limit: int | None

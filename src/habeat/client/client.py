@@ -483,6 +483,7 @@ class Client:
         jitter: float | timedelta = 0,
         spread: float | timedelta = 0,
         deadline: float | timedelta | None = None,
+        start_by: float | timedelta | None = None,
         misfire: MisfirePolicy | None = None,
         misfire_grace: float | timedelta | None = None,
         misfire_limit: int | None = None,
@@ -501,7 +502,8 @@ class Client:
         `spread` delays all firings of the entry by the same part of it, derived from the name.
         `jitter` delays each firing by a different part of it. Both together stay below the gap to
         the next slot. The worker no longer runs a message more than `deadline` after its
-        effective time.
+        effective time. A slot whose message is not sent within `start_by` of its effective time
+        raises an alarm.
 
         `misfire` ("latest", "all" or "skip") decides about slots found later than `misfire_grace`.
         Slots older than `misfire_window` never fire, and "all" fires the newest `misfire_limit`
@@ -526,6 +528,7 @@ class Client:
             "jitter": jitter,
             "spread": spread,
             "deadline": deadline,
+            "start_by": start_by,
             "misfire": misfire,
             "misfire_grace": misfire_grace,
             "misfire_limit": misfire_limit,

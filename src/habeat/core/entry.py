@@ -157,6 +157,7 @@ class Entry:
     jitter_ms: int = 0
     spread_ms: int = 0
     deadline_ms: int | None = None
+    start_by_ms: int | None = None
     from_code: tuple[str, ...] = ()
     rev: int = 1
     created_ms: int = 0
@@ -189,6 +190,10 @@ class Entry:
     @property
     def deadline(self) -> timedelta | None:
         return span(self.deadline_ms)
+
+    @property
+    def start_by(self) -> timedelta | None:
+        return span(self.start_by_ms)
 
     @property
     def misfire_grace(self) -> timedelta | None:

@@ -302,7 +302,7 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
     _E.SLOT_LATE: EventKind(
         _ERROR,
         "A slot was not sent within its entry's `start_by`.",
-        "`history NAME` shows when it was sent, or why not.",
+        "`explain NAME` says what holds it up.",
     ),
     _E.SLOT_AMBIGUOUS: EventKind(
         _ERROR,

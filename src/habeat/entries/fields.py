@@ -70,6 +70,7 @@ FIELDS = (
     Field("jitter", values.OFFSET, "Delay each firing by a different part of this."),
     Field("spread", values.OFFSET, "Delay all firings by the same part of this."),
     Field("deadline", values.span(least_ms=1), "Workers discard messages older than this."),
+    Field("start_by", values.span(least_ms=1_000), "Slots sent later than this raise an alarm."),
     Field("misfire", values.word(Misfire), "Which missed slots fire."),
     Field("misfire_grace", values.span(), "A slot this late still fires normally."),
     Field("misfire_limit", values.count(least_stored=0), "How many slots 'all' fires at most."),

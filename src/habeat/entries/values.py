@@ -108,7 +108,7 @@ def span_ms(field: str, given: Any, *, least_ms: int = 0, allowed: str = "") -> 
         span = round(seconds * 1_000)
         if span >= least_ms and 0 <= seconds <= LONGEST_S:
             return span
-    amount = "0 or more" if not least_ms else "more than 0"
+    amount = "more than 0" if 0 < least_ms < 1_000 else f"{least_ms / 1_000:g} or more"
     raise ValidationError(
         field, given, f"seconds or a timedelta, {amount} and at most ten years{allowed}"
     )

@@ -133,6 +133,7 @@ def _entries(figures: Figures) -> Iterator[Raw]:
     yield "habeat_claimed_total", (), figures.count("claimed")
     yield "habeat_settled_total", (), figures.count("settled")
     yield "habeat_accounting_error", (), figures.unaccounted
+    yield "habeat_start_by_broken_total", (), figures.count("start_by_broken")
     lost_ms = figures.count("loss_declared") or figures.count("history_lost")
     yield "habeat_history_lost_timestamp_seconds", (), lost_ms / 1_000
 

@@ -107,6 +107,11 @@ METRICS: tuple[Metric, ...] = (
         ("outcome",),
     ),
     Metric(
+        "habeat_start_by_broken_total",
+        "counter",
+        "Slots that were not sent within their entry's start_by.",
+    ),
+    Metric(
         "habeat_lateness_seconds",
         "histogram",
         "From the effective time of a firing to its message in the broker, over all entries.",

@@ -136,6 +136,11 @@ class Keys:
         return f"{self.base}lateness:{entry}"
 
     @property
+    def alarmed(self) -> str:
+        """The last slot of each entry that was alarmed of, because it broke its `start_by`."""
+        return f"{self.base}alarmed"
+
+    @property
     def outcomes(self) -> str:
         """How many slots of all entries ended with each outcome, besides those sent on time."""
         return f"{self.base}outcomes"

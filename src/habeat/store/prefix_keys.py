@@ -24,7 +24,7 @@ FAMILIES = ("fired", "request", "call", "lateness", "outcomes", "declared", "pro
 _SINGLE = (
     *FIXED,
     *("names", "ledger_last", "events", "changes", "changes_last", "tasks", "controls"),
-    *("shadow", "watched", "outcomes"),
+    *("shadow", "watched", "outcomes", "alarmed"),
 )
 
 #: Keys that SCAN looks at per call, and keys that one UNLINK deletes.

@@ -86,6 +86,7 @@ def world() -> Iterator[World]:
     made: World
     watch = EventWatch(
         feed=feed,  # type: ignore[arg-type]
+        promises=None,
         receivers=Receivers("app", clock),
         leading=lambda: Leading(made.leads, "cluster"),
         clock=clock,

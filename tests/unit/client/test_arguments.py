@@ -56,6 +56,7 @@ def test_what_was_given_is_read_under_the_same_names_and_can_be_given_again() ->
         "jitter": timedelta(seconds=1.5),
         "spread": timedelta(minutes=1),
         "deadline": timedelta(hours=1),
+        "start_by": timedelta(minutes=2),
         "misfire": Misfire.ALL,
         "misfire_grace": timedelta(0),
         "misfire_limit": 5,

@@ -15,18 +15,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from habeat import log, signals
+from habeat.beat.events.promises import PromiseWatch
 from habeat.beat.events.receivers import WAITING_MAX, Receivers
 from habeat.core.entry import instant
 from habeat.core.events import EventCode
 from habeat.core.firing import Firing, Outcome
+from habeat.core.promises import BrokenPromise
 from habeat.engine.trouble_log import TroubleLog
 from habeat.ports import Clock, StoreUnavailable
 from habeat.signals import EventSignal
 from habeat.store.inspection import Record
 from habeat.store.ledger_feed import LedgerFeed
+from habeat.store.promises import PromiseStore
 
 EVERY_S = 0.5
 PAGE = 100
@@ -54,10 +58,12 @@ OF_EVENT: Mapping[EventCode, tuple[EventSignal, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Leading:
-    """Whether this replica leads at present, and the cluster id, which task ids depend on."""
+    """Whether this replica leads at present, or no replica does; and the id of the cluster, on
+    which task ids depend."""
 
     leads: bool
     cluster: str
+    leaderless: bool = False
 
 
 class EventWatch:
@@ -67,6 +73,7 @@ class EventWatch:
         self,
         *,
         feed: LedgerFeed,
+        promises: PromiseStore | None,
         receivers: Receivers,
         leading: Callable[[], Leading],
         clock: Clock,
@@ -74,8 +81,10 @@ class EventWatch:
         host: str,
         disconnect: Callable[[], None] = lambda: None,
     ) -> None:
-        """`disconnect` closes the connection of `feed`; it is called at the end."""
+        """`promises` is None in a shadow, which sends nothing. `disconnect` closes the connection
+        of both; it is called at the end."""
         self._feed = feed
+        self._promises = None if promises is None else PromiseWatch(promises, clock, self._broken)
         self._receivers = receivers
         self._leading = leading
         self._clock = clock
@@ -134,6 +143,10 @@ class EventWatch:
         """One look at what has happened."""
         self._receivers.look()
         now = self._leading()
+        if self._promises is not None and (now.leads or now.leaderless):
+            self._promises.look(leads=now.leads)
+        elif self._promises is not None:
+            self._promises.rest()
         if not now.leads or not any(signal.receivers for signal in OF_OUTCOME.values()):
             self._after = None
             return
@@ -150,6 +163,20 @@ class EventWatch:
             if len(found) < PAGE or not self._leading().leads:
                 return
             self._over.wait(REST * (self._clock.monotonic_us() - began_us) / 1_000_000)
+
+    def _broken(self, broken: BrokenPromise) -> None:
+        facts = {
+            "entry": broken.entry,
+            "slot": instant(broken.slot_ms),
+            "until": instant(broken.last_ms),
+            "count": broken.count,
+            "start_by": timedelta(milliseconds=broken.start_by_ms),
+            "outcome": broken.outcome or "",
+            "reason": broken.reason,
+            "lateness_ms": broken.late_ms or None,
+        }
+        at = instant(self._clock.wall_ms())
+        self._receivers.send(signals.slot_late, {**facts, **self._whose, "at": at})
 
     def _tried(self, record: Record, cluster: str) -> None:
         """Report a record; one that is damaged is left out, so that the others follow."""
