@@ -30,6 +30,7 @@ from habeat.cli import habeat as group
 from habeat.cli.completion import entry_names
 from habeat.client import Client, LedgerRecord
 from habeat.client.calls import Session
+from habeat.client.history import Follower
 from habeat.clock import SystemClock
 from habeat.config.redis_target import redis_target
 from habeat.core.entry import Entry
@@ -828,6 +829,48 @@ def test_history_says_why_in_every_row_and_names_the_message(
     assert of_request[:8] in narrow[5]
 
 
+def test_history_shows_what_happened_to_the_schedule_among_its_slots(
+    shell: Shell, caller: Caller, valkey: Server
+) -> None:
+    slot: dict[Any, Any] = {"entry": "a", "slot": 1, "until": 1, "outcome": "sent", "epoch": 7}
+    valkey.admin.xadd(BASE + "ledger", slot, id="1790000000000-1")
+    change = {"code": "leader_acquired", "replica": "bb", "host": "beta", "pid": 22, "epoch": 9}
+    before = {"from_replica": "aa", "from_host": "alpha", "from_pid": 11, "from_epoch": 7}
+    more = {"cause": "crash", "since": 1_790_000_000_100, "until": 1_790_000_000_900}
+    valkey.admin.xadd(BASE + "events", {**change, **before, **more}, id="1790000000900-0")
+    lost = {**slot, "outcome": "missed", "reason": "misfire: skip", "queue": "mail", "epoch": 9}
+    valkey.admin.xadd(BASE + "ledger", lost, id="1790000001000-0")
+    newest, middle, oldest = shell.json("history")
+    assert [each["kind"] for each in (newest, middle, oldest)] == ["slot", "event", "slot"]
+    assert (newest["host"], newest["pid"], newest["queue"]) == ("beta", 22, "mail")
+    assert (oldest["host"], oldest["pid"], oldest["replica"]) == ("alpha", 11, "aa")
+    assert middle["span_ms"] == 800
+    lines = shell.ok("history").splitlines()
+    assert "beta pid 22 leads instead of alpha pid 11" in lines[2]
+    assert "event" in lines[2].split()
+    wide = shell.ok("history", "--wide").splitlines()
+    assert wide[0].split()[-4:] == ["QUEUE", "LEADER", "EPOCH", "WHY"]
+    assert "mail" in wide[1]
+    assert "alpha pid 11" in wide[3]
+    assert len(shell.json("history", "--no-events")) == 2
+    assert len(shell.json("history", "a")) == 2
+    assert len(shell.json("history", "a", "--events")) == 3
+    assert [each["kind"] for each in shell.json("history", "--outcome", "missed")] == ["slot"]
+    assert [each["kind"] for each in shell.json("history", "--limit", "2")] == ["slot", "event"]
+    until = shell.json("history", "--until", "2026-09-21T14:13:20.500Z")
+    assert [each["id"] for each in until] == ["1790000000000-1"]
+    assert shell.json("history", "a", "--until", "2026-09-21T14:13:20.500Z") == until
+    assert "--until" in shell.fails(2, "history", "--follow", "--until", "1h")
+
+
+def test_a_ledger_of_an_older_release_names_no_host(shell: Shell, valkey: Server) -> None:
+    slot: dict[Any, Any] = {"entry": "a", "slot": 1, "until": 1, "outcome": "sent", "epoch": 7}
+    valkey.admin.xadd(BASE + "ledger", slot)
+    valkey.admin.hset(BASE + "meta", mapping={"leader": "7:old", "leader_at": "5:new 22 beta"})
+    (record,) = shell.json("history")
+    assert (record["host"], record["pid"], record["queue"]) == (None, None, None)
+
+
 def test_history_of_chosen_outcomes(shell: Shell, valkey: Server) -> None:
     for outcome in ("sent", "late", "missed"):
         record: dict[Any, Any] = {"entry": "a", "slot": 1, "until": 1, "outcome": outcome}
@@ -880,19 +923,19 @@ def test_history_follows_what_is_written(
 def test_following_survives_an_outage_of_redis(
     shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = Client.follow
+    found = Follower.look
     outages = iter((True, True, False))
     pauses: list[float] = []
 
-    def follow(client: Client, *given: Any, **more: Any) -> Iterator[LedgerRecord]:
+    def look(follower: Follower) -> list[LedgerRecord]:
         if next(outages):
             raise RedisUnavailable("Redis is away")
-        return found(client, *given, **more)
+        return found(follower)
 
     def wait(calls: Any, seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Client, "follow", follow)
+    monkeypatch.setattr(Follower, "look", look)
     monkeypatch.setattr("habeat.cli.records.sleep", pauses.append)
     monkeypatch.setattr("habeat.client.calls.RetryingCalls.wait", wait)
     done = shell("history", "--follow")

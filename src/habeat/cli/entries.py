@@ -17,7 +17,7 @@ from habeat.cli.errors import as_typed
 from habeat.cli.group import client_app, command, json_option
 from habeat.cli.listing import MARK, entry_rows, entry_table
 from habeat.cli.printing import entries_counted, entry_json, full, pairs, plain, say, say_json
-from habeat.cli.records import record_json, record_rows, record_table
+from habeat.cli.records import Wanted, item_json
 from habeat.cli.slots import instant_json, instant_rows
 from habeat.cli.watching import ADD_ONE, circuit_json, circuit_line
 from habeat.client import Client, Condition, Owner
@@ -97,7 +97,7 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
             "unregistered": unknown,
             "last_change": None if changed is None else change_json(changed),
             "next_slots": shown,
-            "last_records": [record_json(record) for record in records],
+            "last_records": [item_json(record) for record in records],
         }
         say_json({**entry_json(entry), **more})
         return
@@ -116,7 +116,8 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
     say()
     say("last records")
     if records:
-        record_table(with_entry=False).print(record_rows(records, now, with_entry=False))
+        wanted = Wanted(entry.name)
+        wanted.table().print(wanted.rows(records, now))
     else:
         say("  none yet")
 

@@ -13,7 +13,7 @@ from habeat.cli.completion import name_argument
 from habeat.cli.errors import suggested
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import exact, say, say_json, shown_name
-from habeat.cli.records import followed, record_json, record_rows, record_table
+from habeat.cli.records import Wanted, followed, item_json
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.cli.words import MOMENT, SINCE, ahead, schedule_from, schedule_options
 from habeat.client import Client, Drift, Instant, OutcomeName
@@ -65,6 +65,7 @@ def preview_command(
 @click.option(
     "--since", type=SINCE, help="From this time (ISO 8601), or how long ago: 15m, 2h, 1d."
 )
+@click.option("--until", type=SINCE, help="Up to this time (ISO 8601), or how long ago.")
 @click.option(
     "--outcome",
     "outcomes",
@@ -80,38 +81,61 @@ def preview_command(
     help="Show at most this many records.",
 )
 @click.option("--follow", "-f", is_flag=True, help="Then show each new record as it is written.")
+@click.option(
+    "--events/--no-events",
+    "with_events",
+    default=None,
+    help="Also show changes of leader, outages and losses of data; default: without a NAME.",
+)
+@click.option("--wide", "-w", is_flag=True, help="Also show the queue and the leader's host.")
 @click.option("--changes", is_flag=True, help="Show who changed the entry instead, and what.")
 @json_option
 def history_command(
     client: Client,
     name: str | None,
     since: datetime | timedelta | None,
+    until: datetime | timedelta | None,
     outcomes: Sequence[OutcomeName],
     limit: int,
     follow: bool,
+    with_events: bool | None,
+    wide: bool,
     changes: bool,
     as_json: bool,
 ) -> None:
     """Show the outcomes of slots, newest first.
 
-    Without a NAME, it shows the outcomes of all entries. With --follow, the newest come last, and
-    with --json each record is one line.
+    Without a NAME, it shows the outcomes of all entries, and among them what happened to the
+    schedule as a whole: changes of leader, outages of Redis and of the broker, losses of data.
+    With --follow, the newest come last, and with --json each record is one line.
     """
     if changes:
-        if follow or outcomes:
-            raise click.UsageError("--changes cannot be combined with --follow or --outcome")
+        if follow or outcomes or until:
+            raise click.UsageError("--changes cannot be combined with --follow, --outcome, --until")
         say_changes(client, name, since, limit, as_json=as_json)
         return
+    if with_events is None:
+        with_events = name is None and not outcomes
+    wanted = Wanted(
+        name,
+        since,
+        until,
+        outcomes,
+        with_events=with_events,
+        is_wide=wide,
+        limit=limit,
+    )
     if follow:
-        followed(client, name, since, outcomes=outcomes, limit=limit, as_json=as_json)
+        if until is not None:
+            raise click.UsageError("--follow cannot be combined with --until")
+        followed(client, wanted, as_json=as_json)
         return
-    found = client.history(name, since, limit + 1, outcome=outcomes)
+    found = wanted.newest(client, limit + 1)
     records = found[:limit]
     if as_json:
-        say_json([record_json(record) for record in records])
+        say_json([item_json(record) for record in records])
     elif records:
-        of_all, now = name is None, client.server_time()
-        record_table(with_entry=of_all).print(record_rows(records, now, with_entry=of_all))
+        wanted.table().print(wanted.rows(records, client.server_time()))
         if len(found) > limit:
             say(f"older records are not shown; for more, give a --limit above {limit}")
     else:

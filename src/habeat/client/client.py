@@ -29,7 +29,7 @@ from habeat.client.comparing import DAY, TOLERANCE, Diff, Period, compared
 from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
 from habeat.client.deferring import writes_for
 from habeat.client.editing import Editing, pausing, resuming, switching
-from habeat.client.events import Event, codes_of, events
+from habeat.client.events import Event, EventFollower, codes_of, events
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
 from habeat.client.explanation.broker import BrokerQuestion
 from habeat.client.explanation.gathering import explained
@@ -39,6 +39,7 @@ from habeat.client.guard import NO_GUARD, Guard, Scope
 from habeat.client.history import (
     Drift,
     Follower,
+    Leaders,
     LedgerRecord,
     OutcomeName,
     drift_of,
@@ -285,25 +286,32 @@ class Client:
         limit: int = 100,
         *,
         outcome: OutcomeName | Iterable[OutcomeName] = (),
+        until: datetime | timedelta | None = None,
     ) -> Records:
         """The outcomes of slots, newest first: of one entry, or of all.
 
-        With `outcome`, only records with this outcome, or with one of several. Raises
-        ValidationError, and EntryNotFound for a name that neither exists nor is in the ledger.
+        `since` and `until` bound when they were recorded: moments, or timedeltas before now. With
+        `outcome`, only records with this outcome, or with one of several. Raises ValidationError,
+        and EntryNotFound for a name that neither exists nor is in the ledger.
         """
         self._check_scope(name)
         outcomes = outcomes_of(outcome)
         calls = self._calls.bounded()
-        found = calls.read(
-            lambda session: records(
+
+        def read(session: Session) -> Records:
+            found = records(
                 session.inspection,
                 name,
                 _from_ms(session, since),
                 limit,
                 check=calls.check,
                 outcomes=outcomes,
+                until_ms=_from_ms(session, until, "until"),
             )
-        )
+            is_whole = calls.guard.scope == Scope()
+            return Leaders().named(session.events, found) if is_whole else found
+
+        found = calls.read(read)
         if not found and name is not None:
             self._check_known(name)
         return found
@@ -348,6 +356,9 @@ class Client:
             return events(session.events, *bounds, limit, codes, calls.check)
 
         return calls.read(read)
+
+    def _event_follower(self) -> EventFollower:
+        return EventFollower(self._calls)
 
     def _follower(
         self, name: str | None, outcome: OutcomeName | Iterable[OutcomeName], after: str | None

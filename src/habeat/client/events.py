@@ -12,7 +12,8 @@ from datetime import datetime
 from itertools import islice
 
 from habeat.client.budget import Check
-from habeat.client.history import moment
+from habeat.client.calls import RetryingCalls, Session
+from habeat.client.history import NEWS_AT_ONCE, moment
 from habeat.core.events import EventCode
 from habeat.entries.spans import milliseconds
 from habeat.errors import ValidationError
@@ -117,6 +118,33 @@ def events(
     found = _in_time(store.newest_first(since_ms, until_ms), check)
     wanted = (each for each in found if not codes or each.code in codes)
     return [event(each) for each in islice(wanted, limit)]
+
+
+class EventFollower:
+    """Looks for events that are new: from now on, or after the one with the id `after`."""
+
+    def __init__(self, calls: RetryingCalls, after: str | None = None) -> None:
+        self._calls = calls
+        self.last = after
+
+    def look(self) -> list[Event]:
+        """The new events, the oldest first."""
+        found = self._calls.read(self._news)
+        if found:
+            self.last = found[-1].id
+        return found
+
+    def _news(self, session: Session) -> list[Event]:
+        newest = session.events.newest_id()
+        if self.last is None:
+            self.last = newest
+        elif _order_of(newest) < _order_of(self.last):
+            self.last = "0-0"  # Redis has lost data, and these are all its events
+        return [event(each) for each in session.events.after(self.last, NEWS_AT_ONCE)]
+
+
+def _order_of(identity: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in identity.split("-"))
 
 
 def codes_of(given: str | Iterable[str]) -> tuple[EventCode, ...]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, cast, get_args
 
 from habeat.client.budget import Check, unbounded
 from habeat.client.calls import RetryingCalls, Session
+from habeat.client.guard import Scope
 from habeat.core.firing import LATE_AFTER_MS, Firing, Outcome
 from habeat.core.lateness import Lateness
 from habeat.errors import ValidationError
 from habeat.printable import plural
 from habeat.schedules.schedule import FIRST_MS, LAST_MS, to_ms
+from habeat.store.events import Events, Party
 from habeat.store.inspection import Inspection, Record
 
 #: The time limit is checked once for this many records.
@@ -59,6 +61,9 @@ class LedgerRecord:
     record's place in the ledger. `lateness_ms` is None unless the message was sent; `attempt` is
     then the number of the attempt that sent it. `task_id` is that of the firing's message, None
     where there is no message. `request_id` is the id of the trigger or backfill, or None.
+    `queue` is where the message went: a queue or a routing key.
+    `replica`, `host` and `pid` are those of the leader under whose lease it was recorded; None if
+    that is not known, and for a client whose guard has a scope.
     """
 
     entry: str
@@ -74,6 +79,15 @@ class LedgerRecord:
     id: str = ""
     task_id: str | None = None
     request_id: str | None = None
+    queue: str | None = None
+    replica: str | None = None
+    host: str | None = None
+    pid: int | None = None
+
+    @property
+    def where(self) -> str:
+        """Host and process id of the leader, for display; "" if unknown."""
+        return f"{self.host} pid {'?' if self.pid is None else self.pid}" if self.host else ""
 
     @property
     def why(self) -> str:
@@ -121,17 +135,38 @@ def records(
     limit: int,
     check: Check = unbounded,
     outcomes: Collection[OutcomeName] = (),
+    until_ms: int | None = None,
 ) -> list[LedgerRecord]:
     """The newest `limit` records, newest first, of one entry or (None) of all.
 
-    With `outcomes`, only records with one of them.
+    With `outcomes`, only records with one of them; with `until_ms`, only those written by then.
     """
     if type(limit) is not int or limit < 1:
         raise ValidationError("limit", limit, "a whole number, 1 or more")
-    found = in_time(_of(inspection, name, from_ms), check)
+    found = in_time(_of(inspection, name, from_ms, until_ms), check)
     shown = islice((each for each in found if not outcomes or each.outcome in outcomes), limit)
     cluster = inspection.cluster()
     return [friendly(record, cluster) for record in shown]
+
+
+class Leaders:
+    """Who led under a lease epoch; what was found once is remembered."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Party | None] = {}
+
+    def named(self, events: Events, found: Sequence[LedgerRecord]) -> list[LedgerRecord]:
+        """The records with the replica under whose lease each was written."""
+        missing = {record.lease_epoch for record in found} - self._known.keys() - {0}
+        if missing:
+            self._known |= {**dict.fromkeys(missing), **events.replicas_of(missing)}
+        return [self._with_replica(record) for record in found]
+
+    def _with_replica(self, record: LedgerRecord) -> LedgerRecord:
+        party = self._known.get(record.lease_epoch)
+        if party is None:
+            return record
+        return replace(record, replica=party.replica or None, host=party.host, pid=party.pid)
 
 
 def outcomes_of(given: OutcomeName | Iterable[OutcomeName]) -> tuple[OutcomeName, ...]:
@@ -159,6 +194,7 @@ class Follower:
         if after is not None and not _RECORD_ID.fullmatch(str(after)):
             raise ValidationError("after", after, "the id of a record, as in 1764414000000-0")
         self._last = after
+        self._leaders = None if calls.guard.scope != Scope() else Leaders()
         #: Whether the last look has read all that there was.
         self.is_caught_up = False
 
@@ -184,7 +220,8 @@ class Follower:
             self._last = newest[0].id if newest else "0-0"
         found = list(islice(inspection.after(self._last), NEWS_AT_ONCE))
         cluster = inspection.cluster() if found else ""
-        return [friendly(record, cluster) for record in found]
+        news = [friendly(record, cluster) for record in found]
+        return news if self._leaders is None else self._leaders.named(session.events, news)
 
     def _wants(self, record: LedgerRecord) -> bool:
         is_of_it = self._name in (None, record.entry)
@@ -225,8 +262,12 @@ def moment(at_ms: int) -> datetime:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _of(inspection: Inspection, name: str | None, from_ms: int | None) -> Iterator[Record]:
-    return inspection.ledger(from_ms) if name is None else inspection.ledger_of(name, from_ms)
+def _of(
+    inspection: Inspection, name: str | None, from_ms: int | None, until_ms: int | None = None
+) -> Iterator[Record]:
+    if name is not None:
+        return inspection.ledger_of(name, from_ms, until_ms)
+    return inspection.ledger(from_ms, high="+" if until_ms is None else str(max(0, until_ms)))
 
 
 def in_time(records: Iterator[Record], check: Check) -> Iterator[Record]:
@@ -265,6 +306,7 @@ def friendly(record: Record, cluster: str) -> LedgerRecord:
         id=record.id,
         task_id=_task_id(record, cluster),
         request_id=record.request or None,
+        queue=record.queue or None,
     )
 
 

@@ -214,7 +214,7 @@ class Sender:
                 self._refused.over(parcel.entry)
                 self._circuits.sent(parcel.entry)
                 self._departed.append(
-                    Departed(parcel.entry, parcel.identity, now_ms, parcel.attempt)
+                    Departed(parcel.entry, parcel.identity, now_ms, parcel.attempt, parcel.queue)
                 )
             elif isinstance(answer, BrokerUnavailable):
                 trouble = trouble or answer
@@ -356,6 +356,7 @@ class OutboxClaims:
                         attempt=1,
                         packet=rendered.packet,
                         expires_ms=rendered.expires_ms,
+                        queue=rendered.queue,
                     )
                 )
             else:

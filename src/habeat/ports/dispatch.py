@@ -120,12 +120,16 @@ class Statuses:
 
 @dataclass(frozen=True, slots=True)
 class Departed:
-    """A message that was sent: when (Redis' time), and at which attempt."""
+    """A message that was sent: when (Redis' time), at which attempt, and to which queue.
+
+    `queue` is "" if it is unknown.
+    """
 
     entry: str
     identity: str
     left_ms: int
     attempt: int
+    queue: str = ""
 
 
 @dataclass(frozen=True, slots=True)

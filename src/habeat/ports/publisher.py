@@ -23,6 +23,7 @@ class Rendered:
     `code_us` is how long code other than habeat's took to build it; None if none has run yet.
     `task` is the task's name if the firing is still to be logged; "" if Celery has logged it.
     `expires_ms` is when the message says that it expires (Unix ms); None if never.
+    `queue` is where it goes, for the ledger: a queue or a routing key; "" if unknown.
     `unsent` is true in a shadow: `envelope` describes the message, and the claim only records it.
     """
 
@@ -34,6 +35,7 @@ class Rendered:
     task: str = ""
     expires_ms: int | None = None
     unsent: bool = False
+    queue: str = ""
 
     @property
     def ends_with_claim(self) -> bool:
@@ -51,6 +53,7 @@ class Parcel:
     attempt: int
     packet: Sequence[Sequence[bytes | str | int]] = ()
     expires_ms: int | None = None
+    queue: str = ""
 
     def has_expired(self, now_ms: int) -> bool:
         """Whether its worker would discard it."""

@@ -264,7 +264,7 @@ def _due_entries(flat: Sequence[bytes]) -> Iterator[DueEntry]:
 def _settle_words(token: Token, departed: Sequence[Departed]) -> list[Any]:
     words: list[Any] = [str(token), len(departed)]
     for left in departed:
-        words += (left.entry, left.identity, left.left_ms, left.attempt)
+        words += (left.entry, left.identity, left.left_ms, left.attempt, left.queue)
     return words
 
 

@@ -9,16 +9,20 @@ writes none, so an event also names the leader before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
+from habeat.core.events import EventCode
 from habeat.ports import StoreUnavailable
 from habeat.ports.events import Happening
 from habeat.printable import ERROR_MAX_CHARS, printable, without_passwords
 from habeat.store.calling import Caller, blank, optional_ms, text
 
 PAGE = 200
+#: How many events are looked through for the hosts of leaders.
+LOOKED_AT_MOST = 2_000
 #: Longer texts are cut when they are read: another program may have written them.
 TEXT_MAX_CHARS = 1_000
 
@@ -108,6 +112,32 @@ class Events:
             return list(client.xrange(key, min=f"({last}", max="+", count=limit))
 
         return [_event(text(identity), fields) for identity, fields in self._read(read)]
+
+    def newest_id(self) -> str:
+        """The id of the last event; one before all events if there is none."""
+        found = self._read(lambda client: client.xrevrange(self._caller.keys.events, count=1))
+        return text(found[0][0]) if found else "0-0"
+
+    def replicas_of(self, epochs: Iterable[int]) -> dict[int, Party]:
+        """The leaders under these lease epochs, as far as their host is known.
+
+        An event names the leader before as well, so the leaders of older releases and those whose
+        own event is trimmed already are missing only if nothing has followed them.
+        """
+        missing, found = set(epochs), dict[int, Party]()
+        for party in chain([self.leading()], self._leaders()):
+            if not missing:
+                break
+            if party.host and party.lease_epoch in missing:
+                missing.remove(party.lease_epoch)
+                found[party.lease_epoch] = party
+        return found
+
+    def _leaders(self) -> Iterator[Party]:
+        for event in islice(self.newest_first(), LOOKED_AT_MOST):
+            if event.code == EventCode.LEADER_ACQUIRED:
+                yield event.by
+                yield event.before
 
     def leading(self) -> Party:
         """The present or last leader, as it wrote of itself; empty if an older release leads."""

@@ -51,6 +51,8 @@ class Record:
     #: The record's id in the ledger, and the id of the request of a firing by hand ("" if none).
     id: str = ""
     request: str = ""
+    #: The queue or routing key of the message; "" if unknown.
+    queue: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,9 @@ class Inspection:
         found: Any = self._caller.do(lambda client: client.hgetall(key))
         return _histogram(found)
 
-    def ledger_of(self, entry: str, since_ms: int | None = None) -> Iterator[Record]:
+    def ledger_of(
+        self, entry: str, since_ms: int | None = None, until_ms: int | None = None
+    ) -> Iterator[Record]:
         """The records of one entry, newest first, without reading those of other entries.
 
         An older release did not chain its records; those are searched for in the whole ledger.
@@ -249,11 +253,13 @@ class Inspection:
                 if record.at_ms < chained_ms:  # from here on, the chain may have gaps
                     identity = ""
                     break
-                yield record
+                if until_ms is None or record.at_ms <= until_ms:
+                    yield record
             if not identity:
                 break
-        if low_ms < chained_ms:
-            older = self.ledger(since_ms, high=str(chained_ms - 1))
+        high_ms = chained_ms - 1 if until_ms is None else min(until_ms, chained_ms - 1)
+        if low_ms <= high_ms:
+            older = self.ledger(since_ms, high=str(high_ms))
             yield from (record for record in older if record.entry == entry)
 
     def ledger(
@@ -332,6 +338,7 @@ def record_of(identity: str, fields: Mapping[str, str]) -> Record:
         at_ms=_instant(identity.partition("-")[0]),
         id=identity,
         request=unquote(fields.get("request", "")),
+        queue=fields.get("queue", ""),
     )
 
 

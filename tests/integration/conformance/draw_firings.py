@@ -83,7 +83,7 @@ def settle(hand: Hand) -> Words:
     words: list[Word] = []
     for _ in range(count):
         left_ms = hand.now_ms + hand.one((0, -50, 1_500, -10_000))
-        words += [*_intent(hand), left_ms, hand.one((1, 2))]
+        words += [*_intent(hand), left_ms, hand.one((1, 2)), "queue"]
     return (hand.token(), count, *words)
 
 

@@ -105,7 +105,7 @@ def _twice(trial: Trial) -> None:
 
 def _keys_are_settled(trial: Trial) -> None:
     """What has been settled is known by its key, as long as that lives."""
-    for at in range(2, len(trial.args), 4):
+    for at in range(2, len(trial.args), 5):
         name, identity = (_raw(word).decode() for word in trial.args[at : at + 2])
         key = f"{trial.sim.keys.base}fired:{name}:{identity}"
         raw = trial.call("GET", key)

@@ -15,7 +15,7 @@ connection does not harm the others.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from amqp.exceptions import ChannelError
@@ -36,6 +36,8 @@ LAST_WORDS_MS = 200
 #: A probe over a new connection may take this long, or this many times the last connect.
 PROBE_AT_LEAST_MS, PROBE_PATIENCE = 500, 3
 TROUBLED_KEPT = 1_000
+#: A longer name of a queue is cut in the ledger.
+QUEUE_MAX_CHARS = 255
 
 
 class Broker:
@@ -276,6 +278,12 @@ def no_queue(exchange: str, routing_key: str) -> str:
 def _entry_of(message: Publication) -> str:
     headers = message.arguments.get("headers")
     return str(headers.get("habeat_entry", "")) if isinstance(headers, Mapping) else ""
+
+
+def queue_of(published: Sequence[Publication]) -> str:
+    """Where the first of these messages goes, for the ledger: its routing key, or its exchange."""
+    exchange, routing_key = way_of(published[0].arguments) if published else ("", "")
+    return (routing_key or exchange)[:QUEUE_MAX_CHARS]
 
 
 def way_of(arguments: Mapping[str, Any]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from habeat.beat.broker.blame import Blame, blame, text_of
-from habeat.beat.broker.broker import Broker
+from habeat.beat.broker.broker import Broker, queue_of
 from habeat.beat.broker.envelope import Publication, seal
 from habeat.beat.message.kombu_redis import (
     CannotRecord,
@@ -271,14 +271,14 @@ class CeleryPublisher:
         if self._command_recorder is not None:
             commands = self._commands_of(self._command_recorder, published)
             if not self._is_denied(commands):
-                return Rendered(commands=commands)
+                return Rendered(commands=commands, queue=queue_of(published))
         try:
             envelope = seal(published)
         except Exception as error:
             raise RenderFailed(text_of(error)) from error
         packets = self._outgoing.packets
         packet = packets.commands(published, 1) if packets is not None else ()
-        return Rendered(envelope=envelope, packet=packet)
+        return Rendered(envelope=envelope, packet=packet, queue=queue_of(published))
 
     def _commands_of(
         self, recorder: CommandRecorder, published: list[Publication]

@@ -59,6 +59,8 @@ class _Learned:
     atomic: bool
     check: Callable[..., Any] | None
     left: int = FILLED_AT_MOST
+    #: Where the messages go.
+    queue: str = ""
 
 
 class Templates:
@@ -143,7 +145,7 @@ class Templates:
             kwargsrepr=self._repr(entry.kwargs, "kwargsrepr_maxsize"),
             body=body_of(entry.args, entry.kwargs, known.tail),
         )
-        return _rendered(known.template.fill(values), known.atomic, str(entry.task))
+        return _rendered(known.template.fill(values), known.atomic, str(entry.task), known.queue)
 
     # -- learning ---------------------------------------------------------------------------
 
@@ -211,7 +213,7 @@ class Templates:
         )
         task = self._app.tasks.get(entry.task)
         check = getattr(task, "__header__", None) if getattr(task, "typing", False) else None
-        return _Learned(template, tail, bool(rendered.commands), check)
+        return _Learned(template, tail, bool(rendered.commands), check, queue=rendered.queue)
 
     def _marked(self, entry: Entry, tail: str) -> tuple[Sequence[Sequence[Any]], Values]:
         """The message of a firing that does not exist, with other arguments, and its values."""
@@ -310,7 +312,8 @@ def _words(rendered: Rendered) -> Sequence[Sequence[Any]]:
     return rendered.commands or [[rendered.envelope.decode()], *rendered.packet]
 
 
-def _rendered(commands: Sequence[Sequence[Any]], atomic: bool, task: str) -> Rendered:
+def _rendered(commands: Sequence[Sequence[Any]], atomic: bool, task: str, queue: str) -> Rendered:
     if atomic:
-        return Rendered(commands=commands, task=task)
-    return Rendered(envelope=commands[0][0].encode(), packet=commands[1:], task=task)
+        return Rendered(commands=commands, task=task, queue=queue)
+    envelope = commands[0][0].encode()
+    return Rendered(envelope=envelope, packet=commands[1:], task=task, queue=queue)

@@ -195,13 +195,24 @@ local function mark_fired(firing, how)
   redis.call('SET', firing.key, token .. '|' .. how, 'PX', dedup_ms)
 end
 
+-- The queue of a message: the key of its first push, without the priority that kombu appends.
+local function queue_of(firing)
+  for _, begins in ipairs(firing.commands) do
+    if given[begins + 1] == 'LPUSH' then
+      return string.match(given[begins + 2], '^(.-)\6\22') or given[begins + 2]
+    end
+  end
+  return nil
+end
+
 local overall, sent = {}, 0
 
 local function settle_now(firing)
   local late = math.max(0, NOW - tonumber(firing.effective))
   mark_fired(firing, 'settled')
   record(firing.name, firing.slot, outcome_of(late, firing.reason), firing.reason, '1',
-    firing.slot, token, int(late), '1', firing.request ~= '' and escaped(firing.request) or nil)
+    firing.slot, token, int(late), '1', firing.request ~= '' and escaped(firing.request) or nil,
+    queue_of(firing))
   -- A firing requested by hand has no due time of its own, so it is not counted.
   if by_hand(firing.identity) then
     return

@@ -319,21 +319,23 @@ end
 
 -- Writes one record per outcome; a run of slots is one record with its count and its last slot, and
 -- one of a firing that was requested by hand has the request's id, escaped: with the slot, that is
--- the firing's identity, from which its task id follows.
+-- the firing's identity, from which its task id follows. `queue` is where its message went, nil if
+-- there is none or it is unknown. Who led is not repeated here: :events says it for each epoch.
 -- Each record names the previous one of the same entry, so an entry's records can be read without
 -- those of others (trace.lua). :ledger_last has the newest record of each chain; if that key is
 -- damaged, the record is written all the same.
-local function record(name, slot, outcome, reason, count, last, token, late, attempt, request)
+local function record(name, slot, outcome, reason, count, last, token, late, attempt, request,
+    queue)
   local previous = redis.pcall('HGET', LAST_RECORDS, name)
   local prev, id = type(previous) == 'string' and previous or '', nil
   if request then
     id = redis.call('XADD', LEDGER, '*', 'entry', name, 'slot', slot, 'outcome', outcome,
       'reason', reason, 'count', count, 'until', last, 'epoch', epoch_of(token), 'late', late,
-      'attempt', attempt, 'request', request, 'prev', prev)
+      'attempt', attempt, 'queue', queue or '', 'request', request, 'prev', prev)
   else
     id = redis.call('XADD', LEDGER, '*', 'entry', name, 'slot', slot, 'outcome', outcome,
       'reason', reason, 'count', count, 'until', last, 'epoch', epoch_of(token), 'late', late,
-      'attempt', attempt, 'prev', prev)
+      'attempt', attempt, 'queue', queue or '', 'prev', prev)
   end
   redis.pcall('HSET', LAST_RECORDS, name, id)
   if not request and outcome ~= 'sent' and outcome ~= 'note' then

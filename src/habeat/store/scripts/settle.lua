@@ -1,7 +1,8 @@
 -- Settles firings of the outbox whose messages were sent. Not fenced: a published message cannot be
 -- unpublished, even if the leader has lost its lease.
 --
--- ARGV 1 token, 2 number of firings; for each: name, identity, time it was sent ms, attempt
+-- ARGV 1 token, 2 number of firings; for each: name, identity, time it was sent ms, attempt,
+--      queue ('' if unknown)
 --
 -- What was sent at its expiry or later is recorded as skipped: the message says the same to its
 -- worker. So is what the leader did not send because of its expiry; its attempt is 0, or the last
@@ -14,13 +15,14 @@ local token = ARGV[1]
 local settled = 0
 local at = 3
 
-local function settle(name, identity, left, attempt)
+local function settle(name, identity, left, attempt, queue)
   local field, slot = name .. '@' .. identity, slot_of(identity)
   local raw = redis.call('HGET', INFLIGHT, field)
   if not raw then
     local fired = fired_before(fired_key(name, identity))
     if fired ~= token .. '|settled' then
-      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt, request_of(identity))
+      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt, request_of(identity),
+        queue)
     end
     return
   end
@@ -34,7 +36,7 @@ local function settle(name, identity, left, attempt)
       request_of(identity))
   else
     record(name, slot, outcome_of(late, reason), reason, 1, slot, token, int(late), attempt,
-      request_of(identity))
+      request_of(identity), queue)
   end
   if not expired and not by_hand(identity) then
     if redis.call('HEXISTS', ENTRIES, name) == 1 then
@@ -46,8 +48,8 @@ local function settle(name, identity, left, attempt)
 end
 
 for _ = 1, tonumber(ARGV[2]) do
-  settle(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
-  at = at + 4
+  settle(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+  at = at + 5
 end
 if settled > 0 then
   redis.call('HINCRBY', META, 'settled', settled)
