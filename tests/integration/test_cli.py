@@ -846,7 +846,7 @@ def test_history_shows_what_happened_to_the_schedule_among_its_slots(
     assert (oldest["host"], oldest["pid"], oldest["replica"]) == ("alpha", 11, "aa")
     assert middle["span_ms"] == 800
     lines = shell.ok("history").splitlines()
-    assert "beta pid 22 leads instead of alpha pid 11" in lines[2]
+    assert "beta pid 22 leads: alpha pid 11 crashed; gap 800 ms" in lines[2]
     assert "event" in lines[2].split()
     wide = shell.ok("history", "--wide").splitlines()
     assert wide[0].split()[-4:] == ["QUEUE", "LEADER", "EPOCH", "WHY"]

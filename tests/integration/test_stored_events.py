@@ -56,14 +56,13 @@ def test_a_change_of_leader_names_both_replicas_and_the_gap(client: Client, call
     assert client.events() == []
     hand_over(caller)
     newest, first = client.events()
-    assert first.sentence == "alpha pid 11 leads, the first leader"
+    assert first.sentence == "alpha pid 11 leads: the first leader"
     assert (newest.code, newest.cause, newest.detail) == ("leader_acquired", "released", "stop")
     assert newest.previous is not None
     assert (newest.previous.where, newest.by.where) == ("alpha pid 11", "beta pid 22")
     assert newest.span_ms is not None
     assert newest.sentence == (
-        "beta pid 22 leads instead of alpha pid 11, after the previous leader gave up its lease "
-        f"(it was stopped), with a gap of {newest.span_ms} ms"
+        f"beta pid 22 leads: alpha pid 11 was stopped; gap {newest.span_ms} ms"
     )
 
 

@@ -8,13 +8,13 @@ from habeat.cli.errors import as_typed
 from habeat.cli.group import bad, command, json_option
 from habeat.cli.printing import entries_counted, exact, full, pairs, plain, say, say_json, when
 from habeat.client import Client, Replica, Status
-from habeat.client.events import CAUSES
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.core.differences import in_words
 from habeat.core.events import EventCode
 from habeat.core.health import Finding, errors
 from habeat.core.health import error as redis_away
+from habeat.core.leadership import CAUSES
 from habeat.entries.spans import milliseconds
 from habeat.errors import RedisUnavailable
 from habeat.printable import plural

@@ -15,29 +15,13 @@ from habeat.client.budget import Check
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.history import NEWS_AT_ONCE, moment
 from habeat.core.events import EventCode
+from habeat.core.leadership import led_by
 from habeat.entries.spans import milliseconds
 from habeat.errors import ValidationError
 from habeat.store.events import Events, Party, StoredEvent
 
 #: The time limit is checked once for this many events.
 CHECK_EVERY = 50
-
-#: How a leader came to lead, in words.
-CAUSES = {
-    "first": "the first leader",
-    "released": "after the previous leader gave up its lease",
-    "expired": "after the lease expired",
-    "crash": "after the previous leader crashed",
-    "stuck": "after the previous leader froze",
-    "wedged": "after the previous leader ticked and sent nothing",
-}
-#: Why the previous leader gave up its lease, in words.
-RELEASED_WHY = {
-    "stop": "it was stopped",
-    "broker": "the broker took no messages from it",
-    "failures": "its ticks failed",
-    "step-down": "it was asked to step down",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +170,8 @@ def _replica(party: Party) -> EventReplica:
 
 
 def _change_of_leader(change: Event) -> str:
-    if change.previous is None:
-        return f"{change.by.where} leads, {CAUSES.get(change.cause, change.cause)}"
-    why = CAUSES.get(change.cause, change.cause)
-    if change.cause == "released" and change.detail:
-        why += f" ({RELEASED_WHY.get(change.detail, change.detail)})"
-    gap = "" if change.span_ms is None else f", with a gap of {milliseconds(change.span_ms)}"
-    return f"{change.by.where} leads instead of {change.previous.where}, {why}{gap}"
+    before = "" if change.previous is None else change.previous.where
+    return led_by(change.by.where, before, change.cause, change.detail, change.span_ms)
 
 
 def _loss(loss: Event) -> str:

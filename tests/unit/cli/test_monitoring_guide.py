@@ -11,9 +11,9 @@ import pytest
 
 from habeat.cli import tables
 from habeat.cli.printing import pairs
-from habeat.cli.records import record_rows, record_table
+from habeat.cli.records import Wanted
 from habeat.cli.watching import _rows
-from habeat.client import LedgerRecord
+from habeat.client import Event, EventReplica, LedgerRecord
 from habeat.core.lease import Token
 from tests import DOCS
 from tests.unit.client.test_status import NOW_MS, NOW_US, status
@@ -86,7 +86,20 @@ def test_the_history_that_is_shown(
         record("refresh-cache", "07:53:39", "late", "misfire: latest", **caught_up),
         record("refresh-cache", "07:38:39", "missed", "misfire: latest", count=3, until=until),
     ]
-    record_table(with_entry=True).print(
-        record_rows(records, datetime(2027, 1, 15, 8, tzinfo=UTC), with_entry=True)
+    gone = EventReplica("aa", "web-2", 797, 5)
+    led = Event(
+        id="2-0",
+        at=datetime(2027, 1, 15, 7, 53, 37, tzinfo=UTC),
+        code="leader_acquired",
+        entry=None,
+        by=EventReplica("bb", "web-1", 812, 6),
+        since=datetime(2027, 1, 15, 7, 53, 36, 100_000, tzinfo=UTC),
+        until=datetime(2027, 1, 15, 7, 53, 37, tzinfo=UTC),
+        cause="crash",
+        detail="",
+        previous=gone,
     )
+    items = [*records[:3], led, *records[3:]]
+    wanted = Wanted(None)
+    wanted.table().print(wanted.rows(items, datetime(2027, 1, 15, 8, tzinfo=UTC)))
     assert SHOWN["history --since 30m"] == capsys.readouterr().out

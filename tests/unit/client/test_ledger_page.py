@@ -6,8 +6,8 @@ import dataclasses
 import re
 
 from habeat.client import LedgerRecord
-from habeat.client.events import CAUSES
 from habeat.client.history import _WHY, OUTCOMES
+from habeat.core.leadership import CAUSES
 from tests import DOCS, ROOT
 
 PAGE = (DOCS / "reference" / "ledger.md").read_text()

@@ -1,0 +1,41 @@
+"""How a change of leader reads: in the log of the new leader, and in the history."""
+
+from __future__ import annotations
+
+#: How a leader came to lead, in words.
+CAUSES = {
+    "first": "the first leader",
+    "released": "after the previous leader gave up its lease",
+    "expired": "after the lease expired",
+    "crash": "after the previous leader crashed",
+    "stuck": "after the previous leader froze",
+    "wedged": "after the previous leader ticked and sent nothing",
+}
+_AFTER = {
+    "expired": "the lease of {} expired",
+    "crash": "{} crashed",
+    "stuck": "{} froze",
+    "wedged": "{} ticked and sent nothing",
+    "released": "{} gave up its lease",
+}
+#: By why a lease was released.
+_RELEASED = {
+    "stop": "{} was stopped",
+    "step-down": "{} was asked to step down",
+    "broker": "{} got no messages into the broker",
+    "failures": "the ticks of {} failed",
+}
+
+
+def led_by(leader: str, before: str, cause: str, why: str, gap_ms: int | None) -> str:
+    """Who leads instead of whom, why, and how long no leader was seen.
+
+    `why` says why the lease was released. The leader before is "" if there was none.
+    """
+    if not before:
+        return f"{leader} leads: {CAUSES.get(cause, cause)}"
+    template = _RELEASED.get(why) if cause == "released" else None
+    # Not `format`: a cause that another program has stored may contain braces.
+    reason = (template or _AFTER.get(cause, "{}: " + cause)).replace("{}", before, 1)
+    gap = "" if gap_ms is None else f"; gap {gap_ms} ms"
+    return f"{leader} leads: {reason}{gap}"
