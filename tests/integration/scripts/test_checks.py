@@ -224,4 +224,4 @@ def test_the_ledger_is_trimmed_whatever_else_raises_the_heartbeat(bench: Bench) 
         bench.store.tick(Fence(token, TTL_MS), 10)
         for _ in range(4):
             bench.claim(token, claim)
-    assert trims() == before + 2, "by age and by length"
+    assert trims() == before + 3, "the ledger by age and by length, the events by age"

@@ -24,7 +24,8 @@ class Ledger:
         self.rows = rows
         self.asked: list[int | None] = []
 
-    def ledger(self, from_ms: int | None = None) -> Iterator[Record]:
+    def ledger(self, from_ms: int | None = None, *, high: str = "+") -> Iterator[Record]:
+        assert high == "+"
         self.asked.append(from_ms)
         for place, (entry, outcome, late_ms) in enumerate(self.rows):
             yield Record(entry, 1_000, outcome, "", 1, 0, 7, late_ms, 1, 5_000 - place)
@@ -32,7 +33,10 @@ class Ledger:
     def cluster(self) -> str:
         return "c1"
 
-    def ledger_of(self, entry: str, from_ms: int | None = None) -> Iterator[Record]:
+    def ledger_of(
+        self, entry: str, from_ms: int | None = None, until_ms: int | None = None
+    ) -> Iterator[Record]:
+        assert until_ms is None
         return (record for record in self.ledger(from_ms) if record.entry == entry)
 
 
