@@ -436,7 +436,7 @@ INTENT_SCRIPTS = [
         "settle: record",
         "Every slot is in the ledger",
         "  record(name, slot, outcome_of(late, reason), reason, 1, slot,"
-        " token, int(late), attempt,\n      request_of(identity))\n",
+        " token, int(late), attempt,\n      request_of(identity), queue)\n",
         "",
         keeps=NEVER_LOST,
     ),

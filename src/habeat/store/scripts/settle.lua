@@ -21,8 +21,7 @@ local function settle(name, identity, left, attempt, queue)
   if not raw then
     local fired = fired_before(fired_key(name, identity))
     if fired ~= token .. '|settled' then
-      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt, request_of(identity),
-        queue)
+      record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt, request_of(identity))
     end
     return
   end
