@@ -38,6 +38,7 @@ from habeat.migrate.apply import Migration, migrated, only_here
 from habeat.migrate.found import Living, Reading, SourceAlive
 from habeat.migrate.plan import AHEAD_MS, UNFINISHED, Action, Here, Row
 from habeat.migrate.sources import django, redbeat, shelf
+from habeat.migrate.sources.heard import heard
 from habeat.migrate.sources.prefix import living as prefix_living
 from habeat.migrate.sources.prefix import read_prefix
 from habeat.printable import repr_of
@@ -229,12 +230,14 @@ def _read(calls: RetryingCalls, wanted: _Wanted, origin: Origin) -> Reading:
     reading = _selected(_READERS[str(wanted.source)](origin), wanted.name_prefix)
     if wanted.source != "django" or reading.living.alive:
         return reading
-    # Its tables do not tell. A beat that runs in this folder and is none of habeat's does.
+    # Its tables do not tell. A beat that runs in this folder and is none of habeat's does, and so
+    # does a message that is sent now.
     others = set(shelf.beats_in(Path.cwd())) - _own_pids(calls)
-    if not others:
-        return reading
-    evidence = f"process {min(others)} is a celery beat that runs in this folder"
-    return replace(reading, living=Living(True, evidence))
+    if others:
+        evidence = f"process {min(others)} is a celery beat that runs in this folder"
+    else:
+        evidence = heard(origin.app, reading.entries)
+    return replace(reading, living=Living(True, evidence)) if evidence else reading
 
 
 def _own_pids(calls: RetryingCalls) -> set[str]:

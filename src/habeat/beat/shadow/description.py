@@ -83,13 +83,9 @@ class Describer:
     ) -> str:
         shown = {name: options[name] for name in ("argsrepr", "kwargsrepr") if name in options}
         try:
-            message = self._app.amqp.create_task_message(
-                "-", task, args, kwargs, create_sent_event=True, **shown
-            )
+            return digest_as_sent(self._app, task, args, kwargs, **shown)
         except Exception as error:
             raise RenderFailed(f"its arguments cannot be used: {type(error).__name__}") from error
-        event = message.sent_event
-        return digest_of(event.get("args"), event.get("kwargs"))
 
     def _remember(self, task: str) -> None:
         self._tasks[task] = None
@@ -107,6 +103,15 @@ def queue_of(
     if queue is None and routed.get("exchange") is None:
         queue = app.amqp.default_queue
     return str(getattr(queue, "name", queue) or "")
+
+
+def digest_as_sent(
+    app: Celery, task: str, args: list[Any], kwargs: dict[str, Any], **shown: Any
+) -> str:
+    """The digest of these arguments as a task-sent event shows them; raises what Celery raises."""
+    message = app.amqp.create_task_message("-", task, args, kwargs, create_sent_event=True, **shown)
+    event = message.sent_event
+    return digest_of(event.get("args"), event.get("kwargs"))
 
 
 def digest_of(args: object, kwargs: object) -> str:

@@ -19,7 +19,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -168,12 +169,7 @@ class Watcher:
         """Receive until it is no longer wanted or fails."""
         with self._app.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, timeout=CONNECT_S)
-            channel = connection.channel()
-            receiver = self._app.events.Receiver(
-                channel, handlers={"task-sent": self._received}, routing_key=ROUTING_KEY
-            )
-            consumers = receiver.get_consumers(_consumer_on(channel), channel)
-            with consumers[0]:
+            with receiving(self._app, connection, self._received):
                 self._drained(connection)  # on Redis, this subscribes
                 self._begin()
                 while self._wanted.is_set():
@@ -278,6 +274,20 @@ class Senders:
         """Whether most of its messages were of scheduled tasks."""
         mine, others = self._counts.get(sender, (0, 0))
         return mine >= JUDGED_FROM and mine >= others
+
+
+@contextmanager
+def receiving(
+    app: Celery, connection: Connection, received: Callable[[Mapping[str, Any]], None]
+) -> Iterator[None]:
+    """Have `received` called with each task-sent event, whenever the connection is drained."""
+    channel = connection.channel()
+    receiver = app.events.Receiver(
+        channel, handlers={"task-sent": received}, routing_key=ROUTING_KEY
+    )
+    consumers = receiver.get_consumers(_consumer_on(channel), channel)
+    with consumers[0]:
+        yield
 
 
 def message_of(event: Mapping[str, Any]) -> Message:

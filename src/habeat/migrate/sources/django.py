@@ -10,7 +10,7 @@ a crash they are up to three minutes old, and only the operator knows until when
 
 **Whether its beat lives.** Nothing in the database says so. Last runs that change while we look
 prove that it does. A period that is overdue by more than those three minutes proves that it does
-not.
+not. Whether its messages are sent now is looked for elsewhere (heard.py).
 """
 
 from __future__ import annotations
