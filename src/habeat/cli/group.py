@@ -55,6 +55,8 @@ COMMANDS = {
     "dead": "dead",
     "export": "exchange",
     "load": "exchange",
+    "backup": "backing_up",
+    "restore": "backing_up",
     "migrate": "migrating",
     "step-down": "stepping_down",
     "adopt": "adopting",

@@ -23,6 +23,7 @@ from habeat.client.many import ManyChanged, ManyTriggered
 from habeat.client.preview import Instant
 from habeat.client.purging import Purge
 from habeat.client.replicas import Leader, Replica
+from habeat.client.restoring import RestoreReport
 from habeat.client.simulation import Load, Peak, Simulation
 from habeat.client.status import Accounting, EntryCounts, Status
 from habeat.client.stepping_down import HandOver
@@ -79,6 +80,7 @@ __all__ = [
     "Purge",
     "Replica",
     "RequestId",
+    "RestoreReport",
     "ScheduleLike",
     "Severity",
     "Simulation",

@@ -221,6 +221,8 @@ class AsyncClient:
     adopt = _awaited(Client.adopt)
     export = _awaited(Client.export)
     load = _awaited(Client.load)
+    backup = _awaited(Client.backup)
+    restore = _awaited(Client.restore)
 
     # -- without Redis, so they are not awaited ------------------------------------------------
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 from habeat.client.adopting import Adoption, adopt_from
 from habeat.client.arguments import DeliveryPolicy, EntryChanges, MisfirePolicy, ScheduleLike
 from habeat.client.author import author_of
+from habeat.client.backup import Backup, backed_up
 from habeat.client.bulk import added
 from habeat.client.by_hand import Backfill, RequestId, backfilled, request_id_of, triggered
 from habeat.client.calls import RetryingCalls, Session
@@ -53,6 +54,7 @@ from habeat.client.location import location_of_app, location_of_url
 from habeat.client.many import Chosen, ManyChanged, ManyTriggered, changed, removed, triggered_many
 from habeat.client.preview import Instant, Span, in_zone, instants, instants_of
 from habeat.client.purging import Purge, purge_prefix
+from habeat.client.restoring import KeepUndo, RestoreReport, Terms, restored
 from habeat.client.selection import Selection, entries_of, pages_of, selected
 from habeat.client.simulation import Simulation, simulated
 from habeat.client.status import Status, read_status, within_scope
@@ -936,6 +938,35 @@ class Client:
         ValidationError if there is nothing under it, and NotAllowed for a client with a guard.
         """
         return adopt_from(self._calls, prefix, dry_run=dry_run, force=force)
+
+    def backup(self, *, progress: Progress | None = None) -> dict[str, Any]:
+        """All entries with their states and pauses, and the controls, as a document for `restore`.
+
+        It has the arguments of all entries, so keep it where others cannot read it. `progress` is
+        called with (entries done, entries to do). NotAllowed for a client with a guard.
+        """
+        return backed_up(self._calls, progress)
+
+    def restore(
+        self,
+        data: Mapping[str, Any],
+        *,
+        replace: bool = False,
+        resume_positions: bool = False,
+        keep_undo: KeepUndo | None = None,
+        progress: Progress | None = None,
+    ) -> RestoreReport:
+        """Restore a document of `backup`; without `keep_undo`, only say what would be done.
+
+        `keep_undo` is called before anything is written, with a document that undoes the restore:
+        give that to `restore`. Entries that are missing here are added, and start now; none fires a
+        slot twice. With `resume_positions` they continue from the backup's positions, for a Redis
+        on which no beat has run since. With `replace`, the API's entries that are here get the
+        definition and pause of the backup. Raises ValidationError if `data` is no backup, and
+        NotAllowed for a client with a guard. If the call is interrupted, repeat it.
+        """
+        terms = Terms(replace, resume_positions)
+        return restored(self._calls, Backup.from_json(data), terms, keep_undo, progress)
 
     def _plan(self, declared: Mapping[str, Entry], broken: Mapping[str, str]) -> DeployPlan:
         """What a deploy of code that declares these entries does to those in Redis."""

@@ -205,6 +205,11 @@ class EntryStore:
             declared = [one or bool(other) for one, other in zip(declared, found, strict=True)]
         return declared
 
+    def look_for_orphans(self) -> None:
+        """Have the leader look for entries of beat_schedule that no live replica declares."""
+        meta = self._caller.keys.meta
+        self._caller.do(lambda client: client.hsetnx(meta, "prune", "1"))
+
     def sweep(
         self, fence: Fence, slice_size: int, changes: ChangesKept | None = None
     ) -> int | Unfenced:

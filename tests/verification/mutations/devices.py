@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.verification.mutations import (
+    in_backup,
     in_change_log,
     in_client,
     in_django,
@@ -30,6 +31,7 @@ PARTS: dict[str, list[Device]] = {
     "Bulkheads: whose fault, whose key": in_faults.ALL,
     "Calls of the Client": in_client.ALL,
     "The change log": in_change_log.ALL,
+    "Backup, restore, YAML": in_backup.ALL,
     "Django's admin": in_django.ALL,
     "What is stored is hostile until decoded": in_stored_values.ALL,
     "Names, and Celery's settings": in_names.ALL,
