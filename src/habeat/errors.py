@@ -33,6 +33,7 @@ __all__ = [
     "OwnedByConfig",
     "RedisUnavailable",
     "RevisionConflict",
+    "SchedulePaused",
     "ScheduleTooExpensive",
     "SettingsError",
     "ValidationError",
@@ -242,6 +243,16 @@ class NotAllowed(HabeatError):
 
 class NotHandedOver(HabeatError):
     """`step_down` was called, and no other replica leads; the text says why and what to do."""
+
+
+class SchedulePaused(HabeatError):
+    """The whole schedule is paused, so nothing can be fired by hand."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the whole schedule is paused, so nothing is fired by hand: see `celery -A proj habeat "
+            "status`, and resume it first with `celery -A proj habeat resume --all`"
+        )
 
 
 class OwnedByConfig(HabeatError):

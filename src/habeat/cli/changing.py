@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 import click
@@ -22,7 +23,7 @@ from habeat.cli.fields import entry_options, fields_from, options_changed
 from habeat.cli.group import bad, check_terminal, command, json_option
 from habeat.cli.printing import entries_counted, entry_json, full, say, say_json
 from habeat.cli.words import SINCE, ahead, schedule_from, schedule_options
-from habeat.client import Client, ManyChanged
+from habeat.client import Client, ManyChanged, SchedulePause
 from habeat.core.entry import Entry
 
 
@@ -131,8 +132,12 @@ def rename_command(client: Client, name: str, new_name: str, as_json: bool) -> N
     _say_entry(client, client.rename(name, new_name), as_json)
 
 
+_each = click.option("--each", is_flag=True, help="Every entry, each by itself.")
+
+
 @command("pause")
 @chosen_entries
+@_each
 @click.option("--reason", default="", help="The reason, shown with the entry.")
 @click.option(
     "--until",
@@ -142,15 +147,19 @@ def rename_command(client: Client, name: str, new_name: str, as_json: bool) -> N
 @yes_option
 @json_option
 def pause_command(
-    client: Client, reason: str, until: Any, yes: bool, as_json: bool, **given: Any
+    client: Client, reason: str, until: Any, yes: bool, as_json: bool, each: bool, **given: Any
 ) -> None:
-    """Pause entries until they are resumed, or until a given time.
+    """Pause entries, or the whole schedule, until they are resumed or until a given time.
 
-    Give names, or --prefix and --tag, or --all. Entries of beat_schedule can be paused, too.
+    Give names, or --prefix and --tag, or --each. With --all, the whole schedule stops by one
+    switch; the pauses of single entries stay as they are.
     """
-    entries = chosen(given)
+    entries = _those(given, each)
     end = None if until is None else ahead(until, client.server_time())
-    be_sure(client, "pause", given, yes=yes)
+    be_sure(client, "pause", {"every": each or given["every"]}, yes=yes)
+    if given["every"]:
+        _say_pause(client.pause_all(reason, end), as_json, client.server_time())
+        return
     if name := single(given["names"]):
         _say_entry(client, client.pause(name, reason, end), as_json)
     else:
@@ -160,6 +169,7 @@ def pause_command(
 
 @command("resume")
 @chosen_entries
+@_each
 @click.option(
     "--from",
     "begin",
@@ -170,18 +180,52 @@ def pause_command(
 )
 @json_option
 def resume_command(
-    client: Client, begin: Literal["now", "paused"], as_json: bool, **given: Any
+    client: Client, begin: Literal["now", "paused"], as_json: bool, each: bool, **given: Any
 ) -> None:
-    """Resume paused or quarantined entries.
+    """Resume paused or quarantined entries, or the whole schedule.
 
-    Give names, or --prefix and --tag, or --all.
+    Give names, or --prefix and --tag, or --each. --all ends the pause of the whole schedule;
+    entries that are paused themselves stay paused.
     """
-    entries = chosen(given)
+    entries = _those(given, each)
+    if given["every"]:
+        if begin != "now":
+            raise click.UsageError(
+                "--all with --from paused: slots of such a pause were skipped; use backfill"
+            )
+        _say_resumed(client.resume_all(), as_json)
+        return
     if name := single(given["names"]):
         _say_entry(client, client.resume(name, begin), as_json)
     else:
         result = client.resume_many(**entries, from_=begin)
         _say_many("resumed", "neither paused nor quarantined", result, as_json)
+
+
+def _those(given: Mapping[str, Any], each: bool) -> dict[str, Any]:
+    """The entries that are meant; with --each, all of them."""
+    if not each:
+        return chosen(given)
+    if given["every"]:
+        raise click.UsageError("give either --each or --all")
+    return chosen({**given, "every": True})
+
+
+def _say_pause(pause: SchedulePause, as_json: bool, now: datetime) -> None:
+    if as_json:
+        say_json({"paused": pause})
+        return
+    until = f" until {full(pause.until, now)}" if pause.until else "; `resume --all` ends it"
+    say(f"the whole schedule is paused{until}")
+
+
+def _say_resumed(pause: SchedulePause | None, as_json: bool) -> None:
+    if as_json:
+        say_json({"ended": pause})
+    elif pause is None:
+        say("the schedule was not paused; to resume each entry that is, use --each")
+    else:
+        say("the pause of the whole schedule is over")
 
 
 def _say_many(done: str, already: str, result: ManyChanged, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from habeat.cli.listing import MARK, entry_rows, entry_table
 from habeat.cli.printing import entries_counted, entry_json, full, pairs, plain, say, say_json
 from habeat.cli.records import Wanted, item_json
 from habeat.cli.slots import instant_json, instant_rows
-from habeat.cli.watching import ADD_ONE, circuit_json, circuit_line
+from habeat.cli.watching import ADD_ONE, circuit_json, circuit_line, pause_line
 from habeat.client import Client, Condition, Owner
 from habeat.client.queues import Queues
 from habeat.client.selection import CONDITIONS, OWNERS
@@ -71,6 +71,7 @@ def list_command(
     now = client.server_time()
     entry_table().print(entry_rows(entries, client_app(), now, unknown))
     say(_summary(entries))
+    _say_if_paused(client, now)
     if unknown:
         count = entries_counted(len(unknown))
         say(f"{MARK} {count} with an {UNREGISTERED}: beat's code does not have it")
@@ -107,6 +108,7 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
         say()
         say(f"{UNREGISTERED.upper()}: it is sent, but beat's code does not have {entry.task_name}")
     say()
+    _say_if_paused(client, now)
     idle = entry.condition in IDLE
     say("next slots" + (f"; none fires while it is {entry.condition}" if idle else ""))
     if slots:
@@ -120,6 +122,12 @@ def show_command(client: Client, name: str, as_json: bool) -> None:
         wanted.table().print(wanted.rows(records, now))
     else:
         say("  none yet")
+
+
+def _say_if_paused(client: Client, now: datetime) -> None:
+    pause = client.schedule_paused()
+    if pause is not None:
+        say(f"paused: {pause_line(pause, now)}", "yellow")
 
 
 def _summary(entries: Sequence[Entry]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from habeat.cli.errors import as_typed
 from habeat.cli.group import bad, command, json_option
 from habeat.cli.printing import entries_counted, exact, full, pairs, plain, say, say_json, when
-from habeat.client import Client, Replica, Status
+from habeat.client import Client, Replica, SchedulePause, Status
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.core.differences import in_words
@@ -106,6 +107,8 @@ def status_json(status: Status) -> dict[str, object]:
 def _rows(status: Status) -> Iterator[tuple[str, Lines]]:
     now = status.at
     yield "leader", _leader(status)
+    if status.paused is not None:
+        yield "paused", pause_line(status.paused, now)
     yield "standbys", _some(status.standbys, status)
     if status.inert:
         yield "inert", _some(status.inert, status)
@@ -124,6 +127,14 @@ def _rows(status: Status) -> Iterator[tuple[str, Lines]]:
     if status.history_lost:
         yield "history lost", full(status.history_lost, now)
     yield from _troubled(status)
+
+
+def pause_line(pause: SchedulePause, now: datetime) -> str:
+    """That the whole schedule is paused: since when, until when, by whom and why."""
+    until = f" until {full(pause.until, now)}" if pause.until else ""
+    by = f" by {pause.by}" if pause.by else ""
+    why = f": {pause.reason}" if pause.reason else ""
+    return f"the whole schedule, since {when(pause.since, now)}{until}{by}{why}"
 
 
 def _leader(status: Status) -> Lines:

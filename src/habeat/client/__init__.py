@@ -19,6 +19,7 @@ from habeat.client.exchange import LoadReport
 from habeat.client.explanation.links import Explanation, Link
 from habeat.client.guard import Guard
 from habeat.client.history import Drift, LedgerRecord, OutcomeName
+from habeat.client.holding import SchedulePause
 from habeat.client.many import ManyChanged, ManyTriggered
 from habeat.client.preview import Instant
 from habeat.client.purging import Purge
@@ -82,6 +83,7 @@ __all__ = [
     "RequestId",
     "RestoreReport",
     "ScheduleLike",
+    "SchedulePause",
     "Severity",
     "Simulation",
     "Status",

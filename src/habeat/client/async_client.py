@@ -215,6 +215,9 @@ class AsyncClient:
     resend = _awaited(Client.resend)
     purge_dead = _awaited(Client.purge_dead)
 
+    pause_all = _awaited(Client.pause_all)
+    resume_all = _awaited(Client.resume_all)
+    schedule_paused = _awaited(Client.schedule_paused)
     step_down = _awaited(Client.step_down)
 
     purge = _awaited(Client.purge)

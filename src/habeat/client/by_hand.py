@@ -17,6 +17,7 @@ from typing import Any, Self
 from habeat.client.budget import Check
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.history import moment
+from habeat.client.holding import check_not_paused
 from habeat.client.preview import counted
 from habeat.core.entry import Entry
 from habeat.core.limits import within
@@ -151,6 +152,7 @@ def _ask(
     mark = secrets.token_hex(8)
 
     def attempt(session: Session) -> bool:
+        check_not_paused(session)
         snapshot = session.entries.read([name])
         stored = snapshot.stored[0]
         calls.guard.check_name(name)

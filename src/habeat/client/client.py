@@ -50,6 +50,7 @@ from habeat.client.history import (
     records,
     since_ms,
 )
+from habeat.client.holding import SchedulePause, paused_all, resumed_all, schedule_paused
 from habeat.client.location import location_of_app, location_of_url
 from habeat.client.many import Chosen, ManyChanged, ManyTriggered, changed, removed, triggered_many
 from habeat.client.preview import Instant, Span, in_zone, instants, instants_of
@@ -58,7 +59,7 @@ from habeat.client.restoring import KeepUndo, RestoreReport, Terms, restored
 from habeat.client.selection import Selection, entries_of, pages_of, selected
 from habeat.client.simulation import Simulation, simulated
 from habeat.client.status import Status, read_status, within_scope
-from habeat.client.stepping_down import HandOver, stepped_down
+from habeat.client.stepping_down import HandOver, stepped_down, who
 from habeat.client.syncing import SyncPlan, synced
 from habeat.client.unregistered import unregistered, with_unregistered
 from habeat.clock import SystemClock
@@ -888,6 +889,29 @@ class Client:
         return purged(self._calls, id, entry, older_than)
 
     # -- the whole schedule -----------------------------------------------------------------
+
+    def pause_all(self, reason: str = "", until: datetime | None = None) -> SchedulePause:
+        """Pause the whole schedule until `resume_all` is called, or until `until` at the latest.
+
+        It is one switch, which every replica sees at once. When the call returns, nothing more is
+        claimed; messages of firings that were claimed before are still sent. Slots of the pause are
+        skipped, and nothing can be fired by hand. The pauses of single entries stay as they are.
+        If the schedule is paused already, an empty reason or no `until` keeps the earlier one.
+        Raises ValidationError, and NotAllowed for a client with a guard.
+        """
+        return paused_all(self._calls, reason, until, who())
+
+    def resume_all(self) -> SchedulePause | None:
+        """End the pause of the whole schedule; returns it, or None if the schedule was not paused.
+
+        Entries that are paused themselves stay paused. To fire slots of the pause after all, use
+        `backfill`. Raises NotAllowed for a client with a guard.
+        """
+        return resumed_all(self._calls)
+
+    def schedule_paused(self) -> SchedulePause | None:
+        """The pause of the whole schedule; None if it is not paused."""
+        return schedule_paused(self._calls)
 
     def step_down(self, to: str | None = None) -> HandOver:
         """Have the leader hand over to another replica, and wait until that one leads.

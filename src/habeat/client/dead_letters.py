@@ -15,6 +15,7 @@ from typing import Any
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import Scope
 from habeat.client.history import moment
+from habeat.client.holding import check_not_paused
 from habeat.entries.changes import check_stays
 from habeat.entries.codec import decode_request
 from habeat.entries.readable import shown
@@ -81,6 +82,7 @@ def resent(calls: RetryingCalls, identity: str) -> DeadLetter:
     """Have it sent again; DeadNotFound, DeadUnreadable, EntryNotFound, EntryMoving."""
 
     def attempt(session: Session) -> DeadLetter:
+        check_not_paused(session)
         record = _found(session, calls.guard.scope, identity)
         dead = letter_of(record)
         if not dead.resendable:

@@ -21,6 +21,7 @@ from typing import Any
 
 from habeat.client.by_hand import ID_CHARS_MAX, RequestId, checked_request, firing, triggered
 from habeat.client.calls import Overtaken, RetryingCalls, Session
+from habeat.client.holding import check_not_paused
 from habeat.client.room import within_room
 from habeat.client.selection import Selection, pages_of
 from habeat.client.swapping import Plan, swap
@@ -266,6 +267,7 @@ def triggered_many(
 ) -> ManyTriggered:
     """Request one firing of each; the ids are derived from `request_id` and the entries' names."""
     calls = calls.bounded()
+    calls.read(check_not_paused)
     request = firing(args, kwargs)
 
     def check(stored: Stored, now_ms: int) -> None:

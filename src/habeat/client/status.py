@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 
 from habeat.client.history import moment
+from habeat.client.holding import SchedulePause, shown_pause
 from habeat.client.replicas import Leader, Replica, replica
 from habeat.core.circuit import Circuit
+from habeat.core.controls import Controls
 from habeat.core.entry import Entry
 from habeat.core.events import EventCode
 from habeat.core.firing import LATE_AFTER_MS
@@ -26,7 +28,7 @@ from habeat.core.health import (
     warnings,
 )
 from habeat.core.other_schedulers import problems
-from habeat.printable import plural
+from habeat.printable import plural, printable
 from habeat.store.health import HealthStore, Read
 from habeat.store.inspection import Facts, Inspection
 from habeat.store.leases import LIVE_FOR_MS
@@ -101,6 +103,7 @@ class Status:
     stored: host and process id of these replicas, by entry. `unregistered` has entries whose task
     the leader's code does not register, with the task: at most 100, of beat_schedule and of those
     that have been due. `findings` is all that is wrong or deserves a look, each with its code.
+    `paused` is the pause of the whole schedule, if it is paused.
     """
 
     at: datetime
@@ -127,6 +130,7 @@ class Status:
     differences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unregistered: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    paused: SchedulePause | None = None
 
     @property
     def in_flight(self) -> int:
@@ -218,10 +222,14 @@ def status_of(facts: Facts, read: Read) -> Status:
             if (silence_ms := facts.now_us // 1_000 - facts.seen_ms[each.id]) > QUIET_AFTER_MS
         },
     )
+    paused = facts.controls.holds.pause_at(facts.now_us // 1_000)
+    status = replace(status, paused=shown_pause(paused))
     leads = status.leader.where if status.leader else ""
     seen = replace(read.facts, leader=leads, standbys=len(status.standbys))
+    found = (*assess(seen), *_other_beats(status), *_deserve_a_look(status))
     return replace(
-        status, findings=(*assess(seen), *_other_beats(status), *_deserve_a_look(status))
+        status,
+        findings=(*found, *_damaged(facts.controls)),
     )
 
 
@@ -283,7 +291,21 @@ def _entries(count: int) -> str:
     return plural(count, "entry", "entries")
 
 
+def _damaged(controls: Controls) -> Iterator[Finding]:
+    for name in controls.damaged:
+        yield warning(
+            EventCode.CONTROLS_DAMAGED,
+            f"the stored control {name!r} cannot be read and is ignored",
+        )
+
+
 def _deserve_a_look(status: Status) -> Iterator[Finding]:
+    if status.paused is not None:
+        by = f" by {printable(status.paused.by)}" if status.paused.by else ""
+        why = f": {printable(status.paused.reason)}" if status.paused.reason else ""
+        yield warning(
+            EventCode.SCHEDULE_PAUSED, f"the whole schedule is paused{by}{why}; nothing is sent"
+        )
     if status.leader is not None and not status.standbys:
         yield warning(
             EventCode.NO_STANDBY, "no standby: if the leader is lost, no replica takes over"
@@ -345,6 +367,7 @@ def within_scope(status: Status, entries: Iterable[Entry], dead: int, grace_ms: 
     late_after = timedelta(milliseconds=LATE_AFTER_MS)
     scoped = Status(
         at=status.at,
+        paused=status.paused and replace(status.paused, reason="", by=""),
         leader=status.leader and replace(status.leader, id="", replica=None),
         standbys=tuple(map(_unnamed, status.standbys)),
         inert=tuple(map(_unnamed, status.inert)),

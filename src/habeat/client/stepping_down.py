@@ -9,7 +9,6 @@ cannot take effect later, when it would surprise people.
 
 from __future__ import annotations
 
-import getpass
 import secrets
 import socket
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
 
+from habeat.client.author import system_user
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import NO_GUARD
 from habeat.client.replicas import Leader, Replica
@@ -57,7 +57,7 @@ def stepped_down(calls: RetryingCalls, to: str | None) -> HandOver:
     if to is not None and successor is None:
         return HandOver(leader, leader, timedelta())
     token = f"{leader.lease_epoch}:{leader.id}"
-    _ask(calls, StepDown(token, successor.id if successor else "", 0, _who()))
+    ask(calls, StepDown(token, successor.id if successor else "", 0, who()))
     return _awaited(calls, leader)
 
 
@@ -92,15 +92,13 @@ def _refuse(status: Status, to: str, found: Sequence[Replica]) -> NoReturn:
     raise ValidationError("to", to, f"the id, host or host:pid of a live standby ({standbys})")
 
 
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except Exception:  # a container without an entry for its user
-        user = "?"
-    return f"{user}@{socket.gethostname()}"[:200]
+def who() -> str:
+    """The user and the host of this process."""
+    return f"{system_user() or '?'}@{socket.gethostname()}"[:200]
 
 
-def _ask(calls: RetryingCalls, wanted: StepDown) -> None:
+def ask(calls: RetryingCalls, wanted: StepDown) -> None:
+    """Store the request, valid from now on."""
     stamp = secrets.token_hex(8)
 
     def attempt(session: Session) -> None:

@@ -11,10 +11,14 @@ The rules, in the order in which they apply:
 2. For a slot that fell due after that, up to `Loss.declared_ms`, it is unknown whether it was
    claimed (core/data_loss.py). With at_most_once delivery it is ambiguous; otherwise the rules
    below apply.
-3. A slot whose effective time is within the grace fires.
-4. Beyond the grace it is a misfire. Beyond the misfire window, if there is one, it is missed.
-5. ``skip`` misses it; ``latest`` fires the newest misfire and misses the others; ``all`` fires
+3. A slot that is held (core/holds.py) is skipped; or waits for the end of the hold, and fires then
+   if it is the newest one.
+4. A slot whose effective time is within the grace fires.
+5. Beyond the grace it is a misfire. Beyond the misfire window, if there is one, it is missed.
+6. ``skip`` misses it; ``latest`` fires the newest misfire and misses the others; ``all`` fires
    the newest `misfire_limit` at `misfire_pace` per second and misses the older ones.
+
+A run of misfires ends where a hold begins, so that each slot has the reason that applies to it.
 """
 
 from __future__ import annotations
@@ -26,10 +30,13 @@ from habeat.core.data_loss import NO_LOSS, Loss
 from habeat.core.entry import Delivery, Entry, Misfire, Policies
 from habeat.core.expiry import has_expired
 from habeat.core.firing import Firing, Outcome, SkippedRun
+from habeat.core.holds import NO_HOLDS, EntryHolds, Held
 from habeat.schedules import in_words
 from habeat.schedules.schedule import Run
 
 SLICE = 1_000
+#: So many holds are passed over to find out whether a misfire is the newest one.
+HOLDS_PASSED = 50
 
 #: Under ``all``, at most this many misfires fire if the slots of the kind must be enumerated.
 ENUMERATED_AT_MOST = 10_000
@@ -72,6 +79,7 @@ def plan(
     loss: Loss = NO_LOSS,
     fired: int = 0,
     limit: int = SLICE,
+    holds: EntryHolds = NO_HOLDS,
     effort: Effort | None = None,
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Step]:
@@ -81,13 +89,15 @@ def plan(
     slice of enumerated slots, or when `enough` returns true because the time is used up; the caller
     plans again from the last step's cursor.
     """
-    planner = _Planner(entry, policies, now_ms, loss, fired)
+    planner = _Planner(entry, policies, now_ms=now_ms, loss=loss, fired=fired, holds=holds)
     steps: list[Step] = []
     slot_ms = planner.next_slot_ms(cursor_ms)
     while slot_ms is not None and entry.effective_ms(slot_ms) <= now_ms:
         if len(steps) >= limit or planner.looked_at >= SLICE:
             break
         step = planner.step(cursor_ms, slot_ms)
+        if step is None:
+            break
         steps.append(step)
         cursor_ms, slot_ms = step.cursor_ms, step.next_slot_ms
         if step.not_before_ms > now_ms or enough():
@@ -95,6 +105,20 @@ def plan(
     if effort is not None:
         effort.slots += planner.looked_at
     return steps
+
+
+def waits_until_ms(entry: Entry, slot_ms: int, now_ms: int, holds: EntryHolds) -> int | None:
+    """When to plan a slot again that is due and waits for the end of a hold; None if none does.
+
+    That is the end, or when the next slot is due, which then takes its place.
+    """
+    held = holds.held(entry.effective_ms(slot_ms), now_ms) if holds else None
+    if held is None or not held.latest or held.until_ms <= now_ms:
+        return None
+    following_ms = entry.next_slot_ms(slot_ms)
+    if following_ms is None:
+        return held.until_ms
+    return min(held.until_ms, entry.effective_ms(following_ms))
 
 
 def promise(policies: Policies) -> str:
@@ -122,9 +146,16 @@ class _Planner:
     """Decides one step at a time; keeps track of the burst and of the runs left."""
 
     def __init__(
-        self, entry: Entry, policies: Policies, now_ms: int, loss: Loss, fired: int
+        self,
+        entry: Entry,
+        policies: Policies,
+        now_ms: int,
+        loss: Loss,
+        fired: int,
+        holds: EntryHolds,
     ) -> None:
         self._entry = entry
+        self._holds = holds
         self._policies = policies
         self._now_ms = now_ms
         self._lost_until_ms = min(loss.until_ms, now_ms)
@@ -148,8 +179,11 @@ class _Planner:
         """The next slot; None if `max_runs` is used up."""
         return None if self._runs_left == 0 else self._entry.next_slot_ms(after_ms)
 
-    def step(self, cursor_ms: int, slot_ms: int) -> Step:
-        """The step for `slot_ms`, the first slot after the cursor, which is due."""
+    def step(self, cursor_ms: int, slot_ms: int) -> Step | None:
+        """The step for `slot_ms`, the first slot after the cursor, which is due.
+
+        None if it waits for the end of a hold.
+        """
         effective_ms = self._entry.effective_ms(slot_ms)
         # Rule 1: it may have been claimed in the lost timeline.
         if effective_ms <= self._lost_until_ms:
@@ -158,26 +192,70 @@ class _Planner:
         if effective_ms <= self._uncertain_until_ms:
             run = self._until(cursor_ms, self._uncertain_until_ms)
             return self._missed(run, HISTORY_UNCERTAIN, Outcome.AMBIGUOUS)
-        # Rule 3: within the grace.
+        # Rule 3: held.
+        held = self._holds.held(effective_ms, self._now_ms) if self._holds else None
+        if held is not None and not (held.latest and effective_ms < self._window_begins_ms):
+            return self._held(cursor_ms, slot_ms, held)
+        # Rule 4: within the grace.
         if effective_ms > self._last_misfire_ms:
             return self._firing(slot_ms)
-        # Rule 4: a misfire, and too old for the misfire window.
+        # Rule 5: a misfire, and too old for the misfire window.
         if effective_ms < self._window_begins_ms:
-            run = self._until(cursor_ms, self._window_begins_ms - 1)
+            run = self._until(cursor_ms, self._unheld(slot_ms, self._window_begins_ms - 1))
             return self._missed(run, "misfire: window")
-        # Rule 5: the policy decides.
+        # Rule 6: the policy decides.
         match self._policies.misfire:
             case Misfire.SKIP:
-                return self._missed(self._misfires(cursor_ms), "misfire: skip")
+                return self._missed(self._misfires(cursor_ms, slot_ms), "misfire: skip")
             case Misfire.LATEST:
-                return self._latest(cursor_ms)
+                return self._latest(cursor_ms, slot_ms)
             case Misfire.ALL:
                 return self._all(cursor_ms, slot_ms)
 
-    def _latest(self, cursor_ms: int) -> Step:
+    def _held(self, cursor_ms: int, slot_ms: int, held: Held) -> Step | None:
+        """Skip the due slots of a hold; or all but the newest, which waits and fires at its end."""
+        last_ms = min(self._now_ms, held.until_ms - 1)
+        run = self._until(cursor_ms, last_ms)
+        if not held.latest:
+            return self._skipped(run, held)
+        if run.count == 1 and not self._is_due(self._entry.next_slot_ms(run.last_ms), last_ms):
+            waits = self._now_ms < held.until_ms
+            return None if waits else self._firing(slot_ms, "latest")
+        if not self._is_due(self._entry.next_slot_ms(run.last_ms), last_ms):
+            run = self._count(cursor_ms, run.last_ms - 1)
+        step = self._skipped(run, held)
+        if step.next_slot_ms is None:
+            return step
+        again_ms = waits_until_ms(self._entry, step.next_slot_ms, self._now_ms, self._holds)
+        return step if again_ms is None else replace(step, not_before_ms=again_ms)
+
+    def _skipped(self, run: Run, held: Held) -> Step:
+        return self._missed(run, held.reason, Outcome.SKIPPED)
+
+    def _is_due(self, slot_ms: int | None, until_ms: int) -> bool:
+        return slot_ms is not None and self._entry.effective_ms(slot_ms) <= until_ms
+
+    def _unheld(self, slot_ms: int, until_ms: int) -> int:
+        """The instant `until_ms`, or the last one before the next hold if that is earlier."""
+        begins_ms = self._holds.next_begin_ms(slot_ms) if self._holds else None
+        return until_ms if begins_ms is None else max(slot_ms, min(until_ms, begins_ms - 1))
+
+    def _next_unheld_ms(self, after_ms: int) -> int | None:
+        """The next misfire that no hold skips; gives up after a few holds."""
+        slot_ms = self._entry.next_slot_ms(after_ms)
+        for _ in range(HOLDS_PASSED if self._holds else 0):
+            if slot_ms is None or not self._is_misfire(slot_ms):
+                break
+            held = self._holds.held(self._entry.effective_ms(slot_ms), self._now_ms)
+            if held is None or held.latest:
+                break
+            slot_ms = self._entry.next_slot_ms(max(slot_ms, held.until_ms - 1))
+        return slot_ms
+
+    def _latest(self, cursor_ms: int, slot_ms: int) -> Step:
         """Miss all but the newest misfire; the only one left is the newest, and fires."""
-        run = self._misfires(cursor_ms)
-        following_ms = self._entry.next_slot_ms(run.last_ms)
+        run = self._misfires(cursor_ms, slot_ms)
+        following_ms = self._next_unheld_ms(run.last_ms)
         # A run that ends early, after a slice, is followed by another misfire: all of it is missed.
         if following_ms is not None and (
             self._entry.effective_ms(following_ms) <= self._last_misfire_ms
@@ -193,7 +271,7 @@ class _Planner:
         if not self._entry.schedule.arithmetic:
             keep = min(keep, ENUMERATED_AT_MOST)
         if not self._rest_fires:
-            excess = self._misfires(cursor_ms, beyond=keep).count - keep
+            excess = self._until(cursor_ms, self._last_misfire_ms, keep).count - keep
             if excess > 0:
                 run = self._entry.count_between(cursor_ms, self._last_misfire_ms, excess)
                 assert run is not None
@@ -209,8 +287,8 @@ class _Planner:
     def _is_misfire(self, slot_ms: int | None) -> bool:
         return slot_ms is not None and (self._entry.effective_ms(slot_ms) <= self._last_misfire_ms)
 
-    def _misfires(self, cursor_ms: int, beyond: int = 0) -> Run:
-        return self._until(cursor_ms, self._last_misfire_ms, beyond)
+    def _misfires(self, cursor_ms: int, slot_ms: int) -> Run:
+        return self._until(cursor_ms, self._unheld(slot_ms, self._last_misfire_ms))
 
     def _until(self, cursor_ms: int, effective_until_ms: int, beyond: int = 0) -> Run:
         """The run of slots whose *effective* times are not after an instant.

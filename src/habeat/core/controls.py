@@ -10,15 +10,31 @@ A value that cannot be read is ignored, and `health` names its field.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from habeat.core.holds import Holds, Pause, Window
+from habeat.schedules.registry import from_json
+from habeat.schedules.schedule import FIRST_MS, LAST_MS
 
 #: As many controls are stored at most.
 CONTROLS_MAX: Final = 500
+#: As many of them may be holds; the rest is for what must always find room.
+HOLDS_MAX: Final = 400
 
 STEP_DOWN: Final = "step_down"
+PAUSE: Final = "pause"
+#: Followed by the name of the hold.
+HOLD: Final = "hold:"
+#: The length of a reason, and of who gave it.
+WORDS_MAX: Final = 500
+
+#: So many pauses are remembered, for slots that are found late; older ones are forgotten.
+PAUSES_MAX, PAUSES_AGE_MS = 20, 31 * 86_400_000
 
 _STEP_DOWN = re.compile(r"([^|]{1,200})\|([^|]{0,200})\|(\d{1,15})\|(.{0,500})", re.DOTALL)
 
@@ -50,11 +66,115 @@ class Controls:
 
     stamp: str = ""
     step_down: StepDown | None = None
+    holds: Holds = field(default_factory=Holds)
+    #: The fields whose values cannot be read.
+    damaged: tuple[str, ...] = ()
 
 
 def controls_of(stamp: str, fields: Mapping[str, str]) -> Controls:
     """The controls that these fields describe; what cannot be read is left out."""
-    return Controls(stamp, _step_down(fields.get(STEP_DOWN, "")))
+    damaged: list[str] = []
+
+    def read(name: str, how: Callable[[Any], Any], default: Any) -> Any:
+        if name not in fields:
+            return default
+        try:
+            return how(json.loads(fields[name]))
+        except Exception:  # whatever is stored there, the leader goes on without it
+            damaged.append(name)
+            return default
+
+    pauses = read(PAUSE, pauses_of, ())
+    windows: dict[str, Window] = {}
+    for each in sorted(name for name in fields if name.startswith(HOLD)):
+        name = each.removeprefix(HOLD)
+        window = read(each, partial(window_of, name), None)
+        if window is not None:
+            windows[name] = window
+    asked = _step_down(fields.get(STEP_DOWN, ""))
+    return Controls(stamp, asked, Holds(pauses, windows), tuple(damaged))
+
+
+def window_of(name: str, stored: Any) -> Window:
+    """The window that is stored under this name. Raises whatever a wrong value raises."""
+    until, schedule = stored["to"], stored["schedule"]
+    if stored["misfire"] not in ("skip", "latest") or not isinstance(stored["tags"], list):
+        raise ValueError
+    return Window(
+        name=name,
+        from_ms=instant(stored["from"]),
+        until_ms=None if until is None else instant(until),
+        schedule=None if schedule is None else from_json(schedule),
+        for_ms=instant(stored["for"]),
+        prefix=words(stored["prefix"]),
+        tags=tuple(map(words, stored["tags"])),
+        latest=stored["misfire"] == "latest",
+        reason=words(stored["reason"]),
+        by=words(stored["by"]),
+    )
+
+
+def stored_window(window: Window) -> str:
+    """Its stored form."""
+    return json.dumps(
+        {
+            "from": window.from_ms,
+            "to": window.until_ms,
+            "schedule": window.schedule and window.schedule.to_json(),
+            "for": window.for_ms,
+            "prefix": window.prefix,
+            "tags": list(window.tags),
+            "misfire": "latest" if window.latest else "skip",
+            "reason": window.reason,
+            "by": window.by,
+        }
+    )
+
+
+def pauses_of(stored: Any) -> tuple[Pause, ...]:
+    """The pauses of the whole schedule, the newest last. Raises whatever a wrong value raises."""
+    return tuple(map(_pause, stored))
+
+
+def stored_pauses(pauses: tuple[Pause, ...], now_ms: int) -> str:
+    """Their stored form, without those that are long over."""
+    kept = [each for each in pauses if each.ends_ms > now_ms - PAUSES_AGE_MS][-PAUSES_MAX:]
+    return json.dumps([_plain_pause(each) for each in kept])
+
+
+def _plain_pause(pause: Pause) -> dict[str, Any]:
+    return {
+        "from": pause.since_ms,
+        "to": pause.until_ms,
+        "reason": pause.reason,
+        "by": pause.by,
+        "over": pause.over,
+    }
+
+
+def _pause(stored: Any) -> Pause:
+    until = stored["to"]
+    return Pause(
+        instant(stored["from"]),
+        None if until is None else instant(until),
+        words(stored["reason"]),
+        words(stored["by"]),
+        stored.get("over") is True,
+    )
+
+
+def instant(stored: Any) -> int:
+    """A stored instant in ms; ValueError."""
+    if type(stored) is not int or not FIRST_MS <= stored <= LAST_MS:
+        raise ValueError(stored)
+    return stored
+
+
+def words(stored: Any) -> str:
+    """A stored text; ValueError."""
+    if not isinstance(stored, str) or len(stored) > WORDS_MAX:
+        raise ValueError
+    return stored
 
 
 def _step_down(stored: str) -> StepDown | None:

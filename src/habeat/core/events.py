@@ -81,6 +81,7 @@ class EventCode(StrEnum):
     SCHEDULE_CHANGED = "schedule_changed"
     SCHEDULE_PAUSED = "schedule_paused"
     SCHEDULE_RESUMED = "schedule_resumed"
+    CONTROLS_DAMAGED = "controls_damaged"
     ENTRY_RESUMED = "entry_resumed"
     RESUME_FAILED = "resume_failed"
     # beat_schedule
@@ -356,7 +357,15 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
     ),
     _E.SCHEDULE_CHANGED: EventKind(_INFO, "Entries were added, changed or removed."),
     _E.SCHEDULE_PAUSED: EventKind(
-        _WARNING, "All entries are held.", "`resume` them when it is time.", _E.SCHEDULE_RESUMED
+        _WARNING,
+        "The whole schedule is paused: due slots are skipped.",
+        "`resume --all` when it is time.",
+        _E.SCHEDULE_RESUMED,
+    ),
+    _E.CONTROLS_DAMAGED: EventKind(
+        None,
+        "A pause of the whole schedule, or a hold, cannot be read and is ignored.",
+        "Find out what else writes under this prefix; then set it again, or remove it.",
     ),
     _E.SCHEDULE_RESUMED: EventKind(_WARNING, "Entries that were held are sent again."),
     _E.ENTRY_RESUMED: EventKind(_WARNING, "The pause of an entry is over."),

@@ -281,6 +281,7 @@ class Engine:
         lead.anchor(found.now_us)
         if self._steps_down(lead):
             return 0
+        self._tell_of_pause(lead)
         if found.resumes:
             self._bulkhead.run(RESUMING, partial(self._housekeeping.resume, lead, found.resumes))
         planned = self._act_on(found)
@@ -308,6 +309,21 @@ class Engine:
         )
         self._election.resign(STEP_DOWN_MS, "step-down", until_taken=True)
         return True
+
+    def _tell_of_pause(self, lead: Lead) -> None:
+        """Log once that the schedule is paused, and once that it is not any more."""
+        pause = lead.controls.holds.pause_at(lead.now_ms())
+        if pause is None:
+            self._trouble.over("pause", "habeat: the pause of the schedule is over")
+            return
+        why = f": {printable(pause.reason)}" if pause.reason else ""
+        self._trouble.error(
+            "pause",
+            EventCode.SCHEDULE_PAUSED,
+            "habeat: the schedule is paused%s%s; due slots are skipped",
+            f" by {printable(pause.by)}" if pause.by else "",
+            why,
+        )
 
     def _look_around(self, lead: Lead) -> Tick:
         lost_after_ms = self._election.timeline.lost_after_ms
@@ -359,7 +375,11 @@ class Engine:
         """Plan what is due, without what an open circuit or an unreadable definition holds back."""
         lead = self._lead
         planned = self._planner.plan(
-            found.due, now_ms=lead.now_ms(), loss=found.loss, limit=FIRINGS_PER_TICK
+            found.due,
+            now_ms=lead.now_ms(),
+            loss=found.loss,
+            limit=FIRINGS_PER_TICK,
+            holds=lead.controls.holds,
         )
         planned.note_next(found.next_due_ms)
         self._circuits.begin(lead, found.due)
@@ -404,7 +424,11 @@ class Engine:
         return resent or 0
 
     def _carry_out(self, found: Tick, planned: Plan) -> Dispatched:
-        """Send the requests that are due."""
+        """Send the requests that are due; while the schedule is paused, they wait."""
+        pause = self._lead.controls.holds.pause_at(self._lead.now_ms())
+        if pause is not None:
+            planned.note_again(pause.until_ms)
+            return Dispatched()
         if not planned.is_time(found.request_ms, self._lead.now_ms()):
             return Dispatched()
         return self._bulkhead.run(REQUESTS, partial(self._requests.run, self._lead)) or Dispatched()

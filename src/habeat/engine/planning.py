@@ -21,9 +21,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from habeat.core.catchup import Effort, Step, plan
+from habeat.core.catchup import Effort, Step, plan, waits_until_ms
 from habeat.core.data_loss import Loss
 from habeat.core.entry import Entry, Policies
+from habeat.core.firing import Firing, Outcome, SkippedRun
+from habeat.core.holds import Holds
 from habeat.core.limits import too_large
 from habeat.core.request import Request
 from habeat.engine.custom_schedules import as_of_ms, out_of_bounds, verdict
@@ -93,9 +95,19 @@ class Planner:
         self._fetch = fetch
         self._cache: OrderedDict[tuple[str, str], Entry | DefinitionError] = OrderedDict()
         self._effort = Effort()
+        self._holds = Holds()
 
-    def plan(self, due: Sequence[DueEntry], *, now_ms: int, loss: Loss, limit: int) -> Plan:
+    def plan(
+        self,
+        due: Sequence[DueEntry],
+        *,
+        now_ms: int,
+        loss: Loss,
+        limit: int,
+        holds: Holds | None = None,
+    ) -> Plan:
         """The plan for `due` at `now_ms` (Redis time), with at most `limit` firings."""
+        self._holds = holds or Holds()
         self._read_us = {}
         self._load(due)
         result = Plan()
@@ -202,12 +214,20 @@ class Planner:
             result.note_next(found.due_ms)
             result.misplaced.append((item, found.due_ms))
         else:
-            step = Step(found.firing, found.firing.slot_ms, found.due_ms)
+            what = self._unless_held(entry, found.firing, now_ms)
+            step = Step(what, found.firing.slot_ms, found.due_ms)
             expected = Expected(item.digest, item.due_ms, item.cursor_ms or 0)
             after = Next(found.due_ms, found.due_ms)
             add_step(result, entry, item, step=step, expected=expected, after=after, now_ms=now_ms)
             result.note_next(found.due_ms)
         return not (found.failed or found.waits)
+
+    def _unless_held(self, entry: Entry, firing: Firing, now_ms: int) -> Firing | SkippedRun:
+        """The firing of a schedule of code; skipped if a hold is on: it cannot be asked again."""
+        held = self._holds.of(entry).held(firing.effective_ms, now_ms)
+        if held is None:
+            return firing
+        return SkippedRun(firing.slot_ms, firing.slot_ms, 1, Outcome.SKIPPED, held.reason)
 
     def find_all(self, names: Iterable[str]) -> dict[str, Entry | DefinitionError]:
         """The entries of these names as stored now, or the error that makes one unusable."""
@@ -273,6 +293,7 @@ class Planner:
             result.misplaced.append((item, now_ms + LOOK_AGAIN_MS))
             return
         policies, began_us = entry.policies(self._defaults), self._monotonic_us()
+        holds = self._holds.of(entry)
         steps = plan(
             entry,
             policies,
@@ -281,6 +302,7 @@ class Planner:
             loss=loss,
             fired=item.fired,
             limit=room,
+            holds=holds,
             effort=self._effort,
             enough=lambda: self._monotonic_us() - began_us > COSTLY_MS * 1_000,
         )
@@ -297,6 +319,8 @@ class Planner:
         spent = entry.runs_left(item.fired) == 0
         following_ms = None if spent else entry.next_slot_ms(item.cursor_ms)
         right_due_ms = None if following_ms is None else entry.effective_ms(following_ms)
+        if following_ms is not None and right_due_ms is not None and right_due_ms <= now_ms:
+            right_due_ms = waits_until_ms(entry, following_ms, now_ms, holds) or right_due_ms
         result.note_next(right_due_ms)
         result.misplaced.append((item, right_due_ms))
 

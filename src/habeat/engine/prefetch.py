@@ -247,7 +247,11 @@ class Lookahead:
                 self._lost = True
                 return
             page = self._planner.plan(
-                found.due, now_ms=lead.now_ms(), loss=found.loss, limit=FIRINGS_PER_TICK
+                found.due,
+                now_ms=lead.now_ms(),
+                loss=found.loss,
+                limit=FIRINGS_PER_TICK,
+                holds=lead.controls.holds,
             )
             planned.note_next(page.next_due_ms)
             planned.note_next(found.next_due_ms)

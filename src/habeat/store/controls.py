@@ -6,8 +6,9 @@ from typing import Any, Literal, cast
 
 from habeat.core.controls import CONTROLS_MAX
 from habeat.entries.codec import digest_of
-from habeat.ports import StoredControls
+from habeat.ports import StoredControls, StoreUnavailable
 from habeat.store.calling import Caller, text
+from habeat.store.pipelining import wire
 
 Written = Literal["ok", "conflict", "full"]
 
@@ -26,12 +27,25 @@ class ControlStore:
             # The stamp first: with an older one than its fields have, a write is only repeated.
             return client.hmget(keys.meta, "controls")[0], client.hgetall(keys.controls)
 
-        stamp, found = self._caller.do(act)
+        try:
+            stamp, found = self._caller.do(act)
+        except StoreUnavailable as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            return StoredControls("", {})  # another program's key; the next write renames it
         fields = {text(field): text(value) for field, value in found.items()}
         return StoredControls(text(stamp or b""), fields)
 
-    def write(self, stamp: str, field: str, before: str, after: str, message: str) -> Written:
+    def write(
+        self,
+        stamp: str,
+        field: str,
+        before: str,
+        after: str,
+        message: str = "changed",
+        most: int = CONTROLS_MAX,
+    ) -> Written:
         """Replace the value `before` of a field by `after`; "" means that there is none."""
-        words = (stamp, field, digest_of(before.encode()) if before else "", after)
-        reply = self._caller.run("control", *words, CONTROLS_MAX, message)
+        words = (stamp, field, digest_of(wire(before)) if before else "", after)
+        reply = self._caller.run("control", *words, most, message)
         return cast(Written, text(reply[0]))

@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from habeat.core.circuit import Circuit
+from habeat.core.controls import Controls, controls_of
 from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
 from habeat.core.lease import Token
 from habeat.store.calling import Caller, optional_ms, text
+from habeat.store.controls import ControlStore
 from habeat.store.leases import LIVE_FOR_MS
 from habeat.store.pipelining import wire
 from habeat.store.replies import histogram as _histogram
@@ -75,6 +77,7 @@ class Facts:
     circuits: Mapping[str, Circuit] = field(default_factory=dict)
     #: How many of the entries with an open circuit are scheduled.
     failing: int = 0
+    controls: Controls = field(default_factory=Controls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,15 @@ class Inspection:
         answers = self._at_once([question for question, _ in asked.values()])
         read = zip(asked.items(), answers, strict=True)
         facts = {name: reading(raw) for (name, (_, reading)), raw in read}
-        return Facts(now_us, **facts, failing=self._scheduled(facts["circuits"]))
+        # Without a stamp, there never were any.
+        controls = self.controls() if facts["meta"].get("controls") else Controls()
+        failing = self._scheduled(facts["circuits"])
+        return Facts(now_us, **facts, failing=failing, controls=controls)
+
+    def controls(self) -> Controls:
+        """What people ask of the schedule as a whole."""
+        found = ControlStore(self._caller).read()
+        return controls_of(found.stamp, found.fields)
 
     def _scheduled(self, names: Collection[str]) -> int:
         """How many of these entries are scheduled."""

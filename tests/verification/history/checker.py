@@ -36,6 +36,7 @@ from tests.verification.history.events import (
     Write,
     begins_us,
 )
+from tests.verification.history.holding import Holding
 from tests.verification.history.intents import Intents
 from tests.verification.history.lateness import Lateness, active
 from tests.verification.history.leases import Leases
@@ -95,7 +96,8 @@ class _Walk:
         self._intents = Intents(case, self._leases)
         self._standing = standing = Standing(case)
         self._cursors = cursors = Cursors(case, standing)
-        self._reasons = Reasons(case, cursors, standing)
+        self._holding = holding = Holding(case)
+        self._reasons = Reasons(case, cursors, standing, holding)
         self._claims = Claims(case, self._leases, self._intents, cursors, standing)
         self._accounts = Accounts(
             case, self._leases, self._intents, cursors, standing, self._reasons
@@ -124,6 +126,8 @@ class _Walk:
             (b"HDEL", b"quarantine"): self._standing.mends,
             (b"HSET", b"circuits"): self._standing.circuit_opens,
             (b"HDEL", b"circuits"): self._standing.circuit_closes,
+            (b"HSET", b"controls"): self._holding.written,
+            (b"HDEL", b"controls"): self._holding.removed,
         }
         return {(name, self._base + key): act for (name, key), act in followed.items()}
 
@@ -136,7 +140,7 @@ class _Walk:
                 words = event.words
                 handler = handlers.get(words[:2])
                 if handler is None and words[0] == b"SET" and words[1].startswith(fired):
-                    handler = self._claims.fired
+                    handler = self._fires
                 if handler is not None:
                     self._at(event.at_us, event.server_us)
                     handler(words)
@@ -152,6 +156,12 @@ class _Walk:
                 self._lost(event)
             elif isinstance(event, Gap):
                 self._unseen(event)
+
+    def _fires(self, words: Words) -> None:
+        """SET fired:…; what was claimed before and is settled now is not looked at again."""
+        if self._claims.is_claim(words):
+            self._holding.check_claim(*self._claims.named(words))
+        self._claims.fired(words)
 
     def _at(self, at_us: int, server_us: int) -> None:
         """The clocks now, the true one and the server's; where that leapt forward, it is kept."""
@@ -199,6 +209,7 @@ class _Walk:
         self._intents.forgotten(kept is not None)
         self._cursors.forgotten()
         self._standing.forgotten()
+        self._holding.forgotten()
         restore: dict[Words, Handler] = {
             (b"SET", self._base + b"lease"): self._leases.kept,
             (b"HSET", self._base + b"untrusted"): self._leases.kept_distrust,
@@ -208,6 +219,7 @@ class _Walk:
             (b"HSET", self._base + b"paused"): self._standing.pauses,
             (b"HSET", self._base + b"quarantine"): self._standing.sets_aside,
             (b"HSET", self._base + b"circuits"): self._standing.circuit_opens,
+            (b"HSET", self._base + b"controls"): self._holding.written,
         }
         for words in kept or ():
             handler = restore.get(words[:2])

@@ -35,6 +35,15 @@ class Claims:
         self._cursors = cursors
         self._skip = len(case.expectation.base) + len(FIRED)
 
+    def named(self, words: Words) -> tuple[str, str]:
+        """The entry and the identity in SET fired:…."""
+        return self._named(words[1][self._skip :])
+
+    def is_claim(self, words: Words) -> bool:
+        """Whether it claims, and does not settle what was claimed before."""
+        settled = words[2].endswith(b"|settled")
+        return not (settled and self._intents.just_left == self.named(words))
+
     def fired(self, words: Words) -> None:
         """SET fired:<entry>:<identity> token|how."""
         entry, identity = self._named(words[1][self._skip :])

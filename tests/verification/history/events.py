@@ -8,7 +8,7 @@ Of the writes, the checker reads these (`NEEDED`; others may be in the list and 
 
     SET PX / PEXPIRE / DEL  lease
     SET                     fired:<entry>:<identity>
-    HSET / HDEL             entries, state, inflight, dead, paused, quarantine
+    HSET / HDEL             entries, state, inflight, dead, paused, quarantine, controls
     HSET                    untrusted
     HINCRBY                 meta: claimed, settled, abandoned
     XADD                    ledger
@@ -33,6 +33,8 @@ NEEDED = frozenset(
         (b"SET", b"lease"),
         (b"PEXPIRE", b"lease"),
         (b"DEL", b"lease"),
+        (b"HSET", b"controls"),
+        (b"HDEL", b"controls"),
         (b"HSET", b"entries"),
         (b"HDEL", b"entries"),
         (b"HSET", b"state"),

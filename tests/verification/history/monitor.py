@@ -38,7 +38,7 @@ from tests.verification.history.events import (
 from tests.verification.history.lines import Line, parse
 
 #: The hashes that are read at the end of a gap.
-_KEPT = ("entries", "state", "inflight", "paused", "quarantine")
+_KEPT = ("entries", "state", "inflight", "paused", "quarantine", "controls")
 _RETRY_S = 0.02
 _READ_S = 0.2
 _MARK_S = 5.0

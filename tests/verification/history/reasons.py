@@ -11,6 +11,7 @@ misfire: …        its grace was over; skip, latest, limit or window is what th
                   what it keeps is still to come (the newest, the newest so many)
 expired           its deadline, or `expires`, was over, counted from its effective time
 edited, disabled  the same script writes a definition with other slots, or one that is (was) off
+paused: all, maintenance: …   the schedule was paused, or the entry in a window (holding.py)
 paused            the entry was paused; a pause that has ended by itself takes no slot after its end
 quarantined       it was set aside, or could not be read
 removed, pruned   the same script removes it
@@ -28,6 +29,7 @@ from habeat.core.entry import Entry, Misfire
 from tests.verification.history.bounds import READS_US
 from tests.verification.history.case import ANCHORED_US, Case
 from tests.verification.history.cursors import Cursors, Life, Record
+from tests.verification.history.holding import Holding
 from tests.verification.history.standing import Standing
 
 _SUFFIXES = ("; slots not counted", "; at least this many")
@@ -37,7 +39,8 @@ _DEFAULT_LIMIT = 1_000
 class Reasons:
     """Judges each record as it is written."""
 
-    def __init__(self, case: Case, cursors: Cursors, standing: Standing) -> None:
+    def __init__(self, case: Case, cursors: Cursors, standing: Standing, holding: Holding) -> None:
+        self._holding = holding
         self._case = case
         self._cursors = cursors
         self._standing = standing
@@ -69,6 +72,8 @@ class Reasons:
             problem = self._uncertain(life, record)
         elif record.outcome == "failed" and record.reason.startswith("circuit open: "):
             problem = self._circuit_open(life, record)
+        elif reason == "paused: all" or reason.startswith("maintenance: "):
+            problem = self._holding.why_not_skipped(life.entry, record.last_ms, reason)
         elif record.outcome in ("missed", "skipped", "suppressed"):
             problem = self._known.get(reason, self._unknown)(life, record)
         if problem:

@@ -870,8 +870,8 @@ CATCHING_UP = [
         "catch-up: skip",
         "What is to be skipped does not fire",
         _CATCHUP,
-        'return self._missed(self._misfires(cursor_ms), "misfire: skip")',
-        "return self._latest(cursor_ms)",
+        'return self._missed(self._misfires(cursor_ms, slot_ms), "misfire: skip")',
+        "return self._latest(cursor_ms, slot_ms)",
         CATCHUP_EDGES,
     ),
     Device(

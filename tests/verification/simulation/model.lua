@@ -42,6 +42,7 @@ local WANTED = {
   dead = {HSET = true, HDEL = true},
   untrusted = {HSET = true},
   paused = {HSET = true, HDEL = true},
+  controls = {HSET = true, HDEL = true},
   circuits = {HSET = true, HDEL = true},
   quarantine = {HSET = true, HDEL = true},
   entries = {HSET = true, HDEL = true},

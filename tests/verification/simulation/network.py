@@ -344,6 +344,9 @@ class Direct:
     def hgetall(self, key: str) -> Any:
         return _pairs(self._server.call("HGETALL", key))
 
+    def hmget(self, key: str, *names: Any) -> Any:
+        return self._server.call("HMGET", key, *names)
+
 
 class Clients:
     """`calling.Clients`: one client, whatever happens."""

@@ -16,10 +16,17 @@ from habeat.client.by_hand import backfilled, triggered
 from habeat.client.calls import Overtaken, _may_pass
 from habeat.client.editing import Editing
 from habeat.client.guard import NO_GUARD
+from habeat.client.holding import held, paused_all, resumed_all
+from habeat.client.stepping_down import ask
+from habeat.core.controls import StepDown
+from habeat.core.holds import Window
 from habeat.core.limits import DEFAULT_LIMITS
 from habeat.errors import HabeatError
+from habeat.schedules import Interval
 from habeat.store.calling import Caller
+from habeat.store.controls import ControlStore
 from habeat.store.entries import EntryStore
+from habeat.store.inspection import Inspection
 from tests.verification.history.events import Kind
 from tests.verification.simulation.model import ReplyError
 from tests.verification.simulation.network import Client, Clients, Direct
@@ -52,7 +59,10 @@ class RetryingCalls:
             limits=DEFAULT_LIMITS, timezone="UTC", ledger_age_ms=86_400_000
         )
         self._host = host
-        self._desk: Any = SimpleNamespace(entries=EntryStore(Caller(Clients(client), sim.keys)))
+        caller = Caller(Clients(client), sim.keys)
+        self._desk: Any = SimpleNamespace(
+            entries=EntryStore(caller), inspection=Inspection(caller), controls=ControlStore(caller)
+        )
 
     def bounded(self, more_s: float = 0.0) -> RetryingCalls:
         return self
@@ -113,6 +123,41 @@ class People:
         for plan in self._sim.plan.entries:
             if not plan.config:
                 self.edit(True, plan.name, what)
+
+    def pause_all(self, at_once: bool, ends_ms: int | None) -> None:
+        """Pause the whole schedule, for so long or until it is resumed."""
+        until = None if ends_ms is None else _moment(self._sim.server.now_us() // 1_000 + ends_ms)
+        self._ask(at_once, "pause all", lambda calls: paused_all(calls, "", until, "me"))
+
+    def resume_all(self, at_once: bool) -> None:
+        self._ask(at_once, "resume all", resumed_all)
+
+    def hold(self, name: str, for_ms: int, how: int) -> None:
+        """Hold all entries for a while, from now on."""
+        now_ms = self._sim.server.now_us() // 1_000
+        every_ms = max(1_000, 2 * for_ms)
+        window = Window(
+            name,
+            now_ms,
+            now_ms + (3 * every_ms if how == 2 else for_ms),
+            Interval(every_ms, now_ms % every_ms) if how == 2 else None,
+            for_ms,
+            latest=how in (1, 2),
+        )
+        self._ask(True, f"hold {name}", lambda calls: held(calls, window))
+
+    def ask_to_step_down(self, to: str) -> None:
+        lease = self._sim.server.call("GET", self._sim.keys.lease)
+        if lease is not None:
+            wanted = StepDown(lease.decode(), to, 0, "me")
+            self._ask(True, "step down", lambda calls: ask(calls, wanted))
+
+    def _ask(self, at_once: bool, problem: str, act: Callable[[Any], Any]) -> None:
+        self._count += 1
+        if at_once:
+            self._do(act, problem, None)
+        else:
+            Host(self._sim.world, f"person{self._count}", lambda host: self._do(act, problem, host))
 
     def trigger(self, name: str, request: str) -> None:
         """A client requests a firing under an id of its own."""

@@ -201,8 +201,28 @@ def plan_of(seed: int, atomic: bool | None = None) -> Plan:
         window=draw.choice((1, 2, 3, 50)),
         little=draw.choice((1, 1, 10)),
     )
+    drawn = replace(drawn, troubles=(*drawn.troubles, *_controls(seed, storm_us)))
     crowd = () if drawn.atomic or draw.random() < 0.75 else CROWD
     return replace(drawn, entries=drawn.entries + crowd)
+
+
+def _controls(seed: int, storm_us: int) -> tuple[Trouble, ...]:
+    """What people ask of the whole schedule: drawn apart, so that the rest of a run stays as is."""
+    draw = random.Random(f"controls {seed}")
+    if draw.random() < 0.75:
+        return ()
+    kinds = draw.choices(("pause all", "hold", "step down"), (4, 3, 3), k=draw.choice((1, 1, 2)))
+    return tuple(
+        Trouble(
+            number=100 + number,
+            at_us=draw.randrange(storm_us),
+            kind=kind,
+            on=draw.choice(("", "", "claim<", "skip<", "tick>")) if kind == "pause all" else "",
+            us=draw.randrange(50_000, 2 * SECOND),
+            amount=draw.randrange(4),
+        )
+        for number, kind in enumerate(kinds)
+    )
 
 
 def _entry(draw: random.Random, number: int) -> EntryPlan:

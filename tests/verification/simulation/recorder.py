@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 _QUEUES = (QUEUE.encode(), BAD_QUEUE.encode())
 #: The hashes whose fields make up the state of the schedule.
-HASHES = ("entries", "state", "inflight", "dead", "untrusted", "paused", "quarantine", "circuits")
+HASHES = (
+    "entries",
+    "state",
+    "inflight",
+    "dead",
+    "untrusted",
+    "paused",
+    "quarantine",
+    "circuits",
+    "controls",
+)
 COUNTERS = ("claimed", "settled", "abandoned")
 
 

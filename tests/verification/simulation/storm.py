@@ -92,6 +92,22 @@ class Storm(Staging):
         self._sim.terminate(host)
         self._sim.replace_soon(host)
 
+    def _pause_all(self, trouble: Trouble, host: Host) -> None:
+        """A person pauses the whole schedule, and resumes it after a while."""
+        at_once = bool(trouble.on) or trouble.amount % 2 == 0
+        ends_ms = trouble.us // 1_000 if trouble.amount == 3 else None
+        self._sim.people.pause_all(at_once, ends_ms)
+        self._until(trouble.us, partial(self._sim.people.resume_all, at_once))
+
+    def _hold(self, trouble: Trouble, host: Host) -> None:
+        self._sim.people.hold(f"w{trouble.number}", trouble.us // 1_000, trouble.amount)
+
+    def _step_down(self, trouble: Trouble, host: Host) -> None:
+        """The leader is asked to hand over, to another one or to any."""
+        others = [each.nonce for each in self._sim.hosts if each.alive and each is not host]
+        to = others[0] if others and trouble.amount % 2 else ""
+        self._sim.people.ask_to_step_down(to)
+
     def _late_release(self, trouble: Trouble, host: Host) -> None:
         """A polite stop whose last request is held up on its way."""
 

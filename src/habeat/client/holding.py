@@ -1,0 +1,179 @@
+"""Pausing the whole schedule: `client.pause_all` and `client.resume_all`.
+
+The pause is one of the controls (core/controls.py): it is stored once, and every replica plans
+under it. Pauses that are over are kept for a while, because a slot that fell due in one may be
+found later.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from habeat.client.calls import Overtaken, RetryingCalls, Session
+from habeat.client.guard import NO_GUARD
+from habeat.client.history import moment
+from habeat.core.controls import (
+    HOLD,
+    HOLDS_MAX,
+    PAUSE,
+    WORDS_MAX,
+    Controls,
+    controls_of,
+    stored_pauses,
+    stored_window,
+)
+from habeat.core.holds import Pause, Window
+from habeat.errors import NotAllowed, SchedulePaused, ValidationError
+from habeat.schedules.schedule import to_ms
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulePause:
+    """A pause of the whole schedule: since when, until when (None: until it is resumed), and why.
+
+    `by` is who asked for it: the user and host of the process.
+    """
+
+    since: datetime
+    until: datetime | None
+    reason: str
+    by: str
+
+
+def shown_pause(pause: Pause | None) -> SchedulePause | None:
+    """The pause as the API has it."""
+    if pause is None:
+        return None
+    until = None if pause.until_ms is None else moment(pause.until_ms)
+    return SchedulePause(moment(pause.since_ms), until, pause.reason, pause.by)
+
+
+def paused_all(
+    calls: RetryingCalls, reason: object, until: datetime | None, by: str
+) -> SchedulePause:
+    """Pause the schedule from now on; an empty reason or no end keeps that of an earlier pause."""
+    _refuse_tenants(calls, "pause_all")
+    if not isinstance(reason, str) or len(reason) > WORDS_MAX:
+        raise ValidationError("reason", reason, f"a string of at most {WORDS_MAX} characters")
+    until_ms = None if until is None else to_ms("until", until)
+
+    def change(pauses: tuple[Pause, ...], now_ms: int) -> tuple[Pause, ...]:
+        if until_ms is not None and until_ms <= now_ms:
+            allowed = f"a time in the future: it is {moment(now_ms)} by Redis' clock"
+            raise ValidationError("until", until, allowed)
+        if pauses and pauses[-1].is_on(now_ms):
+            before = pauses[-1]
+            ends_ms = before.until_ms if until_ms is None else until_ms
+            now = replace(before, until_ms=ends_ms, reason=reason or before.reason, by=by)
+            return (*pauses[:-1], now)
+        return (*pauses, Pause(now_ms, until_ms, reason, by))
+
+    found = shown_pause(_changed(calls, change)[-1])
+    assert found is not None
+    return found
+
+
+def resumed_all(calls: RetryingCalls) -> SchedulePause | None:
+    """End the pause of the schedule now; the pause as it was, None if there was none."""
+    _refuse_tenants(calls, "resume_all")
+    ended: list[
+        Pause
+    ] = []  # also if the reply to the write is lost, and the next attempt finds none
+
+    def change(pauses: tuple[Pause, ...], now_ms: int) -> tuple[Pause, ...]:
+        ended.extend(each for each in pauses if each.is_on(now_ms))
+        return tuple(
+            replace(each, until_ms=max(now_ms, each.since_ms), over=True)
+            if each.is_on(now_ms)
+            else each
+            for each in pauses
+        )
+
+    _changed(calls, change)
+    return shown_pause(ended[0]) if ended else None
+
+
+def schedule_paused(calls: RetryingCalls) -> SchedulePause | None:
+    """The pause of the schedule; with a guard, without its reason and who asked for it."""
+
+    def look(session: Session) -> Pause | None:
+        found = controls_in(session).holds
+        return found.pause_at(session.inspection.now_us() // 1_000) if found.pauses else None
+
+    pause = calls.read(look)
+    if pause is not None and calls.guard is not NO_GUARD:
+        pause = replace(pause, reason="", by="")
+    return shown_pause(pause)
+
+
+def check_not_paused(session: Session) -> None:
+    """SchedulePaused if the whole schedule is paused: then nothing is fired by hand either."""
+    found = controls_in(session).holds
+    if found.pauses and found.pause_at(session.inspection.now_us() // 1_000):
+        raise SchedulePaused()
+
+
+def held(calls: RetryingCalls, window: Window) -> Window | None:
+    """Store a hold; returns the one that had its name before."""
+    return _replaced(calls, window.name, stored_window(window))
+
+
+def released(calls: RetryingCalls, name: str) -> Window | None:
+    """Remove the hold of this name; returns it, None if there is none."""
+    return _replaced(calls, name, "")
+
+
+def _replaced(calls: RetryingCalls, name: str, after: str) -> Window | None:
+    stamp = secrets.token_hex(8)
+    found: list[Window] = []  # kept over attempts, as in `resumed_all`
+
+    def attempt(session: Session) -> Window | None:
+        stored = session.controls.read()
+        before = stored.fields.get(HOLD + name, "")
+        found.extend(controls_of("", {HOLD + name: before}).holds.windows.values())
+        word = session.controls.write(stamp, HOLD + name, before, after, most=HOLDS_MAX)
+        if word == "full":
+            raise ValidationError("name", name, f"at most {HOLDS_MAX} holds: remove some")
+        if word == "conflict":
+            raise Overtaken("")
+        return found[0] if found else None
+
+    return calls.write(attempt)
+
+
+def controls_in(session: Session) -> Controls:
+    """The controls as they are now."""
+    return session.inspection.controls()
+
+
+def _refuse_tenants(calls: RetryingCalls, what: str) -> None:
+    if calls.guard is not NO_GUARD:
+        raise NotAllowed("", what, "a client without a guard")
+
+
+def _changed(
+    calls: RetryingCalls, change: Callable[[tuple[Pause, ...], int], tuple[Pause, ...]]
+) -> tuple[Pause, ...]:
+    """The pauses after a change."""
+    stamp = secrets.token_hex(8)
+
+    def attempt(session: Session) -> tuple[Pause, ...]:
+        now_ms = session.inspection.now_us() // 1_000
+        found = session.controls.read()
+        before = controls_of(found.stamp, found.fields).holds.pauses
+        after = change(before, now_ms)
+        if after == before:
+            return after
+        raw = found.fields.get(PAUSE, "")
+        # `full` is out of the question: holds leave room for this field (core/controls.py).
+        if session.controls.write(stamp, PAUSE, raw, stored_pauses(after, now_ms)) == "conflict":
+            raise Overtaken("")
+        return after
+
+    return calls.write(attempt)

@@ -1,0 +1,117 @@
+"""The devices of holds: what keeps slots from firing, and lets each have one outcome."""
+
+from __future__ import annotations
+
+from tests.verification.mutations.device import HOLDS, PAUSE_ALL, PAUSING, Device
+
+_HOLDS = "core/holds.py"
+_CATCHUP = "core/catchup.py"
+_HOLDING = "client/holding.py"
+
+ALL = [
+    Device(
+        "hold: while it is on",
+        "A slot that was due before a hold is not sent in the middle of it",
+        _HOLDS,
+        "found = [*self.due_in(effective_ms), *self._on(now_ms)]",
+        "found = [*self.due_in(effective_ms)]",
+        HOLDS,
+    ),
+    Device(
+        "hold: however late it is found",
+        "What fell due in a hold does not fire after it",
+        _HOLDS,
+        "found = [*self.due_in(effective_ms), *self._on(now_ms)]",
+        "found = [*self._on(now_ms)]",
+        HOLDS,
+    ),
+    Device(
+        "hold: what skips comes first",
+        "A pause is not got around by a window that fires later",
+        _HOLDS,
+        "key=lambda held: (not held.latest, held.until_ms)",
+        "key=lambda held: held.until_ms",
+        HOLDS,
+    ),
+    Device(
+        "hold: the end is exclusive",
+        "The slot at the end of a hold fires",
+        _CATCHUP,
+        "last_ms = min(self._now_ms, held.until_ms - 1)",
+        "last_ms = min(self._now_ms, held.until_ms)",
+        HOLDS,
+    ),
+    Device(
+        "hold: the newest waits",
+        "With latest, nothing fires before the end of the hold",
+        _CATCHUP,
+        "waits = self._now_ms < held.until_ms",
+        "waits = False",
+        HOLDS,
+    ),
+    Device(
+        "hold: the newest one only",
+        "With latest, one slot of the hold fires, not all",
+        _CATCHUP,
+        "        if run.count == 1 and not self._is_due(",
+        "        if not self._is_due(",
+        HOLDS,
+    ),
+    Device(
+        "hold: the newest misfire is not held",
+        "A slot in a hold does not take the place of the misfire that fires",
+        _CATCHUP,
+        "        following_ms = self._next_unheld_ms(run.last_ms)\n",
+        "        following_ms = self._entry.next_slot_ms(run.last_ms)\n",
+        HOLDS,
+    ),
+    Device(
+        "hold: a run ends where it begins",
+        "Each slot has the reason that applies to it",
+        _CATCHUP,
+        "return self._until(cursor_ms, self._unheld(slot_ms, self._last_misfire_ms))",
+        "return self._until(cursor_ms, self._last_misfire_ms)",
+        HOLDS,
+    ),
+    Device(
+        "controls: a damaged one",
+        "A stored value that cannot be read stops no leader",
+        "core/controls.py",
+        "        except Exception:  # whatever is stored there, the leader goes on without it\n",
+        "        except ZeroDivisionError:\n",
+        HOLDS,
+    ),
+    Device(
+        "controls: adopted at the start of a tick only",
+        "What was planned before a pause is not claimed under it",
+        "engine/election.py",
+        "        if isinstance(reply, Beaten) and reply.heartbeat:\n",
+        "        if isinstance(reply, Tick):\n            self.heed(reply)\n"
+        "        if isinstance(reply, Beaten) and reply.heartbeat:\n",
+        PAUSE_ALL,
+    ),
+    Device(
+        "pause all: requests wait",
+        "Nothing is claimed while the schedule is paused",
+        "engine/loop.py",
+        "            planned.note_again(pause.until_ms)\n            return Dispatched()\n",
+        "            planned.note_again(pause.until_ms)\n",
+        PAUSE_ALL,
+    ),
+    Device(
+        "pause all: not for tenants",
+        "No tenant stops the schedule of all",
+        _HOLDING,
+        "if calls.guard is not NO_GUARD:\n        raise NotAllowed",
+        "if False:\n        raise NotAllowed",
+        PAUSING,
+    ),
+    Device(
+        "pause all: nothing by hand",
+        "Who pauses everything means everything",
+        _HOLDING,
+        "if found.pauses and found.pause_at(session.inspection.now_us() // 1_000):",
+        "if False:",
+        PAUSING,
+    ),
+]
