@@ -81,7 +81,10 @@ def log_event(
 def announce(event: Event) -> None:
     """Hand an event to the listeners without a log line: one of many that are logged as a sum."""
     for listener in tuple(listeners):
-        listener(event)
+        try:
+            listener(event)
+        except Exception:  # a bug of ours; what happened must not suffer from it
+            _log.debug("habeat: an event cannot be reported", exc_info=True)
 
 
 def identify(**facts: str) -> None:

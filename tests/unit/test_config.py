@@ -77,6 +77,9 @@ def test_defaults_are_those_of_the_design() -> None:
         own_options=(),
         heartbeat_file=None,
         log_json=False,
+        webhook_url=None,
+        webhook_headers=None,
+        pings={},
         http=None,
         http_token=None,
         metrics_entries=100,
@@ -197,6 +200,23 @@ def test_every_other_value_is_taken_as_given(tmp_path: Path) -> None:
         ("habeat_redis_url", "localhost:6379"),
         ("habeat_redis_options", "ssl=1"),
         ("habeat_redis_options", {1: 2}),
+        ("habeat_webhook_url", "ftp://host/"),
+        ("habeat_webhook_url", "https:///path"),
+        ("habeat_webhook_url", "https://host:99999/"),
+        ("habeat_webhook_url", "https://host/a b"),
+        ("habeat_webhook_url", "https://host/\r\nHost: other"),
+        ("habeat_webhook_url", "https://host/#fragment"),
+        ("habeat_webhook_url", ["https://host/"]),
+        ("habeat_webhook_headers", "Authorization: x"),
+        ("habeat_webhook_headers", {"Authorization": 7}),
+        ("habeat_webhook_headers", {"Author ization": "x"}),
+        ("habeat_webhook_headers", {"X": "a\r\nHost: other"}),
+        ("habeat_pings", ["https://host/"]),
+        ("habeat_pings", {"a": "host"}),
+        ("habeat_pings", {"a": {}}),
+        ("habeat_pings", {"a": {"end": "https://host/"}}),
+        ("habeat_pings", {"a": {"fail": "host"}}),
+        ("habeat_pings", {7: "https://host/"}),
         ("habeat_http", 9191),
         ("habeat_http", "9191"),
         ("habeat_http", ":9191"),
@@ -560,3 +580,34 @@ def test_the_token_is_in_no_error_and_no_repr() -> None:
     token = "a-secret-of-some-length"
     assert token not in repr(read(habeat_http_token=token))
     assert "short" not in str(refused(habeat_http_token="short"))
+
+
+SECRET_URL = "https://user:hush@hooks.example.com:8443/services/T00/hush?key=hush"
+
+
+def test_a_webhook_and_pings_show_no_secrets() -> None:
+    settings = read(
+        habeat_webhook_url=SECRET_URL,
+        habeat_webhook_headers={"Authorization": "Bearer hush"},
+        habeat_pings={"a": SECRET_URL},
+    )
+    assert "hush" not in repr(settings)
+    assert str(settings.webhook_url) == "https://hooks.example.com:8443/…"
+    assert "hush" not in str(refused(habeat_webhook_url=f"{SECRET_URL}#x"))
+    assert "hush" not in str(refused(habeat_webhook_headers={"A": "hush\n"}))
+    assert "hush" not in str(refused(habeat_pings={"a": "hush"}))
+
+
+def test_one_url_stands_for_success_and_failure() -> None:
+    given = {
+        "one": "https://hc-ping.com/id?create=1",
+        "own": {"start": "https://hc-ping.com/id/start"},
+    }
+    pings = read(habeat_pings=given).pings
+    assert {name: {k: v.url for k, v in urls.items()} for name, urls in pings.items()} == {
+        "one": {
+            "success": "https://hc-ping.com/id?create=1",
+            "fail": "https://hc-ping.com/id/fail?create=1",
+        },
+        "own": {"start": "https://hc-ping.com/id/start"},
+    }

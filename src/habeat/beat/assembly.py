@@ -24,6 +24,7 @@ from habeat.beat.declared.reconcile import Reconcile
 from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.events.receivers import Receivers
 from habeat.beat.events.watch import EventWatch, Leading
+from habeat.beat.events.webhook import Pings, Webhook
 from habeat.beat.housekeeping import Identity, Replica
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.kinds import LIMIT_MS, Kinds
@@ -309,12 +310,22 @@ class _Assembly:
             feed=LedgerFeed(caller),
             promises=None if self.settings.shadow else PromiseStore(caller),
             receivers=Receivers(self.app, self.clock),
+            webhook=self._webhook(),
+            pings=Pings(self.settings.pings) if self.settings.pings else None,
             leading=leading,
             clock=self.clock,
             replica=self.nonce,
             host=socket.gethostname(),
             disconnect=connections.close,
         )
+
+    def _webhook(self) -> Webhook | None:
+        settings = self.settings
+        if settings.webhook_url is None:
+            return None
+        source = {"source": "habeat", "prefix": settings.key_prefix, "replica": self.nonce}
+        source["host"] = socket.gethostname()
+        return Webhook(settings.webhook_url, settings.webhook_headers, source)
 
     def _monotonic_ms(self) -> int:
         return self.clock.monotonic_us() // 1_000

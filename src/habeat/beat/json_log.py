@@ -30,15 +30,14 @@ def json_line(record: logging.LogRecord) -> str:
     An exception is given by its type and its stack. Its text is left out, because it can quote
     arguments; habeat's own message says what is safe to say.
     """
-    moment = datetime.fromtimestamp(record.created, UTC)
     line: dict[str, Any] = {
-        "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": shown_time(datetime.fromtimestamp(record.created, UTC)),
         "level": record.levelname,
         "message": _cut(record.getMessage(), 4 * FACT_MAX_CHARS),
         "pid": record.process,
     }
     line |= {
-        name.removeprefix(FACT): _fact(value)
+        name.removeprefix(FACT): shown_fact(value)
         for name, value in record.__dict__.items()
         if name.startswith(FACT)
     }
@@ -47,7 +46,13 @@ def json_line(record: logging.LogRecord) -> str:
     return json.dumps(line, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
-def _fact(value: object) -> object:
+def shown_time(moment: datetime | None) -> str:
+    """An instant in UTC with milliseconds."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else ""
+
+
+def shown_fact(value: object) -> object:
+    """A fact as JSON carries it; a text is bounded."""
     return value if isinstance(value, bool | int) else _cut(str(value), FACT_MAX_CHARS)
 
 

@@ -7,6 +7,7 @@ Celery itself is not imported here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from habeat.config.names import Conf, check_names
 from habeat.config.redis_target import RedisTarget
 from habeat.config.setting import Setting
 from habeat.config.table import BY_NAME, SETTINGS
+from habeat.config.web import Headers, WebUrl
 from habeat.core.other_schedulers import SOURCES
 from habeat.core.shadow import shadow_prefix
 from habeat.errors import SettingsError
@@ -67,6 +69,9 @@ class Settings:
     own_options: tuple[str, ...]
     heartbeat_file: str | None
     log_json: bool
+    webhook_url: WebUrl | None
+    webhook_headers: Headers | None
+    pings: Mapping[str, Mapping[str, WebUrl]]
     http: Address | None
     http_token: str | None = field(repr=False)
     metrics_entries: int

@@ -12,12 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
 
+from habeat.config import web
 from habeat.config.address import Address, parsed_address
 from habeat.errors import SettingsError
 
 PREFIX = "habeat_"
+
+Value = TypeVar("Value")
 
 Kind = Literal[
     "duration",
@@ -32,6 +35,9 @@ Kind = Literal[
     "names",
     "address",
     "secret",
+    "web",
+    "headers",
+    "pings",
 ]
 
 # A longer duration is surely a mistaken unit.
@@ -52,6 +58,12 @@ _ALLOWED: Mapping[Kind, str] = {
     "switch": "True or False",
     "address": "an IP address and a port, as in '127.0.0.1:9191' or '[::1]:9191'",
     "secret": f"at least {SECRET_LEAST_CHARS} visible ASCII characters without spaces",
+    "web": "an http or https URL without spaces and fragment",
+    "headers": "a mapping of header names to values of visible ASCII characters",
+    "pings": (
+        "a mapping of entry names to http or https URLs, or to mappings of 'start', 'success' and "
+        "'fail' to them"
+    ),
     "names": f"a list of {NAMES_MOST} names at most, a star only at the end ('billing.*')",
 }
 
@@ -107,7 +119,7 @@ class Setting:
 
     def refusal(self, value: object) -> SettingsError:
         """The error for a value that is not allowed; it never shows a value that may be secret."""
-        secret = self.kind in ("url", "options", "secret")
+        secret = self.kind in ("url", "options", "secret", "web", "headers", "pings")
         shown = f"of type {type(value).__name__}" if secret else repr(value)
         return SettingsError(self.name, f"invalid {self.name} {shown}: expected {self.allowed}")
 
@@ -193,6 +205,20 @@ class Setting:
             raise self.refusal(value)
         return ";".join(texts)
 
+    def _web(self, value: object) -> web.WebUrl:
+        return self._found(web.web_url(value), value)
+
+    def _headers(self, value: object) -> web.Headers:
+        return self._found(web.headers(value), value)
+
+    def _pings(self, value: object) -> Mapping[str, Mapping[str, web.WebUrl]]:
+        return self._found(web.pings(value), value)
+
+    def _found(self, found: Value | None, value: object) -> Value:
+        if found is None:
+            raise self.refusal(value)
+        return found
+
 
 _READERS: Mapping[Kind, Callable[[Setting, object], object]] = {
     "duration": Setting._duration_ms,
@@ -207,4 +233,7 @@ _READERS: Mapping[Kind, Callable[[Setting, object], object]] = {
     "names": Setting._names,
     "address": Setting._address,
     "secret": Setting._secret,
+    "web": Setting._web,
+    "headers": Setting._headers,
+    "pings": Setting._pings,
 }

@@ -436,9 +436,9 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         "Make the receivers faster. Nothing was lost in the ledger.",
     ),
     _E.WEBHOOK_FAILED: EventKind(
-        _ERROR, "An alarm could not be delivered to the webhook.", "Check the server."
+        _ERROR, "An alarm could not be delivered to `habeat_webhook_url`.", "Check the server."
     ),
     _E.PING_FAILED: EventKind(
-        _ERROR, "A ping could not be delivered.", "Check the URL and the server."
+        _ERROR, "A ping of `habeat_pings` could not be delivered.", "Check the URL and the server."
     ),
 }

@@ -87,6 +87,8 @@ def world() -> Iterator[World]:
     watch = EventWatch(
         feed=feed,  # type: ignore[arg-type]
         promises=None,
+        webhook=None,
+        pings=None,
         receivers=Receivers("app", clock),
         leading=lambda: Leading(made.leads, "cluster"),
         clock=clock,

@@ -21,6 +21,7 @@ from typing import Any
 from habeat import log, signals
 from habeat.beat.events.promises import PromiseWatch
 from habeat.beat.events.receivers import WAITING_MAX, Receivers
+from habeat.beat.events.webhook import Pings, Webhook
 from habeat.core.entry import instant
 from habeat.core.events import EventCode
 from habeat.core.firing import Firing, Outcome
@@ -75,6 +76,8 @@ class EventWatch:
         feed: LedgerFeed,
         promises: PromiseStore | None,
         receivers: Receivers,
+        webhook: Webhook | None,
+        pings: Pings | None,
         leading: Callable[[], Leading],
         clock: Clock,
         replica: str,
@@ -86,6 +89,8 @@ class EventWatch:
         self._feed = feed
         self._promises = None if promises is None else PromiseWatch(promises, clock, self._broken)
         self._receivers = receivers
+        self._webhook = webhook
+        self._pings = pings
         self._leading = leading
         self._clock = clock
         self._whose = {"replica": replica, "host": host}
@@ -111,15 +116,19 @@ class EventWatch:
         """Report what is left, for a second at most, and end the thread."""
         self.forget()
         self._over.set()
-        self._receivers.close()
+        for outlet in (self._receivers, self._webhook, self._pings):
+            if outlet is not None:
+                outlet.close()
 
     # -- events of this process ------------------------------------------------------------
 
     def _happened(self, event: log.Event) -> None:
+        at = instant(self._clock.wall_ms())
+        if self._webhook is not None:
+            self._webhook.send(event, at)
         signal, names = OF_EVENT.get(event.code, (None, ()))
         if signal is not None and signal.receivers:
             known = {"entry": event.entry, **(event.facts or {})}
-            at = instant(self._clock.wall_ms())
             facts = {name: known.get(name, "") for name in names}
             self._receivers.send(signal, {**facts, **self._whose, "at": at})
 
@@ -147,7 +156,8 @@ class EventWatch:
             self._promises.look(leads=now.leads)
         elif self._promises is not None:
             self._promises.rest()
-        if not now.leads or not any(signal.receivers for signal in OF_OUTCOME.values()):
+        wanted = self._pings or any(signal.receivers for signal in OF_OUTCOME.values())
+        if not now.leads or not wanted:
             self._after = None
             return
         if self._after is None:
@@ -165,6 +175,8 @@ class EventWatch:
             self._over.wait(REST * (self._clock.monotonic_us() - began_us) / 1_000_000)
 
     def _broken(self, broken: BrokenPromise) -> None:
+        if self._pings is not None and broken.outcome is None:  # otherwise, the ledger has it
+            self._pings.failed(broken.entry)
         facts = {
             "entry": broken.entry,
             "slot": instant(broken.slot_ms),
@@ -187,6 +199,8 @@ class EventWatch:
             self._trouble.error("record", EventCode.PART_FAILED, text, error, traceback=True)
 
     def _report(self, record: Record, cluster: str) -> None:
+        if self._pings is not None:
+            self._pings.recorded(record)
         signal = OF_OUTCOME.get(record.outcome)
         if signal is not None and signal.receivers:
             self._receivers.send(signal, {**facts_of(record, cluster), **self._whose})
