@@ -37,6 +37,13 @@ def shell(valkey: Server) -> Shell:
     return Shell(valkey.url())
 
 
+def leader(server: Server) -> Bench:
+    """The stores of a leader, as a beat puts them together."""
+    bench = Bench(server, prefix=PREFIX)
+    bench.entries = bench.entries.by_way(Way.BEAT_SCHEDULE)
+    return bench
+
+
 def acts(client: Client, name: str | None = None) -> list[str]:
     return [each.act for each in client.changes(name)][::-1]
 
@@ -190,7 +197,7 @@ def test_a_removed_entry_keeps_its_records(client: Client) -> None:
 def test_a_deploy_leaves_a_record_of_each_entry_that_it_changes(
     valkey: Server, client: Client
 ) -> None:
-    bench, app = Bench(valkey, prefix=PREFIX), make_app()
+    bench, app = leader(valkey), make_app()
     lead = StandingLead(bench, bench.lead())
     Deploy(bench, app, 1, {"a": GOOD, "b": GOOD, "c": GOOD}).lead(lead)
     Deploy(bench, app, 2, {"a": GOOD, "b": {**GOOD, "schedule": 90}, "c": GOOD}).lead(lead)
@@ -200,7 +207,7 @@ def test_a_deploy_leaves_a_record_of_each_entry_that_it_changes(
 
 
 def test_a_pruned_entry_leaves_a_record_of_what_it_was(valkey: Server, client: Client) -> None:
-    bench, app = Bench(valkey, prefix=PREFIX), make_app()
+    bench, app = leader(valkey), make_app()
     lead = StandingLead(bench, bench.lead())
     old = Deploy(bench, app, 1, {"gone": GOOD})
     new = Deploy(bench, app, 2, {"kept": GOOD})
@@ -215,7 +222,7 @@ def test_a_pruned_entry_leaves_a_record_of_what_it_was(valkey: Server, client: C
 
 
 def test_a_deploy_that_changes_nothing_leaves_no_record(valkey: Server, client: Client) -> None:
-    bench, app = Bench(valkey, prefix=PREFIX), make_app()
+    bench, app = leader(valkey), make_app()
     lead = StandingLead(bench, bench.lead())
     for generation in (1, 2):
         Deploy(bench, app, generation, {"a": GOOD}).lead(lead)

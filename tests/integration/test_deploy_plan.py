@@ -16,6 +16,7 @@ import habeat
 from habeat.cli import habeat as group
 from habeat.cli.printing import plain
 from habeat.client import Client
+from habeat.core.change_record import Way
 from habeat.entries.declaring import Verdict
 from habeat.schedules import Schedule
 from tests.integration.deploys import EXPECTED, agree, definitions, source, stage
@@ -30,7 +31,9 @@ BASE = "{habeat:proj}:"
 
 @pytest.fixture
 def bench(valkey: Server) -> Bench:
-    return Bench(valkey, prefix=PREFIX, app="proj")
+    made = Bench(valkey, prefix=PREFIX, app="proj")
+    made.entries = made.entries.by_way(Way.BEAT_SCHEDULE)
+    return made
 
 
 @pytest.fixture

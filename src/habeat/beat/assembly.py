@@ -284,7 +284,9 @@ class _Assembly:
             inspection=inspection,
             publisher=self.publisher,
             broker=self.broker,
-            reconcile=Reconcile(entries, declared, _changes_kept(self.settings)),
+            reconcile=Reconcile(
+                entries.by_way(Way.BEAT_SCHEDULE), declared, _changes_kept(self.settings)
+            ),
             differences=Differences(entries, inspection, declared, self.nonce),
             neighbours=Neighbours(self.settings, self.owner, declared),
             others=OtherSchedulers(self.app, self.settings, declared, self.clock),

@@ -211,6 +211,14 @@ def test_changes_are_logged_with_their_fields_and_without_arguments(
     assert "report" in admin.index().text  # recent actions
 
 
+def test_the_change_log_names_the_user(admin: Browser, client: habeat.Client) -> None:
+    admin.post("add/", typed(kwargs='{"token": "s3cret"}'))
+    record = client.last_change("report")
+    assert record is not None
+    assert (record.by, record.way, record.act) == ("ada", "admin", "added")
+    assert "s3cret" not in repr(record)
+
+
 def test_what_is_refused_is_not_logged(admin: Browser, client: habeat.Client) -> None:
     client.add("report", "proj.other", 60)
     admin.post("add/", typed())

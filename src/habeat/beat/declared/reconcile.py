@@ -18,7 +18,7 @@ from functools import partial
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.declared.seeding import COMPARED, Seeding, Terms
-from habeat.core.change_record import ChangesKept, Way
+from habeat.core.change_record import ChangesKept
 from habeat.core.events import EventCode
 from habeat.core.lease import Fence, Token
 from habeat.engine.fenced import Lead
@@ -43,7 +43,7 @@ class Reconcile:
         beat_schedule: BeatSchedule,
         changes_kept: ChangesKept | None = None,
     ) -> None:
-        self._store = store = store.by_way(Way.BEAT_SCHEDULE)
+        self._store = store
         self._changes_kept = changes_kept
         self._seeding = Seeding(store, beat_schedule)
         self._under: tuple[Token, str, Terms] | None = None
