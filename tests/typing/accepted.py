@@ -113,6 +113,7 @@ def what_will_happen_and_what_happened(client: habeat.Client) -> None:
     assert_type(client.preview("a")[0].effective, datetime)
     assert_type(client.simulate(MOMENT, MOMENT + DAY, spread=60), api.Simulation)
     assert_type(client.drift(since=DAY), list[api.Drift])
+    assert_type(client.drift_report("a"), api.DriftReport)
     assert_type(client.explain("a", MOMENT), api.Explanation)
     assert_type(client.explain("a").links, tuple[api.Link, ...])
     assert_type(client.diff("a", since=DAY, tolerance=DAY), api.Diff)

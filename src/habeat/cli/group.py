@@ -50,7 +50,7 @@ COMMANDS = {
     "plan": "planning",
     "explain": "explaining",
     "history": "slots",
-    "drift": "slots",
+    "drift": "drifting",
     "diff": "diffing",
     "dead": "dead",
     "export": "exchange",

@@ -1,4 +1,4 @@
-"""``preview``, ``history`` and ``drift``: future slots, past outcomes, and lateness."""
+"""``preview`` and ``history``: future slots and past outcomes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import click
 
 from habeat.cli.changes import say_changes
 from habeat.cli.completion import name_argument
-from habeat.cli.errors import suggested
 from habeat.cli.group import command, json_option
-from habeat.cli.printing import exact, say, say_json, shown_name
+from habeat.cli.printing import exact, say, say_json
 from habeat.cli.records import Wanted, followed, item_json
-from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.cli.words import MOMENT, SINCE, ahead, schedule_from, schedule_options
-from habeat.client import Client, Drift, Instant, OutcomeName
+from habeat.client import Client, Instant, OutcomeName
 from habeat.client.history import OUTCOMES
 from habeat.entries.spans import milliseconds, relative
 
@@ -143,31 +141,6 @@ def history_command(
         say("no records" + (with_these if outcomes else ": nothing was due in that time"))
 
 
-@command("drift")
-@name_argument(required=False)
-@click.option(
-    "--since",
-    type=SINCE,
-    help="Only firings since this time (ISO 8601, or 15m, 2h, 1d), computed from the ledger.",
-)
-@json_option
-def drift_command(client: Client, name: str | None, since: datetime | None, as_json: bool) -> None:
-    """Show how late messages were sent, worst entries first.
-
-    Lateness counts from a firing's effective time. Without a NAME, it shows all entries.
-    """
-    rows = client.drift(name, since)
-    if as_json:
-        say_json(rows)
-    elif rows:
-        drift_rows(rows)
-    else:
-        say(
-            "no slot has fired yet (triggers and backfills do not count); "
-            f"see: {suggested('status')}"
-        )
-
-
 def instant_json(slot: Instant) -> dict[str, Any]:
     """A slot with its instants in UTC and in the schedule's own zone."""
     return {
@@ -199,19 +172,3 @@ def instant_rows(slots: Sequence[Instant], now: datetime) -> None:
     for row in rows:
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=True) if width]
         say("  " + "  ".join(cells).rstrip())
-
-
-def drift_rows(rows: Sequence[Drift]) -> None:
-    """Print lateness as a table."""
-    figures = ("COUNT", "P50", "P99", "MAX")
-    table = Table(("ENTRY", *figures), [GivesWay("ENTRY", 12)], right=figures)
-    table.print(
-        (
-            Cell(shown_name(row.entry), keeps="ends"),
-            str(row.count),
-            milliseconds(row.p50_ms),
-            milliseconds(row.p99_ms),
-            milliseconds(row.max_ms),
-        )
-        for row in rows
-    )

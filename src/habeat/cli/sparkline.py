@@ -10,9 +10,13 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 MARKS = ".:-=+*#@"
 
 
-def sparkline(values: Sequence[float | None]) -> str:
-    """One character for each value, as high as it is beside the greatest; a blank for None."""
-    most = max((value for value in values if value is not None), default=0)
+def sparkline(values: Sequence[float | None], most: float | None = None) -> str:
+    """One character for each value, as high as it is beside the greatest; a blank for None.
+
+    With `most`, beside that, so that several lines can be compared.
+    """
+    if most is None:
+        most = max((value for value in values if value is not None), default=0)
     marks = marks_of(getattr(sys.stdout, "encoding", None) or "ascii")
     return "".join(" " if value is None else _mark(value, most, marks) for value in values)
 

@@ -14,6 +14,7 @@ from habeat.client.change_records import ChangeRecord, FieldChange
 from habeat.client.client import Client
 from habeat.client.comparing import ComparedSlot, Diff
 from habeat.client.dead_letters import DeadLetter
+from habeat.client.drift import DriftPoint, DriftReport, DriftRow, LatenessFigures, Trend
 from habeat.client.events import Event, EventReplica
 from habeat.client.exchange import LoadReport
 from habeat.client.explanation.links import Explanation, Link
@@ -50,6 +51,9 @@ __all__ = [
     "DeliveryPolicy",
     "Diff",
     "Drift",
+    "DriftPoint",
+    "DriftReport",
+    "DriftRow",
     "Entry",
     "EntryArguments",
     "EntryChanges",
@@ -64,6 +68,7 @@ __all__ = [
     "Guard",
     "HandOver",
     "Instant",
+    "LatenessFigures",
     "Leader",
     "LedgerRecord",
     "Link",
@@ -88,4 +93,5 @@ __all__ = [
     "Simulation",
     "Status",
     "SyncPlan",
+    "Trend",
 ]

@@ -164,6 +164,7 @@ class AsyncClient:
     last_change = _awaited(Client.last_change)
     diff = _awaited(Client.diff)
     drift = _awaited(Client.drift)
+    drift_report = _awaited(Client.drift_report)
     explain = _awaited(Client.explain)
     events = _awaited(Client.events)
     history = _awaited(Client.history)

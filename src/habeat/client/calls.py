@@ -40,6 +40,7 @@ from habeat.store.events import Events
 from habeat.store.inspection import Inspection
 from habeat.store.keys import Keys
 from habeat.store.known_tasks import KnownTasksStore
+from habeat.store.lateness_feed import LatenessFeed
 from habeat.store.prefix_keys import PrefixKeys
 from habeat.store.shadow_log import ShadowLog
 from habeat.store.slots import SlotStore
@@ -83,6 +84,7 @@ class Session:
         self.known_tasks = KnownTasksStore(caller)
         self.shadow = ShadowLog(caller)
         self.slots = SlotStore(caller)
+        self.lateness = LatenessFeed(caller)
         self.controls = ControlStore(caller)
 
     def client(self) -> AnyRedis:

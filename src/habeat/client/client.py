@@ -21,6 +21,7 @@ from habeat.client.adopting import Adoption, adopt_from
 from habeat.client.arguments import DeliveryPolicy, EntryChanges, MisfirePolicy, ScheduleLike
 from habeat.client.author import author_of
 from habeat.client.backup import Backup, backed_up
+from habeat.client.budget import Check
 from habeat.client.bulk import added
 from habeat.client.by_hand import Backfill, RequestId, backfilled, request_id_of, triggered
 from habeat.client.calls import RetryingCalls, Session
@@ -29,6 +30,7 @@ from habeat.client.change_records import ChangeRecord, changes_of, last_change
 from habeat.client.comparing import DAY, TOLERANCE, Diff, Period, compared
 from habeat.client.dead_letters import DeadLetter, letter, letters, purged, resent
 from habeat.client.deferring import writes_for
+from habeat.client.drift import DayOfLateness, DriftProgress, DriftReport
 from habeat.client.editing import Editing, pausing, resuming, switching
 from habeat.client.events import Event, EventFollower, codes_of, events
 from habeat.client.exchange import LoadReport, Progress, exported, loaded
@@ -262,7 +264,8 @@ class Client:
 
         With `since` (a moment, or a timedelta before now), the figures are exact, from the ledger.
         Without, they come from histograms of all firings, whose percentiles are at most 0.8 % too
-        small. Raises EntryNotFound for a name that neither exists nor is in the ledger.
+        small. Triggers and backfills do not count. Raises EntryNotFound for a name that does not
+        exist; with `since`, only if it is not in the ledger either.
         """
         self._check_scope(name)
         calls = self._calls.bounded()
@@ -275,12 +278,42 @@ class Client:
             if not rows and name is not None:
                 self._check_known(name)
             return rows
-        pages = pages_of(calls) if name is None else [[self.get(name).name]]
+        names = pages_of(calls) if name is None else [[self.get(name).name]]
+        return drift_of(self._histograms(calls, names).items())
+
+    def drift_report(
+        self, name: str | None = None, *, progress: DriftProgress | None = None
+    ) -> DriftReport:
+        """How late firings were sent in the last hour, in the last day and in all, worst first.
+
+        Of one entry, or of each and of all together. The hour and the day are counted from the
+        ledger, which takes about half a minute for a million records, and longer than the default
+        timeout: give `long_timeout`. `progress` is called now and then with the number of records
+        that were read, and how far back. Triggers and backfills do not count. Raises EntryNotFound
+        for a name that neither exists nor is in the ledger, and CallTimeout.
+        """
+        self._check_scope(name)
+        calls = self._calls.bounded()
+        report = calls.read(partial(_drift_report, name, calls.check, progress))
+        if name is None:
+            kept = self._histograms(calls, pages_of(calls))
+            overall = calls.read(lambda session: session.inspection.overall_lateness())
+        else:
+            kept = self._histograms(calls, [[name]])
+            overall = kept.get(name, Lateness({}, 0))
+        if name is not None and not report.is_any and not kept:
+            self._check_known(name)
+        return report.finished(kept, overall)
+
+    def _histograms(
+        self, calls: RetryingCalls, pages: Iterable[Sequence[str]]
+    ) -> dict[str, Lateness]:
+        """The histograms of all firings of these entries."""
         found: dict[str, Lateness] = {}
         for page in pages:
             found |= calls.read(partial(_lateness, page))
             calls.check(f"{len(found)} histograms were read")
-        return drift_of(found.items())
+        return found
 
     def history(
         self,
@@ -1033,6 +1066,18 @@ def _catches_up(begin: object, name: str = "") -> bool:
     if begin not in ("now", "paused"):
         raise ValidationError("from", begin, "'now' or 'paused'", entry=name)
     return begin == "paused"
+
+
+def _drift_report(
+    name: str | None, check: Check, progress: DriftProgress | None, session: Session
+) -> DayOfLateness:
+    """The last day, counted from the ledger."""
+    day = DayOfLateness(session.inspection.now_us() // 1_000)
+    if name is None:
+        day.read(session.lateness, check, progress)
+    else:
+        day.read_of(name, session.inspection, check)
+    return day
 
 
 def _lateness(names: Sequence[str], session: Session) -> dict[str, Lateness]:

@@ -113,6 +113,7 @@ class Drift:
     p50_ms: int
     p99_ms: int
     max_ms: int
+    p90_ms: int = 0
 
 
 def since_ms(since: Any, now_ms: int, field: str = "since") -> int | None:
@@ -231,16 +232,16 @@ class Follower:
 def drift_since(
     inspection: Inspection, name: str | None, from_ms: int, check: Check = unbounded
 ) -> list[Drift]:
-    """Exact figures, computed from the ledger; the worst first."""
+    """Exact figures, computed from the ledger; the worst first. Without firings by hand."""
     late: dict[str, list[int]] = {}
     for record in in_time(_of(inspection, name, from_ms), check):
-        if record.outcome in _LEFT:
+        if record.outcome in _LEFT and not record.is_by_hand:
             late.setdefault(record.entry, []).append(record.lateness_ms)
     return _worst_first(_exact(entry, sorted(values)) for entry, values in late.items())
 
 
 def drift_of(histograms: Iterable[tuple[str, Lateness]]) -> list[Drift]:
-    """Figures from histograms, the worst first; p50 and p99 are at most 0.8 % too small."""
+    """Figures from histograms, the worst first; percentiles are at most 0.8 % too small."""
     return _worst_first(
         Drift(
             entry,
@@ -248,6 +249,7 @@ def drift_of(histograms: Iterable[tuple[str, Lateness]]) -> list[Drift]:
             lateness.quantile_ms(0.5),
             lateness.quantile_ms(0.99),
             lateness.max_ms,
+            p90_ms=lateness.quantile_ms(0.9),
         )
         for entry, lateness in histograms
         if lateness.count
@@ -283,7 +285,7 @@ def _exact(entry: str, values: Sequence[int]) -> Drift:
     def quantile(percent: int) -> int:
         return values[-(-percent * len(values) // 100) - 1]
 
-    return Drift(entry, len(values), quantile(50), quantile(99), values[-1])
+    return Drift(entry, len(values), quantile(50), quantile(99), values[-1], p90_ms=quantile(90))
 
 
 def _worst_first(rows: Iterable[Drift]) -> list[Drift]:

@@ -56,6 +56,11 @@ class Record:
     #: The queue or routing key of the message; "" if unknown.
     queue: str = ""
 
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether it is about a requested firing; older releases did not record the request."""
+        return bool(self.request) or self.reason in ("trigger", "backfill")
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:

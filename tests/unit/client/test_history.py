@@ -51,9 +51,9 @@ def test_drift_counts_only_what_left() -> None:
         ("b", Outcome.LATE, 7),
         ("a", Outcome.NOTE, 1),
     )
-    assert drift_since(rows, None, 3) == [Drift("b", 1, 7, 7, 7), Drift("a", 1, 5, 5, 5)]
+    assert drift_since(rows, None, 3) == [Drift("b", 1, 7, 7, 7, 7), Drift("a", 1, 5, 5, 5, 5)]
     assert rows.asked == [3]
-    assert drift_since(rows, "a", 3) == [Drift("a", 1, 5, 5, 5)]
+    assert drift_since(rows, "a", 3) == [Drift("a", 1, 5, 5, 5, 5)]
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=300))

@@ -22,7 +22,6 @@ AHEAD = 2_000
 NAMES_AT_MOST = 10
 
 _RENAMED_FROM, _RENAMED_TO = "renamed from ", "renamed to "
-_BY_HAND = ("trigger", "backfill")
 
 
 @dataclass(slots=True)
@@ -41,11 +40,6 @@ class Trail:
     renamed_to: str = ""
     #: Whether the entry has any record.
     any: bool = False
-
-
-def is_by_hand(record: Record) -> bool:
-    """Whether this is about a firing that was requested, and not about a slot of the schedule."""
-    return bool(record.request) or record.reason in _BY_HAND
 
 
 def covers(record: Record, slot_ms: int) -> bool:
@@ -101,11 +95,11 @@ class TrailFinder:
         """Keep a record that is about the slot, or about the instant."""
         trail = self.trail
         trail.any = True
-        if is_by_hand(record) and self._slot_ms != self._at_ms and self._is_asked(record):
+        if record.is_by_hand and self._slot_ms != self._at_ms and self._is_asked(record):
             trail.requested = record
         if self._slot_ms is None or not covers(record, self._slot_ms) or self._has(record):
             return
-        if record.outcome is Outcome.NOTE or is_by_hand(record) or trail.record is not None:
+        if record.outcome is Outcome.NOTE or record.is_by_hand or trail.record is not None:
             trail.others.append(record)
         else:
             trail.record = record
@@ -122,7 +116,7 @@ class TrailFinder:
     def _is_enough(self, record: Record) -> bool:
         """Take in a record on the way back; whether the search is over."""
         self._take(record)
-        if record.outcome is Outcome.NOTE or is_by_hand(record) or record.count == 0:
+        if record.outcome is Outcome.NOTE or record.is_by_hand or record.count == 0:
             return False
         if record.slot_ms > self._at_ms:
             return False
