@@ -298,7 +298,7 @@ def test_the_leader_of_a_slot_is_named_after_it_has_gone(client: Client, beat: B
     assert isinstance(later.acquire("heir", 6_000, Known()), Won)
     found = client.explain("report", slot)
     assert found.leader == "alpha pid 11"
-    assert "alpha pid 11 leads, the first leader" in found.links[3].evidence
+    assert "alpha pid 11 leads: the first leader" in found.links[3].evidence
     assert found.lease_epoch == beat.won.token.epoch
 
 
@@ -322,3 +322,14 @@ def test_the_last_change_is_named_with_who_made_it(client: Client, beat: Beat) -
 
 def _declared(client: Client) -> str:
     return client.explain("report").links[0].evidence
+
+
+def test_keys_that_hold_something_else_hide_only_what_they_would_say(
+    client: Client, beat: Beat
+) -> None:
+    slot = fired(client, beat)
+    for name in ("replicas", "inflight", "dead", "seen", "events", "changes", "tasks"):
+        beat.caller.do(lambda c: c.delete(f"{BASE}{name}"))  # noqa: B023 - called now
+        beat.caller.do(lambda c: c.set(f"{BASE}{name}", "what\x00ever"))  # noqa: B023
+    beat.caller.do(lambda c: c.set(f"{BASE}lease", "nobody"))
+    assert client.explain("report", slot).outcome in ("sent", "late")

@@ -7,7 +7,7 @@ depends on the number of entries. "All" is the histogram that Redis keeps.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +22,7 @@ from habeat.store.inspection import Inspection
 from habeat.store.lateness_feed import LatenessFeed
 from habeat.store.pipelining import wire
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+HOUR_MS, DAY_MS, HOURS = 3_600_000, 86_400_000, 24
 #: The points of a chart are of this length.
 POINT_MS = 600_000
 #: The last hour differs from the day from this factor on, and by this much.
@@ -96,11 +96,12 @@ def figures(lateness: Lateness) -> LatenessFigures:
 class Window:
     """A histogram that is being counted."""
 
-    counts: Counter[int] = field(default_factory=Counter)
+    counts: dict[int, int] = field(default_factory=dict)
     max_ms: int = 0
 
     def add(self, late_ms: int) -> None:
-        self.counts[bucket_of(late_ms)] += 1
+        bucket = bucket_of(late_ms)
+        self.counts[bucket] = self.counts.get(bucket, 0) + 1
         self.max_ms = max(self.max_ms, late_ms)
 
     @property
@@ -114,19 +115,20 @@ class Windows:
 
     hour: Window = field(default_factory=Window)
     day: Window = field(default_factory=Window)
-    hourly_max_ms: list[int | None] = field(default_factory=lambda: [None] * 24)
+    #: The largest lateness by age in hours; a dict, because most entries fire once a day.
+    hourly_max_ms: dict[int, int] = field(default_factory=dict)
 
     def add(self, age_ms: int, late_ms: int) -> None:
         """Count a firing that was sent this long ago."""
         self.day.add(late_ms)
         if age_ms < HOUR_MS:
             self.hour.add(late_ms)
-        at = 23 - min(23, max(0, age_ms) // HOUR_MS)
-        self.hourly_max_ms[at] = max(self.hourly_max_ms[at] or 0, late_ms)
+        hours = min(HOURS - 1, max(0, age_ms) // HOUR_MS)
+        self.hourly_max_ms[hours] = max(self.hourly_max_ms.get(hours, 0), late_ms)
 
     def row(self, entry: str | None, overall: LatenessFigures) -> DriftRow:
         hour, day = self.hour.figures, self.day.figures
-        largest = tuple(self.hourly_max_ms)
+        largest = tuple(map(self.hourly_max_ms.get, reversed(range(HOURS))))
         return DriftRow(entry, hour, day, overall, trend=trend_of(hour, day), hourly_max_ms=largest)
 
 

@@ -49,8 +49,8 @@ class SlotStore:
         field = wire(f"{name}@{slot_ms}")
         lease, meta, intent, dead, circuit, replicas, seen, oldest = self._read(name, field)
         holder = Token.parse(text(lease)) if lease else None
-        cluster, since, lost, declared = (text(word or b"") for word in meta)
-        live = {text(nonce) for nonce, at in seen if at >= now_ms - LIVE_FOR_MS}
+        cluster, since, lost, declared = (text(word or b"") for word in meta or [b""] * 4)
+        live = {text(nonce) for nonce, at in seen or () if at >= now_ms - LIVE_FOR_MS}
         return SlotTraces(
             holder=holder,
             leader_since_ms=_in_ms(since),
@@ -60,7 +60,9 @@ class SlotStore:
             dead=None if dead is None else read_dead(text(field), bytes(dead)),
             circuit=None if circuit is None else Circuit.from_json(text(circuit)),
             replicas={
-                text(nonce): _object(raw) for nonce, raw in replicas.items() if text(nonce) in live
+                text(nonce): _object(raw)
+                for nonce, raw in (replicas or {}).items()
+                if text(nonce) in live
             },
             oldest_ms=optional_ms(text(oldest[0][0]).partition("-")[0]) if oldest else None,
         )
@@ -78,9 +80,18 @@ class SlotStore:
             pipe.hgetall(keys.replicas)
             pipe.zrange(keys.seen, 0, -1, withscores=True)
             pipe.xrange(keys.ledger, count=1)
-            return list(pipe.execute())
+            return [_answer(each) for each in pipe.execute(raise_on_error=False)]
 
         return self._caller.do(read)
+
+
+def _answer(found: Any) -> Any:
+    """An answer; None for a key in which another program has put something else."""
+    if not isinstance(found, Exception):
+        return found
+    if "WRONGTYPE" in str(found):
+        return None
+    raise found
 
 
 def _in_ms(word: str) -> int | None:

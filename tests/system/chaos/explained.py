@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from habeat.cli import habeat as group
 from habeat.client.history import moment
 from tests.system.chaos.arena import BASE, SLACK_US, Arena
-from tests.verification.history.case import epoch_of
+from tests.verification.history.case import epoch_of, nonce_of
 from tests.verification.history.events import Arrival, Event, Write
 
 DRAWN = 200
@@ -36,8 +36,8 @@ class Seen:
 
     #: When copies of its message came.
     came_us: list[int] = field(default_factory=list)
-    #: The leaders that claimed it, or took it over.
-    epochs: set[int] = field(default_factory=set)
+    #: The tokens of the leaders that claimed it, or took it over.
+    tokens: set[str] = field(default_factory=set)
     outcome: str = ""
     reason: str = ""
     recorded_us: int = 0
@@ -48,8 +48,9 @@ def check_explanations(arena: Arena, events: Sequence[Event], draw: random.Rando
     seen = _seen(events)
     drawn = draw.sample(sorted(seen), min(DRAWN, len(seen)))
     shell = _Shell(arena)
+    pids = {path.read_text(): path.stem for path in arena.beats.orders.folder.glob("*.nonce")}
     for name in drawn:
-        wrong = _differs(shell.explain(*name), seen[name], atomic=arena.atomic)
+        wrong = differs(shell.explain(*name), seen[name], pids, atomic=arena.atomic)
         assert not wrong, f"{name}: {wrong}; the recorder saw {seen[name]}"
     return sum(bool(seen[name].came_us) for name in drawn)
 
@@ -90,11 +91,11 @@ def _take(write: Write, seen: defaultdict[Name, Seen]) -> None:
     if command == b"SET" and key.startswith(BASE + b"fired:"):
         entry, _, slot = key[len(BASE + b"fired:") :].decode().rpartition(":")
         if slot.isdigit():
-            seen[entry, int(slot)].epochs.add(epoch_of(rest[0].decode()))
+            seen[entry, int(slot)].tokens.add(rest[0].decode().partition("|")[0])
     elif command == b"HSET" and key == BASE + b"inflight":
         entry, _, slot = rest[0].decode().rpartition("@")
         if slot.isdigit():
-            seen[entry, int(slot)].epochs.add(epoch_of(rest[1].split(b"\n")[0].decode()))
+            seen[entry, int(slot)].tokens.add(rest[1].split(b"\n")[0].decode())
     elif command == b"XADD" and key == BASE + b"ledger":
         words = dict(zip(rest[1::2], rest[2::2], strict=True))
         if words[b"outcome"] != b"note" and b"request" not in words:
@@ -109,8 +110,8 @@ def _record(words: dict[str, str], write: Write, seen: defaultdict[Name, Seen]) 
         each.recorded_us = write.at_us
 
 
-def _differs(found: dict[str, Any], seen: Seen, *, atomic: bool) -> str:
-    """What is wrong with an explanation; "" if it agrees."""
+def differs(found: dict[str, Any], seen: Seen, pids: Mapping[str, str], *, atomic: bool) -> str:
+    """What is wrong with an explanation, "" if it agrees; `pids` are of the beats, by nonce."""
     if found["outcome"] != seen.outcome or found["reason"] != seen.reason:
         return f"it is said to be {found['outcome']} ({found['reason']})"
     if bool(seen.came_us) != (found["outcome"] in ("sent", "late")):
@@ -123,8 +124,9 @@ def _differs(found: dict[str, Any], seen: Seen, *, atomic: bool) -> str:
         return f"it is said to have fired at {fired_us}"
     if found["lateness_ms"] != _ms(found["fired_at"]) - _ms(found["effective"]):
         return f"it is said to have been {found['lateness_ms']} ms late"
-    if found["lease_epoch"] not in seen.epochs:
-        return f"it is said to have been sent under lease epoch {found['lease_epoch']}"
+    by = {epoch_of(token): pids.get(nonce_of(token), "?") for token in seen.tokens}
+    if found["leader"].rpartition(" pid ")[2] != by.get(found["lease_epoch"]):
+        return f"it is said to be sent by {found['leader']}, lease epoch {found['lease_epoch']}"
     return "" if found["sentence"].startswith("fired at ") else found["sentence"]
 
 
