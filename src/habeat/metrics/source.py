@@ -17,7 +17,7 @@ from habeat.store.keys import Keys
 
 Result = TypeVar("Result")
 
-#: Prometheus waits 10 s for a scrape, which takes five round trips.
+#: Prometheus waits 10 s for a scrape, which takes five round trips or more.
 TIMEOUT_S = 1.0
 
 

@@ -9,6 +9,7 @@ import pytest
 from habeat.core.lease import Fence
 from habeat.metrics.samples import samples
 from habeat.ports import Departed
+from habeat.store import figures
 from habeat.store.figures import read_figures
 from tests.integration.scripts.bench import TTL_MS, Bench
 
@@ -68,7 +69,10 @@ def test_counters_go_on_when_the_leader_changes(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 3, 8])
-def test_entries_beyond_the_limit_are_only_counted(bench: Bench, count: int) -> None:
+def test_entries_beyond_the_limit_are_only_counted(
+    bench: Bench, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "PAGE", 3)
     bench.lead()
     for number in range(8):
         bench.place(f"e{number}")

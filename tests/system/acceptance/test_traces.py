@@ -10,7 +10,7 @@ import pytest
 from tests.support.servers.children import until
 from tests.support.servers.redis_server import Server
 from tests.system.acceptance.apps import entries
-from tests.system.acceptance.arrivals import Broker
+from tests.system.acceptance.arrivals import redis_broker
 from tests.system.acceptance.fleet import MakeFleet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -47,9 +47,10 @@ def begin(**_):
 
 
 def test_each_dispatch_has_a_span_that_links_to_its_messages_span(
-    make_fleet: MakeFleet, valkey: Server, broker: Broker
+    make_fleet: MakeFleet, valkey: Server
 ) -> None:
     pytest.importorskip("opentelemetry.instrumentation.celery")
+    broker = redis_broker(valkey)
     fleet = make_fleet(valkey, dict(broker.conf), entries(2), more=TRACES)
     fleet.start(1)
 

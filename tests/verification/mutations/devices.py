@@ -20,6 +20,7 @@ from tests.verification.mutations import (
     in_scripts,
     in_shadow,
     in_stored_values,
+    in_watching,
 )
 from tests.verification.mutations.device import Device
 
@@ -41,6 +42,7 @@ PARTS: dict[str, list[Device]] = {
     "A shadow, and schedulers in sight": in_shadow.ALL,
     "Switching from another beat": in_migration.ALL,
     "Back to another beat, and django-celery-beat's rows": in_going_back.ALL,
+    "The endpoint of a beat, and metrics": in_watching.ALL,
     "The protocol as a whole, by simulation": in_protocol.ALL,
 }
 
