@@ -11,7 +11,7 @@ import secrets
 import socket
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from celery import Celery
@@ -25,6 +25,7 @@ from habeat.beat.definition_source import BeatDefinitionSource
 from habeat.beat.events.receivers import Receivers
 from habeat.beat.events.watch import EventWatch, Leading
 from habeat.beat.events.webhook import Pings, Webhook
+from habeat.beat.handing_over import HandedOver
 from habeat.beat.housekeeping import Identity, Replica
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.kinds import LIMIT_MS, Kinds
@@ -82,21 +83,25 @@ class ReplicaParts:
     events: EventWatch
     watcher: Watcher | None = None
 
-    def release(self) -> None:
-        """Release the lease over a separate connection, within a second; never raises."""
+    def release(self) -> HandedOver | None:
+        """Release the lease over a separate connection, within a second; never raises.
+
+        Returns what was handed over; None if this replica did not lead.
+        """
         token = self.election.trust.token if self.election.trust else None
+        handed = None if token is None else HandedOver(token.epoch, self.engine.prepared)
         self.election.forget()
         try:
             client = self.connections.short_lived(RELEASE_TIMEOUT_S, self.keys.meta)
             try:
                 caller = Caller(_Single(client), self.keys)
-                RedisElectionStore(caller, SystemClock(), "").release(
-                    token, self.election.nonce, "stop"
-                )
+                leases = RedisElectionStore(caller, SystemClock(), "")
+                leases.release(token, self.election.nonce, "stop")
+                return None if handed is None else handed.completed(caller, SystemClock())
             finally:
                 client.close()
-        except Exception:
-            return
+        except Exception as error:
+            return None if handed is None else replace(handed, failed=type(error).__name__)
 
     def close(self) -> None:
         """Close all connections. Call `release` first."""

@@ -34,6 +34,7 @@ from habeat.beat.shadow.watcher import Watcher
 from habeat.beat.unregistered import UnregisteredTasks
 from habeat.clock import process_age_ms
 from habeat.core.events import EventCode
+from habeat.core.leadership import why_led
 from habeat.core.lease import Fence
 from habeat.engine.election import DataLost, Election, LeaseLost
 from habeat.engine.fenced import Lead
@@ -41,7 +42,7 @@ from habeat.engine.trouble_log import TroubleLog
 from habeat.entries import changes
 from habeat.errors import DefinitionError
 from habeat.log import log_event
-from habeat.ports import BrokerUnavailable, Clock, StoreUnavailable, Unfenced
+from habeat.ports import BrokerUnavailable, Clock, StoreUnavailable, Unfenced, Won
 from habeat.ports.entries import Stored, Write
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
@@ -246,20 +247,26 @@ class Replica:
             }
             log_event(
                 EventCode.LEADER_ACQUIRED,
-                "habeat: leading (lease epoch %d, host %s, pid %d)%s%s",
+                "habeat: leading (lease epoch %d, host %s, pid %d)%s%s%s",
                 won.token.epoch,
                 self._identity.host,
                 self._identity.pid,
+                _reason(won),
                 loss.get(won.timeline, ""),
                 "; this is a shadow: it sends nothing" if self._watcher else "",
                 lease_epoch=won.token.epoch,
+                **_facts_of(won),
             )
         else:
-            holder = self._election.holder
-            held = f"the lease is held by {holder}" if holder else "no replica holds the lease yet"
-            log_event(EventCode.STANDING_BY, "habeat: standing by; %s", held)
+            log_event(EventCode.STANDING_BY, "habeat: standing by; %s", self._who_leads())
         if lead is not None:
             self._tasks.begin(self._beat_schedule.entries.values())
+
+    def _who_leads(self) -> str:
+        holder, leader = self._election.holder, self._election.leader
+        if holder and leader:
+            return f"{leader} leads (lease epoch {holder.partition(':')[0]})"
+        return f"the lease is held by {holder}" if holder else "no replica holds the lease yet"
 
     def _register_if_due(self, lead: Lead | None) -> None:
         now_ms = self._now_ms()
@@ -369,3 +376,20 @@ class Replica:
 
     def _now_ms(self) -> int:
         return self._clock.monotonic_us() // 1_000
+
+
+def _reason(won: Won) -> str:
+    """Why the lead changed, for the log; "" if it did not."""
+    change = won.change
+    if change is None:
+        return ""
+    return f": {why_led(change.before, change.cause, change.why, won.gap_ms)}"
+
+
+def _facts_of(won: Won) -> dict[str, Any]:
+    """The same for programs that read the log."""
+    change = won.change
+    if change is None:
+        return {}
+    facts = {"cause": change.cause, "previous": change.before, "gap_ms": won.gap_ms}
+    return {name: fact for name, fact in facts.items() if fact not in (None, "")}

@@ -30,6 +30,7 @@ from habeat.beat.assembly import ReplicaParts, build
 from habeat.beat.declared.beat_schedule import BeatSchedule, check, declare
 from habeat.beat.declared.shown_entries import DeclaredEntry, ShownEntries
 from habeat.beat.gc_freeze import gc_frozen
+from habeat.beat.handing_over import HandedOver
 from habeat.beat.http.answers import State
 from habeat.beat.http.running import HttpService
 from habeat.beat.json_log import use_json
@@ -72,6 +73,7 @@ class Scheduler(CeleryScheduler):
         self._parts_pid = 0
         self._parent_pid: int | None = None
         self._released = False
+        self._handed: HandedOver | None = None
         if not lazy:  # the first of two instances, for the banner, is made before logging is set up
             self._set_up_log()
         self._http = HttpService(self._settings, self._state_shown)
@@ -188,11 +190,14 @@ class Scheduler(CeleryScheduler):
         parts = self._parts if self._parts_pid == os.getpid() else None
         if parts is not None and not self._released:
             self._released = True
-            parts.release()
+            self._handed = parts.release()
         if self._stopper.in_handler:
             return
         self._parts = None
         self._http.close()
+        handed, self._handed = self._handed, None
+        if handed is not None:
+            handed.log()
         if parts is not None:
             parts.close()
         super().close()

@@ -15,7 +15,7 @@ from habeat.client.budget import Check
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.history import NEWS_AT_ONCE, moment
 from habeat.core.events import EventCode
-from habeat.core.leadership import led_by
+from habeat.core.leadership import where, why_led
 from habeat.entries.spans import milliseconds
 from habeat.errors import ValidationError
 from habeat.store.events import Events, Party, StoredEvent
@@ -36,9 +36,7 @@ class EventReplica:
     @property
     def where(self) -> str:
         """Host and process id, for display; its id if the host is unknown."""
-        if self.host:
-            return f"{self.host} pid {'?' if self.pid is None else self.pid}"
-        return f"replica {self.id}" if self.id else "an unknown replica"
+        return where(self.host or "", self.pid, self.id or "") or "an unknown replica"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +169,8 @@ def _replica(party: Party) -> EventReplica:
 
 def _change_of_leader(change: Event) -> str:
     before = "" if change.previous is None else change.previous.where
-    return led_by(change.by.where, before, change.cause, change.detail, change.span_ms)
+    reason = why_led(before, change.cause, change.detail, change.span_ms)
+    return f"{change.by.where} leads: {reason}"
 
 
 def _loss(loss: Event) -> str:

@@ -27,15 +27,22 @@ _RELEASED = {
 }
 
 
-def led_by(leader: str, before: str, cause: str, why: str, gap_ms: int | None) -> str:
-    """Who leads instead of whom, why, and how long no leader was seen.
+def where(host: str, pid: int | None, replica: str) -> str:
+    """A replica, for people: host and process id, or its id; "" if there is none."""
+    if host:
+        return f"{host} pid {'?' if pid is None else pid}"
+    return f"replica {replica}" if replica else ""
 
-    `why` says why the lease was released. The leader before is "" if there was none.
+
+def why_led(before: str, cause: str, why: str, gap_ms: int | None) -> str:
+    """Why the lead changed, and how long no leader was seen: "web-1 pid 7 crashed; gap 912 ms".
+
+    `before` is the leader before, "" if there was none; `why` is why it released the lease.
     """
     if not before:
-        return f"{leader} leads: {CAUSES.get(cause, cause)}"
+        return CAUSES.get(cause, cause)
     template = _RELEASED.get(why) if cause == "released" else None
     # Not `format`: a cause that another program has stored may contain braces.
     reason = (template or _AFTER.get(cause, "{}: " + cause)).replace("{}", before, 1)
     gap = "" if gap_ms is None else f"; gap {gap_ms} ms"
-    return f"{leader} leads: {reason}{gap}"
+    return reason + gap

@@ -107,6 +107,8 @@ class Election:
         self.looks = 0
         #: Redis' time in the last of them.
         self.looked_us = 0
+        #: The leader that the last look saw, for people; "" if unknown.
+        self.leader = ""
         #: How many fenced requests Redis has answered.
         self.answers = 0
         self._watch = Watch()
@@ -261,6 +263,7 @@ class Election:
         self._next_look_ms = self._now_ms() + self._poll_ms()
         look = self._store.observe()
         self.looks, self.looked_us = self.looks + 1, look.now_us
+        self.leader = look.leader
         seen = look.seen
         if self._gone is not None and seen.holder == str(self._gone):
             self.timeline.loss_suspected = True  # this answer is not from the timeline that we led
@@ -345,7 +348,15 @@ class Election:
         self.inert = reply.why if reply.foreign else ""
 
     def _step_down(self, why: str) -> None:
-        log_event(EventCode.LEADER_LOST, "habeat: stepping down: %s", why, cause=why)
+        silent_ms = 0 if self.trust is None else self._now_ms() - self.trust.attempt_ms
+        log_event(
+            EventCode.LEADER_LOST,
+            "habeat: stepping down: %s; the lease was last extended %d ms ago",
+            why,
+            silent_ms,
+            cause=why,
+            gap_ms=silent_ms,
+        )
         self.trust = None
         self._next_look_ms = 0
 

@@ -179,6 +179,11 @@ class Engine:
         #: What a watching thread may read.
         self.report = LoopReport(waits=self._lead.waits)
 
+    @property
+    def prepared(self) -> int:
+        """How many messages are prepared for slots that are not due yet."""
+        return self._prefetch.prepared
+
     def tick(self) -> None:
         """One pass of the loop, waiting included; about a second at most."""
         began_us = self._clock.monotonic_us()

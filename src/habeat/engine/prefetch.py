@@ -88,6 +88,11 @@ class Prefetch:
         """Whether more may be prepared in this tick."""
         return len(self._found) < PREPARED_AT_MOST
 
+    @property
+    def prepared(self) -> int:
+        """How many messages are prepared and not sent."""
+        return len(self._kept)
+
     def begin(self, lead: Lead) -> None:
         """Start a new look ahead; what it does not find again will be forgotten.
 

@@ -37,6 +37,7 @@ from habeat.ports.host import PendingCall as PendingCall
 from habeat.ports.host import WakeChannel as WakeChannel
 from habeat.ports.lease import Behind as Behind
 from habeat.ports.lease import ElectionStore as ElectionStore
+from habeat.ports.lease import LeaderChange as LeaderChange
 from habeat.ports.lease import Look as Look
 from habeat.ports.lease import Lost as Lost
 from habeat.ports.lease import Refused as Refused

@@ -29,8 +29,24 @@ Unfenced = Lost | Behind
 
 
 @dataclass(frozen=True, slots=True)
+class LeaderChange:
+    """How this replica came to lead. `before` is the leader before, for people; "" if none.
+
+    `since_ms` is the last sign of it (Redis' time), `why` is why it released the lease.
+    """
+
+    cause: str
+    before: str = ""
+    since_ms: int | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Won:
-    """The lease is ours. `timeline` is first, continued, emptied or restored."""
+    """The lease is ours. `timeline` is first, continued, emptied or restored.
+
+    `change` is None if it was ours before.
+    """
 
     token: Token
     now_us: int
@@ -39,6 +55,14 @@ class Won:
     timeline: str
     loss: Loss
     already: bool
+    change: LeaderChange | None = None
+
+    @property
+    def gap_ms(self) -> int | None:
+        """How long no leader was seen; None if there was none, or if that is unknown."""
+        if self.change is None or self.change.since_ms is None:
+            return None
+        return max(0, self.now_us // 1_000 - self.change.since_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +75,15 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A standby's look: the observation, and what Redis knows of its timeline."""
+    """A standby's look: the observation, and what Redis knows of its timeline.
+
+    `leader` is the holder for people; "" if it is not known where it runs.
+    """
 
     seen: Observation
     known: Known
     now_us: int
+    leader: str = ""
 
 
 @dataclass(frozen=True, slots=True)

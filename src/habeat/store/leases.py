@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from habeat.core.data_loss import Loss
+from habeat.core.leadership import where
 from habeat.core.lease import Observation, Token
 from habeat.core.shadow import why_refused
-from habeat.ports import Clock, Known, Look, Refused, Registration, Won
-from habeat.store.calling import Caller, text
+from habeat.ports import Clock, Known, LeaderChange, Look, Refused, Registration, Won
+from habeat.printable import printable
+from habeat.store.calling import Caller, optional_ms, text
 
 LIVE_FOR_MS = 15_000
 CONFIG_FORGOTTEN_MS = 60_000
@@ -52,7 +54,8 @@ class RedisElectionStore:
     def observe(self) -> Look:
         reply = self._caller.run_packed("observe")
         at_ms = self._clock.monotonic_us() // 1_000
-        holder, pttl, heartbeat, listeners, ttl, cluster, epoch, until, declared, now_us = reply
+        holder, pttl, heartbeat, listeners, ttl, cluster, epoch, *rest = reply
+        until, declared, now_us, place = rest
         seen = Observation(
             at_ms=at_ms,
             holder=_holder(holder) or None,
@@ -64,7 +67,7 @@ class RedisElectionStore:
         )
         loss = Loss(int(until), int(declared))
         known = Known(text(cluster), int(epoch), int(heartbeat), loss, int(now_us) // 1_000)
-        return Look(seen, known, int(now_us))
+        return Look(seen, known, int(now_us), _place(text(place)))
 
     def release(self, token: Token | None, nonce: str, why: str = "") -> None:
         self._caller.run("release", "" if token is None else str(token), nonce, why)
@@ -106,7 +109,7 @@ class RedisElectionStore:
 def _attempt_reply(reply: Sequence[Any], app_name: str) -> Won | Refused:
     word = text(reply[0])
     if word in ("won", "mine"):
-        held, now_us, cluster, heartbeat, timeline, until, declared = map(text, reply[1:])
+        held, now_us, cluster, heartbeat, timeline, until, declared = map(text, reply[1:8])
         token = Token.parse(held)
         if token is None:
             return Refused(f"the lease is held by {held!r}, which is not a valid token")
@@ -118,6 +121,7 @@ def _attempt_reply(reply: Sequence[Any], app_name: str) -> Won | Refused:
             timeline=timeline,
             loss=Loss(int(until), int(declared)),
             already=word == "mine",
+            change=_change(*map(text, reply[8:])) if word == "won" else None,
         )
     if word == "foreign":
         what, whose = text(reply[1]), text(reply[2])
@@ -131,6 +135,18 @@ def _attempt_reply(reply: Sequence[Any], app_name: str) -> Won | Refused:
     if word == "reserved":
         return Refused(f"the last leader hands over to replica {text(reply[1])}")
     return Refused(text(reply[1]))
+
+
+def _change(cause: str, since: str, why: str, *named: str) -> LeaderChange:
+    of = dict(zip(named[::2], named[1::2], strict=True))
+    before = where(of["from_host"], optional_ms(of["from_pid"]), of["from_replica"])
+    return LeaderChange(cause, printable(before), optional_ms(since), printable(why))
+
+
+def _place(raw: str) -> str:
+    """Where the holder runs, of the words `pid host`."""
+    pid, _, host = raw.partition(" ")
+    return printable(where(host, optional_ms(pid), ""))
 
 
 def _holder(raw: bytes | str) -> str:

@@ -3,7 +3,9 @@
 -- ARGV 1 nonce, 2 ttl ms, 3 app name, 4 cluster id to use if there is none yet,
 --      5 known cluster id ('' if none), 6 known lease epoch, 7 known heartbeat,
 --      8 time of the last answer from the known timeline ms (0: never), 9 host, 10 pid
--- Returns {'won', token, now us, cluster id, heartbeat, timeline, lost until ms, declared ms}
+-- Returns {'won', token, now us, cluster id, heartbeat, timeline, lost until ms, declared ms,
+--          cause, last sign of the leader before ms, why it released the lease, field, value, …
+--          of the leader before as in its event}
 --      or {'mine', token, now us, cluster id, heartbeat, timeline, lost until ms, declared ms}
 --      or {'held', token, pttl ms}  or {'foreign', 'app' | 'schema', whose}  or {'reserved', nonce}
 -- Replay: if the reply was lost, a second call returns 'mine'.

@@ -125,5 +125,9 @@ local function lead(nonce, ttl_ms, cause, known, fresh, place)
   add_event('leader_acquired', who, before.since, int(NOW), cause, before.why, before.words)
   local heartbeat = beat()
   wake('led')
-  return led('won', token, heartbeat, timeline)
+  local reply = led('won', token, heartbeat, timeline)
+  for _, word in ipairs({cause, before.since, before.why, unpack(before.words)}) do
+    reply[#reply + 1] = word
+  end
+  return reply
 end
