@@ -378,7 +378,7 @@ def test_removing_named_entries_is_all_or_nothing(shell: Shell) -> None:
         shell.ok("add", name, "proj.a", "--every", "1h")
     told = shell.fails(1, "remove", "a", "nobody", "b")
     assert "none was written" in told
-    assert "nobody: there is no entry named 'nobody'" in told
+    assert "there is no entry named 'nobody'" in told
     assert [entry["name"] for entry in shell.json("list")] == ["a", "b", "c"]
     assert shell.ok("remove", "a", "b", "a") == "removed 2 entries: a, b\n"
     assert [entry["name"] for entry in shell.json("list")] == ["c"]

@@ -902,7 +902,7 @@ def test_status_when_things_are_bad(client: Client, beat: Beat, valkey: Server) 
     valkey.admin.hset(BASE + "quarantine", "q", "why")
     valkey.admin.hincrby(BASE + "meta", "claimed", 2)
     status = client.status()
-    assert [sentence.split()[0] for sentence in status.problems] == ["1", "the", "nothing"]
+    assert [sentence.split()[0] for sentence in status.problems] == ["nothing", "1", "the"]
     assert status.accounting.difference == 2
     assert status.quarantined == {"q": "why"}
     valkey.admin.delete(BASE + "lease")
