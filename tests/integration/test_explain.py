@@ -16,7 +16,9 @@ from habeat.client.history import moment
 from habeat.clock import SystemClock
 from habeat.config.redis_target import redis_target
 from habeat.core.circuit import Circuit
+from habeat.core.controls import stored_window
 from habeat.core.firing import Outcome, SkippedRun
+from habeat.core.holds import Window
 from habeat.core.lease import Fence
 from habeat.errors import EntryNotFound
 from habeat.ports import Expected, Known, Next, Skip, Won
@@ -333,3 +335,34 @@ def test_keys_that_hold_something_else_hide_only_what_they_would_say(
         beat.caller.do(lambda c: c.set(f"{BASE}{name}", "what\x00ever"))  # noqa: B023
     beat.caller.do(lambda c: c.set(f"{BASE}lease", "nobody"))
     assert client.explain("report", slot).outcome in ("sent", "late")
+
+
+def test_a_pause_of_the_whole_schedule_is_the_broken_link(client: Client, beat: Beat) -> None:
+    beat.lead()
+    hourly(client)
+    client.pause_all("migration")
+    found = client.explain("report")
+    assert found.broken is not None
+    assert found.broken.detail == "the whole schedule is paused"
+    assert found.broken.next_step == "celery -A proj habeat resume --all"
+    client.resume_all()
+    assert client.explain("report").broken is None
+
+
+def test_a_window_holds_only_the_slots_in_it(client: Client, beat: Beat) -> None:
+    beat.lead()
+    hourly(client)
+    now = _now(client)
+    window = Window("night", now, now + 2 * HOUR_MS, prefix="rep")
+    beat.caller.do(lambda c: c.hset(f"{BASE}controls", "hold:night", stored_window(window)))
+    found = client.explain("report")
+    assert found.broken is not None
+    assert found.broken.detail.startswith("maintenance: night until ")
+    later = client.explain("report", client.server_time() + timedelta(hours=4))
+    assert (later.outcome, later.broken) == ("to come", None)
+
+
+def test_a_slot_that_broke_its_start_by_says_so(client: Client, beat: Beat) -> None:
+    slot = fired(client, beat, start_by=5)
+    links = client.explain("report", slot).links
+    assert any("later than its start_by of 5.0 s" in link.detail for link in links)

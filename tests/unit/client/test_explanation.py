@@ -19,6 +19,7 @@ from habeat.client import Explanation
 from habeat.client.explanation.gathering import explained
 from habeat.client.explanation.which_slot import last_slot_ms, next_slot_ms
 from habeat.client.history import moment
+from habeat.core.controls import Controls
 from habeat.core.data_loss import NO_LOSS
 from habeat.core.entry import Entry, EntryState
 from habeat.core.firing import Outcome
@@ -182,6 +183,9 @@ class Ledger:
 
     def lateness(self, entries: list[str]) -> dict[str, Any]:
         return {}
+
+    def controls(self) -> Controls:
+        return Controls()
 
 
 def explained_of(history: History, at_ms: int, kept: int) -> Explanation:

@@ -12,6 +12,7 @@ from habeat.client.history import moment
 from habeat.core.entry import Entry
 from habeat.core.expiry import expires_ms
 from habeat.core.firing import Firing
+from habeat.core.holds import NEVER_MS, PAUSED_ALL, Held
 from habeat.entries.spans import milliseconds
 from habeat.printable import plural
 
@@ -147,6 +148,8 @@ def _not_claimed(facts: Facts, entry: Entry, due_ms: int) -> Link | None:
         return _paused(facts, entry, due_ms)
     if not entry.enabled:
         return _held(facts, "the entry is disabled", "celery -A proj habeat update {name} --enable")
+    if facts.held is not None:
+        return _held_all(facts, facts.held)
     if _is_spent(facts, entry):
         detail = f"its {plural(entry.max_runs or 0, 'run')} will be used up (max_runs)"
         return _held(facts, detail, "a larger max_runs: celery -A proj habeat update {name}")
@@ -172,6 +175,18 @@ def _paused(facts: Facts, entry: Entry, due_ms: int) -> Link | None:
     detail = f"the entry is paused{since}{until}{why}"
     step = "{resume}; with --from paused, its misfire policy decides about the slots of the pause"
     return _held(facts, detail, step)
+
+
+def _held_all(facts: Facts, held: Held) -> Link:
+    """A hold of the whole schedule, or of a part of it: its slots are skipped, or wait."""
+    until = "" if held.until_ms >= NEVER_MS else f" until {chain.exact(held.until_ms)}"
+    if held.reason == PAUSED_ALL:
+        step = "celery -A proj habeat resume --all"
+        return _held(facts, f"the whole schedule is paused{until}", step)
+    if held.latest:
+        detail = f"{held.reason}{until}: only the newest slot fires after it"
+        return Link("claimed", "unknown", moment(held.until_ms), detail)
+    return _held(facts, f"{held.reason}{until}", "{backfill} afterwards if the slot matters")
 
 
 def _is_spent(facts: Facts, entry: Entry) -> bool:

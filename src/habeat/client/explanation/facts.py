@@ -9,6 +9,7 @@ from habeat.core.circuit import Circuit
 from habeat.core.data_loss import NO_LOSS, Loss
 from habeat.core.entry import Entry
 from habeat.core.health import Finding
+from habeat.core.holds import Held
 from habeat.store.inspection import Record
 
 
@@ -81,6 +82,8 @@ class Facts:
     elected: str = ""
     happened: Sequence[str] = ()
     changed: str = ""
+    #: The hold on a slot without an outcome (core/holds.py).
+    held: Held | None = None
     queue: QueueLook | None = None
     hosts: Mapping[int, str] = field(default_factory=dict)
     #: The name that the entry had, or has, where it was renamed.

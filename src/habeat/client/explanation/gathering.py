@@ -23,12 +23,14 @@ from habeat.client.explanation.past import explain_past
 from habeat.client.explanation.trail import Trail, TrailFinder
 from habeat.client.guard import Scope
 from habeat.client.history import moment
+from habeat.client.holding import controls_in
 from habeat.client.replicas import replica
 from habeat.client.status import read_status
 from habeat.core.entry import Entry
 from habeat.core.events import EventCode
 from habeat.core.firing import Outcome
 from habeat.core.health import Finding
+from habeat.core.holds import Held
 from habeat.entries.readable import shown
 from habeat.errors import EntryNotFound, HabeatError
 from habeat.schedules.schedule import Run
@@ -224,6 +226,7 @@ class _Explainer:
             finding=self._finding(slot_ms),
             queue=self._queue(),
             changed=self._changed(),
+            held=self._held(entry, facts.effective_ms or slot_ms),
         )
         return explain_coming(self._waiting(facts, 0), entry)
 
@@ -265,6 +268,16 @@ class _Explainer:
         own = (each for each in found if each.entry == self._name)
         general = (each for each in found if not each.entry and each.code in _HOLDS_ALL_UP)
         return next(chain(own, general), None)
+
+    def _held(self, entry: Entry, due_ms: int) -> Held | None:
+        """The hold on a slot: one in which it is due or, if it is due already, one that is on."""
+        holds = controls_in(self._session).holds.of(entry)
+        if not holds:
+            return None
+        try:
+            return holds.held(due_ms, max(due_ms, self._now_ms))
+        except HabeatError:  # the schedule of a window that is too expensive
+            return None
 
     def _changed(self) -> str:
         """The last change of the entry, in words."""

@@ -11,6 +11,7 @@ from habeat.store.inspection import Record
 #: `{name}` is the entry, `{backfill}` the command that fires the slot once more.
 _BY_REASON = {
     "paused": "{resume} if it is to run again; {backfill} if the slot matters",
+    "paused: all": "celery -A proj habeat resume --all; {backfill} if the slot matters",
     "disabled": "celery -A proj habeat update {name} --enable; {backfill} if the slot matters",
     "quarantined": "celery -A proj habeat show {name} says why; repair it, then {backfill}",
     "misfire: latest": "{backfill} if the slot matters; misfire='all' fires such slots",

@@ -131,8 +131,13 @@ def _sent(facts: Facts, record: Record, shown: LedgerRecord) -> list[Link]:
         "claimed", "ok", None, "by that leader", evidence=f"lease epoch {record.lease_epoch}"
     )
     detail = f"{milliseconds(record.lateness_ms)} after its effective time"
+    if record.queue:
+        detail += f", to {record.queue}"
     if record.reason or record.attempt > 1:
         detail += f", {shown.why}"
+    start_by_ms = facts.entry.start_by_ms if facts.entry else None
+    if start_by_ms is not None and record.lateness_ms > start_by_ms:
+        detail += f"; later than its start_by of {milliseconds(start_by_ms)}"
     evidence = f"task id {shown.task_id}" if shown.task_id else f"ledger record {record.id}"
     evidence = chain.and_happened(facts, evidence)
     links = [claimed, Link("handed over", "ok", at, detail, evidence=evidence)]
