@@ -35,4 +35,4 @@ def _short(rule: dict[str, Any]) -> dict[str, Any]:
     given, instead = SHORT.get(rule["alert"], ("", ""))
     assert given in expr
     short = {**rule, "expr": expr.replace(given, instead) if given else expr}
-    return {**short, "for": "1s"} if "for" in rule else short
+    return {**short, "for": "500ms"} if "for" in rule else short

@@ -48,7 +48,7 @@ app.conf.habeat_lease_ttl = 1.5
 app.conf.beat_schedule = {f"every-{n}": {"task": "t", "schedule": 0.5} for n in range(5)}
 signal.signal(signal.SIGUSR2, lambda *_: time.sleep(30))
 """
-QUIET_ROUNDS = 12
+QUIET_ROUNDS = 10
 
 
 class Prometheus:
