@@ -26,6 +26,7 @@ from habeat.beat.events.receivers import Receivers
 from habeat.beat.events.watch import EventWatch, Leading
 from habeat.beat.events.webhook import Pings, Webhook
 from habeat.beat.handing_over import HandedOver
+from habeat.beat.health_watch import HealthWatch
 from habeat.beat.housekeeping import Identity, Replica
 from habeat.beat.key_upkeep import Upkeep
 from habeat.beat.kinds import LIMIT_MS, Kinds
@@ -56,6 +57,7 @@ from habeat.store.connection import AnyRedis, Connections
 from habeat.store.dispatch import RedisDispatchStore
 from habeat.store.entries import EntryStore
 from habeat.store.events import RedisEventLog
+from habeat.store.health import HealthStore
 from habeat.store.inspection import Inspection
 from habeat.store.key_repair import Mending
 from habeat.store.keys import Keys
@@ -81,6 +83,7 @@ class ReplicaParts:
     wake_channel: RedisWakeChannel
     broker: Broker | NoBroker
     events: EventWatch
+    health: HealthWatch
     watcher: Watcher | None = None
 
     def release(self) -> HandedOver | None:
@@ -106,6 +109,7 @@ class ReplicaParts:
     def close(self) -> None:
         """Close all connections. Call `release` first."""
         self.events.close()
+        self.health.close()
         if self.watcher is not None:
             self.watcher.close()
         self.wake_channel.resubscribe()
@@ -165,6 +169,7 @@ def build(
         wake_channel=built.wake_channel,
         broker=built.broker,
         events=built.events(),
+        health=built.health(engine),
         watcher=built.watcher,
     )
     _drop_in_children(parts)
@@ -279,9 +284,24 @@ class _Assembly:
         )
         return engine
 
+    def health(self, engine: Engine) -> HealthWatch:
+        """What watches the loop and the schedule, with a connection of its own."""
+        connections, settings = _connections(self.settings), self.settings
+        identity = self.identity
+        return HealthWatch(
+            HealthStore(Caller(connections, self.keys)),
+            report=engine.report,
+            election=self.election,
+            replica=self.replica,
+            grace_ms=policies_of(settings).misfire_grace_ms,
+            where=f"{identity.host} pid {identity.pid}",
+            clock=self.clock,
+            disconnect=connections.close,
+        )
+
     def _housekeeping(self, broker_failures: Callable[[], int]) -> Replica:
         inspection, entries, declared = Inspection(self.caller), self.entries, self.beat_schedule
-        return Replica(
+        self.replica = Replica(
             identity=self.identity,
             election=self.election,
             lease_store=self.leases,
@@ -303,6 +323,7 @@ class _Assembly:
             broker_failures=broker_failures,
             watcher=self.watcher,
         )
+        return self.replica
 
     def events(self) -> EventWatch:
         """What reports events to receivers of signals, with its own connection."""

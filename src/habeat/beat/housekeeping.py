@@ -146,6 +146,23 @@ class Replica:
         self._generation = 0
         self._led_under: str | None = None
 
+    # -- what the watch of the health reads ---------------------------------------------------
+
+    @property
+    def broker_ok_ms(self) -> int | None:
+        """When this standby last reached the broker, by Redis' clock."""
+        return self._broker_ok_ms
+
+    @property
+    def rank(self) -> int:
+        """This replica's rank among the standbys."""
+        return self._election.rank
+
+    @property
+    def repaired(self) -> tuple[str, int]:
+        """Which keys were repaired last, and when by the monotonic clock; "" if none."""
+        return self._upkeep.repaired
+
     # -- engine.Housekeeping ----------------------------------------------------------------
 
     def each_tick(self, lead: Lead | None) -> int | None:

@@ -19,13 +19,13 @@ from habeat.log import log_event
 from habeat.ports import Lost, Unfenced
 from habeat.ports.entries import Stored, Write
 from habeat.store.entries import EntryStore
-from habeat.store.key_repair import Mended, Mending
+from habeat.store.key_repair import Mended, Mending, Sizes
 from habeat.store.pages import PAGE
 
 EVERY_MS = 5_000
 #: Keys that can be derived from the entries. `:paused` cannot: an entry whose pause was lost with
 #: it stays idle until a person acts on it.
-INDEXED = ("due", "owned")
+INDEXED = ("due", "owned", "state")
 
 
 class Upkeep:
@@ -37,6 +37,10 @@ class Upkeep:
         self._fingerprint = fingerprint
         self._next_ms = 0
         self._left: list[str] | None = None
+        #: What the last check counted; a key that another program deletes shows in it.
+        self._sizes: Sizes | None = None
+        #: Which keys were repaired last, and when by the monotonic clock.
+        self.repaired = ("", 0)
         #: Set when entries of beat_schedule were lost; reset by the caller that seeds them again.
         self.entries_lost = False
 
@@ -45,13 +49,22 @@ class Upkeep:
         self._next_ms = now_ms + EVERY_MS
         found = self._mending.run(token, ttl_ms, self._fingerprint)
         if isinstance(found, Lost):
+            self._sizes = None
             return
+        gone = _gone(self._sizes, self._mending.sizes)
+        emptied = bool(self._sizes and self._sizes.due and not self._mending.sizes.due)
+        self._sizes = self._mending.sizes
+        for name, sentence in gone.items():
+            log_event(EventCode.KEYS_REPAIRED, "habeat: %s", sentence, key=name)
+        repaired = [*gone, *(each.which for each in found)]
+        if repaired:
+            self.repaired = ", ".join(sorted(set(repaired)))[:200], now_ms
         for mended in found:
             log_event(EventCode.KEYS_REPAIRED, "habeat: %s", _sentence(mended))
-        lost = {mended.which for mended in found if mended.what == "foreign"}
+        lost = {mended.which for mended in found if mended.what == "foreign"} | gone.keys()
         if lost & {"entries", "owned"}:
             self.entries_lost = True
-        if lost & set(INDEXED):
+        if emptied or lost & set(INDEXED):  # all may have had their last slot: then nothing changes
             self._left = None if token is None else self._entries.names()
 
     def step(self, lead: Lead, now_ms: int) -> int | None:
@@ -70,7 +83,17 @@ class Upkeep:
     def _index(self, lead: Lead, names: Sequence[str]) -> None:
         """Put these entries, and their owners, back into the index."""
         snapshot = self._entries.read(names)
-        for write in filter(None, map(_placing, snapshot.stored)):
+        for stored in snapshot.stored:
+            write = _placing(stored, snapshot.now_ms)
+            if write is None:
+                continue
+            repaired = "due", self._next_ms - EVERY_MS
+            if _was_lost(stored, write) and self.repaired != repaired:
+                self.repaired = repaired
+                log_event(
+                    EventCode.KEYS_REPAIRED,
+                    "habeat: the index of what is due is gone; it is made again",
+                )
             # One write per entry: a conflict means that the entry was changed and so indexed again.
             lead.call(partial(self._written, write))
 
@@ -79,10 +102,32 @@ class Upkeep:
         return outcome if isinstance(outcome, Unfenced) else outcome is None
 
 
-def _placing(stored: Stored) -> Write | None:
+def _gone(before: Sizes | None, now: Sizes) -> dict[str, str]:
+    """The keys that another program deleted since the last check, or before the first one."""
+    gone = {}
+    if now.states > now.entries and (before is None or before.entries > now.entries):
+        gone["entries"] = (
+            f"definitions are gone: {now.states - now.entries} entries have a position only. Those "
+            "of beat_schedule are stored again; load your last export for the others"
+        )
+    if now.entries > now.states:
+        gone["state"] = (
+            f"the positions of {now.entries - now.states} entries are gone; they continue from now"
+        )
+    return gone
+
+
+def _was_lost(stored: Stored, write: Write) -> bool:
+    """Whether the entry has a next slot, and was missing in the index."""
+    entry, position = stored.entry, write.position
+    missing = entry is not None and entry.enabled and entry.condition == "exhausted"
+    return missing and position is not None and position.due_ms is not None
+
+
+def _placing(stored: Stored, now_ms: int) -> Write | None:
     """The write that puts an entry into the index; None if none is needed."""
     try:
-        return changes.indexed(stored)
+        return changes.placed_anew(stored, now_ms) or changes.indexed(stored)
     except Exception:  # its schedule raises: that is logged when the entry is next used
         return None
 

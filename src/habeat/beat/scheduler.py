@@ -16,9 +16,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Container, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -44,6 +47,10 @@ from habeat.log import identify, log_event
 from habeat.ports import StoreUnavailable
 
 log = logging.getLogger("habeat")
+
+
+#: The name of the file that is touched only while all is well ends in this.
+WELL = ".ok"
 
 
 class RefusedAtStart(SettingsError, click.ClickException):
@@ -74,6 +81,7 @@ class Scheduler(CeleryScheduler):
         self._parent_pid: int | None = None
         self._released = False
         self._handed: HandedOver | None = None
+        self._dumps = False
         if not lazy:  # the first of two instances, for the banner, is made before logging is set up
             self._set_up_log()
         self._http = HttpService(self._settings, self._state_shown)
@@ -110,16 +118,20 @@ class Scheduler(CeleryScheduler):
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Run one pass of the loop, including its wait."""
-        self._touch_heartbeat()
+        self._touch(self._settings.heartbeat_file)
         self._http.ticked()
         self._stop_if_orphaned()
         self._stopper.install()
+        self._install_dump()
         self._take_changes()
         parts = self._own_parts()
         parts.events.start()
+        parts.health.turn()
         if parts.preflight.done or self._preflight(parts):
             parts.preflight.look_again()
             parts.engine.tick()
+            if parts.health.is_well:
+                self._touch(self._settings.heartbeat_file, WELL)
         else:
             with self._stopper.waiting():
                 parts.wake_channel.wait(500)
@@ -312,13 +324,12 @@ class Scheduler(CeleryScheduler):
 
     # -- the process ------------------------------------------------------------------------
 
-    def _touch_heartbeat(self) -> None:
-        """Touch the liveness file, whether Redis answers or not."""
-        path = self._settings.heartbeat_file
+    def _touch(self, path: str | None, suffix: str = "") -> None:
+        """Touch the liveness file, whether Redis answers or not, or the one beside it."""
         if not path:
             return
         try:
-            Path(path).touch()
+            Path(path + suffix).touch()
         except OSError as error:
             self._trouble.error(
                 "heartbeat",
@@ -336,6 +347,21 @@ class Scheduler(CeleryScheduler):
             return State("", leads=False)
         election = parts.election
         return State(election.inert or election.barred, leads=election.trust is not None)
+
+    def _install_dump(self) -> None:
+        """On SIGUSR1, log the state and the stacks; a handler that was there runs as well."""
+        if self._dumps or threading.current_thread() is not threading.main_thread():
+            return
+        self._dumps = True
+        before = signal.getsignal(signal.SIGUSR1)
+
+        def dump(number: int, frame: FrameType | None) -> None:
+            if self._parts is not None:
+                self._parts.health.dump()
+            if callable(before):  # under `worker -B`, Celery's
+                before(number, frame)
+
+        signal.signal(signal.SIGUSR1, dump)
 
     def _stop_if_orphaned(self) -> None:
         """Under ``worker -B``, exit when the worker is gone, so that nothing more is sent."""

@@ -1,10 +1,13 @@
-"""Handle SIGTERM and SIGINT at a safe moment.
+"""Handle SIGTERM, SIGINT, SIGHUP and SIGQUIT at a safe moment.
 
 Celery's handler calls the scheduler's `close` and raises. In the middle of a publish, that would
 leave a message sent but not settled, and the next leader would send it again. So our handler runs
 first. While the loop waits, it calls Celery's handler at once. Otherwise it only sets a flag: the
 current message is finished, and Celery's handler runs at the end of the tick. A second signal is
-handled at once. Nothing here logs, because logging is not safe in a signal handler.
+handled at once. SIGHUP (a terminal that closes) and SIGQUIT would end the process at once, and the
+lease would run out: they release it like SIGTERM. A handler of Celery's, as under ``worker -B``,
+and a SIGHUP that is ignored (``nohup``) stay as they are. Nothing here logs, because logging is not
+safe in a signal handler.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: Signals that are taken over only if they would end the process at once.
+ABRUPT = (signal.SIGHUP, signal.SIGQUIT)
 
 
 class Stopper:
@@ -48,8 +53,14 @@ class Stopper:
             if before is signal.SIG_DFL and number == signal.SIGTERM:
                 before = _exit
             if callable(before):
-                self._before[number] = before
-                signal.signal(number, self._on_signal)
+                self._wrap(number, before)
+        for number in ABRUPT:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                self._wrap(number, _exit)
+
+    def _wrap(self, number: int, before: Callable[[int, FrameType | None], Any]) -> None:
+        self._before[number] = before
+        signal.signal(number, self._on_signal)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -88,7 +99,7 @@ class Stopper:
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM's default action here: exit, but run the `finally` clauses."""
+    """The default action here: exit, but run the `finally` clauses."""
     raise SystemExit(0)
 
 

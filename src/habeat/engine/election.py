@@ -126,6 +126,11 @@ class Election:
         """Why this replica must not lead; "" if it may."""
         return self._barred()
 
+    @property
+    def rank(self) -> int:
+        """This replica's rank among the standbys."""
+        return self._rank
+
     def placed(self, rank: int) -> None:
         """Set this replica's rank; those with the lowest ranks watch closely for a crash."""
         self._rank = rank

@@ -33,6 +33,7 @@ from habeat.engine.patience import COSTLY_MS, SLOW_MS, SLOW_TRIES, Slowness, Tri
 from habeat.engine.plan import Plan as Plan
 from habeat.engine.plan import PlannedFiring as PlannedFiring
 from habeat.engine.plan import add_step, due_after
+from habeat.entries.changes import POSITION_GONE
 from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, Expected, Next, ScheduleAsker
 from habeat.schedules.custom import Code, LiveCode
@@ -281,7 +282,7 @@ class Planner:
         if item.large_bytes:
             return too_large(item.name, item.large_bytes)
         if item.cursor_ms is None:
-            return DefinitionError(item.name, "its state (cursor) is gone or garbled")
+            return DefinitionError(item.name, POSITION_GONE)
         found = self._cache.get(_key(item))
         return found or DefinitionError(item.name, "it changed while it was read")
 

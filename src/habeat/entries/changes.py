@@ -55,6 +55,12 @@ class Edit:
         return digest_of(self.write.definition) if self.write.definition else ""
 
 
+#: Why the planner quarantines an entry whose position is gone.
+POSITION_GONE = "its state (cursor) is gone or garbled"
+#: What the ledger notes about an entry that was given a new one.
+POSITION_LOST = "its position was lost"
+
+
 def addition(
     stored: Stored,
     wanted: Entry,
@@ -262,6 +268,25 @@ def indexed(stored: Stored) -> Write | None:
         owned=config,
         cursor_ms=state.cursor_ms,
         position=position_after(entry, state.cursor_ms),
+    )
+
+
+def placed_anew(stored: Stored, now_ms: int) -> Write | None:
+    """The write that lets an entry continue from now, if its position was lost; None if it has one.
+
+    What became of the slots before is unknown, which the ledger notes.
+    """
+    entry, state = stored.entry, stored.state
+    if entry is None or state.cursor_ms or state.quarantined not in (None, POSITION_GONE):
+        return None
+    note = SkippedRun(now_ms, now_ms, 1, Outcome.NOTE, POSITION_LOST)
+    return Write(
+        stored.name,
+        stored.digest,
+        encode(entry),
+        owned=entry.owner == "config",
+        position=position_after(entry, now_ms),
+        lost=note,
     )
 
 

@@ -24,11 +24,22 @@ class Mended:
     how: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many entries there are, how many have a position, and how many are due at some time."""
+
+    entries: int = 0
+    states: int = 0
+    due: int = 0
+
+
 class Mending:
     """Runs the script."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        #: What the last run counted.
+        self.sizes = Sizes()
 
     def run(self, token: Token | None, ttl_ms: int, fingerprint: str) -> Sequence[Mended] | Lost:
         """Repair the keys, and return what was repaired.
@@ -38,5 +49,6 @@ class Mending:
         reply = self._caller.run("mend", str(token or ""), ttl_ms, fingerprint)
         if text(reply[0]) == "lost":
             return Lost(text(reply[1]))
+        self.sizes = Sizes(*(int(count) for count in reply[3]))
         words = [text(word) for word in reply[2]]
         return [Mended(*each) for each in zip(*[iter(words)] * 3, strict=True)]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from habeat.entries.changes import POSITION_LOST
 from habeat.errors import HabeatError
 from habeat.store.calling import text
 from tests.integration.hostile.values import (
@@ -312,17 +313,47 @@ def test_keys_without_which_nothing_is_sent(world: World, name: str) -> None:
     assert world.admin.keys(world.keys.base + f"foreign:{name}:*")
 
 
-@pytest.mark.parametrize("name", ["entries", "state"])
-def test_keys_that_cannot_be_derived(world: World, name: str) -> None:
+def test_definitions_cannot_be_derived(world: World) -> None:
     """What they held is gone; it is named, and who puts it back has all as before."""
-    key = getattr(world.keys, name)
-    kept = world.admin.dump(key)
-    world.admin.set(key, b"a string")
-    world.turn_until(lambda: bool(world.admin.keys(world.keys.base + f"foreign:{name}:*")))
+    kept = world.admin.dump(world.keys.entries)
+    world.admin.set(world.keys.entries, b"a string")
+    world.turn_until(lambda: bool(world.admin.keys(world.keys.base + "foreign:entries:*")))
     world.turn(1)
     looked_at(world)
-    world.admin.restore(key, 0, kept, replace=True)
+    world.admin.restore(world.keys.entries, 0, kept, replace=True)
     world.client.resume(CONTROL)
     world.fires(5)
     runs = [each for each in world.client.history(CONTROL, limit=2_000) if each.count > 1]
     assert runs, "what was not sent meanwhile is accounted for"
+
+
+@pytest.mark.parametrize("how", ["foreign", "deleted", "one field"])
+def test_lost_positions_are_made_anew(world: World, how: str) -> None:
+    """An entry without its position continues from now, and the ledger says so."""
+    world.fires(2)
+    if how == "foreign":
+        world.admin.set(world.keys.state, b"a string")
+    elif how == "deleted":
+        world.admin.delete(world.keys.state)
+    else:
+        world.admin.hdel(world.keys.state, CONTROL)
+    world.turn_until(
+        lambda: (
+            world.admin.type(world.keys.state) == b"hash"
+            and bool(world.admin.hexists(world.keys.state, CONTROL))
+        )
+    )
+    world.fires(5)
+    notes = [each.reason for each in world.client.history(CONTROL, limit=2_000)]
+    assert POSITION_LOST in notes
+    assert world.client.get(CONTROL).condition == "active"
+
+
+def test_a_lost_index_of_what_is_due_is_made_anew(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.fires(2)
+    world.admin.delete(world.keys.due)
+    world.turn_until(lambda: bool(world.admin.zcard(world.keys.due)))
+    world.fires(5)
+    assert any("the index of what is due is gone" in line for line in caplog.messages)

@@ -57,6 +57,7 @@ def test_idle(make_fleet: MakeFleet, valkey: Server) -> None:
     fleet = make_fleet(valkey, dict(redis_broker(valkey).conf), burst(ENTRIES, 43_200, 86_400))
     fleet.start(2)
     until(lambda: fleet.client.hlen(fleet.key("entries")) == ENTRIES, 60, "all are stored")
+    until(lambda: fleet.meta().get("names") == "1", 60, "the index of names is complete")
     time.sleep(3)
     leader = fleet.wait_for_leader()
     (standby,) = [beat for beat in fleet.beats if beat is not leader]

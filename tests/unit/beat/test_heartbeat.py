@@ -23,7 +23,7 @@ def test_a_file_that_cannot_be_touched_is_reported_once_and_once_when_it_can(
     def ticks() -> list[str]:
         caplog.clear()
         for _ in range(3):
-            scheduler._touch_heartbeat()
+            scheduler._touch(str(file))
         return [record.getMessage() for record in caplog.records]
 
     (found,) = ticks()

@@ -2,7 +2,8 @@
 --
 -- ARGV 1 token ('' from a replica that does not lead; then it repairs only if no replica holds the
 --      lease), 2 ttl ms, 3 fingerprint of the caller's configuration
--- Returns {'ok', now us, {what, which, how, …}} or {'lost', holder}
+-- Returns {'ok', now us, {what, which, how, …}, {number of entries, of states, of due ones}}
+--      or {'lost', holder}
 --
 -- Nothing is deleted that a person may want: a key of a foreign type is renamed to
 -- foreign:<its name>:<now>. Values that can be derived are derived again. An entry or a pause whose
@@ -110,4 +111,5 @@ for _, nonce in ipairs(redis.call('ZRANGEBYSCORE', SEEN, ahead, '+inf', 'LIMIT',
   redis.call('ZREM', SEEN, nonce)  -- if it is alive, it registers again
   tell('seen', nonce, '')
 end
-return {'ok', int(NOW_US), words}
+return {'ok', int(NOW_US), words, {redis.call('HLEN', ENTRIES), redis.call('HLEN', STATE),
+  redis.call('ZCARD', DUE)}}

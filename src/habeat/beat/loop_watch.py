@@ -1,0 +1,37 @@
+"""Whether the loop goes on, as another thread of the process sees it.
+
+The loop shows that it goes on by beginning a tick, and by each answer to a fenced request. If it
+does neither for `HANGS_AFTER_MS`, something that it called does not return: a receiver of a signal,
+a Task subclass, a broker that does not answer. A process that was stopped or suspended as a whole
+does not hang: the watching thread stood still as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+HANGS_AFTER_MS = 5_000
+#: If this thread itself was away for longer, the process was suspended.
+SUSPENDED_MS = 3_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoopWatch:
+    """What was seen last: `mark` changes whenever the loop goes on."""
+
+    mark: tuple[int, int] = (-1, -1)
+    since_ms: int = 0
+    looked_ms: int = 0
+
+    def after(self, now_ms: int, mark: tuple[int, int]) -> LoopWatch:
+        """What is known after one more look; instants are of the monotonic clock."""
+        if mark != self.mark:
+            return LoopWatch(mark, now_ms, now_ms)
+        if now_ms - self.looked_ms > SUSPENDED_MS:
+            return replace(self, since_ms=now_ms, looked_ms=now_ms)
+        return replace(self, looked_ms=now_ms)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the loop has not gone on for too long."""
+        return self.looked_ms - self.since_ms >= HANGS_AFTER_MS

@@ -1,0 +1,235 @@
+"""The thread that watches the loop and the health: what it logs, reports and concludes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from habeat.beat.health_watch import LOOK_EVERY_MS, HealthWatch
+from habeat.beat.loop_watch import HANGS_AFTER_MS
+from habeat.beat.stacks import place_of, stacks
+from habeat.core.health import HealthFacts
+from habeat.core.wedged import WEDGED_AFTER_MS
+from habeat.engine.report import LoopReport
+from habeat.ports import StoreUnavailable
+from habeat.store.health import Read
+from tests.unit.engine.world import FakeClock
+
+REDIS_MS = 1_800_000_000_000
+DUE = [("a", REDIS_MS - 9_000), ("b", REDIS_MS - 9_000)]
+
+
+class Store:
+    """In place of Redis: the facts that a test sets, and what was reported."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._began_us = clock.us
+        self.given: dict[str, Any] = {}
+        self.away = False
+        self.reports: dict[str, Mapping[str, Any]] = {}
+
+    def read(self, grace_ms: int) -> Read:
+        if self.away:
+            raise StoreUnavailable("unreachable", "away")
+        now_ms = REDIS_MS + (self._clock.us - self._began_us) // 1_000
+        given = {"leader": "alpha pid 1", "last_tick_ms": now_ms, **self.given}
+        return Read(HealthFacts(now_ms=now_ms, **given), "7:a", 0)
+
+    def report(self, nonce: str, signs: Mapping[str, Any]) -> None:
+        self.reports[nonce] = signs
+
+    def withdraw(self, nonces: Sequence[str]) -> None:
+        for nonce in nonces:
+            self.reports.pop(nonce, None)
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = Store(self.clock)
+        self.report = LoopReport()
+        self.suspects: list[str] = []
+        self.election: Any = SimpleNamespace(
+            nonce="n", leading=False, answers=0, barred="", inert="", trust=None, holder="7:a",
+            suspect=self.suspects.append,
+        )  # fmt: skip
+        self.replica: Any = SimpleNamespace(broker_ok_ms=None, rank=0, repaired=("", 0))
+        self.watch = HealthWatch(
+            self.store,  # type: ignore[arg-type]
+            report=self.report,
+            election=self.election,
+            replica=self.replica,
+            grace_ms=60_000,
+            where="beta pid 2",
+            clock=self.clock,
+        )
+        self.watch._thread = threading.current_thread()  # the test is the thread
+        self.watch._loop_thread = threading.get_ident()
+
+    def goes(self, seconds: int, *, ticks: bool = True) -> None:
+        for _ in range(seconds):
+            if ticks:
+                self.watch.turn()
+            self.clock.advance(1_000)
+            self.watch.beat()
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.habeat_event for record in caplog.records if hasattr(record, "habeat_event")]
+
+
+def test_a_finding_is_logged_once_at_its_start_and_once_at_its_end(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.store.given = {"dead": 1}
+    scene.goes(20)
+    assert lines(caplog) == ["dead_letters"]
+    scene.store.given = {}
+    scene.goes(5)
+    assert lines(caplog) == ["dead_letters"] * 2
+    assert "this is over: 1 firing or request" in caplog.messages[-1]
+
+
+def test_what_is_over_at_the_second_look_is_not_logged(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.store.given = {"leader": ""}
+    scene.goes(1)
+    scene.store.given = {}
+    scene.goes(10)
+    assert lines(caplog) == []
+
+
+def test_what_the_leader_logs_itself_is_left_to_it(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.election.leading = True
+    scene.store.given = {"circuit_count": 1, "circuits": [("a", 5)], "accounting_off": 2}
+    scene.goes(10)
+    assert lines(caplog) == ["accounting_off"]
+
+
+def test_a_loop_that_hangs_is_logged_and_reported_with_its_place(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.goes(5)
+    scene.goes(HANGS_AFTER_MS // 1_000 + 1, ticks=False)
+    assert lines(caplog) == ["tick_hangs"]
+    report = scene.store.reports["n"]
+    assert report["where"] == "beta pid 2"
+    assert "test_health_watch.py" in report["hangs"]["what"]
+    scene.goes(5)
+    assert lines(caplog) == ["tick_hangs"] * 2
+    assert scene.store.reports == {}
+
+
+def test_trouble_of_this_process_is_reported_while_it_lasts(scene: Scene) -> None:
+    scene.election.leading = True
+    scene.report.broker_error, scene.report.tick_error = "refused", "ValueError()"
+    scene.report.waits.note("e", "its schedule fails", REDIS_MS, REDIS_MS + 60_000)
+    scene.goes(8)
+    report = scene.store.reports["n"]
+    assert report["broker"]["what"] == "refused"
+    assert report["ticks"]["what"] == "ValueError()"
+    assert [each["entry"] for each in report["waiting"]] == ["e"]
+    scene.report.broker_error = scene.report.tick_error = ""
+    scene.report.waits.over("e")
+    scene.goes(8)
+    assert scene.store.reports == {}
+
+
+def test_all_is_well_only_while_the_loop_works_and_slots_get_outcomes(scene: Scene) -> None:
+    scene.goes(3)
+    assert scene.watch.is_well
+    scene.report.redis_error = "away"
+    assert not scene.watch.is_well
+    scene.report.redis_error = ""
+    scene.store.given = {"overdue": DUE, "overdue_count": 2}
+    scene.goes(3)
+    assert not scene.watch.is_well
+
+
+@pytest.mark.parametrize("reaches_broker", [True, False])
+def test_a_standby_that_reaches_the_broker_suspects_a_wedged_leader(
+    scene: Scene, reaches_broker: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.store.given = {"overdue": DUE, "overdue_count": 2}
+    for _ in range((WEDGED_AFTER_MS + 2 * LOOK_EVERY_MS) // 1_000):
+        if reaches_broker:
+            scene.replica.broker_ok_ms = REDIS_MS + scene.clock.us // 1_000
+        scene.goes(1)
+    assert scene.suspects == (["7:a"] if reaches_broker else [])
+    assert ("leader_wedged" in lines(caplog)) is reaches_broker
+
+
+def test_neither_a_leader_nor_an_inert_replica_suspects(scene: Scene) -> None:
+    scene.store.given = {"overdue": DUE, "overdue_count": 2}
+    scene.replica.broker_ok_ms = REDIS_MS + 10**9
+    scene.election.inert = "another app's keys"
+    scene.goes(20)
+    scene.election.inert, scene.election.leading = "", True
+    scene.goes(20)
+    assert scene.suspects == []
+
+
+def test_while_redis_is_away_nothing_is_concluded(scene: Scene) -> None:
+    scene.store.given = {"overdue": DUE, "overdue_count": 2}
+    scene.replica.broker_ok_ms = REDIS_MS + 10**9
+    for _ in range(10):
+        scene.store.away = False
+        scene.goes(2)
+        scene.store.away = True
+        scene.goes(2)
+    assert scene.suspects == []
+
+
+def test_far_standbys_look_seldom(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    read = scene.store.read
+    monkeypatch.setattr(scene.store, "read", lambda ms: looks.append(ms) or read(ms))
+    scene.goes(20)
+    close = len(looks)
+    scene.replica.rank = 5
+    scene.goes(20)
+    assert (close, len(looks) - close) == (7, 2)
+
+
+def test_the_dump_has_the_state_and_the_stacks_and_no_values(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "hush-" + "hush"
+    scene.watch.dump()
+    scene.goes(1)
+    text = "\n".join(caplog.messages)
+    assert "beta pid 2, role standby, lease 7:a" in text
+    assert "thread MainThread" in text
+    assert secret not in text
+
+
+def test_the_place_of_a_thread_names_the_users_code_before_the_library() -> None:
+    ready, done = threading.Event(), threading.Event()
+
+    def waits_here() -> None:
+        ready.set()
+        done.wait(20)
+
+    thread = threading.Thread(target=waits_here)
+    thread.start()
+    ready.wait(20)
+    place = place_of(thread.ident or 0)
+    done.set()
+    thread.join(20)
+    assert place.partition(" (")[0].endswith("waits_here")
+    assert "threading.py" in place
+    assert place_of(-1) == ""
+    assert any("test_health_watch.py" in line for line in stacks())
