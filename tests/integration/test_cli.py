@@ -130,7 +130,8 @@ def test_from_a_shell(valkey: Server, tmp_path: Path) -> None:
     health = run("health")
     assert (health.returncode, health.stdout) == (
         1,
-        "unhealthy: no leader; no beat is running\n",
+        "unhealthy: no leader; no beat is running\n"
+        "  next step: Start a beat, or see in `status` why those that run are inert.\n",
     )
     unknown = run("show", "nobody")
     assert (unknown.returncode, unknown.stdout) == (1, "")
@@ -958,10 +959,18 @@ def test_status_and_health(shell: Shell, caller: Caller, valkey: Server) -> None
     ):
         assert word in shown
     assert shell.ok("health") == "healthy: alpha pid 11 leads, 1 standby\n"
+    assert shell.ok("health", "--require", "leader") == "healthy: alpha pid 11 leads\n"
+    assert "is alive and may lead" in shell("health", "--require", "replica").stdout
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("socket.gethostname", lambda: "beta")
+        assert shell.ok("health", "--require", "replica") == "healthy: beta pid 12 is alive\n"
+        found = shell.json("health", "--require", "replica")
+        assert found == {"required": "replica", "met": True, "replica": "beta pid 12"}
     assert "last heard" not in shown
     now_ms = EntryStore(caller).read([]).now_ms
     valkey.admin.zadd(BASE + "seen", {"second": now_ms - 9_000})
     assert re.search(r"^standbys +beta pid 12, last heard 9 s ago$", shell.ok("status"), re.M)
+    assert "beta pid 12 has not registered for 9 s" in shell.ok("status")
     assert 9_000 <= shell.json("status")["quiet_ms"]["second"] < 12_000
     status = shell.json("status")
     assert (status["healthy"], status["leader"]["replica"]["host"]) == (True, "alpha")

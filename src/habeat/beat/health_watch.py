@@ -316,7 +316,8 @@ class HealthWatch:
         left_ms = trust.left_ms(now_ms) if trust else 0
         overdue = facts.overdue_count if facts else "?"
         in_flight = facts.in_flight if facts else "?"
-        log.warning(
+        log_event(
+            EventCode.STATE_LOGGED,
             "habeat: state on request: %s, role %s, lease %s, trusted for %d ms, turn %d of the "
             "loop began %s, overdue entries %s, in flight %s, findings: %s",
             self._where,
@@ -330,4 +331,4 @@ class HealthWatch:
             "; ".join(each.code for each in self.findings) or "none",
         )
         for line in stacks():
-            log.warning("habeat: state on request: %s", line)
+            log_event(EventCode.STATE_LOGGED, "habeat: state on request: %s", line)

@@ -310,6 +310,13 @@ def _deserve_a_look(status: Status) -> Iterator[Finding]:
         yield warning(
             EventCode.NO_STANDBY, "no standby: if the leader is lost, no replica takes over"
         )
+    for each in status.replicas:
+        if each.id in status.quiet_ms:
+            yield warning(
+                EventCode.REPLICA_QUIET,
+                f"{each.where} has not registered for {status.quiet_ms[each.id] // 1_000} s: it is "
+                "frozen, cut off, or gone",
+            )
     for each in status.inert:
         yield warning(EventCode.REPLICA_INERT, f"{each.where} can never lead: {each.inert}")
     if status.quarantined:

@@ -52,6 +52,7 @@ class EventCode(StrEnum):
     TICK_FAILED = "tick_failed"
     TICK_HANGS = "tick_hangs"
     DISPATCH_STALLED = "dispatch_stalled"
+    STATE_LOGGED = "state_logged"
     DISPATCH_LATE = "dispatch_late"
     PART_FAILED = "part_failed"
     MESSAGES_SLOW = "messages_slow"
@@ -255,6 +256,9 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         _ERROR,
         "Entries are due, and no slot has had an outcome for seconds.",
         "Read the leader's log; it says what it waits for.",
+    ),
+    _E.STATE_LOGGED: EventKind(
+        _WARNING, "The state and the stacks of a replica, which got SIGUSR1."
     ),
     _E.DISPATCH_LATE: EventKind(
         _ERROR,
