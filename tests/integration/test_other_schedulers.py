@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from habeat.store.connection import Connections
 from habeat.store.prefixes import Prefixes
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
-from tests.support.django_databases import use_databases
+from tests.support.django_databases import empty_beat_tables, use_databases
 from tests.support.servers.children import until
 from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
@@ -63,6 +64,8 @@ class Sight:
 @pytest.fixture
 def sight(valkey: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sight:
     monkeypatch.chdir(tmp_path)
+    if find_spec("django_celery_beat"):
+        empty_beat_tables()  # another test of this process may have filled them
     return Sight(valkey)
 
 
