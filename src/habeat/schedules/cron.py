@@ -29,6 +29,7 @@ from typing import Any, ClassVar
 from croniter import CroniterError, croniter
 
 from habeat.errors import ValidationError
+from habeat.schedules import search_budget
 from habeat.schedules.crontab import WEEKDAYS, Crontab
 from habeat.schedules.field_rule import LAST, RULES_KEPT, Days, Rule
 from habeat.schedules.local import Fold, Gap, LocalSchedule
@@ -133,6 +134,34 @@ class Cron(LocalSchedule):
             gap=self.gap,
             fold=self.fold,
         )
+
+    def count_shared(self, other: Cron, after_ms: int, until_ms: int) -> int | None:
+        """How many slots in ``after < slot <= until`` both have.
+
+        None if that is not a matter of arithmetic: they have other days, zones or policies, or name
+        fixed times of day, which a change of the clocks shifts onto each other.
+        """
+        mine, theirs = self._rule, other._rule
+        alike = (self.tz, self.gap, self.fold) == (other.tz, other.gap, other.fold)
+        days = [each.expression.split()[-3:] for each in (self, other)]
+        if not (isinstance(mine, Rule) and isinstance(theirs, Rule) and alike):
+            return None
+        if days[0] != days[1] or len(days[0]) < 3 or mine.days.years or theirs.days.years:
+            return None
+        if not (mine.interval_like and theirs.interval_like):
+            return None
+        fields = [
+            tuple(sorted({*getattr(mine, name)} & {*getattr(theirs, name)}))
+            for name in ("hours", "minutes", "seconds")
+        ]
+        if not all(fields):
+            return 0
+        rule = Rule(mine.days, *fields, interval_like=True)
+        search_budget.begin(search_budget.COUNT_STEPS)
+        try:
+            return self._clock.count(rule, after_ms, until_ms)
+        except search_budget.TooManySteps:
+            return None
 
     def describe(self) -> str:
         if self._needs_name():

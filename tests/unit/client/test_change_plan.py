@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from habeat import cron, crontab, every, once
@@ -162,9 +163,56 @@ def test_an_entry_each_second_is_counted_by_arithmetic() -> None:
     assert "arithmetic" in found.notes[0]
     assert figures(change(every(10, offset=0), every(10, offset=3))) == (0, 0, seconds // 10)
     assert change(every(1), every(1, offset=0)) is None
-    found = change(cron("* * * * * *"), cron("*/2 * * * * *"))
+    found = change(cron("* * * * * *"), crontab())
     assert found is not None
     assert f"the whole time has {seconds} slots before" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "appear", "vanish", "move"),
+    [
+        ("* * * * * *", "*/2 * * * * *", 0, 1 / 2, 0),
+        ("*/2 * * * * *", "*/3 * * * * *", 1 / 3 - 1 / 6, 1 / 2 - 1 / 6, 0),
+        ("*/2 * * * * *", "1-59/2 * * * * *", 0, 0, 1 / 2),
+        ("* * * * * *", "* */2 * * * *", 0, 1 / 2, 0),
+    ],
+)
+def test_crons_of_each_second_are_compared_over_the_whole_time(
+    before: str, after: str, appear: float, vanish: float, move: float
+) -> None:
+    """The time has a change of the clocks, which takes no seconds away: they are counted."""
+    seconds = DAYS * 86_400
+    found = change(cron(before), cron(after))
+    assert figures(found) == tuple(round(each * seconds) for each in (appear, vanish, move))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(["*", "*/2", "*/3", "1-59/2", "5-40", "0"]),
+    st.sampled_from(["*", "*/7"]),
+    st.sampled_from(["*", "*/5", "3-50", "7"]),
+    st.sampled_from(["*", "1-5", "*/4", "2"]),
+    st.sampled_from([(3, 29), (10, 25)]),
+)
+def test_shared_slots_of_crons_are_those_that_enumeration_finds(
+    second: str, other: str, minute: str, hour: str, night: tuple[int, int]
+) -> None:
+    """Around the moments when the clocks go forward and back."""
+    a, b = (cron(f"{each} {minute} {hour} * * *", tz="Europe/Berlin") for each in (second, other))
+    begin = datetime(2026, *night, 0, 57, tzinfo=UTC)
+    start, end = ms(begin), ms(begin + timedelta(minutes=6))
+    counted = a.count_shared(b, start, end)
+    if counted is None:
+        return
+    sides = [set(_slots(each, start, end)) for each in (a, b)]
+    assert counted == len(sides[0] & sides[1])
+
+
+def _slots(schedule: Any, after: int, until: int) -> Iterator[int]:
+    slot = schedule.next_after_ms(after)
+    while slot is not None and slot <= until:
+        yield slot
+        slot = schedule.next_after_ms(slot)
 
 
 @given(
@@ -294,7 +342,7 @@ def test_ten_thousand_changed_entries_stay_within_the_budget(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("habeat.client.change_plan.plan.SLOTS_MOST", 5_000)
-    before = saved(*(entry(cron("* * * * *"), f"e{n}") for n in range(20)))
+    before = saved(*(entry(crontab(), f"e{n}") for n in range(20)))
     after = saved(*(entry(cron("*/2 * * * *"), f"e{n}") for n in range(20)))
     found = plan(before, after)
     assert len(found.changes) == 20

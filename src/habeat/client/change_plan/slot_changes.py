@@ -194,7 +194,8 @@ class _Comparison:
         shared = shared_slots(self.before, self.after, self.window)
         if shared is None:
             return None
-        moved = min(old, new) if shared == 0 and same_period(self.before, self.after) else 0
+        all_move = old == new or same_period(self.before, self.after)
+        moved = min(old, new) if shared == 0 and all_move else 0
         return new - shared - moved, old - shared - moved, moved
 
     def _other_notes(self) -> list[str]:
