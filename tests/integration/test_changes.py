@@ -17,7 +17,7 @@ from habeat.core.lease import Fence
 from habeat.store.change_log import PAGE
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
-from tests.integration.test_reconcile import GOOD, Deploy, StandingLead, forget, prune
+from tests.integration.test_reconcile import GOOD, Deploy, StandingLead, age, forget, prune
 from tests.support.servers.redis_server import Server
 from tests.unit.beat.conftest import make_app
 
@@ -204,6 +204,13 @@ def test_a_deploy_leaves_a_record_of_each_entry_that_it_changes(
     assert acts(client) == ["added", "added", "added", "changed"]
     record = newest(client, "b")
     assert (record.way, set(record.fields)) == ("beat_schedule", {"schedule"})
+
+
+def test_a_write_that_only_moves_the_position_is_no_change(valkey: Server, client: Client) -> None:
+    bench = leader(valkey)
+    Deploy(bench, make_app(), 1, {"a": GOOD}).lead(StandingLead(bench, bench.lead()))
+    age(bench, "a", 100_000)
+    assert acts(client) == ["added"]
 
 
 def test_a_pruned_entry_leaves_a_record_of_what_it_was(valkey: Server, client: Client) -> None:
