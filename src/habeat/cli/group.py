@@ -58,6 +58,7 @@ COMMANDS = {
     "backup": "backing_up",
     "restore": "backing_up",
     "migrate": "migrating",
+    "hold": "holding",
     "step-down": "stepping_down",
     "adopt": "adopting",
     "purge": "purging",

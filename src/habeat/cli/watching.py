@@ -143,6 +143,8 @@ def _rows(status: Status) -> Iterator[tuple[str, Lines]]:
     yield "leader", _leader(status)
     if status.paused is not None:
         yield "paused", pause_line(status.paused, now)
+    if status.holds_on:
+        yield "holds", f"on now: {', '.join(status.holds_on)}; see `hold list`"
     yield "standbys", _some(status.standbys, status)
     if status.inert:
         yield "inert", _some(status.inert, status)

@@ -30,6 +30,7 @@ from habeat.client.simulation import Load, Peak, Simulation
 from habeat.client.status import Accounting, EntryCounts, Status
 from habeat.client.stepping_down import HandOver
 from habeat.client.syncing import SyncPlan
+from habeat.client.windows import Hold
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, Owner, Policies
 from habeat.core.events import EventCode
@@ -67,6 +68,7 @@ __all__ = [
     "Finding",
     "Guard",
     "HandOver",
+    "Hold",
     "Instant",
     "LatenessFigures",
     "Leader",

@@ -219,6 +219,9 @@ class AsyncClient:
     pause_all = _awaited(Client.pause_all)
     resume_all = _awaited(Client.resume_all)
     schedule_paused = _awaited(Client.schedule_paused)
+    add_hold = _awaited(Client.add_hold)
+    holds = _awaited(Client.holds)
+    remove_hold = _awaited(Client.remove_hold)
     step_down = _awaited(Client.step_down)
 
     purge = _awaited(Client.purge)

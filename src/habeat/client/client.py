@@ -64,6 +64,10 @@ from habeat.client.status import Status, read_status, within_scope
 from habeat.client.stepping_down import HandOver, stepped_down, who
 from habeat.client.syncing import SyncPlan, synced
 from habeat.client.unregistered import unregistered, with_unregistered
+from habeat.client.windows import Hold, Wanted
+from habeat.client.windows import added as added_hold
+from habeat.client.windows import listed as listed_holds
+from habeat.client.windows import removed as removed_hold
 from habeat.clock import SystemClock
 from habeat.config.from_app import timezone_of
 from habeat.core.change_record import Author
@@ -211,7 +215,8 @@ class Client:
         if isinstance(name_or_schedule, str):
             entry = self.get(name_or_schedule)
             span = Span.checked(self.server_time() if start is None else start, end, count)
-            return instants_of(entry, span, calls.check)
+            holds = calls.read(lambda session: session.inspection.controls()).holds.of(entry)
+            return instants_of(entry, span, calls.check, holds)
         begin = moment(SystemClock().wall_ms()) if start is None else start
         schedule = in_zone(schedule_of(name_or_schedule), self.timezone)
         return instants(schedule, Span.checked(begin, end, count), calls.check)
@@ -234,7 +239,8 @@ class Client:
                 for page in pages_of(calls)
             )
 
-        return simulated(pages, start, end, spread, calls.check)
+        holds = calls.read(lambda session: session.inspection.controls()).holds
+        return simulated(pages, start, end, spread, holds=holds, check=calls.check)
 
     def policies(self, entry: Entry) -> Policies:
         """How an entry catches up: its own policies, completed by the app's."""
@@ -945,6 +951,42 @@ class Client:
     def schedule_paused(self) -> SchedulePause | None:
         """The pause of the whole schedule; None if it is not paused."""
         return schedule_paused(self._calls)
+
+    def add_hold(
+        self,
+        name: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        schedule: ScheduleLike | None = None,
+        duration: float | timedelta | None = None,
+        prefix: str = "",
+        tags: Iterable[str] = (),
+        misfire: Literal["skip", "latest"] = "skip",
+        reason: str = "",
+        replace: bool = False,
+    ) -> Hold:
+        """Keep the entries with this prefix and all these tags from firing for a while.
+
+        Once, from `start` (default: now) to `end` (default: until it is removed). With `schedule`
+        and `duration`, again and again between these: each slot of the schedule begins a window.
+        Slots in a window are skipped; with ``misfire="latest"``, the newest one of each entry fires
+        at its end. Triggers and backfills are not held. Raises ValidationError, also if the name is
+        taken and `replace` is false, and NotAllowed if a guard's scope does not contain the hold.
+        """
+        wanted = Wanted(
+            start, end, schedule, duration, prefix=prefix, tags=tags, misfire=misfire, reason=reason
+        )
+        zone = self.timezone if schedule is not None else "UTC"
+        return added_hold(self._calls, name, wanted, replace=replace, timezone=zone, by=who())
+
+    def holds(self) -> tuple[Hold, ...]:
+        """The holds, by name; with a guard, those within its scope."""
+        return listed_holds(self._calls)
+
+    def remove_hold(self, name: str) -> bool:
+        """Remove a hold; False if there is none of this name. Raises NotAllowed."""
+        return removed_hold(self._calls, name)
 
     def step_down(self, to: str | None = None) -> HandOver:
         """Have the leader hand over to another replica, and wait until that one leads.

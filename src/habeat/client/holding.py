@@ -17,16 +17,13 @@ from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import NO_GUARD
 from habeat.client.history import moment
 from habeat.core.controls import (
-    HOLD,
-    HOLDS_MAX,
     PAUSE,
     WORDS_MAX,
     Controls,
     controls_of,
     stored_pauses,
-    stored_window,
 )
-from habeat.core.holds import Pause, Window
+from habeat.core.holds import Pause
 from habeat.errors import NotAllowed, SchedulePaused, ValidationError
 from habeat.schedules.schedule import to_ms
 
@@ -117,34 +114,6 @@ def check_not_paused(session: Session) -> None:
     found = controls_in(session).holds
     if found.pauses and found.pause_at(session.inspection.now_us() // 1_000):
         raise SchedulePaused()
-
-
-def held(calls: RetryingCalls, window: Window) -> Window | None:
-    """Store a hold; returns the one that had its name before."""
-    return _replaced(calls, window.name, stored_window(window))
-
-
-def released(calls: RetryingCalls, name: str) -> Window | None:
-    """Remove the hold of this name; returns it, None if there is none."""
-    return _replaced(calls, name, "")
-
-
-def _replaced(calls: RetryingCalls, name: str, after: str) -> Window | None:
-    stamp = secrets.token_hex(8)
-    found: list[Window] = []  # kept over attempts, as in `resumed_all`
-
-    def attempt(session: Session) -> Window | None:
-        stored = session.controls.read()
-        before = stored.fields.get(HOLD + name, "")
-        found.extend(controls_of("", {HOLD + name: before}).holds.windows.values())
-        word = session.controls.write(stamp, HOLD + name, before, after, most=HOLDS_MAX)
-        if word == "full":
-            raise ValidationError("name", name, f"at most {HOLDS_MAX} holds: remove some")
-        if word == "conflict":
-            raise Overtaken("")
-        return found[0] if found else None
-
-    return calls.write(attempt)
 
 
 def controls_in(session: Session) -> Controls:

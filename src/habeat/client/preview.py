@@ -16,6 +16,7 @@ from typing import Any, cast
 from habeat.client.budget import Check, unbounded
 from habeat.client.history import moment
 from habeat.core.entry import Entry
+from habeat.core.holds import NO_HOLDS, EntryHolds
 from habeat.core.offsets import jitter_ms, spread_ms
 from habeat.errors import ValidationError
 from habeat.printable import plural
@@ -37,7 +38,8 @@ class Instant:
     `nominal` and `effective` are in the schedule's own zone (UTC if it has none); ``nominal_utc``
     and ``effective_utc`` are the same instants in UTC. `marks` says what is special: "gap" (it
     replaces a local time that the clocks skip), "fold first" and "fold second" (its local time
-    occurs twice), "spread" and "jitter" (its firing is delayed by `offset`).
+    occurs twice), "spread" and "jitter" (its firing is delayed by `offset`), and what holds it:
+    "paused: all", "maintenance: NAME".
     """
 
     nominal: datetime
@@ -94,14 +96,17 @@ class Span:
         return found
 
 
-def instants_of(entry: Entry, span: Span, check: Check = unbounded) -> list[Instant]:
-    """The slots of an entry, also if it is paused."""
+def instants_of(
+    entry: Entry, span: Span, check: Check = unbounded, holds: EntryHolds = NO_HOLDS
+) -> list[Instant]:
+    """The slots of an entry, also if it is paused or held."""
     found: list[Instant] = []
     slots = span.cut(slots_of(entry, span.after_ms, check), check)
     for slot_ms, zone in _zoned(entry.schedule, slots):
         check(lambda: f"{len(found)} of {len(slots)} slots were shown")
-        marks = _marks(entry, slot_ms)
-        found.append(_instant(slot_ms, entry.effective_ms(slot_ms), zone, marks))
+        due_ms = entry.effective_ms(slot_ms)
+        marks = (*_marks(entry, slot_ms), *holds.reasons_at(due_ms))
+        found.append(_instant(slot_ms, due_ms, zone, marks))
     return found
 
 

@@ -19,6 +19,7 @@ from habeat.client.budget import Check, unbounded
 from habeat.client.history import moment
 from habeat.client.preview import slots_of
 from habeat.core.entry import Entry
+from habeat.core.holds import EntryHolds, Holds
 from habeat.core.offsets import offset_ms, spread_ms
 from habeat.entries.values import span_ms
 from habeat.errors import ValidationError
@@ -35,6 +36,7 @@ FIRINGS_MAX = 20_000_000
 CHECK_EVERY = 100
 PEAKS = 5
 ENTRIES_OF_A_PEAK = 10
+NONE_HELD = Holds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,12 @@ def simulated(
     start: datetime,
     end: datetime,
     spread: float | timedelta | None,
+    holds: Holds = NONE_HELD,
     check: Check = unbounded,
 ) -> Simulation:
     """Simulate the entries that `pages` yields; ValidationError if the period is too long.
+
+    Slots that are held are left out; the newest one of a hold with `latest` counts at its end.
 
     `pages` is called twice.
     """
@@ -100,8 +105,10 @@ def simulated(
     if not 1 <= minutes <= MINUTES_MAX:
         raise ValidationError("end", end, "after the start, by 366 days at most")
     least_ms = None if spread is None else span_ms("spread", spread)
-    plain = _Count(start_ms, minutes, 0, check)
-    counts = [plain] if least_ms is None else [plain, _Count(start_ms, minutes, least_ms, check)]
+    plain = _Count(start_ms, minutes, 0, check, holds)
+    counts = [plain]
+    if least_ms is not None:
+        counts.append(_Count(start_ms, minutes, least_ms, check, holds))
     left_out: dict[str, str] = {}
     taken = 0
     for page in pages():
@@ -138,6 +145,7 @@ class _Count:
     minutes: int
     spread_ms: int
     check: Check
+    holds: Holds
     per_minute: array[int] = field(init=False)
     looked_at: int = 0
 
@@ -182,7 +190,25 @@ class _Count:
 
     def _due(self, entry: Entry, start_ms: int, end_ms: int) -> Iterable[int]:
         spread = replace(entry, spread_ms=max(entry.spread_ms, self.spread_ms))
-        return due_times(spread, start_ms, end_ms)
+        due = due_times(spread, start_ms, end_ms)
+        holds = self.holds.of(entry)
+        return _unheld(due, holds, end_ms) if holds else due
+
+
+def _unheld(due: Iterable[int], holds: EntryHolds, end_ms: int) -> Iterator[int]:
+    """The times at which something fires, with these holds."""
+    waits_ms: int | None = None
+    for due_ms in due:
+        if waits_ms is not None and due_ms >= waits_ms:
+            yield waits_ms
+            waits_ms = None
+        held = max(holds.due_in(due_ms), key=lambda each: not each.latest, default=None)
+        if held is None:
+            yield due_ms
+        elif held.latest:
+            waits_ms = held.until_ms
+    if waits_ms is not None and waits_ms < end_ms:
+        yield waits_ms
 
 
 def due_times(entry: Entry, start_ms: int, end_ms: int) -> Iterable[int]:

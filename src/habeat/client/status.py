@@ -103,7 +103,8 @@ class Status:
     stored: host and process id of these replicas, by entry. `unregistered` has entries whose task
     the leader's code does not register, with the task: at most 100, of beat_schedule and of those
     that have been due. `findings` is all that is wrong or deserves a look, each with its code.
-    `paused` is the pause of the whole schedule, if it is paused.
+    `paused` is the pause of the whole schedule, if it is paused, and `holds_on` has the names of
+    the holds that are on.
     """
 
     at: datetime
@@ -131,6 +132,7 @@ class Status:
     unregistered: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     paused: SchedulePause | None = None
+    holds_on: tuple[str, ...] = ()
 
     @property
     def in_flight(self) -> int:
@@ -222,8 +224,9 @@ def status_of(facts: Facts, read: Read) -> Status:
             if (silence_ms := facts.now_us // 1_000 - facts.seen_ms[each.id]) > QUIET_AFTER_MS
         },
     )
-    paused = facts.controls.holds.pause_at(facts.now_us // 1_000)
-    status = replace(status, paused=shown_pause(paused))
+    holds, now_ms = facts.controls.holds, facts.now_us // 1_000
+    paused = shown_pause(holds.pause_at(now_ms))
+    status = replace(status, paused=paused, holds_on=holds.on(now_ms))
     leads = status.leader.where if status.leader else ""
     seen = replace(read.facts, leader=leads, standbys=len(status.standbys))
     found = (*assess(seen), *_other_beats(status), *_deserve_a_look(status))

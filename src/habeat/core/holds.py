@@ -137,6 +137,10 @@ class EntryHolds:
                 yield Held(PAUSED_ALL, pause.ends_ms)
         yield from self._windows_at(effective_ms)
 
+    def reasons_at(self, effective_ms: int) -> tuple[str, ...]:
+        """Why a slot that falls due at this instant will not fire then; () if it will."""
+        return tuple(dict.fromkeys(held.reason for held in self.due_in(effective_ms)))
+
     def _on(self, now_ms: int) -> Iterator[Held]:
         for pause in self.pauses:
             if pause.is_on(now_ms):
@@ -145,15 +149,22 @@ class EntryHolds:
 
     def _windows_at(self, at_ms: int) -> Iterator[Held]:
         for window in self.windows:
-            ends_ms = window.end_of(at_ms)
+            try:
+                ends_ms = window.end_of(at_ms)
+            except Exception:  # a schedule that fails holds nothing; entries go on
+                continue
             if ends_ms is not None:
                 yield Held(f"maintenance: {window.name}", ends_ms, window.latest)
 
     def next_begin_ms(self, after_ms: int) -> int | None:
         """When the next hold begins, strictly after an instant; None if there is none."""
         begins = [pause.since_ms for pause in self.pauses if pause.since_ms > after_ms]
-        found = (window.next_begin_ms(after_ms) for window in self.windows)
-        begins += [begin for begin in found if begin is not None]
+        for window in self.windows:
+            try:
+                begin_ms = window.next_begin_ms(after_ms)
+            except Exception:  # see `_windows_at`
+                continue
+            begins += [] if begin_ms is None else [begin_ms]
         return min(begins, default=None)
 
 
@@ -173,6 +184,11 @@ class Holds:
             return NO_HOLDS
         windows = tuple(each for each in self.windows.values() if each.concerns(entry))
         return EntryHolds(self.pauses, windows)
+
+    def on(self, now_ms: int) -> tuple[str, ...]:
+        """The names of the windows that are on."""
+        found = self.windows.values()
+        return tuple(each.name for each in found if any(EntryHolds((), (each,)).due_in(now_ms)))
 
     def pause_at(self, now_ms: int) -> Pause | None:
         """The pause of the whole schedule that is on; None if there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.verification.mutations.device import HOLDS, PAUSE_ALL, PAUSING, Device
+from tests.verification.mutations.device import HOLDING, HOLDS, PAUSE_ALL, PAUSING, Device
 
 _HOLDS = "core/holds.py"
 _CATCHUP = "core/catchup.py"
@@ -72,6 +72,22 @@ ALL = [
         "return self._until(cursor_ms, self._unheld(slot_ms, self._last_misfire_ms))",
         "return self._until(cursor_ms, self._last_misfire_ms)",
         HOLDS,
+    ),
+    Device(
+        "hold: a tenant's own scope",
+        "No tenant holds the entries of another",
+        "client/windows.py",
+        "    if not window.prefix.startswith(scope.prefix):\n",
+        "    if False:\n",
+        HOLDING,
+    ),
+    Device(
+        "hold: a tenant replaces its own only",
+        "No tenant ends a hold that is not its own",
+        "client/windows.py",
+        "    if not scope.has_name(name) or not known or (before and not found):\n",
+        "    if False:\n",
+        HOLDING,
     ),
     Device(
         "controls: a damaged one",
