@@ -30,7 +30,7 @@ acceptance: $(VENV)/.has-test ## real processes killed, frozen and cut off; the 
 
 slow: $(VENV)/.has-test ## the other slow tests: each example, switches from other schedulers and back
 	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile tests/unit tests/integration \
-	  tests/system/examples tests/system/migrate $(ARGS)
+	  tests/system/examples tests/system/migrate tests/system/top $(ARGS)
 
 manifests: $(VENV)/.has-test $(VENV)/.has-deploy ## deploy/: schemas, units, and beats started as the manifests say
 	$(BIN)/python -m pytest tests/deployment -m slow $(ARGS)

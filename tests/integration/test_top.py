@@ -108,6 +108,20 @@ def test_records_that_come_too_fast_are_left_out(
     assert [each.entry for each in found.records] == ["e0", "e1", "e2", "e3", "e4"]
 
 
+def test_of_many_records_before_the_first_look_the_newest_are_read(
+    client: Client, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("habeat.cli.top.looking.BEFORE", 2)
+    token = bench.lead()
+    for name in ("e0", "e1", "e2"):
+        fire(bench, name, token)
+    looker = Looker(client)
+    for _ in range(2):
+        found = looker.look()
+        assert found.is_sampled  # until the five minutes are over
+        assert [each.entry for each in found.records] == ["e1", "e2"]
+
+
 def test_while_redis_is_away_what_was_known_stays(
     client: Client, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,8 @@ from habeat.cli.top.page import Page, Wishes, painted, unpainted
 from habeat.cli.top.terminal import BACKSPACE, ENTER, ESCAPE, _keys
 from habeat.cli.top.window import SPAN, Window
 from habeat.cli.wrapping import width_of
-from habeat.client import LedgerRecord, Status
+from habeat.client import Event, LedgerRecord, Status
+from habeat.client.events import EventReplica
 from habeat.client.replicas import Leader, Replica
 from habeat.client.status import Accounting, EntryCounts
 from habeat.core.health import Finding, Severity
@@ -66,7 +67,7 @@ def view(*records: LedgerRecord, **other: object) -> View:
     window = Window()
     window.add(records, NOW)
     due = [("soon", NOW + timedelta(seconds=4)), ("late", NOW - timedelta(seconds=9))]
-    found = View(NOW, status(), due, records, window)
+    found = View(NOW, status(), due, records, window=window)
     return replace(found, **other)  # type: ignore[arg-type]
 
 
@@ -157,6 +158,22 @@ def test_colours_are_added_and_take_no_room() -> None:
     coloured = Page(80, 24, painted, "keys").of(found, Wishes())
     assert "\x1b[" not in "".join(plain)
     assert "\x1b[31mfailed\x1b[0m" in "".join(coloured)
+
+
+def test_events_stand_between_the_records() -> None:
+    replica = EventReplica("id", "web-2", 7, 5)
+    at = NOW - timedelta(seconds=2)
+    event = Event("1-0", at, "broker_available", None, replica, at, at, "", "")
+    lines = shown(view(record("e-first", 3), record("e-last", 1), events=[event])).splitlines()
+    order = [
+        lines.index(next(line for line in lines if word in line))
+        for word in ("e-first", "event", "e-last")
+    ]
+    assert order == sorted(order)
+    assert "the broker takes messages again" in lines[order[1]]
+    assert "event" not in shown(
+        view(record("e-last", 1), events=[event]), wishes=Wishes(filter="e-")
+    )
 
 
 def test_a_filter_chooses_entries_by_a_part_of_their_names() -> None:

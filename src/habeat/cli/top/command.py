@@ -138,4 +138,5 @@ def _json(view: View) -> Mapping[str, Any]:
         "outcomes": window.outcomes(),
         "next_due": [{"entry": name, "at": at} for name, at in view.upcoming],
         "records": view.records,
+        "events": view.events,
     }

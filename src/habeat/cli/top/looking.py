@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from habeat.cli.top.window import SPAN, Window
-from habeat.client import Client, LedgerRecord, Status
+from habeat.client import Client, Event, LedgerRecord, Status
 from habeat.client.history import Follower
 from habeat.errors import CallTimeout, RedisUnavailable
 
@@ -17,6 +17,8 @@ from habeat.errors import CallTimeout, RedisUnavailable
 UPCOMING = 200
 #: How many records are read for the figures of the time before the first look.
 BEFORE = 5_000
+#: How many events are shown among the records: those of the last hour, the newest.
+EVENTS, EVENTS_SINCE = 20, timedelta(hours=1)
 #: How many pages of new records one look reads. If there are more, it goes on with the newest.
 PAGES = 5
 
@@ -36,6 +38,7 @@ class View:
     status: Status | None = None
     upcoming: Sequence[tuple[str, datetime]] = ()
     records: Sequence[LedgerRecord] = ()
+    events: Sequence[Event] = ()
     window: Window | None = None
     is_sampled: bool = False
     away: str = ""
@@ -49,12 +52,15 @@ class Looker:
         self._client = client
         self._window = Window()
         self._follower: Follower | None = None
+        #: When records had to be left out: for five minutes, the figures are of a part.
+        self._left_out: datetime | None = None
         self._last: View = View()
 
     def look(self) -> View:
         """What there is now. Raises HabeatError."""
         status = self._client.status()
-        is_sampled = self._read(status.at)
+        if self._read(status.at):
+            self._left_out = status.at
         window = Window()
         window.add(self._window.records, status.at)  # a copy: the screen reads it meanwhile
         return View(
@@ -62,8 +68,9 @@ class Looker:
             status=status,
             upcoming=self._client.upcoming(UPCOMING),
             records=tuple(window.records)[-UPCOMING:],
+            events=self._client.events(since=EVENTS_SINCE, limit=EVENTS)[::-1],
             window=window,
-            is_sampled=is_sampled,
+            is_sampled=self._left_out is not None and status.at - self._left_out <= SPAN,
         )
 
     def try_to_look(self) -> View:
@@ -73,27 +80,21 @@ class Looker:
         except AWAY as error:
             last = self._last
             away_s = last.away_s if last.away else time.monotonic()
-            self._last = View(
-                last.at,
-                last.status,
-                last.upcoming,
-                last.records,
-                last.window,
-                away=str(error),
-                away_s=away_s,
-            )
+            self._last = replace(last, away=str(error), away_s=away_s)
         return self._last
 
     def _read(self, now: datetime) -> bool:
         """Read the new records; returns whether some had to be left out."""
+        is_cut = False
         if self._follower is None:
             before = self._client.history(since=SPAN, limit=BEFORE)[::-1]
             self._window.add(before, now)
             self._follower = self._client._follower(None, (), before[-1].id if before else None)
+            is_cut = len(before) == BEFORE
         for _ in range(PAGES):
             self._window.add(self._follower.look(), now)
             if self._follower.is_caught_up:
-                return False
+                return is_cut
         self._follower = self._client._follower(None, (), None)
         return True
 

@@ -21,7 +21,7 @@ from habeat.cli.top.looking import View
 from habeat.cli.top.window import LATELY, SPAN, Window
 from habeat.cli.watching import states_in_words
 from habeat.cli.wrapping import width_of
-from habeat.client import LedgerRecord, Replica, Status
+from habeat.client import Event, LedgerRecord, Replica, Status
 from habeat.client.history import moment
 from habeat.core.health import Finding, Severity
 from habeat.core.leadership import CAUSES
@@ -38,6 +38,8 @@ STANDBYS_SHOWN = 3
 SPARK = 30
 DUE_WIDTH, RECORD_WIDTH = 24, 38
 NAME_LEAST, NAME_MOST = 8, 40
+#: As much as there is left of the row.
+WHOLE = 10_000
 #: In place of a style, for cells that have the name of an entry.
 NAME = "name"
 KEYS = "q quit   p pause   / filter"
@@ -161,7 +163,7 @@ class Page:
         if view.status is None:
             return
         due = [each for each in view.upcoming if wishes.wants(each[0])]
-        records = [each for each in view.records if wishes.wants(each.entry)]
+        records = _by_time(view, wishes)
         if lines is None:
             yield from self._due(due[:10], view, self._columns)
             yield from self._ledger(records[-10:], self._columns)
@@ -186,22 +188,16 @@ class Page:
             clock = (f"{at.astimezone():%a %H:%M:%S}", DUE_WIDTH - 10, "dim")
             yield self._row([distance, clock, (shown_name(name), columns, NAME)], columns)
 
-    def _ledger(self, records: Sequence[LedgerRecord], columns: int) -> Iterator[str]:
+    def _ledger(self, found: Sequence[LedgerRecord | Event], columns: int) -> Iterator[str]:
         yield self._cell("LEDGER", columns, "bold")
-        longest = max((width_of(printable(shown_name(each.entry))) for each in records), default=0)
+        names = [each.entry for each in found if isinstance(each, LedgerRecord)]
+        longest = max((width_of(printable(shown_name(name))) for name in names), default=0)
         room = min(NAME_MOST, longest + 2, max(NAME_LEAST, columns - RECORD_WIDTH))
-        for each in records:
-            late = "" if each.lateness_ms is None else milliseconds(each.lateness_ms)
-            many = f"{plural(each.count, 'slot')}; " if each.count > 1 else ""
-            why = "" if each.outcome == "sent" and not each.reason else many + each.why
-            parts = [
-                (f"{each.at.astimezone():%H:%M:%S}.{each.at.microsecond // 1_000:03}", 13, "dim"),
-                (each.outcome, 11, COLOURS.get(each.outcome, "")),
-                (shown_name(each.entry), room, NAME),
-                (late, 10, "dim"),
-                (why, columns, ""),
-            ]
-            yield self._row(parts, columns)
+        for each in found:
+            at = each.at.astimezone()
+            clock = (f"{at:%H:%M:%S}.{at.microsecond // 1_000:03}", 13, "dim")
+            parts = _parts(each, room) if isinstance(each, LedgerRecord) else _event_parts(each)
+            yield self._row([clock, *parts], columns)
 
     def _foot(self, view: View, wishes: Wishes) -> str:
         if wishes.is_typing:
@@ -240,8 +236,32 @@ def _beside(left: Sequence[str], right: Sequence[str], columns: int) -> Iterator
         yield f"{first}  {right[at] if at < len(right) else ''}"
 
 
-def _last(records: Sequence[LedgerRecord], count: int) -> Sequence[LedgerRecord]:
-    return records[-count:] if count > 0 else ()
+def _by_time(view: View, wishes: Wishes) -> Sequence[LedgerRecord | Event]:
+    """The records that are wanted, with the events between them; a filter leaves these out."""
+    records = [each for each in view.records if wishes.wants(each.entry)]
+    events = () if wishes.filter else view.events
+    return sorted([*records, *events], key=lambda each: each.at)
+
+
+def _parts(record: LedgerRecord, room: int) -> list[tuple[str, int, str]]:
+    """The cells of a record, with their widths and styles; `room` is for the name."""
+    late = "" if record.lateness_ms is None else milliseconds(record.lateness_ms)
+    many = f"{plural(record.count, 'slot')}; " if record.count > 1 else ""
+    why = "" if record.outcome == "sent" and not record.reason else many + record.why
+    return [
+        (record.outcome, 11, COLOURS.get(record.outcome, "")),
+        (shown_name(record.entry), room, NAME),
+        (late, 10, "dim"),
+        (why, WHOLE, ""),
+    ]
+
+
+def _event_parts(event: Event) -> list[tuple[str, int, str]]:
+    return [("event", 11, "cyan"), (event.sentence, WHOLE, "cyan")]
+
+
+def _last(found: Sequence[LedgerRecord | Event], count: int) -> Sequence[LedgerRecord | Event]:
+    return found[-count:] if count > 0 else ()
 
 
 def _verdict(view: View) -> tuple[str, str]:
