@@ -61,5 +61,6 @@ def test_json_of_what_a_client_returns(capsys: pytest.CaptureFixture[str]) -> No
     assert (said["entry"]["state"], said["entry"]["misfire"]) == ("paused", "all")
     assert said["entry"]["next_due"] == "1970-01-01T00:00:01.000Z"
     assert said["entry"]["schedule"]["kind"] == "interval"
-    assert said["rows"] == [{"entry": "a", "count": 1, "p50_ms": 2, "p99_ms": 3, "max_ms": 4}]
+    figures = {"count": 1, "p50_ms": 2, "p90_ms": 0, "p99_ms": 3, "max_ms": 4}
+    assert said["rows"] == [{"entry": "a", **figures}]
     assert said["day"] == "2026-01-02"
