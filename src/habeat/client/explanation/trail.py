@@ -14,7 +14,7 @@ from itertools import islice
 from habeat.client.budget import Check, unbounded
 from habeat.client.history import in_time
 from habeat.core.firing import Outcome
-from habeat.store.inspection import Inspection, Record
+from habeat.store.inspection import LEDGER_PAGE, Inspection, Record
 
 #: How many records of all entries are read from the slot on.
 AHEAD = 2_000
@@ -85,11 +85,13 @@ class TrailFinder:
         return self.trail
 
     def _read_from(self, at_ms: int, count: int) -> None:
-        """Read the records of all entries that were written from `at_ms` on."""
+        """Read the records of all entries from `at_ms` on; up to the page that has the outcome."""
         found = islice(self._inspection.ledger(at_ms, newest_first=False), count)
-        for record in found:
+        for number, record in enumerate(found, 1):
             if record.entry == self._name:
                 self._take(record)
+            if number % LEDGER_PAGE == 0 and self.trail.record is not None:
+                break
 
     def _take(self, record: Record) -> None:
         """Keep a record that is about the slot, or about the instant."""
