@@ -118,7 +118,7 @@ def broker_server() -> Iterator[Server]:
 
 @pytest.fixture
 def stage(make_fleet: MakeFleet, valkey: Server, broker_server: Server) -> Iterator[Stage]:
-    conf = {"broker_url": broker_server.url(), "worker_hijack_root_logger": False}
+    conf = {"broker_url": broker_server.url(), "habeat_heartbeat_file": "alive"}
     schedule = '{f"e{i:05d}": {"task": "proj.work", "schedule": 1.0} for i in range(20)}'
     fleet = make_fleet(valkey, conf, schedule, more=_MORE)
     fleet.start(2)
@@ -151,6 +151,8 @@ def test_each_staged_fault_is_named(stage: Stage, broker_server: Server) -> None
     hang.unlink()
     stage.well()
 
+    touched = fleet.folder / "alive.ok"
+    assert touched.exists()
     broker_server.pause()
     stage.named("broker_unavailable", "dispatch_stalled", "tick_hangs")
     stage.logged("the broker takes no messages")
@@ -171,6 +173,11 @@ def test_each_staged_fault_is_named(stage: Stage, broker_server: Server) -> None
     stage.named("dispatch_stalled", "no_leader")
     leader.cont()
     stage.well()
+
+    stored = fleet.client.hlen(fleet.key("entries"))
+    fleet.client.delete(fleet.key("entries"))
+    stage.named("entries_gone", "keys_repaired")
+    until(lambda: fleet.client.hlen(fleet.key("entries")) == stored, 30, "they are stored again")
 
     fleet.client.flushall()
     stage.named("data_lost")

@@ -221,6 +221,7 @@ def test_a_suspect_that_ticks_and_sends_nothing_is_taken_over_at_the_next_look(
 def test_another_leader_than_the_suspect_is_left_alone(field: Field) -> None:
     one, other = field.replica("a"), field.replica("b")
     assert one.step()
+    field.run(other, 1_000)
     other.suspect("1:another")
     field.run(other, 1_000)
     assert not other.leading
