@@ -922,6 +922,31 @@ def test_history_follows_what_is_written(
         assert len(lines) == 5
 
 
+def test_following_shows_events_as_they_are_stored(
+    shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def happens(code: str) -> None:
+        valkey.admin.xadd(BASE + "events", {"code": code, "since": 1_000, "until": 4_000})
+
+    turns = iter((lambda: happens("redis_unavailable"), lambda: happens("broker_available")))
+
+    def wait(calls: Any, seconds: float) -> None:
+        turn = next(turns, None)
+        if turn is None:
+            raise KeyboardInterrupt
+        turn()
+
+    monkeypatch.setattr("habeat.client.calls.RetryingCalls.wait", wait)
+    happens("broker_unavailable")
+    lines = [json.loads(line) for line in shell.ok("history", "--follow", "--json").splitlines()]
+    assert [line["code"] for line in lines] == [
+        "broker_unavailable",
+        "redis_unavailable",
+        "broker_available",
+    ]
+    assert {line["kind"] for line in lines} == {"event"}
+
+
 def test_following_survives_an_outage_of_redis(
     shell: Shell, valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

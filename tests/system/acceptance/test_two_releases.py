@@ -173,6 +173,10 @@ def test_entries_and_requests_of_either_release_are_served(
             20,
             lambda: f"{client.history()}\n{fleet.logs()}",
         )
+        # An older leader says nowhere on which host it runs, so no host is shown.
+        (sent,) = client.history("old", limit=1, outcome="sent")
+        assert (sent.host is None) == older_leads
+        assert all(event.by.host for event in client.events(code="leader_acquired"))
         found = json.loads(both.client("print(json.dumps(client.get('new').description))"))
         assert found == "by the older"
         assert client.get("old").description == "by the newer"
