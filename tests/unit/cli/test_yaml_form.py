@@ -39,6 +39,15 @@ def test_other_readers_of_yaml_take_it_for_a_text_too(text: str) -> None:
     assert yaml.safe_load(to_yaml({"a": text})) == {"a": text}
 
 
+@pytest.mark.parametrize("word", ["y", "N", "yes", "Off", "null", "nan", "08:00", "1e3", "a b"])
+def test_a_word_that_some_reader_takes_for_something_else_is_in_quotes(word: str) -> None:
+    assert to_yaml({"a": word}) == f'a: "{word}"\n'
+
+
+def test_other_words_are_not_in_quotes() -> None:
+    assert to_yaml({"task": "proj.tasks.nightly-report"}) == "task: proj.tasks.nightly-report\n"
+
+
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text() | st.sampled_from(TRAPS),
