@@ -249,6 +249,29 @@ def test_restoring_twice_changes_nothing_more(client: Client, admin: Any) -> Non
     assert (again.added, len(again.left)) == ((), WRITTEN + 5)
 
 
+# -- holds ---------------------------------------------------------------------------------------
+
+
+def test_holds_come_back_and_go_when_the_restore_is_undone(client: Client, admin: Any) -> None:
+    client.add_hold("release", prefix="x", reason="why")
+    document = made(client)
+    admin.flushall()
+    report, undo = back(client, document)
+    assert len(report.controls) == 1
+    assert [(each.name, each.reason) for each in client.holds()] == [("release", "why")]
+    assert not back(client, document)[0].controls
+    assert len(back(client, undo)[0].controls) == 1
+    assert client.holds() == ()
+
+
+def test_a_hold_that_is_here_stays_as_it_is(client: Client) -> None:
+    client.add_hold("release", reason="old")
+    document = made(client)
+    client.add_hold("release", reason="new", replace=True)
+    back(client, document, replace=True)
+    assert [each.reason for each in client.holds()] == ["new"]
+
+
 # -- entries of beat_schedule -------------------------------------------------------------------
 
 

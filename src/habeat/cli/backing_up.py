@@ -133,11 +133,13 @@ def _say_report(report: RestoreReport, undo: Path) -> None:
         (report.changed, "changed"),
         (report.paused, "paused"),
         (report.removed, "removed"),
-        (report.controls, "added to the controls"),
     ):
         if names:
             more = ", …" if len(names) > NAMES_SHOWN else ""
             say(f"{len(names)} {would}{what}: {', '.join(names[:NAMES_SHOWN])}{more}")
+    if report.controls:
+        would = "" if report.written else "would "
+        say(f"holds and pauses of the schedule that {would}change: {', '.join(report.controls)}")
     if report.continued:
         say(f"{entries_counted(len(report.continued))} of these continue from their positions")
     if report.left:

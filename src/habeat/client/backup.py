@@ -86,13 +86,18 @@ class SavedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup that was read. `remove` is what undoing a restore removes: names, with digests."""
+    """A backup that was read.
+
+    `remove` and `remove_controls` are what undoing a restore removes: names with digests, and
+    controls with their values.
+    """
 
     prefix: str
     made_at: str
     entries: Sequence[SavedEntry]
     controls: Mapping[str, str] = field(default_factory=dict)
     remove: Mapping[str, str] = field(default_factory=dict)
+    remove_controls: Mapping[str, str] = field(default_factory=dict)
     undoes: bool = False
 
     @classmethod
@@ -114,6 +119,7 @@ class Backup:
             entries=found,
             controls=_texts(data, "controls"),
             remove=_texts(undo, "remove") if isinstance(undo, Mapping) else {},
+            remove_controls=_texts(undo, "remove_controls") if isinstance(undo, Mapping) else {},
             undoes=isinstance(undo, Mapping),
         )
 
@@ -122,11 +128,12 @@ def backed_up(
     calls: RetryingCalls,
     progress: Progress | None = None,
     only: Sequence[str] | None = None,
-    undo: Mapping[str, str] | None = None,
+    undo: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
     """The document of all entries, or of `only` these.
 
-    With `undo`, it undoes a restore that adds these names. NotAllowed for a client with a guard.
+    With `undo`, it undoes a restore that adds what is in there. NotAllowed for a client with a
+    guard.
     """
     if calls.guard is not NO_GUARD:
         raise NotAllowed("", "backup", "clients without a guard: a backup has all entries")
@@ -143,8 +150,8 @@ def backed_up(
         "made_at": moment(at_ms).isoformat(timespec="milliseconds"),
         "prefix": calls.location.prefix,
         "entries": entries,
-        "controls": controls,
-        **({} if undo is None else {"undo": {"remove": dict(undo)}}),
+        "controls": controls if undo is None else {},
+        **({} if undo is None else {"undo": undo}),
     }
 
 

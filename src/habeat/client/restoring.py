@@ -17,6 +17,7 @@ removes the second, unless someone has changed them since.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -58,7 +59,7 @@ class RestoreReport:
 
     `left` has the entries that stay as they are, and `refused` those that cannot be restored, each
     with the reason. `continued` has those of `added` that do not start now, but continue from a
-    position. `controls` are the names of holds and other controls that were added.
+    position. `controls` are the holds and pauses of the whole schedule that were added or removed.
     """
 
     added: tuple[str, ...] = ()
@@ -118,23 +119,27 @@ def restored(
     if backup.undoes:
         terms = replace(terms, replace=True)
     restoring = _Restoring(calls, backup, terms)
-    steps = restoring.planned()
+    steps, controls = restoring.planned(), calls.read(restoring.controls)
     if keep_undo is None:
-        return _report(steps, calls.read(restoring.missing_controls), written=False)
-    keep_undo(_undo(calls, steps))
+        return _report(steps, sorted(controls), written=False)
+    keep_undo(_undo(calls, steps, controls))
     done: list[Step] = []
     for batch in restoring.batches():
         calls.check(f"{len(done)} of {total} entries were restored; restore again to continue")
         done += restoring.write(batch)
         if progress is not None:
             progress(len(done), total)
-    return _report(done, calls.write(restoring.write_controls), written=True)
+    calls.write(restoring.write_controls)
+    return _report(done, sorted(controls), written=True)
 
 
-def _undo(calls: RetryingCalls, steps: Sequence[Step]) -> dict[str, Any]:
+def _undo(
+    calls: RetryingCalls, steps: Sequence[Step], controls: Mapping[str, tuple[str, str]]
+) -> dict[str, Any]:
     touched = [step.name for step in steps if step.what in ("changed", "paused", "removed")]
     added = {step.name: step.digest for step in steps if step.what == "added"}
-    return backed_up(calls, only=touched, undo=added)
+    new = {name: after for name, (_, after) in controls.items() if after}
+    return backed_up(calls, only=touched, undo={"remove": added, "remove_controls": new})
 
 
 def _report(steps: Sequence[Step], controls: Sequence[str], *, written: bool) -> RestoreReport:
@@ -186,17 +191,20 @@ class _Restoring:
             swap_or_conflict(self._calls, partial(self._removing, removed))
         return steps
 
-    def missing_controls(self, session: Session) -> list[str]:
-        """The controls of the backup that are not here."""
-        here = session.controls.read().fields
-        return sorted(name for name in self._backup.controls if name not in here)
+    def controls(self, session: Session) -> dict[str, tuple[str, str]]:
+        """The controls to add and, to undo a restore, to remove: before and after."""
+        here, wanted = session.controls.read().fields, self._backup.controls
+        added = {name: ("", value) for name, value in wanted.items() if name not in here}
+        gone = self._backup.remove_controls.items()
+        return {
+            **added,
+            **{name: (value, "") for name, value in gone if here.get(name) == value},
+        }
 
-    def write_controls(self, session: Session) -> list[str]:
-        """Add the controls that are not here."""
-        for name in self.missing_controls(session):
-            stamp = session.controls.read().stamp
-            session.controls.write(stamp, name, "", self._backup.controls[name], "changed")
-        return sorted(self._backup.controls)
+    def write_controls(self, session: Session) -> None:
+        """Add and remove controls. What someone else writes meanwhile stays."""
+        for name, (before, after) in self.controls(session).items():
+            session.controls.write(secrets.token_hex(8), name, before, after)
 
     # -- the writes of a batch, each all or nothing --------------------------------------------
 
