@@ -51,7 +51,7 @@ ALL = [
         "restore: undone first",
         "What undoes a restore is kept before anything is written",
         _RESTORING,
-        "    keep_undo(_undo(calls, steps))\n",
+        "    keep_undo(_undo(calls, steps, controls))\n",
         "",
         BACKUP,
     ),
