@@ -366,3 +366,12 @@ def test_a_slot_that_broke_its_start_by_says_so(client: Client, beat: Beat) -> N
     slot = fired(client, beat, start_by=5)
     links = client.explain("report", slot).links
     assert any("later than its start_by of 5.0 s" in link.detail for link in links)
+
+
+def test_an_entry_without_another_slot_says_why(client: Client, beat: Beat) -> None:
+    slot = fired(client, beat, "other")
+    beat.caller.do(lambda c: c.hset(f"{BASE}entries", "other", "{"))
+    found = client.explain("other")
+    assert found.slot == slot
+    assert found.following is not None
+    assert found.following.sentence.startswith("no slot to come: the entry is quarantined: ")

@@ -15,6 +15,7 @@ from habeat.core.firing import Firing
 from habeat.core.holds import NEVER_MS, PAUSED_ALL, Held
 from habeat.entries.spans import milliseconds
 from habeat.printable import plural
+from habeat.schedules.custom import Code
 
 #: A slot that is due for less than this is being sent now, as far as anyone can tell.
 PROMPT_MS = 2_000
@@ -100,6 +101,19 @@ def explain_coming(facts: Facts, entry: Entry) -> Explanation:
     else:
         sentence = f"not fired yet: due for {milliseconds(waits_ms)}"
     return _explanation(facts, "pending", sentence, links)
+
+
+def none_to_come(entry: Entry) -> str:
+    """Why an entry has no slot after the present, in a sentence."""
+    if entry.state.quarantined is not None:
+        why = f"the entry is quarantined: {entry.state.quarantined}"
+    elif isinstance(entry.schedule, Code):
+        why = "only beat's code knows the slots of this schedule"
+    elif entry.end_ms is not None:
+        why = f"the entry ends at {chain.exact(entry.end_ms)}"
+    else:
+        why = "its schedule has none, or is too expensive to search"
+    return f"no slot to come: {why}"
 
 
 def _before(facts: Facts) -> list[Link]:

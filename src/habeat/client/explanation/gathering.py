@@ -16,6 +16,7 @@ from habeat.client.explanation.coming import (
     explain_given_up,
     explain_in_flight,
     explain_unknown,
+    none_to_come,
 )
 from habeat.client.explanation.facts import Facts, InFlight, Leading, QueueLook
 from habeat.client.explanation.links import Explanation
@@ -94,12 +95,20 @@ class _Explainer:
             last_ms = self._last_slot_ms(last_ms - 1)  # its offset is not over yet
         next_ms = self._after(self._now_ms if last_ms is None else last_ms)
         if next_ms is None:
-            return replace(self._explained(self._now_ms, last_ms), asked=None)
+            last = replace(self._explained(self._now_ms, last_ms), asked=None)
+            return last if self._entry is None else self._with_no_next(last, self._entry)
         following = replace(self._explained(next_ms, next_ms), asked=None)
         if last_ms is None:
             return following
         last = replace(self._explained(self._now_ms, last_ms), asked=None, following=following)
         return following if last.outcome == "no slot" else last
+
+    def _with_no_next(self, last: Explanation, entry: Entry) -> Explanation:
+        """The last slot, followed by why no other one comes."""
+        none = Explanation(
+            self._name, None, None, None, outcome="no slot", sentence=none_to_come(entry)
+        )
+        return none if last.outcome == "no slot" else replace(last, following=none)
 
     # -- the schedule ---------------------------------------------------------------------------
 
