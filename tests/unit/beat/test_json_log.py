@@ -64,7 +64,7 @@ def test_a_hostile_name_makes_neither_a_second_line_nor_another_event(
     assert line["entry"] == name or len(name) > FACT_MAX_CHARS or name == "\ud800"
     assert len(line["entry"]) <= FACT_MAX_CHARS + 1
     assert stream.getvalue().isascii()
-    stream.getvalue().encode()
+    line["entry"].encode()  # it has no lone surrogate, which strict readers refuse
 
 
 def test_an_exception_is_its_type_and_its_innermost_frames(lines: Lines) -> None:

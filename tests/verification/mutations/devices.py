@@ -16,6 +16,7 @@ from tests.verification.mutations import (
     in_migration,
     in_names,
     in_protocol,
+    in_reporting,
     in_schedules,
     in_scripts,
     in_shadow,
@@ -28,6 +29,7 @@ from tests.verification.mutations.device import Device
 PARTS: dict[str, list[Device]] = {
     "Scripts: every check": in_scripts.ALL,
     "Stored events": in_events.ALL,
+    "Signals, alarms, pings, the log": in_reporting.ALL,
     "Leadership: trust, watching, stopping": in_leadership.ALL,
     "Dispatch, catch-up, edits": in_engine.ALL,
     "Bulkheads: whose fault, whose key": in_faults.ALL,

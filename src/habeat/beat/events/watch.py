@@ -141,6 +141,8 @@ class EventWatch:
                 self._trouble.over("events")
             except StoreUnavailable:
                 self._after = None  # the loop logs it; the position is in Redis
+                if self._promises is not None:
+                    self._promises.rest()
             except Exception as error:
                 self._after = None
                 text = "habeat: reporting events failed (%r); dispatch continues"
