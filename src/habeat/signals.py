@@ -43,9 +43,9 @@ class EventSignal(Signal):  # type: ignore[misc]
         return found
 
 
-#: This replica leads from now on. `cause`: why the lease was free.
-leader_acquired = EventSignal("leader_acquired", "lease_epoch", "cause")
-#: This replica no longer leads. `cause` says why.
+#: This replica leads from now on. `cause`: why the lead changed; `gap_ms`: for how long none led.
+leader_acquired = EventSignal("leader_acquired", "lease_epoch", "cause", "previous", "gap_ms")
+#: This replica no longer leads. `cause` is "stop", "step-down", "broker", "failures" or a sentence.
 leader_lost = EventSignal("leader_lost", "cause")
 #: The message of a slot, or of a trigger or backfill (`request_id`), is in the broker.
 slot_dispatched = EventSignal("slot_dispatched", *_SLOT)

@@ -388,6 +388,7 @@ class Replica:
             "habeat: the broker takes no messages from this replica, but answers a standby: "
             "handing over, and not competing for the lease for %d s",
             SIT_OUT_MS // 1_000,
+            cause="broker",
         )
         self._election.resign(SIT_OUT_MS, "broker")
 

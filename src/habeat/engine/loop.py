@@ -241,6 +241,7 @@ class Engine:
                 "habeat: %d ticks failed in a row; handing over",
                 self._bugs,
                 level=Level.ERROR,
+                cause="failures",
             )
             with contextlib.suppress(StoreUnavailable):
                 self._election.resign(GIVE_WAY_MS, "failures")

@@ -76,5 +76,8 @@ def test_every_slot_is_signalled_though_other_receivers_hang_and_raise(
     assert {each["app"] for each in signals_in(fleet.folder)} == {"proj"}
     leads = [each for each in signals_in(fleet.folder) if each["signal"] == "leader_acquired"]
     assert len({each["replica"] for each in leads}) == 2
+    lost = [each for each in signals_in(fleet.folder) if each["signal"] == "leader_lost"]
+    assert {each["cause"] for each in lost} == {"stop"}
+    assert lost[0]["replica"] in {each["replica"] for each in leads}
     assert "proj.hangs of the signal" in fleet.logs()
     assert "proj.raises of the signal" in fleet.logs()

@@ -109,8 +109,8 @@ def every_signal() -> list[EventSignal]:
 def test_a_signal_has_the_name_of_its_code() -> None:
     assert {signal.name for signal in every_signal()} == set(signals.__all__)
     assert {signal.name for signal in every_signal()} <= set(EventCode)
-    assert {signal.name: str(code) for code, (signal, _) in OF_EVENT.items()} == {
-        signal.name: signal.name for signal, _ in OF_EVENT.values()
+    assert {str(code) for code, (signal, _) in OF_EVENT.items() if signal.name != str(code)} == {
+        "handing_over"
     }
 
 

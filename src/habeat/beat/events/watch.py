@@ -49,8 +49,12 @@ OF_OUTCOME: Mapping[Outcome, EventSignal] = {
 }
 #: The signals of other events, and the facts that they carry.
 OF_EVENT: Mapping[EventCode, tuple[EventSignal, tuple[str, ...]]] = {
-    EventCode.LEADER_ACQUIRED: (signals.leader_acquired, ("lease_epoch", "cause")),
+    EventCode.LEADER_ACQUIRED: (
+        signals.leader_acquired,
+        ("lease_epoch", "cause", "previous", "gap_ms"),
+    ),
     EventCode.LEADER_LOST: (signals.leader_lost, ("cause",)),
+    EventCode.HANDING_OVER: (signals.leader_lost, ("cause",)),
     EventCode.ENTRY_QUARANTINED: (signals.entry_quarantined, ("entry", "cause")),
     EventCode.CIRCUIT_OPENED: (signals.circuit_opened, ("entry", "cause")),
     EventCode.CIRCUIT_CLOSED: (signals.circuit_closed, ("entry",)),
