@@ -31,7 +31,13 @@ class Store:
 
 def _election() -> Any:
     return SimpleNamespace(
-        known=Known("c", 1), won=None, holder=None, inert="", barred="", placed=lambda _: None
+        known=Known("c", 1),
+        won=None,
+        holder=None,
+        leader="",
+        inert="",
+        barred="",
+        placed=lambda _: None,
     )
 
 
