@@ -31,6 +31,7 @@ from habeat.client.status import Accounting, EntryCounts, Status
 from habeat.client.stepping_down import HandOver
 from habeat.client.syncing import SyncPlan
 from habeat.client.windows import Hold
+from habeat.core.change_record import Author, Way
 from habeat.core.circuit import Circuit
 from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, Owner, Policies
 from habeat.core.events import EventCode
@@ -41,6 +42,7 @@ __all__ = [
     "Accounting",
     "Adoption",
     "AsyncClient",
+    "Author",
     "Backfill",
     "ChangeRecord",
     "Circuit",
@@ -96,4 +98,5 @@ __all__ = [
     "Status",
     "SyncPlan",
     "Trend",
+    "Way",
 ]

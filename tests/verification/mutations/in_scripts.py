@@ -999,7 +999,7 @@ LEASE_SCRIPTS = [
         CONTROLS,
         "acquire: reserved for a moment",
         "A successor that died holds no one up",
-        "if cause ~= 'released' or since_us < 0 or since_us >= RESERVED_US then",
+        "if cause ~= 'released' or 0 > since_us or since_us >= RESERVED_US then",
         "if cause ~= 'released' then",
     ),
     _in(

@@ -44,7 +44,7 @@ end
 local RESERVED_US = 3000000
 local function successor()
   local since_us = NOW_US - (tonumber(released_us or '') or 0)
-  if cause ~= 'released' or since_us < 0 or since_us >= RESERVED_US then
+  if cause ~= 'released' or 0 > since_us or since_us >= RESERVED_US then
     return ''
   end
   local asked = redis.pcall('HGET', BASE .. 'controls', 'step_down')
