@@ -146,7 +146,8 @@ def test_empty_states_say_what_to_do_next(shell: Shell) -> None:
     assert "no slot has fired yet (triggers" in shell.ok("drift")
     assert "no records" in shell.ok("history")
     assert "leave the options out" in shell.ok("list", "--prefix", "x")
-    assert shell.json("list") == shell.json("history") == shell.json("drift") == []
+    assert shell.json("list") == shell.json("history") == []
+    assert [(row["entry"], row["count"]) for row in shell.json("drift")] == [(None, 0)]
 
 
 def test_add_says_everything_that_the_api_knows(shell: Shell) -> None:
@@ -406,10 +407,10 @@ def test_many_entries_are_paused_and_resumed(shell: Shell, caller: Caller, valke
     told = shell.fails(1, "pause", "a.1", "nobody", "b.1")
     assert "none was written" in told
     assert states()["b.1"] == "active"
-    done = shell.json("pause", "--all", "--yes", "--until", "1w")
+    done = shell.json("pause", "--each", "--yes", "--until", "1w")
     assert set(done["names"]) == {"a.1", "a.2", "b.1", "bad", "code"}
     assert states()["code"] == "paused", "beat_schedule's entries can be paused, too"
-    done = shell("resume", "--all", "--json")
+    done = shell("resume", "--each", "--json")
     told_json = json.loads(done.stdout)
     assert (done.exit_code, told_json["resumed"]) == (1, 4)
     assert "cannot be read" in told_json["refused"]["bad"] or "bad" in told_json["refused"]
@@ -421,7 +422,8 @@ def test_many_entries_are_paused_and_resumed(shell: Shell, caller: Caller, valke
         "refused": {},
     }
     past = ("--until", "2020-01-01T00:00:00Z")
-    assert "later than now" in shell.fails(2, "pause", "--all", "--yes", *past)
+    assert "later than now" in shell.fails(2, "pause", "--each", "--yes", *past)
+    assert "in the future" in shell.fails(2, "pause", "--all", "--yes", *past)
     for command in ("pause", "resume", "trigger"):
         for argv in ((), ("a.1", "--all"), ("--all", "--prefix", "a"), ("a.1", "--tag", "x")):
             assert "give either names, or --prefix and --tag, or --all" in shell.fails(
