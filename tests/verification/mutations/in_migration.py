@@ -197,6 +197,14 @@ ALL = [
         SHELF,
     ),
     Device(
+        "django: a beat on another host",
+        "A beat whose messages are heard counts as alive",
+        "migrate/sources/heard.py",
+        "        if name is not None:\n            sender",
+        "        if False:\n            sender",
+        "tests/integration/test_heard.py",
+    ),
+    Device(
         "shelve: a process that has the file open",
         "A beat of celery's own counts as alive",
         "migrate/sources/shelf.py",

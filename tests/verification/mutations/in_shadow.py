@@ -166,6 +166,22 @@ ALL = [
         "tests/integration/test_other_schedulers.py",
     ),
     Device(
+        "shadow: bounded without its watcher",
+        "The records of a shadow do not grow while its watcher cannot reach the broker",
+        f"{SCRIPTS}/tick.lua",
+        "math.min(math.max(excess, stale), TRIMMED)",
+        "0",
+        CLAIMS,
+    ),
+    Device(
+        "diff: ends in time",
+        "Pairing the records of a long period ends where the call's time does",
+        "core/comparison.py",
+        "            if count % CHECK_EVERY == 0:\n",
+        "            if False:\n",
+        COMPARISON,
+    ),
+    Device(
         "health: a shadow alone",
         "A shadow beside which no other beat sends is not healthy",
         "client/status.py",
