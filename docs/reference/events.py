@@ -39,7 +39,7 @@ SECTIONS = {
     EventCode.TICK_FAILED: "The loop",
     EventCode.SLOT_DISPATCHED: "Slots",
     EventCode.ENTRY_WAITS: "One entry",
-    EventCode.SCHEDULE_CHANGED: "What people do to the schedule",
+    EventCode.SCHEDULE_PAUSED: "What people do to the schedule",
     EventCode.ENTRY_REFUSED: "Entries of beat_schedule",
     EventCode.OTHER_PREFIX: "Other beats",
     EventCode.RECEIVER_FAILED: "Receivers of events",

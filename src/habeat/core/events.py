@@ -79,7 +79,6 @@ class EventCode(StrEnum):
     CIRCUIT_CLOSED = "circuit_closed"
     TASK_UNREGISTERED = "task_unregistered"
     # what people do to the schedule
-    SCHEDULE_CHANGED = "schedule_changed"
     SCHEDULE_PAUSED = "schedule_paused"
     SCHEDULE_RESUMED = "schedule_resumed"
     CONTROLS_DAMAGED = "controls_damaged"
@@ -359,7 +358,6 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         "The task of an entry is not registered in beat's code.",
         "Correct the name, import its module, or list it in `habeat_remote_tasks`.",
     ),
-    _E.SCHEDULE_CHANGED: EventKind(_INFO, "Entries were added, changed or removed."),
     _E.SCHEDULE_PAUSED: EventKind(
         _WARNING,
         "The whole schedule is paused: due slots are skipped.",
