@@ -59,6 +59,7 @@ COMMANDS = {
     "restore": "backing_up",
     "migrate": "migrating",
     "hold": "holding",
+    "calendar": "calendars",
     "step-down": "stepping_down",
     "adopt": "adopting",
     "purge": "purging",

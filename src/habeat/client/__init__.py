@@ -10,6 +10,7 @@ from habeat.client.arguments import (
 )
 from habeat.client.async_client import AsyncClient
 from habeat.client.by_hand import Backfill, RequestId
+from habeat.client.calendars import CalendarDays
 from habeat.client.change_records import ChangeRecord, FieldChange
 from habeat.client.client import Client
 from habeat.client.comparing import ComparedSlot, Diff
@@ -44,6 +45,7 @@ __all__ = [
     "AsyncClient",
     "Author",
     "Backfill",
+    "CalendarDays",
     "ChangeRecord",
     "Circuit",
     "Client",

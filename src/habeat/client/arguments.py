@@ -24,6 +24,7 @@ class _Fields(TypedDict, total=False):
     enabled: bool
     tags: Iterable[str]
     description: str
+    calendar: str | Iterable[str] | None
     start: datetime | None
     end: datetime | None
     max_runs: int | None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from operator import itemgetter
 from typing import Any, Literal, Self, TypeVar, Unpack
@@ -24,6 +24,12 @@ from habeat.client.backup import Backup, backed_up
 from habeat.client.budget import Check
 from habeat.client.bulk import added
 from habeat.client.by_hand import Backfill, RequestId, backfilled, request_id_of, triggered
+from habeat.client.calendars import (
+    CalendarDays,
+    calendar_removed,
+    calendar_set,
+    calendars_listed,
+)
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.change_plan import DeployPlan, deploy_planned
 from habeat.client.change_records import ChangeRecord, changes_of, last_change
@@ -537,6 +543,7 @@ class Client:
         spread: float | timedelta = 0,
         deadline: float | timedelta | None = None,
         start_by: float | timedelta | None = None,
+        calendar: str | Iterable[str] | None = None,
         misfire: MisfirePolicy | None = None,
         misfire_grace: float | timedelta | None = None,
         misfire_limit: int | None = None,
@@ -582,6 +589,7 @@ class Client:
             "spread": spread,
             "deadline": deadline,
             "start_by": start_by,
+            "calendar": calendar,
             "misfire": misfire,
             "misfire_grace": misfire_grace,
             "misfire_limit": misfire_limit,
@@ -987,6 +995,28 @@ class Client:
     def remove_hold(self, name: str) -> bool:
         """Remove a hold; False if there is none of this name. Raises NotAllowed."""
         return removed_hold(self._calls, name)
+
+    def set_calendar(
+        self, name: str, dates: Iterable[date | str], *, timezone: str | None = None
+    ) -> CalendarDays:
+        """Define the days on which entries with this calendar do not fire, in place of others.
+
+        A day is a date, an ISO date such as ``2026-12-24``, or ``12-25`` for every year. Days are
+        local to the zone of an entry's schedule; `timezone` (default: the app's) is for schedules
+        without a zone. Raises ValidationError, and NotAllowed for a client with a guard.
+        """
+        return calendar_set(self._calls, name, dates, timezone or self.timezone)
+
+    def calendars(self) -> tuple[CalendarDays, ...]:
+        """The calendars, by name."""
+        return calendars_listed(self._calls)
+
+    def remove_calendar(self, name: str) -> bool:
+        """Remove a calendar; False if there is none of this name. Its entries then fire every day.
+
+        Raises NotAllowed for a client with a guard.
+        """
+        return calendar_removed(self._calls, name)
 
     def step_down(self, to: str | None = None) -> HandOver:
         """Have the leader hand over to another replica, and wait until that one leads.

@@ -39,7 +39,7 @@ class Instant:
     and ``effective_utc`` are the same instants in UTC. `marks` says what is special: "gap" (it
     replaces a local time that the clocks skip), "fold first" and "fold second" (its local time
     occurs twice), "spread" and "jitter" (its firing is delayed by `offset`), and what holds it:
-    "paused: all", "maintenance: NAME".
+    "paused: all", "maintenance: NAME", "calendar: NAME".
     """
 
     nominal: datetime
@@ -105,7 +105,7 @@ def instants_of(
     for slot_ms, zone in _zoned(entry.schedule, slots):
         check(lambda: f"{len(found)} of {len(slots)} slots were shown")
         due_ms = entry.effective_ms(slot_ms)
-        marks = (*_marks(entry, slot_ms), *holds.reasons_at(due_ms))
+        marks = (*_marks(entry, slot_ms), *holds.reasons_at(slot_ms, due_ms))
         found.append(_instant(slot_ms, due_ms, zone, marks))
     return found
 

@@ -202,6 +202,8 @@ def _unheld(due: Iterable[int], holds: EntryHolds, end_ms: int) -> Iterator[int]
         if waits_ms is not None and due_ms >= waits_ms:
             yield waits_ms
             waits_ms = None
+        if holds.day_off(due_ms) is not None:
+            continue
         held = max(holds.due_in(due_ms), key=lambda each: not each.latest, default=None)
         if held is None:
             yield due_ms

@@ -112,7 +112,7 @@ def waits_until_ms(entry: Entry, slot_ms: int, now_ms: int, holds: EntryHolds) -
 
     That is the end, or when the next slot is due, which then takes its place.
     """
-    held = holds.held(entry.effective_ms(slot_ms), now_ms) if holds else None
+    held = holds.held(slot_ms, entry.effective_ms(slot_ms), now_ms) if holds else None
     if held is None or not held.latest or held.until_ms <= now_ms:
         return None
     following_ms = entry.next_slot_ms(slot_ms)
@@ -193,7 +193,7 @@ class _Planner:
             run = self._until(cursor_ms, self._uncertain_until_ms)
             return self._missed(run, HISTORY_UNCERTAIN, Outcome.AMBIGUOUS)
         # Rule 3: held.
-        held = self._holds.held(effective_ms, self._now_ms) if self._holds else None
+        held = self._holds.held(slot_ms, effective_ms, self._now_ms) if self._holds else None
         if held is not None and not (held.latest and effective_ms < self._window_begins_ms):
             return self._held(cursor_ms, slot_ms, held)
         # Rule 4: within the grace.
@@ -214,6 +214,9 @@ class _Planner:
 
     def _held(self, cursor_ms: int, slot_ms: int, held: Held) -> Step | None:
         """Skip the due slots of a hold; or all but the newest, which waits and fires at its end."""
+        if held.by_slot:
+            due = self._until(cursor_ms, self._now_ms)
+            return self._skipped(self._count(cursor_ms, min(due.last_ms, held.until_ms - 1)), held)
         last_ms = min(self._now_ms, held.until_ms - 1)
         run = self._until(cursor_ms, last_ms)
         if not held.latest:
@@ -246,7 +249,7 @@ class _Planner:
         for _ in range(HOLDS_PASSED if self._holds else 0):
             if slot_ms is None or not self._is_misfire(slot_ms):
                 break
-            held = self._holds.held(self._entry.effective_ms(slot_ms), self._now_ms)
+            held = self._holds.held(slot_ms, self._entry.effective_ms(slot_ms), self._now_ms)
             if held is None or held.latest:
                 break
             slot_ms = self._entry.next_slot_ms(max(slot_ms, held.until_ms - 1))

@@ -14,22 +14,29 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from typing import Any, Final
 
+from habeat.core.calendars import Calendar
 from habeat.core.holds import Holds, Pause, Window
 from habeat.schedules.registry import from_json
 from habeat.schedules.schedule import FIRST_MS, LAST_MS
+from habeat.schedules.zone import zone_named
 
 #: As many controls are stored at most.
 CONTROLS_MAX: Final = 500
 #: As many of them may be holds; the rest is for what must always find room.
 HOLDS_MAX: Final = 400
+#: As many calendars there may be, and as many days in one.
+CALENDARS_MAX: Final = 50
+CALENDAR_DAYS_MAX: Final = 1_000
 
 STEP_DOWN: Final = "step_down"
 PAUSE: Final = "pause"
-#: Followed by the name of the hold.
+#: Followed by the name of the hold, or of the calendar.
 HOLD: Final = "hold:"
+CALENDAR: Final = "calendar:"
 #: The length of a reason, and of who gave it.
 WORDS_MAX: Final = 500
 
@@ -91,8 +98,14 @@ def controls_of(stamp: str, fields: Mapping[str, str]) -> Controls:
         window = read(each, partial(window_of, name), None)
         if window is not None:
             windows[name] = window
+    calendars: dict[str, Calendar] = {}
+    for each in sorted(name for name in fields if name.startswith(CALENDAR)):
+        name = each.removeprefix(CALENDAR)
+        calendar = read(each, partial(calendar_of, name), None)
+        if calendar is not None:
+            calendars[name] = calendar
     asked = _step_down(fields.get(STEP_DOWN, ""))
-    return Controls(stamp, asked, Holds(pauses, windows), tuple(damaged))
+    return Controls(stamp, asked, Holds(pauses, windows, calendars), tuple(damaged))
 
 
 def window_of(name: str, stored: Any) -> Window:
@@ -111,6 +124,28 @@ def window_of(name: str, stored: Any) -> Window:
         latest=stored["misfire"] == "latest",
         reason=words(stored["reason"]),
         by=words(stored["by"]),
+    )
+
+
+def calendar_of(name: str, stored: Any) -> Calendar:
+    """The calendar that is stored under this name. Raises whatever a wrong value raises."""
+    dates = sorted({date.fromisoformat(words(each)) for each in stored["dates"]})
+    yearly = {date.fromisoformat(f"2000-{words(each)}") for each in stored["yearly"]}
+    if len(dates) + len(yearly) > CALENDAR_DAYS_MAX:
+        raise ValueError
+    zone_named(words(stored["zone"]))
+    days = tuple(sorted((each.month, each.day) for each in yearly))
+    return Calendar(name, tuple(dates), days, stored["zone"])
+
+
+def stored_calendar(calendar: Calendar) -> str:
+    """Its stored form."""
+    return json.dumps(
+        {
+            "dates": [each.isoformat() for each in calendar.dates],
+            "yearly": [f"{month:02}-{day:02}" for month, day in calendar.yearly],
+            "zone": calendar.zone,
+        }
     )
 
 

@@ -144,6 +144,7 @@ class Entry:
     enabled: bool = True
     tags: tuple[str, ...] = ()
     description: str = ""
+    calendar: str = ""
     owner: Owner = "api"
     misfire: Misfire | None = None
     misfire_grace_ms: int | None = None
@@ -170,6 +171,11 @@ class Entry:
         """The arguments of `Client.add` that make this entry: its name and all that users set."""
         names = (each.name.removesuffix("_ms") for each in fields(self) if each.name not in _KEPT)
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def calendars(self) -> tuple[str, ...]:
+        """The names of its calendars."""
+        return tuple(self.calendar.split(",")) if self.calendar else ()
 
     @property
     def start(self) -> datetime | None:

@@ -82,6 +82,7 @@ class EventCode(StrEnum):
     SCHEDULE_PAUSED = "schedule_paused"
     SCHEDULE_RESUMED = "schedule_resumed"
     CONTROLS_DAMAGED = "controls_damaged"
+    CALENDAR_MISSING = "calendar_missing"
     ENTRY_RESUMED = "entry_resumed"
     RESUME_FAILED = "resume_failed"
     # beat_schedule
@@ -368,6 +369,11 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         None,
         "A pause of the whole schedule, or a hold, cannot be read and is ignored.",
         "Find out what else writes under this prefix; then set it again, or remove it.",
+    ),
+    _E.CALENDAR_MISSING: EventKind(
+        _ERROR,
+        "An entry names a calendar that does not exist, so it fires on all days.",
+        "`calendar set` it, or correct the entry.",
     ),
     _E.SCHEDULE_RESUMED: EventKind(_WARNING, "Entries that were held are sent again."),
     _E.ENTRY_RESUMED: EventKind(_WARNING, "The pause of an entry is over."),

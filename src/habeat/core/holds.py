@@ -1,7 +1,8 @@
 """Holds: times in which slots do not fire, for the whole schedule or for a part of it.
 
 A *pause* stops the whole schedule, from now on, until it is resumed or its end has come. A *window*
-(`habeat hold`) stops the entries of a scope: once, or again and again by a schedule of its own.
+(`habeat hold`) stops the entries of a scope: once, or again and again by a schedule of its own. A
+*calendar* (core/calendars.py) has days on which the entries that name it do not fire.
 
 A slot is held if it falls due within the hold. While a hold is on, a slot that fell due before it
 is held too, for otherwise a late one would be sent in the middle of it. What becomes of held slots
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from habeat.core.calendars import Calendar
 from habeat.core.entry import Entry
 from habeat.schedules.schedule import LAST_MS, Schedule
 
@@ -110,6 +112,8 @@ class Held:
     reason: str
     until_ms: int
     latest: bool = False
+    #: The end is one of slots, not of effective times.
+    by_slot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +122,31 @@ class EntryHolds:
 
     pauses: tuple[Pause, ...] = ()
     windows: tuple[Window, ...] = ()
+    calendars: tuple[Calendar, ...] = ()
+    #: The zone of the entry's schedule, "" if it has none.
+    zone: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.pauses or self.windows)
+        return bool(self.pauses or self.windows or self.calendars)
 
-    def held(self, effective_ms: int, now_ms: int) -> Held | None:
+    def held(self, slot_ms: int, effective_ms: int, now_ms: int) -> Held | None:
         """The hold on a slot that fell due at `effective_ms`; None if it may fire.
 
+        A day in a calendar comes before all others.
         What skips its slots comes before what fires one later; among those, what ends last.
         """
+        if (day_off := self.day_off(slot_ms)) is not None:
+            return day_off
         found = [*self.due_in(effective_ms), *self._on(now_ms)]
         return max(found, key=lambda held: (not held.latest, held.until_ms), default=None)
+
+    def day_off(self, slot_ms: int) -> Held | None:
+        """The calendar that has the day of a slot."""
+        for calendar in self.calendars:
+            ends_ms = calendar.end_of(slot_ms, self.zone)
+            if ends_ms is not None:
+                return Held(f"calendar: {calendar.name}", ends_ms, by_slot=True)
+        return None
 
     def due_in(self, effective_ms: int) -> Iterator[Held]:
         """The holds in which this instant is."""
@@ -137,9 +155,11 @@ class EntryHolds:
                 yield Held(PAUSED_ALL, pause.ends_ms)
         yield from self._windows_at(effective_ms)
 
-    def reasons_at(self, effective_ms: int) -> tuple[str, ...]:
+    def reasons_at(self, slot_ms: int, effective_ms: int) -> tuple[str, ...]:
         """Why a slot that falls due at this instant will not fire then; () if it will."""
-        return tuple(dict.fromkeys(held.reason for held in self.due_in(effective_ms)))
+        day_off = self.day_off(slot_ms)
+        found = [*([day_off] if day_off else []), *self.due_in(effective_ms)]
+        return tuple(dict.fromkeys(held.reason for held in found))
 
     def _on(self, now_ms: int) -> Iterator[Held]:
         for pause in self.pauses:
@@ -159,6 +179,8 @@ class EntryHolds:
     def next_begin_ms(self, after_ms: int) -> int | None:
         """When the next hold begins, strictly after an instant; None if there is none."""
         begins = [pause.since_ms for pause in self.pauses if pause.since_ms > after_ms]
+        found = (each.next_begin_ms(after_ms, self.zone) for each in self.calendars)
+        begins += [begin for begin in found if begin is not None]
         for window in self.windows:
             try:
                 begin_ms = window.next_begin_ms(after_ms)
@@ -177,13 +199,22 @@ class Holds:
 
     pauses: tuple[Pause, ...] = ()
     windows: Mapping[str, Window] = field(default_factory=dict)
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
 
     def of(self, entry: Entry) -> EntryHolds:
         """Those that concern an entry."""
-        if not self.pauses and not self.windows:
+        if not (self.pauses or self.windows or entry.calendar):
             return NO_HOLDS
         windows = tuple(each for each in self.windows.values() if each.concerns(entry))
-        return EntryHolds(self.pauses, windows)
+        calendars = tuple(
+            self.calendars[name] for name in entry.calendars if name in self.calendars
+        )
+        zone = getattr(entry.schedule, "tz", None)
+        return EntryHolds(self.pauses, windows, calendars, zone if isinstance(zone, str) else "")
+
+    def missing(self, entry: Entry) -> tuple[str, ...]:
+        """The calendars that an entry names and that do not exist, or cannot be read."""
+        return tuple(name for name in entry.calendars if name not in self.calendars)
 
     def on(self, now_ms: int) -> tuple[str, ...]:
         """The names of the windows that are on."""

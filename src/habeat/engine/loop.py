@@ -391,6 +391,15 @@ class Engine:
         self._circuits.begin(lead, found.due)
         self._circuits.hold_back(planned, lead.now_ms())
         self._aside.run(lead, planned)
+        for entry, calendar in planned.without_calendar:
+            self._trouble.error(
+                f"calendar of {entry}",
+                EventCode.CALENDAR_MISSING,
+                "habeat: entry %r names the calendar %r, which does not exist; it fires every day",
+                entry,
+                calendar,
+                entry=entry,
+            )
         return planned
 
     def _send(self, found: Tick, planned: Plan, stale: set[str]) -> bool:

@@ -39,6 +39,8 @@ class Plan:
     recovered: list[str] = field(default_factory=list)
     #: Entries whose stored due time is wrong, and the right one (None: never due).
     misplaced: list[tuple[DueEntry, int | None]] = field(default_factory=list)
+    #: Entries, each with a calendar of its that does not exist.
+    without_calendar: list[tuple[str, str]] = field(default_factory=list)
     next_due_ms: int | None = None
     #: Firings that will be due so soon that their messages are prepared now.
     ahead: list[PlannedFiring] = field(default_factory=list)
@@ -62,6 +64,7 @@ class Plan:
         self.recovered += other.recovered
         self.misplaced += other.misplaced
         self.ahead += other.ahead
+        self.without_calendar += other.without_calendar
         self.note_next(other.next_due_ms)
         self.note_again(other.again_ms)
 

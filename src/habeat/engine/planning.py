@@ -225,7 +225,7 @@ class Planner:
 
     def _unless_held(self, entry: Entry, firing: Firing, now_ms: int) -> Firing | SkippedRun:
         """The firing of a schedule of code; skipped if a hold is on: it cannot be asked again."""
-        held = self._holds.of(entry).held(firing.effective_ms, now_ms)
+        held = self._holds.of(entry).held(firing.slot_ms, firing.effective_ms, now_ms)
         if held is None:
             return firing
         return SkippedRun(firing.slot_ms, firing.slot_ms, 1, Outcome.SKIPPED, held.reason)
@@ -295,6 +295,8 @@ class Planner:
             return
         policies, began_us = entry.policies(self._defaults), self._monotonic_us()
         holds = self._holds.of(entry)
+        if entry.calendar and (missing := self._holds.missing(entry)):
+            result.without_calendar.append((entry.name, missing[0]))
         steps = plan(
             entry,
             policies,

@@ -64,6 +64,7 @@ FIELDS = (
     Field("enabled", values.FLAG, "Whether the entry fires."),
     Field("tags", values.TAGS, "Words by which entries can be selected."),
     Field("description", values.TEXT, "What the entry is for."),
+    Field("calendar", values.CALENDARS, "Calendars with days on which it does not fire."),
     Field("start", values.INSTANT, "No slots before this time."),
     Field("end", values.INSTANT, "No slots after this time."),
     Field("max_runs", values.count(least_stored=1), "Fire at most this many times."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +26,10 @@ from habeat.errors import ValidationError
 from habeat.schedules import Schedule
 from habeat.schedules.checks import choices
 from habeat.schedules.schedule import LAST_MS, to_ms
+
+#: How a calendar may be named, and how many an entry may have.
+CALENDAR_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+CALENDARS_MAX = 8
 
 Word = TypeVar("Word", bound=enum.StrEnum)
 
@@ -135,6 +140,19 @@ def _flag(field: str, given: Any) -> bool:
     raise ValidationError(field, given, "True or False")
 
 
+def calendars_of(field: str, given: Any) -> str:
+    """The names of calendars, joined by commas; ValidationError."""
+    names = given.split(",") if isinstance(given, str) else given
+    if given is None or given == "":
+        return ""
+    if not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise ValidationError(field, given, CALENDARS.given)
+    joined = ",".join(dict.fromkeys(name.strip() for name in names))
+    if not _are_calendars(joined):
+        raise ValidationError(field, given, CALENDARS.allowed)
+    return joined
+
+
 def _text(field: str, given: Any) -> str:
     if isinstance(given, str):
         return given
@@ -182,6 +200,13 @@ def _are_texts(value: Any) -> bool:
 
 def _is_task(value: Any) -> bool:
     return isinstance(value, str | Mapping) and bool(value)
+
+
+def _are_calendars(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    names = value.split(",") if value else []
+    return len(names) <= CALENDARS_MAX and all(map(CALENDAR_NAME.fullmatch, names))
 
 
 def _is_text(value: Any) -> bool:
@@ -284,6 +309,13 @@ TAGS = Kind(
     free=True,
 )
 TEXT = Kind("a string", _text, _is_text, "a string", Form.TEXT, free=True)
+CALENDARS = Kind(
+    "the name of a calendar, or a list of names",
+    calendars_of,
+    _are_calendars,
+    f"names of letters, digits, '.', '_' and '-', at most {CALENDARS_MAX}, separated by commas",
+    Form.TEXT,
+)
 INSTANT = Kind(
     "a `datetime` with a time zone",
     _optional(to_ms),

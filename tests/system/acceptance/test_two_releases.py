@@ -199,8 +199,8 @@ def test_keys_of_a_newer_release_outlive_a_leader_of_this_one(
     with habeat.Client(valkey.url(), prefix="habeat:proj") as client:
         client.add("e", "proj.work", 1)
         stored = json.loads(fleet.client.hget(fleet.key("entries"), "e"))  # type: ignore[arg-type]
-        marked = json.dumps({**stored, "calendar": "holidays-de"})
+        marked = json.dumps({**stored, "moon": "full"})
         fleet.client.hset(fleet.key("entries"), "e", marked)
         until(lambda: len(client.history("e")) >= 3, 20, fleet.logs)
         client.update("e", description="x")
-        assert client.get("e").extra == {"calendar": "holidays-de"}
+        assert client.get("e").extra == {"moon": "full"}

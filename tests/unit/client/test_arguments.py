@@ -57,6 +57,7 @@ def test_what_was_given_is_read_under_the_same_names_and_can_be_given_again() ->
         "spread": timedelta(minutes=1),
         "deadline": timedelta(hours=1),
         "start_by": timedelta(minutes=2),
+        "calendar": "holidays,company",
         "misfire": Misfire.ALL,
         "misfire_grace": timedelta(0),
         "misfire_limit": 5,

@@ -69,13 +69,13 @@ def test_without_holds_there_is_nothing_to_look_at() -> None:
 )
 def test_a_window_holds_what_falls_due_in_it(minute: int, is_held: bool) -> None:
     at_ms = T + minute * MINUTE
-    assert (held(window()).held(at_ms, at_ms) is not None) is is_held
+    assert (held(window()).held(at_ms, at_ms, at_ms) is not None) is is_held
 
 
 def test_a_slot_before_a_hold_is_held_too_while_the_hold_is_on() -> None:
     holds = held(window())
-    assert holds.held(T - MINUTE, T + MINUTE) is not None
-    assert holds.held(T - MINUTE, T + 11 * MINUTE) is None
+    assert holds.held(T - MINUTE, T - MINUTE, T + MINUTE) is not None
+    assert holds.held(T - MINUTE, T - MINUTE, T + 11 * MINUTE) is None
 
 
 def test_a_scope_is_a_prefix_and_all_tags() -> None:
@@ -116,10 +116,10 @@ def test_a_window_that_comes_again_has_a_beginning_and_an_end() -> None:
 
 def test_what_skips_comes_before_what_fires_later() -> None:
     late = window(name="late", latest=True)
-    found = held(late, window(until_ms=T + MINUTE)).held(T, T)
+    found = held(late, window(until_ms=T + MINUTE)).held(T, T, T)
     assert found is not None
     assert found.reason == "maintenance: w"
-    both = held(late, pauses=[Pause(T)]).held(T, T)
+    both = held(late, pauses=[Pause(T)]).held(T, T, T)
     assert both is not None
     assert both.reason == PAUSED_ALL
 
@@ -149,9 +149,9 @@ def test_what_was_due_before_a_pause_does_not_fire_in_it() -> None:
 
 def test_a_pause_stays_on_if_the_clock_is_set_back() -> None:
     holds = held(pauses=[Pause(T)])
-    assert holds.held(T - HOUR, T - HOUR) is not None
+    assert holds.held(T - HOUR, T - HOUR, T - HOUR) is not None
     ended = held(pauses=[Pause(T, T + HOUR, over=True)])
-    assert ended.held(T - HOUR, T - HOUR) is None
+    assert ended.held(T - HOUR, T - HOUR, T - HOUR) is None
 
 
 def test_a_pause_that_is_over_holds_what_fell_due_in_it_however_late_it_is_found() -> None:
@@ -270,7 +270,7 @@ def test_every_slot_gets_one_outcome_and_none_fires_in_a_hold(seed: int) -> None
     waiting = who.next_slot_ms(cursor)
     assert waiting is not None
     if who.effective_ms(waiting) <= now:
-        assert holds.held(who.effective_ms(waiting), now) or misfire is Misfire.ALL
+        assert holds.held(waiting, who.effective_ms(waiting), now) or misfire is Misfire.ALL
 
 
 # -- the stored form --------------------------------------------------------------------------

@@ -391,7 +391,7 @@ def newer(entry: Entry, **keys: Any) -> Stored:
     return Stored("a", digest_of(raw), decode("a", raw, facts), facts)
 
 
-NEWER_KEYS = {"calendar": "holidays-de", "quota": {"a": [1, None]}, "until": "2026-01-01"}
+NEWER_KEYS = {"moon": "full", "quota": {"a": [1, None]}, "until": "2026-01-01"}
 
 
 @pytest.mark.parametrize(

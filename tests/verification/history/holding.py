@@ -60,5 +60,5 @@ class Holding:
             return ""
         holds, now_ms = self.holds.of(definition), case.server_us // 1_000
         due_ms = case.effective_ms(entry, last_ms)
-        found = [holds.held(due_ms, at_ms) for at_ms in (now_ms, now_ms - BEHIND_MS)]
+        found = [holds.held(last_ms, due_ms, at_ms) for at_ms in (now_ms, now_ms - BEHIND_MS)]
         return "" if any(each and each.reason == reason for each in found) else "and it is not held"

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.verification.mutations.device import HOLDING, HOLDS, PAUSE_ALL, PAUSING, Device
+from tests.verification.mutations.device import (
+    CALENDARS,
+    HOLDING,
+    HOLDS,
+    PAUSE_ALL,
+    PAUSING,
+    Device,
+)
 
 _HOLDS = "core/holds.py"
 _CATCHUP = "core/catchup.py"
@@ -72,6 +79,30 @@ ALL = [
         "return self._until(cursor_ms, self._unheld(slot_ms, self._last_misfire_ms))",
         "return self._until(cursor_ms, self._last_misfire_ms)",
         HOLDS,
+    ),
+    Device(
+        "calendar: the day of the slot",
+        "A day is local to the zone of the entry's schedule",
+        "core/calendars.py",
+        "        where = _zone(zone or self.zone)\n        day = local_date(slot_ms, where)\n",
+        "        where = _zone(self.zone)\n        day = local_date(slot_ms, where)\n",
+        CALENDARS,
+    ),
+    Device(
+        "calendar: ends at midnight",
+        "The first slot after a day off fires",
+        _CATCHUP,
+        "min(due.last_ms, held.until_ms - 1)",
+        "due.last_ms",
+        CALENDARS,
+    ),
+    Device(
+        "calendar: not for tenants",
+        "No tenant stops the entries of all",
+        "client/calendars.py",
+        "    if calls.guard is not NO_GUARD:\n",
+        "    if False:\n",
+        CALENDARS,
     ),
     Device(
         "hold: a tenant's own scope",

@@ -235,7 +235,7 @@ class _Explainer:
             finding=self._finding(slot_ms),
             queue=self._queue(),
             changed=self._changed(),
-            held=self._held(entry, facts.effective_ms or slot_ms),
+            held=self._held(entry, slot_ms, facts.effective_ms or slot_ms),
         )
         return explain_coming(self._waiting(facts, 0), entry)
 
@@ -278,13 +278,13 @@ class _Explainer:
         general = (each for each in found if not each.entry and each.code in _HOLDS_ALL_UP)
         return next(chain(own, general), None)
 
-    def _held(self, entry: Entry, due_ms: int) -> Held | None:
+    def _held(self, entry: Entry, slot_ms: int, due_ms: int) -> Held | None:
         """The hold on a slot: one in which it is due or, if it is due already, one that is on."""
         holds = controls_in(self._session).holds.of(entry)
         if not holds:
             return None
         try:
-            return holds.held(due_ms, max(due_ms, self._now_ms))
+            return holds.held(slot_ms, due_ms, max(due_ms, self._now_ms))
         except HabeatError:  # the schedule of a window that is too expensive
             return None
 
