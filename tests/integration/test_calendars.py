@@ -96,6 +96,16 @@ def test_slots_of_many_days_are_accounted_for_as_runs_and_what_fires_is_none_of_
     assert fired == [ms(2026, 12, 23, 16)], "the newest misfire that may fire"
 
 
+def test_what_is_due_after_the_day_fires_also_if_it_is_found_together_with_it() -> None:
+    who = entry(habeat.cron("0 8 * * *", tz="UTC"))
+    holds = Holds(calendars={"c": Calendar("c", (XMAS,))}).of(who)
+    cursor, now = ms(2026, 12, 24, 9), ms(2026, 12, 26, 8)
+    off, fires = plan(who, Policies(), cursor_ms=cursor, now_ms=now, holds=holds)
+    assert off.cursor_ms == ms(2026, 12, 25, 8)
+    assert isinstance(fires.what, Firing)
+    assert fires.what.slot_ms == now
+
+
 def test_a_calendar_that_does_not_exist_takes_nothing_and_is_named() -> None:
     who = entry(habeat.cron("0 8 * * *"), "gone,c")
     holds = Holds(calendars={"c": Calendar("c", (XMAS,))})

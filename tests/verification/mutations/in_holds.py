@@ -108,7 +108,7 @@ ALL = [
         "hold: a tenant's own scope",
         "No tenant holds the entries of another",
         "client/windows.py",
-        "    if not window.prefix.startswith(scope.prefix):\n",
+        "    if not _is_in(scope, window):\n",
         "    if False:\n",
         HOLDING,
     ),
