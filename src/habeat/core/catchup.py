@@ -96,7 +96,7 @@ def plan(
         if len(steps) >= limit or planner.looked_at >= SLICE:
             break
         step = planner.step(cursor_ms, slot_ms)
-        if step is None:
+        if step is None or (steps and _skips_after_a_firing(steps[-1], step)):
             break
         steps.append(step)
         cursor_ms, slot_ms = step.cursor_ms, step.next_slot_ms
@@ -105,6 +105,14 @@ def plan(
     if effort is not None:
         effort.slots += planner.looked_at
     return steps
+
+
+def _skips_after_a_firing(before: Step, step: Step) -> bool:
+    """Whether a step has to wait for the claim of the one before it.
+
+    A leader writes the skips of a plan before it claims its firings, so none may follow a firing.
+    """
+    return isinstance(before.what, Firing) and isinstance(step.what, SkippedRun)
 
 
 def waits_until_ms(entry: Entry, slot_ms: int, now_ms: int, holds: EntryHolds) -> int | None:
