@@ -180,24 +180,24 @@ class _AllIsLost(catchup._Planner):
 class _AllOfTheOutage(catchup._Planner):
     """What fell due after the last answer is taken for lost, up to the declaration."""
 
-    def __init__(self, entry: Any, policies: Any, now_ms: int, loss: Any, fired: int) -> None:
-        super().__init__(entry, policies, now_ms, loss, fired)
+    def __init__(self, *args: Any, now_ms: int, loss: Any, **given: Any) -> None:
+        super().__init__(*args, now_ms=now_ms, loss=loss, **given)
         self._lost_until_ms = min(loss.declared_ms, now_ms)
 
 
 class _ShortGrace(catchup._Planner):
     """A grace that ends a little too early."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
         self._last_misfire_ms += 50
 
 
 class _NewestToo(catchup._Planner):
     """Of misfires not even the newest fires."""
 
-    def _latest(self, cursor_ms: int) -> Any:
-        return self._missed(self._misfires(cursor_ms), "misfire: latest")
+    def _latest(self, cursor_ms: int, slot_ms: int) -> Any:
+        return self._missed(self._misfires(cursor_ms, slot_ms), "misfire: latest")
 
 
 class _OneTooMany(catchup._Planner):
@@ -292,7 +292,7 @@ _RESTAMPED = (
     "      redis.call('HSET', INFLIGHT, field,\n"
     "        table.concat({token, attempts, effective, kind, message}, '\\n'))"
 )
-_HEARTBEAT = "if (heartbeat or '0') ~= ARGV[11] then"
+_HEARTBEAT = "if cause ~= 'wedged' and (heartbeat or '0') ~= ARGV[11] then"
 
 BUGS = (
     Bug("claim: no token check", (_TOKEN,)),
@@ -538,8 +538,8 @@ BUGS = (
         (
             (
                 "leadership.lua",
-                "  elseif history == 'restored' then\n    declare_loss(known.answered)\n",
-                "",
+                "if timeline == 'emptied' or timeline == 'restored' then",
+                "if timeline == 'emptied' then",
             ),
         ),
     ),

@@ -89,6 +89,7 @@ class Watching:
         self._called_us: dict[str, int] = {}
         self._heard_us: dict[str, int] = {}
         self._revs: dict[bytes, int] = {}
+        self._texts: dict[bytes, bytes] = {}
         self._began_ms = self._lost_us = 0
         #: The latest instant by Redis' clock at which it answered a client, and the same at a loss.
         self._answered_ms = self._answered_until_ms = 0
@@ -210,9 +211,10 @@ class Watching:
             self._revs.pop(words[2], None)
             return
         rev, before = int(found[1]), self._revs.get(words[2], 0)
-        if before and rev <= before:
+        same = self._texts.get(words[2]) == words[3]  # written again, with its position
+        if before and rev <= before and not same:
             self.wrong(f"OVERWRITE: {words[2].decode()} at revision {before} became {words[3]!r}")
-        self._revs[words[2]] = rev
+        self._revs[words[2]], self._texts[words[2]] = rev, words[3]
 
     def _on_state(self, entry: bytes, state: bytes) -> None:
         if entry not in self._begun:
@@ -368,6 +370,7 @@ class Watching:
             elif self._called_us.get(nonce, 0) >= at_us:
                 self._unheard[firing] = nonce, at_us
         self._revs.clear()
+        self._texts.clear()
         flat = self._sim.server.call("HGETALL", self._sim.keys.inflight)
         pairs = zip(flat[::2], flat[1::2], strict=True)
         self._intents = {field: raw.split(b"\n", 2) for field, raw in pairs}
