@@ -233,7 +233,7 @@ class _Walk:
         self._intents.check_left()
         self._accounts.close()
         found = Misses(self._case, self._leases, self._cursors).close()
-        Waiting(self._case, self._leases, self._cursors, self._standing).close(found)
+        Waiting(self._case, self._leases, self._cursors, self._standing, self._holding).close(found)
         messages = Messages(self._case)
         messages.sort_requested()
         messages.close()

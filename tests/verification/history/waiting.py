@@ -11,8 +11,9 @@ lost: that is found here, too, whatever the index of what is due says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from habeat.core.entry import Entry, Misfire
 from tests.verification.history.bounds import (
@@ -26,11 +27,13 @@ from tests.verification.history.bounds import (
 from tests.verification.history.case import Case
 from tests.verification.history.cursors import Cursors, Life
 from tests.verification.history.events import Expectation, Fault, Kind
+from tests.verification.history.holding import Holding
 from tests.verification.history.leases import Leases
 from tests.verification.history.standing import Standing
 
 Interval = tuple[int, int]
 _LEDGER = "ledger"
+NOTHING: Mapping[str, Sequence[Interval]] = MappingProxyType({})
 #: How many slots leave in a burst, a second: `core.catchup.BURSTS_PER_SECOND`; and the usual pace.
 _BURSTS, _PACE = 10, 50.0
 
@@ -54,7 +57,9 @@ class Disturbances:
         case: Case,
         harmless: Collection[Kind] = HARMLESS,
         lasts_us: Callable[[Fault, Expectation], int] = felt_us,
+        own: Mapping[str, Sequence[Interval]] = NOTHING,
     ) -> None:
+        """`own` has what delays single entries besides faults, and their neighbours not at all."""
         general: list[Interval] = []
         self._own: dict[str, list[Interval]] = {}
         for fault in case.faults:
@@ -68,7 +73,8 @@ class Disturbances:
             general.append((loss.at_us, loss.at_us + 2 * case.expectation.ttl_us))
         self._general = _merged(general)
         self._others = {entry: list(spans) for entry, spans in self._own.items()}
-        for entry, spans in self._own.items():
+        for entry in {*self._own, *own}:
+            spans = [*self._own.get(entry, ()), *own.get(entry, ())]
             self._own[entry] = _merged([*spans, *self._general])
 
     def neighbours(self, entry: str, from_us: int, to_us: int) -> bool:
@@ -103,8 +109,11 @@ def _merged(spans: list[Interval]) -> list[Interval]:
 class Waiting:
     """Judges how long each slot waited, when the walk is over."""
 
-    def __init__(self, case: Case, leases: Leases, cursors: Cursors, standing: Standing) -> None:
+    def __init__(
+        self, case: Case, leases: Leases, cursors: Cursors, standing: Standing, holding: Holding
+    ) -> None:
         self._case = case
+        self._holding = holding
         self._leases = leases
         self._cursors = cursors
         self._standing = standing
@@ -115,7 +124,11 @@ class Waiting:
         self._reported = reported
         if not self._case.expectation.misses or not self._leases.first_us:
             return
-        self._calm = Disturbances(self._case)
+        known = {name: entry for name, entry in self._case.definitions.items() if entry}
+        held = {
+            name: spans for name, entry in known.items() if (spans := self._holding.waits(entry))
+        }
+        self._calm = Disturbances(self._case, own=held)
         self._check_handovers()
         for entry, over_us, lifted_us in self._standing.over:
             self._check_pause(entry, over_us, lifted_us, "lifted")
