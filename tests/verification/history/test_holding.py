@@ -1,4 +1,4 @@
-"""Slots that wait for the end of a window (`--misfire latest`), and what the checker makes of it."""
+"""Slots that wait for the end of a window (`--misfire latest`), as the checker judges them."""
 
 from __future__ import annotations
 
