@@ -59,8 +59,12 @@ class StepDown:
     by: str
 
     def is_for(self, token: str, now_ms: int) -> bool:
-        """Whether this is for the leader with this token, and still valid."""
-        return token == self.token and now_ms < self.until_ms
+        """Whether this is for the leader with this token, and still valid.
+
+        A leader has nothing to hand over to itself: the lease would lie free for that long.
+        """
+        to_itself = self.to != "" and token.partition(":")[2] == self.to
+        return token == self.token and now_ms < self.until_ms and not to_itself
 
     def stored(self) -> str:
         """The stored form, which acquire.lua reads too."""

@@ -89,3 +89,8 @@ def test_a_request_that_cannot_be_read_is_none(stored: str) -> None:
 def test_a_request_is_read_back_as_it_was_stored() -> None:
     wanted = StepDown("1:a", "b", 5, "who|ever")
     assert controls_of("s", {STEP_DOWN: wanted.stored()}).step_down == wanted
+
+
+def test_a_request_that_names_the_leader_itself_is_void() -> None:
+    assert StepDown("1:a", "b", 5, "me").is_for("1:a", 0)
+    assert not StepDown("1:a", "a", 5, "me").is_for("1:a", 0)

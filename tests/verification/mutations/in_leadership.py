@@ -58,7 +58,7 @@ TRUST_WINDOW = [
         "step down: only the leader that was asked, and in time",
         "A request that comes late, or is another leader's, ends no lease",
         "core/controls.py",
-        "return token == self.token and now_ms < self.until_ms",
+        "return token == self.token and now_ms < self.until_ms and not to_itself",
         "return True",
         STEP_DOWN,
     ),
