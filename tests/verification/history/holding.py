@@ -13,6 +13,8 @@ from tests.verification.history.events import Words
 
 #: A leader's idea of the server's time is behind by a reply's way.
 BEHIND_MS = 2_500
+#: A window shorter than this could be overlooked.
+STEP_MS = 20
 #: Later than any event.
 FAR_US = 1 << 62
 
@@ -123,5 +125,6 @@ class Holding:
             return ""
         holds, now_ms = self.holds.of(definition), case.server_us // 1_000
         due_ms = case.effective_ms(entry, last_ms)
-        found = [holds.held(last_ms, due_ms, at_ms) for at_ms in (now_ms, now_ms - BEHIND_MS)]
+        planned = range(now_ms - BEHIND_MS, now_ms + 1, STEP_MS)
+        found = (holds.held(last_ms, due_ms, at_ms) for at_ms in planned)
         return "" if any(each and each.reason == reason for each in found) else "and it is not held"

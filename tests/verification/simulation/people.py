@@ -153,8 +153,10 @@ class People:
         self._ask(True, f"hold {name}", act)
 
     def ask_to_step_down(self, to: str) -> None:
+        """As `client.step_down`, which refuses if there is no other replica."""
         lease = self._sim.server.call("GET", self._sim.keys.lease)
-        if lease is not None:
+        there = [host for host in self._sim.hosts if host.alive and host.gone_us is None]
+        if lease is not None and len(there) > 1:
             wanted = StepDown(lease.decode(), to, 0, "me")
             self._ask(True, "step down", lambda calls: ask(calls, wanted))
 
