@@ -133,6 +133,7 @@ def test_the_replica_that_is_handed_over_to_has_the_lease_to_itself(
     bench: Bench, controls: ControlStore
 ) -> None:
     token = bench.lead("aa")
+    listening = bench.alive("bb")
     ask(controls, token, "bb")
     bench.leases.release(token, "aa")
     for other in ("aa", "cc"):
@@ -141,6 +142,16 @@ def test_the_replica_that_is_handed_over_to_has_the_lease_to_itself(
         assert not reply.foreign
         assert "bb" in reply.why
     assert isinstance(bench.leases.acquire("bb", TTL_MS, Known()), Won)
+    listening.close()
+
+
+def test_a_successor_whose_connection_is_gone_holds_no_one_up(
+    bench: Bench, controls: ControlStore
+) -> None:
+    token = bench.lead("aa")
+    ask(controls, token, "bb")
+    bench.leases.release(token, "aa")
+    assert isinstance(bench.leases.acquire("cc", TTL_MS, Known()), Won)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +159,14 @@ def test_the_replica_that_is_handed_over_to_has_the_lease_to_itself(
 )
 def test_otherwise_any_replica_may_take_it(bench: Bench, controls: ControlStore, when: str) -> None:
     token = bench.lead("aa")
+    listening = bench.alive("bb")
     asked = replace(token, epoch=token.epoch + 1) if when == "another leader's" else token
     ask(controls, asked, "" if when == "no one is named" else "bb")
     bench.leases.release(token, "aa")
     moved_us = {"it takes too long": -3_100_000, "the clock went back": 60_000_000}.get(when, 0)
     bench.admin.hincrby(bench.keys.meta, "released_us", moved_us)
     assert isinstance(bench.leases.acquire("cc", TTL_MS, Known()), Won)
+    listening.close()
 
 
 def test_a_lease_that_expired_is_reserved_for_none(bench: Bench, controls: ControlStore) -> None:

@@ -991,8 +991,16 @@ LEASE_SCRIPTS = [
         CONTROLS,
         "acquire: reserved",
         "A successor that was named takes over first",
-        "if chosen ~= '' and chosen ~= nonce then",
+        "if chosen ~= '' and chosen ~= nonce and listeners_of(chosen) ~= 0 then",
         "if false then",
+    ),
+    _in(
+        "acquire",
+        CONTROLS,
+        "acquire: reserved for one that listens",
+        "A successor whose connection is gone holds no one up",
+        " and listeners_of(chosen) ~= 0 then",
+        " then",
     ),
     _in(
         "acquire",

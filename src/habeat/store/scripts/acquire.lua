@@ -40,7 +40,8 @@ if not last then
 elseif released and released == leader then
   cause = 'released'
 end
--- The replica that the last leader was asked to hand over to has the lease to itself for a moment.
+-- The replica that the last leader was asked to hand over to has the lease to itself for a moment,
+-- unless its connection is gone.
 local RESERVED_US = 3000000
 local function successor()
   local since_us = NOW_US - (tonumber(released_us or '') or 0)
@@ -53,7 +54,7 @@ local function successor()
 end
 
 local chosen = successor()
-if chosen ~= '' and chosen ~= nonce then
+if chosen ~= '' and chosen ~= nonce and listeners_of(chosen) ~= 0 then
   return {'reserved', chosen}
 end
 -- If we led last ourselves, nothing is under way: our process has only one thread. But if Redis
