@@ -360,8 +360,10 @@ class Engine:
     def _act_on(self, found: Tick) -> Plan:
         """Plan and dispatch what is due; the plan notes what comes next."""
         planned = self._plan(found)
+        # Before the skips, which name an open circuit, and before a probe: it may take longer than
+        # the lease.
+        self._circuits.write(self._lead)
         stale = self._skip(planned.skips)
-        self._circuits.write(self._lead)  # before a probe: it may take longer than the lease
         try:
             complete = self._send(found, planned, stale)
         except BrokerUnavailable as error:

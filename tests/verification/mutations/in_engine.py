@@ -400,9 +400,8 @@ SENDING_OUT = [
         "building: a probe is written first",
         "A probe that costs the lease is not repeated at once",
         "engine/loop.py",
-        "        self._circuits.write(self._lead)"
-        "  # before a probe: it may take longer than the lease\n",
-        "",
+        "        self._circuits.write(self._lead)\n        stale =",
+        "        stale =",
         BUILDING,
     ),
     Device(

@@ -92,6 +92,7 @@ class People:
     def __init__(self, sim: Simulation) -> None:
         self._sim = sim
         self._count = 0
+        self._stepping_down_until_us = 0
         #: Identities (entry, request id) of triggers that were accepted, and when.
         self.asked: dict[tuple[str, str], int] = {}
 
@@ -153,7 +154,11 @@ class People:
         self._ask(True, f"hold {name}", act)
 
     def ask_to_step_down(self, to: str) -> None:
-        """As `client.step_down`, which refuses if there is no other replica."""
+        """As `client.step_down`, which refuses if there is no other replica, and waits for it."""
+        now_us = self._sim.world.now_us
+        if now_us < self._stepping_down_until_us:
+            return
+        self._stepping_down_until_us = now_us + 1_000_000
         lease = self._sim.server.call("GET", self._sim.keys.lease)
         there = [host for host in self._sim.hosts if host.alive and host.gone_us is None]
         if lease is not None and len(there) > 1:
