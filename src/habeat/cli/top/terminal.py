@@ -47,6 +47,9 @@ class Terminal:
         self._mode = termios.tcgetattr(self._keyboard)
         for number in _ENDING:
             self._handlers[number] = signal.signal(number, _end)
+        # A shell that started us in the background may have left Ctrl-C ignored.
+        interrupt = signal.default_int_handler
+        self._handlers[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
         self._handlers[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, self._resized)
         self._handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stopped)
         try:
