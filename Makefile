@@ -26,7 +26,7 @@ test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (abo
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 acceptance: $(VENV)/.has-test ## real processes killed, frozen and cut off; the model; Celery's own tests
-	$(BIN)/python -m pytest -m slow tests/system/acceptance tests/verification $(ARGS)
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile tests/system/acceptance tests/verification $(ARGS)
 
 slow: $(VENV)/.has-test ## the other slow tests: each example, switches from other schedulers and back
 	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile tests/unit tests/integration \
