@@ -52,9 +52,9 @@ def schedule(side: int) -> dict[str, Any]:
     return found
 
 
-def plan(server: Server, given: dict[str, Any], *words: str) -> Any:
+def plan(server: Server, given: dict[str, Any], *words: str, expires: int | None = None) -> Any:
     app = Celery("proj", broker=server.url(), set_as_current=False)
-    app.conf.update(result_expires=None, beat_schedule=given, timezone=make_app().conf.timezone)
+    app.conf.update(result_expires=expires, beat_schedule=given, timezone=make_app().conf.timezone)
     app.task(name="proj.work", shared=False)(print)
     done = CliRunner().invoke(group, ["plan", *words], obj=CLIContext(app, True, None))
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
@@ -97,6 +97,11 @@ def test_a_plan_says_what_a_deploy_then_does(
     assert agree(found, before, definitions(bench.admin, BASE), records(client, last)) == []
     again = json.loads(plan(valkey, schedule(1), "--json").stdout)
     assert not again["changed"], again
+
+
+def test_a_plan_includes_the_entry_that_celery_adds(valkey: Server) -> None:
+    found = json.loads(plan(valkey, {}, "--json", expires=3600).stdout)
+    assert verdicts(found) == {"celery.backend_cleanup": "add"}
 
 
 def test_a_plan_counts_the_due_slots_that_do_not_fire(

@@ -159,7 +159,7 @@ def _own_schedule(instead_of: tuple[str, str] | None) -> SavedSchedule:
 
 
 def _readable_schedule() -> OfflineSchedule:
-    read = read_offline(client_app())
+    read = read_offline(client_app(), with_defaults=True)
     _check_readable(read)
     return read
 

@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 from celery.beat import ScheduleEntry
 
+from habeat.beat.declared.offline import read_offline
 from habeat.beat.scheduler import Scheduler
 from habeat.core.entry import Entry, Misfire
 from habeat.errors import BeatRuns, ValidationError
@@ -39,6 +40,12 @@ def test_the_schedule_shows_the_entries_that_are_scheduled(scheduler: Scheduler)
     assert "wrong" not in scheduler.schedule
     assert isinstance(scheduler.schedule["cfg"], ScheduleEntry)
     assert scheduler.get_schedule() is scheduler.schedule
+
+
+def test_reading_without_redis_finds_what_beat_declares(scheduler: Scheduler) -> None:
+    found = read_offline(scheduler.app, with_defaults=True)
+    assert "celery.backend_cleanup" in found.declared.entries
+    assert found.declared.fingerprint == scheduler._beat_schedule.fingerprint
 
 
 def test_walking_over_the_schedule_changes_no_definition(scheduler: Scheduler) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from celery.beat import Scheduler
+
 from habeat.beat.declared.beat_schedule import BeatSchedule, declare
 from habeat.config import Settings
 from habeat.config.from_app import limits_of, policies_of, timezone_of
@@ -41,8 +43,11 @@ class OfflineSchedule:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-def read_offline(app: Any) -> OfflineSchedule:
-    """Import the project's modules, and read what this app declares."""
+def read_offline(app: Any, *, with_defaults: bool = False) -> OfflineSchedule:
+    """Import the project's modules, and read what this app declares.
+
+    With `with_defaults`, this includes the entries that Celery adds in beat.
+    """
     found = OfflineSchedule()
     try:
         app.loader.import_default_modules()
@@ -52,6 +57,8 @@ def read_offline(app: Any) -> OfflineSchedule:
     elsewhere = _read_settings(app, found)
     try:
         given = dict(app.conf.beat_schedule or {})
+        if with_defaults:
+            given = {**_default_entries(app, given), **given}
         found.timezone = timezone_of(app.conf)
         found.declared = declare(app, given, found.limits, found.policies)
     except OF_THE_PROJECT as error:  # it is no mapping, or the app has no time zone
@@ -62,6 +69,20 @@ def read_offline(app: Any) -> OfflineSchedule:
     if any(not name.startswith("celery.") for name in app.tasks):
         found.known = KnownTasks.of(frozenset(app.tasks), elsewhere)
     return found
+
+
+def _default_entries(app: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """The entries that Celery's own code adds to these, such as `celery.backend_cleanup`."""
+    defaults = _Defaults(app, lazy=True)
+    defaults.install_default_entries(given)
+    return dict(defaults.data)
+
+
+class _Defaults(Scheduler):
+    """Celery's scheduler, which keeps the entries that it would add as they are."""
+
+    def update_from_dict(self, dict_: dict[str, Any]) -> None:
+        self.data.update(dict_)
 
 
 def _in_words(error: BaseException) -> str:
