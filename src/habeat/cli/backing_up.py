@@ -42,7 +42,7 @@ def backup_command(client: Client, file: str, as_json: bool) -> None:
 @command("restore")
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--apply", is_flag=True, help="Restore; without it, only show what would change.")
-@click.option("--replace", is_flag=True, help="Change the API's entries that are here already.")
+@click.option("--replace", is_flag=True, help="Change the API's entries that exist already.")
 @click.option(
     "--resume-positions",
     is_flag=True,
@@ -61,8 +61,8 @@ def restore_command(
 ) -> None:
     """Restore entries from a FILE that `backup` wrote.
 
-    Entries that are here stay as they are, unless you give --replace. Those that are missing are
-    added, and start now. Before it writes, it writes a file that undoes it: restore that file.
+    Entries that exist stay as they are, unless you give --replace. Missing ones are added, and
+    start now. Before it changes anything, it writes a file that undoes the restore.
     """
     data = _read(file)
     undo = Path(undo_file or f"{file}.undo")

@@ -101,7 +101,7 @@ def _write(path: Path, picture: str) -> None:
 
 
 class _Progress:
-    """Says on stderr how far the ledger was read, if that takes long and somebody can see it."""
+    """Shows on stderr how much of the ledger was read, if it takes long and is a terminal."""
 
     def __init__(self) -> None:
         self._said = 0

@@ -15,7 +15,7 @@ from habeat.client import Client, HandOver, Leader
 )
 @json_option
 def step_down_command(client: Client, to: str | None, as_json: bool) -> None:
-    """Have the leader hand over to another replica, and wait until that one leads.
+    """Make the leader hand over to another replica, and wait until that one leads.
 
     The leader finishes what it is sending, releases its lease, and does not compete for it for ten
     seconds. No slot is lost, and none is sent twice.

@@ -1019,7 +1019,7 @@ class Client:
         return calendar_removed(self._calls, name)
 
     def step_down(self, to: str | None = None) -> HandOver:
-        """Have the leader hand over to another replica, and wait until that one leads.
+        """Make the leader hand over to another replica, and wait until that one leads.
 
         The leader finishes what it is sending, releases its lease, and does not compete for it for
         ten seconds. With `to` (the id of a replica, its host, or host:pid), that replica may take

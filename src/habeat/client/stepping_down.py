@@ -45,7 +45,7 @@ class HandOver:
 
 
 def stepped_down(calls: RetryingCalls, to: str | None) -> HandOver:
-    """Have the leader hand over, and wait until another replica leads. NotHandedOver."""
+    """Make the leader hand over, and wait until another replica leads. NotHandedOver."""
     if calls.guard is not NO_GUARD:
         raise NotAllowed("", "step_down", "a client without a guard")
     grace_ms = calls.location.policies.misfire_grace_ms

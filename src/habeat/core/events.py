@@ -141,7 +141,7 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
     ),
     _E.LEADER_WEDGED: EventKind(
         _ERROR,
-        "The leader extends its lease, but does not get on with its work.",
+        "The leader extends its lease, but sends nothing.",
         "A standby takes over. Look at the leader's stacks: a signal handler, a schedule class or "
         "a connection hangs.",
     ),
@@ -198,7 +198,8 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
     _E.DATA_LOST: EventKind(
         _WARNING,
         "Redis was emptied, or restored to an older state.",
-        "Check with `history --outcome missed` which slots were lost, and `backfill` them.",
+        "Restore your backup if entries of the API are gone. `history --outcome missed` shows "
+        "which slots were lost; `backfill` those that matter.",
     ),
     _E.KEYS_REPAIRED: EventKind(
         _ERROR,
@@ -311,7 +312,7 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
     ),
     _E.SLOT_AMBIGUOUS: EventKind(
         _ERROR,
-        "Code outside of habeat sent a message itself: whether it is out is unknown.",
+        "Code outside of habeat sent a message itself, so it is unknown whether it was sent.",
         "See the error in the line. The entry is not retried for that slot.",
     ),
     _E.PUBLISH_UNKNOWN: EventKind(

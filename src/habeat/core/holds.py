@@ -10,7 +10,7 @@ is decided by the hold: they are skipped, or (`latest`) the newest of them fires
 
 `Holds.of` narrows the holds to those of one entry; mostly there are none, which costs nothing.
 Everything is decided from the stored values and `now`, so every leader comes to the same result,
-and a hold needs nobody to end it.
+and a hold ends by itself.
 """
 
 from __future__ import annotations

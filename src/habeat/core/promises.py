@@ -1,7 +1,7 @@
-"""The promise of an entry, `start_by`: a slot is sent within so long of its effective time.
+"""The promise of an entry, `start_by`: each slot is sent within this time of its effective time.
 
-A slot breaks it if its message was sent later, or never will be. What people do to a slot breaks no
-promise: a pause, an edit, a removal. Neither does a firing by hand, which has no time of its own.
+A slot breaks it if its message was sent later, or never will be. A pause, an edit or a removal by a
+person breaks no promise. Neither does a firing by hand, which has no time of its own.
 """
 
 from __future__ import annotations

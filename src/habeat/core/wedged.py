@@ -1,6 +1,6 @@
 """When a standby may take the lease from a leader that ticks and sends nothing.
 
-A leader that hangs cannot extend its lease, so the lease ends on its own. One whose loop goes round
+A leader that hangs cannot extend its lease, so the lease ends on its own. One whose loop runs
 can: it extends the lease, and no other replica would ever lead, though it sends nothing. So a
 standby that sees this for `WEDGED_AFTER_MS` may take the lease, under these rules:
 

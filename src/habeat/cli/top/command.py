@@ -32,15 +32,15 @@ FILTER_CHARS = 80
     type=click.FloatRange(min=0.2, max=60),
     default=1.0,
     show_default=True,
-    help="Look every so many seconds.",
+    help="Seconds between refreshes.",
 )
-@click.option("--once", is_flag=True, help="Print one look and exit, as without a terminal.")
+@click.option("--once", is_flag=True, help="Print one snapshot and exit, as without a terminal.")
 @json_option
 def top_command(client: Client, every: float, once: bool, as_json: bool) -> None:
     """Watch the schedule live: leader, lateness, problems, what is due, the ledger.
 
     Keys: q quits, p pauses the screen, / filters by a part of the entries' names. Without a
-    terminal, it prints one look. It goes on while Redis is away, and says so.
+    terminal, it prints one snapshot. While Redis is away, it says so and continues.
     """
     if as_json:
         say_json({**_json(Looker(client).look()), "redis": client.redis})

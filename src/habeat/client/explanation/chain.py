@@ -96,7 +96,7 @@ def and_happened(facts: Facts, evidence: str) -> str:
 
 
 def queue(facts: Facts) -> Link | None:
-    """The queue as it is now; None if nobody looked."""
+    """The queue as it is now; None if the broker was not asked."""
     look = facts.queue
     if look is None:
         return None
