@@ -422,6 +422,15 @@ def test_a_backup_is_a_file_that_only_its_owner_can_read(shell: Shell, tmp_path:
     shell.fails(2, "backup", str(tmp_path / "no" / "file"))
 
 
+def test_a_restore_with_nothing_to_do_leaves_no_undo_file(shell: Shell, tmp_path: Path) -> None:
+    file = str(tmp_path / "backup.json")
+    shell.ok("add", "e", "t", "--every", "60")
+    shell.ok("backup", file)
+    assert "nothing to restore" in shell.ok("restore", file, "--apply")
+    assert shell.json("restore", file, "--apply")["undo"] is None
+    assert not Path(file + ".undo").exists()
+
+
 def test_a_restore_says_what_it_would_do_then_does_it_and_can_be_undone(
     shell: Shell, admin: Any, tmp_path: Path
 ) -> None:

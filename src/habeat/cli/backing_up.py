@@ -75,7 +75,7 @@ def restore_command(
         progress=_progress("restoring") if apply else None,
     )
     if as_json:
-        say_json({"undo": str(undo) if apply else None, "report": report})
+        say_json({"undo": str(undo) if report.written else None, "report": report})
     else:
         _say_report(report, undo)
     if report.refused:

@@ -109,6 +109,8 @@ def restored(
 ) -> RestoreReport:
     """Restore a backup; without `keep_undo`, only say what would be done.
 
+    If there is nothing to restore, `keep_undo` is not called, and nothing is written.
+
     Raises NotAllowed for a client with a guard, RedisUnavailable, CallTimeout, RevisionConflict.
     What was written before an error stays: restore again to continue, or restore the undo document.
     """
@@ -120,7 +122,8 @@ def restored(
         terms = replace(terms, replace=True)
     restoring = _Restoring(calls, backup, terms)
     steps, controls = restoring.planned(), calls.read(restoring.controls)
-    if keep_undo is None:
+    nothing = not controls and all(step.what in ("left", "refused") for step in steps)
+    if keep_undo is None or nothing:
         return _report(steps, sorted(controls), written=False)
     keep_undo(_undo(calls, steps, controls))
     done: list[Step] = []
