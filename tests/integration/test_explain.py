@@ -254,6 +254,17 @@ def test_a_slot_older_than_the_ledger_is_unknown_and_says_so(client: Client, bea
     assert client.explain("report", slot - timedelta(days=4)).outcome == "no slot"
 
 
+def test_a_slot_before_a_loss_of_data_is_not_said_to_have_had_no_entry(
+    client: Client, beat: Beat
+) -> None:
+    slot = fired(client, beat)
+    now_ms = int(client.server_time().timestamp() * 1_000)
+    beat.caller.do(lambda c: c.hset(f"{BASE}meta", "history_lost", now_ms))
+    found = client.explain("report", slot - timedelta(days=4))
+    assert found.sentence.startswith("unknown: Redis lost data")
+    assert (found.asked, found.before, found.after) == (None, None, None)
+
+
 def test_a_trigger_is_found_by_its_second(client: Client, beat: Beat) -> None:
     fired(client, beat)
     at_ms = _now(client) + 1_000

@@ -130,6 +130,8 @@ class _Explainer:
 
     def _explained(self, at_ms: int, slot_ms: int | None) -> Explanation:
         explanation = self._chosen(at_ms, slot_ms)
+        if explanation.slot is None and self._is_later_than(at_ms):
+            return replace(explanation, zone=self._zone)
         slot_ms = at_ms if explanation.slot is None else _ms(explanation)
         before, after = self._last_slot_ms(slot_ms - 1), self._after(slot_ms)
         return replace(
@@ -189,20 +191,21 @@ class _Explainer:
         if self._entry is None and not trail.any:
             raise EntryNotFound(self._name)
         if slot_ms is None or self._is_later_than(slot_ms):
-            return self._no_slot(at_ms)
+            return self._no_slot(at_ms, traces.loss.declared_ms)
         return explain_unknown(self._facts(slot_ms, traces, trail))
 
     def _is_later_than(self, slot_ms: int) -> bool:
         """Whether the entry was added after this slot."""
         return self._entry is not None and self._entry.created_ms >= slot_ms
 
-    def _no_slot(self, at_ms: int) -> Explanation:
+    def _no_slot(self, at_ms: int, lost_ms: int) -> Explanation:
         sentence = "the entry has no slot at or before that time"
         entry = self._entry
         if entry is not None and entry.created is not None and entry.created_ms >= at_ms:
-            sentence = (
-                f"the entry did not exist then: it was added {entry.created:%Y-%m-%d %H:%M:%S} UTC"
-            )
+            added = f"{entry.created:%Y-%m-%d %H:%M:%S} UTC"
+            sentence = f"the entry did not exist then: it was added {added}"
+            if at_ms <= lost_ms:
+                sentence = f"unknown: Redis lost data; the entry has been stored since {added}"
         return Explanation(self._name, None, None, None, outcome="no slot", sentence=sentence)
 
     def _past(self, record: Record, slot_ms: int, traces: SlotTraces, trail: Trail) -> Explanation:
