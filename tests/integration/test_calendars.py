@@ -174,6 +174,14 @@ def test_wrong_names_in_an_entry_are_refused(client: Client, wrong: Any) -> None
         client.add("a", "proj.tick", 60, calendar=wrong)
 
 
+def test_a_calendar_that_does_not_exist_is_named_when_an_entry_is_added(shell: Shell) -> None:
+    shell.ok("calendar", "set", "closed", "12-25")
+    out = shell.ok("add", "e", "t", "--every", "60", "--calendar", "closed,typo")
+    assert "there is no calendar typo" in out
+    assert "no calendar closed" not in out
+    assert "closed, typo" in shell.ok("show", "e")
+
+
 def test_no_tenant_changes_calendars(client: Client, shell: Shell) -> None:
     client.set_calendar("c", [XMAS])
     with Client(shell.app, guard=Guard(prefix="t:")) as tenant:

@@ -261,3 +261,6 @@ def _say_entry(client: Client, entry: Entry, as_json: bool) -> None:
     say(f"{entry.name} is {entry.condition}: {entry.schedule.describe()}{until}")
     if unknown:
         say(f"note: beat's code does not register the task {entry.task_name}; it is still sent")
+    if entry.calendars:
+        for name in sorted({*entry.calendars} - {each.name for each in client.calendars()}):
+            say(f"note: there is no calendar {name}, so no slot is skipped for it")

@@ -156,6 +156,8 @@ def _fields(
     yield "tags", ", ".join(entry.tags) or "none"
     yield "description", entry.description or "none"
     yield "enabled", "yes" if entry.enabled else "no"
+    if entry.calendars:
+        yield "calendars", ", ".join(entry.calendars)
     yield from _bounds(entry, now)
     yield "catch-up", promise(policies)
     yield "delivery", str(entry.delivery or "the app's default")
