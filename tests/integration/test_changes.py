@@ -349,3 +349,13 @@ def test_history_shows_the_changes(shell: Shell) -> None:
     assert "older changes" in shell.ok("history", "--changes", "--limit", "1")
     shell.fails(2, "history", "--changes", "--follow")
     assert "no changes" in shell.ok("history", "nothing", "--changes")
+
+
+@pytest.mark.parametrize("damaged", ["9" * 30 + "-0", "0-" + "9" * 20, "1-x", "-", "\u0663-1"])
+def test_a_damaged_id_of_the_newest_record_is_as_none(
+    client: Client, valkey: Server, damaged: str
+) -> None:
+    client.add("e", "tasks.run", 60)
+    Bench(valkey, prefix=PREFIX).admin.hset(LAST, "e", damaged)
+    assert client.last_change("e") is None
+    assert client.explain("e").entry == "e"

@@ -7,6 +7,7 @@ is not as it should be is shown as empty.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from habeat.store.calling import Caller, optional_ms, text
 from habeat.store.pipelining import wire
 
 PAGE = 500
+#: Redis refuses ids whose parts do not fit into 64 bits; these always do.
+_ID_PART = re.compile("[0-9]{1,19}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class ChangeLog:
 
 def _is_id(word: str) -> bool:
     at_ms, dash, place = word.partition("-")
-    return bool(dash) and all(part.isascii() and part.isdigit() for part in (at_ms, place))
+    return bool(dash) and all(_ID_PART.fullmatch(part) for part in (at_ms, place))
 
 
 def _record(identity: str, raw: Mapping[bytes, bytes]) -> LoggedChange:
