@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from habeat.client import Client, Guard
+from habeat.core.controls import CONTROLS_MAX
 from habeat.core.lease import Fence
 from habeat.errors import NotAllowed, SchedulePaused, ValidationError
 from habeat.ports import Statuses
@@ -53,6 +54,14 @@ def test_a_pause_is_one_switch_that_is_stored_once(bench: Bench, client: Client)
     assert client.schedule_paused() is None
     assert client.get("e2").condition == "paused"
     assert client.resume_all() is None
+
+
+def test_a_pause_finds_room_among_any_number_of_controls(bench: Bench, client: Client) -> None:
+    others = {f"hold:{number}": "x" for number in range(CONTROLS_MAX)}
+    bench.admin.hset(bench.keys.controls, mapping=others)
+    pause = client.pause_all("stop")
+    assert client.schedule_paused() == pause
+    assert client.resume_all() == pause
 
 
 def test_after_the_call_nothing_more_is_claimed(bench: Bench, client: Client) -> None:

@@ -17,6 +17,7 @@ from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import NO_GUARD
 from habeat.client.history import moment
 from habeat.core.controls import (
+    ANY_NUMBER,
     PAUSE,
     WORDS_MAX,
     Controls,
@@ -140,8 +141,9 @@ def _changed(
         if after == before:
             return after
         raw = found.fields.get(PAUSE, "")
-        # `full` is out of the question: holds leave room for this field (core/controls.py).
-        if session.controls.write(stamp, PAUSE, raw, stored_pauses(after, now_ms)) == "conflict":
+        # A pause always finds room, even among fields that other programs have written.
+        stored = stored_pauses(after, now_ms)
+        if session.controls.write(stamp, PAUSE, raw, stored, most=ANY_NUMBER) == "conflict":
             raise Overtaken("")
         return after
 

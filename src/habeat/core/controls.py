@@ -26,6 +26,8 @@ from habeat.schedules.zone import zone_named
 
 #: As many controls are stored at most.
 CONTROLS_MAX: Final = 500
+#: The limit for a control that must always find room.
+ANY_NUMBER: Final = 2**31
 #: As many of them may be holds; the rest is for what must always find room.
 HOLDS_MAX: Final = 400
 #: As many calendars there may be, and as many days in one.
