@@ -11,6 +11,7 @@ import pytest
 
 import habeat
 from habeat.client import Client, Guard
+from habeat.client.windows import SCOPE_HOLDS_MAX
 from habeat.errors import NotAllowed, ValidationError
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
@@ -121,6 +122,20 @@ def test_a_tenant_holds_only_what_is_in_its_scope(client: Client, shell: Shell) 
         assert tenant.holds() == (own,)
         assert tenant.remove_hold("t1:own")
     assert len(client.holds()) == 2
+
+
+def test_a_tenant_leaves_room_for_the_holds_of_others(client: Client, shell: Shell) -> None:
+    with Client(shell.app, guard=Guard(prefix="t1:")) as tenant:
+        for number in range(SCOPE_HOLDS_MAX):
+            tenant.add_hold(f"t1:{number}", prefix="t1:")
+        with pytest.raises(NotAllowed, match=f"at most {SCOPE_HOLDS_MAX} holds"):
+            tenant.add_hold("t1:more", prefix="t1:")
+        assert tenant.add_hold("t1:0", prefix="t1:a", replace=True).prefix == "t1:a"
+        tenant.remove_hold("t1:1")
+        tenant.add_hold("t1:more", prefix="t1:")
+    with Client(shell.app, guard=Guard(prefix="t2:")) as other:
+        other.add_hold("t2:0", prefix="t2:")
+    client.add_hold("of the operator", prefix="t1:")
 
 
 def test_a_damaged_hold_is_named_and_holds_nothing(bench: Bench, client: Client) -> None:

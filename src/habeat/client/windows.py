@@ -7,7 +7,7 @@ scope, may hold only what is in their scope, and see only such holds.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -29,6 +29,9 @@ from habeat.schedules.schedule import Schedule, to_ms
 
 LEAST_MS, MOST_MS = 1_000, 31 * 86_400_000
 TAGS_MAX = 20
+#: As many holds a client with a scope may have: there is room for few, and the leader looks at each
+#: of them for each of its entries.
+SCOPE_HOLDS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ def added(
         if before and before != after and not replace:
             raise ValidationError("name", name, "a new name, or replace=True")
         _check_replaced(calls.guard.scope, name, before)
+        if not before:
+            _check_room(calls.guard.scope, name, stored.fields)
         word = session.controls.write(stamp, HOLD + name, before, after, most=HOLDS_MAX)
         if word == "full":
             raise ValidationError("name", name, f"at most {HOLDS_MAX} holds: remove some")
@@ -206,6 +211,15 @@ def _check_scope(scope: Scope, window: Window) -> None:
         raise NotAllowed("", "prefix", f"a prefix that begins with {scope.prefix!r}")
     if not _is_in(scope, window):
         raise NotAllowed("", "tags", f"entries with the tag {scope.tag!r}")
+
+
+def _check_room(scope: Scope, name: str, fields: Mapping[str, str]) -> None:
+    """NotAllowed if a scope has as many holds as one may have."""
+    if scope == Scope():
+        return
+    windows = controls_of("", fields).holds.windows.values()
+    if sum(_is_in(scope, each) for each in windows) >= SCOPE_HOLDS_MAX:
+        raise NotAllowed("", "name", f"at most {SCOPE_HOLDS_MAX} holds within a guard's scope")
 
 
 def _check_replaced(scope: Scope, name: str, before: str) -> None:
