@@ -280,7 +280,7 @@ def test_counters(world: World) -> None:
 
 HARMLESS = (
     "paused", "quarantine", "dead", "lateness", "replicas", "seen", "untrusted", "configs",
-    "owned", "resume", "requests",
+    "owned", "resume", "requests", "controls", "signs", "alarmed", "outcomes",
 )  # fmt: skip
 
 

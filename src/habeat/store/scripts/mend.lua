@@ -18,7 +18,8 @@ local KINDS = {
   {OWNED, 'set'}, {REQUESTS, 'hash'}, {RESUME, 'zset'}, {REQUESTS_DUE, 'zset'},
   {INFLIGHT_DUE, 'zset'}, {CIRCUITS, 'hash'}, {DEAD_AT, 'zset'},
   {LAST_RECORDS, 'hash'}, {NAMES, 'zset'}, {SHADOW, 'zset'}, {WATCHED, 'hash'},
-  {BASE .. 'controls', 'hash'},
+  {BASE .. 'controls', 'hash'}, {BASE .. 'signs', 'hash'}, {BASE .. 'alarmed', 'zset'},
+  {BASE .. 'outcomes', 'hash'},
 }
 local DAY_MS, AT_ONCE = 86400000, 50
 local token, words = ARGV[1], {}
