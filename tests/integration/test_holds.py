@@ -120,6 +120,7 @@ def test_a_tenant_holds_only_what_is_in_its_scope(client: Client, shell: Shell) 
                 tenant.remove_hold(name)
         own = tenant.add_hold("t1:own", prefix="t1:a", tags=["mine", "b"])
         assert tenant.holds() == (own,)
+        assert own.by == "", "no host"
         assert tenant.remove_hold("t1:own")
     assert len(client.holds()) == 2
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -95,7 +95,7 @@ def added(
             raise ValidationError("name", name, f"at most {HOLDS_MAX} holds: remove some")
         if word == "conflict":
             raise Overtaken("")
-        return shown_hold(window, now_ms)
+        return _shown_to(calls.guard.scope, window, now_ms)
 
     return calls.write(attempt)
 
@@ -106,7 +106,8 @@ def listed(calls: RetryingCalls) -> tuple[Hold, ...]:
     def look(session: Session) -> tuple[Hold, ...]:
         now_ms = session.inspection.now_us() // 1_000
         found = session.inspection.controls().holds.windows.values()
-        return tuple(shown_hold(each, now_ms) for each in found if _is_in(calls.guard.scope, each))
+        scope = calls.guard.scope
+        return tuple(_shown_to(scope, each, now_ms) for each in found if _is_in(scope, each))
 
     return calls.read(look)
 
@@ -145,6 +146,11 @@ def shown_hold(window: Window, now_ms: int) -> Hold:
         by=window.by,
         until=instant(window.end_of(now_ms)),
     )
+
+
+def _shown_to(scope: Scope, window: Window, now_ms: int) -> Hold:
+    """The hold, for tenants without the user and host of the process that added it."""
+    return shown_hold(window if scope == Scope() else replace(window, by=""), now_ms)
 
 
 def _maker(name: str, wanted: Wanted, timezone: str, by: str) -> Callable[[int], Window]:
