@@ -15,7 +15,9 @@ import pytest
 import habeat
 from habeat import errors
 from habeat.client import Client, Guard
+from habeat.core.controls import HOLDS_MAX
 from habeat.core.entry import EntryState
+from habeat.store.keys import Keys
 from habeat.store.pages import WRITTEN
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
@@ -405,6 +407,26 @@ def test_each_restored_entry_is_in_the_change_log(client: Client, admin: Any) ->
     back(client.acting_as("ann"), document)
     (record,) = client.changes("e")
     assert (record.act, record.way, record.by) == ("added", "restore", "ann")
+
+
+def test_restored_holds_leave_room_for_other_controls(client: Client, admin: Any) -> None:
+    client.add_hold("one", prefix="x")
+    document = made(client)
+    one = document["controls"]["hold:one"]
+    document["controls"] |= {f"hold:{number}": one for number in range(HOLDS_MAX)}
+    with pytest.raises(errors.ValidationError, match="restore again to continue"):
+        back(client, document)
+    assert len(client.holds()) == HOLDS_MAX
+    client.remove_hold("one")
+    client.set_calendar("c", ["12-25"])
+
+
+def test_a_document_cannot_depose_a_leader(client: Client, admin: Any) -> None:
+    document = made(client)
+    document["controls"]["step_down"] = "1:x||99999999999999|x"
+    report, _ = back(client, document)
+    assert report.controls == ()
+    assert not admin.hexists(Keys(PREFIX).controls, "step_down")
 
 
 # -- the command line ------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from habeat.client.calls import RetryingCalls, Session
 from habeat.client.guard import NO_GUARD
 from habeat.client.swapping import Plan, swap_or_conflict
 from habeat.core.change_record import Way
+from habeat.core.controls import CONTROLS_MAX, HOLD, HOLDS_MAX, STEP_DOWN
 from habeat.core.entry import Entry, EntryState
 from habeat.entries.changes import (
     Edit,
@@ -42,7 +43,7 @@ from habeat.entries.codec import decode, digest_of, encode, paused_json, with_fa
 from habeat.entries.differing import differing
 from habeat.entries.draft import storable
 from habeat.entries.readable import shown
-from habeat.errors import DefinitionError, HabeatError, NotAllowed
+from habeat.errors import DefinitionError, HabeatError, NotAllowed, ValidationError
 from habeat.ports.entries import Arrival, Removal, Stored, Write
 from habeat.store.pages import WRITTEN, pages
 
@@ -197,7 +198,9 @@ class _Restoring:
     def controls(self, session: Session) -> dict[str, tuple[str, str]]:
         """The controls to add and, to undo a restore, to remove: before and after."""
         here, wanted = session.controls.read().fields, self._backup.controls
-        added = {name: ("", value) for name, value in wanted.items() if name not in here}
+        # No backup has a request to hand over; a document that has one is not to depose a leader.
+        known = here.keys() | {STEP_DOWN}
+        added = {name: ("", value) for name, value in wanted.items() if name not in known}
         gone = self._backup.remove_controls.items()
         return {
             **added,
@@ -205,9 +208,18 @@ class _Restoring:
         }
 
     def write_controls(self, session: Session) -> None:
-        """Add and remove controls. What someone else writes meanwhile stays."""
-        for name, (before, after) in self.controls(session).items():
-            session.controls.write(secrets.token_hex(8), name, before, after)
+        """Add and remove controls. What someone else writes meanwhile stays. ValidationError."""
+        without_room = [
+            name
+            for name, (before, after) in self.controls(session).items()
+            if session.controls.write(
+                secrets.token_hex(8), name, before, after, most=_room_for(name)
+            )
+            == "full"
+        ]
+        if without_room:
+            allowed = f"at most {HOLDS_MAX} holds: remove some, and restore again to continue"
+            raise ValidationError("controls", without_room, allowed)
 
     # -- the writes of a batch, each all or nothing --------------------------------------------
 
@@ -342,6 +354,11 @@ class _Restoring:
         if found.paused is None:
             return ""
         return paused_json(found.paused, found.paused_at_ms or now_ms, found.paused_until_ms)
+
+
+def _room_for(control: str) -> int:
+    """How many controls there may be for this one to be added; others must always find room."""
+    return HOLDS_MAX if control.startswith(HOLD) else CONTROLS_MAX
 
 
 def _pause_of(saved: SavedEntry, now_ms: int) -> EntryState:
