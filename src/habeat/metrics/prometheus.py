@@ -52,7 +52,10 @@ def written(found: Iterable[Sample], accept: str = "") -> tuple[bytes, str]:
     _core()
     from prometheus_client.exposition import choose_encoder
 
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except Exception:  # the client's: a version that is not a number
+        encode, content_type = choose_encoder("")
     registry: Any = _Registry(found)
     return encode(registry), content_type
 

@@ -45,6 +45,12 @@ def test_openmetrics_is_written_to_those_who_accept_it() -> None:
     assert body.endswith(b"# EOF\n")
 
 
+@pytest.mark.parametrize("more", ["version=abc", "version=", ";;==;q=x", "escaping=\xe9"])
+def test_a_hostile_accept_header_gets_an_answer(more: str) -> None:
+    body, _ = written(samples(FIGURES), f"application/openmetrics-text; {more}")
+    assert b"habeat_redis_up 1.0" in body
+
+
 def test_a_hostile_name_is_one_label_and_nothing_else() -> None:
     body, _ = written(samples(replace(FIGURES, listed=[entry(HOSTILE, fired_ms=5_000)])))
     found = parsed(body)
