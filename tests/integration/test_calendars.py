@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import habeat
+from habeat.cli.calendars import FILE_CHARS_MAX
 from habeat.client import Client, Guard
 from habeat.core.calendars import Calendar
 from habeat.core.catchup import plan
@@ -218,3 +219,6 @@ def test_the_command(shell: Shell, tmp_path: Path) -> None:
     assert shell("calendar", "show", "de").exit_code == 1
     shell.fails(2, "calendar", "set", "de")
     shell.fails(2, "calendar", "set", "de", "tomorrow")
+    (tmp_path / "long").write_text("2026-05-01\n" + "#" * FILE_CHARS_MAX)
+    error = shell.fails(2, "calendar", "set", "de", "--file", str(tmp_path / "long"))
+    assert "give a file with fewer days" in error

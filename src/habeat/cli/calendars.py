@@ -102,9 +102,15 @@ def remove_calendar(client: Client, name: str, as_json: bool) -> None:
 def _text_of(path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as file:
-            return file.read(FILE_CHARS_MAX)
+            text = file.read(FILE_CHARS_MAX + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"cannot read {path}: {error}", param_hint="--file") from error
+    if len(text) > FILE_CHARS_MAX:  # the days beyond would be missing
+        raise click.BadParameter(
+            f"{path} has more than {FILE_CHARS_MAX:,} characters: give a file with fewer days",
+            param_hint="--file",
+        )
+    return text
 
 
 def _days_in(text: str) -> list[str]:
