@@ -232,6 +232,19 @@ def test_a_renamed_entry_is_followed_to_its_earlier_name(client: Client, beat: B
     )
 
 
+@pytest.mark.parametrize(("tag", "visible"), [("", "dig"), ("", "rep"), ("a", "dig")])
+def test_a_client_with_a_scope_does_not_see_names_outside_of_it(
+    client: Client, beat: Beat, valkey: Server, tag: str, visible: str
+) -> None:
+    slot = fired(client, beat)
+    client.rename("report", "digest")
+    client.update("digest", tags=["a"])
+    name, other = ("digest", "report") if visible == "dig" else ("report", "digest")
+    guard = habeat.Guard(tag=tag) if tag else habeat.Guard(prefix=visible)
+    with Client(valkey.url(), prefix=PREFIX, guard=guard) as tenant:
+        assert other not in repr(tenant.explain(name, slot)).replace("tasks.report", "")
+
+
 def test_a_change_of_the_schedule_leaves_the_slots_of_the_earlier_one(
     client: Client, beat: Beat
 ) -> None:

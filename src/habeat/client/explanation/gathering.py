@@ -248,14 +248,14 @@ class _Explainer:
         return self._session.slots.traces(self._name, slot_ms, self._now_ms)
 
     def _trail(self, at_ms: int, slot_ms: int | None) -> Trail:
-        may_see = self._calls.guard.scope.has_name
+        scope = self._calls.guard.scope  # a tag says nothing of another name
         finder = TrailFinder(
             self._session.inspection,
             self._name,
             at_ms,
             slot_ms,
             is_last=slot_ms is not None and self._is_surely_last(slot_ms, at_ms),
-            may_see=may_see,
+            may_see=lambda name: not scope.tag and scope.has_name(name),
         )
         return finder.find(self._calls.check)
 

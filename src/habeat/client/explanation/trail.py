@@ -128,19 +128,20 @@ class TrailFinder:
     def _backwards(self) -> Iterator[Record]:
         """The entry's records, the newest first, also those under its earlier names."""
         name, seen = self._name, [""]
-        while name not in seen and len(seen) <= NAMES_AT_MOST and self._may_see(name):
+        while name not in seen and len(seen) <= NAMES_AT_MOST:
             earlier = ""
             for record in self._of_life(name, until=seen[-1]):
                 yield record
                 if record.outcome is not Outcome.NOTE:
                     continue
                 if record.reason.startswith(_RENAMED_TO) and name == self._name:
-                    self.trail.renamed_to = record.reason.removeprefix(_RENAMED_TO)
+                    later = record.reason.removeprefix(_RENAMED_TO)
+                    self.trail.renamed_to = later if self._may_see(later) else ""
                 elif record.reason.startswith(_RENAMED_FROM):
                     earlier = record.reason.removeprefix(_RENAMED_FROM)
                     break
             seen.append(name)
-            if not earlier:
+            if not earlier or not self._may_see(earlier):
                 return
             self.trail.renamed_from = earlier
             name = earlier
