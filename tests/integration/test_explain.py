@@ -243,6 +243,9 @@ def test_a_client_with_a_scope_does_not_see_names_outside_of_it(
     guard = habeat.Guard(tag=tag) if tag else habeat.Guard(prefix=visible)
     with Client(valkey.url(), prefix=PREFIX, guard=guard) as tenant:
         assert other not in repr(tenant.explain(name, slot)).replace("tasks.report", "")
+        found = tenant.history(name)
+        assert "renamed" in [each.reason for each in found]
+        assert other not in repr(found)
 
 
 def test_a_change_of_the_schedule_leaves_the_slots_of_the_earlier_one(

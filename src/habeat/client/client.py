@@ -57,6 +57,7 @@ from habeat.client.history import (
     outcomes_of,
     records,
     since_ms,
+    within,
 )
 from habeat.client.holding import SchedulePause, paused_all, resumed_all, schedule_paused
 from habeat.client.location import location_of_app, location_of_url
@@ -356,8 +357,10 @@ class Client:
                 outcomes=outcomes,
                 until_ms=_from_ms(session, until, "until"),
             )
-            is_whole = calls.guard.scope == Scope()
-            return Leaders().named(session.events, found) if is_whole else found
+            scope = calls.guard.scope
+            if scope != Scope():
+                return [within(record, scope) for record in found]
+            return Leaders().named(session.events, found)
 
         found = calls.read(read)
         if not found and name is not None:

@@ -150,6 +150,16 @@ def records(
     return [friendly(record, cluster) for record in shown]
 
 
+def within(record: LedgerRecord, scope: Scope) -> LedgerRecord:
+    """The record without the name of an entry outside the scope, as in "renamed to NAME"."""
+    for words in ("renamed from ", "renamed to "):
+        other = record.reason.removeprefix(words)
+        # A tag says nothing of another name.
+        if other != record.reason and (scope.tag or not scope.has_name(other)):
+            return replace(record, reason="renamed")
+    return record
+
+
 class Leaders:
     """Who led under a lease epoch; what was found once is remembered."""
 
@@ -222,7 +232,9 @@ class Follower:
         found = list(islice(inspection.after(self._last), NEWS_AT_ONCE))
         cluster = inspection.cluster() if found else ""
         news = [friendly(record, cluster) for record in found]
-        return news if self._leaders is None else self._leaders.named(session.events, news)
+        if self._leaders is None:
+            return [within(record, self._calls.guard.scope) for record in news]
+        return self._leaders.named(session.events, news)
 
     def _wants(self, record: LedgerRecord) -> bool:
         is_of_it = self._name in (None, record.entry)
