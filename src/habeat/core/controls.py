@@ -26,10 +26,10 @@ from habeat.schedules.zone import zone_named
 
 #: As many controls are stored at most.
 CONTROLS_MAX: Final = 500
-#: The limit for a control that must always find room.
-ANY_NUMBER: Final = 2**31
 #: As many of them may be holds; the rest is for what must always find room.
 HOLDS_MAX: Final = 400
+#: The limit for a pause of the whole schedule, which even finds room if other programs left none.
+ANY_NUMBER: Final = 2**31
 #: As many calendars there may be, and as many days in one.
 CALENDARS_MAX: Final = 50
 CALENDAR_DAYS_MAX: Final = 1_000
