@@ -282,9 +282,10 @@ class _Planner:
         if not self._entry.schedule.arithmetic:
             keep = min(keep, ENUMERATED_AT_MOST)
         if not self._rest_fires:
-            excess = self._until(cursor_ms, self._last_misfire_ms, keep).count - keep
+            first = self._misfires(cursor_ms, slot_ms, keep)
+            excess = self._excess(first, keep)
             if excess > 0:
-                run = self._entry.count_between(cursor_ms, self._last_misfire_ms, excess)
+                run = self._entry.count_between(cursor_ms, first.last_ms, excess)
                 assert run is not None
                 return self._missed(run, "misfire: limit")
             self._rest_fires = True
@@ -295,11 +296,30 @@ class _Planner:
         pause_ms = round(self._burst * 1_000 / self._policies.misfire_pace)
         return replace(step, not_before_ms=self._now_ms + pause_ms)
 
+    def _excess(self, first: Run, keep: int) -> int:
+        """How many of the first misfires to miss, so that the newest `keep` are left.
+
+        Held slots do not count. Beyond so many holds, all slots do.
+        """
+        count, slot_ms = first.count, self._entry.next_slot_ms(first.last_ms)
+        for _ in range(HOLDS_PASSED if self._holds else 0):
+            if slot_ms is None or not self._is_misfire(slot_ms) or count >= keep + first.count:
+                return min(first.count, count - keep)
+            held = self._holds.held(slot_ms, self._entry.effective_ms(slot_ms), self._now_ms)
+            if held is not None:
+                slot_ms = self._entry.next_slot_ms(max(slot_ms, held.until_ms - 1))
+                continue
+            run = self._misfires(slot_ms - 1, slot_ms, keep)
+            count, slot_ms = count + run.count, self._entry.next_slot_ms(run.last_ms)
+        if self._holds and slot_ms is not None and self._is_misfire(slot_ms):
+            count += self._until(slot_ms - 1, self._last_misfire_ms, keep).count
+        return min(first.count, count - keep)
+
     def _is_misfire(self, slot_ms: int | None) -> bool:
         return slot_ms is not None and (self._entry.effective_ms(slot_ms) <= self._last_misfire_ms)
 
-    def _misfires(self, cursor_ms: int, slot_ms: int) -> Run:
-        return self._until(cursor_ms, self._unheld(slot_ms, self._last_misfire_ms))
+    def _misfires(self, cursor_ms: int, slot_ms: int, beyond: int = 0) -> Run:
+        return self._until(cursor_ms, self._unheld(slot_ms, self._last_misfire_ms), beyond)
 
     def _until(self, cursor_ms: int, effective_until_ms: int, beyond: int = 0) -> Run:
         """The run of slots whose *effective* times are not after an instant.

@@ -203,6 +203,51 @@ def test_what_is_missed_ends_where_a_hold_begins() -> None:
     ]
 
 
+def all_at(minute: float, holds: EntryHolds, limit: int) -> list[str]:
+    """All steps of an entry with the policy `all` that was last planned 20 minutes before T."""
+    found: list[str] = []
+    policies = Policies(misfire=Misfire.ALL, misfire_limit=limit, misfire_pace=1_000)
+    cursor_ms = T - 20 * MINUTE - 1
+    while steps := plan(
+        entry(),
+        policies,
+        cursor_ms=cursor_ms,
+        now_ms=T + round(minute * MINUTE),
+        holds=holds,
+    ):
+        found += shown(steps)
+        cursor_ms = steps[-1].cursor_ms
+    return found
+
+
+def test_held_slots_take_none_of_the_places_of_the_limit() -> None:
+    fired = [f"{minute} fires misfire: all" for minute in (-3, -2, -1, 10, 11)]
+    assert all_at(12.5, held(window()), limit=5) == [
+        "-20--4 missed misfire: limit",
+        *fired[:3],
+        "0-9 skipped maintenance: w",
+        *fired[3:],
+        "12 fires",
+    ]
+
+
+def test_beyond_the_limit_each_slot_of_a_hold_is_skipped_all_the_same() -> None:
+    assert all_at(15.5, held(window()), limit=2) == [
+        "-20--1 missed misfire: limit",
+        "0-9 skipped maintenance: w",
+        "10-12 missed misfire: limit",
+        "13 fires misfire: all",
+        "14 fires misfire: all",
+        "15 fires",
+    ]
+
+
+def test_the_limit_holds_with_more_holds_than_are_passed_over() -> None:
+    often = window(schedule=every(120, offset=0), for_ms=MINUTE, from_ms=0, until_ms=None)
+    found = all_at(200.5, held(often), limit=3)
+    assert sum("fires misfire" in each for each in found) <= 3
+
+
 def test_what_is_skipped_after_a_firing_is_planned_once_that_is_claimed() -> None:
     """A leader writes all skips of a plan first; they would find the cursor elsewhere."""
     holds = held(pauses=[Pause(T + MINUTE, T + 3 * MINUTE, over=True)])
