@@ -21,7 +21,7 @@ from habeat.store.inspection import record_of
 from habeat.store.leases import LIVE_FOR_MS
 from habeat.store.pipelining import wire
 
-#: So many are looked at of the newest records, of the overdue entries, of intents and circuits.
+#: So many are looked at of the newest records, of the overdue entries, of circuits and reports.
 NEWEST, OLDEST, SAMPLED = 50, 20, 50
 #: A report is written again within this time.
 REPORT_LIVES_MS = 30_000
@@ -101,7 +101,9 @@ def _read(reply: Sequence[Any]) -> Read:
         undefined=max(0, int(states) - int(entries)),
         unplaced=max(0, int(entries) - int(states)),
     )
-    stale = [nonce for nonce, each in reports.items() if now_ms - _at(each) > REPORT_FORGOTTEN_MS]
+    stale = [
+        nonce for nonce, each in reports.items() if abs(now_ms - _at(each)) > REPORT_FORGOTTEN_MS
+    ]
     return Read(facts, text(holder), int(late), stale)
 
 
@@ -134,7 +136,7 @@ def _at(report: Mapping[str, Any]) -> int:
 
 
 def _is_news(report: Mapping[str, Any], now_ms: int) -> bool:
-    return now_ms - _at(report) <= REPORT_LIVES_MS
+    return abs(now_ms - _at(report)) <= REPORT_LIVES_MS  # Redis' clock may have been set back
 
 
 def _trouble(report: Mapping[str, Any], subject: str) -> Iterator[Trouble]:

@@ -73,6 +73,18 @@ def test_a_foreign_key_is_renamed_not_deleted(bench: Bench, controls: ControlSto
     assert [bench.admin.get(key) for key in aside] == [b"another program's"]
 
 
+def test_more_fields_than_there_may_be_do_not_stop_the_leader(
+    bench: Bench, controls: ControlStore
+) -> None:
+    token = bench.lead()
+    many = {f"f{number}": "x" for number in range(10_000)}
+    bench.admin.hset(bench.keys.controls, mapping=many)
+    bench.admin.hset(bench.keys.meta, "controls", "s0")
+    found = bench.store.tick(fence(token), 10)
+    assert isinstance(found, Tick)
+    assert found.controls == StoredControls("s0", many)
+
+
 def test_a_tick_has_the_controls_only_if_the_leader_does_not_know_them(
     bench: Bench, controls: ControlStore
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from habeat.core.lease import Fence, Token
 from habeat.ports import Lost, Statuses
 from habeat.ports.entries import Removal
+from habeat.store.health import HealthStore
 from habeat.store.key_repair import Mending
 from habeat.store.keys import FIXED
 from habeat.store.scripting import source
@@ -68,8 +69,20 @@ def test_every_key_that_scripts_are_given_has_its_kind_in_the_script() -> None:
         "names",
         "shadow",
         "watched",
+        "events",
     }  # those that common.lua makes of the prefix
     assert {name.lower() for name in named} == {*FIXED, *derived} - {"wake"}
+
+
+@pytest.mark.parametrize("key", ["controls", "signs", "outcomes", "events", "changes"])
+def test_a_key_that_scripts_name_themselves_is_renamed_too(bench: Bench, key: str) -> None:
+    token = bench.lead()
+    bench.admin.delete(bench.keys.base + key)
+    bench.admin.set(bench.keys.base + key, "another program's")
+    ((what, which, aside),) = mended(bench, token)
+    assert (what, which) == ("foreign", key)
+    assert bench.admin.get(aside) == b"another program's"
+    HealthStore(bench.caller).read(60_000)
 
 
 def test_a_key_of_a_foreign_type_is_renamed(bench: Bench) -> None:

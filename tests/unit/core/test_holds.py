@@ -244,8 +244,8 @@ def test_beyond_the_limit_each_slot_of_a_hold_is_skipped_all_the_same() -> None:
 
 def test_the_limit_holds_with_more_holds_than_are_passed_over() -> None:
     often = window(schedule=every(120, offset=0), for_ms=MINUTE, from_ms=0, until_ms=None)
-    found = all_at(200.5, held(often), limit=3)
-    assert sum("fires misfire" in each for each in found) <= 3
+    found = all_at(201.5, held(often), limit=40)
+    assert 0 < sum("fires misfire" in each for each in found) <= 40
 
 
 def test_what_is_skipped_after_a_firing_is_planned_once_that_is_claimed() -> None:

@@ -19,7 +19,8 @@ local KINDS = {
   {INFLIGHT_DUE, 'zset'}, {CIRCUITS, 'hash'}, {DEAD_AT, 'zset'},
   {LAST_RECORDS, 'hash'}, {NAMES, 'zset'}, {SHADOW, 'zset'}, {WATCHED, 'hash'},
   {BASE .. 'controls', 'hash'}, {BASE .. 'signs', 'hash'}, {BASE .. 'alarmed', 'zset'},
-  {BASE .. 'outcomes', 'hash'},
+  {BASE .. 'outcomes', 'hash'}, {EVENTS, 'stream'}, {BASE .. 'changes', 'stream'},
+  {BASE .. 'changes_last', 'hash'},
 }
 local DAY_MS, AT_ONCE = 86400000, 50
 local token, words = ARGV[1], {}

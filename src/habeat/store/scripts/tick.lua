@@ -102,8 +102,12 @@ local function unknown_controls()
   if stamp == ARGV[13] then
     return {}
   end
-  local fields = redis.pcall('HGETALL', BASE .. 'controls')  -- none, if the key has a foreign type
-  return {stamp, unpack(fields.err and {} or fields)}
+  local found = redis.pcall('HGETALL', BASE .. 'controls')  -- an error, if it has a foreign type
+  local controls = {stamp}
+  for i = 1, #found do  -- another program may have written more fields than unpack() returns
+    controls[i + 1] = found[i]
+  end
+  return controls
 end
 
 local following = redis.call(

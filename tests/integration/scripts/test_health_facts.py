@@ -1,0 +1,51 @@
+"""The facts from which health is assessed, as one script reads them from real servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from habeat.store.health import REPORT_FORGOTTEN_MS, HealthStore
+from tests.integration.scripts.bench import Bench
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def health(bench: Bench) -> HealthStore:
+    return HealthStore(bench.caller)
+
+
+def hanging(at_ms: int) -> dict[str, Any]:
+    return {"hangs": {"since_ms": at_ms, "what": "a.py:1"}, "where": "w", "at_ms": at_ms}
+
+
+def test_a_report_is_news_while_it_is_fresh(bench: Bench, health: HealthStore) -> None:
+    health.report("aa", hanging(bench.now_ms))
+    assert [each.where for each in health.read(60_000).facts.hangs] == ["w"]
+
+
+def test_a_report_from_before_the_clock_was_set_back_is_no_news(
+    bench: Bench, health: HealthStore
+) -> None:
+    health.report("aa", hanging(bench.now_ms + HOUR_MS // 2))
+    health.report("bb", hanging(bench.now_ms + REPORT_FORGOTTEN_MS + HOUR_MS))
+    found = health.read(60_000)
+    assert found.facts.hangs == []
+    assert found.stale == ["bb"]
+
+
+def test_of_messages_in_flight_only_the_beginning_of_a_few_is_read(
+    bench: Bench, health: HealthStore
+) -> None:
+    for number in range(100):
+        intent = f"1:aa\n0\n{1_000 + number}\nr/d\n" + "x" * 1_000
+        bench.admin.hset(bench.keys.inflight, f"e@{number}", intent)
+        bench.admin.zadd(bench.keys.inflight_due, {f"e@{number}": number})
+    reply = bench.caller.run("health", 1_000, 61_000, 5_000, 20, 50, 50, 15_000)
+    intents = next(each for each in reply if isinstance(each, list) and each[:1] == [b"e@0"])
+    assert len(intents) == 2 * 6
+    assert max(map(len, intents)) <= 300
+    facts = health.read(60_000).facts
+    assert (facts.in_flight, facts.in_flight_since) == (100, 1_000)
