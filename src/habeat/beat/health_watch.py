@@ -28,7 +28,8 @@ from habeat.engine.election import Election
 from habeat.engine.report import LoopReport
 from habeat.log import log_event
 from habeat.ports import Clock, StoreUnavailable
-from habeat.store.health import HealthStore, Read
+from habeat.printable import printable
+from habeat.store.health import WHAT_MAX_CHARS, HealthStore, Read
 
 log = logging.getLogger("habeat")
 
@@ -273,14 +274,22 @@ class HealthWatch:
                 continue
             since_ms = self._began.setdefault(name, now_ms)
             if now_ms - since_ms >= REPORTED_AFTER_MS:
-                yield name, {"since_ms": since_ms + offset_ms, "what": what}
+                yield (
+                    name,
+                    {"since_ms": since_ms + offset_ms, "what": printable(what, WHAT_MAX_CHARS)},
+                )
         keys, repaired_ms = self._replica.repaired
         if keys and now_ms - repaired_ms < REPAIRED_FOR_MS:
             yield "repaired", {"since_ms": repaired_ms + offset_ms, "what": keys}
         if self._election.leading:
             waits = report.waits.current(now_ms + offset_ms)
             listed = [
-                {"entry": name, "since_ms": each.since_ms, "why": each.why, "failed": each.failed}
+                {
+                    "entry": name,
+                    "since_ms": each.since_ms,
+                    "why": printable(each.why, WHAT_MAX_CHARS),
+                    "failed": each.failed,
+                }
                 for name, each in list(waits.items())[:WAITING_REPORTED]
             ]
             if listed:

@@ -66,10 +66,10 @@ def _refuse_tenants(calls: RetryingCalls, what: str) -> None:
 
 def _write(calls: RetryingCalls, name: str, after: str) -> bool:
     """Whether there was one of this name before."""
-    stamp = secrets.token_hex(8)
     existed = False
 
     def attempt(session: Session) -> bool:
+        stamp = secrets.token_hex(8)
         nonlocal existed
         fields = session.controls.read().fields
         before = fields.get(CALENDAR + name, "")

@@ -131,9 +131,9 @@ def _changed(
     calls: RetryingCalls, change: Callable[[tuple[Pause, ...], int], tuple[Pause, ...]]
 ) -> tuple[Pause, ...]:
     """The pauses after a change."""
-    stamp = secrets.token_hex(8)
 
     def attempt(session: Session) -> tuple[Pause, ...]:
+        stamp = secrets.token_hex(8)
         now_ms = session.inspection.now_us() // 1_000
         found = session.controls.read()
         before = controls_of(found.stamp, found.fields).holds.pauses

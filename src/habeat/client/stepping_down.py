@@ -99,9 +99,9 @@ def who() -> str:
 
 def ask(calls: RetryingCalls, wanted: StepDown) -> None:
     """Store the request, valid from now on."""
-    stamp = secrets.token_hex(8)
 
     def attempt(session: Session) -> None:
+        stamp = secrets.token_hex(8)
         until_ms = session.inspection.now_us() // 1_000 + VALID_MS
         asked = StepDown(wanted.token, wanted.to, until_ms, wanted.by)
         before = session.controls.read().fields.get(STEP_DOWN, "")

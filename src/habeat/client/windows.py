@@ -77,9 +77,9 @@ def added(
     """Store a hold. ValidationError, NotAllowed."""
     checked_name(name)
     make = _maker(name, wanted, timezone, by)
-    stamp = secrets.token_hex(8)
 
     def attempt(session: Session) -> Hold:
+        stamp = secrets.token_hex(8)
         now_ms = session.inspection.now_us() // 1_000
         window = make(now_ms)
         _check_scope(calls.guard.scope, window)
@@ -115,10 +115,10 @@ def listed(calls: RetryingCalls) -> tuple[Hold, ...]:
 def removed(calls: RetryingCalls, name: str) -> bool:
     """Remove a hold; False if there is none of this name."""
     checked_name(name)
-    stamp = secrets.token_hex(8)
     found: list[str] = []  # kept over attempts: a reply may be lost
 
     def attempt(session: Session) -> bool:
+        stamp = secrets.token_hex(8)
         before = session.controls.read().fields.get(HOLD + name, "")
         _check_replaced(calls.guard.scope, name, before)
         if before:

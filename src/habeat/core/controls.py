@@ -1,6 +1,7 @@
 """Controls: what people ask of the schedule as a whole, rather than of one entry.
 
-They are kept in one hash in Redis, and each write gives them a new stamp. The leader's tick passes
+They are kept in one hash in Redis, and each write gives them a new stamp; so does each attempt at
+a write, because others may write in between. The leader's tick passes
 the stamp that it knows, and gets the controls if there is another. Claims and skips carry the stamp
 under which they were planned; under another one, they are refused and planned again. So once the
 call that paused the schedule has returned, nothing more is claimed.

@@ -133,6 +133,14 @@ def test_a_loop_that_hangs_is_logged_and_reported_with_its_place(
     assert scene.store.reports == {}
 
 
+def test_what_is_reported_is_short_however_long_the_error(scene: Scene) -> None:
+    scene.election.leading = True
+    scene.report.broker_error = scene.report.tick_error = "x" * 1_000_000
+    scene.report.waits.note("e", "y" * 1_000_000, REDIS_MS, REDIS_MS + 60_000)
+    scene.goes(8)
+    assert len(str(scene.store.reports["n"])) < 2_000
+
+
 def test_trouble_of_this_process_is_reported_while_it_lasts(scene: Scene) -> None:
     scene.election.leading = True
     scene.report.broker_error, scene.report.tick_error = "refused", "ValueError()"
