@@ -5,9 +5,10 @@ leave a message sent but not settled, and the next leader would send it again. S
 first. While the loop waits, it calls Celery's handler at once. Otherwise it only sets a flag: the
 current message is finished, and Celery's handler runs at the end of the tick. A second signal is
 handled at once. SIGHUP (a terminal that closes) and SIGQUIT would end the process at once, and the
-lease would run out: they release it like SIGTERM. A handler of Celery's, as under ``worker -B``,
-and a SIGHUP that is ignored (``nohup``) stay as they are. Nothing here logs, because logging is not
-safe in a signal handler.
+lease would run out: they release it like SIGTERM. Another SIGHUP changes nothing: a terminal that
+closes sends two, and systemd sends one after SIGTERM if told to (SendSIGHUP=). A handler of
+Celery's, as under ``worker -B``, and a SIGHUP that is ignored (``nohup``) stay as they are. Nothing
+here logs, because logging is not safe in a signal handler.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Stopper:
         self._before: dict[int, Any] = {}
         self._waiting = False
         self._pending: int | None = None
+        #: Whether a handler is running, which ends the process.
+        self._running = False
         #: Whether a handler that interrupted the wait is running.
         self.in_handler = False
         self._leaving: BaseException | None = None
@@ -76,15 +79,17 @@ class Stopper:
         """Run the handler of a signal that has arrived in the meantime."""
         number, self._pending = self._pending, None
         if number is not None:
-            self._handler(number)(number, None)
+            self._run(number, None)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and (self._running or self._pending is not None):
+            return  # no second signal: see above
         # While the loop waits, no message is half sent. A second signal never waits.
         if self._waiting or self._pending is not None:
             self._pending = None
             self.in_handler = True
             try:
-                self._handler(number)(number, frame)
+                self._run(number, frame)
             except BaseException as error:
                 self._leaving = error
                 raise
@@ -93,9 +98,12 @@ class Stopper:
         else:
             self._pending = number
 
-    def _handler(self, number: int) -> Callable[[int, FrameType | None], Any]:
-        handler: Callable[[int, FrameType | None], Any] = self._before[number]
-        return handler
+    def _run(self, number: int, frame: FrameType | None) -> None:
+        self._running = True
+        try:
+            self._before[number](number, frame)
+        finally:
+            self._running = False
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ from types import FrameType
 
 import pytest
 
-from habeat.beat.stopping import InterruptibleWakeChannel, Stopper
+from habeat.beat.stopping import ABRUPT, SIGNALS, InterruptibleWakeChannel, Stopper
 
 
 class Log:
@@ -26,10 +26,12 @@ class Log:
 
 @pytest.fixture
 def celerys() -> Iterator[Log]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (*SIGNALS, *ABRUPT)}
     log = Log()
-    for number in before:
+    for number in SIGNALS:
         signal.signal(number, log)
+    for number in ABRUPT:
+        signal.signal(number, signal.SIG_DFL)
     yield log
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -80,6 +82,45 @@ def test_a_second_signal_does_not_wait(stopper: Stopper, celerys: Log) -> None:
     kill()
     kill(signal.SIGINT)
     assert celerys.seen == [signal.SIGINT]
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+def test_a_hangup_is_no_second_signal(stopper: Stopper, celerys: Log, first: int) -> None:
+    """A terminal that closes sends it twice, and systemd sends it after SIGTERM if told to."""
+    kill(first)
+    kill(signal.SIGHUP)
+    assert stopper.requested
+    kill(signal.SIGINT)
+    assert celerys.seen == [signal.SIGINT]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_hangup_does_not_interrupt_a_stop(
+    stopper: Stopper, celerys: Log, *, at_once: bool
+) -> None:
+    released: list[bool] = []
+
+    def close() -> None:
+        kill(signal.SIGHUP)
+        released.append(True)
+
+    celerys.on_signal = close
+    if not at_once:
+        kill()
+    with stopper.waiting():
+        if at_once:
+            kill()
+    assert released == [True]
+
+
+@pytest.mark.parametrize("number", ABRUPT)
+def test_what_would_end_the_process_waits_for_the_end_of_the_turn(
+    stopper: Stopper, celerys: Log, number: int
+) -> None:
+    kill(number)
+    assert stopper.requested
+    with pytest.raises(SystemExit):
+        stopper.act()
 
 
 def test_a_handler_that_raises_ends_the_wait_and_leaves_no_trace(

@@ -592,6 +592,14 @@ CONTENDING = [
         keeps=ONCE,
     ),
     Device(
+        "stop: a hangup is no second signal",
+        "A terminal that closes does not interrupt a publish, or a stop",
+        "beat/stopping.py",
+        "if number == signal.SIGHUP and (self._running or self._pending is not None):",
+        "if False:",
+        STOPPING,
+    ),
+    Device(
         "stop: flag acted on",
         "A signal just before the wait is not slept over",
         "beat/stopping.py",
