@@ -86,6 +86,8 @@ TRAPS |= {
         ("ZADD", "z", "1", "b", "1", "a", "1", "B", "1", "aa", "1", "", "1", "\u00e9", "0", "z"),
         ("ZRANGEBYSCORE", "z", "-inf", "+inf"), ("ZADD", "z", "2", "a", "2", "new"),
         ("ZRANGEBYSCORE", "z", "-inf", "+inf", "WITHSCORES"), ("ZCARD", "z"),
+        ("ZRANGE", "z", "0", "1"), ("ZRANGE", "z", "-2", "-1"), ("ZRANGE", "z", "-9", "9"),
+        ("ZRANGE", "none", "0", "-1"), ("ZRANGE", "z", "2", "1"), ("ZRANGE", "z", "x", "1"),
     ),
     "a range by score": (
         ("ZADD", "z", "1", "a", "2", "b", "2", "c", "3", "d", "-1", "e"),

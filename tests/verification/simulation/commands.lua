@@ -413,6 +413,15 @@ function commands.ZRANGEBYSCORE(a, n)
   return reply
 end
 
+function commands.ZRANGE(a)
+  local zset, first, last = of_kind(a[1], 'zset'), whole(a[2]), whole(a[3])
+  local members, reply = zset and ordered(zset) or {}, {}
+  if first < 0 then first = math.max(0, #members + first) end
+  if last < 0 then last = #members + last end
+  for i = first, math.min(last, #members - 1) do reply[#reply + 1] = members[i + 1] end
+  return reply
+end
+
 -- Of members that all have one score.
 function commands.ZRANGEBYLEX(a, n)
   local zset, reply = of_kind(a[1], 'zset'), {}
