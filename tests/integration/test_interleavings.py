@@ -373,7 +373,10 @@ class Field:
             self.cursors[text(name)] = cursor
 
 
-@pytest.fixture(scope="module", params=["atomic-1", "outbox-1", "outbox-2"])
+@pytest.fixture(
+    scope="module",
+    params=["atomic-1", pytest.param("outbox-1", marks=pytest.mark.slow), "outbox-2"],
+)
 def over(request: pytest.FixtureRequest, valkey_process: Server) -> Field:
     """A field after its run."""
     how, _, seed = request.param.partition("-")

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
+
 from tests import ROOT
 from tests.integration.callers import names_of
 from tests.support.servers.redis_server import Server
@@ -35,6 +37,7 @@ def calls_of_all(server: Server, run: int) -> list[Call]:
     return [Call(**json.loads(line)) for text in found for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_calls_of_many_could_have_been_made_one_after_the_other(valkey: Server) -> None:
     calls: list[Call] = []
     answers: Counter[tuple[str, str]] = Counter()

@@ -88,6 +88,7 @@ def removed(world: World, names: list[bytes]) -> None:
 # -- entries --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_definitions(world: World) -> None:
     raws = definitions()
     names = [b"h%04d" % number for number in range(len(raws))]
@@ -110,6 +111,7 @@ def test_definitions(world: World) -> None:
     assert world.names() == [CONTROL]
 
 
+@pytest.mark.slow
 def test_names(world: World) -> None:
     with no_slot_missed(world):
         for name in NAMES:
@@ -124,6 +126,7 @@ def test_names(world: World) -> None:
     world.admin.hdel(world.keys.entries, b"")
 
 
+@pytest.mark.slow
 def test_states(world: World) -> None:
     names = [b"h%04d" % number for number in range(len(RAW))]
     with no_slot_missed(world):
@@ -137,6 +140,7 @@ def test_states(world: World) -> None:
         removed(world, names)
 
 
+@pytest.mark.slow
 def test_scores(world: World) -> None:
     names = [b"h%04d" % number for number in range(len(SCORES))]
     with no_slot_missed(world):
@@ -152,6 +156,7 @@ def test_scores(world: World) -> None:
         removed(world, [*names, *(b"\xff" + name for name in names)])
 
 
+@pytest.mark.slow
 def test_pauses(world: World) -> None:
     names = [b"h%04d" % number for number in range(len(RAW))]
     with no_slot_missed(world):
@@ -168,6 +173,7 @@ def test_pauses(world: World) -> None:
     world.admin.delete(world.keys.paused, world.keys.resume)
 
 
+@pytest.mark.slow
 def test_quarantine(world: World) -> None:
     with no_slot_missed(world):
         for number, raw in enumerate(RAW):
@@ -180,6 +186,7 @@ def test_quarantine(world: World) -> None:
 # -- what is under way ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_requests(world: World) -> None:
     world.client.add("asked", "proj.add", 3600)
     raws = requests("asked")
@@ -193,6 +200,7 @@ def test_requests(world: World) -> None:
         assert world.admin.hlen(world.keys.dead) > len(RAW)
 
 
+@pytest.mark.slow
 def test_messages_in_flight(world: World) -> None:
     token = world.admin.get(world.keys.lease)
     whole = [token, b"0", b"17", b"/at_least_once", b"{}"]
@@ -217,6 +225,7 @@ def test_messages_in_flight(world: World) -> None:
 # -- what people read -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_ledger(world: World) -> None:
     fields = ("entry", "slot", "outcome", "reason", "count", "until", "epoch", "late", "attempt")
     with no_slot_missed(world):
@@ -229,6 +238,7 @@ def test_the_ledger(world: World) -> None:
             assert not isinstance(found[name], HabeatError), found[name]
 
 
+@pytest.mark.slow
 def test_figures_and_replicas(world: World) -> None:
     own = world.keys.entry_lateness(CONTROL)
     with no_slot_missed(world):
@@ -265,6 +275,7 @@ def counters(world: World) -> list[bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_counters(world: World) -> None:
     for raw in (b"x", b"", b"-1", b"9" * 5_000, b"inf", b"\xff", b"1e18"):
         for field in NUMBERS:
@@ -288,6 +299,7 @@ HARMLESS = (
     lambda client, key: client.set(key, b"a string"), lambda client, key: client.lpush(key, b"x"),
     lambda client, key: client.pfadd(key, b"x"),
 ])  # fmt: skip
+@pytest.mark.slow
 def test_keys_of_a_foreign_type(world: World, make: Callable[[Any, str], Any]) -> None:
     for name in HARMLESS:
         key = getattr(world.keys, name)
@@ -303,6 +315,7 @@ def test_keys_of_a_foreign_type(world: World, make: Callable[[Any, str], Any]) -
 
 
 @pytest.mark.parametrize("name", ["due", "inflight", "ledger", "meta", "lease"])
+@pytest.mark.slow
 def test_keys_without_which_nothing_is_sent(world: World, name: str) -> None:
     """They are set aside, and what follows from the entries is derived again."""
     key = getattr(world.keys, name)
@@ -313,6 +326,7 @@ def test_keys_without_which_nothing_is_sent(world: World, name: str) -> None:
     assert world.admin.keys(world.keys.base + f"foreign:{name}:*")
 
 
+@pytest.mark.slow
 def test_definitions_cannot_be_derived(world: World) -> None:
     """What they held is gone; it is named, and who puts it back has all as before."""
     kept = world.admin.dump(world.keys.entries)

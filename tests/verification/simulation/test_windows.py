@@ -36,7 +36,9 @@ def run(plan: Plan) -> Outcome:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("window", [1, 2, 5, 50])
+@pytest.mark.parametrize(
+    "window", [1, 50, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 5))]
+)
 def test_a_kill_repeats_its_window_at_most(window: int, place: str) -> None:
     repeats = 0
     for seed in range(4):
