@@ -81,11 +81,13 @@ def _lines_missed(model: WatchedModel) -> dict[tuple[str, int], str]:
     }
 
 
+@pytest.mark.slow
 def test_every_status_of_every_script_is_reached(played: Any) -> None:
     _, reached = played
     assert not _statuses_missed(reached)
 
 
+@pytest.mark.slow
 def test_every_line_of_every_script_is_reached(played: Any) -> None:
     model, _ = played
     lines, missed = lines_to_run(), _lines_missed(model)
