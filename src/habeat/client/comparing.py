@@ -115,7 +115,8 @@ class Period:
         """Its start and its end, which may be later than now."""
         since_ms = _instant_ms("since", self.since, now_ms)
         until_ms = now_ms if self.until is None else _instant_ms("until", self.until, now_ms)
-        if until_ms <= since_ms:
+        # A period that begins now is empty, and no error.
+        if until_ms < since_ms or (until_ms == since_ms and self.until is not None):
             raise ValidationError("until", self.until, "a time after `since`")
         return since_ms, until_ms
 
