@@ -6,7 +6,7 @@ first. While the loop waits, it calls Celery's handler at once. Otherwise it onl
 current message is finished, and Celery's handler runs at the end of the tick. A second signal is
 handled at once. SIGHUP (a terminal that closes) and SIGQUIT would end the process at once, and the
 lease would run out: they release it like SIGTERM. Another SIGHUP changes nothing: a terminal that
-closes sends two, and systemd sends one after SIGTERM if told to (SendSIGHUP=). A handler of
+closes sends two, and systemd sends one after SIGTERM with SendSIGHUP=. A handler of
 Celery's, as under ``worker -B``, and a SIGHUP that is ignored (``nohup``) stay as they are. Nothing
 here logs, because logging is not safe in a signal handler.
 """

@@ -79,9 +79,9 @@ class RedisEventLog:
     def add(self, happening: Happening) -> bool:
         detail = printable(without_passwords(happening.detail), self._error_chars)
         times = (happening.since_ms, blank(happening.until_ms))
-        told = (happening.cause, detail, happening.report.value, happening.subject)
+        facts = (happening.cause, detail, happening.report.value, happening.subject)
         epoch = blank(happening.lease_epoch)
-        reply = self._caller.run("event", happening.code.value, *self._who, epoch, *times, *told)
+        reply = self._caller.run("event", happening.code.value, *self._who, epoch, *times, *facts)
         return text(reply) == "ok"
 
 

@@ -1,4 +1,4 @@
-"""A loop that hangs is told from one that waits, and from a process that was stopped."""
+"""A loop that hangs is distinguished from one that waits, and from a process that was stopped."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_a_second_signal_does_not_wait(stopper: Stopper, celerys: Log) -> None:
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
 def test_a_hangup_is_no_second_signal(stopper: Stopper, celerys: Log, first: int) -> None:
-    """A terminal that closes sends it twice, and systemd sends it after SIGTERM if told to."""
+    """A terminal that closes sends it twice, and systemd may send it after SIGTERM."""
     kill(first)
     kill(signal.SIGHUP)
     assert stopper.requested

@@ -16,7 +16,7 @@ ALL = [
     _in_script(
         "leadership",
         "event: of a change of leader",
-        "Each change of leader is in the history, whoever dies afterwards",
+        "Each change of leader is in the history, even if the new leader dies at once",
         "  add_event('leader_acquired', who, before.since, int(NOW), cause, before.why, "
         "before.words)\n",
         "",

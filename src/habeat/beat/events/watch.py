@@ -1,8 +1,8 @@
 """Reports what happens to receivers of signals, in a thread of beat with a connection of its own.
 
-What happened to slots is read from the ledger, where it is durable, whoever wrote it: the leader, a
-command that paused an entry, a loss of data. So dispatch does nothing for it, and nothing is read
-while no receiver is connected. The leader reports; where it stopped is kept in Redis, so the next
+What happened to slots is read from the ledger, where it is durable. The leader wrote it there, or a
+command that paused an entry. So dispatch does nothing for it, and nothing is read while no receiver
+is connected. The leader reports; where it stopped is kept in Redis, so the next
 leader goes on there. The other events come from `habeat.log.log_event`, as they happen.
 
 A reader that is always busy would compete with dispatch for Python's lock. So the thread rests
