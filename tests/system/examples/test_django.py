@@ -192,6 +192,23 @@ class Person:
     def click(self, selector: str) -> None:
         self.find(selector).click()
 
+    def follow(self, selector: str) -> None:
+        """Click what leads to another page, and wait until this one is gone: the next selector
+        may well fit something on both."""
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        left = self.find("html")
+        self.click(selector)
+
+        def is_gone() -> bool:
+            try:
+                left.is_enabled()
+            except StaleElementReferenceException:
+                return True
+            return False
+
+        until(is_gone, 20, f"another page after a click on {selector}")
+
     def type(self, field: str, text: str) -> None:
         self.find(f'[name="{field}"]').clear()
         self.find(f'[name="{field}"]').send_keys(text)
@@ -225,7 +242,7 @@ def test_a_day_in_the_admin(
     person.go("/admin/login/?next=/admin/habeat/entry/add/")
     person.type("username", "ada")
     person.type("password", "secret")
-    person.click("[type=submit]")
+    person.follow("[type=submit]")
 
     person.sees("Add an entry")
     person.type("name", "from a browser")
@@ -238,28 +255,28 @@ def test_a_day_in_the_admin(
     person.sees("at 08:30 from Monday to Friday", "#habeat-preview")
     assert person.text("#habeat-preview").count("08:30:00") == 8
     person.picture("1-preview")
-    person.click('[name="_save"]')
+    person.follow('[name="_save"]')
 
     person.sees("from a browser")
     person.picture("2-list")
-    person.click("#result_list a[href*='from%20a%20browser']")
+    person.follow("#result_list a[href*='from%20a%20browser']")
     person.sees("Next slots")
-    person.click("#habeat-pause")
+    person.follow("#habeat-pause")
     person.type("reason", "the office is closed")
     person.picture("3-pause")
-    person.click(".submit-row [type=submit]")
+    person.follow(".submit-row [type=submit]")
     person.sees("paused: the office is closed")
     person.picture("4-paused")
 
-    person.click("#habeat-trigger")
-    person.click(".submit-row [type=submit]")
+    person.follow("#habeat-trigger")
+    person.follow(".submit-row [type=submit]")
     person.sees("1 entry was run", ".messagelist")
-    person.click("#habeat-history-link")
+    person.follow("#habeat-history-link")
     reloaded(person, "SUCCESS", "#habeat-history")
     person.sees("triggered by hand", "#habeat-history")
     person.sees("Paused: the office is closed.", "#change-history")
     person.picture("5-history")
-    person.click("#habeat-history a")
+    person.follow("#habeat-history a")
     person.sees("Task State:")
     person.picture("6-result")
     assert person.complaints == [], "nothing breaks the policy"
