@@ -52,7 +52,7 @@ mutations: $(VENV)/.has-test ## each safety device switched off must be caught
 	$(BIN)/python -m tests.verification.mutations $(ARGS)
 
 MINUTES ?= 10
-soak: $(VENV)/.has-test ## 10,000 entries, a random fault a minute: MINUTES=60
+soak: $(VENV)/.has-test ## 10,000 entries, a random fault a minute: MINUTES=60; without faults: ARGS=--calm
 	$(BIN)/python -m tests.system.soak --minutes $(MINUTES) $(ARGS)
 
 lint: $(VENV)/.has-lint ## ruff: rules and format

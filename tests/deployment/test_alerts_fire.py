@@ -13,11 +13,8 @@ import re
 import signal
 import sys
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import which
 from subprocess import Popen
 from typing import Any
 
@@ -32,7 +29,7 @@ from habeat.store.keys import Keys
 from tests import ROOT
 from tests.deployment.rules import MONITORING, hastened, shipped
 from tests.support.servers.children import end, free_port, spawn, until
-from tests.support.servers.needs import need
+from tests.support.servers.prometheus import Prometheus, start_prometheus
 from tests.support.servers.redis_server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
@@ -51,57 +48,6 @@ signal.signal(signal.SIGUSR2, lambda *_: time.sleep(30))
 QUIET_ROUNDS = 10
 
 
-class Prometheus:
-    """A server with the hastened rules, and what it says."""
-
-    def __init__(self, folder: Path, targets: list[str]) -> None:
-        need("prometheus", which("prometheus") is not None, "apt-get install prometheus")
-        (folder / "rules.json").write_text(json.dumps(hastened()))
-        often = {"scrape_interval": "500ms", "scrape_timeout": "500ms"}
-        config = {
-            "global": {**often, "evaluation_interval": "500ms"},
-            "rule_files": ["rules.json"],
-            "scrape_configs": [{"job_name": "habeat", "static_configs": [{"targets": targets}]}],
-        }
-        (folder / "prometheus.json").write_text(json.dumps(config))
-        port = free_port()
-        self.log = folder / "prometheus.log"
-        self.url = f"http://127.0.0.1:{port}"
-        self.child = spawn(
-            [
-                "prometheus",
-                f"--config.file={folder / 'prometheus.json'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            log=self.log,
-        )
-
-    def get(self, path: str, **query: str) -> Any:
-        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return json.load(answer)["data"]
-        except OSError:
-            return None
-
-    def alerts(self) -> set[str]:
-        """The alerts that fire."""
-        found = (self.get("alerts") or {"alerts": []})["alerts"]
-        return {each["labels"]["alertname"] for each in found if each["state"] == "firing"}
-
-    def value(self, expr: str) -> float | None:
-        found = (self.get("query", query=expr) or {"result": []})["result"]
-        return float(found[0]["value"][1]) if found else None
-
-    def rounds(self) -> float:
-        """How often the rules were evaluated."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
-        name = "prometheus_rule_group_iterations_total{"
-        return max((float(each.split()[-1]) for each in lines if each.startswith(name)), default=0)
-
-
 class Scene:
     """Two beats, a process that exposes their schedule too, and a Prometheus that scrapes all."""
 
@@ -118,7 +64,8 @@ class Scene:
         registry.register(Collector(app))
         self.exporter, _ = prometheus_client.start_http_server(ports[2], registry=registry)
         self.beats = [self.beat(port) for port in ports[:2]]
-        self.prometheus = Prometheus(folder, [f"127.0.0.1:{port}" for port in ports])
+        targets = [f"127.0.0.1:{port}" for port in ports]
+        self.prometheus = start_prometheus(folder, hastened(), targets, every="500ms")
 
     def beat(self, port: int) -> Popen[bytes]:
         command = ["-m", "celery", "-A", "proj", "beat", "--pidfile="]

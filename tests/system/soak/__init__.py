@@ -8,5 +8,6 @@
 - `scraping`: what is read each second. `minutes`: what a minute looked like, and what grows.
 - `arena`, `ways`: the servers, the beats, and what lies between. `edits`, `faults`: what is done
   to them.
+- `calm`: what must stay silent in a run without faults (`--calm`).
 - `report`: the figures, as Markdown and JSON. `__main__`: one run.
 """

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tests.system.soak.arena import Arena
+from tests.system.soak.calm import Calm
 from tests.system.soak.report import Report, now
 from tests.system.soak.run import Run
 
@@ -21,16 +22,16 @@ def main() -> int:
         print(f"{time.monotonic() - begun_s:7.1f} s  {text}", flush=True)
 
     outbox = given.broker == "rabbitmq"
-    report = Report(
-        now(), given.minutes, given.entries, given.seed, "outbox" if outbox else "atomic"
-    )
-    arena = Arena(given.seed, outbox)
+    dispatch = "outbox" if outbox else "atomic"
+    report = Report(now(), given.minutes, given.entries, given.seed, dispatch, calm=given.calm)
+    arena, calm = Arena(given.seed, outbox), None
     say(f"seed {given.seed}, {given.entries} entries, {given.minutes:g} minutes, {report.dispatch}")
     try:
         arena.open()
         arena.populate(given.entries)
         say(f"{given.entries} entries are there; three beats, the leader is {arena.fleet.holder()}")
-        run = Run(arena, given.minutes * 60, say)
+        calm = Calm.around(arena) if given.calm else None
+        run = Run(arena, given.minutes * 60, say, calm)
         run.go()
         run.report(report)
     except KeyboardInterrupt:
@@ -38,6 +39,8 @@ def main() -> int:
         return 130
     finally:
         arena.close()
+        if calm is not None:
+            calm.close()
     print(report.text())
     if given.report:
         report.write(Path(given.report))
@@ -51,6 +54,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--entries", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--broker", choices=("redis", "rabbitmq"), default="redis")
+    parser.add_argument(
+        "--calm", action="store_true", help="no faults: no finding, no warning and no alert either"
+    )
     parser.add_argument("--report", help="a Markdown file; JSON is written beside it")
     return parser.parse_args()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import habeat
 from habeat.client import Client
-from tests.support.servers.children import until
+from tests.support.servers.children import free_port, until
 from tests.support.servers.processes import CeleryProcess, Processes
 from tests.support.servers.rabbitmq import RabbitMQ, start_rabbitmq
 from tests.support.servers.redis_server import Server, start_server, valkey_binary
@@ -41,6 +41,7 @@ if os.environ.get("SOAK_REDIS"):
     app.conf.habeat_redis_url = os.environ["SOAK_REDIS"]
 if os.environ.get("SOAK_BROKER"):
     app.conf.broker_url = os.environ["SOAK_BROKER"]
+app.conf.habeat_http = os.environ["SOAK_HTTP"]
 """
 
 #: Seconds, and how many of a thousand entries have this period; the rest shares the long ones.
@@ -58,6 +59,8 @@ class Arena:
     accounts: Accounts = field(default_factory=Accounts)
     faults: list[Inflicted] = field(default_factory=list)
     beats: dict[int, CeleryProcess] = field(default_factory=dict)
+    #: The port of each beat's endpoint.
+    endpoints: list[int] = field(default_factory=lambda: [free_port() for _ in range(BEATS)])
     rabbit: RabbitMQ | None = None
     ways: Ways = field(init=False)
     server: Server = field(init=False)
@@ -139,6 +142,7 @@ class Arena:
 
     def start(self, place: int) -> CeleryProcess:
         env = {"SOAK_REDIS": self.ways.url(place)}
+        env["SOAK_HTTP"] = f"127.0.0.1:{self.endpoints[place]}"
         if not self.outbox:
             env["SOAK_BROKER"] = self.ways.url(place, 1)
         self.beats[place] = self.fleet.start_one(env=env)

@@ -33,6 +33,7 @@ class Report:
     entries: int
     seed: int
     dispatch: str
+    calm: bool = False
     verdict: str = ""
     problems: list[str] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
@@ -54,8 +55,8 @@ class Report:
             "",
             f"**{self.verdict}**",
             "",
-            f"{self.entries} entries, {self.dispatch} dispatch, seed {self.seed}. A random fault "
-            "about once a minute; the accounting is checked every second. Written by `make soak`.",
+            f"{self.entries} entries, {self.dispatch} dispatch, seed {self.seed}. {self._faults()} "
+            "The accounting is checked every second. Written by `make soak`.",
             "",
             *_table(("where", "what"), self.where.items()),
             "",
@@ -64,10 +65,11 @@ class Report:
             *([MISSED, ""] if self.figures.get("slots missed") else []),
             *self._growth(),
             "",
-            "## Faults",
-            "",
-            *(f"- {fault}" for fault in self.faults),
-            "",
+            *(
+                ["## Faults", "", *(f"- {fault}" for fault in self.faults), ""]
+                if self.faults
+                else []
+            ),
             "## Minutes",
             "",
             *self._minutes(),
@@ -78,6 +80,14 @@ class Report:
             lines += [f"- and {more} more"] if more > 0 else []
         return "\n".join(lines) + "\n"
 
+    def _faults(self) -> str:
+        if self.calm:
+            return (
+                "No faults: health may find nothing, no beat may warn, and no alert of "
+                "deploy/monitoring may fire in the Prometheus that scrapes the beats."
+            )
+        return "A random fault about once a minute."
+
     def _growth(self) -> list[str]:
         rows = [
             (each.what, f"{each.first / 2**20:.1f} MB", f"{each.last / 2**20:.1f} MB",
@@ -85,6 +95,9 @@ class Report:
             for each in self.growths
         ]  # fmt: skip
         return _table(("median", "first third", "last third", ""), rows)
+
+    def _inflicted(self) -> list[str]:
+        return ["## Faults", "", *(f"- {each}" for each in self.faults), ""] if self.faults else []
 
     def _minutes(self) -> list[str]:
         if not self.table:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import redis
 
 from tests.system.soak.arena import Arena
+from tests.system.soak.calm import Calm
 from tests.system.soak.explaining import unexplained
 from tests.system.soak.faults import FAULTS, OF_A_BROKER
 from tests.system.soak.minutes import Minute, Scrape, growth, percentile
@@ -35,6 +36,8 @@ class Run:
     arena: Arena
     seconds: float
     say: Callable[[str], None]
+    #: Watches what must stay silent, in a run without faults.
+    calm: Calm | None = None
     problems: list[str] = field(default_factory=list)
     scrapes: list[Scrape] = field(default_factory=list)
     minutes: list[Minute] = field(default_factory=list)
@@ -44,7 +47,8 @@ class Run:
     def go(self) -> None:
         """Scrape until the time is up, then let everything come to rest."""
         self._begun_s = time.monotonic()
-        tormentor = threading.Thread(target=self._torment, daemon=True)
+        does = self._torment if self.calm is None else self._over.wait
+        tormentor = threading.Thread(target=does, daemon=True)
         tormentor.start()
         try:
             self._scrape_until(lambda: self._elapsed_s() >= self.seconds - QUIET_S)
@@ -125,6 +129,8 @@ class Run:
         for problem in self.arena.accounts.problems:
             self._violated(problem)
         self.arena.accounts.problems.clear()
+        for problem in self.calm.look() if self.calm and self.arena.beats else ():
+            self._violated(f"at {_clock(scrape.at_s)}: {problem}")
 
     def _violated(self, problem: str) -> None:
         if problem not in self.problems:
@@ -198,6 +204,7 @@ class Run:
             "lateness p50, p99, max (ms)": (
                 f"{percentile(late, 50)}, {percentile(late, 99)}, {max(late, default=0)}"
             ),
+            **(self.calm.figures() if self.calm is not None else {}),
         }
         found = len(self.problems)
         report.verdict = "No violation." if not found else f"{found} violations."
