@@ -51,13 +51,31 @@ def test_promises_are_read_from_definitions_and_nothing_else_counts_as_one(
 def test_overdue_slots_come_oldest_first_page_by_page(store: PromiseStore, admin: Any) -> None:
     due = {f"e{number}": 1_000 + number for number in range(5)} | {"later": 9_000}
     admin.zadd(KEYS.due, due)
-    admin.hset(KEYS.state, mapping={"e0": "900|990|token||0", "e1": "damaged"})
+    admin.hset(KEYS.state, mapping={f"e{n}": f"900|{990 + n}|token||0" for n in range(5)})
     pages = [store.overdue(2_000, offset, 3) for offset in (0, 3, 6)]
     assert pages == [
-        [Unsent("e0", 990, 1_000), Unsent("e1", 1_001, 1_001), Unsent("e2", 1_002, 1_002)],
-        [Unsent("e3", 1_003, 1_003), Unsent("e4", 1_004, 1_004)],
-        [],
+        ([Unsent("e0", 990, 1_000), Unsent("e1", 991, 1_001), Unsent("e2", 992, 1_002)], True),
+        ([Unsent("e3", 993, 1_003), Unsent("e4", 994, 1_004)], False),
+        ([], False),
     ]
+
+
+def test_what_has_no_slot_or_was_sent_meanwhile_is_not_overdue(
+    store: PromiseStore, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis may be emptied, or a slot be sent, between the two commands that read them."""
+    admin.zadd(KEYS.due, {"no state": 1_000, "damaged": 1_000, "no slot": 1_000, "sent": 1_000})
+    states = {"damaged": "damaged", "no slot": "900||token||0", "sent": "900|1000|token||0"}
+    admin.hset(KEYS.state, mapping=states)
+    read = admin.__class__.hmget
+
+    def racing(client: Any, *words: Any) -> Any:
+        admin.zadd(KEYS.due, {"sent": 61_000})
+        admin.hset(KEYS.state, "sent", "1000|61000|token|1000|1")
+        return read(client, *words)
+
+    monkeypatch.setattr(admin.__class__, "hmget", racing)
+    assert store.overdue(2_000, 0, 10) == ([], False)
 
 
 def test_slots_in_flight_are_read_without_those_by_hand_and_damaged_ones(

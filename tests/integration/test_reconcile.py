@@ -13,7 +13,7 @@ from celery.schedules import crontab, schedule
 
 from habeat.beat.declared.beat_schedule import BeatSchedule, declare
 from habeat.beat.declared.reconcile import LOOK_EVERY_US, Reconcile
-from habeat.beat.declared.seeding import SLICE
+from habeat.beat.declared.seeding import SLICE, STORED_AGAIN
 from habeat.core.entry import Entry
 from habeat.core.lease import Fence, Token
 from habeat.engine.election import Attempt, LeaseLost
@@ -315,7 +315,7 @@ def test_without_the_lease_nothing_is_written(bench, lead, deploy) -> None:
 def test_after_a_loss_each_entry_has_one_record_of_it(bench, lead, deploy) -> None:
     lost_ms = bench.now_ms - 500
     deploy(a=GOOD, b=GOOD).lead(lead, lost_ms)
-    assert sorted(what[:2] for what in bench.ledger()) == [("missed", "history lost")] * 2
+    assert sorted(what[:2] for what in bench.ledger()) == [("note", STORED_AGAIN)] * 2
     before = bench.everything()
     deploy(a=GOOD, b=GOOD).lead(StandingLead(bench, lead.token, "again"), lost_ms)
     assert bench.everything() == before

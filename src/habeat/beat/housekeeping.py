@@ -399,7 +399,7 @@ class Replica:
 def _reason(won: Won) -> str:
     """Why the lead changed, for the log; "" if it did not."""
     change = won.change
-    if change is None:
+    if change is None or change.cause == "emptied":  # the line says so, with what follows from it
         return ""
     return f": {why_led(change.before, change.cause, change.why, won.gap_ms)}"
 

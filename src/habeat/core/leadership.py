@@ -5,6 +5,7 @@ from __future__ import annotations
 #: How a leader came to lead, in words.
 CAUSES = {
     "first": "the first leader",
+    "emptied": "after Redis was emptied",
     "released": "after the previous leader gave up its lease",
     "expired": "after the lease expired",
     "crash": "after the previous leader crashed",

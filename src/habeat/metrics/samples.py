@@ -28,7 +28,7 @@ REPLICAS_LISTED = 100
 #: The outcomes that are counted. What was sent on time is the rest of what has a lateness.
 COUNTED = tuple(each.value for each in Outcome if each not in (Outcome.SENT, Outcome.NOTE))
 CHANGES, CAUSES_MOST = "leader_changes_", 20
-CAUSES = ("first", "released", "expired", "crash", "stuck", "wedged")
+CAUSES = ("first", "emptied", "released", "expired", "crash", "stuck", "wedged")
 
 
 class Sample(NamedTuple):

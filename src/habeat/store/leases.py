@@ -89,9 +89,17 @@ class RedisElectionStore:
     def may_rotate(self) -> bool:
         """Whether a leader may hand over because of its broker: once a minute in all."""
         key = self._caller.keys.base + "rotation"
-        return bool(
-            self._caller.do(lambda client: client.set(key, "1", nx=True, px=ROTATION_PAUSE_MS))
-        )
+
+        def take(client: Any) -> bool:
+            if client.set(key, "1", nx=True, px=ROTATION_PAUSE_MS):
+                return True
+            # Another program's key, which would last longer. If it has a foreign type, Upkeep
+            # renames it before that.
+            if not 0 <= client.pttl(key) <= ROTATION_PAUSE_MS:
+                client.pexpire(key, ROTATION_PAUSE_MS)
+            return False
+
+        return self._caller.do(take)
 
     def _claim(self, nonce: str, ttl_ms: int, known: Known) -> Sequence[Any]:
         return (

@@ -54,23 +54,37 @@ class PromiseStore:
         found: Any = self._caller.do(lambda client: client.hgetall(key))
         return counts(found)
 
-    def overdue(self, before_ms: int, offset: int, count: int) -> Sequence[Unsent]:
-        """Slots that have been due since before then, the oldest first, without those in flight."""
+    def overdue(self, before_ms: int, offset: int, count: int) -> tuple[Sequence[Unsent], bool]:
+        """Slots that have been due since before then, the oldest first, and whether there are more.
+
+        Slots in flight are not among them.
+        Where the slot of a due entry is not stored, there is none to name: its position is lost, or
+        only the code of its schedule knows the slot.
+        """
         keys = self._caller.keys
 
-        def read(client: Any) -> tuple[Sequence[tuple[bytes, float]], Sequence[bytes | None]]:
-            found = client.zrangebyscore(
-                keys.due, "-inf", before_ms, start=offset, num=count, withscores=True
-            )
-            return found, client.hmget(keys.state, [name for name, _ in found]) if found else []
+        def due(client: Any) -> list[tuple[bytes, float]]:
+            page = {"start": offset, "num": count}
+            return list(client.zrangebyscore(keys.due, "-inf", before_ms, **page, withscores=True))
 
-        found, states = self._caller.do(read)
+        def read(client: Any) -> tuple[list[tuple[tuple[bytes, float], bytes | None]], bool]:
+            found = due(client)
+            if not found:
+                return [], False
+            states = client.hmget(keys.state, [name for name, _ in found])
+            # What was sent in between has its next slot now, which is not the one that was due.
+            still = set(due(client))
+            pairs = zip(found, states, strict=True)
+            kept = [(each, state) for each, state in pairs if each in still]
+            return kept, len(found) == count
+
+        found, more = self._caller.do(read)
         unsent = []
-        for (name, score), state in zip(found, states, strict=True):
-            due_ms = optional_ms(str(score))
-            if due_ms is not None:
-                unsent.append(Unsent(text(name), _next_slot(state) or due_ms, due_ms))
-        return unsent
+        for (name, score), state in found:
+            slot_ms, due_ms = _next_slot(state), optional_ms(str(score))
+            if slot_ms is not None and due_ms is not None:
+                unsent.append(Unsent(text(name), slot_ms, due_ms))
+        return unsent, more
 
     def in_flight(self, before_ms: int, count: int) -> Sequence[Unsent]:
         """Some slots in flight that have been due since before then."""

@@ -124,7 +124,15 @@ def test_an_emptied_redis_is_a_loss_with_its_bounds(bench: Bench) -> None:
     assert loss.until_ms is not None
     assert loss.until_ms >= answered_ms
     assert (loss.by.host, loss.by.pid) == ("beta", 22)
-    assert change.code == "leader_acquired"
+    assert (change.code, change.cause) == ("leader_acquired", "emptied")
+    assert bench.meta("leader_changes_emptied") == "1"
+
+
+def test_who_was_not_connected_before_is_the_first_leader_of_an_emptied_redis(bench: Bench) -> None:
+    lead(bench, "aa", "alpha", 11)
+    bench.admin.flushall()
+    lead(bench, "bb", "beta", 22)
+    assert [(event.code, event.cause) for event in stored(bench)] == [("leader_acquired", "first")]
 
 
 def test_a_loss_that_is_declared_twice_is_one_event(bench: Bench) -> None:

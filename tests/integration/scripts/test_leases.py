@@ -306,6 +306,33 @@ def test_a_lease_is_taken_for_lack_of_progress_at_most_once_a_minute(bench: Benc
     assert 50_000 < bench.admin.pttl(bench.keys.base + "rotation") <= 60_000
 
 
+@pytest.mark.parametrize("foreign", ["no expiry", "far expiry", "type"])
+def test_a_foreign_key_does_not_keep_a_wedged_leader_in_the_lead(
+    bench: Bench, foreign: str
+) -> None:
+    turn = bench.keys.base + "rotation"
+    for name in ("a", "b"):
+        bench.place(name, ago_ms=8_000)
+    bench.lead("aa")
+    if foreign == "type":
+        bench.admin.hset(turn, "mine", 1)
+    else:
+        bench.admin.set(turn, "1", px=None if foreign == "no expiry" else 3_600_000)
+    won(bench.leases.steal("bb", TTL_MS, Known(), "wedged", seen_now(bench)))
+    assert 50_000 < bench.admin.pttl(turn) <= 60_000
+    aside = bench.admin.keys(bench.keys.base + "foreign:*")
+    assert [bench.admin.hgetall(each) for each in aside] == [{b"mine": b"1"}] * (foreign == "type")
+
+
+def test_a_foreign_key_keeps_a_leader_from_handing_over_for_a_minute_at_most(bench: Bench) -> None:
+    turn = bench.keys.base + "rotation"
+    assert bench.leases.may_rotate()
+    for px in (None, 3_600_000):
+        bench.admin.set(turn, "1", px=px)
+        assert not bench.leases.may_rotate()
+        assert 50_000 < bench.admin.pttl(turn) <= 60_000
+
+
 @pytest.mark.parametrize("what", ["holder", "heartbeat", "free", "mine"])
 def test_a_steal_is_refused_when_anything_moved(bench: Bench, what: str) -> None:
     token = bench.lead("aa")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
+from habeat.beat.declared.seeding import STORED_AGAIN
 from tests.support.servers.children import until
 from tests.support.servers.rabbitmq import RabbitMQ
 from tests.support.servers.redis_server import Server
@@ -74,7 +75,7 @@ def test_paused(make_fleet: MakeFleet, kept: Server) -> None:
 
 
 def test_restarted_empty(make_fleet: MakeFleet, kept: Server) -> None:
-    """What was before is gone; from then on every slot, and one record an entry of the loss."""
+    """What was before is gone; from then on every slot, and one note an entry of the loss."""
     broker = redis_broker(kept)
     fleet = _running(make_fleet, kept, broker.conf)
     before = broker.take()
@@ -89,9 +90,9 @@ def test_restarted_empty(make_fleet: MakeFleet, kept: Server) -> None:
     both = {a.firing for a in before} & {a.firing for a in after}
     assert not both, f"fired on both sides of the loss: {sorted(both)[:5]}"
     records = ledger(fleet)
-    lost = [record for record in records if record.reason == "history lost"]
+    lost = [record for record in records if record.outcome == "note"]
     assert sorted(record.entry for record in lost) == sorted(expected)
-    assert {record.outcome for record in lost} == {"missed"}
+    assert {record.reason for record in lost} == {STORED_AGAIN}
     _assert_all_left([record for record in records if record not in lost], expected)
     _assert_said_once(fleet, "not dispatching until it answers again", "Redis answers again")
     assert "history lost" in fleet.logs()

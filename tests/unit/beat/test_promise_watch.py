@@ -56,9 +56,9 @@ class Store:
         last = int(after.partition("-")[2])
         return [r for r, n in zip(self.ledger, numbers, strict=True) if n > last][:count]
 
-    def overdue(self, before_ms: int, offset: int, count: int) -> Sequence[Unsent]:
+    def overdue(self, before_ms: int, offset: int, count: int) -> tuple[Sequence[Unsent], bool]:
         due = [each for each in self.waiting if each.due_ms <= before_ms]
-        return due[offset : offset + count]
+        return due[offset : offset + count], len(due) > offset + count
 
     def in_flight(self, before_ms: int, count: int) -> Sequence[Unsent]:
         return [each for each in self.flying if each.due_ms <= before_ms][:count]

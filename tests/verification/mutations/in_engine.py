@@ -1081,7 +1081,7 @@ EDITING = [
         "reconcile: loss in the ledger",
         "After a loss each entry has one record of it",
         _SEEDING,
-        "            return replace(decision.write, lost=lost)\n",
+        "            return replace(decision.write, lost=note)\n",
         "            return decision.write\n",
         RECONCILE,
     ),

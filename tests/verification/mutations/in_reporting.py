@@ -8,6 +8,7 @@ RECEIVERS = "tests/unit/beat/test_receivers.py"
 WATCH = "tests/unit/beat/test_event_watch.py"
 PROMISES = "tests/unit/beat/test_promise_watch.py"
 STORE = "tests/integration/test_promise_store.py"
+EMPTIED = "tests/integration/test_emptied_redis.py"
 FEED = "tests/integration/test_ledger_feed.py"
 WEB = "tests/integration/test_webhook.py"
 CONFIG = "tests/unit/test_config.py"
@@ -100,6 +101,22 @@ ALL = [
         "store/promises.py",
         'found = json.loads(raw).get("start_by_ms")',
         'found = json.loads(raw).get("start_by_ms", 7_000)',
+        STORE,
+    ),
+    Device(
+        "alarm: no made-up slot",
+        "A record about no slot, as of an entry that is stored again, raises no alarm",
+        "beat/events/promises.py",
+        "if each.count > 0",
+        "if True",
+        EMPTIED,
+    ),
+    Device(
+        "alarm: sent meanwhile",
+        "The next slot of an entry that is sent while it is read raises no alarm",
+        "store/promises.py",
+        "if each in still]",
+        "]",
         STORE,
     ),
     Device(

@@ -41,6 +41,7 @@ _NO_FENCE = "local refused = nil"
 _OPEN = "local refused = token ~= '' and fenced(token, ARGV[2], ARGV[3])"
 
 FENCES_SUITE = "tests/integration/scripts/test_fences.py"
+EMPTIED = "tests/integration/test_emptied_redis.py"
 HEIRS = "tests/integration/scripts/test_heirs.py"
 
 FENCES = [
@@ -852,6 +853,14 @@ LEASE_SCRIPTS = [
         keeps=ONCE,
     ),
     _in(
+        "acquire",
+        EMPTIED,
+        "lead: emptied, not first",
+        "A replica that knows an earlier leader is not the first one after Redis was emptied",
+        "cause = known.cluster == '' and 'first' or 'emptied'",
+        "cause = 'first'",
+    ),
+    _in(
         "leadership",
         LEASES,
         "lead: restored",
@@ -918,8 +927,16 @@ LEASE_SCRIPTS = [
         LEASES,
         "steal: once a minute",
         "Replicas that all send nothing do not take the lease from each other in turn",
-        "if not redis.call('SET', BASE .. 'rotation', '1', 'NX', 'PX', TURN_MS) then",
+        "if not takes_turn() then",
         "if false then",
+    ),
+    _in(
+        "steal",
+        LEASES,
+        "steal: foreign turn",
+        "A key of another program does not keep a wedged leader in the lead for ever",
+        "if left_ms < 0 or left_ms > TURN_MS then",
+        "if left_ms == -2 then",
     ),
     _in(
         "steal",

@@ -36,6 +36,8 @@ from habeat.store.pages import WRITTEN
 
 COMPARED = 1_000
 SLICE = WRITTEN
+#: What the ledger notes about an entry that was lost with Redis' data.
+STORED_AGAIN = "stored again: Redis had lost data"
 #: How long after a loss of data a missing entry counts as lost by it.
 RECENT_LOSS_MS = 60_000
 
@@ -221,6 +223,7 @@ class Seeding:
                     entry=stored.name,
                 )
         if decision.write is not None and not stored.exists and lost_lately:
-            lost = SkippedRun(now_ms, now_ms, 0, Outcome.MISSED, "history lost")
-            return replace(decision.write, lost=lost)
+            # A remark about no slot: which slots fell due before is in no record, and unknown.
+            note = SkippedRun(now_ms, now_ms, 0, Outcome.NOTE, STORED_AGAIN)
+            return replace(decision.write, lost=note)
         return decision.write

@@ -88,9 +88,9 @@ class PromiseWatch:
 
     def _look_at_what_waits(self, now_ms: int) -> None:
         for page in range(PAGES_MOST):
-            found = self._store.overdue(now_ms - LEAST_MS, page * PAGE, PAGE)
+            found, more = self._store.overdue(now_ms - LEAST_MS, page * PAGE, PAGE)
             self._waiting(found, now_ms)
-            if len(found) < PAGE:
+            if not more:
                 return
 
     def _waiting(self, unsent: Sequence[Unsent], now_ms: int) -> None:
@@ -132,7 +132,10 @@ class PromiseWatch:
         news = [
             each
             for each in records
-            if not each.request and self._is_news(each.entry, each.last_ms or each.slot_ms)
+            # A record of no slots is about the entry; older releases wrote such as missed.
+            if each.count > 0
+            and not each.request
+            and self._is_news(each.entry, each.last_ms or each.slot_ms)
         ]
         promises = self._store.start_by_ms(list(dict.fromkeys(each.entry for each in news)))
         for each in news:

@@ -36,7 +36,7 @@ local last, released, leader, old_ttl_ms, released_us = unpack(
   redis.call('HMGET', META, 'epoch', 'released', 'leader', 'lease_ttl', 'released_us'))
 local cause = 'expired'
 if not last then
-  cause = 'first'
+  cause = known.cluster == '' and 'first' or 'emptied'  -- unless this replica knows an earlier leader
 elseif released and released == leader then
   cause = 'released'
 end

@@ -20,7 +20,7 @@ local KINDS = {
   {LAST_RECORDS, 'hash'}, {NAMES, 'zset'}, {SHADOW, 'zset'}, {WATCHED, 'hash'},
   {BASE .. 'controls', 'hash'}, {BASE .. 'signs', 'hash'}, {BASE .. 'alarmed', 'zset'},
   {BASE .. 'outcomes', 'hash'}, {EVENTS, 'stream'}, {BASE .. 'changes', 'stream'},
-  {BASE .. 'changes_last', 'hash'},
+  {BASE .. 'changes_last', 'hash'}, {BASE .. 'rotation', 'string'},
 }
 local DAY_MS, AT_ONCE = 86400000, 50
 local token, words = ARGV[1], {}

@@ -37,6 +37,20 @@ end
 -- A wedged leader ticks and sends nothing (core/wedged.py): entries have been due for this long, and
 -- no slot got an outcome. All replicas together take its lease at most once a minute.
 local STALLED_MS, TURN_MS = 5000, 60000
+
+-- Takes this minute's turn; false if it is taken. A key that is of a foreign type or lasts for longer
+-- is not one of ours.
+local function takes_turn()
+  local turn = BASE .. 'rotation'
+  set_foreign_aside(turn, 'string')
+  local left_ms = redis.call('PTTL', turn)
+  if left_ms < 0 or left_ms > TURN_MS then
+    redis.call('SET', turn, '1', 'PX', TURN_MS)
+    return true
+  end
+  return false
+end
+
 if cause == 'wedged' then
   local overdue = redis.call('ZCOUNT', DUE, '-inf', '(' .. int(NOW - STALLED_MS))
   local newest = redis.call('XREVRANGE', LEDGER, '+', '-', 'COUNT', 1)[1]
@@ -44,7 +58,7 @@ if cause == 'wedged' then
   if overdue < 2 or NOW - recorded < STALLED_MS then
     return {'refused', 'the leader makes progress'}
   end
-  if not redis.call('SET', BASE .. 'rotation', '1', 'NX', 'PX', TURN_MS) then
+  if not takes_turn() then
     return {'refused', 'the lead changed within a minute'}
   end
 end
