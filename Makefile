@@ -12,6 +12,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 
+# The tests start hundreds of Python processes. Without compiled files, each one would compile habeat, and
+# every run would rewrite the assertions of all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test acceptance slow manifests release simulate chaos model mutations soak lint types imports docs bench clean
 
 help: ## print this list
