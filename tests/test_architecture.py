@@ -9,11 +9,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests import ROOT
+from tests.support.cases import for_every
 
 SRC = ROOT / "src" / "habeat"
 MODULES = sorted(SRC.rglob("*.py"))
@@ -42,8 +44,13 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -53,7 +60,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def calls(path: Path) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             yield node.func.attr, node.lineno
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -87,11 +94,11 @@ def test_the_layers_hold() -> None:
     assert "0 broken" in done.stdout
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@for_every(MODULES, name_of)
 def test_a_long_file_says_why_it_is_one_subject(path: Path) -> None:
-    text = path.read_text()
-    opening = ast.get_docstring(ast.parse(text)) or ""
-    assert len(text.splitlines()) <= LONG or "one subject" in opening, name_of(path)
+    opening = ast.get_docstring(parsed(path)) or ""
+    lines = len(path.read_text().splitlines())
+    assert lines <= LONG or "one subject" in opening, f"{lines} lines"
 
 
 def test_no_file_is_named_for_nothing() -> None:
@@ -99,7 +106,7 @@ def test_no_file_is_named_for_nothing() -> None:
     assert [name_of(path) for path in folders if path.stem in FORBIDDEN_NAMES] == []
 
 
-@pytest.mark.parametrize("path", PURE, ids=name_of)
+@for_every(PURE, name_of)
 def test_the_pure_part_imports_nothing_impure(path: Path) -> None:
     for module in imported(path):
         top = module.split(".")[0]
@@ -107,25 +114,25 @@ def test_the_pure_part_imports_nothing_impure(path: Path) -> None:
         assert own or top in PURE_STDLIB | PURE_OTHERS, f"{name_of(path)} imports {module}"
 
 
-@pytest.mark.parametrize("path", PURE, ids=name_of)
+@for_every(PURE, name_of)
 def test_the_pure_part_does_no_io(path: Path) -> None:
     found = [(call, line) for call, line in calls(path) if call in {"open", "print", "input"}]
     assert found == []
 
 
-@pytest.mark.parametrize("path", sorted(set(MODULES) - MAY_READ_CLOCKS), ids=name_of)
+@for_every(sorted(set(MODULES) - MAY_READ_CLOCKS), name_of)
 def test_clocks_and_chance_are_not_called_on_the_side(path: Path) -> None:
     """`time` is held by import-linter; `datetime.now()` and its like need a look at the calls."""
     banned = CLOCK_READERS if path in PURE else CLOCK_READERS - {"uuid4"}
     assert [(call, line) for call, line in calls(path) if call in banned] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@for_every(MODULES, name_of)
 def test_a_call_with_more_than_five_arguments_names_them(path: Path) -> None:
     """Except for log calls, whose arguments the text names, and `*words` of a script's call."""
     found = [
         f"{name_of(path)}:{node.lineno} {ast.unparse(node.func)}"
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call)
         and sum(not isinstance(each, ast.Starred) for each in node.args) > 5
         and not re.search(r"^log\.|^log_event$|\.error$", ast.unparse(node.func))
@@ -133,12 +140,12 @@ def test_a_call_with_more_than_five_arguments_names_them(path: Path) -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("path", sorted(set(MODULES) - {SRC / "log.py"}), ids=name_of)
+@for_every(sorted(set(MODULES) - {SRC / "log.py"}), name_of)
 def test_every_log_line_of_warning_and_above_has_an_event_code(path: Path) -> None:
     """Use `log_event` of habeat.log, with a code of core/events.py."""
     found = [
         f"{name_of(path)}:{node.lineno}"
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call)
         and re.search(
             r"^_?(log|logger|logging)\.(warn|warning|error|exception|critical|fatal|log)$",
@@ -148,7 +155,7 @@ def test_every_log_line_of_warning_and_above_has_an_event_code(path: Path) -> No
     assert found == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@for_every(MODULES, name_of)
 def test_nothing_is_left_for_later(path: Path) -> None:
     assert re.findall(r"\b(?:TODO|FIXME|XXX|NotImplementedError)\b", path.read_text()) == []
 

@@ -35,6 +35,7 @@ from habeat.core.entry import POLICIES
 from habeat.entries.fields import FIELDS, Field
 from habeat.metrics.table import BY_NAME as METRIC_NAMES
 from tests import DOCS, ROOT
+from tests.support.cases import for_every
 
 PAGES = sorted(
     [
@@ -94,7 +95,7 @@ def test_every_setting_is_in_the_table_and_nothing_else() -> None:
     assert list(settings_table()) == [row.name for row in SETTINGS]
 
 
-@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.name)
+@for_every(SETTINGS, lambda row: row.name)
 def test_a_setting_is_described_with_its_default(row: Setting) -> None:
     default, what, allowed = settings_table()[row.name]
     expected = shown_default(row)
@@ -122,7 +123,7 @@ def test_the_table_of_the_fields_of_an_entry_is_that_of_the_code() -> None:
     assert table.partition("\n\n")[0].splitlines() == [described(field) for field in FIELDS]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@for_every(PAGES, name_of)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     for match in LINK.finditer(page.read_text()):
         link = match.group(1) or match.group(2)
@@ -168,7 +169,7 @@ def public_classes() -> set[type]:
     }
 
 
-@pytest.mark.parametrize("public", sorted(public_classes(), key=lambda each: each.__qualname__))
+@for_every(sorted(public_classes(), key=lambda each: each.__qualname__))
 def test_what_a_public_class_holds_is_public(public: type) -> None:
     """`make docs` would find no description of another class."""
     held = typing.get_type_hints(public) if dataclasses.is_dataclass(public) else {}
@@ -186,7 +187,7 @@ def test_the_reference_uses_no_name_of_the_package_that_is_not_public() -> None:
     assert used <= set(import_module("habeat").__all__)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@for_every(PAGES, name_of)
 def test_every_make_target_named_exists(page: Path) -> None:
     phony = re.search(r"^\.PHONY:(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
@@ -280,7 +281,7 @@ def pages_with(language: str) -> list[Path]:
     return [page for page in PAGES if blocks(page, language)]
 
 
-@pytest.mark.parametrize("page", pages_with("python"), ids=name_of)
+@for_every(pages_with("python"), name_of)
 def test_every_block_of_python_compiles(page: Path) -> None:
     for number, block in enumerate(blocks(page, "python")):
         compile(block, f"{name_of(page)}, block {number}", "exec", dont_inherit=True)
@@ -463,7 +464,7 @@ STATUS = re.compile(
 )
 
 
-@pytest.mark.parametrize("record", DECISIONS, ids=lambda record: record.stem)
+@for_every(DECISIONS, lambda record: record.stem)
 def test_a_decision_has_the_form_that_all_have(record: Path) -> None:
     """Title, status and date, then what was decided, the alternatives, and the cost."""
     title, status, _ = record.read_text().split("\n\n", 2)
@@ -497,7 +498,7 @@ def test_every_decision_is_in_the_index_under_one_subject() -> None:
 LANGUAGES = {"python", "console", "json", "yaml", "bash", "text", "{eval-rst}", "toml", "ini", "sh"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@for_every(PAGES, name_of)
 def test_every_block_of_code_has_a_language_that_is_checked(page: Path) -> None:
     fences = re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)
     assert len(fences) % 2 == 0, f"{name_of(page)}: a block does not end"
@@ -567,7 +568,7 @@ def test_every_page_of_the_documentation_is_in_its_index() -> None:
     assert pages - {DOCS / "README.md"} - listed == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@for_every(PAGES, name_of)
 def test_every_file_that_is_named_exists(page: Path) -> None:
     """`engine/loop.py` is below src/habeat or below tests, `loop.py` anywhere."""
     for name in re.findall(r"`([\w./]+\.(?:py|lua))`", page.read_text()):

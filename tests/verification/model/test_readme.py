@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
+from tests.support.cases import for_every
 from tests.verification.model.builds import DEFECTS, VANISH
 
 HERE = Path(__file__).resolve().parent
@@ -22,12 +21,12 @@ def standing_at(file: str, quoted: str) -> list[int]:
     return [number for number, line in enumerate(lines, 1) if line.strip() == quoted]
 
 
-@pytest.mark.parametrize("row", STEPS, ids=lambda row: row["step"])
+@for_every(STEPS, lambda row: str(row["step"]))
 def test_the_quoted_line_stands_in_the_code(row: re.Match[str]) -> None:
     assert standing_at(row["file"], row["line"]), f"{row['file']} has no line {row['line']!r}"
 
 
-@pytest.mark.parametrize("row", STEPS, ids=lambda row: row["step"])
+@for_every(STEPS, lambda row: str(row["step"]))
 def test_the_step_stands_in_the_model(row: re.Match[str]) -> None:
     for name in re.findall(r"`(\w+)`", row["step"]):
         assert re.search(rf"\b{name}\b", MODEL), f"protocol.pml has no {name}"
@@ -40,7 +39,7 @@ def test_every_script_of_the_protocol_is_mapped() -> None:
     assert {f"{name}.lua" for name in whole | outbox} <= files
 
 
-@pytest.mark.parametrize("flag", sorted({defect.flag for defect in DEFECTS}))
+@for_every(sorted({defect.flag for defect in DEFECTS}))
 def test_a_defect_is_in_the_model_and_reported(flag: str) -> None:
     assert re.search(rf"\b{flag}\b", MODEL)
     assert f"`{flag}`" in README

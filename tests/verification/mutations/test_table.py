@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from tests import ROOT
+from tests.support.cases import for_every
 from tests.verification.mutations import page, suites
 from tests.verification.mutations.device import Device
 from tests.verification.mutations.devices import DEVICES
@@ -17,7 +16,7 @@ SUITES = sorted(
 )
 
 
-@pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.name)
+@for_every(DEVICES, lambda device: device.name)
 def test_the_device_stands_in_its_file_exactly_once(device: Device) -> None:
     whole = (ROOT / "src/habeat" / device.file).read_text("utf-8")
     assert whole.count(device.old) == 1, (
@@ -26,7 +25,7 @@ def test_the_device_stands_in_its_file_exactly_once(device: Device) -> None:
     assert device.new != device.old
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@for_every(SUITES)
 def test_the_suite_is_there(suite: str) -> None:
     assert (ROOT / suite.partition("::")[0]).exists()
 
@@ -47,7 +46,7 @@ def test_every_script_that_writes_has_a_device() -> None:
 KEEPING = [device for device in DEVICES if device.keeps]
 
 
-@pytest.mark.parametrize("device", KEEPING, ids=lambda device: device.name)
+@for_every(KEEPING, lambda device: device.name)
 def test_two_kinds_of_suites_catch_what_keeps_a_promise(device: Device) -> None:
     kinds = suites.kinds(device, DEVICES, suites.read())
     wanted = 1 if device.name in suites.ALONE else 2
