@@ -46,7 +46,7 @@ from habeat.ports import BrokerUnavailable, Clock, StoreUnavailable, Unfenced, W
 from habeat.ports.entries import Stored, Write
 from habeat.store.entries import EntryStore
 from habeat.store.inspection import Inspection
-from habeat.store.leases import LIVE_FOR_MS, RedisElectionStore
+from habeat.store.leases import RedisElectionStore
 
 log = logging.getLogger("habeat")
 
@@ -373,11 +373,11 @@ class Replica:
 
     def _successor_is_near(self) -> bool:
         facts = self._inspection.facts()
-        now_ms = facts.now_us // 1_000
+        live = facts.live
         return any(
             other.get("role") == "standby"
-            and now_ms - facts.seen_ms.get(nonce, 0) <= LIVE_FOR_MS
-            and now_ms - (other.get("broker_ok_ms") or 0) <= PROBE_FRESH_MS
+            and nonce in live
+            and facts.now_ms - (other.get("broker_ok_ms") or 0) <= PROBE_FRESH_MS
             for nonce, other in facts.replicas.items()
             if nonce != self._identity.nonce
         )

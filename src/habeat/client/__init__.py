@@ -28,7 +28,7 @@ from habeat.client.purging import Purge
 from habeat.client.replicas import Leader, Replica
 from habeat.client.restoring import RestoreReport
 from habeat.client.simulation import Load, Peak, Simulation
-from habeat.client.status import Accounting, EntryCounts, Status
+from habeat.client.status import EntryCounts, Status
 from habeat.client.stepping_down import HandOver
 from habeat.client.syncing import SyncPlan
 from habeat.client.windows import Hold
@@ -38,6 +38,7 @@ from habeat.core.entry import Condition, Delivery, Entry, EntryState, Misfire, O
 from habeat.core.events import EventCode
 from habeat.core.health import Finding, Severity
 from habeat.core.other_schedulers import OtherScheduler
+from habeat.store.overview import Accounting
 
 __all__ = [
     "Accounting",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,16 +30,13 @@ from habeat.core.other_schedulers import problems
 from habeat.printable import plural, printable
 from habeat.store.health import HealthStore, Read
 from habeat.store.inspection import Facts, Inspection
-from habeat.store.leases import LIVE_FOR_MS
+from habeat.store.overview import Accounting, balanced
 
 #: A replica's clock that is further off is reported, because its logs and `since` mislead.
 SKEW_NOTED_MS = 1_000
 
 #: From how many slots on, and after how long, a shadow that sees no other beat is a problem.
 UNSEEN_FROM, UNSEEN_AFTER_MS = 3, 600_000
-
-#: How often the counters are read before a wrong sum is believed; see `read_status`.
-LOOKS = 5
 
 #: What a client with a scope is shown of problems that are not about its entries.
 NOT_HEALTHY = "the schedule as a whole is not healthy: tell the people who operate it"
@@ -49,7 +45,7 @@ NOT_HEALTHY = "the schedule as a whole is not healthy: tell the people who opera
 DIFFERENCES_NAMED = 5
 
 #: A replica registers every 5 s, at a tick, and a tick takes up to a second. One that has not
-#: registered for longer than this may be gone. It is listed until LIVE_FOR_MS is over.
+#: registered for longer than this may be gone. It is listed while it is live.
 QUIET_AFTER_MS = 7_000
 
 
@@ -70,23 +66,6 @@ class EntryCounts:
     def disabled_or_exhausted(self) -> int:
         counted = self.active + self.failing + self.paused + self.quarantined
         return max(0, self.total - counted)
-
-
-@dataclass(frozen=True, slots=True)
-class Accounting:
-    """Every claimed firing is settled, given up or in flight, so `difference` must be 0.
-
-    `abandoned` counts those that were given up.
-    """
-
-    claimed: int
-    settled: int
-    abandoned: int
-    in_flight: int
-
-    @property
-    def difference(self) -> int:
-        return self.claimed - self.settled - self.abandoned - self.in_flight
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,25 +141,8 @@ class Status:
 
 
 def read_status(inspection: Inspection, grace_ms: int) -> Status:
-    """Read the status from Redis.
-
-    The counters come from two keys, which are read one after the other while firings continue. So a
-    wrong sum is believed only if it stays wrong.
-    """
-    facts = inspection.facts()
-    for _ in range(LOOKS - 1):
-        if accounting(facts).difference == 0:
-            break
-        facts = inspection.facts()
-    return status_of(facts, HealthStore(inspection.caller).read(grace_ms))
-
-
-def accounting(facts: Facts) -> Accounting:
-    """The counters of invariant I7."""
-    claimed, settled, abandoned = (
-        _count(facts, name) for name in ("claimed", "settled", "abandoned")
-    )
-    return Accounting(claimed, settled, abandoned, facts.in_flight)
+    """Read the status from Redis."""
+    return status_of(balanced(inspection.facts), HealthStore(inspection.caller).read(grace_ms))
 
 
 def status_of(facts: Facts, read: Read) -> Status:
@@ -189,9 +151,8 @@ def status_of(facts: Facts, read: Read) -> Status:
     leading = leader.replica if leader else None
     live = (*((leading,) if leading else ()), *others)
     skews = [each.skew_ms for each in live if each.skew_ms is not None]
-    lost_ms = _count(facts, "loss_declared") or _count(facts, "history_lost")
     status = Status(
-        at=moment(facts.now_us // 1_000),
+        at=moment(facts.now_ms),
         leader=leader,
         standbys=tuple(each for each in others if each.role == "standby"),
         inert=tuple(each for each in others if each.role == "inert"),
@@ -199,7 +160,7 @@ def status_of(facts: Facts, read: Read) -> Status:
         dispatch_why=leading.dispatch_why if leading else "",
         entries=EntryCounts(
             total=facts.entries,
-            active=max(0, facts.due - facts.failing),
+            active=max(0, facts.scheduled - facts.failing),
             failing=facts.failing,
             paused=facts.paused,
             quarantined=len(facts.quarantined),
@@ -212,21 +173,21 @@ def status_of(facts: Facts, read: Read) -> Status:
         quarantined=facts.quarantined,
         clashes=tuple(sorted({name for each in live for name in each.clashes})),
         unstorable={name: why for each in live for name, why in each.unstorable.items()},
-        history_lost=moment(lost_ms) if lost_ms else None,
-        accounting=accounting(facts),
-        leader_changes=_count(facts, "leader_changes"),
+        history_lost=moment(facts.lost_ms) if facts.lost_ms else None,
+        accounting=facts.accounting,
+        leader_changes=facts.count("leader_changes"),
         circuits=facts.circuits,
         dead=facts.dead,
         differences=_differences(live),
         quiet_ms={
             each.id: silence_ms
             for each in others
-            if (silence_ms := facts.now_us // 1_000 - facts.seen_ms[each.id]) > QUIET_AFTER_MS
+            if (silence_ms := facts.now_ms - facts.seen_ms[each.id]) > QUIET_AFTER_MS
         },
     )
-    holds, now_ms = facts.controls.holds, facts.now_us // 1_000
-    paused = shown_pause(holds.pause_at(now_ms))
-    status = replace(status, paused=paused, holds_on=holds.on(now_ms))
+    holds = facts.controls.holds
+    paused = shown_pause(holds.pause_at(facts.now_ms))
+    status = replace(status, paused=paused, holds_on=holds.on(facts.now_ms))
     leads = status.leader.where if status.leader else ""
     seen = replace(read.facts, leader=leads, standbys=len(status.standbys))
     found = (*assess(seen), *_other_beats(status), *_deserve_a_look(status))
@@ -243,17 +204,15 @@ def leader_of(facts: Facts) -> Leader | None:
 
 def _roles(facts: Facts) -> tuple[Leader | None, list[Replica]]:
     """The leader, and the other live replicas, sorted by id."""
-    now_ms = facts.now_us // 1_000
     holder = facts.holder.nonce if facts.holder else None
     known = {
         nonce: replica(nonce, facts.replicas.get(nonce, {}), seen_ms, leads=nonce == holder)
-        for nonce, seen_ms in sorted(facts.seen_ms.items())
-        if now_ms - seen_ms <= LIVE_FOR_MS
+        for nonce, seen_ms in sorted(facts.live.items())
     }
     leading = known.pop(holder, None) if holder is not None else None
     if facts.holder is None or facts.pttl_ms <= 0:
         return None, list(known.values())
-    since_us = _count(facts, "leader_since")
+    since_us = facts.count("leader_since")
     leader = Leader(
         id=facts.holder.nonce,
         since=moment(since_us // 1_000) if since_us else None,
@@ -446,8 +405,3 @@ def _unnamed(replica: Replica) -> Replica:
         dispatch_why="",
         inert="yes" if replica.inert else "",
     )
-
-
-def _count(facts: Facts, name: str) -> int:
-    value = facts.meta.get(name, "")
-    return int(value) if re.fullmatch(r"[0-9]{1,16}", value) else 0

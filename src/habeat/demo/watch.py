@@ -61,14 +61,14 @@ class Watch:
         facts = self._inspection.facts()
         counts = [int(count) for count in self._client.hvals(self._location.tally)]
         return View(
-            now_us=facts.now_us,
+            now_us=facts.now_ms * 1_000,
             token=str(facts.holder) if facts.holder and facts.pttl_ms > 0 else "",
             leader_pid=_leader(facts).get("pid"),
-            leader_since_us=_whole(facts, "leader_since"),
+            leader_since_us=facts.count("leader_since"),
             leader_cause=facts.meta.get("leader_cause", ""),
             dispatch=str(_leader(facts).get("dispatch", "")),
             roles={info.get("pid", 0): str(info.get("role")) for info in facts.replicas.values()},
-            enqueued=_whole(facts, "settled"),
+            enqueued=facts.count("settled"),
             runs=sum(counts),
             repeated=sum(count - 1 for count in counts),
             overall=self._inspection.overall_lateness(),
@@ -99,7 +99,3 @@ class Watch:
 
 def _leader(facts: Facts) -> Mapping[str, Any]:
     return facts.replicas.get(facts.holder.nonce, {}) if facts.holder else {}
-
-
-def _whole(facts: Facts, field: str) -> int:
-    return int(facts.meta.get(field, "0"))

@@ -15,7 +15,6 @@ from habeat.core.lateness import Lateness
 from habeat.metrics.table import BUCKETS_S, BY_NAME, Metric
 from habeat.printable import printable
 from habeat.store.figures import EntryFigures, Figures
-from habeat.store.leases import LIVE_FOR_MS
 
 #: A longer label is cut.
 LABEL_MAX_CHARS = 300
@@ -94,11 +93,7 @@ def _causes(figures: Figures) -> list[str]:
 
 
 def _replicas(figures: Figures) -> Iterator[Raw]:
-    live = {
-        nonce: seen_ms
-        for nonce, seen_ms in sorted(figures.seen_ms.items(), reverse=True)
-        if figures.now_ms - seen_ms <= LIVE_FOR_MS
-    }
+    live = dict(sorted(figures.live.items(), reverse=True))
     roles = [_role(figures, nonce) for nonce in live]
     for role in ROLES:
         yield "habeat_replicas", (role,), roles.count(role)
@@ -125,17 +120,16 @@ def _entries(figures: Figures) -> Iterator[Raw]:
     for state, count in states.items():
         yield "habeat_entries", (state,), count
     yield "habeat_overdue_entries", (), figures.overdue
-    due_ms = figures.now_ms if figures.oldest_due_ms is None else figures.oldest_due_ms
+    due_ms = figures.now_ms if figures.next_due is None else figures.next_due[1]
     yield "habeat_oldest_due_seconds", (), max(0, figures.now_ms - due_ms) / 1_000
     yield "habeat_inflight", (), figures.in_flight
     yield "habeat_dead", (), figures.dead
     yield "habeat_open_circuits", (), figures.circuits
     yield "habeat_claimed_total", (), figures.count("claimed")
     yield "habeat_settled_total", (), figures.count("settled")
-    yield "habeat_accounting_error", (), figures.unaccounted
+    yield "habeat_accounting_error", (), figures.accounting.difference
     yield "habeat_start_by_broken_total", (), figures.count("start_by_broken")
-    lost_ms = figures.count("loss_declared") or figures.count("history_lost")
-    yield "habeat_history_lost_timestamp_seconds", (), lost_ms / 1_000
+    yield "habeat_history_lost_timestamp_seconds", (), figures.lost_ms / 1_000
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[Raw]:

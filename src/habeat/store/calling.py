@@ -85,12 +85,34 @@ class Caller:
         except REDIS_ERRORS as error:
             raise self._failed(error) from error
 
+    def at_once(self, questions: Sequence[Callable[[Any], object]]) -> list[Any]:
+        """The replies to these commands, in one round trip. StoreUnavailable.
+
+        None for a key in which another program has put something else.
+        """
+
+        def read(client: Any) -> list[Any]:
+            pipe = client.pipeline(transaction=False)
+            for question in questions:
+                question(pipe)
+            return [_reply(each) for each in pipe.execute(raise_on_error=False)]
+
+        return self.do(read)
+
     def _failed(self, error: BaseException) -> StoreUnavailable:
         fault = classify(error)
         if fault in (Fault.UNREACHABLE, Fault.READ_ONLY):  # the master may be another server now
             self._lost += 1
             self._connections.reset()
         return StoreUnavailable(fault.value, str(error) or type(error).__name__)
+
+
+def _reply(found: Any) -> Any:
+    if not isinstance(found, Exception):
+        return found
+    if "WRONGTYPE" in str(found):
+        return None
+    raise found
 
 
 class ScriptCall(Generic[Result]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,24 +12,16 @@ from habeat.core.circuit import Circuit
 from habeat.core.controls import Controls, controls_of
 from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness
-from habeat.core.lease import Token
 from habeat.store.calling import Caller, optional_ms, text
 from habeat.store.controls import ControlStore
-from habeat.store.leases import LIVE_FOR_MS
+from habeat.store.overview import Asked, Overview, ask, asked_of_all, live_of, seen_of
 from habeat.store.pipelining import wire
-from habeat.store.replies import histogram as _histogram
-from habeat.store.replies import holder as _holder
-from habeat.store.replies import objects as _objects
-from habeat.store.replies import whole as _whole
-from habeat.store.replies import words as _words
+from habeat.store.replies import histogram, holder, objects, whole, words
 
 LEDGER_PAGE = 500
 SCANNED = 500
 #: How many records of a chain one script call follows; each needs a lookup of its own.
 CHAIN_PAGE = 50
-
-#: Puts one command into a pipeline.
-Question = Callable[[Any], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +54,11 @@ class Record:
         return bool(self.request) or self.reason in ("trigger", "backfill")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that `status` shows; all but the time is read in one round trip."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts(Overview):
+    """Everything that `status` shows."""
 
-    now_us: int
-    meta: Mapping[str, str]
-    holder: Token | None
-    pttl_ms: int
-    replicas: Mapping[str, Mapping[str, Any]]
-    seen_ms: Mapping[str, int]
-    entries: int
-    due: int
-    next_due: tuple[str, int] | None
-    paused: int
     quarantined: Mapping[str, str]
-    in_flight: int
-    dead: int
     circuits: Mapping[str, Circuit] = field(default_factory=dict)
     #: How many of the entries with an open circuit are scheduled.
     failing: int = 0
@@ -102,29 +82,16 @@ class Inspection:
     def facts(self) -> Facts:
         """The state of all replicas together."""
         keys = self._caller.keys
-        asked: dict[str, tuple[Question, Callable[[Any], Any]]] = {
-            "meta": (lambda pipe: pipe.hgetall(keys.meta), _words),
-            "holder": (lambda pipe: pipe.get(keys.lease), _holder),
-            "pttl_ms": (lambda pipe: pipe.pttl(keys.lease), int),
-            "replicas": (lambda pipe: pipe.hgetall(keys.replicas), _objects),
-            "seen_ms": (lambda pipe: pipe.zrange(keys.seen, 0, -1, withscores=True), _seen_ms),
-            "entries": (lambda pipe: pipe.hlen(keys.entries), int),
-            "due": (lambda pipe: pipe.zcard(keys.due), int),
-            "next_due": (lambda pipe: pipe.zrange(keys.due, 0, 0, withscores=True), _first_due),
-            "paused": (lambda pipe: pipe.hlen(keys.paused), int),
-            "quarantined": (lambda pipe: pipe.hgetall(keys.quarantine), _words),
-            "in_flight": (lambda pipe: pipe.hlen(keys.inflight), int),
-            "dead": (lambda pipe: pipe.hlen(keys.dead), int),
+        own: Asked = {
+            "quarantined": (lambda pipe: pipe.hgetall(keys.quarantine), words),
             "circuits": (lambda pipe: pipe.hgetall(keys.circuits), _circuits),
         }
-        now_us = self.now_us()
-        answers = self._at_once([question for question, _ in asked.values()])
-        read = zip(asked.items(), answers, strict=True)
-        facts = {name: reading(raw) for (name, (_, reading)), raw in read}
+        now_ms = self.now_us() // 1_000
+        found = ask(self._caller, {**asked_of_all(keys), **own})
         # Without a stamp, there never were any.
-        controls = self.controls() if facts["meta"].get("controls") else Controls()
-        failing = self._scheduled(facts["circuits"])
-        return Facts(now_us, **facts, failing=failing, controls=controls)
+        controls = self.controls() if found["meta"].get("controls") else Controls()
+        failing = self._scheduled(found["circuits"])
+        return Facts(now_ms=now_ms, **found, failing=failing, controls=controls)
 
     def controls(self) -> Controls:
         """What people ask of the schedule as a whole."""
@@ -137,39 +104,28 @@ class Inspection:
             return 0
         key = self._caller.keys.due
         questions = [partial(_score_at, key, wire(name)) for name in names]
-        return sum(score is not None for score in self._at_once(questions))
+        return sum(score is not None for score in self._caller.at_once(questions))
 
     def registered(self) -> Registered:
         """What the live replicas have registered."""
         keys = self._caller.keys
-        live_ms = self.now_us() // 1_000 - LIVE_FOR_MS
-        lease, replicas, seen = self._at_once(
+        now_ms = self.now_us() // 1_000
+        lease, replicas, seen = self._caller.at_once(
             [
                 lambda pipe: pipe.get(keys.lease),
                 lambda pipe: pipe.hgetall(keys.replicas),
                 lambda pipe: pipe.zrange(keys.seen, 0, -1, withscores=True),
             ]
         )
-        facts, holder = _objects(replicas), _holder(lease)
-        live = {name: facts.get(name, {}) for name, at in _seen_ms(seen).items() if at >= live_ms}
-        return Registered(live, live.get(holder.nonce, {}) if holder else {})
-
-    def _at_once(self, questions: Sequence[Question]) -> Sequence[Any]:
-        """The answers to these commands, in one round trip."""
-
-        def read(client: Any) -> Sequence[Any]:
-            pipe = client.pipeline(transaction=False)
-            for question in questions:
-                question(pipe)
-            return list(pipe.execute())
-
-        return self._caller.do(read)
+        facts, leading = objects(replicas), holder(lease)
+        live = {nonce: facts.get(nonce, {}) for nonce in live_of(seen_of(seen), now_ms)}
+        return Registered(live, live.get(leading.nonce, {}) if leading else {})
 
     def newest(self, count: int) -> list[Record]:
         """The most recent records of the ledger, newest first."""
         key = self._caller.keys.ledger
         found: Any = self._caller.do(lambda client: client.xrevrange(key, count=count))
-        return [record_of(text(identity), _words(fields)) for identity, fields in found]
+        return [record_of(text(identity), words(fields)) for identity, fields in found]
 
     def now_us(self) -> int:
         """Redis' time in microseconds."""
@@ -195,7 +151,7 @@ class Inspection:
         key = self._caller.keys.ledger
         low = f"({last}"
         found: Any = self._caller.do(lambda client: client.xrange(key, min=low, count=count))
-        return [record_of(text(identity), _words(fields)) for identity, fields in found]
+        return [record_of(text(identity), words(fields)) for identity, fields in found]
 
     def belongs_to(self) -> tuple[str, str]:
         """App and schema that own the keys under our prefix; "" if no replica has led yet."""
@@ -207,7 +163,7 @@ class Inspection:
         """The quarantined entries, and why."""
         key = self._caller.keys.quarantine
         found: Any = self._caller.do(lambda client: client.hgetall(key))
-        return _words(found)
+        return words(found)
 
     def set_aside(self) -> Iterator[str]:
         """The names of the quarantined entries."""
@@ -243,14 +199,14 @@ class Inspection:
         """The histograms of these entries; those that never fired are left out."""
         keys = [wire(self._caller.keys.entry_lateness(entry)) for entry in entries]
         questions = [partial(_hash_at, key) for key in keys]
-        found = self._at_once(questions) if entries else []
-        return {entry: _histogram(raw) for entry, raw in zip(entries, found, strict=True) if raw}
+        found = self._caller.at_once(questions) if entries else []
+        return {entry: histogram(raw) for entry, raw in zip(entries, found, strict=True) if raw}
 
     def overall_lateness(self) -> Lateness:
         """The histogram over all entries, including removed ones."""
         key = self._caller.keys.lateness
         found: Any = self._caller.do(lambda client: client.hgetall(key))
-        return _histogram(found)
+        return histogram(found)
 
     def ledger_of(
         self, entry: str, since_ms: int | None = None, until_ms: int | None = None
@@ -263,9 +219,9 @@ class Inspection:
         while True:
             reply = self._caller.run("trace", entry, identity, low_ms, CHAIN_PAGE)
             identity, chained = text(reply[0]), text(reply[1])
-            chained_ms = _whole(chained)
+            chained_ms = whole(chained)
             for found, fields in reply[2:]:
-                record = record_of(text(found), _words(_pairs(fields)))
+                record = record_of(text(found), words(_pairs(fields)))
                 if record.at_ms < chained_ms:  # from here on, the chain may have gaps
                     identity = ""
                     break
@@ -292,7 +248,7 @@ class Inspection:
         while True:
             page = self._page(key, low, high, newest_first)
             for identity, fields in page:
-                yield record_of(text(identity), _words(fields))
+                yield record_of(text(identity), words(fields))
             if len(page) < LEDGER_PAGE:
                 return
             last = text(page[-1][0])
@@ -309,7 +265,7 @@ class Inspection:
 
 def _order_of(identity: str) -> tuple[int, int]:
     at_ms, _, place = identity.partition("-")
-    return _whole(at_ms), _whole(place)
+    return whole(at_ms), whole(place)
 
 
 def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -324,17 +280,8 @@ def _hash_at(key: bytes | str, pipe: Any) -> None:
     pipe.hgetall(key)
 
 
-def _seen_ms(found: Sequence[tuple[bytes, float]]) -> dict[str, int]:
-    return {text(nonce): optional_ms(str(at)) or 0 for nonce, at in found}
-
-
-def _first_due(found: Sequence[tuple[bytes, float]]) -> tuple[str, int] | None:
-    due_ms = optional_ms(str(found[0][1])) if found else None
-    return None if due_ms is None else (text(found[0][0]), due_ms)
-
-
-def _circuits(raw: Mapping[bytes, bytes]) -> dict[str, Circuit]:
-    read = {name: Circuit.from_json(stored) for name, stored in _words(raw).items()}
+def _circuits(raw: Mapping[bytes, bytes] | None) -> dict[str, Circuit]:
+    read = {name: Circuit.from_json(stored) for name, stored in words(raw).items()}
     return {name: circuit for name, circuit in read.items() if circuit is not None}
 
 
@@ -346,11 +293,11 @@ def record_of(identity: str, fields: Mapping[str, str]) -> Record:
         slot_ms=_instant(fields.get("slot", "")),
         outcome=Outcome(outcome) if outcome in _OUTCOMES else Outcome.NOTE,
         reason=fields.get("reason", ""),
-        count=_whole(fields.get("count", "1")),
+        count=whole(fields.get("count", "1")),
         last_ms=_instant(fields.get("until", "")),
-        lease_epoch=_whole(fields.get("epoch", "")),
-        lateness_ms=_whole(fields.get("late", "")),
-        attempt=_whole(fields.get("attempt", "")),
+        lease_epoch=whole(fields.get("epoch", "")),
+        lateness_ms=whole(fields.get("late", "")),
+        attempt=whole(fields.get("attempt", "")),
         at_ms=_instant(identity.partition("-")[0]),
         id=identity,
         request=unquote(fields.get("request", "")),

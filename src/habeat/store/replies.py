@@ -1,4 +1,7 @@
-"""Stored values as replies of Redis have them, read defensively: a damaged one raises nothing."""
+"""Stored values as replies of Redis have them, read defensively: a damaged one raises nothing.
+
+A hash is None if another program has put something else under its key.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from habeat.store.calling import text
 _WHOLE = re.compile("[0-9]{1,16}", re.ASCII)
 
 
-def words(raw: Mapping[bytes, bytes]) -> dict[str, str]:
+def words(raw: Mapping[bytes, bytes] | None) -> dict[str, str]:
     """A hash as text."""
-    return {text(key): text(value) for key, value in raw.items()}
+    return {text(key): text(value) for key, value in (raw or {}).items()}
 
 
 def holder(lease: bytes | None) -> Token | None:
@@ -27,7 +30,7 @@ def holder(lease: bytes | None) -> Token | None:
         return None
 
 
-def objects(raw: Mapping[bytes, bytes]) -> dict[str, Mapping[str, Any]]:
+def objects(raw: Mapping[bytes, bytes] | None) -> dict[str, Mapping[str, Any]]:
     """A hash of JSON objects; one that cannot be read is empty."""
     return {name: _object(stored) for name, stored in words(raw).items()}
 
@@ -40,12 +43,12 @@ def _object(stored: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def counts(raw: Mapping[bytes, bytes]) -> dict[str, int]:
+def counts(raw: Mapping[bytes, bytes] | None) -> dict[str, int]:
     """A hash of counters; those that are damaged are left out."""
     return {name: int(count) for name, count in words(raw).items() if _is_whole(count)}
 
 
-def histogram(raw: Mapping[bytes, bytes]) -> Lateness:
+def histogram(raw: Mapping[bytes, bytes] | None) -> Lateness:
     """The readable part of a histogram; a bucket that is not a number is left out."""
     found = words(raw)
     largest = whole(found.pop("max", ""))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,9 @@ from habeat.core.data_loss import Loss
 from habeat.core.lease import Token
 from habeat.store.calling import Caller, optional_ms, text
 from habeat.store.dead_letters import DeadRecord, read_dead
-from habeat.store.leases import LIVE_FOR_MS
+from habeat.store.overview import live_of, seen_of
 from habeat.store.pipelining import wire
+from habeat.store.replies import holder, objects
 
 _META = ("cluster", "leader_since", "history_lost", "loss_declared")
 
@@ -47,51 +47,32 @@ class SlotStore:
     def traces(self, name: str, slot_ms: int, now_ms: int) -> SlotTraces:
         """What is known about the slot `slot_ms` of this entry."""
         field = wire(f"{name}@{slot_ms}")
-        lease, meta, intent, dead, circuit, replicas, seen, oldest = self._read(name, field)
-        holder = Token.parse(text(lease)) if lease else None
+        keys, field = self._caller.keys, wire(f"{name}@{slot_ms}")
+        lease, meta, intent, dead, circuit, replicas, seen, oldest = self._caller.at_once(
+            [
+                lambda pipe: pipe.get(keys.lease),
+                lambda pipe: pipe.hmget(keys.meta, _META),
+                lambda pipe: pipe.hget(keys.inflight, field),
+                lambda pipe: pipe.hget(keys.dead, field),
+                lambda pipe: pipe.hget(keys.circuits, wire(name)),
+                lambda pipe: pipe.hgetall(keys.replicas),
+                lambda pipe: pipe.zrange(keys.seen, 0, -1, withscores=True),
+                lambda pipe: pipe.xrange(keys.ledger, count=1),
+            ]
+        )
         cluster, since, lost, declared = (text(word or b"") for word in meta or [b""] * 4)
-        live = {text(nonce) for nonce, at in seen or () if at >= now_ms - LIVE_FOR_MS}
+        live = live_of(seen_of(seen), now_ms)
         return SlotTraces(
-            holder=holder,
+            holder=holder(lease),
             leader_since_ms=_in_ms(since),
             cluster=cluster,
             loss=Loss(optional_ms(lost) or 0, optional_ms(declared) or optional_ms(lost) or 0),
             intent=None if intent is None else _intent(bytes(intent)),
             dead=None if dead is None else read_dead(text(field), bytes(dead)),
             circuit=None if circuit is None else Circuit.from_json(text(circuit)),
-            replicas={
-                text(nonce): _object(raw)
-                for nonce, raw in (replicas or {}).items()
-                if text(nonce) in live
-            },
+            replicas={nonce: each for nonce, each in objects(replicas).items() if nonce in live},
             oldest_ms=optional_ms(text(oldest[0][0]).partition("-")[0]) if oldest else None,
         )
-
-    def _read(self, name: str, field: bytes) -> Sequence[Any]:
-        keys = self._caller.keys
-
-        def read(client: Any) -> Sequence[Any]:
-            pipe = client.pipeline(transaction=False)
-            pipe.get(keys.lease)
-            pipe.hmget(keys.meta, _META)
-            pipe.hget(keys.inflight, field)
-            pipe.hget(keys.dead, field)
-            pipe.hget(keys.circuits, wire(name))
-            pipe.hgetall(keys.replicas)
-            pipe.zrange(keys.seen, 0, -1, withscores=True)
-            pipe.xrange(keys.ledger, count=1)
-            return [_answer(each) for each in pipe.execute(raise_on_error=False)]
-
-        return self._caller.do(read)
-
-
-def _answer(found: Any) -> Any:
-    """An answer; None for a key in which another program has put something else."""
-    if not isinstance(found, Exception):
-        return found
-    if "WRONGTYPE" in str(found):
-        return None
-    raise found
 
 
 def _in_ms(word: str) -> int | None:
@@ -104,11 +85,3 @@ def _intent(raw: bytes) -> tuple[Token | None, int, int | None]:
     token, attempts, effective, *_ = (*raw.split(b"\n", 3), b"", b"")
     tried = int(attempts) if attempts.isdigit() and len(attempts) < 7 else 0
     return Token.parse(text(token)), tried, optional_ms(effective)
-
-
-def _object(raw: bytes) -> Mapping[str, Any]:
-    try:
-        found = json.loads(raw)
-    except Exception:  # another program's value: this replica is shown without facts
-        return {}
-    return found if isinstance(found, dict) else {}

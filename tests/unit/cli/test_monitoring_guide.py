@@ -59,7 +59,7 @@ def test_the_status_that_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         replicas={"n1": leader, "n2": {"host": "web-2", "pid": 797}},
         seen_ms={"n1": NOW_MS, "n2": NOW_MS},
         next_due=("refresh-cache", NOW_MS + 219_000),
-        due=4,
+        scheduled=4,
     )
     pairs([*_rows(found), ("Redis", "redis://redis.internal:6379/0, keys habeat:proj")])
     assert SHOWN["status"] == capsys.readouterr().out

@@ -17,8 +17,9 @@ from habeat.cli.wrapping import width_of
 from habeat.client import Event, LedgerRecord, Status
 from habeat.client.events import EventReplica
 from habeat.client.replicas import Leader, Replica
-from habeat.client.status import Accounting, EntryCounts
+from habeat.client.status import EntryCounts
 from habeat.core.health import Finding, Severity
+from habeat.store.overview import Accounting
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 HOSTILE = "e\x1b[31m\n\u202e日本語" * 20

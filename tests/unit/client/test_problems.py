@@ -35,7 +35,7 @@ def problems() -> Iterator[str]:
     yield from status(dead=2).problems
     other = OtherScheduler("redbeat", "redbeat::schedule", 38, shared=12, alive=True)
     facts = {"n1": {"others": [other.to_json()]}}
-    yield from status(replicas=facts, entries=0, due=0).problems
+    yield from status(replicas=facts, entries=0, scheduled=0).problems
     yield from status(replicas=facts).problems
     shadow = {"dispatch": "shadow", "unseen": 40, "unseen_ms": 700_000}
     yield from status(replicas={"n1": shadow}).problems

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from habeat.beat.housekeeping import REGISTER_EVERY_MS
-from habeat.client.status import QUIET_AFTER_MS, Status, accounting, status_of
+from habeat.client.status import QUIET_AFTER_MS, Status, status_of
 from habeat.core.health import HealthFacts
 from habeat.core.lease import Token
 from habeat.engine.loop import LONGEST_WAIT_MS
@@ -23,14 +23,14 @@ TOLD = {"host": "alpha", "pid": 1, "dispatch": "outbox", "dispatch_why": "Rabbit
 def status(health: dict[str, Any] | None = None, **facts: Any) -> Status:
     """The status for these facts in Redis; `health` is what the script read besides."""
     given: dict[str, Any] = {
-        "now_us": NOW_US,
+        "now_ms": NOW_MS,
         "meta": {"leader_since": str(NOW_US - 5_000_000), "leader_cause": "crash"},
         "holder": Token(7, "n1"),
         "pttl_ms": 4_000,
         "replicas": {"n1": TOLD, "n2": {"host": "beta"}},
         "seen_ms": {"n1": NOW_MS - 100, "n2": NOW_MS - 200},
         "entries": 5,
-        "due": 3,
+        "scheduled": 3,
         "next_due": ("a", NOW_MS + 1_000),
         "paused": 1,
         "quarantined": {},
@@ -46,7 +46,7 @@ def status(health: dict[str, Any] | None = None, **facts: Any) -> Status:
         "dead": read.dead,
         "circuits": [(name, each.since_ms) for name, each in read.circuits.items()],
         "circuit_count": len(read.circuits),
-        "accounting_off": accounting(read).difference,
+        "accounting_off": read.accounting.difference,
         **(health or {}),
     }
     return status_of(read, Read(HealthFacts(**assessed), "7:n1", 0))

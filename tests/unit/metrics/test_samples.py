@@ -24,7 +24,7 @@ FIGURES = Figures(
     entries=0,
     scheduled=0,
     overdue=0,
-    oldest_due_ms=None,
+    next_due=None,
     paused=0,
     quarantined=0,
     circuits=0,
@@ -111,8 +111,8 @@ def test_an_entry_that_is_not_scheduled_has_no_next_due_time() -> None:
 
 
 def test_the_oldest_due_time_is_an_age_and_never_negative() -> None:
-    assert shown(oldest_due_ms=NOW_MS - 2_500)["habeat_oldest_due_seconds",] == 2.5
-    assert shown(oldest_due_ms=NOW_MS + 2_500)["habeat_oldest_due_seconds",] == 0
+    assert shown(next_due=("e", NOW_MS - 2_500))["habeat_oldest_due_seconds",] == 2.5
+    assert shown(next_due=("e", NOW_MS + 2_500))["habeat_oldest_due_seconds",] == 0
 
 
 def test_two_names_that_look_the_same_when_printed_are_one_series() -> None:

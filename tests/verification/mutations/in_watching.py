@@ -107,7 +107,7 @@ ALL = [
     Device(
         "metrics: a key of a foreign type",
         "One damaged key does not hide all metrics",
-        "store/figures.py",
+        "store/calling.py",
         'if "WRONGTYPE" in str(found):',
         "if False:",
         FIGURES,

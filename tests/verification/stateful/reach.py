@@ -104,7 +104,7 @@ class Plain:
         made._replies = []
         return made
 
-    def execute(self) -> list[Any]:
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
         assert self._replies is not None
         return self._replies
 
