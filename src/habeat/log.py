@@ -79,11 +79,11 @@ def log_event(
 
 
 def announce(event: Event) -> None:
-    """Hand an event to the listeners without a log line: one of many that are logged as a sum."""
+    """Pass an event to the listeners without a log line: one line sums up many such events."""
     for listener in tuple(listeners):
         try:
             listener(event)
-        except Exception:  # a bug of ours; what happened must not suffer from it
+        except Exception:  # a bug of ours must not harm the code that reports the event
             _log.debug("habeat: an event cannot be reported", exc_info=True)
 
 

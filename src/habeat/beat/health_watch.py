@@ -35,7 +35,7 @@ log = logging.getLogger("habeat")
 
 BEAT_S = 1.0
 LOOK_EVERY_MS, LOOK_AGAIN_MS = 3_000, 1_000
-#: Replicas that are not close to the lead look less often, so that a hundred cost little.
+#: Replicas that are not next in line look less often, so that even a hundred cost little.
 LOOK_SELDOM_MS = 10_000
 CLOSE_RANKS = 2
 #: A report is written again after this time, while it is needed.
@@ -43,7 +43,7 @@ REPORT_EVERY_MS = 10_000
 #: Trouble of this process that is over sooner is not reported.
 REPORTED_AFTER_MS = 2_000
 REPAIRED_FOR_MS = 600_000
-#: So many of the waiting entries are reported.
+#: At most this many waiting entries are reported.
 WAITING_REPORTED = 20
 #: How lately a standby must have reached the broker to take the lead from a leader that does not.
 BROKER_FRESH_MS = 15_000
@@ -131,7 +131,7 @@ class HealthWatch:
 
     @property
     def is_well(self) -> bool:
-        """Whether the loop works, and the schedule gets on."""
+        """Whether the loop works, and due slots get outcomes."""
         stalled = EventCode.DISPATCH_STALLED.value
         return self._report.is_well and not any(each.code == stalled for each in self.findings)
 
@@ -166,7 +166,7 @@ class HealthWatch:
             self._look(now_ms)
 
     def _watch_loop(self, now_ms: int) -> bool:
-        """Whether the loop hangs since this look, or goes on again."""
+        """Whether this look is the first that finds the loop hanging, or running again."""
         self._loop = self._loop.after(now_ms, (self._turns, self._election.answers))
         if self._loop.hangs == (self._hang is not None):
             return False

@@ -1,9 +1,9 @@
 """`habeat_log_json`: the lines of the ``habeat`` logger as JSON, one object per line.
 
 Celery, or the user's own logging configuration, decides where lines go: handlers, files, levels.
-That stays so. Only the formatter of each handler that receives habeat's records is wrapped: records
-of habeat become JSON, all others look as before. Under ``worker -B`` this happens in beat's own
-process, after Celery has set up logging there.
+habeat does not change that. Only the formatter of each handler that receives habeat's records is
+wrapped: records of habeat become JSON, all others look as before. Under ``worker -B`` this happens
+in beat's own process, after Celery has set up logging there.
 """
 
 from __future__ import annotations

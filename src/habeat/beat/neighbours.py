@@ -3,8 +3,8 @@
 The default prefix contains the app's name. So after `Celery("proj")` became `Celery("shop")`, the
 old beats and the new ones fire the same entries for as long as both run, and entries made through
 the API stay under the old prefix. Each beat registers its prefix, looks at the others once, and
-logs a line about each one that is a candidate. Other apps on the same Redis are none: they declare
-other entries.
+logs a line about each one that is a candidate. Other apps on the same Redis are not candidates:
+they declare other entries.
 
 It runs in a thread with connections of its own, because on a Cluster another prefix may be on a
 node that hangs. Without the permission, nothing is found.

@@ -4,9 +4,8 @@ RedBeat's keys in the schedule's Redis, rows of django-celery-beat if it is inst
 file of celery's own beat in the working directory, and other prefixes of habeat. Nothing is read
 but counts, names and times.
 
-Each look runs in a thread, because a database or another node may hang, and a look that hangs is
-the last one. It has connections of its own. A right that is missing only means that nothing is
-found.
+Each look runs in a thread, because a database or another node may hang. If a look hangs, no other
+is started. It has connections of its own. If a permission is missing, nothing is found.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ TIMEOUT_S = 2.0
 LOOK_EVERY_MS = 30_000
 #: Celery's own entry, which most apps have: a schedule with only this one is empty.
 OWN_OF_CELERY = "celery.backend_cleanup"
-#: So many of our names are looked for over there.
+#: At most this many of our names are looked for in the other scheduler.
 NAMES_COMPARED = 200
 #: Both write last runs every three minutes: a beat that has written lately is alive.
 WRITTEN_LATELY_S = 300
@@ -122,7 +121,7 @@ class OtherSchedulers:
         return not self._declared and (count == 0 or own)
 
     def _names(self, caller: Caller) -> list[str]:
-        """Names of entries to look for over there."""
+        """Names of entries to look for in the other scheduler."""
         key = caller.keys.names
         found: Any = caller.do(lambda client: client.zrange(key, 0, NAMES_COMPARED))
         stored = [text(name) for name in found]
@@ -130,7 +129,7 @@ class OtherSchedulers:
         return [name for name in names if name != OWN_OF_CELERY][:NAMES_COMPARED]
 
     def _quietly(self, source: Source, look: Look) -> list[OtherScheduler]:
-        """What a look finds; nothing if it fails. Where Redis denies it, it is the last one."""
+        """What a look finds; nothing if it fails. If Redis denies it, it is not repeated."""
         try:
             return list(look())
         except Exception as error:
@@ -227,7 +226,7 @@ def _django(names: Sequence[str], lately: datetime) -> Iterator[OtherScheduler]:
 
 
 def _is_left(other: OtherScheduler, compared: int) -> bool:
-    """Whether some of its entries may not be here; `compared` of our names were looked for."""
+    """Whether some of its entries may be missing here; `compared` of our names were looked for."""
     if compared == NAMES_COMPARED and other.shared == compared:
         return False  # all of a sample are here
     return other.shared < (other.entries or 0)

@@ -1,9 +1,9 @@
 """Entries whose task no code of this beat registers: they are sent, logged once, and marked.
 
 A worker that does not know a task discards its message, and the ledger says "sent". Celery's beat
-imports what a worker of the same app imports, so the leader can tell such a task before. It cannot
-if that import did not take place (a process that is not `celery beat`), or if the app registers no
-task at all (a beat that has only names). Then nothing is marked.
+imports what a worker of the same app imports, so the leader can recognise such a task beforehand.
+It cannot if that import did not take place (a process that is not `celery beat`), or if the app
+registers no task at all (a beat that has only names). Then nothing is marked.
 
 Entries of beat_schedule are looked at when this replica becomes the leader, all others when their
 definition is read because they are due.
@@ -27,7 +27,7 @@ WRITE_EVERY_MS = 600_000
 REMEMBERED = 1_000
 #: How many of them a replica reports to `status`.
 REPORTED = 100
-#: So many lines in each period; further entries are summed up in one line.
+#: At most this many lines in each period; further entries are summed up in one line.
 LINES, PERIOD_MS = 20, 60_000
 
 

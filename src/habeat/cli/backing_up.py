@@ -1,4 +1,4 @@
-"""``backup`` and ``restore``: all that entries have become, in one file, and back."""
+"""``backup`` and ``restore``: all entries with their state, in one file, and back."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def restore_command(
 
 
 def written(path: Path, document: dict[str, Any]) -> None:
-    """Write the document so that others cannot read it, and that the file is never half written."""
+    """Write the document, readable only by its owner; the file is never half written."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

@@ -63,7 +63,7 @@ def _names(ctx: click.Context, before: str, incomplete: str) -> list[Any]:
 
 
 def _is_safe(name: str) -> bool:
-    """Whether every shell takes the name for itself, and the command does not take an option.
+    """Whether every shell passes the name on unchanged, and no command reads it as an option.
 
     Zsh replaces a word that begins with "=" by the path of a program.
     """

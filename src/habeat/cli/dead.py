@@ -144,7 +144,7 @@ def purge_dead(
 
 
 def _check_known(client: Client, entry: str | None) -> None:
-    """EntryNotFound if this is the name of no entry, and of none that is in the ledger."""
+    """EntryNotFound unless an entry has this name, or the ledger has a record of it."""
     if entry is not None:
         client.history(entry, limit=1)
 

@@ -36,7 +36,8 @@ EXAMPLE = "celery -A proj "
 #: The advice where no Redis is known and no app was named, either.
 NO_APP = f"; or name your app: {EXAMPLE}habeat COMMAND"
 
-#: What an error knows besides its sentence; values that were given may be secret, so they are not.
+#: What an error carries besides its sentence; values that were passed in may be secret, so they are
+#: left out.
 _FACTS = (
     "entry",
     "field",
@@ -53,7 +54,7 @@ _FACTS = (
 def guarded(
     as_json: bool, call: Callable[[], Result], options: Mapping[str, str] | None = None
 ) -> Result:
-    """The result of `call`; an error of habeat, or with `as_json` one of usage, is shown.
+    """The result of `call`. Errors of habeat are shown, and with `as_json` errors of usage too.
 
     `options` are the command's, by the names of the values that they set. Raises click's Exit with
     the status.

@@ -79,7 +79,7 @@ LONG_TIMEOUT_S = 120.0
 
 
 class Group(click.Group):
-    """A group whose errors of usage, too, are JSON with ``--json``."""
+    """A group whose usage errors are also JSON with ``--json``."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any

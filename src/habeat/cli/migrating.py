@@ -199,7 +199,7 @@ def _check(wanted: _Wanted) -> None:
 
 
 def _migrate(calls: RetryingCalls, wanted: _Wanted) -> tuple[Migration, Living, str]:
-    """What became of the entries; whether the other beat is alive, at the end if it was written."""
+    """What became of the entries, and whether the other beat is alive (after the write, if any)."""
     here = _here(calls)
     if wanted.source == _PREFIX:
         return _from_prefix(calls, wanted, here)
@@ -230,8 +230,8 @@ def _read(calls: RetryingCalls, wanted: _Wanted, origin: Origin) -> Reading:
     reading = _selected(_READERS[str(wanted.source)](origin), wanted.name_prefix)
     if wanted.source != "django" or reading.living.alive:
         return reading
-    # Its tables do not tell. A beat that runs in this folder and is none of habeat's does, and so
-    # does a message that is sent now.
+    # Its tables do not show that. A beat in this folder that is not habeat's shows it, and so does
+    # a message that is sent now.
     others = set(shelf.beats_in(Path.cwd())) - _own_pids(calls)
     if others:
         evidence = f"process {min(others)} is a celery beat that runs in this folder"

@@ -133,7 +133,7 @@ class _News:
         self._wait = client._calls.wait
 
     def skip(self, items: Sequence[Item]) -> None:
-        """These have been shown."""
+        """Note that these have been shown."""
         self._shown = set(map(_identity, items))
 
     def items(self) -> Iterator[Item]:
@@ -147,7 +147,7 @@ class _News:
                 lost, found = True, []
             yield from found
             if lost:
-                sleep(FOLLOW_EVERY_S)  # what Redis refuses, as a wrong password, fails at once
+                sleep(FOLLOW_EVERY_S)  # what Redis refuses, such as a wrong password, fails at once
             elif self._records.is_caught_up:
                 self._wait(FOLLOW_EVERY_S)
 

@@ -13,7 +13,7 @@ MARKS = ".:-=+*#@"
 def sparkline(values: Sequence[float | None], most: float | None = None) -> str:
     """One character for each value, as high as it is beside the greatest; a blank for None.
 
-    With `most`, beside that, so that several lines can be compared.
+    With `most`, heights are relative to that, so that several lines can be compared.
     """
     if most is None:
         most = max((value for value in values if value is not None), default=0)

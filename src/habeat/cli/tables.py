@@ -106,7 +106,7 @@ class Table:
         self._give_back(room, rows)
 
     def _give_back(self, room: int, rows: Sequence[Sequence[Cell]]) -> None:
-        """Hand out the room that is left since a whole column went, last come first served."""
+        """Give the room of a dropped column to the others; the last to shrink comes first."""
         for step in reversed(self.gives_way):
             at = list(self.headings).index(step.heading)
             if at in self._shown:

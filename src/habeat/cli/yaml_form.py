@@ -4,7 +4,7 @@ A document that is written and read again is the same, whatever its texts look l
 that some reader of YAML might take for something else ("yes", "08:00", "2026-01-01", "1e3") is
 written in quotes. Reading is strict in the other direction: only what JSON knows has a type (true,
 false, null and numbers), and everything else is text, so that a date that a person writes without
-quotes stays the text that it is.
+quotes stays a text.
 
 The file may come from anywhere. There are no tags, no objects and no merge keys, a key may occur
 only once, and depth, size and what aliases expand to are limited.
@@ -75,7 +75,7 @@ def _escaped(char: str) -> str:
 
 
 def from_yaml(text: str) -> Any:
-    """The document in a YAML text; ValueError, in words, if it is none, or too large."""
+    """The document in a YAML text; ValueError, in words, if it is not one, or too large."""
     yaml = _yaml()
     if len(text) > CHARS_MAX:
         raise ValueError(f"larger than {CHARS_MAX} characters")

@@ -84,7 +84,7 @@ def _described_by(call: Callable[..., Any]) -> Callable[[Method], Method]:
 
 
 def _group(items: Iterator[Result]) -> list[Result]:
-    """The next items, as many as are there soon; [] at the end."""
+    """The next items that arrive within a moment; [] at the end."""
     group: list[Result] = []
     ends_us = _CLOCK.monotonic_us() + GROUP_US
     for item in items:

@@ -1,8 +1,8 @@
 """A backup: all entries with their states, pauses and the controls, as one document.
 
-`export` is for people and other systems: definitions only. A backup also has what an entry has
-become: where it stands, how often it fired, its pause. It holds definitions as they are stored, so
-one that cannot be read is in it, too. It has no passwords, but all arguments of the entries.
+`export` is for people and other systems: definitions only. A backup also has the state of each
+entry: its position, how often it fired, its pause. It holds definitions as they are stored, so one
+that cannot be read is in it, too. It has no passwords, but all arguments of the entries.
 
 It is made in one pass, page by page. Each page is of one moment; entries that change meanwhile are
 in it as they were before or after. What is in flight, pending requests, the ledger and the change

@@ -299,11 +299,11 @@ class Client:
     ) -> DriftReport:
         """How late firings were sent in the last hour, in the last day and in all, worst first.
 
-        Of one entry, or of each and of all together. The hour and the day are counted from the
-        ledger, which takes about half a minute for a million records, and longer than the default
-        timeout: give `long_timeout`. `progress` is called now and then with the number of records
-        that were read, and how far back. Triggers and backfills do not count. Raises EntryNotFound
-        for a name that neither exists nor is in the ledger, and CallTimeout.
+        For one entry, or for each entry and all of them together. The hour and the day are counted
+        from the ledger, which takes about half a minute for a million records, and longer than the
+        default timeout: give `long_timeout`. `progress` is called now and then with the number of
+        records that were read, and how far back. Triggers and backfills do not count. Raises
+        EntryNotFound for a name that neither exists nor is in the ledger, and CallTimeout.
         """
         self._check_scope(name)
         calls = self._calls.bounded()
@@ -514,9 +514,9 @@ class Client:
         return sorted(due, key=itemgetter(1))[:count]
 
     def unregistered(self, entries: Iterable[Entry]) -> dict[str, str]:
-        """The names of those of these entries whose task the leader's code does not register.
+        """The tasks that the leader's code does not register, by the names of these entries.
 
-        With the name of the task. Empty if no beat has led for an hour, or if it cannot know.
+        Empty if no beat has led for an hour, or if the leader cannot know.
         """
         found = tuple(entries)
         return self._calls.read(lambda session: unregistered(session, found))

@@ -46,8 +46,8 @@ class ComparedSlot:
 
     `entries` is one name, or several that cannot be told apart; none for a message of a task that
     no entry has. `slot` is when habeat would have sent it, `sent` when the other beat did; None for
-    neither. `shift_ms` is how much later that was; for an interval, later than its previous message
-    makes expect. `why` explains it where more can be said.
+    neither. `shift_ms` is how much later that was; for an interval, later than the message before
+    it suggests. `why` explains it where more can be said.
     """
 
     verdict: VerdictName
@@ -115,7 +115,7 @@ class Period:
         """Its start and its end, which may be later than now."""
         since_ms = _instant_ms("since", self.since, now_ms)
         until_ms = now_ms if self.until is None else _instant_ms("until", self.until, now_ms)
-        # A period that begins now is empty, and no error.
+        # A period that begins now is empty, which is not an error.
         if until_ms < since_ms or (until_ms == since_ms and self.until is not None):
             raise ValidationError("until", self.until, "a time after `since`")
         return since_ms, until_ms

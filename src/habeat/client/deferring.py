@@ -27,7 +27,7 @@ class Writes(Protocol):
     def make(self, calls: RetryingCalls, change: Callable[[RetryingCalls], Result]) -> Result: ...
 
     def kept(self, given: Any) -> Any:
-        """What is given to a call, as it must be kept until the call is made."""
+        """The arguments of a call, in a form that can be kept until the call is made."""
 
 
 def writes_for(on_commit: Any) -> Writes:
@@ -85,7 +85,7 @@ class OnCommit(AtOnce):
 
 
 def kept(given: Any) -> Any:
-    """A copy that later changes of what was given do not reach; iterators are read."""
+    """A copy, so that later changes to the original have no effect; iterators are read."""
     try:
         return _copied(given)
     except RecursionError:

@@ -23,9 +23,9 @@ from habeat.store.lateness_feed import LatenessFeed
 from habeat.store.pipelining import wire
 
 HOUR_MS, DAY_MS, HOURS = 3_600_000, 86_400_000, 24
-#: The points of a chart are of this length.
+#: Each point of a chart covers this much time.
 POINT_MS = 600_000
-#: The last hour differs from the day from this factor on, and by this much.
+#: The last hour counts as different from the day beyond this factor plus this many ms.
 FACTOR, APART_MS = 1.5, 50
 
 Trend = Literal["worse", "steady", "better"]

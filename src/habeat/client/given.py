@@ -46,7 +46,7 @@ def entries_given(
 
 
 def listed(given: Any) -> list[Any]:
-    """The entries as a list; ValidationError for what is no list of entries, such as one entry."""
+    """The entries as a list; ValidationError for anything else, such as one entry."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise ValidationError("entries", given, "a list of mappings with the arguments of add")
     return list(given)

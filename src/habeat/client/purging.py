@@ -15,7 +15,7 @@ from habeat.store.prefix_keys import LAST
 
 log = logging.getLogger("habeat")
 
-#: As many names of keys that are not habeat's are returned.
+#: At most this many names of keys that are not habeat's are returned.
 KEPT_MAX = 100
 
 

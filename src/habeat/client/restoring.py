@@ -11,8 +11,8 @@ except for two: with `replace`, those of the API get the definition and the paus
 an entry of beat_schedule that was paused in the backup is paused again.
 
 Before anything is written, the caller gets a document that undoes the restore: what will be
-changed, as it is now, and the names that will be added. Restored, it puts back the first and
-removes the second, unless someone has changed them since.
+changed, as it is now, and the names that will be added. Restoring that document puts the changed
+entries back and removes the added ones, unless someone has changed them since.
 """
 
 from __future__ import annotations
@@ -198,7 +198,8 @@ class _Restoring:
     def controls(self, session: Session) -> dict[str, tuple[str, str]]:
         """The controls to add and, to undo a restore, to remove: before and after."""
         here, wanted = session.controls.read().fields, self._backup.controls
-        # No backup has a request to hand over; a document that has one is not to depose a leader.
+        # A backup never has a request to hand over. A document that has one must not depose a
+        # leader.
         known = here.keys() | {STEP_DOWN}
         added = {name: ("", value) for name, value in wanted.items() if name not in known}
         gone = self._backup.remove_controls.items()
@@ -283,7 +284,7 @@ class _Restoring:
         until_ms = _pause_of(saved, now_ms).paused_until_ms if pause_json else None
         fields = differing(b"", definition)
         if here_ms:
-            # A state that was left behind knows what has been sent: nothing before it again.
+            # A state that was left behind records what was sent: nothing up to it fires again.
             entry = replace(entry, state=replace(entry.state, cursor_ms=here_ms))
             write = Write(
                 stored.name,
@@ -357,7 +358,7 @@ class _Restoring:
 
 
 def _room_for(control: str) -> int:
-    """How many controls there may be for this one to be added; others must always find room."""
+    """The most controls that there may be with this one: a hold leaves room for the others."""
     return HOLDS_MAX if control.startswith(HOLD) else CONTROLS_MAX
 
 

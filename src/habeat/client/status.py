@@ -325,9 +325,9 @@ def _replicas_that_differ(status: Status) -> Iterator[Finding]:
 
 
 def within_scope(status: Status, entries: Iterable[Entry], dead: int, grace_ms: int) -> Status:
-    """What a client may see whose guard has a scope: these entries are all that are in it.
+    """The status for a client whose guard has a scope; these are all the entries in it.
 
-    Whether beats run is everybody's concern; where they run, and other entries, are not.
+    Such a client may know whether beats run, but not where, and nothing about other entries.
     """
     found = {entry.name: entry for entry in entries}
     counted = Counter(entry.condition for entry in found.values())

@@ -155,7 +155,7 @@ def _pairs(calls: RetryingCalls, wanted: Sequence[Entry]) -> Iterator[tuple[Entr
 def _check(ours: _Ours, entry: Entry, stored: Stored, now_ms: int) -> None:
     """EntryExists, NotAllowed, or ScheduleTooExpensive.
 
-    An entry without another slot is no error: the list may well have one that has fired.
+    An entry without another slot is not an error: the list may contain a `once` that has fired.
     """
     ours.calls.guard.check_change(stored, None, now_ms)
     ours.check(stored)

@@ -29,8 +29,8 @@ from habeat.schedules.schedule import Schedule, to_ms
 
 LEAST_MS, MOST_MS = 1_000, 31 * 86_400_000
 TAGS_MAX = 20
-#: As many holds a client with a scope may have: there is room for few, and the leader looks at each
-#: of them for each of its entries.
+#: The most holds of a client with a scope: there is room for few, and the leader checks each of
+#: them for each of its entries.
 SCOPE_HOLDS_MAX = 20
 
 

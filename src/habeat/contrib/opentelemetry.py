@@ -135,7 +135,7 @@ def trace_dispatches(app: Any, tracer_provider: Any = None) -> None:
     uid = f"habeat spans {id(app)}"
     signals.slot_dispatched.connect(spans.dispatched, sender=app, weak=False, dispatch_uid=uid)
     if INSTRUMENTATION in sys.modules:
-        # It has receivers of its own, so it costs no template that is not lost already.
+        # Celery's instrumentation has receivers itself, so no templates are used anyway.
         after_task_publish.connect(spans.published, weak=False, dispatch_uid=uid)
 
 

@@ -35,7 +35,7 @@ from habeat.schedules import in_words
 from habeat.schedules.schedule import Run
 
 SLICE = 1_000
-#: So many holds are passed over to find out whether a misfire is the newest one.
+#: At most this many holds are skipped to find out whether a misfire is the newest one.
 HOLDS_PASSED = 50
 
 #: Under ``all``, at most this many misfires fire if the slots of the kind must be enumerated.
@@ -118,7 +118,8 @@ def _skips_after_a_firing(before: Step, step: Step) -> bool:
 def waits_until_ms(entry: Entry, slot_ms: int, now_ms: int, holds: EntryHolds) -> int | None:
     """When to plan a slot again that is due and waits for the end of a hold; None if none does.
 
-    That is the end, or when the next slot is due, which then takes its place.
+    That is the end of the hold or, if earlier, when the next slot is due, which then takes its
+    place.
     """
     held = holds.held(slot_ms, entry.effective_ms(slot_ms), now_ms) if holds else None
     if held is None or not held.latest or held.until_ms <= now_ms:
@@ -299,7 +300,7 @@ class _Planner:
     def _excess(self, first: Run, keep: int) -> int:
         """How many of the first misfires to miss, so that the newest `keep` are left.
 
-        Held slots do not count. Beyond so many holds, all slots do.
+        Held slots do not count. Beyond a limited number of holds, all slots do.
         """
         count, slot_ms = first.count, self._entry.next_slot_ms(first.last_ms)
         for _ in range(HOLDS_PASSED if self._holds else 0):

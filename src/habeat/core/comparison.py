@@ -163,7 +163,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the comparison goes by: when messages were watched, from when to when, how exactly."""
+    """The basis of a comparison: when messages were watched, from when to when, how exactly."""
 
     watched: Watched
     from_ms: int
@@ -206,7 +206,7 @@ def _hinted(pairs: Sequence[Pair]) -> Iterator[Pair]:
 
 
 class _Sent:
-    """What was sent without a slot; there may be as many kinds of it as messages."""
+    """The queues and arguments of messages without a slot, to explain what is missing."""
 
     def __init__(self, kinds: Iterable[Kind]) -> None:
         self._queues: dict[tuple[str, str], set[str]] = {}
@@ -216,7 +216,7 @@ class _Sent:
             self._arguments.setdefault((kind.task, kind.queue), set()).add(kind.arguments)
 
     def hint(self, kind: Kind) -> str:
-        """In which other way the task of a missing message was sent; "" if in none."""
+        """How else the task of a missing message was sent; "" if it was not sent."""
         queues = self._queues.get((kind.task, kind.arguments), set())
         if queues and kind.queue not in queues:
             return f"its task was sent to queue {min(queues) or '?'} instead of {kind.queue}"
@@ -251,7 +251,7 @@ def _pairs(
 
 
 def _is_over(pair: Pair, terms: Terms) -> bool:
-    """Whether a message without a slot is of the time to compare; later, its slot may follow."""
+    """Whether a message without a slot counts; at the very end, its slot may still follow."""
     return pair.slot is not None or pair.at_ms <= terms.until_ms
 
 

@@ -25,13 +25,13 @@ from habeat.schedules.registry import from_json
 from habeat.schedules.schedule import FIRST_MS, LAST_MS
 from habeat.schedules.zone import zone_named
 
-#: As many controls are stored at most.
+#: The most controls that are stored.
 CONTROLS_MAX: Final = 500
-#: As many of them may be holds; the rest is for what must always find room.
+#: The most of them that may be holds; the rest is reserved for what must always find room.
 HOLDS_MAX: Final = 400
 #: The limit for a pause of the whole schedule, which even finds room if other programs left none.
 ANY_NUMBER: Final = 2**31
-#: As many calendars there may be, and as many days in one.
+#: The most calendars, and the most days in one.
 CALENDARS_MAX: Final = 50
 CALENDAR_DAYS_MAX: Final = 1_000
 
@@ -43,7 +43,7 @@ CALENDAR: Final = "calendar:"
 #: The length of a reason, and of who gave it.
 WORDS_MAX: Final = 500
 
-#: So many pauses are remembered, for slots that are found late; older ones are forgotten.
+#: At most this many pauses are remembered, for slots that are found late; older ones are forgotten.
 PAUSES_MAX, PAUSES_AGE_MS = 20, 31 * 86_400_000
 
 _STEP_DOWN = re.compile(r"([^|]{1,200})\|([^|]{0,200})\|(\d{1,15})\|(.{0,500})", re.DOTALL)
@@ -64,7 +64,7 @@ class StepDown:
     def is_for(self, token: str, now_ms: int) -> bool:
         """Whether this is for the leader with this token, and still valid.
 
-        A leader has nothing to hand over to itself: the lease would lie free for that long.
+        A leader never hands over to itself: the lease would be free in the meantime.
         """
         to_itself = self.to != "" and token.partition(":")[2] == self.to
         return token == self.token and now_ms < self.until_ms and not to_itself

@@ -259,7 +259,7 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         "Read the leader's log; it says what it waits for.",
     ),
     _E.STATE_LOGGED: EventKind(
-        _WARNING, "The state and the stacks of a replica, which got SIGUSR1."
+        _WARNING, "A replica got SIGUSR1, and logged its state and its stacks."
     ),
     _E.DISPATCH_LATE: EventKind(
         _ERROR,

@@ -1,8 +1,8 @@
 """What is wrong with the schedule as a whole, from facts in Redis; not from what a leader believes.
 
 `assess` is pure: the client, the command line and every replica come to the same findings from the
-same facts. Each finding is something that an operator can act on, so what passes by itself within a
-few seconds is none:
+same facts. Each finding is something that an operator can act on, so a condition that passes by
+itself within a few seconds is not a finding:
 
 - **A burst** is not one: due entries are handled in the order in which they are due. So an entry
   is starved only if one that was due later has been sent, and the schedule stands still only if no
@@ -35,7 +35,7 @@ SETTLED_AFTER_MS = 5_000
 FAILED_FOR_MS = 60_000
 #: A loss of data is one for this long: a monitor that asks once a minute has to see it.
 LOST_FOR_MS = 600_000
-#: So many entries get a finding of their own; further ones are counted.
+#: At most this many entries get a finding of their own; further ones are counted.
 NAMED = 5
 
 

@@ -1,7 +1,7 @@
 """Another scheduler in sight: a change-over that is not finished, or two beats that both send.
 
-After a change-over that left the entries behind, the schedule is empty and everything else looks
-well. And while the old beat still runs, each entry that both have is sent twice. Beats look for
+After a change-over that left the entries behind, the schedule is empty, and everything else looks
+fine. And while the old beat still runs, each entry that both have is sent twice. Beats look for
 either at intervals and register what they see, and health says so.
 """
 

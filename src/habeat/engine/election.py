@@ -96,7 +96,7 @@ class Election:
         self.trust: Trust | None = None
         self.won: Won | None = None
         self.timeline = Knowledge()
-        #: What the present tick is planned under.
+        #: The controls under which the present tick is planned.
         self.controls = Controls()
         self._rank = 0
         self.inert: str = ""
@@ -237,7 +237,7 @@ class Election:
     def heed(self, found: Tick) -> None:
         """Plan under the controls that a tick found from now on.
 
-        Only the look around that begins a tick may change them. If a later call of the same tick
+        Only the read at the start of a tick may change them. If a later call of the same tick
         did, claims planned under the old ones would carry the new stamp.
         """
         if found.controls is not None:
@@ -246,9 +246,9 @@ class Election:
     def resign(self, sit_out_ms: int = 0, why: str = "", *, until_taken: bool = False) -> None:
         """Release the lease, and do not compete for it for `sit_out_ms`.
 
-        With `until_taken`, only until another replica has it, if that is earlier: this one may then
-        be the successor of that one.
-        `why` is stored with the next change of leader: stop, broker, failures, step-down.
+        With `until_taken`, compete again as soon as another replica has had it: this one may then
+        have to succeed that one. `why` is stored with the next change of leader: stop, broker,
+        failures, step-down.
         """
         token = self.trust.token if self.trust else None
         self.trust = None

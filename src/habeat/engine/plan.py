@@ -39,7 +39,7 @@ class Plan:
     recovered: list[str] = field(default_factory=list)
     #: Entries whose stored due time is wrong, and the right one (None: never due).
     misplaced: list[tuple[DueEntry, int | None]] = field(default_factory=list)
-    #: Entries, each with a calendar of its that does not exist.
+    #: Entries, each with the name of a calendar that it has and that does not exist.
     without_calendar: list[tuple[str, str]] = field(default_factory=list)
     next_due_ms: int | None = None
     #: Firings that will be due so soon that their messages are prepared now.

@@ -61,7 +61,7 @@ def _is_naive(nowfun: Callable[[], datetime] | None) -> bool:
     """Whether this clock has no zone, as `datetime.now`.
 
     Celery reads its times as UTC and adds the app's zone, so no zone says when such a crontab is
-    due. Only of `utcnow` it is known that they are UTC.
+    due. Only `utcnow` is known to return UTC.
     """
     return nowfun not in (None, datetime.utcnow) and nowfun().tzinfo is None
 

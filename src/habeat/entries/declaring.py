@@ -5,8 +5,8 @@ and a write. The rules:
 
 - An entry that is not stored is added. If a state without a definition was left behind, the entry
   takes it over: it continues from that cursor.
-- One that is stored as declared is left. So is one that a newer deploy has written, one of the
-  API that has the same name, and one that cannot be read.
+- These are left: an entry that is stored as declared, one that a newer deploy has written, one of
+  the API that has the same name, and one that cannot be read.
 - All others are changed. A paused entry stays paused.
 - A stored entry of beat_schedule that no live replica declares any more is pruned, if it can be
   read.
@@ -67,8 +67,9 @@ def _decided(stored: Stored, declared: Entry, now_ms: int, generation: int) -> D
         return Decision(Verdict.CLASH)
     if found.fingerprint == declared.fingerprint:
         return Decision(Verdict.SAME)
-    # A higher generation is a newer deploy's. In a rolling deploy, its definition stays. The same
-    # one is that of replicas started together with ours, which declare something else.
+    # A higher generation belongs to a newer deploy, whose definition stays during a rolling deploy.
+    # The same generation belongs to replicas that were started together with ours and declare
+    # something else.
     if found.generation >= generation:
         return Decision(Verdict.NEWER)
     edit = changes.change(stored, replace(declared, generation=generation), now_ms)

@@ -2,7 +2,8 @@
 
 An entry of beat_schedule has whatever name Celery takes: any text, of any characters, such as the
 repr of an unnamed `add_periodic_task`. Names are stored as they are and escaped where they are
-shown. The bound is what the scripts pass through Redis in the time that they have.
+shown. The limit on their length is what the scripts can pass through Redis in the time that they
+have.
 
 The API is stricter, because tenants may choose these names: no characters that act on a terminal,
 break a line or turn the reading order around, and a length that fits on a page.

@@ -21,7 +21,7 @@ LABEL_MAX_CHARS = 300
 #: A standby looks at the broker every 10 s.
 BROKER_FRESH_MS = 30_000
 ROLES = ("leader", "standby", "inert")
-#: A scrape of a large fleet is bounded, too: so many replicas have series of their own.
+#: A scrape of a large fleet is bounded, too: at most this many replicas have series of their own.
 REPLICAS_LISTED = 100
 
 #: The outcomes that are counted. What was sent on time is the rest of what has a lateness.

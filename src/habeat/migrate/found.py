@@ -77,7 +77,7 @@ class Reading:
 
 
 class EveryName:
-    """In place of names that are looked for: all."""
+    """Stands for all names, in place of a collection of names."""
 
     def __contains__(self, name: object) -> bool:
         return True

@@ -193,8 +193,8 @@ def _is_same(found: SourceEntry, stored: Stored, wanted: Entry) -> bool:
 def _sends_the_same(old: Entry, wanted: Entry) -> bool:
     """Whether both send the same at the same times, as far as the next slots show.
 
-    So it is with an entry that went to the other beat, which has no tags and writes a cron
-    expression as a crontab, and comes again.
+    For an entry that went to the other beat and comes back: that beat has no tags, and writes a
+    cron expression as a crontab.
     """
     if any(getattr(old, name) != getattr(wanted, name) for name in _WHAT):
         return False

@@ -24,7 +24,7 @@ class ControlStore:
         keys = self._caller.keys
 
         def act(client: Any) -> tuple[Any, Any]:
-            # The stamp first: with an older one than its fields have, a write is only repeated.
+            # Read the stamp first: if it is older than the fields, a write is merely repeated.
             return client.hmget(keys.meta, "controls")[0], client.hgetall(keys.controls)
 
         try:

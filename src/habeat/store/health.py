@@ -1,7 +1,7 @@
 """The facts of `core/health.py`, read by one script; and what a replica reports of itself.
 
 A replica that has something to report writes it to `:signs` under its nonce, again every few
-seconds, and removes it when it is over. What is older than `REPORT_LIVES_MS` is no news: the
+seconds, and removes it when it is over. A report older than `REPORT_LIVES_MS` is out of date: the
 replica is gone, or cannot write.
 """
 
@@ -21,7 +21,7 @@ from habeat.store.inspection import record_of
 from habeat.store.leases import LIVE_FOR_MS
 from habeat.store.pipelining import wire
 
-#: So many are looked at of the newest records, of the overdue entries, of circuits and reports.
+#: The most that are read of each: newest records, overdue entries, circuits and reports.
 NEWEST, OLDEST, SAMPLED = 50, 20, 50
 #: A report is written again within this time.
 REPORT_LIVES_MS = 30_000

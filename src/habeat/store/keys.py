@@ -137,7 +137,7 @@ class Keys:
 
     @property
     def alarmed(self) -> str:
-        """The last slot of each entry that was alarmed of, because it broke its `start_by`."""
+        """The last slot of each entry for which an alarm was raised: it broke its `start_by`."""
         return f"{self.base}alarmed"
 
     @property

@@ -1,4 +1,4 @@
-"""The ledger, read on by one leader after the other: what was reported is not reported again."""
+"""Reads the ledger from where the previous leader stopped: no record is reported twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LedgerFeed:
         found = _ID.fullmatch(text(stored or b""))
         now_ms = self._inspection.now_us() // 1_000
         if found is None or int(found[1]) > now_ms:
-            return f"{now_ms - 1}-0"  # a record of this very millisecond is news
+            return f"{now_ms - 1}-0"  # a record of this same millisecond is new
         oldest_ms = now_ms - OLDEST_MS
         return found[0] if int(found[1]) > oldest_ms else f"{oldest_ms}-0"
 

@@ -34,7 +34,7 @@ class Unsent:
 
 
 class PromiseStore:
-    """Reads what is late, and remembers which slots were alarmed of. Raises StoreUnavailable."""
+    """Reads what is late, and remembers the slots that raised an alarm. Raises StoreUnavailable."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -49,7 +49,7 @@ class PromiseStore:
         return self._inspection.page_after(after, count)
 
     def outcomes(self) -> Mapping[str, int]:
-        """How many slots ended how, without those that were sent in time."""
+        """The number of slots by outcome, without those that were sent in time."""
         key = self._caller.keys.outcomes
         found: Any = self._caller.do(lambda client: client.hgetall(key))
         return counts(found)
@@ -107,7 +107,7 @@ class PromiseStore:
         return {name: span_ms for name, span_ms in found.items() if span_ms}
 
     def alarm(self, entry: str, slot_ms: int, count: int) -> bool:
-        """Remember the alarm; False if another replica has alarmed of this slot, or a later one."""
+        """Remember the alarm; False if this slot, or a later one, has raised one already."""
         keys, member = self._caller.keys, wire(entry)
 
         def write(client: Any) -> bool:

@@ -1,1 +1,1 @@
-"""The app's broker: connections with time limits, confirms, and what an error is to blame on."""
+"""The app's broker: connections with time limits, confirms, and the cause of an error."""

@@ -37,7 +37,7 @@ LONGEST_TEXT = 500
 
 
 class Blame(enum.Enum):
-    """What an error is to blame on; see above."""
+    """The cause of an error; see above."""
 
     ENTRY = "entry"
     SERVER = "server"

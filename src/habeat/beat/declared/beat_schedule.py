@@ -202,8 +202,8 @@ def _serializer_of(app: Celery, given: Mapping[str, Any]) -> str:
 def _check_options(readers: OptionReaders, given: Mapping[str, Any], limits: Limits) -> None:
     """ValidationError for an option that nothing reads.
 
-    Code of the project that Celery gives the options to may read any, so only names that are likely
-    to be misspelt are refused then.
+    If Celery passes the options to code of the project, that code may read any of them. Then only
+    names that look misspelt are refused.
     """
     options = given.get("options") or {}
     try:

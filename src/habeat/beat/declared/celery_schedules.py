@@ -79,7 +79,7 @@ class LiveSchedule(LiveCode):
 
 
 def _on_its_clock(now: datetime, last_ms: int, now_ms: int) -> datetime:
-    """The last run as a clock would have shown it that shows `now`; without a zone if it has none.
+    """The last run in the form of `now`: in its zone, or without a zone if `now` has none.
 
     Celery takes the last run from the schedule's own clock, too.
     """

@@ -6,7 +6,7 @@ give each replica a different beat_schedule. During a deploy that is normal for 
 While live replicas have different configurations, each compares its own declarations with what is
 stored, a page per tick, and registers the result: names, never arguments. A standby logs what it
 declares differently; the leader also logs what the others have registered. `client.status` shows
-both. Each difference is logged once, and so is the end of all.
+both. Each difference is logged once, and so is the moment when none is left.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """This code's beat_schedule and settings, read without Redis: for CI and for tests.
 
-Everything is judged as on a machine that has a Redis. Where the settings do not say where it is, a
-place stands in for it, and a note says so.
+Everything is checked as if there were a Redis. If the settings do not say where it is, a
+placeholder address is used, and a note says so.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class OfflineSchedule:
     limits: Limits = DEFAULT_LIMITS
     policies: Policies = field(default_factory=Policies)
     timezone: str = "UTC"
-    #: The tasks that are known; None if the code registers none, and then nothing is unknown.
+    #: The registered tasks; None if the code registers none, so that no task counts as unknown.
     known: KnownTasks | None = None
     problems: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ def read_offline(app: Any, *, with_defaults: bool = False) -> OfflineSchedule:
         found.problems["beat_schedule"] = _in_words(error)
         return found
     found.given = len(given)
-    # A beat may have only the names of its tasks; then none of them says anything.
+    # A beat may have only the names of its tasks; then no task counts as unregistered.
     if any(not name.startswith("celery.") for name in app.tasks):
         found.known = KnownTasks.of(frozenset(app.tasks), elsewhere)
     return found

@@ -1,1 +1,1 @@
-"""What happens, handed to code outside of the loop: receivers of signals."""
+"""Passes events on to code outside of the loop: receivers of signals, a webhook, and pings."""

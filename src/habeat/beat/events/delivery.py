@@ -121,7 +121,7 @@ class Lane(Generic[Item]):
         self.dropped = 0
 
     def put(self, item: Item) -> None:
-        """Have the item delivered; returns at once. If the queue is full, the oldest is dropped."""
+        """Queue the item and return at once. If the queue is full, its oldest item is dropped."""
         with self._changed:
             if len(self._waiting) >= WAITING_MAX:
                 self._waiting.popleft()

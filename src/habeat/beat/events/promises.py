@@ -3,8 +3,9 @@
 The leader looks every two seconds; while no replica leads, the standbys do. A slot that waits is
 found among the entries that are overdue, or in flight. One that was sent late, or never will be, is
 found in the ledger, which is read only when a slot has ended otherwise than sent in time. Redis
-remembers the last slot of each entry that was alarmed of, so one replica raises one alarm for each
-slot. While all is well, a look is one command for Redis, and every second one is three.
+remembers the last slot of each entry for which an alarm was raised, so each slot raises one alarm,
+whichever replica finds it. While all is well, a look costs Redis one command, and every second look
+three.
 
 In an outage, all entries are late at once: the log names some of them, and counts the others.
 Signals and webhooks get each one.
@@ -24,7 +25,7 @@ from habeat.store.inspection import Record
 from habeat.store.promises import ALARMED_MAX, PromiseStore, Unsent
 
 EVERY_MS = 2_000
-#: Messages in flight and the ledger are looked at every so many times.
+#: Only every n-th look reads the messages in flight and the ledger.
 SELDOM = 2
 #: How often Redis is asked for its time.
 ANCHOR_EVERY_MS = 60_000
@@ -54,14 +55,14 @@ class PromiseWatch:
         self._offset_ms = self._anchored_until_ms = 0
         self._after = ""
         self._outcomes: Mapping[str, int] | None = None
-        #: The last slot of each entry that this replica has alarmed of, or tried to.
+        #: The last slot of each entry for which this replica has raised an alarm, or tried to.
         self._known: dict[str, int] = {}
         self._uncertain: set[tuple[str, int]] = set()
         self._minute_ms = 0
         self._lines = self._unlisted = 0
 
     def look(self, *, leads: bool) -> None:
-        """Look, if it is time, as the leader or as a standby without one. StoreUnavailable."""
+        """Look if it is time: as the leader, or as a standby without a leader. StoreUnavailable."""
         now_ms = self._clock.monotonic_us() // 1_000
         if now_ms - self._looked_ms < EVERY_MS:
             return

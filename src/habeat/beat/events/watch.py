@@ -38,7 +38,7 @@ PAGE = 100
 #: The thread rests this many times as long as a page took.
 REST = 9
 
-#: The signals that the ledger's records are reported by.
+#: The signals that report the ledger's records.
 OF_OUTCOME: Mapping[Outcome, EventSignal] = {
     Outcome.SENT: signals.slot_dispatched,
     Outcome.LATE: signals.slot_dispatched,

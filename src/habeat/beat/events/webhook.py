@@ -24,7 +24,7 @@ LANES = 4
 
 #: Alarms, besides the events whose level is ERROR.
 _ALSO = {EventCode.DATA_LOST}
-#: What ends an alarm. A new leader is none: there is one after each deploy.
+#: Events that end an alarm. A new leader is not one of them: each deploy brings one.
 _ENDS = {kind.ended_by for kind in EVENTS.values()} - {EventCode.LEADER_ACQUIRED}
 #: An alarm about the webhook would go to the webhook.
 _NEVER = {EventCode.WEBHOOK_FAILED}

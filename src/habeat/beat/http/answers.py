@@ -47,7 +47,7 @@ class Answers:
         self.ticked()
 
     def ticked(self) -> None:
-        """A tick begins."""
+        """Note that a tick begins."""
         self._ticked_ms, self._ticked_wall_ms = self._now_ms(), self._clock.wall_ms()
 
     def health(self) -> Answer:

@@ -27,7 +27,7 @@ class HttpService:
         self._given_up = False
 
     def ticked(self) -> None:
-        """A tick begins. The first one in a process starts the endpoint; nothing is raised."""
+        """Note a tick. The first one in a process starts the endpoint; nothing is raised."""
         if self._settings.http is None or self._given_up:
             return
         if self._endpoint is None or self._endpoint.pid != os.getpid():

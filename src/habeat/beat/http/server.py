@@ -62,7 +62,7 @@ class Endpoint:
         _drop_in_children(self)
 
     def ticked(self) -> None:
-        """A tick begins; `/healthz` goes by the last one."""
+        """Note that a tick begins; `/healthz` looks at the last one."""
         self._answers.ticked()
 
     def close(self) -> None:

@@ -125,7 +125,7 @@ def options_for(
 
 
 def _is_instant(expires: Any, ms: int) -> bool:
-    """Whether this is that instant already: its parts of a millisecond are kept."""
+    """Whether this is that instant already, to the millisecond; then its microseconds are kept."""
     return isinstance(expires, datetime) and expires.tzinfo is not None and at_ms(expires) == ms
 
 

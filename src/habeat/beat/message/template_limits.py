@@ -59,7 +59,7 @@ _AMQP = (
     "flush_routes",
 )
 _PRODUCER = ("__init__", "publish", "_publish", "_prepare", "maybe_declare", "revive", "channel")
-#: What a producer calls of the broker's channel, and the channel of itself, up to the broker.
+#: The methods that a producer calls on the broker's channel, and the channel on itself.
 _CHANNEL = (
     "prepare_message",
     "basic_publish",

@@ -22,7 +22,7 @@ from habeat.core.firing import Firing
 from habeat.ports import RenderFailed
 from habeat.schedules.interval import Interval
 
-#: So many tasks are remembered, those used last.
+#: At most this many tasks are remembered: those used last.
 TASKS_KEPT = 10_000
 #: Of arguments that are computed for each message.
 ANY_ARGUMENTS = ""

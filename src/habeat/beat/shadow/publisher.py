@@ -1,9 +1,10 @@
 """`ports.Publisher` for a shadow: it describes messages, and sends none.
 
-There is no broker here, so nothing could be sent. Nor is the project's own code run that sends
-messages, as Celery's send path would: no receiver of a signal, no task class with an `apply_async`
-of its own, no lazy argument, no Sentry check-in. A message is described by what another beat's
-message of the same entry can be recognised by: task, queue and a digest of the arguments.
+There is no broker here, so nothing could be sent. The project's own code that runs on Celery's send
+path does not run here either: no receiver of a signal, no task class with an `apply_async` of its
+own, no lazy argument, no Sentry check-in. A message is described by its task, its queue and a
+digest of its arguments, because another beat's message of the same entry can be recognised by
+these.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ class Watcher:
             connection.heartbeat_check()
 
     def _received(self, event: Mapping[str, Any]) -> None:
-        """Take in one event; one that cannot be read is not ours to judge."""
+        """Process one event; one that cannot be read is ignored."""
         try:
             message = message_of(event)
         except Exception:
@@ -291,7 +291,7 @@ def receiving(
 
 
 def message_of(event: Mapping[str, Any]) -> Message:
-    """The message that a task-sent event is about; KeyError or TypeError if it is none."""
+    """The message that a task-sent event is about; KeyError or TypeError if it is not one."""
     kind = Kind(
         str(event["name"])[:CHARS_MOST],
         str(event.get("queue") or "")[:CHARS_MOST],

@@ -38,7 +38,7 @@ STANDBYS_SHOWN = 3
 SPARK = 30
 DUE_WIDTH, RECORD_WIDTH = 24, 38
 NAME_LEAST, NAME_MOST = 8, 40
-#: As much as there is left of the row.
+#: The rest of the row.
 WHOLE = 10_000
 #: In place of a style, for cells that have the name of an entry.
 NAME = "name"

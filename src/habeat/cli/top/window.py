@@ -40,7 +40,7 @@ class Window:
         return (_quantile(found, 50), _quantile(found, 99), found[-1]) if found else None
 
     def outcomes(self) -> Mapping[str, int]:
-        """How many slots had each outcome; notes are none."""
+        """How many slots had each outcome; notes do not count."""
         counts: Counter[str] = Counter()
         for each in self._records:
             if each.outcome != "note":

@@ -13,7 +13,7 @@ from habeat.printable import printable
 from habeat.store.change_log import LoggedChange
 from habeat.store.events import StoredEvent
 
-#: So many events are read of each span of time.
+#: At most this many events are read for each span of time.
 READ = 200
 #: A change of leader is stored when its epoch begins, up to this difference of clocks.
 EPOCH_WITHIN_MS = 60_000

@@ -301,7 +301,7 @@ class _Explainer:
         return changed(found, exact(found.at_ms))
 
     def _with_circumstances(self, facts: Facts, record: Record) -> Facts:
-        """With what happened around a slot; nothing is read where all went well."""
+        """The facts, with what happened around a slot; nothing is read if all went well."""
         epoch = record.lease_epoch
         is_known = facts.leading is not None and facts.leading.epoch == epoch
         if self._is_scoped or (record.outcome is Outcome.SENT and (is_known or not epoch)):
@@ -312,7 +312,7 @@ class _Explainer:
         return replace(facts, hosts=found.hosts, elected=found.elected, happened=happened)
 
     def _waiting(self, facts: Facts, epoch: int) -> Facts:
-        """With what happened since a slot became due that has no outcome."""
+        """The facts, with what happened since a slot without an outcome became due."""
         due_ms = facts.effective_ms or facts.slot_ms
         if self._is_scoped or self._now_ms - due_ms <= PROMPT_MS:
             return facts

@@ -52,7 +52,7 @@ def _some_slot_ms(entry: Entry, at_ms: int) -> int | None:
 
 
 def _last_of(entry: Entry, slot_ms: int, at_ms: int) -> int:
-    """The last slot at or before `at_ms`, of which `slot_ms` is one."""
+    """The last slot at or before `at_ms`; `slot_ms` is one of those."""
     high_ms = at_ms  # there is no slot between this and `at_ms`
     while slot_ms < high_ms:
         middle_ms = (slot_ms + high_ms + 1) // 2

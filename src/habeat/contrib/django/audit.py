@@ -43,7 +43,7 @@ def audited(
 ) -> Result:
     """What `act` returns; each name in `messages` has a row in the log with its message.
 
-    With `changed_by`, only those names keep their row that it finds in the result.
+    With `changed_by`, only the names that it finds in the result keep their rows.
     """
     with transaction.atomic(using=_database()):
         rows = [_row(user, flag, name, message) for name, message in messages.items()]

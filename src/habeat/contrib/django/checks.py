@@ -1,4 +1,4 @@
-"""The system check: settings with which the schedule cannot run, or not as it looks.
+"""The system check: settings that stop the schedule, or make the admin misleading.
 
 All are warnings with a hint. Silence one with SILENCED_SYSTEM_CHECKS, for example W002 if beat is
 started with ``-S habeat.Scheduler``.

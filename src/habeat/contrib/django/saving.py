@@ -20,7 +20,7 @@ from habeat.errors import (
     ValidationError,
 )
 
-#: What the form cannot be blamed for: the view answers it, with what was typed.
+#: Errors that are not the form's fault: the view handles them, and keeps what was typed.
 _NOT_OF_THE_FORM = (EntryNotFound, RevisionConflict, RedisUnavailable, CallTimeout)
 
 

@@ -33,7 +33,7 @@ def heard(app: Any, entries: Sequence[SourceEntry]) -> str:
     wanted = _wanted(app, entries)
     try:
         return _heard(app, wanted, _listening_s(entries)) if wanted else ""
-    except Exception:  # of the broker: that it is away is no sign of a beat
+    except Exception:  # of the broker: its absence does not show that a beat runs
         return ""
 
 

@@ -366,7 +366,7 @@ end
 local function count_lateness(key, late, count)
   local bucket = bucket_of(late)
   local counted = redis.pcall('HINCRBY', key, int(bucket), count)
-  if type(counted) == 'table' then  -- it is no histogram, or this is no count: it starts again
+  if type(counted) == 'table' then  -- not a histogram, or not a count: it starts again
     set_foreign_aside(key, 'hash')
     redis.call('HSET', key, int(bucket), count)
     counted = tonumber(count)
