@@ -43,7 +43,7 @@ def _homes() -> dict[str, str]:
 def _parsable(
     app: Sphinx, what: str, name: str, item: Any, options: Any, signature: str | None, returns: str
 ) -> tuple[str | None, str]:
-    """The default of a dataclass's field that a function makes is no expression of Python."""
+    """The default of a dataclass's field that a function makes is not a Python expression."""
     return signature and signature.replace("<factory>", "..."), returns
 
 

@@ -1,7 +1,7 @@
 """Pages for the source files that documents link to, such as tests: with highlighting and lines.
 
-A link to a file that is no page of the site would be a download, or lead to a server that hosts the
-repository. As pages, they make the site complete in itself.
+A link to a file that is not a page of the site would be a download, or lead to a server that hosts
+the repository. As pages, they make the site complete in itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All of these are slow suites of their own, started by ``make manifests``."""
+"""All of these tests are slow, and run with ``make manifests``."""
 
 from __future__ import annotations
 

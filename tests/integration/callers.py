@@ -1,6 +1,6 @@
-"""Callers of one Client who want the same at once, some of whose requests and replies are lost.
+"""Callers of one Client that compete at the same time; some of their requests and replies are lost.
 
-Run as a program it is one process of them: it prints its calls as JSON lines.
+Run as a program, it is one process of callers, and prints their calls as JSON lines.
 """
 
 from __future__ import annotations

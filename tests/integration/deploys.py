@@ -1,7 +1,7 @@
 """A deploy that does everything that a deploy can do to an entry: the code before and after it.
 
 Shared by a fast test, which reconciles in this process, and by one with real beats. `stage` does
-what people and accidents do in between, and `EXPECTED` is what a plan has to say of each entry.
+what people and accidents do in between, and `EXPECTED` is what a plan has to say about each entry.
 """
 
 from __future__ import annotations

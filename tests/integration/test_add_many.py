@@ -1,4 +1,4 @@
-"""Many entries in one call: written in batches, all or none, and what is said if neither can be."""
+"""Many entries in one call: written in batches, all or none, or an error that says how many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backfill by the shipped loop, against a real Redis: what it ends at is sent."""
+"""A backfill by the shipped loop, against a real Redis: the slot at its end is sent."""
 
 from __future__ import annotations
 

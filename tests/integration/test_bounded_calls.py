@@ -1,7 +1,7 @@
 """A call of the Client ends in its time, and reads no more than it needs to.
 
-Work is counted, never timed: which commands the server was asked for, and a clock that goes on by
-itself at each look.
+Work is counted, never timed: by the commands that the server received, and by a clock that advances
+each time it is read.
 """
 
 from __future__ import annotations

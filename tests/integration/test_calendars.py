@@ -1,4 +1,4 @@
-"""Calendars: which slots they take, how they are stored, and the command."""
+"""Calendars: which slots they skip, how they are stored, and the command."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The leader off for an hour, a day and two weeks of slots: what was promised is what fires.
+"""No leader for an hour, a day and two weeks of slots: what fires is what was promised.
 
-The shipped engine and scripts run on the simulation's server, whose clock is the test's. What is
-expected is written down here by itself, from the slots that `client.preview` names and the words
-of the policy, not from the code that plans.
+The shipped engine and scripts run on the simulation's server, whose clock is the test's. The
+expectation is derived from the slots that `client.preview` returns and the wording of the policy,
+not from the code that plans.
 """
 
 from __future__ import annotations

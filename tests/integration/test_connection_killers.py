@@ -1,4 +1,4 @@
-"""A message under which RabbitMQ closes the connection is that message's fault, and no other's."""
+"""If RabbitMQ closes the connection because of a message, only that message is to blame."""
 
 from __future__ import annotations
 

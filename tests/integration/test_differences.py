@@ -1,4 +1,4 @@
-"""What replicas find that declare different entries, and what they log, on a real server."""
+"""Replicas that declare different entries: what they find and what they log, on a real server."""
 
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A15: a process that forks while it leads has one leader in it, not two."""
+"""A15: after a leader forks, one of the two processes leads, not both."""
 
 from __future__ import annotations
 

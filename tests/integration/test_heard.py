@@ -1,4 +1,4 @@
-"""A beat on another host is known by the messages that it sends: by Celery events."""
+"""A beat on another host is recognised by the Celery events of the messages that it sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`client.add_hold`, `holds`, `remove_hold` and the command `hold`, against a real server."""
+"""`client.add_hold`, `holds` and `remove_hold`, and the command `hold`, against a real server."""
 
 from __future__ import annotations
 

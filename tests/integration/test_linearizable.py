@@ -1,4 +1,4 @@
-"""Of callers who want the same, one succeeds: threads and processes, and replies that are lost."""
+"""Of competing callers, one succeeds: threads and processes, with replies that are lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pause, resume, trigger and remove many entries: named ones all or none, a selection as it is."""
+"""Pause, resume, trigger and remove many entries: named ones all or none, selected ones singly."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""habeat_wait_redis_replicas on real servers: with the only Redis replica frozen nothing is sent.
+"""habeat_wait_redis_replicas on real servers: nothing is sent while the only one is frozen.
 
-A WAIT over another connection, or at another node of a Cluster, answers at once and for nothing.
+A WAIT over another connection, or at another node of a Cluster, answers at once and proves nothing.
 """
 
 from __future__ import annotations

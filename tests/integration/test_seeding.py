@@ -1,4 +1,4 @@
-"""A slice is prepared while the one before is written: what may happen in between."""
+"""A slice is prepared while the previous one is written: what may happen in between."""
 
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations

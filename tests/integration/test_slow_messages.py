@@ -1,6 +1,6 @@
-"""Code of others that takes its time over the messages of one entry, in a whole replica.
+"""Foreign code that is slow for the messages of one entry, in a whole replica.
 
-Nothing here is measured: it is counted how often that code runs while the control entry fires.
+Nothing is timed here: the tests count how often that code runs while the control entry fires.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An update that another caller's write makes plan again."""
+"""An update that has to be planned again because another caller wrote meanwhile."""
 
 from __future__ import annotations
 

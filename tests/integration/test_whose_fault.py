@@ -1,4 +1,4 @@
-"""Faults of one entry and faults of the broker, distinguished on a real Redis."""
+"""Faults of one entry and faults of the broker are told apart, on a real Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the clocks say of this process."""
+"""What the clocks say about this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error advises can be done as it says."""
+"""The advice in an error can be followed as it stands."""
 
 from __future__ import annotations
 

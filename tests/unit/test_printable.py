@@ -1,4 +1,4 @@
-"""What users, tenants and stored values say is printed on one line, and never acts on anything."""
+"""Texts of users, tenants and stored values are printed on one line, and control nothing."""
 
 from __future__ import annotations
 

@@ -1094,7 +1094,7 @@ class Client:
         give that to `restore`. Entries that are missing here are added, and start now; none fires a
         slot twice. With `resume_positions` they continue from the backup's positions, for a Redis
         on which no beat has run since. With `replace`, the API's entries that are here get the
-        definition and pause of the backup. Raises ValidationError if `data` is no backup, and
+        definition and pause of the backup. Raises ValidationError if `data` is not a backup, and
         NotAllowed for a client with a guard. If the call is interrupted, repeat it.
         """
         terms = Terms(replace, resume_positions)

@@ -1,4 +1,4 @@
-"""Plays the same steps on two sides and tells where they part, in as few steps as it takes."""
+"""Plays the same steps on two sides, and finds where they differ, in as few steps as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws what a Client and reconciling ask for: write, remove, rename, read, request, drop."""
+"""Draws calls of a Client and of reconciling: write, remove, rename, read, request, drop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws what the leader does about slots: claim, settle, skip, recover, mark, and set aside."""
+"""Draws what the leader does with slots: claim, settle, skip, recover, mark, and set aside."""
 
 from __future__ import annotations
 

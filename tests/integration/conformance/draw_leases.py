@@ -1,4 +1,4 @@
-"""Draws what replicas ask of the election: acquire, steal, look, release, register, tick."""
+"""Draws the election's calls of replicas: acquire, steal, look, release, register, tick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a drawer of commands has in hand: chance, the moment, and what it believes of the state."""
+"""What drawing a command works with: chance, the time, and the state as the caller believes it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Damage done to our keys by hand, as plain commands; most of it is undone afterwards.
 
 Foreign types, records that cannot be read, definitions gone from under due entries, data
-lost or restored. What a script makes of it must be the same everywhere.
+lost or restored. What a script does with it must be the same everywhere.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which lines of the shipped scripts were run, by Lua's own debug hook in the model's state.
 
-Lua 5.1 is taken for it, since LuaJIT runs no hook in what it has compiled. Which lines there are
-to run is read from the compiled script: there each instruction has its line.
+It uses Lua 5.1, because LuaJIT runs no hook in code that it has compiled. The lines that can run
+are read from the compiled script, in which each instruction has its line.
 """
 
 from __future__ import annotations

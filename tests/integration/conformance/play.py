@@ -1,9 +1,9 @@
-"""Draws a play from a seed: a thousand things that replicas, Clients and strangers might do.
+"""Draws a play from a seed: a thousand things that replicas, Clients and other programs might do.
 
 Most commands are sensible: made from the state as it is, as habeat's own code would make them.
 The others are stale (made from a state that was), foreign (another token), replayed (a call
-whose reply was lost is made again as it was), garbled, or harm (harm.py). The clock goes on by
-fractions of a second; at times it stands still, leaps over every TTL, or goes back.
+whose reply was lost is made again as it was), garbled, or harm (harm.py). The clock advances by
+fractions of a second; sometimes it stands still, jumps past every TTL, or goes back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Those who answer: the model, fakeredis, real servers; each under the same clock.
+"""The sides that answer: the model, fakeredis, real servers; each under the same clock.
 
 **Time.** The model's clock is ours, and the shipped text runs in it as it is. A server's is not:
 there `lua/clock.lua` stands in front of a script and answers what a script can learn of time

@@ -1,7 +1,7 @@
 """What is done to every side: one step is one command, given so that it can be given again.
 
-A step holds nothing that depends on an answer, so a list of them is a play that can be
-repeated, and shortened, without the one who drew it.
+A step holds nothing that depends on an answer, so a list of steps is a play that can be repeated
+and shortened without drawing it again.
 """
 
 from __future__ import annotations

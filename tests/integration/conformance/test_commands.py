@@ -1,6 +1,6 @@
 """The model answers single commands and bits of Lua as real servers do, on their own clocks.
 
-No prologue here: what a server makes of PX, PEXPIRE and `XADD *` by its own clock is this file's.
+There is no prologue here: this file checks what a server does with PX, PEXPIRE and `XADD *`.
 """
 
 from __future__ import annotations

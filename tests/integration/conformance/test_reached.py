@@ -1,4 +1,4 @@
-"""The random play gets everywhere: every answer that a script has, and every line of it."""
+"""The random play covers everything: every answer that a script can give, and every line of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single commands in which a model of Redis is easily wrong: semantics that scripts lean on.
+"""Single commands that a model of Redis easily gets wrong, although scripts depend on them.
 
 A trap is a short list of commands on an empty server; what each of them answers is compared.
 Those with Lua see a reply as a script sees it, or a script's result as a client sees it.

@@ -1,4 +1,4 @@
-"""What the one who draws commands sees of a state: it reads as habeat's own code would."""
+"""The state as the drawing of commands sees it: it reads as habeat's own code would."""
 
 from __future__ import annotations
 

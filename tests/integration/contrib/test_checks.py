@@ -1,4 +1,4 @@
-"""The system check: settings with which the schedule cannot run, or not as it looks."""
+"""The system check: settings that stop the schedule, or make the admin misleading."""
 
 from __future__ import annotations
 

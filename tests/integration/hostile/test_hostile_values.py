@@ -1,8 +1,8 @@
 """Every key and every field of it, holding values that other programs may have written.
 
-One batch a kind of place. In each the control entry misses no slot, the client's reads end with
-an answer or with an error of ours, trouble is named once and not at every turn, and when the values
-are gone all is as before.
+There is one batch for each kind of place. In each, the control entry misses no slot, the client's
+reads end with an answer or with an error of ours, each problem is logged once and not at every
+tick, and once the values are gone, all is as before.
 """
 
 from __future__ import annotations

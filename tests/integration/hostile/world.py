@@ -1,7 +1,7 @@
 """One replica in this process over a real server, a control entry, and a client that reads it all.
 
-The replica is what `celery beat` runs, less the process: the shipped scheduler builds it, and the
-test turns it. The control entry fires ten times a second, so that a second is worth ten slots.
+The replica is what `celery beat` runs, without the process: the shipped scheduler builds it, and
+the test runs its ticks. The control entry fires ten times a second, so each second has ten slots.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks of the scripts that only a rare moment shows, one by one, on real servers."""
+"""Checks in the scripts that matter only at rare moments, one by one, on real servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the entries' scripts that only a rare moment shows, one by one, on real servers."""
+"""Checks in the entries' scripts that matter only at rare moments, one by one, on real servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message that leaves at its expiry or later is skipped: by the claim, the settling, the mark."""
+"""A message that is sent at its expiry or later is skipped: by claim, settle and mark."""
 
 from __future__ import annotations
 

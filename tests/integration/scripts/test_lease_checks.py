@@ -1,4 +1,4 @@
-"""Checks of the lease's scripts that only a rare moment shows, one by one, on real servers."""
+"""Checks in the lease's scripts that matter only at rare moments, one by one, on real servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is put right, or put off, where something stored makes no sense: on real servers."""
+"""What is repaired or deferred if a stored value makes no sense: on real servers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """No script holds the server up: what each touches does not grow with what is stored.
 
-What is counted are commands, the elements of their replies, what a command goes through without
-showing it, and what is hashed. The calls are the largest that habeat makes; there are 20,000 of
-everything, so whatever goes through all of anything is beyond the bound.
+Counted are commands, the elements of their replies, what a command scans without returning it, and
+what is hashed. The calls are the largest that habeat makes; there are 20,000 of everything, so
+anything that scans a whole collection exceeds the bound.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A network namespace for one process, and ways to lose its packets without a word. Needs root.
+"""A network namespace for one process, and ways to lose its packets silently. Needs root.
 
 The namespace is that of a holder process and has no name; when the holder and its guests have
 ended, the kernel takes the namespace and the pair of interfaces with it. So nothing is left

@@ -1,6 +1,6 @@
 """A RabbitMQ of our own, beside any other on the machine: its own node name, ports, folders,
-Erlang cookie and epmd. No systemd, no root needed, and the distribution's wrapper (which changes
-the user) is passed by: the scripts under its lib folder are run directly.
+Erlang cookie and epmd. No systemd, no root needed, and the distribution's wrapper, which changes
+the user, is bypassed: the scripts under its lib folder are run directly.
 
 `ALLOW_INPUT` makes the start script `exec` the Erlang machine instead of staying in front of
 it, so that the pid we know is the broker's: it can be stopped, frozen and killed, and it dies

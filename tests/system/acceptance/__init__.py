@@ -1,7 +1,6 @@
 """What habeat promises, tried on real beats, workers, Redis and RabbitMQ.
 
-Shortened by default so that all of it takes some ten minutes on two cores; with HABEAT_FULL=1
-in the environment the durations and counts are those of the acceptance criteria themselves.
-Nothing here asserts how fast anything is, but for bounds that a wrong cause would break; how
-fast takeovers are is measured by `make bench`.
+By default, the tests are shortened to about ten minutes on two cores; with HABEAT_FULL=1 in the
+environment, they have the durations and counts of the acceptance criteria. They assert no speed,
+except for bounds that only a wrong cause would break; `make bench` measures how fast takeovers are.
 """

@@ -1,7 +1,7 @@
 """The accounting of a test: which slots there were, and what became of each.
 
-The slots are reckoned from the definitions as they are stored (creation, schedule, cursor), so
-the expectation does not come from the messages that it is held against.
+The slots are computed from the stored definitions (creation, schedule, cursor), so the expectation
+is independent of the messages that it is compared with.
 """
 
 from __future__ import annotations

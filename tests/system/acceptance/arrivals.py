@@ -1,4 +1,4 @@
-"""What a broker was given, read from outside: nothing of habeat's is used for reading.
+"""What a broker received, read from outside without any of habeat's code.
 
 A queue is read as a whole when the test is over (`on_redis`, `on_rabbitmq`), so that the reader
 cannot lose or delay anything; `Watch` reads while messages come and notes when they did.

@@ -1,6 +1,6 @@
-"""Several beats of one app: who leads, who stands by, and what they do to each other's end.
+"""Several beats of one app: which one leads, which stand by, and what the test does to them.
 
-Read from Redis by plain commands, for the test looks from outside.
+All of it is read from Redis by plain commands, because the test looks from outside.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A burst that takes many times as long as the lease lives: each slot once, under one leader."""
+"""A burst that takes many times as long as a lease: each slot once, under one leader."""
 
 from __future__ import annotations
 

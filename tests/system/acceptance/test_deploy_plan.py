@@ -1,4 +1,4 @@
-"""A deploy with real beats, old and new: `habeat plan` said what happens to each entry."""
+"""A deploy with real beats, old and new: `habeat plan` predicted what happens to each entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A leader frozen for longer than its lease, and thawed: it sends nothing that another has sent.
+"""A leader frozen for longer than its lease, then thawed: it sends nothing that another has sent.
 
 What the successor may repeat on a broker that is not the schedule's Redis is what had been
 published and not yet settled when the leader froze; a stale message is one that the thawed

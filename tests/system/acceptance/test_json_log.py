@@ -1,5 +1,5 @@
-"""`habeat_log_json` in real processes: beat, ``worker -B``, and a logging configuration of one's
-own. Celery sets up logging in each of them differently."""
+"""`habeat_log_json` in real processes: beat, ``worker -B``, and the user's own logging
+configuration. Celery sets up logging in each of them differently."""
 
 from __future__ import annotations
 

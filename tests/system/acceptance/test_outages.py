@@ -1,7 +1,7 @@
-"""Redis and the broker going away and coming back, in every way there is.
+"""Redis and the broker go away and come back, in every possible way.
 
-No beat exits; every slot of the time between is in the ledger; what came back within its grace
-was sent; and the log says it once, not once a tick.
+No beat exits; every slot of that time is in the ledger; slots within their grace were sent; and the
+log says so once, not at each tick.
 """
 
 from __future__ import annotations

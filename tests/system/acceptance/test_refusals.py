@@ -1,4 +1,4 @@
-"""Starts that are refused: at once, in one sentence, without a traceback."""
+"""Beats that refuse to start: at once, with one sentence, without a traceback."""
 
 from __future__ import annotations
 

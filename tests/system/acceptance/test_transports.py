@@ -1,5 +1,5 @@
-"""The same firings over every way to reach a Redis: a socket's path, TLS with a user who may do
-just what is needed, Sentinel with a failover, Cluster."""
+"""The same firings over every way to reach a Redis: a socket's path, TLS with a user that has only
+the necessary permissions, Sentinel with a failover, Cluster."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Real processes, real servers, real faults; the checker that judges the simulation judges them.
 
-A scenario is a fleet of beats with a hundred entries or so (`arena.py`), faults that are done to
-it and noted with their time and victim (`inflicting.py`), a quiet end, and a judgement over all
-that the servers received (recorded by MONITOR) and all messages that reached the broker.
+A scenario is a fleet of beats with a hundred entries or so (`arena.py`), faults that are injected
+and noted with their time and victim (`inflicting.py`), a quiet end, and a verdict on everything
+that the servers received (recorded by MONITOR) and on all messages that reached the broker.
 
 `failpoints.py` runs inside the beats: it kills, freezes or stops its own process just before
 a request leaves, or just after the server has carried it out and before the reply is read.

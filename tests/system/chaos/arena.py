@@ -1,4 +1,4 @@
-"""One scenario: beats, what they stand on, the faults that were done to them, the judgement.
+"""One scenario: beats, their servers, the faults that were injected, and the verdict.
 
     arena.start()           three beats that have settled and fire
     … faults …              each noted with its time and victim (inflicting.py)

@@ -1,4 +1,4 @@
-"""Inside a beat: end or freeze the own process at an exact place of the protocol.
+"""Inside a beat: end or freeze its own process at an exact point of the protocol.
 
 The app's module calls `install()`. It wraps what redis-py and py-amqp send and read; nothing of
 habeat's is touched. An order is a file named by the process id, in the folder that
@@ -9,7 +9,7 @@ HABEAT_CHAOS_ORDERS names, so that a running process can be given one:
     settle:after:1:TERM     when Redis has carried the settling out, and the reply waits
 
 "After" waits until the reply is in the socket's buffer: the server has done what it was asked.
-On a busy machine an answer may come too late without anybody's doing: each one that was given up
+On a busy machine, an answer may come too late by itself: each one that was given up
 is recorded in `<pid>.unanswered` (what, from when, until when), as it is a fault like any other.
 
 A hit is recorded in a file `<pid>.hit` with the moment in it, written before the signal. The nonce

@@ -1,4 +1,4 @@
-"""What a scenario came to: repeats, misses, lateness, takeover time after each fault."""
+"""The outcome of a scenario: repeats, misses, lateness, takeover time after each fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The faults, each done to an arena and noted in its history."""
+"""The faults, each injected into an arena and noted in its history."""
 
 from __future__ import annotations
 

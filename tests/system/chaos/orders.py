@@ -1,4 +1,4 @@
-"""The test's side of the failpoints: give a running beat an order, hear that it was carried out."""
+"""The test's side of the failpoints: give a running beat an order, and see it carried out."""
 
 from __future__ import annotations
 

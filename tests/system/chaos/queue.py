@@ -1,4 +1,4 @@
-"""The queue on RabbitMQ, read as a whole when all is over: reading loses and delays nothing."""
+"""The queue on RabbitMQ, read as a whole at the end, so that reading loses and delays nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Another Redis takes over: Sentinel's choice after a SIGKILL and when asked, a Cluster's too.
+"""Another Redis takes over: chosen by Sentinel, after a SIGKILL or on request, or by a Cluster.
 
-What had not been copied is lost: repeats are explained by that, and by nothing else.
+Writes that had not been copied are lost. Only that may explain a repeat.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A beat ended or frozen on both sides of every network call: killed, frozen and thawed, asked to
-go, just before the call leaves and just after the server has done its part.
+"""A beat is ended or frozen on both sides of every network call: killed, frozen and thawed, or
+stopped, just before the call is sent and just after the server has executed it.
 
 One fleet takes all orders of a dispatch, one after the other, each given to a beat that will
 come by that place: the leader; a standby; or whichever standby takes over, for which the leader

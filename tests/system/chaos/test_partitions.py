@@ -1,5 +1,5 @@
-"""Leaders cut off by a network that loses packets without a word: from Redis, from the broker,
-from both, in one direction or the other. No socket is closed: each side finds out by itself."""
+"""Leaders cut off by a network that loses packets silently: from Redis, from the broker, from both,
+in one direction or the other. No socket is closed: each side finds out by itself."""
 
 from __future__ import annotations
 

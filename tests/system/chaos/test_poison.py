@@ -1,5 +1,5 @@
-"""Entries that have gone bad beside healthy ones, and a user of Redis who may do no more than the
-documentation says. What is bad is set aside or waits by itself; the others do not notice."""
+"""Bad entries beside healthy ones, and a Redis user with only the documented permissions. Bad
+entries are set aside or wait; the others are not affected."""
 
 from __future__ import annotations
 

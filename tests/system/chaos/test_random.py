@@ -2,7 +2,7 @@
 
     HABEAT_CHAOS_SEED=7 HABEAT_CHAOS_MINUTES=10 make chaos ARGS="-k random -s"
 
-The same seed draws the same faults; at which instruction they hit is the machine's choice.
+The same seed draws the same faults; the instruction at which they hit depends on the machine.
 """
 
 from __future__ import annotations

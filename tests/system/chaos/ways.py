@@ -1,7 +1,7 @@
-"""One beat's own ways to Redis and to the broker, which can be lost without a word.
+"""One beat's own paths to Redis and to the broker, on which packets can be lost silently.
 
-As root on Linux the beat lives in a network namespace, and its packets vanish. Elsewhere a
-stalling proxy stands for that: sockets stay open as well, and nothing passes.
+As root on Linux the beat lives in a network namespace, and its packets vanish. Elsewhere, a
+stalling proxy takes its place: sockets stay open as well, and nothing passes.
 """
 
 from __future__ import annotations

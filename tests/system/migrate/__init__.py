@@ -1,1 +1,1 @@
-"""Switching from another beat under load: no slot is missed or doubled across the cut."""
+"""Switching from another beat under load: no slot is missed or doubled by the switch."""

@@ -1,4 +1,4 @@
-"""The checker of a cut finds what it is there for."""
+"""The checker of a switch finds the errors that it is meant to find."""
 
 from __future__ import annotations
 

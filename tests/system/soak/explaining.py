@@ -1,4 +1,4 @@
-"""Messages that came twice, and the faults that may have made them; strict, as for the histories.
+"""Messages that came twice, and the faults that may explain them; as strict as for histories.
 
 With the atomic dispatch nothing that a soak does can make one. With the outbox a fault explains
 it if its kind may (history/explanations.py), if it hit whom it has to have hit, and if it

@@ -1,4 +1,4 @@
-"""What is done to the system, one thing a minute; each is noted with its kind and its victim."""
+"""The faults, one a minute; each is noted with its kind and its victim."""
 
 from __future__ import annotations
 

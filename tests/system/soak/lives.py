@@ -1,4 +1,4 @@
-"""The slots that each entry ought to have, reckoned from the calls that the test has made.
+"""The slots that each entry should have, computed from the calls that the test has made.
 
 An entry's life is a row of stretches: within one its period stays the same. The end of the last
 is its cursor, or a moment somewhere in a removal.

@@ -1,7 +1,7 @@
 """The beats' ways to Redis: proxies in a process of their own, controlled line by line.
 
-In the test's own process they would wait for its turns at the interpreter, and that wait would
-be measured as lateness of the beats.
+In the test's own process, they would wait for the interpreter, and that wait would be measured as
+lateness of the beats.
 """
 
 from __future__ import annotations

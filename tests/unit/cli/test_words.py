@@ -1,4 +1,4 @@
-"""What is written on the command line, read."""
+"""How values on the command line are read."""
 
 from __future__ import annotations
 

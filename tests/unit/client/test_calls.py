@@ -1,4 +1,4 @@
-"""Patience: what is tried again, for how long, and what is said in the end."""
+"""Retries: what is tried again, for how long, and which error is raised in the end."""
 
 from __future__ import annotations
 

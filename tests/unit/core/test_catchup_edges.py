@@ -1,4 +1,4 @@
-"""Catch-up at the very slot, millisecond or count where one rule ends and the next begins."""
+"""Catch-up at the exact slot, millisecond or count where one rule ends and the next begins."""
 
 from __future__ import annotations
 

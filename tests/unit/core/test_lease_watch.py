@@ -1,4 +1,4 @@
-"""The watch where a look tells nothing, or two things at once."""
+"""The watch when a look shows nothing, or two things at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spread and jitter: between a slot and the next one, and all over that span."""
+"""Spread and jitter: between a slot and the next one, and spread over that whole span."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis' clock, carried forward: never early, and a wait for an instant suffices."""
+"""Redis' clock, estimated: never early, and a wait for an instant is long enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An entry whose messages take long to build holds up the others a few times, and then seldom."""
+"""An entry whose messages take long to build holds up the others a few times, then rarely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of a turn that fails for a reason of its own stops nothing else."""
+"""A part of a tick that fails on its own stops nothing else."""
 
 from __future__ import annotations
 

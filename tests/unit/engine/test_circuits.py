@@ -1,4 +1,4 @@
-"""An entry that fails again and again is not tried, but for a probe once in a while."""
+"""An entry that fails repeatedly is not tried, except for an occasional probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages whose confirmation is waited for when the next one has been handed over."""
+"""Messages whose confirmation is awaited after the next one has been handed over."""
 
 from __future__ import annotations
 

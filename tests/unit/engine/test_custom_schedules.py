@@ -1,4 +1,4 @@
-"""What one entry's schedule does is its own trouble: slow, failing, or a matter of code."""
+"""A schedule that is slow, fails, or exists only in code affects only its own entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A firing whose time is over is not sent; it is in the ledger as skipped."""
+"""A firing that has expired is not sent; it is in the ledger as skipped."""
 
 from __future__ import annotations
 

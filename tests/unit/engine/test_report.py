@@ -1,4 +1,4 @@
-"""What waits is reported since when it waits, and no longer than it does."""
+"""Waiting entries are reported with the time since when they wait, and only while they do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the loop keeps inside its trust period while it sends, and keeps its lease by that."""
+"""How the loop stays within its trust period while it sends, and so keeps its lease."""
 
 from __future__ import annotations
 

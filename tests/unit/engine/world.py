@@ -1,4 +1,4 @@
-"""A small world for the engine: clocks that are set, a store in memory, a line, a broker.
+"""A small world for the engine: clocks to set, a store in memory, a wake channel, a broker.
 
 The store keeps the contract of `habeat.ports` in plain Python (the scripts have tests of their
 own against real servers). Faults are put on its calls: ``store.fault("claim", "reply")`` has the

@@ -1,4 +1,4 @@
-"""Policies at the seams, and zones with unusual ones."""
+"""Policies at clock changes, and zones with unusual ones."""
 
 from __future__ import annotations
 

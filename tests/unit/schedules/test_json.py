@@ -1,4 +1,4 @@
-"""Definitions as JSON: there and back, and what is refused on the way; a kind of one's own."""
+"""Definitions as JSON: there and back, and what is refused; a kind of the user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single slots at the seams, written out: what a property test may pass by."""
+"""Single slots at edge cases, written out: a property test may miss them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the change of clocks did to a slot."""
+"""How a clock change affects a slot."""
 
 from __future__ import annotations
 

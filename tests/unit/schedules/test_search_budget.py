@@ -1,4 +1,4 @@
-"""No text of a schedule holds up its reader: every search counts its steps, and gives up.
+"""No schedule can hold up its reader: every search counts its steps, and gives up.
 
 Work is counted, not timed. The alarm is the last resort against a loop that counts nothing.
 """

@@ -1,4 +1,4 @@
-"""Schedules that say the same share a rule: what one is asked must not show in the other."""
+"""Equal schedules share a rule: a question to one must not affect the other."""
 
 from __future__ import annotations
 

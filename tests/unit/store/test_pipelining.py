@@ -1,4 +1,4 @@
-"""Requests that are sent ahead are packed here; redis-py's own packing is the rule."""
+"""Requests that are sent ahead are packed as redis-py packs them."""
 
 from __future__ import annotations
 

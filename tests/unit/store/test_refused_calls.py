@@ -1,4 +1,4 @@
-"""A call that a script refuses is heard of, even if no Redis replica confirms it."""
+"""A refusal by a script is noticed, even if no Redis replica confirms the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WAIT goes out with its script, over one connection: over another it answers for no writes."""
+"""WAIT is sent with its script over one connection: on another, it would answer for no writes."""
 
 from __future__ import annotations
 

@@ -2,5 +2,5 @@
 
 sdist.py fetches them, in_place.py is the pytest plugin that they run with (answers.py: schedules;
 beats.py: the scheduler), exclusions.py names those that say nothing about habeat or disagree with
-it, and test_celery_own.py holds every verdict to that table.
+it, and test_celery_own.py compares every verdict with that table.
 """

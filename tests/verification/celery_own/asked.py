@@ -1,4 +1,4 @@
-"""How often the running test has asked habeat: one that never does is no agreement."""
+"""How often the running test has asked habeat; a test that never does proves nothing."""
 
 from __future__ import annotations
 

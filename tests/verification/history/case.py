@@ -1,4 +1,4 @@
-"""What the judges of all groups of invariants share while a history is walked through once."""
+"""What the judges of all groups of invariants share during the single pass over a history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A problem as a person reads it: what is wrong, then what touched that slot, in time order."""
+"""A problem for people: what is wrong, then everything that touched that slot, in time order."""
 
 from __future__ import annotations
 

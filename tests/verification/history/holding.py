@@ -1,4 +1,4 @@
-"""The holds of the schedule, as they are written, and what they forbid."""
+"""The holds of the schedule, as they are stored, and what they forbid."""
 
 from __future__ import annotations
 

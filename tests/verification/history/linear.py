@@ -1,9 +1,9 @@
 """Whether a history of a Client's calls could have been made one after the other.
 
 The search is Wing and Gong's: of the calls that are still open, take one that began before any of
-them ended, let it act on the state, and see whether its answer fits; go back where none fits. What
-was tried is remembered by the calls taken and the state, so a history of some forty calls takes
-milliseconds. A call that ended without an answer may have acted at any later moment, or never.
+them ended, apply it to the state, and see whether its answer fits; if none fits, go back. States
+that were tried are remembered, so a history of some forty calls takes milliseconds. A call that
+ended without an answer may have acted at any later moment, or never.
 
 The state is what the Client promises of entries: for each name a revision and a value, or nothing.
 """

@@ -1,4 +1,4 @@
-"""Why a slot did not fire, as the ledger says it, is what the history shows.
+"""The ledger's reason why a slot did not fire must agree with the history.
 
 Every record of unclaimed slots is judged when it is written, by what is known then: the
 definition in force, the server's clock, pauses, losses, earlier claims. What a record says must be

@@ -1,4 +1,4 @@
-"""Histories written by hand: what the scripts would write, step by step, and any of it wrongly."""
+"""Histories written by hand: what the scripts would write, step by step, with any step wrong."""
 
 from __future__ import annotations
 

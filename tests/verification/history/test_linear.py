@@ -1,4 +1,4 @@
-"""The search for an order of calls: what it must accept, and what it must not."""
+"""The search for an order of calls: what it must accept, and what it must reject."""
 
 from __future__ import annotations
 

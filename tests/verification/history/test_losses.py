@@ -1,4 +1,4 @@
-"""A slot that did not fire: what its record says is so; and none waits while nothing disturbs."""
+"""A slot that did not fire has a true record, and none waits while nothing disturbs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """``make mutations``: switch each safety device off, expect its suite to fail.
 
-Names may be beginnings ("claim:"). The suites are run once as they are first: a red one would
-catch everything. Ends with 1 if no suite misses a device. ``--suites`` finds out who else
-notices (suites.py).
+Names may be beginnings ("claim:"). The suites first run once unchanged, because a failing one would
+catch everything. Exits with 1 if no suite misses a device. ``--suites`` finds out which others
+notice (suites.py).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcomes there, too")
     parser.add_argument("--show", action="store_true", help="print what the failing test said")
     parser.add_argument("--list", action="store_true", help="print the devices, run nothing")
-    parser.add_argument("--write-docs", action="store_true", help=f"write {page.PATH.name} anew")
+    parser.add_argument("--write-docs", action="store_true", help=f"write {page.PATH.name} again")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""A safety device: a piece of text in src that keeps a promise, and who notices when it is gone."""
+"""A safety device: a piece of text in src that keeps a promise, and the tests that miss it."""
 
 from __future__ import annotations
 

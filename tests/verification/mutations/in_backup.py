@@ -41,7 +41,7 @@ ALL = [
     ),
     Device(
         "restore: generations",
-        "The code wins over a restored definition of its own",
+        "A definition in the code takes precedence over a restored one",
         _RESTORING,
         "entry = replace(wanted, generation=0, state=",
         "entry = replace(wanted, state=",
@@ -49,7 +49,7 @@ ALL = [
     ),
     Device(
         "restore: undone first",
-        "What undoes a restore is kept before anything is written",
+        "What undoes a restore is stored before anything is written",
         _RESTORING,
         "    keep_undo(_undo(calls, steps, controls))\n",
         "",

@@ -49,14 +49,14 @@ ALL = [
     in_script(
         "changes",
         "changes: foreign key",
-        "A foreign key in the place of the log prevents no change",
+        "A foreign key in place of the log does not prevent a change",
         "  set_foreign_aside(CHANGES, 'stream')\n",
         "",
     ),
     in_script(
         "sweep",
         "sweep: the change log's age",
-        "The change log ends at its age",
+        "The change log keeps no records beyond its age",
         "redis.call('XTRIM', BASE .. 'changes', 'MINID', '=', int(NOW - tonumber(ARGV[5])))\n",
         "",
     ),

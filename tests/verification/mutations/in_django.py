@@ -1,4 +1,4 @@
-"""The devices of Django's admin: who may, what is logged, and two people at once."""
+"""The devices of Django's admin: permissions, the log, and two people at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGES = "tests/integration/contrib/test_pages.py"
 ALL = [
     Device(
         "admin: actions have permissions",
-        "Who may look at entries cannot run, pause or remove them",
+        "A user who may view entries cannot run, pause or remove them",
         "contrib/django/admin.py",
         "        if not self._may(request, action):\n            raise PermissionDenied\n",
         "",
@@ -20,7 +20,7 @@ ALL = [
     ),
     Device(
         "admin: arguments are hidden",
-        "Who may only look at entries does not see their arguments",
+        "A user who may only view entries does not see their arguments",
         "contrib/django/admin.py",
         "with_arguments=may_change",
         "with_arguments=True",
@@ -52,7 +52,7 @@ ALL = [
     ),
     Device(
         "admin: the log comes first",
-        "No change is made that Django's log does not take",
+        "No change is made unless Django's log accepts it",
         "contrib/django/audit.py",
         "        rows = [_row(user, flag, name, message) for name, message in messages.items()]\n"
         "        try:\n            result = act()\n",

@@ -90,7 +90,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: settled packet by packet",
-        "A crash in a burst repeats the window at most",
+        "A crash in a burst repeats at most the messages in the window",
         _OUTBOX,
         "under_way.popleft())\n                    self._settle_soon(lead)\n",
         "under_way.popleft())\n",
@@ -108,7 +108,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: the window is shared",
-        "Two packets under way are one window together",
+        "Two packets under way share one window",
         _OUTBOX,
         "self._window // most, waiting // 2",
         "self._window, waiting // 2",
@@ -126,7 +126,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: packets under way",
-        "No more packets are under way than the broker's way of confirming is worth",
+        "No more packets are under way than the broker's confirmations make worthwhile",
         _OUTBOX,
         "                if len(under_way) == most:\n",
         "                if len(under_way) == 5:\n",
@@ -135,7 +135,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: departed is remembered",
-        "What left and could not be settled is not sent again",
+        "A message that was sent but could not be settled is not sent again",
         _OUTBOX,
         "            self._store.settle(lead.last_token, self._departed[:SETTLE_BATCH])\n"
         "            del self._departed[:SETTLE_BATCH]\n",
@@ -146,7 +146,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: a settling is heard before it is forgotten",
-        "The same, where the answer is read later",
+        "The same, if the answer is read later",
         _OUTBOX,
         "            settling.result()\n            del self._departed[: self._asked]\n",
         "            del self._departed[: self._asked]\n            settling.result()\n",
@@ -163,7 +163,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: refused is not departed",
-        "A message that the broker refused is not called sent",
+        "A message that the broker refused is not recorded as sent",
         _OUTBOX,
         "            if answer is None:\n",
         "            if not isinstance(answer, BrokerUnavailable):\n",
@@ -172,7 +172,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: unknown is not departed",
-        "What the broker has not confirmed is not called sent",
+        "A message that the broker has not confirmed is not recorded as sent",
         _OUTBOX,
         "            if answer is None:\n",
         "            if answer is None or isinstance(answer, BrokerUnavailable):\n",
@@ -181,7 +181,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: the packets under way at the end",
-        "At the end of a tick nothing is on its way",
+        "At the end of a tick, nothing is under way",
         _OUTBOX,
         "            while under_way:\n"
         "                trouble = self._take(lead, under_way.popleft()) or trouble\n",
@@ -199,7 +199,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: what is under way before what goes only once",
-        "What may go only once is claimed with nothing else under way",
+        "A message that may be sent only once is claimed with nothing else under way",
         _OUTBOX,
         "        complete = self.finish(lead)\n        if not lead.may_go_on():\n",
         "        complete = True\n        if not lead.may_go_on():\n",
@@ -208,7 +208,7 @@ SENDING_OUT = [
     ),
     Device(
         "planning: room in the cache",
-        "Entries are not set aside for what another page has read",
+        "Reading another page does not cause entries to be set aside",
         _PLANNING,
         "                self._cache.move_to_end(_key(item))"
         "  # never evict an entry of this page\n",
@@ -225,7 +225,7 @@ SENDING_OUT = [
     ),
     Device(
         "confirms: up to a number, or that number",
-        "The confirmation of a message is not that of the ones before it",
+        "A confirmation of one message does not confirm those before it",
         _CONFIRMS,
         "if multiple else {number}",
         "if number else set()",
@@ -234,7 +234,7 @@ SENDING_OUT = [
     ),
     Device(
         "confirms: a refusal",
-        "What the broker refused is not called sent",
+        "What the broker refused is not recorded as sent",
         _CONFIRMS,
         '            raise Nacked("the broker refused the message")\n',
         "            return False\n",
@@ -278,7 +278,7 @@ SENDING_OUT = [
     ),
     Device(
         "circuits: slots end",
-        "What is refused again and again is not put in flight again and again",
+        "An entry whose messages keep being refused is not claimed over and over",
         "engine/circuits.py",
         "firings if circuit is None else self._held(planned, circuit, firings, now_ms)",
         "firings",
@@ -286,7 +286,7 @@ SENDING_OUT = [
     ),
     Device(
         "circuits: an edit ends what is not written",
-        "What failed was the old definition",
+        "Failures of the old definition do not count against the new one",
         "engine/circuits.py",
         "if before.get(item.name, item.digest) != item.digest:",
         "if False:",
@@ -294,7 +294,7 @@ SENDING_OUT = [
     ),
     Device(
         "circuits: a probe that was not sent",
-        "The next tick sends it",
+        "A probe that was not sent is sent by the next tick",
         "engine/circuits.py",
         "            self._probing[name] = circuit.probed(now_ms)\n",
         "            self._open[name] = self._unwritten[name] = circuit.probed(now_ms)\n",
@@ -302,7 +302,7 @@ SENDING_OUT = [
     ),
     Device(
         "circuits: a probe closes it",
-        "An entry that can be sent again is",
+        "An entry whose probe is accepted is sent again",
         "engine/circuits.py",
         "        if circuit.is_probed(now_ms) and not self.waits(name):",
         "        if False:",
@@ -318,7 +318,7 @@ SENDING_OUT = [
     ),
     Device(
         "kinds: not begun again",
-        "One that hangs holds one thread",
+        "A kind that hangs holds up one thread",
         "beat/kinds.py",
         "        if key in self._hanging:",
         "        if False:",
@@ -326,7 +326,7 @@ SENDING_OUT = [
     ),
     Device(
         "kinds: threads are bounded",
-        "Many that hang hold a bounded number of threads",
+        "Kinds that hang hold up a bounded number of threads",
         "beat/kinds.py",
         "if len(self._hanging) >= GIVEN_UP_MAX:",
         "if False:",
@@ -334,7 +334,7 @@ SENDING_OUT = [
     ),
     Device(
         "kinds: slots too",
-        "Not only reading a definition is bounded, but asking for its slots",
+        "Asking for slots is bounded as well, not only reading a definition",
         "beat/kinds.py",
         "return replace(entry, schedule=Bounded(entry.schedule, key, self._calls))",
         "return entry",
@@ -350,7 +350,7 @@ SENDING_OUT = [
     ),
     Device(
         "building: slow among quick ones",
-        "An entry whose messages take long to build does not hold up the others for good",
+        "An entry whose messages take long to build does not hold up the others permanently",
         "core/slowness.py",
         "return Speed.SLOW if took_us > TIMES * usual_us else Speed.ALL_SLOW",
         "return Speed.ALL_SLOW",
@@ -382,7 +382,7 @@ SENDING_OUT = [
     ),
     Device(
         "building: the others first",
-        "A message that is known to be slow is built when the others have left",
+        "A message that is known to be slow is built after the others are sent",
         "engine/circuits.py",
         "        if not self._slow:\n            return items, ()\n",
         "        if True:\n            return items, ()\n",
@@ -390,7 +390,7 @@ SENDING_OUT = [
     ),
     Device(
         "building: longer than the lease",
-        "An entry whose message costs the lease each time is set aside, too",
+        "An entry whose message costs the lease each time is set aside as well",
         "engine/circuits.py",
         "        self._open_what_failed(lead)  # the last tick may not have got that far\n",
         "",
@@ -406,7 +406,7 @@ SENDING_OUT = [
     ),
     Device(
         "building: sent is not quick",
-        "A slow message that is taken does not close the circuit",
+        "A slow message that the broker accepts does not close the circuit",
         "engine/circuits.py",
         "if entry in self._slow or not (self._counts or self._open):",
         "if not (self._counts or self._open):",
@@ -414,7 +414,7 @@ SENDING_OUT = [
     ),
     Device(
         "building: without the broker's time",
-        "A slow broker sets no entry aside",
+        "A slow broker does not make an entry count as slow",
         "beat/message/record.py",
         "self._monotonic_us() - began_us - producer.waited_us",
         "self._monotonic_us() - began_us",
@@ -430,7 +430,7 @@ SENDING_OUT = [
     ),
     Device(
         "circuits: kept for the next leader",
-        "A takeover does not start all over",
+        "A takeover does not forget open circuits",
         "engine/circuits.py",
         "lead.store.keep_circuits(part)",
         "pass",
@@ -454,7 +454,7 @@ SENDING_OUT = [
     ),
     Device(
         "dispatch: at most once alone",
-        "What may go only once is claimed directly before its publish",
+        "A message that may be sent only once is claimed directly before its publish",
         "engine/dispatch.py",
         "not alone and len(batch) < OUTBOX_BATCH",
         "len(batch) < OUTBOX_BATCH",
@@ -472,7 +472,7 @@ SENDING_OUT = [
     ),
     Device(
         "dispatch: not repeatable",
-        "What only this process can send is sent at most once",
+        "A message that only this process can send is sent at most once",
         "engine/rendering.py",
         "        if not rendered.repeatable:\n            return Delivery.AT_MOST_ONCE\n",
         "",
@@ -497,7 +497,7 @@ SENDING_OUT = [
     ),
     Device(
         "dispatch: accounted for",
-        "A duplicate is another claim's slot, and no reason to plan again",
+        "A duplicate belongs to another claim, so it is not planned again",
         "engine/claim_results.py",
         'frozenset({"ok", "mine settled", "duplicate", "expired"})',
         'frozenset({"ok", "mine settled", "expired"})',
@@ -521,7 +521,7 @@ SENDING_OUT = [
     ),
     Device(
         "planning: a share for costly ones",
-        "Entries that take their time share a bounded part of a tick",
+        "Entries that take long to plan share a bounded part of a tick",
         "engine/patience.py",
         "return self._spent_us > COSTLY_PER_TICK_MS * 1_000",
         "return False",
@@ -529,7 +529,7 @@ SENDING_OUT = [
     ),
     Device(
         "planning: a backlog bit by bit",
-        "The backlog of an entry that takes its time does not hold the loop",
+        "The backlog of an entry that takes long to plan does not hold up the loop",
         _PLANNING,
         "enough=lambda: self._monotonic_us() - began_us > COSTLY_MS * 1_000,",
         "",
@@ -537,7 +537,7 @@ SENDING_OUT = [
     ),
     Device(
         "planning: the lease between two entries",
-        "What it takes to plan one page of entries does not cost the lease",
+        "Planning a page of entries does not cost the lease",
         "engine/fenced.py",
         "        if self.trust_left_ms() < self.ttl_ms // 2:\n",
         "        if False:\n",
@@ -553,7 +553,7 @@ SENDING_OUT = [
     ),
     Device(
         "asking: an answer is awaited",
-        "A schedule of code that answers late is no schedule that has recovered",
+        "A schedule of code that answers late does not count as recovered",
         _PLANNING,
         "return not (found.failed or found.waits)",
         "return not found.failed",
@@ -561,7 +561,7 @@ SENDING_OUT = [
     ),
     Device(
         "asking: put off",
-        "A schedule of code that does not answer takes no place among what is due",
+        "A schedule of code that does not answer takes up no room among due entries",
         _ASKING,
         "if waited_ms < PATIENT_MS:",
         "if True:",
@@ -601,7 +601,7 @@ SENDING_OUT = [
     ),
     Device(
         "planning: expired",
-        "A firing whose time is over is skipped, and in the ledger",
+        "A firing that has expired is skipped, and is in the ledger",
         _PLAN,
         "if isinstance(what, Firing) and has_expired(entry, what, now_ms):",
         "if False:",
@@ -609,7 +609,7 @@ SENDING_OUT = [
     ),
     Device(
         "outbox: expired",
-        "What has expired behind other messages is not sent",
+        "A message that expires while it waits behind others is not sent",
         "engine/outbox.py",
         "expired = [parcel for parcel in packet if parcel.has_expired(now_ms)]",
         "expired: list[Parcel] = []",
@@ -617,7 +617,7 @@ SENDING_OUT = [
     ),
     Device(
         "message: expiry read from its headers",
-        "The claim knows the expiry that the message says, whoever put it there",
+        "The claim knows the expiry in the message, whatever code has set it",
         "beat/message/publisher.py",
         "expires_ms = expiry_of(self._broker.app, entry, firing, published)",
         "expires_ms = None",
@@ -641,7 +641,7 @@ SENDING_OUT = [
     ),
     Device(
         "serializer: arguments of code",
-        "Pickle, yaml and msgpack get the values of the code, not those that JSON has changed",
+        "Pickle, yaml and msgpack get the values in the code, not those that JSON has changed",
         "beat/declared/beat_schedule.py",
         "lazy = any(changed_by_json([*args, dict(kwargs)]))",
         "pass",
@@ -649,7 +649,7 @@ SENDING_OUT = [
     ),
     Device(
         "serializer: arguments of the API",
-        "The API refuses what it could not send as given",
+        "The API refuses arguments that it could not send unchanged",
         "entries/serializers.py",
         "for path, found in changed_by_json(value):",
         "for path, found in ():",
@@ -657,7 +657,7 @@ SENDING_OUT = [
     ),
     Device(
         "options: known",
-        "An option that nothing reads is refused, and not ignored at each firing",
+        "An option that nothing reads is refused instead of ignored at each firing",
         "entries/options.py",
         "if name in KNOWN or name in own or name in stamps:",
         "if True:",
@@ -721,7 +721,7 @@ SENDING_OUT = [
     ),
     Device(
         "task id: same at every attempt",
-        "A resend has the id of what was sent",
+        "A resend has the task id of the first attempt",
         "core/firing.py",
         'uuid.uuid5(_NAMESPACE, f"{cluster_id}/{self.entry}/{self.identity}")',
         "uuid.uuid4()",
@@ -739,7 +739,7 @@ SENDING_OUT = [
     ),
     Device(
         "message: entry's own dictionaries",
-        "Rendering changes nothing of the entry",
+        "Rendering does not change the entry",
         "beat/message/send_path.py",
         'headers = dict(options.get("headers") or {})',
         'headers = options.get("headers") or {}',
@@ -817,8 +817,8 @@ CATCHING_UP = [
         keeps=ONCE,
     ),
     Device(
-        "catch-up: what nobody can know is sent at most once",
-        "A slot that a dead leader may have claimed is ambiguous where it may be sent once",
+        "catch-up: uncertain, at most once",
+        "A slot that a dead leader may have claimed is ambiguous if it may be sent only once",
         _CATCHUP,
         "if effective_ms <= self._uncertain_until_ms:",
         "if False:",
@@ -826,7 +826,7 @@ CATCHING_UP = [
         keeps=ONCE,
     ),
     Device(
-        "catch-up: what nobody can know is sent at least once",
+        "catch-up: uncertain, at least once",
         "A slot that fell due after the last answer of the lost timeline is late, not lost",
         _CATCHUP,
         "= min(loss.declared_ms, now_ms) if once else 0",
@@ -859,7 +859,7 @@ CATCHING_UP = [
     ),
     Device(
         "catch-up: limit",
-        "No more misfires than the limit",
+        "No more misfires fire than the limit allows",
         _CATCHUP,
         "            if excess > 0:\n",
         "            if excess > 1:\n",
@@ -867,7 +867,7 @@ CATCHING_UP = [
     ),
     Device(
         "catch-up: skip",
-        "What is to be skipped does not fire",
+        "With the policy skip, misfires do not fire",
         _CATCHUP,
         'return self._missed(self._misfires(cursor_ms, slot_ms), "misfire: skip")',
         "return self._latest(cursor_ms, slot_ms)",
@@ -883,7 +883,7 @@ CATCHING_UP = [
     ),
     Device(
         "catch-up: effective times in a run",
-        "A slot whose offset puts it behind the bound is not in the run",
+        "A slot whose offset puts it beyond the bound is not in the run",
         _CATCHUP,
         "if run.count > 1 and self._entry.effective_ms(run.last_ms) > effective_until_ms:",
         "if False:",
@@ -910,7 +910,7 @@ CATCHING_UP = [
 EDITING = [
     Device(
         "edit: due slots in the ledger",
-        "A slot that an edit costs is recorded",
+        "A slot that an edit prevents is recorded",
         _EDITS,
         "        write = replace(write, lost=_lost(stored, now_ms, reason))\n",
         "",
@@ -919,7 +919,7 @@ EDITING = [
     ),
     Device(
         "edit: a slot due right now",
-        "The slot of this very millisecond is accounted for",
+        "A slot at the present millisecond is accounted for",
         _EDITS,
         "run = entry.count_between(cursor_ms, now_ms, limit)",
         "run = entry.count_between(cursor_ms, now_ms - 1, limit)",
@@ -928,7 +928,7 @@ EDITING = [
     ),
     Device(
         "edit: only the schedule re-anchors",
-        "Saving an entry again does not put it off",
+        "Saving an entry again does not delay it",
         _EDITS,
         'return "" if old.enabled == new.enabled else "disabled"',
         'return "edited"',
@@ -989,7 +989,7 @@ EDITING = [
     ),
     Device(
         "reconcile: the same generation",
-        "A change of leader does not move an entry of which each replica declares another",
+        "If each replica declares an entry differently, a change of leader does not move it",
         _DECLARING,
         "found.generation >= generation:",
         "found.generation > generation:",
@@ -1039,15 +1039,15 @@ EDITING = [
     ),
     Device(
         "reconcile: only what is new is prepared",
-        "A leader's own claims do not spoil what it is to write",
+        "A leader's own claims do not invalidate what it prepares to write",
         _SEEDING,
         "if self._left and self._are_new(self._left[:SLICE]):",
         "if self._left:",
         SEEDING,
     ),
     Device(
-        "reconcile: anew under another generation",
-        "What a deploy of before a loss has written does not stay",
+        "reconcile: again under another generation",
+        "What a deploy wrote before a loss does not stay",
         _RECONCILE,
         "here = (lead.token, lead.cluster, terms)",
         "here = (lead.token, lead.cluster, Terms(0, history_lost_ms))",
@@ -1086,7 +1086,7 @@ EDITING = [
         RECONCILE,
     ),
     Device(
-        "reconcile: anew under a new token",
+        "reconcile: again under a new token",
         "A new leader looks at every entry",
         _RECONCILE,
         "        self._seeding.begin(terms)\n",
@@ -1103,7 +1103,7 @@ EDITING = [
     ),
     Device(
         "reconcile: the way is free",
-        "An entry of the code is made once what stood in its way is gone",
+        "An entry of the code is stored once the entry in its way is gone",
         _RECONCILE,
         " or self._way_is_free():",
         ":",
@@ -1111,7 +1111,7 @@ EDITING = [
     ),
     Device(
         "reconcile: pruned is not removed",
-        "What the leader has pruned is no reason to seed again",
+        "Entries that the leader has pruned do not make it seed again",
         _RECONCILE,
         "            self._owned -= len(removals)\n",
         "",

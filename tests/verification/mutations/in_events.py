@@ -45,7 +45,7 @@ ALL = [
     _in_script(
         "common",
         "event: a loss that is declared again",
-        "A lost reply makes no second loss",
+        "A lost reply does not declare the loss a second time",
         "  if not again then\n",
         "  if true then\n",
     ),
@@ -66,14 +66,14 @@ ALL = [
     _in_script(
         "event",
         "event: an outage that began already",
-        "A new leader does not begin the same outage again",
+        "A new leader does not report the same outage again",
         "  if began then\n",
         "  if false then\n",
     ),
     _in_script(
         "event",
         "event: the end of no outage",
-        "A broker that works is no event",
+        "A broker that works is not reported as an event",
         "  if not began then\n",
         "  if false then\n",
     ),

@@ -30,7 +30,7 @@ ALL = [
     ),
     Device(
         "blame: another program's causes",
-        "User code that fails while it handles a lost connection of its own has failed itself",
+        "User code that fails while it handles a lost connection of its own is to blame",
         "beat/broker/blame.py",
         "    while isinstance(error, (OperationalError, KombuError)) and id(error) not in seen:",
         "    while id(error) not in seen:",
@@ -70,7 +70,7 @@ ALL = [
     ),
     Device(
         "publishing: no queue",
-        "A message that kombu drops without a word is not called sent",
+        "A message that kombu drops silently is not recorded as sent",
         "beat/broker/broker.py",
         "        if is_unrouted(delivered):\n",
         "        if False:\n",
@@ -111,7 +111,7 @@ ALL = [
     ),
     Device(
         "declaring: no key of ours",
-        "The same, of the queue's declaration",
+        "The same, when a queue is declared",
         "beat/broker/broker.py",
         '        check_declared(arguments["declare"], self.own_names)\n',
         "",
@@ -145,7 +145,7 @@ ALL = [
     ),
     Device(
         "pub/sub: commands go on",
-        "A pub/sub connection that cannot be opened costs no dispatch",
+        "A pub/sub connection that cannot be opened does not stop dispatch",
         "store/pubsub.py",
         "        except REDIS_ERRORS as error:\n            self._not_opened(error)\n",
         "        except REDIS_ERRORS as error:\n            self._connections.reset()\n",
@@ -161,7 +161,7 @@ ALL = [
     ),
     Device(
         "health: passed over",
-        "An entry that a burst has not come to yet is not starved",
+        "An entry that a burst has not reached yet does not count as starved",
         "core/health.py",
         "item[1] + PASSED_OVER_BY_MS < latest_ms",
         "item[1] < latest_ms",

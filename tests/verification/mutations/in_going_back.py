@@ -12,7 +12,7 @@ GOING_BACK = "tests/integration/test_going_back.py"
 ALL = [
     Device(
         "back: a last run never moves back",
-        "Repeated after the other beat has run, it has nothing run again",
+        "Repeating it after the other beat has run makes nothing run again",
         "migrate/going_back.py",
         "    if their_ms <= entry.state.cursor_ms:\n",
         "    if True:\n",
@@ -44,7 +44,7 @@ ALL = [
     ),
     Device(
         "back: a start",
-        "An entry that starts later does not start earlier where there is no start",
+        "An entry with a later start does not start earlier in a beat that knows no start",
         "migrate/returning.py",
         "begin_ms = after_ms if entry.start_ms is None else max(after_ms, entry.start_ms - 1)",
         "begin_ms = after_ms",
@@ -60,7 +60,7 @@ ALL = [
     ),
     Device(
         "back: no run after the end",
-        "An entry with an end does not run on where there is none",
+        "An entry with an end does not run on in a beat that knows no end",
         "migrate/returning.py",
         "    if entry.end_ms is not None and not target.ends:",
         "    if False:",
@@ -100,7 +100,7 @@ ALL = [
     ),
     Device(
         "back: not one of code",
-        "RedBeat does not delete an entry of the API at its start as one that left the code",
+        "At its start, RedBeat does not delete an entry of the API as if it had left the code",
         "migrate/targets/redbeat.py",
         "change = pipeline.sadd if each.declared else pipeline.srem",
         "change = pipeline.sadd",
@@ -116,7 +116,7 @@ ALL = [
     ),
     Device(
         "back: a file in use",
-        "The file of a beat that runs is not replaced under it",
+        "The file of a running beat is not replaced",
         "migrate/targets/shelf.py",
         "        if found.alive:\n",
         "        if False:\n",

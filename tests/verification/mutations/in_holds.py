@@ -34,7 +34,7 @@ ALL = [
     ),
     Device(
         "hold: what skips comes first",
-        "A pause is not got around by a window that fires later",
+        "A window that fires later does not override a pause",
         _HOLDS,
         "key=lambda held: (not held.latest, held.until_ms)",
         "key=lambda held: held.until_ms",
@@ -114,7 +114,7 @@ ALL = [
     ),
     Device(
         "calendar: not for tenants",
-        "No tenant stops the entries of all",
+        "A tenant cannot stop everyone's entries",
         "client/calendars.py",
         "    if calls.guard is not NO_GUARD:\n",
         "    if False:\n",
@@ -122,7 +122,7 @@ ALL = [
     ),
     Device(
         "hold: a tenant's own scope",
-        "No tenant holds the entries of another",
+        "A tenant cannot hold another tenant's entries",
         "client/windows.py",
         "    if not _is_in(scope, window):\n",
         "    if False:\n",
@@ -130,7 +130,7 @@ ALL = [
     ),
     Device(
         "hold: a tenant replaces its own only",
-        "No tenant ends a hold that is not its own",
+        "A tenant cannot end a hold that is not its own",
         "client/windows.py",
         "    if not scope.has_name(name) or not known or (before and not found):\n",
         "    if False:\n",
@@ -163,7 +163,7 @@ ALL = [
     ),
     Device(
         "pause all: not for tenants",
-        "No tenant stops the schedule of all",
+        "A tenant cannot pause the whole schedule",
         _HOLDING,
         "if calls.guard is not NO_GUARD:\n        raise NotAllowed",
         "if False:\n        raise NotAllowed",
@@ -171,7 +171,7 @@ ALL = [
     ),
     Device(
         "pause all: nothing by hand",
-        "Who pauses everything means everything",
+        "While everything is paused, nothing is fired by hand either",
         _HOLDING,
         "if found.pauses and found.pause_at(session.inspection.now_us() // 1_000):",
         "if False:",

@@ -28,7 +28,7 @@ _HISTORY = "core/data_loss.py"
 TRUST_WINDOW = [
     Device(
         "trust: margin",
-        "The window closes before the lease does",
+        "The trust period ends before the lease does",
         _LEASE,
         "return self.attempt_ms + self.ttl_ms - margin_ms(self.ttl_ms)",
         "return self.attempt_ms + self.ttl_ms",
@@ -37,7 +37,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: anchored before the request (acquire)",
-        "A slow reply does not lengthen the window",
+        "A slow reply does not lengthen the trust period",
         _ELECTION,
         "        attempt_ms = self._now_ms()\n        reply = attempt()\n",
         "        reply = attempt()\n        attempt_ms = self._now_ms()\n",
@@ -46,7 +46,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: anchored before the request (renewal)",
-        "A slow reply does not lengthen the window",
+        "A slow reply does not lengthen the trust period",
         _ELECTION,
         "        return self.concluded(call(attempt.fence), attempt)\n",
         "        reply = call(attempt.fence)\n"
@@ -56,7 +56,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "step down: only the leader that was asked, and in time",
-        "A request that comes late, or is another leader's, ends no lease",
+        "A request that comes late, or is meant for another leader, does not end a lease",
         "core/controls.py",
         "return token == self.token and now_ms < self.until_ms and not to_itself",
         "return True",
@@ -82,7 +82,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: a declared loss that is forgotten (standby)",
-        "What came back may be from before the first loss",
+        "A timeline that comes back may be from before the first loss",
         _HISTORY,
         "forgotten = found.loss.declared_ms < mine.loss.declared_ms",
         "forgotten = False",
@@ -91,7 +91,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: a lost loss is declared at once",
-        "What is due is planned by what Redis has declared lost",
+        "Due slots are planned by the loss that Redis has declared",
         "engine/loop.py",
         "self._election.heard(found, declared=lost_after_ms is not None)",
         "self._election.heard(found, declared=True)",
@@ -100,7 +100,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: an answer that has come before the next batch",
-        "What it says of the timeline is noticed, even if the connection is then closed",
+        "What an answer says about the timeline is noticed, even if the connection is then closed",
         "engine/atomic.py",
         "        while self._under_way and self._under_way[0].claiming.has_come():\n"
         "            # Read first: if sending fails, all connections are closed, this one too.\n"
@@ -111,7 +111,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: a refused claim of the outbox",
-        "It shows the loss of data, even if the next batch could not be sent",
+        "A refused claim shows the loss of data, even if the next batch could not be sent",
         "engine/outbox.py",
         "if isinstance(reply, Statuses | Behind):",
         "if isinstance(reply, Statuses):",
@@ -119,7 +119,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "wait: not for what was refused",
-        "A refused call has written nothing, and its answer is heard",
+        "A refused call has written nothing, and its answer is read",
         "store/dispatch.py",
         "        if unfenced(reply) is None:  # a refused call has written nothing\n",
         "        if True:\n",
@@ -127,7 +127,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: an answer that has come when it is dropped",
-        "What it says of the timeline is noticed, even if no call waits for it",
+        "What an answer says about the timeline is noticed, even if no call waits for it",
         "engine/atomic.py",
         "if isinstance(reply, Statuses | Behind):",
         "if False:",
@@ -136,7 +136,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: our own token is back",
-        "What was emptied and then restored may miss nothing, by its heartbeat",
+        "A Redis that was emptied and then restored may show no gap in its heartbeat",
         _ELECTION,
         "token_came_back=reply.token == self._gone,",
         "token_came_back=False,",
@@ -145,7 +145,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: a look finds our token back",
-        "It answers for the restored timeline, not for the lost one",
+        "Such an answer comes from the restored timeline, not from the lost one",
         _ELECTION,
         "if self._gone is not None and seen.holder == str(self._gone):",
         "if False:",
@@ -153,7 +153,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: an answer says that our token is gone",
-        "The same, where no look came between",
+        "The same, if there was no look in between",
         _ELECTION,
         "self._gone = attempt.fence.token\n",
         "pass\n",
@@ -162,7 +162,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: a look shows that our token is gone",
-        "The same, where no answer says so",
+        "The same, if no answer shows it",
         _ELECTION,
         "if self.won is not None and seen.holder != str(self.won.token):",
         "if self.won is not None and self.won.already is None:",
@@ -171,7 +171,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: two answers with one heartbeat",
-        "A snapshot restored between two answers is suspected, however they are read",
+        "A snapshot restored between two answers is suspected, in whatever order they are read",
         _HISTORY,
         "if heartbeat in self._heartbeats:",
         "if heartbeat == self.known.heartbeat:",
@@ -180,7 +180,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "wait: over the connection that wrote",
-        "With the only Redis replica frozen nothing is sent, in a Cluster too",
+        "While the only Redis replica is frozen, nothing is sent, in a Cluster too",
         "store/replica_wait.py",
         "    if pool is None:\n",
         "    if True:\n",
@@ -189,7 +189,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: a refusal is remembered",
-        "The loss that a call was refused for is declared by the next tick",
+        "The next tick declares the loss for which a call was refused",
         _ELECTION,
         "            self.timeline.loss_suspected = True\n",
         "",
@@ -198,7 +198,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "timeline: a suspected loss survives a change of leader",
-        "What acquiring the lease has not declared, the first tick declares",
+        "A loss that was not declared with the lease is declared by the first tick",
         _HISTORY,
         "            self.loss_suspected = True\n        else:\n            self.begin(found)",
         "        else:\n            self.begin(found)",
@@ -207,7 +207,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "loss: an answer of a Redis that knows less",
-        "It says nothing of how long the lost timeline answered",
+        "Such an answer does not show how long the lost timeline answered",
         _HISTORY,
         "if behind or self.loss_suspected:",
         "if self.loss_suspected:",
@@ -224,7 +224,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: at all",
-        "A leader stalled past its window does not act",
+        "A leader that stalls beyond its trust period does not act",
         _ELECTION,
         "return self.trust is not None and self.trust.left_ms(self._now_ms()) > 0",
         "return self.trust is not None",
@@ -233,7 +233,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: the last millisecond",
-        "A window with nothing left is closed",
+        "A trust period with nothing left is over",
         _ELECTION,
         "self.trust.left_ms(self._now_ms()) > 0",
         "self.trust.left_ms(self._now_ms()) >= 0",
@@ -242,7 +242,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: looked at before each call",
-        "Outside the window nothing is sent, not even a renewal",
+        "Outside the trust period, nothing is sent, not even a renewal",
         _ELECTION,
         "if self.trust is None or not self.leading:",
         "if self.trust is None:",
@@ -260,7 +260,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: never shortened",
-        "A late reply to an early attempt takes nothing away",
+        "A late reply to an early attempt does not shorten the trust",
         _LEASE,
         "max(self.attempt_ms, attempt_ms)",
         "attempt_ms",
@@ -277,7 +277,7 @@ TRUST_WINDOW = [
     ),
     Device(
         "trust: publish deadline",
-        "A publish ends inside the window",
+        "A publish ends within the trust period",
         "engine/outbox.py",
         "self._publisher.publish(fresh, min(self._timeout_ms, spare_ms))",
         "self._publisher.publish(fresh, self._timeout_ms)",
@@ -322,7 +322,7 @@ LEASE_WATCH = [
     ),
     Device(
         "watch: heard over this connection",
-        "What another connection heard proves nothing",
+        "What another connection saw proves nothing",
         _LEASE,
         "same_line = same_holder and seen.connection == self.connection",
         "same_line = same_holder",
@@ -331,7 +331,7 @@ LEASE_WATCH = [
     ),
     Device(
         "watch: that holder's listener",
-        "What an earlier holder's channel had proves nothing",
+        "Subscribers of an earlier holder's channel prove nothing",
         _LEASE,
         "same_line = same_holder and seen.connection == self.connection",
         "same_line = seen.connection == self.connection",
@@ -340,7 +340,7 @@ LEASE_WATCH = [
     ),
     Device(
         "watch: second look",
-        "One zero is looked at again",
+        "A single zero is checked again",
         _LEASE,
         "return Action.STEAL_CRASHED if looked_again else Action.LOOK_AGAIN",
         "return Action.STEAL_CRASHED",
@@ -376,7 +376,7 @@ LEASE_WATCH = [
     ),
     Device(
         "watch: numsub unknown",
-        "Where NUMSUB cannot be had, the TTL alone decides",
+        "Where NUMSUB is not available, the TTL alone decides",
         _LEASE,
         "zero = seen.listeners == 0 and seen_alive",
         "zero = not seen.listeners and seen_alive",
@@ -392,7 +392,7 @@ LEASE_WATCH = [
     ),
     Device(
         "watch: one and a half TTL",
-        "A holder is not called stuck inside its TTL",
+        "A holder is not called stuck within its TTL",
         _LEASE,
         "if self.still_ms >= ttl_ms * 3 // 2:",
         "if self.still_ms >= ttl_ms // 2:",
@@ -408,7 +408,7 @@ LEASE_WATCH = [
     ),
     Device(
         "wedged: several entries",
-        "One entry that nothing sends costs no leader its lead",
+        "A single entry that is not sent does not cost a leader its lead",
         "core/wedged.py",
         "facts.overdue_count < OVERDUE_AT_LEAST",
         "facts.overdue_count < 1",
@@ -416,7 +416,7 @@ LEASE_WATCH = [
     ),
     Device(
         "wedged: ticks",
-        "A leader that hangs loses its lease by its end only",
+        "A leader that hangs loses its lease only when the lease expires",
         "core/wedged.py",
         "            and seen.ticked_ms > self.ticked_ms\n",
         "",
@@ -432,7 +432,7 @@ LEASE_WATCH = [
     ),
     Device(
         "wedged: the broker",
-        "A standby that does not reach the broker takes no lease for it",
+        "A standby that cannot reach the broker either does not take the lease",
         "core/wedged.py",
         "if self.since_ms is None or not reaches_broker:",
         "if self.since_ms is None:",
@@ -456,7 +456,7 @@ LEASE_WATCH = [
     ),
     Device(
         "watch: the longer TTL",
-        "A holder with a longer TTL is waited for longer",
+        "A standby waits longer for a holder with a longer TTL",
         _LEASE,
         "watch._conclusion(seen, max(ttl_ms, seen.holder_ttl_ms))",
         "watch._conclusion(seen, ttl_ms)",
@@ -491,7 +491,7 @@ CONTENDING = [
     ),
     Device(
         "election: sitting out",
-        "A replica that resigned does not contend for a while",
+        "A replica that resigned does not compete for a while",
         _ELECTION,
         "return now_ms < self._sits_out_until_ms and not unwanted",
         "return False",
@@ -499,7 +499,7 @@ CONTENDING = [
     ),
     Device(
         "election: not for ever",
-        "A replica that resigned contends again if no other takes the lease",
+        "A replica that resigned competes again if no other takes the lease",
         _ELECTION,
         "return now_ms < self._sits_out_until_ms and not unwanted",
         "return now_ms < self._sits_out_until_ms",
@@ -544,7 +544,7 @@ CONTENDING = [
     ),
     Device(
         "election: polls off",
-        "A crash poll of 0 leaves it to the TTL",
+        "With a crash poll of 0, the TTL alone decides",
         _ELECTION,
         "            seen = replace(seen, listeners=None)",
         "            seen = replace(seen)",
@@ -560,15 +560,15 @@ CONTENDING = [
     ),
     Device(
         "server time: wait rounded up",
-        "Waiting an instant out suffices",
+        "After waiting for an instant, that instant has come",
         "core/server_time.py",
         "return max(0, -((self.now_us(monotonic_us) - instant_ms * 1_000) // 1_000))",
         "return max(0, (instant_ms * 1_000 - self.now_us(monotonic_us)) // 1_000)",
         SERVER_TIME,
     ),
     Device(
-        "server time: early anchors anew",
-        "A clock of Redis that stepped back makes no loop spin",
+        "server time: early sets a new anchor",
+        "If Redis' clock steps back, the loop does not spin",
         "engine/claim_results.py",
         "            lead.anchor(now_us)\n",
         "            pass\n",
@@ -576,7 +576,7 @@ CONTENDING = [
     ),
     Device(
         "server time: each tick anchors",
-        "Decisions use Redis' time and no host's",
+        "Decisions use Redis' time, never a host's",
         "engine/loop.py",
         "        lead.anchor(found.now_us)\n",
         "",
@@ -601,7 +601,7 @@ CONTENDING = [
     ),
     Device(
         "stop: flag acted on",
-        "A signal just before the wait is not slept over",
+        "A signal just before the wait ends the wait",
         "beat/stopping.py",
         "            self.act()\n            yield\n",
         "            yield\n",
@@ -609,7 +609,7 @@ CONTENDING = [
     ),
     Device(
         "stop: the rest for the heir",
-        "A stop finishes the packets under way, and begins none",
+        "A stop finishes the packets under way, and starts no others",
         "engine/outbox.py",
         "        if lead.stopping() and not despite_stop:",
         "        if False:",
@@ -618,7 +618,7 @@ CONTENDING = [
     ),
     Device(
         "stop: at most once is finished",
-        "A stop loses nothing that may go only once",
+        "A stop loses no message that may be sent only once",
         "engine/outbox.py",
         "        if lead.stopping() and not despite_stop:",
         "        if lead.stopping():",

@@ -174,7 +174,7 @@ ALL = [
     ),
     Device(
         "shelve: keys that are hashed",
-        "A file made to crash the reader does not",
+        "A file made to crash the reader does not crash it",
         PICKLES,
         "            if isinstance(target, dict) and isinstance(key, _SCALARS):\n",
         "            if isinstance(target, dict):\n",
@@ -182,7 +182,7 @@ ALL = [
     ),
     Device(
         "shelve: operations",
-        "A file made to take for ever does not",
+        "A file made to take forever is given up",
         PICKLES,
         "            if number >= OPERATIONS_MOST:\n",
         "            if False:\n",

@@ -40,7 +40,7 @@ ALL = [
     ),
     Device(
         "names: what deceives",
-        "The API takes no name that acts on a terminal or turns the reading order around",
+        "The API refuses names that control a terminal or reverse the reading order",
         "entries/names.py",
         "not text.isprintable() and any(map(_is_deceiving, text))",
         "False",
@@ -48,7 +48,7 @@ ALL = [
     ),
     Device(
         "names: in a shell",
-        "Completion offers no name that a shell would run a part of",
+        "Completion offers no name that would make a shell run something",
         "cli/completion.py",
         "return shlex.quote(name) == name and not",
         "return not",
@@ -72,7 +72,7 @@ ALL = [
     ),
     Device(
         "names: a bound",
-        "A name is no longer than what scripts pass on in their time",
+        "A name is not longer than scripts can handle in their time",
         "entries/names.py",
         "elif size_bytes > DECLARED_MAX_BYTES:",
         "elif size_bytes < 0:",

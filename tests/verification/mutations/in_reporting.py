@@ -41,7 +41,7 @@ ALL = [
     ),
     Device(
         "report: a damaged record",
-        "A record that cannot be reported does not keep the following ones from it",
+        "A record that cannot be reported does not hold back the next ones",
         "beat/events/watch.py",
         "self._tried(record, now.cluster)",
         "self._report(record, now.cluster)",
@@ -73,7 +73,7 @@ ALL = [
     ),
     Device(
         "alarm: a lost reply",
-        "An alarm is raised although the reply that it is new was lost",
+        "An alarm is raised even if the reply that says it is new was lost",
         "beat/events/promises.py",
         "if is_new or subject in self._uncertain:",
         "if is_new:",
@@ -81,7 +81,7 @@ ALL = [
     ),
     Device(
         "alarm: never an older slot",
-        "A slot is alarmed of once, whichever replica comes to it later",
+        "A slot raises one alarm, whichever replica finds it later",
         "store/promises.py",
         "gt=True, ch=True",
         "ch=True",
@@ -89,7 +89,7 @@ ALL = [
     ),
     Device(
         "alarm: the memory of alarms",
-        "What is remembered of alarms is bounded",
+        "The memory of past alarms is bounded",
         "store/promises.py",
         "if client.zcard(keys.alarmed) > ALARMED_MAX:",
         "if False:",
@@ -97,7 +97,7 @@ ALL = [
     ),
     Device(
         "alarm: a word in the arguments",
-        "What stands in a task's arguments is no promise",
+        "A word in a task's arguments is not taken for a promise",
         "store/promises.py",
         'found = json.loads(raw).get("start_by_ms")',
         'found = json.loads(raw).get("start_by_ms", 7_000)',
@@ -105,7 +105,7 @@ ALL = [
     ),
     Device(
         "alarm: no made-up slot",
-        "A record about no slot, as of an entry that is stored again, raises no alarm",
+        "A record that is not about a slot raises no alarm",
         "beat/events/promises.py",
         "if each.count > 0",
         "if True",
@@ -129,7 +129,7 @@ ALL = [
     ),
     Device(
         "web: an answer that was cut",
-        "An answer that comes byte by byte is cut off, and is no success",
+        "An answer that comes byte by byte is cut off, and does not count as a success",
         "beat/events/delivery.py",
         "if was_cut.is_set():",
         "if False:",
@@ -137,7 +137,7 @@ ALL = [
     ),
     Device(
         "web: redirects",
-        "A redirect is no success, and is not followed",
+        "A redirect does not count as a success, and is not followed",
         "beat/events/delivery.py",
         "if not 200 <= status < 300:",
         "if not 200 <= status < 400:",
@@ -169,7 +169,7 @@ ALL = [
     ),
     Device(
         "log: JSON without lone surrogates",
-        "A name that is not UTF-8 makes no line that readers of JSON refuse",
+        "A name that is not UTF-8 does not produce a line that readers of JSON refuse",
         "beat/json_log.py",
         'text.encode("utf-8", "backslashreplace").decode()',
         "text",

@@ -25,7 +25,7 @@ _BUDGET = "schedules/search_budget.py"
 ALL = [
     Device(
         "budget: a search ends",
-        "No text of a schedule holds up its reader",
+        "No schedule can hold up its reader, whatever its text is",
         _BUDGET,
         "    if meter.spent > meter.limit:\n",
         "    if False:\n",
@@ -41,7 +41,7 @@ ALL = [
     ),
     Device(
         "rrule: what was counted is known",
-        "A question that gives up leaves the next one less to do",
+        "A search that gives up leaves less work for the next one",
         "schedules/recurrence/ending.py",
         "at_ms, number = self._counted = end_ms, number + found",
         "at_ms, number = end_ms, number + found",
@@ -148,7 +148,7 @@ ALL = [
     ),
     Device(
         "interval: strictly after",
-        "A slot follows itself never",
+        "The slot after a slot is never the same slot",
         _INTERVAL,
         "slot_ms = after_ms - since_slot_ms + self.every_ms",
         "slot_ms = after_ms + (-since_slot_ms) % self.every_ms",
@@ -220,7 +220,7 @@ ALL = [
     ),
     Device(
         "rule: strictly after",
-        "A slot follows itself never",
+        "The slot after a slot is never the same slot",
         "schedules/field_rule.py",
         "day, second = divmod(local_s + 1, DAY_S)",
         "day, second = divmod(local_s, DAY_S)",
@@ -228,7 +228,7 @@ ALL = [
     ),
     Device(
         "bounds: start",
-        "No slot before an entry's start, and the one at it",
+        "No slot lies before an entry's start, and the slot at the start counts",
         "core/entry.py",
         "        if self.start_ms is not None:\n"
         "            after_ms = max(after_ms, self.start_ms - 1)\n"

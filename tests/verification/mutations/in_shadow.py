@@ -15,7 +15,7 @@ DESCRIPTION = "tests/unit/beat/shadow/test_description.py"
 ALL = [
     Device(
         "shadow: no broker",
-        "A shadow has no connection that a message could leave by",
+        "A shadow has no connection to send a message with",
         "beat/assembly.py",
         "        if settings.shadow:\n            self.broker",
         "        if False:\n            self.broker",
@@ -39,7 +39,7 @@ ALL = [
     ),
     Device(
         "shadow: an outcome of its own",
-        "No reader takes what a shadow decided for a message that was sent",
+        "No reader mistakes a shadow's decision for a message that was sent",
         f"{SCRIPTS}/claim.lua",
         "record(firing.name, firing.slot, 'shadow', ",
         "record(firing.name, firing.slot, 'sent', ",
@@ -95,7 +95,7 @@ ALL = [
     ),
     Device(
         "diff: unknown, not missing",
-        "What was not watched is never said to be missing",
+        "A slot that was not watched is never reported as missing",
         "core/comparison.py",
         "        if not self._terms.watched.has(from_ms, to_ms):\n",
         "        if False:\n",
@@ -103,7 +103,7 @@ ALL = [
     ),
     Device(
         "diff: ambiguous",
-        "A difference of one of several entries that look alike is not blamed on one of them",
+        "A difference among entries that look alike is not blamed on one of them",
         "core/comparison.py",
         "        if len(names) == 1:\n",
         "        if True:\n",
@@ -111,7 +111,7 @@ ALL = [
     ),
     Device(
         "diff: blind",
-        "Where no message was seen, nothing is said to be missing, and nothing agrees",
+        "If no message was seen, no slot is reported as missing or as the same",
         "client/comparing.py",
         "    if not messages:\n",
         "    if False:\n",
@@ -119,7 +119,7 @@ ALL = [
     ),
     Device(
         "diff: other processes",
-        "What web processes send is not taken for the other beat's",
+        "Messages of web processes are not taken for the other beat's",
         "core/comparison.py",
         "    if len(theirs) < len(messages):\n",
         "    if False:\n",
@@ -127,7 +127,7 @@ ALL = [
     ),
     Device(
         "watcher: the period ends before what waits",
-        "No period is said to be watched whose messages are not stored",
+        "A period does not count as watched until its messages are stored",
         "beat/shadow/watcher.py",
         "self._waiting[0][0] + behind_ms - 1 if self._waiting else redis_ms",
         "redis_ms",
@@ -159,7 +159,7 @@ ALL = [
     ),
     Device(
         "health: one look at a time",
-        "Looks that hang do not add up",
+        "Looks that hang do not pile up",
         "beat/other_schedulers.py",
         "if is_time and (self._thread is None or not self._thread.is_alive()):",
         "if is_time:",

@@ -11,7 +11,7 @@ _COMMON = f"{SCRIPTS}/common.lua"
 ALL = [
     Device(
         "postpone: fence",
-        "Only the leader puts the end of a pause off",
+        "Only the leader postpones the end of a pause",
         f"{SCRIPTS}/postpone.lua",
         "local refused = fenced(ARGV[1], ARGV[2], ARGV[3])",
         "local refused = nil",
@@ -19,7 +19,7 @@ ALL = [
     ),
     Device(
         "postpone: there is a pause",
-        "What is not paused is not looked at again and again",
+        "An entry that is not paused is not checked over and over",
         f"{SCRIPTS}/postpone.lua",
         "ARGV[5] == '' or redis.call('HEXISTS', PAUSED, ARGV[4]) == 0",
         "false",
@@ -51,7 +51,7 @@ ALL = [
     ),
     Device(
         "stored: arguments come back",
-        "What could not be read again is refused at the call",
+        "A value that could not be read back is refused by the call",
         _CODEC,
         "            _check_storable(name, value, entry.name)\n",
         "            pass\n",
@@ -67,7 +67,7 @@ ALL = [
     ),
     Device(
         "stored: states of any length",
-        "A cursor of 5,000 digits quarantines its entry and no more",
+        "A cursor of 5,000 digits quarantines its entry, and affects nothing else",
         _CODEC,
         "(-?[0-9]{1,15})\\|(-?[0-9]{1,15}|)",
         "(-?[0-9]+)\\|(-?[0-9]{1,15}|)",
@@ -75,7 +75,7 @@ ALL = [
     ),
     Device(
         "mend: fence",
-        "Only the leader puts our own keys right",
+        "Only the leader repairs our own keys",
         _MEND,
         "if holder and holder ~= token or not holder and token ~= '' then",
         "if false then",
@@ -115,7 +115,7 @@ ALL = [
     ),
     Device(
         "tick: scores",
-        "A score that is no instant does not keep the tick from ending, nor the entry from firing",
+        "A score that is not an instant neither breaks the tick nor stops the entry",
         f"{SCRIPTS}/tick.lua",
         "    found[i + 1] = int(NOW)\n",
         "",
@@ -131,7 +131,7 @@ ALL = [
     ),
     Device(
         "claim: foreign record",
-        "Something else under the key of a slot does not keep the slot from firing",
+        "A foreign value in the key of a slot does not stop the slot from firing",
         _COMMON,
         "  local fired = redis.pcall('GET', key)\n",
         "  local fired = redis.call('GET', key)\n",
@@ -147,7 +147,7 @@ ALL = [
     ),
     Device(
         "recover: numbers of any length",
-        "An intent of absurd numbers is buried, and the others are resent",
+        "An intent with absurd numbers is given up, and the others are resent",
         f"{SCRIPTS}/recover.lua",
         "#attempts > 6 or #effective > 15",
         "false",
@@ -171,7 +171,7 @@ ALL = [
     ),
     Device(
         "guard: a part fails by itself",
-        "What cannot be read of requests, pauses or intents does not stop dispatch",
+        "Requests, pauses or intents that cannot be read do not stop dispatch",
         "engine/bulkhead.py",
         "            if not self.suspect(error):\n                raise\n",
         "            raise\n",
@@ -179,7 +179,7 @@ ALL = [
     ),
     Device(
         "guard: our keys are suspected",
-        "After a failure that Redis is not to blame for, our own keys are looked at",
+        "After a failure that Redis did not cause, our own keys are checked",
         "engine/loop.py",
         "            self._bulkhead.suspect(error)\n            return",
         "            return",
@@ -187,7 +187,7 @@ ALL = [
     ),
     Device(
         "guard: once for each failure",
-        "Keys that cannot be put right do not keep the loop busy",
+        "Keys that cannot be repaired do not keep the loop busy",
         "engine/bulkhead.py",
         "            self.suspicious = False  # another repair right away would find the same\n",
         "",

@@ -1,4 +1,4 @@
-"""Who else notices that a device is gone: each is tried against suites beside its own.
+"""Which other suites notice that a device is gone: each is tried against suites beside its own.
 
 What keeps "once" or "never lost" (`Device.keeps`) must be caught by suites of two kinds, which do
 not share their fakes: a test of the device itself, and one that only sees what comes of it. Results
@@ -137,7 +137,7 @@ ALONE: dict[str, str] = {
     "outbox: what is under way before what goes only once": "a stop would have to meet two batches",
     "dispatch: one way in a batch": "in a run of the simulation all messages go one way",
     "catch-up: timeline's last slot": "its case is a slot in the very millisecond of a loss",
-    "catch-up: what nobody can know is sent at most once": "the loss explains the repeat as well",
+    "catch-up: uncertain, at most once": "the loss explains the repeat as well",
 }
 
 

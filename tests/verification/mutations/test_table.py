@@ -1,4 +1,4 @@
-"""The table of devices says what is there. Whether each is missed, `make mutations` finds out."""
+"""The table of devices matches the source. `make mutations` finds out whether each is missed."""
 
 from __future__ import annotations
 
@@ -67,5 +67,5 @@ def test_what_was_found_out_is_of_devices_suites_and_tests_that_are_there() -> N
 
 def test_the_page_is_the_table() -> None:
     assert page.PATH.read_text("utf-8") == page.text(), (
-        "write it anew: python -m tests.verification.mutations --write-docs"
+        "write it again: python -m tests.verification.mutations --write-docs"
     )

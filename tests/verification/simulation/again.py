@@ -1,8 +1,8 @@
 """Seeds that failed, run once more at the commit that is checked out now.
 
-A run of a million takes longer than a defect takes to mend. So its figures keep the seeds that
-failed at its own commit, and beside them what became of each at a later one: that is what is
-published, not a run that was repeated until nothing was found.
+A run of a million seeds takes longer than fixing a defect. So its figures keep the seeds that
+failed at its own commit, and beside each its result at a later one. That is what is published, not
+a run that was repeated until nothing was found.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What many runs add up to, and how it is reported: a table for people, JSON for publishing."""
+"""The totals of many runs, and their report: a table for people, JSON for publishing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lives in which one thing happens at the moment that matters: what a planted bug needs to show.
+"""Runs in which one thing happens at the critical moment, which a planted bug needs to show itself.
 
-Drawn seeds come to such moments once in a hundred or in a million runs. Each is made of a seed, and
-the product as it is passes it at every seed.
+Drawn seeds reach such moments once in a hundred or in a million runs. Each of these runs is made
+from a seed, and the unchanged product passes it with every seed.
 """
 
 from __future__ import annotations

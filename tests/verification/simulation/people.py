@@ -1,8 +1,8 @@
 """People who change the schedule during the storm, through the shipped client's own code.
 
 An edit is a short-lived process: it reads, plans and writes over the network, and repeats the
-whole attempt as `habeat.client.calls` does. An edit that lies in wait at a call of the leader
-happens beside network and time, between two steps of the leader: the narrowest race there is.
+whole attempt as `habeat.client.calls` does. An edit that waits at a call of the leader happens
+outside network and time, between two steps of the leader: the narrowest race possible.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One simulated run: a plan, its storm, a quiet phase, a verdict.
 
-The quiet phase ends as soon as all is as it should be (nothing in flight, every entry where the
-clock is, nothing asked for left undone), and then a moment more is watched. It has a limit, and
-what has not recovered by then is a problem: that is the check of liveness.
+The quiet phase ends as soon as all is as it should be (nothing in flight, every entry up to date,
+no request pending), and a moment more is watched. It has a limit, and what has not recovered by
+then is a problem: that is the check of liveness.
 """
 
 from __future__ import annotations

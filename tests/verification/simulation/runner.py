@@ -1,4 +1,4 @@
-"""Many seeds in several processes, with a line of progress, until they are done or enough failed.
+"""Many seeds in several processes, with a line of progress, until all are done or enough fail.
 
 Seeds go to the processes in small portions; figures come back added up. A run that takes a
 processor's time and no virtual time is ended by an alarm and counts as failed, with its seed; a

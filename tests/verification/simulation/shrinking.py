@@ -2,7 +2,7 @@
 
 Troubles are left out one by one, then entries and replicas, then the storm is shortened; each
 step is kept if the run still breaks the same invariant. What is left is what a person has to
-understand. The parts that stay keep their moments, so the history stays recognisable.
+understand. The remaining parts keep their times, so the history stays recognisable.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Troubles that are staged and never drawn: one situation of the election, brought about exactly.
+"""Troubles that are staged and never drawn: one situation of the election, reproduced exactly.
 
 What a standby sees of its leader takes several steps to be misleading, and drawn troubles hardly
 ever come together so. The lives that need them are in lives.py.

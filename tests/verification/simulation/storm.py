@@ -1,4 +1,4 @@
-"""The troubles of a plan, brought about at their moments.
+"""The troubles of a plan, caused at their times.
 
 A trouble is done to the leader, mostly, for that is where it hurts; or it lies in wait at the
 next call of a kind that a leader makes, before the request arrives or between execution and

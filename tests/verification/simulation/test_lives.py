@@ -1,4 +1,4 @@
-"""Each life that was made for a planted bug is clean without one."""
+"""Each run that was made for a planted bug is clean without the bug."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Data that goes away in ways that need more than one step to be noticed."""
+"""Losses of data that take more than one step to notice."""
 
 from dataclasses import replace
 

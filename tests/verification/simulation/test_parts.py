@@ -1,4 +1,4 @@
-"""A run that was interrupted and went on is one run, if it is one."""
+"""A run that was interrupted and continued counts as one run, if it is one."""
 
 from __future__ import annotations
 

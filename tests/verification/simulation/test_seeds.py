@@ -1,4 +1,4 @@
-"""A few seeds with every run of the tests; ``make simulate`` runs as many as one likes."""
+"""A few seeds with every run of the tests; ``make simulate`` runs any number of them."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What only the simulation can know, beside what every history shows.
+"""Checks that only the simulation can make, besides those of every history.
 
 The checker of histories judges writes and messages. Here are conditions that need more: who made
 a call, which subscriptions were open, what was paused, which definition a message was made from.

@@ -1,4 +1,4 @@
-"""Rules: orders by hand, definitions spoilt by hand, export and load, and looking."""
+"""Rules: requests by hand, definitions damaged by hand, export and load, and reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is found, held to what the model says: entries field by field, the ledger slot by slot."""
+"""Compares what is found with the model: entries field by field, the ledger slot by slot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules: time goes by, and the leader does its work."""
+"""Rules: time passes, and the leader does its work."""
 
 from __future__ import annotations
 

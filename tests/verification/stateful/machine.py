@@ -1,4 +1,4 @@
-"""The machine without its rules: a world, a model, and how the two are held against each other."""
+"""The machine without its rules: a world, a model, and how the two are compared."""
 
 from __future__ import annotations
 

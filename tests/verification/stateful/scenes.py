@@ -1,4 +1,4 @@
-"""Rules that are little stories: sequences that chance alone would seldom put together."""
+"""Rules that are short stories: sequences that chance alone would rarely produce."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which slots a schedule has, by brute force: every local time that matches, one by one.
 
-Nothing of habeat is imported. A local time is turned into UTC by asking zoneinfo for both folds
-and seeing which of the two come back to it: two is a fold, none is a gap.
+Nothing of habeat is imported. A local time is converted to UTC by asking zoneinfo for both folds,
+and seeing which of the two convert back to it: two is a fold, none is a gap.
 """
 
 from __future__ import annotations

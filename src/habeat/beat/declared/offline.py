@@ -61,7 +61,7 @@ def read_offline(app: Any, *, with_defaults: bool = False) -> OfflineSchedule:
             given = {**_default_entries(app, given), **given}
         found.timezone = timezone_of(app.conf)
         found.declared = declare(app, given, found.limits, found.policies)
-    except OF_THE_PROJECT as error:  # it is no mapping, or the app has no time zone
+    except OF_THE_PROJECT as error:  # it is not a mapping, or the app has no time zone
         found.problems["beat_schedule"] = _in_words(error)
         return found
     found.given = len(given)

@@ -100,7 +100,7 @@ end
 
 -- Records a loss of data in Redis itself (core/data_loss.py explains the bounds). `answered` is when
 -- the lost timeline last answered the caller, ms; 0 if unknown. `cause` is emptied or restored. A
--- caller that lost the reply declares the same loss again, which is no further event.
+-- caller that lost the reply declares the same loss again, which is not a new event.
 local function declare_loss(answered, cause, who)
   local until_ms = answered > 0 and math.min(answered, NOW) or NOW
   local again = answered > 0 and redis.call('HGET', META, 'history_lost') == int(until_ms)

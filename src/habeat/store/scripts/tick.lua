@@ -26,7 +26,7 @@ if lost_after ~= '' then
   declare_loss(tonumber(lost_after), 'restored', {
     nonce = nonce_of(token), host = ARGV[14] or '', pid = ARGV[15] or '', epoch = epoch_of(token)})
 end
--- Records of :dead are removed when they are too old or too many, at most so many per call.
+-- Records of :dead are removed when they are too old or too many, a bounded number per call.
 local FORGOTTEN = 50
 
 local function forget_dead(age, length)
@@ -47,7 +47,7 @@ local function forget_dead(age, length)
   end
 end
 
--- A shadow's records are held to the bounds of the ledger, at most so many per call. Its watcher
+-- A shadow's records are held to the bounds of the ledger, a bounded number per call. Its watcher
 -- removes them too, and faster, but only while it is connected to the broker.
 local TRIMMED = 200
 

@@ -1,4 +1,4 @@
-"""The file of celery's own beat, as celery writes it, and as anybody else may have."""
+"""The file of celery's own beat, as celery or another program may write it."""
 
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
