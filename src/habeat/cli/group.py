@@ -15,18 +15,17 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import click
 from celery.bin.base import CeleryCommand, handle_preload_options
 
-from habeat.cli.errors import BAD, guarded
-from habeat.client import Client
-from habeat.client.author import system_user
-from habeat.core.change_record import Author, Way
+from habeat.cli.command import GuardedCommand, wants_json
+from habeat.cli.command import bad as bad
+from habeat.cli.command import json_option as json_option
+from habeat.cli.errors import guarded
 
 #: The module of each command, in the order of the help.
 COMMANDS = {
@@ -109,33 +108,11 @@ class Commands(Group):
         return command
 
 
-class HabeatCommand(CeleryCommand):
-    """A command that shows habeat's errors as one sentence and sets the exit status."""
+class HabeatCommand(GuardedCommand, CeleryCommand):
+    """A command of the group: Celery's, with habeat's errors."""
 
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
-    ) -> click.Context:
-        make = partial(super().make_context, info_name, args, parent, **extra)
-        made: click.Context = guarded(wants_json(args), make)
-        return made
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        self._refuse_repetitions(ctx, list(args))
-        left: list[str] = super().parse_args(ctx, args)
-        return left
-
-    def invoke(self, ctx: click.Context) -> Any:
-        invoke = partial(super().invoke, ctx)
-        return guarded(bool(ctx.params.get("as_json")), invoke, self._options())
-
-    def _options(self) -> dict[str, str]:
-        """The options of this command by the names of the API's arguments that they are for."""
-        found = {
-            each.name: max(each.opts, key=len)
-            for each in self.params
-            if isinstance(each, click.Option) and each.name is not None
-        }
-        return {**_ALIASES.get(self.name or "", {}), **found}
+    def options(self) -> dict[str, str]:
+        return {**_ALIASES.get(self.name or "", {}), **super().options()}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options only; Celery's own method adds arguments if they have help."""
@@ -147,18 +124,6 @@ class HabeatCommand(CeleryCommand):
         from habeat.cli.completion import rest_of_name  # not needed by `celery worker`
 
         return [*super().shell_complete(ctx, incomplete), *rest_of_name(ctx, incomplete)]
-
-    def _refuse_repetitions(self, ctx: click.Context, args: list[str]) -> None:
-        """Refuse an option that is given twice, instead of using the last value silently."""
-        if ctx.resilient_parsing:
-            return
-        _, _, order = self.make_parser(ctx).parse_args(args)
-        for option, count in Counter(order).items():
-            if not isinstance(option, click.Option) or option.multiple or count < 2:
-                continue
-            if option.secondary_opts or not option.is_flag:
-                words = " or ".join((*option.opts, *option.secondary_opts))
-                raise click.UsageError(f"{words} can be given only once", ctx)
 
 
 @click.group(name="habeat", cls=Commands)
@@ -174,6 +139,11 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     def decorate(function: Callable[..., None]) -> click.Command:
         @click.pass_context
         def run(ctx: click.Context, /, **given: Any) -> None:
+            # Celery loads this module for each of its commands, `worker` too.
+            from habeat.client import Client
+            from habeat.client.author import system_user
+            from habeat.core.change_record import Author, Way
+
             author = Author(system_user(), Way.CLI)
             with Client(ctx.obj.app, long_timeout=LONG_TIMEOUT_S, by=author) as client:
                 function(client, **given)
@@ -184,11 +154,6 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
         return click.command(name, cls=HabeatCommand)(run)
 
     return decorate
-
-
-def wants_json(args: Sequence[str]) -> bool:
-    """Whether ``--json`` is among arguments that are not parsed yet."""
-    return "--json" in args
 
 
 def on_a_terminal() -> bool:
@@ -205,11 +170,3 @@ def check_terminal(doing: str) -> None:
 def client_app() -> Any:
     """The Celery app that ``-A`` names."""
     return click.get_current_context().obj.app
-
-
-def bad() -> None:
-    """Exit with status 1: the check or the request failed."""
-    click.get_current_context().exit(BAD)
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

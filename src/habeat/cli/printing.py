@@ -12,15 +12,17 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from habeat.cli.wrapping import terminal_columns, wrapped
 from habeat.core.entry import Entry, instant
-from habeat.entries.fields import FIELDS, Field
 from habeat.entries.spans import relative
 from habeat.printable import plural, printable, printable_json
+
+if TYPE_CHECKING:
+    from habeat.entries.fields import Field
 
 GAP = "  "
 #: How far the further lines of a broken line are indented.
@@ -88,6 +90,8 @@ def iso(at: datetime) -> str:
 
 def entry_json(entry: Entry) -> dict[str, Any]:
     """An entry with its condition and state; times in UTC, durations in ms."""
+    from habeat.entries.fields import FIELDS  # a probe prints no entries, and need not import them
+
     state = entry.state
     created = instant(entry.created_ms or None)
     return {

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-import click
-
 from habeat.cli.errors import as_typed
-from habeat.cli.group import bad, command, json_option
+from habeat.cli.group import command, json_option
+from habeat.cli.health import HEALTH_HELP, health_options, say_health
 from habeat.cli.printing import entries_counted, exact, full, pairs, plain, say, say_json, when
 from habeat.client import Client, Replica, SchedulePause, Status
 from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.core.differences import in_words
-from habeat.core.events import EventCode
-from habeat.core.health import Finding, Severity, errors
-from habeat.core.health import error as redis_away
 from habeat.core.leadership import CAUSES
 from habeat.entries.spans import milliseconds
-from habeat.errors import RedisUnavailable
 from habeat.printable import plural
 
 Lines = str | Sequence[str]
@@ -48,69 +42,13 @@ def status_command(client: Client, as_json: bool) -> None:
 
 
 @command("health")
-@click.option(
-    "--require",
-    type=click.Choice(["leader", "replica"]),
-    help="Check only one thing: that some replica leads, or that a beat of this host is alive.",
-)
-@json_option
+@health_options
 def health_command(client: Client, as_json: bool, require: str | None) -> None:
-    """Exit with status 0 if the scheduler is healthy.
-
-    That means: a live leader sends what is due, nothing is overdue beyond its grace, every firing
-    is accounted for, no entry keeps failing, no other scheduler has entries that are missing here
-    or sends them too, and nothing that was given up waits to be resent or purged.
-    """
-    try:
-        status = client.status()
-    except RedisUnavailable as error:
-        if not as_json:
-            raise
-        finding = redis_away(EventCode.REDIS_UNAVAILABLE, str(error))
-        say_json(_health(healthy=False, findings=(finding,)))
-        return bad()
-    if require is not None:
-        return _required(status, require, as_json=as_json)
-    if as_json:
-        say_json(_health(healthy=status.healthy, findings=status.findings))
-    elif status.leader is not None and status.healthy:
-        shadow = ", a shadow that sends nothing" if status.dispatch == "shadow" else ""
-        standbys = plural(len(status.standbys), "standby")
-        say(f"healthy: {status.leader.where} leads, {standbys}{shadow}")
-    else:
-        for finding in status.findings:
-            if finding.severity is Severity.ERROR:
-                say(f"unhealthy: {as_typed(finding.sentence)}", "red")
-                say(f"  next step: {as_typed(finding.next_step)}")
-    if not status.healthy:
-        bad()
+    """Answer as HEALTH_HELP says."""
+    say_health(client.status, require=require, as_json=as_json)
 
 
-def _required(status: Status, what: str, *, as_json: bool) -> None:
-    """Say whether some replica leads, or whether a beat of this host is alive."""
-    if what == "leader":
-        found = status.leader.where if status.leader else None
-        shown = f"{found} leads" if found else "no replica leads"
-    else:
-        host = socket.gethostname()
-        alive = [
-            each.where
-            for each in status.replicas
-            if each.host == host and each.id not in status.quiet_ms and not each.inert
-        ]
-        found = alive[0] if alive else None
-        shown = f"{found} is alive" if found else f"no beat of {host} is alive and may lead"
-    if as_json:
-        say_json({"required": what, "met": found is not None, "replica": found})
-    else:
-        say(f"healthy: {shown}" if found else f"unhealthy: {shown}", "" if found else "red")
-    if found is None:
-        bad()
-
-
-def _health(*, healthy: bool, findings: Sequence[Finding]) -> dict[str, object]:
-    found = [plain(each) for each in findings]
-    return {"healthy": healthy, "problems": errors(findings), "findings": found}
+health_command.help = HEALTH_HELP
 
 
 def status_json(status: Status) -> dict[str, object]:

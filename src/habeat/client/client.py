@@ -491,7 +491,9 @@ class Client:
         """
         grace_ms = self._calls.location.policies.misfire_grace_ms
         found = self._calls.read(
-            lambda session: with_unregistered(session, read_status(session.inspection, grace_ms))
+            lambda session: with_unregistered(
+                session.caller, read_status(session.inspection, grace_ms)
+            )
         )
         if self._calls.guard.scope == Scope():
             return found
@@ -519,7 +521,7 @@ class Client:
         Empty if no beat has led for an hour, or if the leader cannot know.
         """
         found = tuple(entries)
-        return self._calls.read(lambda session: unregistered(session, found))
+        return self._calls.read(lambda session: unregistered(session.known_tasks, found))
 
     def server_time(self) -> datetime:
         """The time by Redis' clock, which decides everything; aware, UTC."""

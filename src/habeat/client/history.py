@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, cast, get_args
 
 from habeat.client.budget import Check, unbounded
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.guard import Scope
+from habeat.client.moments import moment as moment
 from habeat.core.firing import LATE_AFTER_MS, Firing, Outcome
 from habeat.core.lateness import Lateness
 from habeat.errors import ValidationError
 from habeat.printable import plural
-from habeat.schedules.schedule import FIRST_MS, LAST_MS, to_ms
+from habeat.schedules.schedule import to_ms
 from habeat.store.events import Events, Party
 from habeat.store.inspection import Inspection, Record
 
@@ -266,14 +267,6 @@ def drift_of(histograms: Iterable[tuple[str, Lateness]]) -> list[Drift]:
         for entry, lateness in histograms
         if lateness.count
     )
-
-
-def moment(at_ms: int) -> datetime:
-    """Unix milliseconds as an aware datetime in UTC, clamped to the range of slots."""
-    return _EPOCH + timedelta(milliseconds=min(max(at_ms, FIRST_MS), LAST_MS))
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _of(

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import NO_GUARD
-from habeat.client.history import moment
+from habeat.client.moments import moment
+from habeat.client.schedule_pause import SchedulePause as SchedulePause
+from habeat.client.schedule_pause import shown_pause
 from habeat.core.controls import (
     ANY_NUMBER,
     PAUSE,
@@ -29,27 +31,6 @@ from habeat.errors import NotAllowed, SchedulePaused, ValidationError
 from habeat.schedules.schedule import to_ms
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class SchedulePause:
-    """A pause of the whole schedule: since when, until when (None: until it is resumed), and why.
-
-    `by` is who asked for it: the user and host of the process.
-    """
-
-    since: datetime
-    until: datetime | None
-    reason: str
-    by: str
-
-
-def shown_pause(pause: Pause | None) -> SchedulePause | None:
-    """The pause as the API has it."""
-    if pause is None:
-        return None
-    until = None if pause.until_ms is None else moment(pause.until_ms)
-    return SchedulePause(moment(pause.since_ms), until, pause.reason, pause.by)
 
 
 def paused_all(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from habeat.client.history import moment
-from habeat.client.holding import SchedulePause, shown_pause
+from habeat.client.moments import moment
 from habeat.client.replicas import Leader, Replica, replica
+from habeat.client.schedule_pause import SchedulePause, shown_pause
 from habeat.core.circuit import Circuit
 from habeat.core.controls import Controls
 from habeat.core.entry import Entry

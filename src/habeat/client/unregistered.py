@@ -5,37 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from habeat.client.calls import Session
 from habeat.client.status import Status
 from habeat.core.entry import Entry
 from habeat.core.events import EventCode
 from habeat.core.health import warning
 from habeat.printable import plural
+from habeat.store.calling import Caller
+from habeat.store.known_tasks import KnownTasksStore
 
 #: A sentence names this many of the entries.
 NAMED = 5
 
 
-def unregistered(session: Session, entries: Iterable[Entry]) -> dict[str, str]:
+def unregistered(known_tasks: KnownTasksStore, entries: Iterable[Entry]) -> dict[str, str]:
     """The names of those of these entries whose task is not known, with the task.
 
     Empty if the leader cannot know: see `beat/unregistered.py`.
     """
-    known = session.known_tasks.read()
+    known = known_tasks.read()
     if known is None:
         return {}
     tasks = {entry.name: entry.task_name for entry in entries}
     return {name: task for name, task in tasks.items() if not known.has(task)}
 
 
-def with_unregistered(session: Session, status: Status) -> Status:
+def with_unregistered(caller: Caller, status: Status) -> Status:
     """The status with the entries that its leader has found, as far as this is still so."""
     leading = status.leader.replica if status.leader else None
     if leading is None or not leading.unregistered:
         return status
+    # Entries are decoded only now: a probe mostly needs none, and their codec is slow to import.
+    from habeat.store.entries import EntryStore
+
     reported = leading.unregistered
-    stored = session.entries.read(list(reported)).stored
-    found = unregistered(session, (each.entry for each in stored if each.entry is not None))
+    stored = EntryStore(caller).read(list(reported)).stored
+    entries = (each.entry for each in stored if each.entry is not None)
+    found = unregistered(KnownTasksStore(caller), entries)
     count = leading.unregistered_count - (len(reported) - len(found))
     if not found:
         return status

@@ -75,6 +75,14 @@ class StepDown:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredControls:
+    """The controls as stored: their stamp, which each write changes, and their values by field."""
+
+    stamp: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Controls:
     """The controls under one stamp."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: A replica that has registered within this time counts as live.
+LIVE_FOR_MS = 15_000
+
 #: How a leader came to lead, in words.
 CAUSES = {
     "first": "the first leader",

@@ -9,7 +9,6 @@ A higher version is refused.
 
 from __future__ import annotations
 
-import hashlib
 import json as plain_json
 import re
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from kombu.utils import json
 from habeat.core.entry import Entry, EntryState
 from habeat.core.request import Request
 from habeat.entries import shapes, storable
+from habeat.entries.digest import digest_of as digest_of
 from habeat.entries.fields import DEFINITION, FREE, STORED
 from habeat.errors import DefinitionError, HabeatError, ValidationError
 from habeat.printable import kind_of, place
@@ -47,11 +47,6 @@ _NOTHING = object()
 _DEFAULTS = tuple(
     (field.stored, _NOTHING if field.always_stored else field.default) for field in STORED
 )
-
-
-def digest_of(stored: bytes) -> str:
-    """The digest by which scripts compare stored definitions."""
-    return hashlib.sha1(stored, usedforsecurity=False).hexdigest()
 
 
 def encode(entry: Entry, **instead: int) -> bytes:

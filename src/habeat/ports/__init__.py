@@ -6,6 +6,7 @@ fenced call returns `Lost` instead of a result if another token holds the lease,
 Redis has lost data.
 """
 
+from habeat.core.controls import StoredControls as StoredControls
 from habeat.core.data_loss import Known as Known
 from habeat.errors import BrokerUnavailable as BrokerUnavailable
 from habeat.errors import PublishRefused as PublishRefused
@@ -29,7 +30,6 @@ from habeat.ports.dispatch import Queue as Queue
 from habeat.ports.dispatch import Recovered as Recovered
 from habeat.ports.dispatch import Skip as Skip
 from habeat.ports.dispatch import Statuses as Statuses
-from habeat.ports.dispatch import StoredControls as StoredControls
 from habeat.ports.dispatch import StoredRequest as StoredRequest
 from habeat.ports.dispatch import Tick as Tick
 from habeat.ports.host import Clock as Clock

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from habeat.core.circuit import Circuit
+from habeat.core.controls import StoredControls
 from habeat.core.data_loss import Loss
 from habeat.core.firing import Firing, SkippedRun
 from habeat.core.lease import Fence, Token
@@ -37,14 +38,6 @@ class DueEntry:
     def large_bytes(self) -> int:
         """The size of the definition if it is too large; otherwise 0."""
         return int(self.digest.removeprefix(LARGE)) if self.digest.startswith(LARGE) else 0
-
-
-@dataclass(frozen=True, slots=True)
-class StoredControls:
-    """The controls as stored: their stamp, which each write changes, and their values by field."""
-
-    stamp: str
-    fields: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

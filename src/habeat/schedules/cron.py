@@ -26,8 +26,6 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import Any, ClassVar
 
-from croniter import CroniterError, croniter
-
 from habeat.errors import ValidationError
 from habeat.schedules import search_budget
 from habeat.schedules.crontab import WEEKDAYS, Crontab
@@ -282,6 +280,9 @@ def _parsed(
 def _expanded(
     index: int, field: str, hash_id: str | None
 ) -> tuple[tuple[Any, ...], tuple[tuple[int, int], ...]]:
+    # Slow to import; a process that only looks at the schedule may never parse an expression.
+    from croniter import CroniterError, croniter
+
     # Parse the field alone, with stars for the others.
     stars = ["*"] * 6
     # An H for the day of month must yield a day that every month has.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from habeat.ports import Behind, Lost, Statuses, StoreUnavailable, Unfenced
+from habeat.errors import StoreUnavailable
 from habeat.schedules.schedule import FIRST_MS, LAST_MS
 from habeat.store.connection import AnyRedis
 from habeat.store.faults import REDIS_ERRORS, Fault, classify
@@ -141,14 +141,6 @@ class ScriptCall(Generic[Result]):
         return None if reply is None else self._read(reply)
 
 
-def unfenced(reply: Sequence[Any]) -> Unfenced | None:
-    """Why a fenced script refused the call; None if it did not."""
-    word = text(reply[0])
-    if word == "lost":
-        return Lost(text(reply[1]))
-    return Behind(int(reply[1]), int(reply[2])) if word == "behind" else None
-
-
 class AnsweredCall(Generic[Result]):
     """`ports.PendingCall` of a call that has already been answered."""
 
@@ -187,10 +179,3 @@ def optional_ms(raw: bytes | str | int) -> int | None:
 def blank(value: int | None) -> int | str:
     """The reverse: the empty word for None."""
     return "" if value is None else value
-
-
-def statuses(reply: Sequence[Any]) -> Statuses | Unfenced:
-    """The reply of a fenced script that returns one word per item."""
-    if refusal := unfenced(reply):
-        return refusal
-    return Statuses(int(reply[1]), [text(word) for word in reply[3:]], int(reply[2]))

@@ -27,7 +27,7 @@ import socket
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.client import PubSub
@@ -37,7 +37,6 @@ from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
 
 from habeat.config.redis_target import RedisTarget
-from habeat.ports import Clock
 from habeat.store.credentials import of_provider
 from habeat.store.redis_clients import (
     Met,
@@ -51,6 +50,9 @@ from habeat.store.redis_clients import (
     short_timeouts,
     unnamed,
 )
+
+if TYPE_CHECKING:  # a probe, which needs no port, does not import them
+    from habeat.ports import Clock
 
 AnyRedis = redis.Redis | RedisCluster
 

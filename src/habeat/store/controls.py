@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
-from habeat.core.controls import CONTROLS_MAX
-from habeat.entries.codec import digest_of
-from habeat.ports import StoredControls, StoreUnavailable
+from habeat.core.controls import CONTROLS_MAX, StoredControls
+from habeat.entries.digest import digest_of
+from habeat.errors import StoreUnavailable
 from habeat.store.calling import Caller, text
 from habeat.store.pipelining import wire
 

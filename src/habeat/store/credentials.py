@@ -15,12 +15,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.credentials import CredentialProvider
 
-from habeat.ports import Clock
+if TYPE_CHECKING:  # a probe, which needs no port, does not import them
+    from habeat.ports import Clock
+
 
 ASK_EVERY_US = 1_000_000
 #: The longest time between two questions to a slow provider, ...

@@ -31,8 +31,9 @@ from habeat.ports import (
     Unfenced,
 )
 from habeat.printable import ERROR_MAX_CHARS, printable
-from habeat.store.calling import AnsweredCall, Caller, blank, optional_ms, text, unfenced
-from habeat.store.calling import statuses as _statuses
+from habeat.store.calling import AnsweredCall, Caller, blank, optional_ms, text
+from habeat.store.fenced_replies import statuses as _statuses
+from habeat.store.fenced_replies import unfenced
 from habeat.store.pages import DUE
 from habeat.store.pipelining import Packed, wire
 

@@ -23,7 +23,8 @@ from habeat.entries.codec import digest_of, read_state, with_facts
 from habeat.errors import DefinitionError
 from habeat.ports import PendingCall, Statuses, Unfenced
 from habeat.ports.entries import Arrival, Conflict, Mark, Removal, Renaming, Snapshot, Stored, Write
-from habeat.store.calling import Caller, blank, optional_ms, statuses, text, unfenced
+from habeat.store.calling import Caller, blank, optional_ms, text
+from habeat.store.fenced_replies import statuses, unfenced
 from habeat.store.name_index import Bound, Full, NameIndex, Orphans
 from habeat.store.pages import PAGE, pages
 from habeat.store.pipelining import wire

@@ -15,10 +15,10 @@ from typing import Any
 from habeat.core.circuit import Circuit
 from habeat.core.firing import LATE_AFTER_MS, Outcome
 from habeat.core.health import STALLED_AFTER_MS, HealthFacts, Recorded, Trouble, Waiting
+from habeat.core.leadership import LIVE_FOR_MS
 from habeat.printable import printable
 from habeat.store.calling import Caller, optional_ms, text
 from habeat.store.inspection import record_of
-from habeat.store.leases import LIVE_FOR_MS
 from habeat.store.pipelining import wire
 
 #: The most that are read of each: newest records, overdue entries, circuits and reports.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from habeat.core.known_tasks import KnownTasks
-from habeat.ports import StoreUnavailable
+from habeat.errors import StoreUnavailable
 from habeat.store.calling import Caller
 
 KEPT_MS = 3_600_000

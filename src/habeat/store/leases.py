@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from habeat.core.data_loss import Loss
+from habeat.core.leadership import LIVE_FOR_MS as LIVE_FOR_MS
 from habeat.core.leadership import where
 from habeat.core.lease import Observation, Token
 from habeat.core.shadow import why_refused
@@ -14,7 +15,6 @@ from habeat.ports import Clock, Known, LeaderChange, Look, Refused, Registration
 from habeat.printable import printable
 from habeat.store.calling import Caller, optional_ms, text
 
-LIVE_FOR_MS = 15_000
 CONFIG_FORGOTTEN_MS = 60_000
 ROTATION_PAUSE_MS = 60_000
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from habeat.core.leadership import LIVE_FOR_MS
 from habeat.core.lease import Token
 from habeat.store.calling import Caller, optional_ms, text
 from habeat.store.keys import Keys
-from habeat.store.leases import LIVE_FOR_MS
 from habeat.store.replies import holder, objects, whole, words
 
 #: The counters come from two keys, which are read one after the other while firings continue. So a
