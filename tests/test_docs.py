@@ -30,6 +30,7 @@ from celery.bin.beat import beat
 from celery.bin.worker import worker
 
 from habeat.cli import habeat
+from habeat.cli.probe import health as probe
 from habeat.config import SETTINGS, Setting, Settings
 from habeat.core.entry import POLICIES
 from habeat.entries.fields import FIELDS, Field
@@ -387,6 +388,8 @@ def test_every_command_line_is_one_that_its_command_takes(
                     parse(celery[name], name, given, parent)
                 except click.ClickException as error:
                     pytest.fail(f"{name_of(page)}: {shlex.join(words)}: {error.format_message()}")
+            case ["habeat", "health", *given]:
+                probe.make_context("health", list(given))
             case ["python", "-c", code]:
                 ast.parse(code)
             case ["flask" | "uvicorn" | "curl" | "kill" | "pkill", *_]:
