@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from habeat.client.by_hand import backfilled, triggered
 from habeat.client.attempts import Overtaken, _may_pass
+from habeat.client.by_hand import backfilled, triggered
 from habeat.client.editing import Editing
 from habeat.client.guard import NO_GUARD
 from habeat.client.holding import paused_all, resumed_all

@@ -147,7 +147,7 @@ class World:
         self.keys = Keys(PREFIX)
         self.publisher = Publisher(atomic=atomic)
         self.trouble = _Trouble()
-        self._patched = patch("habeat.client.calls.Connections", lambda *a, **k: self._reach())
+        self._patched = patch("habeat.client.attempts.Connections", lambda *a, **k: self._reach())
         self._patched.start()
         self.client = Client("redis://model", prefix=PREFIX, timezone=HOME, sleep=lambda s: None)
         caller = Caller(self._reach(), self.keys)
