@@ -200,7 +200,7 @@ BOUNDS = [
     Device(
         "calls: requests in time",
         "A call sends no request when its time is up",
-        "client/calls.py",
+        "client/attempts.py",
         "            self.budget.check()\n",
         "            pass\n",
         BOUNDED,
