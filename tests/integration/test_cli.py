@@ -1048,7 +1048,7 @@ def test_load_shows_its_progress_on_a_terminal(
 
 def test_redis_away_is_one_sentence_and_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     shell = Shell("redis://:hush@127.0.0.1:1/0")
-    monkeypatch.setattr("habeat.cli.group.Client", lambda app, **_: Client(app, timeout=0.5))
+    monkeypatch.setattr("habeat.client.client.Client", lambda app, **_: Client(app, timeout=0.5))
     started = time.monotonic()
     for argv in (["status"], ["health"], ["list"], ["pause", "a"]):
         done = shell(*argv)
