@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from habeat.cli import habeat as group
 from habeat.cli.completion import entry_names
+from habeat.client import Client
 from habeat.entries.names import DECLARED_MAX_BYTES
 from habeat.errors import EntryNotFound, OwnedByConfig, ValidationError
 from tests.integration.hostile.world import CONTROL, World
@@ -179,11 +180,18 @@ def test_a_name_beyond_the_bound_is_named_and_stops_no_other(
     assert any("lone surrogates" in each for each in said)
 
 
+@pytest.fixture
+def client(valkey: Server) -> Iterator[Client]:
+    """A client without a beat."""
+    with Client(valkey.url(), prefix="habeat:names") as client:
+        yield client
+
+
 @pytest.mark.parametrize("kind", ["no-break space", "ZWNJ", "emoji", "combining", "soft hyphen"])
-def test_the_api_takes_text_of_any_language(world: World, kind: str) -> None:
+def test_the_api_takes_text_of_any_language(client: Client, kind: str) -> None:
     name = "api " + NAMES[kind]
-    assert world.client.add(name, "proj.tick", HOURLY).name == name
-    assert world.client.rename(name, name + "!").name == name + "!"
+    assert client.add(name, "proj.tick", HOURLY).name == name
+    assert client.rename(name, name + "!").name == name + "!"
 
 
 @pytest.mark.parametrize(
@@ -191,11 +199,11 @@ def test_the_api_takes_text_of_any_language(world: World, kind: str) -> None:
     ["bidi controls", "tab", "line breaks", "line separator", "control characters",
      "as long as may be"],
 )  # fmt: skip
-def test_the_api_refuses_names_that_could_deceive(world: World, kind: str) -> None:
+def test_the_api_refuses_names_that_could_deceive(client: Client, kind: str) -> None:
     with pytest.raises(ValidationError, match="invalid name"):
-        world.client.add("api " + NAMES[kind], "proj.tick", HOURLY)
-    world.client.add("api", "proj.tick", HOURLY)
+        client.add("api " + NAMES[kind], "proj.tick", HOURLY)
+    client.add("api", "proj.tick", HOURLY)
     with pytest.raises(ValidationError, match="invalid name"):
-        world.client.rename("api", "api " + NAMES[kind])
+        client.rename("api", "api " + NAMES[kind])
     with pytest.raises(EntryNotFound):
-        world.client.get("api " + NAMES[kind])
+        client.get("api " + NAMES[kind])

@@ -84,23 +84,24 @@ def cleared() -> Iterator[None]:
         return
 
 
-#: The other two go different ways: a message built by Celery, and a task that sends itself.
 SLOW = pytest.mark.slow
 
 
-@pytest.fixture(
-    params=[
-        its_own_apply_async,
-        a_receiver,
-        pytest.param(lazy_arguments, marks=SLOW),
-        pytest.param(a_serializer, marks=SLOW),
-    ]
+# The first two go different ways: a task that sends itself, and a message built by Celery.
+@pytest.mark.parametrize(
+    ("way", "dispatch"),
+    [
+        (its_own_apply_async, "outbox"),
+        (a_receiver, "atomic"),
+        pytest.param(its_own_apply_async, "atomic", marks=SLOW),
+        pytest.param(a_receiver, "outbox", marks=SLOW),
+        *(
+            pytest.param(way, dispatch, marks=SLOW)
+            for way in (lazy_arguments, a_serializer)
+            for dispatch in ("atomic", "outbox")
+        ),
+    ],
 )
-def way(request: pytest.FixtureRequest) -> Callable[[Sleeps], tuple[Celery, dict[str, Any]]]:
-    return request.param  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize("dispatch", ["atomic", "outbox"])
 def test_it_is_named_and_set_aside_and_the_control_misses_no_slot(
     way: Callable[[Sleeps], tuple[Celery, dict[str, Any]]], dispatch: str, valkey: Server
 ) -> None:

@@ -190,7 +190,7 @@ def test_an_exhausted_entry_is_looked_at_no_more() -> None:
 
 
 @pytest.mark.parametrize("misfire", list(Misfire))
-@pytest.mark.parametrize("ttl_ms", [1_000, 6_000])
+@pytest.mark.parametrize("ttl_ms", [1_000, pytest.param(6_000, marks=pytest.mark.slow)])
 def test_no_backlog_is_so_long_that_it_costs_the_lease(misfire: Misfire, ttl_ms: int) -> None:
     """Two days of 300 rules that must be walked: more work than a lease is trusted for."""
     world = World(ttl_ms=ttl_ms, atomic=True, policies=Policies(misfire=misfire, misfire_limit=2))

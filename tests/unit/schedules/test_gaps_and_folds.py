@@ -168,7 +168,12 @@ def test_offsets_with_seconds() -> None:
     assert offset.total_seconds() % 60 != 0 or offset == timedelta(0)
 
 
-@pytest.mark.parametrize("year", [1, 1883, 1969, 2026, 2400])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "year", [1, 1883, 2026, pytest.param(1969, marks=SLOW), pytest.param(2400, marks=SLOW)]
+)
 def test_no_zone_crashes_and_every_slot_shows_the_time_asked_for(year: int) -> None:
     start = datetime(year, 3, 1, tzinfo=UTC)
     for name in sorted(available_timezones() - {"localtime"}):

@@ -12,6 +12,7 @@ from tests.verification.simulation.shrinking import options_of, shrunk, sign_of
 
 SEEDS = 120
 PORTION = 20
+FAST = 60
 #: Seeds that failed once, by what was wrong. What they draw changes as the simulation is extended.
 FAILED_ONCE = {
     6771: "habeat: the circuit of an edited entry was carried over from a turn that had failed",
@@ -27,7 +28,11 @@ FAILED_ONCE = {
 }
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, PORTION))
+def _portion(first: int) -> object:
+    return pytest.param(first, marks=() if first < FAST else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("first", [_portion(first) for first in range(0, SEEDS, PORTION)])
 def test_seeds(first: int) -> None:
     for seed in range(first, first + PORTION):
         problems = Simulation(plan_of(seed)).run().problems
