@@ -198,6 +198,7 @@ class _Assembly:
             self.leases, self.clock, pace, nonce, barred=lambda: preflight.barred
         )
         self.store = _dispatch_store(caller, settings, self.limits.stored_bytes, who)
+        self.receivers = Receivers(app, self.clock)
 
     def add_definitions(self, beat_schedule: BeatSchedule) -> None:
         """What entries of Redis and of `beat_schedule` mean to this replica's code."""
@@ -296,6 +297,7 @@ class _Assembly:
             grace_ms=policies_of(settings).misfire_grace_ms,
             where=f"{identity.host} pid {identity.pid}",
             clock=self.clock,
+            receivers=lambda: self.receivers.failing,
             disconnect=connections.close,
         )
 
@@ -337,7 +339,7 @@ class _Assembly:
         return EventWatch(
             feed=LedgerFeed(caller),
             promises=None if self.settings.shadow else PromiseStore(caller),
-            receivers=Receivers(self.app, self.clock),
+            receivers=self.receivers,
             webhook=self._webhook(),
             pings=Pings(self.settings.pings) if self.settings.pings else None,
             leading=leading,

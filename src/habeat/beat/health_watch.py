@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from habeat.beat.loop_watch import LoopWatch
@@ -48,6 +48,8 @@ WAITING_REPORTED = 20
 #: How lately a standby must have reached the broker to take the lead from a leader that does not.
 BROKER_FRESH_MS = 15_000
 
+#: What each replica has logged when it began to lead, or to stand by.
+LOGGED_AT_ONCE = frozenset({EventCode.LEADER_ACQUIRED.value})
 #: What the leader's own loop logs, with the cause.
 LOGGED_BY_THE_LEADER = frozenset(
     code.value
@@ -90,15 +92,17 @@ class HealthWatch:
         grace_ms: int,
         where: str,
         clock: Clock,
+        receivers: Callable[[], str] = lambda: "",
         disconnect: Callable[[], None] = lambda: None,
     ) -> None:
-        """`disconnect` is called when the thread ends."""
+        """`receivers` says which receivers of signals fail; `disconnect` is called at the end."""
         self._store = store
         self._report = report
         self._election = election
         self._replica = replica
         self._grace_ms = grace_ms
         self._where = where
+        self._receivers = receivers
         self._now_ms: Callable[[], int] = lambda: clock.monotonic_us() // 1_000
         self._disconnect = disconnect
         self.findings: tuple[Finding, ...] = ()
@@ -115,6 +119,7 @@ class HealthWatch:
         self._began: dict[str, int] = {}
         self._reported: dict[str, Any] = {}
         self._reported_ms = 0
+        self._away = False
         self._seen: dict[tuple[str, str], Finding] = {}
         self._told: dict[tuple[str, str], Finding] = {}
         self._suspicion = Suspicion()
@@ -160,10 +165,16 @@ class HealthWatch:
             self._dump.clear()
             self._log_state(now_ms)
         is_new = self._watch_loop(now_ms)
-        if is_new or now_ms >= self._look_ms:
+        if is_new or now_ms >= self._look_ms or self._has_news(now_ms):
             close = self._election.leading or self._replica.rank < CLOSE_RANKS
             self._look_ms = now_ms + (LOOK_EVERY_MS if close else LOOK_SELDOM_MS)
             self._look(now_ms)
+
+    def _has_news(self, now_ms: int) -> bool:
+        """Whether something that only this replica knows has begun or ended since the last look."""
+        return not self._away and _subjects(self._signs(now_ms)) != _subjects(
+            self._reported.items()
+        )
 
     def _watch_loop(self, now_ms: int) -> bool:
         """Whether this look is the first that finds the loop hanging, or running again."""
@@ -199,9 +210,9 @@ class HealthWatch:
                 self._store.withdraw(read.stale)
         except StoreUnavailable as error:
             log.debug("habeat: the health cannot be read: %s", error)
-            self._suspicion = Suspicion()
+            self._suspicion, self._away = Suspicion(), True
             return
-        self._facts = read.facts
+        self._facts, self._away = read.facts, False
         self._offset_ms = read.facts.now_ms - now_ms
         self.findings = assess(read.facts)
         if self._tell():
@@ -240,6 +251,10 @@ class HealthWatch:
         """Whether this process has logged it already, with its cause."""
         if finding.code == EventCode.TICK_HANGS.value and self._hang is not None:
             return True
+        if finding.code in LOGGED_AT_ONCE:
+            return True
+        if finding.code == EventCode.RECEIVER_FAILED.value and self._receivers():
+            return True
         return self._election.leading and finding.code in LOGGED_BY_THE_LEADER
 
     # -- what this replica reports ------------------------------------------------------------
@@ -265,6 +280,12 @@ class HealthWatch:
             since_ms, place = self._hang
             yield "hangs", {"since_ms": since_ms + offset_ms, "what": place}
         leading = self._election.leading or self._hang is not None
+        if failing := self._receivers():
+            since_ms = self._began.setdefault("receivers", now_ms)
+            what = printable(failing, WHAT_MAX_CHARS)
+            yield "receivers", {"since_ms": since_ms + offset_ms, "what": what}
+        else:
+            self._began.pop("receivers", None)
         for name, what in (
             ("broker", report.broker_error if leading else ""),
             ("ticks", report.tick_error),
@@ -341,3 +362,12 @@ class HealthWatch:
         )
         for line in stacks():
             log_event(EventCode.STATE_LOGGED, "habeat: state on request: %s", line)
+
+
+def _subjects(signs: Iterable[tuple[str, Any]]) -> set[str]:
+    """What the signs are about, without the texts and ages that change while they last."""
+    found: set[str] = set()
+    for name, said in signs:
+        found.update(f"waiting {each['entry']}" for each in said if name == "waiting")
+        found.add(name)
+    return found

@@ -68,11 +68,12 @@ def _say_whole(status: Status) -> None:
         shadow = ", a shadow that sends nothing" if status.dispatch == "shadow" else ""
         standbys = plural(len(status.standbys), "standby")
         say(f"healthy: {status.leader.where} leads, {standbys}{shadow}")
-        return
     for finding in status.findings:
         if finding.severity is Severity.ERROR:
             say(f"unhealthy: {as_typed(finding.sentence)}", "red")
             say(f"  next step: {as_typed(finding.next_step)}")
+    for sentence in status.remarks:
+        say(f"note: {as_typed(sentence)}", "yellow")
 
 
 def _say_required(status: Status, what: str, *, as_json: bool) -> None:

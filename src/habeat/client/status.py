@@ -281,14 +281,6 @@ def _deserve_a_look(status: Status) -> Iterator[Finding]:
             )
     for each in status.inert:
         yield warning(EventCode.REPLICA_INERT, f"{each.where} can never lead: {each.inert}")
-    if status.quarantined:
-        count = len(status.quarantined)
-        does = plural(count, "quarantined entry does", "quarantined entries do")
-        yield warning(
-            EventCode.ENTRY_QUARANTINED,
-            f"{does} not fire",
-            entry=next(iter(status.quarantined)) if count == 1 else "",
-        )
     if status.clashes:
         taken = plural(
             len(status.clashes), "name in beat_schedule is", "names in beat_schedule are"
@@ -376,6 +368,8 @@ def _findings_within(scoped: Status, status: Status, names: Collection[str]) -> 
         beyond_grace=scoped.beyond_grace,
         circuits=[(name, each.since_ms) for name, each in scoped.circuits.items()],
         circuit_count=len(scoped.circuits),
+        quarantined=list(scoped.quarantined),
+        quarantined_count=len(scoped.quarantined),
         dead=scoped.dead,
     )
     found = {each.subject: each for each in assess(facts)}

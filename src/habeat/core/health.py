@@ -22,6 +22,7 @@ from enum import StrEnum
 from habeat.core.circuit import CIRCUIT_OPEN
 from habeat.core.events import EVENTS, EventCode
 from habeat.core.firing import Outcome
+from habeat.core.leadership import UNPLANNED, why_led
 from habeat.printable import plural
 
 #: A slot without an outcome for this long, while nothing was recorded or others were sent, is a
@@ -35,6 +36,8 @@ SETTLED_AFTER_MS = 5_000
 FAILED_FOR_MS = 60_000
 #: A loss of data is one for this long: a monitor that asks once a minute has to see it.
 LOST_FOR_MS = 600_000
+#: So is a change of leader that a failure has caused.
+TAKEOVER_FOR_MS = 600_000
 #: At most this many entries get a finding of their own; further ones are counted.
 NAMED = 5
 
@@ -107,7 +110,8 @@ class HealthFacts:
     `leader` is where the leader runs, "" without one. `overdue` has the entries that have been due
     for longer than `STALLED_AFTER_MS`, the oldest first: some of the `overdue_count`. `newest` are
     the newest records of the ledger, the newest first. `in_flight_since` is when the oldest of a
-    few messages in flight was due. `circuits` are entries with an open circuit.
+    few messages in flight was due. `circuits` are entries with an open circuit. `led_after` is
+    where the leader before ran, "" if that is unknown; `leader_cause` is why the lead changed.
     """
 
     now_ms: int
@@ -124,12 +128,17 @@ class HealthFacts:
     waiting: Sequence[Waiting] = ()
     circuits: Sequence[tuple[str, int]] = ()
     circuit_count: int = 0
+    quarantined: Sequence[str] = ()
+    quarantined_count: int = 0
     dead: int = 0
     accounting_off: int = 0
     lost_ms: int | None = None
     broker: Trouble | None = None
     ticks: Sequence[Trouble] = ()
     hangs: Sequence[Trouble] = ()
+    receivers: Sequence[Trouble] = ()
+    leader_cause: str = ""
+    led_after: str = ""
     repaired: Sequence[Trouble] = ()
     undefined: int = 0
     unplaced: int = 0
@@ -158,10 +167,17 @@ def error(
     return Finding(code.value, Severity.ERROR, entry, sentence, since_ms=since_ms, next_step=step)
 
 
-def warning(code: EventCode, sentence: str, *, entry: str = "", next_step: str = "") -> Finding:
+def warning(
+    code: EventCode,
+    sentence: str,
+    *,
+    entry: str = "",
+    since_ms: int | None = None,
+    next_step: str = "",
+) -> Finding:
     """A finding that deserves a look."""
     step = next_step or EVENTS[code].next_step
-    return Finding(code.value, Severity.WARNING, entry, sentence, next_step=step)
+    return Finding(code.value, Severity.WARNING, entry, sentence, since_ms=since_ms, next_step=step)
 
 
 def assess(facts: HealthFacts) -> tuple[Finding, ...]:
@@ -181,6 +197,8 @@ def _leadership(facts: HealthFacts) -> Iterator[Finding]:
             f"no leader; {beside if found else 'no beat is running'}",
             since_ms=facts.last_tick_ms,
         )
+    else:
+        yield from _takeover(facts)
     for each in facts.hangs:
         yield error(
             EventCode.TICK_HANGS,
@@ -193,6 +211,28 @@ def _leadership(facts: HealthFacts) -> Iterator[Finding]:
             EventCode.TICK_FAILED,
             f"the ticks of {each.where} have failed for {_age(facts, each.since_ms)}: {each.what}",
             since_ms=each.since_ms,
+        )
+    for each in facts.receivers:
+        yield error(
+            EventCode.RECEIVER_FAILED,
+            f"signals do not reach all receivers in {each.where}, for "
+            f"{_age(facts, each.since_ms)}: {each.what}",
+            since_ms=each.since_ms,
+        )
+
+
+def _takeover(facts: HealthFacts) -> Iterator[Finding]:
+    """That the leader before failed: its successor may lead before anybody has looked."""
+    since_ms = facts.leader_since_ms
+    if since_ms is None or facts.leader_cause not in UNPLANNED:
+        return
+    if facts.now_ms - since_ms < TAKEOVER_FOR_MS:
+        why = why_led(facts.led_after or "the previous leader", facts.leader_cause, "", None)
+        yield warning(
+            EventCode.LEADER_ACQUIRED,
+            f"{facts.leader} took over {_age(facts, since_ms)} ago: {why}",
+            since_ms=since_ms,
+            next_step="look at the host of the leader before; `history` has the gap",
         )
 
 
@@ -277,6 +317,7 @@ def _entries(facts: HealthFacts) -> Iterator[Finding]:
     yield from _put_off(facts)
     if facts.circuit_count:
         yield _circuits(facts)
+    yield from _quarantined(facts)
 
 
 def _passed_over(facts: HealthFacts) -> Iterator[tuple[str, int]]:
@@ -326,6 +367,19 @@ def _circuits(facts: HealthFacts) -> Finding:
         entry=names[0] if facts.circuit_count == 1 and names else "",
         since_ms=min((since_ms for _, since_ms in facts.circuits), default=None),
     )
+
+
+def _quarantined(facts: HealthFacts) -> Iterator[Finding]:
+    named = sorted(facts.quarantined)[:NAMED]
+    for entry in named:
+        yield warning(
+            EventCode.ENTRY_QUARANTINED,
+            f"entry {entry!r} is quarantined and does not fire",
+            entry=entry,
+        )
+    if facts.quarantined_count > len(named):
+        more = facts.quarantined_count - len(named)
+        yield warning(EventCode.ENTRY_QUARANTINED, f"{_counted(more)} more are quarantined")
 
 
 # -- what is stored ---------------------------------------------------------------------------

@@ -15,6 +15,8 @@ CAUSES = {
     "stuck": "after the previous leader froze",
     "wedged": "after the previous leader ticked and sent nothing",
 }
+#: The causes that are a failure of the leader before.
+UNPLANNED = frozenset({"expired", "crash", "stuck", "wedged"})
 _AFTER = {
     "expired": "the lease of {} expired",
     "crash": "{} crashed",

@@ -69,9 +69,12 @@ class HealthStore:
 def _read(reply: Sequence[Any]) -> Read:
     _, now_us, holder, pttl, leader, live, meta, late, beyond, overdue_count, *rest = reply
     overdue, records, in_flight, intents, dead, circuit_count, circuits, *counts = rest
-    entries, states, signs = counts
+    entries, states, signs, quarantined_count, quarantined = counts
     now_ms = int(now_us) // 1_000
-    claimed, settled, abandoned, since_us, clock, lost = (optional_ms(each) or 0 for each in meta)
+    claimed, settled, abandoned, since_us, clock, lost = (
+        optional_ms(each) or 0 for each in meta[:6]
+    )
+    cause, led_after = meta[6:]
     held = bool(holder) and int(pttl) > 0
     reports = dict(_objects(signs))
     said = [each for each in reports.values() if _is_news(each, now_ms)]
@@ -82,6 +85,8 @@ def _read(reply: Sequence[Any]) -> Read:
         standbys=max(0, int(live) - held),
         leader_since_ms=since_us // 1_000 or None,
         last_tick_ms=clock or None,
+        leader_cause=text(cause),
+        led_after=_before(text(led_after), text(holder)),
         overdue=[(text(name), optional_ms(at) or 0) for name, at in _pairs(overdue)],
         overdue_count=int(overdue_count),
         beyond_grace=int(beyond),
@@ -91,12 +96,15 @@ def _read(reply: Sequence[Any]) -> Read:
         waiting=[each for found in said for each in _waiting(found)],
         circuits=list(_circuits(circuits)),
         circuit_count=int(circuit_count),
+        quarantined=[text(name) for name, _ in _pairs(quarantined)],
+        quarantined_count=int(quarantined_count),
         dead=int(dead),
         accounting_off=claimed - settled - abandoned - int(in_flight),
         lost_ms=lost or None,
         broker=next((each for found in said for each in _trouble(found, "broker")), None),
         ticks=[each for found in said for each in _trouble(found, "ticks")],
         hangs=[each for found in said for each in _trouble(found, "hangs")],
+        receivers=[each for found in said for each in _trouble(found, "receivers")],
         repaired=[each for found in said for each in _trouble(found, "repaired")],
         undefined=max(0, int(states) - int(entries)),
         unplaced=max(0, int(entries) - int(states)),
@@ -129,6 +137,13 @@ def _where(registered: bytes, holder: str) -> str:
     if "host" not in found:
         return f"replica {holder.partition(':')[2]}"
     return f"{found['host']} pid {found.get('pid', '?')}"
+
+
+def _before(words: str, holder: str) -> str:
+    """Where the leader before this holder ran; "" if a release that does not store it has led."""
+    token, _, place = words.partition(" ")
+    pid, _, host = place.partition(" ")
+    return printable(f"{host} pid {pid or '?'}") if token == holder and host else ""
 
 
 def _at(report: Mapping[str, Any]) -> int:

@@ -49,3 +49,22 @@ def test_of_messages_in_flight_only_the_beginning_of_a_few_is_read(
     assert max(map(len, intents)) <= 300
     facts = health.read(60_000).facts
     assert (facts.in_flight, facts.in_flight_since) == (100, 1_000)
+
+
+def test_the_leader_before_is_known_by_its_place(bench: Bench, health: HealthStore) -> None:
+    bench.admin.set(bench.keys.lease, "8:bb", px=60_000)
+    bench.admin.hset(
+        bench.keys.meta, mapping={"leader_cause": "stuck", "led_after": "8:bb 7 alpha"}
+    )
+    facts = health.read(60_000).facts
+    assert (facts.leader_cause, facts.led_after) == ("stuck", "alpha pid 7")
+    bench.admin.set(bench.keys.lease, "9:cc", px=60_000)
+    assert health.read(60_000).facts.led_after == ""
+
+
+def test_quarantined_entries_are_counted_and_some_are_named(
+    bench: Bench, health: HealthStore
+) -> None:
+    bench.admin.hset(bench.keys.quarantine, mapping={f"e{number}": "bad" for number in range(3)})
+    facts = health.read(60_000).facts
+    assert (sorted(facts.quarantined), facts.quarantined_count) == (["e0", "e1", "e2"], 3)

@@ -54,6 +54,7 @@ class Scene:
         self.store = Store(self.clock)
         self.report = LoopReport()
         self.suspects: list[str] = []
+        self.failing = ""
         self.election: Any = SimpleNamespace(
             nonce="n", leading=False, answers=0, barred="", inert="", trust=None, holder="7:a",
             suspect=self.suspects.append,
@@ -67,6 +68,7 @@ class Scene:
             grace_ms=60_000,
             where="beta pid 2",
             clock=self.clock,
+            receivers=lambda: self.failing,
         )
         self.watch._thread = threading.current_thread()  # the test is the thread
         self.watch._loop_thread = threading.get_ident()
@@ -139,6 +141,48 @@ def test_what_is_reported_is_short_however_long_the_error(scene: Scene) -> None:
     scene.report.waits.note("e", "y" * 1_000_000, REDIS_MS, REDIS_MS + 60_000)
     scene.goes(8)
     assert len(str(scene.store.reports["n"])) < 2_000
+
+
+def test_what_begins_or_ends_is_reported_within_a_second(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.election.leading = True
+    scene.goes(4)
+    scene.failing = "the receiver x.y hangs"
+    scene.goes(1)
+    assert scene.store.reports["n"]["receivers"]["what"] == "the receiver x.y hangs"
+    scene.report.waits.note("e", "its schedule fails", REDIS_MS, REDIS_MS + 60_000)
+    scene.goes(1)
+    assert [each["entry"] for each in scene.store.reports["n"]["waiting"]] == ["e"]
+    scene.failing = ""
+    scene.report.waits.over("e")
+    scene.goes(1)
+    assert scene.store.reports == {}
+
+
+def test_without_redis_news_is_no_reason_to_ask_more_often(scene: Scene) -> None:
+    scene.goes(4)
+    scene.store.away = True
+    looks: list[int] = []
+    read = scene.store.read
+
+    def counted(grace_ms: int) -> Read:
+        looks.append(grace_ms)
+        return read(grace_ms)
+
+    scene.store.read = counted  # type: ignore[method-assign]
+    scene.failing = "the receiver x.y hangs"
+    scene.goes(12)
+    assert len(looks) <= 12_000 // LOOK_EVERY_MS + 1
+
+
+def test_a_change_of_leader_is_not_logged_once_more(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.store.given = {"leader_cause": "expired", "leader_since_ms": REDIS_MS}
+    scene.goes(8)
+    assert [each.code for each in scene.watch.findings] == ["leader_acquired"]
+    assert lines(caplog) == []
 
 
 def test_trouble_of_this_process_is_reported_while_it_lasts(scene: Scene) -> None:

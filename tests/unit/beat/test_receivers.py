@@ -73,10 +73,12 @@ def test_a_receiver_that_raises_is_named_once_and_the_others_are_called(
     (line,) = logged(caplog, "receiver_failed")
     assert "test_receivers.test_a_receiver_that_raises" in line
     assert "raises SystemExit('no')" in line
+    assert "raises SystemExit('no')" in receivers.failing
     works.set()
     receivers.send(signal, {})
     until(lambda: len(logged(caplog, "receiver_failed")) == 2, 10, "it works again")
     assert logged(caplog, "receiver_failed")[1].endswith("bad works again")
+    assert receivers.failing == ""
 
 
 def test_a_receiver_that_hangs_holds_up_only_itself_until_it_returns(
@@ -105,6 +107,7 @@ def test_a_receiver_that_hangs_holds_up_only_itself_until_it_returns(
     assert receivers.dropped == 19
     (line,) = logged(caplog, "receiver_failed")
     assert "hung of the signal slot_missed does not return within 0.05 s" in line
+    assert "does not return" in receivers.failing
     assert len(logged(caplog, "events_dropped")) == 1
     let_go.set()
 

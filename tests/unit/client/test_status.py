@@ -143,6 +143,7 @@ def test_what_another_release_says_of_differences_is_no_error(differs: Any) -> N
 
 def test_remarks() -> None:
     found = status(
+        {"quarantined": ["q"], "quarantined_count": 1},
         quarantined={"q": "bad"},
         replicas={
             "n1": {**TOLD, "tzdata": "2026.1", "skew_ms": -4_000, "clashes": ["c"]},

@@ -13,6 +13,7 @@ from habeat.core.health import (
     PASSED_OVER_BY_MS,
     SETTLED_AFTER_MS,
     STALLED_AFTER_MS,
+    TAKEOVER_FOR_MS,
     Finding,
     HealthFacts,
     Recorded,
@@ -173,3 +174,38 @@ def test_only_errors_are_problems() -> None:
     assert (errors(findings), warnings(findings)) == (("bad",), ("look",))
     assert [each.severity for each in findings] == [Severity.ERROR, Severity.WARNING]
     assert findings[0].next_step == EVENTS[EventCode.NO_LEADER].next_step
+
+
+@pytest.mark.parametrize(
+    ("cause", "why"), [("expired", "the lease of b expired"), ("stuck", "b froze")]
+)
+def test_a_leader_that_failed_is_named_for_a_while_after_another_took_over(
+    cause: str, why: str
+) -> None:
+    def seen(ago_ms: int) -> dict[tuple[str, str], Finding]:
+        return found(leader_cause=cause, led_after="b", leader_since_ms=NOW_MS - ago_ms)
+
+    (finding,) = seen(3_000).values()
+    assert finding.code == EventCode.LEADER_ACQUIRED
+    assert finding.severity is Severity.WARNING
+    assert finding.sentence == f"alpha pid 1 took over 3 s ago: {why}"
+    assert seen(TAKEOVER_FOR_MS) == {}
+
+
+@pytest.mark.parametrize("cause", ["first", "released", "", "odd"])
+def test_a_planned_change_of_leader_is_no_finding(cause: str) -> None:
+    assert codes(leader_cause=cause, leader_since_ms=NOW_MS - 3_000) == []
+
+
+def test_a_receiver_that_fails_is_an_error() -> None:
+    (finding,) = found(receivers=[Trouble("alpha pid 1", NOW_MS - 6_000, "x.y hangs")]).values()
+    assert (finding.code, finding.severity) == (EventCode.RECEIVER_FAILED, Severity.ERROR)
+    assert finding.sentence.endswith("in alpha pid 1, for 6 s: x.y hangs")
+
+
+def test_quarantined_entries_are_named_and_the_rest_is_counted() -> None:
+    names = [f"q{number}" for number in range(NAMED + 2)]
+    seen = found(quarantined=names, quarantined_count=50)
+    assert [entry for _, entry in seen] == [*names[:NAMED], ""]
+    assert seen["entry_quarantined", ""].sentence == f"{50 - NAMED} entries more are quarantined"
+    assert {each.severity for each in seen.values()} == {Severity.WARNING}

@@ -54,6 +54,8 @@ class Receivers:
         self._has_thread = False
         self._over = False
         self._trouble = TroubleLog()
+        #: What the receivers that fail do wrong, by name.
+        self._failing: dict[str, str] = {}
         #: How many calls were dropped since the start.
         self.dropped = 0
         self._logged = 0
@@ -62,6 +64,13 @@ class Receivers:
     def room(self) -> int:
         """How many more calls the queue takes."""
         return WAITING_MAX - len(self._waiting)
+
+    @property
+    def failing(self) -> str:
+        """What a receiver does wrong at present, in words; "" if all work."""
+        found = list(self._failing.values())  # one step for other threads
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        return found[0] + more if found else ""
 
     def send(self, signal: EventSignal, facts: Mapping[str, Any]) -> None:
         """Have the signal's receivers called with these facts; returns at once."""
@@ -122,6 +131,7 @@ class Receivers:
             except BaseException as error:  # SystemExit too: the thread goes on with the others
                 self._named(call, f"raises {repr_of(error, ERROR_MAX_CHARS)}")
             else:
+                self._failing.pop(_name(call), None)
                 self._trouble.over(_name(call), "habeat: the receiver %s works again", _name(call))
 
     def _next(self, before: _Call | None) -> _Call | None:
@@ -142,14 +152,9 @@ class Receivers:
 
     def _named(self, call: _Call, what: str) -> None:
         name = _name(call)
-        self._trouble.error(
-            name,
-            EventCode.RECEIVER_FAILED,
-            "habeat: the receiver %s of the signal %s %s; dispatch continues",
-            name,
-            call.signal.name,
-            what,
-        )
+        self._failing[name] = f"the receiver {name} of the signal {call.signal.name} {what}"
+        text = "habeat: %s; dispatch continues"
+        self._trouble.error(name, EventCode.RECEIVER_FAILED, text, self._failing[name])
 
     def _log_dropped(self) -> None:
         """Log when calls begin to be dropped, and how many were once the queue is empty."""

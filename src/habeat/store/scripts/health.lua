@@ -9,9 +9,10 @@
 --          …}, number of late ones, of those beyond the grace, of overdue ones, {name, due ms, …},
 --          {{id, {word, …}}, …}, number in flight, {field, beginning of the
 --          intent, …}, number given up, number of open circuits, {name, circuit, …}, number of
---          entries, of states, {nonce, signs, …}}
+--          entries, of states, {nonce, signs, …}, number of quarantined entries, {name, why, …}}
 
-local FIELDS = {'claimed', 'settled', 'abandoned', 'leader_since', 'clock', 'loss_declared'}
+local FIELDS = {'claimed', 'settled', 'abandoned', 'leader_since', 'clock', 'loss_declared',
+  'leader_cause', 'led_after'}
 
 local function due_before(age)
   return '(' .. int(NOW - tonumber(age))
@@ -56,4 +57,5 @@ return {'ok', int(NOW_US), holder, redis.call('PTTL', LEASE),
   redis.call('XREVRANGE', LEDGER, '+', '-', 'COUNT', ARGV[5]),
   redis.call('HLEN', INFLIGHT), some_intents(), redis.call('HLEN', DEAD),
   redis.call('HLEN', CIRCUITS), sample(CIRCUITS),
-  redis.call('HLEN', ENTRIES), redis.call('HLEN', STATE), sample(BASE .. 'signs')}
+  redis.call('HLEN', ENTRIES), redis.call('HLEN', STATE), sample(BASE .. 'signs'),
+  redis.call('HLEN', QUARANTINE), sample(QUARANTINE)}

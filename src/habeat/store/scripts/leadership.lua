@@ -119,7 +119,8 @@ local function lead(nonce, ttl_ms, cause, known, fresh, place)
   redis.call('HSET', META, 'chains', token)
   redis.call('HSET', META, 'epoch', epoch, 'lease_ttl', ttl_ms, 'leader_since', int(NOW_US),
     'leader_cause', cause, 'leader', token,
-    'leader_at', table.concat({token, place.pid, place.host}, ' '))
+    'leader_at', table.concat({token, place.pid, place.host}, ' '),
+    'led_after', table.concat({token, before.words[6], before.words[4]}, ' '))
   redis.call('HINCRBY', META, 'leader_changes', 1)
   redis.call('HINCRBY', META, 'leader_changes_' .. cause, 1)
   add_event('leader_acquired', who, before.since, int(NOW), cause, before.why, before.words)
