@@ -18,11 +18,20 @@ from habeat.entries import changes
 from habeat.log import log_event
 from habeat.ports import Lost, Unfenced
 from habeat.ports.entries import Stored, Write
+from habeat.schedules.custom import Code
 from habeat.store.entries import EntryStore
 from habeat.store.key_repair import Mended, Mending, Sizes
-from habeat.store.pages import PAGE
+from habeat.store.pages import PAGE, pages
 
 EVERY_MS = 5_000
+#: The pause between pages of positions, if there are few of them, or fewer entries are due at some
+#: time than before: then one of them may have lost its place.
+HURRY_MS = 500
+FEW = 2_000
+#: So many entries are named of those that had lost their place.
+NAMED = 5
+#: So many of those that are rightly not due are remembered.
+JUDGED_MAX = 10_000
 #: Keys that can be derived from the entries. `:paused` cannot: an entry whose pause was lost with
 #: it stays idle until a person acts on it.
 INDEXED = ("due", "owned", "state")
@@ -39,6 +48,9 @@ class Upkeep:
         self._left: list[str] | None = None
         #: What the last check counted; a key that another program deletes shows in it.
         self._sizes: Sizes | None = None
+        self._hurries = False
+        #: The entries that are rightly not due, in this state.
+        self._judged: dict[str, tuple[str, int, int | None]] = {}
         #: Which keys were repaired last, and when by the monotonic clock.
         self.repaired = ("", 0)
         #: Set when entries of beat_schedule were lost; reset by the caller that seeds them again.
@@ -51,6 +63,12 @@ class Upkeep:
         if isinstance(found, Lost):
             self._sizes = None
             return
+        sizes = self._mending.sizes
+        dropped = bool(self._sizes and sizes.due < self._sizes.due)
+        few = sizes.states <= FEW
+        self._hurries = self._mending.position != "0" and (self._hurries or dropped or few)
+        if self._hurries:
+            self._next_ms = now_ms + HURRY_MS
         gone = _gone(self._sizes, self._mending.sizes)
         emptied = bool(self._sizes and self._sizes.due and not self._mending.sizes.due)
         self._sizes = self._mending.sizes
@@ -74,11 +92,45 @@ class Upkeep:
         """
         if now_ms >= self._next_ms:
             self.look(lead.token, lead.ttl_ms, now_ms)
+            if not self._left:  # else the index is rebuilt as a whole
+                self._put_back(lead, self._mending.strays, now_ms)
         if not self._left:
             return None
         names, self._left = self._left[:PAGE], self._left[PAGE:]
         self._index(lead, names)
         return 0 if self._left else None
+
+    def _put_back(self, lead: Lead, names: Sequence[str], now_ms: int) -> None:
+        """Make those entries due again that should be; name them."""
+        placed = []
+        for page in pages(names, PAGE):
+            for stored in self._entries.read(page).stored:
+                state = stored.digest, stored.state.cursor_ms, stored.state.due_ms
+                if self._judged.get(stored.name) == state:
+                    continue
+                write = _put_back(stored)
+                if write is None or _is_asked(stored):
+                    self._remember(stored.name, state)
+                if write is not None and lead.call(partial(self._written, write)) is True:
+                    placed.append(stored.name)
+        if placed:
+            self._say(placed)
+            self.repaired = f"due ({_listed(placed)})"[:200], now_ms
+
+    def _remember(self, name: str, state: tuple[str, int, int | None]) -> None:
+        if len(self._judged) >= JUDGED_MAX:
+            self._judged.clear()
+        self._judged[name] = state
+
+    def _say(self, names: Sequence[str]) -> None:
+        log_event(
+            EventCode.KEYS_REPAIRED,
+            "habeat: the time at which %s due was removed or changed in Redis: %s; corrected",
+            "an entry is" if len(names) == 1 else f"{len(names)} entries are",
+            _listed(names),
+            entry=names[0] if len(names) == 1 else "",
+            key="due",
+        )
 
     def _index(self, lead: Lead, names: Sequence[str]) -> None:
         """Put these entries, and their owners, back into the index."""
@@ -132,6 +184,23 @@ def _placing(stored: Stored, now_ms: int) -> Write | None:
         return None
 
 
+def _put_back(stored: Stored) -> Write | None:
+    try:
+        return changes.put_back(stored)
+    except Exception:  # its schedule raises: that is logged when the entry is next used
+        return None
+
+
+def _is_asked(stored: Stored) -> bool:
+    """Whether only the entry's own code knows if it has slots to come: it is asked once."""
+    return stored.entry is not None and isinstance(stored.entry.schedule, Code)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(map(repr, names[:NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
 def _sentence(mended: Mended) -> str:
     match mended.what:
         case "foreign" if mended.how:
@@ -146,6 +215,10 @@ def _sentence(mended: Mended) -> str:
             )
         case "counter":
             return f"the counter {mended.which!r} was not a number; it restarts at {mended.how}"
+        case "state":
+            return (
+                f"the position of entry {mended.which!r} cannot be read; the entry is checked now"
+            )
         case "seen":
             return f"replica {mended.which!r} was last seen in the future; it was removed"
         case _:

@@ -271,6 +271,25 @@ def indexed(stored: Stored) -> Write | None:
     )
 
 
+def put_back(stored: Stored) -> Write | None:
+    """The write that makes an entry due again; None if it is due when it should be.
+
+    Another program removed it from the index, or set it to a later time. Its cursor stays.
+    """
+    entry, state = stored.entry, stored.state
+    if entry is None or not state.cursor_ms or entry.condition not in ("active", "exhausted"):
+        return None
+    position = position_after(entry, state.cursor_ms)
+    if position.due_ms is None or (entry.end_ms or position.due_ms) < position.due_ms:
+        return None
+    if state.due_ms is not None and state.due_ms <= position.due_ms:
+        return None
+    owned = entry.owner == "config"
+    return Write(
+        stored.name, stored.digest, owned=owned, cursor_ms=state.cursor_ms, position=position
+    )
+
+
 def placed_anew(stored: Stored, now_ms: int) -> Write | None:
     """The write that lets an entry continue from now, if its position was lost; None if it has one.
 

@@ -23,6 +23,8 @@ ORPHANS = 200
 INDEXED = 200
 #: Chains checked for records that are still in the ledger.
 SWEPT = 200
+#: Positions compared with the index of what is due: up to four lookups each.
+POSITIONS = 250
 #: Due requests or intents read to pick some of them, alternating between entries.
 DUE = 250
 

@@ -371,3 +371,37 @@ def test_a_lost_index_of_what_is_due_is_made_anew(
     world.turn_until(lambda: bool(world.admin.zcard(world.keys.due)))
     world.fires(5)
     assert any("the index of what is due is gone" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("how", ["removed", "set to a later time"])
+def test_an_entry_that_lost_its_place_in_the_index_is_due_again_and_is_named(
+    world: World, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    world.client.add("hourly", "proj.tick", 3_600, options={"queue": "another"})
+    world.client.add("off", "proj.tick", 3_600, enabled=False)
+    world.client.add("stopped", "proj.tick", 3_600)
+    world.client.pause("stopped")
+    due = world.admin.zscore(world.keys.due, "hourly")
+    assert due is not None
+    if how == "removed":
+        world.admin.zrem(world.keys.due, "hourly")
+    else:
+        world.admin.zadd(world.keys.due, {"hourly": float(due) + 3_600_000})
+    begins_ms = world.slots()[-1]
+    world.turn_until(lambda: world.admin.zscore(world.keys.due, "hourly") == due)
+    world.turn(1)
+    world.misses_none_since(begins_ms)
+    (line,) = (each for each in caplog.records if getattr(each, "habeat_entry", "") == "hourly")
+    assert "'hourly'; corrected" in line.getMessage()
+    assert world.admin.zcard(world.keys.due) == 2, "what is disabled or paused is not due"
+
+
+def test_an_entry_whose_position_is_garbage_is_quarantined_before_it_is_due(
+    world: World,
+) -> None:
+    world.client.add("hourly", "proj.tick", 3_600, options={"queue": "another"})
+    world.admin.hset(world.keys.state, "hourly", "garbage{")
+    world.turn_until(lambda: bool(world.admin.hexists(world.keys.quarantine, "hourly")))
+    world.fires(2)
+    world.client.resume("hourly")
+    assert world.client.get("hourly").condition == "active"

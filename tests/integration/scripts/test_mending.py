@@ -249,3 +249,33 @@ def test_an_intent_that_cannot_be_read_is_buried(bench: Bench, record: str) -> N
     assert not isinstance(found, Lost)
     assert list(found.intents) == []
     assert bench.admin.hlen(bench.keys.dead) == 2
+
+
+def test_entries_without_a_place_in_the_index_are_found_page_by_page(bench: Bench) -> None:
+    token = bench.lead()
+    now, keys = bench.now_ms, bench.keys
+    due = {"due": now, "late": now - 9_000_000, "soon": now + 599_000, "far": now + 9_000_000}
+    bench.admin.zadd(keys.due, {**due, "custom": now + 9_000_000})
+    names = [*due, "custom", "gone", "paused", "bad"]
+    bench.admin.hset(keys.entries, mapping=dict.fromkeys(names, "{}"))
+    states = {name: f"{now - 1}|{'' if name == 'custom' else now}|1:a||1" for name in names}
+    bench.admin.hset(keys.state, mapping={**states, "orphan": f"{now}|{now}|1:a||1"})
+    bench.admin.hset(keys.paused, "paused", "{}")
+    bench.admin.hset(keys.quarantine, "bad", "why")
+    mending = Mending(bench.caller)
+    assert mending.run(token, TTL_MS, "f") == []
+    assert (sorted(mending.strays), mending.position) == (["far", "gone"], "0")
+    bench.admin.hset(keys.base + "controls", "hold:h", "{}")
+    mending.run(token, TTL_MS, "f")
+    assert mending.strays == ["gone"], "a hold defers entries to its end"
+
+
+def test_an_entry_whose_position_cannot_be_read_is_checked_now(bench: Bench) -> None:
+    token = bench.lead()
+    bench.admin.hset(bench.keys.entries, "e", "{}")
+    bench.admin.hset(bench.keys.state, "e", "garbage{")
+    bench.admin.zadd(bench.keys.due, {"e": bench.now_ms + 3_600_000})
+    assert mended(bench, token) == [("state", "e", "")]
+    found = bench.admin.zscore(bench.keys.due, "e")
+    assert abs(float(found) - bench.now_ms) < 5_000  # type: ignore[arg-type]
+    assert mended(bench, token) == []

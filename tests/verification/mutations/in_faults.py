@@ -199,4 +199,29 @@ ALL = [
         "changes.indexed(stored)",
         "tests/integration/hostile/test_hostile_values.py::test_lost_positions_are_made_anew",
     ),
+    Device(
+        "upkeep: lost places",
+        "An entry that another program took out of the index is due again",
+        "beat/key_upkeep.py",
+        "self._put_back(lead, self._mending.strays, now_ms)",
+        "pass",
+        "tests/integration/hostile/test_hostile_values.py"
+        "::test_an_entry_that_lost_its_place_in_the_index_is_due_again_and_is_named",
+    ),
+    Device(
+        "health: receivers",
+        "Health names a receiver that hangs or raises",
+        "core/health.py",
+        "for each in facts.receivers:",
+        "for each in facts.receivers[:0]:",
+        _HEALTH,
+    ),
+    Device(
+        "health: a leader that failed",
+        "A leader that was frozen or crashed is named after another took over",
+        "core/health.py",
+        "facts.leader_cause not in UNPLANNED",
+        "facts.leader_cause",
+        _HEALTH,
+    ),
 ]

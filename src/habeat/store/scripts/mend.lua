@@ -1,14 +1,18 @@
 -- Repairs habeat's own keys, so that scripts do not fail on them again and again.
 --
 -- ARGV 1 token ('' from a replica that does not lead; then it repairs only if no replica holds the
---      lease), 2 ttl ms, 3 fingerprint of the caller's configuration
--- Returns {'ok', now us, {what, which, how, …}, {number of entries, of states, of due ones}}
+--      lease), 2 ttl ms, 3 fingerprint of the caller's configuration; then, if positions are to be
+--      compared with the index: 4 where the page begins ('0' for the first one), 5 about how many
+-- Returns {'ok', now us, {what, which, how, …}, {number of entries, of states, of due ones},
+--          where the next page begins, {name of an entry that may have lost its place, …}}
 --      or {'lost', holder}
 --
 -- Nothing is deleted that a person may want: a key of a foreign type is renamed to
 -- foreign:<its name>:<now>. Values that can be derived are derived again. An entry or a pause whose
 -- score is not a valid instant becomes due now, and the leader then corrects its time. A counter
--- that is not a number is restarted.
+-- that is not a number is restarted. An entry whose position cannot be read becomes due now, and the
+-- leader then quarantines it. For one that has a position and no place in the index, or a place long
+-- after its slot, only the caller can tell whether it has slots to come.
 -- Replay: safe; a second call finds nothing left to repair.
 
 local KINDS = {
@@ -113,5 +117,40 @@ for _, nonce in ipairs(redis.call('ZRANGEBYSCORE', SEEN, ahead, '+inf', 'LIMIT',
   redis.call('ZREM', SEEN, nonce)  -- if it is alive, it registers again
   tell('seen', nonce, '')
 end
+
+-- A retry is sooner, and so are most offsets. Holds defer entries to their end.
+local LONG_AFTER_MS = 600000
+local has_controls = redis.call('HLEN', BASE .. 'controls') > 0
+
+local function is_long_after(due, slot)
+  return not has_controls and slot ~= ''
+    and due > math.max(NOW, tonumber(slot)) + LONG_AFTER_MS
+end
+
+local function strays(page)
+  local names = {}
+  for i = 1, #page, 2 do
+    local name, slot = page[i], string.match(page[i + 1], '^%-?%d+|(%-?%d*)|[^|]*|%d*|%d+$')
+    local due = tonumber(redis.call('ZSCORE', DUE, name) or nil)
+    if (not slot or not due or is_long_after(due, slot))
+        and redis.call('HEXISTS', PAUSED, name) == 0
+        and redis.call('HEXISTS', QUARANTINE, name) == 0
+        and redis.call('HEXISTS', ENTRIES, name) == 1 then
+      if slot then
+        names[#names + 1] = name
+      elseif not due or due > NOW then
+        redis.call('ZADD', DUE, int(NOW), name)
+        tell('state', name, '')
+      end
+    end
+  end
+  return names
+end
+
+local page = {'0', {}}
+if ARGV[4] then
+  page = redis.call('HSCAN', STATE, ARGV[4], 'COUNT', ARGV[5])
+end
+local found = strays(page[2])
 return {'ok', int(NOW_US), words, {redis.call('HLEN', ENTRIES), redis.call('HLEN', STATE),
-  redis.call('ZCARD', DUE)}}
+  redis.call('ZCARD', DUE)}, page[1], found}
