@@ -125,8 +125,8 @@ class Upkeep:
     def _say(self, names: Sequence[str]) -> None:
         log_event(
             EventCode.KEYS_REPAIRED,
-            "habeat: the time at which %s due was removed or changed in Redis: %s; corrected",
-            "an entry is" if len(names) == 1 else f"{len(names)} entries are",
+            "habeat: the time at which an entry is due was removed or changed in Redis: %s; "
+            "corrected",
             _listed(names),
             entry=names[0] if len(names) == 1 else "",
             key="due",
