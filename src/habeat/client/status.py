@@ -190,6 +190,7 @@ def status_of(facts: Facts, read: Read) -> Status:
     status = replace(status, paused=paused, holds_on=holds.on(facts.now_ms))
     leads = status.leader.where if status.leader else ""
     seen = replace(read.facts, leader=leads, standbys=len(status.standbys))
+    seen = replace(seen, refused=list(status.unstorable))  # by any beat, not only the leader
     found = (*assess(seen), *_other_beats(status), *_deserve_a_look(status))
     return replace(
         status,
@@ -286,11 +287,6 @@ def _deserve_a_look(status: Status) -> Iterator[Finding]:
             len(status.clashes), "name in beat_schedule is", "names in beat_schedule are"
         )
         yield warning(EventCode.NAME_CLASH, f"{taken} taken by entries of the API")
-    if status.unstorable:
-        yield warning(
-            EventCode.ENTRY_REFUSED,
-            f"{_entries(len(status.unstorable))} of beat_schedule cannot be stored",
-        )
     yield from _replicas_that_differ(status)
 
 

@@ -130,6 +130,7 @@ class HealthFacts:
     circuit_count: int = 0
     quarantined: Sequence[str] = ()
     quarantined_count: int = 0
+    refused: Sequence[str] = ()
     dead: int = 0
     accounting_off: int = 0
     lost_ms: int | None = None
@@ -318,6 +319,8 @@ def _entries(facts: HealthFacts) -> Iterator[Finding]:
     if facts.circuit_count:
         yield _circuits(facts)
     yield from _quarantined(facts)
+    if facts.refused:
+        yield _refused(facts.refused)
 
 
 def _passed_over(facts: HealthFacts) -> Iterator[tuple[str, int]]:
@@ -366,6 +369,17 @@ def _circuits(facts: HealthFacts) -> Finding:
         f"{_counted(facts.circuit_count)} {verb} failing: {', '.join(map(repr, names))}{rest}",
         entry=names[0] if facts.circuit_count == 1 and names else "",
         since_ms=min((since_ms for _, since_ms in facts.circuits), default=None),
+    )
+
+
+def _refused(entries: Sequence[str]) -> Finding:
+    more = len(entries) - NAMED
+    rest = f" and {more} more" if more > 0 else ""
+    return warning(
+        EventCode.ENTRY_REFUSED,
+        f"{_counted(len(entries))} of beat_schedule cannot be stored: "
+        f"{', '.join(map(repr, sorted(entries)[:NAMED]))}{rest}",
+        entry=entries[0] if len(entries) == 1 else "",
     )
 
 

@@ -98,6 +98,7 @@ def _read(reply: Sequence[Any]) -> Read:
         circuit_count=int(circuit_count),
         quarantined=[text(name) for name, _ in _pairs(quarantined)],
         quarantined_count=int(quarantined_count),
+        refused=_names(_object(leader).get("unstorable")),
         dead=int(dead),
         accounting_off=claimed - settled - abandoned - int(in_flight),
         lost_ms=lost or None,
@@ -144,6 +145,10 @@ def _before(words: str, holder: str) -> str:
     token, _, place = words.partition(" ")
     pid, _, host = place.partition(" ")
     return printable(f"{host} pid {pid or '?'}") if token == holder and host else ""
+
+
+def _names(found: object) -> Sequence[str]:
+    return [printable(str(name)) for name in found] if isinstance(found, dict) else ()
 
 
 def _at(report: Mapping[str, Any]) -> int:

@@ -68,3 +68,12 @@ def test_quarantined_entries_are_counted_and_some_are_named(
     bench.admin.hset(bench.keys.quarantine, mapping={f"e{number}": "bad" for number in range(3)})
     facts = health.read(60_000).facts
     assert (sorted(facts.quarantined), facts.quarantined_count) == (["e0", "e1", "e2"], 3)
+
+
+def test_what_the_leader_refuses_is_known_however_odd_its_registration(
+    bench: Bench, health: HealthStore
+) -> None:
+    bench.admin.set(bench.keys.lease, "8:bb", px=60_000)
+    for said, names in (('{"u": "why"}', ["u"]), ("[1]", []), ("5", [])):
+        bench.admin.hset(bench.keys.replicas, "bb", f'{{"host": "h", "unstorable": {said}}}')
+        assert list(health.read(60_000).facts.refused) == names

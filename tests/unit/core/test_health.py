@@ -209,3 +209,11 @@ def test_quarantined_entries_are_named_and_the_rest_is_counted() -> None:
     assert [entry for _, entry in seen] == [*names[:NAMED], ""]
     assert seen["entry_quarantined", ""].sentence == f"{50 - NAMED} entries more are quarantined"
     assert {each.severity for each in seen.values()} == {Severity.WARNING}
+
+
+def test_invalid_entries_of_beat_schedule_are_named() -> None:
+    (finding,) = found(refused=["b", "a"]).values()
+    assert (finding.code, finding.severity) == (EventCode.ENTRY_REFUSED, Severity.WARNING)
+    assert finding.sentence == "2 entries of beat_schedule cannot be stored: 'a', 'b'"
+    (finding,) = found(refused=["a"]).values()
+    assert finding.entry == "a"

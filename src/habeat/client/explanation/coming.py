@@ -165,7 +165,8 @@ def _not_claimed(facts: Facts, entry: Entry, due_ms: int) -> Link | None:
     if facts.held is not None:
         return _held_all(facts, facts.held)
     if _is_spent(facts, entry):
-        detail = f"its {plural(entry.max_runs or 0, 'run')} will be used up (max_runs)"
+        used = "is" if entry.runs_left(state.fired) == 0 else "will be"
+        detail = f"its max_runs of {entry.max_runs} {used} used up"
         return _held(facts, detail, "a larger max_runs: celery -A proj habeat update {name}")
     circuit = facts.circuit
     if circuit is None:
