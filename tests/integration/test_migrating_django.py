@@ -101,7 +101,7 @@ def test_rows_are_read_with_their_schedules(app: Celery) -> None:
 
 def test_a_bad_row_never_stops_the_others(app: Celery) -> None:
     from django.db import connection
-    from django_celery_beat.models import ClockedSchedule, CrontabSchedule
+    from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule
 
     zone = CrontabSchedule.objects.create(minute="0", timezone="UTC")
     past = ClockedSchedule.objects.create(clocked_time=NOW - timedelta(days=1))
@@ -110,11 +110,15 @@ def test_a_bad_row_never_stops_the_others(app: Celery) -> None:
     add("past and disabled", clocked=past, one_off=True, enabled=False, last_run_at=None)
     add("unknown zone", crontab=zone)
     add("bad time")
+    add("bad number", interval=IntervalSchedule.objects.create(every=41, period="days"))
     add("good")
     with connection.cursor() as cursor:
         cursor.execute("UPDATE django_celery_beat_crontabschedule SET timezone = 'Mars/Base'")
         bad = "UPDATE django_celery_beat_periodictask SET expires = %s WHERE name = 'bad time'"
         cursor.execute(bad, ["2026-99-99 00:00"])
+        cursor.execute(
+            "UPDATE django_celery_beat_intervalschedule SET every = 'often' WHERE every = 41"
+        )
     found = reading(app)
     assert list(by_name(found)) == ["good"]
     assert refused(found) == {
@@ -123,6 +127,7 @@ def test_a_bad_row_never_stops_the_others(app: Celery) -> None:
         "past and disabled": "its time, 2026-11-28 12:00:00 UTC, is over and it is disabled",
         "unknown zone": "a value of its row cannot be read: ValidationError",
         "bad time": "a value of its row cannot be read: ValueError",
+        "bad number": "a value of its row cannot be read: TypeError",
     }
 
 
@@ -579,8 +584,10 @@ def test_the_command_carries_the_rows_and_takes_them_back(shell: Shell) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     add("tick", last_run_at=now - timedelta(seconds=5), total_run_count=3)
     add("broken", args="[1,")
+    add("without task", task="")
     done = shell("migrate", "--from", "django")
-    assert done.exit_code == 1, "one cannot be carried"
+    assert done.exit_code == 1, "two cannot be carried"
+    assert "invalid task ''" in done.stdout
     assert "from django-celery-beat (sqlite database 'default', " in done.stdout
     assert "nothing was written; to write, give --apply" in done.stdout
     assert shell.json("list") == []

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,23 +129,25 @@ def test_a_prefix_with_entries_of_the_api_while_there_is_none_here(sight: Sight)
 
 
 class Rows:
-    """The rows of django-celery-beat that are enabled."""
+    """The rows of django-celery-beat that are enabled, each with a last run so long ago."""
 
-    def __init__(self, *names: str, lately: bool) -> None:
-        self.names, self.lately = names, lately
+    def __init__(self, *names: str, ago_s: float) -> None:
+        self.names, self.ago_s = names, ago_s
 
     def filter(self, **given: Any) -> Rows:
         if "name__in" in given:
-            return Rows(*set(self.names) & set(given["name__in"]), lately=self.lately)
+            return Rows(*set(self.names) & set(given["name__in"]), ago_s=self.ago_s)
         if "last_run_at__gt" in given:
             from django.conf import settings
 
-            assert (given["last_run_at__gt"].tzinfo is None) is not settings.USE_TZ
-            return Rows(*(self.names if self.lately else ()), lately=self.lately)
+            since = given["last_run_at__gt"]
+            assert (since.tzinfo is None) is not settings.USE_TZ
+            is_after = time.time() - self.ago_s > since.replace(tzinfo=UTC).timestamp()
+            return Rows(*(self.names if is_after else ()), ago_s=self.ago_s)
         return self
 
     def exclude(self, name: str) -> Rows:
-        return Rows(*set(self.names) - {name}, lately=self.lately)
+        return Rows(*set(self.names) - {name}, ago_s=self.ago_s)
 
     def count(self) -> int:
         return len(self.names)
@@ -170,11 +173,19 @@ def django_rows(monkeypatch: pytest.MonkeyPatch) -> Callable[[Rows], None]:
 
 
 def test_rows_of_django_celery_beat(sight: Sight, django_rows: Callable[[Rows], None]) -> None:
-    django_rows(Rows("tick", "other", "celery.backend_cleanup", lately=True))
+    django_rows(Rows("tick", "other", "celery.backend_cleanup", ago_s=-2))
     [found] = sight.look({"tick": TICK})
     assert found == OtherScheduler("django", "its database", 2, shared=1, alive=True)
-    django_rows(Rows("celery.backend_cleanup", lately=True))
+    django_rows(Rows("celery.backend_cleanup", ago_s=-2))
     assert sight.look({"tick": TICK}) == ()
+
+
+def test_a_beat_of_django_that_was_stopped_before_ours_started_is_not_alive(
+    sight: Sight, django_rows: Callable[[Rows], None]
+) -> None:
+    django_rows(Rows("tick", ago_s=5))
+    [found] = sight.look({"tick": TICK})
+    assert not found.alive
 
 
 def test_rows_of_a_project_without_time_zones(
@@ -182,7 +193,7 @@ def test_rows_of_a_project_without_time_zones(
 ) -> None:
     from django.test import override_settings
 
-    django_rows(Rows("tick", lately=True))
+    django_rows(Rows("tick", ago_s=-2))
     with override_settings(USE_TZ=False):
         [found] = sight.look({"tick": TICK})
     assert found.alive

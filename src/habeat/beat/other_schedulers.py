@@ -97,7 +97,9 @@ class OtherSchedulers:
         caller = Caller(connections, Keys(self._settings.key_prefix))
         names, is_empty = self._names(caller), self._is_empty(caller)
         may_adopt = is_empty and not self._settings.shadow
-        lately = moment(self._clock.wall_ms() - WRITTEN_LATELY_S * 1_000)
+        # A beat that was stopped for the switch has run its entries until just before our start.
+        lately_s = max(self._clock.wall_ms() / 1_000 - WRITTEN_LATELY_S, self._started_s)
+        lately = moment(round(lately_s * 1_000))
         looks: dict[Source, Look] = {
             "redbeat": lambda: self._redbeat(caller, names),
             "django": lambda: _django(names, lately),

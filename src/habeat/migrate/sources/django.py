@@ -225,8 +225,7 @@ def _one(
     if row is None:  # deleted since the names were read
         return None
     if isinstance(row, Exception):
-        why = f"a value of its row cannot be read: {type(row).__name__}"
-        return Uncarried(name, why, "correct it in the database, or delete the row")
+        return _unusable(name, row)
     if name == CLEANUP and name not in declared:
         why = "Celery's own, which habeat adds where the result backend needs it"
         return Uncarried(name, why, dropped=True)
@@ -236,6 +235,13 @@ def _one(
         return entry_of(row, settings, now)
     except NotCarried as error:
         return Uncarried(name, error.why, error.advice, error.dropped)
+    except (TypeError, ValueError, ArithmeticError) as error:  # SQLite keeps text in any column
+        return _unusable(name, error)
+
+
+def _unusable(name: str, error: Exception) -> Uncarried:
+    why = f"a value of its row cannot be read: {type(error).__name__}"
+    return Uncarried(name, why, "correct it in the database, or delete the row")
 
 
 def _of_code(name: str, row: Any, settings: DjangoSettings, now: datetime) -> SourceEntry:

@@ -93,7 +93,6 @@ class _Row:
     def _arguments(self, kind: str, schedule: Any) -> dict[str, Any]:
         row = self._row
         arguments = {
-            "task": row.task,
             "schedule": schedule,
             "args": _parsed("args", row.args or "[]", list, "a list"),
             "kwargs": _parsed("kwargs", row.kwargs or "{}", dict, "an object"),
@@ -105,7 +104,8 @@ class _Row:
         }
         if row.one_off and kind != "clocked":
             arguments["max_runs"] = 1
-        return {name: value for name, value in arguments.items() if value not in (None, "")}
+        given = {name: value for name, value in arguments.items() if value not in (None, "")}
+        return {"task": row.task, **given}  # an empty task is named as what is wrong
 
     def _options(self) -> dict[str, Any]:
         row = self._row
