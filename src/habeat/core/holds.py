@@ -56,6 +56,15 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class _Answer:
+    """The end of the window that is on from `from_ms` until `before_ms`; None if none is."""
+
+    from_ms: int
+    before_ms: int
+    end_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A hold on the entries with this prefix and all these tags.
 
@@ -74,10 +83,15 @@ class Window:
     latest: bool = False
     reason: str = ""
     by: str = ""
+    #: The last answers of `end_of`, each with the instants for which it holds.
+    _answers: list[tuple[_Answer, ...]] = field(
+        default_factory=lambda: [()], init=False, repr=False, compare=False
+    )
 
     def concerns(self, entry: Entry) -> bool:
         """Whether the entry is in its scope."""
-        return entry.name.startswith(self.prefix) and set(self.tags) <= set(entry.tags)
+        in_prefix = entry.name.startswith(self.prefix)
+        return in_prefix and (not self.tags or set(self.tags) <= set(entry.tags))
 
     def end_of(self, at_ms: int) -> int | None:
         """The end (exclusive) of the window at this instant; None if there is none."""
@@ -86,11 +100,24 @@ class Window:
             return None
         if self.schedule is None:
             return ends_ms
+        # A leader asks for each entry that is due, and a schedule is slow to ask. The answer is the
+        # same until the window ends or the next one begins, so it is kept. Two, because a slot
+        # that is late is looked at beside the present.
+        kept = self._answers[0]
+        for answer in kept:
+            if answer.from_ms <= at_ms < answer.before_ms:
+                return answer.end_ms
+        found = self._answer(self.schedule, at_ms, ends_ms)
+        self._answers[0] = (found, *kept[:1])
+        return found.end_ms
+
+    def _answer(self, schedule: Schedule, at_ms: int, ends_ms: int) -> _Answer:
         # The first one that has not ended by then.
-        begins_ms = self.schedule.next_after_ms(at_ms - self.for_ms)
+        begins_ms = schedule.next_after_ms(at_ms - self.for_ms)
         if begins_ms is None or begins_ms > at_ms:
-            return None
-        return min(begins_ms + self.for_ms, ends_ms)
+            return _Answer(at_ms, NEVER_MS if begins_ms is None else begins_ms, None)
+        end_ms = begins_ms + self.for_ms
+        return _Answer(at_ms, end_ms, min(end_ms, ends_ms))
 
     def next_begin_ms(self, after_ms: int) -> int | None:
         """When the next window begins, strictly after an instant; None if there is none."""

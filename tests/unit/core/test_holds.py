@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 
@@ -12,7 +14,7 @@ from habeat.core.controls import PAUSE, controls_of, stored_pauses
 from habeat.core.entry import Entry, Misfire, Policies
 from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.holds import PAUSED_ALL, EntryHolds, Holds, Pause, Window
-from habeat.schedules import every
+from habeat.schedules import Interval, every
 
 T = 1_800_000_000_000
 MINUTE, HOUR = 60_000, 3_600_000
@@ -364,3 +366,41 @@ def test_outcomes_of_holds_are_skips() -> None:
     [step] = steps_at(0, held(pauses=[Pause(T)]))
     assert isinstance(step.what, SkippedRun)
     assert step.what.outcome is Outcome.SKIPPED
+
+
+# -- what is kept of a hold's answers ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asked(Interval):
+    """A schedule that notes how often it was asked."""
+
+    times: ClassVar[list[int]] = []
+
+    def next_after_ms(self, after_ms: int) -> int | None:
+        self.times.append(after_ms)
+        return super().next_after_ms(after_ms)
+
+
+def test_a_tick_asks_the_schedule_of_a_hold_once_and_not_for_each_entry() -> None:
+    Asked.times.clear()
+    weekly = window(until_ms=None, schedule=Asked(HOUR, 0), for_ms=10 * MINUTE)
+    holds = Holds((), {"w": weekly})
+    for second in range(20 * 60):
+        now_ms = T + second * 1_000
+        for late_ms in (0, 50, 900):
+            holds.of(entry(f"e{second}")).held(now_ms - late_ms, now_ms - late_ms, now_ms)
+    assert len(Asked.times) <= 10, "a hold that begins, ends, and the slots that are late"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_kept_of_a_hold_never_changes_an_answer(seed: int) -> None:
+    rng = random.Random(seed)
+    every_ms, for_ms = rng.choice([1, 7, 60]) * MINUTE, rng.choice([1, 5, 45, 90]) * MINUTE
+    given = {"until_ms": T + 5 * HOUR, "schedule": Interval(every_ms, 0), "for_ms": for_ms}
+    kept = window(**given)
+    for _ in range(200):
+        at_ms = T + rng.randrange(-HOUR, 6 * HOUR)
+        for each_ms in (at_ms, at_ms + rng.randrange(-for_ms, for_ms), at_ms):
+            assert kept.end_of(each_ms) == window(**given).end_of(each_ms)
+    assert replace(kept, for_ms=1).end_of(T + every_ms + 2) is None, "a copy keeps no answers"
