@@ -22,10 +22,10 @@ from typing import Any, Protocol
 from habeat.beat.loop_watch import LoopWatch
 from habeat.beat.stacks import place_of, stacks
 from habeat.core.events import EventCode
-from habeat.core.health import Finding, HealthFacts, assess
+from habeat.core.health import Finding, HealthFacts, Severity, assess
 from habeat.core.wedged import Suspicion
 from habeat.engine.election import Election
-from habeat.engine.report import LoopReport
+from habeat.engine.report import LoopReport, Waits
 from habeat.log import log_event
 from habeat.ports import Clock, StoreUnavailable
 from habeat.printable import printable
@@ -55,6 +55,7 @@ LOGGED_BY_THE_LEADER = frozenset(
     code.value
     for code in (
         EventCode.BROKER_UNAVAILABLE,
+        EventCode.CALENDAR_MISSING,
         EventCode.CIRCUIT_OPENED,
         EventCode.DATA_LOST,
         EventCode.DEAD_LETTERS,
@@ -229,7 +230,8 @@ class HealthWatch:
                 self._told[subject] = finding
                 log_event(
                     EventCode(finding.code),
-                    "habeat: not healthy: %s; next step: %s",
+                    "habeat: %s: %s; next step: %s",
+                    "not healthy" if finding.severity is Severity.ERROR else "deserves a look",
                     finding.sentence,
                     finding.next_step or "none",
                     entry=finding.entry,
@@ -303,18 +305,13 @@ class HealthWatch:
         if keys and now_ms - repaired_ms < REPAIRED_FOR_MS:
             yield "repaired", {"since_ms": repaired_ms + offset_ms, "what": keys}
         if self._election.leading:
-            waits = report.waits.current(now_ms + offset_ms)
-            listed = [
-                {
-                    "entry": name,
-                    "since_ms": each.since_ms,
-                    "why": printable(each.why, WHAT_MAX_CHARS),
-                    "failed": each.failed,
-                }
-                for name, each in list(waits.items())[:WAITING_REPORTED]
-            ]
-            if listed:
-                yield "waiting", listed
+            for name, waits in (
+                ("waiting", report.waits),
+                ("calendars_missing", report.missing_calendars),
+                ("calendars_ended", report.ended_calendars),
+            ):
+                if listed := _listed(waits, now_ms + offset_ms):
+                    yield name, listed
 
     # -- the standby's part ---------------------------------------------------------------------
 
@@ -368,6 +365,18 @@ def _subjects(signs: Iterable[tuple[str, Any]]) -> set[str]:
     """What the signs are about, without the texts and ages that change while they last."""
     found: set[str] = set()
     for name, said in signs:
-        found.update(f"waiting {each['entry']}" for each in said if name == "waiting")
+        found.update(f"{name} {each['entry']}" for each in said if isinstance(said, list))
         found.add(name)
     return found
+
+
+def _listed(waits: Waits, now_ms: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "entry": name,
+            "since_ms": each.since_ms,
+            "why": printable(each.why, WHAT_MAX_CHARS),
+            "failed": each.failed,
+        }
+        for name, each in list(waits.current(now_ms).items())[:WAITING_REPORTED]
+    ]

@@ -18,6 +18,8 @@ _MS = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Days in a row that are looked at for the end of a run; longer ones are several runs.
 DAYS_IN_A_ROW = 400
+#: From one 29 February to the next: 1896 and 1904, for 1900 was no leap year.
+LEAP_YEAR_WITHIN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,12 @@ class Calendar:
         """The first day in the calendar after a day; None if there is none."""
         at = bisect_right(self.dates, after)
         found = list(self.dates[at : at + 1])
-        for year in (after.year, after.year + 1):
-            for month, day in self.yearly:
+        for month, day in self.yearly:
+            for year in range(after.year, after.year + LEAP_YEAR_WITHIN + 1):
                 each = _date(year, month, day)
                 if each is not None and each > after:
                     found.append(each)
+                    break
         return min(found, default=None)
 
     def end_of(self, slot_ms: int, zone: str) -> int | None:
@@ -64,6 +67,10 @@ class Calendar:
         day = self.next_day(local_date(after_ms, where))
         return None if day is None else midnight_ms(day, where)
 
+    def is_over(self, at_ms: int, zone: str) -> bool:
+        """Whether an instant is after the last day of the calendar; true if it has none."""
+        return self.end_of(at_ms, zone) is None and self.next_begin_ms(at_ms, zone) is None
+
 
 def local_date(at_ms: int, zone: tzinfo) -> date:
     """The date at an instant, in a zone."""
@@ -79,7 +86,7 @@ def midnight_ms(day: date, zone: tzinfo) -> int:
 def _date(year: int, month: int, day: int) -> date | None:
     try:
         return date(year, month, day)
-    except ValueError:  # 29 February
+    except ValueError:  # 29 February, or the year 10000
         return None
 
 

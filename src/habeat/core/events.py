@@ -83,6 +83,7 @@ class EventCode(StrEnum):
     SCHEDULE_RESUMED = "schedule_resumed"
     CONTROLS_DAMAGED = "controls_damaged"
     CALENDAR_MISSING = "calendar_missing"
+    CALENDAR_ENDED = "calendar_ended"
     ENTRY_RESUMED = "entry_resumed"
     RESUME_FAILED = "resume_failed"
     # beat_schedule
@@ -375,6 +376,11 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         _ERROR,
         "An entry names a calendar that does not exist, so it fires on all days.",
         "`calendar set` it, or correct the entry.",
+    ),
+    _E.CALENDAR_ENDED: EventKind(
+        _WARNING,
+        "An entry names a calendar whose days are all past, so it fires on all days.",
+        "`calendar set` it with the days to come, or take it from the entry.",
     ),
     _E.SCHEDULE_RESUMED: EventKind(_WARNING, "Entries that were held are sent again."),
     _E.ENTRY_RESUMED: EventKind(_WARNING, "The pause of an entry is over."),

@@ -112,6 +112,8 @@ class HealthFacts:
     the newest records of the ledger, the newest first. `in_flight_since` is when the oldest of a
     few messages in flight was due. `circuits` are entries with an open circuit. `led_after` is
     where the leader before ran, "" if that is unknown; `leader_cause` is why the lead changed.
+    `missing_calendars` and `ended_calendars` have entries, each with the name of a calendar in the
+    place of the reason.
     """
 
     now_ms: int
@@ -143,6 +145,8 @@ class HealthFacts:
     repaired: Sequence[Trouble] = ()
     undefined: int = 0
     unplaced: int = 0
+    missing_calendars: Sequence[Waiting] = ()
+    ended_calendars: Sequence[Waiting] = ()
 
 
 def errors(findings: Iterable[Finding]) -> tuple[str, ...]:
@@ -321,6 +325,7 @@ def _entries(facts: HealthFacts) -> Iterator[Finding]:
     yield from _quarantined(facts)
     if facts.refused:
         yield _refused(facts.refused)
+    yield from _calendars(facts)
 
 
 def _passed_over(facts: HealthFacts) -> Iterator[tuple[str, int]]:
@@ -357,6 +362,23 @@ def _failed_lately(facts: HealthFacts) -> Iterator[Waiting]:
         lately = facts.now_ms - each.at_ms < FAILED_FOR_MS
         if each.outcome is Outcome.FAILED and lately and not each.reason.startswith(CIRCUIT_OPEN):
             yield Waiting(each.entry, each.at_ms, each.reason, failed=True)
+
+
+def _calendars(facts: HealthFacts) -> Iterator[Finding]:
+    """The entries that fire on all days although they name a calendar."""
+    for code, found, why in (
+        (EventCode.CALENDAR_MISSING, facts.missing_calendars, "which does not exist"),
+        (EventCode.CALENDAR_ENDED, facts.ended_calendars, "whose days are all past"),
+    ):
+        for each in found[:NAMED]:
+            yield warning(
+                code,
+                f"entry {each.entry!r} names the calendar {each.why!r}, {why}: it fires every day",
+                entry=each.entry,
+                since_ms=each.since_ms,
+            )
+        if len(found) > NAMED:
+            yield warning(code, f"{_counted(len(found) - NAMED)} more name a calendar {why}")
 
 
 def _circuits(facts: HealthFacts) -> Finding:

@@ -243,6 +243,11 @@ class Holds:
         """The calendars that an entry names and that do not exist, or cannot be read."""
         return tuple(name for name in entry.calendars if name not in self.calendars)
 
+    def ended(self, entry: Entry, now_ms: int) -> tuple[str, ...]:
+        """The calendars that an entry names and that have no day to come."""
+        holds = self.of(entry)
+        return tuple(each.name for each in holds.calendars if each.is_over(now_ms, holds.zone))
+
     def on(self, now_ms: int) -> tuple[str, ...]:
         """The names of the windows that are on."""
         found = self.windows.values()

@@ -31,6 +31,7 @@ from habeat.core.events import EventCode, Level
 from habeat.engine.atomic import AtomicClaims
 from habeat.engine.building import Building
 from habeat.engine.bulkhead import Bulkhead
+from habeat.engine.calendar_watch import CalendarWatch
 from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
 from habeat.engine.dispatch import Dispatch, Dispatched
@@ -178,6 +179,7 @@ class Engine:
         self.broker_failures = 0
         #: What a watching thread may read.
         self.report = LoopReport(waits=self._lead.waits)
+        self._calendars = CalendarWatch(self.report, self._trouble)
 
     @property
     def prepared(self) -> int:
@@ -393,15 +395,7 @@ class Engine:
         self._circuits.begin(lead, found.due)
         self._circuits.hold_back(planned, lead.now_ms())
         self._aside.run(lead, planned)
-        for entry, calendar in planned.without_calendar:
-            self._trouble.error(
-                f"calendar of {entry}",
-                EventCode.CALENDAR_MISSING,
-                "habeat: entry %r names the calendar %r, which does not exist; it fires every day",
-                entry,
-                calendar,
-                entry=entry,
-            )
+        self._calendars.look(planned.calendars, lead.controls.holds, lead.now_ms())
         return planned
 
     def _send(self, found: Tick, planned: Plan, stale: set[str]) -> bool:

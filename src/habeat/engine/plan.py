@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from habeat.core.catchup import Step
 from habeat.core.entry import Entry
@@ -25,6 +25,19 @@ class PlannedFiring:
     remains: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class CalendarCheck:
+    """A calendar of an entry that does not exist, and one that has no day to come; "" for none.
+
+    `until_ms` is when the entry is due next, and its calendars are looked at again.
+    """
+
+    entry: str
+    missing: str
+    ended: str
+    until_ms: int | None = None
+
+
 @dataclass(slots=True)
 class Plan:
     """What one tick will do."""
@@ -39,8 +52,8 @@ class Plan:
     recovered: list[str] = field(default_factory=list)
     #: Entries whose stored due time is wrong, and the right one (None: never due).
     misplaced: list[tuple[DueEntry, int | None]] = field(default_factory=list)
-    #: Entries, each with the name of a calendar that it has and that does not exist.
-    without_calendar: list[tuple[str, str]] = field(default_factory=list)
+    #: What was found of the calendars of each entry that names some.
+    calendars: list[CalendarCheck] = field(default_factory=list)
     next_due_ms: int | None = None
     #: Firings that will be due so soon that their messages are prepared now.
     ahead: list[PlannedFiring] = field(default_factory=list)
@@ -64,7 +77,7 @@ class Plan:
         self.recovered += other.recovered
         self.misplaced += other.misplaced
         self.ahead += other.ahead
-        self.without_calendar += other.without_calendar
+        self.calendars += [replace(each, until_ms=other.next_due_ms) for each in other.calendars]
         self.note_next(other.next_due_ms)
         self.note_again(other.again_ms)
 

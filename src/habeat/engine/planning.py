@@ -30,9 +30,9 @@ from habeat.core.limits import too_large
 from habeat.core.request import Request
 from habeat.engine.custom_schedules import as_of_ms, out_of_bounds, verdict
 from habeat.engine.patience import COSTLY_MS, SLOW_MS, SLOW_TRIES, Slowness, Tries, pause_ms
+from habeat.engine.plan import CalendarCheck, add_step, due_after
 from habeat.engine.plan import Plan as Plan
 from habeat.engine.plan import PlannedFiring as PlannedFiring
-from habeat.engine.plan import add_step, due_after
 from habeat.entries.changes import POSITION_GONE
 from habeat.errors import DefinitionError
 from habeat.ports import DueEntry, Expected, Next, ScheduleAsker
@@ -165,6 +165,7 @@ class Planner:
                 self._plan_resolved(then, found, item=item, now_ms=item.due_ms, loss=loss, room=2)
         if len(then.firings) == 1 and not then.skips:
             result.ahead += then.firings
+            result.calendars += then.calendars
             result.note_next(then.next_due_ms)
         else:
             result.note_again(item.due_ms)
@@ -295,8 +296,10 @@ class Planner:
             return
         policies, began_us = entry.policies(self._defaults), self._monotonic_us()
         holds = self._holds.of(entry)
-        if entry.calendar and (missing := self._holds.missing(entry)):
-            result.without_calendar.append((entry.name, missing[0]))
+        if entry.calendar:
+            missing, ended = self._holds.missing(entry), self._holds.ended(entry, now_ms)
+            check = CalendarCheck(entry.name, "".join(missing[:1]), "".join(ended[:1]))
+            result.calendars.append(check)
         steps = plan(
             entry,
             policies,

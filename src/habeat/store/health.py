@@ -93,7 +93,7 @@ def _read(reply: Sequence[Any]) -> Read:
         newest=[_recorded(text(at), fields) for at, fields in records],
         in_flight=int(in_flight),
         in_flight_since=min(flown, default=None),
-        waiting=[each for found in said for each in _waiting(found)],
+        waiting=[each for found in said for each in _waiting(found, "waiting")],
         circuits=list(_circuits(circuits)),
         circuit_count=int(circuit_count),
         quarantined=[text(name) for name, _ in _pairs(quarantined)],
@@ -109,6 +109,8 @@ def _read(reply: Sequence[Any]) -> Read:
         repaired=[each for found in said for each in _trouble(found, "repaired")],
         undefined=max(0, int(states) - int(entries)),
         unplaced=max(0, int(entries) - int(states)),
+        missing_calendars=[each for found in said for each in _waiting(found, "calendars_missing")],
+        ended_calendars=[each for found in said for each in _waiting(found, "calendars_ended")],
     )
     stale = [
         nonce for nonce, each in reports.items() if abs(now_ms - _at(each)) > REPORT_FORGOTTEN_MS
@@ -167,8 +169,8 @@ def _trouble(report: Mapping[str, Any], subject: str) -> Iterator[Trouble]:
         yield Trouble(where, _ms(found.get("since_ms")), what)
 
 
-def _waiting(report: Mapping[str, Any]) -> Iterator[Waiting]:
-    found = report.get("waiting")
+def _waiting(report: Mapping[str, Any], subject: str) -> Iterator[Waiting]:
+    found = report.get(subject)
     for each in found if isinstance(found, list) else ():
         if isinstance(each, dict):
             why = printable(str(each.get("why", "?")), WHAT_MAX_CHARS)

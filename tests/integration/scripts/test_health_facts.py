@@ -26,6 +26,15 @@ def test_a_report_is_news_while_it_is_fresh(bench: Bench, health: HealthStore) -
     assert [each.where for each in health.read(60_000).facts.hangs] == ["w"]
 
 
+def test_what_a_leader_reports_of_calendars_is_read(bench: Bench, health: HealthStore) -> None:
+    one = {"entry": "e", "since_ms": bench.now_ms, "why": "de"}
+    said = {"calendars_missing": [one, "?"], "calendars_ended": {"not": "a list"}}
+    health.report("aa", {**said, "where": "w", "at_ms": bench.now_ms})
+    facts = health.read(60_000).facts
+    assert [(each.entry, each.why) for each in facts.missing_calendars] == [("e", "de")]
+    assert (facts.ended_calendars, facts.waiting) == ([], [])
+
+
 def test_a_report_from_before_the_clock_was_set_back_is_no_news(
     bench: Bench, health: HealthStore
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from habeat.beat.health_watch import LOOK_EVERY_MS, HealthWatch
 from habeat.beat.loop_watch import HANGS_AFTER_MS
 from habeat.beat.stacks import place_of, stacks
-from habeat.core.health import HealthFacts
+from habeat.core.health import HealthFacts, Waiting
 from habeat.core.wedged import WEDGED_AFTER_MS
 from habeat.engine.report import LoopReport
 from habeat.ports import StoreUnavailable
@@ -198,6 +198,28 @@ def test_trouble_of_this_process_is_reported_while_it_lasts(scene: Scene) -> Non
     scene.report.waits.over("e")
     scene.goes(8)
     assert scene.store.reports == {}
+
+
+def test_calendars_without_effect_are_reported_and_logged_as_worth_a_look(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.election.leading = True
+    for waits, name in (
+        (scene.report.missing_calendars, "gone"),
+        (scene.report.ended_calendars, "past"),
+    ):
+        waits.note("e", name, REDIS_MS, REDIS_MS + 60_000)
+    scene.goes(4)
+    report = scene.store.reports["n"]
+    assert [report[f"calendars_{word}"][0]["why"] for word in ("missing", "ended")] == [
+        "gone",
+        "past",
+    ]
+    given = [Waiting("e", REDIS_MS, "gone")]
+    scene.store.given = {"missing_calendars": given, "ended_calendars": given}
+    scene.goes(10)
+    assert lines(caplog) == ["calendar_ended"], "the leader's loop logs what is missing"
+    assert caplog.messages[-1].startswith("habeat: deserves a look: entry 'e' names")
 
 
 def test_all_is_well_only_while_the_loop_works_and_slots_get_outcomes(scene: Scene) -> None:

@@ -165,6 +165,18 @@ def test_each_fault_has_its_code(given: dict[str, Any], code: str) -> None:
     assert codes(**given) == [code]
 
 
+def test_calendars_without_effect_deserve_a_look_and_some_of_many_are_named() -> None:
+    many = [Waiting(f"e{at}", NOW_MS - 5_000, "de") for at in range(NAMED + 2)]
+    findings = found(missing_calendars=many, ended_calendars=many[:1])
+    assert errors(findings.values()) == ()
+    one = findings["calendar_missing", "e0"]
+    assert "'de', which does not exist: it fires every day" in one.sentence
+    assert one.since_ms == NOW_MS - 5_000
+    assert "2 entries more name a calendar" in findings["calendar_missing", ""].sentence
+    assert "whose days are all past" in findings["calendar_ended", "e0"].sentence
+    assert len(findings) == NAMED + 2
+
+
 def test_a_loss_of_data_is_over_after_some_time() -> None:
     assert codes(lost_ms=LONG_AGO_MS) == []
 
