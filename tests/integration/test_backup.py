@@ -466,7 +466,11 @@ def test_a_restore_says_what_it_would_do_then_does_it_and_can_be_undone(
     assert "1 added: e" in out
     assert out.splitlines()[-1].endswith(f"habeat restore {file}.undo --apply")
     assert stat.S_IMODE(Path(file + ".undo").stat().st_mode) == 0o600
+    assert "nothing to restore" in shell.ok("restore", file, "--apply")
+    shell.ok("remove", "e", "--yes")
     assert "exists" in shell.fails(2, "restore", file, "--apply")
+    assert "no entries" in shell.ok("list")
+    shell.ok("restore", file, "--apply", "--undo-file", f"{file}.again")
     undone = shell.json("restore", file + ".undo", "--apply")
     assert undone["report"]["removed"] == ["e"]
     assert "no entries" in shell.ok("list")

@@ -192,4 +192,7 @@ def test_the_command_fails_if_it_did_not_happen(bench: Bench, shell: Shell) -> N
     result = shell("step-down")
     assert result.exit_code == 1
     assert "still leads" in result.output
-    assert shell("step-down", "--to", "nowhere").exit_code == 2
+    assert "waiting for the leader" in result.output
+    refused = shell("step-down", "--to", "nowhere")
+    assert refused.exit_code == 2
+    assert "waiting" not in refused.output

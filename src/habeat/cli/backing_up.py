@@ -100,12 +100,16 @@ def written(path: Path, document: dict[str, Any]) -> None:
 
 
 def _keeper(path: Path) -> Callable[[dict[str, Any]], None]:
-    """Writes the undo document; a file from an earlier restore is kept."""
-    if path.exists():
-        raise click.UsageError(
-            f"{path} exists: it undoes an earlier restore; move it away, or give --undo-file"
-        )
-    return lambda document: written(path, document)
+    """Writes the undo document, if there is anything to undo; a file that exists is kept."""
+
+    def keep(document: dict[str, Any]) -> None:
+        if path.exists():
+            raise click.UsageError(
+                f"{path} exists: it undoes an earlier restore; move it away, or give --undo-file"
+            )
+        written(path, document)
+
+    return keep
 
 
 def _read(file: str) -> Any:

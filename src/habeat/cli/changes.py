@@ -1,4 +1,7 @@
-"""The changes of entries: for `show` the last one, for `history --changes` a table."""
+"""The changes of entries: for `show` the last one, for `history --changes` a table.
+
+The table also has those of the whole schedule: pauses, holds, calendars.
+"""
 
 from __future__ import annotations
 
@@ -76,14 +79,26 @@ def _table(*, with_entry: bool) -> Table:
 def _rows(records: Sequence[ChangeRecord], *, with_entry: bool) -> Iterator[list[str | Cell]]:
     for record in records:
         row: list[str | Cell] = [
-            Cell(shown_name(record.entry), keeps="ends"),
+            Cell(_subject(record), keeps="ends"),
             exact(record.at.astimezone()),
-            record.act,
+            f"{_kind(record)} {record.act}".lstrip(),
             record.by or "-",
             record.way,
             _what(record) or "-",
         ]
         yield row if with_entry else row[1:]
+
+
+def _kind(record: ChangeRecord) -> str:
+    """What was changed if it is not an entry: the schedule, a hold, a calendar."""
+    kind = record.control.partition(":")[0]
+    return "schedule" if kind == "pause" else printable(kind)
+
+
+def _subject(record: ChangeRecord) -> str:
+    """The name of the entry, the hold or the calendar; "-" for the schedule as a whole."""
+    name = record.control.partition(":")[2] if record.control else record.entry
+    return shown_name(name) if name else "-"
 
 
 def _what(record: ChangeRecord) -> str:

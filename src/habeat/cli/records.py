@@ -194,7 +194,7 @@ def _event_row(event: Event) -> list[str | Cell]:
         "-",
         "-",
         "-",
-        event.by.where,
+        event.by.where if event.by.id or event.by.host else "-",
         str(event.by.lease_epoch or "-"),
         event.sentence,
     ]

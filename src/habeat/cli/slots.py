@@ -104,7 +104,8 @@ def history_command(
     """Show the outcomes of slots, newest first.
 
     Without a NAME, it shows the outcomes of all entries, and among them what happened to the
-    schedule as a whole: changes of leader, outages of Redis and of the broker, losses of data.
+    schedule as a whole: changes of leader, outages of Redis and of the broker, losses of data,
+    pauses of the whole schedule.
     With --follow, the newest come last, and with --json each record is one line.
     """
     if changes:

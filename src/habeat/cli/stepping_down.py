@@ -20,9 +20,7 @@ def step_down_command(client: Client, to: str | None, as_json: bool) -> None:
     The leader finishes what it is sending, releases its lease, and does not compete for it for ten
     seconds. No slot is lost, and none is sent twice.
     """
-    if not as_json:
-        click.echo("waiting for the leader to hand over …", err=True)
-    done = client.step_down(to)
+    done = client.step_down(to, asked=None if as_json else _say_waiting)
     if as_json:
         say_json({"before": _plain(done.before), "after": _plain(done.after), "gap_ms": _gap(done)})
     elif done.before.lease_epoch == done.after.lease_epoch:
@@ -33,6 +31,10 @@ def step_down_command(client: Client, to: str | None, as_json: bool) -> None:
             "" if gap is None else f", {gap:.0f} ms after {done.before.where} released the lease"
         )
         say(f"{done.after.where} leads now{after}")
+
+
+def _say_waiting() -> None:
+    click.echo("waiting for the leader to hand over …", err=True)
 
 
 def _plain(leader: Leader) -> dict[str, object]:

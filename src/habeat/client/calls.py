@@ -133,7 +133,7 @@ class RetryingCalls(Attempts[Session]):
         return self.read(checked)
 
     def lend(self, session: Session) -> None:
-        session.entries.author = self.author
+        session.entries.author = session.controls.author = self.author
 
     def _check_owner(self, session: Session) -> None:
         if self._ours:

@@ -35,7 +35,10 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
-    """One change of an entry. `at` is aware, in UTC, by Redis' clock; `id` orders the records.
+    """One change of an entry, or of the schedule as a whole.
+
+    `control` is "" for an entry. Otherwise it is "pause", "hold:NAME" or "calendar:NAME", and
+    `entry` is "". `at` is aware, in UTC, by Redis' clock; `id` orders the records.
 
     `act` is "added", "changed", "paused", "resumed", "renamed" or "removed". `by` is who made the
     change, and `way` how: "api", "cli", "admin", "beat_schedule", "load", "restore", "adopt" or
@@ -52,6 +55,7 @@ class ChangeRecord:
     fields: Mapping[str, FieldChange] = field(default_factory=dict)
     before: str = ""
     after: str = ""
+    control: str = ""
 
 
 def changes_of(
@@ -62,15 +66,19 @@ def changes_of(
     *,
     scope: Scope,
     check: Check,
+    with_controls: bool,
 ) -> list[ChangeRecord]:
-    """The newest `limit` changes of one entry, or of all, newest first."""
+    """The newest `limit` changes of one entry, or of all, newest first.
+
+    `with_controls`: whether those of the schedule as a whole are among all.
+    """
     if type(limit) is not int or limit < 1:
         raise ValidationError("limit", limit, "a whole number, 1 or more")
     found: list[ChangeRecord] = []
     for number, logged in enumerate(session.changes.newest_first(from_ms)):
         if number % CHECK_EVERY == 0:
             check(f"{number} records of the change log were read")
-        if name is None or logged.entry == name:
+        if logged.entry == name or (name is None and (with_controls or not logged.control)):
             found.append(_within(_friendly(logged), scope))
             if len(found) == limit or (scope.tag and _begins(found[-1], scope)):
                 break
@@ -94,6 +102,7 @@ def _friendly(logged: LoggedChange) -> ChangeRecord:
         fields=dict(_fields(logged.fields)),
         before=logged.before,
         after=logged.after,
+        control=logged.control,
     )
 
 

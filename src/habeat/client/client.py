@@ -391,7 +391,7 @@ class Client:
         code: str | Iterable[str] = (),
     ) -> Events:
         """What happened to the schedule as a whole, newest first: changes of leader, outages of
-        Redis and of the broker, losses of data.
+        Redis and of the broker, losses of data, pauses of the whole schedule.
 
         `since` and `until` bound when it was stored: moments, or timedeltas before now. With
         `code`, only events with this code, or with one of several. Raises ValidationError, and
@@ -446,6 +446,8 @@ class Client:
     ) -> Changes:
         """The changes of one entry, or of all, newest first: who, when, how, and which fields.
 
+        Those of all include pauses of the whole schedule, holds and calendars (`control`), but not
+        for a client with a guard.
         The log has them for `habeat_changes_age`, and `habeat_changes_length` of them at most. It
         never has the values of arguments. A name that is not in the log has no changes. Raises
         EntryNotFound and NotAllowed for a client with a scope, as `history` does.
@@ -455,7 +457,13 @@ class Client:
         scope = calls.guard.scope
         return calls.read(
             lambda session: changes_of(
-                session, name, _from_ms(session, since), limit, scope=scope, check=calls.check
+                session,
+                name,
+                _from_ms(session, since),
+                limit,
+                scope=scope,
+                check=calls.check,
+                with_controls=calls.guard is NO_GUARD,
             )
         )
 
@@ -1023,16 +1031,19 @@ class Client:
         """
         return calendar_removed(self._calls, name)
 
-    def step_down(self, to: str | None = None) -> HandOver:
+    def step_down(
+        self, to: str | None = None, *, asked: Callable[[], None] | None = None
+    ) -> HandOver:
         """Make the leader hand over to another replica, and wait until that one leads.
 
         The leader finishes what it is sending, releases its lease, and does not compete for it for
         ten seconds. With `to` (the id of a replica, its host, or host:pid), that replica may take
-        the lease first. Takes up to 15 seconds, whatever the client's timeout. Raises NotHandedOver
+        the lease first. Takes up to 15 seconds, whatever the client's timeout; `asked` is called
+        when the leader has been asked and the wait begins. Raises NotHandedOver
         if no other replica leads by then, ValidationError if `to` is not one live standby, and
         NotAllowed for a client with a guard.
         """
-        return stepped_down(self._calls, to)
+        return stepped_down(self._calls, to, asked)
 
     # -- all of it --------------------------------------------------------------------------
 

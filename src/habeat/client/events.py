@@ -47,7 +47,9 @@ class Event:
     are its bounds; None if unknown, or if it still lasts. For a change of leader, they are the last
     sign of the previous leader and the moment when the new one took the lease. `by` is the replica
     that reports it: for a change of leader the new one, and `previous` is the one before. `cause`
-    is one word, `detail` may be the text of an error. Instants are aware, in UTC, by Redis' clock.
+    is one word, `detail` may be the text of an error. A pause of the whole schedule is of no
+    replica: `detail` says who asked for it, and `cause` by which way. Instants are aware, in UTC,
+    by Redis' clock.
     """
 
     id: str
@@ -83,6 +85,11 @@ class Event:
             case EventCode.BROKER_AVAILABLE:
                 after = "" if self.span_ms is None else f" after {milliseconds(self.span_ms)}"
                 return f"the broker takes messages again{after}"
+            case EventCode.SCHEDULE_PAUSED:
+                until = "" if self.until is None else f" until {_iso(self.until)}"
+                return f"the whole schedule was paused{until} {self.detail}".rstrip()
+            case EventCode.SCHEDULE_RESUMED:
+                return f"the whole schedule was resumed {self.detail}".rstrip()
         return _with_detail(self.code.replace("_", " "), self)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
@@ -44,8 +44,13 @@ class HandOver:
     gap: timedelta | None
 
 
-def stepped_down(calls: RetryingCalls, to: str | None) -> HandOver:
-    """Make the leader hand over, and wait until another replica leads. NotHandedOver."""
+def stepped_down(
+    calls: RetryingCalls, to: str | None, asked: Callable[[], None] | None = None
+) -> HandOver:
+    """Make the leader hand over, and wait until another replica leads. NotHandedOver.
+
+    `asked` is called when the leader has been asked, before the wait.
+    """
     if calls.guard is not NO_GUARD:
         raise NotAllowed("", "step_down", "a client without a guard")
     grace_ms = calls.location.policies.misfire_grace_ms
@@ -58,6 +63,8 @@ def stepped_down(calls: RetryingCalls, to: str | None) -> HandOver:
         return HandOver(leader, leader, timedelta())
     token = f"{leader.lease_epoch}:{leader.id}"
     ask(calls, StepDown(token, successor.id if successor else "", 0, who()))
+    if asked is not None:
+        asked()
     return _awaited(calls, leader)
 
 

@@ -12,16 +12,16 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from habeat.core.entry import instant
 from habeat.entries.fields import FIELDS, Field
-
-#: A longer text is cut, and a longer value of another kind is left out.
-VALUE_CHARS_MAX = 300
-#: The values that do not fit are left out.
-RECORD_BYTES_MAX = 4_096
-
-#: Stands for a change whose values are not kept.
-HIDDEN = True
+from habeat.entries.record_values import (
+    HIDDEN,
+    TOO_LONG,
+    Differing,
+    bounded,
+    cut,
+    is_scalar,
+    iso,
+)
 
 #: Options whose values say how a message is sent, and nothing of what is in it.
 _PLAIN_OPTIONS = (
@@ -32,8 +32,6 @@ _PLAIN_OPTIONS = (
 _SECRET = ("args", "kwargs")
 
 _BY_KEY = {field.stored: field for field in FIELDS}
-
-Differing = dict[str, Any]
 
 
 def differing(before: bytes, after: bytes, **also: tuple[Any, Any]) -> bytes:
@@ -46,13 +44,13 @@ def differing(before: bytes, after: bytes, **also: tuple[Any, Any]) -> bytes:
     for key, field in _BY_KEY.items():
         if key in new or key in old:
             found.update(_of_field(field, old.get(key), new.get(key)))
-    found.update({name: [_cut(a), _cut(b)] for name, (a, b) in also.items() if a != b})
-    return _bounded(found)
+    found.update({name: [cut(a), cut(b)] for name, (a, b) in also.items() if a != b})
+    return bounded(found)
 
 
 def pause_of(reason: str | None, until_ms: int | None) -> dict[str, Any]:
     """A pause as the change log has it."""
-    until = None if until_ms is None else _iso(until_ms)
+    until = None if until_ms is None else iso(until_ms)
     return {"paused": reason, "paused_until": until}
 
 
@@ -79,26 +77,22 @@ def _of_field(field: Field, before: Any, after: Any) -> Iterator[tuple[str, Any]
         yield from _of_options(_mapping(before), _mapping(after))
     elif field.name == "task":
         names = [_task_name(before), _task_name(after)]
-        yield field.name, HIDDEN if names[0] == names[1] else list(map(_cut, names))
+        yield field.name, HIDDEN if names[0] == names[1] else list(map(cut, names))
     else:
-        pair = [_cut(_given(field, each)) for each in (before, after)]
-        yield field.name, HIDDEN if _TOO_LONG in pair else pair
+        pair = [cut(_given(field, each)) for each in (before, after)]
+        yield field.name, HIDDEN if TOO_LONG in pair else pair
 
 
 def _of_options(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name in sorted({*before, *after}):
         pair = [before.get(name), after.get(name)]
         if pair[0] != pair[1]:
-            plain = name in _PLAIN_OPTIONS and all(map(_is_scalar, pair))
-            yield f"options.{_cut(name)}", list(map(_cut, pair)) if plain else HIDDEN
+            plain = name in _PLAIN_OPTIONS and all(map(is_scalar, pair))
+            yield f"options.{cut(name)}", list(map(cut, pair)) if plain else HIDDEN
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _is_scalar(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float | bool)
 
 
 def _task_name(value: Any) -> Any:
@@ -111,44 +105,5 @@ def _given(field: Field, value: Any) -> Any:
     if value is None or not isinstance(value, int) or isinstance(value, bool):
         return value
     if field.is_instant:
-        return _iso(value)
+        return iso(value)
     return value / 1_000 if field.is_span else value
-
-
-def _iso(at_ms: int) -> Any:
-    try:
-        found = instant(at_ms)
-        return found and found.isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):  # not an instant: the definition is damaged
-        return at_ms
-
-
-_TOO_LONG = object()
-
-
-def _cut(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= VALUE_CHARS_MAX else value[: VALUE_CHARS_MAX - 1] + "…"
-    if _is_scalar(value) or len(_json(value)) <= VALUE_CHARS_MAX:
-        return value
-    return _TOO_LONG
-
-
-def _bounded(found: Differing) -> bytes:
-    """The record's JSON; the values of the largest fields are left out if it is too long."""
-    written = _json(found)
-    if len(written) <= RECORD_BYTES_MAX:
-        return written
-    for name in sorted(found, key=lambda name: -len(_json(found[name]))):
-        found[name] = HIDDEN
-        written = _json(found)
-        if len(written) <= RECORD_BYTES_MAX:
-            return written
-    return _json({"options": HIDDEN})  # thousands of options; their names alone do not fit
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
-
-
-def _json(value: Any) -> bytes:
-    return _ENCODER.encode(value).encode()

@@ -23,9 +23,10 @@ _ID_PART = re.compile("[0-9]{1,19}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class LoggedChange:
-    """One record. `fields` has the values before and after by name, or True if they are not kept.
+    """One record, of an entry, or of the control `control` of the schedule.
 
-    `before` and `after` are the digests of the definition, "" where there was none.
+    `fields` has the values before and after by name, or True if they are not kept. `before` and
+    `after` are the digests of the definition, "" where there was none.
     """
 
     id: str
@@ -37,6 +38,7 @@ class LoggedChange:
     before: str
     after: str
     fields: Mapping[str, Any]
+    control: str = ""
 
 
 class ChangeLog:
@@ -100,6 +102,7 @@ def _record(identity: str, raw: Mapping[bytes, bytes]) -> LoggedChange:
         before=words.get("before", ""),
         after=words.get("after", ""),
         fields=fields_of(words.get("fields", "")),
+        control=words.get("control", ""),
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
+from habeat.core.change_record import Author
 from habeat.core.controls import CONTROLS_MAX, StoredControls
+from habeat.entries.control_changes import ControlChange, control_change
 from habeat.entries.digest import digest_of
 from habeat.errors import StoreUnavailable
-from habeat.store.calling import Caller, text
+from habeat.store.calling import Caller, blank, text
 from habeat.store.pipelining import wire
 
 Written = Literal["ok", "conflict", "full"]
@@ -18,6 +20,8 @@ class ControlStore:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        #: Who makes the changes, for the change log.
+        self.author = Author()
 
     def read(self) -> StoredControls:
         """All controls, and their stamp."""
@@ -47,5 +51,13 @@ class ControlStore:
     ) -> Written:
         """Replace the value `before` of a field by `after`; "" means that there is none."""
         words = (stamp, field, digest_of(wire(before)) if before else "", after)
-        reply = self._caller.run("control", *words, most, message)
+        log = self._log_words(control_change(field, before, after))
+        reply = self._caller.run("control", *words, most, message, *log)
         return cast(Written, text(reply[0]))
+
+    def _log_words(self, change: ControlChange) -> tuple[Any, ...]:
+        by, way = self.author.by, str(self.author.way)
+        why = f": {change.reason}" if change.reason else ""
+        times = (change.since_ms, blank(change.until_ms))
+        detail = f"by {by or 'an unknown user'} ({way}){why}"
+        return by, way, change.act, change.fields, change.event, *times, detail

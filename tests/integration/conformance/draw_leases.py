@@ -90,7 +90,11 @@ def control(hand: Hand) -> Words:
     asked = hand.view.token + b"|" + hand.one(NONCES).encode() + b"|1|me"
     value = asked if field == b"step_down" else hand.one((b"", b"{}", b"[]"))
     digest = hand.view.digest(stored) if stored and hand.odds(0.9) else ""
-    return (hand.one(("s1", "s2", "s3")), field, digest, value, hand.one((1, 500)), "changed")
+    words = (hand.one(("s1", "s2", "s3")), field, digest, value, hand.one((1, 500)), "changed")
+    if field == b"step_down":
+        return (*words, "me", "cli", "", "", "", 0, "", "")
+    event = "schedule_paused" if field == b"pause" else ""
+    return (*words, "me", "cli", "changed", "{}", event, hand.now_ms, "", "by me (cli)")
 
 
 def register(hand: Hand) -> Words:

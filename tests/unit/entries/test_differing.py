@@ -10,7 +10,8 @@ import pytest
 
 from habeat.core.entry import Entry
 from habeat.entries.codec import encode
-from habeat.entries.differing import VALUE_CHARS_MAX, differing
+from habeat.entries.differing import differing
+from habeat.entries.record_values import VALUE_CHARS_MAX
 from habeat.schedules import cron, every
 
 ENTRY = Entry("e", "tasks.run", every(60, offset=0), owner="api")

@@ -41,6 +41,7 @@ _NO_FENCE = "local refused = nil"
 _OPEN = "local refused = token ~= '' and fenced(token, ARGV[2], ARGV[3])"
 
 FENCES_SUITE = "tests/integration/scripts/test_fences.py"
+AUDIT = "tests/integration/test_control_changes.py"
 EMPTIED = "tests/integration/test_emptied_redis.py"
 HEIRS = "tests/integration/scripts/test_heirs.py"
 
@@ -1042,6 +1043,22 @@ LEASE_SCRIPTS = [
         "Nothing grows without bound",
         "if raw == '' and redis.call('HLEN', key) >= tonumber(ARGV[5]) then",
         "if false then",
+    ),
+    _in(
+        "control",
+        AUDIT,
+        "control: logged",
+        "Each change of a hold, a calendar or a pause of the schedule says who made it",
+        "if act ~= '' then\n  redis.call('XADD'",
+        "if false then\n  redis.call('XADD'",
+    ),
+    _in(
+        "control",
+        AUDIT,
+        "control: a foreign change log",
+        "Another program's key in the place of the change log refuses no pause",
+        "if act ~= '' then\n  open_change_log()",
+        "if false then\n  open_change_log()",
     ),
     _in(
         "acquire",

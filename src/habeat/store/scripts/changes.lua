@@ -1,5 +1,6 @@
 -- The change log: one record in :changes for each change of an entry, added by the script that makes
--- the change.
+-- the change. control.lua adds those of pauses of the whole schedule, holds and calendars, which name
+-- the control and no entry.
 --
 -- A script that changes entries ends its arguments with: who makes the change, by which way, and for
 -- each entry the fields that differ (JSON). If these arguments are missing, the record has no more
