@@ -6,10 +6,8 @@ import json
 
 import habeat
 from tests.integration.scripts.bench import Bench
-from tests.integration.test_cli import Shell, shell
+from tests.integration.test_cli import Shell
 from tests.support.servers.redis_server import Server
-
-__all__ = ["shell"]
 
 OLD = "habeat:old"
 

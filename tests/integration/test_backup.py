@@ -41,11 +41,6 @@ def admin(valkey: Server) -> Any:
     return valkey.client()
 
 
-@pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
-
-
 class Kept:
     """Keeps the undo document, as a file would."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from habeat.core.holds import Holds
 from habeat.errors import NotAllowed, ValidationError
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
-from tests.support.servers.redis_server import Server
 
 XMAS = date(2026, 12, 25)
 DAY = timedelta(days=1)
@@ -116,22 +114,6 @@ def test_a_calendar_that_does_not_exist_takes_nothing_and_is_named() -> None:
 
 
 # -- through the client ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def bench(valkey: Server) -> Bench:
-    return Bench(valkey, "habeat:proj", "proj")
-
-
-@pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
-
-
-@pytest.fixture
-def client(shell: Shell) -> Iterator[Client]:
-    with Client(shell.app) as client:
-        yield client
 
 
 def test_a_calendar_is_set_listed_used_and_removed(client: Client) -> None:

@@ -32,11 +32,6 @@ def client(valkey: Server) -> Iterator[Client]:
         yield made
 
 
-@pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
-
-
 def leader(server: Server) -> Bench:
     """The stores of a leader, as a beat puts them together."""
     bench = Bench(server, prefix=PREFIX)

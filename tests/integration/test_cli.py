@@ -89,11 +89,6 @@ class Shell:
 
 
 @pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
-
-
-@pytest.fixture
 def caller(valkey: Server) -> Iterator[Caller]:
     connections = Connections(redis_target(valkey.url()))
     yield Caller(connections, Keys("habeat:proj"))

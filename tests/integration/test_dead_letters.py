@@ -25,7 +25,6 @@ from habeat.store.dead_letters import read_dead
 from habeat.store.dispatch import RedisDispatchStore
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.integration.test_cli import Shell
-from tests.support.servers.redis_server import Server
 
 SECRET = "a-token-that-nobody-may-see"
 MESSAGE = json.dumps(
@@ -36,16 +35,6 @@ MESSAGE = json.dumps(
         ],
     }
 ).encode()
-
-
-@pytest.fixture
-def bench(valkey: Server) -> Bench:
-    return Bench(valkey, "habeat:proj", "proj")
-
-
-@pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
 
 
 @pytest.fixture

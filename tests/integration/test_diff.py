@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -56,17 +56,6 @@ class Records:
 @pytest.fixture
 def records(valkey: Server) -> Records:
     return Records(valkey)
-
-
-@pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
-
-
-@pytest.fixture
-def client(shell: Shell) -> Iterator[Client]:
-    with Client(shell.app) as client:
-        yield client
 
 
 def shown(shell: Shell, *argv: str, code: int = 0) -> str:

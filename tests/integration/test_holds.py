@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,26 +14,9 @@ from habeat.client.windows import SCOPE_HOLDS_MAX
 from habeat.errors import NotAllowed, ValidationError
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
-from tests.support.servers.redis_server import Server
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NIGHT = datetime(2031, 3, 5, 2, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def bench(valkey: Server) -> Bench:
-    return Bench(valkey, "habeat:proj", "proj")
-
-
-@pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
-
-
-@pytest.fixture
-def client(shell: Shell) -> Iterator[Client]:
-    with Client(shell.app) as client:
-        yield client
 
 
 def test_a_hold_is_listed_replaced_and_removed(client: Client) -> None:

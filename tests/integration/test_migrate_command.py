@@ -17,10 +17,8 @@ from habeat.beat.declared.beat_schedule import declare
 from habeat.client import Client
 from habeat.entries.codec import encode
 from tests.integration.scripts.bench import Bench
-from tests.integration.test_cli import Shell, shell
+from tests.integration.test_cli import Shell
 from tests.support.servers.redis_server import Server
-
-__all__ = ["shell"]
 
 OLD = "habeat:old"
 NIGHTLY = {"task": "proj.work", "schedule": crontab(minute=0)}

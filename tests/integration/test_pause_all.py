@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,25 +14,8 @@ from habeat.ports import Statuses
 from habeat.store.controls import ControlStore
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.integration.test_cli import Shell
-from tests.support.servers.redis_server import Server
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def bench(valkey: Server) -> Bench:
-    return Bench(valkey, "habeat:proj", "proj")
-
-
-@pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
-
-
-@pytest.fixture
-def client(shell: Shell) -> Iterator[Client]:
-    with Client(shell.app) as client:
-        yield client
 
 
 def now() -> datetime:

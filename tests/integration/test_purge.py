@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from habeat.client import Client, Guard
@@ -27,22 +25,6 @@ FOREIGN = (
     "{habeat:proj2}:entries",
     "habeat:proj:entries",
 )
-
-
-@pytest.fixture
-def bench(valkey: Server) -> Bench:
-    return Bench(valkey, "habeat:proj", "proj")
-
-
-@pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
-
-
-@pytest.fixture
-def client(shell: Shell) -> Iterator[Client]:
-    with Client(shell.app) as client:
-        yield client
 
 
 def used(bench: Bench, client: Client) -> None:

@@ -28,11 +28,6 @@ PREFIX = "habeat:proj"
 
 
 @pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
-
-
-@pytest.fixture
 def client(valkey: Server) -> Iterator[Client]:
     with Client(valkey.url(), prefix=PREFIX, timeout=1.0) as made:
         yield made
