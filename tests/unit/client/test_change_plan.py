@@ -369,6 +369,11 @@ def test_another_file_is_refused(text: str) -> None:
         SavedSchedule.from_text(text)
 
 
+def test_a_file_of_another_form_is_said_to_be_no_json() -> None:
+    with pytest.raises(ValidationError, match="the file is not JSON: expected a file written by"):
+        SavedSchedule.from_text("app = Celery()")
+
+
 def test_an_entry_that_cannot_be_read_is_broken_and_the_others_are_compared() -> None:
     text = saved(entry(60, "good"), entry(60, "bad")).to_text()
     again = SavedSchedule.from_text(text.replace('"every_ms": 60000', '"every_ms": "x"', 1))

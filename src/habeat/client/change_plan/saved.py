@@ -21,6 +21,10 @@ KEY, VERSION = "habeat_plan", 1
 MOST_BYTES = 100_000_000
 
 
+_EXPECTED = "a file written by `habeat plan --save`"
+_NO_JSON = "the file is not JSON"
+
+
 @dataclass(frozen=True, slots=True)
 class SavedSchedule:
     """The entries of one beat_schedule; `broken` has those that beat does not schedule, and why.
@@ -55,9 +59,9 @@ class SavedSchedule:
         try:
             data = json.loads(text)
         except (ValueError, RecursionError):
-            data = None
+            raise ValidationError("file", kind_of(text), _EXPECTED, problem=_NO_JSON) from None
         if not isinstance(data, dict) or data.get(KEY) != VERSION:
-            raise ValidationError("file", kind_of(data), "a file written by `habeat plan --save`")
+            raise ValidationError("file", kind_of(data), _EXPECTED)
         entries, broken, unknown = (_part(data, name) for name in ("entries", "broken", "unknown"))
         found: dict[str, Entry] = {}
         why = {str(name): str(text) for name, text in broken.items()}

@@ -123,7 +123,7 @@ class RedBeatTarget:
         try:
             return self._caller.do(act)
         except StoreUnavailable as error:
-            raise SourceUnreadable(f"{self._settings}: {error}") from error
+            raise SourceUnreadable(f"cannot use {self._settings} ({error})") from error
 
     def _key(self, name: str) -> str:
         key = f"{self._settings.key_prefix}{name}"

@@ -89,7 +89,7 @@ def read(
         store = _Store(connections, settings)
         return _Reading(store, settings, declared, zone).read(living(store, settings, sleep))
     except StoreUnavailable as error:
-        raise SourceUnreadable(f"{settings}: {error}") from error
+        raise SourceUnreadable(f"cannot read {settings} ({error})") from error
     finally:
         connections.close()
 
@@ -114,7 +114,7 @@ class _Store:
             found = text(self._do(lambda client: client.type(wire(key))))  # noqa: B023
             if found not in (expected, "none"):
                 raise SourceUnreadable(
-                    f"{self._settings}: the key {key} is a {found}, not a {expected} of RedBeat's"
+                    f"cannot read {self._settings} (the key {key} is a {found}, not a {expected})"
                 )
 
     def statics(self) -> set[str]:
