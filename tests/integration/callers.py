@@ -30,7 +30,7 @@ CALLS_A_ROUND = 3
 
 
 class Losing:
-    """Of the writes of this process some are carried out and not answered, some come late."""
+    """Some writes of this process are executed without an answer, and some arrive late."""
 
     def __init__(self, url: str, seed: int) -> None:
         self._chance = random.Random(seed)
@@ -139,7 +139,7 @@ def names_of(number: int) -> tuple[str, str]:
 
 
 def process(url: str, seed: int, threads: int, everybody: int, rounds: int) -> list[Call]:
-    """The calls of one process, made by so many threads; `everybody` of them begin each round."""
+    """The calls of one process by several threads; a round begins once `everybody` is there."""
     losing = Losing(url, seed)
     client = Client(url, prefix=PREFIX, timeout=20.0)
     meeting = Client(url, prefix=PREFIX)

@@ -77,7 +77,7 @@ def unreachable() -> None:
 
 
 def for_good(writes: Writes, number: int) -> None:
-    """Redis is not reached by this write and all that come later."""
+    """This write and all later ones do not reach Redis."""
     writes.before |= dict.fromkeys(range(number, number + 10_000), unreachable)
 
 

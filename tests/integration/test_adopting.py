@@ -30,7 +30,7 @@ PAST_HOUR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 1, tzinfo=UT
 
 @pytest.fixture
 def proj(valkey: Server) -> Bench:
-    """The old prefix, where a beat has led that is gone."""
+    """The old prefix, under which a beat led that is gone."""
     bench = Bench(valkey, prefix=OLD, app="proj")
     bench.leases.release(bench.lead("alpha"), "alpha")
     return bench
@@ -324,7 +324,7 @@ CHANGES: dict[str, Callable[[Client], Any]] = {
 def test_an_entry_whose_move_has_begun_is_left_alone(
     monkeypatch: pytest.MonkeyPatch, proj: Bench, old, new, method: str, change: Any
 ) -> None:
-    """Between an interrupted call and the next: else both prefixes might fire it, or neither."""
+    """Between an interrupted call and the next, because both prefixes might fire it, or neither."""
     before = old.add("a", "proj.work", 60)
     interrupted(monkeypatch, method, new)
     with pytest.raises(errors.EntryMoving, match=f"moved to the prefix '{NEW}'"):

@@ -207,7 +207,7 @@ def test_chains_without_records_are_forgotten(bench: Bench) -> None:
 
 
 class Running:
-    """A clock by which each look takes a while."""
+    """A clock that advances each time it is read."""
 
     def __init__(self, step_s: float) -> None:
         self.now_s, self.step_s, self.looks = 0.0, step_s, 0
@@ -297,7 +297,7 @@ def test_how_far_it_came(
 def test_a_load_that_was_cut_short_continues_when_it_is_made_again(
     client: Client, running: Callable[[float], Running]
 ) -> None:
-    """What was loaded is whole, and found unchanged."""
+    """What was loaded is complete, and is found unchanged."""
     clock = running(0.0)
 
     def go_on(done: int, total: int) -> None:
@@ -339,7 +339,7 @@ def test_calls_of_many_steps_may_be_given_more_time(
 def test_what_made_a_call_be_repeated_is_reported_when_the_time_is_up(
     client: Client, running: Callable[[float], Running]
 ) -> None:
-    """Not that there was no time to repeat it once more."""
+    """The error does not say that there was no time for another attempt."""
     clock = running(0.0)
     turns: list[float] = []
 

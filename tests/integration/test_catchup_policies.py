@@ -144,7 +144,7 @@ class Bench(Simulation):
 
 
 def promised(slots: Sequence[int], now_ms: int, policies: dict[str, Any]) -> list[int]:
-    """Of slots found at `now_ms`, those that fire: the policy's sentence, word for word."""
+    """The slots found at `now_ms` that fire, by the wording of the policy."""
     in_grace = [slot for slot in slots if slot >= now_ms - GRACE_MS]
     older = [slot for slot in slots if slot < now_ms - GRACE_MS]
     window_ms = policies.get("misfire_window_ms")
@@ -183,7 +183,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Outage:
-    """What a leader found that came back."""
+    """What a leader finds when it comes back."""
 
     bench: Bench
     found_ms: int

@@ -104,7 +104,7 @@ def lead(caller: Caller, **fields: Any) -> None:
 
 
 def test_from_a_shell(valkey: Server, tmp_path: Path) -> None:
-    """The whole way, as a person types it."""
+    """The whole command line, as a person types it."""
     (tmp_path / "proj.py").write_text(
         f"from celery import Celery\napp = Celery('proj', broker={valkey.url()!r})\n"
     )
@@ -330,7 +330,7 @@ def test_a_value_of_an_option_may_end_in_an_equals_sign(shell: Shell) -> None:
 
 @pytest.mark.parametrize("written", ["c2VjcmV0cw", "=c2VjcmV0cw", "c2VjcmV0cw="])
 def test_an_option_without_a_name_or_value_is_not_quoted(shell: Shell, written: str) -> None:
-    """It may be all value, and so a secret."""
+    """The whole text may be a value, and so a secret."""
     said = shell.fails(2, "add", "a", "proj.a", "--every", "1h", "--option", written)
     assert "expected NAME=VALUE" in said
     assert "c2Vj" not in said

@@ -66,7 +66,7 @@ class Beat:
         )
 
     def lead(self, **fields: Any) -> Won:
-        """Take the lease, and say who we are."""
+        """Take the lease, and register."""
         won = self.leases.acquire("leader", 6_000, Known())
         assert isinstance(won, Won)
         info = {"host": "alpha", "pid": 11, "tzdata": "2026.1", **fields}
@@ -408,7 +408,7 @@ def test_entries_of_beat_schedule_are_not_the_apis(client: Client, beat: Beat) -
 
 
 def test_removing_leaves_nothing_behind(client: Client, beat: Beat, valkey: Server) -> None:
-    """A deleted entry leaves an orphan for ever."""
+    """A deleted entry leaves an orphan forever."""
     beat.lead()
     client.add("a", "proj.a", habeat.every(10))
     beat.backdate("a", 20_000)
@@ -478,7 +478,7 @@ GARBAGE = {
 def test_garbage_is_listed_as_quarantined_and_left_as_it_is(
     what: str, client: Client, valkey: Server
 ) -> None:
-    """One bad entry kills RedBeat, or is deleted without a word."""
+    """One bad entry kills RedBeat, or is deleted silently."""
     client.add("good", "proj.a", 60)
     valkey.admin.hset(BASE + "entries", "bad", GARBAGE[what])
     bad, good = client.list()

@@ -61,7 +61,7 @@ def listeners(server: Server, channel: str = CHANNEL) -> int:
 
 
 def answers(connections: Connections, call: Callable[[Any], Any]) -> bool:
-    """Try once, as the loop of a beat does: what waiting may mend is met with a reset."""
+    """Try once, as the loop of a beat does: a fault that may pass is answered with a reset."""
     try:
         return bool(call(connections.client()))
     except redis.RedisError as error:
@@ -554,7 +554,7 @@ def test_a_call_that_is_dropped_tells_what_has_come_and_its_connection_serves_on
 def test_a_call_that_is_dropped_unanswered_costs_its_connection(
     valkey: Server, connect: Callable[..., Connections]
 ) -> None:
-    """Its answer would be taken for that of the next call."""
+    """Its answer would be taken for the answer to the next call."""
     caller = Caller(connect(valkey.url()), Keys("habeat:dropped"))
     caller.run("observe")
     valkey.admin.client_pause(300, all=True)
@@ -567,7 +567,7 @@ def test_a_call_that_is_dropped_unanswered_costs_its_connection(
 def test_an_idle_connection_is_kept_alive_before_a_nat_forgets_it(
     valkey: Server, connect: Callable[..., Connections]
 ) -> None:
-    """By the kernel's own settings the first probe would come after two hours."""
+    """With the kernel's own settings, the first probe would come after two hours."""
     client = connect(valkey.url()).client()
     assert client.connection_pool.connection_kwargs["socket_keepalive_options"] == KEEPALIVE
     ours = connect(valkey.url(), {"socket_keepalive_options": {}}).client()

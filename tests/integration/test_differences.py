@@ -106,7 +106,7 @@ def test_replicas_that_declare_the_same_say_nothing(bench, leader, caplog) -> No
 def test_an_entry_of_the_api_or_one_that_nobody_else_declares_is_no_difference(
     bench, leader
 ) -> None:
-    """The one is a clash, the other will be pruned; both have lines of their own."""
+    """The first is a clash, the second will be pruned; each has a log line of its own."""
     bench.admin.hset(bench.keys.entries, "api", json.dumps({"v": 1, "owner": "api"}))
     bench.admin.sadd(bench.keys.owned, "pruned soon")
     other = Beat(bench, "beta", {"a": GOOD, "b": GOOD, "old": GOOD, "api": GOOD})

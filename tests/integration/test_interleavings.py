@@ -137,7 +137,7 @@ class Line:
 
 @dataclass
 class Broker:
-    """What arrived, in order, and which of it was settled for sure before."""
+    """What arrived, in order, and what was certainly settled before."""
 
     arrived: list[str] = field(default_factory=list)
     settled: set[str] = field(default_factory=set)
@@ -340,7 +340,7 @@ class Field:
             replica.line.resubscribe()
 
     def drain(self) -> None:
-        """No more faults; one replica at last accounts for everything that is due."""
+        """Faults end, and one replica finally accounts for everything that is due."""
         for replica in self.replicas:
             replica.heal()
         ends = time.monotonic() + 8

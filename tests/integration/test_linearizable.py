@@ -15,7 +15,7 @@ from tests.support.servers.redis_server import Server
 from tests.verification.history.linear import UNKNOWN, Call, linearizable
 
 PROCESSES, THREADS, ROUNDS = 3, 3, 20
-#: What has to have happened often enough for a run to say anything.
+#: What must have happened often enough for a run to be meaningful.
 WANTED = (
     *((act, "ok") for act in ("add", "update", "remove", "rename")),
     ("update", "conflict"),

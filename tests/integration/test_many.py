@@ -202,7 +202,7 @@ def test_an_interrupted_selection_says_what_it_did_and_can_be_repeated(
 
 
 def fail_after(patched: pytest.MonkeyPatch, method: str, count: int) -> None:
-    """Let this method of the store work so many times; then Redis does not answer."""
+    """Let this method of the store work this many times; then Redis does not answer."""
     real, calls = getattr(EntryStore, method), [0]
 
     def act(store: EntryStore, *given: Any) -> Any:

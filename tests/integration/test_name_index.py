@@ -86,7 +86,7 @@ def test_a_prefix_asks_for_no_other_names(client: Client, bench: Bench) -> None:
 
 
 def older_release(bench: Bench) -> None:
-    """It writes and removes entries, and knows of no index."""
+    """It writes and removes entries, and does not know the index."""
     bench.admin.hset(bench.keys.entries, "from before", bench.admin.hget(bench.keys.entries, "a"))
 
 
@@ -130,7 +130,7 @@ def test_an_index_that_was_harmed_is_made_again(
 
 
 def test_scripts_keep_the_index(client: Client, bench: Bench) -> None:
-    """None of them leaves it to be made again."""
+    """None of them makes a rebuild necessary."""
     for name in NAMES:
         client.add(name, "t", 60)
     listed(client)

@@ -126,7 +126,7 @@ def test_each_is_shown_by_the_command_line_and_found_again_in_its_json(world: Wo
 
     def run(*argv: str) -> str:
         done = CliRunner(env={"COLUMNS": "80"}).invoke(group, argv, obj=context)
-        # The loop does not turn meanwhile, so the lease may end.
+        # The loop does not tick meanwhile, so the lease may end.
         assert done.exit_code == 0 or argv == ("health",), done.output
         return str(done.stdout)
 

@@ -31,7 +31,7 @@ GOOD: dict[str, Any] = {"task": "proj.add", "schedule": 60, "args": (1, 2)}
 
 @dataclass
 class StandingLead:
-    """What reconciling needs of a leader's footing; its clock can be set ahead."""
+    """The part of a leader that reconciling needs; its clock can be set ahead."""
 
     bench: Bench
     token: Token

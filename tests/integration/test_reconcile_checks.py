@@ -80,7 +80,7 @@ def found_text(bench) -> bytes:
 
 
 def test_pruning_waits_after_a_change_of_leader(bench, lead, deploy) -> None:
-    """The others may not have said yet what they declare."""
+    """The others may not have declared their names yet."""
     old, new = deploy(1, kept=GOOD, gone=GOOD), deploy(2, kept=GOOD)
     for made in (old, new):
         made.announce()
@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_created_again_once_it_was_removed(
 
 
 def test_what_was_taken_over_through_the_api_is_looked_at_once(bench, lead, deploy, caplog) -> None:
-    """It is one entry of the code less, and stays so."""
+    """Redis has one entry of the code less, permanently."""
     made = deploy(a=GOOD, b=GOOD)
     made.lead(lead)
     replaced = replace(entry(bench, "a"), owner="api", fingerprint="")

@@ -46,7 +46,7 @@ def alone(private_server: Callable[..., Server]) -> Case:
 
 
 def _taking_turns(server: Server) -> redis.Redis:
-    """A client with two connections, of which each call takes the other one."""
+    """A client with two connections, which calls use alternately."""
     pool = redis.BlockingConnectionPool(
         host=HOST, port=server.port, max_connections=2, queue_class=Queue
     )
@@ -83,7 +83,7 @@ def clustered(masters: tuple[Cluster, list[Server]]) -> Case:
 
 
 def _introduced(node: Server) -> Server:
-    """A new node, which the others hear of by and by."""
+    """A new node, which the others discover gradually."""
     replica = start_server(valkey_binary(), extra_args=CLUSTERED)
     replica.admin.execute_command("CLUSTER", "MEET", HOST, node.port)
     return replica

@@ -79,7 +79,7 @@ def test_a_prefix_is_counted_where_the_index_is_not_whole(
 def test_a_prefix_is_counted_while_an_older_release_is_writing(
     tenant: habeat.Client, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not keep the index, which is then never whole."""
+    """It does not maintain the index, which is then never complete."""
     monkeypatch.setattr("habeat.store.name_index.NameIndex.count", lambda *_: None)
     tenant.add_many(many(3))
     with pytest.raises(NotAllowed, match="there are 3"):

@@ -110,7 +110,7 @@ def test_a_call_whose_reply_was_lost_returns_what_it_did(
 def test_what_another_did_meanwhile_is_not_taken_for_ones_own(
     client: Client, wire: Wire, change: str, error: type[Exception], valkey: Server
 ) -> None:
-    """Its write is refused, the refusal is lost, and the other has written the very same."""
+    """Its write is refused, the refusal is lost, and the other caller has written the same text."""
     client.add("e", "t", 60)
     other = Client(valkey.url(), prefix=PREFIX)
 

@@ -77,7 +77,7 @@ def web_service() -> Iterator[WebService]:
         do_GET = do_POST = _answer  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True

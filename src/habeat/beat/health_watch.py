@@ -1,9 +1,9 @@
 """A thread of each beat that watches its loop, and the health of the schedule.
 
-It has a connection to Redis of its own, so it goes on while the loop hangs. Once a second it looks
-whether the loop goes on (loop_watch.py); every three seconds it reads the facts (store/health.py)
-and assesses them (core/health.py). So a leader that hangs, or that does not notice its own trouble,
-is named by its own process and by each standby.
+It has a connection to Redis of its own, so it goes on while the loop hangs. Once a second it checks
+whether the loop makes progress (loop_watch.py); every three seconds it reads the facts
+(store/health.py) and assesses them (core/health.py). So a leader that hangs, or that does not
+notice its own trouble, is named by its own process and by each standby.
 
 - Each finding is logged once when it starts and once when it ends: at the second look that shows
   it, so what passes within a second is not logged. What the leader's loop logs itself is left out.
@@ -187,7 +187,7 @@ class HealthWatch:
             self._hang = None
             log_event(
                 EventCode.TICK_HANGS,
-                "habeat: the loop goes on after %d s in %s",
+                "habeat: the loop runs again after %d s in %s",
                 (now_ms - since_ms) // 1_000,
                 place,
                 ended=True,
@@ -196,7 +196,7 @@ class HealthWatch:
         self._hang = self._loop.since_ms, place_of(self._loop_thread)
         log_event(
             EventCode.TICK_HANGS,
-            "habeat: the loop has stood still for %d s, in %s; nothing is sent until that returns, "
+            "habeat: the loop has been stuck for %d s, in %s; nothing is sent until that returns, "
             "and another replica leads when the lease ends",
             (now_ms - self._loop.since_ms) // 1_000,
             self._hang[1],

@@ -1,9 +1,9 @@
-"""Whether the loop goes on, as another thread of the process sees it.
+"""Whether the loop makes progress, as another thread of the process sees it.
 
-The loop shows that it goes on by beginning a tick, and by each answer to a fenced request. If it
+The loop shows progress by beginning a tick, and by each answer to a fenced request. If it
 does neither for `HANGS_AFTER_MS`, something that it called does not return: a receiver of a signal,
 a Task subclass, a broker that does not answer. A process that was stopped or suspended as a whole
-does not hang: the watching thread stood still as well.
+does not hang: the watching thread was stopped as well.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SUSPENDED_MS = 3_000
 
 @dataclass(frozen=True, slots=True)
 class LoopWatch:
-    """What was seen last: `mark` changes whenever the loop goes on."""
+    """What was seen last: `mark` changes whenever the loop makes progress."""
 
     mark: tuple[int, int] = (-1, -1)
     since_ms: int = 0
@@ -33,5 +33,5 @@ class LoopWatch:
 
     @property
     def hangs(self) -> bool:
-        """Whether the loop has not gone on for too long."""
+        """Whether the loop has made no progress for too long."""
         return self.looked_ms - self.since_ms >= HANGS_AFTER_MS

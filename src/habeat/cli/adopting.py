@@ -12,7 +12,7 @@ from habeat.client import Adoption, Client
 @command("adopt")
 @click.option("--from", "prefix", metavar="PREFIX", required=True, help="The old key prefix.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be moved.")
-@click.option("--force", is_flag=True, help="Also while beats of the old prefix run.")
+@click.option("--force", is_flag=True, help="Even while beats of the old prefix run.")
 @json_option
 def adopt_command(client: Client, prefix: str, dry_run: bool, force: bool, as_json: bool) -> None:
     """Move the entries made through the API here from another prefix.

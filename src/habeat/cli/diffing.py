@@ -46,7 +46,7 @@ BEATS_SHOWN = 3
     show_default=True,
     help="Times that differ by at most this are the same.",
 )
-@click.option("--all", "everything", is_flag=True, help="List all slots, also those that agree.")
+@click.option("--all", "everything", is_flag=True, help="List all slots, not only differences.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),

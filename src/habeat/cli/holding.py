@@ -58,8 +58,8 @@ def add_hold(
 ) -> None:
     """Hold all entries, or those with a prefix and tags.
 
-    Once, from --from (default: now) to --to; or again and again, with --cron and the like for the
-    beginnings and --for for the length of each window.
+    Once, from --from (default: now) to --to; or repeatedly, with --cron and the like to begin each
+    window and --for to set its length.
     """
     schedule = schedule_from(given, client.timezone, name)
     now = client.server_time()

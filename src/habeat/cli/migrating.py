@@ -107,21 +107,23 @@ class _Wanted:
 )
 @click.option("--old-prefix", default="", help="The other key prefix, with --from prefix.")
 @click.option("--schedule", "path", help="Celery beat's file, with --from shelve or --to shelve.")
-@click.option("--prefix", "name_prefix", default="", help="Only entries whose names begin so.")
+@click.option(
+    "--prefix", "name_prefix", default="", help="Only entries whose names start with this."
+)
 @click.option(
     "--sent-until",
     metavar="WHEN",
     help="Slots up to then count as sent by the beat that was stopped, whatever its last runs say.",
 )
-@click.option("--apply", "apply", is_flag=True, help="Write; without it, only show what would be.")
-@click.option("--even-if-alive", is_flag=True, help="Also while the old beat may be running.")
+@click.option("--apply", "apply", is_flag=True, help="Write; without it, nothing is written.")
+@click.option("--even-if-alive", is_flag=True, help="Even if the old beat may be running.")
 @json_option
 def migrate_command(sent_until: str | None, as_json: bool, path: str | None, **given: Any) -> None:
     """Carry the entries of another beat here with --from, or to it with --to.
 
     Each continues from its last run. With --from, entries that exist here are never changed; with
-    --to, nothing here is. So the command can be repeated. Exits with status 1 if an entry cannot
-    be carried, or if the beat that should be stopped may be running.
+    --to, nothing here is changed. So the command can be repeated. Exits with status 1 if an entry
+    cannot be carried, or if the beat that should be stopped may be running.
     """
     wanted = _Wanted(
         path=None if path is None else Path(path),

@@ -13,7 +13,7 @@ from habeat.printable import plural
 @command("purge")
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--force", is_flag=True, help="Also while beats of this prefix run.")
+@click.option("--force", is_flag=True, help="Even while beats of this prefix run.")
 @json_option
 def purge_command(client: Client, dry_run: bool, yes: bool, force: bool, as_json: bool) -> None:
     """Delete all of habeat's keys of this app's prefix, and no others.

@@ -78,7 +78,7 @@ def preview_command(
     show_default=True,
     help="Show at most this many records.",
 )
-@click.option("--follow", "-f", is_flag=True, help="Then show each new record as it is written.")
+@click.option("--follow", "-f", is_flag=True, help="Keep showing new records as they come.")
 @click.option(
     "--events/--no-events",
     "with_events",

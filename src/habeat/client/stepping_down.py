@@ -146,7 +146,7 @@ def _handed_over(facts: Facts, before: Leader, after: Leader) -> HandOver:
     if after.id == before.id:
         raise NotHandedOver(
             f"{before.where} released the lease, but no other replica took it, so it leads again: "
-            "see in their logs what keeps the standbys from it"
+            "the logs of the standbys say why they did not take it"
         )
     released, took = facts.meta.get("released_us", ""), facts.meta.get("leader_since", "")
     known = _released_by(facts, before) and released.isdigit() and took.isdigit()

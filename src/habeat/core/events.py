@@ -250,7 +250,7 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
     ),
     _E.TICK_HANGS: EventKind(
         _ERROR,
-        "The loop of a replica has stood still for seconds; the line has the place in the code.",
+        "The loop of a replica has been stuck for seconds; the line has the place in the code.",
         "Correct the code at that place: a receiver of a signal, a Task subclass, a call without a "
         "timeout. If it does not return, restart that beat.",
     ),

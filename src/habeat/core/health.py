@@ -5,7 +5,7 @@ same facts. Each finding is something that an operator can act on, so a conditio
 itself within a few seconds is not a finding:
 
 - **A burst** is not one: due entries are handled in the order in which they are due. So an entry
-  is starved only if one that was due later has been sent, and the schedule stands still only if no
+  is starved only if one that was due later has been sent, and the schedule is stalled only if no
   slot at all got an outcome.
 - **A takeover** is not one: a new leader has `SETTLED_AFTER_MS` to begin.
 - **Pauses, pacing, jitter and spread** are not: only what is in the index of due entries counts,
@@ -207,7 +207,7 @@ def _leadership(facts: HealthFacts) -> Iterator[Finding]:
     for each in facts.hangs:
         yield error(
             EventCode.TICK_HANGS,
-            f"the loop of {each.where} has stood still for {_age(facts, each.since_ms)}, "
+            f"the loop of {each.where} has been stuck for {_age(facts, each.since_ms)}, "
             f"in {each.what}",
             since_ms=each.since_ms,
         )
@@ -267,7 +267,7 @@ def _dispatch(facts: HealthFacts) -> Iterator[Finding]:
 
 
 def stalled_because(facts: HealthFacts) -> str:
-    """Why the schedule stands still, in a sentence; "" if slots get outcomes or none is due."""
+    """Why the schedule is stalled, in a sentence; "" if slots get outcomes or none is due."""
     new = facts.leader and facts.now_ms - (facts.leader_since_ms or 0) < SETTLED_AFTER_MS
     quiet_ms = _quiet_ms(facts)
     if new or (quiet_ms is not None and quiet_ms < STALLED_AFTER_MS):

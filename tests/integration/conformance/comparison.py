@@ -44,7 +44,7 @@ _ALIKE = (
 
 
 def plain(reply: Any) -> Any:
-    """A reply with its errors reduced to what all servers say alike."""
+    """A reply with its errors reduced to the words that all servers share."""
     if isinstance(reply, Exception):
         return f"error: {_phrase(str(reply))}"
     if isinstance(reply, list):
@@ -73,7 +73,7 @@ def words_of(content: bytes) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Difference:
-    """Two sides that did not do the same, and the steps that led there."""
+    """Two sides that differ, and the steps that led there."""
 
     names: tuple[str, str]
     steps: Sequence[Step]
@@ -146,7 +146,7 @@ def first_difference(
 
 
 def over(state: State, step: Step) -> list[bytes]:
-    """The keys whose time is over when the step comes."""
+    """The keys that have expired when the step comes."""
     now_ms = step.at_us // 1_000
     return [where for where, held in state.items() if 0 <= held[2] < now_ms]
 

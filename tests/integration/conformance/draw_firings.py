@@ -70,7 +70,7 @@ def claim(hand: Hand) -> Words:
 
 
 def _intent(hand: Hand) -> tuple[bytes, bytes]:
-    """The entry and the identity of a firing in flight; seldom of one that is not."""
+    """The entry and the identity of a firing in flight; rarely of one that is not."""
     fields = [*hand.view.inflight]
     if fields and hand.odds(0.9):
         name, _, identity = hand.one(fields).rpartition(b"@")

@@ -33,7 +33,7 @@ def drawn_once(seed: int) -> Drawn:
 
 
 def drawn(seed: int, model: ModelSide, steps: int = STEPS) -> Drawn:
-    """The play of a seed, and what the model did: each step is drawn from what the last left."""
+    """The play of a seed, and what the model did: each step depends on the state before it."""
     model.reset()
     play = Play(seed, model.digest)
     made: list[Step] = []
@@ -45,7 +45,7 @@ def drawn(seed: int, model: ModelSide, steps: int = STEPS) -> Drawn:
 
 
 def difference_of(seed: int, model: ModelSide, server: ServerSide, steps: int = STEPS) -> str:
-    """What a person should read about the first difference; "" where there is none."""
+    """A description of the first difference; "" if there is none."""
     usual = type(model) is ModelSide and not model.plain_sums and steps == STEPS
     played = drawn_once(seed) if usual else drawn(seed, model, steps)
     difference = first_difference(model, server, *played)

@@ -34,7 +34,7 @@ class Hand:
         return self.chance.random() < probability
 
     def name(self) -> bytes:
-        """An entry: mostly one that there is, seldom one that there never was."""
+        """An entry: mostly an existing one, rarely one that never existed."""
         there = [name for name in NAMES if name in self.view.entries]
         return self.one(there) if there and self.odds(0.9) else self.one((*NAMES, b"nobody"))
 
@@ -49,14 +49,14 @@ class Hand:
         return self.view.token or stranger if self.odds(0.93) else stranger
 
     def fence(self) -> tuple[bytes, int, int]:
-        """Token, TTL and a known heartbeat: seldom more than there is."""
+        """Token, TTL and a known heartbeat: rarely a higher one than Redis has."""
         heartbeat = self.view.heartbeat
         known = heartbeat if self.odds(0.85) else self.one((0, heartbeat + 1, 10**6))
         return self.token(), TTL_MS, known
 
     @property
     def stamp(self) -> bytes:
-        """The stamp of the controls; seldom another one."""
+        """The stamp of the controls; rarely another one."""
         return b"older" if self.now_ms % 13 == 0 else self.view.meta.get(b"controls", b"")
 
     def message(self, name: bytes) -> bytes:

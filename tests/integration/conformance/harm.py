@@ -131,7 +131,7 @@ def _other(hand: Hand) -> Harm:
 
 
 def _already_fired(hand: Hand) -> Harm:
-    """The next slots of all entries have been fired, and their cursors do not know it."""
+    """The next slots of all entries have fired, but their cursors have not moved."""
     slots = [(name, hand.view.standing(name).slot) for name in hand.view.due]
     commands: list[Words] = [
         ("SET", KEYS.fired(name.decode(), int(slot)), "9:zz|settled", "PX", 9_000)
@@ -142,7 +142,7 @@ def _already_fired(hand: Hand) -> Harm:
 
 
 def _no_record(hand: Hand) -> Harm:
-    """What stands where the next firings leave their records is of a foreign type."""
+    """The keys in which the next firings leave their records have a foreign type."""
     keys = [
         KEYS.fired(name.decode(), int(slot))
         for name in hand.view.due
@@ -153,7 +153,7 @@ def _no_record(hand: Hand) -> Harm:
 
 
 def _no_index(hand: Hand) -> Harm:
-    """Keys of one entry or configuration that the scripts put right themselves."""
+    """Keys of one entry or configuration that the scripts repair themselves."""
     histograms = [KEYS.entry_lateness(name.decode()) for name in NAMES]
     keys = hand.one((histograms, histograms, [KEYS.declared("old"), KEYS.declared("new")]))
     keys = [*keys, KEYS.shadow]

@@ -64,7 +64,7 @@ class WatchedModel(ModelSide):
         return "\n" * _FAR + super().text_of(name)
 
     def _leave_alone_what_is_known(self) -> None:
-        """Watching is slow: not where nothing new can be seen."""
+        """Watching is slow, so it is off where nothing new can be seen."""
         unseen = {file for file, _ in lines_to_run().keys() - self.lines_run()}
         for name in [*self._seen]:
             if unseen.isdisjoint(file for file, _ in _places(name).values()):

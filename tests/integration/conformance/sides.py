@@ -104,7 +104,7 @@ class ModelSide:
             return error
 
     def text_of(self, name: str) -> str:
-        """What is run for it."""
+        """The text that is run for it."""
         return text_of(name, self._prologues)
 
     def _eval(self, text: str, args: tuple[Any, ...]) -> Any:
@@ -130,7 +130,7 @@ class ServerSide:
     def play(self, steps: Sequence[Step], overs: Sequence[Sequence[bytes]]) -> Iterator[Outcome]:
         """Do these steps. `overs`: for each, the keys whose time is over before it.
 
-        They go out in packets: on a busy machine each turn between two processes costs dear.
+        They are sent in packets: on a busy machine, each switch between two processes is expensive.
         """
         packet: list[tuple[Any, ...]] = []
         for step, over in zip(steps, overs, strict=True):

@@ -16,7 +16,7 @@ from habeat.store.keys import Keys
 from habeat.store.scripting import script
 
 KEYS = Keys("habeat:conformance")
-#: The year 2100: moments of a play never come to pass on the clock of a real server.
+#: The year 2100: the times of a play never come on the clock of a real server.
 START_US = 4_102_444_800_000_000
 
 Word = bytes | str | int

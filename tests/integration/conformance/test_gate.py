@@ -50,7 +50,7 @@ def test_what_fakeredis_lacks_is_known() -> None:
 
 @pytest.mark.parametrize("fault", ["reply", "content", "expiry"])
 def test_a_difference_is_found_shortened_and_reported(fault: str, valkey: Server) -> None:
-    """The gate itself at work: the model is made wrong."""
+    """The gate itself is tested: the model gets a fault."""
     server = ServerSide("valkey", valkey.admin)
     found = next(
         filter(None, (difference_of(seed, _Wrong(fault), server) for seed in range(5))), ""

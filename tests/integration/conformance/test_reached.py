@@ -19,7 +19,7 @@ UNREACHABLE: dict[tuple[str, str], str] = {}
 
 
 def _returns_of(name: str) -> str:
-    """What the header of a script says that it answers."""
+    """The answers that the header of a script lists."""
     header = re.match(r"(?:--.*\n)+", source(f"{name}.lua"))
     assert header, f"{name}.lua has no header"
     problem = header[0].replace("\n--", "").partition("Returns")[2]
@@ -55,7 +55,7 @@ FIRST = (
 
 @pytest.fixture(scope="module")
 def played() -> tuple[WatchedModel, dict[str, set[str]]]:
-    """The model after as many plays as it takes to reach all, and the statuses that it gave."""
+    """The model after enough plays to reach everything, and the statuses that it gave."""
     model = WatchedModel()
     reached: dict[str, set[str]] = {name: set() for name in STATUSES}
     wanted = seeds(120)

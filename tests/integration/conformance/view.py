@@ -12,7 +12,7 @@ from tests.integration.conformance.steps import KEYS
 
 
 class Standing(NamedTuple):
-    """Where an entry stands: what a plan for its next firing is made from."""
+    """The position of an entry, from which its next firing is planned."""
 
     name: bytes
     digest: str

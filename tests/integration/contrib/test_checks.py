@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("project")
 
 @pytest.fixture(autouse=True)
 def good(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The settings of Django, with an app with which nothing is wrong."""
+    """The settings of Django, with a correct app."""
     from django.conf import settings
     from django.test import override_settings
 

@@ -253,7 +253,7 @@ def test_text_that_no_page_can_contain_is_shown_all_the_same(
 @register
 @dataclass(frozen=True, repr=False)
 class Rude(Schedule):
-    """A class of the project that fails wherever it is asked."""
+    """A class of the project whose methods all fail."""
 
     kind: ClassVar[str] = "rude-of-admin"
 
@@ -313,7 +313,7 @@ def test_nothing_is_inline(admin: Browser, client: habeat.Client) -> None:
 
 @pytest.fixture
 def away(app: Celery, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing listens at the project's Redis, and waiting for it is short."""
+    """Nothing listens at the address of the project's Redis, and the timeout is short."""
     monkeypatch.setattr(finding, "TIMEOUT_S", 0.2)
     app.conf.habeat_redis_url = "redis://:s3cret@127.0.0.1:1/0"
     finding._client_of.cache_clear()

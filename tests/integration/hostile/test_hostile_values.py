@@ -54,7 +54,7 @@ def no_slot_missed(world: World) -> Iterator[None]:
 
 
 def looked_at(world: World, *, reads: bool = True) -> dict[str, Any]:
-    """Turn until trouble has been named; then it is not named again. What the client reads."""
+    """Tick until the problem is logged, once only. Returns what the client reads."""
     result = -1
     while result < len(world.errors.lines):
         assert result < 5_000, "it is named again and again"
@@ -78,7 +78,7 @@ def place(world: World, name: bytes, raw: bytes, state: bytes | None = None) -> 
 
 
 def removed(world: World, names: list[bytes]) -> None:
-    """One by one, by the client; the hostile ones are gone then, and nothing else."""
+    """The client removes them one by one; afterwards, only the hostile ones are gone."""
     for name in names:
         if name:
             assert world.client.remove(text(name)) == 1
@@ -328,7 +328,7 @@ def test_keys_without_which_nothing_is_sent(world: World, name: str) -> None:
 
 @pytest.mark.slow
 def test_definitions_cannot_be_derived(world: World) -> None:
-    """What they held is gone; it is named, and who puts it back has all as before."""
+    """What they held is gone and is reported; once it is restored, all is as before."""
     kept = world.admin.dump(world.keys.entries)
     world.admin.set(world.keys.entries, b"a string")
     world.turn_until(lambda: bool(world.admin.keys(world.keys.base + "foreign:entries:*")))

@@ -74,7 +74,7 @@ def requests(entry: str) -> list[bytes]:
 
 
 def replicas() -> list[bytes]:
-    """The same of what a replica says of itself."""
+    """The same for a replica's own record."""
     plain = dict.fromkeys(("host", "role", "inert", "dispatch", "config", "habeat", "tzdata"), "x")
     numbers = (
         "pid",

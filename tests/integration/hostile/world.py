@@ -28,7 +28,7 @@ QUEUE = "control"
 
 
 class Errors(logging.Handler):
-    """Keeps what is said at ERROR."""
+    """Keeps the lines at ERROR."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -88,7 +88,7 @@ class World:
             self.parts.engine.tick()
 
     def fires(self, slots: int = 5) -> None:
-        """Turn until so many more have left."""
+        """Tick until this many more have been sent."""
         before = self.left()
         self.turn_until(lambda: self.left() >= before + slots)
 
@@ -99,7 +99,7 @@ class World:
         return int(self.admin.llen(QUEUE))
 
     def slots(self) -> list[int]:
-        """The control's slots of which a message left, by the ledger."""
+        """The control's slots that were sent, by the ledger."""
         found = self.admin.xrange(self.keys.ledger)
         return [
             int(fields[b"slot"])
@@ -115,7 +115,7 @@ class World:
         assert slots[0] == slot_ms
 
     def reads(self) -> dict[str, Any]:
-        """Whatever the client reads, or the error of ours that it ends with."""
+        """Everything that the client reads, or the error of ours with which it ends."""
         client = self.client
         calls: dict[str, Callable[[], Any]] = {
             "list": lambda: [(entry.name, entry.condition) for entry in client.list()],

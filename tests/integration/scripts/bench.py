@@ -76,7 +76,7 @@ def changed(item: Any, **parts: Any) -> Any:
 
 @dataclass
 class Placed:
-    """An entry put into the store, and where it stands."""
+    """An entry in the store, and its position."""
 
     entry: Entry
     stored: bytes
@@ -213,7 +213,7 @@ class Bench:
         return {text(k): text(v).split("\n") for k, v in found.items()}
 
     def requests(self) -> list[StoredRequest]:
-        """All that was asked for, due or not."""
+        """All requests, due or not."""
         found = self.admin.hgetall(self.keys.requests)
         return [StoredRequest(text(k), digest_of(raw), raw) for k, raw in found.items()]
 
@@ -231,7 +231,7 @@ class Bench:
         return int(self.admin.pttl(self.keys.lease))
 
     def shorten(self, ms: int = 500) -> None:
-        """Let the lease have little time left, to see who extends it."""
+        """Leave the lease little time, to see what extends it."""
         self.admin.pexpire(self.keys.lease, ms)
 
     def everything(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_only_what_is_pushed_to_must_be_a_queue(bench: Bench) -> None:
 
 @BOTH
 def test_two_requests_for_one_slot_both_fire(bench: Bench, atomic: bool) -> None:
-    """An order is known by its slot and its id, so it neither blocks nor replaces another."""
+    """A request is identified by its slot and its id, so it neither blocks nor replaces another."""
     token, placed = bench.lead(), bench.place()
     words = []
     for name in ("r1", "r2"):
@@ -100,7 +100,7 @@ def test_a_slot_is_claimable_from_its_effective_millisecond_on(bench: Bench, ato
 
 
 def test_the_count_of_an_entry_counts_each_claim(bench: Bench) -> None:
-    """What `max_runs` is held against."""
+    """The count that `max_runs` is compared with."""
     token, placed = bench.lead(), bench.place(ago_ms=3_000)
     for n in range(3):
         slot_ms = placed.slot_ms + n * 1_000

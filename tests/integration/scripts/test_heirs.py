@@ -68,7 +68,7 @@ def test_it_is_the_ttl_of_the_last_leader_that_counts(bench: Bench) -> None:
 
 
 def test_a_leader_whom_the_heir_has_never_seen_is_left_alone(bench: Bench) -> None:
-    """It came and went between two looks: what the heir knows of is the one before."""
+    """It came and went between two looks: the heir knows only the leader before it."""
     before = bench.lead("aa")
     bench.leases.release(before, "aa")
     token = bench.lead("cc")
@@ -96,7 +96,7 @@ def test_a_lease_that_was_given_back_has_no_replica_waiting_for_it(bench: Bench)
 
 
 def test_a_replica_that_leads_again_does_not_wait_for_itself(bench: Bench) -> None:
-    """It is one thread, and has nothing on its way when it recovers."""
+    """It has one thread, and nothing under way when it recovers."""
     intent(bench, bench.lead("aa"))
     bench.admin.delete(bench.keys.lease)
     assert len(recovered(bench, acquired(bench, "aa").token).intents) == 1
@@ -118,7 +118,7 @@ def test_after_a_loss_of_data_nothing_excuses_the_last_leader(bench: Bench, how:
 
 
 def test_a_clock_that_steps_back_makes_no_standby_wait_longer_than_the_span(bench: Bench) -> None:
-    """What was kept lies an hour ahead then; of the span nothing had passed for sure."""
+    """The stored end is then an hour ahead; it is uncertain how much of the span has passed."""
     first = bench.lead("aa")
     intent(bench, first)
     bench.admin.delete(bench.keys.lease)

@@ -86,7 +86,7 @@ def test_a_message_that_left_before_its_time_by_another_clock_is_not_late(bench:
 
 @BOTH
 def test_a_request_has_no_lateness(bench: Bench, atomic: bool) -> None:
-    """Its slot may be of last week."""
+    """Its slot may be from last week."""
     token, placed = bench.lead(), bench.place()
     bench.admin.hset(bench.keys.requests, "r1", b"order")
     (request,) = bench.requests()

@@ -62,7 +62,7 @@ def test_one_step_behind_is_a_loss(bench: Bench, behind: str) -> None:
 
 @pytest.mark.parametrize(("ahead", "lost"), [(0, False), (1, True)])
 def test_a_live_leader_counts_on_its_own_heartbeat(bench: Bench, ahead: int, lost: bool) -> None:
-    """What it knows may be less than there is, for answers are lost, and never more."""
+    """It may know less than Redis has, because answers are lost, but never more."""
     token = bench.lead("aa")
     known = int(bench.meta("heartbeat")) + ahead
     found = bench.store.tick(Fence(token, TTL_MS, known), 1)

@@ -402,7 +402,7 @@ def test_a_release_is_compare_and_delete_and_tells_the_standbys(bench: Bench) ->
     assert not bench.admin.exists(bench.keys.lease)
     assert (listener.get_message(timeout=5) or {})["data"] == b"released"
     other = bench.lead("bb")
-    bench.leases.release(token, "aa")  # replayed: the lease is another's by now
+    bench.leases.release(token, "aa")  # replayed: another replica holds the lease by now
     assert bench.admin.get(bench.keys.lease).decode() == str(other)
     listener.close()
 
@@ -547,7 +547,7 @@ def alone_for(bench: Bench, since_ms: int, seen_ms: int = 1_000) -> None:
 
 
 def test_a_configuration_that_is_alone_for_a_while_becomes_the_newest(bench: Bench) -> None:
-    """Else a deploy that was broken off would leave its definitions behind for good."""
+    """Otherwise, a deploy that was broken off would leave its definitions behind permanently."""
     register(bench, "a1", "old")
     register(bench, "a2", "new")
     assert register(bench, "a1", "old")[1] == 1

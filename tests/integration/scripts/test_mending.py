@@ -132,7 +132,7 @@ def test_a_counter_that_is_no_number_starts_again(bench: Bench, raw: str) -> Non
 
 
 def test_a_loss_in_the_future_is_none(bench: Bench) -> None:
-    """Else every slot until then would count as lost."""
+    """Otherwise, every slot until then would count as lost."""
     token = bench.lead()
     bench.admin.hset(bench.keys.meta, "history_lost", bench.now_ms + 2 * 86_400_000)
     assert mended(bench, token) == [("counter", "history_lost", "0")]

@@ -104,7 +104,7 @@ def test_a_settle_of_several_counts_each(bench: Bench) -> None:
 
 
 def test_a_settle_does_not_bring_back_a_removed_entrys_histogram(bench: Bench) -> None:
-    """A deleted entry leaves an orphan for ever."""
+    """A deleted entry leaves an orphan forever."""
     from habeat.ports.entries import Removal
 
     token = bench.lead()
@@ -198,7 +198,7 @@ def test_many_intents_come_in_batches_and_none_twice(bench: Bench) -> None:
 
 
 def test_i10_an_intent_that_cannot_be_read_is_buried_and_hides_no_other(bench: Bench) -> None:
-    """One garbled record must not keep the leader from dispatching for ever."""
+    """One garbled record must not keep the leader from dispatching forever."""
     token = bench.lead()
     claimed(bench, token)
     bench.admin.hset(bench.keys.inflight, "x@12", "garbage")
@@ -318,7 +318,7 @@ def test_a_request_that_cannot_be_carried_out_is_put_aside_once(bench: Bench) ->
 
 
 def test_a_settle_of_what_was_garbled_meanwhile_is_a_settle(bench: Bench) -> None:
-    """An error here would be met again at every tick, and nothing else would be done."""
+    """An error here would repeat at every tick, and nothing else would be done."""
     token = bench.lead()
     placed, other = claimed(bench, token), claimed(bench, token, "other")
     bench.admin.hset(bench.keys.inflight, f"e@{placed.slot_ms}", "garbage")

@@ -98,7 +98,7 @@ def test_what_was_dropped_or_done_leaves_the_index(bench: Bench) -> None:
 
 
 def test_a_request_of_an_older_release_is_found(bench: Bench) -> None:
-    """It wrote no place in the index."""
+    """It did not write to the index."""
     token = bench.lead()
     bench.admin.hset(bench.keys.requests, "old", b"order")
     assert looked(bench, token).request_ms is not None

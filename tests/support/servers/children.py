@@ -64,7 +64,7 @@ def spawn(
 
 
 def end(child: subprocess.Popen[bytes], how: int = signal.SIGKILL, timeout_s: float = 10) -> None:
-    """Send `how`, wait, and SIGKILL what does not go; a child that is gone is left in peace."""
+    """Send `how`, wait, and SIGKILL a child that does not end; one that has ended is left alone."""
     if child.poll() is None:
         child.send_signal(how)
         if how != signal.SIGKILL:

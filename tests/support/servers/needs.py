@@ -8,7 +8,7 @@ import pytest
 
 
 def need(name: str, present: bool, how: str) -> None:
-    """Go on if `present`; else skip, or fail when the environment variable CI is set."""
+    """Continue if `present`; otherwise skip, or fail if the environment variable CI is set."""
     if present:
         return
     sentence = f"{name} is missing: {how}"

@@ -117,7 +117,7 @@ def run_python(
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
 ) -> CeleryProcess:
-    """A plain Python script under the same roof."""
+    """A plain Python script, managed in the same way."""
     return _start("python", [os.fspath(script), *args], env, cwd)
 
 

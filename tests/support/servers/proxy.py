@@ -65,7 +65,7 @@ class Proxy:
         self.drop_connections()
 
     def heal(self) -> None:
-        """Let everything pass again, first of all what a stall held back."""
+        """Let everything pass again, beginning with what a stall held back."""
         self._refusing = False
         self._requests_flow.set()
         self._replies_flow.set()

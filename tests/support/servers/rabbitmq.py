@@ -34,7 +34,7 @@ _ONE_SCHEDULER = "+S 1:1 +SDcpu 1:1 +SDio 1 +sbwt none +sbwtdcpu none +sbwtdio n
 
 @dataclass
 class RabbitMQNode:
-    """A broker that runs, perhaps started by another process: to be used, not to be harmed.
+    """A running broker, perhaps started by another process: tests may use it, but not stop it.
 
     The user is `guest`; `url` is that of the default virtual host.
     """

@@ -57,7 +57,7 @@ def ledger(fleet: Fleet) -> list[Record]:
 
 
 def slots(fleet: Fleet) -> dict[str, list[int]]:
-    """Of each entry with a plain interval, every slot after its creation up to its cursor."""
+    """For each entry with a plain interval, every slot after its creation up to its cursor."""
     definitions: Any = fleet.client.hgetall(fleet.key("entries"))
     states: Any = fleet.client.hgetall(fleet.key("state"))
     found = {}
@@ -80,7 +80,7 @@ def _grid(definition: Mapping[str, Any], cursor_ms: int) -> list[int]:
 def assert_every_slot_once(
     arrivals: Sequence[Arrival], expected: Mapping[str, Sequence[int]], *, repeats: int = 0
 ) -> Counter[tuple[str, int]]:
-    """Each slot in the broker once; up to `repeats` in all may be there again, with the same id.
+    """Each slot is in the broker once; up to `repeats` in all may be there again, with the same id.
 
     Returns how often each of the repeated ones came.
     """
@@ -110,7 +110,7 @@ def assert_ids_are_stable(arrivals: Iterable[Arrival]) -> None:
 def assert_ledger_accounts(
     records: Sequence[Record], expected: Mapping[str, Sequence[int]]
 ) -> None:
-    """Every slot stands in exactly one record; a run's count is that of the slots within it."""
+    """Every slot is in exactly one record; a run's count is the number of slots within it."""
     unaccounted, twice, miscounted = [], [], []
     by_entry = defaultdict(list)
     for record in records:

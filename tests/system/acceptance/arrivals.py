@@ -60,7 +60,7 @@ class Broker(Protocol):
         ...
 
     def take(self) -> list[Arrival]:
-        """All that wait, in the order in which they came; the queue is empty afterwards."""
+        """All waiting messages, in the order in which they came; the queue is empty afterwards."""
         ...
 
 
@@ -101,7 +101,7 @@ def redis_broker(server: Server, db: int = 1, prefix: str = "kp:") -> OnRedis:
 
 @dataclass
 class OnRabbitMQ:
-    """A queue on RabbitMQ; the test's own way to it need not be that of the beats."""
+    """A queue on RabbitMQ; the test may reach it by another path than the beats."""
 
     url: str
     beats_url: str = ""

@@ -11,5 +11,5 @@ FULL = os.environ.get("HABEAT_FULL", "") not in ("", "0")
 
 
 def pick(short: Number, full: Number) -> Number:
-    """`full` where the whole length is asked for, else `short`."""
+    """`full` with HABEAT_FULL=1, else `short`."""
     return full if FULL else short

@@ -44,13 +44,13 @@ class Fleet:
         return beat
 
     def start(self, count: int = 3, *arguments: str) -> None:
-        """Start so many at once, and wait until one leads and all are registered."""
+        """Start `count` beats at once, and wait until one leads and all are registered."""
         for _ in range(count):
             self.start_one(*arguments)
         self.settle(count)
 
     def settle(self, count: int, timeout_s: float = 40) -> CeleryProcess:
-        """Wait until one leads and `count` live ones are known to each other; the leader."""
+        """Wait until one leads and `count` live ones are registered; returns the leader."""
         leader: CeleryProcess = until(
             lambda: self.leader() if len(self.live_pids()) >= count else None,
             timeout_s,
@@ -100,12 +100,12 @@ class Fleet:
         return {nonce.decode(): json.loads(fields) for nonce, fields in found.items()}
 
     def live_pids(self) -> set[int]:
-        """The pids of those of ours that run and have said what they are."""
+        """The pids of our beats that run and are registered."""
         running = {beat.pid for beat in self.beats if beat.alive}
         return {fields["pid"] for fields in self.replicas().values()} & running
 
     def leader(self) -> CeleryProcess | None:
-        """The one of ours that holds the lease now."""
+        """The beat of ours that holds the lease now."""
         fields = self.replicas().get(self.holder().partition(":")[2])
         if fields is None:
             return None

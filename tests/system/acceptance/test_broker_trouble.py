@@ -72,7 +72,7 @@ def test_hanging_in_the_middle(
 def test_a_leader_cut_off_from_the_broker_hands_over(
     make_fleet: MakeFleet, valkey: Server, hanging: tuple[OnRabbitMQ, Proxy]
 ) -> None:
-    """The broker works for the standby: it has said so, and the leader yields to it."""
+    """The broker works for the standby: it has reported that, and the leader hands over to it."""
     broker, way = hanging
     conf = {"broker_url": broker.url, "habeat_lease_ttl": TTL_S}
     fleet = make_fleet(valkey, conf, entries(ENTRIES), more=OWN_BROKER)

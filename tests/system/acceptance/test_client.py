@@ -24,7 +24,7 @@ TIMES = pick(5, 20)
 
 
 def test_added_one_second_before_its_slot(make_fleet: MakeFleet, valkey: Server) -> None:
-    """The leader may be asleep for a minute; it hears of the entry and fires it in its slot."""
+    """The leader may be waiting for a minute; it is woken by the entry and fires it at its slot."""
     broker = redis_broker(valkey)
     fleet = make_fleet(valkey, dict(broker.conf))
     fleet.start(2)
@@ -68,7 +68,7 @@ AGREES_MS = 10
 
 @pytest.mark.parametrize("dispatch", ["atomic", "outbox"])
 def test_drift_agrees_with_a_consumer(make_fleet: MakeFleet, valkey: Server, dispatch: str) -> None:
-    """Medians, for a consumer on a busy machine is late now and then by its own doing."""
+    """Medians, because a consumer on a busy machine is sometimes late by itself."""
     broker = redis_broker(valkey)
     conf = {**broker.conf, "habeat_dispatch": dispatch}
     fleet = make_fleet(valkey, conf, entries(5))

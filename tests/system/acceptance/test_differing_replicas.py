@@ -65,7 +65,7 @@ def test_a_minute_drawn_by_each_process(make_fleet: MakeFleet, valkey: Server) -
 
 
 def test_a_rolling_deploy(make_fleet: MakeFleet, valkey: Server) -> None:
-    """Logged while both are there, over when the old one is gone, and the new code is used."""
+    """It is logged while both run, ends when the old one is gone, and the new code is used."""
     conf = dict(redis_broker(valkey).conf)
     fleet = make_fleet(valkey, conf, SAME)
     write_app(fleet.folder, {**conf, "habeat_redis_url": valkey.url()}, CHANGED, module="proj_new")

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 PATHS = ("/healthz", "/readyz", "/metrics")
 #: How many thousands of probes there are at most, until one leaves everything as it was.
 ROUNDS = 3
-#: What the process may take for reasons of its own while it is probed.
+#: What the process may allocate for other reasons while it is probed.
 GROWS_BY_LESS_THAN = 2 * 1024 * 1024
 
 

@@ -83,7 +83,7 @@ class Stage:
         return [each for each in self.client.status().findings if each.severity == "error"]
 
     def named(self, *codes: str, entry: str = "") -> Finding:
-        """The finding that health comes to."""
+        """Waits for this finding of health."""
         began_s = time.monotonic()
 
         def found() -> Finding | None:
@@ -147,7 +147,7 @@ def test_each_staged_fault_is_named(stage: Stage, broker_server: Server) -> None
 
     hang = stage.put("hang")
     assert "receiver_that_hangs" in stage.named("tick_hangs").sentence
-    stage.logged("the loop has stood still for")
+    stage.logged("the loop has been stuck for")
     hang.unlink()
     stage.well()
 

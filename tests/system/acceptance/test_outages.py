@@ -75,7 +75,7 @@ def test_paused(make_fleet: MakeFleet, kept: Server) -> None:
 
 
 def test_restarted_empty(make_fleet: MakeFleet, kept: Server) -> None:
-    """What was before is gone; from then on every slot, and one note an entry of the loss."""
+    """Earlier slots are gone; every later one is there, and one note of the loss per entry."""
     broker = redis_broker(kept)
     fleet = _running(make_fleet, kept, broker.conf)
     before = broker.take()

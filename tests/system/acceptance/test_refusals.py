@@ -45,7 +45,7 @@ def test_an_app_without_a_name(tmp_path: Path, processes: Processes, valkey: Ser
 def test_a_redis_that_evicts_entries(
     make_fleet: MakeFleet, private_server: Callable[..., Server]
 ) -> None:
-    """Refused at the first install only: later the schedule is there, and must go on."""
+    """Refused at the first installation only: later, the schedule exists and must go on."""
     server = private_server(extra_args=("--maxmemory-policy", "allkeys-lru"))
     fleet = make_fleet(server, dict(redis_broker(server).conf), entries(1))
     refused = fleet.processes.beat("proj", ["-l", "WARNING"], cwd=fleet.folder)

@@ -115,7 +115,7 @@ def _acl(with_broker: bool) -> str:
 
 
 def _assert_fires_and_takes_over(fleet: Fleet, broker: Broker, dispatch: str) -> None:
-    """Two beats; the leader is killed, and the other takes over by the crash that it sees."""
+    """Two beats; the leader is killed, and the other sees the crash and takes over."""
     fleet.start(2)
     _wait_for_slots(fleet, 3)
     assert f"dispatch is {dispatch}" in fleet.logs(), fleet.logs()

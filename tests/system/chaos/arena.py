@@ -91,7 +91,7 @@ class Arena:
             return -1
 
     def fires(self, timeout_s: float = 120) -> None:
-        """Wait until firings of now are sent: whatever was held up has been made up for."""
+        """Wait until present firings are sent, so that nothing is held up any more."""
         wanted_ms = int(time.time() * 1_000)
         until(
             lambda: self._caught_up(wanted_ms),
@@ -101,7 +101,7 @@ class Arena:
         )
 
     def _caught_up(self, wanted_ms: int) -> bool:
-        """Every entry that can fire has its cursor behind that moment."""
+        """Whether every entry that can fire has its cursor beyond that moment."""
         try:
             states: Any = self.beats.client.hgetall(self.beats.key("state"))
             due: Any = self.beats.client.zrange(self.beats.key("due"), 0, -1)
@@ -127,7 +127,7 @@ class Arena:
         self.note(kind, start_us, now_us(), beat)
 
     def lost(self, kind: Kind, as_of_us: int) -> None:
-        """Data went away now: all since that moment, all there was if it is 0."""
+        """Note that data was lost now: everything since that moment, or all of it if it is 0."""
         at_us = now_us()
         self.faults.append(Fault(kind, as_of_us, at_us))
         self.faults.append(Lost(at_us, kind.name, None if as_of_us else ()))
@@ -184,7 +184,7 @@ class Arena:
         return events
 
     def events(self) -> list[Event]:
-        """What the servers did, what came to the broker, what was done to them, in order."""
+        """What the servers did, what reached the broker, and the faults, in order."""
         if self.history is not None:
             found = self.history()
         else:

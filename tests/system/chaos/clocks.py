@@ -42,7 +42,7 @@ class Clock:
         }
 
     def step(self, ahead_s: float) -> None:
-        """From now on it is so far ahead of true time, or behind."""
+        """From now on, the clock is this far ahead of true time, or behind it."""
         draft = self.path.with_suffix(".new")
         draft.write_text(f"{ahead_s:+f}s\n")
         os.replace(draft, self.path)

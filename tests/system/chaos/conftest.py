@@ -23,7 +23,7 @@ SCHEDULE = """{{
     f"e{{i:05d}}": {{"task": "proj.work", "schedule": habeat.every(1, offset=i % 4 / 4)}}
     for i in range({count})
 }}"""
-#: Both ways of dispatch where it matters in every run; else the one that has more to lose.
+#: Both dispatches where it matters in every run; otherwise the one that can lose more.
 BOTH = ("atomic", "outbox")
 
 MakeArena = Callable[..., Arena]
@@ -43,7 +43,7 @@ def troupe(tmp_path: Path, processes: Processes) -> Callable[..., Beats]:
     """`troupe(client, conf)`: an app in the test's folder, its beats not started."""
 
     def make(client: Any, conf: dict[str, Any], source: str, more: str = "") -> Beats:
-        # However long a busy machine takes, nothing is a misfire but what the test makes one.
+        # However slow a busy machine is, only what the test delays on purpose is a misfire.
         settled = {"habeat_lease_ttl": TTL_S, "habeat_misfire_grace": 600, **conf}
         write_app(tmp_path, settled, source, more=IN_THE_APP + more)
         return Beats(processes, tmp_path, client, conf=settled)

@@ -40,7 +40,7 @@ SIGNALS = ("KILL", "STOP", "TERM")
 #: may be stepped.
 SENDER = "chaos_sender"
 SENT_US = "chaos_sent_us"
-#: How long "after" waits for a reply; one that does not come is no hit.
+#: How long "after" waits for a reply; if none comes, it is not a hit.
 REPLY_S = 1.0
 #: A script's digest, its keys and its first argument are among these.
 FIRST_WORDS = 40
@@ -48,7 +48,7 @@ FIRST_WORDS = 40
 
 @dataclass
 class Failpoints:
-    """The orders of this process, and how far it is with the one it has."""
+    """The orders of this process, and how far it has come with the present one."""
 
     folder: Path
     names: dict[str, str]
@@ -62,7 +62,7 @@ class Failpoints:
         return self.folder / str(os.getpid())
 
     def passed(self, point: str, side: str) -> None:
-        """This place was reached; acts if that was ordered."""
+        """Note that this place was reached, and act if an order says so."""
         if not self._wanted(point, side):
             return
         self.left -= 1
@@ -75,7 +75,7 @@ class Failpoints:
         os.kill(os.getpid(), getattr(signal, f"SIG{how}"))
 
     def unanswered(self, what: str, asked_us: int) -> None:
-        """An answer was given up, by whomever it was asked for."""
+        """Note that an answer was given up."""
         with self._path.with_suffix(".unanswered").open("a") as out:
             out.write(f"{what} {asked_us} {time.monotonic_ns() // 1_000}\n")
 
@@ -94,7 +94,7 @@ class Failpoints:
         return order.startswith(f"{point}:{side}:")
 
     def point_of(self, words: tuple[Any, ...]) -> str:
-        """The place that a command is, "" if it is none."""
+        """The place that a command stands for; "" if it is not one."""
         command = str(words[0]).upper()
         if command == "LPUSH":
             return "publish"
@@ -206,7 +206,7 @@ def _first_words(packed: Any) -> tuple[str, ...]:
 
 
 def _sign(message: Any, nonce: str) -> None:
-    """The queue says neither who sent a message nor when; both are wanted of the history."""
+    """The queue shows neither who sent a message nor when; the history needs both."""
     headers = message.properties.get("application_headers") or {}
     signed = {SENDER: nonce, SENT_US: str(time.monotonic_ns() // 1_000)}
     message.properties["application_headers"] = {**headers, **signed}

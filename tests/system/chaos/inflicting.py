@@ -11,7 +11,7 @@ from tests.system.chaos.arena import Arena, now_us
 from tests.system.chaos.ways import BROKER, REDIS
 from tests.verification.history.events import Kind
 
-#: How long a beat may take to come by a place; a few seconds, but on a machine that is busy.
+#: How long a beat may take to reach a place: a few seconds, longer on a busy machine.
 PATIENCE_S = 20
 KINDS = {"KILL": Kind.KILL, "STOP": Kind.FREEZE, "TERM": Kind.TERM}
 
@@ -33,7 +33,7 @@ def freeze(arena: Arena, beat: CeleryProcess, for_s: float) -> None:
 
 
 def stop(arena: Arena, beat: CeleryProcess) -> None:
-    """SIGTERM, and its polite end."""
+    """SIGTERM, and a clean end."""
     with arena.during(Kind.TERM, beat):
         beat.term()
         beat.wait(40)
@@ -48,7 +48,7 @@ def at_point(
     thaw_after_s: float = 0,
     patience_s: float = PATIENCE_S,
 ) -> bool:
-    """Give the order and see it carried out; False if the beat did not come by in time."""
+    """Give the order and wait for it; False if the beat did not get there in time."""
     arena.beats.orders.give(beat, order)
     return any_at_point(arena, [beat], order, thaw_after_s, patience_s)
 
@@ -119,7 +119,7 @@ def redis_restarted_empty(arena: Arena, down_s: float) -> None:
 
 
 def redis_emptied(arena: Arena) -> None:
-    """FLUSHALL under the feet of all."""
+    """FLUSHALL while all beats run."""
     assert arena.way is not None
     with arena.during(Kind.REDIS_DOWN):
         arena.way.stall()  # so that nothing is written at the very moment
@@ -197,7 +197,7 @@ def _admin(arena: Arena) -> Any:
 
 
 def request_lost(arena: Arena, for_s: float) -> None:
-    """Nothing of what is sent arrives, sockets stay open, and it arrives late."""
+    """What is sent arrives late, and sockets stay open."""
     assert arena.way is not None
     with arena.during(Kind.REDIS_SLOW):
         arena.way.stall(replies=False)
@@ -206,7 +206,7 @@ def request_lost(arena: Arena, for_s: float) -> None:
 
 
 def replies_lost(arena: Arena, for_s: float) -> None:
-    """All is carried out, and no answer comes in time."""
+    """Commands are executed, and no answer comes in time."""
     assert arena.way is not None
     with arena.during(Kind.REDIS_SLOW):
         arena.way.stall(requests=False)

@@ -46,7 +46,7 @@ class Orders:
         return path.read_text()
 
     def unanswered(self) -> list[Fault]:
-        """What went without an answer at whichever beat, of the test's doing or not."""
+        """The calls of any beat that got no answer, caused by the test or not."""
         found = []
         for path in self.folder.glob("*.unanswered"):
             nonce = path.with_suffix(".nonce").read_text()

@@ -92,7 +92,7 @@ def _events(
     own: bool,
     step_us: int,
 ) -> Iterator[Event]:
-    """A script is one moment: that of its call, by which the server judges what it does."""
+    """A script counts as one moment: its call, by which the server judges what it does."""
     in_script = False
     at_us = server_us = 0
     for came_us, line in lines:

@@ -51,7 +51,7 @@ def _write_the_new(arena: Arena) -> None:
 
 
 def _roll(arena: Arena, module: str, *, crash: bool = False) -> None:
-    """One after the other: a new one starts, an old one goes, the leader last."""
+    """One by one, a new beat starts and an old one stops, the leader last."""
     old = list(arena.beats.beats)
     leader = arena.leader()
     for beat in [*(each for each in old if each is not leader), leader]:

@@ -59,7 +59,7 @@ def noting(task_id=None, **_):
 
 
 def orders(dispatch: str) -> Iterator[tuple[str, str, str]]:
-    """Point, side and signal, the signals in turn, so that the fleet is never short of beats."""
+    """Point, side and signal; signals alternate, so that the fleet is never short of beats."""
     for point in (*LEADING, *STANDING_BY, *TAKING_OVER):
         if dispatch == "atomic" and point in OUTBOX_ONLY:
             continue
@@ -98,7 +98,7 @@ def _ran(path: Path) -> list[str]:
 
 
 def _strike(arena: Arena, point: str, side: str, how: str) -> bool:
-    """Carry out one order; a place that was not come by (the other heir was quicker) again."""
+    """Carry out one order; repeat it if its place was not reached (the other heir was quicker)."""
     return any(_struck(arena, point, side, how) for _ in range(3))
 
 

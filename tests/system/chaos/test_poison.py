@@ -71,7 +71,7 @@ def test_bad_entries_and_a_user_with_few_rights(
 
 
 def _take_the_queue(arena: Arena) -> None:
-    """What stands under the queue's name is of another kind."""
+    """The queue's key has another type."""
     if arena.queue is None:
         assert arena.server is not None
         arena.server.admin.set(FOREIGN, "no list")
@@ -104,7 +104,7 @@ def _quarantined(arena: Arena) -> set[str]:
 
 
 def _rights(with_broker: bool) -> str:
-    """What docs/reference/connections.md says, word for word."""
+    """The permissions in docs/reference/connections.md, word for word."""
     text = CONNECTIONS.read_text()
     found = re.search(r"ACL SETUSER beat (.*?)```", text, re.DOTALL)
     assert found, "the documented permissions have moved"

@@ -38,7 +38,7 @@ class Ways:
 
     @property
     def wrapper(self) -> Sequence[str]:
-        """What the beat's command is to be preceded by."""
+        """The prefix of the beat's command."""
         return self.network.command(()) if self.network else ()
 
     def lose_requests(self, service: int) -> None:
@@ -49,7 +49,7 @@ class Ways:
             self.proxies[service].stall()
 
     def lose_replies(self) -> None:
-        """What anybody sends to the beat vanishes; what it sends arrives once."""
+        """Everything that is sent to the beat vanishes; what it sends arrives once."""
         if self.network:
             self.network.loses_replies()
         else:

@@ -65,7 +65,7 @@ def noted(client: redis.Redis) -> dict[str, Runs]:
 
 
 def problems(runs: Mapping[str, Runs], left: Mapping[str, Left], until_ms: int) -> Iterable[str]:
-    """What is wrong across the cut; slots up to `until_ms` must have been sent by habeat."""
+    """What is wrong across the switch; slots up to `until_ms` must have been sent by habeat."""
     yield from _miscounted(runs, left)
     for name in sorted(left):
         yield from _across(name, runs.get(name, Runs()), left[name], until_ms)

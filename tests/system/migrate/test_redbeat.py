@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 AWKWARD = ("a b", "ä:ö", "x*[?]", 'qu"ote', "😀 end ", "1", "$(reboot)")
 #: How long each of the two sends before it is stopped.
 SENDING_S = 8
-#: The longest wait for anything, on a machine that does much else.
+#: The longest wait for anything, on a busy machine.
 WAIT_S = 120
 MIGRATE = ("habeat", "migrate", "--from", "redbeat")
 #: Declared in code: their rhythm here follows from their names.

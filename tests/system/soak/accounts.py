@@ -72,7 +72,7 @@ class Accounts:
         seen[slot_ms] = epoch
 
     def close(self, cursors: dict[str, int]) -> int:
-        """When all is over: `cursors` of the entries that are there. How many slots there were."""
+        """At the end: `cursors` of the entries that exist. Returns how many slots there were."""
         slots = 0
         for name, life in self.lives.items():
             if not life.is_over:

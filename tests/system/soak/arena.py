@@ -106,7 +106,7 @@ class Arena:
         write_app(self.folder, conf, more=OWN_WAY)
 
     def populate(self, count: int) -> None:
-        """So many entries; the first slot of each is strictly after its creation."""
+        """Add this many entries; the first slot of each is strictly after its creation."""
         given = [self.drawn(f"e{number:05d}", number, count) for number in range(count)]
         for start in range(0, count, 2_000):
             for entry in self.client.add_many(given[start : start + 2_000]):
@@ -133,7 +133,7 @@ class Arena:
         return habeat.every(self.random.choice(LONG))
 
     def born(self, entry: Any) -> None:
-        """Remember what slots a new entry has."""
+        """Remember the slots of a new entry."""
         schedule = entry.schedule
         life = Life.begun(schedule.every_ms, schedule.offset_ms or 0, entry.created_ms)
         self.accounts.lives[entry.name] = life

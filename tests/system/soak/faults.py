@@ -109,7 +109,7 @@ def edits(arena: Arena) -> None:
 
 
 def rolling_restart(arena: Arena) -> None:
-    """One after the other is stopped and another one started in its place."""
+    """Beats are stopped one after the other, and each is replaced by a new one."""
     with arena.during(Kind.TERM, "rolling restart", *arena.beats):
         for place in list(arena.beats):
             _stop(arena, place)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-#: So much more in the last third than in the first is called growth; below it is noise.
+#: This much more in the last third than in the first counts as growth; less is noise.
 GROWTH_ALLOWED = 1.25
 #: What a process and a server may take on before it counts at all.
 GROWTH_FLOOR = {"rss": 16 << 20, "redis": 32 << 20}
@@ -93,7 +93,7 @@ def growth(scrapes: Sequence[Scrape]) -> list[Growth]:
 
 
 def percentile(values: Sequence[int], percent: int) -> int:
-    """The value that so many per cent do not exceed; 0 if there are none."""
+    """The value that this many per cent do not exceed; 0 if there are none."""
     ordered = sorted(values)
     return ordered[-(-percent * len(ordered) // 100) - 1] if ordered else 0
 

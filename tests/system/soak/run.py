@@ -25,7 +25,7 @@ QUIET_S = 20.0
 REST_WITHIN_S = 90.0
 #: A miss is found when a beat leads again, at most this long after the fault.
 MISS_AFTER_S = 30.0
-#: Outcomes that nothing in a soak is a reason for.
+#: Outcomes that nothing in a soak can cause.
 NEVER = ("suppressed", "failed", "ambiguous")
 
 
@@ -212,7 +212,7 @@ class Run:
         report.verdict += f" Growing with time: {', '.join(grown)}." if grown else ""
 
     def _odd(self) -> list[str]:
-        """Misses without a fault that can be their reason, and what may never be."""
+        """Misses without a fault that can have caused them, and outcomes that must never occur."""
         found = []
         for at_s, record in self.arena.reader.odd:
             causes = [

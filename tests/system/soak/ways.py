@@ -16,7 +16,7 @@ from tests.support.servers.proxy import Proxy
 
 @dataclass
 class Ways:
-    """So many proxies in front of one server; they end with this process."""
+    """Several proxies in front of one server; they end with this process."""
 
     child: subprocess.Popen[str]
     ports: list[int]

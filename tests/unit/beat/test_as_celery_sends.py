@@ -78,7 +78,7 @@ def _by_its_class(app: Celery) -> str:
 
     @app.task(name="proj.of_its_class", base=Own, shared=False)
     def own(a: int, b: int) -> None:
-        """Goes its own way."""
+        """Sends in its own way."""
 
     return "proj.of_its_class"
 

@@ -31,7 +31,7 @@ def unencodable() -> Exception:
 
 
 class Cloudy(Exception):
-    """As botocore's EndpointConnectionError: of no class that is known here."""
+    """As botocore's EndpointConnectionError: of a class that is unknown here."""
 
 
 ENTRY = [
@@ -98,7 +98,7 @@ def test_a_connections_failure_is_only_suspected(error: BaseException) -> None:
 
 
 def test_another_programs_chain_of_causes_is_not_searched() -> None:
-    """User code that fails while it handles a lost connection of its own has failed itself."""
+    """User code that fails while it handles a lost connection of its own is to blame."""
     error = KeyError("x")
     error.__context__ = ConnectionResetError()
     assert blame(error) is Blame.ENTRY

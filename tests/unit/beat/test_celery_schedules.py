@@ -309,7 +309,7 @@ def test_a_class_may_remember_something_and_the_users_object_stays_as_it_was(app
 
 
 def test_a_class_without_a_repr_is_the_same_in_every_process(app: Celery) -> None:
-    """Else the replicas would declare different entries: its default repr has an address."""
+    """Otherwise, the replicas would declare different entries: its default repr has an address."""
 
     class Plain(cs.BaseSchedule):  # type: ignore[misc]
         def is_due(self, last_run_at: datetime) -> tuple[bool, float]:

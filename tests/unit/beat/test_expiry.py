@@ -20,7 +20,7 @@ LATER = datetime.fromtimestamp(EFFECTIVE_MS / 1_000 + 90, UTC)
 
 
 def both(app: Celery, **given: Any) -> tuple[int | None, int | None]:
-    """When the message says that it expires, and when the claim thinks that it does."""
+    """The expiry in the message, and the expiry that the claim uses."""
     bench = Bench(app, {"a": {"task": "proj.add", "schedule": 60, "args": (1, 2), **given}})
     rendered = bench.publisher.render(bench.declared.entries["a"], FIRING, "cluster", 17)
     said = head(unseal(rendered.envelope)[0])["expires"]
@@ -92,7 +92,7 @@ def test_a_message_that_its_task_sends_itself_expires_by_the_entry() -> None:
 
     @app.task(name="proj.own", base=Own, shared=False)
     def own() -> None:
-        """Goes its own way."""
+        """Sends in its own way."""
 
     given = {"task": "proj.own", "schedule": 60, "options": {"expires": 30}}
     bench = Bench(app, {"a": given})

@@ -23,7 +23,7 @@ SHORT_MS, LONG_MS = 30, 60_000
 @register
 @dataclass(frozen=True, repr=False)
 class Tides(Schedule):
-    """Every second, and slow to say so if the test wants."""
+    """Every second, and slow to answer if the test wants."""
 
     kind: ClassVar[str] = "tide table"
     does: ClassVar[Callable[[str], None]] = staticmethod(lambda what: None)

@@ -337,7 +337,7 @@ def test_a_resend_carries_its_attempt_and_the_same_id() -> None:
 def test_all_messages_of_a_group_leave_within_the_one_time(
     app: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each within its own would go on long after the trust in the lease has ended."""
+    """With a limit for each, sending would continue long after the trust in the lease has ended."""
     add = app.tasks["proj.add"]
     canvas = group([add.si(n, n) for n in range(10)])
     bench = Bench(app, {"a": {"task": canvas, "schedule": 60}})

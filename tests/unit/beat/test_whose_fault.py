@@ -101,7 +101,7 @@ def test_a_broker_that_fails_the_probe_is_gone(
 def test_a_connection_that_cannot_be_made_is_the_brokers(
     app: Celery, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is nothing of the entry in it, whatever the class of the error."""
+    """It contains nothing of the entry, whatever the class of the error."""
     bench = Bench(app, {"a": ADD})
     envelope = bench.publisher.render(bench.declared.entries["a"], FIRING, "cluster", 1).envelope
 
@@ -173,7 +173,7 @@ def test_what_an_entrys_code_raises_ends_neither_beat_nor_the_turn(
 
 
 def test_what_a_signals_handler_raises_does_end_it(app: Celery) -> None:
-    """A second SIGTERM is acted on wherever it interrupts, an entry's own code included."""
+    """A second SIGTERM takes effect wherever it interrupts, even in an entry's own code."""
     stopper = Stopper()
 
     def handler(number: int, frame: Any) -> None:

@@ -270,7 +270,7 @@ def test_the_digest_is_that_of_the_change_and_not_of_the_day() -> None:
     assert plan(before, after).digest != plan(after, before).digest
     other = saved(entry(cron("0 10 * * *")))
     assert plan(before, after).digest != plan(before, other).digest
-    # What it sends is no part of it.
+    # What it sends is not part of the plan.
     args = saved(entry(cron("0 9 * * *"), args=["secret"]))
     assert plan(before, args).digest == plan(before, after).digest
 

@@ -127,7 +127,7 @@ class History:
             self.period_ms, self.cursor_ms, self.rev = period_ms, self.now_ms, self.rev + 1
 
     def noise(self, which: int) -> None:
-        """Records that are no outcome of a slot of this entry."""
+        """Records that are not outcomes of a slot of this entry."""
         slot_ms = max(self.slots, default=0)
         if which == 0:
             self.record(slot_ms, Outcome.NOTE, "left again", attempt=2)
@@ -189,7 +189,7 @@ class Ledger:
 
 
 def explained_of(history: History, at_ms: int, kept: int) -> Explanation:
-    """What is said of this instant if the ledger has the newest `kept` records."""
+    """The explanation of this instant if the ledger has the newest `kept` records."""
     entry, records = history.entry, history.records[max(0, len(history.records) - kept) :]
     stored = Stored("e", "digest", entry, entry.state)
     oldest_ms = records[0].at_ms if records else None

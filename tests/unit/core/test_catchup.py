@@ -194,7 +194,7 @@ spans = st.lists(st.integers(1, 400_000), min_size=0, max_size=40)
 
 @dataclass(frozen=True)
 class Case:
-    """An entry, where it stands, its policies, when data was lost, how many steps at once."""
+    """An entry, its position and policies, when data was lost, and how many steps at once."""
 
     entry: Entry
     cursor_ms: int

@@ -102,7 +102,7 @@ def test_a_living_holder_is_waited_for() -> None:
 
 
 def test_a_zero_never_preceded_by_a_listener_proves_nothing() -> None:
-    """Where SUBSCRIBE is refused to everybody, everybody would steal from everybody."""
+    """If SUBSCRIBE is refused to all replicas, all would steal from each other."""
     looks = [seen(at, listeners=0, heartbeat=at) for at in range(0, 20_000, 55)]
     assert set(conclude(*looks)) == {Action.WAIT}
 

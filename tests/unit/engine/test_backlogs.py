@@ -26,7 +26,7 @@ def test_a_backlog_leaves_at_its_pace_and_not_at_the_loops() -> None:
 
 
 def test_several_slots_that_never_render_all_end_in_the_ledger() -> None:
-    """The tries are those of the oldest; the later ones wait behind it, until its circuit opens."""
+    """The attempts belong to the oldest; later ones wait behind it until the circuit opens."""
     world = World(atomic=True)
     world.add("bad", ago_ms=3_000, every_ms=1_000, end_ms=world.now_ms)
     world.publisher.render_fails["bad"] = [RenderFailed("never")] * 1_000

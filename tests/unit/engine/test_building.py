@@ -16,7 +16,7 @@ SLOW_MS = 500
 
 
 def late(world: World, name: str) -> list[int]:
-    """Fills with how late each firing of the entry is when it is claimed."""
+    """A list that gets the lateness of each firing of the entry when it is claimed."""
     found: list[int] = []
     record = world.store.record
 
@@ -30,7 +30,7 @@ def late(world: World, name: str) -> list[int]:
 
 
 def builds(world: World) -> list[int]:
-    """Fills with the instants at which messages of slow entries are built."""
+    """A list that gets the instants at which messages of slow entries are built."""
     found: list[int] = []
     run = world.publisher._run_code
 
@@ -91,7 +91,7 @@ def test_the_others_are_late_by_one_slow_message_for_each_pause(world: World) ->
 
 
 def test_what_is_due_at_the_same_time_leaves_before_it() -> None:
-    """Once it is known to be slow, that is: the first time it may come first."""
+    """Only once it is known to be slow: the first time, it may come first."""
     world = World(atomic=True)
     world.add("good", every_ms=1_000)
     slow(world, "a bad one")
@@ -190,7 +190,7 @@ def test_alone_it_holds_up_no_other() -> None:
 
 
 def test_a_host_that_is_slow_at_everything_sets_no_entry_aside() -> None:
-    """Messages that habeat builds itself are a measure, too."""
+    """Messages that habeat builds itself count for the comparison, too."""
     world = World(atomic=True)
     for name in "abcde":
         world.add(name, every_ms=10_000)
@@ -249,7 +249,7 @@ def test_requests_of_slow_entries_do_not_delay_those_of_others() -> None:
 
 @pytest.mark.parametrize("atomic", [True, False])
 def test_one_that_takes_longer_than_the_lease_is_set_aside_too(atomic: bool) -> None:
-    """Its turns end with the lease lost, each of them."""
+    """Each of its ticks ends with the lease lost."""
     world = World(ttl_ms=1_000, atomic=atomic)
     world.add("good", every_ms=1_000)
     world.run(2_500)

@@ -20,7 +20,7 @@ OURS: list[Exception] = [
 
 
 class Mended:
-    """Counts how often our own keys are looked at; fails if it is to."""
+    """Counts how often our own keys are checked; fails if the test wants."""
 
     def __init__(self, world: World) -> None:
         self.count = 0

@@ -149,7 +149,7 @@ def test_a_failure_that_could_not_be_written_does_not_outlive_an_edit() -> None:
 
 
 def test_a_probe_that_was_not_sent_is_still_due() -> None:
-    """The turn that was to send it failed before."""
+    """The tick that should have sent it failed before."""
     world = World(atomic=True)
     world.add("bad", every_ms=1_000)
     refused(world, atomic=True)

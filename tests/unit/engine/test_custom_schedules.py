@@ -175,7 +175,7 @@ def test_one_that_fails_waits_longer_each_time_and_says_when_it_continues(
 
 @dataclass(frozen=True, repr=False)
 class Live(LiveCode):
-    """A schedule of code that says what the test wants."""
+    """A schedule of code that answers what the test wants."""
 
     says: Callable[[int, int], DueState]
 

@@ -294,7 +294,7 @@ def test_at_most_once_between_others_of_the_same_entry_keeps_the_order() -> None
 
 
 def test_whatever_goes_wrong_in_one_entrys_rendering_is_its_own_trouble() -> None:
-    """Else the first due entry with such a fault would keep all others from being sent."""
+    """Otherwise, the first due entry with such a fault would keep all others from being sent."""
     world = World(atomic=True)
     world.add("bad", ago_ms=5, every_ms=3_600_000)
     world.add("good", every_ms=1_000)

@@ -260,7 +260,7 @@ def test_a_foreign_state_makes_an_inert_standby_that_says_so_once(
 def test_a_foreign_state_is_found_out_though_the_lease_is_held(
     field: Field, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it would pass for a standby until the other app's leader is gone."""
+    """Otherwise, it would count as a standby until the other app's leader is gone."""
     leader, stranger = field.replica("a"), field.replica("b")
     assert leader.step()
     acquire = field.store.acquire
@@ -463,7 +463,7 @@ def test_a_standby_keeps_the_most_that_it_knew_of_this_timeline() -> None:
 
 
 def test_what_came_back_from_before_a_loss_may_have_counted_further() -> None:
-    """By the heartbeat alone it would be taken for what was there."""
+    """By the heartbeat alone, it would be taken for the same timeline."""
     field = Field()
     two = field.replica("b")
     two.timeline.begin(Known("cluster", 7, 20, Loss(4, 5), 50))
@@ -498,7 +498,7 @@ def test_an_answer_of_a_redis_that_knows_less_is_none_of_our_timeline() -> None:
 
 @pytest.mark.parametrize("shown_by", ["an answer", "a look"])
 def test_a_token_that_was_gone_and_is_back_shows_a_loss(shown_by: str) -> None:
-    """Emptied, then restored: by the heartbeat alone nothing was missing."""
+    """Emptied, then restored: the heartbeat alone shows no gap."""
     field = Field()
     one = field.replica("a")
     assert one.step()

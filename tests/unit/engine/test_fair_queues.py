@@ -47,7 +47,7 @@ def test_every_failing_trigger_is_tried_once_and_ends_with_its_record() -> None:
 
 
 def test_paced_backfills_cost_nothing_while_they_wait() -> None:
-    """Each is decoded when its next slot is due, and not at every look."""
+    """Each is decoded when its next slot is due, and not at every tick."""
     world = World(atomic=True)
     decoded: list[bytes] = []
     decode = world.catalog.decode_request

@@ -256,7 +256,7 @@ def test_out_of_memory_in_a_claim_stops_dispatch_and_is_reported_once(
 
 
 def test_a_leader_that_no_one_hears_is_subscribed_again_before_it_waits() -> None:
-    """Waiting without a subscription would show it dead to every standby."""
+    """If it waited without a subscription, every standby would take it for dead."""
     world = World()
     world.tick()
     world.store.listeners = 0
@@ -329,7 +329,7 @@ def test_the_line_that_cannot_be_opened_is_trouble_with_redis() -> None:
 
     world.line.open = failing  # type: ignore[method-assign]
     world.tick(3)
-    assert not world.election.leading  # it subscribes before it contends
+    assert not world.election.leading  # it subscribes before it competes
     world.line.open = opened  # type: ignore[method-assign]
     world.tick()
     assert world.election.leading

@@ -30,7 +30,7 @@ def world(log: Log) -> World:
 
 
 def without_redis(at: World, ms: int) -> None:
-    """Redis does not answer for so long."""
+    """Redis does not answer for this long."""
     at.store.away = True
     at.run(ms)
     at.store.away = False

@@ -169,7 +169,7 @@ def test_a_tick_ends_though_the_backlog_is_long() -> None:
 
 
 def test_a_slow_tick_makes_nothing_late() -> None:
-    """Its answer, long on its way, sets our clock behind; a short call sets it right."""
+    """Its answer takes long and sets our clock behind; a short call corrects it."""
     world = foreseeing()
     due_ms = soon(world)
     claimed_ms: list[int] = []
@@ -222,7 +222,7 @@ def test_the_time_is_not_asked_for_when_that_would_make_it_late() -> None:
 
 
 def test_of_several_answers_the_quickest_tells_the_time() -> None:
-    """The one before, 1.2 ms on its way, had set our clock so far behind."""
+    """The previous answer took 1.2 ms, and had set our clock that far behind."""
     world = foreseeing()
     due_ms = soon(world)
     asked = world.store.count("observe")
@@ -240,7 +240,7 @@ def test_a_far_server_is_not_asked_what_it_would_answer_too_late() -> None:
 
 @pytest.mark.parametrize("way_ms", [0.3, 1, 1.9, 3, 3.9])
 def test_no_answer_is_waited_for_beyond_the_instant(way_ms: float) -> None:
-    """Every answer takes that long on its way back; so far our clock is behind, at most."""
+    """Every answer takes that long to come back, so our clock is at most that far behind."""
     world = foreseeing()
     due_ms = soon(world)
     answer = world.store.observe
@@ -256,7 +256,7 @@ def test_no_answer_is_waited_for_beyond_the_instant(way_ms: float) -> None:
 
 
 def test_a_clock_that_was_set_back_ends_the_holding() -> None:
-    """Else a replica without others would neither renew nor tell that it lives, for an hour."""
+    """Otherwise, a single replica would neither renew nor register for an hour."""
     world = foreseeing()
     soon(world)
     world.store.before["renew"] = lambda: setattr(world.store, "skew_ms", -3_600_000)

@@ -87,7 +87,7 @@ def test_a_failed_publish_of_a_request_is_resent_with_the_same_identity() -> Non
 
 
 def test_a_request_for_a_schedule_that_raises_is_put_aside() -> None:
-    """Else it would be the end of every later tick."""
+    """Otherwise, it would make every later tick fail."""
     from dataclasses import dataclass, replace
 
     from habeat.schedules import Interval

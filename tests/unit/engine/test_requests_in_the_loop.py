@@ -30,7 +30,7 @@ def test_a_backfill_neither_waits_for_the_schedule_nor_makes_the_loop_hot() -> N
 
 
 def test_a_backfill_without_a_slot_is_put_aside() -> None:
-    """Left where it is, it would be looked at for ever."""
+    """If it stayed in its place, it would be looked at forever."""
     world = World(atomic=True)
     world.add("a", every_ms=3_600_000)
     world.tick()
@@ -64,7 +64,7 @@ def test_a_backfill_that_waits_for_its_time_is_kept() -> None:
 
 
 def test_a_request_that_cannot_be_rendered_is_put_aside_and_the_schedule_continues() -> None:
-    """The tries of a slot are the slot's own: a request does not put its entry off."""
+    """The attempts of a slot belong to the slot: a request does not defer its entry."""
     world = World(atomic=True)
     world.add("a", every_ms=3_600_000)
     world.tick()

@@ -25,7 +25,7 @@ def test_a_leader_steps_down_at_its_next_tick_and_stays_away() -> None:
     assert not world.election.leading
     assert world.store.lease == ""
     sent = len(world.publisher.sent)
-    world.run(4_000)  # less than a TTL: others would have the time to take the lease
+    world.run(4_000)  # less than a TTL: others would have time to take the lease
     assert not world.election.leading
     assert len(world.publisher.sent) == sent
 

@@ -25,7 +25,7 @@ def during(world: World, name: str, act: Callable[[], None]) -> None:
 
 @pytest.mark.parametrize("late_ms", [4_960, 5_000, 5_500])
 def test_a_message_is_not_begun_when_the_renewal_before_it_answered_too_late(late_ms: int) -> None:
-    """Redis said yes, but so early that little or nothing of the window is left."""
+    """Redis accepted, but so early that little or nothing of the trust period is left."""
     world = World()
     world.add("a")
     during(world, "claim", lambda: world.clock.advance(3_000))
@@ -111,7 +111,7 @@ def test_a_stop_begins_no_other_firing_that_may_go_only_once() -> None:
 
 
 def test_a_stop_during_a_resend_leaves_the_other_intents_as_they_are() -> None:
-    """Marked and not sent, each polite stop would use up an attempt."""
+    """If it were marked and not sent, each clean stop would use up an attempt."""
     world = World()
     for n in range(4):
         world.add(f"e{n}", every_ms=3_600_000)
@@ -130,7 +130,7 @@ def test_a_stop_during_a_resend_leaves_the_other_intents_as_they_are() -> None:
 
 
 def test_each_message_is_settled_before_the_next_one_leaves() -> None:
-    """A crash in the middle of a burst has then one message to repeat, and not fifty."""
+    """A crash in the middle of a burst then repeats one message instead of fifty."""
     world = World()
     for n in range(5):
         world.add(f"e{n}")

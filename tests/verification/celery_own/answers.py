@@ -44,7 +44,7 @@ FIELDS = {
 
 
 class Disagreement(AssertionError):
-    """One of the two refuses what the other one takes."""
+    """One of the two refuses what the other accepts."""
 
 
 def put_in_place() -> None:

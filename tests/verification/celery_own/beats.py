@@ -15,7 +15,7 @@ from habeat.beat.stopping import InterruptibleWakeChannel
 from tests.verification.celery_own.asked import asked
 
 _NUMBERS = count()
-#: In so many turns, a replica leads, stores beat_schedule and sends. Celery needs one tick.
+#: Within this many ticks, a replica leads, stores beat_schedule and sends. Celery needs one.
 TURNS = 6
 WAIT_MS = 20
 

@@ -39,7 +39,7 @@ def pytest_collection_finish(session: Any) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: Any) -> Iterator[None]:
-    """Count anew for each test, its fixtures included."""
+    """Start the count again for each test, its fixtures included."""
     asked.clear()
     return (yield)
 

@@ -92,7 +92,7 @@ class Accounts:
         claim.outcomes.append(outcome)
 
     def _check_expired(self, entry: str, identity: str) -> None:
-        """A claimed firing that is said to have expired has done so, as far as that is known."""
+        """A claimed firing that is recorded as expired has expired, as far as is known."""
         case, claim = self._case, self._case.claim_of(entry, identity)
         if claim is None or not claim.effective_us:
             return
@@ -121,7 +121,7 @@ class Accounts:
     # -- at the end ---------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Draw up every entry's account."""
+        """Check every entry's account."""
         for life in self._cursors.lives:
             if life.spans:
                 self._close(life)
@@ -197,7 +197,7 @@ def _count(span: Span) -> int | None:
 
 
 def _off_grid(span: Span, pieces: list[Piece]) -> bool:
-    """Whether something is accounted for that is no slot."""
+    """Whether something is accounted for that is not a slot."""
     assert span.definition is not None
     following = span.definition.next_slot_ms
     return any(following(first - 1) != first for first, _, _, _ in pieces)

@@ -11,7 +11,7 @@ from tests.verification.history.events import Arrival
 
 
 def arrival_of_message(message: bytes, at_us: int) -> Arrival | None:
-    """A message as kombu puts it into a Redis list; None if it is none of habeat's."""
+    """A message as kombu puts it into a Redis list; None if it is not one of habeat's."""
     try:
         headers = json.loads(message)["headers"]
     except (ValueError, KeyError, TypeError):

@@ -26,7 +26,7 @@ BACKOFF_US = 1_000_000
 UNRESOLVED_US = 30_000_000
 #: The longest pause between two tries to build a message: `engine.render.WAIT_MS`.
 RENDER_PAUSE_US = 4_000_000
-#: An idle leader looks around so often, and then sees that a pause is over.
+#: An idle leader ticks this often, and then sees that a pause is over.
 RENEW_US = 1_000_000
 #: What another entry's trouble may cost: a part of a turn of the loop (`engine.dispatch.TURN_MS`).
 NEIGHBOUR_US = 500_000
@@ -44,7 +44,7 @@ NOTICED_MS = 10_000
 HARMLESS = frozenset({Kind.HOST_CLOCK, Kind.BROKER_LOST, Kind.EDIT})
 
 
-#: What does not keep a standby from taking a lease that was given back.
+#: Faults that do not keep a standby from taking a released lease.
 NO_HINDRANCE = HARMLESS | {
     *(Kind.TERM, Kind.DEPLOY, Kind.KILL, Kind.POISON, Kind.EVICTED, Kind.CONFIRM_LOST),
 }
@@ -52,7 +52,7 @@ _OF_THE_BROKER = (Kind.BROKER_DOWN, Kind.BROKER_CUT, Kind.BROKER_HANGS)
 
 
 def hinders_us(fault: Fault, expectation: Expectation) -> int:
-    """How long after its end a fault may keep a standby from hearing and taking a lease."""
+    """How long after its end a fault may keep a standby from noticing and taking a lease."""
     if fault.kind in _OF_THE_BROKER:
         return SIT_OUT_US
     return BACKOFF_US + expectation.timeout_us

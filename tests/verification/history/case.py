@@ -55,7 +55,7 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that may not have happened."""
+    """Something that must not have happened."""
 
     at_us: int
     invariant: str
@@ -88,7 +88,7 @@ class Loss:
 
 @dataclass(slots=True)
 class Case:
-    """The moment that the walk is at, and what it has found so far."""
+    """The present moment of the walk, and what it has found so far."""
 
     expectation: Expectation
     faults: list[Fault] = field(default_factory=list)
@@ -124,7 +124,7 @@ class Case:
         return found
 
     def firing_again(self, entry: str, identity: str) -> Firing:
-        """That of another entry; what is known of it already came just now."""
+        """The life of another entry, which takes over what is known."""
         copies = self.firing(entry, identity).copies
         found = Firing(copies=[copy for copy in copies if copy.at_us >= self.at_us])
         self.firings[entry, identity] = found
@@ -160,7 +160,7 @@ class Case:
         )
 
     def set_back_us(self) -> int:
-        """By how much a leader's idea of the server's clock may be ahead of it now."""
+        """How far a leader's estimate of the server's clock may be ahead of it now."""
         return sum(by for at, by in self.setbacks if at >= self.at_us - ANCHORED_US)
 
     def lost(self, from_us: int, to_us: int) -> bool:

@@ -132,7 +132,7 @@ class _Walk:
         return {(name, self._base + key): act for (name, key), act in followed.items()}
 
     def through(self, events: Sequence[Event]) -> None:
-        """Every event in its turn."""
+        """Handle every event in order."""
         case, handlers, fired = self._case, self._handlers, self._fired
         for event in events:
             kind = type(event)
@@ -200,7 +200,7 @@ class _Walk:
         self._forget(gap.kept, gap.end_us)
 
     def _forget(self, kept: tuple[Words, ...] | None, at_us: int) -> None:
-        """Believe nothing any more but what is said to have been kept."""
+        """From now on, believe only what is reported as kept."""
         case = self._case
         case.server_us += at_us - case.at_us
         case.at_us = at_us
@@ -229,7 +229,7 @@ class _Walk:
         self._intents.rebalance()
 
     def close(self) -> None:
-        """What can be judged only when all is known."""
+        """Judge what can only be judged at the end."""
         self._intents.check_left()
         self._accounts.close()
         found = Misses(self._case, self._leases, self._cursors).close()

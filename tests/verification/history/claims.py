@@ -40,7 +40,7 @@ class Claims:
         return self._named(words[1][self._skip :])
 
     def is_claim(self, words: Words) -> bool:
-        """Whether it claims, and does not settle what was claimed before."""
+        """Whether it is a claim, and not the settling of an earlier one."""
         settled = words[2].endswith(b"|settled")
         return not (settled and self._intents.just_left == self.named(words))
 

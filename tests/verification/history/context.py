@@ -62,7 +62,7 @@ def _evidence(
 
 
 class _Reader:
-    """Reads events with one entry and slot in mind."""
+    """Selects the events that matter for one entry and slot."""
 
     def __init__(self, problem: Problem, base: str) -> None:
         self._base = base
@@ -72,7 +72,7 @@ class _Reader:
         self._slot_ms = int(slot) if slot.lstrip("-").isdigit() else None
 
     def touches(self, event: Event) -> bool:
-        """Whether it is about this very slot."""
+        """Whether it is about exactly this slot."""
         if isinstance(event, Arrival):
             return (event.entry.encode(), event.identity.encode()) == (self._entry, self._identity)
         if not isinstance(event, Write) or not self._entry:
@@ -97,7 +97,7 @@ class _Reader:
         )
 
     def is_around(self, event: Event, from_us: int, to_us: int) -> bool:
-        """Whether it is of the kind that explains things, and of that time."""
+        """Whether it may explain something, and is from that time."""
         if isinstance(event, (Fault, Gap)):
             return event.start_us <= to_us and event.end_us >= from_us
         if isinstance(event, Lost):

@@ -109,7 +109,7 @@ class Cursors:
             self._written = ""
 
     def script_ended(self) -> None:
-        """What comes next is another act."""
+        """The next write belongs to another action."""
         self._written = ""
 
     # -- cursors ------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class Cursors:
         return life
 
     def _cover(self, life: Life, to_ms: int) -> None:
-        """The cursor passes over some ground: whose slots are on it."""
+        """Note that the cursor moves over a span, and whose slots are in it."""
         assert life.cursor_ms is not None
         definition = life.old if life.redefined else self._case.definitions.get(life.entry)
         if definition is not None and definition.max_runs is not None and _spent(definition, life):
@@ -181,7 +181,7 @@ class Cursors:
         """What was due when its removal began must be in the ledger."""
         assert life.cursor_ms is not None
         slack_us = self._case.expectation.edit_slack_us
-        # It takes effect at the moment that its author read, which was before a leap of the clock.
+        # It takes effect when its author read the entry, which was before the clock jumped.
         leapt_us = sum(by for at, by in self._case.leaps if at >= self._case.at_us - slack_us)
         begun_us = self._case.server_us - slack_us - leapt_us
         last_ms = max((record.last_ms for record in life.records), default=0)

@@ -32,7 +32,7 @@ from tests.verification.history.events import Kind
 
 
 class Hits(Enum):
-    """Whom a fault must have hit to explain that one copy was followed by another."""
+    """Which victim a fault must have had to explain that one copy followed another."""
 
     NOBODY = auto()  # it explains no duplicate
     EARLIER = auto()  # the sender of the earlier copy

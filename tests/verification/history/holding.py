@@ -11,7 +11,7 @@ from habeat.core.holds import Holds, Window
 from tests.verification.history.case import Case
 from tests.verification.history.events import Words
 
-#: A leader's idea of the server's time is behind by a reply's way.
+#: A leader's estimate of the server's time is behind by the time that a reply takes.
 BEHIND_MS = 2_500
 #: A window shorter than this could be overlooked.
 STEP_MS = 20

@@ -10,7 +10,7 @@ from tests.verification.history.case import Case, Name, nonce_of
 from tests.verification.history.events import Words
 from tests.verification.history.leases import Leases
 
-#: Scripts reckon in whole milliseconds; the trust ends well before the lease does.
+#: Scripts compute in whole milliseconds; the trust ends well before the lease does.
 _COARSE_US = 2_000
 
 
@@ -105,7 +105,7 @@ class Intents:
             self._balance -= int(words[3])
 
     def recorded(self, outcome: str) -> Name | None:
-        """A ledger record: whose it is, if it is that of a firing that was claimed."""
+        """The firing that a ledger record belongs to, if it was claimed."""
         name, self.subject = self.subject, None
         if name is not None and outcome in ("sent", "late", "skipped"):
             self._leaving.discard(f"{name[0]}@{name[1]}".encode())

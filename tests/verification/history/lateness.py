@@ -21,7 +21,7 @@ EXACT_BELOW_MS = 1_000
 
 
 def _bucket(late_ms: int) -> int:
-    """Exact below a second, then two digits and a half: at most 1 % too low."""
+    """Exact below a second; above that, at most 1 % too low."""
     if late_ms < EXACT_BELOW_MS:
         return max(0, late_ms)
     width: int = 10 ** (len(str(late_ms)) - 3)

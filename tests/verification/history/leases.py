@@ -21,7 +21,7 @@ class Leases:
         #: Since when a lease lies free that was given back; and each that was taken again.
         self._free_us = 0
         self.handovers: list[tuple[int, int]] = []
-        #: Until when, by the server's clock; unknown counts as for ever.
+        #: Until when, by the server's clock; unknown counts as forever.
         self._ends_us = 0
         #: When that was written.
         self._since_us = 0

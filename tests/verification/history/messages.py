@@ -26,7 +26,7 @@ class Messages:
         self._by_kill: defaultdict[Fault, set[Name]] = defaultdict(set)
 
     def sort_requested(self) -> None:
-        """Give the messages of requests to them: their headers have nothing but the slot."""
+        """Assign the messages of requests to their requests: their headers have only the slot."""
         firings, cluster = self._case.firings, self._case.expectation.cluster
         if not cluster:
             return
@@ -145,7 +145,7 @@ class Messages:
             seen.add(copy.attempt)
 
     def _check_prepared(self, name: Name, firing: Firing, copy: Arrival) -> None:
-        """Who sends again has counted that attempt, for an intent that was still in flight."""
+        """A resender has counted that attempt, for an intent that was still in flight."""
         senders = [claim.senders.get(copy.attempt) for claim in firing.claims]
         counted = any(found is not None and copy.sender in (found, "") for found in senders)
         if not counted and not self._case.lost_or_unseen(firing.claims[0].at_us, copy.at_us):
@@ -182,7 +182,7 @@ class Messages:
         case.explained.update(kinds)
 
     def _is_forgotten(self, name: Name, claim: Claim, later: Arrival) -> bool:
-        """Whether data was lost between, and with it what was known of this firing."""
+        """Whether data was lost in between, and with it the record of this firing."""
         return any(
             claim.at_us <= loss.at_us <= later.at_us
             and (loss.forgot(*name) if loss.known else self._may_be_forgotten(claim, later))
@@ -226,7 +226,7 @@ class Messages:
     # -- what never came ----------------------------------------------------------------------
 
     def _check_absence(self, name: Name, firing: Firing) -> None:
-        """A claimed slot that has left has arrived, or its record says what became of it."""
+        """A claimed and sent slot has arrived, or its record says what became of it."""
         for claim in firing.claims:
             outcome = claim.outcomes[-1] if claim.outcomes else None
             if outcome in ("sent", "late"):
@@ -289,5 +289,5 @@ def _sender(claim: Claim, copy: Arrival) -> str:
 
 
 def _hits(fault: Fault, sender: str) -> bool:
-    """It hit everybody, or the sender; a sender that is not known may have been anybody."""
+    """It hit all replicas, or the sender; an unknown sender may be any replica."""
     return not fault.victim or not sender or fault.victim == sender

@@ -27,7 +27,7 @@ class Misses:
         self._leases = leases
         self._cursors = cursors
         self._found: set[tuple[str, str]] = set()
-        #: What a lease that has to run out and a successor's catching up may take.
+        #: How long it may take until a lease expires and the successor has caught up.
         self._lingers_us = 2 * case.expectation.ttl_us + 2_000_000
 
     def close(self) -> set[tuple[str, str]]:

@@ -135,7 +135,7 @@ class Monitor:
         return None, int(seconds) * 1_000_000 + int(micros)
 
     def _pass_mark(self, lines: _Lines, mark: bytes) -> list[bytes]:
-        """What came with the mark, behind it; what stands before it is in the reading already."""
+        """What came after the mark; everything before it is in the reading already."""
         ends_s = time.monotonic() + _MARK_S
         while time.monotonic() < ends_s:
             came = list(lines.read())
@@ -188,7 +188,7 @@ class Monitor:
 
 
 class _Lines:
-    """A connection in MONITOR mode: by redis-py, so that auth, TLS and sockets are its business."""
+    """A connection in MONITOR mode, made by redis-py, which handles auth, TLS and sockets."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._connection: Any = client.connection_pool.make_connection()

@@ -103,7 +103,7 @@ class Reasons:
         return ""
 
     def _uncertain(self, life: Life, record: Record) -> str:
-        """Whether it was claimed is unknown: only what may be sent once is abandoned for that."""
+        """It is unknown whether it was claimed: only an at-most-once slot is given up for that."""
         case = self._case
         if not case.losses and not case.gaps:
             return "and nothing had been lost"
@@ -182,7 +182,7 @@ class Reasons:
     # -- edits --------------------------------------------------------------------------------
 
     def _past(self, record: Record) -> str:
-        """What an edit takes away is due; what is not yet, goes by what was written."""
+        """Slots that an edit takes away are due; later ones follow the new definition."""
         back_us = sum(by for at, by in self._case.setbacks)
         early_ms = record.last_ms - (self._case.server_us + back_us + READS_US) // 1_000
         return f"{early_ms} ms before its time" if early_ms > 0 else ""
@@ -268,12 +268,12 @@ def _same_slots(old: Entry, new: Entry) -> bool:
 
 
 def can_expire(entry: Entry) -> bool:
-    """Whether a message of this entry is of no use from some instant on."""
+    """Whether a message of this entry has an expiry."""
     return _ends_ms(entry, 0) is not None
 
 
 def _ends_ms(entry: Entry, effective_ms: int) -> float | None:
-    """When its message would be of no use any more."""
+    """When its message expires."""
     found: list[float] = []
     if entry.deadline_ms is not None:
         found.append(effective_ms + entry.deadline_ms)

@@ -28,7 +28,7 @@ CLUSTER = "c"
 
 
 class Tale:
-    """Tells a history; the clock stands still but for `wait` and `until`."""
+    """Writes a history; the clock moves only by `wait` and `until`."""
 
     def __init__(self, *, atomic: bool = False) -> None:
         self.events: list[Event] = []

@@ -278,7 +278,7 @@ def test_i9_one_slot_has_one_task_id_and_no_other_has_it() -> None:
 
 
 def triggered(tale: Tale) -> Tale:
-    """The slot of the first second once more, by hand."""
+    """The slot of the first second again, requested by hand."""
     identity = f"{START_MS + 1_000}#my request"
     tale.fired(identity, "inflight").intent(identity).count("claimed").end()
     tale.wait(1).message(identity)

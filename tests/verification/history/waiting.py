@@ -50,7 +50,7 @@ class _Step:
 
 
 class Disturbances:
-    """When something was at work that delays all, or one entry, as merged intervals."""
+    """The times when something delayed all entries, or one, as merged intervals."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Disturbances:
         )
 
     def calm_us(self, entry: str, from_us: int, to_us: int) -> int:
-        """How much of that time nothing disturbed."""
+        """How much of that time was undisturbed."""
         left_us = to_us - from_us
         for start_us, end_us in self._own.get(entry, self._general):
             if start_us >= to_us:
@@ -222,7 +222,7 @@ class Waiting:
         return due_us
 
     def _paced_us(self, life: Life, before: _Step, step: _Step) -> int:
-        """From when its turn had come, behind what was before it in a paced backlog."""
+        """When its turn came, after the slots before it in a paced backlog."""
         entry = self._entry_of(life)
         if entry is None or entry.misfire is not Misfire.ALL or before.moved_us <= step.due_us:
             return 0

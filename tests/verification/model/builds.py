@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of a world; `cap` is how often a message may be sent again."""
+    """The size of a model; `cap` is how often a message may be sent again."""
 
     replicas: int = 3
     slots: int = 3
@@ -54,7 +54,7 @@ class Build:
 
     @property
     def asked(self) -> str:
-        """What is asked, in a few words."""
+        """What the search checks, in a few words."""
         if self.formula:
             return f"ltl {self.formula}"
         return "every run ends (no cycle)" if self.cycles else "assertions, also of every end"

@@ -17,14 +17,14 @@ TABLE_BITS = {False: 18, True: 26}
 
 
 class Missing(Exception):
-    """A program that is needed and is not here."""
+    """A program that is needed is not installed."""
 
     def __init__(self, program: str, package: str) -> None:
         super().__init__(f"{program} is missing (on Debian: apt-get install {package})")
 
 
 class Broken(Exception):
-    """spin, the compiler or the search did not do what they were asked."""
+    """spin, the compiler or the search failed."""
 
 
 @dataclass(frozen=True, slots=True)

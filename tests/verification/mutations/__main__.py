@@ -22,7 +22,7 @@ from tests.verification.mutations.trial import Result, Workshop, warm_up
 
 @dataclass(frozen=True)
 class Outcome:
-    """A device, and what its suite made of its absence."""
+    """A device, and how its suite reacted to its absence."""
 
     device: Device
     by: str

@@ -120,7 +120,7 @@ class UnderWay:
     # -- habeat.store.pipelining.Exchange ---------------------------------------------------
 
     def result(self) -> Any:
-        """The answer; it is waited for as long as a socket is."""
+        """The answer; waits for as long as a socket would."""
         host, world = self._host, self._host.world
         ends_us = world.now_us + self._network.timeout_us
         while self._came is None and self._open and world.now_us < ends_us:
@@ -153,7 +153,7 @@ class UnderWay:
         return came
 
     def close(self) -> None:
-        """The connection is closed: what had come is gone, too."""
+        """The connection is closed, so an answer that had arrived is gone, too."""
         self._open, self._came = False, None
         self._network.flights.discard(self)
         self._unheard()

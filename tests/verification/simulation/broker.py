@@ -42,9 +42,9 @@ class Broker:
         #: Task ids of messages that cannot be kept: only who has built one can send it.
         self.only_here: set[str] = set()
         self.cut_off: set[str] = set()
-        #: While it hangs, senders wait in vain; the message may be taken at the end.
+        #: While it hangs, senders wait in vain; the broker may take the message at the end.
         self.hangs_until_us = 0
-        #: What it takes at most to take a message; slow is no fault.
+        #: The longest time that it takes to accept a message; slowness is not a fault.
         self.slow_us = 1_000
         self.lose_confirm = 0.0
         #: Entries that it refuses, and entries whose message cannot be built, by how.
@@ -133,7 +133,7 @@ class Publisher:
         return Rendered(envelope=message.encode(), repeatable=repeatable, expires_ms=ends_ms)
 
     def foresee(self, entry: Entry, firing: Firing, cluster: str, epoch: int) -> Rendered | None:
-        """As from a template: made unseen, for half of the entries."""
+        """As from a template, for half of the entries: no other code sees it."""
         if entry.name[-1] in "02468" and not self._broker.unrenderable.get(entry.name):
             return self.render(entry, firing, cluster, epoch)
         return None
@@ -145,7 +145,7 @@ class Publisher:
         return False
 
     def connect(self, timeout_ms: int) -> None:
-        """As in kombu: a connection that is thought to be there is not asked."""
+        """As in kombu: a connection that seems to be open is not checked."""
         if not self._connected:
             self.probe(timeout_ms)
             self._connected = True

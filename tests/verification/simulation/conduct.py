@@ -61,7 +61,7 @@ class Look:
 
 
 class Conduct:
-    """Looks on at what each replica sends and hears."""
+    """Watches what each replica sends and receives."""
 
     def __init__(self, sim: Simulation) -> None:
         self._sim = sim
@@ -84,7 +84,7 @@ class Conduct:
         self._lined.add(host.name)
 
     def reconnects(self, host: Host) -> None:
-        """Its connection for commands is given up; the next one is another."""
+        """Its connection for commands is dropped; the next call uses a new one."""
         self._connections[host.name] = self._connections.get(host.name, 0) + 1
 
     @contextmanager
@@ -102,7 +102,7 @@ class Conduct:
     # -- calls ------------------------------------------------------------------------------
 
     def sends(self, host: Host, name: str, args: Sequence[Any]) -> int:
-        """It is about to send this; the moment, by its clock."""
+        """It is about to send this call; returns the time by its clock."""
         now_ms = host.monotonic_us() // 1_000
         if name in CONTENDING and host.name not in self._lined:
             self._wrong(host, "LINE", f"{name} before its line was opened")

@@ -33,7 +33,7 @@ class Figures:
     failures: list[Failure] = field(default_factory=list)
 
     def add(self, seed: int, outcome: Outcome) -> None:
-        """One run more."""
+        """Add one more run."""
         self.counts["seeds"] += 1
         self.counts.update(outcome.figures)
         self.faults.update({kind.name: count for kind, count in outcome.faults.items()})

@@ -16,7 +16,7 @@ Life = Callable[[int], Plan]
 
 
 def stops(seed: int) -> Plan:
-    """The leader is stopped politely, three times, and nothing else happens."""
+    """The leader is stopped with SIGTERM, three times, and nothing else happens."""
     return _with(plan_of(seed), *(Trouble(n, n * SECOND, "term") for n in (1, 2, 3)))
 
 
@@ -66,7 +66,7 @@ def settling_lost(seed: int) -> Plan:
 
 
 def joins_beside_the_unheard(seed: int) -> Plan:
-    """A newcomer finds a leader that it has never heard; no other replica is there."""
+    """A new replica finds a leader whose channel it has never seen; there is no other replica."""
     plan = _with(plan_of(seed), *_each(2, "unheard by a newcomer", us=700_000))
     return replace(plan, replicas=1)
 
@@ -89,12 +89,12 @@ def looks_twice_at_once(seed: int) -> Plan:
 
 
 def muted(seed: int) -> Plan:
-    """No standby hears a leader that works: its heart beats between all looks."""
+    """No standby sees a listener of a leader that works: its heartbeat moves between all looks."""
     return _busy(_with(plan_of(seed), *_each(2, "muted", us=900_000)))
 
 
 def deafened(seed: int) -> Plan:
-    """A leader's line is cut, and open again before anybody has looked twice."""
+    """A leader's pub/sub connection is cut, and open again before any standby has looked twice."""
     return _with(plan_of(seed), *_each(8, "deafen", every_us=SECOND // 2))
 
 
@@ -158,7 +158,7 @@ def dies_with_a_long_lease(seed: int) -> Plan:
 
 
 def renames(seed: int) -> Plan:
-    """Every entry gets another name, at the moment of a claim or beside all else."""
+    """Every entry is renamed, at the moment of a claim or at any other time."""
     return _busy(_with(plan_of(seed), *_each(1, "renamed", ("claim<", "")[seed % 2])))
 
 
@@ -189,7 +189,7 @@ def asked_oddly(seed: int) -> Plan:
 
 
 def half_a_group(seed: int) -> Plan:
-    """A message of several parts, of which one cannot be pushed."""
+    """A message with several parts, one of which cannot be pushed."""
     plan = _busy(_with(plan_of(seed, atomic=True), *_each(1, "term")))
     entries = tuple(
         replace(each, task="group" if n % 2 else "task") for n, each in enumerate(plan.entries)
@@ -252,7 +252,7 @@ def _each(
 
 
 def _busy(plan: Plan) -> Plan:
-    """Entries of the API that keep the leader at work, and are judged by the plainest rules."""
+    """Entries of the API that keep the leader busy, and are judged by the simplest rules."""
     entries = tuple(
         EntryPlan(f"b{n}", 300 + 100 * n, config=False, spread_ms=250, grace_ms=60_000)
         for n in range(5)

@@ -46,12 +46,12 @@ SCRIPTS = (
     *("postpone", "mend", "event"),
 )
 
-#: What one way takes at most while Redis is not slow.
+#: The longest time for one direction while Redis is not slow.
 SLOWEST_REPLY_US = 60_000
 
 
 class Network:
-    """How calls to Redis fare at present."""
+    """How calls to Redis behave at present."""
 
     def __init__(self, world: World, server: Server, timeout_us: int) -> None:
         self.world = world
@@ -82,7 +82,7 @@ class Network:
         self.watching: Any = None
         #: Called with what each process sends and hears (conduct.py).
         self.conduct: Any = None
-        #: Processes whose line cannot be opened, though commands are answered.
+        #: Processes whose pub/sub connection cannot be opened, although commands are answered.
         self.muted: set[str] = set()
         self.caller: Host | None = None
         #: Whether its request had been given up, and arrives now.
@@ -99,7 +99,7 @@ class Network:
         return not self.down and host.name not in self.cut_off
 
     def drop_lines(self) -> None:
-        """The server is gone: all its connections are closed."""
+        """Note that the server is gone: all its connections are closed."""
         for line in list(self.lines):
             line.drop()
         for flight in sorted(self.flights, key=lambda flight: flight.number):
@@ -360,7 +360,7 @@ class Clients:
         return self._client
 
     def reset(self) -> None:
-        """What was called and has not been read is gone with its connections."""
+        """Answers that have not been read are gone with their connections."""
         if self._network is None or isinstance(self._client, Direct):
             return
         self._network.conduct.reconnects(self._client.host)
@@ -413,7 +413,7 @@ class Line:
             self.host.wake()
 
     def hear(self, message: bytes) -> None:
-        """Something was said on a channel of ours."""
+        """A message arrives on one of our channels."""
         if self.is_open and self._network.reaches(self.host):
             self._said.append(message.decode())
             self.host.wake()

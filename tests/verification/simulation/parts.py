@@ -17,7 +17,7 @@ ADDED = ("counts", "faults", "duplicates_explained")
 
 
 class CannotAdd(Exception):
-    """Why these parts are no one run; a sentence."""
+    """Why these parts do not make one run; a sentence."""
 
 
 def added(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:

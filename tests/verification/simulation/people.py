@@ -68,7 +68,7 @@ class RetryingCalls:
         return self
 
     def check(self, done: object) -> None:
-        """There is always time."""
+        """Never runs out of time."""
 
     def write(self, attempt: Callable[[Any], Any]) -> Any:
         host = self._host
@@ -120,13 +120,13 @@ class People:
         self.edit(at_once, name, second)
 
     def edit_all(self, what: str) -> None:
-        """The same to every entry of the API, at once; "describe" makes a new revision, no more."""
+        """Change every entry of the API at once; "describe" only makes a new revision."""
         for plan in self._sim.plan.entries:
             if not plan.config:
                 self.edit(True, plan.name, what)
 
     def pause_all(self, at_once: bool, ends_ms: int | None) -> None:
-        """Pause the whole schedule, for so long or until it is resumed."""
+        """Pause the whole schedule, for this long or until it is resumed."""
         until = None if ends_ms is None else _moment(self._sim.server.now_us() // 1_000 + ends_ms)
         self._ask(at_once, "pause all", lambda calls: paused_all(calls, "", until, "me"))
 

@@ -37,7 +37,7 @@ class EntryPlan:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that is done at a moment of the storm, to the leader or to whom it concerns.
+    """A trouble at one moment of the storm, for the leader or for another victim.
 
     on: "" at once; else the boundary of a call at which it lies in wait, the script's name with
     "<" (before the request arrives) or ">" (between execution and reply).
@@ -54,7 +54,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All of a run but its chances."""
+    """All of a run except its random choices."""
 
     seed: int
     replicas: int
@@ -93,7 +93,7 @@ class Plan:
         return self.window
 
     def without(self, numbers: Sequence[int]) -> Plan:
-        """The same with some of the troubles left out."""
+        """The same plan with some of the troubles left out."""
         kept = tuple(trouble for trouble in self.troubles if trouble.number not in numbers)
         return replace(self, troubles=kept)
 

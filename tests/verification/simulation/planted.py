@@ -134,7 +134,7 @@ def _unsettled(self: Sender, lead: Any) -> None:
 
 
 def _forgotten(self: Sender) -> None:
-    """What has left is taken for settled before the answer has been read."""
+    """A sent message counts as settled before the answer has been read."""
     settling, self._settling = self._settling, None
     if settling is not None:
         del self._departed[: self._asked]
@@ -142,7 +142,7 @@ def _forgotten(self: Sender) -> None:
 
 
 def _taken_for_sent(self: Sender, lead: Any, packet: Any) -> None:
-    """Whatever the broker answers, and whether it answers."""
+    """Ignores the broker's answer, and whether there is one."""
     packet.handed.answers(1_000)
     for each in packet.parcels:
         self._departed.append(Departed(each.entry, each.identity, lead.now_ms(), each.attempt))
@@ -156,7 +156,7 @@ _run = Recovery.run
 
 
 def _recovers_once(self: Recovery, lead: Any) -> int:
-    """Only under a new lease; its own stale intents it leaves."""
+    """Recovers only under a new lease, and leaves its own stale intents."""
     if lead.token == self._under:
         return int(lead.now_ms()) + 1_000
     return _run(self, lead)
@@ -169,7 +169,7 @@ def _run_by_the_clock(self: Recovery, lead: Any) -> int:
 
 
 class _AllIsLost(catchup._Planner):
-    """Takes every third slot for one that was lost with the history."""
+    """Treats every third slot as lost with the history."""
 
     def step(self, cursor_ms: int, slot_ms: int) -> Any:
         if slot_ms // 100 % 3 == 0:
@@ -178,7 +178,7 @@ class _AllIsLost(catchup._Planner):
 
 
 class _AllOfTheOutage(catchup._Planner):
-    """What fell due after the last answer is taken for lost, up to the declaration."""
+    """Slots that fell due after the last answer count as lost, up to the declaration."""
 
     def __init__(self, *args: Any, now_ms: int, loss: Any, **given: Any) -> None:
         super().__init__(*args, now_ms=now_ms, loss=loss, **given)
@@ -194,7 +194,7 @@ class _ShortGrace(catchup._Planner):
 
 
 class _NewestToo(catchup._Planner):
-    """Of misfires not even the newest fires."""
+    """No misfire fires, not even the newest."""
 
     def _latest(self, cursor_ms: int, slot_ms: int) -> Any:
         return self._missed(self._misfires(cursor_ms, slot_ms), "misfire: latest")
@@ -275,7 +275,7 @@ def _unwaited(*names: str) -> Callable[..., Any]:
 
 
 class _KeepsOneLess(catchup._Planner):
-    """Of the misfires that shall fire, the oldest is missed."""
+    """The oldest of the misfires that should fire is missed."""
 
     def _all(self, cursor_ms: int, slot_ms: int) -> Any:
         limit = max(0, self._policies.misfire_limit - 1)

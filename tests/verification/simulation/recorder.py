@@ -84,7 +84,7 @@ class Recorder:
         self._world.tell("%s: MESSAGE %s@%s, attempt %s", name, entry, identity, attempt)
 
     def figures(self) -> dict[str, int]:
-        """What there is to count."""
+        """The figures to count."""
         slots = 0
         for event in self.events:
             if type(event) is Write and event.words[0] == b"XADD":
@@ -108,7 +108,7 @@ class Recorder:
         outlasts: bool = False,
         entry: str = "",
     ) -> None:
-        """Something is done to the system now, for at most as long as the storm unless said."""
+        """Note a fault that begins now, and lasts until the end of the storm unless stated."""
         now_us = self._world.now_us
         end_us = now_us + us
         if not outlasts:

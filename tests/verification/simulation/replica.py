@@ -73,7 +73,7 @@ class NoTasks:
 
 @dataclass
 class Parts:
-    """What a process is made of, for those who look into it."""
+    """The parts of a process, for inspection."""
 
     election: Election
     leases: RedisElectionStore
@@ -183,12 +183,12 @@ def build(sim: Simulation, host: Host, declared: BeatSchedule, stopper: Stopper)
 
 
 def _cluster_of(host: Host) -> str:
-    """Another one at each moment; its end names the replica that made it."""
+    """A different nonce at each moment; its end names the replica that made it."""
     return f"cluster {(host.world.now_us - host.world.start_us) // 1_000} of {host.nonce}"
 
 
 def live(sim: Simulation, host: Host, declared: BeatSchedule) -> None:
-    """The process from its start to its polite end."""
+    """The process from its start to its clean end."""
     host.nonce = f"{host.wall_ms():012x}{host.name}"
     sim.nonces[host.nonce] = host
     stopper = Stopper()

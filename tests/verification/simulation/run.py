@@ -89,7 +89,7 @@ def _listening() -> Iterator[None]:
 
 @dataclass
 class Outcome:
-    """What came of a run."""
+    """The result of a run."""
 
     problems: list[str]
     verdict: Verdict | None
@@ -213,7 +213,7 @@ class Simulation:
         self.recorder.fault(kind, until_us - self.world.now_us, host.nonce)
 
     def _uncopied_by_chance(self, host: Host) -> bool:
-        """The Redis replicas that are waited for lag; what was claimed is not sent for now."""
+        """The Redis replicas that claims wait for lag, so claimed messages are not sent for now."""
         if self.world.now_us > self.calm_us or self.world.random.random() > 0.03:
             return False
         self.recorder.fault(Kind.REDIS_SLOW, 1, "", "(no Redis replica has it in time)")
@@ -228,7 +228,7 @@ class Simulation:
             return self._outcome()
 
     def take_apart(self) -> None:
-        """Undo what refers to each other, for the collector takes long to find it."""
+        """Break reference cycles, because the collector takes long to find them."""
         self.world.forget()
         for host in self.hosts:
             vars(host).clear()

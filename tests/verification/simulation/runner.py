@@ -23,7 +23,7 @@ from tests.verification.simulation.world import Stuck
 
 PORTION = 25
 FAILURES_ENOUGH = 3
-#: A processor's time that one run may take.
+#: The CPU time that one run may take.
 PATIENCE_S = 60
 LINE_EVERY_S = 10.0
 
@@ -95,7 +95,7 @@ def _gather(parts: Iterator[Figures], total: Figures, progress: Progress, enough
 
 
 class Progress:
-    """A line that says how far it is; on a terminal always the same one."""
+    """A progress line; on a terminal, it is always the same one."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -108,7 +108,7 @@ class Progress:
         return time.monotonic() - self._began_s
 
     def tell(self, total: Figures) -> None:
-        """Say it, if it is time to."""
+        """Print the line if it is time to."""
         now_s = time.monotonic()
         if now_s - self._reported_s < (0.2 if self._same_line else LINE_EVERY_S):
             return

@@ -35,7 +35,7 @@ class Staging:
     _step_clock: Callable[[int], None]
 
     def _unheard(self, trouble: Trouble, host: Host) -> None:
-        """Alive, and it looks like a dead one: not heard, and its heart stands still."""
+        """A live leader looks dead: its channel has no listener, and its heartbeat stands still."""
         self._deafen(trouble, host)
         self._freeze(trouble, host)
 
@@ -60,7 +60,7 @@ class Staging:
         self._term(trouble, host)
 
     def _called_between_looks(self, trouble: Trouble, host: Host) -> None:
-        """Something is said between a standby's two looks, and it looks again at once."""
+        """A message arrives between a standby's two looks, and it looks again at once."""
         self._unheard(trouble, host)
 
         def speak(other: Host) -> None:
@@ -70,7 +70,7 @@ class Staging:
         self._others_at("observe>", host, speak)
 
     def _muted(self, trouble: Trouble, host: Host) -> None:
-        """It is not heard and cannot be, while it works on."""
+        """Its channel has no listener and cannot have one, while it continues to work."""
         self._fault(Kind.PUBSUB_CUT, trouble.us, host, "(and stays)")
         for line in list(self._network.lines):
             if line.host is host:
@@ -90,11 +90,11 @@ class Staging:
         host.ambushes.append(("tick>", partial(self._freeze, later)))
 
     def _asked_oddly(self, trouble: Trouble, host: Host) -> None:
-        """Triggers whose ids have in them what separates the parts of a key."""
+        """Triggers whose ids contain the separators of a key's parts."""
         for plan in self._sim.plan.entries:
             self._sim.people.trigger(plan.name, f"{plan.name}:{trouble.number}")
 
     def _renamed(self, trouble: Trouble, host: Host) -> None:
-        """Every entry of the API gets another name: between two steps, or over the network."""
+        """Every entry of the API is renamed: between two steps, or over the network."""
         for plan in self._sim.plan.entries:
             self._sim.people.edit(bool(trouble.on), plan.name, "rename")

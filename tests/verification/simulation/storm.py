@@ -25,7 +25,7 @@ Act = Callable[[Trouble, Host], None]
 
 
 class Storm(Staging):
-    """Does what a plan says."""
+    """Carries out a plan."""
 
     def __init__(self, sim: Simulation) -> None:
         self._sim = sim
@@ -119,7 +119,7 @@ class Storm(Staging):
         self._term(trouble, host)
 
     def _others_at(self, where: str, host: Host, act: Callable[[Host], None]) -> None:
-        """Lie in wait for the next caller."""
+        """Wait for the next caller."""
 
         def once(other: Host) -> None:
             for waiting in self._sim.hosts:
@@ -131,7 +131,7 @@ class Storm(Staging):
                 other.ambushes.append((where, once))
 
     def _late_steal(self, trouble: Trouble, host: Host) -> None:
-        """Who takes a leader for dead is held up until that one is heard of again."""
+        """A replica that takes a leader for dead is held up until the leader shows itself again."""
         stuck = trouble.number % 2
         if stuck:  # the lease outlives its holder, for the clock of Redis steps back
             self._step_clock(-60_000)
@@ -220,7 +220,7 @@ class Storm(Staging):
         self._network.lose_this = True
 
     def _late_request(self, trouble: Trouble, host: Host) -> None:
-        """It arrives when its sender has given up and has perhaps gone on."""
+        """It arrives after its sender has given up and may have moved on."""
         late_us = self._network.timeout_us + trouble.us % 250_000
         self._fault(Kind.LOST_REQUEST, late_us, host, f"{trouble.on} (late)")
         self._network.late_this_us = late_us
@@ -373,7 +373,7 @@ class Storm(Staging):
         self._until(trouble.us, partial(setattr, self._broker, "down", False))
 
     def _slow_backlog(self, trouble: Trouble, host: Host) -> None:
-        """What could not leave leaves in one batch, slowly."""
+        """Messages that could not be sent are sent in one batch, slowly."""
         us = 700_000 + trouble.number * 100_000
         self._fault(Kind.BROKER_DOWN, us)
         self._broker.down = True

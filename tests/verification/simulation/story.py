@@ -17,7 +17,7 @@ DULL = {b"PEXPIRE", b"HINCRBY"}
 
 
 class Story:
-    """Adds to the world's log what a reader needs, and no more."""
+    """Adds only what a reader needs to the world's log."""
 
     def __init__(self, sim: Simulation) -> None:
         self._sim = sim

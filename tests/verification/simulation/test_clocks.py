@@ -30,7 +30,7 @@ def test_the_clock_of_redis_steps(steps_s: tuple[int, int], atomic: bool, seed: 
 @pytest.mark.parametrize("steps_s", [(-3_600,), (3_600, -7_200)], ids=str)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_clock_of_a_beat_host_is_wrong(steps_s: tuple[int, ...], seed: int) -> None:
-    """It is compared and shown, never decided by; also when it steps in the middle."""
+    """The host's clock is compared and shown but decides nothing, even if it steps."""
     problems = Simulation(_plan(seed, False, "host clock", steps_s)).run().problems
     assert not problems, "\n".join(problems)
 

@@ -80,7 +80,7 @@ def _stale(trial: Trial) -> None:
 
 
 def _twice(trial: Trial) -> None:
-    """Whose answer was lost calls again: nothing is done twice, and it learns what was done."""
+    """If the answer was lost, a second call does nothing twice and learns the result."""
     if trial.name not in ("claim", "skip", "settle"):
         return
     with trial.apart():
@@ -104,7 +104,7 @@ def _twice(trial: Trial) -> None:
 
 
 def _keys_are_settled(trial: Trial) -> None:
-    """What has been settled is known by its key, as long as that lives."""
+    """A settled firing is recognised by its key, as long as that exists."""
     for at in range(2, len(trial.args), 5):
         name, identity = (_raw(word).decode() for word in trial.args[at : at + 2])
         key = f"{trial.sim.keys.base}fired:{name}:{identity}"
@@ -128,7 +128,7 @@ def _by_another(trial: Trial) -> None:
 
 
 def _sound(trial: Trial) -> list[int]:
-    """Which firings or moves are taken as things are; none if a request is among them."""
+    """Which firings or moves are accepted in the present state; none if a request is among them."""
     with trial.apart():
         reply = trial.again()
         taken = [n for n, word in enumerate(trial.statuses(reply)) if word == b"ok"]
@@ -185,7 +185,7 @@ def _set_back(trial: Trial) -> None:
 
 
 def _to_the_millisecond(trial: Trial) -> None:
-    """Nothing is taken before its effective time, and it is taken then."""
+    """Nothing is accepted before its effective time, and at that time it is accepted."""
     if trial.name != "claim" or len(_sound(trial)) != 1:
         return
     with trial.apart():
@@ -301,7 +301,7 @@ def _epochs(trial: Trial) -> None:
 
 
 def _unheard(trial: Trial) -> None:
-    """Who has no subscriber cannot tell that another has none."""
+    """A replica without a subscriber cannot tell that another has none."""
     if trial.name != "steal" or b"crash" not in map(_raw, trial.args):
         return
     server: Any = trial.server
@@ -315,7 +315,7 @@ def _unheard(trial: Trial) -> None:
 
 
 def _asked_twice(trial: Trial) -> None:
-    """A request's id is used once; whose answer was lost is answered as before."""
+    """A request's id is used once; a caller whose answer was lost gets the same answer again."""
     if trial.name != "request":
         return
     with trial.apart():
@@ -327,7 +327,7 @@ def _asked_twice(trial: Trial) -> None:
 
 
 def _renamed(trial: Trial) -> None:
-    """What was due under the old name is due under the new one, and no more under the old."""
+    """What was due under the old name is due under the new one, and no longer under the old."""
     if trial.name != "rename":
         return
     due, old = trial.sim.keys.due, trial.args[2]
@@ -339,7 +339,7 @@ def _renamed(trial: Trial) -> None:
 
 
 def _acquired(trial: Trial) -> None:
-    """Whose answer was lost has the same token; a lease that is held is left alone."""
+    """A caller whose answer was lost gets the same token; a lease that is held is left alone."""
     if trial.name != "acquire":
         return
     with trial.apart():
@@ -404,7 +404,7 @@ def _skipped(trial: Trial) -> None:
 
 
 def _only_once(trial: Trial) -> None:
-    """What may not be repeated is buried at the first attempt to send it again."""
+    """An intent that must not be repeated is given up at the first attempt to resend it."""
     if trial.name != "mark":
         return
     with trial.apart():
@@ -415,7 +415,7 @@ def _only_once(trial: Trial) -> None:
 
 
 def _requested(trial: Trial) -> None:
-    """An id is used once: nothing is asked for when another call comes with it."""
+    """An id is used once: another call with it requests nothing."""
     if trial.name != "claim":
         return
     keys, found = trial.sim.keys, script("request")
@@ -442,7 +442,7 @@ def _led_before(trial: Trial, nonce: str) -> Any:
 
 
 def _heirs(trial: Trial) -> None:
-    """Whose intents an heir leaves alone: those of the last leader, for the TTL that it had."""
+    """An heir leaves alone the intents of the last leader, for the TTL that it had."""
     if trial.name != "acquire":
         return
     keys, found = trial.sim.keys, script("release")
@@ -484,7 +484,7 @@ def _declared(trial: Trial) -> None:
 
 
 def _tells_its_heartbeat(trial: Trial) -> None:
-    """The answer says how the heartbeat stands: by that a leader notices what was lost."""
+    """The answer contains the heartbeat, by which a leader notices a loss."""
     if trial.name not in ("claim", "tick", "skip"):
         return
     with trial.apart():
@@ -495,7 +495,7 @@ def _tells_its_heartbeat(trial: Trial) -> None:
 
 
 def _unreadable(trial: Trial) -> None:
-    """An intent that cannot be read is put aside, where a person finds it."""
+    """An intent that cannot be read is set aside, where a person finds it."""
     if trial.name != "recover":
         return
     keys = trial.sim.keys
@@ -510,7 +510,7 @@ def _unreadable(trial: Trial) -> None:
 
 
 def _of_an_older_release(trial: Trial) -> None:
-    """What is in flight or asked for and has no place in the index gets one."""
+    """Intents and requests without a place in the index get one."""
     if trial.name != "tick":
         return
     keys = trial.sim.keys
@@ -525,7 +525,7 @@ def _of_an_older_release(trial: Trial) -> None:
 
 
 def _foreign_key(trial: Trial) -> None:
-    """Where a claim cannot be written, no message leaves."""
+    """If a claim cannot be written, no message is sent."""
     if trial.name != "claim" or not _sound(trial):
         return
     with trial.apart():
@@ -541,7 +541,7 @@ def _foreign_key(trial: Trial) -> None:
 
 
 def _carried_out(trial: Trial) -> None:
-    """A request that was carried out is gone, or has stepped on."""
+    """A request that was carried out is gone, or has advanced."""
     requests = trial.sim.keys.requests
     if trial.name != "claim" or not trial.call("HLEN", requests) or _sound(trial):
         return
@@ -567,7 +567,7 @@ def _dropped(trial: Trial) -> None:
 
 
 def _renamed_with_a_request(trial: Trial) -> None:
-    """A request that stepped on since it was read is not written over."""
+    """A request that has advanced since it was read is not overwritten."""
     if trial.name != "rename":
         return
     with trial.apart():

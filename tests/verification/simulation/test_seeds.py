@@ -69,7 +69,7 @@ def test_lua_and_luajit_give_the_same_runs() -> None:
 
 
 def test_a_failing_plan_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Down to the trouble that it takes, and the command tells what was left out."""
+    """Down to the trouble that is needed, and the command shows what was left out."""
     from tests.verification.simulation import shrinking
 
     whole = plan_of(8)

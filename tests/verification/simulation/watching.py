@@ -56,7 +56,7 @@ TELLING = {"claim", "tick"}
 
 
 class Watching:
-    """Looks on, and keeps what it finds wrong."""
+    """Watches, and keeps what it finds wrong."""
 
     #: A replica counts in milliseconds, and its clock may go faster than the world's.
     _COARSE_US = 5_000
@@ -252,7 +252,7 @@ class Watching:
                     self._lost[firing] = nonce
 
     def unanswered(self, host: Host) -> None:
-        """It has raised the heartbeat, and does not know: by so much it may overlook a loss."""
+        """It has raised the heartbeat without knowing, so it may overlook a loss of that size."""
         for firing in [firing for firing, who in self._lost.items() if who == host.nonce]:
             del self._lost[firing]
         for firing in [firing for firing, who in self._unheard.items() if who[0] == host.nonce]:
@@ -285,7 +285,7 @@ class Watching:
             self.unanswered(host)
 
     def trusts(self, host: Host) -> None:
-        """A call is about to be sent: what its sender trusts in was given to it."""
+        """A call is about to be sent: its sender must really hold what it trusts in."""
         parts = self._sim.parts.get(host.name)
         trust = parts.election.trust if parts is not None else None
         if trust is None:

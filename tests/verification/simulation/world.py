@@ -29,7 +29,7 @@ class Crashed(BaseException):
 
 
 class Endless(Exception):
-    """Something is done again and again, and virtual time hardly passes."""
+    """Something happens again and again, and virtual time hardly passes."""
 
 
 class Stuck(BaseException):
@@ -37,7 +37,7 @@ class Stuck(BaseException):
 
 
 class World:
-    """True time, in microseconds, and what is to happen."""
+    """True time, in microseconds, and the events to come."""
 
     def __init__(self, seed: int | str, start_us: int = 1_700_000_000_000_000) -> None:
         self.random = random.Random(seed)
@@ -77,7 +77,7 @@ class World:
         self.now_us = max(self.now_us, until_us)
 
     def forget(self) -> None:
-        """Whatever was to happen still."""
+        """Drop all events to come."""
         self._heap.clear()
 
     def give_way(self) -> Any:
@@ -164,7 +164,7 @@ class Host:
         self.on_signal()
 
     def boundary(self, where: str) -> None:
-        """A request or a reply is on its way: the worst moment for anything to happen."""
+        """A request or a reply is under way: the worst moment for anything to happen."""
         for ambush in self.ambushes:
             if ambush[0] == where:
                 self.ambushes.remove(ambush)
@@ -206,7 +206,7 @@ class Host:
             act()
 
     def going(self) -> None:
-        """It takes up no work any more."""
+        """It accepts no more work."""
         if self.gone_us is None:
             self.gone_us = self.world.now_us
 
