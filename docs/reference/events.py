@@ -22,7 +22,7 @@ is the `event` of a [JSON log line](../guides/operations.md#json-logs) and the a
 `habeat_event` of a log record. It is also the name of a [signal](python-api.md#signals), where
 there is one. Write your alerts against the code, not against the text of a line.
 
-The level is that of the log line. A condition that has ended is logged as a WARNING: with the code
+The level belongs to the log line. A condition that has ended is logged as a WARNING: with the code
 in *ended by*, or with the same code and `ended` set. An event that is *not logged* is only a
 signal. [Operations](../guides/operations.md) lists the lines themselves.
 

@@ -18,7 +18,7 @@ WRITING_S = float(os.environ.get("DIGEST_WRITING_S", "1"))
 
 @app.task(bind=True)
 def start(self):
-    """Send one subtask for each user. The day is that of the slot, however late this runs."""
+    """Send one subtask for each user. The day comes from the slot, however late this runs."""
     slot = datetime.fromisoformat(self.request.habeat_slot)
     day = slot.astimezone(ZoneInfo(app.conf.timezone)).date().isoformat()
     group(write.si(user, day) for user in mail.USERS).apply_async()

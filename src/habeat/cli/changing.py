@@ -110,7 +110,7 @@ def remove_command(
 ) -> None:
     """Remove entries by name, or many at once by prefix and tags.
 
-    If one of the names is not that of an entry that can be removed, none is removed.
+    If one of the named entries cannot be removed, none is.
     """
     if bool(names) == bool(prefix or tags):
         raise click.UsageError("give either names, or --prefix and --tag")

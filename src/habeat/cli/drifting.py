@@ -113,7 +113,7 @@ class _Progress:
 
 
 def report_json(report: DriftReport) -> list[dict[str, Any]]:
-    """The rows for programs, that of all entries first; its entry is null.
+    """The rows for programs; the first one is about all entries, and its entry is null.
 
     Each row has the figures of all firings at its top, as in earlier releases.
     """

@@ -62,7 +62,7 @@ class Since(Moment):
 
 
 class Clock(Moment):
-    """A time, or a time of day: that of today, in a zone that is known later (`on_day_of`)."""
+    """A time, or a time of day: today, in a zone that is known later (`on_day_of`)."""
 
     name = "time"
     also = ", or a time of day such as 02:00"
@@ -123,7 +123,7 @@ def ahead(given: datetime | timedelta, begin: datetime) -> datetime:
 
 
 def on_day_of(given: datetime | time, now: datetime, zone: str) -> datetime:
-    """The given time; a time of day is that of today in the zone of this name."""
+    """The given time; a time of day means today, in the zone of this name."""
     if isinstance(given, datetime):
         return given
     today = now.astimezone(zone_named(zone).info).date()

@@ -56,7 +56,7 @@ class DriftPoint:
 class DriftRow:
     """The lateness of one entry, or of all (`entry` is None): last hour, last day, all.
 
-    `trend` compares the p90 of the hour with that of the day; None if nothing was sent in the hour.
+    `trend` compares the p90 of the hour with the day's; None if nothing was sent in the hour.
     `hourly_max_ms` has the largest lateness of each hour of the day, the oldest first, and None for
     an hour in which nothing was sent.
     """

@@ -60,7 +60,7 @@ class LedgerRecord:
 
     Instants are aware, in UTC. `at` is when it was recorded, by Redis' clock, and `id` is the
     record's place in the ledger. `lateness_ms` is None unless the message was sent; `attempt` is
-    then the number of the attempt that sent it. `task_id` is that of the firing's message, None
+    then the number of the attempt that sent it. `task_id` is the id of the firing's message, None
     where there is no message. `request_id` is the id of the trigger or backfill, or None.
     `queue` is where the message went: a queue or a routing key.
     `replica`, `host` and `pid` are those of the leader under whose lease it was recorded; None if

@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 def paused_all(
     calls: RetryingCalls, reason: object, until: datetime | None, by: str
 ) -> SchedulePause:
-    """Pause the schedule from now on; an empty reason or no end keeps that of an earlier pause."""
+    """Pause the schedule from now on; without a reason or end, an earlier pause keeps its own."""
     _refuse_tenants(calls, "pause_all")
     if not isinstance(reason, str) or len(reason) > WORDS_MAX:
         raise ValidationError("reason", reason, f"a string of at most {WORDS_MAX} characters")

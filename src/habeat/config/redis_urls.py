@@ -89,7 +89,7 @@ def scheme_of(url: str) -> str:
 
 
 def _several(text: str, scheme: str) -> list[str]:
-    """The URLs of a list; a part without a scheme has that of the first."""
+    """The URLs of a list; a part without a scheme takes the first one's."""
     if scheme in UNIX:
         return [text]  # a path may contain a semicolon
     parts = [part.strip() for part in text.split(";") if part.strip()]

@@ -76,10 +76,10 @@ def span(length_ms: int | None) -> timedelta | None:
 class EntryState:
     """The state of an entry at the moment it was read.
 
-    `paused` is the reason of a pause, which may be "", `quarantined` that of a quarantine; both are
-    None otherwise. `fired` counts against `max_runs`. `failing` is true while its circuit is open
-    (core/circuit.py). The properties are aware datetimes in UTC,
-    the attributes in `_ms` the same in Unix ms.
+    `paused` is the reason of a pause, which may be "", `quarantined` the reason of a quarantine;
+    both are None otherwise. `fired` counts against `max_runs`. `failing` is true while its circuit
+    is open (core/circuit.py). The properties are aware datetimes in UTC, the attributes in `_ms`
+    the same in Unix ms.
     """
 
     cursor_ms: int = 0

@@ -6,7 +6,7 @@ after it that were not sent are caught up by the entry's misfire policy. With `s
 up to that instant count as sent, whatever the source's last runs say.
 
 **Periods.** Another beat counts a period from the last run. So a period that is carried gets that
-rhythm. Where the rhythm is another, as that of an entry of beat_schedule, which follows from its
+rhythm. Where the rhythm differs, as for an entry of beat_schedule, whose rhythm follows from its
 name, the first slot is the one nearest to a whole period after the last run: at least half a period
 after it.
 

@@ -950,7 +950,7 @@ LEASE_SCRIPTS = [
         "steal",
         LEASES,
         "steal: foreign turn",
-        "A key of another program does not keep a wedged leader in the lead for ever",
+        "A key of another program does not keep a wedged leader in the lead forever",
         "if left_ms < 0 or left_ms > TURN_MS then",
         "if left_ms == -2 then",
     ),

@@ -211,7 +211,7 @@ class Host:
             self.gone_us = self.world.now_us
 
     def bury(self) -> None:
-        """End the greenlet of a dead process: what it holds would stay in memory for ever."""
+        """End the greenlet of a dead process: what it holds would stay in memory forever."""
         if not self.ended and self._greenlet:
             self.alive = False
             self._greenlet.throw(Crashed)

@@ -164,7 +164,7 @@ class _Comparison:
         self.budget.left -= len(found)
         if slot_ms is None or slot_ms >= end_ms:
             return _Side(found, True, len(found))
-        # Kinds that cannot count would list all slots, so their count is that of the listed ones.
+        # Kinds that cannot count would list all slots, so their listed slots are counted.
         run = entry.count_between(start_ms - 1, end_ms - 1) if entry.schedule.arithmetic else None
         return _Side(found, False, len(found) if run is None else run.count)
 

@@ -30,7 +30,7 @@ class Link:
 class Explanation:
     """What became of one slot of an entry, or what will. Instants are aware datetimes in UTC.
 
-    `outcome` is that of the ledger (sent, late, skipped …), or one of these: "in flight" (claimed,
+    `outcome` is the ledger's (sent, late, skipped …), or one of these: "in flight" (claimed,
     not settled yet), "pending" (due, without an outcome so far), "to come", "unknown" (nothing
     that is stored says so) and "no slot". `slot` is None if the entry has no slot there. `asked`
     is the time that was asked about; `before` and `after` are the neighbours of the slot.

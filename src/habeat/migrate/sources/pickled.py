@@ -142,7 +142,7 @@ class _Reader:
     def _update(self, pairs: list[Any]) -> None:
         target = self._stack[-1]
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            # Other keys are left out: hashing a nested key may take for ever.
+            # Other keys are left out: hashing a nested key may take forever.
             if isinstance(target, dict) and isinstance(key, _SCALARS):
                 target[key] = value
 

@@ -25,7 +25,7 @@
 -- Neither the counters nor the lateness of firings include it.
 --
 -- A firing that was requested by hand moves no cursor. Its request must be in :requests as it was
--- when planned (the digest is that of the request), and the claim replaces it with what remains;
+-- when planned (the digest is the request's), and the claim replaces it with what remains;
 -- next due ms is then when to look at the request again.
 --
 -- The message is pushed before the slot is claimed, because Lua cannot roll back. A claim without a
