@@ -197,9 +197,10 @@ def _leadership(facts: HealthFacts) -> Iterator[Finding]:
     if not facts.leader:
         found = facts.standbys
         beside = plural(found, "replica stands", "replicas stand") + " by"
+        none = "no beat is running" if not facts.hangs else "no beat's loop is running"
         yield error(
             EventCode.NO_LEADER,
-            f"no leader; {beside if found else 'no beat is running'}",
+            f"no leader; {beside if found else none}",
             since_ms=facts.last_tick_ms,
         )
     else:

@@ -71,8 +71,8 @@ def _read(reply: Sequence[Any]) -> Read:
     overdue, records, in_flight, intents, dead, circuit_count, circuits, *counts = rest
     entries, states, signs, quarantined_count, quarantined = counts
     now_ms = int(now_us) // 1_000
-    claimed, settled, abandoned, since_us, clock, lost = (
-        optional_ms(each) or 0 for each in meta[:6]
+    claimed, settled, abandoned, clock, lost = (
+        optional_ms(each) or 0 for each in (*meta[:3], *meta[4:6])
     )
     cause, led_after = meta[6:]
     held = bool(holder) and int(pttl) > 0
@@ -83,7 +83,7 @@ def _read(reply: Sequence[Any]) -> Read:
         now_ms=now_ms,
         leader=_where(leader, text(holder)) if held else "",
         standbys=max(0, int(live) - held),
-        leader_since_ms=since_us // 1_000 or None,
+        leader_since_ms=optional_ms(meta[3][:-3]),  # it is stored in microseconds
         last_tick_ms=clock or None,
         leader_cause=text(cause),
         led_after=_before(text(led_after), text(holder)),

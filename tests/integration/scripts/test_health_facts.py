@@ -86,3 +86,10 @@ def test_what_the_leader_refuses_is_known_however_odd_its_registration(
     for said, names in (('{"u": "why"}', ["u"]), ("[1]", []), ("5", [])):
         bench.admin.hset(bench.keys.replicas, "bb", f'{{"host": "h", "unstorable": {said}}}')
         assert list(health.read(60_000).facts.refused) == names
+
+
+def test_since_when_a_leader_leads_is_known(bench: Bench, health: HealthStore) -> None:
+    bench.lead()
+    since_ms = health.read(60_000).facts.leader_since_ms
+    assert since_ms is not None
+    assert abs(since_ms - bench.now_ms) < 60_000

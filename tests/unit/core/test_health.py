@@ -229,3 +229,12 @@ def test_invalid_entries_of_beat_schedule_are_named() -> None:
     assert finding.sentence == "2 entries of beat_schedule cannot be stored: 'a', 'b'"
     (finding,) = found(refused=["a"]).values()
     assert finding.entry == "a"
+
+
+def test_beats_that_hang_are_not_said_to_be_gone() -> None:
+    gone = found(leader="")["no_leader", ""].sentence
+    hang = found(leader="", hangs=[Trouble("b", NOW_MS, "x.py:1")])["no_leader", ""].sentence
+    assert (gone, hang) == (
+        "no leader; no beat is running",
+        "no leader; no beat's loop is running",
+    )
