@@ -209,6 +209,14 @@ ALL = [
         "::test_an_entry_that_lost_its_place_in_the_index_is_due_again_and_is_named",
     ),
     Device(
+        "health: a new leader",
+        "Nothing counts as standing still in the first seconds of a leader",
+        "store/health.py",
+        "optional_ms(meta[3][:-3])",
+        "None",
+        "tests/integration/scripts/test_health_facts.py::test_since_when_a_leader_leads_is_known",
+    ),
+    Device(
         "health: receivers",
         "Health names a receiver that hangs or raises",
         "core/health.py",
