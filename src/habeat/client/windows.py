@@ -191,8 +191,11 @@ def _maker(name: str, wanted: Wanted, timezone: str, by: str) -> Callable[[int],
 
 
 def _recurrence(name: str, wanted: Wanted, timezone: str) -> tuple[Schedule | None, int]:
-    if (wanted.schedule is None) != (wanted.duration is None):
-        raise ValidationError("duration", wanted.duration, "a duration together with a schedule")
+    if wanted.schedule is not None and wanted.duration is None:
+        raise ValidationError("duration", None, "how long each window of the schedule is (--for)")
+    if wanted.schedule is None and wanted.duration is not None:
+        expected = "a schedule beside it (--cron, --every), or else the end of the window (--to)"
+        raise ValidationError("duration", wanted.duration, expected)
     if wanted.schedule is None or wanted.duration is None:
         return None, 0
     for_ms = span_ms("duration", wanted.duration)

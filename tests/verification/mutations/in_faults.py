@@ -209,7 +209,7 @@ ALL = [
         "::test_an_entry_that_lost_its_place_in_the_index_is_due_again_and_is_named",
     ),
     Device(
-        "health: a new leader",
+        "health: since when a leader leads",
         "Nothing counts as standing still in the first seconds of a leader",
         "store/health.py",
         "optional_ms(meta[3][:-3])",
