@@ -204,3 +204,22 @@ def test_the_command(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "long").write_text("2026-05-01\n" + "#" * FILE_CHARS_MAX)
     error = shell.fails(2, "calendar", "set", "de", "--file", str(tmp_path / "long"))
     assert "give a file with fewer days" in error
+
+
+def test_the_day_of_the_slot_counts_for_the_load_too(client: Client) -> None:
+    client.set_calendar("c", [XMAS])
+    start, end = datetime(2026, 12, 24, tzinfo=UTC), datetime(2026, 12, 28, tzinfo=UTC)
+    for number in range(8):
+        schedules = habeat.cron("30 23 * * *"), habeat.every(86_400, offset=84_600)
+        schedule = schedules[number % 2]
+        client.add(f"e{number}", "t", schedule, calendar="c", spread=timedelta(hours=6))
+    shown = [
+        each
+        for number in range(8)
+        for each in client.preview(f"e{number}", start=start - DAY, end=end)
+        if start <= each.effective_utc < end
+    ]
+    fires = [each for each in shown if "calendar: c" not in each.marks]
+    assert any(each.effective_utc.date() == XMAS for each in fires), "a slot of the day before"
+    assert len(shown) - len(fires) == 8
+    assert client.simulate(start, end).load.firings == len(fires)

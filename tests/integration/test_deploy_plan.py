@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -134,6 +135,25 @@ def test_the_next_slot_of_a_changed_entry_is_the_one_that_it_gets(
         entry = client.get(name)
         slot = entry.state.next_slot if entry.enabled else None
         assert planned[name] == plain(slot), name
+
+
+def test_a_next_slot_that_a_calendar_or_a_pause_takes_is_marked(
+    valkey: Server, bench: Bench, lead: StandingLead, client: Client
+) -> None:
+    today = client.server_time().date()
+    client.set_calendar("de", [today, today + timedelta(days=1)])
+    client.add_hold("db", prefix="held", duration=None)
+    row = {"task": "proj.work", "schedule": 3_600}
+    off = {**row, "calendar": "de"}
+    given = {"off": off, "held": row, "free": row}
+    found = json.loads(plan(valkey, given, "--json").stdout)
+    held = {each["name"]: each["held"] for each in found["entries"]}
+    assert held == {"off": ["calendar: de"], "held": ["maintenance: db"], "free": []}
+    assert "does not fire: calendar: de" in plan(valkey, given).stdout
+    Deploy(bench, make_app(), 1, given).lead(lead)
+    for name, why in held.items():
+        marks = client.preview(name, 1)[0].marks
+        assert [mark for mark in marks if ":" in mark] == why, "the plan is what then happens"
 
 
 class Failing(Schedule):

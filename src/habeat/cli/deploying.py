@@ -77,6 +77,7 @@ def _entry_lines(each: PlannedEntry, now: datetime) -> Iterator[Line]:
         goes = each.what == "prune"
         yield f"    it is paused{why}" + ("" if goes else ", and stays paused"), "yellow"
     elif each.next_slot is not None:
-        yield f"    next slot {full(each.next_slot, now)}", ""
+        fires = f", does not fire: {', '.join(each.held)}" if each.held else ""
+        yield f"    next slot {full(each.next_slot, now)}{fires}", "yellow" if fires else ""
     if each.skipped:
         yield f"    {plural(each.skipped, 'slot')} that are due do not fire", "yellow"

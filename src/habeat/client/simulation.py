@@ -190,19 +190,20 @@ class _Count:
 
     def _due(self, entry: Entry, start_ms: int, end_ms: int) -> Iterable[int]:
         spread = replace(entry, spread_ms=max(entry.spread_ms, self.spread_ms))
-        due = due_times(spread, start_ms, end_ms)
         holds = self.holds.of(entry)
-        return _unheld(due, holds, end_ms) if holds else due
+        if not holds:
+            return due_times(spread, start_ms, end_ms)
+        return _unheld(_slots_due(spread, start_ms, end_ms), holds, end_ms)
 
 
-def _unheld(due: Iterable[int], holds: EntryHolds, end_ms: int) -> Iterator[int]:
-    """The times at which something fires, with these holds."""
+def _unheld(due: Iterable[tuple[int, int]], holds: EntryHolds, end_ms: int) -> Iterator[int]:
+    """The times at which something fires, with these holds, of slots and their effective times."""
     waits_ms: int | None = None
-    for due_ms in due:
+    for slot_ms, due_ms in due:
         if waits_ms is not None and due_ms >= waits_ms:
             yield waits_ms
             waits_ms = None
-        if holds.day_off(due_ms) is not None:
+        if holds.day_off(slot_ms) is not None:  # the day of the slot counts, as for the leader
             continue
         held = max(holds.due_in(due_ms), key=lambda each: not each.latest, default=None)
         if held is None:
@@ -216,7 +217,9 @@ def _unheld(due: Iterable[int], holds: EntryHolds, end_ms: int) -> Iterator[int]
 def due_times(entry: Entry, start_ms: int, end_ms: int) -> Iterable[int]:
     """The effective times in ``start <= t < end``; a range if they are evenly spaced."""
     steady = _steady(entry, start_ms, end_ms)
-    return _offset(entry, start_ms, end_ms) if steady is None else steady
+    if steady is not None:
+        return steady
+    return (due_ms for _, due_ms in _offset(entry, start_ms, end_ms))
 
 
 def _steady(entry: Entry, start_ms: int, end_ms: int) -> range | None:
@@ -225,14 +228,28 @@ def _steady(entry: Entry, start_ms: int, end_ms: int) -> range | None:
     bounded = (entry.start_ms, entry.end_ms, entry.max_runs) != (None, None, None)
     if not isinstance(schedule, Interval) or entry.jitter_ms or bounded:
         return None
-    always_ms = spread_ms(entry.name, min(entry.spread_ms, schedule.every_ms - 1))
+    always_ms = _always_ms(entry, schedule)
     first_ms = schedule.next_after_ms(start_ms - 1 - always_ms)
     if first_ms is None:
         return range(0)
     return range(first_ms + always_ms, end_ms, schedule.every_ms)
 
 
-def _offset(entry: Entry, start_ms: int, end_ms: int) -> Iterator[int]:
+def _always_ms(entry: Entry, schedule: Interval) -> int:
+    """By how much each slot of an interval is later."""
+    return spread_ms(entry.name, min(entry.spread_ms, schedule.every_ms - 1))
+
+
+def _slots_due(entry: Entry, start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
+    """The slots with effective times in ``start <= t < end``, and these times."""
+    steady, schedule = _steady(entry, start_ms, end_ms), entry.schedule
+    if steady is None or not isinstance(schedule, Interval):
+        return _offset(entry, start_ms, end_ms)
+    always_ms = _always_ms(entry, schedule)
+    return ((due_ms - always_ms, due_ms) for due_ms in steady)
+
+
+def _offset(entry: Entry, start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
     most = entry.spread_ms, entry.jitter_ms
     slots = slots_of(entry, _before(entry, start_ms))
     slot_ms = next(slots, None)
@@ -244,7 +261,7 @@ def _offset(entry: Entry, start_ms: int, end_ms: int) -> Iterator[int]:
             room_ms = following_ms - slot_ms - 1
             due_ms = slot_ms + offset_ms(entry.name, slot_ms, *most, room_ms)
         if start_ms <= due_ms < end_ms:
-            yield due_ms
+            yield slot_ms, due_ms
         slot_ms = following_ms
 
 

@@ -18,6 +18,7 @@ from habeat.client.calls import RetryingCalls
 from habeat.client.change_records import FieldChange, field_changes
 from habeat.client.history import moment
 from habeat.core.entry import Entry, instant
+from habeat.core.holds import EntryHolds
 from habeat.entries.codec import is_declared_as
 from habeat.entries.declaring import Decision, Verdict, declared_decision, pruning
 from habeat.ports.entries import Removal, Stored, Write
@@ -39,7 +40,8 @@ class PlannedEntry:
     an entry that is left as it is, "same", "clash", "unreadable", "newer", "fails" or "broken".
     `why` explains the latter. `fields` are what differs, as in the change log. `skipped` is how
     many due slots do not fire because of the change. `paused` is the reason of a pause, which
-    stays.
+    stays. `held` says why the next slot will not fire, although it is due: a calendar, a hold, or a
+    pause of the whole schedule.
     """
 
     name: str
@@ -49,6 +51,7 @@ class PlannedEntry:
     next_slot: datetime | None = None
     skipped: int = 0
     paused: str | None = None
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class _Planning:
         self._calls = calls
         self._declared = declared
         self._broken = broken
+        self._holds = calls.read(lambda session: session.inspection.controls()).holds
 
     def entries(self) -> Iterator[PlannedEntry]:
         """What becomes of each entry of the code, and of those stored from other code."""
@@ -115,8 +119,9 @@ class _Planning:
     def _of_declared(self, names: Sequence[str]) -> Iterator[PlannedEntry]:
         snapshot = self._calls.read(lambda session: session.entries.read(names))
         for stored in snapshot.stored:
-            decision = _decided(stored, self._declared[stored.name], snapshot.now_ms)
-            yield _planned(stored, decision)
+            declared = self._declared[stored.name]
+            decision = _decided(stored, declared, snapshot.now_ms)
+            yield _planned(stored, decision, self._holds.of(declared))
 
     def _undeclared(self) -> Iterator[Sequence[str]]:
         """The stored entries of beat_schedule that this code does not declare."""
@@ -147,7 +152,7 @@ def _decided(stored: Stored, declared: Entry, now_ms: int) -> Decision:
     return declared_decision(stored, declared, now_ms, NEXT)
 
 
-def _planned(stored: Stored, decision: Decision) -> PlannedEntry:
+def _planned(stored: Stored, decision: Decision, holds: EntryHolds) -> PlannedEntry:
     write = decision.write
     entry = PlannedEntry(
         stored.name,
@@ -157,11 +162,14 @@ def _planned(stored: Stored, decision: Decision) -> PlannedEntry:
     )
     if write is None:
         return entry
+    slot_ms, due_ms = _next_slot(write, stored)
+    held = () if slot_ms is None else holds.reasons_at(slot_ms, due_ms or slot_ms)
     return replace(
         entry,
         fields=field_changes(write.differing),
-        next_slot=_next_slot(write, stored),
+        next_slot=instant(slot_ms),
         skipped=_skipped(write),
+        held=held,
     )
 
 
@@ -180,11 +188,15 @@ def _why(stored: Stored, decision: Decision) -> str:
     return ""
 
 
-def _next_slot(write: Write, stored: Stored) -> datetime | None:
-    """The first slot after the change, as of now; None if it has none or only code knows it."""
-    if write.position is None:
-        return stored.state.next_slot
-    return instant(write.position.next_slot_ms) if write.position.due_ms is not None else None
+def _next_slot(write: Write, stored: Stored) -> tuple[int | None, int | None]:
+    """The first slot after the change, as of now, and when it is due.
+
+    None if it has none or only code knows it.
+    """
+    position = write.position
+    if position is None:
+        return stored.state.next_slot_ms, stored.state.due_ms
+    return (position.next_slot_ms, position.due_ms) if position.due_ms is not None else (None, None)
 
 
 def _skipped(change: Write | Removal) -> int:
