@@ -348,7 +348,7 @@ def test_what_made_a_call_be_repeated_is_reported_when_the_time_is_up(
         if len(turns) == 1:
             raise errors.StoreUnavailable("unreachable", "gone")
         clock.now_s += 10.0
-        return session.inspection.now_us()
+        return session.inspection.now_ms()
 
     with pytest.raises(errors.RedisUnavailable, match="did not answer within 5 s"):
         client._calls.read(attempt)

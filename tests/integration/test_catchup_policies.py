@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 import habeat
-from habeat.client.history import moment
 from habeat.client.preview import COUNT_MAX, Span, instants_of
 from habeat.core.catchup import HISTORY_LOST
 from habeat.core.entry import Entry, Misfire
@@ -24,7 +23,7 @@ from habeat.entries import changes
 from habeat.entries.codec import encode_request
 from habeat.ports.entries import Stored
 from habeat.schedules import Schedule
-from habeat.schedules.schedule import to_ms
+from habeat.schedules.schedule import moment, to_ms
 from habeat.store.calling import Caller
 from habeat.store.entries import EntryStore
 from tests.verification.history.checker import judge

@@ -12,7 +12,6 @@ import pytest
 
 import habeat
 from habeat.client import Client, Explanation
-from habeat.client.history import moment
 from habeat.clock import SystemClock
 from habeat.config.redis_target import redis_target
 from habeat.core.circuit import Circuit
@@ -22,6 +21,7 @@ from habeat.core.holds import Window
 from habeat.core.lease import Fence
 from habeat.errors import EntryNotFound
 from habeat.ports import Expected, Known, Next, Skip, Won
+from habeat.schedules.schedule import moment
 from habeat.store.calling import Caller
 from habeat.store.connection import Connections
 from habeat.store.keys import Keys

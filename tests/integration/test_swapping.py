@@ -10,10 +10,10 @@ import pytest
 import habeat
 from habeat import errors
 from habeat.client import Client
-from habeat.client.history import moment
 from habeat.core.entry import Entry
 from habeat.ports import StoreUnavailable
 from habeat.ports.entries import Conflict, Mark, Removal, Renaming, Write
+from habeat.schedules.schedule import moment
 from habeat.store.entries import EntryStore
 from habeat.store.keys import Keys
 from tests.integration.scripts.bench import Bench

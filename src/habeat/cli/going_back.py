@@ -12,12 +12,12 @@ from habeat.cli.group import bad, client_app
 from habeat.cli.printing import entries_counted, say, say_json, when
 from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.client.calls import RetryingCalls
-from habeat.client.history import moment
 from habeat.migrate.going_back import BackRow, GoingBack, Step, Target, gone_back
 from habeat.migrate.sources.redbeat import settings_of
 from habeat.migrate.targets.django import DjangoTarget
 from habeat.migrate.targets.redbeat import RedBeatTarget
 from habeat.migrate.targets.shelf import ShelfTarget
+from habeat.schedules.schedule import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def go_back(
         done = gone_back(calls, to, **options)
     finally:
         to.close()
-    now = moment(calls.read(lambda session: session.inspection.now_us()) // 1_000)
+    now = moment(calls.read(lambda session: session.inspection.now_ms()))
     if as_json:
         say_json(_as_json(done))
     else:

@@ -28,7 +28,6 @@ from habeat.cli.tables import Cell, GivesWay, Table
 from habeat.client.adopting import adopt_from
 from habeat.client.author import system_user
 from habeat.client.calls import RetryingCalls
-from habeat.client.history import moment
 from habeat.client.location import Location, location_of_app
 from habeat.client.status import read_status
 from habeat.clock import SystemClock
@@ -42,7 +41,7 @@ from habeat.migrate.sources.heard import heard
 from habeat.migrate.sources.prefix import living as prefix_living
 from habeat.migrate.sources.prefix import read_prefix
 from habeat.printable import repr_of
-from habeat.schedules.schedule import to_ms
+from habeat.schedules.schedule import moment, to_ms
 
 #: How long one call may take.
 TIMEOUT_S = 10.0
@@ -166,7 +165,7 @@ def _go_back(calls: RetryingCalls, wanted: _Wanted, *, as_json: bool) -> None:
 
 def _come(calls: RetryingCalls, wanted: _Wanted, *, as_json: bool) -> None:
     done, alive, hint = _migrate(calls, wanted)
-    now = moment(calls.read(lambda session: session.inspection.now_us()) // 1_000)
+    now = moment(calls.read(lambda session: session.inspection.now_ms()))
     if as_json:
         say_json(_as_json(done, alive, hint))
     else:

@@ -10,12 +10,12 @@ from habeat.cli.group import command, json_option
 from habeat.cli.health import HEALTH_HELP, health_options, say_health
 from habeat.cli.printing import entries_counted, exact, full, pairs, plain, say, say_json, when
 from habeat.client import Client, Replica, SchedulePause, Status
-from habeat.client.history import moment
 from habeat.core.circuit import Circuit
 from habeat.core.differences import in_words
 from habeat.core.leadership import CAUSES
 from habeat.entries.spans import milliseconds
 from habeat.printable import plural
+from habeat.schedules.schedule import moment
 
 Lines = str | Sequence[str]
 

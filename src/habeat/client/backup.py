@@ -18,7 +18,6 @@ from typing import Any
 
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.guard import NO_GUARD
-from habeat.client.history import moment
 from habeat.client.selection import pages_of
 from habeat.core.controls import STEP_DOWN
 from habeat.core.entry import EntryState
@@ -27,6 +26,7 @@ from habeat.entries.shapes import is_instant, is_whole
 from habeat.errors import NotAllowed, ValidationError
 from habeat.ports.entries import Stored
 from habeat.printable import kind_of, plural
+from habeat.schedules.schedule import moment
 from habeat.store.pages import PAGE, pages
 
 KEY, VERSION = "habeat_backup", 1
@@ -179,7 +179,7 @@ def _saved(stored: Stored, raw: bytes, pause: bytes) -> SavedEntry:
 def _head(session: Session) -> tuple[int, int, dict[str, str]]:
     controls = session.controls.read().fields
     kept = {name: value for name, value in controls.items() if name != STEP_DOWN}
-    return session.inspection.now_us() // 1_000, session.inspection.facts().entries, kept
+    return session.inspection.now_ms(), session.inspection.facts().entries, kept
 
 
 def _bytes(name: str, raw: bytes) -> dict[str, str]:

@@ -16,7 +16,6 @@ from typing import Any, Self
 
 from habeat.client.budget import Check
 from habeat.client.calls import Overtaken, RetryingCalls, Session
-from habeat.client.history import moment
 from habeat.client.holding import check_not_paused
 from habeat.client.preview import counted
 from habeat.core.entry import Entry
@@ -30,7 +29,7 @@ from habeat.entries.values import arguments, keywords, pace_of
 from habeat.errors import DefinitionError, EntryNotFound, ValidationError
 from habeat.printable import repr_of
 from habeat.schedules.custom import Code
-from habeat.schedules.schedule import Run, to_ms
+from habeat.schedules.schedule import Run, moment, to_ms
 
 ID_CHARS_MAX = 100
 _ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{ID_CHARS_MAX}}}", re.ASCII)

@@ -15,8 +15,9 @@ from typing import Any
 from habeat.client.budget import Check
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.guard import Scope
-from habeat.client.history import CHECK_EVERY, moment
+from habeat.client.history import CHECK_EVERY
 from habeat.errors import ValidationError
+from habeat.schedules.schedule import moment
 from habeat.store.change_log import LoggedChange, fields_of
 
 

@@ -53,10 +53,9 @@ from habeat.client.history import (
     OutcomeName,
     drift_of,
     drift_since,
-    moment,
     outcomes_of,
+    past_ms,
     records,
-    since_ms,
     within,
 )
 from habeat.client.holding import SchedulePause, paused_all, resumed_all, schedule_paused
@@ -84,7 +83,7 @@ from habeat.core.lateness import Lateness
 from habeat.entries.draft import checked_name
 from habeat.entries.schedules import schedule_of
 from habeat.errors import EntryNotFound, NotAllowed, ValidationError
-from habeat.schedules.schedule import to_ms
+from habeat.schedules.schedule import moment, to_ms
 
 Result = TypeVar("Result")
 
@@ -533,7 +532,7 @@ class Client:
 
     def server_time(self) -> datetime:
         """The time by Redis' clock, which decides everything; aware, UTC."""
-        return moment(self._calls.read(lambda session: session.inspection.now_us()) // 1_000)
+        return moment(self._calls.read(lambda session: session.inspection.now_ms()))
 
     # -- changes ----------------------------------------------------------------------------
 
@@ -1160,7 +1159,7 @@ def _drift_report(
     name: str | None, check: Check, progress: DriftProgress | None, session: Session
 ) -> DayOfLateness:
     """The last day, counted from the ledger."""
-    day = DayOfLateness(session.inspection.now_us() // 1_000)
+    day = DayOfLateness(session.inspection.now_ms())
     if name is None:
         day.read(session.lateness, check, progress)
     else:
@@ -1177,4 +1176,4 @@ def _from_ms(
 ) -> int | None:
     if since is None:
         return None
-    return since_ms(since, session.inspection.now_us() // 1_000, field)
+    return past_ms(field, since, session.inspection.now_ms())

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 from habeat.client.calls import RetryingCalls, Session
-from habeat.client.history import moment
+from habeat.client.history import past_ms
 from habeat.core.comparison import (
     DIFFERENT,
     REACH_MS,
@@ -25,7 +25,7 @@ from habeat.core.comparison import (
 from habeat.core.shadow import SUFFIX, shadow_prefix
 from habeat.errors import EntryNotFound, ValidationError
 from habeat.printable import plural
-from habeat.schedules.schedule import to_ms
+from habeat.schedules.schedule import moment
 
 VerdictName = Literal["same", "shifted", "missing", "extra", "ambiguous", "unknown"]
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
@@ -113,8 +113,8 @@ class Period:
 
     def bounds_ms(self, now_ms: int) -> tuple[int, int]:
         """Its start and its end, which may be later than now."""
-        since_ms = _instant_ms("since", self.since, now_ms)
-        until_ms = now_ms if self.until is None else _instant_ms("until", self.until, now_ms)
+        since_ms = max(0, past_ms("since", self.since, now_ms))
+        until_ms = now_ms if self.until is None else max(0, past_ms("until", self.until, now_ms))
         # A period that begins now is empty, which is not an error.
         if until_ms < since_ms or (until_ms == since_ms and self.until is not None):
             raise ValidationError("until", self.until, "a time after `since`")
@@ -184,16 +184,6 @@ JOIN_MS = 50
 
 def _times(session: Session) -> tuple[int, list[tuple[int, int]]]:
     return session.shadow.now_ms(), session.shadow.periods()
-
-
-def _instant_ms(field: str, given: Any, now_ms: int) -> int:
-    if isinstance(given, timedelta):
-        return max(0, now_ms - given // timedelta(milliseconds=1))
-    try:
-        return to_ms(field, given)
-    except ValidationError:
-        allowed = "a datetime with a timezone, or a timedelta (that long ago)"
-        raise ValidationError(field, given, allowed) from None
 
 
 def _records(

@@ -14,7 +14,6 @@ from typing import Any
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import Scope
-from habeat.client.history import moment
 from habeat.client.holding import check_not_paused
 from habeat.entries.changes import check_stays
 from habeat.entries.codec import decode_request
@@ -27,6 +26,7 @@ from habeat.errors import (
     NotAllowed,
     ValidationError,
 )
+from habeat.schedules.schedule import moment
 from habeat.store.dead_letters import DeadRecord
 from habeat.store.pages import PAGE
 
@@ -130,7 +130,7 @@ def _records(
 ) -> Iterator[DeadRecord]:
     before_ms = None
     if older_than is not None:
-        now_ms = session.inspection.now_us() // 1_000
+        now_ms = session.inspection.now_ms()
         before_ms = now_ms - older_than // timedelta(milliseconds=1)
     start = 0
     while page := session.dead.page(start, PAGE):

@@ -14,9 +14,10 @@ from datetime import datetime
 from typing import Literal
 
 from habeat.client.budget import Check
-from habeat.client.history import in_time, moment
+from habeat.client.history import in_time
 from habeat.core.firing import Outcome
 from habeat.core.lateness import Lateness, bucket_of
+from habeat.schedules.schedule import moment
 from habeat.store.calling import text
 from habeat.store.inspection import Inspection
 from habeat.store.lateness_feed import LatenessFeed

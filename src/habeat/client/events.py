@@ -13,12 +13,14 @@ from itertools import islice
 
 from habeat.client.budget import Check
 from habeat.client.calls import RetryingCalls, Session
-from habeat.client.history import NEWS_AT_ONCE, moment
+from habeat.client.history import NEWS_AT_ONCE
 from habeat.core.events import EventCode
 from habeat.core.leadership import where, why_led
 from habeat.entries.spans import milliseconds
 from habeat.errors import ValidationError
+from habeat.schedules.schedule import moment
 from habeat.store.events import Events, Party, StoredEvent
+from habeat.store.streams import order_of
 
 #: The time limit is checked once for this many events.
 CHECK_EVERY = 50
@@ -110,11 +112,11 @@ def events(
 
 
 class EventFollower:
-    """Looks for events that are new: from now on, or after the one with the id `after`."""
+    """Looks for events that are new, from now on."""
 
-    def __init__(self, calls: RetryingCalls, after: str | None = None) -> None:
+    def __init__(self, calls: RetryingCalls) -> None:
         self._calls = calls
-        self.last = after
+        self.last: str | None = None
 
     def look(self) -> list[Event]:
         """The new events, the oldest first."""
@@ -127,13 +129,9 @@ class EventFollower:
         newest = session.events.newest_id()
         if self.last is None:
             self.last = newest
-        elif _order_of(newest) < _order_of(self.last):
+        elif order_of(newest) < order_of(self.last):
             self.last = "0-0"  # Redis has lost data, and these are all its events
         return [event(each) for each in session.events.after(self.last, NEWS_AT_ONCE)]
-
-
-def _order_of(identity: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else 0 for part in identity.split("-"))
 
 
 def codes_of(given: str | Iterable[str]) -> tuple[EventCode, ...]:

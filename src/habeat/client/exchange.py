@@ -17,7 +17,6 @@ from typing import Any
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.document import EXPORT_VERSION, Wanted, wanted_of
 from habeat.client.guard import Guard
-from habeat.client.history import moment
 from habeat.client.room import check_room, within_room, without_room
 from habeat.client.selection import pages_of, read
 from habeat.client.swapping import Plan, swap_or_conflict
@@ -30,6 +29,7 @@ from habeat.entries.readable import shown
 from habeat.errors import DefinitionError, EntryMoving, HabeatError, NotAllowed
 from habeat.ports.entries import Stored, Write
 from habeat.printable import plural
+from habeat.schedules.schedule import moment
 from habeat.store.pages import WRITTEN, pages
 
 #: For this many entries, the call may take a second longer.
@@ -62,7 +62,7 @@ def exported(calls: RetryingCalls) -> dict[str, Any]:
     entries: list[dict[str, Any]] = []
     unreadable: list[dict[str, str]] = []
     calls = calls.bounded()
-    at_ms = calls.read(lambda session: session.inspection.now_us()) // 1_000
+    at_ms = calls.read(lambda session: session.inspection.now_ms())
     for page in pages_of(calls):
         calls.check(plural(len(entries), "entry was", "entries were") + " read")
         for stored in read(calls, page).stored:

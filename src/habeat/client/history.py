@@ -12,12 +12,11 @@ from typing import Any, Literal, cast, get_args
 from habeat.client.budget import Check, unbounded
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.guard import Scope
-from habeat.client.moments import moment as moment
 from habeat.core.firing import LATE_AFTER_MS, Firing, Outcome
 from habeat.core.lateness import Lateness
 from habeat.errors import ValidationError
 from habeat.printable import plural
-from habeat.schedules.schedule import to_ms
+from habeat.schedules.schedule import moment, to_ms
 from habeat.store.events import Events, Party
 from habeat.store.inspection import Inspection, Record
 
@@ -117,17 +116,15 @@ class Drift:
     p90_ms: int = 0
 
 
-def since_ms(since: Any, now_ms: int, field: str = "since") -> int | None:
+def past_ms(field: str, given: Any, now_ms: int) -> int:
     """A datetime, or a timedelta before now, as Unix milliseconds; ValidationError."""
-    if since is None:
-        return None
-    if isinstance(since, timedelta):
-        return now_ms - since // timedelta(milliseconds=1)
+    if isinstance(given, timedelta):
+        return now_ms - given // timedelta(milliseconds=1)
     try:
-        return to_ms(field, since)
+        return to_ms(field, given)
     except ValidationError:
         allowed = "a datetime with a timezone, or a timedelta (that long ago)"
-        raise ValidationError(field, since, allowed) from None
+        raise ValidationError(field, given, allowed) from None
 
 
 def records(

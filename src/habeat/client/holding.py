@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import NO_GUARD
-from habeat.client.moments import moment
 from habeat.client.schedule_pause import SchedulePause as SchedulePause
 from habeat.client.schedule_pause import shown_pause
 from habeat.core.controls import (
@@ -28,7 +27,7 @@ from habeat.core.controls import (
 )
 from habeat.core.holds import Pause
 from habeat.errors import NotAllowed, SchedulePaused, ValidationError
-from habeat.schedules.schedule import to_ms
+from habeat.schedules.schedule import moment, to_ms
 
 Result = TypeVar("Result")
 
@@ -83,7 +82,7 @@ def schedule_paused(calls: RetryingCalls) -> SchedulePause | None:
 
     def look(session: Session) -> Pause | None:
         found = controls_in(session).holds
-        return found.pause_at(session.inspection.now_us() // 1_000) if found.pauses else None
+        return found.pause_at(session.inspection.now_ms()) if found.pauses else None
 
     pause = calls.read(look)
     if pause is not None and calls.guard is not NO_GUARD:
@@ -94,7 +93,7 @@ def schedule_paused(calls: RetryingCalls) -> SchedulePause | None:
 def check_not_paused(session: Session) -> None:
     """SchedulePaused if the whole schedule is paused: then nothing is fired by hand either."""
     found = controls_in(session).holds
-    if found.pauses and found.pause_at(session.inspection.now_us() // 1_000):
+    if found.pauses and found.pause_at(session.inspection.now_ms()):
         raise SchedulePaused()
 
 
@@ -115,7 +114,7 @@ def _changed(
 
     def attempt(session: Session) -> tuple[Pause, ...]:
         stamp = secrets.token_hex(8)
-        now_ms = session.inspection.now_us() // 1_000
+        now_ms = session.inspection.now_ms()
         found = session.controls.read()
         before = controls_of(found.stamp, found.fields).holds.pauses
         after = change(before, now_ms)

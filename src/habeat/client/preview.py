@@ -14,14 +14,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from habeat.client.budget import Check, unbounded
-from habeat.client.history import moment
 from habeat.core.entry import Entry
 from habeat.core.holds import NO_HOLDS, EntryHolds
 from habeat.core.offsets import jitter_ms, spread_ms
 from habeat.errors import ValidationError
 from habeat.printable import plural
 from habeat.schedules import Schedule
-from habeat.schedules.schedule import Run, to_ms
+from habeat.schedules.schedule import Run, moment, to_ms
 
 COUNT = 10
 COUNT_MAX = 10_000

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from habeat.client.moments import moment
 from habeat.core.differences import differs_in
 from habeat.core.other_schedulers import OtherScheduler, from_facts
 from habeat.entries.shapes import WHOLE_MAX
+from habeat.schedules.schedule import moment
 
 Role = Literal["leader", "standby", "inert"]
 

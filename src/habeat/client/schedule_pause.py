@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from habeat.client.moments import moment
 from habeat.core.holds import Pause
+from habeat.schedules.schedule import moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from habeat.client.budget import Check, unbounded
-from habeat.client.history import moment
 from habeat.client.preview import slots_of
 from habeat.core.entry import Entry
 from habeat.core.holds import EntryHolds, Holds
@@ -26,7 +25,7 @@ from habeat.errors import ValidationError
 from habeat.printable import plural
 from habeat.schedules import Interval
 from habeat.schedules.custom import Code
-from habeat.schedules.schedule import to_ms
+from habeat.schedules.schedule import moment, to_ms
 
 MINUTE_MS = 60_000
 MINUTES_MAX = 366 * 24 * 60

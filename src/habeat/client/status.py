@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
-from habeat.client.moments import moment
 from habeat.client.replicas import Leader, Replica, replica
 from habeat.client.schedule_pause import SchedulePause, shown_pause
 from habeat.core.circuit import Circuit
@@ -28,6 +27,7 @@ from habeat.core.health import (
 )
 from habeat.core.other_schedulers import problems
 from habeat.printable import plural, printable
+from habeat.schedules.schedule import moment
 from habeat.store.health import HealthStore, Read
 from habeat.store.inspection import Facts, Inspection
 from habeat.store.overview import Accounting, balanced

@@ -109,7 +109,7 @@ def ask(calls: RetryingCalls, wanted: StepDown) -> None:
 
     def attempt(session: Session) -> None:
         stamp = secrets.token_hex(8)
-        until_ms = session.inspection.now_us() // 1_000 + VALID_MS
+        until_ms = session.inspection.now_ms() + VALID_MS
         asked = StepDown(wanted.token, wanted.to, until_ms, wanted.by)
         before = session.controls.read().fields.get(STEP_DOWN, "")
         word = session.controls.write(stamp, STEP_DOWN, before, asked.stored(), "step_down")

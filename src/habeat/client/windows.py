@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from habeat.client.calls import Overtaken, RetryingCalls, Session
 from habeat.client.guard import Scope
-from habeat.client.history import moment
 from habeat.client.preview import in_zone
 from habeat.core.controls import HOLD, HOLDS_MAX, WORDS_MAX, controls_of, stored_window
 from habeat.core.entry import Entry, instant
@@ -25,7 +24,7 @@ from habeat.entries.schedules import schedule_of
 from habeat.entries.values import span_ms
 from habeat.errors import NotAllowed, ValidationError
 from habeat.schedules.custom import Code
-from habeat.schedules.schedule import Schedule, to_ms
+from habeat.schedules.schedule import Schedule, moment, to_ms
 
 LEAST_MS, MOST_MS = 1_000, 31 * 86_400_000
 TAGS_MAX = 20
@@ -80,7 +79,7 @@ def added(
 
     def attempt(session: Session) -> Hold:
         stamp = secrets.token_hex(8)
-        now_ms = session.inspection.now_us() // 1_000
+        now_ms = session.inspection.now_ms()
         window = make(now_ms)
         _check_scope(calls.guard.scope, window)
         stored = session.controls.read()
@@ -104,7 +103,7 @@ def listed(calls: RetryingCalls) -> tuple[Hold, ...]:
     """The holds, by name; with a scope, those in it."""
 
     def look(session: Session) -> tuple[Hold, ...]:
-        now_ms = session.inspection.now_us() // 1_000
+        now_ms = session.inspection.now_ms()
         found = session.inspection.controls().holds.windows.values()
         scope = calls.guard.scope
         return tuple(_shown_to(scope, each, now_ms) for each in found if _is_in(scope, each))

@@ -9,11 +9,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from habeat.core.offsets import offset_ms
-from habeat.schedules.schedule import LAST_MS, Run, Schedule
+from habeat.schedules.schedule import LAST_MS, Run, Schedule, moment
 
 PACE_MAX = 1_000.0
 
@@ -64,7 +64,7 @@ POLICIES = tuple(each.name for each in fields(Policies))
 
 def instant(at_ms: int | None) -> datetime | None:
     """Unix milliseconds as an aware UTC datetime."""
-    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
+    return None if at_ms is None else moment(at_ms)
 
 
 def span(length_ms: int | None) -> timedelta | None:

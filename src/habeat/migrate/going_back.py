@@ -24,7 +24,6 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from habeat.client.calls import RetryingCalls
-from habeat.client.history import moment
 from habeat.client.purging import check_stopped
 from habeat.client.selection import entries_of, pages_of
 from habeat.client.status import Status, read_status
@@ -35,7 +34,7 @@ from habeat.migrate.plan import AHEAD_MS
 from habeat.migrate.returning import Abilities, NotReturned, Returned, Spent, returned
 from habeat.printable import plural
 from habeat.schedules import Interval
-from habeat.schedules.schedule import to_ms
+from habeat.schedules.schedule import moment, to_ms
 
 #: For this many entries, reading them may take a second longer.
 PER_SECOND = 500
@@ -131,7 +130,7 @@ def _planned(
 ) -> _Plan:
     there, last_runs = dict(target.enabled()), target.last_runs()
     reading = calls.bounded(status.entries.total / PER_SECOND)
-    now = moment(reading.read(lambda session: session.inspection.now_us()) // 1_000)
+    now = moment(reading.read(lambda session: session.inspection.now_ms()))
     plan = _Plan(target.abilities, there, now)
     for entry in _entries(reading, prefix):
         plan.add(entry, _handled_ms(entry, last_runs.get(entry.name), sent_until_ms, now))

@@ -21,6 +21,7 @@ from habeat.core.entry import POLICIES, Entry, instant
 from habeat.errors import HabeatError
 from habeat.schedules import Cron, Crontab, Interval, Schedule, Solar
 from habeat.schedules.local import LocalSchedule
+from habeat.schedules.schedule import moment
 
 #: habeat rounds a solar event to whole seconds, so the same event may be a little after its slot.
 SOLAR_MARGIN_MS = 60_000
@@ -115,14 +116,14 @@ def _of_api(entry: Entry, target: Abilities, after_ms: int) -> Returned:
         name=entry.name,
         task=task,
         schedule=schedule,
-        last_run=_at(_last_run_ms(entry, after_ms, slot_ms)),
+        last_run=moment(_last_run_ms(entry, after_ms, slot_ms)),
         first_slot=instant(slot_ms),
         args=entry.args,
         kwargs=entry.kwargs,
         options=options,
         enabled=_enabled(entry, target, lost),
         starts=entry.start,
-        ends=None if entry.end_ms is None else _at(entry.end_ms + 1),
+        ends=None if entry.end_ms is None else moment(entry.end_ms + 1),
         one_off=entry.max_runs is not None or schedule.kind == "once",
         total_run_count=entry.state.fired,
         description=entry.description,
@@ -147,7 +148,7 @@ def _of_code(entry: Entry, target: Abilities, after_ms: int) -> Returned:
         name=entry.name,
         task=entry.task_name,
         schedule=schedule,
-        last_run=_at(after_ms if slot_ms is None else _last_run_ms(entry, after_ms, slot_ms)),
+        last_run=moment(after_ms if slot_ms is None else _last_run_ms(entry, after_ms, slot_ms)),
         first_slot=instant(slot_ms),
         args=entry.args,
         kwargs=entry.kwargs,
@@ -189,12 +190,6 @@ def _last_run_ms(entry: Entry, after_ms: int, slot_ms: int) -> int:
     if isinstance(entry.schedule, Solar):
         return min(begin_ms + SOLAR_MARGIN_MS, max(begin_ms, slot_ms - SOLAR_MARGIN_MS))
     return begin_ms
-
-
-def _at(at_ms: int) -> datetime:
-    found = instant(at_ms)
-    assert found is not None
-    return found
 
 
 # -- what the other beat can express ----------------------------------------------------------

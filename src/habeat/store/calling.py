@@ -22,6 +22,10 @@ Result = TypeVar("Result")
 Read = TypeVar("Read")
 
 
+#: How Redis calls a value of another type than a command needs.
+_FOREIGN = "WRONGTYPE"
+
+
 def _as_it_is(reply: Any) -> Any:
     return reply
 
@@ -99,6 +103,19 @@ class Caller:
 
         return self.do(read)
 
+    def do_or(self, act: Callable[[AnyRedis], Any], otherwise: Any) -> Any:
+        """Like `do`; `otherwise` if another program has put something else where ours belongs."""
+        try:
+            return self.do(act)
+        except StoreUnavailable as error:
+            if _FOREIGN in str(error):
+                return otherwise
+            raise
+
+    def now_ms(self) -> int:
+        """Redis' time. StoreUnavailable."""
+        return int(self.run("read")[0]) // 1_000
+
     def _failed(self, error: BaseException) -> StoreUnavailable:
         fault = classify(error)
         if fault in (Fault.UNREACHABLE, Fault.READ_ONLY):  # the master may be another server now
@@ -110,7 +127,7 @@ class Caller:
 def _reply(found: Any) -> Any:
     if not isinstance(found, Exception):
         return found
-    if "WRONGTYPE" in str(found):
+    if _FOREIGN in str(found):
         return None
     raise found
 

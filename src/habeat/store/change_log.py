@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from habeat.ports import StoreUnavailable
 from habeat.store.calling import Caller, optional_ms, text
 from habeat.store.pipelining import wire
+from habeat.store.replies import words
+from habeat.store.streams import ids, pages_of_stream
 
 PAGE = 500
 #: Redis refuses ids whose parts do not fit into 64 bits; these always do.
@@ -49,40 +51,22 @@ class ChangeLog:
 
     def newest_first(self, since_ms: int | None = None) -> Iterator[LoggedChange]:
         """The records written at or after `since_ms` (Redis time)."""
-        low = "-" if since_ms is None else str(max(0, since_ms))
-        high = "+"
-        while True:
-            page = self._page(low, high)
+        do = partial(self._caller.do_or, otherwise=())
+        for page in pages_of_stream(do, self._caller.keys.changes, *ids(since_ms), PAGE):
             yield from (_record(text(identity), fields) for identity, fields in page)
-            if len(page) < PAGE:
-                return
-            high = f"({text(page[-1][0])}"
 
     def last_of(self, entry: str) -> LoggedChange | None:
         """The newest record of an entry that exists; None if it has left the log."""
         keys = self._caller.keys
-        found = self._reading(lambda client: client.hget(keys.last_changes, wire(entry)), b"")
+        found = self._caller.do_or(lambda client: client.hget(keys.last_changes, wire(entry)), b"")
         identity = text(found or b"")
         if not _is_id(identity):
             return None
-        page = self._reading(lambda client: client.xrange(keys.changes, identity, identity), ())
+        page = self._caller.do_or(
+            lambda client: client.xrange(keys.changes, identity, identity), ()
+        )
         records = [_record(text(each), fields) for each, fields in page]
         return next((record for record in records if record.entry == entry), None)
-
-    def _page(self, low: str, high: str) -> list[Any]:
-        key = self._caller.keys.changes
-        return list(
-            self._reading(lambda client: client.xrevrange(key, max=high, min=low, count=PAGE), ())
-        )
-
-    def _reading(self, act: Any, instead: Any) -> Any:
-        """What `act` reads; `instead` if another program's value is where ours belongs."""
-        try:
-            return self._caller.do(act)
-        except StoreUnavailable as error:
-            if "WRONGTYPE" in str(error):
-                return instead
-            raise
 
 
 def _is_id(word: str) -> bool:
@@ -91,18 +75,18 @@ def _is_id(word: str) -> bool:
 
 
 def _record(identity: str, raw: Mapping[bytes, bytes]) -> LoggedChange:
-    words = {text(key): text(value) for key, value in raw.items()}
+    fields = words(raw)
     return LoggedChange(
         id=identity,
         at_ms=optional_ms(identity.partition("-")[0]) or 0,
-        entry=words.get("entry", "?"),
-        act=words.get("act", "?"),
-        by=words.get("by", ""),
-        way=words.get("way", "?"),
-        before=words.get("before", ""),
-        after=words.get("after", ""),
-        fields=fields_of(words.get("fields", "")),
-        control=words.get("control", ""),
+        entry=fields.get("entry", "?"),
+        act=fields.get("act", "?"),
+        by=fields.get("by", ""),
+        way=fields.get("way", "?"),
+        before=fields.get("before", ""),
+        after=fields.get("after", ""),
+        fields=fields_of(fields.get("fields", "")),
+        control=fields.get("control", ""),
     )
 
 

@@ -8,9 +8,9 @@ from habeat.core.change_record import Author
 from habeat.core.controls import CONTROLS_MAX, StoredControls
 from habeat.entries.control_changes import ControlChange, control_change
 from habeat.entries.digest import digest_of
-from habeat.errors import StoreUnavailable
 from habeat.store.calling import Caller, blank, text
 from habeat.store.pipelining import wire
+from habeat.store.replies import words
 
 Written = Literal["ok", "conflict", "full"]
 
@@ -31,14 +31,9 @@ class ControlStore:
             # Read the stamp first: if it is older than the fields, a write is merely repeated.
             return client.hmget(keys.meta, "controls")[0], client.hgetall(keys.controls)
 
-        try:
-            stamp, found = self._caller.do(act)
-        except StoreUnavailable as error:
-            if "WRONGTYPE" not in str(error):
-                raise
-            return StoredControls("", {})  # another program's key; the next write renames it
-        fields = {text(field): text(value) for field, value in found.items()}
-        return StoredControls(text(stamp or b""), fields)
+        # The next write renames another program's key.
+        stamp, found = self._caller.do_or(act, (b"", {}))
+        return StoredControls(text(stamp or b""), words(found))
 
     def write(
         self,
@@ -50,9 +45,9 @@ class ControlStore:
         most: int = CONTROLS_MAX,
     ) -> Written:
         """Replace the value `before` of a field by `after`; "" means that there is none."""
-        words = (stamp, field, digest_of(wire(before)) if before else "", after)
+        arguments = (stamp, field, digest_of(wire(before)) if before else "", after)
         log = self._log_words(control_change(field, before, after))
-        reply = self._caller.run("control", *words, most, message, *log)
+        reply = self._caller.run("control", *arguments, most, message, *log)
         return cast(Written, text(reply[0]))
 
     def _log_words(self, change: ControlChange) -> tuple[Any, ...]:

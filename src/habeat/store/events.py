@@ -9,16 +9,17 @@ writes none, so an event also names the leader before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
-from typing import Any
 
 from habeat.core.events import EventCode
-from habeat.ports import StoreUnavailable
 from habeat.ports.events import Happening
 from habeat.printable import ERROR_MAX_CHARS, printable, without_passwords
 from habeat.store.calling import Caller, blank, optional_ms, text
+from habeat.store.replies import words
+from habeat.store.streams import ids, pages_of_stream
 
 PAGE = 200
 #: How many events are looked through for the hosts of leaders.
@@ -95,27 +96,23 @@ class Events:
         self, since_ms: int | None = None, until_ms: int | None = None
     ) -> Iterator[StoredEvent]:
         """The events written from `since_ms` to `until_ms` (Redis time), newest first."""
-        low = "-" if since_ms is None else str(max(0, since_ms))
-        high = "+" if until_ms is None else str(max(0, until_ms))
-        while True:
-            page = self._page(low, high)
+        do = partial(self._caller.do_or, otherwise=())
+        bounds = ids(since_ms, until_ms)
+        for page in pages_of_stream(do, self._caller.keys.events, *bounds, PAGE):
             yield from (_event(text(identity), fields) for identity, fields in page)
-            if len(page) < PAGE:
-                return
-            high = f"({text(page[-1][0])}"
 
     def after(self, last: str, limit: int) -> list[StoredEvent]:
         """The events after the one with this id, oldest first, `limit` at most."""
         key = self._caller.keys.events
-
-        def read(client: Any) -> Sequence[Any]:
-            return list(client.xrange(key, min=f"({last}", max="+", count=limit))
-
-        return [_event(text(identity), fields) for identity, fields in self._read(read)]
+        found = self._caller.do_or(
+            lambda client: client.xrange(key, min=f"({last}", count=limit), ()
+        )
+        return [_event(text(identity), fields) for identity, fields in found]
 
     def newest_id(self) -> str:
         """The id of the last event; one before all events if there is none."""
-        found = self._read(lambda client: client.xrevrange(self._caller.keys.events, count=1))
+        key = self._caller.keys.events
+        found = self._caller.do_or(lambda client: client.xrevrange(key, count=1), ())
         return text(found[0][0]) if found else "0-0"
 
     def replicas_of(self, epochs: Iterable[int]) -> dict[int, Party]:
@@ -150,23 +147,10 @@ class Events:
         epoch, _, nonce = token.partition(":")
         return Party(nonce, _bounded(host), optional_ms(pid), optional_ms(epoch))
 
-    def _page(self, low: str, high: str) -> Sequence[Any]:
-        key = self._caller.keys.events
-        return self._read(lambda client: list(client.xrevrange(key, max=high, min=low, count=PAGE)))
-
-    def _read(self, read: Any) -> Sequence[Any]:
-        try:
-            found: Sequence[Any] = self._caller.do(read)
-        except StoreUnavailable as error:
-            if error.fault == "other":  # another program has put something else there
-                return []
-            raise
-        return found
-
 
 def _event(identity: str, raw: Mapping[bytes, bytes]) -> StoredEvent:
     """One event; unreadable numbers are None."""
-    fields = {text(key): text(value) for key, value in raw.items()}
+    fields = words(raw)
     return StoredEvent(
         id=identity,
         at_ms=optional_ms(identity.partition("-")[0]) or 0,

@@ -49,7 +49,7 @@ class Figures(Overview):
 
 def read_figures(caller: Caller, listed: int) -> Figures:
     """The figures, and those of up to `listed` entries. StoreUnavailable."""
-    figures = balanced(partial(_overall, caller, int(caller.run("read")[0]) // 1_000))
+    figures = balanced(partial(_overall, caller, caller.now_ms()))
     names = NameIndex(caller).page("", b"", listed) if listed else None
     return replace(figures, listed=_entries(caller, names)) if names else figures
 

@@ -20,6 +20,7 @@ from habeat.printable import printable
 from habeat.store.calling import Caller, optional_ms, text
 from habeat.store.inspection import record_of
 from habeat.store.pipelining import wire
+from habeat.store.replies import json_object, pairs
 
 #: The most that are read of each: newest records, overdue entries, circuits and reports.
 NEWEST, OLDEST, SAMPLED = 50, 20, 50
@@ -87,7 +88,7 @@ def _read(reply: Sequence[Any]) -> Read:
         last_tick_ms=clock or None,
         leader_cause=text(cause),
         led_after=_before(text(led_after), text(holder)),
-        overdue=[(text(name), optional_ms(at) or 0) for name, at in _pairs(overdue)],
+        overdue=[(text(name), optional_ms(at) or 0) for name, at in pairs(overdue)],
         overdue_count=int(overdue_count),
         beyond_grace=int(beyond),
         newest=[_recorded(text(at), fields) for at, fields in records],
@@ -96,9 +97,9 @@ def _read(reply: Sequence[Any]) -> Read:
         waiting=[each for found in said for each in _waiting(found, "waiting")],
         circuits=list(_circuits(circuits)),
         circuit_count=int(circuit_count),
-        quarantined=[text(name) for name, _ in _pairs(quarantined)],
+        quarantined=[text(name) for name, _ in pairs(quarantined)],
         quarantined_count=int(quarantined_count),
-        refused=_names(_object(leader).get("unstorable")),
+        refused=_names(json_object(leader).get("unstorable")),
         dead=int(dead),
         accounting_off=claimed - settled - abandoned - int(in_flight),
         lost_ms=lost or None,
@@ -118,25 +119,13 @@ def _read(reply: Sequence[Any]) -> Read:
     return Read(facts, text(holder), int(late), stale)
 
 
-def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    return zip(flat[::2], flat[1::2], strict=False)
-
-
 def _objects(flat: Sequence[bytes]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, raw in _pairs(flat):
-        yield text(name), _object(raw)
-
-
-def _object(raw: bytes) -> Mapping[str, Any]:
-    try:
-        found = json.loads(raw)
-    except Exception:  # another program's value, or of another release
-        return {}
-    return found if isinstance(found, dict) else {}
+    for name, raw in pairs(flat):
+        yield text(name), json_object(raw)
 
 
 def _where(registered: bytes, holder: str) -> str:
-    found = _object(registered)
+    found = json_object(registered)
     if "host" not in found:
         return f"replica {holder.partition(':')[2]}"
     return f"{found['host']} pid {found.get('pid', '?')}"
@@ -183,7 +172,7 @@ def _ms(value: object) -> int:
 
 
 def _circuits(flat: Sequence[bytes]) -> Iterator[tuple[str, int]]:
-    for name, raw in _pairs(flat):
+    for name, raw in pairs(flat):
         circuit = Circuit.from_json(text(raw))
         if circuit is not None:
             yield text(name), circuit.since_ms
@@ -195,7 +184,7 @@ def _effective_ms(intent: bytes) -> int | None:
 
 
 def _recorded(identity: str, flat: Sequence[bytes]) -> Recorded:
-    record = record_of(identity, {text(key): text(value) for key, value in _pairs(flat)})
+    record = record_of(identity, {text(key): text(value) for key, value in pairs(flat)})
     on_time = not record.request and not record.reason
     sent = on_time and record.outcome in (Outcome.SENT, Outcome.LATE, Outcome.SHADOW)
     effective_ms = record.at_ms - record.lateness_ms if sent else None

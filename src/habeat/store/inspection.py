@@ -16,7 +16,8 @@ from habeat.store.calling import Caller, optional_ms, text
 from habeat.store.controls import ControlStore
 from habeat.store.overview import Asked, Overview, ask, asked_of_all, live_of, seen_of
 from habeat.store.pipelining import wire
-from habeat.store.replies import histogram, holder, objects, whole, words
+from habeat.store.replies import histogram, holder, objects, pairs, whole, words
+from habeat.store.streams import ids, order_of, pages_of_stream
 
 LEDGER_PAGE = 500
 SCANNED = 500
@@ -86,7 +87,7 @@ class Inspection:
             "quarantined": (lambda pipe: pipe.hgetall(keys.quarantine), words),
             "circuits": (lambda pipe: pipe.hgetall(keys.circuits), _circuits),
         }
-        now_ms = self.now_us() // 1_000
+        now_ms = self.now_ms()
         found = ask(self._caller, {**asked_of_all(keys), **own})
         # Without a stamp, there never were any.
         controls = self.controls() if found["meta"].get("controls") else Controls()
@@ -109,7 +110,7 @@ class Inspection:
     def registered(self) -> Registered:
         """What the live replicas have registered."""
         keys = self._caller.keys
-        now_ms = self.now_us() // 1_000
+        now_ms = self.now_ms()
         lease, replicas, seen = self._caller.at_once(
             [
                 lambda pipe: pipe.get(keys.lease),
@@ -127,9 +128,9 @@ class Inspection:
         found: Any = self._caller.do(lambda client: client.xrevrange(key, count=count))
         return [record_of(text(identity), words(fields)) for identity, fields in found]
 
-    def now_us(self) -> int:
-        """Redis' time in microseconds."""
-        return int(self._caller.run("read")[0])
+    def now_ms(self) -> int:
+        """Redis' time."""
+        return self._caller.now_ms()
 
     def cluster(self) -> str:
         """The id that the task ids of this schedule derive from; "" if no replica has led yet."""
@@ -142,7 +143,7 @@ class Inspection:
         If the ledger now ends before it, because Redis has lost data, these are all its records.
         """
         newest = self.newest(1)
-        if newest and _order_of(newest[0].id) < _order_of(last):
+        if newest and order_of(newest[0].id) < order_of(last):
             last = "0-0"
         yield from self.ledger(newest_first=False, low=f"({last}")
 
@@ -221,7 +222,7 @@ class Inspection:
             identity, chained = text(reply[0]), text(reply[1])
             chained_ms = whole(chained)
             for found, fields in reply[2:]:
-                record = record_of(text(found), words(_pairs(fields)))
+                record = record_of(text(found), words(dict(pairs(fields))))
                 if record.at_ms < chained_ms:  # from here on, the chain may have gaps
                     identity = ""
                     break
@@ -244,32 +245,11 @@ class Inspection:
     ) -> Iterator[Record]:
         """The records written at or after `since_ms` (Redis time), from id `low` to id `high`."""
         key = self._caller.keys.ledger
-        low = low if since_ms is None else str(max(0, since_ms))
-        while True:
-            page = self._page(key, low, high, newest_first)
+        low = low if since_ms is None else ids(since_ms)[0]
+        do = self._caller.do
+        for page in pages_of_stream(do, key, low, high, LEDGER_PAGE, newest_first=newest_first):
             for identity, fields in page:
                 yield record_of(text(identity), words(fields))
-            if len(page) < LEDGER_PAGE:
-                return
-            last = text(page[-1][0])
-            low, high = (low, f"({last}") if newest_first else (f"({last}", high)
-
-    def _page(self, key: str, low: str, high: str, newest_first: bool) -> Sequence[Any]:
-        def read(client: Any) -> Sequence[Any]:
-            if newest_first:
-                return list(client.xrevrange(key, max=high, min=low, count=LEDGER_PAGE))
-            return list(client.xrange(key, min=low, max=high, count=LEDGER_PAGE))
-
-        return self._caller.do(read)
-
-
-def _order_of(identity: str) -> tuple[int, int]:
-    at_ms, _, place = identity.partition("-")
-    return whole(at_ms), whole(place)
-
-
-def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=False))
 
 
 def _score_at(key: str, member: bytes, pipe: Any) -> None:

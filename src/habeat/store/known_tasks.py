@@ -5,10 +5,7 @@ The leader writes the key again every few minutes. It expires when no beat runs 
 
 from __future__ import annotations
 
-from typing import Any
-
 from habeat.core.known_tasks import KnownTasks
-from habeat.errors import StoreUnavailable
 from habeat.store.calling import Caller
 
 KEPT_MS = 3_600_000
@@ -32,10 +29,5 @@ class KnownTasksStore:
     def read(self) -> KnownTasks | None:
         """The known tasks; None if no leader has stored any."""
         key = self._caller.keys.tasks
-        try:
-            stored: Any = self._caller.do(lambda client: client.get(key))
-        except StoreUnavailable as error:
-            if error.fault == "other":  # another program has put something else there
-                return None
-            raise
+        stored = self._caller.do_or(lambda client: client.get(key), None)
         return None if stored is None else KnownTasks.from_text(bytes(stored))

@@ -6,11 +6,12 @@ caller decides after each page whether there is time for another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from habeat.core.firing import Outcome
 from habeat.store.calling import Caller, optional_ms, text
+from habeat.store.streams import Item, ids, pages_of_stream
 
 PAGE = 1_000
 
@@ -37,13 +38,9 @@ class LatenessFeed:
 
         Firings that were requested by hand are left out: they have no time at which they are due.
         """
-        low, high = str(max(0, since_ms)), "+"
-        while True:
-            page = self._page(low, high)
+        key, (low, high) = self._caller.keys.ledger, ids(since_ms)
+        for page in pages_of_stream(self._caller.do, key, low, high, PAGE):
             yield len(page), [each for each in map(_sent, page) if each is not None]
-            if len(page) < PAGE:
-                return
-            high = f"({text(page[-1][0])}"
 
     def oldest_ms(self) -> int | None:
         """When the oldest record was written; None if there is none."""
@@ -51,13 +48,8 @@ class LatenessFeed:
         found: Any = self._caller.do(lambda client: client.xrange(key, count=1))
         return optional_ms(text(found[0][0]).partition("-")[0]) if found else None
 
-    def _page(self, low: str, high: str) -> Sequence[Any]:
-        key = self._caller.keys.ledger
-        found: Any = self._caller.do(lambda client: client.xrevrange(key, high, low, count=PAGE))
-        return list(found)
 
-
-def _sent(record: tuple[bytes, Mapping[bytes, bytes]]) -> Lateness | None:
+def _sent(record: Item) -> Lateness | None:
     """The lateness in a record; None if it is of no firing of the schedule, or unreadable."""
     identity, fields = record
     if fields.get(b"outcome") not in _SENT or b"request" in fields:

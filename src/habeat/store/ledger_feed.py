@@ -31,7 +31,7 @@ class LedgerFeed:
         key = self._caller.keys.meta
         stored = self._caller.do(lambda client: client.hget(key, REPORTED))
         found = _ID.fullmatch(text(stored or b""))
-        now_ms = self._inspection.now_us() // 1_000
+        now_ms = self._inspection.now_ms()
         if found is None or int(found[1]) > now_ms:
             return f"{now_ms - 1}-0"  # a record of this same millisecond is new
         oldest_ms = now_ms - OLDEST_MS

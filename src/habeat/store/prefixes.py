@@ -60,7 +60,7 @@ class Prefixes:
 
     def announce(self, app: str) -> int:
         """Register our own prefix; returns for how long it has been registered, in ms."""
-        now_ms = Inspection(self._caller).now_us() // 1_000
+        now_ms = self._caller.now_ms()
         record = json.dumps({"app": app, "since_ms": now_ms})
         self._caller.do(lambda client: client.hsetnx(REGISTRY, self._prefix, record))
         stored: Any = self._caller.do(lambda client: client.hget(REGISTRY, self._prefix))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from habeat.core.lateness import Lateness
@@ -30,15 +30,21 @@ def holder(lease: bytes | None) -> Token | None:
         return None
 
 
+def pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Names and values that a script returned in one list."""
+    return zip(flat[::2], flat[1::2], strict=False)
+
+
 def objects(raw: Mapping[bytes, bytes] | None) -> dict[str, Mapping[str, Any]]:
     """A hash of JSON objects; one that cannot be read is empty."""
-    return {name: _object(stored) for name, stored in words(raw).items()}
+    return {name: json_object(stored) for name, stored in words(raw).items()}
 
 
-def _object(stored: str) -> Mapping[str, Any]:
+def json_object(stored: str | bytes) -> Mapping[str, Any]:
+    """A JSON object; empty if it cannot be read, as another program may have written it."""
     try:
         found = json.loads(stored)
-    except Exception:  # an unreadable record of a replica is shown as empty
+    except Exception:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -165,7 +165,7 @@ def edit(crowd: Crowd) -> None:
 def look(crowd: Crowd) -> None:
     crowd.leases.observe()
     HealthStore(crowd.caller).read(60_000)
-    crowd.insight.now_us()
+    crowd.insight.now_ms()
     list(islice(crowd.insight.ledger_of("placed-0"), 200))
     at = REINDEX
     while at[0] != "done":

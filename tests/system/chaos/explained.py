@@ -20,7 +20,7 @@ from celery.bin.base import CLIContext
 from click.testing import CliRunner
 
 from habeat.cli import habeat as group
-from habeat.client.history import moment
+from habeat.schedules.schedule import moment
 from tests.system.chaos.arena import BASE, SLACK_US, Arena
 from tests.verification.history.case import epoch_of, nonce_of
 from tests.verification.history.events import Arrival, Event, Write

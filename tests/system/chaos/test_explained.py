@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from habeat.client.history import moment
+from habeat.schedules.schedule import moment
 from tests.system.chaos.explained import Seen, differs
 
 SLOT_MS = 1_795_968_000_000

@@ -33,7 +33,7 @@ class Calls:
             self.stamps.append(attempt)
             return "ok"
         session = SimpleNamespace(
-            controls=self, inspection=SimpleNamespace(now_us=lambda: 1_800_000_000_000_000)
+            controls=self, inspection=SimpleNamespace(now_ms=lambda: 1_800_000_000_000)
         )
         attempt(session)
         return attempt(session)

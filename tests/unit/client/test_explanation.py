@@ -18,7 +18,6 @@ import habeat
 from habeat.client import Explanation
 from habeat.client.explanation.gathering import explained
 from habeat.client.explanation.which_slot import last_slot_ms, next_slot_ms
-from habeat.client.history import moment
 from habeat.core.controls import Controls
 from habeat.core.data_loss import NO_LOSS
 from habeat.core.entry import Entry, EntryState
@@ -27,6 +26,7 @@ from habeat.core.lease import Token
 from habeat.ports.entries import Snapshot, Stored
 from habeat.schedules import Schedule
 from habeat.schedules.custom import Code
+from habeat.schedules.schedule import moment
 from habeat.store.inspection import Record
 from habeat.store.slots import SlotTraces
 

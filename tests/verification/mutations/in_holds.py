@@ -173,7 +173,7 @@ ALL = [
         "pause all: nothing by hand",
         "While everything is paused, nothing is fired by hand either",
         _HOLDING,
-        "if found.pauses and found.pause_at(session.inspection.now_us() // 1_000):",
+        "if found.pauses and found.pause_at(session.inspection.now_ms()):",
         "if False:",
         PAUSING,
     ),

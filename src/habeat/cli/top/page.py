@@ -22,11 +22,11 @@ from habeat.cli.top.window import LATELY, SPAN, Window
 from habeat.cli.watching import states_in_words
 from habeat.cli.wrapping import width_of
 from habeat.client import Event, LedgerRecord, Replica, Status
-from habeat.client.history import moment
 from habeat.core.health import Finding, Severity
 from habeat.core.leadership import CAUSES
 from habeat.entries.spans import milliseconds, relative, span
 from habeat.printable import plural, printable
+from habeat.schedules.schedule import moment
 
 LABEL = 10
 #: From this width on, what is due and what was sent stand side by side.

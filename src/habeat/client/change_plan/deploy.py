@@ -16,12 +16,12 @@ from typing import Any
 
 from habeat.client.calls import RetryingCalls
 from habeat.client.change_records import FieldChange, field_changes
-from habeat.client.history import moment
 from habeat.core.entry import Entry, instant
 from habeat.core.holds import EntryHolds
 from habeat.entries.codec import is_declared_as
 from habeat.entries.declaring import Decision, Verdict, declared_decision, pruning
 from habeat.ports.entries import Removal, Stored, Write
+from habeat.schedules.schedule import moment
 from habeat.store.pages import ORPHANS, PAGE, pages
 
 DIGEST_CHARS = 16
@@ -87,7 +87,7 @@ def deploy_planned(
     """
     planning = _Planning(calls.bounded(), declared, broken)
     found = sorted(planning.entries(), key=lambda each: each.name)
-    at_ms = calls.read(lambda session: session.inspection.now_us()) // 1_000
+    at_ms = calls.read(lambda session: session.inspection.now_ms())
     shown = tuple(each for each in found if each.what != Verdict.SAME or each.paused is not None)
     same = sum(each.what == Verdict.SAME for each in found)
     return DeployPlan(moment(at_ms), shown, same, _digest(shown))

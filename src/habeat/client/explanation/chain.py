@@ -6,11 +6,11 @@ from datetime import datetime
 
 from habeat.client.explanation.facts import Facts
 from habeat.client.explanation.links import Link, LinkState
-from habeat.client.history import moment
 from habeat.core.entry import Entry
 from habeat.entries.spans import milliseconds
 from habeat.printable import plural
 from habeat.schedules.in_words import duration
+from habeat.schedules.schedule import moment
 
 #: A lease epoch is the time at which its leadership began, in ms, unless clocks were set back.
 _EPOCHS_FROM_MS = 1_000_000_000_000

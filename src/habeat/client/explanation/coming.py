@@ -8,7 +8,6 @@ from habeat.client.explanation import chain
 from habeat.client.explanation.facts import Facts
 from habeat.client.explanation.links import Explanation, Link, LinkState
 from habeat.client.explanation.next_steps import filled
-from habeat.client.history import moment
 from habeat.core.entry import Entry
 from habeat.core.expiry import expires_ms
 from habeat.core.firing import Firing
@@ -16,6 +15,7 @@ from habeat.core.holds import NEVER_MS, PAUSED_ALL, Held
 from habeat.entries.spans import milliseconds
 from habeat.printable import plural
 from habeat.schedules.custom import Code
+from habeat.schedules.schedule import moment
 
 #: A slot that is due for less than this is being sent now, as far as anyone can tell.
 PROMPT_MS = 2_000

@@ -23,7 +23,6 @@ from habeat.client.explanation.links import Explanation
 from habeat.client.explanation.past import explain_past
 from habeat.client.explanation.trail import Trail, TrailFinder
 from habeat.client.guard import Scope
-from habeat.client.history import moment
 from habeat.client.holding import controls_in
 from habeat.client.replicas import replica
 from habeat.client.status import read_status
@@ -34,7 +33,7 @@ from habeat.core.health import Finding
 from habeat.core.holds import Held
 from habeat.entries.readable import shown
 from habeat.errors import EntryNotFound, HabeatError
-from habeat.schedules.schedule import Run
+from habeat.schedules.schedule import Run, moment
 from habeat.store.inspection import Record
 from habeat.store.slots import SlotTraces
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 from habeat.client.explanation import chain, next_steps
 from habeat.client.explanation.facts import Facts
 from habeat.client.explanation.links import Explanation, Link, LinkState
-from habeat.client.history import LedgerRecord, friendly, moment
+from habeat.client.history import LedgerRecord, friendly
 from habeat.core.firing import LATE_AFTER_MS, Outcome
 from habeat.entries.spans import milliseconds
 from habeat.printable import plural
+from habeat.schedules.schedule import moment
 from habeat.store.inspection import Record
 
 _SENT = (Outcome.SENT, Outcome.LATE)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from habeat.client import Client
-from habeat.client.history import moment
 from habeat.client.preview import Span, instants_of
 from habeat.clock import SystemClock
 from habeat.contrib.django.forms import EntryForm
 from habeat.contrib.django.showing import in_words, slots
 from habeat.entries.draft import new_entry
 from habeat.errors import ValidationError
+from habeat.schedules.schedule import moment
 
 SLOTS = 8
 #: What the slots depend on.
