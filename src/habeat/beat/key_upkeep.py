@@ -28,9 +28,9 @@ EVERY_MS = 5_000
 #: time than before: then one of them may have lost its place.
 HURRY_MS = 500
 FEW = 2_000
-#: So many entries are named of those that had lost their place.
+#: How many of the entries that had lost their place are named in a log line.
 NAMED = 5
-#: So many of those that are rightly not due are remembered.
+#: How many entries that are rightly not due are remembered.
 JUDGED_MAX = 10_000
 #: Keys that can be derived from the entries. `:paused` cannot: an entry whose pause was lost with
 #: it stays idle until a person acts on it.

@@ -1,6 +1,6 @@
 """The changes of entries: for `show` the last one, for `history --changes` a table.
 
-The table also has those of the whole schedule: pauses, holds, calendars.
+The table also has the changes of the whole schedule: pauses, holds, calendars.
 """
 
 from __future__ import annotations

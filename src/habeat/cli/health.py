@@ -1,4 +1,4 @@
-"""What ``health`` prints, by both ways to it: Celery's command line and the console script.
+"""What ``health`` prints, for both ways of asking: Celery's command line and the console script.
 
 Neither Celery nor the Client is imported here. That takes longer than the answer, and a probe asks
 every few seconds.

@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> NoReturn:
 @click.option(
     "--url",
     envvar="HABEAT_REDIS_URL",
-    help="The Redis of the schedule, as in habeat_redis_url. A URL with a password belongs into "
+    help="The Redis of the schedule, as in habeat_redis_url. A URL with a password belongs in "
     "HABEAT_REDIS_URL, because other users of the host can read the arguments of a process. "
     "Without either, CELERY_BROKER_URL is used.",
 )

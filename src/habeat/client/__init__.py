@@ -1,6 +1,6 @@
 """The Python API: `Client`, and what its methods return.
 
-The names are loaded on first use, as those of `habeat` are: a probe reads the status only, and all
+The names are loaded on first use, as those of `habeat` are: a probe only reads the status, and all
 of this takes longer to import than its answer.
 """
 

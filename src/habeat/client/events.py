@@ -50,7 +50,7 @@ class Event:
     sign of the previous leader and the moment when the new one took the lease. `by` is the replica
     that reports it: for a change of leader the new one, and `previous` is the one before. `cause`
     is one word, `detail` may be the text of an error. A pause of the whole schedule is of no
-    replica: `detail` says who asked for it, and `cause` by which way. Instants are aware, in UTC,
+    replica: `detail` says who asked for it, and `cause` in which way. Instants are aware, in UTC,
     by Redis' clock.
     """
 

@@ -1,4 +1,4 @@
-"""Who changed an entry, and by which way: what every write says of itself for the change log."""
+"""Who changed an entry, and in which way: what every write adds to the change log."""
 
 from __future__ import annotations
 

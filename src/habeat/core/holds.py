@@ -244,7 +244,7 @@ class Holds:
         return tuple(name for name in entry.calendars if name not in self.calendars)
 
     def ended(self, entry: Entry, now_ms: int) -> tuple[str, ...]:
-        """The calendars that an entry names and that have no day to come."""
+        """The calendars that an entry names and that have no days left."""
         holds = self.of(entry)
         return tuple(each.name for each in holds.calendars if each.is_over(now_ms, holds.zone))
 

@@ -27,7 +27,7 @@ class PlannedFiring:
 
 @dataclass(frozen=True, slots=True)
 class CalendarCheck:
-    """A calendar of an entry that does not exist, and one that has no day to come; "" for none.
+    """A calendar of an entry that does not exist, and one that has no days left; "" for none.
 
     `until_ms` is when the entry is due next, and its calendars are looked at again.
     """

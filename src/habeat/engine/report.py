@@ -80,7 +80,7 @@ class LoopReport:
     #: The keys that were repaired last, and when by the monotonic clock.
     repaired: tuple[str, int] = ("", 0)
     waits: Waits = field(default_factory=Waits)
-    #: Entries with a calendar that does not exist, or has no day to come; its name is the reason.
+    #: Entries with a calendar that does not exist, or has no days left; its name is the reason.
     missing_calendars: Waits = field(default_factory=Waits)
     ended_calendars: Waits = field(default_factory=Waits)
 

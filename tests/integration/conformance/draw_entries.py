@@ -58,7 +58,7 @@ def _written(hand: Hand, name: bytes) -> Words:
 
 
 def _logged(count: int) -> Words:
-    """What the change log needs: who, by which way, and the fields of each entry."""
+    """What the change log needs: who, in which way, and the fields of each entry."""
     return ("ann", "api", *(f'{{"n": [1, {at}]}}' for at in range(count)))
 
 

@@ -54,7 +54,7 @@ class Receivers:
         self._has_thread = False
         self._over = False
         self._trouble = TroubleLog()
-        #: What the receivers that fail do wrong, by name.
+        #: What each failing receiver does wrong, by its name.
         self._failing: dict[str, str] = {}
         #: How many calls were dropped since the start.
         self.dropped = 0
