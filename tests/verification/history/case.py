@@ -163,6 +163,10 @@ class Case:
         """How far a leader's estimate of the server's clock may be ahead of it now."""
         return sum(by for at, by in self.setbacks if at >= self.at_us - ANCHORED_US)
 
+    def set_back_before_ms(self, at_us: int) -> int:
+        """By how much the server's clock had been set back by this moment, in all."""
+        return sum(by_us for step_us, by_us in self.setbacks if step_us <= at_us) // 1_000
+
     def lost(self, from_us: int, to_us: int) -> bool:
         """Whether data was lost between two moments."""
         return any(from_us <= loss.at_us <= to_us for loss in self.losses)

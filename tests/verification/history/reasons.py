@@ -5,7 +5,8 @@ definition in force, the server's clock, pauses, losses, earlier claims. What a 
 so; an unknown reason is wrong. (That there was a fault at all, where one is needed, and
 that nothing took too long, is looked at when all is known: misses.py, waiting.py.)
 
-history lost      data had been lost, and the slot is not later than that loss
+history lost      data had been lost, and the slot is not later than that loss, by the clock as it
+                  was before it was set back
 history uncertain the same, of an entry that may be sent at most once
 misfire: …        its grace was over; skip, latest, limit or window is what the entry asks for, and
                   what it keeps is still to come (the newest, the newest so many)
@@ -96,7 +97,8 @@ class Reasons:
             return "and nothing had been lost"
         if record.count == 0:
             return ""  # a sign that an entry was created again, of no slots
-        bound_ms = max(loss.server_ms for loss in case.losses)
+        # A slot that was due before the clock was set back may have been claimed before the loss.
+        bound_ms = max(loss.server_ms + case.set_back_before_ms(loss.at_us) for loss in case.losses)
         late_ms = case.effective_ms(life.entry, record.last_ms) - bound_ms
         if late_ms > 0:
             return f"and it is {late_ms} ms later than the loss"

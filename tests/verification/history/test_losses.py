@@ -52,6 +52,19 @@ def test_no_slot_after_the_loss_was_lost_with_it() -> None:
     _says(tale.skip(2_000, 59_000, reason="history lost"), "ms later than the loss")
 
 
+def test_a_slot_that_was_due_before_the_clock_was_set_back_may_have_been_lost() -> None:
+    tale = begun().until(3_100).renew().fault(Kind.REDIS_CLOCK, ms=1)
+    tale.step_us = -2_000_000
+    tale.renew().fault(Kind.REDIS_RESTORED, ms=1).lose(*_kept(tale, 1_000)).wait(2_500)
+    tale.lead("b")
+    assert not any("later than the loss" in each for each in _lost_until(tale, 3_000))
+    _says(tale.until(60_000).skip(4_000, 59_000, reason="history lost"), "ms later than the loss")
+
+
+def _lost_until(tale: Tale, last: int) -> list[str]:
+    return tale.skip(2_000, last, reason="history lost").problems()
+
+
 # -- policies ---------------------------------------------------------------------------------
 
 

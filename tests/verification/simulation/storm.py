@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from habeat.engine.plan import Plan as EnginePlan
+from habeat.ports import Tick
 from tests.verification.history.events import Kind
 from tests.verification.simulation.model import ReplyError
 from tests.verification.simulation.plan import SECOND, Trouble
@@ -204,6 +206,30 @@ class Storm(Staging):
             if other is not host:
                 other.ambushes.append(("mark<", go_on))
         self._until(3 * SECOND, host.thaw)
+
+    def _wedge(self, trouble: Trouble, host: Host) -> None:
+        """A leader whose loop runs, and dispatches nothing; the standbys notice it after a while.
+
+        Only by hand: it takes longer than a drawn storm lasts.
+        """
+        self._fault(Kind.FREEZE, trouble.us + SECOND, host, "(ticks, and sends nothing)")
+        engine = self._sim.parts[host.name].engine
+
+        def nothing(found: Tick) -> EnginePlan:
+            planned = EnginePlan()
+            planned.note_next(found.next_due_ms)
+            return planned
+
+        engine._act_on = nothing  # type: ignore[method-assign]
+        lease = self._sim.server.call("GET", self._sim.keys.lease)
+
+        def suspect() -> None:
+            for other in self._sim.hosts:
+                if other is not host and other.alive:
+                    self._sim.parts[other.name].election.suspect(lease.decode())
+
+        for us in range(SECOND, trouble.us, SECOND):
+            self._until(us, suspect)
 
     def _cut_off(self, trouble: Trouble, host: Host) -> None:
         self._fault(Kind.CUT_OFF, trouble.us + self._network.timeout_us, host)
