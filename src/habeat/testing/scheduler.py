@@ -40,7 +40,7 @@ from habeat.testing.clock import Clock
 from habeat.testing.firings import Firing, Skipped
 from habeat.testing.times import Instant, instant_ms, shown, span_of
 
-#: The most firings of one call.
+#: How many firings one call may have.
 FIRINGS_MAX = 1_000_000
 
 

@@ -60,7 +60,7 @@ def any_at_point(
     thaw_after_s: float,
     patience_s: float = PATIENCE_S,
 ) -> bool:
-    """See an order carried out that was given to these, by one of them at least."""
+    """Wait for one of these beats to carry out the order, then revive all; whether one did."""
     orders = arena.beats.orders
     ends_s = time.monotonic() + patience_s
     while not any(map(orders.hit_us, beats)) and time.monotonic() < ends_s:

@@ -25,7 +25,7 @@ from habeat.ports import (
 from tests.verification.simulation.world import Host, World
 
 QUEUE = "queue"
-#: A queue whose key is no list: claims of entries that go there are refused one by one.
+#: A queue whose key is not a list: claims of entries that go there are refused one by one.
 BAD_QUEUE = "not-a-queue"
 #: The same of one part of a group, behind a part that could be sent.
 BAD_PART = "not-a-queue-of-a-group"

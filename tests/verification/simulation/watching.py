@@ -297,7 +297,7 @@ class Watching:
             self.wrong(f"TRUST: {trust.token} is trusted {by_us} us longer than its lease lasts")
 
     def _check_knowledge(self, host: Host, reply: Any) -> None:
-        """Who leads had seen no more than there is, or Redis remembers that it has lost data."""
+        """A leader has seen nothing that is gone now, unless Redis remembers a loss of data."""
         sim = self._sim
         parts = sim.parts.get(host.name)
         if parts is None:
@@ -364,7 +364,7 @@ class Watching:
         for firing, (nonce, at_us) in list(self._claims.items()):
             if at_us <= survives_us:
                 continue
-            del self._claims[firing]  # the next loss does not take it once more
+            del self._claims[firing]  # so the next loss does not count it again
             if self._heard_us.get(nonce, 0) >= at_us:
                 self._lost[firing] = nonce
             elif self._called_us.get(nonce, 0) >= at_us:

@@ -96,7 +96,7 @@ class Pings:
         self._ping(entry, "fail")
 
     def close(self) -> None:
-        """Make the pings that wait, for a second at most."""
+        """Send the waiting pings, for at most a second."""
         for lane in self._lanes.values():
             lane.close()
 
