@@ -24,8 +24,9 @@ def test_every_script_of_the_folder_is_drawn() -> None:
     assert shipped() == WEIGHTS.keys() == DRAWERS.keys()
 
 
-def test_the_model_and_valkey_9(valkey: Server) -> None:
-    hold(seeds(10), ModelSide(), ServerSide("valkey", valkey.admin))
+@pytest.mark.parametrize("count", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_the_model_and_valkey_9(valkey: Server, count: int) -> None:
+    hold(seeds(count), ModelSide(), ServerSide("valkey", valkey.admin))
 
 
 def test_the_model_and_redis_7_0(redis70: Server) -> None:

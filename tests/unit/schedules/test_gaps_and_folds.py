@@ -43,9 +43,14 @@ def iso(schedule: Schedule, start: str, end: str) -> list[str]:
 
 def changes(zone: ZoneInfo, year: int) -> list[datetime]:
     """The hours of UTC in which the offset changes."""
-    hours = [datetime(year - 1, 12, 31, tzinfo=UTC) + timedelta(hours=n) for n in range(24 * 368)]
-    offsets = [hour.astimezone(zone).utcoffset() for hour in hours]
-    return [hours[i] for i in range(len(hours) - 1) if offsets[i] != offsets[i + 1]]
+
+    def changes_within(start: datetime, step: timedelta, count: int) -> list[datetime]:
+        times = [start + step * n for n in range(count + 1)]
+        offsets = [time.astimezone(zone).utcoffset() for time in times]
+        return [times[n] for n in range(count) if offsets[n] != offsets[n + 1]]
+
+    days = changes_within(datetime(year - 1, 12, 31, tzinfo=UTC), timedelta(days=1), 368)
+    return [hour for day in days for hour in changes_within(day, timedelta(hours=1), 24)]
 
 
 CHANGES = [

@@ -74,15 +74,16 @@ def _changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Change]
     def offset(at: datetime) -> timedelta:
         return at.astimezone(zone).utcoffset() or timedelta(0)
 
+    before = offset(start)
     while start < end:
         low, high = start, start + timedelta(hours=12)
-        start = high
-        if offset(low) != offset(high):
-            before, after = offset(low), offset(high)
+        after = offset(high)
+        start, was, before = high, before, after
+        if was != after:
             while high - low > timedelta(seconds=1):
                 middle = low + (high - low) // 2
-                low, high = (middle, high) if offset(middle) == before else (low, middle)
-            yield Change(high.replace(microsecond=0), before, after)
+                low, high = (middle, high) if offset(middle) == was else (low, middle)
+            yield Change(high.replace(microsecond=0), was, after)
 
 
 def around(change: Change, chance: Random) -> tuple[datetime, datetime]:
