@@ -320,6 +320,7 @@ RUN = {
     "docs/guides/django.md": "integration/contrib/test_guide.py",
     "docs/guides/disaster.md": "integration/test_docs_examples.py",
     "docs/guides/explain.md": "integration/test_docs_examples.py",
+    "docs/guides/celery-classes.md": "unit/beat/test_own_sending.py",
     "docs/guides/tenants.md": "integration/test_docs_examples.py",
     "docs/guides/monitoring.md": "integration/test_docs_examples.py",
     "docs/guides/testing.md": "unit/testing/test_guide.py",

@@ -49,7 +49,8 @@ leader_acquired = EventSignal("leader_acquired", "lease_epoch", "cause", "previo
 leader_lost = EventSignal("leader_lost", "cause")
 #: The message of a slot, or of a trigger or backfill (`request_id`), is in the broker.
 slot_dispatched = EventSignal("slot_dispatched", *_SLOT)
-#: Slots were skipped: their entry was paused, disabled or changed, or the message had expired.
+#: Slots were skipped: their entry was paused, disabled or changed, the message had expired, or the
+#: task declined to send it.
 slot_skipped = EventSignal("slot_skipped", *_SLOT)
 #: Slots were found too late, or lost with Redis' data, and do not fire.
 slot_missed = EventSignal("slot_missed", *_SLOT)

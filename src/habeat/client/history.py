@@ -12,7 +12,7 @@ from typing import Any, Literal, cast, get_args
 from habeat.client.budget import Check, unbounded
 from habeat.client.calls import RetryingCalls, Session
 from habeat.client.guard import Scope
-from habeat.core.firing import LATE_AFTER_MS, Firing, Outcome
+from habeat.core.firing import DECLINED, DECLINED_BY, LATE_AFTER_MS, Firing, Outcome
 from habeat.core.lateness import Lateness
 from habeat.errors import ValidationError
 from habeat.printable import plural
@@ -48,6 +48,7 @@ _WHY = {
     "removed": "the entry was removed",
     "expired": "the message had expired",
     "fired before": "it had been sent before",
+    DECLINED: "the task's class declined to send it",
     "left again": "the message was sent once more",
     "history lost": "Redis had lost data",
 }
@@ -93,6 +94,8 @@ class LedgerRecord:
     def why(self) -> str:
         """The reason in words, also where all went well: "on time", "caught up (misfire: all)"."""
         reason = _WHY.get(self.reason, self.reason)
+        if self.reason.startswith(DECLINED_BY):
+            reason = f"{_WHY[DECLINED]} ({self.reason.removeprefix(DECLINED_BY)})"
         if reason.startswith("misfire: "):
             never = "not " if self.outcome == "missed" else ""
             reason = f"{never}caught up ({reason})"

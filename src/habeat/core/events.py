@@ -67,6 +67,7 @@ class EventCode(StrEnum):
     SLOT_FAILED = "slot_failed"
     SLOT_LATE = "slot_late"
     SLOT_AMBIGUOUS = "slot_ambiguous"
+    SLOT_DECLINED = "slot_declined"
     PUBLISH_UNKNOWN = "publish_unknown"
     FIRING_GIVEN_UP = "firing_given_up"
     REQUEST_FAILED = "request_failed"
@@ -315,6 +316,11 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
         _ERROR,
         "Code outside of habeat sent a message itself, so it is unknown whether it was sent.",
         "See the error in the line. The entry is not retried for that slot.",
+    ),
+    _E.SLOT_DECLINED: EventKind(
+        _INFO,
+        "A task's own `apply_async` declined to send, and the slot is skipped. Once a minute.",
+        "None, if it is meant to. `history NAME --outcome skipped` has all of them.",
     ),
     _E.PUBLISH_UNKNOWN: EventKind(
         _ERROR,

@@ -18,6 +18,10 @@ from dataclasses import dataclass
 
 #: A firing is late if its message was sent more than this after its effective time.
 LATE_AFTER_MS = 1_000
+#: The reason of a slot that the task's own class did not want to send; with the exception that it
+#: raised, the reason begins with the second. The third begins that of a slot that the class failed
+#: to send. In each case, nothing was published.
+DECLINED, DECLINED_BY, NOT_SENT = "declined", "declined: ", "not sent: "
 
 _SEPARATORS = re.compile(r"[%#/:@\x00-\x1f\x7f]")
 _NAMESPACE = uuid.UUID("6d3cf8a0-5b0c-5f0e-9d3e-0d7a8c1f4e21")

@@ -136,6 +136,13 @@ class Circuits:
 
     def sent(self, entry: str) -> None:
         """Note that Redis or the broker accepted a message of the entry, and close its circuit."""
+        self._close(entry, "one of its messages was accepted")
+
+    def declined(self, entry: str) -> None:
+        """Note that the entry's task did what it should, and declined to send a message."""
+        self._close(entry, "its task works, and declined to send a message")
+
+    def _close(self, entry: str, why: str) -> None:
         # A slow message is accepted as well; that must not reset the count of slow ones.
         if entry in self._slow or not (self._counts or self._open):
             return
@@ -145,8 +152,9 @@ class Circuits:
             self._unwritten[entry] = None
             log_event(
                 EventCode.CIRCUIT_CLOSED,
-                "habeat: entry %r is sent again: one of its messages was accepted",
+                "habeat: entry %r is sent again: %s",
                 entry,
+                why,
                 entry=entry,
             )
 

@@ -11,6 +11,8 @@ publish      Each message gets its own answer. A refused message stays in flight
              its packet continues. If the connection fails, messages confirmed before that are
              settled, and all others stay in flight. Nothing more is claimed until the broker
              answers again.
+             A task that sends its message itself may have sent nothing for sure: it declined to,
+             or failed before. Such a firing is settled as skipped or failed.
 confirm      The broker's confirmation is missing or lost: as for publish.
 settle       Not fenced: a published message cannot be unpublished. If the reply is lost or the
              process is killed, recovery resends the intent with the same task id. This is the
@@ -60,12 +62,15 @@ from dataclasses import dataclass
 
 from habeat.core.entry import Delivery
 from habeat.core.events import EventCode
+from habeat.core.firing import Outcome
 from habeat.engine.building import Building
 from habeat.engine.circuits import Circuits
 from habeat.engine.claim_results import ClaimResults
 from habeat.engine.election import Attempt, DataLost
 from habeat.engine.fenced import Lead
+from habeat.engine.once_a_minute import OnceAMinute
 from habeat.engine.trouble_log import TroubleLog
+from habeat.log import log_event
 from habeat.ports import (
     Answered,
     Behind,
@@ -81,6 +86,7 @@ from habeat.ports import (
     PublishUnknown,
     Statuses,
     Unfenced,
+    Unsent,
 )
 
 #: With less trust than this left, no packet is started.
@@ -123,6 +129,7 @@ class Sender:
         #: How many of the departed messages the outstanding settle call covers.
         self._asked = 0
         self._refused = TroubleLog()
+        self._declined = OnceAMinute()
 
     def ready(self, lead: Lead) -> None:
         """Connect to the broker before anything is claimed. BrokerUnavailable."""
@@ -218,9 +225,37 @@ class Sender:
                 )
             elif isinstance(answer, BrokerUnavailable):
                 trouble = trouble or answer
+            elif isinstance(answer, Unsent):
+                self._unsent(lead, parcel, answer, now_ms)
             else:
                 self._tell(parcel.entry, parcel.identity, answer)
         return trouble
+
+    def _unsent(self, lead: Lead, parcel: Parcel, answer: Unsent, now_ms: int) -> None:
+        """Settle a firing whose task sent nothing; it is neither tried again nor given up."""
+        name, identity = parcel.entry, parcel.identity
+        outcome = Outcome.SKIPPED if answer.declined else Outcome.FAILED
+        departed = Departed(
+            name, identity, now_ms, parcel.attempt - 1, outcome=outcome, reason=answer.reason
+        )
+        self._departed.append(departed)
+        if not answer.declined:
+            self._circuits.refused(name, identity, answer.why)
+            code, text = EventCode.ENTRY_UNSENDABLE, "habeat: entry %r cannot be sent: %s"
+            self._refused.error(name, code, text, name, answer.why, entry=name)
+            return
+        self._refused.over(name)
+        self._circuits.declined(name)
+        if (more := self._declined.due(name, lead.monotonic_us())) is not None:
+            log_event(
+                EventCode.SLOT_DECLINED,
+                "habeat: the task of entry %r declined to send the firing %s, which is skipped%s%s",
+                name,
+                identity,
+                f": {answer.why}" if answer.why else "",
+                more,
+                entry=name,
+            )
 
     def _measure(self, lead: Lead, parcel: Parcel, code_us: int | None, answer: Answered) -> None:
         """Measure a message that the task's own code builds while sending it, alone in a packet."""

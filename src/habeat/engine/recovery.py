@@ -20,6 +20,7 @@ from habeat.core.entry import Delivery
 from habeat.core.events import EventCode
 from habeat.engine.circuits import Circuits
 from habeat.engine.fenced import Lead
+from habeat.engine.once_a_minute import OnceAMinute
 from habeat.engine.outbox import Sender
 from habeat.log import log_event
 from habeat.ports import Intent, Parcel
@@ -29,8 +30,6 @@ RECOVER_BATCH = 100
 ATTEMPTS_CAP = ATTEMPTS - 1
 #: After this many refused messages of one entry in a tick, its other intents wait for a second.
 REFUSED_IN_A_TURN = 3
-#: A line about what was given up is logged this often for an entry, for this many entries.
-LOGGED_EVERY_US, LOGGED_KEPT = 60_000_000, 1_000
 
 
 class Recovery:
@@ -39,25 +38,20 @@ class Recovery:
     def __init__(self, sender: Sender, circuits: Circuits) -> None:
         self._circuits = circuits
         self._sender = sender
-        #: By entry: when the last line about it was logged, and how many were not since.
-        self._logged: dict[str, tuple[int, int]] = {}
+        self._lines = OnceAMinute()
 
     def _given_up(self, intent: Intent, why: str, now_us: int) -> None:
         """Log it, once a minute for each entry; the lines say how many others there were."""
-        began_us, more = self._logged.get(intent.entry, (now_us - LOGGED_EVERY_US, 0))
-        if now_us - began_us < LOGGED_EVERY_US:
-            self._logged[intent.entry] = began_us, more + 1
+        more = self._lines.due(intent.entry, now_us)
+        if more is None:
             return
-        if len(self._logged) >= LOGGED_KEPT:
-            self._logged.clear()
-        self._logged[intent.entry] = now_us, 0
         log_event(
             EventCode.FIRING_GIVEN_UP,
             "habeat: the firing %s of %r was given up and is kept in :dead%s%s",
             intent.identity,
             intent.entry,
             why,
-            f"; {more} more since the last such line" if more else "",
+            more,
             entry=intent.entry,
         )
 

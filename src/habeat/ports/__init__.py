@@ -49,3 +49,4 @@ from habeat.ports.publisher import Handed as Handed
 from habeat.ports.publisher import Parcel as Parcel
 from habeat.ports.publisher import Publisher as Publisher
 from habeat.ports.publisher import Rendered as Rendered
+from habeat.ports.publisher import Unsent as Unsent

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from habeat.core.circuit import Circuit
 from habeat.core.controls import StoredControls
 from habeat.core.data_loss import Loss
-from habeat.core.firing import Firing, SkippedRun
+from habeat.core.firing import Firing, Outcome, SkippedRun
 from habeat.core.lease import Fence, Token
 from habeat.ports.host import PendingCall
 from habeat.ports.lease import Unfenced
@@ -115,7 +115,8 @@ class Statuses:
 class Departed:
     """A message that was sent: when (Redis' time), at which attempt, and to which queue.
 
-    `queue` is "" if it is unknown.
+    `queue` is "" if it is unknown. With an `outcome`, nothing was sent, for this `reason`: the
+    firing is settled all the same.
     """
 
     entry: str
@@ -123,6 +124,8 @@ class Departed:
     left_ms: int
     attempt: int
     queue: str = ""
+    outcome: Outcome | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,21 @@ class Parcel:
         return self.expires_ms is not None and now_ms >= self.expires_ms
 
 
-#: The result for one message: accepted (None), refused because of the message, or unknown.
-Answered = PublishRefused | BrokerUnavailable | None
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """The task's own code published nothing for sure: it declined to, or it failed before.
+
+    `reason` is for the ledger, `why` for the log: the error, "" if it just returned.
+    """
+
+    reason: str
+    why: str
+    declined: bool
+
+
+#: The result for one message: accepted (None), refused because of the message, unknown, or
+#: not sent by the task's own code.
+Answered = PublishRefused | BrokerUnavailable | Unsent | None
 
 
 class Handed(Protocol):

@@ -266,6 +266,7 @@ def _settle_words(token: Token, departed: Sequence[Departed]) -> list[Any]:
     words: list[Any] = [str(token), len(departed)]
     for left in departed:
         words += (left.entry, left.identity, left.left_ms, left.attempt, left.queue)
+        words += (left.outcome or "", printable(left.reason, ERROR_MAX_CHARS))
     return words
 
 

@@ -78,12 +78,17 @@ def _intent(hand: Hand) -> tuple[bytes, bytes]:
     return hand.name(), b"%d" % hand.grid() + hand.one((b"", b"#r1"))
 
 
+#: What became of it, and why, if nothing was sent.
+_UNSENT = (("", ""), ("", ""), ("", ""), ("skipped", "declined"), ("failed", "not sent: x"))
+
+
 def settle(hand: Hand) -> Words:
     count = hand.one((1, 1, 3))
     words: list[Word] = []
     for _ in range(count):
         left_ms = hand.now_ms + hand.one((0, -50, 1_500, -10_000))
         words += [*_intent(hand), left_ms, hand.one((1, 2)), "queue"]
+        words += _UNSENT[hand.now_ms % len(_UNSENT)]
     return (hand.token(), count, *words)
 
 

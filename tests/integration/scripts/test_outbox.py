@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from habeat.core.firing import Outcome
 from habeat.core.lease import Fence, Observation, Token
 from habeat.ports import Departed, Intent, Known, Lost, Recovered, Rendered, Statuses, Won
 from habeat.store.pages import DUE
@@ -93,6 +95,32 @@ def test_a_late_settle_of_a_buried_intent_leaves_a_note(bench: Bench) -> None:
     assert bench.store.settle(token, [left(placed)]) == 0
     assert [what for what, *_ in bench.ledger()] == ["ambiguous", "note"]
     assert bench.balanced()
+
+
+DECLINED = {"outcome": Outcome.SKIPPED, "reason": "declined: AlreadyQueued"}
+FAILED = {"outcome": Outcome.FAILED, "reason": "not sent: TypeError: key"}
+
+
+@pytest.mark.parametrize("unsent", [DECLINED, FAILED])
+def test_what_a_tasks_own_code_did_not_send_is_recorded_once_and_not_kept(
+    bench: Bench, unsent: dict[str, Any]
+) -> None:
+    token = bench.lead()
+    placed = claimed(bench, token, delivery="at_most_once")
+    departed = replace(left(placed, attempt=0), **unsent)
+    assert bench.store.settle(token, [departed]) == 1
+    record = (str(unsent["outcome"]), unsent["reason"], str(placed.slot_ms))
+    assert bench.ledger() == [record]
+    assert (bench.flying(), bench.fired(placed)) == ({}, f"{token}|settled")
+    assert not bench.admin.exists(bench.keys.dead)
+    assert not bench.admin.exists(f"{bench.keys.base}lateness:e")
+    assert bench.balanced()
+    before = bench.everything()
+    assert bench.store.settle(token, [departed]) == 0  # the reply was lost
+    heir = next_leader(bench, token)
+    assert bench.store.settle(heir, [departed]) == 0
+    assert bench.ledger() == [record], "no message went out, so there is nothing to note"
+    assert bench.everything().keys() == before.keys()
 
 
 def test_a_settle_of_several_counts_each(bench: Bench) -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 
-from habeat.beat.broker.envelope import Publication, seal
+from habeat.beat.broker.envelope import BoundedProducer, Publication, seal
 from habeat.beat.message.outgoing import Outgoing
-from habeat.ports import Parcel, PublishRefused, PublishUnknown, RenderFailed
+from habeat.beat.message.own_sending import OwnSending
+from habeat.ports import (
+    Answered,
+    Parcel,
+    PublishRefused,
+    PublishUnknown,
+    RenderFailed,
+    Unsent,
+)
 
 HEADERS = {"task": "proj.work", "id": "some-task-id", "authorization": "Bearer hunter2"}
 
@@ -58,31 +67,37 @@ class Connected(Broker):
         return self._error
 
 
+DECLINED = Unsent("declined: AlreadyQueued", "already queued", declined=True)
+
+
 @pytest.mark.parametrize(
-    ("error", "publishes", "kind"),
+    ("error", "publishes", "unsent", "kind"),
     [
-        (AlreadyQueued("already queued"), False, PublishUnknown),
-        (AlreadyQueued("already queued"), True, PublishRefused),
-        (ConnectionError("of a lock's Redis, or of the broker"), False, PublishRefused),
-        (ValueError("of the entry"), False, PublishRefused),
+        (AlreadyQueued("already queued"), False, DECLINED, Unsent),
+        (AlreadyQueued("already queued"), False, None, PublishUnknown),
+        (AlreadyQueued("already queued"), True, None, PublishRefused),
+        (ConnectionError("of a lock's Redis, or of the broker"), False, None, PublishRefused),
+        (ValueError("of the entry"), False, None, PublishRefused),
     ],
 )
 def test_a_task_that_declines_to_send_costs_no_connection(
-    error: Exception, publishes: bool, kind: type[PublishRefused]
+    error: Exception, publishes: bool, unsent: Unsent | None, kind: type[Answered]
 ) -> None:
     broker = Connected()
     outgoing = Outgoing(broker, lambda: 0)  # type: ignore[arg-type]
 
-    def run(producer: Any) -> int:
-        try:
-            if publishes:
+    def run(producer: BoundedProducer) -> OwnSending:
+        if publishes:
+            with contextlib.suppress(AttributeError):
                 producer.publish("body")
-            raise error
-        except Exception as why:
-            raise RenderFailed(str(error)) from (why if why is error else error)
+        failed = RenderFailed(str(error))
+        failed.__cause__ = error
+        return OwnSending(7, failed, unsent)
 
     outgoing.keep(b"direct e@1000", run)
-    (answer,) = outgoing.publish([Parcel("e", "1000", b"direct e@1000", 1, ())], 1_000).answers(9)
+    handed = outgoing.publish([Parcel("e", "1000", b"direct e@1000", 1, ())], 1_000)
+    (answer,) = handed.answers(9)
     assert type(answer) is kind
+    assert handed.code_us == 7
     assert broker.dropped == (kind is PublishRefused)
     assert ("before it sent a message" in str(answer)) is (kind is PublishUnknown)

@@ -22,7 +22,14 @@ from habeat.beat.message.record import EntryRenderer
 from habeat.beat.message.send_path import goes_its_own_way, iso
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
-from habeat.ports import BrokerUnavailable, Parcel, PublishRefused, RenderBypassed, RenderFailed
+from habeat.ports import (
+    BrokerUnavailable,
+    Parcel,
+    PublishRefused,
+    RenderBypassed,
+    RenderFailed,
+    Unsent,
+)
 from tests.unit.beat.conftest import make_app
 from tests.unit.engine.world import FakeClock
 
@@ -77,6 +84,7 @@ class Bench:
         """A packet of one message; what became of it is raised."""
         handed = self.publisher.publish([Parcel("a", "1", envelope, attempt)], timeout_ms)
         (answer,) = handed.answers(timeout_ms)
+        assert not isinstance(answer, Unsent)
         if answer is not None:
             raise answer
 

@@ -51,6 +51,7 @@ from habeat.ports import (
     StoreUnavailable,
     Tick,
     Unfenced,
+    Unsent,
     Won,
 )
 from habeat.ports.events import EventLog, NoEventLog
@@ -479,8 +480,10 @@ class FakeStore:
                 self.fired[key] = token + "|settled"
                 over = _is_over(kept.expires_ms, left.left_ms)
                 outcome = ("skipped", "expired") if over else ("sent", "")
+                if left.outcome is not None:
+                    outcome = (left.outcome.value, left.reason)
                 self.record(left.entry, left.identity, *outcome)
-            elif self.fired.get(key) != token + "|settled":
+            elif left.outcome is None and self.fired.get(key) != token + "|settled":
                 self.record(left.entry, left.identity, "note", "left again")
         return settled
 
@@ -674,7 +677,7 @@ class FakePublisher:
         #: How many messages each packet had.
         self.windows: list[int] = []
         self.down = False
-        self.fails: dict[str, list[BrokerUnavailable | PublishRefused]] = {}
+        self.fails: dict[str, list[BrokerUnavailable | PublishRefused | Unsent]] = {}
         self.render_fails: dict[str, list[Exception]] = {}
         self.takes_ms = 0.0
         #: Whether the broker says later that it has a message, how late, and what it says instead.

@@ -19,6 +19,8 @@ from tests.verification.history.standing import Standing
 
 _UNCOUNTED = ("not counted", "at least this many")
 _TOLD_AT_MOST = 5
+#: How the reasons begin with which the task's own code sent nothing.
+_UNSENT = (b"declined", b"not sent: ")
 
 #: first slot, last slot, how many, whether it says how many
 Piece = tuple[int, int, int, bool]
@@ -49,9 +51,10 @@ class Accounts:
         if outcome == "note":
             return
         entry, slot = words[4].decode(), words[6].decode()
-        name = self._intents.recorded(outcome)
-        # Settling is not fenced, and may say that the message had expired.
-        settled = name is not None and (outcome in ("sent", "late") or words[10] == b"expired")
+        name = self._intents.recorded(outcome, words[10])
+        # Settling is not fenced, and may say that the message had expired, or that the task's own
+        # code sent nothing.
+        settled = name is not None and (outcome in ("sent", "late") or is_settled(words[10]))
         if not settled and outcome not in ("sent", "late") and words[16] != b"0":
             self._check_fence(outcome, int(words[16]), entry, slot)
         if name is None and b"request" in words[3::2]:
@@ -65,6 +68,9 @@ class Accounts:
             self._of_claim(name[0], name[1], outcome)
             if words[10] == b"expired":
                 self._check_expired(name[0], name[1])
+            claim = self._case.claim_of(name[0], name[1])
+            if claim is not None and words[10].startswith(_UNSENT):
+                claim.unsent = True
 
     def _record(self, words: Words, outcome: str) -> Record:
         case, entry, first_ms = self._case, words[4].decode(), int(words[6])
@@ -179,6 +185,11 @@ class Accounts:
             if real != count:
                 problem = f"a record of {count} slots up to {last}, and there are {real}"
                 self._case.wrong("ledger", problem, life.entry, str(first))
+
+
+def is_settled(reason: bytes) -> bool:
+    """Whether a firing that was claimed was settled for this reason, with nothing sent."""
+    return reason == b"expired" or reason.startswith(_UNSENT)
 
 
 def _pieces(life: Life) -> Iterator[Piece]:

@@ -43,6 +43,8 @@ class Claim:
     touched_us: int = 0
     #: When its message expires, by the server's clock; None if never, or nobody knows.
     expires_ms: int | None = None
+    #: The ledger says that nothing was sent, because the task's own code did not.
+    unsent: bool = False
 
 
 @dataclass(slots=True)

@@ -104,10 +104,11 @@ class Intents:
         elif words[2] in (b"settled", b"abandoned"):
             self._balance -= int(words[3])
 
-    def recorded(self, outcome: str) -> Name | None:
+    def recorded(self, outcome: str, reason: bytes = b"") -> Name | None:
         """The firing that a ledger record belongs to, if it was claimed."""
         name, self.subject = self.subject, None
-        if name is not None and outcome in ("sent", "late", "skipped"):
+        settled = outcome in ("sent", "late", "skipped") or reason.startswith(b"not sent: ")
+        if name is not None and settled:
             self._leaving.discard(f"{name[0]}@{name[1]}".encode())
         return name
 

@@ -229,6 +229,9 @@ class Messages:
         """A claimed and sent slot has arrived, or its record says what became of it."""
         for claim in firing.claims:
             outcome = claim.outcomes[-1] if claim.outcomes else None
+            if claim.unsent and firing.copies:
+                problem = f"recorded as {outcome} with nothing sent, and a message came"
+                self._wrong(claim.at_us, "ledger", problem, name)
             if outcome in ("sent", "late"):
                 self._check_arrived(name, firing, claim, outcome)
                 self._check_in_time(name, firing, claim, outcome)

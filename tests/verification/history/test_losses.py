@@ -157,6 +157,21 @@ def test_what_never_expires_is_not_settled_as_expired() -> None:
     assert "it never expires" in problem
 
 
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [("skipped", "declined: AlreadyQueued"), ("failed", "not sent: TypeError")],
+)
+@pytest.mark.parametrize("sent", [False, True])
+def test_what_a_tasks_own_code_did_not_send_never_came(
+    outcome: str, reason: str, sent: bool
+) -> None:
+    tale = begun().until(2_000).claim(2_000, once=True).wait(5)
+    tale = tale.send(2_000) if sent else tale
+    problems = tale.settle(2_000, outcome=outcome, reason=reason).problems()
+    assert bool(problems) is sent, problems
+    assert not sent or "with nothing sent, and a message came" in "".join(problems)
+
+
 # -- edits ------------------------------------------------------------------------------------
 
 

@@ -447,9 +447,17 @@ INTENT_SCRIPTS = [
     _in(
         "settle",
         INTENTS,
+        "settle: no note",
+        "A firing of which nothing was sent leaves no note that it was sent once more",
+        "    if unsent == '' and fired ~= token",
+        "    if fired ~= token",
+    ),
+    _in(
+        "settle",
+        INTENTS,
         "settle: note",
         "A message that was sent twice is reported",
-        "    if fired ~= token .. '|settled' then",
+        "    if unsent == '' and fired ~= token .. '|settled' then",
         "    if false then",
     ),
     _in(

@@ -105,7 +105,7 @@ def _twice(trial: Trial) -> None:
 
 def _keys_are_settled(trial: Trial) -> None:
     """A settled firing is recognised by its key, as long as that exists."""
-    for at in range(2, len(trial.args), 5):
+    for at in range(2, len(trial.args), 7):
         name, identity = (_raw(word).decode() for word in trial.args[at : at + 2])
         key = f"{trial.sim.keys.base}fired:{name}:{identity}"
         raw = trial.call("GET", key)

@@ -15,6 +15,7 @@ from habeat.beat.broker.broker import Broker
 from habeat.beat.broker.confirms import Ticket
 from habeat.beat.broker.envelope import BoundedProducer, Publication, unseal
 from habeat.beat.message.kombu_redis import Words
+from habeat.beat.message.own_sending import OwnSending
 from habeat.beat.message.redis_packets import RedisPackets
 from habeat.ports import (
     Answered,
@@ -84,15 +85,12 @@ class Outgoing:
         self._now_ms = now_ms
         #: How packets are sent to a Redis broker; None while that is unknown or not needed.
         self.packets: RedisPackets | None = None
-        self._direct: dict[bytes, Callable[[object], int]] = {}
+        self._direct: dict[bytes, Callable[[BoundedProducer], OwnSending]] = {}
         #: How long the task's own code took for the last message that only it could send.
         self._code_us: int | None = None
 
-    def keep(self, key: bytes, run: Callable[[object], int]) -> None:
-        """Keep `run` for a message that only this process can send, under its envelope.
-
-        `run` sends the message and returns how long its code took, in microseconds.
-        """
+    def keep(self, key: bytes, run: Callable[[BoundedProducer], OwnSending]) -> None:
+        """Keep `run` for a message that only this process can send, under its envelope."""
         if len(self._direct) > DIRECT_KEPT:
             self._direct.clear()
         self._direct[key] = run
@@ -147,8 +145,7 @@ class Outgoing:
         """Publish by kombu; returns the answer, or a function that waits for the broker's."""
         try:
             if _is_direct(parcel.envelope):
-                self._publish_direct(parcel.envelope, ends_ms - self._now_ms())
-                return None
+                return self._publish_direct(parcel.envelope, ends_ms - self._now_ms())
             tickets = self._tickets(parcel, ends_ms)
         except (BrokerUnavailable, PublishRefused) as error:
             return error
@@ -181,17 +178,20 @@ class Outgoing:
             return error
         return None
 
-    def _publish_direct(self, envelope: bytes, timeout_ms: int) -> None:
+    def _publish_direct(self, envelope: bytes, timeout_ms: int) -> Answered:
         run = self._direct.pop(envelope, None)
         if run is None:
             raise PublishRefused("only the replica that claimed this firing could send it")
         producer = BoundedProducer(
             self._broker.producer, timeout_ms / 1_000, lambda: self._now_ms() * 1_000
         )
-        try:
-            self._code_us = run(producer)
-        except RenderFailed as error:
-            raise self._judged(error, producer, timeout_ms / 1_000) from error
+        own = run(producer)
+        self._code_us = own.code_us
+        if own.unsent is not None:
+            return own.unsent
+        if own.error is None:
+            return None
+        return self._judged(own.error, producer, timeout_ms / 1_000)
 
     def _judged(
         self, error: RenderFailed, producer: BoundedProducer, timeout_s: float
@@ -199,7 +199,7 @@ class Outgoing:
         """Blame an error of a task's own sending on the broker, its connection, or that code."""
         cause = error.__cause__ or error
         if not (producer.used or blame(cause) is Blame.ENTRY or may_be_of_a_connection(cause)):
-            # Such as AlreadyQueued of celery_once: no reason to connect again at each firing.
+            # It may have sent by other means: no reason to connect again at each firing.
             return PublishUnknown(f"its own code failed before it sent a message: {error}")
         self._broker.discard()
         judged = self._broker.judged(cause, timeout_s)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from habeat.beat.broker.blame import Blame, blame, text_of
 from habeat.beat.broker.broker import Broker, queue_of
-from habeat.beat.broker.envelope import Publication, seal
+from habeat.beat.broker.envelope import BoundedProducer, Publication, seal
 from habeat.beat.message.kombu_redis import (
     CannotRecord,
     CommandRecorder,
@@ -22,6 +22,7 @@ from habeat.beat.message.kombu_redis import (
     Words,
 )
 from habeat.beat.message.outgoing import Outgoing
+from habeat.beat.message.own_sending import OwnSending, PublishWatch, task_of, why_unsent
 from habeat.beat.message.record import EntryRenderer
 from habeat.beat.message.redis_packets import RedisPackets
 from habeat.beat.message.send_path import expiry_of, goes_its_own_way
@@ -70,6 +71,8 @@ class CeleryPublisher:
         self._now_ms = now_ms
         #: Entries found to bypass the recorder.
         self._own_way: set[str] = set()
+        #: Tasks whose own code leaves work to threads: none of them ever counts as declined.
+        self._in_threads: set[str] = set()
         #: For this tick: why each task bypasses the recorder, "" if it does not.
         self._by_task: dict[str, str] = {}
         #: Queues that the claim may not push to: the outbox sends their messages.
@@ -311,12 +314,22 @@ class CeleryPublisher:
         """For a task that bypasses the recorder: really send it, after the claim."""
         key = f"direct {entry.name}@{firing.identity}".encode()
 
-        def run(producer: object) -> int:
-            try:
-                self._renderer.run(entry, firing, task_id, epoch, producer)
-            except RenderFailed as error:
-                raise without_arguments(error, entry) from (error.__cause__ or error)
-            return self._renderer.code_us
+        def run(producer: BoundedProducer) -> OwnSending:
+            returned, failed = None, None
+            with PublishWatch() as watch:
+                try:
+                    returned = self._renderer.run(entry, firing, task_id, epoch, producer)
+                except RenderFailed as error:
+                    failed = without_arguments(error, entry)
+                    failed.__cause__ = error.__cause__ or error
+            if watch.began_thread:
+                self._in_threads.add(entry.task_name)
+            unsent = None
+            sent = watch.published or producer.used or entry.task_name in self._in_threads
+            if not sent:
+                task = task_of(self._broker.app, entry.task)
+                unsent = why_unsent(task, task_id, returned, failed)
+            return OwnSending(self._renderer.code_us, failed, unsent)
 
         self._outgoing.keep(key, run)
         expires_ms = expiry_of(self._broker.app, entry, firing, ())

@@ -58,6 +58,8 @@ class SendAttempt:
     lease_epoch: int
     done: bool = False
     error: Exception | None = None
+    #: What the send path returned.
+    returned: object = None
     published: list[Publication] = field(default_factory=list)
 
     def run(
@@ -74,7 +76,7 @@ class SendAttempt:
                 task_id=self.task_id,
                 lease_epoch=self.lease_epoch,
             )
-            return send(
+            self.returned = send(
                 self.app,
                 self.entry.task,
                 args=args,
@@ -85,9 +87,9 @@ class SendAttempt:
             )
         except Exception as error:
             self.error = error
-            return None
         finally:
             self.done = True
+        return self.returned
 
 
 class EntryRenderer:
@@ -136,8 +138,8 @@ class EntryRenderer:
 
     def run(
         self, entry: Entry, firing: Firing, task_id: str, lease_epoch: int, producer: Any
-    ) -> None:
-        """Run the send path to `producer`; RenderFailed."""
+    ) -> object:
+        """Run the send path to `producer`, and return what it returns; RenderFailed."""
         sending = SendAttempt(self._app, entry, firing, task_id, lease_epoch)
         began_us = self._monotonic_us()
         try:
@@ -154,6 +156,7 @@ class EntryRenderer:
             raise RenderFailed(text_of(sending.error)) from sending.error
         if not sending.done:
             raise RenderFailed("beat's apply_entry did not reach the send path")
+        return sending.returned
 
     def _beat_entry(self, entry: Entry, sending: SendAttempt) -> FiringEntry:
         parts = self._definitions.code_parts(entry)

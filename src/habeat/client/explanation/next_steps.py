@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from habeat.client.explanation.chain import exact
-from habeat.core.firing import Outcome
+from habeat.core.firing import DECLINED, DECLINED_BY, Outcome
 from habeat.store.inspection import Record
 
 #: `{name}` is the entry, `{backfill}` the command that fires the slot once more.
@@ -24,6 +24,7 @@ _BY_REASON = {
     "attempts used up": "celery -A proj habeat dead list, then dead resend or dead purge",
     "at most once": "check whether its task ran; if not, celery -A proj habeat dead resend",
     "the intent cannot be read": "find out who writes to Redis under this prefix",
+    DECLINED: "see when the apply_async of the task's class declines; {backfill}",
     "fired before": "look for the trigger or backfill that sent it: celery -A proj habeat history",
 }
 _CIRCUIT = "circuit open"
@@ -35,6 +36,8 @@ def after(record: Record, name: str) -> str:
     reason = record.reason.partition(";")[0]
     if record.outcome is Outcome.SHADOW or reason in _NONE_NEEDED:
         return ""
+    if reason.startswith(DECLINED_BY):
+        reason = DECLINED
     step = _BY_REASON.get(reason, "")
     if reason.startswith(_CIRCUIT) or (record.outcome is Outcome.FAILED and not step):
         step = "correct the entry, see celery -A proj habeat show {name}; then {backfill}"

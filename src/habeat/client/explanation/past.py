@@ -8,7 +8,7 @@ from habeat.client.explanation import chain, next_steps
 from habeat.client.explanation.facts import Facts
 from habeat.client.explanation.links import Explanation, Link, LinkState
 from habeat.client.history import LedgerRecord, friendly
-from habeat.core.firing import LATE_AFTER_MS, Outcome
+from habeat.core.firing import DECLINED, LATE_AFTER_MS, NOT_SENT, Outcome
 from habeat.entries.spans import milliseconds
 from habeat.printable import plural
 from habeat.schedules.schedule import moment
@@ -17,7 +17,10 @@ from habeat.store.inspection import Record
 _SENT = (Outcome.SENT, Outcome.LATE)
 _LATE_BY_A_TAKEOVER = (Outcome.LATE, Outcome.MISSED)
 #: Reasons for which a message that had been built was not sent, or not surely.
-_AFTER_THE_CLAIM = ("attempts used up", "at most once", "the intent cannot be read")
+_AFTER_THE_CLAIM = (
+    *("attempts used up", "at most once", "the intent cannot be read"),
+    *(DECLINED, NOT_SENT),
+)
 
 
 def explain_past(facts: Facts, record: Record) -> Explanation:
@@ -111,7 +114,7 @@ def _after_the_leader(facts: Facts, record: Record, shown: LedgerRecord) -> list
     evidence = chain.and_happened(facts, f"ledger record {record.id}: {record.outcome}")
     step = next_steps.after(record, facts.name)
     at = moment(record.at_ms)
-    handed = record.attempt > 0 or record.reason in _AFTER_THE_CLAIM
+    handed = record.attempt > 0 or record.reason.startswith(_AFTER_THE_CLAIM)
     if record.outcome in (Outcome.SUPPRESSED, Outcome.SHADOW) or handed:
         claimed = Link("claimed", "ok", None, "by that leader")
         unclear = record.outcome is Outcome.AMBIGUOUS

@@ -2,11 +2,14 @@
 -- unpublished, even if the leader has lost its lease.
 --
 -- ARGV 1 token, 2 number of firings; for each: name, identity, time it was sent ms, attempt,
---      queue ('' if unknown)
+--      queue ('' if unknown), outcome ('' if it was sent), its reason
 --
 -- What was sent at its expiry or later is recorded as skipped: the message says the same to its
 -- worker. So is what the leader did not send because of its expiry; its attempt is 0, or the last
 -- one before.
+--
+-- A task that sends its message itself may have sent nothing. Its firing has an outcome then, skipped
+-- or failed, and leaves no note.
 --
 -- Returns the number of intents settled here. Replay: an intent that is already gone changes
 -- nothing, but leaves a note if another leader has settled or given up the firing before.
@@ -15,12 +18,12 @@ local token = ARGV[1]
 local settled = 0
 local at = 3
 
-local function settle(name, identity, left, attempt, queue)
+local function settle(name, identity, left, attempt, queue, unsent, why)
   local field, slot = name .. '@' .. identity, slot_of(identity)
   local raw = redis.call('HGET', INFLIGHT, field)
   if not raw then
     local fired = fired_before(fired_key(name, identity))
-    if fired ~= token .. '|settled' then
+    if unsent == '' and fired ~= token .. '|settled' then
       record(name, slot, 'note', 'left again', 1, slot, token, 0, attempt, request_of(identity))
     end
     return
@@ -29,6 +32,11 @@ local function settle(name, identity, left, attempt, queue)
   effective, reason = effective or left, reason or ''
   local late = math.max(0, tonumber(left) - tonumber(effective))
   settle_intent(name, identity, token)
+  settled = settled + 1
+  if unsent ~= '' then
+    record(name, slot, unsent, why, 1, slot, token, 0, attempt, request_of(identity))
+    return
+  end
   local expired = has_expired(expiry_of(rest or ''), tonumber(left))
   if expired then
     record(name, slot, 'skipped', 'expired', 1, slot, token, int(late), attempt,
@@ -43,12 +51,11 @@ local function settle(name, identity, left, attempt, queue)
     end
     count_lateness(LATENESS, late, 1)
   end
-  settled = settled + 1
 end
 
 for _ = 1, tonumber(ARGV[2]) do
-  settle(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
-  at = at + 5
+  settle(unpack(ARGV, at, at + 6))
+  at = at + 7
 end
 if settled > 0 then
   redis.call('HINCRBY', META, 'settled', settled)
