@@ -1034,7 +1034,7 @@ def test_load_shows_its_progress_on_a_terminal(
     every_hour = {"kind": "interval", "every_ms": 3_600_000}
     entries = [{"name": f"e{n}", "task": "proj.a", "schedule": every_hour} for n in range(150)]
     document = json.dumps({"habeat_export": 1, "entries": entries})
-    monkeypatch.setattr("habeat.cli.exchange.on_a_terminal", lambda: True)
+    monkeypatch.setattr("habeat.cli.printing.is_watched", lambda: True)
     done = shell("load", "-", stdin=document)
     assert done.exit_code == 0
     assert done.stderr.endswith("\rloading: 100 of 150 entries\rloading: 150 of 150 entries\n")

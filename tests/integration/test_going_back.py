@@ -52,7 +52,7 @@ def zone_of(app: Celery) -> str:
 
 
 def steps(done: GoingBack) -> dict[str, str]:
-    return {row.name: row.step.value for row in done.rows}
+    return {row.name: row.action.value for row in done.rows}
 
 
 def close_to(one: datetime, other: datetime | None) -> bool:
@@ -131,7 +131,7 @@ def test_what_redbeat_cannot_express_is_named(client: Client, to_redbeat: RedBea
     client.add("uuid", "t", 60, args=[__import__("uuid").uuid4()])
     client.add(":schedule", "t", 60)
     done = {row.name: row for row in go_back(client, to_redbeat).rows}
-    assert {row.step.value for row in done.values()} == {"refuse"}
+    assert {row.action.value for row in done.values()} == {"refuse"}
     assert done["first monday"].why == "RedBeat keeps no number with a BYDAY, such as 1MO"
     assert done["zone"].why.startswith(
         "its zone is Asia/Tokyo, and RedBeat keeps a rule at a fixed"
@@ -261,7 +261,7 @@ def test_celerys_beat_goes_on_at_the_next_slot(client: Client, app: Celery, path
         place(client, name, client.server_time(), owned=True)
     target = ShelfTarget(path, app, zone_of(app))
     done = {row.name: row for row in go_back(client, target).rows}
-    assert {name: row.step.value for name, row in done.items()} == {
+    assert {name: row.action.value for name, row in done.items()} == {
         "s": "last run",
         "daily": "last run",
         "made here": "write",

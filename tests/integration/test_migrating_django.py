@@ -321,7 +321,7 @@ def go_back(client: Client, app: Celery, **options: Any) -> GoingBack:
 
 
 def steps(done: GoingBack) -> dict[str, str]:
-    return {row.name: row.step.value for row in done.rows}
+    return {row.name: row.action.value for row in done.rows}
 
 
 def runs_at_once(name: str, app: Celery) -> bool:
@@ -403,7 +403,7 @@ def test_what_cannot_go_back_is_named_and_the_old_row_is_disabled(
     done = {row.name: row for row in go_back(client, app).rows}
     assert done["rule"].why == "django-celery-beat has no schedule of the kind rrule"
     assert done["rule"].notes == ("its old definition in django-celery-beat is disabled",)
-    assert done["changed"].step.value == "refuse"
+    assert done["changed"].action.value == "refuse"
     enabled = PeriodicTask.objects.filter(enabled=True)
     assert list(enabled.values_list("name", flat=True)) == ["good"]
 
@@ -446,7 +446,7 @@ def test_rows_that_only_the_database_has_never_run_at_once(client: Client, app: 
     add("off", enabled=False)
     add("broken", args="[1,")
     done = {row.name: row for row in go_back(client, app).rows}
-    assert {name: row.step.value for name, row in done.items()} == {
+    assert {name: row.action.value for name, row in done.items()} == {
         "removed": "disable",
         "running": "leave",
         "broken": "leave",

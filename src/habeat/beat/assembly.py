@@ -6,10 +6,8 @@ nothing.
 
 from __future__ import annotations
 
-import os
 import secrets
 import socket
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -50,6 +48,7 @@ from habeat.core.change_record import BY_CHARS_MAX, Author, ChangesKept, Way
 from habeat.core.lease import renew_after_ms
 from habeat.engine import Engine, EngineSettings
 from habeat.engine.election import Election, Pace
+from habeat.forking import drop_in_children
 from habeat.ports import StoreUnavailable
 from habeat.printable import printable
 from habeat.store.calling import Caller, text
@@ -172,7 +171,7 @@ def build(
         health=built.health(engine),
         watcher=built.watcher,
     )
-    _drop_in_children(parts)
+    drop_in_children(parts)
     return parts
 
 
@@ -428,14 +427,3 @@ def _same_server(caller: Caller, own_db: int) -> Callable[[int, str], str]:
             raise
 
     return read
-
-
-def _drop_in_children(parts: ReplicaParts) -> None:
-    held = weakref.ref(parts)
-
-    def drop() -> None:
-        found = held()
-        if found is not None:
-            found.drop_after_fork()
-
-    os.register_at_fork(after_in_child=drop)

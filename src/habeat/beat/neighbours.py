@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
+from habeat.beat.other_schedulers import OWN_OF_CELERY
 from habeat.config import Settings
 from habeat.core.events import EventCode
 from habeat.core.shadow import is_shadow
@@ -31,8 +32,6 @@ log = logging.getLogger("habeat")
 TIMEOUT_S = 2.0
 #: A prefix counts as new for this long: entries made through the API are not expected there yet.
 NEW_FOR_MS = 3_600_000
-#: Celery's own entry, which most apps have.
-NOT_COMPARED = "celery.backend_cleanup"
 
 
 class Neighbours:
@@ -71,7 +70,7 @@ class Neighbours:
         declared = {
             name: entry.fingerprint
             for name, entry in self._beat_schedule.entries.items()
-            if name != NOT_COMPARED
+            if name != OWN_OF_CELERY
         }
         lines = []
         for prefix in prefixes.others():

@@ -12,6 +12,7 @@ from habeat.cli.choosing import (
     chosen_entries,
     refused_json,
     say_done,
+    say_refused,
     single,
     yes_option,
 )
@@ -78,8 +79,7 @@ def _say_requests(result: ManyTriggered, as_json: bool) -> None:
         say_done("triggered", new)
         if known:
             say(f"triggered before, not again: {entries_counted(known)}")
-        for name, sentence in refused_json(result.refused).items():
-            say(f"refused: {name}: {sentence}", "red")
+        say_refused(result.refused)
     if result.refused:
         bad()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import click
 
 from habeat.cli.errors import quoted, suggested
 from habeat.cli.group import bad, command, json_option
-from habeat.cli.printing import entries_counted, say, say_json, say_whole
+from habeat.cli.printing import entries_counted, progress, say, say_json, say_whole
 from habeat.client import Client, RestoreReport
 from habeat.printable import printable_json
 
@@ -30,7 +29,7 @@ def backup_command(client: Client, file: str, as_json: bool) -> None:
 
     Only its owner can read the file, because it has the arguments of all entries.
     """
-    document = client.backup(progress=_progress("backing up"))
+    document = client.backup(progress=progress("backing up"))
     written(Path(file), document)
     count = len(document["entries"])
     if as_json:
@@ -72,7 +71,7 @@ def restore_command(
         replace=replace,
         resume_positions=resume_positions,
         keep_undo=keep,
-        progress=_progress("restoring") if apply else None,
+        progress=progress("restoring") if apply else None,
     )
     if as_json:
         say_json({"undo": str(undo) if report.written else None, "report": report})
@@ -117,17 +116,6 @@ def _read(file: str) -> Any:
         return json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise click.BadParameter(f"not a backup: {error}", param_hint="FILE") from None
-
-
-def _progress(doing: str) -> Callable[[int, int], None] | None:
-    if not sys.stderr.isatty():
-        return None
-
-    def show(done: int, total: int) -> None:
-        end = "\n" if done >= total else ""
-        click.echo(f"\r{doing}: {done} of {entries_counted(total)}{end}", err=True, nl=False)
-
-    return show
 
 
 def _say_report(report: RestoreReport, undo: Path) -> None:

@@ -15,6 +15,7 @@ from habeat.cli.choosing import (
     names_argument,
     refused_json,
     say_done,
+    say_refused,
     single,
     yes_option,
 )
@@ -237,8 +238,7 @@ def _say_many(done: str, already: str, result: ManyChanged, as_json: bool) -> No
         say_done(done, result.changed)
         if result.unchanged:
             say(f"{already}: {entries_counted(len(result.unchanged))}")
-        for name, sentence in refused_json(result.refused).items():
-            say(f"refused: {name}: {sentence}", "red")
+        say_refused(result.refused)
     if result.refused:
         bad()
 

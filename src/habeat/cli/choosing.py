@@ -71,6 +71,12 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
+def say_refused(refused: Mapping[str, HabeatError]) -> None:
+    """Say which of these entries could not be changed, and why."""
+    for name, sentence in refused_json(refused).items():
+        say(f"refused: {name}: {sentence}", "red")
+
+
 def refused_json(refused: Mapping[str, HabeatError]) -> dict[str, str]:
     """Why each of these entries could not be changed, in words."""
     return {name: sentence_of(error) for name, error in refused.items()}

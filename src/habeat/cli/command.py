@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from habeat.cli.errors import BAD, guarded
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class GuardedCommand(click.Command):
@@ -63,3 +65,10 @@ def bad() -> None:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def limit_option(default: int, what: str) -> Callable[[Command], Command]:
+    """The option --limit; `what` says what it limits."""
+    return click.option(
+        "--limit", type=click.IntRange(min=1), default=default, show_default=True, help=what
+    )

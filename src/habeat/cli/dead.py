@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from habeat.cli.command import limit_option
 from habeat.cli.completion import entry_names
 from habeat.cli.group import Group, HabeatCommand, command, json_option
 from habeat.cli.printing import exact, full, pairs, say, say_json, when
@@ -40,13 +41,7 @@ def dead_command() -> None:
 
 @command("list")
 @_filters
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="Show at most this many.",
-)
+@limit_option(50, "Show at most this many.")
 @json_option
 def list_dead(
     client: Client, entry: str | None, older_than: timedelta | None, limit: int, as_json: bool

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from habeat.cli.command import limit_option
 from habeat.cli.completion import name_argument
 from habeat.cli.group import bad, command, json_option
 from habeat.cli.printing import exact, pairs, say, say_json
@@ -47,13 +48,7 @@ BEATS_SHOWN = 3
     help="Times that differ by at most this are the same.",
 )
 @click.option("--all", "everything", is_flag=True, help="List all slots, not only differences.")
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="List at most this many slots.",
-)
+@limit_option(50, "List at most this many slots.")
 @json_option
 def diff_command(
     client: Client,

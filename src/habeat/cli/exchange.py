@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import IO, Any
 
 import click
 
 from habeat.cli.group import bad, command, json_option
-from habeat.cli.printing import entries_counted, say, say_json
+from habeat.cli.printing import entries_counted, progress, say, say_json
 from habeat.cli.yaml_form import from_yaml, to_yaml
 from habeat.client import Client, LoadReport
 from habeat.printable import printable_json
@@ -59,7 +58,7 @@ def load_command(
     FILE may be - for stdin. Entries that are not in it stay unchanged.
     """
     data = _read(file, form)
-    report = client.load(data, dry_run, progress=_progress if on_a_terminal() else None)
+    report = client.load(data, dry_run, progress=progress("loading"))
     if as_json:
         say_json(report)
     else:
@@ -76,16 +75,6 @@ def _read(file: IO[str], form: str | None) -> Any:
     except (ValueError, RecursionError) as error:
         words = "YAML" if form == "yaml" else "JSON"
         raise click.BadParameter(f"not {words}: {error}", param_hint="FILE") from None
-
-
-def on_a_terminal() -> bool:
-    """Whether stderr is a terminal."""
-    return sys.stderr.isatty()
-
-
-def _progress(done: int, total: int) -> None:
-    end = "\n" if done >= total else ""
-    click.echo(f"\rloading: {done} of {entries_counted(total)}{end}", err=True, nl=False)
 
 
 def _say_report(report: LoadReport) -> None:

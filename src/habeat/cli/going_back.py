@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from habeat.cli.carried import rows_json, say_counts, say_rows
 from habeat.cli.group import bad, client_app
-from habeat.cli.printing import entries_counted, say, say_json, when
-from habeat.cli.tables import Cell, GivesWay, Table
+from habeat.cli.printing import say, say_json
 from habeat.client.calls import RetryingCalls
-from habeat.migrate.going_back import BackRow, GoingBack, Step, Target, gone_back
+from habeat.migrate.going_back import GoingBack, Step, Target, gone_back
 from habeat.migrate.sources.redbeat import settings_of
 from habeat.migrate.targets.django import DjangoTarget
 from habeat.migrate.targets.redbeat import RedBeatTarget
@@ -59,7 +59,7 @@ def go_back(
         say_json(_as_json(done))
     else:
         _say(done, now)
-    if done.warnings or any(row.step is Step.REFUSE for row in done.rows):
+    if done.warnings or any(row.action is Step.REFUSE for row in done.rows):
         bad()
 
 
@@ -82,35 +82,17 @@ _SUMMARY = {
     Step.SPENT: ("without another slot, not carried",) * 2,
     Step.REFUSE: ("not carried", "cannot be carried"),
 }
-_GIVES_WAY = (GivesWay("WHY", 40), GivesWay("NAME", 24), GivesWay("WHY", 20))
 
 
 def _say(done: GoingBack, now: datetime) -> None:
     say(f"from the prefix {done.prefix}")
     say(f"to {done.target}")
-    if done.rows:
-        table = Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY)
-        table.print([_row(row, now) for row in done.rows])
-        if table.is_narrowed("WHY"):
-            for row in done.rows:
-                if row.step in (Step.DISABLE, Step.REFUSE):
-                    say(f"{row.name}: {_why(row)}")
-    for step, (did, would) in _SUMMARY.items():
-        if count := sum(row.step is step for row in done.rows):
-            say(f"{entries_counted(count)} {did if done.written else would}")
+    say_rows(done.rows, _WORDS, (Step.DISABLE, Step.REFUSE), now)
+    say_counts(done.rows, _SUMMARY, written=done.written)
     for warning in done.warnings:
         say(warning, "yellow")
     if not done.written:
         say("nothing was written; to write, give --apply")
-
-
-def _row(row: BackRow, now: datetime) -> Sequence[str | Cell]:
-    word, colour = _WORDS[row.step]
-    return (row.name, Cell(word, colour=colour), when(row.first_slot, now), _why(row))
-
-
-def _why(row: BackRow) -> str:
-    return "; ".join(each for each in (row.why, *row.notes) if each)
 
 
 def _as_json(done: GoingBack) -> Mapping[str, Any]:
@@ -119,14 +101,5 @@ def _as_json(done: GoingBack) -> Mapping[str, Any]:
         "target": done.target,
         "written": done.written,
         "warnings": done.warnings,
-        "rows": [
-            {
-                "name": row.name,
-                "action": str(row.step),
-                "first_slot": row.first_slot,
-                "why": row.why,
-                "notes": row.notes,
-            }
-            for row in done.rows
-        ],
+        "rows": rows_json(done.rows),
     }

@@ -19,12 +19,11 @@ import click
 
 from habeat.beat.declared.beat_schedule import BeatSchedule
 from habeat.beat.scheduler import Scheduler
-from habeat.cli.exchange import on_a_terminal
+from habeat.cli.carried import rows_json, say_counts, say_rows
 from habeat.cli.going_back import TARGETS, go_back
 from habeat.cli.group import LONG_TIMEOUT_S, HabeatCommand, bad, client_app, json_option
 from habeat.cli.moments import moment_here
-from habeat.cli.printing import entries_counted, say, say_json, when
-from habeat.cli.tables import Cell, GivesWay, Table
+from habeat.cli.printing import entries_counted, progress, say, say_json
 from habeat.client.adopting import adopt_from
 from habeat.client.author import system_user
 from habeat.client.calls import RetryingCalls
@@ -213,7 +212,7 @@ def _migrate(calls: RetryingCalls, wanted: _Wanted) -> tuple[Migration, Living, 
         here,
         dry_run=not wanted.apply,
         sent_until_ms=_sent_until_ms(wanted),
-        progress=_progress if on_a_terminal() else None,
+        progress=progress("migrating"),
     )
     alive = reading.living
     if wanted.apply and not wanted.even_if_alive:
@@ -355,32 +354,15 @@ _SUMMARY = {
     Action.DROP: ("that the other beat would drop too",) * 2,
     Action.REFUSE: ("not carried", "cannot be carried"),
 }
-#: Other beats do not limit the length of a name; a longer one is cut in the table.
-_NAME_CHARS = 200
-_GIVES_WAY = (GivesWay("WHY", 40), GivesWay("NAME", 24), GivesWay("WHY", 20))
-
-
-def _progress(done: int, total: int) -> None:
-    end = "\n" if done >= total else ""
-    click.echo(f"\rmigrating: {done} of {entries_counted(total)}{end}", err=True, nl=False)
 
 
 def _say(done: Migration, alive: Living, hint: str, now: datetime, location: Location) -> None:
     say(f"from {done.source}")
     say(f"to the prefix {location.prefix}")
-    if done.rows:
-        table = Table(("NAME", "WHAT", "FIRST SLOT", "WHY"), _GIVES_WAY)
-        # What a person has to look at is last, next to the summary.
-        table.print(
-            [_row(row, now) for row in sorted(done.rows, key=lambda row: row.action in UNFINISHED)]
-        )
-        if table.is_narrowed("WHY"):
-            for row in done.rows:
-                if row.action in UNFINISHED:
-                    say(f"{_name(row)}: {_why(row)}")
-    for action, (did, would) in _SUMMARY.items():
-        if count := sum(row.action is action for row in done.rows):
-            say(f"{entries_counted(count)} {did if done.written else would}")
+    # What a person has to look at is last, next to the summary.
+    rows = sorted(done.rows, key=lambda row: row.action in UNFINISHED)
+    say_rows(rows, _WORDS, UNFINISHED, now)
+    say_counts(rows, _SUMMARY, written=done.written)
     if hint:
         say(f"note: {hint}")
     if alive.alive and is_shadow(location.app_name):
@@ -394,19 +376,6 @@ def _say(done: Migration, alive: Living, hint: str, now: datetime, location: Loc
         say("nothing was written; to write, give --apply")
 
 
-def _row(row: Row, now: datetime) -> Sequence[str | Cell]:
-    word, colour = _WORDS[row.action]
-    return (_name(row), Cell(word, colour=colour), when(row.first_slot, now), _why(row))
-
-
-def _name(row: Row) -> str:
-    return row.name if len(row.name) <= _NAME_CHARS else f"{row.name[:_NAME_CHARS]}…"
-
-
-def _why(row: Row) -> str:
-    return "; ".join(each for each in (row.why, *row.notes) if each)
-
-
 def _as_json(done: Migration, alive: Living, hint: str) -> Mapping[str, Any]:
     return {
         "source": done.source,
@@ -414,14 +383,5 @@ def _as_json(done: Migration, alive: Living, hint: str) -> Mapping[str, Any]:
         "alive": alive.alive,
         "evidence": alive.evidence,
         "hint": hint,
-        "rows": [
-            {
-                "name": row.name,
-                "action": str(row.action),
-                "first_slot": row.first_slot,
-                "why": row.why,
-                "notes": row.notes,
-            }
-            for row in done.rows
-        ],
+        "rows": rows_json(done.rows),
     }

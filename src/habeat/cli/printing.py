@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +159,23 @@ def shown_name(name: str) -> str:
 def entries_counted(count: int) -> str:
     """How many entries: "1 entry", "3 entries"."""
     return plural(count, "entry", "entries")
+
+
+def progress(doing: str) -> Callable[[int, int], None] | None:
+    """Shows on stderr how many entries are done; None if that is not a terminal."""
+    if not is_watched():
+        return None
+
+    def show(done: int, total: int) -> None:
+        end = "\n" if done >= total else ""
+        click.echo(f"\r{doing}: {done} of {entries_counted(total)}{end}", err=True, nl=False)
+
+    return show
+
+
+def is_watched() -> bool:
+    """Whether stderr is a terminal."""
+    return sys.stderr.isatty()
 
 
 #: The colours of states of entries, and of outcomes of slots.

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from habeat.cli.changes import say_changes
+from habeat.cli.command import limit_option
 from habeat.cli.completion import name_argument
 from habeat.cli.group import command, json_option
 from habeat.cli.printing import exact, say, say_json
@@ -71,13 +72,7 @@ def preview_command(
     multiple=True,
     help="Only records with this outcome; can be repeated.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="Show at most this many records.",
-)
+@limit_option(20, "Show at most this many records.")
 @click.option("--follow", "-f", is_flag=True, help="Keep showing new records as they come.")
 @click.option(
     "--events/--no-events",

@@ -56,7 +56,7 @@ class BackRow:
     """One entry: what becomes of it, its first slot in the other scheduler, and why."""
 
     name: str
-    step: Step
+    action: Step
     first_slot: datetime | None = None
     why: str = ""
     notes: tuple[str, ...] = ()

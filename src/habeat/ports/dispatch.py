@@ -141,7 +141,6 @@ class StoredRequest:
 class DueRequests:
     """Requests that are due; the entries take turns."""
 
-    now_us: int
     requests: Sequence[StoredRequest]
     heartbeat: int = 0
 

@@ -37,6 +37,7 @@ from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
 
 from habeat.config.redis_target import RedisTarget
+from habeat.forking import drop_in_children
 from habeat.store.credentials import of_provider
 from habeat.store.redis_clients import (
     Met,
@@ -84,7 +85,7 @@ class Connections:
         #: Number of connections made, including those that redis-py silently reopens.
         self.made = 0
         self._forget()
-        _drop_in_children(self)
+        drop_in_children(self)
 
     def client(self) -> AnyRedis:
         """The client for commands and scripts. Do not keep it: `reset` may replace it.
@@ -253,20 +254,3 @@ class Connections:
 def _quietly(action: Callable[[], object]) -> None:
     with contextlib.suppress(redis.RedisError, OSError):
         action()
-
-
-_everywhere: weakref.WeakSet[Connections] = weakref.WeakSet()
-_watching: list[bool] = []
-
-
-def _drop_in_children(connections: Connections) -> None:
-    """Make each forked child call `drop_after_fork`; nothing is registered at import."""
-    _everywhere.add(connections)
-    if not _watching:
-        _watching.append(True)
-        os.register_at_fork(after_in_child=_drop_all)
-
-
-def _drop_all() -> None:
-    for connections in list(_everywhere):
-        connections.drop_after_fork()

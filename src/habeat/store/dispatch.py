@@ -178,12 +178,12 @@ class RedisDispatchStore:
         reply = self._caller.run("asked", *fence.words, limit, DUE)
         if refusal := unfenced(reply):
             return refusal
-        _, now_us, heartbeat, found = reply
+        _, _, heartbeat, found = reply
         requests = [
             StoredRequest(text(identity), digest_of(bytes(raw)), bytes(raw))
             for identity, raw in zip(*[iter(found)] * 2, strict=True)
         ]
-        return DueRequests(int(now_us), requests, int(heartbeat))
+        return DueRequests(requests, int(heartbeat))
 
     def put_off(
         self, fence: Fence, queue: Queue, fields: Sequence[str], until_ms: int

@@ -84,6 +84,6 @@ def test_what_redbeat_writes_is_read_there_and_written_back(
             done = gone_back(client._calls, target, dry_run=False)
         finally:
             target.close()
-        assert [row.name for row in done.rows if row.step == "write"] == ["back"]
+        assert [row.name for row in done.rows if row.action == "write"] == ["back"]
         loaded = package.RedBeatSchedulerEntry.from_key(f"{settings.key_prefix}back", app=app)
         assert loaded.schedule.run_every == timedelta(hours=1)

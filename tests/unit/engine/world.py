@@ -574,7 +574,7 @@ class FakeStore:
                 raw = self.requests[key]
                 digest = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
                 found.append(StoredRequest(key, digest, raw))
-            return DueRequests(self.now_ms * 1_000, found)
+            return DueRequests(found)
 
         return self._fenced("asked", fence, act)
 

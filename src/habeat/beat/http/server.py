@@ -21,7 +21,6 @@ import logging
 import os
 import socket
 import threading
-import weakref
 from collections.abc import Callable
 from functools import partial
 
@@ -29,6 +28,7 @@ from habeat.beat.http.answers import HEALTHZ, METRICS, READYZ, Answers
 from habeat.beat.http.message import END, HEAD_MAX_BYTES, Answer, Request, parsed, plain, written
 from habeat.config.address import Address
 from habeat.core.events import EventCode
+from habeat.forking import drop_in_children
 from habeat.log import log_event
 
 log = logging.getLogger("habeat")
@@ -59,7 +59,7 @@ class Endpoint:
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="habeat http", daemon=True)
         self._thread.start()
-        _drop_in_children(self)
+        drop_in_children(self)
 
     def ticked(self) -> None:
         """Note that a tick begins; `/healthz` looks at the last one."""
@@ -251,14 +251,3 @@ def _failed(text: str) -> None:
 def _resolve(future: asyncio.Future[Answer], answer: Answer) -> None:
     if not future.done():
         future.set_result(answer)
-
-
-def _drop_in_children(endpoint: Endpoint) -> None:
-    held = weakref.ref(endpoint)
-
-    def drop() -> None:
-        found = held()
-        if found is not None:
-            found.drop_after_fork()
-
-    os.register_at_fork(after_in_child=drop)
