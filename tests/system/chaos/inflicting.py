@@ -60,7 +60,7 @@ def any_at_point(
     thaw_after_s: float,
     patience_s: float = PATIENCE_S,
 ) -> bool:
-    """Wait for one of these beats to carry out the order, then revive all; whether one did."""
+    """Wait until one of these beats carries out the order, and note it; whether one did."""
     orders = arena.beats.orders
     ends_s = time.monotonic() + patience_s
     while not any(map(orders.hit_us, beats)) and time.monotonic() < ends_s:
