@@ -10,6 +10,8 @@ notice its own trouble, is named by its own process and by each standby.
 - What this replica alone knows (its loop hangs, its ticks fail, its broker takes nothing, entries
   wait) is written to Redis, for `health` and for the other replicas.
 - A standby that sees a leader tick and send nothing tells its election (core/wedged.py).
+- An entry whose message is being built and does not return gets an open circuit (core/circuit.py),
+  so that the next leader does not build it as well. It closes if the message is built after all.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from typing import Any, Protocol
 
 from habeat.beat.loop_watch import LoopWatch
 from habeat.beat.stacks import place_of, stacks
+from habeat.core.circuit import HANGS_AFTER_MS, Circuit
 from habeat.core.events import EventCode
 from habeat.core.health import Finding, HealthFacts, Severity, assess
 from habeat.core.wedged import Suspicion
 from habeat.engine.election import Election
-from habeat.engine.report import LoopReport, Waits
+from habeat.engine.report import BeingBuilt, LoopReport, Waits
 from habeat.log import log_event
 from habeat.ports import Clock, StoreUnavailable
 from habeat.printable import printable
@@ -112,6 +115,9 @@ class HealthWatch:
         self._loop_thread = 0
         self._loop = LoopWatch()
         self._hang: tuple[int, str] | None = None
+        self._building = LoopWatch()
+        #: The message whose building does not return, and the circuit that was opened for it.
+        self._hung: tuple[BeingBuilt, Circuit] | None = None
         self._over, self._dump = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         #: What Redis' clock is ahead of the monotonic one; None before the first answer.
@@ -166,6 +172,7 @@ class HealthWatch:
             self._dump.clear()
             self._log_state(now_ms)
         is_new = self._watch_loop(now_ms)
+        self._watch_building(now_ms)
         if is_new or now_ms >= self._look_ms or self._has_news(now_ms):
             close = self._election.leading or self._replica.rank < CLOSE_RANKS
             self._look_ms = now_ms + (LOOK_EVERY_MS if close else LOOK_SELDOM_MS)
@@ -202,6 +209,37 @@ class HealthWatch:
             self._hang[1],
         )
         return True
+
+    def _watch_building(self, now_ms: int) -> None:
+        """Open the circuit of an entry whose message does not get built; close it if it does."""
+        building = self._report.building
+        self._building = self._building.after(now_ms, building)
+        try:
+            if self._hung is not None and self._hung[0] is not building:
+                self._store.close_circuit(self._hung[0].entry, self._hung[1])
+                self._hung = None
+            hangs = building is not None and self._building.stood_ms >= HANGS_AFTER_MS
+            if building is not None and hangs and self._hung is None:
+                self._hung = self._open_circuit(building, now_ms)
+        except StoreUnavailable as error:  # the next round tries again
+            log.debug("habeat: the circuit cannot be written: %s", error)
+
+    def _open_circuit(self, building: BeingBuilt, now_ms: int) -> tuple[BeingBuilt, Circuit] | None:
+        if self._offset_ms is None:
+            return None
+        circuit = Circuit.of_hang(place_of(self._loop_thread), now_ms + self._offset_ms)
+        if self._store.open_circuit(building.entry, building.digest, circuit):
+            log_event(
+                EventCode.CIRCUIT_OPENED,
+                "habeat: entry %r delays all others: %s; its slots end as failed, and the next try "
+                "is in %d s",
+                building.entry,
+                circuit.why,
+                circuit.pause_ms // 1_000,
+                entry=building.entry,
+                cause=circuit.why,
+            )
+        return building, circuit
 
     def _look(self, now_ms: int) -> None:
         try:

@@ -8,6 +8,7 @@ does not hang: the watching thread was stopped as well.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 HANGS_AFTER_MS = 5_000
@@ -19,11 +20,11 @@ SUSPENDED_MS = 3_000
 class LoopWatch:
     """What was seen last: `mark` changes whenever the loop makes progress."""
 
-    mark: tuple[int, int] = (-1, -1)
+    mark: Hashable = None
     since_ms: int = 0
     looked_ms: int = 0
 
-    def after(self, now_ms: int, mark: tuple[int, int]) -> LoopWatch:
+    def after(self, now_ms: int, mark: Hashable) -> LoopWatch:
         """What is known after one more look; instants are of the monotonic clock."""
         if mark != self.mark:
             return LoopWatch(mark, now_ms, now_ms)
@@ -34,4 +35,9 @@ class LoopWatch:
     @property
     def hangs(self) -> bool:
         """Whether the loop has made no progress for too long."""
-        return self.looked_ms - self.since_ms >= HANGS_AFTER_MS
+        return self.stood_ms >= HANGS_AFTER_MS
+
+    @property
+    def stood_ms(self) -> int:
+        """How long the mark has been the same, as far as it was looked at."""
+        return self.looked_ms - self.since_ms

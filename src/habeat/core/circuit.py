@@ -5,6 +5,10 @@ After `OPENS_AFTER` failures in a row, or `SLOW_OPENS_AFTER` messages that took 
 without being rendered, claimed or published. From time to time one slot is sent as a probe, with
 growing pauses between probes. A message that the broker accepts closes the circuit, and so does an
 edit, a pause or a resume of the entry (scripts/write.lua).
+
+A message whose building does not return stops the loop of a leader for good. The first one opens
+the circuit, with the longest pause, because each probe may cost another replica. Requests of that
+entry are not built either while its circuit is open.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ OPENS_AFTER = 5
 #: A slow message delays all other entries, so it gets fewer attempts.
 SLOW_OPENS_AFTER = 3
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 30_000, 600_000
+#: How long a message is built before the entry counts as one that hangs. Shorter than the default
+#: lease: the circuit is open before another replica leads.
+HANGS_AFTER_MS = 2_500
 #: How the reason of such a slot begins in the ledger.
 CIRCUIT_OPEN = "circuit open: "
 #: The part of `why` that is repeated in each ledger record.
@@ -36,12 +43,20 @@ class Circuit:
     why: str
     probe_ms: int
     pause_ms: int
+    hangs: bool = False
 
     @classmethod
     def opened(cls, count: int, why: str, now_ms: int) -> Circuit:
         """A circuit that opens now."""
         text = printable(why, ERROR_MAX_CHARS)
         return cls(now_ms, count, text, now_ms + FIRST_PAUSE_MS, FIRST_PAUSE_MS)
+
+    @classmethod
+    def of_hang(cls, place: str, now_ms: int) -> Circuit:
+        """The circuit of an entry whose message is still being built, at `place` in the code."""
+        why = f"building its message does not return, in {place}"
+        text = printable(why, ERROR_MAX_CHARS)
+        return cls(now_ms, 1, text, now_ms + LONGEST_PAUSE_MS, LONGEST_PAUSE_MS, hangs=True)
 
     def probed(self, now_ms: int) -> Circuit:
         """The circuit when a probe is about to be sent: the next one follows after the pause."""
@@ -77,4 +92,4 @@ class Circuit:
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
         bounded = max(FIRST_PAUSE_MS, min(pause_ms, LONGEST_PAUSE_MS))
-        return cls(since_ms, count, why, probe_ms, bounded)
+        return cls(since_ms, count, why, probe_ms, bounded, data.get("hangs") is True)

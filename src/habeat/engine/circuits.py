@@ -6,7 +6,9 @@ new leader starts from it. An edit closes a circuit in Redis; the leader notices
 next due.
 
 Firings requested by hand never open a circuit, because they may have other arguments. A message
-that took too long to build counts as a failure, although it is sent (building.py).
+that took too long to build counts as a failure, although it is sent (building.py). A message whose
+building does not return is noticed by another thread, which opens the circuit in Redis
+(beat/health_watch.py).
 """
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ class Circuits:
             self._slow.pop(name, None)
             log_event(
                 EventCode.CIRCUIT_CLOSED,
-                "habeat: entry %r is sent again: it was edited",
+                "habeat: entry %r is sent again: it was edited, or its message was built after all",
                 name,
                 entry=name,
             )
@@ -162,6 +164,11 @@ class Circuits:
         """Why the entry's last attempt failed; "" if this process does not know."""
         circuit = self._open.get(entry)
         return self._whys.get(entry) or (circuit.why if circuit else "")
+
+    def hung(self, entry: str) -> str:
+        """Why no message of the entry is built, not even for a request; "" if it may be."""
+        circuit = self._open.get(entry)
+        return circuit.reason if circuit is not None and circuit.hangs else ""
 
     def gives_up(self, entry: str) -> bool:
         """Whether to try nothing more of this entry in this tick."""

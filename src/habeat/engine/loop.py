@@ -113,11 +113,15 @@ class Housekeeping(Protocol):
 
 
 def _dispatching(
-    store: DispatchStore, publisher: Publisher, settings: EngineSettings, circuits: Circuits
+    store: DispatchStore,
+    publisher: Publisher,
+    settings: EngineSettings,
+    circuits: Circuits,
+    report: LoopReport,
 ) -> tuple[Renderer, Sender, Dispatch]:
     """What builds messages, what publishes them, and the way from one to the other."""
     building = Building(circuits)
-    renderer = Renderer(publisher, store, settings.policies.delivery, circuits, building)
+    renderer = Renderer(publisher, store, settings.policies.delivery, circuits, building, report)
     claim_results = ClaimResults(publisher, circuits)
     bounds = (settings.publish_timeout_ms, settings.outbox_window)
     sender = Sender(store, publisher, *bounds, circuits, building)
@@ -160,8 +164,12 @@ class Engine:
             monotonic_us=clock.monotonic_us,
             between=self._lead.keep,
         )
+        #: What a watching thread may read.
+        self.report = LoopReport(waits=self._lead.waits)
         self._circuits = circuits = Circuits(store)
-        renderer, self._sender, self._dispatch = _dispatching(store, publisher, settings, circuits)
+        renderer, self._sender, self._dispatch = _dispatching(
+            store, publisher, settings, circuits, self.report
+        )
         self._prefetch = Prefetch(renderer, self._dispatch, self._hold, election.time_us)
         self._ahead_ms = ahead_ms(settings.ttl_ms, settings.longest_wait_ms)
         self._lookahead = Lookahead(
@@ -177,8 +185,6 @@ class Engine:
         self._repeats = 0
         self._woken = False
         self.broker_failures = 0
-        #: What a watching thread may read.
-        self.report = LoopReport(waits=self._lead.waits)
         self._calendars = CalendarWatch(self.report, self._trouble)
 
     @property

@@ -16,6 +16,7 @@ from habeat.engine.circuits import Circuits
 from habeat.engine.failures import Failed, Failures
 from habeat.engine.fenced import Lead
 from habeat.engine.planning import PlannedFiring
+from habeat.engine.report import BeingBuilt, LoopReport
 from habeat.log import log_event
 from habeat.ports import (
     BrokerUnavailable,
@@ -42,8 +43,10 @@ class Renderer:
         delivery: Delivery,
         circuits: Circuits,
         building: Building,
+        report: LoopReport,
     ) -> None:
         self._circuits = circuits
+        self._report = report
         self._building = building
         self._publisher = publisher
         self._store = store
@@ -107,15 +110,17 @@ class Renderer:
         return self._store.ready(self._claim_of(planned, rendered))
 
     def _claim(self, lead: Lead, planned: PlannedFiring) -> Claim:
-        token, began_us = lead.token, lead.monotonic_us()
+        token, began_us, firing = lead.token, lead.monotonic_us(), planned.firing
+        digest = "" if firing.request else planned.due.digest
+        self._report.building = BeingBuilt(planned.entry.name, digest, began_us)
         try:
-            rendered = self._publisher.render(
-                planned.entry, planned.firing, lead.cluster, token.epoch
-            )
+            rendered = self._publisher.render(planned.entry, firing, lead.cluster, token.epoch)
         except BrokerUnavailable:
             raise
         except Exception as error:  # any other exception concerns this entry only
             raise without_arguments(error, planned.entry) from error
+        finally:
+            self._report.building = None
         self._failures.over(planned.entry.name)
         self._measure(planned, rendered, began_us, lead.monotonic_us())
         return self._claim_of(planned, rendered)

@@ -31,6 +31,18 @@ class Wait:
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class BeingBuilt:
+    """The message that the loop is building: of which entry, with the digest of its definition.
+
+    The digest of a message that was requested by hand is ""; it may have other arguments.
+    """
+
+    entry: str
+    digest: str
+    since_us: int
+
+
 class Waits:
     """The entries that are put off, because they cannot be planned or sent now."""
 
@@ -79,6 +91,7 @@ class LoopReport:
     redis_error: str = ""
     #: The keys that were repaired last, and when by the monotonic clock.
     repaired: tuple[str, int] = ("", 0)
+    building: BeingBuilt | None = None
     waits: Waits = field(default_factory=Waits)
     #: Entries with a calendar that does not exist, or has no days left; its name is the reason.
     missing_calendars: Waits = field(default_factory=Waits)

@@ -4,8 +4,9 @@ They are rendered, claimed and sent like the firings of the schedule, except tha
 the stored request instead of a cursor. The store returns requests when they are due, alternating
 between entries, so no request waits for those of another entry.
 
-A request that cannot be carried out is dropped: its entry is gone or unreadable, or its message
-cannot be built. It leaves a record in the ledger and is kept in :dead.
+A request that cannot be carried out is dropped: its entry is gone or unreadable, its message cannot
+be built, or a message of its entry has stopped a leader (core/circuit.py). It leaves a record in
+the ledger and is kept in :dead.
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ class Requests:
     def _planned(
         self, lead: Lead, stored: StoredRequest, request: Request, entry: Entry
     ) -> list[PlannedFiring]:
+        if why := self._circuits.hung(entry.name):
+            raise DefinitionError(entry.name, why)
         planned: list[PlannedFiring] = []
         digest = stored.digest
         entry = _applied(request, entry)

@@ -16,6 +16,7 @@ from habeat.core.circuit import Circuit
 from habeat.core.firing import LATE_AFTER_MS, Outcome
 from habeat.core.health import STALLED_AFTER_MS, HealthFacts, Recorded, Trouble, Waiting
 from habeat.core.leadership import LIVE_FOR_MS
+from habeat.entries.digest import digest_of
 from habeat.printable import printable
 from habeat.store.calling import Caller, optional_ms, text
 from habeat.store.inspection import record_of
@@ -61,6 +62,34 @@ class HealthStore:
     def report(self, nonce: str, signs: Mapping[str, Any]) -> None:
         """Write what this replica reports. StoreUnavailable."""
         self._caller.do(lambda client: client.hset(self._key, nonce, json.dumps(signs)))
+
+    def open_circuit(self, entry: str, digest: str, circuit: Circuit) -> bool:
+        """Open the circuit of an entry; False if it was edited since. StoreUnavailable.
+
+        `digest` is of the definition that failed, "" for any. An edit closes a circuit, so the
+        definition is compared again afterwards. There is no fence: the process that says this may
+        have lost its lease by now.
+        """
+        if not self._is_defined(entry, digest):
+            return False
+        key, name, value = self._caller.keys.circuits, wire(entry), circuit.to_json()
+        self._caller.do(lambda client: client.hset(key, name, value))
+        if self._is_defined(entry, digest):
+            return True
+        self.close_circuit(entry, circuit)
+        return False
+
+    def close_circuit(self, entry: str, circuit: Circuit) -> None:
+        """Close the circuit of an entry, if it is still this one. StoreUnavailable."""
+        key, name = self._caller.keys.circuits, wire(entry)
+        stored: Any = self._caller.do(lambda client: client.hget(key, name))
+        if stored == circuit.to_json().encode():
+            self._caller.do(lambda client: client.hdel(key, name))
+
+    def _is_defined(self, entry: str, digest: str) -> bool:
+        key, name = self._caller.keys.entries, wire(entry)
+        stored: Any = self._caller.do(lambda client: client.hget(key, name))
+        return stored is not None and digest in ("", digest_of(stored))
 
     def withdraw(self, nonces: Sequence[str]) -> None:
         """Remove these reports. StoreUnavailable."""

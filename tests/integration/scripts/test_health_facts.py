@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from habeat.core.circuit import Circuit
+from habeat.ports.entries import Write
 from habeat.store.health import REPORT_FORGOTTEN_MS, HealthStore
 from tests.integration.scripts.bench import Bench
 
@@ -93,3 +95,46 @@ def test_since_when_a_leader_leads_is_known(bench: Bench, health: HealthStore) -
     since_ms = health.read(60_000).facts.leader_since_ms
     assert since_ms is not None
     assert abs(since_ms - bench.now_ms) < 60_000
+
+
+HUNG = Circuit.of_hang("app.py:7 receiver", 1_000)
+
+
+def test_an_entry_that_hangs_gets_a_circuit_unless_it_was_edited(
+    bench: Bench, health: HealthStore
+) -> None:
+    placed = bench.place("e")
+    assert health.open_circuit("e", placed.digest, HUNG)
+    assert bench.store.circuits() == {"e": HUNG}
+    assert bench.entries.write([Write("e", placed.digest, placed.stored + b" ")]) is None
+    assert not health.open_circuit("e", placed.digest, HUNG)
+    assert not health.open_circuit("gone", "", HUNG)
+    assert bench.store.circuits() == {}
+    assert health.open_circuit("e", "", HUNG)
+
+
+def test_an_edit_while_the_circuit_is_written_closes_it(
+    bench: Bench, health: HealthStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = bench.place("e")
+    compare = health._is_defined
+
+    def then_edited(entry: str, digest: str) -> bool:
+        found = compare(entry, digest)
+        bench.entries.write([Write("e", placed.digest, placed.stored + b" ")])
+        return found
+
+    monkeypatch.setattr(health, "_is_defined", then_edited)
+    assert not health.open_circuit("e", placed.digest, HUNG)
+    assert bench.store.circuits() == {}
+
+
+def test_only_the_circuit_that_was_opened_is_closed_again(
+    bench: Bench, health: HealthStore
+) -> None:
+    placed = bench.place("e")
+    health.open_circuit("e", placed.digest, HUNG)
+    health.close_circuit("e", Circuit.of_hang("elsewhere", 1_000))
+    assert bench.store.circuits() == {"e": HUNG}
+    health.close_circuit("e", HUNG)
+    assert bench.store.circuits() == {}

@@ -12,9 +12,10 @@ import pytest
 from habeat.beat.health_watch import LOOK_EVERY_MS, HealthWatch
 from habeat.beat.loop_watch import HANGS_AFTER_MS
 from habeat.beat.stacks import place_of, stacks
+from habeat.core.circuit import LONGEST_PAUSE_MS, Circuit
 from habeat.core.health import HealthFacts, Waiting
 from habeat.core.wedged import WEDGED_AFTER_MS
-from habeat.engine.report import LoopReport
+from habeat.engine.report import BeingBuilt, LoopReport
 from habeat.ports import StoreUnavailable
 from habeat.store.health import Read
 from tests.unit.engine.world import FakeClock
@@ -32,6 +33,7 @@ class Store:
         self.given: dict[str, Any] = {}
         self.away = False
         self.reports: dict[str, Mapping[str, Any]] = {}
+        self.circuits: dict[str, Circuit] = {}
 
     def read(self, grace_ms: int) -> Read:
         if self.away:
@@ -42,6 +44,15 @@ class Store:
 
     def report(self, nonce: str, signs: Mapping[str, Any]) -> None:
         self.reports[nonce] = signs
+
+    def open_circuit(self, entry: str, digest: str, circuit: Circuit) -> bool:
+        if self.away:
+            raise StoreUnavailable("unreachable", "away")
+        self.circuits[entry] = circuit
+        return True
+
+    def close_circuit(self, entry: str, circuit: Circuit) -> None:
+        assert self.circuits.pop(entry) == circuit
 
     def withdraw(self, nonces: Sequence[str]) -> None:
         for nonce in nonces:
@@ -133,6 +144,57 @@ def test_a_loop_that_hangs_is_logged_and_reported_with_its_place(
     scene.goes(5)
     assert lines(caplog) == ["tick_hangs"] * 2
     assert scene.store.reports == {}
+
+
+def test_an_entry_whose_message_does_not_get_built_is_not_built_by_the_next_leader(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.goes(2)
+    scene.report.building = BeingBuilt("a", "digest", scene.clock.monotonic_us())
+    scene.goes(3, ticks=False)
+    assert scene.store.circuits == {}
+    scene.goes(1, ticks=False)
+    (circuit,) = scene.store.circuits.values()
+    assert circuit.hangs
+    assert circuit.pause_ms == LONGEST_PAUSE_MS
+    assert not circuit.is_probed(circuit.since_ms + LONGEST_PAUSE_MS - 1)
+    assert "test_health_watch.py" in circuit.why
+    assert lines(caplog) == ["circuit_opened"]
+    scene.report.building = None
+    scene.goes(2)
+    assert scene.store.circuits == {}
+
+
+def test_a_process_that_was_suspended_while_it_built_a_message_blames_no_entry(
+    scene: Scene,
+) -> None:
+    scene.goes(2)
+    scene.report.building = BeingBuilt("a", "digest", scene.clock.monotonic_us())
+    scene.goes(1, ticks=False)
+    scene.clock.advance(600_000)
+    scene.watch.beat()
+    assert scene.store.circuits == {}
+
+
+def test_messages_that_take_long_one_after_another_are_each_a_message_of_its_own(
+    scene: Scene,
+) -> None:
+    scene.goes(2)
+    for _ in range(10):
+        scene.report.building = BeingBuilt("a", "digest", scene.clock.monotonic_us())
+        scene.goes(2, ticks=False)
+    assert scene.store.circuits == {}
+
+
+def test_without_redis_an_entry_that_hangs_is_named_as_soon_as_it_is_back(scene: Scene) -> None:
+    scene.goes(2)
+    scene.store.away = True
+    scene.report.building = BeingBuilt("a", "digest", scene.clock.monotonic_us())
+    scene.goes(10, ticks=False)
+    assert scene.store.circuits == {}
+    scene.store.away = False
+    scene.goes(1, ticks=False)
+    assert list(scene.store.circuits) == ["a"]
 
 
 def test_what_is_reported_is_short_however_long_the_error(scene: Scene) -> None:

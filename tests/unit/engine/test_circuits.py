@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -216,6 +217,41 @@ def test_a_trigger_of_an_open_circuit_is_tried_and_closes_it() -> None:
     assert world.store.open_circuits == {}
 
 
+def test_a_request_of_an_entry_that_stopped_a_leader_is_dropped_with_the_reason() -> None:
+    world = World()
+    world.add("bad", every_ms=3_600_000)
+    world.add("good", every_ms=1_000)
+    world.store.open_circuits["bad"] = Circuit.of_hang("app.py:7 receiver", world.now_ms)
+    ask(world, "r1", kind="trigger", entry="bad")
+    ask(world, "r2", kind="trigger", entry="good")
+    world.run(3_000)
+    assert world.store.requests == {}
+    assert not any(sent.startswith("bad@") and "#" in sent for sent, _ in world.publisher.sent)
+    assert any(sent.startswith("good@") and "#" in sent for sent, _ in world.publisher.sent)
+    why = next(why for entry, _, what, why, _ in world.store.ledger if what == "failed")
+    assert "building its message does not return, in app.py:7 receiver" in why
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_message_that_is_being_built_is_named_until_it_is_built(fails: bool) -> None:
+    world = World()
+    world.add("a", every_ms=1_000)
+    report, seen = world.engine.report, []
+    render = world.publisher.render
+
+    def watched(*given: Any) -> Any:
+        assert report.building is not None
+        seen.append((report.building.entry, report.building.digest))
+        if fails:
+            raise RenderFailed("no such file")
+        return render(*given)
+
+    world.publisher.render = watched  # type: ignore[method-assign]
+    world.run(3_000)
+    assert set(seen) == {("a", world.store.rows["a"].digest)}
+    assert report.building is None
+
+
 def test_a_broker_that_is_away_opens_no_circuit() -> None:
     world = World()
     world.add("a", every_ms=1_000)
@@ -242,6 +278,8 @@ def test_a_stored_circuit_that_cannot_be_read_is_none(stored: str) -> None:
 def test_a_circuit_comes_back_as_it_was() -> None:
     circuit = Circuit.opened(5, "no", 1_000).probed(31_000).failed("still no")
     assert Circuit.from_json(circuit.to_json()) == circuit
+    hung = Circuit.of_hang("app.py:7 receiver", 1_000)
+    assert Circuit.from_json(hung.to_json()) == hung
 
 
 def test_a_pause_ends_within_its_longest_whatever_the_clock_does() -> None:
