@@ -56,7 +56,8 @@ class Circuit:
         """The circuit of an entry whose message is still being built, at `place` in the code."""
         why = f"building its message does not return, in {place}"
         text = printable(why, ERROR_MAX_CHARS)
-        return cls(now_ms, 1, text, now_ms + LONGEST_PAUSE_MS, LONGEST_PAUSE_MS, hangs=True)
+        probe_ms = now_ms + LONGEST_PAUSE_MS
+        return cls(now_ms, 1, text, probe_ms, LONGEST_PAUSE_MS, hangs=True)
 
     def probed(self, now_ms: int) -> Circuit:
         """The circuit when a probe is about to be sent: the next one follows after the pause."""
@@ -92,4 +93,5 @@ class Circuit:
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
         bounded = max(FIRST_PAUSE_MS, min(pause_ms, LONGEST_PAUSE_MS))
-        return cls(since_ms, count, why, probe_ms, bounded, data.get("hangs") is True)
+        hangs = data.get("hangs") is True
+        return cls(since_ms, count, why, probe_ms, pause_ms=bounded, hangs=hangs)

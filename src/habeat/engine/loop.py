@@ -121,7 +121,10 @@ def _dispatching(
 ) -> tuple[Renderer, Sender, Dispatch]:
     """What builds messages, what publishes them, and the way from one to the other."""
     building = Building(circuits)
-    renderer = Renderer(publisher, store, settings.policies.delivery, circuits, building, report)
+    delivery = settings.policies.delivery
+    renderer = Renderer(
+        publisher, store, delivery=delivery, circuits=circuits, building=building, report=report
+    )
     claim_results = ClaimResults(publisher, circuits)
     bounds = (settings.publish_timeout_ms, settings.outbox_window)
     sender = Sender(store, publisher, *bounds, circuits, building)

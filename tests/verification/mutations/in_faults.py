@@ -203,8 +203,8 @@ ALL = [
         "health: a probe may cost a replica",
         "An entry that stops leaders is tried rarely",
         "core/circuit.py",
-        "return cls(now_ms, 1, text, now_ms + LONGEST_PAUSE_MS, LONGEST_PAUSE_MS, hangs=True)",
-        "return cls(now_ms, 1, text, now_ms + FIRST_PAUSE_MS, FIRST_PAUSE_MS, hangs=True)",
+        "return cls(now_ms, 1, text, probe_ms, LONGEST_PAUSE_MS, hangs=True)",
+        "return cls(now_ms, 1, text, now_ms, FIRST_PAUSE_MS, hangs=True)",
         "tests/unit/beat/test_health_watch.py",
     ),
     Device(
