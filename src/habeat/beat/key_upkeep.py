@@ -21,7 +21,7 @@ from habeat.ports.entries import Stored, Write
 from habeat.schedules.custom import Code
 from habeat.store.entries import EntryStore
 from habeat.store.key_repair import Mended, Mending, Sizes
-from habeat.store.pages import PAGE, pages
+from habeat.store.pages import PAGE
 
 EVERY_MS = 5_000
 #: The pause between pages of positions, if there are few of them, or fewer entries are due at some
@@ -103,16 +103,15 @@ class Upkeep:
     def _put_back(self, lead: Lead, names: Sequence[str], now_ms: int) -> None:
         """Make those entries due again that should be; name them."""
         placed = []
-        for page in pages(names, PAGE):
-            for stored in self._entries.read(page).stored:
-                state = stored.digest, stored.state.cursor_ms, stored.state.due_ms
-                if self._judged.get(stored.name) == state:
-                    continue
-                write = _put_back(stored)
-                if write is None or _is_asked(stored):
-                    self._remember(stored.name, state)
-                if write is not None and lead.call(partial(self._written, write)) is True:
-                    placed.append(stored.name)
+        for stored in self._entries.pages(names):
+            state = stored.digest, stored.state.cursor_ms, stored.state.due_ms
+            if self._judged.get(stored.name) == state:
+                continue
+            write = _put_back(stored)
+            if write is None or _is_asked(stored):
+                self._remember(stored.name, state)
+            if write is not None and lead.call(partial(self._written, write)) is True:
+                placed.append(stored.name)
         if placed:
             self._say(placed)
             self.repaired = f"due ({_listed(placed)})"[:200], now_ms

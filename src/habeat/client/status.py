@@ -250,10 +250,6 @@ def _other_beats(status: Status) -> Iterator[Finding]:
             )
 
 
-def _entries(count: int) -> str:
-    return plural(count, "entry", "entries")
-
-
 def _damaged(controls: Controls) -> Iterator[Finding]:
     for name in controls.damaged:
         yield warning(

@@ -17,6 +17,9 @@ from habeat.schedules.schedule import to_ms
 
 Slots = set[tuple[str, int]]
 
+#: How many slots of each kind are named as examples.
+NAMED = 5
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -76,6 +79,6 @@ def _slot_ms(text: str) -> int:
     return to_ms("slot", datetime.fromisoformat(text))
 
 
-def _named(what: str, slots: Slots, most: int = 5) -> list[str]:
-    first = sorted(slots, key=lambda each: each[1])[:most]
+def _named(what: str, slots: Slots) -> list[str]:
+    first = sorted(slots, key=lambda each: each[1])[:NAMED]
     return [f"{what}: {entry} at {slot_ms}" for entry, slot_ms in first]
