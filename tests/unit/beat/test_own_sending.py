@@ -17,6 +17,7 @@ import redis
 from celery import Celery, Task, states
 from celery.exceptions import Ignore, Reject, Retry
 from celery.result import EagerResult
+from celery.signals import before_task_publish
 from kombu import Connection
 from kombu.messaging import Producer
 
@@ -257,6 +258,19 @@ def test_a_task_that_runs_eagerly_has_run() -> None:
     assert answer_of(lambda task, options: SENDS, app=app) is None
     declined = answer_of(lambda task, options: EagerResult(None, None, states.REJECTED), app=app)
     assert isinstance(declined, Unsent)
+
+
+def test_a_receiver_that_raises_keeps_no_message_back() -> None:
+    """Celery logs the error of a receiver, whoever sends."""
+
+    def receives(**_: Any) -> None:
+        raise ValueError("of a receiver")
+
+    before_task_publish.connect(receives, weak=False, dispatch_uid="raises")
+    try:
+        assert answer_of(lambda task, options: SENDS) is None
+    finally:
+        before_task_publish.disconnect(dispatch_uid="raises")
 
 
 def test_the_class_of_the_guide_declines() -> None:
