@@ -297,6 +297,7 @@ class _Assembly:
             where=f"{identity.host} pid {identity.pid}",
             clock=self.clock,
             receivers=lambda: self.receivers.failing,
+            own_sending=lambda: self.publisher.own_sending,
             disconnect=connections.close,
         )
 

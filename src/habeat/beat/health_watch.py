@@ -97,9 +97,12 @@ class HealthWatch:
         where: str,
         clock: Clock,
         receivers: Callable[[], str] = lambda: "",
+        own_sending: Callable[[], BeingBuilt | None] = lambda: None,
         disconnect: Callable[[], None] = lambda: None,
     ) -> None:
-        """`receivers` says which receivers of signals fail; `disconnect` is called at the end."""
+        """`receivers` says which receivers of signals fail, `own_sending` which message a task's
+        own code is sending; `disconnect` is called at the end.
+        """
         self._store = store
         self._report = report
         self._election = election
@@ -107,6 +110,7 @@ class HealthWatch:
         self._grace_ms = grace_ms
         self._where = where
         self._receivers = receivers
+        self._own_sending = own_sending
         self._now_ms: Callable[[], int] = lambda: clock.monotonic_us() // 1_000
         self._disconnect = disconnect
         self.findings: tuple[Finding, ...] = ()
@@ -212,7 +216,7 @@ class HealthWatch:
 
     def _watch_building(self, now_ms: int) -> None:
         """Open the circuit of an entry whose message does not get built; close it if it does."""
-        building = self._report.building
+        building = self._report.building or self._own_sending()
         self._building = self._building.after(now_ms, building)
         try:
             if self._hung is not None and self._hung[0] is not building:

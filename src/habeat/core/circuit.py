@@ -54,7 +54,7 @@ class Circuit:
     @classmethod
     def of_hang(cls, place: str, now_ms: int) -> Circuit:
         """The circuit of an entry whose message is still being built, at `place` in the code."""
-        why = f"building its message does not return, in {place}"
+        why = f"building or sending its message does not return, in {place}"
         text = printable(why, ERROR_MAX_CHARS)
         probe_ms = now_ms + LONGEST_PAUSE_MS
         return cls(now_ms, 1, text, probe_ms, LONGEST_PAUSE_MS, hangs=True)

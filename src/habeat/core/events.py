@@ -357,8 +357,8 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
     ),
     _E.CIRCUIT_OPENED: EventKind(
         _ERROR,
-        "An entry failed repeatedly, or building its message does not return: its slots end as "
-        "failed, except for a probe now and then.",
+        "An entry failed repeatedly, or code that builds or sends its message does not return: its "
+        "slots end as failed, except for a probe now and then.",
         "Correct the entry; an edit closes the circuit.",
         _E.CIRCUIT_CLOSED,
     ),

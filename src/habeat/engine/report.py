@@ -35,7 +35,8 @@ class Wait:
 class BeingBuilt:
     """The message that the loop is building: of which entry, with the digest of its definition.
 
-    The digest of a message that was requested by hand is ""; it may have other arguments.
+    The digest is "" if it does not matter: a message that was requested by hand may have other
+    arguments, and one that a task's own code sends is claimed already.
     """
 
     entry: str

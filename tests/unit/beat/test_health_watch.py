@@ -66,6 +66,7 @@ class Scene:
         self.report = LoopReport()
         self.suspects: list[str] = []
         self.failing = ""
+        self.sending: BeingBuilt | None = None
         self.election: Any = SimpleNamespace(
             nonce="n", leading=False, answers=0, barred="", inert="", trust=None, holder="7:a",
             suspect=self.suspects.append,
@@ -80,6 +81,7 @@ class Scene:
             where="beta pid 2",
             clock=self.clock,
             receivers=lambda: self.failing,
+            own_sending=lambda: self.sending,
         )
         self.watch._thread = threading.current_thread()  # the test is the thread
         self.watch._loop_thread = threading.get_ident()
@@ -163,6 +165,15 @@ def test_an_entry_whose_message_does_not_get_built_is_not_built_by_the_next_lead
     scene.report.building = None
     scene.goes(2)
     assert scene.store.circuits == {}
+
+
+def test_an_entry_whose_task_hangs_while_it_sends_its_message_itself_gets_a_circuit_too(
+    scene: Scene,
+) -> None:
+    scene.goes(2)
+    scene.sending = BeingBuilt("a", "", scene.clock.monotonic_us())
+    scene.goes(4, ticks=False)
+    assert list(scene.store.circuits) == ["a"]
 
 
 def test_a_process_that_was_suspended_while_it_built_a_message_blames_no_entry(

@@ -229,7 +229,7 @@ def test_a_request_of_an_entry_that_stopped_a_leader_is_dropped_with_the_reason(
     assert not any(sent.startswith("bad@") and "#" in sent for sent, _ in world.publisher.sent)
     assert any(sent.startswith("good@") and "#" in sent for sent, _ in world.publisher.sent)
     why = next(why for entry, _, what, why, _ in world.store.ledger if what == "failed")
-    assert "building its message does not return, in app.py:7 receiver" in why
+    assert "building or sending its message does not return, in app.py:7 receiver" in why
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -192,6 +192,14 @@ ALL = [
         "tests/unit/beat/test_health_watch.py",
     ),
     Device(
+        "health: a task that hangs in its own apply_async",
+        "The next leader does not call the code that stopped this one",
+        "beat/health_watch.py",
+        "building = self._report.building or self._own_sending()",
+        "building = self._report.building",
+        "tests/unit/beat/test_health_watch.py",
+    ),
+    Device(
         "health: a message that is built after all",
         "An entry whose message was only slow is sent again",
         "beat/health_watch.py",

@@ -32,6 +32,7 @@ from habeat.core.entry import Entry
 from habeat.core.events import EventCode
 from habeat.core.firing import Firing
 from habeat.engine.rendering import without_arguments
+from habeat.engine.report import BeingBuilt
 from habeat.log import log_event
 from habeat.ports import (
     BrokerUnavailable,
@@ -88,6 +89,8 @@ class CeleryPublisher:
             else None
         )
         self._outgoing = Outgoing(broker, now_ms)
+        #: The message that a task's own code is sending at the moment; another thread reads it.
+        self.own_sending: BeingBuilt | None = None
         self._in_packets = False
         self.atomic = False
         self.decided = False
@@ -316,12 +319,15 @@ class CeleryPublisher:
 
         def run(producer: BoundedProducer) -> OwnSending:
             returned, failed = None, None
+            self.own_sending = BeingBuilt(entry.name, "", self._now_ms() * 1_000)
             with PublishWatch() as watch:
                 try:
                     returned = self._renderer.run(entry, firing, task_id, epoch, producer)
                 except RenderFailed as error:
                     failed = without_arguments(error, entry)
                     failed.__cause__ = error.__cause__ or error
+                finally:
+                    self.own_sending = None
             if watch.began_thread:
                 self._in_threads.add(entry.task_name)
             unsent = None

@@ -16,6 +16,7 @@ from celery import Celery
 from habeat.beat.shadow.description import CodeParts, Describer
 from habeat.core.entry import Entry
 from habeat.core.firing import Firing
+from habeat.engine.report import BeingBuilt
 from habeat.ports import Answered, Parcel, PublishRefused, Rendered
 
 REFUSED = "a shadow sends nothing: send it from a beat without habeat_shadow"
@@ -29,6 +30,9 @@ class ShadowPublisher:
     decided = True
     why = "habeat_shadow is set: everything is decided and recorded, and nothing is sent"
     packets = 1
+
+    #: A shadow runs no code that sends.
+    own_sending: BeingBuilt | None = None
 
     def __init__(
         self, app: Celery, code_parts: CodeParts, decided: Callable[[], None] = lambda: None
