@@ -200,8 +200,8 @@ EVENTS: Final[Mapping[EventCode, EventKind]] = {
     _E.DATA_LOST: EventKind(
         _WARNING,
         "Redis was emptied, or restored to an older state.",
-        "Restore your backup if entries of the API are gone. `history --outcome missed` shows "
-        "which slots were lost; `backfill` those that matter.",
+        "Restore your backup if entries of the API are gone. After a restore to an older state, "
+        "`history --outcome missed` shows which slots were lost; `backfill` those that matter.",
     ),
     _E.KEYS_REPAIRED: EventKind(
         _ERROR,
