@@ -49,7 +49,7 @@ def test_each_script_has_its_statuses_as_its_header_promises_them() -> None:
 #: have changed and these no longer suffice, the other seeds are played as well.
 FIRST = (
     *(88, 103, 71, 108, 26, 48, 2, 66, 33, 102, 10, 28, 110, 91, 25, 29, 73),
-    *(24, 52, 63, 35, 4, 14, 12),
+    *(24, 52, 63, 35, 4, 14, 12, 6),
 )
 
 
