@@ -187,6 +187,9 @@ class Client:
     def pttl(self, key: str) -> Any:
         return self._send("pttl", "PTTL", key)
 
+    def pexpire(self, key: str, span_ms: int) -> Any:
+        return self._send("pexpire", "PEXPIRE", key, span_ms)
+
     def hlen(self, key: str) -> Any:
         return self._send("hlen", "HLEN", key)
 
