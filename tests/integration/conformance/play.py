@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable
 
 from tests.integration.conformance import draw_entries, draw_firings, draw_leases, harm
-from tests.integration.conformance.hand import NONCES, Hand
+from tests.integration.conformance.hand import NONCES, TTL_MS, Hand
 from tests.integration.conformance.sides import State
-from tests.integration.conformance.steps import LISTEN, PLAIN, START_US, UNLISTEN, Step, Word
+from tests.integration.conformance.steps import KEYS, LISTEN, PLAIN, START_US, UNLISTEN, Step, Word
 from tests.integration.conformance.view import View
 
 #: How often each script is drawn. `adopt`, `health`, `control` and `event` are drawn apart, by
@@ -45,6 +45,8 @@ class Play:
         self._looks = seed % 10 == 5
         self._has_arrivals, self._arrivals = seed % 10 == 3, random.Random(-1 - seed)
         self._has_events, self._events = seed % 10 == 4, random.Random(-2 - seed)
+        self._overwrites, self._overwriting = seed % 10 == 6, random.Random(-3 - seed)
+        self._is_overwritten = False
         self._digest = digest
         self._has_controls, self._asking = seed % 10 in (1, 2), random.Random(-1_000_000 - seed)
         self._handing_over: list[str] = []
@@ -58,7 +60,7 @@ class Play:
         self._seen.append(state)
         self._pass_time()
         step = self._arrives(state) or self._controls(state) or self._happens(state)
-        step = step or self._draw()
+        step = step or self._mends(state) or self._draw()
         if WEIGHTS.get(step.name):
             self._made.append(step)
         return step
@@ -96,6 +98,20 @@ class Play:
             return None
         hand = Hand(self._events, self._now_us // 1_000, View(state, self._digest))
         return Step(self._now_us, "event", DRAWERS["event"](hand))
+
+    def _mends(self, state: State) -> Step | None:
+        """In some plays, another program overwrites a position, and the next repair finds it."""
+        if not self._overwrites:
+            return None
+        hand = Hand(self._overwriting, self._now_us // 1_000, View(state, self._digest))
+        if self._is_overwritten:
+            self._is_overwritten = False
+            return Step(self._now_us, "mend", (hand.view.token, TTL_MS, "new", "0", 20))
+        if not hand.view.entries or not hand.odds(0.05):
+            return None
+        self._is_overwritten = True
+        name = hand.one(sorted(hand.view.entries))
+        return Step(self._now_us, PLAIN, ("HSET", KEYS.state, name, b"x"))
 
     def _pass_time(self) -> None:
         chance = self._chance

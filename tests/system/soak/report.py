@@ -51,7 +51,7 @@ class Report:
 
     def text(self) -> str:
         lines = [
-            f"# Soak of {self.minutes:g} minutes, {self.started:%Y-%m-%d %H:%M} UTC",
+            f"# {self._kind()} of {self.minutes:g} minutes, {self.started:%Y-%m-%d %H:%M} UTC",
             "",
             f"**{self.verdict}**",
             "",
@@ -79,6 +79,9 @@ class Report:
             lines += ["", "## Violations", "", *(f"- {p}" for p in self.problems[:TOLD])]
             lines += [f"- and {more} more"] if more > 0 else []
         return "\n".join(lines) + "\n"
+
+    def _kind(self) -> str:
+        return f"Soak without faults, {self.dispatch} dispatch," if self.calm else "Soak"
 
     def _faults(self) -> str:
         if self.calm:
