@@ -21,7 +21,7 @@ from habeat.core.firing import Outcome, SkippedRun
 from habeat.core.lease import Fence, Token
 from habeat.ports import Lost
 from habeat.ports.entries import Write
-from habeat.store.inspection import Inspection
+from habeat.store import streams
 from tests.integration.scripts.bench import TTL_MS, Bench
 from tests.support.servers.redis_server import Server
 
@@ -360,14 +360,14 @@ def test_no_request_is_sent_when_the_time_is_up(
 ) -> None:
     """An attempt of many requests is held to the call's time within itself."""
     clock, pages = running(0.0), []
-    real = Inspection._page
+    real = streams._page
 
-    def page(inspection: Inspection, *given: Any) -> Any:
+    def page(*given: Any) -> Any:
         pages.append(given)
         clock.now_s += 2.0
-        return real(inspection, *given)
+        return real(*given)
 
-    monkeypatch.setattr(Inspection, "_page", page)
+    monkeypatch.setattr(streams, "_page", page)
     monkeypatch.setattr("habeat.client.history.CHECK_EVERY", 10**9)
     with pytest.raises(errors.CallTimeout):
         full.history(limit=10_000)

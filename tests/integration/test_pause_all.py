@@ -139,7 +139,8 @@ def test_the_command_pauses_the_schedule_and_says_so_everywhere(
         assert "the whole schedule, since" in shell.ok(*words)
         assert "migration" in shell.ok(*words)
     health = shell("health")
-    assert "paused" not in health.output, "it is a remark, not a problem"
+    assert "note: the whole schedule is paused" in health.output
+    assert "unhealthy: the whole" not in health.output, "it is a remark, not a problem"
     assert shell.json("status")["paused"]["reason"] == "migration"
     assert shell.json("list")[0]["state"] == "active"
     assert "by hand" in shell.fails(1, "trigger", "a")
