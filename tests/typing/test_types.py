@@ -12,6 +12,8 @@ import pytest
 
 from tests import ROOT
 
+pytestmark = pytest.mark.slow  # `make types` runs it
+
 HERE = Path(__file__).parent
 ACCEPTED, REFUSED = HERE / "accepted.py", HERE / "refused.py"
 _EXPECTED = re.compile(r"# E: (?P<code>[a-z-]+) (?P<part>[^#]+)")

@@ -10,9 +10,9 @@ from tests.integration.scripts.bench import Bench
 from tests.support.servers.redis_server import Server
 
 
-@pytest.fixture(params=["valkey", "redis70", "redis62"])
+@pytest.fixture(params=["valkey", pytest.param("redis70", marks=pytest.mark.slow), "redis62"])
 def server(request: pytest.FixtureRequest) -> Server:
-    """Each of the servers in turn, empty."""
+    """Each of the servers in turn, empty: the newest, one between, and the floor."""
     found: Server = request.getfixturevalue(request.param)
     return found
 

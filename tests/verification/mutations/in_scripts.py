@@ -959,7 +959,7 @@ LEASE_SCRIPTS = [
         LEASES,
         "steal: foreign turn",
         "A key of another program does not keep a wedged leader in the lead forever",
-        "if left_ms < 0 or left_ms > TURN_MS then",
+        "if 0 > left_ms or left_ms > TURN_MS then",
         "if left_ms == -2 then",
     ),
     _in(

@@ -44,7 +44,7 @@ local function takes_turn()
   local turn = BASE .. 'rotation'
   set_foreign_aside(turn, 'string')
   local left_ms = redis.call('PTTL', turn)
-  if left_ms < 0 or left_ms > TURN_MS then
+  if 0 > left_ms or left_ms > TURN_MS then
     redis.call('SET', turn, '1', 'PX', TURN_MS)
     return true
   end
