@@ -38,6 +38,7 @@ local ordered = {
     return members
   end,
   HSCAN = function(_, key, cursor)
+    cursor = tostring(cursor)
     local all, page = in_order(unordered.call('HGETALL', key)), {}
     for i = 1, #all, 2 do
       if cursor == '0' or not comes_before(all[i], cursor) then
