@@ -35,12 +35,19 @@ class Record:
 
 def ledger(fleet: Fleet) -> list[Record]:
     """The whole ledger, oldest first, notes left out."""
+    return [record for record in _all_records(fleet) if record.outcome != "note"]
+
+
+def notes(fleet: Fleet) -> list[Record]:
+    """The notes of the ledger, oldest first."""
+    return [record for record in _all_records(fleet) if record.outcome == "note"]
+
+
+def _all_records(fleet: Fleet) -> list[Record]:
     found: Any = fleet.client.xrange(fleet.key("ledger"))
     records = []
     for _, raw in found:
         fields = {key.decode(): value.decode() for key, value in raw.items()}
-        if fields["outcome"] == "note":
-            continue
         records.append(
             Record(
                 fields["entry"],

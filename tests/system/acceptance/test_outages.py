@@ -23,6 +23,7 @@ from tests.system.acceptance.accounts import (
     assert_every_slot_once,
     assert_ledger_accounts,
     ledger,
+    notes,
     slots,
 )
 from tests.system.acceptance.apps import entries
@@ -89,11 +90,10 @@ def test_restarted_empty(make_fleet: MakeFleet, kept: Server) -> None:
     assert_every_slot_once(after, expected)
     both = {a.firing for a in before} & {a.firing for a in after}
     assert not both, f"fired on both sides of the loss: {sorted(both)[:5]}"
-    records = ledger(fleet)
-    lost = [record for record in records if record.outcome == "note"]
+    lost = notes(fleet)
     assert sorted(record.entry for record in lost) == sorted(expected)
     assert {record.reason for record in lost} == {STORED_AGAIN}
-    _assert_all_left([record for record in records if record not in lost], expected)
+    _assert_all_left(ledger(fleet), expected)
     _assert_said_once(fleet, "not dispatching until it answers again", "Redis answers again")
     assert "history lost" in fleet.logs()
 
