@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import pytest
 import habeat
 from habeat import AsyncClient, Client, errors
 from habeat.client import SyncPlan
+from tests.support.servers.children import until
 from tests.support.servers.proxy import Proxy
 from tests.support.servers.redis_server import Server
 
@@ -154,8 +156,12 @@ def test_a_cancelled_write_that_has_begun_takes_effect(
 def test_a_forked_process_goes_on_with_the_client(valkey: Server, sync_client: Client) -> None:
     client = made(valkey)
     run(client.add("parent", "t", 60))
+    # A thread that waits for calls: the child must not count on it.
+    executor: Any = client._pool._executor
+    until(lambda: executor._idle_semaphore._value > 0, 10, "the thread waits for the next call")
     child = os.fork()
     if child == 0:  # no assertions here: the parent looks at what the child has written
+        signal.alarm(10)
         try:
             run(client.add("child", "t", 60))
         finally:
