@@ -94,8 +94,9 @@ def test_tls_and_acl_users(private_server: Callable[..., Server]) -> None:
 @pytest.mark.parametrize("kill", [True, False])
 def test_a_failover_changes_the_master(sentinels: Sentinels, kill: bool) -> None:
     before = sentinels.master
-    before.client().set("a", 1)
-    before.client().wait(2, 5000)
+    client = before.client()
+    client.set("a", 1)
+    until(lambda: client.wait(2, 1_000) == 2, 20, "both Redis replicas have it")
     after = sentinels.failover(kill=kill)
     assert after.port != before.port
     assert after.client().get("a") == b"1"
