@@ -39,7 +39,7 @@ def _store(bench: Bench, client: Any) -> RedisDispatchStore:
 def alone(private_server: Callable[..., Server]) -> Case:
     """One master and its Redis replica."""
     master = private_server()
-    replica = private_server(extra_args=["--replicaof", f"{HOST} {master.port}"])
+    replica = private_server(extra_args=["--replicaof", HOST, str(master.port)])
     until(lambda: _copied(master.admin), 20, "the Redis replica is in step")
     bench = Bench(master)
     return bench, _store(bench, _taking_turns(master)), replica

@@ -6,6 +6,7 @@ There is no prologue here: this file checks what a server does with PX, PEXPIRE 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,8 @@ def server(request: pytest.FixtureRequest) -> Server:
 @pytest.fixture
 def apart(request: pytest.FixtureRequest) -> set[str]:
     which = request.node.callspec.params["server"]
+    if which == "valkey" and os.environ.get("HABEAT_TEST_SERVER") == "redis-6.2":
+        which = "redis62"
     return {trap for name, trap in APART if name == which}
 
 

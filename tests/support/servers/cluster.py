@@ -70,7 +70,7 @@ def _join(cluster: Cluster) -> None:
         first = -(-index * _HASH_SLOTS // size)
         last = -(-(index + 1) * _HASH_SLOTS // size) - 1
         node.admin.execute_command("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
-        node.admin.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        node.admin.execute_command("CLUSTER", "ADDSLOTS", *range(first, last + 1))
     for node in cluster.nodes[1:]:
         cluster.nodes[0].admin.execute_command("CLUSTER", "MEET", HOST, node.port)
 
