@@ -92,7 +92,7 @@ def start_sentinels(binary: Path) -> Sentinels:
             trio.redises.append(start_server(binary, extra_args=(*_REPLICATION, *follow)))
         for _ in range(3):
             trio.watchers.append(_start_watcher(binary, master, folder))
-        until(lambda: _all_see_each_other(trio), 20, "the Sentinels see all servers")
+        until(lambda: _all_see_each_other(trio), 60, "the Sentinels see all servers")
     except BaseException:
         trio.dispose()
         raise
