@@ -14,7 +14,7 @@ building does not return is noticed by another thread, which opens the circuit i
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import TypeVar
 
 from habeat.core.circuit import OPENS_AFTER, SLOW_OPENS_AFTER, Circuit
@@ -46,6 +46,8 @@ class Circuits:
         self._digests: dict[str, str] = {}
         #: Changes that Redis does not have yet; None means the circuit is to be closed.
         self._unwritten: dict[str, Circuit | None] = {}
+        #: Entries whose last slot fails in this tick: their circuits close after that.
+        self._ended: set[str] = set()
         #: Circuits as they are once this tick's probe is sent. A tick that fails before they are
         #: written has sent no probe, so the next tick sends it.
         self._probing: dict[str, Circuit] = {}
@@ -64,6 +66,7 @@ class Circuits:
             self._open = dict(self._store.circuits())
             self._under, self._unwritten = lead.token, {}
         self._probing = {}
+        self._ended.clear()
         before, self._digests = self._digests, {item.name: item.digest for item in due}
         for item in due:
             if before.get(item.name, item.digest) != item.digest:
@@ -211,8 +214,13 @@ class Circuits:
             planned.skips.append(_run_of(firings, circuit.reason))
             if firings[-1].next.due_ms is None:  # there is no later slot that could close it
                 self._open.pop(name)
-                self._unwritten[name] = None
+                self._ended.add(name)
         return probes
+
+    def close_ended(self, stale: Set[str]) -> None:
+        """Close the circuits of entries whose last slot has failed, unless that was `stale`."""
+        self._unwritten.update(dict.fromkeys(self._ended - stale))
+        self._ended.clear()
 
     def write(self, lead: Lead) -> None:
         """Write changes to Redis, and log the circuits that have opened."""

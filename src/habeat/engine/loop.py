@@ -375,6 +375,7 @@ class Engine:
         # the lease.
         self._circuits.write(self._lead)
         stale = self._skip(planned.skips)
+        self._circuits.close_ended(stale)
         try:
             complete = self._send(found, planned, stale)
         except BrokerUnavailable as error:

@@ -25,6 +25,8 @@ FAILED_ONCE = {
     150729: "the judge: the WAIT behind a claim failed, and its answer was not used",
     156179: "the judge: of several slots that are due, the newest is the probe",
     156218: "habeat: as 137832",
+    7788: "a circuit was closed before the last slot failed because of it",
+    13031: "the same, of an entry that Redis refuses",
 }
 
 
