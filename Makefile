@@ -26,7 +26,7 @@ help: ## print this list
 demo: $(VENV)/.has-demo ## three beats, a worker, leaders that die: watch nothing go wrong (about a minute)
 	@$(BIN)/habeat demo $(ARGS)
 
-test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (under four minutes)
+test: $(VENV)/.has-test ## unit, conformance and the fast integration tests (under three minutes)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 acceptance: $(VENV)/.has-test ## real processes killed, frozen and cut off; the model; Celery's own tests
