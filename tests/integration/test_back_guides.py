@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,8 @@ START = datetime(2030, 1, 7, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def shell(valkey: Server) -> Shell:
+def shell(valkey: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.chdir(tmp_path)  # another test may have a beat in the project's own folder
     made = Shell(valkey.url())
     made.app.conf.beat_schedule = {
         "nightly-report": {"task": "proj.report", "schedule": crontab(minute=0, hour=3)}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -573,7 +574,8 @@ def test_slots_that_habeat_has_not_sent_are_said_to_be_due(client: Client, app: 
 
 
 @pytest.fixture
-def shell(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> Shell:
+def shell(valkey: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.chdir(tmp_path)  # another test may have a beat in the project's own folder
     monkeypatch.setattr(source, "LOOK_S", 0.0)
     return Shell(valkey.url())
 
