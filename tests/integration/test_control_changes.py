@@ -14,19 +14,8 @@ from habeat.client import ChangeRecord, Client, FieldChange, Guard
 from habeat.core.controls import CALENDAR_DAYS_MAX
 from tests.integration.scripts.bench import Bench
 from tests.integration.test_cli import Shell
-from tests.support.servers.redis_server import Server
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def bench(valkey: Server) -> Bench:
-    return Bench(valkey, "habeat:proj", "proj")
-
-
-@pytest.fixture
-def shell(valkey: Server) -> Shell:
-    return Shell(valkey.url())
 
 
 @pytest.fixture
